@@ -1,0 +1,1 @@
+"""Precache fills the image caches of compute hosts before instances boot from them."""

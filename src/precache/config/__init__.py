@@ -1,0 +1,1 @@
+"""Configuration: files and environment in, frozen dataclasses out, once at start."""

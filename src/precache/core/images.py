@@ -1,0 +1,104 @@
+"""An image as the image service describes it: identity, digest, format. Values only; whoever fetches one
+from a service builds these at the border, so that nobody has to check them again inside."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from precache.core.errors import InvalidDigest, InvalidImageId
+
+ImageId = NewType("ImageId", str)
+"""A UUID in canonical form: lower case, with dashes. Made only by `parse_image_id`."""
+
+_DIGEST_NAMES = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"})
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+def parse_image_id(text: str) -> ImageId:
+    """Give the canonical form of an image id; upper case and missing dashes are accepted, as Nova accepts them.
+
+    Raises InvalidImageId for anything that is not a UUID.
+    """
+    compact = text.replace("urn:", "").replace("uuid:", "").strip("{}").replace("-", "").lower()
+    if len(compact) != 32 or not _HEX.fullmatch(compact):
+        raise InvalidImageId(text)
+    return ImageId(str(UUID(compact)))
+
+
+class DiskFormat(StrEnum):
+    """The disk formats that a host's cache can take, by Glance's names."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+    VMDK = "vmdk"
+    VHD = "vhd"
+    VHDX = "vhdx"
+    VDI = "vdi"
+    ISO = "iso"
+    PLOOP = "ploop"
+    AMI = "ami"
+    AKI = "aki"
+    ARI = "ari"
+
+
+class ImageStatus(StrEnum):
+    """Glance's life of an image; only an active one has data that may be read."""
+
+    ACTIVE = "active"
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    DEACTIVATED = "deactivated"
+    PENDING_DELETE = "pending_delete"
+    DELETED = "deleted"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A hash algorithm's name, as hashlib knows it, and the value in lower-case hex."""
+
+    algorithm: str
+    value: str
+
+    @classmethod
+    def parse(cls, algorithm: str, value: str) -> Digest:
+        """Check and build. Raises InvalidDigest for an unknown algorithm or a value of the wrong length."""
+        name, text = algorithm.lower(), value.lower()
+        if name not in _DIGEST_NAMES or not _HEX.fullmatch(text):
+            raise InvalidDigest(algorithm, value)
+        if len(text) != 2 * hashlib.new(name, usedforsecurity=False).digest_size:
+            raise InvalidDigest(algorithm, value)
+        return cls(name, text)
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of the image service.
+
+    disk_format: Glance's word, or None where the record has none; not every word is a `DiskFormat`.
+    size_bytes: length of the data as downloaded; None while unknown (a queued image).
+    virtual_size_bytes: size of the disk inside; None where the service does not say.
+    digest: what the data must hash to; None if the service has no hash, and then nothing can be verified.
+    """
+
+    id: ImageId
+    name: str
+    status: str
+    disk_format: str | None
+    size_bytes: int | None
+    virtual_size_bytes: int | None = None
+    digest: Digest | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == ImageStatus.ACTIVE

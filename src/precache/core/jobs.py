@@ -1,0 +1,178 @@
+"""Jobs, their tasks, and the only ways in which their states may change.
+
+A job is one accepted request: images x hosts. A task is one image on one host within a job. How a task ended
+is its outcome; how a job ended follows from the outcomes of its tasks (`rules/verdict.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from precache.core.errors import IllegalTransition
+from precache.core.images import ImageId
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTLY_FAILED = "partly_failed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return not JOB_TRANSITIONS[self]
+
+
+JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    # Back to queued: the conductor stopped, or died and its lease ran out; another goes on with the rest.
+    JobState.RUNNING: frozenset(
+        {JobState.QUEUED, JobState.SUCCEEDED, JobState.PARTLY_FAILED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.PARTLY_FAILED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class TaskState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
+    TaskState.WAITING: frozenset({TaskState.RUNNING, TaskState.ENDED}),
+    # Back to waiting: the conductor that had asked the host is gone; the host is asked again.
+    TaskState.RUNNING: frozenset({TaskState.WAITING, TaskState.ENDED}),
+    TaskState.ENDED: frozenset(),
+}
+
+
+class Outcome(StrEnum):
+    """How a task ended: Nova's five words, and ours for a task that was called off."""
+
+    CACHED = "cached"
+    EXISTING = "existing"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_success(self) -> bool:
+        return self in (Outcome.CACHED, Outcome.EXISTING)
+
+
+class Phase(StrEnum):
+    """What a host does for a running task."""
+
+    WAITING = "waiting"
+    DOWNLOADING = "downloading"
+    CONVERTING = "converting"
+    PUBLISHING = "publishing"
+
+
+def check_job_transition(old: JobState, new: JobState) -> None:
+    """Raise IllegalTransition unless a job may go from `old` to `new`."""
+    if new not in JOB_TRANSITIONS[old]:
+        raise IllegalTransition("A job", old, new)
+
+
+def check_task_transition(old: TaskState, new: TaskState) -> None:
+    """Raise IllegalTransition unless a task may go from `old` to `new`."""
+    if new not in TASK_TRANSITIONS[old]:
+        raise IllegalTransition("A task", old, new)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `images`."""
+
+    id: str
+    aggregate_id: int
+    aggregate_uuid: str
+    aggregate_name: str
+    hosts: tuple[str, ...]
+    images: tuple[ImageId, ...]
+    requested_by: str
+    request_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stored job.
+
+    counts: number of tasks by outcome; a task that has not ended is counted nowhere.
+    lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
+    """
+
+    id: str
+    aggregate_id: int
+    aggregate_uuid: str
+    aggregate_name: str
+    images: tuple[ImageId, ...]
+    state: JobState
+    requested_by: str
+    request_id: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    lease_owner: str | None
+    lease_until: datetime | None
+    task_count: int
+    counts: dict[Outcome, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One image on one host within a job.
+
+    bytes_done, bytes_total: of the download; total is 0 until the size is known.
+    attempts: how often the host was asked; more than one only after a conductor was lost or stopped.
+    reason: for an operator to act on; empty where the outcome says it all.
+    """
+
+    job_id: str
+    host: str
+    cell: str | None
+    image: ImageId
+    state: TaskState
+    outcome: Outcome | None
+    phase: Phase
+    bytes_done: int
+    bytes_total: int
+    attempts: int
+    reason: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a host answers for one image. bytes_moved: received from the network, 0 for `existing`."""
+
+    image: ImageId
+    outcome: Outcome
+    bytes_moved: int = 0
+    reason: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """How far a host is with one image. bytes_total is 0 while unknown."""
+
+    job_id: str
+    host: str
+    image: ImageId
+    phase: Phase
+    bytes_done: int
+    bytes_total: int

@@ -1,0 +1,31 @@
+"""The conductor's way to a host: one long call for all images of a job on that host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from precache.core.images import ImageId
+from precache.core.jobs import TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRequest:
+    """The message: cache these images, one after another, in this order."""
+
+    job_id: str
+    host: str
+    cell: str
+    images: tuple[ImageId, ...]
+
+
+class ComputeGateway(Protocol):
+    def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
+        """Ask the host and wait until it has dealt with every image; blocks for as long as that takes.
+
+        Gives the host's word on each image. Raises ComputeUnreachable if the host does not answer or dies
+        meanwhile, Stopped if we or the host are being stopped. Asking again for the same job is harmless: an image that
+        is there is touched.
+        """
+        ...

@@ -1,0 +1,67 @@
+"""Images of the image service (Glance v2): what they are, for the API; their bytes, for the hosts.
+
+Three needs, three ports. Errors: ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable (worth a retry),
+and while reading TransferInterrupted (worth a resume).
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from precache.core.images import Image, ImageId
+
+
+class ImageCatalog(Protocol):
+    """What a caller may see of the images. Every call asks the service with that caller's own token."""
+
+    def show_to(self, caller_token: str | None, image: ImageId) -> Image:
+        """Give the image as the bearer of the token sees it.
+
+        Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable.
+        """
+        ...
+
+
+class ImageStream(Protocol):
+    """The bytes of one image from some offset to the end; a context manager, closed by whoever opened it.
+
+    Not for several threads at once, except `close`, which may be called by another thread to make a
+    blocked `readinto` end (it then raises TransferInterrupted).
+    """
+
+    @property
+    def remaining_bytes(self) -> int | None:
+        """The announced number of bytes still to come when the stream was opened; None if not announced."""
+        ...
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill up to len(buffer) bytes and give their number, 0 at the end. A short read is not the end.
+
+        Raises TransferInterrupted if the connection breaks, stalls or ends before the announced length.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> ImageStream: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class ImageSource(Protocol):
+    """Images for a host, read with the service's own credentials."""
+
+    def show(self, image: ImageId) -> Image:
+        """Give the image's record. Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable."""
+        ...
+
+    def open(self, image: ImageId, offset_bytes: int = 0) -> ImageStream:
+        """Begin to read at `offset_bytes`; one request to the service.
+
+        Raises NoImageData if the record has no data; TransferInterrupted if the service will not start at
+        an offset other than 0.
+        """
+        ...

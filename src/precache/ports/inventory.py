@@ -1,0 +1,68 @@
+"""Hosts, cells and aggregates: who there is. Split by who asks.
+
+Errors: AggregateNotFound, HostNotFound, AggregateNameTaken, AggregateHostTaken, AggregateHasHosts,
+AggregateHostNotFound, StoreUnavailable. Each method is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from precache.core.aggregates import Aggregate
+from precache.core.hosts import Host
+
+
+class AggregateQueries(Protocol):
+    def list_aggregates(self) -> list[Aggregate]:
+        """Give all aggregates by id, in a constant number of queries."""
+        ...
+
+    def get_aggregate(self, aggregate_id: int) -> Aggregate: ...
+
+
+class AggregateChanges(Protocol):
+    """For deployments in which we own the aggregates. Every change gives the aggregate as it is then."""
+
+    def create_aggregate(self, name: str, metadata: Mapping[str, str], now: datetime) -> Aggregate: ...
+
+    def rename_aggregate(self, aggregate_id: int, name: str, now: datetime) -> Aggregate: ...
+
+    def set_metadata(self, aggregate_id: int, metadata: Mapping[str, str | None], now: datetime) -> Aggregate:
+        """Merge `metadata` in; a None value removes its key (AggregateMetadataNotFound if it is not there)."""
+        ...
+
+    def add_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
+        """Raises HostNotFound if no compute host has this name, AggregateHostTaken if it is in already."""
+        ...
+
+    def remove_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
+        """Raises HostNotFound, or AggregateHostNotFound if the host is not in this aggregate."""
+        ...
+
+    def delete_aggregate(self, aggregate_id: int) -> None:
+        """Raises AggregateHasHosts unless it is empty."""
+        ...
+
+
+class HostQueries(Protocol):
+    def list_hosts(self) -> list[Host]:
+        """Give all hosts by name."""
+        ...
+
+    def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
+        """Give those of `names` that exist, by name; a number of queries that does not grow with each host."""
+        ...
+
+
+class HostChanges(Protocol):
+    def set_forced_down(self, name: str, forced_down: bool) -> Host: ...
+
+
+class HostReports(Protocol):
+    """For whoever hears from the hosts."""
+
+    def beat(self, name: str, cell: str, driver: str, now: datetime) -> None:
+        """Note that the host's compute is alive; the first beat registers host and cell."""
+        ...

@@ -1,0 +1,92 @@
+"""Where jobs and their tasks live. Split by who uses what: the API takes in and looks, the conductor works.
+
+Each method is one transaction: all of it happens or nothing. Errors: JobNotFound, LeaseLost,
+StoreUnavailable. Writing the same result twice is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from precache.core.images import ImageId
+from precache.core.jobs import Job, JobState, NewJob, Task, TaskProgress, TaskResult
+
+
+class JobIntake(Protocol):
+    """For the API: accept a request."""
+
+    def add(self, job: NewJob) -> Job:
+        """Store the job as `queued` and one `waiting` task for each host and image."""
+        ...
+
+
+class JobQueries(Protocol):
+    """For the API: look."""
+
+    def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
+        """Give jobs, newest first, after the job `marker`. Raises JobNotFound for an unknown marker."""
+        ...
+
+    def get(self, job_id: str) -> Job: ...
+
+    def tasks(self, job_id: str) -> list[Task]:
+        """Give all tasks of a job, by host in the order of the request, then by image in that order."""
+        ...
+
+
+class JobClaims(Protocol):
+    """For the conductor: own a job for a while, and say what became of its tasks.
+
+    Every method that takes `owner` (but `claim`) raises LeaseLost if that owner does not hold the job.
+    """
+
+    def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+        """Take the oldest job that is queued, or running with an expired lease, and set it running.
+
+        Running tasks of a job taken over go back to waiting. None if there is nothing to do. Two owners
+        never get the same job.
+        """
+        ...
+
+    def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
+        """Hold the job until now + lease."""
+        ...
+
+    def release(self, job_id: str, owner: str) -> None:
+        """Give the job back unfinished: queued, its running tasks waiting."""
+        ...
+
+    def release_all(self) -> int:
+        """Give back every running job, whoever holds it; only for a process that is alone on this store.
+
+        Gives how many. The embedded service calls it at start: what was running belonged to its dead predecessor.
+        """
+        ...
+
+    def waiting_tasks(self, job_id: str) -> list[Task]:
+        """Give the tasks still to be done, in the order of `JobQueries.tasks`."""
+        ...
+
+    def start_tasks(
+        self, job_id: str, owner: str, host: str, cell: str, images: Sequence[ImageId], now: datetime
+    ) -> None:
+        """Mark these tasks of the host running, counting one attempt."""
+        ...
+
+    def end_tasks(self, job_id: str, owner: str, host: str, results: Sequence[TaskResult], now: datetime) -> None:
+        """Record how these tasks of one host ended. A task that had ended keeps its first outcome."""
+        ...
+
+    def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+        """Set the job's final state and drop the lease."""
+        ...
+
+
+class ProgressLog(Protocol):
+    """For whoever hears from the hosts: how far they are."""
+
+    def note(self, progress: Sequence[TaskProgress]) -> None:
+        """Keep the latest word on these tasks; ignored for a task that is not running."""
+        ...

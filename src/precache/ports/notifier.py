@@ -1,0 +1,21 @@
+"""Notifications to the outside, in Nova's own formats."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One versioned notification. payload: the object as it goes over the wire (nova_object.*)."""
+
+    event_type: str
+    publisher_id: str
+    payload: Mapping[str, Any]
+    priority: str = "INFO"
+
+
+class Notifier(Protocol):
+    def emit(self, notification: Notification) -> None:
+        """Send it. Never raises: a notification that cannot be sent is logged and must not hold up a job."""
+        ...

@@ -1,0 +1,22 @@
+"""How a host tells how far it is while it works."""
+
+from typing import Protocol
+
+from precache.core.jobs import Phase, TaskProgress
+
+
+class ProgressSink(Protocol):
+    """The compute's way to the conductor's side for progress."""
+
+    def report(self, progress: TaskProgress) -> None:
+        """Pass it on; may drop intermediate reports, never blocks for long, never raises."""
+        ...
+
+
+class Watcher(Protocol):
+    """Follows one image on one host, from inside the transfer."""
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        """Called at every change of phase and at most some ten times a second in between, from one thread
+        at a time. bytes_total is 0 while unknown. May raise Stopped; the transfer then ends and leaves no file."""
+        ...

@@ -1,0 +1,36 @@
+"""What a compute needs from the driver of its hypervisor."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from precache.core.images import ImageId
+from precache.ports.progress import Watcher
+
+
+class VirtDriver(Protocol):
+    """Knows one hypervisor's image cache. Called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The word for it in configuration and in the host list, such as `libvirt`."""
+        ...
+
+    def start(self) -> None:
+        """Make ready once, before anything else: remove what a dead predecessor left half done.
+
+        Raises CacheUnusable if the cache cannot be used at all.
+        """
+        ...
+
+    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+        """Have the image in the cache: True if it was fetched now, False if it was there and was touched.
+
+        Raises NotImplementedError, with the reason, where this host cannot or need not cache images;
+        any error of core/errors.py where it failed.
+        """
+        ...
+
+    def clean_cache(self) -> None:
+        """Make one pass over the cache and remove what has expired; does nothing where another owns the cache."""
+        ...

@@ -1,0 +1,20 @@
+"""How a job ended, seen from the outcomes of its tasks."""
+
+from collections.abc import Iterable
+
+from precache.core.jobs import JobState, Outcome
+
+
+def verdict(outcomes: Iterable[Outcome]) -> JobState:
+    """Give the final state of a job whose tasks ended so.
+
+    Every image in every cache: succeeded. None: failed. Some: partly_failed. A job without tasks (an empty
+    aggregate) has nothing left undone and succeeded. A job in which tasks were called off is cancelled.
+    """
+    seen = list(outcomes)
+    if Outcome.CANCELLED in seen:
+        return JobState.CANCELLED
+    succeeded = sum(outcome.is_success for outcome in seen)
+    if succeeded == len(seen):
+        return JobState.SUCCEEDED
+    return JobState.PARTLY_FAILED if succeeded else JobState.FAILED
