@@ -1,0 +1,35 @@
+"""The names of files in the image cache: those that Nova looks for, and ours that its cleaner never touches.
+
+Nova's cleaner tells files apart by the shape of their names (`rules/expiry.py`). A dot after the forty characters
+of an entry's name makes a shape that it ignores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from precache.core.images import ImageId
+
+_TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-.+")
+
+
+def entry_name(image: ImageId) -> str:
+    """Give the name under which Nova looks for the image: the sha1 of its canonical id, as text."""
+    return hashlib.sha1(image.encode(), usedforsecurity=False).hexdigest()
+
+
+def temporary_name(entry: str, token: str, kind: str) -> str:
+    """Give a name for something on its way to becoming `entry`."""
+    return f"{entry}.precache-{token}-{kind}"
+
+
+def entry_of_temporary(name: str) -> str | None:
+    """Give the entry that a temporary name belongs to; None for every other name."""
+    match = _TEMPORARY.fullmatch(name)
+    return match[1] if match else None
+
+
+def overlays_name(entry: str) -> str:
+    """Give the name of the list of disks that we made on top of `entry`."""
+    return f"{entry}.overlays"
