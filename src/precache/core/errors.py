@@ -92,6 +92,14 @@ class JobNotFound(NotFound):
         self.job = job
 
 
+class TaskNotFound(NotFound):
+    """The job has no task for this host and image."""
+
+    def __init__(self, job: str, host: str, image: str) -> None:
+        super().__init__(f"Job {job} has no task for image {image} on host {host}.")
+        self.job, self.host, self.image = job, host, image
+
+
 class ImageNotFound(NotFound):
     """The image service has no such image, or does not show it to the one who asks."""
 
@@ -125,6 +133,14 @@ class AggregateHasHosts(Conflict):
     def __init__(self, aggregate: int) -> None:
         super().__init__(f"Cannot remove aggregate {aggregate}: it still has hosts.")
         self.aggregate = aggregate
+
+
+class JobExists(Conflict):
+    """Another job has this id."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"Job {job} already exists.")
+        self.job = job
 
 
 class LeaseLost(Conflict):
@@ -203,12 +219,47 @@ class ConversionFailed(Refused):
         self.image, self.reason = image, reason
 
 
+class InvalidConfiguration(Refused):
+    """A configuration that cannot be read or cannot be meant; `sentence` says which option and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"Invalid configuration: {sentence}")
+        self.sentence = sentence
+
+
 class CacheUnusable(Refused):
     """The cache directory, or its lock directory, cannot be used as it is."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The image cache in {path} cannot be used: {reason}")
         self.path, self.reason = path, reason
+
+
+class DatabaseUrlRefused(Refused):
+    """The database URL cannot be used; `reason` never holds its password."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The database URL cannot be used: {reason}")
+
+
+class SchemaOutdated(Refused):
+    """The tables are older than this release, or not there at all."""
+
+    def __init__(self, database: str, found: str | None, expected: str, command: str) -> None:
+        state = "has no tables of ours" if found is None else f"has the schema {found}"
+        super().__init__(f"Database {database} {state}, but this release needs {expected}: run `{command}`")
+        self.found, self.expected = found, expected
+
+
+class SchemaTooNew(Refused):
+    """A newer release has changed the tables; this one must not touch them."""
+
+    def __init__(self, database: str, found: str) -> None:
+        super().__init__(
+            f"Database {database} has the schema {found}, which this release does not know: "
+            "start the newer release that made it, or restore the backup taken before that upgrade"
+        )
+        self.found = found
 
 
 # A part is away or slow.

@@ -1,0 +1,54 @@
+"""[api] and [oslo_policy]: who may come in, and how much they may send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from precache.config.options import OptionGroup
+
+OPTIONS = [
+    cfg.StrOpt(
+        "auth_strategy",
+        default="noauth",
+        choices=[("noauth", "everybody who can connect is an administrator; on loopback addresses only")],
+        help="How callers are identified.",
+    ),
+    cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Longest request body that is read, in bytes."),
+    cfg.IntOpt("workers", default=10, min=1, max=1000, help="Requests that are served at the same time (threads)."),
+]
+
+POLICY_OPTIONS = [
+    cfg.StrOpt(
+        "policy_file",
+        help="YAML file with rules that override the defaults; it is read again when it changes. "
+        "Default: the built-in rules, all of them for administrators.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    auth_strategy: str
+    max_request_body_bytes: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    policy_file: Path | None
+
+
+def _parse_api(values: Any) -> ApiSettings:
+    return ApiSettings(values.auth_strategy, values.max_request_body_size, values.workers)
+
+
+def _parse_policy(values: Any) -> PolicySettings:
+    return PolicySettings(Path(values.policy_file) if values.policy_file else None)
+
+
+GROUP = OptionGroup("api", "The HTTP interface.", OPTIONS, _parse_api)
+POLICY_GROUP = OptionGroup("oslo_policy", "Who may do what.", POLICY_OPTIONS, _parse_policy)

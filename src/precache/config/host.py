@@ -1,0 +1,72 @@
+"""[DEFAULT]: this machine, its paths, and how the service keeps in touch with itself."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from precache.config.options import OptionGroup
+from precache.core.errors import InvalidConfiguration
+
+OPTIONS = [
+    cfg.BoolOpt("debug", default=False, help="Log what is done in every step, not only what was achieved."),
+    cfg.StrOpt(
+        "host",
+        sample_default="<name of this machine>",
+        help="Name of this compute host, as the inventory knows it. Default: the machine's own name.",
+    ),
+    cfg.StrOpt(
+        "instances_path",
+        default="/var/lib/nova/instances",
+        help="Where instances are kept on this host; the image cache and its locks are below. Must be nova-compute's "
+        "own instances_path where one runs.",
+    ),
+    cfg.BoolOpt(
+        "force_raw_images",
+        default=True,
+        help="Convert images to raw when they enter the cache. Must be what nova-compute has where one runs.",
+    ),
+    cfg.IntOpt("report_interval", default=10, min=1, help="Seconds between two heartbeats of a compute."),
+    cfg.IntOpt(
+        "service_down_time",
+        default=60,
+        min=2,
+        help="Seconds without a heartbeat after which a host counts as down and is not asked.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    debug: bool
+    host: str
+    instances_path: Path
+    force_raw_images: bool
+    report_interval: timedelta
+    service_down_time: timedelta
+
+
+def _parse(values: Any) -> HostSettings:
+    if values.service_down_time <= values.report_interval:
+        raise InvalidConfiguration(
+            f"[DEFAULT] service_down_time ({values.service_down_time} s) must be longer than report_interval "
+            f"({values.report_interval} s), or every host counts as down between two heartbeats"
+        )
+    if not Path(values.instances_path).is_absolute():
+        raise InvalidConfiguration(f"[DEFAULT] instances_path must be an absolute path, not {values.instances_path!r}")
+    return HostSettings(
+        debug=values.debug,
+        host=values.host or socket.gethostname(),
+        instances_path=Path(values.instances_path),
+        force_raw_images=values.force_raw_images,
+        report_interval=timedelta(seconds=values.report_interval),
+        service_down_time=timedelta(seconds=values.service_down_time),
+    )
+
+
+GROUP = OptionGroup(None, "", OPTIONS, _parse)

@@ -1,0 +1,99 @@
+"""[glance]: where images come from. [libvirt] and [compute]: what becomes of them on a host, by Nova's names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from oslo_config import cfg
+
+from precache.config.options import OptionGroup
+
+GLANCE_OPTIONS = [
+    cfg.StrOpt(
+        "endpoint_override",
+        help="URL of the image service, without the version. The embedded service uses its own unless this is set.",
+    ),
+    cfg.IntOpt(
+        "num_retries", default=3, min=0, help="Attempts after a failed one; only those without any progress count."
+    ),
+    cfg.IntOpt("connect_timeout", default=10, min=1, help="Seconds to wait for a connection."),
+    cfg.IntOpt("read_timeout", default=60, min=1, help="Seconds without a byte after which a transfer has stalled."),
+]
+
+LIBVIRT_OPTIONS = [
+    cfg.StrOpt(
+        "images_type",
+        default="default",
+        choices=["raw", "flat", "qcow2", "lvm", "rbd", "ploop", "default"],
+        help="How instance disks are made; a type that does not use the cache makes the host answer `unsupported`.",
+    ),
+    cfg.IntOpt(
+        "images_cpu_time_limit",
+        default=30,
+        min=1,
+        help="Seconds of processor time that qemu-img may take to examine an image; a conversion may take more, by "
+        "the size of the disk.",
+    ),
+    cfg.IntOpt(
+        "images_address_space_limit",
+        default=2,
+        min=1,
+        help="Address space that qemu-img may take, in GiB.",
+    ),
+]
+
+COMPUTE_OPTIONS = [
+    cfg.ListOpt(
+        "vmdk_allowed_types",
+        default=["streamOptimized", "monolithicSparse"],
+        help="VMDK create-types that may be cached; others can name files of the host.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GlanceSettings:
+    endpoint_override: str | None
+    num_retries: int
+    connect_timeout: timedelta
+    read_timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtSettings:
+    images_type: str
+    cpu_time_limit: timedelta
+    address_space_limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeSettings:
+    vmdk_allowed_types: tuple[str, ...]
+
+
+def _parse_glance(values: Any) -> GlanceSettings:
+    return GlanceSettings(
+        endpoint_override=values.endpoint_override,
+        num_retries=values.num_retries,
+        connect_timeout=timedelta(seconds=values.connect_timeout),
+        read_timeout=timedelta(seconds=values.read_timeout),
+    )
+
+
+def _parse_libvirt(values: Any) -> LibvirtSettings:
+    return LibvirtSettings(
+        images_type=values.images_type,
+        cpu_time_limit=timedelta(seconds=values.images_cpu_time_limit),
+        address_space_limit_bytes=values.images_address_space_limit * 1024**3,
+    )
+
+
+def _parse_compute(values: Any) -> ComputeSettings:
+    return ComputeSettings(vmdk_allowed_types=tuple(values.vmdk_allowed_types))
+
+
+GLANCE_GROUP = OptionGroup("glance", "The image service.", GLANCE_OPTIONS, _parse_glance)
+LIBVIRT_GROUP = OptionGroup("libvirt", "The libvirt driver.", LIBVIRT_OPTIONS, _parse_libvirt)
+COMPUTE_GROUP = OptionGroup("compute", "Every compute.", COMPUTE_OPTIONS, _parse_compute)

@@ -1,0 +1,109 @@
+"""Reads files and environment once, and gives everything that the service can be told as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oslo_config import cfg
+
+from precache.config import api, conductor, host, image_cache, images
+from precache.config.api import ApiSettings, PolicySettings
+from precache.config.conductor import ConductorSettings
+from precache.config.host import HostSettings
+from precache.config.image_cache import ImageCacheSettings
+from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
+from precache.core.errors import InvalidConfiguration
+
+GROUPS = (
+    host.GROUP,
+    api.GROUP,
+    api.POLICY_GROUP,
+    conductor.GROUP,
+    image_cache.GROUP,
+    images.GLANCE_GROUP,
+    images.COMPUTE_GROUP,
+    images.LIBVIRT_GROUP,
+)
+
+DEFAULT_FILE = Path("/etc/precache/precache.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration; for `wiring` only, which hands each constructor the values it needs."""
+
+    host: HostSettings
+    api: ApiSettings
+    policy: PolicySettings
+    conductor: ConductorSettings
+    image_cache: ImageCacheSettings
+    glance: GlanceSettings
+    compute: ComputeSettings
+    libvirt: LibvirtSettings
+
+
+def load_config(
+    files: Sequence[Path] | None = None, defaults: Mapping[tuple[str | None, str], object] | None = None
+) -> Config:
+    """Read `files` (None: /etc/precache/precache.conf if there is one) and the environment (OS_<GROUP>__<OPTION>).
+
+    defaults: by (group, option), for a process whose defaults differ; files and environment win over them.
+    Raises InvalidConfiguration, in one sentence, for a file that cannot be read, a value out of range, or a
+    combination that cannot be meant.
+    """
+    conf = cfg.ConfigOpts()
+    for group in GROUPS:
+        group.register(conf)
+    for (group_name, option), value in (defaults or {}).items():
+        conf.set_default(option, value, group=group_name)
+    try:
+        conf([], project="precache", default_config_files=_existing(files), default_config_dirs=[])
+        _check_values(conf)
+    except cfg.Error as error:
+        raise InvalidConfiguration(" ".join(str(error).split())) from error
+    except OSError as error:
+        raise InvalidConfiguration(f"{error.filename} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(f"the configuration is not a UTF-8 text file: {error}") from error
+    return _parse(conf)
+
+
+def _existing(files: Sequence[Path] | None) -> list[str]:
+    if files is None:
+        return [str(DEFAULT_FILE)] if DEFAULT_FILE.exists() else []
+    for file in files:
+        if not file.is_file():
+            raise InvalidConfiguration(f"{file} is not a file; give an existing configuration file")
+    return [str(file) for file in files]
+
+
+def _check_values(conf: cfg.ConfigOpts) -> None:
+    """Read every option once, so that a bad value stops the start and not a request at night."""
+    for group in GROUPS:
+        for option in group.options:
+            try:
+                (conf if group.name is None else conf[group.name])[option.dest]
+            except (ValueError, cfg.ConfigFileValueError) as error:
+                # oslo.config puts the place of the value, as a repr, before this part of its message.
+                reason = str(error).rpartition("is not valid: ")[2]
+                raise InvalidConfiguration(f"[{group.name or 'DEFAULT'}] {option.name}: {reason}") from error
+
+
+def _parse(conf: cfg.ConfigOpts) -> Config:
+    config = Config(
+        host=host.GROUP.read(conf),
+        api=api.GROUP.read(conf),
+        policy=api.POLICY_GROUP.read(conf),
+        conductor=conductor.GROUP.read(conf),
+        image_cache=image_cache.GROUP.read(conf),
+        glance=images.GLANCE_GROUP.read(conf),
+        compute=images.COMPUTE_GROUP.read(conf),
+        libvirt=images.LIBVIRT_GROUP.read(conf),
+    )
+    if config.libvirt.images_type == "rbd" and not config.host.force_raw_images:
+        raise InvalidConfiguration(
+            "[DEFAULT] force_raw_images must be true where [libvirt] images_type is rbd: Ceph clones raw images only"
+        )
+    return config

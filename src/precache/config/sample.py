@@ -1,0 +1,15 @@
+"""Lists every option for oslo-config-generator, which writes the sample file of the documentation."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from precache.config.load import GROUPS
+
+
+def list_opts() -> list[tuple[str | cfg.OptGroup, list[cfg.Opt]]]:
+    """Give (group, options) pairs, in the order of the sample file."""
+    return [
+        ("DEFAULT" if group.name is None else cfg.OptGroup(group.name, help=group.help), list(group.options))
+        for group in GROUPS
+    ]

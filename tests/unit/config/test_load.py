@@ -1,0 +1,83 @@
+"""What an operator writes, and what the service is told."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from precache.config.load import load_config
+from precache.core.errors import InvalidConfiguration
+
+
+def written(directory: Path, text: str | bytes) -> list[Path]:
+    file = directory / "precache.conf"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return [file]
+
+
+def test_defaults_are_novas():
+    config = load_config([])
+
+    cache = config.image_cache
+    assert cache.precache_concurrency == 1
+    assert cache.subdirectory_name == "_base"
+    assert cache.manager_interval == timedelta(seconds=2400)
+    assert cache.original_minimum_age == timedelta(days=1)
+    assert cache.resized_minimum_age == timedelta(hours=1)
+    assert config.host.force_raw_images
+    assert config.host.service_down_time == timedelta(seconds=60)
+
+
+def test_nova_compute_owns_the_cache_unless_the_operator_says_otherwise():
+    assert not load_config([]).image_cache.is_ours
+
+
+def test_a_file_overrides_what_the_process_prefers(tmp_path):
+    files = written(tmp_path, "[image_cache]\nprecache_concurrency = 7\n")
+
+    config = load_config(files, {("image_cache", "precache_concurrency"): 4, ("image_cache", "owner"): "precache"})
+
+    assert config.image_cache.precache_concurrency == 7
+    assert config.image_cache.is_ours
+
+
+def test_the_environment_overrides_a_default(monkeypatch):
+    monkeypatch.setenv("OS_IMAGE_CACHE__PRECACHE_CONCURRENCY", "9")
+
+    assert load_config([]).image_cache.precache_concurrency == 9
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(-1, None), (0, timedelta(minutes=1)), (5, timedelta(seconds=5))])
+def test_manager_interval_means_what_it_means_in_nova(tmp_path, interval, expected):
+    files = written(tmp_path, f"[image_cache]\nmanager_interval = {interval}\n")
+
+    assert load_config(files).image_cache.manager_interval == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[image_cache]\nprecache_concurrency = 0\n", "[image_cache] precache_concurrency: Should be greater"),
+        ("[image_cache]\nprecache_concurrency = many\n", "[image_cache] precache_concurrency: invalid literal"),
+        ("[libvirt]\nimages_type = floppy\n", "[libvirt] images_type: Valid values are"),
+        ("[api]\nauth_strategy = trust\n", "[api] auth_strategy: Valid values are"),
+        ("[DEFAULT]\nservice_down_time = 5\n", "service_down_time (5 s) must be longer than report_interval (10 s)"),
+        ("[DEFAULT]\ninstances_path = here\n", "instances_path must be an absolute path"),
+        ("[DEFAULT]\nforce_raw_images = no\n[libvirt]\nimages_type = rbd\n", "force_raw_images must be true"),
+        ("no section here\n", "Failed to parse"),
+        (b"\xff\xfe\x00[DEFAULT]\n", "not a UTF-8 text file"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, text, told):
+    files = written(tmp_path, text)
+
+    with pytest.raises(InvalidConfiguration) as refused:
+        load_config(files)
+
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InvalidConfiguration, match=r"nowhere\.conf is not a file"):
+        load_config([tmp_path / "nowhere.conf"])
