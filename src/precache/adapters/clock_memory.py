@@ -1,0 +1,24 @@
+"""A clock that stands still until somebody moves it; for tests and simulations."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+
+class MemoryClock:
+    """The port `Clock`, moved by `advance` and by whoever sleeps on it."""
+
+    def __init__(self, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = start
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        with self._lock:
+            return self._now
+
+    def sleep(self, duration: timedelta) -> None:
+        self.advance(duration)
+
+    def advance(self, duration: timedelta) -> None:
+        """Move on; never back."""
+        with self._lock:
+            self._now += max(duration, timedelta())
