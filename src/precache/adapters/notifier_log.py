@@ -1,0 +1,21 @@
+"""Notifications as lines of the log: one JSON document each, as it would go over the wire."""
+
+import json
+import logging
+
+from precache.ports.notifier import Notification
+
+_log = logging.getLogger("precache.notifications")
+
+
+class LogNotifier:
+    """The port `Notifier` on the logger `precache.notifications`, at INFO."""
+
+    def emit(self, notification: Notification) -> None:
+        body = {
+            "priority": notification.priority,
+            "event_type": notification.event_type,
+            "publisher_id": notification.publisher_id,
+            "payload": notification.payload,
+        }
+        _log.info("%s", json.dumps(body, ensure_ascii=False))

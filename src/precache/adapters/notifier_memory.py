@@ -1,0 +1,22 @@
+"""Notifications kept in a list, in the order in which they were sent."""
+
+import threading
+
+from precache.ports.notifier import Notification
+
+
+class MemoryNotifier:
+    """The port `Notifier` in memory; `sent` gives a copy."""
+
+    def __init__(self) -> None:
+        self._sent: list[Notification] = []
+        self._lock = threading.Lock()
+
+    def emit(self, notification: Notification) -> None:
+        with self._lock:
+            self._sent.append(notification)
+
+    @property
+    def sent(self) -> list[Notification]:
+        with self._lock:
+            return list(self._sent)

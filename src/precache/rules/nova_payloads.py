@@ -1,0 +1,55 @@
+"""The payloads of Nova's aggregate notifications, as they go over the wire.
+
+Source: Nova's public notification samples, AggregatePayload 1.1 and AggregateCachePayload 1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from precache.core.images import ImageId
+from precache.core.jobs import Outcome, TaskResult
+
+_FAILED = frozenset({Outcome.ERROR, Outcome.UNSUPPORTED, Outcome.SKIPPED, Outcome.CANCELLED})
+
+
+def aggregate_payload(
+    *, aggregate_id: int, uuid: str, name: str, hosts: Sequence[str], metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    """Build the payload of `aggregate.cache_images.start` and `.end`."""
+    data = {"id": aggregate_id, "uuid": uuid, "name": name, "hosts": list(hosts), "metadata": dict(metadata)}
+    return _versioned("AggregatePayload", "1.1", data)
+
+
+def cache_progress_payload(
+    *, aggregate_id: int, uuid: str, name: str, host: str, results: Iterable[TaskResult], index: int, total: int
+) -> dict[str, Any]:
+    """Build the payload of `aggregate.cache_images.progress` for one host that has ended.
+
+    index: 1 to total, how many hosts have ended with this one. total: hosts of the job.
+    """
+    cached: list[ImageId] = []
+    failed: list[ImageId] = []
+    for result in results:
+        (failed if result.outcome in _FAILED else cached).append(result.image)
+    data = {
+        "id": aggregate_id,
+        "uuid": uuid,
+        "name": name,
+        "host": host,
+        "images_cached": cached,
+        "images_failed": failed,
+        "index": index,
+        "total": total,
+    }
+    return _versioned("AggregateCachePayload", "1.0", data)
+
+
+def _versioned(name: str, version: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "nova_object.name": name,
+        "nova_object.namespace": "nova",
+        "nova_object.version": version,
+        "nova_object.data": data,
+    }

@@ -1,0 +1,57 @@
+"""What every notifier does with a notification: it never raises, and what it says is the whole of it."""
+
+import json
+import logging
+
+import pytest
+
+from precache.adapters.notifier_log import LogNotifier
+from precache.adapters.notifier_memory import MemoryNotifier
+from precache.ports.notifier import Notification, Notifier
+
+NOTIFICATION = Notification(
+    "aggregate.cache_images.start", "nova-api:here", {"nova_object.data": {"name": "gruppe-\N{SNOWMAN}", "id": 1}}
+)
+
+
+@pytest.fixture(params=["memory", "log"])
+def sending(request, caplog):
+    """Give a notifier, and a function that tells what arrived, as dicts."""
+    if request.param == "memory":
+        memory = MemoryNotifier()
+        return memory, lambda: [
+            {"priority": n.priority, "event_type": n.event_type, "publisher_id": n.publisher_id, "payload": n.payload}
+            for n in memory.sent
+        ]
+    caplog.set_level(logging.INFO, logger="precache.notifications")
+    return LogNotifier(), lambda: [json.loads(record.message) for record in caplog.records]
+
+
+def test_a_notification_arrives_whole(sending):
+    notifier, arrived = sending
+
+    notifier.emit(NOTIFICATION)
+
+    assert arrived() == [
+        {
+            "priority": "INFO",
+            "event_type": "aggregate.cache_images.start",
+            "publisher_id": "nova-api:here",
+            "payload": {"nova_object.data": {"name": "gruppe-\N{SNOWMAN}", "id": 1}},
+        }
+    ]
+
+
+def test_notifications_arrive_in_the_order_in_which_they_were_sent(sending):
+    notifier, arrived = sending
+
+    for number in range(5):
+        notifier.emit(Notification(f"event.{number}", "here", {}))
+
+    assert [body["event_type"] for body in arrived()] == [f"event.{number}" for number in range(5)]
+
+
+def test_both_fulfil_the_port(sending):
+    notifier: Notifier = sending[0]
+
+    assert notifier.emit(NOTIFICATION) is None
