@@ -1,0 +1,95 @@
+"""The use case behind the RPC method `cache_images`: one host, several images, one after another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from precache.core.errors import PrecacheError, Stopped
+from precache.core.images import ImageId
+from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.ports.clock import Clock
+from precache.ports.compute_gateway import CacheRequest
+from precache.ports.progress import ProgressSink
+from precache.ports.virt_driver import VirtDriver
+
+_log = logging.getLogger(__name__)
+
+UNSUPPORTED = "the host's virt driver does not support image pre-caching"
+
+
+class CacheImages:
+    """Has the host's driver cache images. Idempotent; safe to be called for several requests at once.
+
+    stop: set when the compute is being stopped; a transfer under way then ends without leaving a file.
+    """
+
+    def __init__(
+        self, *, host: str, driver: VirtDriver, progress: ProgressSink, clock: Clock, stop: threading.Event
+    ) -> None:
+        self._host = host
+        self._driver = driver
+        self._progress = progress
+        self._clock = clock
+        self._stop = stop
+
+    def __call__(self, request: CacheRequest) -> list[TaskResult]:
+        """Give one result for each image, in the request's order; one failure does not stop the rest.
+
+        Raises Stopped if the compute is being stopped.
+        """
+        _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
+        results = [self._cache_one(request.job_id, image) for image in request.images]
+        if any(result.outcome is Outcome.UNSUPPORTED for result in results):
+            _log.warning(
+                "Virt driver %s on %s does not support image pre-caching; ignoring request",
+                self._driver.name,
+                self._host,
+            )
+        return results
+
+    def _cache_one(self, job_id: str, image: ImageId) -> TaskResult:
+        watch = _Watch(job_id, self._host, image, self._progress, self._stop)
+        started_at = self._clock.now()
+        outcome, reason = self._outcome(image, watch)
+        return TaskResult(image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
+
+    def _outcome(self, image: ImageId, watch: _Watch) -> tuple[Outcome, str]:
+        watch.check_stop()
+        _log.info("Caching image %s by request on %s", image, self._host)
+        try:
+            fetched = self._driver.cache_image(image, watch)
+        except NotImplementedError as error:
+            return Outcome.UNSUPPORTED, str(error) or UNSUPPORTED
+        except Stopped:
+            raise
+        except PrecacheError as error:
+            _log.error("Failed to cache image %s on %s: %s", image, self._host, error)
+            return Outcome.ERROR, str(error)
+        except Exception as error:  # noqa: BLE001  the request boundary of this process: the other images go on
+            _log.exception("Failed to cache image %s on %s", image, self._host)
+            return Outcome.ERROR, f"unexpected {type(error).__name__}: {error}; the log of the compute has the details"
+        if not fetched:
+            _log.info("Image %s already cached on %s; updating timestamp", image, self._host)
+        return (Outcome.CACHED if fetched else Outcome.EXISTING), ""
+
+
+class _Watch:
+    """The port `Watcher` for one task: passes progress on, and remembers how much has come in."""
+
+    def __init__(self, job_id: str, host: str, image: ImageId, progress: ProgressSink, stop: threading.Event) -> None:
+        self._job_id = job_id
+        self._host = host
+        self._image = image
+        self._progress = progress
+        self._stop = stop
+        self.bytes_done = 0
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        self.check_stop()
+        self.bytes_done = max(self.bytes_done, bytes_done)
+        self._progress.report(TaskProgress(self._job_id, self._host, self._image, phase, bytes_done, bytes_total))
+
+    def check_stop(self) -> None:
+        if self._stop.is_set():
+            raise Stopped(f"Caching image {self._image} on {self._host}")

@@ -1,0 +1,67 @@
+"""One host's compute as a running whole: its driver, its heartbeat, its cache cleaner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from precache.compute.cache_images import CacheImages
+from precache.compute.repeat import Repeat
+from precache.core.jobs import TaskResult
+from precache.ports.clock import Clock
+from precache.ports.compute_gateway import CacheRequest
+from precache.ports.inventory import HostReports
+from precache.ports.progress import ProgressSink
+from precache.ports.virt_driver import VirtDriver
+
+
+class ComputeService:
+    """`start`, then `cache_images` as often as asked, then `stop`.
+
+    report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        cell: str,
+        driver: VirtDriver,
+        reports: HostReports,
+        progress: ProgressSink,
+        clock: Clock,
+        report_interval: timedelta,
+        clean_interval: timedelta | None,
+    ) -> None:
+        self.host = host
+        self._driver = driver
+        self._stopping = threading.Event()
+        self._cache_images = CacheImages(host=host, driver=driver, progress=progress, clock=clock, stop=self._stopping)
+        self._cell = cell
+        self._reports = reports
+        self._clock = clock
+        self._repeats = [Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")]
+        if clean_interval is not None:
+            self._repeats.append(
+                Repeat(action=driver.clean_cache, interval=clean_interval, name=f"cache cleaner of {host}")
+            )
+
+    def start(self) -> None:
+        """Make the driver ready, then announce the host. Raises CacheUnusable if the cache cannot be used."""
+        self._driver.start()
+        self._beat()
+        for repeat in self._repeats:
+            repeat.start()
+
+    def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
+        return self._cache_images(request)
+
+    def stop(self, patience: timedelta) -> None:
+        """End transfers under way without litter; new requests raise Stopped."""
+        self._stopping.set()
+        for repeat in self._repeats:
+            repeat.stop(patience)
+
+    def _beat(self) -> None:
+        self._reports.beat(self.host, self._cell, self._driver.name, self._clock.now())

@@ -1,0 +1,139 @@
+"""What one host makes of a request, whatever its driver does."""
+
+import logging
+import threading
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.compute.cache_images import CacheImages
+from precache.core.errors import ImageNotFound, Stopped
+from precache.core.images import ImageId, parse_image_id
+from precache.core.jobs import Outcome, Phase, TaskProgress
+from precache.ports.compute_gateway import CacheRequest
+
+FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
+SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
+THIRD = parse_image_id("00000000-0000-0000-0000-000000000003")
+
+
+class ScriptedDriver:
+    """A driver that does for each image what the script says: gives a bool, or raises."""
+
+    name = "scripted"
+
+    def __init__(self, script: dict[ImageId, bool | Exception]) -> None:
+        self.script = script
+        self.asked: list[ImageId] = []
+
+    def start(self) -> None: ...
+
+    def clean_cache(self) -> None: ...
+
+    def cache_image(self, image, watch):
+        self.asked.append(image)
+        what = self.script[image]
+        if isinstance(what, Exception):
+            raise what
+        if what:
+            watch(Phase.DOWNLOADING, 40, 100)
+            watch(Phase.DOWNLOADING, 100, 100)
+            watch(Phase.CONVERTING, 100, 100)
+        return what
+
+
+class Reports:
+    def __init__(self) -> None:
+        self.seen: list[TaskProgress] = []
+
+    def report(self, progress: TaskProgress) -> None:
+        self.seen.append(progress)
+
+
+def compute(driver, *, progress=None, stop=None) -> CacheImages:
+    return CacheImages(
+        host="cmp-1",
+        driver=driver,
+        progress=progress or Reports(),
+        clock=MemoryClock(),
+        stop=stop or threading.Event(),
+    )
+
+
+def request(*images: ImageId) -> CacheRequest:
+    return CacheRequest("job", "cmp-1", "cell1", images)
+
+
+def test_images_are_dealt_with_in_the_order_of_the_request():
+    driver = ScriptedDriver({FIRST: True, SECOND: False, THIRD: True})
+
+    results = compute(driver)(request(THIRD, FIRST, SECOND))
+
+    assert driver.asked == [THIRD, FIRST, SECOND]
+    assert [result.image for result in results] == [THIRD, FIRST, SECOND]
+    assert [result.outcome for result in results] == [Outcome.CACHED, Outcome.CACHED, Outcome.EXISTING]
+
+
+def test_one_failure_does_not_stop_the_rest():
+    driver = ScriptedDriver({FIRST: ImageNotFound(FIRST), SECOND: RuntimeError("surprise"), THIRD: True})
+
+    results = compute(driver)(request(FIRST, SECOND, THIRD))
+
+    assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR, Outcome.CACHED]
+    assert results[0].reason == f"Image {FIRST} could not be found."
+    assert "surprise" in results[1].reason
+
+
+def test_a_driver_without_support_is_told_of_once_per_request(caplog):
+    driver = ScriptedDriver({FIRST: NotImplementedError(), SECOND: NotImplementedError("images live in Ceph")})
+
+    with caplog.at_level(logging.WARNING):
+        results = compute(driver)(request(FIRST, SECOND))
+
+    assert [result.outcome for result in results] == [Outcome.UNSUPPORTED, Outcome.UNSUPPORTED]
+    assert results[0].reason
+    assert results[1].reason == "images live in Ceph"
+    assert [record.message for record in caplog.records].count(
+        "Virt driver scripted on cmp-1 does not support image pre-caching; ignoring request"
+    ) == 1
+    assert len(caplog.records) == 1
+
+
+def test_bytes_moved_are_those_that_came_over_the_network():
+    driver = ScriptedDriver({FIRST: True, SECOND: False})
+
+    results = compute(driver)(request(FIRST, SECOND))
+
+    assert [result.bytes_moved for result in results] == [100, 0]
+
+
+def test_progress_names_job_host_and_image():
+    reports = Reports()
+
+    compute(ScriptedDriver({FIRST: True}), progress=reports)(request(FIRST))
+
+    assert reports.seen[0] == TaskProgress("job", "cmp-1", FIRST, Phase.DOWNLOADING, 40, 100)
+    assert reports.seen[-1].phase is Phase.CONVERTING
+
+
+def test_a_stopped_compute_refuses_before_it_begins():
+    stop = threading.Event()
+    stop.set()
+    driver = ScriptedDriver({FIRST: True})
+
+    with pytest.raises(Stopped):
+        compute(driver, stop=stop)(request(FIRST))
+
+    assert driver.asked == []
+
+
+def test_a_transfer_under_way_is_stopped_at_its_next_word():
+    stop = threading.Event()
+
+    class StoppingDriver(ScriptedDriver):
+        def cache_image(self, image, watch):
+            stop.set()
+            return super().cache_image(image, watch)
+
+    with pytest.raises(Stopped):
+        compute(StoppingDriver({FIRST: True}), stop=stop)(request(FIRST))
