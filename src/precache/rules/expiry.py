@@ -1,0 +1,70 @@
+"""Which files of the image cache have outlived their use: Nova's rule, with Nova's limits.
+
+What a file is follows from the shape of its name alone; whatever has another shape belongs to somebody else and is
+never removed. Age counts from the last use, which is the file's mtime. With a pass every interval, an unused file lives
+for at least its limit and at most its limit plus one interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+ENTRY_NAME_LENGTH = 40
+"""Of a sha1 in hex. Nova counts characters and does not look whether they are hex digits."""
+
+_SHORTEST_RESIZED_LENGTH = 43
+
+
+class Shape(Enum):
+    """What a name in the cache stands for."""
+
+    IMAGE = auto()
+    RESIZED = auto()
+    BLANK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryLimits:
+    """How long an unused file is kept. original: images and blanks. resized: legacy resized copies."""
+
+    original: timedelta
+    resized: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFile:
+    """A regular file at the top level of the cache; last_used is aware UTC."""
+
+    name: str
+    last_used: datetime
+
+
+def shape_of(name: str) -> Shape | None:
+    """Tell what a name stands for: an image, a resized copy, a blank (swap, ephemeral); None for what is not Nova's."""
+    if len(name) == ENTRY_NAME_LENGTH:
+        return Shape.IMAGE
+    if len(name) >= _SHORTEST_RESIZED_LENGTH and name[ENTRY_NAME_LENGTH] == "_":
+        return Shape.RESIZED
+    if name.startswith(("swap_", "ephemeral_")):
+        return Shape.BLANK
+    return None
+
+
+def is_expired(file: CacheFile, now: datetime, limits: ExpiryLimits) -> bool:
+    """Say whether a file, if unused, may be removed now: it has reached its limit. A future last use keeps it."""
+    shape = shape_of(file.name)
+    if shape is None:
+        return False
+    limit = limits.resized if shape is Shape.RESIZED else limits.original
+    return now - file.last_used >= limit
+
+
+def expired(
+    files: Iterable[CacheFile], in_use: Collection[str], now: datetime, limits: ExpiryLimits
+) -> list[CacheFile]:
+    """Choose the files to remove: unused and expired, oldest first. in_use: names of files that somebody uses."""
+    found = [file for file in files if file.name not in in_use and is_expired(file, now, limits)]
+    return sorted(found, key=lambda file: (file.last_used, file.name))
