@@ -100,6 +100,14 @@ class TaskNotFound(NotFound):
         self.job, self.host, self.image = job, host, image
 
 
+class ImageNotCached(NotFound):
+    """The host's cache does not hold the image."""
+
+    def __init__(self, image: str, place: str) -> None:
+        super().__init__(f"Image {image} is not in the image cache in {place}.")
+        self.image, self.place = image, place
+
+
 class ImageNotFound(NotFound):
     """The image service has no such image, or does not show it to the one who asks."""
 
@@ -233,6 +241,17 @@ class CacheUnusable(Refused):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The image cache in {path} cannot be used: {reason}")
         self.path, self.reason = path, reason
+
+
+class CacheFull(Refused):
+    """The disk of the cache ran full while the image was coming in."""
+
+    def __init__(self, image: str, place: str, free_bytes: int) -> None:
+        super().__init__(
+            f"Image {image}: the disk of {place} is full, {free_bytes / 1e9:.1f} GB were left; "
+            "free some space or move the cache to a larger disk"
+        )
+        self.image, self.place, self.free_bytes = image, place, free_bytes
 
 
 class DatabaseUrlRefused(Refused):

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Protocol
 
 from precache.core.images import ImageId
-from precache.imagecache.names import entry_of_temporary, temporary_name
+from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
 _TOKEN_BYTES = 4
 
 
-def _new_token() -> str:
+def new_token() -> str:
+    """Give a short word that no other filling, in any process, has."""
     return secrets.token_hex(_TOKEN_BYTES)
 
 
@@ -32,16 +33,17 @@ class Staging:
 
     directory: Path
     entry: str
-    token: str = field(default_factory=_new_token)
+    token: str = field(default_factory=new_token)
 
     def path(self, kind: str) -> Path:
         """Give the path for one temporary file, such as kind `download`; equal kinds give equal paths."""
         return self.directory / temporary_name(self.entry, self.token, kind)
 
     def discard(self) -> None:
-        """Remove every temporary file of this entry, also what an earlier, dead filler left; harmless if none."""
+        """Remove every temporary file of this filling; harmless if there is none."""
+        mine = temporary_name(self.entry, self.token, "")
         for path in self.directory.iterdir():
-            if entry_of_temporary(path.name) == self.entry:
+            if path.name.startswith(mine):
                 path.unlink(missing_ok=True)
 
 

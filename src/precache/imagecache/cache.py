@@ -1,0 +1,135 @@
+"""The image cache on a host's disk, shared with nova-compute where one runs.
+
+A name in the cache means verified, complete content. Everything that makes, uses or removes an entry happens under that
+entry's lock. Safe for many threads and processes; what lives here knows nothing of where images come from.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from precache.core.errors import CacheFull, CacheUnusable, ImageNotCached
+from precache.core.images import ImageId
+from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.names import entry_name
+from precache.imagecache.orphans import remove_orphans
+from precache.imagecache.os_errors import DISK_FULL, explain
+from precache.imagecache.ownership import check_writable, make_directory
+from precache.imagecache.publish import publish
+from precache.imagecache.staging import Staging
+from precache.ports.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def _wait_patiently() -> None:
+    """Wait for a lock until it is free, without end."""
+
+
+class ImageCache:
+    """The entries in `directory`, locked in `locks_directory`: Nova's `<instances_path>/_base` and `.../locks`."""
+
+    def __init__(self, *, directory: Path, locks_directory: Path, clock: Clock) -> None:
+        self.directory = directory
+        self.locks = EntryLocks(directory=locks_directory, clock=clock)
+        self._clock = clock
+
+    def start(self) -> None:
+        """Create the directories where absent and remove what a dead filler left; a live one's files stay.
+
+        Raises CacheUnusable if the cache cannot be used.
+        """
+        for directory in (self.directory, self.locks.directory):
+            with _explained(directory):
+                make_directory(directory)
+                check_writable(directory)
+        with _explained(self.directory):
+            remove_orphans(self.directory, self.locks)
+
+    def path_of(self, image: ImageId) -> Path:
+        """Give the path that the image's entry has, or would have."""
+        return self.directory / entry_name(image)
+
+    def ensure(
+        self, image: ImageId, produce: Callable[[Staging], Path], wait: Callable[[], None] = _wait_patiently
+    ) -> bool:
+        """Have the entry: True if it was made now, False if it was there; its expiry counts from now either way.
+
+        produce: makes the complete file in the staging and gives its path. It runs under the entry's lock, however long
+        it takes: a boot from this image, or a second request, waits for it and then finds the entry.
+        wait: called some ten times a second while another has the lock; what it raises breaks the wait off.
+        Raises CacheUnusable, CacheFull, and whatever `produce` and `wait` raise; then no file of ours is left.
+        """
+        path = self.path_of(image)
+        with self.locks.hold(path.name, wait):
+            with _explained(self.directory):
+                if _is_present(path):
+                    _touch(path, self._clock.now())
+                    return False
+            self._fill(image, path, produce)
+            return True
+
+    def use(self, image: ImageId, consume: Callable[[Path], T], wait: Callable[[], None] = _wait_patiently) -> T:
+        """Call `consume` with the entry's path, under its lock: meanwhile nobody removes it. Gives what it gives.
+
+        Raises ImageNotCached, CacheUnusable, and whatever `consume` and `wait` raise.
+        """
+        path = self.path_of(image)
+        with self.locks.hold(path.name, wait):
+            with _explained(self.directory):
+                if not _is_present(path):
+                    raise ImageNotCached(image, str(self.directory))
+            return consume(path)
+
+    def _fill(self, image: ImageId, path: Path, produce: Callable[[Staging], Path]) -> None:
+        staging = Staging(self.directory, path.name)
+        try:
+            with _explained(self.directory, image):
+                publish(produce(staging), path, self._clock.now())
+        finally:
+            try:
+                staging.discard()
+            except OSError as error:
+                _log.warning("Temporary files of image %s are left in %s: %s", image, self.directory, explain(error))
+
+
+def _is_present(path: Path) -> bool:
+    if path.is_dir():
+        raise FileExistsError(None, "a directory is where the image should be; move it elsewhere", str(path))
+    return path.exists()
+
+
+def _touch(path: Path, now: datetime) -> None:
+    try:
+        os.utime(path, (now.timestamp(), now.timestamp()))
+    except PermissionError:
+        # The entry serves all the same; only its expiry goes on counting.
+        _log.warning(
+            "The expiry of %s could not be reset, for the file belongs to another user; "
+            "run the compute as the owner of the cache or as root",
+            path,
+        )
+
+
+@contextmanager
+def _explained(directory: Path, image: ImageId | None = None) -> Iterator[None]:
+    """Turn errors of the disk into ours."""
+    try:
+        yield
+    except OSError as error:
+        if image is not None and error.errno in DISK_FULL:
+            raise CacheFull(image, str(directory), _free_bytes(directory)) from error
+        raise CacheUnusable(str(directory), explain(error)) from error
+
+
+def _free_bytes(directory: Path) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,27 @@
+"""What the errors of a disk mean to an operator: what is wrong, and what to do now."""
+
+from __future__ import annotations
+
+import errno
+
+_ADVICE = {
+    errno.EACCES: "permission denied; run the compute as the owner of that directory or as root",
+    errno.EPERM: "not permitted; run the compute as the owner of that directory or as root",
+    errno.EROFS: "the file system is read-only; mount it for writing",
+    errno.ENOENT: "it does not exist; create or mount it, then restart the compute",
+    errno.ENOTDIR: "a part of its path is not a directory; correct instances_path",
+    errno.EEXIST: "a file of that name is in the way; move it elsewhere",
+    errno.ENOSPC: "the disk is full; free some space or move the cache to a larger disk",
+    errno.EDQUOT: "the disk quota is used up; raise it or free some space",
+    errno.EIO: "the disk reports an input/output error; check it before anything else",
+    errno.ESTALE: "the network file system lost it; mount it again",
+    errno.ENOLCK: "the file system gives no locks; enable locking on it or use another one",
+}
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def explain(error: OSError) -> str:
+    """Give a sentence for the error, with the file it is about where the system says so."""
+    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+    return f"{advice} ({error.filename})" if error.filename else advice

@@ -1,0 +1,79 @@
+"""Who owns what we put on the host's disk, and who may read it.
+
+Nova creates its files as its own user, with the modes that its umask leaves. A file that we make as root must not
+stand in its way: above all a lock file that nova-compute cannot open would fail every boot from that image. So root
+gives what it makes to the owner of the directory. Another user cannot give files away and keeps them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+
+from precache.core.errors import CacheUnusable
+
+_log = logging.getLogger(__name__)
+
+_UMASK_LINE = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
+_USUAL_UMASK = 0o022
+
+
+def file_mode() -> int:
+    """Give the mode that open() gives to a new file of this process."""
+    return 0o666 & ~_umask()
+
+
+def give_to_owner_of(directory: Path, fd: int) -> None:
+    """As root, make the owner of `directory` the owner of the open file too; as any other user do nothing.
+
+    Raises OSError.
+    """
+    if os.geteuid() != 0:
+        return
+    parent, own = directory.stat(), os.fstat(fd)
+    if (parent.st_uid, parent.st_gid) != (own.st_uid, own.st_gid):
+        os.fchown(fd, parent.st_uid, parent.st_gid)
+
+
+def make_directory(path: Path) -> None:
+    """Create the directory and its parents where absent, each owned like the one above it. Raises OSError."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        give_to_owner_of(path.parent, fd)
+    finally:
+        os.close(fd)
+
+
+def check_writable(directory: Path) -> None:
+    """Raise CacheUnusable unless we may make files here; warn where nova-compute could not open what we make."""
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise CacheUnusable(
+            str(directory),
+            "it is read-only for us; run the compute as the owner of that directory or as root, "
+            "and see that it is mounted for writing",
+        )
+    owner = directory.stat().st_uid
+    if os.geteuid() not in (0, owner):
+        _log.warning(
+            "%s belongs to uid %d but the compute runs as uid %d: a nova-compute on this host could not open the files "
+            "made here; run the compute as that user or as root",
+            directory,
+            owner,
+            os.geteuid(),
+        )
+
+
+def _umask() -> int:
+    # os.umask() can only be read by changing it, for every thread at once.
+    try:
+        found = _UMASK_LINE.search(Path("/proc/self/status").read_text())
+    except OSError:
+        return _USUAL_UMASK
+    return int(found[1], 8) if found else _USUAL_UMASK
