@@ -1,0 +1,32 @@
+# Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench-fetch constraints clean setup
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: setup ## Fill the caches of six hosts from one request and watch it; IMAGE=path for your own, BOOT=1 to boot it
+	@.venv/bin/python -m tools.demo $(if $(IMAGE),--image "$(IMAGE)") $(if $(BOOT),--boot)
+
+test: setup ## Run what CI runs: style, types, layers, all tests, coverage
+	@tools/run-tests all
+
+lint: setup ## Run the part of it that runs no test
+	@tools/run-tests lint
+
+bench-fetch: setup ## Measure our way of an image into the cache against Nova's; bench/README.md has the method
+	@bench/setup
+	@.venv/bin/python -m bench.fetch
+
+constraints: ## Pin the newest versions that pyproject.toml admits
+	@tools/install-packages
+	@tools/pin-versions
+
+clean: ## Remove everything that was made here: environments, images, results of tests
+	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@tools/install-packages
+	@tools/make-venv
