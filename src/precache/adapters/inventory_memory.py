@@ -1,0 +1,124 @@
+"""Hosts, cells and aggregates in memory: for tests, and for a service that may forget."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from precache.core.aggregates import Aggregate
+from precache.core.errors import (
+    AggregateHasHosts,
+    AggregateHostNotFound,
+    AggregateHostTaken,
+    AggregateMetadataNotFound,
+    AggregateNameTaken,
+    AggregateNotFound,
+    HostNotFound,
+)
+from precache.core.hosts import Host
+
+
+class MemoryInventory:
+    """All ports of `ports/inventory.py` behind one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._aggregates: dict[int, Aggregate] = {}
+        self._hosts: dict[str, Host] = {}
+        self._last_id = 0
+
+    def list_aggregates(self) -> list[Aggregate]:
+        with self._lock:
+            return list(self._aggregates.values())
+
+    def get_aggregate(self, aggregate_id: int) -> Aggregate:
+        with self._lock:
+            return self._get(aggregate_id)
+
+    def create_aggregate(self, name: str, metadata: Mapping[str, str], now: datetime) -> Aggregate:
+        with self._lock:
+            self._check_name(name, but=None)
+            self._last_id += 1
+            return self._put(
+                Aggregate(id=self._last_id, uuid=str(uuid4()), name=name, created_at=now, metadata=dict(metadata))
+            )
+
+    def rename_aggregate(self, aggregate_id: int, name: str, now: datetime) -> Aggregate:
+        with self._lock:
+            aggregate = self._get(aggregate_id)
+            self._check_name(name, but=aggregate_id)
+            return self._put(replace(aggregate, name=name, updated_at=now))
+
+    def set_metadata(self, aggregate_id: int, metadata: Mapping[str, str | None], now: datetime) -> Aggregate:
+        with self._lock:
+            aggregate = self._get(aggregate_id)
+            merged = dict(aggregate.metadata)
+            for key, value in sorted(metadata.items()):
+                if value is not None:
+                    merged[key] = value
+                elif merged.pop(key, None) is None:
+                    raise AggregateMetadataNotFound(aggregate_id, key)
+            return self._put(replace(aggregate, metadata=merged, updated_at=now))
+
+    def add_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
+        with self._lock:
+            aggregate = self._get(aggregate_id)
+            self._check_host(host)
+            if host in aggregate.hosts:
+                raise AggregateHostTaken(aggregate_id, host)
+            return self._put(replace(aggregate, hosts=(*aggregate.hosts, host), updated_at=now))
+
+    def remove_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
+        with self._lock:
+            aggregate = self._get(aggregate_id)
+            self._check_host(host)
+            if host not in aggregate.hosts:
+                raise AggregateHostNotFound(aggregate_id, host)
+            left = tuple(name for name in aggregate.hosts if name != host)
+            return self._put(replace(aggregate, hosts=left, updated_at=now))
+
+    def delete_aggregate(self, aggregate_id: int) -> None:
+        with self._lock:
+            if self._get(aggregate_id).hosts:
+                raise AggregateHasHosts(aggregate_id)
+            del self._aggregates[aggregate_id]
+
+    def list_hosts(self) -> list[Host]:
+        with self._lock:
+            return sorted(self._hosts.values(), key=lambda host: host.name)
+
+    def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
+        with self._lock:
+            return {name: self._hosts[name] for name in names if name in self._hosts}
+
+    def set_forced_down(self, name: str, forced_down: bool) -> Host:
+        with self._lock:
+            self._check_host(name)
+            host = self._hosts[name] = replace(self._hosts[name], forced_down=forced_down)
+            return host
+
+    def beat(self, name: str, cell: str, driver: str, now: datetime) -> None:
+        with self._lock:
+            known = self._hosts.get(name, Host(name=name, cell=cell))
+            self._hosts[name] = replace(known, cell=cell, driver=driver, last_seen=now)
+
+    def _get(self, aggregate_id: int) -> Aggregate:
+        try:
+            return self._aggregates[aggregate_id]
+        except KeyError:
+            raise AggregateNotFound(aggregate_id) from None
+
+    def _put(self, aggregate: Aggregate) -> Aggregate:
+        self._aggregates[aggregate.id] = aggregate
+        return aggregate
+
+    def _check_name(self, name: str, *, but: int | None) -> None:
+        if any(other.name == name and other.id != but for other in self._aggregates.values()):
+            raise AggregateNameTaken(name)
+
+    def _check_host(self, name: str) -> None:
+        if name not in self._hosts:
+            raise HostNotFound(name)

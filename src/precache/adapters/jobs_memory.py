@@ -1,0 +1,232 @@
+"""Jobs and tasks in memory: for tests, and for a service that may forget."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.images import ImageId
+from precache.core.jobs import (
+    Job,
+    JobState,
+    NewJob,
+    Phase,
+    Task,
+    TaskProgress,
+    TaskResult,
+    TaskState,
+    check_job_transition,
+)
+from precache.rules import task_steps
+
+
+@dataclass(slots=True)
+class _Record:
+    """A job whose `counts` are not kept up, its place in the order of arrival, and its tasks by host and image."""
+
+    job: Job
+    number: int
+    tasks: dict[str, dict[ImageId, Task]]
+
+    @property
+    def age(self) -> tuple[datetime, int]:
+        return self.job.created_at, self.number
+
+    def seen(self) -> Job:
+        """Give the job with its outcomes counted."""
+        outcomes = Counter(task.outcome for task in self.all_tasks() if task.outcome is not None)
+        return replace(self.job, counts=dict(outcomes))
+
+    def all_tasks(self) -> list[Task]:
+        """Give the tasks in the order of the request."""
+        return [task for tasks in self.tasks.values() for task in tasks.values()]
+
+    def task(self, host: str, image: ImageId) -> Task:
+        try:
+            return self.tasks[host][image]
+        except KeyError:
+            raise TaskNotFound(self.job.id, host, image) from None
+
+    def put_back_tasks(self) -> None:
+        for task in self.all_tasks():
+            if task.state is TaskState.RUNNING:
+                self.tasks[task.host][task.image] = task_steps.put_back(task)
+
+    def queue_again(self) -> None:
+        check_job_transition(self.job.state, JobState.QUEUED)
+        self.job = replace(self.job, state=JobState.QUEUED, lease_owner=None, lease_until=None)
+        self.put_back_tasks()
+
+
+class MemoryJobs:
+    """All ports of `ports/job_store.py` behind one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: dict[str, _Record] = {}
+
+    def add(self, job: NewJob) -> Job:
+        with self._lock:
+            if job.id in self._records:
+                raise JobExists(job.id)
+            tasks = {host: {image: _new_task(job.id, host, image) for image in job.images} for host in job.hosts}
+            task_count = sum(len(of_host) for of_host in tasks.values())
+            record = _Record(_new_job(job, task_count), len(self._records), tasks)
+            self._records[job.id] = record
+            return record.seen()
+
+    def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
+        with self._lock:
+            last = None if marker is None else self._get(marker).age
+            newest_first = sorted(self._records.values(), key=lambda record: record.age, reverse=True)
+            page = [
+                record
+                for record in newest_first
+                if (last is None or record.age < last) and (state is None or record.job.state is state)
+            ]
+            return [record.seen() for record in page[:limit]]
+
+    def get(self, job_id: str) -> Job:
+        with self._lock:
+            return self._get(job_id).seen()
+
+    def tasks(self, job_id: str) -> list[Task]:
+        with self._lock:
+            return self._get(job_id).all_tasks()
+
+    def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+        with self._lock:
+            free = [record for record in self._records.values() if _is_free(record.job, now)]
+            if not free:
+                return None
+            record = min(free, key=lambda record: record.age)
+            record.job = replace(
+                record.job,
+                state=JobState.RUNNING,
+                started_at=record.job.started_at or now,
+                lease_owner=owner,
+                lease_until=now + lease,
+            )
+            record.put_back_tasks()
+            return record.seen()
+
+    def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
+        with self._lock:
+            record = self._held(job_id, owner)
+            record.job = replace(record.job, lease_until=now + lease)
+
+    def release(self, job_id: str, owner: str) -> None:
+        with self._lock:
+            self._held(job_id, owner).queue_again()
+
+    def release_all(self) -> int:
+        with self._lock:
+            running = [record for record in self._records.values() if record.job.state is JobState.RUNNING]
+            for record in running:
+                record.queue_again()
+            return len(running)
+
+    def waiting_tasks(self, job_id: str) -> list[Task]:
+        with self._lock:
+            return [task for task in self._get(job_id).all_tasks() if task.state is TaskState.WAITING]
+
+    def start_tasks(
+        self, job_id: str, owner: str, host: str, cell: str, images: Sequence[ImageId], now: datetime
+    ) -> None:
+        with self._lock:
+            record = self._held(job_id, owner)
+            started = {image: task_steps.started(record.task(host, image), cell, now) for image in images}
+            # The cell is the host's, so that its other tasks show it as well.
+            for image, task in record.tasks.get(host, {}).items():
+                record.tasks[host][image] = started.get(image) or replace(task, cell=cell)
+
+    def end_tasks(self, job_id: str, owner: str, host: str, results: Sequence[TaskResult], now: datetime) -> None:
+        with self._lock:
+            record = self._held(job_id, owner)
+            changed = dict(record.tasks.get(host, {}))
+            for result in results:
+                task = changed.get(result.image) or record.task(host, result.image)
+                changed[result.image] = task_steps.ended(task, result, now)
+            # All or nothing: an unknown image has raised by now.
+            if changed:
+                record.tasks[host] = changed
+
+    def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+        with self._lock:
+            record = self._held(job_id, owner)
+            check_job_transition(record.job.state, state)
+            if not state.is_final:
+                raise IllegalTransition("A job that is finished", record.job.state, state)
+            record.job = replace(record.job, state=state, finished_at=now, lease_owner=None, lease_until=None)
+            return record.seen()
+
+    def note(self, progress: Sequence[TaskProgress]) -> None:
+        with self._lock:
+            for report in progress:
+                record = self._records.get(report.job_id)
+                of_host = record.tasks.get(report.host, {}) if record else {}
+                task = of_host.get(report.image)
+                if task and task.state is TaskState.RUNNING:
+                    of_host[report.image] = replace(
+                        task, phase=report.phase, bytes_done=report.bytes_done, bytes_total=report.bytes_total
+                    )
+
+    def _get(self, job_id: str) -> _Record:
+        try:
+            return self._records[job_id]
+        except KeyError:
+            raise JobNotFound(job_id) from None
+
+    def _held(self, job_id: str, owner: str) -> _Record:
+        record = self._get(job_id)
+        if record.job.state is not JobState.RUNNING or record.job.lease_owner != owner:
+            raise LeaseLost(job_id, owner)
+        return record
+
+
+def _is_free(job: Job, now: datetime) -> bool:
+    if job.state is JobState.RUNNING:
+        return job.lease_until is not None and job.lease_until <= now
+    return job.state is JobState.QUEUED
+
+
+def _new_job(job: NewJob, task_count: int) -> Job:
+    return Job(
+        id=job.id,
+        aggregate_id=job.aggregate_id,
+        aggregate_uuid=job.aggregate_uuid,
+        aggregate_name=job.aggregate_name,
+        images=tuple(dict.fromkeys(job.images)),
+        state=JobState.QUEUED,
+        requested_by=job.requested_by,
+        request_id=job.request_id,
+        created_at=job.created_at,
+        started_at=None,
+        finished_at=None,
+        lease_owner=None,
+        lease_until=None,
+        task_count=task_count,
+        counts={},
+    )
+
+
+def _new_task(job_id: str, host: str, image: ImageId) -> Task:
+    return Task(
+        job_id=job_id,
+        host=host,
+        cell=None,
+        image=image,
+        state=TaskState.WAITING,
+        outcome=None,
+        phase=Phase.WAITING,
+        bytes_done=0,
+        bytes_total=0,
+        attempts=0,
+        reason="",
+        started_at=None,
+        finished_at=None,
+    )
