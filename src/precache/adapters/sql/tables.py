@@ -1,0 +1,172 @@
+"""The tables, as the newest migration leaves them.
+
+A task is the meeting of one `job_hosts` row and one `job_images` row, known by their places in the request: a row
+of some thirty bytes, stored in the order in which it is read, and a job of 10,000 hosts is stored by one statement
+that multiplies the two lists.
+
+Order of locks: whoever changes tasks holds the row of their job first; of several jobs, by number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
+
+from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf
+from precache.core.jobs import JobState, Outcome, Phase, TaskState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# Names are compared exactly on every database; MariaDB would fold case and accents.
+_EXACT: dict[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
+}
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    **_EXACT,
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("cell_id", ForeignKey("cells.id")),
+    Column("driver", NAME, nullable=False),
+    Column("forced_down", Boolean, nullable=False),
+    Column("last_seen", Instant),
+    **_EXACT,
+)
+
+aggregates = Table(
+    "aggregates",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uuid", UUID, nullable=False, unique=True),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant),
+    # A client may hold an id for long: the id of a deleted aggregate never means another one.
+    sqlite_autoincrement=True,
+    **_EXACT,
+)
+
+aggregate_hosts = Table(
+    "aggregate_hosts",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("aggregate_id", ForeignKey("aggregates.id"), nullable=False),
+    Column("host_id", ForeignKey("hosts.id"), nullable=False),
+    UniqueConstraint("aggregate_id", "host_id"),
+    # Hosts are shown in the order in which they were added, which is the order of these ids.
+    sqlite_autoincrement=True,
+    **_EXACT,
+)
+
+aggregate_metadata = Table(
+    "aggregate_metadata",
+    metadata,
+    Column("aggregate_id", ForeignKey("aggregates.id"), primary_key=True),
+    Column("key", NAME, primary_key=True),
+    Column("value", NAME, nullable=False),
+    **_EXACT,
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("id", UUID, nullable=False, unique=True),
+    # No foreign key: the record of a job outlives its aggregate.
+    Column("aggregate_id", Integer, nullable=False),
+    Column("aggregate_uuid", UUID, nullable=False),
+    Column("aggregate_name", NAME, nullable=False),
+    Column("state", OneOf(JobState), nullable=False),
+    Column("task_count", Integer, nullable=False),
+    Column("requested_by", NAME, nullable=False),
+    Column("request_id", NAME, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("lease_owner", NAME),
+    Column("lease_until", Instant),
+    Index("ix_jobs_newest", "created_at", "number"),
+    # For claims and for the list of one state. Few jobs run at once, so their leases need no index.
+    Index("ix_jobs_state", "state", "created_at", "number"),
+    sqlite_autoincrement=True,
+    **_EXACT,
+)
+
+job_hosts = Table(
+    "job_hosts",
+    metadata,
+    Column("job", ForeignKey("jobs.number"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("host", NAME, nullable=False),
+    Column("cell", NAME),
+    UniqueConstraint("job", "host"),
+    **_EXACT,
+)
+
+job_images = Table(
+    "job_images",
+    metadata,
+    Column("job", ForeignKey("jobs.number"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("image", UUID, nullable=False),
+    UniqueConstraint("job", "image"),
+    **_EXACT,
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("job", ForeignKey("jobs.number"), primary_key=True),
+    Column("host_position", Integer, primary_key=True, autoincrement=False),
+    Column("image_position", Integer, primary_key=True, autoincrement=False),
+    Column("state", OneOf(TaskState), nullable=False),
+    Column("outcome", OneOf(Outcome)),
+    Column("phase", OneOf(Phase), nullable=False),
+    Column("bytes_done", BigInteger, nullable=False),
+    Column("bytes_total", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", LONG_TEXT, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    sqlite_with_rowid=False,
+    **_EXACT,
+)
+
+# Written when a job becomes final, by whoever makes it so: a list of old jobs then counts no tasks.
+job_outcomes = Table(
+    "job_outcomes",
+    metadata,
+    Column("job", ForeignKey("jobs.number"), primary_key=True),
+    Column("outcome", OneOf(Outcome), primary_key=True),
+    Column("tasks", Integer, nullable=False),
+    **_EXACT,
+)

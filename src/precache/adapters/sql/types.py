@@ -1,0 +1,60 @@
+"""Column types that mean the same on every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator
+from sqlalchemy.dialects import mysql
+
+Word = TypeVar("Word", bound=StrEnum)
+
+NAME = String(255)
+"""Names of cells, hosts, aggregates, users: as long as Nova allows."""
+
+UUID = String(36)
+
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""Keys that grow with use. SQLite counts only a plain INTEGER by itself, which has 64 bits there."""
+
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+
+# The arguments are SQLAlchemy's.
+# ruff: noqa: ARG002
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, kept in UTC with microseconds and given back as aware UTC."""
+
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class OneOf(TypeDecorator[Word]):
+    """A word of a StrEnum, kept as text, so that a new word needs no change of the table."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def __init__(self, words: type[Word]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: Word | None, dialect: Dialect) -> str | None:
+        return None if value is None else self.words(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Word | None:
+        return None if value is None else self.words(value)
