@@ -1,0 +1,8 @@
+"""The ports of `ports/job_store.py` on SQL, one file for each port."""
+
+from precache.adapters.jobs_sql.claims import SqlJobClaims
+from precache.adapters.jobs_sql.intake import SqlJobIntake
+from precache.adapters.jobs_sql.progress import SqlProgressLog
+from precache.adapters.jobs_sql.queries import SqlJobQueries
+
+__all__ = ["SqlJobClaims", "SqlJobIntake", "SqlJobQueries", "SqlProgressLog"]

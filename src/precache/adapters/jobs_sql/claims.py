@@ -1,0 +1,140 @@
+"""Own a job for a while, and record what becomes of its tasks.
+
+A claim is decided by one UPDATE that repeats its own condition: of two owners who saw the same job, one changes a
+row and the other none. Every later step first locks the job's row and looks whether it is still ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
+
+from precache.adapters.jobs_sql.rows import count_outcomes, find_number, load_job, load_tasks
+from precache.adapters.jobs_sql.steps import load_host_tasks, save_cell, save_host_tasks
+from precache.adapters.sql import Database
+from precache.adapters.sql.tables import job_outcomes, jobs, tasks
+from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost
+from precache.core.images import ImageId
+from precache.core.jobs import Job, JobState, Phase, Task, TaskResult, TaskState, check_job_transition
+from precache.rules import task_steps
+
+
+class SqlJobClaims:
+    """The port `JobClaims`."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+        is_free = _is_free(now)
+        oldest = select(jobs.c.number).where(is_free).order_by(jobs.c.created_at, jobs.c.number).limit(1)
+        taken = {
+            "state": JobState.RUNNING,
+            "lease_owner": owner,
+            "lease_until": now + lease,
+            "started_at": func.coalesce(jobs.c.started_at, literal(now, jobs.c.started_at.type)),
+        }
+        while True:
+            with self._database.write() as connection:
+                number = connection.scalar(oldest)
+                if number is None:
+                    return None
+                claimed = connection.execute(update(jobs).where(jobs.c.number == number, is_free).values(taken))
+                if claimed.rowcount == 1:
+                    _put_back_tasks(connection, tasks.c.job == number)
+                    return load_job(connection, number)
+            # Another owner was faster, so one job fewer is free: this ends.
+
+    def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
+        with self._database.write() as connection:
+            held = _hold(connection, job_id, owner)
+            connection.execute(update(jobs).where(jobs.c.number == held.number).values(lease_until=now + lease))
+
+    def release(self, job_id: str, owner: str) -> None:
+        with self._database.write() as connection:
+            held = _hold(connection, job_id, owner)
+            check_job_transition(held.state, JobState.QUEUED)
+            _queue_again(connection, jobs.c.number == held.number)
+            _put_back_tasks(connection, tasks.c.job == held.number)
+
+    def release_all(self) -> int:
+        with self._database.write() as connection:
+            running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
+            _put_back_tasks(connection, tasks.c.job.in_(running))
+            return _queue_again(connection, jobs.c.state == JobState.RUNNING)
+
+    def waiting_tasks(self, job_id: str) -> list[Task]:
+        with self._database.read() as connection:
+            number = find_number(connection, job_id)
+            return load_tasks(connection, job_id, number, tasks.c.state == TaskState.WAITING)
+
+    def start_tasks(
+        self, job_id: str, owner: str, host: str, cell: str, images: Sequence[ImageId], now: datetime
+    ) -> None:
+        with self._database.write() as connection:
+            number = _hold(connection, job_id, owner).number
+            found = load_host_tasks(connection, job_id, number, host)
+            started = [task_steps.started(found[image], cell, now) for image in dict.fromkeys(images)]
+            save_host_tasks(connection, number, host, started)
+            save_cell(connection, number, host, cell)
+
+    def end_tasks(self, job_id: str, owner: str, host: str, results: Sequence[TaskResult], now: datetime) -> None:
+        with self._database.write() as connection:
+            number = _hold(connection, job_id, owner).number
+            found = load_host_tasks(connection, job_id, number, host)
+            for result in results:
+                found[result.image] = task_steps.ended(found[result.image], result, now)
+            save_host_tasks(connection, number, host, [found[result.image] for result in results])
+
+    def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+        with self._database.write() as connection:
+            held = _hold(connection, job_id, owner)
+            check_job_transition(held.state, state)
+            if not state.is_final:
+                raise IllegalTransition("A job that is finished", held.state, state)
+            counts = count_outcomes(tasks.c.job == held.number)
+            connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
+            final = {"state": state, "finished_at": now, "lease_owner": None, "lease_until": None}
+            connection.execute(update(jobs).where(jobs.c.number == held.number).values(final))
+            return load_job(connection, held.number)
+
+
+class _Held(NamedTuple):
+    number: int
+    state: JobState
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until <= now)
+    return or_(jobs.c.state == JobState.QUEUED, expired)
+
+
+def _hold(connection: Connection, job_id: str, owner: str) -> _Held:
+    """Lock the job's row until the end of the transaction. Raises JobNotFound, LeaseLost."""
+    statement = select(jobs.c.number, jobs.c.state, jobs.c.lease_owner).where(jobs.c.id == job_id)
+    job = connection.execute(statement.with_for_update()).first()
+    if job is None:
+        raise JobNotFound(job_id)
+    if job.state is not JobState.RUNNING or job.lease_owner != owner:
+        raise LeaseLost(job_id, owner)
+    return _Held(job.number, job.state)
+
+
+def _queue_again(connection: Connection, which: ColumnElement[bool]) -> int:
+    queued = {"state": JobState.QUEUED, "lease_owner": None, "lease_until": None}
+    return connection.execute(update(jobs).where(which).values(queued)).rowcount
+
+
+def _put_back_tasks(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Do to all running tasks at once what `task_steps.put_back` does to one."""
+    waiting = {
+        "state": TaskState.WAITING,
+        "phase": Phase.WAITING,
+        "bytes_done": 0,
+        "bytes_total": 0,
+        "started_at": None,
+    }
+    connection.execute(update(tasks).where(which, tasks.c.state == TaskState.RUNNING).values(waiting))

@@ -1,0 +1,113 @@
+"""Jobs and tasks out of rows, in a number of statements that does not grow with the hosts of a job."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from precache.adapters.sql.batches import batches
+from precache.adapters.sql.tables import job_hosts, job_images, job_outcomes, jobs, tasks
+from precache.core.errors import JobNotFound
+from precache.core.images import ImageId
+from precache.core.jobs import Job, Outcome, Task
+
+_TASKS = (
+    select(job_hosts.c.host, job_hosts.c.cell, job_images.c.image, tasks)
+    .join_from(tasks, job_hosts, (job_hosts.c.job == tasks.c.job) & (job_hosts.c.position == tasks.c.host_position))
+    .join(job_images, (job_images.c.job == tasks.c.job) & (job_images.c.position == tasks.c.image_position))
+    .order_by(tasks.c.host_position, tasks.c.image_position)
+)
+
+
+def find_number(connection: Connection, job_id: str) -> int:
+    """Give the job's key. Raises JobNotFound."""
+    number: int | None = connection.scalar(select(jobs.c.number).where(jobs.c.id == job_id))
+    if number is None:
+        raise JobNotFound(job_id)
+    return number
+
+
+def load_job(connection: Connection, number: int) -> Job:
+    """Give the job with this key, which is known to exist."""
+    return load_jobs(connection, select(jobs).where(jobs.c.number == number))[0]
+
+
+def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
+    """Give the jobs whose rows `statement` selects, in its order."""
+    rows = connection.execute(statement).all()
+    images = _images(connection, [row.number for row in rows])
+    counts = _counts(connection, rows)
+    return [
+        Job(
+            id=row.id,
+            aggregate_id=row.aggregate_id,
+            aggregate_uuid=row.aggregate_uuid,
+            aggregate_name=row.aggregate_name,
+            images=tuple(images[row.number]),
+            state=row.state,
+            requested_by=row.requested_by,
+            request_id=row.request_id,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            lease_owner=row.lease_owner,
+            lease_until=row.lease_until,
+            task_count=row.task_count,
+            counts=counts[row.number],
+        )
+        for row in rows
+    ]
+
+
+def load_tasks(connection: Connection, job_id: str, number: int, *conditions: Any) -> list[Task]:
+    """Give the job's tasks that meet the conditions, by host and then image in the order of the request."""
+    return [
+        Task(
+            job_id=job_id,
+            host=row.host,
+            cell=row.cell,
+            image=row.image,
+            state=row.state,
+            outcome=row.outcome,
+            phase=row.phase,
+            bytes_done=row.bytes_done,
+            bytes_total=row.bytes_total,
+            attempts=row.attempts,
+            reason=row.reason,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+        )
+        for row in connection.execute(_TASKS.where(tasks.c.job == number, *conditions))
+    ]
+
+
+def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, list[ImageId]]:
+    images: dict[int, list[ImageId]] = defaultdict(list)
+    for batch in batches(numbers):
+        statement = select(job_images.c.job, job_images.c.image).where(job_images.c.job.in_(batch))
+        for row in connection.execute(statement.order_by(job_images.c.job, job_images.c.position)):
+            images[row.job].append(row.image)
+    return images
+
+
+def _counts(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, dict[Outcome, int]]:
+    counts: dict[int, dict[Outcome, int]] = {row.number: {} for row in rows}
+    for batch in batches([row.number for row in rows if row.state.is_final]):
+        for row in connection.execute(select(job_outcomes).where(job_outcomes.c.job.in_(batch))):
+            counts[row.job][row.outcome] = row.tasks
+    for batch in batches([row.number for row in rows if not row.state.is_final]):
+        for row in connection.execute(count_outcomes(tasks.c.job.in_(batch))):
+            counts[row.job][row.outcome] = row.tasks
+    return counts
+
+
+def count_outcomes(condition: Any) -> Select[Any]:
+    """Select (job, outcome, tasks) for the ended tasks that meet the condition."""
+    return (
+        select(tasks.c.job, tasks.c.outcome, func.count().label("tasks"))
+        .where(condition, tasks.c.outcome.is_not(None))
+        .group_by(tasks.c.job, tasks.c.outcome)
+    )
