@@ -1,0 +1,7 @@
+"""The ports of `ports/inventory.py` on SQL."""
+
+from precache.adapters.inventory_sql.aggregates import SqlAggregateQueries
+from precache.adapters.inventory_sql.changes import SqlAggregateChanges
+from precache.adapters.inventory_sql.hosts import SqlHosts
+
+__all__ = ["SqlAggregateChanges", "SqlAggregateQueries", "SqlHosts"]
