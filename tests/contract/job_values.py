@@ -1,0 +1,32 @@
+"""Jobs, instants and images that the suites of the job store speak of."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from precache.core.images import parse_image_id
+from precache.core.jobs import NewJob
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+SECOND = timedelta(seconds=1)
+DEBIAN = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+UBUNTU = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+
+
+def job_id(number):
+    return str(UUID(int=number))
+
+
+def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW):
+    """Give a job, by default with names that do not come in the order of the alphabet."""
+    return NewJob(
+        id=job_id(number),
+        aggregate_id=7,
+        aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
+        aggregate_name="gruppe-\N{SNOWMAN}",
+        hosts=tuple(hosts),
+        images=tuple(images),
+        requested_by="admin",
+        request_id="req-1",
+        created_at=created_at,
+    )

@@ -1,0 +1,64 @@
+"""Every store that the suites run on. A further one is one line in STORES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlHosts
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries, SqlProgressLog
+from precache.adapters.sql import Database, open_database
+from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostReports
+from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog
+
+
+@dataclass(frozen=True)
+class Stores:
+    """One empty store, by its ports."""
+
+    intake: JobIntake
+    queries: JobQueries
+    claims: JobClaims
+    progress: ProgressLog
+    aggregates: AggregateQueries
+    aggregate_changes: AggregateChanges
+    hosts: HostQueries
+    host_changes: HostChanges
+    host_reports: HostReports
+    close: Callable[[], None]
+
+
+def in_memory(request: pytest.FixtureRequest) -> Stores:
+    jobs, inventory = MemoryJobs(), MemoryInventory()
+    return Stores(jobs, jobs, jobs, jobs, inventory, inventory, inventory, inventory, inventory, close=lambda: None)
+
+
+def on_sql(url_fixture: str) -> Callable[[pytest.FixtureRequest], Stores]:
+    """Open the migrated, empty database whose URL that fixture gives."""
+    return lambda request: of_database(open_database(request.getfixturevalue(url_fixture)))
+
+
+def of_database(database: Database) -> Stores:
+    hosts = SqlHosts(database=database)
+    return Stores(
+        intake=SqlJobIntake(database=database),
+        queries=SqlJobQueries(database=database),
+        claims=SqlJobClaims(database=database),
+        progress=SqlProgressLog(database=database),
+        aggregates=SqlAggregateQueries(database=database),
+        aggregate_changes=SqlAggregateChanges(database=database),
+        hosts=hosts,
+        host_changes=hosts,
+        host_reports=hosts,
+        close=database.close,
+    )
+
+
+STORES = {
+    "memory": in_memory,
+    "sqlite": on_sql("sqlite_url"),
+}

@@ -1,0 +1,369 @@
+"""What every job store does for conductors: one owner at a time, one outcome for each task."""
+
+import threading
+
+import pytest
+
+from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+
+FIRST, SECOND_IMAGE = UBUNTU, DEBIAN
+MICROSECOND = SECOND / 1_000_000
+
+
+def test_a_claimed_job_runs_under_the_lease_of_its_owner(stores):
+    stores.intake.add(new_job())
+
+    job = stores.claims.claim("me", NOW, LEASE)
+
+    assert job == stores.queries.get(job_id(1))
+    assert (job.state, job.started_at, job.lease_owner, job.lease_until) == (
+        JobState.RUNNING,
+        NOW,
+        "me",
+        NOW + LEASE,
+    )
+
+
+def test_nothing_is_claimed_where_there_is_nothing_to_do(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
+
+    assert stores.claims.claim("me", NOW + 9 * LEASE, LEASE) is None
+
+
+def test_the_oldest_job_is_claimed_first(stores):
+    for number, age in ((1, 1), (2, 3), (3, 3), (4, 0)):
+        stores.intake.add(new_job(number, created_at=NOW - age * SECOND))
+
+    assert [stores.claims.claim("me", NOW, LEASE).id for _ in range(4)] == [job_id(n) for n in (2, 3, 1, 4)]
+
+
+def test_second_claim_waits_until_lease_expires(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("first", NOW, LEASE)
+
+    too_early = stores.claims.claim("second", NOW + LEASE - MICROSECOND, LEASE)
+    in_time = stores.claims.claim("second", NOW + LEASE, LEASE)
+
+    assert too_early is None
+    assert in_time.lease_owner == "second"
+
+
+def test_an_owner_cannot_claim_the_job_that_it_already_holds(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+
+    assert stores.claims.claim("me", NOW + SECOND, LEASE) is None
+
+
+def test_an_expired_job_that_is_older_is_claimed_before_a_queued_one(stores):
+    stores.intake.add(new_job(1))
+    stores.claims.claim("dead", NOW, LEASE)
+    stores.intake.add(new_job(2, created_at=NOW + SECOND))
+
+    assert stores.claims.claim("me", NOW + LEASE, LEASE).id == job_id(1)
+
+
+def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
+    started(stores)
+    stores.claims.end_tasks(job_id(1), "me", "cmp-2", [TaskResult(FIRST, Outcome.CACHED, 9)], NOW)
+    stores.progress.note([TaskProgress(job_id(1), "cmp-2", SECOND_IMAGE, Phase.DOWNLOADING, 5, 10)])
+
+    job = stores.claims.claim("second", NOW + LEASE, LEASE)
+
+    ended, put_back, *untouched = stores.queries.tasks(job_id(1))
+    assert (ended.state, ended.outcome, ended.bytes_done) == (TaskState.ENDED, Outcome.CACHED, 9)
+    assert (put_back.state, put_back.phase, put_back.started_at) == (TaskState.WAITING, Phase.WAITING, None)
+    assert (put_back.bytes_done, put_back.bytes_total, put_back.attempts) == (0, 0, 1)
+    assert all(task.attempts == 0 for task in untouched)
+    assert job.started_at == NOW
+
+
+def test_a_takeover_leaves_the_tasks_of_other_jobs_alone(stores):
+    started(stores)
+    stores.intake.add(new_job(2, hosts=["cmp-9"]))
+    stores.claims.claim("dead", NOW, LEASE)
+    stores.claims.extend(job_id(1), "me", NOW + LEASE, LEASE)
+
+    taken = stores.claims.claim("second", NOW + LEASE, LEASE)
+
+    assert taken.id == job_id(2)
+    assert [task.state for task in stores.queries.tasks(job_id(1))[:2]] == [TaskState.RUNNING] * 2
+
+
+def test_an_extended_lease_holds_others_off(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+
+    stores.claims.extend(job_id(1), "me", NOW + LEASE - SECOND, LEASE)
+
+    assert stores.claims.claim("second", NOW + LEASE, LEASE) is None
+    assert stores.queries.get(job_id(1)).lease_until == NOW + 2 * LEASE - SECOND
+
+
+def test_an_expired_lease_that_nobody_took_over_can_be_extended(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+
+    stores.claims.extend(job_id(1), "me", NOW + 5 * LEASE, LEASE)
+
+    assert stores.claims.claim("second", NOW + 5 * LEASE, LEASE) is None
+
+
+OWNER_STEPS = {
+    "extend": lambda claims, job, owner: claims.extend(job, owner, NOW, LEASE),
+    "release": lambda claims, job, owner: claims.release(job, owner),
+    "start_tasks": lambda claims, job, owner: claims.start_tasks(job, owner, "cmp-1", "cell1", [DEBIAN], NOW),
+    "end_tasks": lambda claims, job, owner: claims.end_tasks(
+        job, owner, "cmp-1", [TaskResult(DEBIAN, Outcome.CACHED)], NOW
+    ),
+    "finish": lambda claims, job, owner: claims.finish(job, owner, JobState.FAILED, NOW),
+}
+
+
+@pytest.mark.parametrize("step", OWNER_STEPS.values(), ids=OWNER_STEPS)
+class TestEveryStepOfAnOwner:
+    def test_is_lost_on_an_owner_that_was_replaced_and_changes_nothing(self, stores, step):
+        stores.intake.add(new_job())
+        stores.claims.claim("first", NOW, LEASE)
+        stores.claims.claim("second", NOW + LEASE, LEASE)
+        before = everything(stores)
+
+        with pytest.raises(LeaseLost):
+            step(stores.claims, job_id(1), "first")
+
+        assert everything(stores) == before
+
+    def test_is_lost_on_a_job_that_nobody_holds(self, stores, step):
+        stores.intake.add(new_job())
+
+        with pytest.raises(LeaseLost):
+            step(stores.claims, job_id(1), "me")
+
+    def test_is_lost_on_a_job_that_is_finished(self, stores, step):
+        stores.intake.add(new_job())
+        stores.claims.claim("me", NOW, LEASE)
+        stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
+
+        with pytest.raises(LeaseLost):
+            step(stores.claims, job_id(1), "me")
+
+        assert stores.queries.get(job_id(1)).state is JobState.SUCCEEDED
+
+    def test_says_that_an_unknown_job_is_not_found(self, stores, step):
+        with pytest.raises(JobNotFound):
+            step(stores.claims, job_id(1), "me")
+
+
+def test_a_released_job_is_queued_again_with_its_running_tasks_waiting(stores):
+    started(stores)
+
+    stores.claims.release(job_id(1), "me")
+
+    job = stores.queries.get(job_id(1))
+    assert (job.state, job.lease_owner, job.lease_until, job.started_at) == (JobState.QUEUED, None, None, NOW)
+    assert {task.state for task in stores.queries.tasks(job_id(1))} == {TaskState.WAITING}
+    assert stores.claims.claim("second", NOW, LEASE).id == job_id(1)
+
+
+def test_release_all_gives_back_every_running_job_and_only_those(stores):
+    for number in (1, 2, 3, 4):
+        stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
+    for owner in ("first", "second", "third"):
+        stores.claims.claim(owner, NOW, LEASE)
+    stores.claims.start_tasks(job_id(2), "second", "cmp-1", "cell1", [DEBIAN], NOW)
+    stores.claims.finish(job_id(1), "first", JobState.SUCCEEDED, NOW)
+
+    given_back = stores.claims.release_all()
+
+    assert given_back == 2
+    assert [job.state for job in stores.queries.list_jobs()] == [JobState.QUEUED] * 3 + [JobState.SUCCEEDED]
+    assert {task.state for task in stores.queries.tasks(job_id(2))} == {TaskState.WAITING}
+    assert stores.claims.release_all() == 0
+
+
+def test_started_tasks_run_with_their_cell_and_one_attempt_more(stores):
+    started(stores)
+
+    of_host = stores.queries.tasks(job_id(1))[:2]
+    assert [(task.state, task.cell, task.attempts, task.started_at) for task in of_host] == [
+        (TaskState.RUNNING, "cell1", 1, NOW)
+    ] * 2
+
+
+def test_started_and_ended_tasks_no_longer_wait(stores):
+    started(stores)
+    stores.claims.end_tasks(job_id(1), "me", "cmp-1", [TaskResult(SECOND_IMAGE, Outcome.SKIPPED)], NOW)
+
+    waiting = stores.claims.waiting_tasks(job_id(1))
+
+    assert [(task.host, task.image) for task in waiting] == [("cmp-1", FIRST)]
+
+
+def test_a_task_that_runs_already_cannot_be_started_and_nothing_else_is_either(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    stores.claims.start_tasks(job_id(1), "me", "cmp-1", "cell1", [DEBIAN], NOW)
+    before = everything(stores)
+
+    with pytest.raises(IllegalTransition):
+        stores.claims.start_tasks(job_id(1), "me", "cmp-1", "cell1", [UBUNTU, DEBIAN], NOW)
+
+    assert everything(stores) == before
+
+
+@pytest.mark.parametrize(("host", "image"), [("cmp-3", DEBIAN), ("cmp-1", "00000000-0000-0000-0000-000000000000")])
+def test_a_task_that_the_job_does_not_have_is_not_found_and_nothing_is_changed(stores, host, image):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    before = everything(stores)
+
+    with pytest.raises(TaskNotFound):
+        stores.claims.start_tasks(job_id(1), "me", host, "cell1", [DEBIAN, image], NOW)
+    with pytest.raises(TaskNotFound):
+        results = [TaskResult(DEBIAN, Outcome.CACHED), TaskResult(image, Outcome.CACHED)]
+        stores.claims.end_tasks(job_id(1), "me", host, results, NOW)
+
+    assert everything(stores) == before
+
+
+def test_how_a_task_ended_is_kept_with_bytes_reason_and_the_times_of_the_host(stores):
+    started(stores)
+    result = TaskResult(FIRST, Outcome.ERROR, 2**40, "the disk is full: \N{SNOWMAN}" * 100, NOW + SECOND, NOW + LEASE)
+
+    stores.claims.end_tasks(job_id(1), "me", "cmp-2", [result], NOW + 2 * LEASE)
+
+    task = stores.queries.tasks(job_id(1))[0]
+    assert (task.state, task.outcome, task.reason) == (TaskState.ENDED, Outcome.ERROR, result.reason)
+    assert (task.bytes_done, task.bytes_total) == (2**40, 2**40)
+    assert (task.started_at, task.finished_at) == (NOW + SECOND, NOW + LEASE)
+
+
+def test_a_task_that_never_ran_can_end_and_finishes_when_we_say_so(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+
+    stores.claims.end_tasks(job_id(1), "me", "cmp-1", [TaskResult(DEBIAN, Outcome.SKIPPED, reason="down")], NOW)
+
+    task = stores.queries.tasks(job_id(1))[3]
+    assert (task.outcome, task.started_at, task.finished_at, task.attempts) == (Outcome.SKIPPED, None, NOW, 0)
+
+
+def test_a_task_that_ended_keeps_its_first_outcome(stores):
+    started(stores)
+    both = [TaskResult(FIRST, Outcome.CACHED, 9), TaskResult(FIRST, Outcome.ERROR, reason="twice in one message")]
+    stores.claims.end_tasks(job_id(1), "me", "cmp-2", both, NOW)
+    before = everything(stores)
+
+    stores.claims.end_tasks(job_id(1), "me", "cmp-2", [TaskResult(FIRST, Outcome.ERROR, reason="late")], NOW + LEASE)
+
+    assert everything(stores) == before
+    assert stores.queries.tasks(job_id(1))[0].outcome is Outcome.CACHED
+
+
+def test_a_job_counts_its_outcomes_while_it_runs_and_after(stores):
+    started(stores)
+    results = [TaskResult(FIRST, Outcome.CACHED), TaskResult(SECOND_IMAGE, Outcome.EXISTING)]
+    stores.claims.end_tasks(job_id(1), "me", "cmp-2", results, NOW)
+    running = stores.queries.get(job_id(1)).counts
+    results = [TaskResult(FIRST, Outcome.CACHED), TaskResult(SECOND_IMAGE, Outcome.ERROR, reason="why")]
+    stores.claims.end_tasks(job_id(1), "me", "cmp-1", results, NOW)
+
+    finished = stores.claims.finish(job_id(1), "me", JobState.PARTLY_FAILED, NOW)
+
+    assert running == {Outcome.CACHED: 1, Outcome.EXISTING: 1}
+    assert finished.counts == {Outcome.CACHED: 2, Outcome.EXISTING: 1, Outcome.ERROR: 1}
+    assert stores.queries.get(job_id(1)) == finished
+
+
+def test_a_finished_job_has_its_time_and_no_lease(stores):
+    stores.intake.add(new_job(hosts=[]))
+    stores.claims.claim("me", NOW, LEASE)
+
+    job = stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW + SECOND)
+
+    assert (job.state, job.finished_at, job.lease_owner, job.lease_until, job.counts) == (
+        JobState.SUCCEEDED,
+        NOW + SECOND,
+        None,
+        None,
+        {},
+    )
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_a_job_cannot_finish_in_a_state_that_is_not_final(stores, state):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    before = everything(stores)
+
+    with pytest.raises(IllegalTransition):
+        stores.claims.finish(job_id(1), "me", state, NOW)
+
+    assert everything(stores) == before
+
+
+def test_conductors_that_claim_at_once_never_get_the_same_job(stores):
+    for number in range(1, 25):
+        stores.intake.add(new_job(number, hosts=["cmp-1"], images=[DEBIAN]))
+    claimed, together = [], threading.Barrier(6)
+
+    def work(owner):
+        together.wait()
+        while (job := stores.claims.claim(owner, NOW, LEASE)) is not None:
+            claimed.append((job.id, job.lease_owner == owner))
+
+    in_threads(work, [f"conductor-{number}" for number in range(6)])
+
+    assert sorted(claimed) == [(job_id(number), True) for number in range(1, 25)]
+
+
+def test_threads_that_report_at_once_lose_no_outcome(stores):
+    hosts = [f"cmp-{number}" for number in range(24)]
+    stores.intake.add(new_job(hosts=hosts))
+    stores.claims.claim("me", NOW, LEASE)
+    together = threading.Barrier(6)
+
+    def work(mine):
+        together.wait()
+        for host in mine:
+            stores.claims.start_tasks(job_id(1), "me", host, "cell1", [UBUNTU, DEBIAN], NOW)
+            stores.progress.note([TaskProgress(job_id(1), host, DEBIAN, Phase.DOWNLOADING, 1, 2)])
+            results = [TaskResult(UBUNTU, Outcome.CACHED, 7), TaskResult(DEBIAN, Outcome.EXISTING)]
+            stores.claims.end_tasks(job_id(1), "me", host, results, NOW)
+
+    in_threads(work, [hosts[start::6] for start in range(6)])
+
+    assert stores.queries.get(job_id(1)).counts == {Outcome.CACHED: 24, Outcome.EXISTING: 24}
+
+
+def in_threads(work, arguments):
+    """Run `work` on each argument in a thread of its own, and raise what one of them raised."""
+    failures = []
+
+    def guarded(argument):
+        try:
+            work(argument)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=guarded, args=(argument,)) for argument in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+
+
+def started(stores):
+    """Have job 1 run, with both tasks of its first host begun."""
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    stores.claims.start_tasks(job_id(1), "me", "cmp-2", "cell1", [FIRST, SECOND_IMAGE], NOW)
+
+
+def everything(stores):
+    return stores.queries.get(job_id(1)), stores.queries.tasks(job_id(1))

@@ -1,0 +1,211 @@
+"""What every job store does for the API: take jobs in, and show them; and for the hosts: keep their progress."""
+
+import pytest
+
+from precache.core.errors import JobExists, JobNotFound
+from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskProgress, TaskResult, TaskState
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+
+
+def test_a_job_is_stored_whole_as_queued(stores):
+    stored = stores.intake.add(new_job())
+
+    assert stored == stores.queries.get(job_id(1))
+    assert stored == Job(
+        id=job_id(1),
+        aggregate_id=7,
+        aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
+        aggregate_name="gruppe-\N{SNOWMAN}",
+        images=(UBUNTU, DEBIAN),
+        state=JobState.QUEUED,
+        requested_by="admin",
+        request_id="req-1",
+        created_at=NOW,
+        started_at=None,
+        finished_at=None,
+        lease_owner=None,
+        lease_until=None,
+        task_count=4,
+        counts={},
+    )
+
+
+def test_tasks_come_by_host_and_then_image_in_the_order_of_the_request(stores):
+    stores.intake.add(new_job())
+
+    tasks = stores.queries.tasks(job_id(1))
+
+    assert [(task.host, task.image) for task in tasks] == [
+        ("cmp-2", UBUNTU),
+        ("cmp-2", DEBIAN),
+        ("cmp-1", UBUNTU),
+        ("cmp-1", DEBIAN),
+    ]
+
+
+def test_a_new_task_waits_and_knows_nothing_yet(stores):
+    stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN]))
+
+    assert stores.queries.tasks(job_id(1)) == [
+        Task(
+            job_id=job_id(1),
+            host="cmp-1",
+            cell=None,
+            image=DEBIAN,
+            state=TaskState.WAITING,
+            outcome=None,
+            phase=Phase.WAITING,
+            bytes_done=0,
+            bytes_total=0,
+            attempts=0,
+            reason="",
+            started_at=None,
+            finished_at=None,
+        )
+    ]
+
+
+def test_a_job_without_hosts_has_no_tasks(stores):
+    stores.intake.add(new_job(hosts=[]))
+
+    assert stores.queries.get(job_id(1)).task_count == 0
+    assert stores.queries.tasks(job_id(1)) == []
+
+
+def test_a_host_or_image_named_twice_counts_once(stores):
+    stored = stores.intake.add(new_job(hosts=["cmp-1", "cmp-2", "cmp-1"], images=[DEBIAN, DEBIAN]))
+
+    assert (stored.task_count, stored.images) == (2, (DEBIAN,))
+    assert [task.host for task in stores.queries.tasks(job_id(1))] == ["cmp-1", "cmp-2"]
+
+
+def test_hosts_whose_names_differ_only_in_case_are_two(stores):
+    stores.intake.add(new_job(hosts=["cmp-1", "CMP-1"], images=[DEBIAN]))
+
+    assert [task.host for task in stores.queries.tasks(job_id(1))] == ["cmp-1", "CMP-1"]
+
+
+def test_a_second_job_with_the_same_id_is_refused_and_changes_nothing(stores):
+    first = stores.intake.add(new_job())
+
+    with pytest.raises(JobExists):
+        stores.intake.add(new_job(hosts=["other"]))
+
+    assert stores.queries.get(job_id(1)) == first
+    assert len(stores.queries.tasks(job_id(1))) == 4
+
+
+def test_an_unknown_job_is_not_found(stores):
+    for look in (stores.queries.get, stores.queries.tasks, stores.claims.waiting_tasks):
+        with pytest.raises(JobNotFound):
+            look("no such job")
+
+
+def test_jobs_are_listed_newest_first(stores):
+    for number, age in ((1, 2), (2, 0), (3, 1)):
+        stores.intake.add(new_job(number, created_at=NOW - age * SECOND))
+
+    assert listed(stores) == [2, 3, 1]
+
+
+def test_of_jobs_of_the_same_instant_the_one_that_came_last_is_the_newest(stores):
+    for number in (3, 1, 2):
+        stores.intake.add(new_job(number))
+
+    assert listed(stores) == [2, 1, 3]
+
+
+def test_pages_by_marker_show_every_job_once(stores):
+    for number in range(1, 8):
+        # Two of each instant, so that pages end between equals.
+        stores.intake.add(new_job(number, created_at=NOW + (number // 2) * SECOND))
+
+    first = listed(stores, limit=3)
+    second = listed(stores, limit=3, marker=job_id(first[-1]))
+    third = listed(stores, limit=3, marker=job_id(second[-1]))
+
+    assert (first, second, third) == ([7, 6, 5], [4, 3, 2], [1])
+    assert listed(stores, limit=3, marker=job_id(1)) == []
+
+
+def test_the_list_can_be_narrowed_to_one_state(stores):
+    for number in (1, 2, 3):
+        stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
+    stores.claims.claim("conductor", NOW, LEASE)
+
+    assert listed(stores, state=JobState.RUNNING) == [1]
+    assert listed(stores, state=JobState.QUEUED, limit=1) == [3]
+    assert listed(stores, state=JobState.QUEUED, limit=1, marker=job_id(3)) == [2]
+    assert listed(stores, state=JobState.FAILED) == []
+
+
+def test_an_unknown_marker_is_not_found(stores):
+    with pytest.raises(JobNotFound):
+        stores.queries.list_jobs(marker=job_id(1))
+
+
+def test_listed_jobs_have_the_counts_and_images_of_their_own(stores):
+    stores.intake.add(new_job(1, hosts=["a", "b"], images=[DEBIAN], created_at=NOW))
+    stores.intake.add(new_job(2, hosts=["a"], images=[UBUNTU, DEBIAN], created_at=NOW + SECOND))
+    for number, host in ((1, "a"), (1, "b"), (2, "a")):
+        held = stores.queries.get(job_id(number)).lease_owner or stores.claims.claim("me", NOW, LEASE).lease_owner
+        stores.claims.end_tasks(job_id(number), held, host, [TaskResult(DEBIAN, Outcome.CACHED, 5)], NOW)
+    stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
+
+    newer, older = stores.queries.list_jobs()
+
+    assert (newer.images, newer.task_count, newer.counts) == ((UBUNTU, DEBIAN), 2, {Outcome.CACHED: 1})
+    assert (older.images, older.task_count, older.counts) == ((DEBIAN,), 2, {Outcome.CACHED: 2})
+
+
+def test_progress_of_a_running_task_is_kept_the_last_word_counts(stores):
+    start_one(stores)
+
+    stores.progress.note([progress(Phase.DOWNLOADING, 10, 0), progress(Phase.CONVERTING, 90, 100)])
+
+    task = stores.queries.tasks(job_id(1))[0]
+    assert (task.phase, task.bytes_done, task.bytes_total) == (Phase.CONVERTING, 90, 100)
+
+
+def test_progress_is_ignored_for_a_task_that_is_not_running(stores):
+    stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN]))
+    before = stores.queries.tasks(job_id(1))
+
+    stores.progress.note([progress(Phase.DOWNLOADING, 10, 100)])
+    while_waiting = stores.queries.tasks(job_id(1))
+    stores.claims.claim("me", NOW, LEASE)
+    stores.claims.end_tasks(job_id(1), "me", "cmp-1", [TaskResult(DEBIAN, Outcome.EXISTING)], NOW)
+    stores.progress.note([progress(Phase.DOWNLOADING, 10, 100)])
+
+    assert while_waiting == before
+    assert stores.queries.tasks(job_id(1))[0].bytes_done == 0
+
+
+def test_progress_of_unknown_jobs_hosts_and_images_is_ignored_without_harm_to_the_rest(stores):
+    start_one(stores)
+
+    stores.progress.note(
+        [
+            TaskProgress("no such job", "cmp-1", DEBIAN, Phase.DOWNLOADING, 1, 1),
+            TaskProgress(job_id(1), "no such host", DEBIAN, Phase.DOWNLOADING, 1, 1),
+            TaskProgress(job_id(1), "cmp-1", UBUNTU, Phase.DOWNLOADING, 1, 1),
+            progress(Phase.DOWNLOADING, 2**40, 2**41),
+        ]
+    )
+    stores.progress.note([])
+
+    assert stores.queries.tasks(job_id(1))[0].bytes_done == 2**40
+
+
+def start_one(stores):
+    stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN]))
+    stores.claims.claim("me", NOW, LEASE)
+    stores.claims.start_tasks(job_id(1), "me", "cmp-1", "cell1", [DEBIAN], NOW)
+
+
+def progress(phase, done, total):
+    return TaskProgress(job_id(1), "cmp-1", DEBIAN, phase, done, total)
+
+
+def listed(stores, **how):
+    return [int(job.id.replace("-", ""), 16) for job in stores.queries.list_jobs(**how)]
