@@ -1,0 +1,26 @@
+"""When to try again after a transfer was interrupted, and when to give up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+FIRST_WAIT = timedelta(seconds=1)
+"""As long as Nova waits between its attempts."""
+
+LONGEST_WAIT = timedelta(seconds=8)
+"""A service that restarts is back within some ten seconds; a longer wait only delays the bad news."""
+
+_MOST_DOUBLINGS = 10  # keeps the product small; the limit is reached long before
+
+
+def wait_before_retry(failures: int, retries: int) -> timedelta | None:
+    """Give how long to wait after the `failures`-th failure in a row without progress; None means give up.
+
+    failures: at least 1; whoever counts starts again from 0 whenever bytes have arrived.
+    retries: how many further attempts one place in the data is worth; 0 means none.
+    The wait doubles from FIRST_WAIT up to LONGEST_WAIT.
+    """
+    if failures > retries:
+        return None
+    doublings = min(failures - 1, _MOST_DOUBLINGS)
+    return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
