@@ -1,0 +1,168 @@
+"""Images that live in memory, and go wrong in every way that a real image service can; for tests and simulations."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+from precache.core.errors import (
+    ImageNotAuthorized,
+    ImageNotFound,
+    ImageServiceUnavailable,
+    NoImageData,
+    TransferInterrupted,
+)
+from precache.core.images import Image, ImageId
+
+ENDPOINT = "memory"
+
+_LONGEST_STALL_SECONDS = 30.0
+"""A stalled stream of a test that forgot to close it must not hang for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFaults:
+    """What goes wrong with the data of one image. Offsets count from the start of the image.
+
+    breaks_at: at each of these offsets, once, the connection breaks.
+    ends_at: every stream ends here, quietly, as if this were all.
+    surplus: comes after the end.
+    damaged_reads: so many streams from the start have their first byte changed.
+    failing_opens: so many openings fail as if the service were away.
+    stalls_at: here every stream waits until it is closed.
+    longest_read: most bytes that one `readinto` gives.
+    has_ranges: False refuses to start anywhere but at the start.
+    announces_length: False gives None for `remaining_bytes`.
+    """
+
+    breaks_at: Collection[int] = ()
+    ends_at: int | None = None
+    surplus: bytes = b""
+    damaged_reads: int = 0
+    failing_opens: int = 0
+    stalls_at: int | None = None
+    longest_read: int | None = None
+    has_ranges: bool = True
+    announces_length: bool = True
+
+
+NO_FAULTS = ImageFaults()
+
+
+class MemoryImages:
+    """The ports `ImageSource` and `ImageCatalog` on a mapping."""
+
+    def __init__(
+        self,
+        *,
+        images: Mapping[ImageId, tuple[Image, bytes]],
+        faults: Mapping[ImageId, ImageFaults] | None = None,
+        forbidden: Collection[ImageId] = (),
+        available: bool = True,
+    ) -> None:
+        """forbidden: images that nobody is authorized for. available: False makes every call fail."""
+        self._images = dict(images)
+        self._faults = dict(faults or {})
+        self._forbidden = frozenset(forbidden)
+        self._available = available
+        self._lock = threading.Lock()
+        self._breaks = {image: set(fault.breaks_at) for image, fault in self._faults.items()}
+        self._requests: list[tuple[ImageId, int]] = []
+
+    @property
+    def requests(self) -> list[tuple[ImageId, int]]:
+        """The image and the offset of every `open` so far, in order."""
+        with self._lock:
+            return list(self._requests)
+
+    def show(self, image: ImageId) -> Image:
+        return self._look_up(image)[0]
+
+    def show_to(self, caller_token: str | None, image: ImageId) -> Image:  # noqa: ARG002  (all may see all)
+        return self._look_up(image)[0]
+
+    def open(self, image: ImageId, offset_bytes: int = 0) -> MemoryStream:
+        record, data = self._look_up(image)
+        faults = self._faults.get(image, NO_FAULTS)
+        with self._lock:
+            earlier = [offset for known, offset in self._requests if known == image]
+            self._requests.append((image, offset_bytes))
+        if len(earlier) < faults.failing_opens:
+            raise ImageServiceUnavailable(ENDPOINT, "connection refused")
+        if not data:
+            raise NoImageData(image)
+        if offset_bytes and not faults.has_ranges:
+            raise TransferInterrupted(image, offset_bytes, record.size_bytes, "the service does not resume")
+        if earlier.count(0) < faults.damaged_reads:
+            data = bytes([data[0] ^ 0xFF]) + data[1:]
+        return MemoryStream(
+            image=image, data=data, offset_bytes=offset_bytes, faults=faults, breaks=self._breaks.get(image, set())
+        )
+
+    def _look_up(self, image: ImageId) -> tuple[Image, bytes]:
+        if not self._available:
+            raise ImageServiceUnavailable(ENDPOINT, "connection refused")
+        if image in self._forbidden:
+            raise ImageNotAuthorized(image)
+        if image not in self._images:
+            raise ImageNotFound(image)
+        return self._images[image]
+
+
+class MemoryStream:
+    """The port `ImageStream` on bytes."""
+
+    def __init__(
+        self, *, image: ImageId, data: bytes, offset_bytes: int, faults: ImageFaults, breaks: set[int]
+    ) -> None:
+        """breaks: shared by all streams of the image; a break that has happened is taken out."""
+        self._image, self._faults, self._breaks = image, faults, breaks
+        self._announced = len(data)
+        self._data = memoryview((data + faults.surplus)[: faults.ends_at])
+        self._offset = offset_bytes
+        self._start = offset_bytes
+        self._closed = threading.Event()
+
+    @property
+    def remaining_bytes(self) -> int | None:
+        return max(self._announced - self._start, 0) if self._faults.announces_length else None
+
+    def readinto(self, buffer: memoryview) -> int:
+        if self._closed.is_set():
+            raise self._interrupted("the connection was closed")
+        if self._offset in self._breaks:
+            self._breaks.discard(self._offset)
+            raise self._interrupted("the connection broke")
+        if self._offset == self._faults.stalls_at:
+            self._closed.wait(_LONGEST_STALL_SECONDS)
+            raise self._interrupted("the connection was closed")
+        end = min([self._offset + self._limit(buffer), len(self._data), *self._marks()])
+        count = max(end - self._offset, 0)
+        buffer[:count] = self._data[self._offset : self._offset + count]
+        self._offset += count
+        return count
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def __enter__(self) -> MemoryStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _limit(self, buffer: memoryview) -> int:
+        return min(len(buffer), self._faults.longest_read or len(buffer))
+
+    def _marks(self) -> list[int]:
+        """Give the offsets ahead at which something happens, so that a read ends just before."""
+        stall = self._faults.stalls_at
+        marks = [*self._breaks, *([] if stall is None else [stall])]
+        return [mark for mark in marks if mark > self._offset]
+
+    def _interrupted(self, reason: str) -> TransferInterrupted:
+        return TransferInterrupted(self._image, self._offset, self._announced, reason)
