@@ -1,0 +1,46 @@
+"""One pass over an image's data: transfer and conversion side by side, watched until both have ended."""
+
+from __future__ import annotations
+
+from precache.core.images import Image
+from precache.core.jobs import Phase
+from precache.fetch.conversion import Conversion
+from precache.fetch.crew import Crew
+from precache.fetch.qemu_img import QemuImg
+from precache.fetch.transfer import Transfer
+from precache.ports.progress import Watcher
+
+_POLL_SECONDS = 0.1
+"""How often the watcher hears of it, and hence how soon it can stop everything, even while no byte comes."""
+
+
+class Attempt:
+    """Holds the parts of one attempt together; `run` may be called once."""
+
+    def __init__(
+        self, *, image: Image, transfer: Transfer, conversion: Conversion, qemu_img: QemuImg, crew: Crew
+    ) -> None:
+        self._image = image
+        self._transfer, self._conversion, self._qemu_img = transfer, conversion, qemu_img
+        self._crew = crew
+
+    def run(self, watch: Watcher) -> None:
+        """Return when everything has arrived, was verified and converted; raise the first failure of any part.
+
+        Either way every thread and process of the attempt has ended then.
+        """
+        try:
+            self._transfer.start(self._crew)
+            self._crew.start("converter", self._conversion.run)
+            self._report(watch)
+            while not self._crew.wait(_POLL_SECONDS):
+                self._report(watch)
+        finally:
+            self._transfer.stop()
+            self._qemu_img.stop()
+            self._crew.join()
+
+    def _report(self, watch: Watcher) -> None:
+        arriving = self._transfer.arriving
+        phase = Phase.CONVERTING if arriving.is_complete else Phase.DOWNLOADING
+        watch(phase, arriving.arrived_bytes, self._image.size_bytes or 0)

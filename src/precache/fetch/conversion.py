@@ -1,0 +1,105 @@
+"""What happens to a download beside its arrival: it is inspected, and where asked for converted, while it arrives."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
+
+from precache.core.errors import ConversionFailed, UnsafeImage
+from precache.core.images import Image
+from precache.fetch.arriving_file import ArrivingFile
+from precache.fetch.crew import Crew
+from precache.fetch.inspect import HEAD_CHUNK_BYTES, MISMATCH, Inspection, inspect
+from precache.fetch.nbd_export import NbdExport
+from precache.fetch.qemu_img import ImageInfo, QemuImg
+from precache.rules.conversion import RAW
+
+T = TypeVar("T")
+
+VMDK_TYPES = ("streamOptimized", "monolithicSparse")
+"""The kinds of VMDK that hold all their data themselves; Nova's own default."""
+
+
+class Conversion:
+    """One image's inspection and conversion. `run` is the work of one thread of the crew."""
+
+    def __init__(
+        self,
+        *,
+        image: Image,
+        arriving: ArrivingFile,
+        target: Path | None,
+        qemu_img: QemuImg,
+        crew: Crew,
+        make_room: Callable[[int], None],
+        vmdk_types: Collection[str] = VMDK_TYPES,
+    ) -> None:
+        """target: where the raw result goes; None to keep the download as it is.
+
+        make_room: called with the size of the result once the header has told it; raises NotEnoughSpace.
+        """
+        self._image, self._arriving, self._target = image, arriving, target
+        self._qemu_img, self._crew, self._vmdk_types = qemu_img, crew, vmdk_types
+        self._make_room = make_room
+
+    def run(self) -> None:
+        """Return when the content is known to be what it is said to be, and the target, if any, is complete.
+
+        Raises UnsafeImage as soon as it is known, ConversionFailed only when the download has proved to be what the
+        image service promised: damaged bytes are the cause of more failures than damaged images.
+        Also NotEnoughSpace, OSError for a full disk, Abandoned.
+        """
+        inspection = inspect(self._image, self._arriving.chunks(HEAD_CHUNK_BYTES))
+        if self._target is not None:
+            self._make_room(inspection.virtual_size_bytes or 0)
+        try:
+            self._check(self._served(self._qemu_img.info), inspection)
+            if self._target is not None:
+                self._convert(self._target, inspection)
+        except ConversionFailed:
+            self._arriving.wait_for_end()
+            raise
+
+    def _convert(self, target: Path, inspection: Inspection) -> None:
+        def convert(connection: socket.socket) -> None:
+            self._qemu_img.convert(
+                connection,
+                inspection.qemu_format,
+                target,
+                virtual_size_bytes=inspection.virtual_size_bytes or 0,
+                direct=self._arriving.file.is_direct,
+            )
+
+        self._served(convert)
+        found = self._qemu_img.info_of_file(target).format
+        if found != RAW:
+            # A disk inside the disk: whoever opened the entry without a given format would follow its references.
+            raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
+
+    def _check(self, info: ImageInfo, inspection: Inspection) -> None:
+        rule = _broken_rule(info, inspection, self._vmdk_types)
+        if rule is not None:
+            raise UnsafeImage(self._image.id, rule)
+
+    def _served(self, run: Callable[[socket.socket], T]) -> T:
+        size = self._arriving.wait_for_size()
+        ours, theirs = socket.socketpair()
+        export = NbdExport(arriving=self._arriving, size_bytes=size, connection=ours)
+        self._crew.start("export", export.serve)
+        with theirs:
+            return run(theirs)
+
+
+def _broken_rule(info: ImageInfo, inspection: Inspection, vmdk_types: Collection[str]) -> str | None:
+    """Give Nova's words for the first rule that the image breaks in qemu-img's eyes; None if it breaks none."""
+    if info.format != inspection.qemu_format:
+        return MISMATCH
+    if info.backing_file is not None:
+        return f"fmt={info.format} backed by: {info.backing_file}"
+    if info.data_file is not None:
+        return f"fmt={info.format} has data-file: {info.data_file}"
+    if info.format == "vmdk" and info.vmdk_type not in vmdk_types:
+        return f"Invalid VMDK create-type specified: {info.vmdk_type}"
+    return None

@@ -1,0 +1,154 @@
+"""The sequence of one fetch: look, check the space, transfer and convert at once, have it on the disk.
+
+Whatever goes wrong, no file, thread or process is left. What the result is called, and that nobody else fetches
+the same image meanwhile, is the caller's part.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from precache.core.errors import DigestMismatch, ImageNotActive, ImageTooLong, NoImageData, UnsafeImage
+from precache.core.images import Image, ImageId
+from precache.core.jobs import Phase
+from precache.fetch.attempt import Attempt
+from precache.fetch.conversion import VMDK_TYPES, Conversion
+from precache.fetch.crew import Crew
+from precache.fetch.inspect import UNSUPPORTED
+from precache.fetch.qemu_img import QemuImg, QemuImgLimits
+from precache.fetch.resume import ResumingStream
+from precache.fetch.space import disk_failure, free_bytes
+from precache.fetch.sparse_file import SparseFile, WriteAt, flush
+from precache.fetch.transfer import Transfer
+from precache.imagecache.staging import Staging
+from precache.ports.clock import Clock
+from precache.ports.image_service import ImageSource
+from precache.ports.progress import Watcher
+from precache.rules.conversion import is_converted, qemu_format
+from precache.rules.disk_space import admit, bytes_needed
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRules:
+    """What the host's configuration says about fetching.
+
+    force_raw_images: convert to raw; else the cache gets the bytes as they are.
+    retries: further attempts of an interrupted transfer without a new byte in between.
+    refetches: how often data with a wrong digest is thrown away and fetched again.
+    vmdk_types: the create-types that are accepted.
+    """
+
+    force_raw_images: bool = True
+    retries: int = 3
+    refetches: int = 1
+    vmdk_types: Collection[str] = VMDK_TYPES
+    qemu_img: QemuImgLimits = field(default_factory=QemuImgLimits)
+
+
+class Fetcher:
+    """Brings images to this host. May be used by several threads at once, for different images."""
+
+    def __init__(
+        self,
+        *,
+        images: ImageSource,
+        clock: Clock,
+        rules: FetchRules | None = None,
+        free_bytes: Callable[[Path], int] = free_bytes,
+        write_at: WriteAt = os.pwrite,
+    ) -> None:
+        """free_bytes, write_at: how to ask the disk and how to write to it; a test puts a full one here."""
+        self._images, self._clock, self._rules = images, clock, rules or FetchRules()
+        self._free_bytes, self._write_at = free_bytes, write_at
+
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+        """Give the path of a complete, verified, inspected and, as configured, raw file; it is on the disk.
+
+        The data is verified against the image's digest. An image without one (the image service has it from a
+        foreign location, and never read it) is accepted as Nova accepts it, with a warning.
+
+        Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, UnsafeImage, NotEnoughSpace, ConversionFailed,
+        CacheUnusable; ImageServiceUnavailable, TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong;
+        and whatever `watch` raises.
+        """
+        record = self._images.show(image)
+        _check(record)
+        target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
+        download = staging.path("download")
+        needed = bytes_needed(record.size_bytes or 0, (record.virtual_size_bytes or 0) if target else 0)
+        try:
+            self._admit(image, needed, staging.directory)
+            self._fetch_sound(record, download, target, watch)
+        except BaseException as error:
+            _remove(download, target)
+            if isinstance(error, OSError):
+                free = self._free_bytes(staging.directory)
+                raise disk_failure(error, image, needed, free, staging.directory) from error
+            raise
+        if target is not None:
+            _remove(download)
+        return target or download
+
+    def _fetch_sound(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
+        for remaining in reversed(range(self._rules.refetches + 1)):
+            try:
+                self._fetch_once(record, download, target, watch)
+            except (DigestMismatch, ImageTooLong) as error:
+                if not remaining:
+                    raise
+                LOG.warning("%s; fetching it again from the start", error)
+                _remove(download, target)
+            else:
+                return
+
+    def _fetch_once(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
+        stream = ResumingStream(images=self._images, image=record, clock=self._clock, retries=self._rules.retries)
+        with SparseFile(download, write_at=self._write_at) as file:
+            transfer = Transfer(image=record, stream=stream, file=file)
+            qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img)
+            crew = Crew(record.id)
+            conversion = Conversion(
+                image=record,
+                arriving=transfer.arriving,
+                target=target,
+                qemu_img=qemu_img,
+                crew=crew,
+                make_room=lambda result_bytes: self._admit(
+                    record.id,
+                    bytes_needed((record.size_bytes or 0) - transfer.arriving.arrived_bytes, result_bytes),
+                    download.parent,
+                ),
+                vmdk_types=self._rules.vmdk_types,
+            )
+            Attempt(image=record, transfer=transfer, conversion=conversion, qemu_img=qemu_img, crew=crew).run(watch)
+            watch(Phase.PUBLISHING, transfer.arriving.arrived_bytes, transfer.arriving.arrived_bytes)
+            if target is None:
+                file.flush()
+            else:
+                flush(target)
+
+    def _admit(self, image: ImageId, needed_bytes: int, directory: Path) -> None:
+        admit(image, needed_bytes, self._free_bytes(directory), str(directory))
+
+
+def _check(record: Image) -> None:
+    if not record.is_active:
+        raise ImageNotActive(record.id, record.status)
+    if qemu_format(record.disk_format) is None:
+        raise UnsafeImage(record.id, UNSUPPORTED)
+    if record.size_bytes == 0:
+        raise NoImageData(record.id)
+    if record.digest is None:
+        LOG.warning("Image %s has neither a hash nor a checksum: its data cannot be verified", record.id)
+
+
+def _remove(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""A growing download as a block device: the read-only server side of the NBD protocol, for one client of ours.
+
+A read of bytes that have not arrived yet waits for them; that is how a conversion overlaps its download. The client
+gets its end of a socket pair when it is started: there is no address to which anybody else could connect, and when
+either process dies the other one notices. Source: the NBD protocol document, fixed newstyle handshake,
+https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+
+from precache.fetch.arriving_file import Abandoned, ArrivingFile
+from precache.fetch.range_reader import RangeReader
+
+_GREETING = struct.pack(">QQH", 0x4E42444D41474943, 0x49484156454F5054, 0b11)  # fixed newstyle, no zeroes
+_OPTION_MAGIC = 0x49484156454F5054
+_OPTION_REPLY_MAGIC = 0x3E889045565A9
+_REQUEST_MAGIC = 0x25609513
+_REPLY_MAGIC = 0x67446698
+
+_OPTION = struct.Struct(">QII")
+_OPTION_REPLY = struct.Struct(">QIII")
+_EXPORT = struct.Struct(">QH")
+_EXPORT_INFO = struct.Struct(">HQH")
+_REQUEST = struct.Struct(">IHHQQI")
+_REPLY = struct.Struct(">IIQ")
+
+_OPT_EXPORT_NAME, _OPT_ABORT, _OPT_INFO, _OPT_GO = 1, 2, 6, 7
+_REP_ACK, _REP_INFO, _REP_UNSUPPORTED = 1, 3, 0x80000001
+_INFO_EXPORT = 0
+_FLAGS = 0b11  # has flags, read only
+_CMD_READ, _CMD_DISCONNECT = 0, 2
+_EPERM, _EINVAL = 1, 22
+
+_OPTION_LIMIT_BYTES = 4096
+_READ_LIMIT_BYTES = 32 << 20  # the protocol's own default
+
+
+class _Hangup(Exception):
+    """The client is gone, or says what no client of ours says."""
+
+
+class NbdExport:
+    """Serves one client until it leaves or the download is abandoned. `serve` runs in a thread of its own."""
+
+    def __init__(self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket) -> None:
+        """connection: our end of the socket pair; closed by `serve`."""
+        self._arriving = arriving
+        self._size = size_bytes
+        self._connection = connection
+
+    def serve(self) -> None:
+        """Speak with the client. Never raises for what the client does: a lost client tells its story by its exit."""
+        with (
+            self._connection,
+            contextlib.suppress(_Hangup, ConnectionError, Abandoned),
+            RangeReader(self._arriving) as reader,
+        ):
+            self._shake_hands()
+            while True:
+                self._answer(reader)
+
+    def _shake_hands(self) -> None:
+        self._connection.sendall(_GREETING)
+        self._receive(4)
+        while True:
+            magic, option, length = _OPTION.unpack(self._receive(_OPTION.size))
+            if magic != _OPTION_MAGIC or length > _OPTION_LIMIT_BYTES:
+                raise _Hangup
+            self._receive(length)
+            if option == _OPT_EXPORT_NAME:
+                self._connection.sendall(_EXPORT.pack(self._size, _FLAGS))
+                return
+            if option in (_OPT_GO, _OPT_INFO):
+                self._reply(option, _REP_INFO, _EXPORT_INFO.pack(_INFO_EXPORT, self._size, _FLAGS))
+                self._reply(option, _REP_ACK)
+                if option == _OPT_GO:
+                    return
+            elif option == _OPT_ABORT:
+                raise _Hangup
+            else:
+                self._reply(option, _REP_UNSUPPORTED)
+
+    def _answer(self, reader: RangeReader) -> None:
+        magic, _flags, command, cookie, offset, length = _REQUEST.unpack(self._receive(_REQUEST.size))
+        if magic != _REQUEST_MAGIC or command == _CMD_DISCONNECT:
+            raise _Hangup
+        if command != _CMD_READ:
+            # A write carries data after its header, which nobody may mistake for the next request.
+            self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EPERM, cookie))
+            raise _Hangup
+        if length > _READ_LIMIT_BYTES or offset + length > self._size:
+            self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EINVAL, cookie))
+            return
+        self._send(reader, _REPLY.pack(_REPLY_MAGIC, 0, cookie), offset, length)
+
+    def _send(self, reader: RangeReader, header: bytes, offset: int, length: int) -> None:
+        for piece in reader.pieces(offset, length):
+            if header:
+                sent = self._connection.sendmsg([header, piece])
+                self._connection.sendall(header[sent:])
+                header, piece = b"", piece[max(sent - len(header), 0) :]
+            self._connection.sendall(piece)
+
+    def _reply(self, option: int, kind: int, payload: bytes = b"") -> None:
+        self._connection.sendall(_OPTION_REPLY.pack(_OPTION_REPLY_MAGIC, option, kind, len(payload)) + payload)
+
+    def _receive(self, count: int) -> bytes:
+        received = self._connection.recv(count, socket.MSG_WAITALL) if count else b""
+        if len(received) < count:
+            raise _Hangup
+        return received

@@ -1,0 +1,25 @@
+"""How much room a disk has, and a full disk said in numbers."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError
+from precache.core.images import ImageId
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def free_bytes(directory: Path) -> int:
+    """Give what this process may still write to the file system of `directory`. Raises OSError."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+def disk_failure(error: OSError, image: ImageId, needed_bytes: int, free: int, directory: Path) -> PrecacheError:
+    """Give the error of ours for one of the cache's disk: full, or else unusable."""
+    if error.errno in _FULL:
+        return NotEnoughSpace(image, needed_bytes, free, str(directory))
+    return CacheUnusable(str(directory), error.strerror or str(error))

@@ -1,0 +1,98 @@
+"""Bytes from the image service to the disk, hashed on the way: a reader, a hasher and a writer, each a thread.
+
+Reading, hashing and writing all let go of the interpreter's lock, so the slowest of them sets the pace and the
+others cost no time. A block is passed on in order: free -> reader -> hasher -> writer -> latest blocks -> free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from queue import SimpleQueue
+
+from precache.core.errors import DigestMismatch
+from precache.core.images import Digest, Image
+from precache.fetch.arriving_file import KEPT_BLOCKS, Abandoned, ArrivingFile
+from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
+from precache.fetch.crew import Crew
+from precache.fetch.resume import ResumingStream
+from precache.fetch.sparse_file import SparseFile
+
+_TRAVELLING_BLOCKS = 12
+"""Blocks between the stages: enough for each stage to bridge a pause of its neighbours."""
+
+
+class Transfer:
+    """One download. `file.finish()` has been called when, and only when, everything came and the digest is right."""
+
+    def __init__(self, *, image: Image, stream: ResumingStream, file: SparseFile) -> None:
+        self._image = image
+        self._stream = stream
+        self._free = new_pool(_TRAVELLING_BLOCKS + KEPT_BLOCKS)
+        self._read: BlockQueue = SimpleQueue()
+        self._hashed: BlockQueue = SimpleQueue()
+        self._stopped = threading.Event()
+        self.arriving = ArrivingFile(file=file, size_bytes=image.size_bytes, free=self._free)
+
+    def start(self, crew: Crew) -> None:
+        """Begin. A failure, in `crew`, is one of ResumingStream.readinto, DigestMismatch, or OSError of the disk."""
+        crew.start("reader", self._read_all)
+        crew.start("hasher", self._hash_all)
+        crew.start("writer", self._write_all)
+
+    def stop(self) -> None:
+        """Make all threads of the transfer, and whoever waits for its bytes, end soon. Harmless at the end."""
+        self._stopped.set()
+        self._stream.close()
+        for queue in (self._free, self._read, self._hashed):
+            queue.put(None)
+        self.arriving.abandon()
+
+    def _read_all(self) -> None:
+        offset = 0
+        try:
+            while block := self._take(self._free):
+                block.offset, block.length = offset, self._fill(block)
+                offset += block.length
+                if block.length:
+                    self._read.put(block)
+                if block.length < BLOCK_BYTES:
+                    self._read.put(None)
+                    return
+        finally:
+            self._stream.close()
+
+    def _fill(self, block: Block) -> int:
+        filled = 0
+        while filled < BLOCK_BYTES:
+            count = self._stream.readinto(block.view[filled:])
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def _hash_all(self) -> None:
+        expected = self._image.digest
+        state = hashlib.new(expected.algorithm, usedforsecurity=False) if expected else None
+        while block := self._take(self._read):
+            if state:
+                state.update(block.view[: block.length])
+            self._hashed.put(block)
+        if state and expected:
+            self._check(expected, Digest(expected.algorithm, state.hexdigest()))
+        self._hashed.put(None)
+
+    def _write_all(self) -> None:
+        while block := self._take(self._hashed):
+            self.arriving.append(block)
+        self.arriving.finish()
+
+    def _check(self, expected: Digest, actual: Digest) -> None:
+        if actual != expected:
+            raise DigestMismatch(self._image.id, str(expected), str(actual))
+
+    def _take(self, queue: BlockQueue) -> Block | None:
+        block = queue.get()
+        if self._stopped.is_set():
+            raise Abandoned
+        return block
