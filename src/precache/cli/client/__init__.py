@@ -1,0 +1,24 @@
+"""The service as the commands see it: four nouns over one session. Knows HTTP, no terminal."""
+
+from __future__ import annotations
+
+from precache.cli.client.aggregates import Aggregates
+from precache.cli.client.endpoints import Endpoints
+from precache.cli.client.hosts import Hosts
+from precache.cli.client.images import Images
+from precache.cli.client.jobs import Jobs
+from precache.cli.client.session import Document, Session
+from precache.cli.client.transport import Transport
+
+__all__ = ["Document", "PrecacheClient"]
+
+
+class PrecacheClient:
+    """The whole service. Commands find it as `app.client_manager.precache`, whichever program runs them."""
+
+    def __init__(self, *, transport: Transport, endpoints: Endpoints, token: str | None = None) -> None:
+        session = Session(transport=transport, token=token)
+        self.aggregates = Aggregates(session, endpoints.compute)
+        self.jobs = Jobs(session, endpoints.own)
+        self.hosts = Hosts(session, endpoints.own)
+        self.images = Images(session, endpoints.image)

@@ -1,0 +1,23 @@
+"""Compute hosts, over our own interface."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from precache.cli.client.session import Document, Session, objects
+
+
+class Hosts:
+    """All that can be asked of hosts."""
+
+    def __init__(self, session: Session, own_url: str) -> None:
+        self._session = session
+        self._url = f"{own_url}/hosts"
+
+    def every(self) -> list[Document]:
+        return objects(self._session.whole("GET", self._url), "hosts", f"GET {self._url}")
+
+    def force_down(self, name: str, forced_down: bool) -> Document:
+        """Take the host out of every job until it is let in again. Gives the host as it is then."""
+        url = f"{self._url}/{quote(name, safe='', errors='surrogateescape')}"
+        return self._session.read("PUT", url, "host", body={"forced_down": forced_down})

@@ -1,0 +1,66 @@
+"""What can go wrong between the operator and the service; children of the tree in `core/errors.py`.
+
+Each says what, which and what now in one sentence. `exit_codes.py` gives each family its exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from precache.core.errors import Conflict, NotFound, Refused, Unavailable
+
+
+class UsageError(Refused):
+    """The command line asks for something that makes no sense; nothing was sent."""
+
+
+class RequestRefused(Refused):
+    """The service said no; the message is the service's own."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Missing(NotFound):
+    """The service has nothing under this name or id. `hint` says where to look."""
+
+    def __init__(self, kind: str, name: str, hint: str) -> None:
+        super().__init__(f"No {kind} has the name or id {name!r}; {hint}")
+        self.kind, self.name = kind, name
+
+
+class Ambiguous(Conflict):
+    """Several things have this name, so that only an id says which is meant."""
+
+    def __init__(self, kind: str, name: str, ids: Sequence[str]) -> None:
+        super().__init__(f"{len(ids)} {kind}s have the name {name!r}; give the id of one: {', '.join(ids)}")
+        self.kind, self.name, self.ids = kind, name, tuple(ids)
+
+
+class ServiceUnreachable(Unavailable):
+    """Nobody answered at this address, or not in time."""
+
+
+class ServiceFailed(Unavailable):
+    """The service answered with a failure of its own (5xx)."""
+
+    def __init__(self, what: str, status: int, message: str, request_id: str | None) -> None:
+        tail = f" (request id {request_id})" if request_id else ""
+        super().__init__(f"The service failed: {what} answered {status}: {message}{tail}; its log has the cause")
+        self.status, self.request_id = status, request_id
+
+
+class AnswerNotUnderstood(Unavailable):
+    """Something answered, but not what this service would say: the address may belong to something else."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} gave an answer that is not understood: {reason}; is the address right?")
+
+
+class CommandUnavailable(Unavailable):
+    """The command is registered but its code cannot be loaded here."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The command '{name}' cannot be loaded in this installation: {reason}")
+        self.name = name

@@ -1,0 +1,61 @@
+"""The exit codes that scripts can trust, and the only place that chooses one.
+
+They are never renumbered. docs/cli.md shows the same table to readers.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from precache.cli.errors import CommandUnavailable, UsageError
+from precache.core.errors import PrecacheError, Unavailable
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    PARTLY_FAILED = 4
+    FAILED = 5
+    CANCELLED = 6
+    TIMED_OUT = 7
+    INTERRUPTED = 130  # 128 + SIGINT, as shells count
+    OUTPUT_CLOSED = 141  # 128 + SIGPIPE: whoever read our output has gone
+
+
+MEANINGS = {
+    ExitCode.DONE: "done; with --wait: the job succeeded",
+    ExitCode.REFUSED: "refused, or something that was named does not exist; the message says what",
+    ExitCode.USAGE: "the command line is wrong; nothing was sent",
+    ExitCode.UNAVAILABLE: "the service cannot be reached or failed; trying again later may help",
+    ExitCode.PARTLY_FAILED: "with --wait: the job ended partly_failed",
+    ExitCode.FAILED: "with --wait: the job ended failed",
+    ExitCode.CANCELLED: "with --wait: the job ended cancelled",
+    ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job goes on",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was begun goes on",
+}
+
+# First match decides, so a child stands before its parent.
+_BY_ERROR: tuple[tuple[type[PrecacheError], ExitCode], ...] = (
+    (UsageError, ExitCode.USAGE),
+    (CommandUnavailable, ExitCode.REFUSED),
+    (Unavailable, ExitCode.UNAVAILABLE),
+)
+
+_BY_JOB_STATE = {
+    "succeeded": ExitCode.DONE,
+    "partly_failed": ExitCode.PARTLY_FAILED,
+    "failed": ExitCode.FAILED,
+    "cancelled": ExitCode.CANCELLED,
+}
+
+
+def code_for_error(error: PrecacheError) -> ExitCode:
+    """Give the exit code of a command that ended with this error."""
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.REFUSED)
+
+
+def code_for_job(state: str) -> ExitCode:
+    """Give the exit code for a job that was waited for and ended in `state`."""
+    return _BY_JOB_STATE.get(state, ExitCode.FAILED)
