@@ -1,0 +1,72 @@
+"""Values with two faces: one for people in a table, the plain one for json, yaml, csv and value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from precache.cli.printable import on_one_line
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_SHOWN_IN_A_CELL = 6  # hosts or images that fit a table cell without drowning the rest of the row
+
+
+def human_bytes(size_bytes: int | None) -> str:
+    """Give a size with three or four digits: `0 B`, `999 B`, `1.2 GiB`; empty for an unknown one."""
+    if size_bytes is None:
+        return ""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in _UNITS:
+        size /= 1024
+        # 1023.95 would be written 1024.0
+        if size < 1023.95 or unit == _UNITS[-1]:
+            return f"{size:.1f} {unit}"
+    raise AssertionError
+
+
+class Bytes(FormattableColumn[int | None]):
+    """A number of bytes."""
+
+    def human_readable(self) -> str:
+        return human_bytes(self._value)
+
+
+class Text(FormattableColumn[str | None]):
+    """Text from elsewhere: harmless and on one line in a table, untouched for machines."""
+
+    def human_readable(self) -> str:
+        return "" if self._value is None else on_one_line(str(self._value))
+
+
+class Names(FormattableColumn[Sequence[str]]):
+    """A list of names; a long one is only counted in a table."""
+
+    def human_readable(self) -> str:
+        if len(self._value) > _SHOWN_IN_A_CELL:
+            return f"{len(self._value)} of them"
+        return ", ".join(on_one_line(str(name)) for name in self._value)
+
+
+class AllNames(Names):
+    """A list of names, all of them, one a line in a table."""
+
+    def human_readable(self) -> str:
+        return "\n".join(on_one_line(str(name)) for name in self._value)
+
+
+class Counts(FormattableColumn[Mapping[str, int]]):
+    """How many of what: `4 cached, 1 error`; what is nought is left out."""
+
+    def human_readable(self) -> str:
+        return ", ".join(f"{number} {what}" for what, number in self._value.items() if number)
+
+
+class Properties(FormattableColumn[Mapping[str, Any]]):
+    """Keys and values: `rack=7, zone=a`."""
+
+    def human_readable(self) -> str:
+        return ", ".join(f"{on_one_line(str(key))}={on_one_line(str(value))}" for key, value in self._value.items())

@@ -1,0 +1,101 @@
+"""What every command of ours starts from.
+
+A command is a cliff command and nothing more, so that another cliff program (the `openstack` client) can run
+it too: it finds the service as `app.client_manager.precache`, its help is its docstring, and what it says
+besides its result goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, cast
+
+from cliff import command, lister, show
+from cliff._argparse import SmartHelpFormatter
+
+from precache.cli.client import PrecacheClient
+from precache.cli.errors import UsageError
+from precache.cli.exit_codes import ExitCode
+from precache.cli.formatters import FOR_LISTS, FOR_ONE, FormatterTable
+
+Columns = tuple[Sequence[str], Iterable[Any]]
+
+
+class _AsWritten(SmartHelpFormatter):
+    """Keeps the lines of a description: examples stay examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "".join(indent + line for line in text.splitlines(keepends=True))
+
+
+class _Ours(command.Command):
+    """exit_code: what a command that did its work ends with; how a job ended decides it after --wait."""
+
+    exit_code: int = ExitCode.DONE
+
+    @property
+    def service(self) -> PrecacheClient:
+        return cast(PrecacheClient, cast(Any, self.app).client_manager.precache)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.formatter_class = _AsWritten
+        # `--image` must not silently mean `--images`, in a script least of all.
+        parser.allow_abbrev = False
+        return parser
+
+    def get_epilog(self) -> str:
+        # cliff would look up which distribution the command comes from: 100 ms.
+        return self._epilog or ""
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        return super().run(parsed_args) or self.exit_code
+
+    @property
+    def is_quiet(self) -> bool:
+        return bool(self.app.options.verbose_level < 1)
+
+    def tell(self, message: str) -> None:
+        """Say something on stderr that is not the result."""
+        cast(Any, self.app).stderr.write(f"{message}\n")
+
+    def _load_hooks(self) -> None:
+        # Nobody hooks our commands, and looking for hooks reads the metadata of every installed package.
+        self._hooks = []
+
+
+class Command(_Ours):
+    """A command without a result to format."""
+
+
+class _Displays(_Ours):
+    """columns: the names of the result's columns, known before any work is done, so that a wrong -c costs nothing."""
+
+    columns: ClassVar[tuple[str, ...]]
+
+    def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
+        """Give the columns of the result of this command line, where it has not all of them."""
+        return self.columns
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        known = self.columns_of(parsed_args)
+        asked = [name.lower().strip().replace(" ", "_") for name in parsed_args.columns]
+        unknown = [name for name in asked if name not in known]
+        if unknown:
+            raise UsageError(f"There is no column {', '.join(unknown)}; there are {', '.join(known)}")
+        return super().run(parsed_args)
+
+
+class ListCommand(_Displays, lister.Lister):
+    """A command whose result is a list."""
+
+    def _load_formatter_plugins(self) -> Any:
+        return FormatterTable(FOR_LISTS)
+
+
+class ShowCommand(_Displays, show.ShowOne):
+    """A command whose result is one object."""
+
+    def _load_formatter_plugins(self) -> Any:
+        return FormatterTable(FOR_ONE)

@@ -1,0 +1,30 @@
+"""The entry point of the program `precache`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from precache.cli.streams import accept_any_text, settle
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and give its exit code."""
+    accept_any_text(sys.stdout, sys.stderr)
+    try:
+        # Imported here so that Ctrl-C during the import is quiet, too.
+        from precache.cli.app import PrecacheApp
+
+        app = PrecacheApp(environ=os.environ, stdout=sys.stdout, stderr=sys.stderr)
+        code = app.run(sys.argv[1:] if argv is None else argv)
+    except SystemExit as leaving:  # argparse: --version, --help, a wrong option
+        code = leaving.code if isinstance(leaving.code, int) else 0
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 141
+    return settle(code, sys.stdout, sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The options in front of every command, and the service they lead to."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from functools import cached_property
+
+from precache.cli.client import PrecacheClient
+from precache.cli.client.endpoints import DEFAULT_URL, Endpoints
+from precache.cli.client.transport import UrllibTransport
+from precache.cli.errors import UsageError
+
+_DEFAULT_TIMEOUT_S = 30.0
+
+
+def seconds(text: str) -> float:
+    """Read a duration of more than nothing, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
+
+
+def option_parser(version: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Build the parser of the options in front of the command; what it does not know belongs to the command."""
+    parser = argparse.ArgumentParser(
+        prog="precache",
+        usage="precache [options] <command> [arguments]",
+        description="Fill the image caches of compute hosts before instances boot from them.",
+        add_help=False,
+        # `--image` is an option of a command; it must not be taken for an abbreviated `--image-url`.
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"precache {version}", help="show the version and exit")
+    parser.add_argument("-h", "--help", dest="help_wanted", action="store_true", help="show this, or a command's help")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument(
+        "-v", "--verbose", action="count", dest="verbose_level", default=1, help="show each request on stderr"
+    )
+    loudness.add_argument(
+        "-q", "--quiet", action="store_const", const=0, dest="verbose_level", help="no progress, no hints"
+    )
+    parser.add_argument("--log-file", metavar="FILE", help="write a log of what the command does")
+    _add_service_options(parser, environ)
+    return parser
+
+
+def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    service = parser.add_argument_group("service")
+    service.add_argument(
+        "--url",
+        default=environ.get("PRECACHE_URL") or DEFAULT_URL,
+        help=f"where the service is (PRECACHE_URL; default {DEFAULT_URL})",
+    )
+    service.add_argument(
+        "--compute-url",
+        metavar="URL",
+        default=environ.get("PRECACHE_COMPUTE_URL"),
+        help="the Nova-compatible interface, if not under --url (PRECACHE_COMPUTE_URL)",
+    )
+    service.add_argument(
+        "--image-url",
+        metavar="URL",
+        default=environ.get("PRECACHE_IMAGE_URL"),
+        help="the image service, if not under --url (PRECACHE_IMAGE_URL)",
+    )
+    service.add_argument(
+        "--token",
+        default=environ.get("OS_TOKEN"),
+        help="authentication token (OS_TOKEN; better there, for a command line is seen by every user)",
+    )
+    service.add_argument(
+        "--cacert",
+        metavar="FILE",
+        default=environ.get("OS_CACERT"),
+        help="authorities to believe for https, as a PEM file (OS_CACERT)",
+    )
+    service.add_argument(
+        "--http-timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=environ.get("PRECACHE_HTTP_TIMEOUT") or _DEFAULT_TIMEOUT_S,
+        help=f"how long to wait for an answer (PRECACHE_HTTP_TIMEOUT; default {_DEFAULT_TIMEOUT_S:g})",
+    )
+
+
+class ClientManager:
+    """Where commands find the service. The `openstack` client has an object of the same shape."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+
+    @cached_property
+    def precache(self) -> PrecacheClient:
+        """Give the client; nothing is sent before a command asks it to."""
+        options = self._options
+        if options.token and (not options.token.isascii() or not options.token.isprintable()):
+            raise UsageError("The token holds characters that no token has; check OS_TOKEN")
+        return PrecacheClient(
+            transport=UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert),
+            endpoints=Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url),
+            token=options.token,
+        )
