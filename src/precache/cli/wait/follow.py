@@ -1,0 +1,87 @@
+"""Looks at a job until it ends. Time comes in through the constructor arguments; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from precache.cli.client.jobs import Jobs
+from precache.cli.wait.snapshot import Snapshot
+from precache.core.errors import Unavailable
+
+_FIRST_PAUSE_S = 0.1  # a job whose images are all there already ends at once
+_SHORTEST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 5.0
+_TASKS_PER_SECOND = 1000  # how many tasks we let the service tell us each second
+_PATIENCE_S = 60.0  # a restart of the service in the middle of a job takes less
+
+
+class Watcher(Protocol):
+    """Shows how a job comes along."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Called after each look, in order; the last one is final unless the wait was cut short."""
+        ...
+
+    def silence(self, message: str) -> None:
+        """Called each time the service gave no answer; the wait goes on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The last that was seen of a job; `timed_out` if that was not its end."""
+
+    snapshot: Snapshot
+    timed_out: bool
+
+
+def follow(
+    jobs: Jobs,
+    job_id: str,
+    *,
+    watcher: Watcher,
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
+    timeout_s: float | None,
+) -> Followed:
+    """Look at the job until it ends or `timeout_s` is over.
+
+    clock: seconds from any start; pause: waits so many seconds. A service that falls silent is forgiven for
+    a minute, so that its restart does not end the wait; after that its Unavailable is raised, and at once
+    if there was no first answer. A job that does not exist raises at once.
+    """
+    begun = clock()
+    last: Snapshot | None = None
+    silent_since: float | None = None
+    breath = _FIRST_PAUSE_S
+    while True:
+        try:
+            last = _look(jobs, job_id)
+        except Unavailable as error:
+            silent_since = clock() if silent_since is None else silent_since
+            if last is None or clock() - silent_since >= _PATIENCE_S:
+                raise
+            watcher.silence(str(error))
+        else:
+            silent_since = None
+            watcher.show(last)
+            if last.is_final:
+                return Followed(last, timed_out=False)
+        left = None if timeout_s is None else begun + timeout_s - clock()
+        if left is not None and left <= 0:
+            return Followed(last, timed_out=True)
+        pause(breath if left is None else min(breath, left))
+        breath = min(2 * breath, pause_for(len(last.tasks)))
+
+
+def pause_for(task_count: int) -> float:
+    """Give the seconds between two looks at a job of so many tasks."""
+    return min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, task_count / _TASKS_PER_SECOND))
+
+
+def _look(jobs: Jobs, job_id: str) -> Snapshot:
+    # The job first: if that says it has ended, every task asked for after it has ended, too.
+    job = jobs.get(job_id)
+    return Snapshot(job=job, tasks=jobs.tasks(job_id))

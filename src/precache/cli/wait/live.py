@@ -1,0 +1,112 @@
+"""Progress for a terminal: a picture drawn over itself. Imports rich, and is itself imported only for --wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from precache.cli.columns import human_bytes
+from precache.cli.printable import on_one_line
+from precache.cli.wait.snapshot import Snapshot, TaskView
+from precache.cli.wait.wording import amount, counted
+
+_LINES_AROUND = 4  # the summary, its bar, the line on what is not shown, and the cursor's own line
+_BAR_COLUMNS = 24
+
+_STYLES = {
+    "cached": "green",
+    "existing": "cyan",
+    "unsupported": "yellow",
+    "skipped": "yellow",
+    "error": "red",
+    "cancelled": "magenta",
+}
+
+
+class LiveView:
+    """Redraws the picture at each look; draws nothing in between, so that it needs no thread."""
+
+    def __init__(self, *, stream: TextIO, labels: Mapping[str, str]) -> None:
+        self._labels = labels
+        self._console = Console(file=stream, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        self._last: Snapshot | None = None
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._last = snapshot
+        self._draw(snapshot, "")
+
+    def silence(self, message: str) -> None:
+        if self._last is not None:
+            self._draw(self._last, f"{message}. Still waiting.")
+
+    def _draw(self, snapshot: Snapshot, note: str) -> None:
+        rows = max(1, self._console.size.height - _LINES_AROUND)
+        self._live.update(picture(snapshot, labels=self._labels, rows=rows, note=note), refresh=True)
+
+
+def picture(snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "") -> RenderableType:
+    """Give what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
+    ended = sum(view.outcome is not None for view in snapshot.views)
+    moved = sum(view.bytes_done for view in snapshot.views)
+    summary = Text(f"Job {snapshot.id} {snapshot.state}: {ended} of {len(snapshot.views)} ended")
+    summary.append(f" ({counted(snapshot.counts)}), {human_bytes(moved)} received")
+    parts: list[RenderableType] = [summary, ProgressBar(total=max(1, len(snapshot.views)), completed=ended, width=60)]
+    chosen, rest = shown(snapshot, rows)
+    if chosen:
+        parts.append(_table(chosen, labels))
+    if rest:
+        parts.append(Text(f"... and {rest} more", style="dim"))
+    if note:
+        parts.append(Text(note, style="yellow"))
+    return Group(*parts)
+
+
+def shown(snapshot: Snapshot, rows: int) -> tuple[Sequence[TaskView], int]:
+    """Choose the tasks to draw, and count those that run but find no room."""
+    if len(snapshot.views) <= rows:
+        return snapshot.views, 0
+    running = snapshot.running
+    return running[:rows], max(0, len(running) - rows)
+
+
+def _table(views: Sequence[TaskView], labels: Mapping[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2), expand=False)
+    for _ in range(4):
+        table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    has_several_images = len({view.image for view in views}) > 1
+    for view in views:
+        name = on_one_line(labels.get(view.image, view.image)) if has_several_images else ""
+        table.add_row(Text(on_one_line(view.host)), Text(name), _bar(view), Text(amount(view)), _standing(view))
+    return table
+
+
+def _bar(view: TaskView) -> RenderableType:
+    if view.outcome is not None:
+        done = 0 if view.is_failure else 1
+        return ProgressBar(total=1, completed=done, width=_BAR_COLUMNS)
+    return ProgressBar(total=view.bytes_total or 1, completed=view.bytes_done, width=_BAR_COLUMNS)
+
+
+def _standing(view: TaskView) -> Text:
+    if view.outcome is None:
+        return Text(view.phase if view.is_running else view.state, style="" if view.is_running else "dim")
+    reason = f": {on_one_line(view.reason)}" if view.is_failure and view.reason else ""
+    return Text(f"{view.outcome}{reason}", style=_STYLES.get(view.outcome, ""))

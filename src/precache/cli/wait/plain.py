@@ -1,0 +1,63 @@
+"""Progress for a pipe or a log file: one line for each thing that changed, nothing that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TextIO
+
+from precache.cli.wait.snapshot import Snapshot, TaskView
+from precache.cli.wait.wording import task_line
+
+
+class PlainView:
+    """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of a download."""
+
+    def __init__(self, *, stream: TextIO, labels: Mapping[str, str]) -> None:
+        self._stream = stream
+        self._labels = labels
+        self._job_state = ""
+        self._tasks: dict[tuple[str, str], tuple[object, ...]] = {}
+        self._is_silent = False
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing was begun that would have to end."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._is_silent = False
+        # The closing report says how it ended.
+        if snapshot.state != self._job_state and not snapshot.is_final:
+            self._job_state = snapshot.state
+            self._write(f"Job {snapshot.id} is {snapshot.state}, {len(snapshot.tasks)} tasks")
+        for view in snapshot.views:
+            key, now = (view.host, view.image), _worth_a_line(view)
+            if now != self._tasks.get(key, _NOTHING_YET):
+                self._tasks[key] = now
+                self._write(task_line(view, self._labels))
+
+    def silence(self, message: str) -> None:
+        if not self._is_silent:
+            self._write(f"{message}. Still waiting.")
+        self._is_silent = True
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+_NOTHING_YET = (None, "waiting", 0)
+
+
+def _worth_a_line(view: TaskView) -> tuple[object, ...]:
+    """Give what makes a new line when it differs."""
+    if view.outcome:
+        return (view.outcome, "ended", 0)
+    if not view.is_running:
+        return (None, "waiting", 0)
+    quarter = 4 * view.bytes_done // view.bytes_total if view.bytes_total and view.phase == "downloading" else 0
+    return (None, view.phase, quarter)

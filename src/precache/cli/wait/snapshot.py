@@ -1,0 +1,86 @@
+"""A job and its tasks at one moment, as the service told them. Reads leniently: a newer service may say more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from precache.cli.client import Document
+from precache.core.jobs import JobState, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One image on one host. outcome: None until it ended. bytes_total: 0 while unknown."""
+
+    host: str
+    image: str
+    state: str
+    phase: str
+    outcome: str | None
+    bytes_done: int
+    bytes_total: int
+    reason: str
+
+    @classmethod
+    def of(cls, document: Document) -> TaskView:
+        return cls(
+            host=str(document.get("host", "")),
+            image=str(document.get("image", "")),
+            state=str(document.get("state", "")),
+            phase=str(document.get("phase") or ""),
+            outcome=document.get("outcome"),
+            bytes_done=int(document.get("bytes_done") or 0),
+            bytes_total=int(document.get("bytes_total") or 0),
+            reason=str(document.get("reason") or ""),
+        )
+
+    @property
+    def is_running(self) -> bool:
+        return self.outcome is None and self.state == "running"
+
+    @property
+    def is_failure(self) -> bool:
+        return self.outcome is not None and self.outcome not in (Outcome.CACHED, Outcome.EXISTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """job, tasks: the service's own words; views: the same tasks, read."""
+
+    job: Document
+    tasks: list[Document]
+    views: list[TaskView] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", [TaskView.of(task) for task in self.tasks])
+
+    @property
+    def id(self) -> str:
+        return str(self.job.get("id", ""))
+
+    @property
+    def state(self) -> str:
+        return str(self.job.get("state", ""))
+
+    @property
+    def is_final(self) -> bool:
+        try:
+            return JobState(self.state).is_final
+        except ValueError:  # a state of a newer service
+            return self.job.get("finished_at") is not None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of tasks by outcome, in the order of our own list of outcomes."""
+        found = Counter(view.outcome for view in self.views if view.outcome)
+        known = {str(outcome): found.pop(outcome) for outcome in Outcome if outcome in found}
+        return known | {str(outcome): number for outcome, number in found.items()}
+
+    @property
+    def running(self) -> list[TaskView]:
+        return [view for view in self.views if view.is_running]
+
+    @property
+    def failures(self) -> list[TaskView]:
+        return [view for view in self.views if view.is_failure]

@@ -1,0 +1,44 @@
+"""How a job and its tasks are put into words, for the plain lines, the live view and the closing report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from precache.cli.columns import human_bytes
+from precache.cli.printable import on_one_line
+from precache.cli.wait.snapshot import Snapshot, TaskView
+
+_FAILURES_SHOWN = 20
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Give `4 cached, 1 error`, or `nothing ended yet`."""
+    return ", ".join(f"{number} {what}" for what, number in counts.items() if number) or "nothing ended yet"
+
+
+def amount(view: TaskView) -> str:
+    """Give `312.0 MiB of 1.2 GiB`, as much of it as is known; empty before the first byte."""
+    if view.bytes_total and view.outcome is None:
+        return f"{human_bytes(view.bytes_done)} of {human_bytes(view.bytes_total)}"
+    return human_bytes(view.bytes_done) if view.bytes_done else ""
+
+
+def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
+    """Give one line on a task: `cmp-1: debian-12: downloading, 312.0 MiB of 1.2 GiB`."""
+    what = view.outcome or (view.phase if view.is_running else view.state)
+    detail = on_one_line(view.reason) if view.is_failure else amount(view)
+    separator = ": " if view.is_failure else ", "
+    name = on_one_line(labels.get(view.image, view.image))
+    return f"{on_one_line(view.host)}: {name}: {what}" + (f"{separator}{detail}" if detail else "")
+
+
+def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
+    """Give the lines that end a wait: the counts, then each failure with its reason."""
+    total = len(snapshot.tasks)
+    outcome = counted(snapshot.counts) if total else "there was no host to ask"
+    lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}"]
+    failures = snapshot.failures
+    lines += [f"  {task_line(view, labels)}" for view in failures[:_FAILURES_SHOWN]]
+    if len(failures) > _FAILURES_SHOWN:
+        lines.append(f"  and {len(failures) - _FAILURES_SHOWN} more: precache job task list {snapshot.id}")
+    return lines

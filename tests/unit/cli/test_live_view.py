@@ -1,0 +1,68 @@
+"""What is drawn in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from precache.cli.wait.live import picture, shown
+from precache.cli.wait.snapshot import Snapshot
+from precache.cli.wait.wording import closing_report
+from tests.unit.cli.stub_service import DEBIAN, job, task
+
+
+def drawn(tasks: list[dict[str, Any]], rows: int, state: str = "running") -> str:
+    console = Console(width=120, force_terminal=False, record=True, file=None)
+    with console.capture() as captured:
+        console.print(picture(Snapshot(job(state, *tasks), tasks), labels={DEBIAN: "debian-12"}, rows=rows))
+    return captured.get()
+
+
+def running(host: str) -> dict[str, Any]:
+    return task(host, state="running", phase="downloading", bytes_done=512 * 1024, bytes_total=1024 * 1024)
+
+
+def test_few_hosts_are_all_shown_with_bytes_phase_and_outcome() -> None:
+    tasks = [running("cmp-1"), task("cmp-2", outcome="error", reason="[red]disk\x1b full"), task("cmp-3")]
+
+    text = drawn(tasks, rows=20)
+
+    assert "1 of 3 ended (1 error)" in text
+    assert "512.0 KiB of 1.0 MiB" in text
+    assert "downloading" in text
+    assert r"error: [red]disk\x1b full" in text
+    assert "waiting" in text
+
+
+def test_of_many_hosts_only_the_running_ones_are_shown() -> None:
+    tasks = [running(f"run-{n}") for n in range(8)] + [task(f"done-{n}", outcome="cached") for n in range(500)]
+
+    text = drawn(tasks, rows=5)
+
+    assert "500 of 508 ended (500 cached)" in text
+    assert text.count("run-") == 5
+    assert "done-" not in text
+    assert "... and 3 more" in text
+
+
+def test_the_picture_never_has_more_rows_than_there_is_room() -> None:
+    tasks = [running(f"run-{n}") for n in range(30)]
+
+    chosen, rest = shown(Snapshot(job("running", *tasks), tasks), 10)
+
+    assert (len(chosen), rest) == (10, 20)
+
+
+def test_the_closing_report_names_failures_up_to_a_limit() -> None:
+    tasks = [task(f"cmp-{n}", outcome="error", reason="disk full") for n in range(100)]
+
+    lines = closing_report(Snapshot(job("failed", *tasks), tasks), {})
+
+    assert lines[0].endswith("failed: 100 error")
+    assert len(lines) == 22
+    assert "and 80 more: precache job task list" in lines[-1]
+
+
+def test_a_job_without_hosts_is_said_to_have_none() -> None:
+    assert "there was no host to ask" in closing_report(Snapshot(job("succeeded"), []), {})[0]
