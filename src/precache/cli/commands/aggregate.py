@@ -1,0 +1,168 @@
+"""`precache aggregate ...`: the named sets of hosts that a request speaks of."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from precache.cli.client import Document
+from precache.cli.columns import AllNames, Names, Properties, Text
+from precache.cli.command import Columns, Command, ListCommand, ShowCommand
+from precache.cli.errors import UsageError
+from precache.cli.exit_codes import ExitCode, code_for_error
+from precache.cli.printable import printable
+from precache.core.errors import PrecacheError
+
+AGGREGATE_FIELDS = ("id", "uuid", "name", "availability_zone", "hosts", "metadata", "created_at", "updated_at")
+
+
+def shown_aggregate(aggregate: Document) -> Columns:
+    """Give an aggregate as the result of a command."""
+    values = {
+        **aggregate,
+        "name": Text(aggregate.get("name")),
+        "availability_zone": Text(aggregate.get("availability_zone")),
+        "hosts": AllNames(aggregate.get("hosts") or []),
+        "metadata": Properties(aggregate.get("metadata") or {}),
+    }
+    return AGGREGATE_FIELDS, [values.get(field) for field in AGGREGATE_FIELDS]
+
+
+def _properties(pairs: Sequence[str]) -> dict[str, str]:
+    properties: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--property takes KEY=VALUE, not {pair!r}")
+        properties[key] = value
+    return properties
+
+
+def _add_property_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--property", metavar="KEY=VALUE", action="append", default=[], help="set this metadata (may be repeated)"
+    )
+
+
+class AggregateList(ListCommand):
+    """List the aggregates.
+
+    Example:
+      precache aggregate list
+      precache aggregate list -f json
+    """
+
+    columns = ("id", "name", "availability_zone", "hosts", "metadata")
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        rows = [
+            (
+                aggregate.get("id"),
+                Text(aggregate.get("name")),
+                Text(aggregate.get("availability_zone")),
+                Names(aggregate.get("hosts") or []),
+                Properties(aggregate.get("metadata") or {}),
+            )
+            for aggregate in self.service.aggregates.every()
+        ]
+        return self.columns, rows
+
+
+class AggregateShow(ShowCommand):
+    """Show one aggregate, by name or id.
+
+    Example:
+      precache aggregate show web
+    """
+
+    columns = AGGREGATE_FIELDS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("aggregate", help="name or id")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        return shown_aggregate(self.service.aggregates.find(parsed_args.aggregate))
+
+
+class AggregateCreate(ShowCommand):
+    """Create an aggregate.
+
+    Example:
+      precache aggregate create web --zone az1 --property rack=7
+    """
+
+    columns = AGGREGATE_FIELDS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", help="the new aggregate's name")
+        parser.add_argument("--zone", metavar="ZONE", help="its availability zone")
+        _add_property_option(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        properties = _properties(parsed_args.property)
+        created = self.service.aggregates.create(parsed_args.name, parsed_args.zone)
+        if properties:
+            created = self.service.aggregates.set_metadata(created["id"], properties)
+        return shown_aggregate(created)
+
+
+class AggregateSet(ShowCommand):
+    """Change an aggregate's name, zone or metadata.
+
+    Example:
+      precache aggregate set web --name web-old --property retired=yes
+    """
+
+    columns = AGGREGATE_FIELDS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("aggregate", help="name or id")
+        parser.add_argument("--name", metavar="NAME", help="the new name")
+        parser.add_argument("--zone", metavar="ZONE", help="the new availability zone")
+        _add_property_option(parser)
+        parser.add_argument(
+            "--unset", metavar="KEY", action="append", default=[], help="remove this metadata (may be repeated)"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        wanted = {"name": parsed_args.name, "availability_zone": parsed_args.zone}
+        fields = {key: value for key, value in wanted.items() if value is not None}
+        metadata: dict[str, str | None] = {**_properties(parsed_args.property), **dict.fromkeys(parsed_args.unset)}
+        if not fields and not metadata:
+            raise UsageError("There is nothing to change: give --name, --zone, --property or --unset")
+        aggregate = self.service.aggregates.find(parsed_args.aggregate)
+        if fields:
+            aggregate = self.service.aggregates.update(aggregate["id"], fields)
+        if metadata:
+            aggregate = self.service.aggregates.set_metadata(aggregate["id"], metadata)
+        return shown_aggregate(aggregate)
+
+
+class AggregateDelete(Command):
+    """Delete aggregates, by name or id; they must have no hosts.
+
+    Example:
+      precache aggregate delete web-old
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("aggregates", metavar="aggregate", nargs="+", help="name or id")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        """Delete what can be deleted; the first failure decides the exit code, each has its message."""
+        code = ExitCode.DONE
+        for name in parsed_args.aggregates:
+            try:
+                self.service.aggregates.delete(self.service.aggregates.find(name)["id"])
+            except PrecacheError as error:
+                self.tell(f"precache: {printable(str(error))}")
+                code = code or code_for_error(error)
+        return code

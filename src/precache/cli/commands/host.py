@@ -1,0 +1,50 @@
+"""`precache host ...`: the compute hosts."""
+
+from __future__ import annotations
+
+import argparse
+
+from precache.cli.client import Document
+from precache.cli.columns import Text
+from precache.cli.command import Columns, ListCommand, ShowCommand
+
+_FIELDS = ("name", "cell", "state", "forced_down", "driver", "last_seen")
+
+
+def _values(host: Document) -> list[object]:
+    texts = {field: Text(host.get(field)) for field in ("name", "cell", "driver")}
+    return [texts.get(field, host.get(field)) for field in _FIELDS]
+
+
+class HostList(ListCommand):
+    """List the compute hosts.
+
+    Example:
+      precache host list -f value -c name -c state
+    """
+
+    columns = _FIELDS
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        return self.columns, [_values(host) for host in self.service.hosts.every()]
+
+
+class HostSet(ShowCommand):
+    """Force a host down, so that jobs skip it, or let it in again.
+
+    Example:
+      precache host set cmp-7 --down
+    """
+
+    columns = _FIELDS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", help="name of the host")
+        wanted = parser.add_mutually_exclusive_group(required=True)
+        wanted.add_argument("--down", action="store_true", dest="forced_down", help="jobs skip the host from now on")
+        wanted.add_argument("--up", action="store_false", dest="forced_down", help="jobs ask the host again")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        return self.columns, _values(self.service.hosts.force_down(parsed_args.name, parsed_args.forced_down))

@@ -1,0 +1,102 @@
+"""`precache job ...`: what was asked for and what became of it."""
+
+from __future__ import annotations
+
+import argparse
+
+from precache.cli.columns import Names
+from precache.cli.command import Columns, ListCommand
+from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_values, task_values
+from precache.cli.wait.waiting import add_wait_options, wait_for_job
+from precache.core.jobs import JobState, Outcome
+
+_NEWEST = 50
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; 0 means all")
+    return int(text)
+
+
+class JobList(ListCommand):
+    """List jobs, the newest first.
+
+    Example:
+      precache job list --state running
+      precache job list --limit 0 -f csv
+    """
+
+    columns = ("id", "state", "aggregate", "images", "task_count", "counts", "created_at", "finished_at")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        states = [str(state) for state in JobState]
+        parser.add_argument("--state", choices=states, help="only jobs in this state")
+        parser.add_argument(
+            "--limit", metavar="N", type=_count, default=_NEWEST, help=f"so many at most; 0 for all (default {_NEWEST})"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        rows = []
+        for job in self.service.jobs.newest(state=parsed_args.state, limit=parsed_args.limit):
+            values = job_values(job)
+            values["images"] = Names(values["images"].machine_readable())
+            rows.append([values.get(column) for column in self.columns])
+        return self.columns, rows
+
+
+class JobShow(JobCommand):
+    """Show a job and what became of each image on each host.
+
+    With --wait the command ends when the job has ended, and its exit code tells how it went: 0 succeeded,
+    4 partly_failed, 5 failed, 6 cancelled, 7 --timeout ran out. Without it, 0 says that the job was found.
+
+    Example:
+      precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("job", help="id")
+        add_wait_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        jobs = self.service.jobs
+        if not parsed_args.wait:
+            return self.job_result(jobs.get(parsed_args.job), jobs.tasks(parsed_args.job))
+        snapshot, self.exit_code = wait_for_job(
+            jobs,
+            parsed_args.job,
+            stderr=self.app.stderr,
+            timeout_s=parsed_args.timeout,
+            is_quiet=self.is_quiet,
+            labels={},
+        )
+        return self.job_result(snapshot.job, snapshot.tasks)
+
+
+class JobTaskList(ListCommand):
+    """List the tasks of a job: each image on each host.
+
+    Example:
+      precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --outcome error -f csv
+    """
+
+    columns = TASK_FIELDS
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("job", help="id")
+        parser.add_argument("--outcome", choices=[str(outcome) for outcome in Outcome], help="only tasks that ended so")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        tasks = [
+            task_values(task)
+            for task in self.service.jobs.tasks(parsed_args.job)
+            if parsed_args.outcome in (None, task.get("outcome"))
+        ]
+        return self.columns, [[task.get(column) for column in self.columns] for task in tasks]

@@ -1,0 +1,107 @@
+"""A job as the result of a command: its fields, and its tasks as a table of their own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from precache.cli.client import Document
+from precache.cli.columns import AllNames, Bytes, Counts, Text
+from precache.cli.command import Columns, ShowCommand
+from precache.cli.formatters import FOR_LISTS, Loaded
+
+JOB_FIELDS = (
+    "id",
+    "state",
+    "aggregate",
+    "aggregate_id",
+    "images",
+    "requested_by",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "task_count",
+    "counts",
+)
+TASK_FIELDS = (
+    "host",
+    "cell",
+    "image",
+    "state",
+    "outcome",
+    "phase",
+    "bytes_done",
+    "bytes_total",
+    "attempts",
+    "reason",
+    "started_at",
+    "finished_at",
+)
+# What fits a terminal; -f json and `job task list` have the rest. Here `state` is the outcome once there is one.
+_IN_TABLE = ("host", "image", "state", "bytes_done", "reason", "started_at", "finished_at")
+
+
+def job_values(job: Document) -> dict[str, Any]:
+    """Give a job's fields as columns."""
+    aggregate = job.get("aggregate") or {}
+    return {
+        **job,
+        "aggregate": Text(aggregate.get("name")),
+        "aggregate_id": aggregate.get("id"),
+        "images": AllNames([_image_id(image) for image in job.get("images") or []]),
+        "requested_by": Text(job.get("requested_by")),
+        "counts": Counts(job.get("counts") or {}),
+    }
+
+
+def task_values(task: Document) -> dict[str, Any]:
+    """Give a task's fields as columns."""
+    return {
+        **task,
+        "host": Text(task.get("host")),
+        "cell": Text(task.get("cell")),
+        "outcome": Text(task.get("outcome")),
+        "bytes_done": Bytes(task.get("bytes_done")),
+        "bytes_total": Bytes(task.get("bytes_total")),
+        "reason": Text(task.get("reason")),
+    }
+
+
+def _in_table(task: Document) -> dict[str, Any]:
+    standing = task.get("outcome") or (task.get("phase") if task.get("state") == "running" else task.get("state"))
+    return task_values(task) | {"state": Text(standing)}
+
+
+def _image_id(image: Any) -> str:
+    return str(image.get("id")) if isinstance(image, dict) else str(image)
+
+
+class JobCommand(ShowCommand):
+    """A command whose result is a job, with its tasks where they were asked for."""
+
+    columns = (*JOB_FIELDS, "tasks")
+
+    def job_result(self, job: Document, tasks: Sequence[Document] | None) -> Columns:
+        """Give the columns; without tasks there is no such column."""
+        values = job_values(job)
+        names, data = list(JOB_FIELDS), [values.get(field) for field in JOB_FIELDS]
+        if tasks is not None:
+            names.append("tasks")
+            data.append([{field: task.get(field) for field in TASK_FIELDS} for task in tasks])
+        return names, data
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Any]) -> int:
+        """Write the job; in a table its tasks follow as a second table instead of filling one cell."""
+        values = dict(zip(column_names, data, strict=True))
+        if parsed_args.formatter != "table" or "tasks" not in values:
+            return super().produce_output(parsed_args, column_names, list(values.values()))
+        tasks = values.pop("tasks")
+        asked = [self._normalize_column_name(name) for name in parsed_args.columns]
+        if asked != ["tasks"]:
+            super().produce_output(parsed_args, list(values), list(values.values()))
+        if tasks and (not asked or "tasks" in asked):
+            rows = [[_in_table(task).get(field) for field in _IN_TABLE] for task in tasks]
+            table = Loaded[Any](FOR_LISTS["table"]).obj
+            table.emit_list(_IN_TABLE, rows, self.app.stdout, parsed_args)
+        return 0

@@ -1,0 +1,42 @@
+"""Values for people and for machines."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.cli.columns import Names, human_bytes
+from precache.cli.printable import on_one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (None, ""),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1024**2 - 1, "1.0 MiB"),
+        (1_300_000_000, "1.2 GiB"),
+        (5 * 1024**6, "5120.0 PiB"),
+    ],
+)
+def test_sizes_are_written_with_the_largest_unit_that_fits(size_bytes: int | None, text: str) -> None:
+    assert human_bytes(size_bytes) == text
+
+
+@given(st.integers(min_value=0, max_value=1024**5))
+def test_no_size_needs_more_than_ten_characters(size_bytes: int) -> None:
+    assert len(human_bytes(size_bytes)) <= 10
+
+
+@given(st.text())
+def test_nothing_printable_can_move_the_cursor(text: str) -> None:
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in printable(text) if char not in "\n\t")
+    assert "\n" not in on_one_line(text)
+
+
+def test_a_long_list_is_only_counted() -> None:
+    assert Names(["a", "b"]).human_readable() == "a, b"
+    assert Names([str(n) for n in range(900)]).human_readable() == "900 of them"

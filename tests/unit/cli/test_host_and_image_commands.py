@@ -1,0 +1,62 @@
+"""`precache host ...` and `precache image list`."""
+
+from __future__ import annotations
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.stub_service import StubService
+
+
+def test_host_list_shows_state_and_cell(run: Run) -> None:
+    assert run("host", "list", "-f", "value", "-c", "name", "-c", "cell", "-c", "state").out == "cmp-1 cell1 up\n"
+
+
+def test_a_host_is_forced_down_and_let_in_again(run: Run, service: StubService) -> None:
+    down = run("host", "set", "cmp-1", "--down", "-f", "json")
+    up = run("host", "set", "cmp-1", "--up", "-f", "json")
+
+    assert (down.json["forced_down"], up.json["forced_down"]) == (True, False)
+    assert [asked.body for asked in service.asked] == [{"forced_down": True}, {"forced_down": False}]
+
+
+def test_host_set_wants_one_of_down_and_up(run: Run, service: StubService) -> None:
+    assert run("host", "set", "cmp-1").code == 2
+    assert run("host", "set", "cmp-1", "--up", "--down").code == 2
+    assert service.asked == []
+
+
+def test_a_host_name_cannot_leave_its_place_in_the_address(run: Run, service: StubService) -> None:
+    ran = run("host", "set", "../jobs?x=é", "--down")
+
+    assert ran.code == 1
+    assert "Compute host ../jobs?x=é could not be found." in ran.err
+    assert service.asked[0].query == {}
+
+
+def test_image_list_turns_every_page(run: Run, service: StubService) -> None:
+    service.images = [service.image(f"00000000-0000-0000-0000-{n:012d}", f"image-{n}") for n in range(7)]
+    service.page_size = 3
+
+    ran = run("image", "list", "-f", "json")
+
+    assert [image["name"] for image in ran.json] == [f"image-{n}" for n in range(7)]
+    assert ran.json[0]["size"] == 1_300_000_000
+
+
+def test_image_sizes_are_for_people_in_a_table(run: Run) -> None:
+    assert "1.2 GiB" in run("image", "list").out
+
+
+def test_image_service_elsewhere_is_asked_there(run: Run, service: StubService) -> None:
+    ran = run("image", "list", "-f", "value", "-c", "name", environ={"PRECACHE_URL": "http://127.0.0.1:9"})
+    there = run(
+        "image",
+        "list",
+        "-f",
+        "value",
+        "-c",
+        "name",
+        environ={"PRECACHE_URL": "http://127.0.0.1:9", "PRECACHE_IMAGE_URL": f"{service.url}/image/"},
+    )
+
+    assert ran.code == 3
+    assert there.out == "debian-12\nubuntu-24\n"

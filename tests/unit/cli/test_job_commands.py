@@ -1,0 +1,93 @@
+"""`precache job ...` against a real HTTP server."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.stub_service import DEBIAN, JOB_ID, StubService, job, task
+
+
+def test_show_tells_the_job_and_every_task(run: Run, service: StubService) -> None:
+    service.frames = [("failed", [task("cmp-1", outcome="error", reason="disk full", bytes_done=7)])]
+
+    ran = run("job", "show", JOB_ID, "-f", "json")
+
+    assert ran.code == 0
+    assert (ran.json["state"], ran.json["aggregate"], ran.json["aggregate_id"]) == ("failed", "web", 1)
+    assert ran.json["counts"] == {"error": 1}
+    (told,) = ran.json["tasks"]
+    assert (told["host"], told["image"], told["outcome"]) == ("cmp-1", DEBIAN, "error")
+    assert (told["bytes_done"], told["reason"]) == (7, "disk full")
+
+
+def test_show_with_wait_ends_as_the_job_ended(run: Run, service: StubService) -> None:
+    service.frames = [("running", [task("cmp-1")]), ("failed", [task("cmp-1", outcome="error")])]
+
+    assert run("job", "show", JOB_ID, "--wait", "-f", "value", "-c", "state").out == "failed\n"
+    assert run("job", "show", JOB_ID, "--wait").code == 5
+
+
+def test_an_unknown_job_is_refused_in_the_words_of_the_service(run: Run) -> None:
+    for argv in (("job", "show", "a/b?c"), ("job", "show", "a/b?c", "--wait"), ("job", "task", "list", "a/b?c")):
+        ran = run(*argv)
+
+        assert ran.code == 1
+        assert "could not be found" in ran.err
+
+
+def test_list_can_be_limited_to_a_state(run: Run, service: StubService) -> None:
+    service.jobs = [job("running") | {"id": "one"}, job("failed") | {"id": "two"}]
+
+    assert run("job", "list", "--state", "failed", "-f", "value", "-c", "id").out == "two\n"
+    assert run("job", "list", "--state", "bogus").code == 2
+
+
+def test_list_turns_pages_until_it_has_what_was_asked_for(run: Run, service: StubService) -> None:
+    service.jobs = [job("succeeded") | {"id": f"job-{n}"} for n in range(1203)]
+
+    assert len(run("job", "list", "--limit", "0", "-f", "value", "-c", "id").out.splitlines()) == 1203
+    assert len(run("job", "list", "--limit", "700", "-f", "value", "-c", "id").out.splitlines()) == 700
+    assert len(run("job", "list", "-f", "value", "-c", "id").out.splitlines()) == 50
+
+
+@pytest.mark.parametrize("limit", ["-1", "x", "1.5"])
+def test_a_limit_is_a_number(run: Run, limit: str) -> None:
+    assert run("job", "list", f"--limit={limit}").code == 2
+
+
+def test_task_list_gives_csv_with_plain_numbers_and_no_none(run: Run, service: StubService) -> None:
+    service.frames = [("running", [task("cmp-1", bytes_done=7), task("cmp-2", outcome="error", reason='a "b", c')])]
+
+    rows = list(csv.DictReader(io.StringIO(run("job", "task", "list", JOB_ID, "-f", "csv").out)))
+
+    assert [(row["host"], row["outcome"], row["bytes_done"], row["reason"]) for row in rows] == [
+        ("cmp-1", "", "7", ""),
+        ("cmp-2", "error", "0", 'a "b", c'),
+    ]
+
+
+def test_task_list_can_be_limited_to_an_outcome(run: Run, service: StubService) -> None:
+    service.frames = [("failed", [task("cmp-1", outcome="error"), task("cmp-2", outcome="skipped")])]
+
+    ran = run("job", "task", "list", JOB_ID, "--outcome", "skipped", "-f", "value", "-c", "host")
+
+    assert ran.out == "cmp-2\n"
+
+
+def test_one_job_can_be_csv_too(run: Run, service: StubService) -> None:
+    (row,) = csv.DictReader(io.StringIO(run("job", "show", JOB_ID, "-f", "csv").out))
+
+    assert (row["id"], row["images"], row["started_at"]) == (JOB_ID, f'["{DEBIAN}"]', "")
+
+
+@pytest.mark.parametrize("form", ["json", "table", "csv", "yaml", "value", "shell"])
+def test_every_format_shows_the_state(run: Run, form: str) -> None:
+    ran = run("job", "show", JOB_ID, "-f", form, "-c", "state")
+
+    assert ran.code == 0
+    assert "succeeded" in ran.out
+    assert "cmp-1" not in ran.out

@@ -1,0 +1,152 @@
+"""The program as a process: what it imports, pipes, signals, encodings."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.stub_service import JOB_ID, Reply, StubService, task
+
+PROGRAM = [sys.executable, "-m", "precache.cli.main"]
+
+# What a start must not pay for: cliff's shell, rich, the service and everything it stands on.
+HEAVY = ("cmd2", "prompt_toolkit", "rich", "requests", "urllib3", "yaml", "sqlalchemy", "falcon", "oslo_config")
+
+
+def environ(service: StubService, **more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PRECACHE_URL": service.url} | more
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["aggregate", "list"], ["job", "show", JOB_ID, "--wait"]])
+def test_a_start_imports_nothing_heavy(service: StubService, argv: list[str]) -> None:
+    script = (
+        "import sys; from precache.cli.main import main; main(sys.argv[1:]); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], "
+        "[name for name in sys.modules if name.startswith('precache.') and name.split('.')[1] not in "
+        "('cli', 'core', 'wiring')])"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *argv], env=environ(service), capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines()[-1] == "[] []"
+
+
+def test_a_reader_that_has_gone_is_met_with_silence(service: StubService) -> None:
+    service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(5000)]
+
+    ran = subprocess.Popen(
+        [*PROGRAM, "host", "list", "-f", "csv"], env=environ(service), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert ran.stdout is not None
+    assert ran.stderr is not None
+    ran.stdout.close()
+    with ran.stderr:
+        said = ran.stderr.read()
+
+    assert (ran.wait(), said) == (141, b"")
+
+
+def test_a_full_disk_is_told(service: StubService) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [*PROGRAM, "host", "list"],
+            env=environ(service),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ran.returncode == 1
+    assert ran.stderr == "precache: The output could not be written: No space left on device\n"
+
+
+def test_an_ascii_terminal_gets_escapes_instead_of_a_traceback(service: StubService) -> None:
+    service.images[0]["name"] = "débian-☃"
+
+    ran = subprocess.run(
+        [*PROGRAM, "image", "list", "-f", "value", "-c", "name"],
+        env=environ(service, PYTHONIOENCODING="ascii"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0
+    assert r"d\xe9bian-\u2603" in ran.stdout
+
+
+def test_ctrl_c_while_waiting_says_that_the_job_goes_on(service: StubService) -> None:
+    service.frames = [("running", [task("cmp-1")])]
+    ran = subprocess.Popen(
+        [*PROGRAM, "aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "json"],
+        env=environ(service),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert ran.stderr is not None
+    assert "is running" in ran.stderr.readline()
+
+    ran.send_signal(signal.SIGINT)
+    out, err = ran.communicate()
+
+    assert (ran.returncode, out) == (130, "")
+    assert f"job {JOB_ID} goes on" in err
+    assert f"precache job show {JOB_ID}" in err
+    assert "Traceback" not in err
+
+
+def test_a_terminal_gets_a_live_view_and_the_pipe_clean_json(service: StubService) -> None:
+    service.frames = [("running", [task("cmp-1")]), ("failed", [task("cmp-1", outcome="error", reason="disk full")])]
+    ours, theirs = pty.openpty()
+
+    with os.fdopen(theirs, "wb") as terminal:
+        ran = subprocess.run(
+            [*PROGRAM, "job", "show", JOB_ID, "--wait", "-f", "value", "-c", "state"],
+            env=environ(service, TERM="xterm", COLUMNS="120"),
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            text=True,
+            check=False,
+        )
+    seen = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+
+    assert (ran.returncode, ran.stdout) == (5, "failed\n")
+    assert "1 of 1 ended (1 error)" in seen
+    assert "\x1b[" in seen
+
+
+def test_a_service_that_never_answers_is_left_after_the_time_limit(service: StubService) -> None:
+    import threading
+
+    release = threading.Event()
+
+    def never() -> Reply:
+        release.wait(20)
+        return Reply(200, {})
+
+    service.replies["GET", "/v1/hosts"] = never
+
+    ran = subprocess.run(
+        [*PROGRAM, "--http-timeout", "0.2", "host", "list"],
+        env=environ(service),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    release.set()
+
+    assert ran.returncode == 3
+    assert "within 0.2 s" in ran.stderr
