@@ -1,0 +1,42 @@
+"""Where a server may listen: reading the address, and telling whether only this machine can reach it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from precache.core.errors import InvalidConfiguration
+
+LOCALHOST = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """host: an IP address, or `localhost`. port: 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Say whether only processes of this machine can connect."""
+        return self.host == LOCALHOST or ipaddress.ip_address(self.host).is_loopback
+
+
+def parse_listen_address(text: str) -> ListenAddress:
+    """Read `ADDRESS:PORT`, an IPv6 address in brackets. Raises InvalidConfiguration for anything else.
+
+    Names other than localhost are not accepted: what they stand for can change after it was checked.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise InvalidConfiguration(f"{text!r} is not an address to listen on; give ADDRESS:PORT such as 127.0.0.1:8775")
+    if host != LOCALHOST:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            raise InvalidConfiguration(
+                f"{host!r} is not an IP address to listen on; give one, such as 127.0.0.1, or localhost"
+            ) from error
+    return ListenAddress(host, int(port))
