@@ -1,0 +1,318 @@
+"""One job, from the claim to its end, with hosts that answer, fail, die and are away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.computes_inprocess import InProcessComputes
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.notifier_memory import MemoryNotifier
+from precache.conductor.announce import END, PROGRESS, START, Announcer
+from precache.conductor.run_job import RunJob
+from precache.core.errors import ComputeUnreachable, LeaseLost, Stopped
+from precache.core.images import parse_image_id
+from precache.core.jobs import JobState, NewJob, Outcome, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+
+FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
+SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
+DOWN_TIME = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
+
+Answer = Callable[[CacheRequest], Sequence[TaskResult]]
+
+
+def answers(outcome: Outcome) -> Answer:
+    return lambda request: [TaskResult(image, outcome, bytes_moved=10) for image in request.images]
+
+
+def raises(error: Exception) -> Answer:
+    def compute(request: CacheRequest) -> Sequence[TaskResult]:
+        raise error
+
+    return compute
+
+
+class Cloud:
+    """Two cells, an aggregate, and a conductor for them, all in memory."""
+
+    def __init__(self, hosts: dict[str, Answer], *, images=(FIRST,), concurrency=2) -> None:
+        self.clock = MemoryClock()
+        self.jobs = MemoryJobs()
+        self.inventory = MemoryInventory()
+        self.notifier = MemoryNotifier()
+        self.gateway = InProcessComputes()
+        self.pool = ThreadPoolExecutor(concurrency)
+        for number, (name, compute) in enumerate(hosts.items()):
+            self.inventory.beat(name, f"cell{number % 2 + 1}", "fake", self.clock.now())
+            self.gateway.join(name, compute)
+        aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
+        for name in hosts:
+            self.inventory.add_host(aggregate.id, name, self.clock.now())
+        self.jobs.add(
+            NewJob(
+                id="job", aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
+                hosts=tuple(hosts), images=tuple(images), requested_by="admin", request_id="req-1",
+                created_at=self.clock.now(),
+            )
+        )  # fmt: skip
+
+    def conductor(self, owner="one") -> RunJob:
+        return RunJob(
+            claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
+            announcer=Announcer(notifier=self.notifier, aggregates=self.inventory, origin="here"),
+            clock=self.clock, pool=self.pool, owner=owner, service_down_time=DOWN_TIME,
+        )  # fmt: skip
+
+    def run(self, *, owner="one", stop=None) -> None:
+        job = self.jobs.claim(owner, self.clock.now(), LEASE)
+        assert job is not None
+        self.conductor(owner)(job, stop or threading.Event())
+
+    def outcomes(self) -> dict[str, list[Outcome | None]]:
+        by_host: dict[str, list[Outcome | None]] = {}
+        for task in self.jobs.tasks("job"):
+            by_host.setdefault(task.host, []).append(task.outcome)
+        return by_host
+
+    def reason(self, host: str) -> str:
+        return next(task.reason for task in self.jobs.tasks("job") if task.host == host)
+
+    def events(self) -> list[str]:
+        return [notification.event_type for notification in self.notifier.sent]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "state"),
+    [
+        ({"a": answers(Outcome.CACHED), "b": answers(Outcome.EXISTING)}, JobState.SUCCEEDED),
+        ({"a": answers(Outcome.CACHED), "b": answers(Outcome.ERROR)}, JobState.PARTLY_FAILED),
+        ({"a": answers(Outcome.UNSUPPORTED)}, JobState.FAILED),
+        ({}, JobState.SUCCEEDED),
+    ],
+)
+def test_a_job_ends_as_its_tasks_do(hosts, state):
+    cloud = Cloud(hosts)
+
+    cloud.run()
+
+    assert cloud.jobs.get("job").state is state
+
+
+def test_every_host_that_does_not_answer_is_an_error_with_its_reason():
+    cloud = Cloud(
+        {
+            "dies": raises(ComputeUnreachable("dies", "no heartbeat for 60 s")),
+            "breaks": raises(RuntimeError("boom")),
+            "forgets": lambda request: [],
+            "stops": raises(Stopped("Caching")),
+            "works": answers(Outcome.CACHED),
+        }
+    )
+
+    cloud.run()
+
+    assert cloud.outcomes() == {
+        "dies": [Outcome.ERROR], "breaks": [Outcome.ERROR], "forgets": [Outcome.ERROR], "stops": [Outcome.ERROR],
+        "works": [Outcome.CACHED],
+    }  # fmt: skip
+    assert "no heartbeat for 60 s" in cloud.reason("dies")
+    assert "boom" in cloud.reason("breaks")
+    assert "not for this image" in cloud.reason("forgets")
+    assert "stopped" in cloud.reason("stops")
+
+
+def test_hosts_that_are_down_or_forced_down_are_skipped_without_being_asked():
+    asked = []
+
+    def compute(request):
+        asked.append(request.host)
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({"silent": compute, "forced": compute, "up": compute})
+    cloud.clock.advance(DOWN_TIME + timedelta(seconds=1))
+    for name in ("forced", "up"):
+        cloud.inventory.beat(name, "cell1", "fake", cloud.clock.now())
+    cloud.inventory.set_forced_down("forced", forced_down=True)
+
+    cloud.run()
+
+    assert asked == ["up"]
+    assert cloud.outcomes() == {"silent": [Outcome.SKIPPED], "forced": [Outcome.SKIPPED], "up": [Outcome.CACHED]}
+    assert cloud.reason("silent")
+
+
+def test_an_unmapped_host_is_an_error_and_the_others_go_on():
+    cloud = Cloud({"known": answers(Outcome.CACHED)})
+    cloud.run()
+    cloud.jobs.add(
+        NewJob("second", 1, "uuid", "agg", ("unknown", "known"), (FIRST,), "admin", "req-2", cloud.clock.now())
+    )
+
+    cloud.run()
+
+    tasks = {task.host: task for task in cloud.jobs.tasks("second")}
+    assert tasks["unknown"].outcome is Outcome.ERROR
+    assert "belongs to no cell" in tasks["unknown"].reason
+    assert tasks["known"].outcome is Outcome.CACHED
+
+
+def test_no_more_hosts_are_asked_at_once_than_configured():
+    busy, most, lock = 0, 0, threading.Lock()
+    barrier = threading.Barrier(3)  # passes only if three calls are under way together
+
+    def compute(request):
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        barrier.wait(10)
+        with lock:
+            busy -= 1
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({f"host-{number}": compute for number in range(9)}, concurrency=3)
+
+    cloud.run()
+
+    assert most == 3
+    assert cloud.jobs.get("job").counts == {Outcome.CACHED: 9}
+
+
+def test_each_host_is_asked_once_for_all_images_in_the_order_of_the_request():
+    requests = []
+
+    def compute(request):
+        requests.append(request)
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({"a": compute}, images=(SECOND, FIRST))
+
+    cloud.run()
+
+    assert requests == [CacheRequest("job", "a", "cell1", (SECOND, FIRST))]
+
+
+def test_start_one_progress_per_host_and_end_are_announced():
+    cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.ERROR), "c": answers(Outcome.CACHED)})
+    cloud.inventory.set_forced_down("c", forced_down=True)
+
+    cloud.run()
+
+    assert cloud.events() == [START, PROGRESS, PROGRESS, PROGRESS, END]
+    payloads = [dict(n.payload)["nova_object.data"] for n in cloud.notifier.sent]
+    assert [payload["index"] for payload in payloads[1:-1]] == [1, 2, 3]
+    assert {payload["total"] for payload in payloads[1:-1]} == {3}
+    assert {payload["host"] for payload in payloads[1:-1]} == {"a", "b", "c"}
+    assert payloads[0] == payloads[-1]
+    assert payloads[0]["hosts"] == ["a", "b", "c"]
+    assert payloads[0]["metadata"] == {"availability_zone": "az"}
+    assert [n.publisher_id for n in cloud.notifier.sent] == [
+        "nova-api:here", *["nova-conductor:here"] * 3, "nova-api:here",
+    ]  # fmt: skip
+
+
+def test_the_end_is_announced_when_every_host_fails():
+    cloud = Cloud({"a": raises(RuntimeError("boom"))})
+
+    cloud.run()
+
+    assert cloud.events()[-1] == END
+
+
+def test_a_stopped_conductor_gives_the_rest_back_and_the_next_one_finishes_it():
+    stop = threading.Event()
+
+    def stops_the_service(request):
+        stop.set()
+        raise Stopped("Caching")
+
+    asked_later = []
+    # Cells are asked one after another: a and c are in the first, b is in the second.
+    cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED), "c": stops_the_service}, concurrency=1)
+    cloud.run(stop=stop)
+    assert cloud.jobs.get("job").state is JobState.QUEUED
+    assert cloud.outcomes() == {"a": [Outcome.CACHED], "b": [None], "c": [None]}
+    assert END not in cloud.events()
+
+    def remembers(request):
+        asked_later.append(request.host)
+        return answers(Outcome.CACHED)(request)
+
+    for name in "abc":
+        cloud.gateway.join(name, remembers)
+    cloud.run(owner="two")
+
+    assert sorted(asked_later) == ["b", "c"]
+    assert cloud.jobs.get("job").state is JobState.SUCCEEDED
+    assert cloud.events().count(START) == 1
+    assert cloud.events().count(END) == 1
+    indexes = [
+        dict(n.payload)["nova_object.data"].get("index") for n in cloud.notifier.sent if n.event_type == PROGRESS
+    ]
+    assert indexes == [1, 2, 3]
+
+
+def test_a_job_taken_over_from_a_dead_conductor_ends_the_same_way():
+    cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
+    dead = cloud.jobs.claim("dead", cloud.clock.now(), LEASE)
+    assert dead is not None
+    cloud.jobs.start_tasks("job", "dead", "a", "cell1", [FIRST], cloud.clock.now())
+
+    cloud.clock.advance(LEASE + timedelta(seconds=1))
+    cloud.run(owner="heir")
+
+    assert cloud.jobs.get("job").state is JobState.SUCCEEDED
+    assert [task.attempts for task in cloud.jobs.tasks("job")] == [2, 1]
+    assert cloud.events()[-1] == END
+
+
+def test_a_conductor_that_lost_its_lease_changes_nothing_more():
+    cloud = Cloud({"a": answers(Outcome.CACHED)})
+    job = cloud.jobs.claim("slow", cloud.clock.now(), LEASE)
+    assert job is not None
+    cloud.clock.advance(LEASE + timedelta(seconds=1))
+    heir = cloud.jobs.claim("heir", cloud.clock.now(), LEASE)
+    assert heir is not None
+
+    with pytest.raises(LeaseLost):
+        cloud.conductor("slow")(job, threading.Event())
+
+    assert cloud.jobs.get("job").state is JobState.RUNNING
+    assert END not in cloud.events()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["cached", "existing", "error", "raises", "silent", "forced"]), max_size=8),
+    concurrency=st.integers(1, 4),
+)
+def test_whatever_the_hosts_do_every_task_ends_once_and_the_end_comes(kinds, concurrency):
+    behaviour = {
+        "raises": raises(RuntimeError("boom")),
+        "silent": lambda request: [],
+        "forced": answers(Outcome.CACHED),
+    }
+    hosts = {f"{kind}-{number}": behaviour.get(kind) or answers(Outcome(kind)) for number, kind in enumerate(kinds)}
+    cloud = Cloud(hosts, images=(FIRST, SECOND), concurrency=concurrency)
+    for name in hosts:
+        cloud.inventory.set_forced_down(name, forced_down=name.startswith("forced"))
+
+    cloud.run()
+
+    tasks = cloud.jobs.tasks("job")
+    assert len(tasks) == 2 * len(hosts)
+    assert all(task.outcome is not None for task in tasks)
+    assert cloud.jobs.get("job").state.is_final
+    assert cloud.events().count(PROGRESS) == len(hosts)
+    assert cloud.events()[-1] == END
+    cloud.pool.shutdown()
