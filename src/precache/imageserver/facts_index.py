@@ -1,0 +1,66 @@
+"""The facts that hashing has found, kept in a file, so that no image file is read twice. Not thread-safe: the
+library holds its lock around every call."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Collection
+from dataclasses import asdict
+from pathlib import Path
+
+from precache.imageserver.records import FileFacts, Fingerprint
+
+_LOG = logging.getLogger(__name__)
+
+_VERSION = 1
+_Key = tuple[str, Fingerprint]
+
+
+class FactsIndex:
+    """Facts by file name and fingerprint. Losing the file costs only the time to hash again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._facts = self._load()
+
+    def get(self, name: str, fingerprint: Fingerprint) -> FileFacts | None:
+        return self._facts.get((name, fingerprint))
+
+    def put(self, name: str, fingerprint: Fingerprint, facts: FileFacts) -> None:
+        """Remember, on disk as well; a disk that refuses is logged, for the facts hold without it."""
+        self._facts[name, fingerprint] = facts
+        self._save()
+
+    def keep_only(self, files: Collection[_Key]) -> None:
+        """Forget all other files, in memory; the next `put` forgets them on disk."""
+        self._facts = {key: facts for key, facts in self._facts.items() if key in files}
+
+    def _load(self) -> dict[_Key, FileFacts]:
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            if content["version"] != _VERSION:
+                return {}
+            return {(row["name"], Fingerprint(**row["file"])): FileFacts(**row["facts"]) for row in content["files"]}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError) as exc:
+            _LOG.warning("image index %s cannot be read (%s); all image files are hashed again", self._path, exc)
+            return {}
+
+    def _save(self) -> None:
+        rows = [
+            {"name": name, "file": asdict(fingerprint), "facts": asdict(facts)}
+            for (name, fingerprint), facts in self._facts.items()
+        ]
+        staged = self._path.with_name(f"{self._path.name}.new")
+        try:
+            with staged.open("w", encoding="utf-8") as out:
+                # ASCII keeps file names that are no UTF-8: they travel as lone surrogate escapes.
+                json.dump({"version": _VERSION, "files": rows}, out, ensure_ascii=True)
+                out.flush()
+                os.fsync(out.fileno())
+            staged.replace(self._path)
+        except OSError as exc:
+            _LOG.warning("image index %s cannot be written (%s); the next start hashes again", self._path, exc)

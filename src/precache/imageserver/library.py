@@ -1,0 +1,165 @@
+"""The images of a directory, followed while files come and go. Thread-safe.
+
+A file becomes an image when it has been quiet for a moment and has been read through without changing; it stays
+that image until its size, time of change or inode differ, and is gone from then on: what it holds now is a new
+image with a new id. Copy large files under another name (`.part`) or a hidden one and rename them, as rsync does,
+and no half file is ever looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from precache.imageserver.facts_index import FactsIndex
+from precache.imageserver.records import FileFacts, Fingerprint, LibraryImage
+from precache.imageserver.study import study
+from precache.imageserver.survey import ImageFile, Passed, survey
+
+_LOG = logging.getLogger(__name__)
+
+SETTLE = timedelta(seconds=2)  # a copy under way moves the time of change on at least this often
+PATIENCE = timedelta(seconds=10)  # below the timeouts of usual clients, enough for some GiB
+
+
+class ImageLibrary:
+    """Knows the images; reads new files in a thread of its own.
+
+    index_path: where the hashes are kept, outside the directory of images.
+    overrides: for file names, fields of the Glance record set by hand, such as {"status": "queued"}; with a
+        status before `active` the image is shown without data, size and hash.
+    settle: how long a file must have been left alone. patience: how long a request waits for new files to be
+        read; later ones find them.
+    """
+
+    def __init__(
+        self,
+        *,
+        images_dir: Path,
+        index_path: Path,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        settle: timedelta = SETTLE,
+        patience: timedelta = PATIENCE,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._dir, self._index, self._overrides = images_dir, FactsIndex(index_path), overrides or {}
+        self._settle_s, self._patience_s, self._now = settle.total_seconds(), patience.total_seconds(), now
+        self._images: dict[str, LibraryImage] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._reader: threading.Thread | None = None
+
+    def images(self) -> list[LibraryImage]:
+        """Give all images, after a look at the directory."""
+        self._catch_up()
+        return list(self._images.values())
+
+    def find(self, image_id: str) -> LibraryImage | None:
+        """Give the image if its file is there and unchanged."""
+        known = self._images.get(image_id)
+        if known is None or not _is_intact(known):
+            self._catch_up()
+            known = self._images.get(image_id)
+        return known
+
+    def open(self, image: LibraryImage) -> BinaryIO | None:
+        """Open the image's data, unbuffered; None if the file is no longer the one that was hashed."""
+        try:
+            data = image.path.open("rb", buffering=0)
+        except OSError as exc:
+            self._say_once(image.file_name, exc.strerror or str(exc))
+            return None
+        if Fingerprint.of(os.fstat(data.fileno())) == image.fingerprint:
+            return data
+        data.close()
+        return None
+
+    def close(self) -> None:
+        """End the reading of new files; what is known stays readable."""
+        self._stop.set()
+        if (reader := self._reader) is not None:
+            reader.join()
+
+    def _catch_up(self) -> None:
+        """Look at the directory and wait a while for new files to be read."""
+        with self._lock:
+            if not self._publish() or self._stop.is_set():
+                return
+            if self._reader is None or not self._reader.is_alive():
+                self._reader = threading.Thread(target=self._read_new_files, name="image-library", daemon=True)
+                self._reader.start()
+            reader = self._reader
+        reader.join(self._patience_s)
+
+    def _publish(self) -> list[ImageFile]:
+        """Show the images whose facts are known, and give the files that nobody has read yet."""
+        files = self._survey()
+        known = [(file, self._index.get(file.name, file.fingerprint)) for file in files]
+        self._index.keep_only({(file.name, file.fingerprint) for file in files})
+        images = [self._image(file, facts) for file, facts in known if facts is not None]
+        self._images = {image.id: image for image in images}
+        return [file for file, facts in known if facts is None]
+
+    def _survey(self) -> list[ImageFile]:
+        try:
+            found = list(survey(self._dir))
+        except OSError as exc:
+            self._say_once(str(self._dir), f"{exc.strerror or exc}; no image is shown until it can be read")
+            return []
+        for one in found:
+            if isinstance(one, Passed):
+                self._say_once(one.name, one.reason)
+        return [one for one in found if isinstance(one, ImageFile)]
+
+    def _image(self, file: ImageFile, facts: FileFacts) -> LibraryImage:
+        return LibraryImage(file.name, file.path, file.fingerprint, facts, self._overrides.get(file.name, {}))
+
+    def _read_new_files(self) -> None:
+        """Read what is new; wait once for files that are being written, then leave them to the next look."""
+        for last in (False, True):
+            with self._lock:
+                unread = self._publish()
+            quiet = [file for file in unread if self._is_quiet(file)]
+            for file in quiet:
+                self._read(file)
+            if len(quiet) == len(unread) or last or self._stop.wait(self._settle_s):
+                return
+
+    def _is_quiet(self, file: ImageFile) -> bool:
+        # A time in the future, from an archive or another machine's clock, says nothing about writing now.
+        return abs(self._now() - file.fingerprint.mtime_ns / 1e9) >= self._settle_s
+
+    def _read(self, file: ImageFile) -> None:
+        if self._stop.is_set():
+            return
+        _LOG.info("image file %r: hashing %.1f MB", file.name, file.fingerprint.size_bytes / 1e6)
+        try:
+            facts = study(file, self._stop)
+        except OSError as exc:
+            self._say_once(file.name, exc.strerror or str(exc))
+            return
+        if facts is None:
+            _LOG.info("image file %r changed while it was read; it is read again at the next request", file.name)
+            return
+        with self._lock:
+            self._index.put(file.name, file.fingerprint, facts)
+            self._publish()
+
+    def _say_once(self, name: str, reason: str) -> None:
+        if (name, reason) not in self._said:
+            self._said.add((name, reason))
+            _LOG.warning("image file %r is not served: %s", name, reason)
+
+
+def _is_intact(image: LibraryImage) -> bool:
+    try:
+        return Fingerprint.of(image.path.stat()) == image.fingerprint
+    except OSError:
+        return False

@@ -1,0 +1,19 @@
+"""`GET /requests`: who was asked for data how often. Ours alone; Glance has nothing like it."""
+
+from __future__ import annotations
+
+import falcon
+
+from precache.imageserver.data_counts import DataCounts
+
+
+class Requests:
+    """The counts since the service started: `{"data_requests": {id: number}, "data_bytes": {id: number}}`."""
+
+    def __init__(self, *, counts: DataCounts) -> None:
+        self._counts = counts
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.media = self._counts.as_json()
+
+    on_head = on_get

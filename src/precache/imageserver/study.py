@@ -1,0 +1,75 @@
+"""Read an image file once: hash it, and find out its format and the size of the disk inside."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import struct
+import threading
+from pathlib import Path
+
+from oslo_utils.imageutils import format_inspector
+
+from precache.core.images import DiskFormat
+from precache.imageserver.records import FileFacts, Fingerprint
+from precache.imageserver.survey import DISK_FORMAT_BY_ENDING, ImageFile
+
+_LOG = logging.getLogger(__name__)
+
+BLOCK_BYTES = 1024 * 1024  # large enough that the loop costs nothing beside the hashing
+_QCOW_MAGIC = b"QFI\xfb"
+
+# What the inspectors raise on a broken image: their own error, or whatever its odd numbers lead to.
+_UNREADABLE_FORMAT = (
+    format_inspector.ImageFormatError,
+    OSError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def study(file: ImageFile, stop: threading.Event) -> FileFacts | None:
+    """Give what is in the file; None if it changed while it was read, or `stop` was set.
+
+    Raises OSError if the file cannot be read.
+    """
+    sha512, md5 = hashlib.sha512(), hashlib.md5(usedforsecurity=False)
+    with file.path.open("rb", buffering=0) as data:
+        disk_format = _disk_format(file.path)
+        while block := data.read(BLOCK_BYTES):
+            if stop.is_set():
+                return None
+            sha512.update(block)
+            md5.update(block)
+        virtual_size = _virtual_size(file, disk_format)
+        if Fingerprint.of(os.fstat(data.fileno())) != file.fingerprint:
+            return None
+    return FileFacts(sha512.hexdigest(), md5.hexdigest(), disk_format, virtual_size)
+
+
+def _disk_format(path: Path) -> str:
+    """Give Glance's word for the ending; `.img` alone says nothing, so there the content may say qcow2."""
+    declared = DISK_FORMAT_BY_ENDING[path.suffix.lower()]
+    if path.suffix.lower() == ".img":
+        with path.open("rb") as head:
+            if head.read(len(_QCOW_MAGIC)) == _QCOW_MAGIC:
+                return DiskFormat.QCOW2
+    return declared
+
+
+def _virtual_size(file: ImageFile, disk_format: str) -> int | None:
+    """Give the size of the disk inside, None where the content does not tell or is not what the name says."""
+    if disk_format == DiskFormat.RAW:
+        return file.fingerprint.size_bytes
+    try:
+        found = format_inspector.detect_file_format(str(file.path))
+        if found is None or str(found) != disk_format:
+            return None
+        return int(found.virtual_size)
+    except _UNREADABLE_FORMAT as exc:
+        _LOG.info("image file %r: the size of the disk inside is unknown: %s", file.name, exc)
+        return None

@@ -1,0 +1,60 @@
+"""Which files of the directory are image files. Looks at names and inodes only; reads no content."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from precache.core.images import DiskFormat
+from precache.imageserver.records import Fingerprint
+
+DISK_FORMAT_BY_ENDING = {
+    ".qcow2": DiskFormat.QCOW2,
+    ".raw": DiskFormat.RAW,
+    ".img": DiskFormat.RAW,
+    ".iso": DiskFormat.ISO,
+    ".vmdk": DiskFormat.VMDK,
+    ".vhd": DiskFormat.VHD,
+    ".vhdx": DiskFormat.VHDX,
+    ".vdi": DiskFormat.VDI,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A file that may be an image, as it is at this moment."""
+
+    name: str
+    path: Path
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A file with an image's ending that cannot be one, and why."""
+
+    name: str
+    reason: str
+
+
+def survey(directory: Path) -> Iterator[ImageFile | Passed]:
+    """Give the directory's image files by name, and those that look like one but are none.
+
+    Hidden files and other endings are passed in silence: rsync and browsers write to such names while they
+    copy. Links to files are followed. Raises OSError if the directory cannot be read.
+    """
+    for path in sorted(directory.iterdir()):
+        if not path.name.startswith(".") and path.suffix.lower() in DISK_FORMAT_BY_ENDING:
+            yield _look_at(path)
+
+
+def _look_at(path: Path) -> ImageFile | Passed:
+    try:
+        found = path.stat()
+    except OSError as exc:
+        return Passed(path.name, exc.strerror or str(exc))
+    if not stat.S_ISREG(found.st_mode):
+        return Passed(path.name, "it is not a regular file")
+    return ImageFile(path.name, path, Fingerprint.of(found))
