@@ -1,0 +1,9 @@
+"""The image service by the Glance v2 API, through keystoneauth: a real Glance or the embedded image service.
+
+Knows nothing of retries, limits or metrics; those wrap it. Names no token in errors or logs.
+"""
+
+from precache.adapters.images_glance.client import GlanceImages
+from precache.adapters.images_glance.session import open_session
+
+__all__ = ["GlanceImages", "open_session"]

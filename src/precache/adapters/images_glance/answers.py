@@ -1,0 +1,74 @@
+"""What an answer of the image service means: its status as one of our errors, its headers as an extent."""
+
+from __future__ import annotations
+
+import re
+
+import requests
+
+from precache.core.errors import (
+    ImageNotAuthorized,
+    ImageNotFound,
+    ImageServiceUnavailable,
+    NoImageData,
+    PrecacheError,
+    TransferInterrupted,
+)
+from precache.core.images import ImageId
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
+
+
+def error_of_status(image: ImageId, endpoint: str, status: int) -> PrecacheError:
+    """Give the error for a status that is no success. A redirect is one: following it would carry the token on."""
+    if status in (404, 410):
+        return ImageNotFound(image)
+    if status in (401, 403):
+        return ImageNotAuthorized(image)
+    if 300 <= status < 400:
+        return ImageServiceUnavailable(endpoint, f"HTTP status {status} (a redirect); correct the endpoint")
+    return ImageServiceUnavailable(endpoint, f"HTTP status {status}")
+
+
+def check_data_answer(image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int) -> int | None:
+    """Give the number of bytes that the answer announces, None if it does not.
+
+    Raises what `ImageSource.open` raises if the answer is not the data from the offset to the end.
+    """
+    status = answer.status_code
+    if status == 204:
+        raise NoImageData(image)
+    if offset_bytes and status in (200, 416):
+        raise TransferInterrupted(image, offset_bytes, None, f"the service does not resume: HTTP status {status}")
+    if status != (206 if offset_bytes else 200):
+        raise error_of_status(image, endpoint, status)
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise ImageServiceUnavailable(endpoint, f"it sends the data as {encoding[:40]!r}, which nobody asked for")
+    length = _content_length(answer)
+    if offset_bytes:
+        return _resumed_length(image, answer, offset_bytes, length)
+    if length == 0:
+        raise NoImageData(image)
+    return length
+
+
+def _content_length(answer: requests.Response) -> int | None:
+    text = answer.headers.get("Content-Length", "")
+    is_chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
+    return int(text) if text.isascii() and text.isdigit() and not is_chunked else None
+
+
+def _resumed_length(image: ImageId, answer: requests.Response, offset_bytes: int, length: int | None) -> int:
+    """Give the length of the part that was sent; it has to begin at the offset and reach to the end."""
+    text = answer.headers.get("Content-Range", "")
+    match = _CONTENT_RANGE.fullmatch(text.strip())
+    if match is None:
+        raise TransferInterrupted(image, offset_bytes, None, f"the service resumes with Content-Range {text[:60]!r}")
+    first, last, size = int(match[1]), int(match[2]), match[3]
+    is_to_the_end = size == "*" or last + 1 == int(size)
+    if first != offset_bytes or not is_to_the_end or length not in (None, last - first + 1):
+        raise TransferInterrupted(
+            image, offset_bytes, None, f"the service resumes with {text[:60]!r} and not at {offset_bytes}"
+        )
+    return last - first + 1

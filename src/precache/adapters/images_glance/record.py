@@ -1,0 +1,59 @@
+"""A record of the Glance v2 API as our `Image`. Tolerates what is missing, refuses what is no record."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from precache.core.errors import InvalidDigest
+from precache.core.images import Digest, Image, ImageId, parse_image_id
+
+_LOG = logging.getLogger(__name__)
+
+
+def image_from_record(asked: ImageId, record: Any) -> Image:
+    """Build the image. Raises ValueError if this is not the record of the image that was asked for.
+
+    A disk format that we do not know stays as it is: whoever caches decides.
+    """
+    if not isinstance(record, dict) or not isinstance(record.get("status"), str):
+        raise ValueError("the answer is not an image record")
+    if parse_image_id(str(record.get("id"))) != asked:
+        raise ValueError("the answer is the record of another image")
+    return Image(
+        id=asked,
+        name=_text(record.get("name")) or "",
+        status=record["status"],
+        disk_format=_text(record.get("disk_format")),
+        size_bytes=_size(record.get("size")),
+        virtual_size_bytes=_size(record.get("virtual_size")),
+        digest=_digest(asked, record),
+    )
+
+
+def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:
+    """Give the strongest hash that can be computed here: the multihash, else the MD5 in `checksum`.
+
+    A multihash of an algorithm that is unknown here leaves the checksum to verify against. None only if there is
+    neither; that is logged where the service did give a hash, for then the data go unverified.
+    """
+    pairs = ((record.get("os_hash_algo"), record.get("os_hash_value")), ("md5", record.get("checksum")))
+    given = [(str(algorithm), str(value)) for algorithm, value in pairs if algorithm and value]
+    for algorithm, value in given:
+        try:
+            return Digest.parse(algorithm, value)
+        except InvalidDigest:
+            continue
+    if given:
+        names = ", ".join(repr(algorithm[:20]) for algorithm, _ in given)
+        _LOG.warning("image %s: its hash (%s) cannot be computed here, so its data cannot be verified", image, names)
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _size(value: object) -> int | None:
+    # A bool is an int to Python, and no size.
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

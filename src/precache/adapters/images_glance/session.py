@@ -1,0 +1,28 @@
+"""How to reach the image service: a keystoneauth session that takes nothing from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import requests
+from keystoneauth1.noauth import NoAuth
+from keystoneauth1.session import Session, TCPKeepAliveAdapter
+
+CONNECTIONS_KEPT = 32  # more at once are opened and closed again; an API process seldom has more threads
+
+
+def open_session(*, auth: Any | None = None, verify: bool | Path = True) -> Session:
+    """Give a session for `GlanceImages`; thread-safe.
+
+    auth: a keystoneauth plugin with the service's own credentials; without one nothing is authenticated, for a
+        service on loopback or in `noauth` mode.
+    verify: how the server's certificate is checked: by the system's authorities, not at all, or by this file.
+    Proxies, certificate files and passwords (`.netrc`) from the environment are not used: loopback would go
+    through a proxy, and a token could be sent to one that nobody configured.
+    """
+    http = requests.Session()
+    http.trust_env = False
+    for scheme in ("http://", "https://"):
+        http.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=CONNECTIONS_KEPT))
+    return Session(auth=auth or NoAuth(), session=http, verify=str(verify) if isinstance(verify, Path) else verify)

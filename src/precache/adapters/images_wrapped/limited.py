@@ -1,0 +1,73 @@
+"""At most so many transfers from the image service at once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from types import TracebackType
+
+from precache.core.errors import ImageServiceUnavailable
+from precache.core.images import Image, ImageId
+from precache.ports.image_service import ImageSource, ImageStream
+
+PATIENCE = timedelta(hours=1)  # as long as a large image may take over a thin link
+
+
+class Limited:
+    """An `ImageSource` whose `open` waits for one of `connections` places; closing the stream gives it back.
+
+    Whoever waits longer than `patience` gets ImageServiceUnavailable. Records are shown without waiting.
+    """
+
+    def __init__(self, inner: ImageSource, *, connections: int, patience: timedelta = PATIENCE) -> None:
+        if connections < 1:
+            raise ValueError(f"at least one connection is needed, not {connections}")
+        self._inner, self._connections, self._patience = inner, connections, patience
+        self._places = threading.BoundedSemaphore(connections)
+
+    def show(self, image: ImageId) -> Image:
+        return self._inner.show(image)
+
+    def open(self, image: ImageId, offset_bytes: int = 0) -> ImageStream:
+        if not self._places.acquire(timeout=self._patience.total_seconds()):
+            raise ImageServiceUnavailable(
+                "(own limit)", f"all {self._connections} connections were in use for {self._patience}"
+            )
+        try:
+            return _Placed(self._inner.open(image, offset_bytes), self._places)
+        except BaseException:
+            self._places.release()
+            raise
+
+
+class _Placed:
+    """A stream that gives its place back, once, when it is closed."""
+
+    def __init__(self, inner: ImageStream, places: threading.BoundedSemaphore) -> None:
+        self._inner, self._places = inner, places
+        self._lock = threading.Lock()
+        self._has_place = True
+
+    @property
+    def remaining_bytes(self) -> int | None:
+        return self._inner.remaining_bytes
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._inner.readinto(buffer)
+
+    def close(self) -> None:
+        try:
+            self._inner.close()
+        finally:
+            with self._lock:
+                had_place, self._has_place = self._has_place, False
+            if had_place:
+                self._places.release()
+
+    def __enter__(self) -> ImageStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
