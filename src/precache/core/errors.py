@@ -151,6 +151,14 @@ class JobExists(Conflict):
         self.job = job
 
 
+class DiskExists(Conflict):
+    """There is a file at the path where a disk was to be made."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists already and is left as it is; remove it or name another path")
+        self.path = path
+
+
 class LeaseLost(Conflict):
     """The job belongs to another conductor now; whatever we know of it is stale."""
 
@@ -241,6 +249,41 @@ class CacheUnusable(Refused):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The image cache in {path} cannot be used: {reason}")
         self.path, self.reason = path, reason
+
+
+class DiskUnreadable(Refused):
+    """A disk image on the host cannot be understood."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The disk {path} cannot be read: {reason}")
+        self.path, self.reason = path, reason
+
+
+class DiskRefused(Refused):
+    """A disk cannot be made as it was asked for."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The disk {path} was not created: {reason}")
+        self.path, self.reason = path, reason
+
+
+class DiskTooSmall(Refused):
+    """The image does not fit into a disk of this size."""
+
+    def __init__(self, image: str, asked_bytes: int, virtual_size_bytes: int) -> None:
+        super().__init__(
+            f"A disk of {asked_bytes / 2**30:.2f} GiB is too small for image {image}, whose virtual size is "
+            f"{virtual_size_bytes / 2**30:.2f} GiB; ask for at least {-(-virtual_size_bytes // 2**30)} GiB"
+        )
+        self.image, self.asked_bytes, self.virtual_size_bytes = image, asked_bytes, virtual_size_bytes
+
+
+class CachingUnsupported(Refused):
+    """This host cannot, or need not, cache images; `reason` is the driver's."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"Image {image} cannot be cached on this host: {reason}")
+        self.image, self.reason = image, reason
 
 
 class CacheFull(Refused):

@@ -1,0 +1,114 @@
+"""Removes what has outlived its use, by Nova's rule (`rules/expiry.py`), on hosts where no nova-compute does it.
+
+One pass: look who uses what, reset the age of what is used, then remove what is unused and old enough, each file under
+its own lock and after a second look. In doubt nothing is removed. One pass at a time for each cache.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from precache.core.errors import CacheUnusable, DiskUnreadable
+from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
+from precache.imagecache.os_errors import explain
+from precache.imagecache.overlay_list import forget_overlays
+from precache.ports.clock import Clock
+from precache.rules.expiry import CacheFile, ExpiryLimits, Shape, expired, is_expired, shape_of
+
+_log = logging.getLogger(__name__)
+
+
+class Cleaner:
+    """The cleaner of one cache directory. removes_unused: False to reset ages only, and remove nothing."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        locks: EntryLocks,
+        disks: InstanceDisks,
+        clock: Clock,
+        limits: ExpiryLimits,
+        removes_unused: bool = True,
+    ) -> None:
+        self._directory = directory
+        self._locks = locks
+        self._disks = disks
+        self._clock = clock
+        self._limits = limits
+        self._removes_unused = removes_unused
+
+    def clean(self) -> list[str]:
+        """Make one pass and give the names that were removed. Raises CacheUnusable if the cache cannot be read."""
+        try:
+            files = self._list_files()
+        except FileNotFoundError:
+            return []  # as Nova: nothing is cached yet
+        except OSError as error:
+            raise CacheUnusable(str(self._directory), explain(error)) from error
+        try:
+            in_use = self._disks.names_in_use()
+        except DiskUnreadable as error:
+            _log.warning(
+                "Nothing is removed from %s in this pass, for what is in use cannot be known: %s",
+                self._directory,
+                error,
+            )
+            return []
+        for file in files:
+            if file.name in in_use:
+                self._reset_age(file)
+        if not self._removes_unused:
+            return []
+        candidates = expired(files, in_use, self._clock.now(), self._limits)
+        return [file.name for file in candidates if self._removed(file)]
+
+    def _list_files(self) -> list[CacheFile]:
+        with os.scandir(self._directory) as found:
+            names = [entry.name for entry in found if shape_of(entry.name) is not None and entry.is_file()]
+        files = (self._look(name) for name in names)
+        return [file for file in files if file is not None]
+
+    def _look(self, name: str) -> CacheFile | None:
+        try:
+            found = (self._directory / name).stat()
+        except FileNotFoundError:
+            return None
+        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def _reset_age(self, file: CacheFile) -> None:
+        now = self._clock.now().timestamp()
+        try:
+            os.utime(self._directory / file.name, (now, now))
+        except OSError as error:
+            _log.warning("The age of %s, which is in use, could not be reset: %s", file.name, explain(error))
+
+    def _removed(self, file: CacheFile) -> bool:
+        try:
+            with self._locks.hold_if_free(file.name) as is_held:
+                # A lock that is taken means use: somebody fetches, copies or boots from it.
+                return is_held and self._remove_if_still_unused(file.name)
+        except (CacheUnusable, OSError) as error:
+            reason = explain(error) if isinstance(error, OSError) else error
+            _log.warning("Could not remove %s from %s: %s", file.name, self._directory, reason)
+            return False
+
+    def _remove_if_still_unused(self, name: str) -> bool:
+        file = self._look(name)
+        if file is None or not is_expired(file, self._clock.now(), self._limits):
+            return False  # used since we looked
+        path = self._directory / name
+        if is_open_in_qemu(path):
+            self._reset_age(file)
+            return False
+        path.unlink()
+        if shape_of(name) is Shape.IMAGE:
+            forget_overlays(self._directory, name)
+            # While we hold it: whoever waits for the lock sees that the file has gone, and begins anew.
+            self._locks.remove_file(name)
+        _log.info("Removed %s from %s, unused since %s", name, self._directory, file.last_used)
+        return True

@@ -1,0 +1,259 @@
+"""The cleaner removes what is old and unused, and nothing in doubt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.overlay_list import note_overlay
+from precache.rules.expiry import ExpiryLimits, shape_of
+from tests.unit.imagecache.another_process import another_process
+from tests.unit.imagecache.conftest import ENTRY
+from tests.unit.imagecache.test_backing import header
+
+OTHER = "0d5e6b61602d758984b3bf038267614d6016eb2a"
+LIMITS = ExpiryLimits(original=timedelta(days=1), resized=timedelta(hours=1))
+
+HOLDER = f"""
+with cache.locks.hold("{ENTRY}", lambda: None):
+    say("held")
+    hear()
+"""
+
+
+def cleaner_of(cache: ImageCache, clock: MemoryClock, *, removes_unused: bool = True) -> Cleaner:
+    return Cleaner(
+        directory=cache.directory,
+        locks=cache.locks,
+        disks=InstanceDisks(instances_path=cache.directory.parent, cache_directory=cache.directory),
+        clock=clock,
+        limits=LIMITS,
+        removes_unused=removes_unused,
+    )
+
+
+def put(cache: ImageCache, name: str, clock: MemoryClock, age: timedelta = timedelta()) -> Path:
+    path = cache.directory / name
+    path.write_bytes(bytes(512))
+    last_used = (clock.now() - age).timestamp()
+    os.utime(path, (last_used, last_used))
+    return path
+
+
+def put_overlay(path: Path, base: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    name = os.fsencode(base)
+    path.write_bytes(header(512, len(name), name))
+
+
+def names(cache: ImageCache) -> set[str]:
+    return {path.name for path in cache.directory.iterdir()}
+
+
+def test_an_old_unused_image_goes_and_a_young_one_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=1))
+    put(cache, OTHER, clock, age=timedelta(hours=23))
+
+    removed = cleaner_of(cache, clock).clean()
+
+    assert removed == [ENTRY]
+    assert names(cache) == {OTHER}
+
+
+def test_resized_copies_go_after_their_own_shorter_limit(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, f"{ENTRY}_20", clock, age=timedelta(hours=1))
+    put(cache, "swap_512", clock, age=timedelta(hours=1))
+
+    assert cleaner_of(cache, clock).clean() == [f"{ENTRY}_20"]
+
+
+def test_the_image_of_an_instance_stays_and_its_age_begins_anew(cache: ImageCache, clock: MemoryClock) -> None:
+    base = put(cache, ENTRY, clock, age=timedelta(days=9))
+    put_overlay(cache.directory.parent / "instance-1" / "disk", base)
+
+    assert cleaner_of(cache, clock).clean() == []
+    assert base.stat().st_mtime == clock.now().timestamp()
+
+
+def test_an_image_expires_a_limit_after_its_last_instance_has_gone(cache: ImageCache, clock: MemoryClock) -> None:
+    disk = cache.directory.parent / "instance-1" / "disk"
+    put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
+    cleaner = cleaner_of(cache, clock)
+    cleaner.clean()
+    disk.unlink()
+    clock.advance(timedelta(hours=23))
+    too_early = cleaner.clean()
+    clock.advance(timedelta(hours=1))
+
+    assert too_early == []
+    assert cleaner.clean() == [ENTRY]
+
+
+def test_an_image_seen_under_another_path_counts_as_used(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    put_overlay(cache.directory.parent / "instance-1" / "disk.eph0", Path("/in/a/container/_base") / ENTRY)
+
+    assert cleaner_of(cache, clock).clean() == []
+
+
+def test_a_disk_outside_of_the_instances_keeps_its_image_until_it_is_deleted(
+    cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    disk = tmp_path_factory.mktemp("elsewhere") / "vm.qcow2"
+    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
+    cleaner = cleaner_of(cache, clock)
+
+    while_there = cleaner.clean()
+    disk.unlink()
+    clock.advance(timedelta(days=1))
+    afterwards = cleaner.clean()
+
+    assert while_there == []
+    assert afterwards == [ENTRY]
+    assert names(cache) == set()
+
+
+def test_a_disk_that_cannot_be_read_stops_the_pass_and_is_named(
+    cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    disk = cache.directory.parent / "instance-1" / "disk"
+    disk.parent.mkdir()
+    disk.write_bytes(header(512, 30, b"cut"))
+
+    assert cleaner_of(cache, clock).clean() == []
+    assert str(disk) in caplog.text
+
+
+def test_a_damaged_list_of_disks_stops_the_pass_and_is_named(
+    cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    (cache.directory / f"{ENTRY}.overlays").write_text("no json")
+
+    assert cleaner_of(cache, clock).clean() == []
+    assert f"{ENTRY}.overlays" in caplog.text
+
+
+def test_an_image_whose_lock_is_taken_stays(cache: ImageCache, clock: MemoryClock, tmp_path: Path) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+
+    with another_process(tmp_path, HOLDER) as holder:
+        assert holder.hear() == "held"
+
+        assert cleaner_of(cache, clock).clean() == []
+
+
+def test_an_image_that_is_used_between_look_and_removal_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    path = put(cache, ENTRY, clock, age=timedelta(days=9))
+
+    class UsedMeanwhile(InstanceDisks):
+        def names_in_use(self) -> set[str]:
+            found = super().names_in_use()
+            os.utime(path, (clock.now().timestamp(), clock.now().timestamp()))
+            return found
+
+    disks = UsedMeanwhile(instances_path=cache.directory.parent, cache_directory=cache.directory)
+    cleaner = Cleaner(directory=cache.directory, locks=cache.locks, disks=disks, clock=clock, limits=LIMITS)
+
+    assert cleaner.clean() == []
+
+
+def test_an_image_that_a_qemu_has_open_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    path = put(cache, ENTRY, clock, age=timedelta(days=9))
+    command = ["qemu-io", "-r", "-f", "raw", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as qemu:
+        assert qemu.stdin is not None
+        assert qemu.stdout is not None
+        qemu.stdin.write("length\n")
+        qemu.stdin.flush()
+        while "512" not in qemu.stdout.readline():
+            assert qemu.poll() is None
+
+        while_open = cleaner_of(cache, clock).clean()
+        qemu.stdin.write("quit\n")
+        qemu.stdin.flush()
+        qemu.wait()
+    clock.advance(timedelta(days=1))
+
+    assert while_open == []
+    assert cleaner_of(cache, clock).clean() == [ENTRY]
+
+
+def test_nothing_is_removed_where_removal_is_switched_off(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+
+    assert cleaner_of(cache, clock, removes_unused=False).clean() == []
+    assert names(cache) == {ENTRY}
+
+
+def test_the_lock_file_of_a_removed_image_goes_with_it(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    put(cache, "swap_512", clock, age=timedelta(days=9))
+
+    cleaner_of(cache, clock).clean()
+
+    assert [path.name for path in cache.locks.directory.iterdir()] == ["nova-swap_512"]
+
+
+def test_a_missing_cache_directory_is_no_error(tmp_path: Path, clock: MemoryClock) -> None:
+    cache = ImageCache(directory=tmp_path / "_base", locks_directory=tmp_path / "locks", clock=clock)
+
+    assert cleaner_of(cache, clock).clean() == []
+
+
+def test_a_directory_with_the_name_of_an_image_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    (cache.directory / ENTRY).mkdir()
+    clock.advance(timedelta(days=9000))
+
+    assert cleaner_of(cache, clock).clean() == []
+
+
+NAMES = st.sampled_from(
+    [
+        ENTRY,
+        OTHER,
+        f"{ENTRY}_20",
+        f"{OTHER}_sm",
+        "swap_512",
+        "ephemeral_10_abc1234",
+        f"{ENTRY}.part",
+        f"{OTHER}.overlay",
+    ]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ages=st.dictionaries(NAMES, st.integers(min_value=-2, max_value=60).map(lambda hours: timedelta(hours=hours))),
+    used=st.sets(NAMES),
+)
+def test_a_pass_removes_exactly_what_is_novas_unused_and_old_enough(ages: dict[str, timedelta], used: set[str]) -> None:
+    with TemporaryDirectory() as root:
+        clock = MemoryClock()
+        cache = ImageCache(directory=Path(root, "_base"), locks_directory=Path(root, "locks"), clock=clock)
+        cache.start()
+        for name, age in ages.items():
+            put(cache, name, clock, age)
+        for number, name in enumerate(sorted(used)):
+            put_overlay(Path(root, f"instance-{number}", "disk"), cache.directory / name)
+
+        removed = cleaner_of(cache, clock).clean()
+
+        assert set(ages) - set(removed) == names(cache)
+        for name, age in ages.items():
+            limit = LIMITS.resized if name in (f"{ENTRY}_20", f"{OTHER}_sm") else LIMITS.original
+            expected = shape_of(name) is not None and name not in used and age >= limit
+            assert (name in removed) is expected, name
