@@ -1,0 +1,109 @@
+"""A driver without a hypervisor, for simulations of many hosts: its cache is a table in memory, its images are numbers.
+
+It keeps every promise of the port (the contract suite runs on it) and takes the time that a transfer would take, from
+the clock it is given.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+from precache.core.errors import ConversionFailed, InvalidConfiguration
+from precache.core.images import ImageId, parse_image_id
+from precache.core.jobs import Phase
+from precache.imagecache.entry_lock import POLL_INTERVAL
+from precache.ports.clock import Clock
+from precache.ports.progress import Watcher
+from precache.virt.setup import Cleaning, HostSetup
+
+_DEFAULT_SIZE_BYTES = 1 << 30
+_STEPS = 10
+
+
+class FakeDriver:
+    """The port `VirtDriver` on a table. Safe for several threads.
+
+    size_bytes: of every image. delay: how long a fetch takes, told in ten steps.
+    failing: images that cannot be fetched. cleaning: None if nothing ever expires.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        size_bytes: int = _DEFAULT_SIZE_BYTES,
+        delay: timedelta = timedelta(),
+        failing: frozenset[ImageId] = frozenset(),
+        cleaning: Cleaning | None = None,
+    ) -> None:
+        self._clock = clock
+        self._size_bytes = size_bytes
+        self._delay = delay
+        self._failing = failing
+        self._cleaning = cleaning
+        self._last_use: dict[ImageId, datetime] = {}
+        self._being_fetched: set[ImageId] = set()
+        self._guard = threading.Lock()
+
+    @classmethod
+    def build(cls, setup: HostSetup) -> FakeDriver:
+        """Options: `delay_seconds`, `size_bytes`, `failing_images` (ids, with commas between them)."""
+        options = setup.options
+        failing = [text.strip() for text in options.get("failing_images", "").split(",") if text.strip()]
+        try:
+            return cls(
+                clock=setup.clock,
+                size_bytes=int(options.get("size_bytes", _DEFAULT_SIZE_BYTES)),
+                delay=timedelta(seconds=float(options.get("delay_seconds", 0))),
+                failing=frozenset(parse_image_id(text) for text in failing),
+                cleaning=setup.cleaning,
+            )
+        except ValueError as error:
+            raise InvalidConfiguration(f"an option of the virt driver fake is not a number: {error}") from error
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    def start(self) -> None:
+        """There is nothing to make ready."""
+
+    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+        while not self._begin(image):
+            watch(Phase.WAITING, 0, 0)
+            self._clock.sleep(POLL_INTERVAL)
+        try:
+            is_new = image not in self._last_use
+            if is_new:
+                self._fetch(image, watch)
+            self._last_use[image] = self._clock.now()
+            return is_new
+        finally:
+            with self._guard:
+                self._being_fetched.discard(image)
+
+    def clean_cache(self) -> None:
+        if self._cleaning is None or not self._cleaning.removes_unused:
+            return
+        oldest = self._clock.now() - self._cleaning.limits.original
+        with self._guard:
+            for image in [image for image, used in self._last_use.items() if used <= oldest]:
+                if image not in self._being_fetched:
+                    del self._last_use[image]
+
+    def _begin(self, image: ImageId) -> bool:
+        with self._guard:
+            if image in self._being_fetched:
+                return False
+            self._being_fetched.add(image)
+            return True
+
+    def _fetch(self, image: ImageId, watch: Watcher) -> None:
+        watch(Phase.DOWNLOADING, 0, self._size_bytes)
+        if image in self._failing:
+            raise ConversionFailed(image, "the fake driver was told to fail")
+        for step in range(1, _STEPS + 1):
+            self._clock.sleep(self._delay / _STEPS)
+            watch(Phase.DOWNLOADING, self._size_bytes * step // _STEPS, self._size_bytes)
+        watch(Phase.PUBLISHING, self._size_bytes, self._size_bytes)

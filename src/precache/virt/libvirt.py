@@ -1,0 +1,80 @@
+"""The driver of libvirt hosts: images are files in `<instances_path>/_base`, shared with nova-compute if one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from precache.core.images import ImageId
+from precache.core.jobs import Phase
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.staging import EntryFetcher, Staging
+from precache.ports.progress import Watcher
+from precache.virt.setup import HostSetup
+
+# Those of Nova's images_type under which a boot reads its image from the cache directory.
+_FROM_CACHE = frozenset({"default", "qcow2", "raw", "flat", "lvm", "ploop"})
+
+
+class LibvirtDriver:
+    """The port `VirtDriver` on a file cache. Safe for several threads; one image is fetched once, whoever asks.
+
+    images_type: Nova's word for where instance disks are.
+    cleaner: None where another removes what has expired.
+    """
+
+    def __init__(
+        self, *, cache: ImageCache, fetcher: EntryFetcher, images_type: str, cleaner: Cleaner | None = None
+    ) -> None:
+        self._cache = cache
+        self._fetcher = fetcher
+        self._images_type = images_type
+        self._cleaner = cleaner
+
+    @classmethod
+    def build(cls, setup: HostSetup) -> LibvirtDriver:
+        cache = setup.image_cache()
+        cleaner = None
+        if setup.cleaning is not None:
+            cleaner = Cleaner(
+                directory=cache.directory,
+                locks=cache.locks,
+                disks=InstanceDisks(instances_path=setup.instances_path, cache_directory=cache.directory),
+                clock=setup.clock,
+                limits=setup.cleaning.limits,
+                removes_unused=setup.cleaning.removes_unused,
+            )
+        return cls(cache=cache, fetcher=setup.fetcher, images_type=setup.images_type, cleaner=cleaner)
+
+    @property
+    def name(self) -> str:
+        return "libvirt"
+
+    def start(self) -> None:
+        if self._reason_against_caching() is None:
+            self._cache.start()
+
+    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+
+        def produce(staging: Staging) -> Path:
+            return self._fetcher.fetch(image, staging, watch)
+
+        return self._cache.ensure(image, produce, wait=lambda: watch(Phase.WAITING, 0, 0))
+
+    def clean_cache(self) -> None:
+        if self._cleaner is not None:
+            self._cleaner.clean()
+
+    def _reason_against_caching(self) -> str | None:
+        if self._images_type in _FROM_CACHE:
+            return None
+        if self._images_type == "rbd":
+            return (
+                "images_type is rbd: instances of this host are cloned inside Ceph and do not boot from the image "
+                "cache, so there is nothing to download"
+            )
+        return f"images_type is {self._images_type}, which is not known to boot from the image cache"

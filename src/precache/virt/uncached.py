@@ -1,0 +1,28 @@
+"""The driver of hypervisors that keep no image cache: it says so, and does nothing."""
+
+from __future__ import annotations
+
+from precache.core.images import ImageId
+from precache.ports.progress import Watcher
+from precache.virt.setup import HostSetup
+
+
+class UncachedDriver:
+    """The port `VirtDriver` for a host that cannot cache images."""
+
+    @classmethod
+    def build(cls, setup: HostSetup) -> UncachedDriver:  # noqa: ARG003  the same for every driver
+        return cls()
+
+    @property
+    def name(self) -> str:
+        return "uncached"
+
+    def start(self) -> None:
+        """There is nothing to make ready."""
+
+    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+        raise NotImplementedError("the hypervisor of this host keeps no image cache")
+
+    def clean_cache(self) -> None:
+        """There is nothing to clean."""

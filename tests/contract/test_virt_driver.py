@@ -1,0 +1,204 @@
+"""The contract of the port `VirtDriver`, for every driver that can cache."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from precache.adapters.clock_system import SystemClock
+from precache.core.errors import PrecacheError, Stopped, UnsafeImage
+from precache.core.images import ImageId
+from precache.core.jobs import Phase
+from precache.imagecache.staging import Staging
+from precache.ports.progress import Watcher
+from precache.ports.virt_driver import VirtDriver
+from precache.rules.expiry import ExpiryLimits
+from precache.virt.fake import FakeDriver
+from precache.virt.libvirt import LibvirtDriver
+from precache.virt.setup import Cleaning, HostSetup
+
+IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+OTHER = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
+BAD = ImageId("00000000-0000-4000-8000-000000000bad")
+SIZE_BYTES = 4096
+
+Driver = Callable[[timedelta], VirtDriver]
+
+
+class SmallImages:
+    """The port `EntryFetcher`: every image is a few zeros, but for the bad one."""
+
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+        watch(Phase.DOWNLOADING, 0, SIZE_BYTES)
+        path = staging.path("download")
+        path.write_bytes(bytes(SIZE_BYTES // 2))
+        watch(Phase.DOWNLOADING, SIZE_BYTES // 2, SIZE_BYTES)
+        if image == BAD:
+            raise UnsafeImage(image, "Image does not pass safety check")
+        path.write_bytes(bytes(SIZE_BYTES))
+        watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
+        return path
+
+
+@dataclass
+class Seen:
+    """The port `Watcher`: remembers what it was told, and stops the transfer once `stop_at` bytes are there."""
+
+    stop_at: int | None = None
+    reports: list[tuple[Phase, int, int]] = field(default_factory=list)
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        self.reports.append((phase, bytes_done, bytes_total))
+        if self.stop_at is not None and bytes_done >= self.stop_at:
+            raise Stopped("The transfer")
+
+
+@pytest.fixture(params=[LibvirtDriver, FakeDriver])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+    """Build the driver of a host on which an unused image expires after the given time."""
+
+    def build(limit: timedelta = timedelta(days=1)) -> VirtDriver:
+        setup = HostSetup(
+            host="host1",
+            instances_path=tmp_path,
+            fetcher=SmallImages(),
+            clock=SystemClock(),
+            cleaning=Cleaning(ExpiryLimits(original=limit, resized=limit)),
+            options={"size_bytes": str(SIZE_BYTES), "failing_images": BAD},
+        )
+        driver: VirtDriver = request.param.build(setup)
+        driver.start()
+        return driver
+
+    return build
+
+
+DAY = timedelta(days=1)
+
+
+def test_an_image_is_fetched_the_first_time_and_found_the_second(driver: Driver) -> None:
+    host = driver(DAY)
+
+    assert host.cache_image(IMAGE, Seen()) is True
+    assert host.cache_image(IMAGE, Seen()) is False
+
+
+def test_images_are_cached_each_by_itself(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(IMAGE, Seen())
+
+    assert host.cache_image(OTHER, Seen()) is True
+
+
+def test_a_fetch_is_watched_up_to_its_last_byte(driver: Driver) -> None:
+    seen = Seen()
+
+    driver(DAY).cache_image(IMAGE, seen)
+
+    done = [bytes_done for _, bytes_done, _ in seen.reports]
+    assert done == sorted(done)
+    assert seen.reports[0] == (Phase.DOWNLOADING, 0, SIZE_BYTES)
+    assert seen.reports[-1][1:] == (SIZE_BYTES, SIZE_BYTES)
+
+
+def test_an_image_that_is_there_moves_no_byte(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(IMAGE, Seen())
+    seen = Seen()
+
+    host.cache_image(IMAGE, seen)
+
+    assert seen.reports == []
+
+
+def test_a_failed_fetch_raises_one_of_our_errors_and_leaves_the_image_absent(driver: Driver) -> None:
+    host = driver(DAY)
+
+    for _ in range(2):
+        with pytest.raises(PrecacheError, match=BAD):
+            host.cache_image(BAD, Seen())
+
+
+def test_a_stopped_fetch_leaves_the_image_absent(driver: Driver) -> None:
+    host = driver(DAY)
+
+    with pytest.raises(Stopped):
+        host.cache_image(IMAGE, Seen(stop_at=SIZE_BYTES // 2))
+
+    assert host.cache_image(IMAGE, Seen()) is True
+
+
+def test_requests_at_once_for_one_image_fetch_it_once(driver: Driver) -> None:
+    host = driver(DAY)
+    fetched: list[bool] = []
+    threads = [threading.Thread(target=lambda: fetched.append(host.cache_image(IMAGE, Seen()))) for _ in range(6)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(fetched) == [False] * 5 + [True]
+
+
+def test_a_request_that_waits_for_another_can_be_stopped(driver: Driver) -> None:
+    host = driver(DAY)
+    outcomes: list[str] = []
+
+    def stop_while_waiting(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        raise Stopped(f"The request, which was {phase},")
+
+    def ask_too(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        if bytes_done == 0:
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+
+    def ask() -> None:
+        try:
+            host.cache_image(IMAGE, stop_while_waiting)
+        except Stopped as error:
+            outcomes.append(str(error))
+
+    assert host.cache_image(IMAGE, ask_too) is True
+    assert outcomes == ["The request, which was waiting, was stopped before it ended"]
+
+
+def test_a_pass_over_the_cache_keeps_what_is_young(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(IMAGE, Seen())
+
+    host.clean_cache()
+
+    assert host.cache_image(IMAGE, Seen()) is False
+
+
+def test_a_pass_over_the_cache_removes_what_is_old_and_unused(driver: Driver) -> None:
+    host = driver(timedelta())
+    host.cache_image(IMAGE, Seen())
+
+    host.clean_cache()
+
+    assert host.cache_image(IMAGE, Seen()) is True
+
+
+def test_a_pass_over_an_empty_cache_is_harmless(driver: Driver) -> None:
+    driver(DAY).clean_cache()
+
+
+def test_a_second_start_keeps_the_cache(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(IMAGE, Seen())
+
+    host.start()
+
+    assert host.cache_image(IMAGE, Seen()) is False
+
+
+def test_a_driver_has_a_name(driver: Driver) -> None:
+    assert driver(DAY).name.isidentifier()

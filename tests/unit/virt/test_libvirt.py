@@ -1,0 +1,115 @@
+"""What is special about libvirt hosts: Nova's images_type, and who owns the cache."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.core.errors import CacheUnusable
+from precache.core.images import ImageId
+from precache.core.jobs import Phase
+from precache.imagecache.staging import Staging
+from precache.ports.progress import Watcher
+from precache.rules.expiry import ExpiryLimits
+from precache.virt.libvirt import LibvirtDriver
+from precache.virt.setup import Cleaning, HostSetup
+
+IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+
+
+class OneByte:
+    """The port `EntryFetcher`; counts."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+        self.fetched += 1
+        path = staging.path("raw")
+        path.write_bytes(b"1")
+        return path
+
+
+def nobody(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+    """Watch nothing."""
+
+
+def build(
+    root: Path, fetcher: OneByte, images_type: str = "default", cleaning: Cleaning | None = None
+) -> LibvirtDriver:
+    setup = HostSetup(
+        host="host1",
+        instances_path=root,
+        fetcher=fetcher,
+        clock=MemoryClock(),
+        images_type=images_type,
+        cleaning=cleaning,
+    )
+    return LibvirtDriver.build(setup)
+
+
+@pytest.mark.parametrize("images_type", ["default", "qcow2", "raw", "flat", "lvm", "ploop"])
+def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str) -> None:
+    driver = build(tmp_path, OneByte(), images_type)
+    driver.start()
+
+    driver.cache_image(IMAGE, nobody)
+
+    assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(("images_type", "reason"), [("rbd", "Ceph"), ("vault", "not known")])
+def test_a_host_that_does_not_boot_from_the_cache_says_so_and_fetches_nothing(
+    tmp_path: Path, images_type: str, reason: str
+) -> None:
+    fetcher = OneByte()
+    driver = build(tmp_path, fetcher, images_type)
+    driver.start()
+
+    with pytest.raises(NotImplementedError, match=reason):
+        driver.cache_image(IMAGE, nobody)
+
+    assert fetcher.fetched == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
+    fetcher = OneByte()
+    driver = build(tmp_path, fetcher)
+    driver.start()
+
+    driver.cache_image(IMAGE, nobody)
+    driver.cache_image(IMAGE, nobody)
+
+    assert fetcher.fetched == 1
+
+
+def test_a_cache_that_another_owns_is_not_cleaned(tmp_path: Path) -> None:
+    driver = build(tmp_path, OneByte(), cleaning=None)
+    driver.start()
+    driver.cache_image(IMAGE, nobody)
+
+    driver.clean_cache()
+
+    assert driver.cache_image(IMAGE, nobody) is False
+
+
+def test_a_cache_that_is_ours_is_cleaned(tmp_path: Path) -> None:
+    now = timedelta()
+    driver = build(tmp_path, OneByte(), cleaning=Cleaning(ExpiryLimits(original=now, resized=now)))
+    driver.start()
+    driver.cache_image(IMAGE, nobody)
+
+    driver.clean_cache()
+
+    assert driver.cache_image(IMAGE, nobody) is True
+
+
+def test_a_cache_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "_base").write_text("in the way")
+
+    with pytest.raises(CacheUnusable, match="_base"):
+        build(tmp_path, OneByte()).start()
