@@ -28,6 +28,7 @@ def test_few_hosts_are_all_shown_with_bytes_phase_and_outcome() -> None:
 
     text = drawn(tasks, rows=20)
 
+    assert len(text.splitlines()) == 5
     assert "1 of 3 ended (1 error)" in text
     assert "512.0 KiB of 1.0 MiB" in text
     assert "downloading" in text

@@ -101,7 +101,12 @@ class JobCommand(ShowCommand):
         if asked != ["tasks"]:
             super().produce_output(parsed_args, list(values), list(values.values()))
         if tasks and (not asked or "tasks" in asked):
-            rows = [[_in_table(task).get(field) for field in _IN_TABLE] for task in tasks]
-            table = Loaded[Any](FOR_LISTS["table"]).obj
-            table.emit_list(_IN_TABLE, rows, self.app.stdout, parsed_args)
+            self._write_tasks(parsed_args, tasks)
         return 0
+
+    def _write_tasks(self, parsed_args: argparse.Namespace, tasks: Sequence[Document]) -> None:
+        # One image is named above already; its column would push the reasons off the screen.
+        has_several_images = len({task.get("image") for task in tasks}) > 1
+        fields = [field for field in _IN_TABLE if field != "image" or has_several_images]
+        rows = [[_in_table(task).get(field) for field in fields] for task in tasks]
+        Loaded[Any](FOR_LISTS["table"]).obj.emit_list(fields, rows, self.app.stdout, parsed_args)

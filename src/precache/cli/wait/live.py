@@ -19,6 +19,7 @@ from precache.cli.wait.wording import amount, counted
 
 _LINES_AROUND = 4  # the summary, its bar, the line on what is not shown, and the cursor's own line
 _BAR_COLUMNS = 24
+_WHOLE_BAR_COLUMNS = 60
 
 _STYLES = {
     "cached": "green",
@@ -31,12 +32,15 @@ _STYLES = {
 
 
 class LiveView:
-    """Redraws the picture at each look; draws nothing in between, so that it needs no thread."""
+    """Redraws the picture at each look; draws nothing in between, so that it needs no thread.
+
+    The picture is wiped at the end: the closing report and the result take its place.
+    """
 
     def __init__(self, *, stream: TextIO, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._console = Console(file=stream, highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._last: Snapshot | None = None
 
     def __enter__(self) -> LiveView:
@@ -65,9 +69,12 @@ def picture(snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: s
     """Give what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
     ended = sum(view.outcome is not None for view in snapshot.views)
     moved = sum(view.bytes_done for view in snapshot.views)
-    summary = Text(f"Job {snapshot.id} {snapshot.state}: {ended} of {len(snapshot.views)} ended")
+    summary = Text(no_wrap=True, overflow="ellipsis")
+    summary.append(f"Job {snapshot.id} {snapshot.state}: {ended} of {len(snapshot.views)} ended")
     summary.append(f" ({counted(snapshot.counts)}), {human_bytes(moved)} received")
-    parts: list[RenderableType] = [summary, ProgressBar(total=max(1, len(snapshot.views)), completed=ended, width=60)]
+    whole = Table.grid()  # a bar alone would not end its line
+    whole.add_row(ProgressBar(total=max(1, len(snapshot.views)), completed=ended, width=_WHOLE_BAR_COLUMNS))
+    parts: list[RenderableType] = [summary, whole]
     chosen, rest = shown(snapshot, rows)
     if chosen:
         parts.append(_table(chosen, labels))
