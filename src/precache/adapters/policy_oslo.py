@@ -1,0 +1,140 @@
+"""The port `Policy` on oslo.policy, the cloud's own language for who may do what.
+
+With a policy file, its rules stand in front of the defaults, and it is read again when it changes. The reading is
+done here and not by the library, which takes a file that has vanished for an empty one: here, a file that can no
+longer be read changes nothing. The rules that held go on to hold, and the log says so once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from oslo_config import cfg
+from oslo_policy import policy
+
+from precache.core.errors import InvalidConfiguration
+from precache.ports.policy import Caller, PolicyRule
+
+LOG = logging.getLogger("precache.policy")
+
+_Fingerprint = tuple[int, int, int]
+
+
+class OsloPolicy:
+    """Decides by the given rules, and by those that the operator's file puts in their place; for many threads."""
+
+    def __init__(self, *, rules: Iterable[PolicyRule], policy_file: Path | None) -> None:
+        """Raises InvalidConfiguration, in one sentence, for a file that cannot be read or cannot be meant."""
+        self._defaults = tuple(rules)
+        self._file = policy_file
+        self._seen = None if policy_file is None else _fingerprint(policy_file)
+        self._enforcer = self._load()
+
+    def allows(self, caller: Caller, rule: str) -> bool:
+        """Give the rule's word; a rule that nobody defined allows nothing."""
+        self._refresh()
+        credentials = {"user_id": caller.user_id, "project_id": caller.project_id, "roles": list(caller.roles)}
+        target = {"user_id": caller.user_id, "project_id": caller.project_id}
+        return bool(self._enforcer.enforce(rule, target, credentials))
+
+    def _refresh(self) -> None:
+        """Take in the file if it has changed. Several threads may do so at once; they come to the same result."""
+        if self._file is None:
+            return
+        found = _fingerprint(self._file)
+        if found == self._seen:
+            return
+        self._seen = found
+        try:
+            self._enforcer = self._load()
+            LOG.info("policy_file %s was read again", self._file)
+        except InvalidConfiguration as error:
+            LOG.error("%s; the rules from before go on to hold", error)
+
+    def _load(self) -> policy.Enforcer:
+        overrides = {} if self._file is None else _read(self._file)
+        rules = {rule.name: rule.check for rule in self._defaults} | overrides
+        # A configuration of its own: the global one belongs to nobody here.
+        enforcer = policy.Enforcer(cfg.ConfigOpts(), use_conf=False)
+        with _quiet():
+            enforcer.set_rules(policy.Rules.from_dict(rules), use_conf=False)
+            broken = self._broken(enforcer)
+        if broken:
+            raise InvalidConfiguration(
+                f"policy_file {self._file}: {broken[0]} refers to a rule that is not defined, or to itself"
+            )
+        return enforcer
+
+    def _broken(self, enforcer: policy.Enforcer) -> list[str]:
+        """Give the names of our rules that lead nowhere. Others are not our business: the file may be Nova's."""
+        try:
+            enforcer.check_rules(raise_on_violation=True)
+        except policy.InvalidDefinitionError as error:
+            return [rule.name for rule in self._defaults if rule.name in str(error)]
+        return []
+
+
+def render_sample(rules: Iterable[PolicyRule]) -> str:
+    """Write a policy file in which every rule stands as it is by default, commented out."""
+    blocks = []
+    for rule in rules:
+        operations = "".join(f"# {method}  {path}\n" for method, path in rule.operations)
+        blocks.append(f'# {rule.description}\n{operations}#"{rule.name}": "{rule.check}"\n')
+    return "\n".join(blocks)
+
+
+def _fingerprint(path: Path) -> _Fingerprint | None:
+    """Give what changes when the file does; None while it cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Give the rules of a policy file. Raises InvalidConfiguration."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidConfiguration(f"policy_file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(f"policy_file {path} is not text in UTF-8") from error
+    except yaml.YAMLError as error:
+        raise InvalidConfiguration(f"policy_file {path} is not YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        raise InvalidConfiguration(f'policy_file {path} must hold lines such as "compute:aggregates:images": "role:x"')
+    for name, check in document.items():
+        if not isinstance(name, str) or not isinstance(check, str) or not _is_understood(check):
+            raise InvalidConfiguration(f"policy_file {path}: the rule of {name} cannot be understood: {check!r}")
+    return dict(document)
+
+
+def _is_understood(check: str) -> bool:
+    """Say whether the library can read the rule. What it cannot read it takes for `!`, never."""
+    with _quiet():
+        parsed = policy.RuleDefault("candidate", check).check
+    return "!" in check or "!" not in str(parsed)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from logging tracebacks of what we say in one sentence."""
+
+    def refuse(_record: logging.LogRecord) -> bool:
+        return False
+
+    loggers = [logging.getLogger(name) for name in ("oslo_policy._parser", "oslo_policy.policy")]
+    for logger in loggers:
+        logger.addFilter(refuse)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(refuse)
