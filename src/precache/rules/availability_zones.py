@@ -1,0 +1,22 @@
+"""A host is in at most one availability zone: which zones stand in the way of putting hosts into another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from precache.core.aggregates import Aggregate
+
+
+def conflicting_zones(zone: str, hosts: Sequence[str], others: Iterable[Aggregate]) -> list[str]:
+    """Give the zones other than `zone` that the hosts have through `others`, one for each such aggregate.
+
+    others: all aggregates but the one that is to be in `zone`. Hosts without a zone stand in nobody's way.
+    """
+    wanted = set(hosts)
+    return [
+        other.availability_zone
+        for other in others
+        if other.availability_zone is not None
+        and other.availability_zone != zone
+        and not wanted.isdisjoint(other.hosts)
+    ]
