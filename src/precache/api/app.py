@@ -1,0 +1,77 @@
+"""Puts the API together: ports in, one WSGI application out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import falcon
+
+from precache.api.bodies import BodyReader
+from precache.api.boundary import handle_error
+from precache.api.dispatch import Dispatcher, ProjectPaths
+from precache.api.handlers.aggregate_images import AggregateImages
+from precache.api.handlers.aggregates import Aggregates
+from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.jobs import Jobs
+from precache.api.handlers.service import Service
+from precache.api.identity import Identity
+from precache.api.microversions import Negotiation
+from precache.api.request_ids import RequestIds
+from precache.api.routes import Handlers, routes
+from precache.api.schemas.document import load_document
+from precache.api.schemas.validation import Schemas
+from precache.ports.clock import Clock
+from precache.ports.image_service import ImageCatalog
+from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries
+from precache.ports.job_store import JobIntake, JobQueries
+from precache.ports.policy import Policy
+
+MAX_BODY_BYTES = 114688  # 112 KiB, Nova's own default: some two thousand images in one request
+
+
+def create_app(
+    *,
+    aggregates: AggregateQueries,
+    aggregate_changes: AggregateChanges,
+    hosts: HostQueries,
+    host_changes: HostChanges,
+    intake: JobIntake,
+    queries: JobQueries,
+    images: ImageCatalog,
+    policy: Policy,
+    clock: Clock,
+    wake: Callable[[], None],
+    service_down_time: timedelta,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> falcon.App[falcon.Request, falcon.Response]:
+    """Build the WSGI application; safe for many threads.
+
+    wake: tells the conductor that there is a new job; never raises, never blocks.
+    Who calls comes from the headers that authentication in front of it sets, see `identity.py`: put
+    keystonemiddleware (with its decision delayed) or `noauth.noauth` around it, never nothing.
+    """
+    document = load_document()
+    handlers = Handlers(
+        service=Service(jobs=queries, document=document),
+        aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, clock=clock),
+        aggregate_images=AggregateImages(aggregates=aggregates, images=images, jobs=intake, clock=clock, wake=wake),
+        jobs=Jobs(queries=queries),
+        hosts=Hosts(queries=hosts, changes=host_changes, clock=clock, service_down_time=service_down_time),
+    )
+    # In the order of Nova's pipeline: name the request, bound its size, who is it, which version.
+    middleware: list[Any] = [
+        RequestIds(),
+        BodyReader(max_bytes=max_body_bytes),
+        Identity(),
+        ProjectPaths(),
+        Negotiation(),
+    ]
+    app = falcon.App(middleware=middleware)
+    # The framework has a handler of its own for its own errors, unless it is replaced by name.
+    app.add_error_handler(Exception, handle_error)
+    app.add_error_handler(falcon.HTTPError, handle_error)
+    for path, resource in Dispatcher(policy=policy, schemas=Schemas(document)).resources(routes(handlers)):
+        app.add_route(path, resource)
+    return app

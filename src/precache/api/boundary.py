@@ -1,0 +1,63 @@
+"""The border between exceptions and HTTP: every error becomes an answer here, and a bug a traceback in the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import falcon
+
+from precache.api import errors
+from precache.api.paths import is_compute
+from precache.api.refusals import MalformedHeader, NoSuchPath, NotAuthenticated, WrongMethod
+from precache.core.errors import PrecacheError
+
+LOG = logging.getLogger("precache.api")
+
+
+def write_json(resp: falcon.Response, content: Any) -> None:
+    """Make `content` the body. Pure ASCII: what a client sent must always be possible to send back."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = json.dumps(content).encode("ascii")
+
+
+def handle_error(req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]) -> None:
+    """Answer any error: ours by the table, the framework's as ours, and anything else as a bug."""
+    if isinstance(error, falcon.HTTPError):
+        error = _translated(req, resp, error)
+    fault = errors.fault_of(error)
+    if fault is None:
+        LOG.error("%s: unexpected error", req.context.request_id, exc_info=error)
+        fault = errors.Fault(500, errors.INTERNAL_CODE)
+        message = errors.internal_message(req.context.request_id)
+    else:
+        message = str(error)
+        if fault.status >= 500:
+            LOG.warning("%s: %s", req.context.request_id, message)
+    resp.status = fault.status
+    write_json(resp, _body(req, error, fault, message))
+
+
+def _body(req: falcon.Request, error: Exception, fault: errors.Fault, message: str) -> dict[str, Any]:
+    if isinstance(error, NotAuthenticated):
+        return errors.keystone_body(message)
+    if is_compute(req.path):
+        return errors.nova_body(fault.status, message)
+    return errors.own_body(fault.status, fault.code, message, req.context.request_id)
+
+
+def _translated(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
+) -> PrecacheError | falcon.HTTPError:
+    """Give our own word for what the framework found: an unknown path, a method, an unreadable header."""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NoSuchPath()
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = dict(error.headers or ()).get("Allow", "").removesuffix(", OPTIONS")
+        resp.set_header("Allow", allowed)
+        return WrongMethod(req.method, allowed)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return MalformedHeader(str(error.description))
+    return error

@@ -1,0 +1,131 @@
+"""From an authenticated request to its handler: the checks that all operations share, in Nova's order.
+
+Version, size and identity were dealt with by the middleware. Here: content type, JSON, which operation, the
+project in the address, the operation's first microversion, its schema, the policy. The handler does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import falcon
+
+from precache.api.bodies import check_content_type, parse_json
+from precache.api.boundary import write_json
+from precache.api.calls import Call
+from precache.api.microversions import STRICT_QUERIES, Microversion
+from precache.api.paths import is_compute, split_project
+from precache.api.refusals import MalformedBody, NoSuchAction, NoSuchPath, NotAllowed, WrongProject
+from precache.api.routes import Route
+from precache.api.schemas.validation import Schemas
+from precache.ports.policy import Policy
+
+_METHODS_WITH_BODY = frozenset({"POST", "PUT"})
+
+
+class ProjectPaths:
+    """Middleware: takes the project id out of paths of older catalogues, for `Dispatcher` to compare."""
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        req.path, req.context.project_in_path = split_project(req.path)
+
+
+class Resource:
+    """All operations of one path, as the framework wants them: `on_get`, `on_post` and so on."""
+
+    def __init__(self, responders: dict[str, Callable[..., None]]) -> None:
+        for method, responder in responders.items():
+            setattr(self, f"on_{method.lower()}", responder)
+
+    def on_options(self, _req: falcon.Request, _resp: falcon.Response, **_params: str) -> None:
+        # Without this the framework would answer for us, also to those who may not know the path.
+        raise falcon.HTTPMethodNotAllowed([name[3:].upper() for name in vars(self) if name.startswith("on_")])
+
+
+class Dispatcher:
+    """Makes resources out of the rows of `routes.py`."""
+
+    def __init__(self, *, policy: Policy, schemas: Schemas) -> None:
+        self._policy = policy
+        self._schemas = schemas
+
+    def resources(self, rows: Sequence[Route]) -> list[tuple[str, Resource]]:
+        """Give (path, resource) for every path of the table."""
+        by_path: dict[str, dict[str, list[Route]]] = {}
+        for row in rows:
+            by_path.setdefault(row.path, {}).setdefault(row.method, []).append(row)
+        return [
+            (path, Resource({method: self._responder(choices) for method, choices in methods.items()}))
+            for path, methods in by_path.items()
+        ]
+
+    def _responder(self, choices: list[Route]) -> Callable[..., None]:
+        def respond(req: falcon.Request, resp: falcon.Response, **params: str) -> None:
+            route, call = self._admit(choices, req, params)
+            answer = route.handle(call)
+            resp.status = answer.status
+            for name, value in answer.headers.items():
+                resp.set_header(name, value)
+            if answer.content is not None:
+                write_json(resp, answer.content)
+
+        return respond
+
+    def _admit(self, choices: list[Route], req: falcon.Request, params: dict[str, str]) -> tuple[Route, Call]:
+        """Run the checks; the first that fails raises."""
+        caller, version = req.context.caller, req.context.microversion
+        check_content_type(req.content_type)
+        body = parse_json(req.context.raw_body) if req.method in _METHODS_WITH_BODY else None
+        route = _choose(choices, body)
+        project = req.context.project_in_path
+        if project is not None and project != caller.project_id:
+            raise WrongProject(project, caller.project_id)
+        if version < route.since:
+            raise NoSuchPath
+        if route.body is not None:
+            self._schemas.check_body(route.body, body)
+        query = self._schemas.check_query(
+            route.method, route.path, req.params, is_strict=_has_strict_query(route, req.path, version)
+        )
+        if route.rule is not None and not self._policy.allows(caller, route.rule):
+            raise NotAllowed(route.rule)
+        return route, Call(
+            caller=caller,
+            request_id=req.context.request_id,
+            microversion=version,
+            base_url=_base_url(req),
+            params=params,
+            query=query,
+            body=body,
+        )
+
+
+def _choose(choices: list[Route], body: Any) -> Route:
+    """Give the operation that the only key of the body names, where several share a path. Raises MalformedBody,
+    NoSuchAction."""
+    if choices[0].action is None:
+        return choices[0]
+    if not isinstance(body, dict) or len(body) != 1:
+        raise MalformedBody
+    name = next(iter(body))
+    for route in choices:
+        if route.action == name:
+            return route
+    raise NoSuchAction(name)
+
+
+def _has_strict_query(route: Route, path: str, version: Microversion) -> bool:
+    """Say whether an unknown query parameter is an error: always in our own half, since 2.102 in Nova's."""
+    if route.rule is None:
+        return False
+    return not is_compute(path) or (route.method == "GET" and version >= STRICT_QUERIES)
+
+
+def _base_url(req: falcon.Request) -> str:
+    """Give the address under which the client, or the proxy in front of us, reached the service.
+
+    What a proxy says is believed: it goes nowhere but into the links of the answer to the same request.
+    """
+    prefix = (req.get_header("X-Forwarded-Prefix") or "").strip("/")
+    return f"{req.forwarded_prefix.rstrip('/')}{f'/{prefix}' if prefix else ''}"

@@ -1,0 +1,113 @@
+"""How errors leave the API: one table, and the shapes of the two halves of the address space.
+
+Codes are stable: they are never renamed and never reused for something else. An error that the table lacks is
+found through its parent in the tree of `core/errors.py`; one outside that tree is a bug, and answers 500.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from precache.api import refusals
+from precache.core import errors
+
+INTERNAL_CODE = "precache.internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a client gets to see of an error."""
+
+    status: int
+    code: str
+
+
+ERRORS: dict[type[Exception], Fault] = {
+    # The request as such.
+    refusals.NotAuthenticated: Fault(401, "precache.request.unauthenticated"),
+    refusals.NotAllowed: Fault(403, "precache.request.forbidden"),
+    refusals.NoSuchPath: Fault(404, "precache.request.no_such_path"),
+    refusals.WrongMethod: Fault(405, "precache.request.wrong_method"),
+    refusals.MalformedHeader: Fault(400, "precache.request.malformed_header"),
+    refusals.MalformedVersion: Fault(400, "precache.request.malformed_version"),
+    refusals.VersionOutOfRange: Fault(406, "precache.request.version_out_of_range"),
+    refusals.WrongContentType: Fault(415, "precache.request.wrong_content_type"),
+    refusals.BodyTooLarge: Fault(413, "precache.request.too_large"),
+    refusals.MalformedBody: Fault(400, "precache.request.malformed_body"),
+    refusals.NoSuchAction: Fault(400, "precache.request.no_such_action"),
+    refusals.WrongProject: Fault(400, "precache.request.wrong_project"),
+    refusals.InvalidRequest: Fault(400, "precache.request.invalid"),
+    refusals.IdNotInteger: Fault(400, "precache.request.invalid"),
+    # Images. The request names them in its body, hence 400 and never 404.
+    refusals.DuplicateImages: Fault(400, "precache.image.duplicate"),
+    errors.InvalidImageId: Fault(400, "precache.image.invalid_id"),
+    errors.ImageNotFound: Fault(400, "precache.image.not_found"),
+    errors.ImageNotAuthorized: Fault(400, "precache.image.not_authorized"),
+    errors.ImageNotActive: Fault(400, "precache.image.not_active"),
+    errors.ImageFormatUnsupported: Fault(400, "precache.image.format_unsupported"),
+    # Nova's clients know no 503 from this call: the service that is away is named in the message.
+    errors.ImageServiceUnavailable: Fault(400, "precache.image_service.unavailable"),
+    # Aggregates.
+    errors.AggregateNotFound: Fault(404, "precache.aggregate.not_found"),
+    errors.AggregateMetadataNotFound: Fault(404, "precache.aggregate.metadata_not_found"),
+    errors.AggregateHostNotFound: Fault(404, "precache.aggregate.host_not_found"),
+    refusals.CannotRemoveHost: Fault(404, "precache.aggregate.host_not_found"),
+    errors.AggregateNameTaken: Fault(409, "precache.aggregate.name_taken"),
+    errors.AggregateHostTaken: Fault(409, "precache.aggregate.host_taken"),
+    errors.AggregateHasHosts: Fault(400, "precache.aggregate.not_empty"),
+    refusals.AggregateNotEmpty: Fault(400, "precache.aggregate.not_empty"),
+    refusals.EmptyZone: Fault(400, "precache.aggregate.zone_empty"),
+    refusals.ZoneOfHostsDiffers: Fault(400, "precache.aggregate.zone_conflict"),
+    refusals.ZoneOfHostDiffers: Fault(409, "precache.aggregate.zone_conflict"),
+    # Hosts and jobs.
+    errors.HostNotFound: Fault(404, "precache.host.not_found"),
+    errors.JobNotFound: Fault(404, "precache.job.not_found"),
+    # Parts of ours that are away.
+    errors.StoreUnavailable: Fault(503, "precache.store.unavailable"),
+    # Whatever else has a place in the tree.
+    errors.NotFound: Fault(404, "precache.not_found"),
+    errors.Conflict: Fault(409, "precache.conflict"),
+    errors.Refused: Fault(400, "precache.refused"),
+    errors.Unavailable: Fault(503, "precache.unavailable"),
+}
+
+# Nova's word for each status; whatever has none is a computeFault.
+_NOVA_WORDS = {
+    400: "badRequest",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    503: "serviceUnavailable",
+}
+
+
+def fault_of(error: Exception) -> Fault | None:
+    """Find the error, or the nearest of its parents, in the table; None for a bug."""
+    return next((ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS), None)
+
+
+def internal_message(request_id: str) -> str:
+    return (
+        f"Unexpected API Error. The log of the API says more under {request_id}; report it with that part of the log."
+    )
+
+
+def nova_body(status: int, message: str) -> dict[str, Any]:
+    """Shape an error as Nova's clients read it."""
+    return {_NOVA_WORDS.get(status, "computeFault"): {"code": status, "message": message}}
+
+
+def keystone_body(message: str) -> dict[str, Any]:
+    """Shape a 401 as the identity service's own middleware does."""
+    return {"error": {"code": 401, "title": "Unauthorized", "message": message}}
+
+
+def own_body(status: int, code: str, message: str, request_id: str) -> dict[str, Any]:
+    """Shape an error under `/v1`."""
+    title = HTTPStatus(status).phrase
+    return {"error": {"code": code, "title": title, "message": message, "request_id": request_id}}

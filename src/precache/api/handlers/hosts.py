@@ -1,0 +1,61 @@
+"""Compute hosts: who is there, who is up, and who is to be left out for a while."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from precache.api.calls import Answer, Call
+from precache.api.handlers.instants import rfc3339
+from precache.core.errors import HostNotFound
+from precache.core.hosts import Host
+from precache.ports.clock import Clock
+from precache.ports.inventory import HostChanges, HostQueries
+
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}")
+
+
+class Hosts:
+    """One method per operation."""
+
+    def __init__(
+        self, *, queries: HostQueries, changes: HostChanges, clock: Clock, service_down_time: timedelta
+    ) -> None:
+        self._queries = queries
+        self._changes = changes
+        self._clock = clock
+        self._service_down_time = service_down_time
+
+    def index(self, _call: Call) -> Answer:
+        return Answer({"hosts": [self._view(host) for host in self._queries.list_hosts()]})
+
+    def show(self, call: Call) -> Answer:
+        name = _host_name(call)
+        host = self._queries.find_hosts([name]).get(name)
+        if host is None:
+            raise HostNotFound(name)
+        return Answer({"host": self._view(host)})
+
+    def update(self, call: Call) -> Answer:
+        host = self._changes.set_forced_down(_host_name(call), call.body["forced_down"])
+        return Answer({"host": self._view(host)})
+
+    def _view(self, host: Host) -> dict[str, Any]:
+        is_up = host.is_up(self._clock.now(), self._service_down_time)
+        return {
+            "name": host.name,
+            "cell": host.cell,
+            "state": "up" if is_up else "down",
+            "forced_down": host.forced_down,
+            "driver": host.driver,
+            "last_seen": rfc3339(host.last_seen),
+        }
+
+
+def _host_name(call: Call) -> str:
+    """Give the name in the path. Raises HostNotFound for what no host can be called."""
+    name = call.params["host_name"]
+    if not _NAME.fullmatch(name):
+        raise HostNotFound(name)
+    return name

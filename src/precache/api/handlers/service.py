@@ -1,0 +1,70 @@
+"""What the service says of itself: versions, the description of the API, health. Open to everybody."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from precache.api.calls import Answer, Call
+from precache.api.microversions import MAX, MIN
+from precache.api.schemas.document import Document
+from precache.ports.job_store import JobQueries
+
+# The day on which v2.1 appeared, as every Nova says it.
+_COMPUTE_UPDATED = "2013-07-23T11:33:21Z"
+_UPDATED = "2026-11-22T00:00:00Z"
+
+
+class Service:
+    """Version documents have the form that keystoneauth's discovery reads."""
+
+    def __init__(self, *, jobs: JobQueries, document: Document) -> None:
+        self._jobs = jobs
+        self._document = document
+
+    def versions(self, call: Call) -> Answer:
+        return Answer({"name": "precache", "release": version("precache"), "versions": [_own_version(call.base_url)]})
+
+    def version(self, call: Call) -> Answer:
+        return Answer({"version": _own_version(call.base_url)})
+
+    def compute_versions(self, call: Call) -> Answer:
+        return Answer({"versions": [_compute_version(f"{call.base_url}/compute/v2.1/")]})
+
+    def compute_version(self, call: Call) -> Answer:
+        version = _compute_version(f"{call.base_url}/compute/v2.1/")
+        media_type = {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
+        return Answer({"version": version | {"media-types": [media_type]}})
+
+    def openapi(self, call: Call) -> Answer:
+        servers = [{"url": call.base_url or "/"}]
+        return Answer({**self._document, "servers": servers})
+
+    def health(self, _call: Call) -> Answer:
+        """Answer 200 while requests can be taken in, which needs the database."""
+        self._jobs.list_jobs(limit=1)
+        return Answer({"status": "ok"})
+
+
+def _own_version(base_url: str) -> dict[str, Any]:
+    return {
+        "id": "v1",
+        "status": "CURRENT",
+        "updated": _UPDATED,
+        "links": [
+            {"rel": "self", "href": f"{base_url}/v1/"},
+            {"rel": "describedby", "type": "application/json", "href": f"{base_url}/v1/openapi.json"},
+            {"rel": "compute", "href": f"{base_url}/compute/v2.1/"},
+        ],
+    }
+
+
+def _compute_version(href: str) -> dict[str, Any]:
+    return {
+        "id": "v2.1",
+        "status": "CURRENT",
+        "version": str(MAX),
+        "min_version": str(MIN),
+        "updated": _COMPUTE_UPDATED,
+        "links": [{"rel": "self", "href": href}],
+    }

@@ -1,0 +1,156 @@
+"""What the API itself finds wrong with a request, before or instead of asking a port.
+
+Most texts are the ones that Nova sends for the same fault, for its clients show or compare them.
+"""
+
+from __future__ import annotations
+
+from precache.core.errors import Conflict, NotFound, Refused
+
+
+class NotAuthenticated(Refused):
+    """Nobody vouches for who sends the request."""
+
+    def __init__(self) -> None:
+        super().__init__("The request you have made requires authentication.")
+
+
+class NotAllowed(Refused):
+    """The policy does not let this caller do it."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"Policy doesn't allow {rule} to be performed.")
+
+
+class NoSuchPath(NotFound):
+    """There is nothing at this address, or not in this microversion."""
+
+    def __init__(self) -> None:
+        super().__init__("The resource could not be found.")
+
+
+class WrongMethod(Refused):
+    """The address exists, but does not take this method."""
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"{method} is not possible here; this address takes {allowed}.")
+        self.allowed = allowed
+
+
+class MalformedHeader(Refused):
+    """A header of the request cannot be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Malformed request header: {reason}")
+
+
+class MalformedVersion(Refused):
+    """The microversion is not of the form X.Y."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.")
+
+
+class VersionOutOfRange(Refused):
+    """No such microversion here."""
+
+    def __init__(self, asked: str, lowest: str, highest: str) -> None:
+        super().__init__(f"Version {asked} is not supported by the API. Minimum is {lowest} and maximum is {highest}.")
+
+
+class WrongContentType(Refused):
+    """The body is said to be something other than JSON."""
+
+    def __init__(self) -> None:
+        super().__init__("Unsupported Content-Type")
+
+
+class BodyTooLarge(Refused):
+    """The body is longer than we read."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"Request is too large. Larger than max_request_body_size ({max_bytes} bytes).")
+
+
+class MalformedBody(Refused):
+    """The body is not JSON, or not text that can be stored."""
+
+    def __init__(self) -> None:
+        super().__init__("Malformed request body")
+
+
+class NoSuchAction(Refused):
+    """The only key of an action's body names no action."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no such action: {name}")
+
+
+class WrongProject(Refused):
+    """The project in the address is not the caller's."""
+
+    def __init__(self, in_path: str, of_caller: str) -> None:
+        super().__init__(
+            f"Malformed request URL: URL's project_id '{in_path}' doesn't match Context's project_id '{of_caller}'"
+        )
+
+
+class InvalidRequest(Refused):
+    """The body or the query breaks its schema; the message says where."""
+
+
+class IdNotInteger(Refused):
+    """An aggregate's id must be a number."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid input received: id must be an integer")
+
+
+class DuplicateImages(Refused):
+    """One request names an image twice."""
+
+    def __init__(self) -> None:
+        super().__init__("Duplicate images in request")
+
+
+class CannotRemoveHost(NotFound):
+    """The aggregate, the host, or the host in the aggregate is missing."""
+
+    def __init__(self, host: str, aggregate: int) -> None:
+        super().__init__(f"Cannot remove host {host} in aggregate {aggregate}")
+
+
+class AggregateNotEmpty(Refused):
+    """An aggregate with hosts cannot be deleted. The wording is Nova's."""
+
+    def __init__(self, aggregate: int) -> None:
+        super().__init__(f"Cannot remove host from aggregate {aggregate}. Reason: Host aggregate is not empty.")
+
+
+class EmptyZone(Refused):
+    """An availability zone must have a name."""
+
+    def __init__(self, doing: str, aggregate: int, name: str) -> None:
+        super().__init__(
+            f"Cannot {doing} aggregate {aggregate}. Reason: "
+            f"Aggregate {name} does not support empty named availability zone."
+        )
+
+
+class ZoneOfHostsDiffers(Refused):
+    """A host is in one availability zone only, and some have one already."""
+
+    def __init__(self, doing: str, aggregate: int, zones: list[str]) -> None:
+        super().__init__(
+            f"Cannot {doing} aggregate {aggregate}. Reason: One or more hosts already in availability zone(s) {zones}."
+        )
+
+
+class ZoneOfHostDiffers(Conflict):
+    """The host to be added is in another availability zone."""
+
+    def __init__(self, aggregate: int, zones: list[str]) -> None:
+        super().__init__(
+            f"Cannot add host to aggregate {aggregate}. Reason: "
+            f"One or more hosts already in availability zone(s) {zones}."
+        )

@@ -1,0 +1,43 @@
+"""Names every request: `req-<uuid>` in the answer and in the log, with the id that an outer service gave it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from uuid import uuid4
+
+import falcon
+
+from precache.api.paths import is_compute
+
+HEADER = "x-openstack-request-id"
+NOVA_HEADER = "x-compute-request-id"
+
+_FORM = re.compile(r"req-[a-f0-9]{8}(-[a-f0-9]{4}){3}-[a-f0-9]{12}")
+
+LOG = logging.getLogger("precache.api")
+
+
+class RequestIds:
+    """Middleware, the outermost: one id and one line in the log for every request."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.request_id = f"req-{uuid4()}"
+        given = req.get_header(HEADER) or ""
+        # Only the log learns it: whoever sends it might have made it up.
+        req.context.global_request_id = given if _FORM.fullmatch(given) else "-"
+        resp.set_header(HEADER, req.context.request_id)
+        if is_compute(req.path):
+            resp.set_header(NOVA_HEADER, req.context.request_id)
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
+        caller = getattr(req.context, "caller", None)
+        LOG.info(
+            "%s %r %s user=%s %s %s",
+            req.method,
+            req.path,
+            resp.status_code,
+            caller.user_id if caller and caller.user_id else "-",
+            req.context.request_id,
+            req.context.global_request_id,
+        )

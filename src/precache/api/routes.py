@@ -1,0 +1,90 @@
+"""The table of all requests: method, path, who handles it, what guards it.
+
+The document `openapi.yaml` lists the same; a test compares them. Paths are written as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from precache.api.calls import Answer, Call
+from precache.api.handlers.aggregate_images import AggregateImages
+from precache.api.handlers.aggregates import Aggregates
+from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.jobs import Jobs
+from precache.api.handlers.service import Service
+from precache.api.microversions import CACHE_IMAGES, MIN, Microversion
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation.
+
+    rule: the policy rule that guards it; None if it is open to everybody.
+    body: the name of the schema of its body; None if it takes none.
+    action: for operations that share a path, the only key of the body that selects this one.
+    since: the first microversion that has it.
+    """
+
+    method: str
+    path: str
+    handle: Callable[[Call], Answer]
+    rule: str | None = None
+    body: str | None = None
+    action: str | None = None
+    since: Microversion = MIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """Whoever handles the requests, one per noun."""
+
+    service: Service
+    aggregates: Aggregates
+    aggregate_images: AggregateImages
+    jobs: Jobs
+    hosts: Hosts
+
+
+_AGGREGATES = "/compute/v2.1/os-aggregates"
+_AGGREGATE = f"{_AGGREGATES}/{{aggregate_id}}"
+_ACTION = f"{_AGGREGATE}/action"
+_RULE = "os_compute_api:os-aggregates"
+
+
+def routes(to: Handlers) -> tuple[Route, ...]:
+    """Give the table, every row bound to its handler."""
+    return (
+        Route("GET", "/", to.service.versions),
+        Route("GET", "/v1", to.service.version),
+        Route("GET", "/v1/", to.service.version),
+        Route("GET", "/v1/openapi.json", to.service.openapi),
+        Route("GET", "/healthcheck", to.service.health),
+        Route("GET", "/compute", to.service.compute_versions),
+        Route("GET", "/compute/", to.service.compute_versions),
+        Route("GET", "/compute/v2.1", to.service.compute_version),
+        Route("GET", "/compute/v2.1/", to.service.compute_version),
+        Route("GET", _AGGREGATES, to.aggregates.index, f"{_RULE}:index"),
+        Route("POST", _AGGREGATES, to.aggregates.create, f"{_RULE}:create", "AggregateCreate"),
+        Route("GET", _AGGREGATE, to.aggregates.show, f"{_RULE}:show"),
+        Route("PUT", _AGGREGATE, to.aggregates.update, f"{_RULE}:update", "AggregateUpdate"),
+        Route("DELETE", _AGGREGATE, to.aggregates.delete, f"{_RULE}:delete"),
+        Route("POST", _ACTION, to.aggregates.add_host, f"{_RULE}:add_host", "AddHost", "add_host"),
+        Route("POST", _ACTION, to.aggregates.remove_host, f"{_RULE}:remove_host", "RemoveHost", "remove_host"),
+        Route("POST", _ACTION, to.aggregates.set_metadata, f"{_RULE}:set_metadata", "SetMetadata", "set_metadata"),
+        Route(
+            "POST",
+            f"{_AGGREGATE}/images",
+            to.aggregate_images.cache,
+            "compute:aggregates:images",
+            "CacheImages",
+            since=CACHE_IMAGES,
+        ),
+        Route("GET", "/v1/jobs", to.jobs.index, "precache:jobs:list"),
+        Route("GET", "/v1/jobs/{job_id}", to.jobs.show, "precache:jobs:show"),
+        Route("GET", "/v1/jobs/{job_id}/tasks", to.jobs.tasks, "precache:jobs:show"),
+        Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
+        Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),
+        Route("PUT", "/v1/hosts/{host_name}", to.hosts.update, "precache:hosts:update", "HostUpdate"),
+    )

@@ -1,0 +1,84 @@
+"""Checks bodies and queries against the document, and says what is wrong in Nova's words.
+
+The first violation answers. Which one is first follows from the order of the keywords within a schema, so that
+order is part of the contract; `openapi.yaml` says so where it matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from precache.api.refusals import InvalidRequest
+from precache.api.schemas.document import Document, operation, resolve
+from precache.api.schemas.formats import InvalidName, format_checker
+
+_DOCUMENT = "precache:openapi"
+
+
+class Schemas:
+    """The schemas of one document, compiled once; safe for many threads."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._registry: Registry[Any] = Registry().with_resource(_DOCUMENT, DRAFT202012.create_resource(dict(document)))
+        self._checker = format_checker()
+        self._bodies = {name: self._compile(name) for name in document["components"]["schemas"]}
+
+    def check_body(self, name: str, body: Any) -> None:
+        """Raise InvalidRequest unless the body is as the schema of this name wants it."""
+        for violation in self._bodies[name].iter_errors(body):
+            raise InvalidRequest(_describe(violation))
+
+    def check_query(self, method: str, path: str, given: Mapping[str, Any], *, is_strict: bool) -> dict[str, Any]:
+        """Give the query parameters that the operation declares, converted to their types.
+
+        is_strict: whether a parameter that it does not declare is an error. Raises InvalidRequest.
+        """
+        declared = self._parameters(method, path)
+        unknown = [name for name in given if name not in declared]
+        if unknown and is_strict:
+            raise InvalidRequest(_unexpected(unknown))
+        return {name: _converted(name, value, declared[name]) for name, value in given.items() if name in declared}
+
+    def _compile(self, name: str) -> Draft202012Validator:
+        reference = {"$ref": f"{_DOCUMENT}#/components/schemas/{name}"}
+        return Draft202012Validator(reference, registry=self._registry, format_checker=self._checker)
+
+    def _parameters(self, method: str, path: str) -> dict[str, Mapping[str, Any]]:
+        found = (
+            resolve(self._document, each) for each in operation(self._document, method, path).get("parameters", ())
+        )
+        return {each["name"]: each["schema"] for each in found if each["in"] == "query"}
+
+
+def _describe(violation: ValidationError) -> str:
+    if isinstance(violation.cause, InvalidName):
+        return str(violation.cause)
+    if violation.path:
+        return (
+            f"Invalid input for field/attribute {violation.path[-1]}. Value: {violation.instance}. {violation.message}"
+        )
+    return violation.message
+
+
+def _unexpected(names: list[str]) -> str:
+    listed = ", ".join(repr(name) for name in names)
+    return f"Additional properties are not allowed ({listed} {'was' if len(names) == 1 else 'were'} unexpected)"
+
+
+def _converted(name: str, text: Any, schema: Mapping[str, Any]) -> Any:
+    """Give the parameter's value by its declared type. Raises InvalidRequest, also if it was given twice."""
+    value = text
+    if schema.get("type") == "integer":
+        try:
+            value = int(text)
+        except (ValueError, TypeError):
+            value = text
+    for violation in Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(value):
+        raise InvalidRequest(f"Invalid input for query parameters {name}. Value: {text}. {violation.message}")
+    return value
