@@ -53,7 +53,7 @@ def make_directory(path: Path) -> None:
 
 def check_writable(directory: Path) -> None:
     """Raise CacheUnusable unless we may make files here; warn where nova-compute could not open what we make."""
-    if not os.access(directory, os.W_OK | os.X_OK):
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
         raise CacheUnusable(
             str(directory),
             "it is read-only for us; run the compute as the owner of that directory or as root, "

@@ -1,0 +1,83 @@
+"""A cache that belongs to somebody else: what cannot work is said at the start, what can is done."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.core.errors import CacheUnusable
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.staging import Staging
+from precache.rules.expiry import ExpiryLimits
+from tests.unit.imagecache.conftest import ENTRY, IMAGE
+
+
+@pytest.fixture
+def foreign(open_path: Path, clock: MemoryClock) -> ImageCache:
+    """A cache made by root, with one entry."""
+    cache = ImageCache(directory=open_path / "_base", locks_directory=open_path / "locks", clock=clock)
+    cache.start()
+    cache.path_of(IMAGE).write_bytes(b"content")
+    return cache
+
+
+def never(staging: Staging) -> Path:
+    raise AssertionError("nothing can be written here, yet somebody tried")
+
+
+def test_a_cache_that_is_read_only_for_us_stops_the_start(foreign: ImageCache, as_nobody: None) -> None:
+    with pytest.raises(CacheUnusable, match=r"_base cannot be used: it is read-only for us; run the compute as"):
+        foreign.start()
+
+
+def test_a_lock_file_that_is_not_ours_to_open_is_named(foreign: ImageCache, as_nobody: None) -> None:
+    with pytest.raises(CacheUnusable, match=f"permission denied.*nova-{ENTRY}"):
+        foreign.ensure(IMAGE, never)
+
+
+def test_an_entry_of_another_user_is_found_though_it_cannot_be_touched(
+    foreign: ImageCache, as_nobody: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.seteuid(0)
+    foreign.locks.directory.chmod(0o777)
+    os.seteuid(65534)
+
+    assert not foreign.ensure(IMAGE, never)
+    assert f"expiry of {foreign.path_of(IMAGE)} could not be reset" in caplog.text
+
+
+def test_a_cache_of_another_user_that_we_may_write_to_is_used_with_a_warning(
+    foreign: ImageCache, as_nobody: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.seteuid(0)
+    for directory in (foreign.directory, foreign.locks.directory):
+        directory.chmod(0o777)
+    os.seteuid(65534)
+
+    foreign.start()
+
+    assert "a nova-compute on this host could not open the files made here" in caplog.text
+
+
+def test_a_cleaner_that_may_not_read_a_disk_removes_nothing(
+    foreign: ImageCache, clock: MemoryClock, as_nobody: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.seteuid(0)
+    disk = foreign.directory.parent / "instance-1" / "disk"
+    disk.parent.mkdir()
+    disk.touch(mode=0o600)
+    os.seteuid(65534)
+    now = timedelta()
+    disks = InstanceDisks(instances_path=foreign.directory.parent, cache_directory=foreign.directory)
+    limits = ExpiryLimits(original=now, resized=now)
+
+    cleaner = Cleaner(directory=foreign.directory, locks=foreign.locks, disks=disks, clock=clock, limits=limits)
+
+    assert cleaner.clean() == []
+    assert f"The disk {disk} cannot be read: Permission denied" in caplog.text
