@@ -77,7 +77,8 @@ class FakeDriver:
             is_new = image not in self._last_use
             if is_new:
                 self._fetch(image, watch)
-            self._last_use[image] = self._clock.now()
+            with self._guard:
+                self._last_use[image] = self._clock.now()
             return is_new
         finally:
             with self._guard:
