@@ -9,8 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from precache.adapters.sql import sqlite
@@ -79,6 +79,9 @@ class Database:
             raise InvariantBroken(f"The database refuses a change: {_first_line(exc)} ({self.place})") from exc
         except DBAPIError as exc:
             raise StoreUnavailable(f"{_first_line(exc)} ({self.place})") from exc
+        except StatementError as exc:
+            # A value that its column cannot hold, found before the database saw it.
+            raise InvariantBroken(f"A value cannot be stored: {_first_line(exc)} ({self.place})") from exc
         except PoolTimeout as exc:
             raise StoreUnavailable(f"no free connection within {CONNECTION_WAIT_S} s ({self.place})") from exc
 
@@ -110,9 +113,11 @@ def open_database(url: str) -> Database:
 
 
 def _open_sqlite(url: URL) -> Engine:
-    if url.database in (None, "", ":memory:") or "mode=memory" in str(url.database):
+    if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise DatabaseUrlRefused("an SQLite database in memory cannot be shared by threads; name a file")
-    engine = create_engine(url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECTION_WAIT_S)
+    engine = create_engine(
+        url, poolclass=QueuePool, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECTION_WAIT_S
+    )
     sqlite.prepare(engine)
     return engine
 
