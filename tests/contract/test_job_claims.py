@@ -1,6 +1,7 @@
 """What every job store does for conductors: one owner at a time, one outcome for each task."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -223,8 +224,8 @@ def test_a_task_that_the_job_does_not_have_is_not_found_and_nothing_is_changed(s
 
     with pytest.raises(TaskNotFound):
         stores.claims.start_tasks(job_id(1), "me", host, "cell1", [DEBIAN, image], NOW)
+    results = [TaskResult(DEBIAN, Outcome.CACHED), TaskResult(image, Outcome.CACHED)]
     with pytest.raises(TaskNotFound):
-        results = [TaskResult(DEBIAN, Outcome.CACHED), TaskResult(image, Outcome.CACHED)]
         stores.claims.end_tasks(job_id(1), "me", host, results, NOW)
 
     assert everything(stores) == before
@@ -342,20 +343,8 @@ def test_threads_that_report_at_once_lose_no_outcome(stores):
 
 def in_threads(work, arguments):
     """Run `work` on each argument in a thread of its own, and raise what one of them raised."""
-    failures = []
-
-    def guarded(argument):
-        try:
-            work(argument)
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [threading.Thread(target=guarded, args=(argument,)) for argument in arguments]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert failures == []
+    with ThreadPoolExecutor(len(arguments)) as threads:
+        list(threads.map(work, arguments, timeout=60))
 
 
 def started(stores):
