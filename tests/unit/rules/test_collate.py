@@ -1,0 +1,90 @@
+"""Every host of a job is placed once: to be asked, by cell; down; or unmapped."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.core.hosts import Host
+from precache.rules.collate import collate
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DOWN_TIME = timedelta(seconds=60)
+AGES = [None, timedelta(0), DOWN_TIME, DOWN_TIME + timedelta(microseconds=1)]
+
+
+def host(name, cell="cell1", *, age=timedelta(0), forced_down=False):
+    return Host(name, cell, "libvirt", forced_down, None if age is None else NOW - age)
+
+
+def known(*hosts):
+    return {one.name: one for one in hosts}
+
+
+def test_hosts_of_a_cell_stand_together_in_the_order_of_the_request():
+    hosts = known(host("a", "east"), host("b", "west"), host("c", "east"))
+
+    placed = collate(["c", "b", "a"], hosts, NOW, DOWN_TIME)
+
+    assert placed.by_cell == {"east": (hosts["c"], hosts["a"]), "west": (hosts["b"],)}
+    assert (placed.down, placed.unmapped) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("one", "place"),
+    [
+        (host("x", age=timedelta(0)), "up"),
+        (host("x", age=DOWN_TIME), "up"),
+        (host("x", age=DOWN_TIME + timedelta(microseconds=1)), "down"),
+        (host("x", age=None), "down"),
+        (host("x", age=timedelta(0), forced_down=True), "down"),
+        (host("x", cell=None), "unmapped"),
+        (host("x", cell=None, age=None, forced_down=True), "unmapped"),
+        (host("other"), "unmapped"),
+        # The clock of a host may be ahead of ours.
+        (host("x", age=-timedelta(hours=1)), "up"),
+    ],
+)
+def test_a_host_is_placed_by_what_is_known_of_it(one, place):
+    placed = collate(["x"], known(one), NOW, DOWN_TIME)
+
+    assert (placed.by_cell, placed.down, placed.unmapped) == (
+        {one.cell: (one,)} if place == "up" else {},
+        (one,) if place == "down" else (),
+        ("x",) if place == "unmapped" else (),
+    )
+
+
+def test_a_host_named_twice_is_asked_once():
+    placed = collate(["a", "a", "b", "a"], known(host("a"), host("b")), NOW, DOWN_TIME)
+
+    assert [one.name for one in placed.by_cell["cell1"]] == ["a", "b"]
+
+
+def test_no_hosts_are_no_cells():
+    assert collate([], known(host("a")), NOW, DOWN_TIME).by_cell == {}
+
+
+NAMES = st.sampled_from("abcdefgh")
+HOSTS = st.dictionaries(
+    NAMES, st.tuples(st.sampled_from([None, "east", "west"]), st.sampled_from(AGES), st.booleans())
+).map(lambda facts: known(*(host(name, c, age=age, forced_down=f) for name, (c, age, f) in facts.items())))
+
+
+@given(st.lists(NAMES, max_size=16), HOSTS)
+def test_every_host_is_in_exactly_one_place(names, hosts):
+    placed = collate(names, hosts, NOW, DOWN_TIME)
+
+    asked = [one.name for of_cell in placed.by_cell.values() for one in of_cell]
+    everywhere = [*asked, *(one.name for one in placed.down), *placed.unmapped]
+    assert sorted(everywhere) == sorted(set(names))
+
+
+@given(st.lists(NAMES, max_size=16), HOSTS)
+def test_only_hosts_that_are_up_are_asked_and_each_under_its_own_cell(names, hosts):
+    placed = collate(names, hosts, NOW, DOWN_TIME)
+
+    for cell, of_cell in placed.by_cell.items():
+        assert of_cell
+        assert all(one.cell == cell and one.is_up(NOW, DOWN_TIME) for one in of_cell)

@@ -1,0 +1,112 @@
+"""What a task becomes at each step of its life."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.core.errors import IllegalTransition
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome, Phase, Task, TaskResult, TaskState
+from precache.rules.task_steps import ended, put_back, started
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+WAITING = Task(
+    job_id="1",
+    host="cmp-1",
+    cell=None,
+    image=IMAGE,
+    state=TaskState.WAITING,
+    outcome=None,
+    phase=Phase.WAITING,
+    bytes_done=0,
+    bytes_total=0,
+    attempts=0,
+    reason="",
+    started_at=None,
+    finished_at=None,
+)
+
+RESULTS = st.builds(
+    TaskResult,
+    image=st.just(IMAGE),
+    outcome=st.sampled_from(Outcome),
+    bytes_moved=st.integers(0, 2**50),
+    reason=st.text(max_size=20),
+    started_at=st.none() | st.just(NOW),
+    finished_at=st.none() | st.just(LATER),
+)
+
+
+def running(*, bytes_done=0, bytes_total=0):
+    return Task(
+        **{
+            **{field: getattr(WAITING, field) for field in Task.__dataclass_fields__},
+            "state": TaskState.RUNNING,
+            "started_at": NOW,
+            "bytes_done": bytes_done,
+            "bytes_total": bytes_total,
+        }
+    )
+
+
+def test_every_start_counts_one_attempt():
+    once = started(WAITING, "cell1", NOW)
+    twice = started(put_back(once), "cell2", LATER)
+
+    assert (once.state, once.attempts, once.cell, once.started_at) == (TaskState.RUNNING, 1, "cell1", NOW)
+    assert (twice.attempts, twice.cell, twice.started_at) == (2, "cell2", LATER)
+
+
+def test_a_task_put_back_is_as_it_was_but_for_attempts_and_cell():
+    again = put_back(started(WAITING, "cell1", NOW))
+
+    assert (again.state, again.phase, again.bytes_done, again.started_at) == (WAITING.state, Phase.WAITING, 0, None)
+    assert (again.attempts, again.cell) == (1, "cell1")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "moved", "noted", "kept"),
+    [
+        (Outcome.CACHED, 100, 90, 100),
+        (Outcome.EXISTING, 0, 90, 0),
+        (Outcome.ERROR, 0, 90, 90),
+        (Outcome.ERROR, 95, 90, 95),
+    ],
+)
+def test_the_word_of_the_host_counts_unless_it_failed_and_had_been_further(outcome, moved, noted, kept):
+    task = ended(running(bytes_done=noted, bytes_total=100), TaskResult(IMAGE, outcome, moved), LATER)
+
+    assert (task.bytes_done, task.bytes_total) == (kept, 100)
+
+
+@given(RESULTS)
+def test_an_ended_task_has_its_outcome_and_a_time_and_no_more_bytes_than_its_total(result):
+    task = ended(running(), result, LATER)
+
+    assert (task.state, task.outcome, task.reason) == (TaskState.ENDED, result.outcome, result.reason)
+    assert (task.started_at, task.finished_at) == (NOW, LATER)
+    assert task.bytes_done <= task.bytes_total
+
+
+@given(RESULTS, RESULTS)
+def test_a_task_that_ended_keeps_its_first_outcome(first, second):
+    task = ended(WAITING, first, NOW)
+
+    assert ended(task, second, LATER) == task
+
+
+def test_steps_that_the_table_does_not_know_are_refused():
+    over = ended(WAITING, TaskResult(IMAGE, Outcome.SKIPPED), NOW)
+
+    for step in (
+        lambda: started(running(), "cell1", NOW),
+        lambda: started(over, "cell1", NOW),
+        lambda: put_back(WAITING),
+        lambda: put_back(over),
+    ):
+        with pytest.raises(IllegalTransition):
+            step()
