@@ -7,6 +7,7 @@ moves on to the next one, so that time passes by being asked and no test has to 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -240,15 +241,23 @@ class _Handler(BaseHTTPRequestHandler):
         """The requests are kept; nothing is printed."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves early is part of the tests."""
+
+
 class Serving:
     """A context in which the stub listens on a loopback port of its own."""
 
-    def __init__(self, service: StubService) -> None:
+    def __init__(self, service: StubService, tls: ssl.SSLContext | None = None) -> None:
         handler = type("Handler", (_Handler,), {"service": service})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        service.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        service.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> None:
         self._thread.start()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.stub_service import JOB_ID, Reply, StubService, task
+from tests.unit.cli.stub_service import JOB_ID, Reply, Serving, StubService, task
 
 PROGRAM = [sys.executable, "-m", "precache.cli.main"]
 
@@ -129,8 +132,6 @@ def test_a_terminal_gets_a_live_view_and_the_pipe_clean_json(service: StubServic
 
 
 def test_a_service_that_never_answers_is_left_after_the_time_limit(service: StubService) -> None:
-    import threading
-
     release = threading.Event()
 
     def never() -> Reply:
@@ -150,3 +151,42 @@ def test_a_service_that_never_answers_is_left_after_the_time_limit(service: Stub
 
     assert ran.returncode == 3
     assert "within 0.2 s" in ran.stderr
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_https_is_believed_only_with_its_authority(service: StubService, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    secure = StubService()
+
+    with Serving(secure, tls=context):
+        distrusted = subprocess.run(
+            [*PROGRAM, "host", "list"], env=environ(secure), capture_output=True, text=True, check=False
+        )
+        trusted = subprocess.run(
+            [*PROGRAM, "host", "list", "-f", "value", "-c", "name"],
+            env=environ(secure, OS_CACERT=str(certificate)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert distrusted.returncode == 3
+    assert "is not trusted" in distrusted.stderr
+    assert "--cacert" in distrusted.stderr
+    assert (trusted.returncode, trusted.stdout) == (0, "cmp-1\n")
