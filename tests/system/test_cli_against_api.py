@@ -1,0 +1,165 @@
+"""The command line against the real API over a socket: what one sends, the other understands.
+
+The conductor is played by the test, which ends the tasks by hand; stores and images are in memory. Images are
+listed by the stub service, for the API itself has none.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cheroot import wsgi
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.images_memory import MemoryImages
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.api.app import create_app
+from precache.api.noauth import noauth
+from precache.cli.app import PrecacheApp
+from precache.core.images import Image, parse_image_id
+from precache.core.jobs import JobState, Outcome, TaskResult
+from tests.unit.cli.stub_service import DEBIAN, Serving, StubService
+
+pytestmark = pytest.mark.system
+
+IMAGE = parse_image_id(DEBIAN)
+A_MINUTE = timedelta(minutes=1)
+
+
+class AllowAll:
+    def allows(self, caller: object, rule: str) -> bool:
+        return True
+
+
+class PlayedConductor:
+    """Ends every task of the oldest job as told, when it is woken."""
+
+    def __init__(self, jobs: MemoryJobs) -> None:
+        self._jobs = jobs
+        self.outcomes: dict[str, tuple[Outcome, str]] = {}
+
+    def wake(self) -> None:
+        now = SystemClock().now()
+        job = self._jobs.claim("test", now, A_MINUTE)
+        assert job is not None
+        for task in self._jobs.waiting_tasks(job.id):
+            outcome, reason = self.outcomes[task.host]
+            self._jobs.start_tasks(job.id, "test", task.host, "cell1", [IMAGE], now)
+            result = TaskResult(image=IMAGE, outcome=outcome, bytes_moved=7, reason=reason)
+            self._jobs.end_tasks(job.id, "test", task.host, [result], now)
+        successes = [outcome.is_success for outcome, _ in self.outcomes.values()]
+        state = JobState.SUCCEEDED if all(successes) else JobState.PARTLY_FAILED
+        self._jobs.finish(job.id, "test", state, now)
+
+
+@dataclass
+class Deployment:
+    url: str
+    image_url: str
+    inventory: MemoryInventory
+    conductor: PlayedConductor
+
+    def run(self, *argv: str) -> tuple[int, Any, str]:
+        """Run one command line; give exit code, its JSON, and what it said."""
+        out, err = io.StringIO(), io.StringIO()
+        environ = {"PRECACHE_URL": self.url, "PRECACHE_IMAGE_URL": self.image_url}
+        code = PrecacheApp(environ=environ, stdout=out, stderr=err).run([*argv])
+        return code, json.loads(out.getvalue()) if out.getvalue() else None, err.getvalue()
+
+
+@pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    inventory, jobs, clock = MemoryInventory(), MemoryJobs(), SystemClock()
+    conductor = PlayedConductor(jobs)
+    record = Image(IMAGE, "debian-12", "active", "qcow2", 7)
+    app = create_app(
+        aggregates=inventory,
+        aggregate_changes=inventory,
+        hosts=inventory,
+        host_changes=inventory,
+        intake=jobs,
+        queries=jobs,
+        images=MemoryImages(images={IMAGE: (record, b"content")}),
+        policy=AllowAll(),
+        clock=clock,
+        wake=conductor.wake,
+        service_down_time=A_MINUTE,
+    )
+    for host in ("cmp-1", "cmp-2"):
+        inventory.beat(host, "cell1", "fake", clock.now())
+    server = wsgi.Server(("127.0.0.1", 0), noauth(app), numthreads=2, shutdown_timeout=1)
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    stub = StubService()
+    with Serving(stub):
+        yield Deployment(f"http://127.0.0.1:{server.bind_addr[1]}", f"{stub.url}/image", inventory, conductor)
+    server.stop()
+    thread.join()
+
+
+def test_an_aggregate_lives_its_life(deployment: Deployment) -> None:
+    run = deployment.run
+
+    _, created, _ = run("aggregate", "create", "web", "--zone", "az1", "--property", "rack=7", "-f", "json")
+    run("aggregate", "add", "host", "web", "cmp-1", "-f", "json")
+    _, changed, _ = run("aggregate", "set", str(created["id"]), "--name", "w2", "--unset", "rack", "-f", "json")
+    _, listed, _ = run("aggregate", "list", "-f", "json")
+    refused = run("aggregate", "delete", "w2")
+    run("aggregate", "remove", "host", created["uuid"], "cmp-1", "-f", "json")
+    deleted = run("aggregate", "delete", "w2")
+
+    assert created["metadata"] == {"availability_zone": "az1", "rack": "7"}
+    assert (changed["name"], changed["hosts"]) == ("w2", ["cmp-1"])
+    assert [(one["name"], one["hosts"]) for one in listed] == [("w2", ["cmp-1"])]
+    assert refused[0] == 1
+    assert "not empty" in refused[2]
+    assert deleted == (0, None, "")
+
+
+def test_a_job_is_waited_for_shown_and_listed(deployment: Deployment) -> None:
+    run = deployment.run
+    deployment.conductor.outcomes = {"cmp-1": (Outcome.CACHED, ""), "cmp-2": (Outcome.ERROR, "disk full")}
+    run("aggregate", "create", "web", "-f", "json")
+    for host in ("cmp-1", "cmp-2"):
+        run("aggregate", "add", "host", "web", host, "-f", "json")
+
+    code, job, said = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "json")
+    _, shown, _ = run("job", "show", job["id"], "-f", "json")
+    _, listed, _ = run("job", "list", "--state", "partly_failed", "-f", "json")
+    _, tasks, _ = run("job", "task", "list", job["id"], "--outcome", "error", "-f", "json")
+
+    assert (code, job["state"], job["counts"]) == (4, "partly_failed", {"cached": 1, "error": 1})
+    assert "cmp-2: debian-12: error: disk full" in said
+    assert shown == job
+    assert [one["id"] for one in listed] == [job["id"]]
+    assert [(one["host"], one["reason"]) for one in tasks] == [("cmp-2", "disk full")]
+
+
+def test_a_refusal_is_shown_in_the_words_of_the_api(deployment: Deployment) -> None:
+    run = deployment.run
+    run("aggregate", "create", "web", "-f", "json")
+
+    twice = run("aggregate", "cache", "image", "web", "debian-12", DEBIAN)
+    unknown = run("job", "show", "00000000-0000-0000-0000-000000000000", "--wait")
+    taken = run("aggregate", "create", "web")
+
+    assert twice == (1, None, "precache: Duplicate images in request\n")
+    assert (unknown[0], "could not be found" in unknown[2]) == (1, True)
+    assert (taken[0], "already exists" in taken[2]) == (1, True)
+
+
+def test_a_host_is_forced_down(deployment: Deployment) -> None:
+    code, host, _ = deployment.run("host", "set", "cmp-2", "--down", "-f", "json")
+    _, hosts, _ = deployment.run("host", "list", "-f", "json")
+
+    assert (code, host["forced_down"], host["state"]) == (0, True, "down")
+    assert [(one["name"], one["state"]) for one in hosts] == [("cmp-1", "up"), ("cmp-2", "down")]
