@@ -291,7 +291,7 @@ class CacheFull(Refused):
 
     def __init__(self, image: str, place: str, free_bytes: int) -> None:
         super().__init__(
-            f"Image {image}: the disk of {place} is full, {free_bytes / 1e9:.1f} GB were left; "
+            f"Image {image}: the disk of {place} is full, {free_bytes / 1e6:.1f} MB were left; "
             "free some space or move the cache to a larger disk"
         )
         self.image, self.place, self.free_bytes = image, place, free_bytes
