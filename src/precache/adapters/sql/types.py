@@ -52,9 +52,10 @@ class OneOf(TypeDecorator[Word]):
     def __init__(self, words: type[Word]) -> None:
         super().__init__()
         self.words = words
+        self._by_text: dict[str, Word] = {word.value: word for word in words}
 
     def process_bind_param(self, value: Word | None, dialect: Dialect) -> str | None:
         return None if value is None else self.words(value).value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Word | None:
-        return None if value is None else self.words(value)
+        return None if value is None else self._by_text[value]
