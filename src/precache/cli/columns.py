@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from cliff.columns import FormattableColumn
 from precache.cli.printable import on_one_line
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_SHOWN_IN_A_CELL = 6  # hosts or images that fit a table cell without drowning the rest of the row
+_CELL_COLUMNS = 40  # a list that is wider would drown the rest of its row; an id has 36
+_FRACTION = re.compile(r"\.\d+")
 
 
 def human_bytes(size_bytes: int | None) -> str:
@@ -42,13 +44,21 @@ class Text(FormattableColumn[str | None]):
         return "" if self._value is None else on_one_line(str(self._value))
 
 
+class Instant(FormattableColumn[str | None]):
+    """An instant as the service writes it; whole seconds in a table."""
+
+    def human_readable(self) -> str:
+        return _FRACTION.sub("", on_one_line(str(self._value))) if self._value else ""
+
+
 class Names(FormattableColumn[Sequence[str]]):
     """A list of names; a long one is only counted in a table."""
 
     def human_readable(self) -> str:
-        if len(self._value) > _SHOWN_IN_A_CELL:
+        names = ", ".join(on_one_line(str(name)) for name in self._value)
+        if len(self._value) > 1 and len(names) > _CELL_COLUMNS:
             return f"{len(self._value)} of them"
-        return ", ".join(on_one_line(str(name)) for name in self._value)
+        return names
 
 
 class AllNames(Names):

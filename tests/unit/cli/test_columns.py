@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.cli.columns import Names, human_bytes
+from precache.cli.columns import Instant, Names, human_bytes
 from precache.cli.printable import on_one_line, printable
 
 
@@ -38,5 +38,14 @@ def test_nothing_printable_can_move_the_cursor(text: str) -> None:
 
 
 def test_a_long_list_is_only_counted() -> None:
+    assert Names(["an id of thirty-six characters is wider"]).human_readable().startswith("an id")
     assert Names(["a", "b"]).human_readable() == "a, b"
     assert Names([str(n) for n in range(900)]).human_readable() == "900 of them"
+
+
+def test_an_instant_has_whole_seconds_for_people_only() -> None:
+    instant = Instant("2026-01-02T03:04:05.678901Z")
+
+    assert instant.human_readable() == "2026-01-02T03:04:05Z"
+    assert instant.machine_readable() == "2026-01-02T03:04:05.678901Z"
+    assert Instant(None).human_readable() == ""

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from precache.cli.client import Document
-from precache.cli.columns import AllNames, Names, Properties, Text
+from precache.cli.columns import AllNames, Instant, Names, Properties, Text
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_error
@@ -20,6 +20,7 @@ def shown_aggregate(aggregate: Document) -> Columns:
     """Give an aggregate as the result of a command."""
     values = {
         **aggregate,
+        **{field: Instant(aggregate.get(field)) for field in ("created_at", "updated_at")},
         "name": Text(aggregate.get("name")),
         "availability_zone": Text(aggregate.get("availability_zone")),
         "hosts": AllNames(aggregate.get("hosts") or []),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 
 from precache.cli.client import Document
-from precache.cli.columns import Text
+from precache.cli.columns import Instant, Text
 from precache.cli.command import Columns, ListCommand, ShowCommand
 
 _FIELDS = ("name", "cell", "state", "forced_down", "driver", "last_seen")
 
 
 def _values(host: Document) -> list[object]:
-    texts = {field: Text(host.get(field)) for field in ("name", "cell", "driver")}
+    texts: dict[str, object] = {field: Text(host.get(field)) for field in ("name", "cell", "driver")}
+    texts["last_seen"] = Instant(host.get("last_seen"))
     return [texts.get(field, host.get(field)) for field in _FIELDS]
 
 

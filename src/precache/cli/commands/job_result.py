@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from precache.cli.client import Document
-from precache.cli.columns import AllNames, Bytes, Counts, Text
+from precache.cli.columns import AllNames, Bytes, Counts, Instant, Text
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import FOR_LISTS, Loaded
 
@@ -47,6 +47,7 @@ def job_values(job: Document) -> dict[str, Any]:
     aggregate = job.get("aggregate") or {}
     return {
         **job,
+        **{field: Instant(job.get(field)) for field in ("created_at", "started_at", "finished_at")},
         "aggregate": Text(aggregate.get("name")),
         "aggregate_id": aggregate.get("id"),
         "images": AllNames([_image_id(image) for image in job.get("images") or []]),
@@ -59,6 +60,7 @@ def task_values(task: Document) -> dict[str, Any]:
     """Give a task's fields as columns."""
     return {
         **task,
+        **{field: Instant(task.get(field)) for field in ("started_at", "finished_at")},
         "host": Text(task.get("host")),
         "cell": Text(task.get("cell")),
         "outcome": Text(task.get("outcome")),
