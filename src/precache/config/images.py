@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -50,6 +51,11 @@ COMPUTE_OPTIONS = [
         default=["streamOptimized", "monolithicSparse"],
         help="VMDK create-types that may be cached; others can name files of the host.",
     ),
+    cfg.DictOpt(
+        "driver_options",
+        default={},
+        help="Options of the virt driver, such as delay_seconds:2 for the simulated driver `fake`.",
+    ),
 ]
 
 
@@ -71,6 +77,7 @@ class LibvirtSettings:
 @dataclass(frozen=True, slots=True)
 class ComputeSettings:
     vmdk_allowed_types: tuple[str, ...]
+    driver_options: Mapping[str, str]
 
 
 def _parse_glance(values: Any) -> GlanceSettings:
@@ -91,7 +98,9 @@ def _parse_libvirt(values: Any) -> LibvirtSettings:
 
 
 def _parse_compute(values: Any) -> ComputeSettings:
-    return ComputeSettings(vmdk_allowed_types=tuple(values.vmdk_allowed_types))
+    return ComputeSettings(
+        vmdk_allowed_types=tuple(values.vmdk_allowed_types), driver_options=dict(values.driver_options)
+    )
 
 
 GLANCE_GROUP = OptionGroup("glance", "The image service.", GLANCE_OPTIONS, _parse_glance)

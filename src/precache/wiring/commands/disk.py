@@ -1,0 +1,90 @@
+"""`precache disk create`: an instance's disk on this host, over an image in this host's cache."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from precache.cli.client.endpoints import Endpoints
+from precache.cli.command import ShowCommand
+from precache.cli.errors import UsageError
+from precache.compute.create_disk import CreateDisk, Disk
+from precache.config.load import Config, load_config
+from precache.core.images import parse_image_id
+from precache.core.jobs import Phase
+from precache.wiring.commands.options import add_config_file
+from precache.wiring.hosts import build_driver, host_setup, image_service
+from precache.wiring.log_output import log_to_stderr
+
+GIB = 1024**3
+
+
+class DiskCreate(ShowCommand):
+    """Create an instance's root disk on this host: a qcow2 overlay on an image in the image cache.
+
+    The image is brought into the cache first if it is not there, in the same way as by pre-caching. Run it on the
+    host itself, as a user who may write to its cache.
+
+    Example:
+      precache disk create --image 70a599e0-31e7-49b7-b260-868f441e862b --path /var/lib/guests/web1.qcow2 --size 20
+    """
+
+    columns = ("path", "backing_file", "backing_format", "size_bytes", "image_was")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--image", metavar="ID", required=True, help="id of the image")
+        parser.add_argument(
+            "--path", metavar="FILE", type=Path, required=True, help="the disk to create; must not exist"
+        )
+        parser.add_argument(
+            "--size",
+            metavar="GIB",
+            type=int,
+            help="size of the disk in GiB (default: the size of the image's own disk)",
+        )
+        parser.add_argument(
+            "--instances-path",
+            metavar="DIR",
+            type=Path,
+            help="where this host's instances and image cache are (default: [DEFAULT] instances_path)",
+        )
+        add_config_file(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        image = parse_image_id(parsed_args.image)
+        if parsed_args.size is not None and parsed_args.size < 1:
+            raise UsageError(f"--size is a number of GiB, at least 1, not {parsed_args.size}")
+        config = load_config(parsed_args.config_file)
+        log_to_stderr(debug=config.host.debug, quiet=True)
+        create = _on_this_host(config, parsed_args.instances_path, self._image_url())
+        size_bytes = None if parsed_args.size is None else parsed_args.size * GIB
+        return self.columns, _row(create(image, parsed_args.path, size_bytes, _unwatched))
+
+    def _image_url(self) -> str:
+        """Give the image service of the command line, for a host whose configuration names none."""
+        options = cast(Any, self.app).options
+        return Endpoints.derive(options.url, image=options.image_url).image.removesuffix("/v2")
+
+
+def _on_this_host(config: Config, instances_path: Path | None, image_url: str) -> CreateDisk:
+    path = (instances_path or config.host.instances_path).absolute()
+    images = image_service(config, image_url)
+    setup = host_setup(config=config, host=config.host.host, instances_path=path, images=images)
+    driver = build_driver("libvirt", setup)
+    driver.start()
+    return CreateDisk(
+        driver=driver, cache=setup.image_cache(), clock=setup.clock, force_raw=config.host.force_raw_images
+    )
+
+
+def _unwatched(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+    """Follow nothing: the command speaks when it is done."""
+
+
+def _row(disk: Disk) -> tuple[Any, ...]:
+    was = "fetched" if disk.fetched else "cached"
+    return str(disk.path), str(disk.backing), disk.backing_format, disk.size_bytes, was

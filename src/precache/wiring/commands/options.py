@@ -1,0 +1,25 @@
+"""Options that several of these commands share, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from precache.core.errors import InvalidConfiguration
+
+
+def add_config_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config-file",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="configuration file; may be given several times, later ones win (default: /etc/precache/precache.conf)",
+    )
+
+
+def existing_directory(path: Path, option: str) -> Path:
+    """Give the absolute path. Raises InvalidConfiguration unless it is a directory."""
+    if not path.is_dir():
+        raise InvalidConfiguration(f"{option}: {path} is not a directory; create it or give another")
+    return path.absolute()

@@ -1,0 +1,86 @@
+"""`precache serve all`: runs the embedded service until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from precache.cli.command import Command
+from precache.config.load import load_config
+from precache.rules.listen_address import parse_listen_address
+from precache.wiring.commands.options import add_config_file, existing_directory
+from precache.wiring.embedded import EmbeddedService, Embedding
+from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
+from precache.wiring.log_output import log_to_stderr
+from precache.wiring.state_dir import StateDir
+
+DEFAULTS: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"): "precache"}
+"""Where the embedded service differs: no nova-compute is expected beside it."""
+
+
+class ServeAll(Command):
+    """Run API, conductor, computes and an image service in one process.
+
+    For trying out, for a lab, and for plain libvirt hosts: everything is kept in one directory, and everybody who can
+    connect is an administrator, which is why only loopback addresses are accepted.
+
+    Example:
+      precache serve all --state-dir /var/lib/precache --hosts cell1:cmp-1,cell1:cmp-2 --images /srv/images
+
+    Ctrl-C or SIGTERM ends it; jobs under way go on at the next start.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--state-dir", metavar="DIR", type=Path, required=True, help="where database, caches and logs are kept"
+        )
+        parser.add_argument(
+            "--listen", metavar="ADDRESS:PORT", default="127.0.0.1:8775", help="where to answer (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--hosts",
+            metavar="CELL:HOST[:DRIVER],...",
+            help="compute hosts to play, each with a cache below the state directory; drivers: libvirt, fake, uncached "
+            "(default: this machine alone, in cell1)",
+        )
+        parser.add_argument(
+            "--images",
+            metavar="DIR",
+            type=Path,
+            help="directory of disk images to serve as image service (default: images in the state directory)",
+        )
+        add_config_file(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        address = parse_listen_address(parsed_args.listen)
+        state = StateDir(parsed_args.state_dir)
+        hosts = parse_hosts(parsed_args.hosts) if parsed_args.hosts is not None else None
+        config = load_config(parsed_args.config_file, DEFAULTS)
+        if hosts is None:
+            hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host)]
+        log_to_stderr(debug=config.host.debug)
+        embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
+        self._run(EmbeddedService(config=config, embedding=embedding), state)
+
+    def _run(self, service: EmbeddedService, state: StateDir) -> None:
+        told = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: told.set())
+        try:
+            url = service.start()
+            self.tell(f"Precache answers at {url} and keeps its state in {state.root}. Ctrl-C ends it.")
+            told.wait()
+            self.tell("Stopping; jobs under way go on at the next start.")
+        finally:
+            service.stop()
+
+
+def _images(given: Path | None, state: StateDir) -> Path:
+    if given is not None:
+        return existing_directory(given, "--images")
+    return state.default_images

@@ -1,0 +1,50 @@
+"""The hosts of the embedded service, as they are named on the command line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from precache.core.errors import InvalidConfiguration
+
+DEFAULT_CELL = "cell1"
+DEFAULT_DRIVER = "libvirt"
+
+# A host's name is also the name of its directory, so it must not be able to lead out of it.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedHost:
+    """One host that the embedded service is to play: its cell, its name, its virt driver.
+
+    instances_path: None for one in the state directory.
+    """
+
+    cell: str
+    name: str
+    driver: str = DEFAULT_DRIVER
+    instances_path: Path | None = None
+
+
+def parse_hosts(text: str) -> list[EmbeddedHost]:
+    """Read `cell:host[:driver],...`. Raises InvalidConfiguration, naming the part that cannot be read."""
+    hosts = [_parse_host(part.strip()) for part in text.split(",") if part.strip()]
+    if not hosts:
+        raise InvalidConfiguration("--hosts names no host; give cell:host, several with commas between them")
+    names = [host.name for host in hosts]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidConfiguration(f"--hosts names {name} twice; a host belongs to one cell")
+    return hosts
+
+
+def _parse_host(part: str) -> EmbeddedHost:
+    fields = part.split(":")
+    if len(fields) not in (2, 3) or not all(_NAME.fullmatch(field) for field in fields):
+        raise InvalidConfiguration(
+            f"--hosts: {part!r} is not cell:host or cell:host:driver, each of letters, digits, '.', '_' and '-'"
+        )
+    cell, name, driver = fields if len(fields) == 3 else (*fields, DEFAULT_DRIVER)
+    return EmbeddedHost(cell, name, driver)

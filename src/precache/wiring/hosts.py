@@ -1,0 +1,72 @@
+"""Builds what runs on a compute host: the way of the bytes, and the virt driver at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from stevedore.driver import DriverManager
+from stevedore.exception import NoMatches
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.images_glance import GlanceImages, open_session
+from precache.config.load import Config
+from precache.core.errors import InvalidConfiguration
+from precache.fetch.fetcher import Fetcher, FetchRules
+from precache.fetch.qemu_img import QemuImgLimits
+from precache.ports.image_service import ImageSource
+from precache.ports.virt_driver import VirtDriver
+from precache.rules.expiry import ExpiryLimits
+from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup
+
+
+def image_service(config: Config, endpoint: str) -> GlanceImages:
+    """Connect to the image service: the configured one, else that at `endpoint`; nothing is asked yet."""
+    return GlanceImages(
+        session=open_session(),
+        endpoint=config.glance.endpoint_override or endpoint,
+        connect_timeout=config.glance.connect_timeout,
+        read_timeout=config.glance.read_timeout,
+    )
+
+
+def host_setup(*, config: Config, host: str, instances_path: Path, images: ImageSource) -> HostSetup:
+    """Say how one host caches images, from the configuration."""
+    clock = SystemClock()
+    rules = FetchRules(
+        force_raw_images=config.host.force_raw_images,
+        retries=config.glance.num_retries,
+        vmdk_types=config.compute.vmdk_allowed_types,
+        qemu_img=QemuImgLimits(
+            cpu_time=config.libvirt.cpu_time_limit, address_space_bytes=config.libvirt.address_space_limit_bytes
+        ),
+    )
+    return HostSetup(
+        host=host,
+        instances_path=instances_path,
+        fetcher=Fetcher(images=images, clock=clock, rules=rules),
+        clock=clock,
+        subdirectory=config.image_cache.subdirectory_name,
+        images_type=config.libvirt.images_type,
+        cleaning=_cleaning(config),
+        options=config.compute.driver_options,
+    )
+
+
+def build_driver(name: str, setup: HostSetup) -> VirtDriver:
+    """Build the virt driver of this name. Raises InvalidConfiguration if none is installed under it."""
+    try:
+        factory = cast(DriverFactory, DriverManager(ENTRY_POINTS, name, invoke_on_load=False).driver)
+    except NoMatches as error:
+        raise InvalidConfiguration(
+            f"host {setup.host}: no virt driver {name!r} is installed; use libvirt, fake or uncached"
+        ) from error
+    return factory.build(setup)
+
+
+def _cleaning(config: Config) -> Cleaning | None:
+    cache = config.image_cache
+    if not cache.is_ours or cache.manager_interval is None:
+        return None
+    limits = ExpiryLimits(original=cache.original_minimum_age, resized=cache.resized_minimum_age)
+    return Cleaning(limits=limits, removes_unused=cache.remove_unused_base_images)

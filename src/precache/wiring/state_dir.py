@@ -1,0 +1,56 @@
+"""The directory of the embedded service: one process at a time, and where each thing lies in it."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import TextIO
+
+from precache.core.errors import InvalidConfiguration
+
+
+class StateDir:
+    """Paths below one directory. `take` makes it ours until the process ends."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._held: TextIO | None = None
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.root / 'precache.sqlite'}"
+
+    @property
+    def image_index(self) -> Path:
+        return self.root / "image-index.json"
+
+    @property
+    def image_request_log(self) -> Path:
+        return self.root / "image-requests.log"
+
+    @property
+    def default_images(self) -> Path:
+        return self.root / "images"
+
+    def instances_path(self, host: str) -> Path:
+        return self.root / "hosts" / host / "instances"
+
+    def take(self) -> None:
+        """Create the directory and lock it. Raises InvalidConfiguration if it cannot be written or is in use."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._held = (self.root / "lock").open("a")
+            fcntl.lockf(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidConfiguration(
+                f"the state directory {self.root} is in use by another precache; stop it or choose another --state-dir"
+            ) from error
+        except OSError as error:
+            raise InvalidConfiguration(
+                f"the state directory {self.root} cannot be used: {error.strerror}; choose another --state-dir"
+            ) from error
+
+    def release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
