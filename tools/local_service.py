@@ -1,0 +1,121 @@
+"""The embedded service as a process of its own, for demonstrations and tests: started as a user would start it, spoken
+to by its own command line and by plain HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).with_name("precache")
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 20
+
+
+class ServiceFailed(Exception):
+    """Something did not go as it should; the text says what and where to look."""
+
+
+class LocalService:
+    """One `precache serve all`, from `start` to `stop`, with its log in `state/serve.log`."""
+
+    def __init__(self, *, state: Path, images: Path, hosts: str) -> None:
+        self._state, self._images, self._hosts = state, images, hosts
+        self._log = state / "serve.log"
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    @property
+    def command(self) -> list[str]:
+        """The command line of the service, as a user would type it."""
+        return [
+            "precache", "serve", "all", "--state-dir", str(self._state), "--images", str(self._images),
+            "--hosts", self._hosts, "--listen", "127.0.0.1:0",
+        ]  # fmt: skip
+
+    @property
+    def log(self) -> str:
+        """Give what it has logged since its last start."""
+        return self._log.read_text()
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start it and wait until it says where it answers. environment: added to ours."""
+        self._state.mkdir(parents=True, exist_ok=True)
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [str(PROGRAM), *self.command[1:]], stdout=log, stderr=log, text=True, env={**os.environ, **environment}
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            said = [line for line in self.log.splitlines() if line.startswith("Precache answers at ")]
+            if said:
+                self.url = said[0].split()[3]
+                return
+            time.sleep(0.05)
+        raise ServiceFailed(f"the service did not start; the end of {self._log}:\n{self.log[-2000:]}")
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._running().kill()
+        self._running().wait()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """End it as Ctrl-C would, and give its exit code; 0 if it was never started."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+        try:
+            return self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise ServiceFailed("the service was not started")
+        return self._process
+
+    def run(self, *words: str, shows: bool = False, accepts: Sequence[int] = (0,)) -> Any:
+        """Run one `precache` command; give what it answers as JSON, or let it write to the terminal."""
+        line = [str(PROGRAM), "--url", self.url, *words]
+        if shows:
+            code = subprocess.run(line, check=False).returncode
+            answer = None
+        else:
+            done = subprocess.run([*line, "-f", "json"], check=False, capture_output=True, text=True)
+            code, answer = done.returncode, json.loads(done.stdout or "null")
+            if code not in accepts:
+                sys.stderr.write(done.stderr)
+        if code not in accepts:
+            raise ServiceFailed(f"`precache {' '.join(words)}` ended with {code}; the service's log is {self._log}")
+        return answer
+
+    def quietly(self, *words: str) -> None:
+        """Run a `precache` command that has nothing to answer."""
+        done = subprocess.run([str(PROGRAM), "--url", self.url, *words], check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ServiceFailed(f"`precache {' '.join(words)}` ended with {done.returncode}: {done.stderr}")
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: object, headers: dict[str, str]) -> tuple[int, Mapping[str, str]]:
+        """Send JSON; give status and headers of the answer."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"} | headers
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers
