@@ -11,7 +11,7 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
 from precache.adapters.images_glance.answers import check_data_answer, error_of_status
-from precache.adapters.images_glance.causes import innermost
+from precache.adapters.images_glance.causes import innermost, is_hang_up
 from precache.adapters.images_glance.record import image_from_record
 from precache.adapters.images_glance.stream import GlanceStream
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError
@@ -83,16 +83,28 @@ class GlanceImages:
             raise ImageServiceUnavailable(base, f"it does not answer as Glance does: {exc}") from exc
 
     def _get(self, image: ImageId, url: str, **request: Any) -> requests.Response:
-        """Send one GET. log=False: keystoneauth would read the data into its debug log."""
+        """Send one GET; a second one at once if the first met a kept connection that the server had given up.
+
+        Servers drop idle connections when they like (uWSGI without a word), and no client can know beforehand.
+        """
         endpoint = url.partition("/v2/images/")[0]
         try:
-            return self._session.get(
-                url, timeout=self._timeout, raise_exc=False, redirect=False, log=False, connect_retries=0, **request
-            )
+            return self._send(url, **request)
+        except ksa.ConnectFailure as exc:
+            if not is_hang_up(exc):
+                raise _translated(image, endpoint, exc) from exc
         except ksa.ClientException as exc:
             raise _translated(image, endpoint, exc) from exc
-        except (requests.RequestException, OSError) as exc:
-            raise ImageServiceUnavailable(endpoint, innermost(exc)) from exc
+        try:
+            return self._send(url, **request)
+        except ksa.ClientException as exc:
+            raise _translated(image, endpoint, exc) from exc
+
+    def _send(self, url: str, **request: Any) -> requests.Response:
+        # log=False: keystoneauth would put what it reads into its debug log.
+        return self._session.get(
+            url, timeout=self._timeout, raise_exc=False, redirect=False, log=False, connect_retries=0, **request
+        )
 
     def _base(self, image: ImageId) -> str:
         """Give the root of the service, without version and trailing slash."""
@@ -116,4 +128,4 @@ def _translated(image: ImageId, endpoint: str, error: ksa.ClientException) -> Pr
         return ImageServiceUnavailable(endpoint, "it does not answer in time")
     if isinstance(error, ksa.SSLError | ksa.ConnectFailure):
         return ImageServiceUnavailable(endpoint, innermost(error))
-    return ImageServiceUnavailable(endpoint, type(error).__name__)
+    return ImageServiceUnavailable(endpoint, type(getattr(error, "original", error)).__name__)

@@ -1,0 +1,120 @@
+"""The ports `ImageCatalog` and `ImageSource`, on every adapter."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from precache.core.errors import ImageNotFound, NoImageData, TransferInterrupted
+from precache.core.images import Digest
+from tests.contract.image_services import CONTENT, SERVICES, UNKNOWN
+
+
+@pytest.fixture(params=SERVICES, scope="module")
+def served(request, tmp_path_factory):
+    """Give a service, one for all tests: they only read."""
+    with SERVICES[request.param](tmp_path_factory.mktemp("images")) as service:
+        yield service
+
+
+def read_all(stream, block=256 * 1024):
+    buffer, parts = memoryview(bytearray(block)), []
+    while count := stream.readinto(buffer):
+        parts.append(bytes(buffer[:count]))
+    return b"".join(parts)
+
+
+class TestCatalog:
+    def test_an_active_image_is_shown_with_size_format_and_digest(self, served):
+        image = served.images.show_to(served.caller_token, served.active)
+
+        assert (image.id, image.name, image.disk_format) == (served.active, "debian", "raw")
+        assert image.is_active
+        assert image.size_bytes == len(CONTENT)
+        assert image.digest == Digest("sha512", hashlib.sha512(CONTENT).hexdigest())
+
+    def test_an_image_without_data_yet_is_shown_with_its_status(self, served):
+        image = served.images.show_to(served.caller_token, served.queued)
+
+        assert (image.status, image.is_active, image.size_bytes, image.digest) == ("queued", False, None, None)
+
+    def test_an_unknown_image_is_not_found(self, served):
+        with pytest.raises(ImageNotFound) as raised:
+            served.images.show_to(served.caller_token, UNKNOWN)
+
+        assert raised.value.image == UNKNOWN
+
+
+class TestSourceRecords:
+    def test_the_services_own_credentials_show_what_the_callers_do(self, served):
+        assert served.images.show(served.active) == served.images.show_to(served.caller_token, served.active)
+
+    def test_an_unknown_image_is_not_found(self, served):
+        with pytest.raises(ImageNotFound):
+            served.images.show(UNKNOWN)
+
+
+class TestSourceData:
+    def test_a_stream_gives_all_bytes_and_then_zero_for_ever(self, served):
+        with served.images.open(served.active) as stream:
+            data = read_all(stream)
+            after_the_end = [stream.readinto(memoryview(bytearray(10))) for _ in range(2)]
+
+        assert data == CONTENT
+        assert after_the_end == [0, 0]
+
+    def test_the_announced_length_is_that_of_the_image(self, served):
+        with served.images.open(served.active) as stream:
+            assert stream.remaining_bytes == len(CONTENT)
+
+    @pytest.mark.parametrize("offset", [1, 65_536, len(CONTENT) - 1])
+    def test_a_stream_from_an_offset_gives_the_rest(self, served, offset):
+        with served.images.open(served.active, offset) as stream:
+            announced, data = stream.remaining_bytes, read_all(stream)
+
+        assert announced == len(CONTENT) - offset
+        assert data == CONTENT[offset:]
+
+    def test_a_read_writes_no_further_than_the_number_it_gives(self, served):
+        buffer = bytearray(b"\xee" * 100)
+
+        with served.images.open(served.active) as stream:
+            count = stream.readinto(memoryview(buffer)[:10])
+
+        assert 0 < count <= 10
+        assert buffer[:count] == CONTENT[:count]
+        assert buffer[10:] == b"\xee" * 90
+
+    def test_an_image_without_data_has_none_to_open(self, served):
+        with pytest.raises(NoImageData):
+            served.images.open(served.queued)
+
+    def test_an_unknown_image_cannot_be_opened(self, served):
+        with pytest.raises(ImageNotFound):
+            served.images.open(UNKNOWN)
+
+    def test_reading_after_close_says_how_far_it_got(self, served):
+        stream = served.images.open(served.active)
+        count = stream.readinto(memoryview(bytearray(10)))
+        stream.close()
+
+        with pytest.raises(TransferInterrupted) as raised:
+            stream.readinto(memoryview(bytearray(10)))
+
+        assert (raised.value.received_bytes, raised.value.expected_bytes) == (count, len(CONTENT))
+
+    def test_closing_twice_is_harmless(self, served):
+        stream = served.images.open(served.active)
+
+        stream.close()
+        stream.close()
+
+    def test_streams_of_one_image_do_not_disturb_each_other(self, served):
+        def read_from(offset):
+            with served.images.open(served.active, offset) as stream:
+                return read_all(stream)
+
+        with ThreadPoolExecutor(4) as pool:
+            parts = list(pool.map(read_from, [0, 1, 1_000_000, 0]))
+
+        assert parts == [CONTENT, CONTENT[1:], CONTENT[1_000_000:], CONTENT]

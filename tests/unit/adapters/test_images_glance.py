@@ -1,0 +1,173 @@
+"""GlanceImages against a server that goes wrong in every way that we could think of: records and statuses."""
+
+import json
+import logging
+from datetime import timedelta
+
+import pytest
+from keystoneauth1.plugin import BaseAuthPlugin
+
+from precache.adapters.images_glance import GlanceImages, open_session
+from precache.core.errors import (
+    ImageNotAuthorized,
+    ImageNotFound,
+    ImageServiceUnavailable,
+)
+from precache.core.images import parse_image_id
+from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http
+
+IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+SOON = timedelta(seconds=0.2)  # only ever waited for by a server that would be silent for ever
+
+
+def images_at(url, **options):
+    return GlanceImages(session=open_session(), endpoint=url, **options)
+
+
+def record(**fields):
+    return http("200 OK", json.dumps({"id": IMAGE, "status": "active", **fields}).encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("404 Not Found", ImageNotFound),
+        ("410 Gone", ImageNotFound),
+        ("401 Unauthorized", ImageNotAuthorized),
+        ("403 Forbidden", ImageNotAuthorized),
+        ("400 Bad Request", ImageServiceUnavailable),
+        ("429 Too Many Requests", ImageServiceUnavailable),
+        ("500 Internal Server Error", ImageServiceUnavailable),
+        ("503 Service Unavailable", ImageServiceUnavailable),
+    ],
+)
+@pytest.mark.parametrize("call", ["show", "open", "show_to"])
+def test_a_status_becomes_the_error_that_the_port_names(status, error, call):
+    with FaultyServer(http(status, b"<html>oops</html>")) as server:
+        arguments = ("token", IMAGE) if call == "show_to" else (IMAGE,)
+        with pytest.raises(error):
+            getattr(images_at(server.url), call)(*arguments)
+
+
+def test_a_refused_connection_says_where_and_why():
+    with FaultyServer(b"") as server:
+        url = server.url
+
+    with pytest.raises(ImageServiceUnavailable, match=rf"{url} failed: Connection refused$"):
+        images_at(url).show(IMAGE)
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", http("200 OK", b"{", Content_Length="100")])
+def test_a_server_that_hangs_up_or_speaks_no_http_is_unavailable(answer):
+    with FaultyServer(answer) as server, pytest.raises(ImageServiceUnavailable):
+        images_at(server.url).show(IMAGE)
+
+
+def test_a_server_that_never_answers_is_given_up():
+    with FaultyServer((b"", HOLD)) as server, pytest.raises(ImageServiceUnavailable, match="in time"):
+        images_at(server.url, read_timeout=SOON).show(IMAGE)
+
+
+def test_a_kept_connection_that_the_server_has_given_up_is_replaced():
+    with FaultyServer(b"", record()) as server:
+        image = images_at(server.url).show(IMAGE)
+
+    assert image.id == IMAGE
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>login</html>", b"[]", b'{"id": "x", "status": "active"}', b'{"status": "active"}']
+)
+def test_an_answer_that_is_no_record_is_an_unavailable_service(body):
+    with FaultyServer(http("200 OK", body)) as server, pytest.raises(ImageServiceUnavailable, match="as Glance does"):
+        images_at(server.url).show(IMAGE)
+
+
+def test_the_record_of_another_image_is_refused():
+    other = record(id="155d900f-4e14-4e4c-a73d-069cbf4541e6")
+    with FaultyServer(other) as server, pytest.raises(ImageServiceUnavailable, match="another image"):
+        images_at(server.url).show(IMAGE)
+
+
+def test_a_redirect_is_not_followed():
+    with FaultyServer(record()) as elsewhere:
+        redirect = http("302 Found", Location=elsewhere.url)
+        with FaultyServer(redirect) as server, pytest.raises(ImageServiceUnavailable, match="redirect"):
+            images_at(server.url).show_to("secret-token", IMAGE)
+
+    assert elsewhere.requests == []
+
+
+def test_the_callers_token_is_sent_for_the_caller_and_no_other():
+    with FaultyServer(record()) as server:
+        images = images_at(server.url)
+        images.show_to("token-of-alice", IMAGE)
+        images.show_to(None, IMAGE)
+
+    assert "X-Auth-Token: token-of-alice\r\n" in server.requests[0]
+    assert "token" not in server.requests[1].lower()
+
+
+@pytest.mark.parametrize("token", ["line\nbreak", "t\N{LATIN SMALL LETTER O WITH DIAERESIS}ken", "\x00"])
+def test_a_token_that_cannot_be_one_is_refused_and_not_repeated(token):
+    with FaultyServer(record()) as server, pytest.raises(ImageNotAuthorized) as raised:
+        images_at(server.url).show_to(token, IMAGE)
+
+    assert token not in str(raised.value)
+    assert server.requests == []
+
+
+def test_no_token_reaches_a_log_or_a_message(caplog):
+    caplog.set_level(logging.DEBUG)
+
+    with FaultyServer(http("500 Oops", b"secret-token")) as server, pytest.raises(ImageServiceUnavailable) as raised:
+        images_at(server.url).show_to("secret-token", IMAGE)
+
+    assert "secret-token" not in caplog.text + str(raised.value)
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch):
+    with FaultyServer(record()) as server, FaultyServer(http("502 Bad Gateway")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        images_at(server.url).show(IMAGE)
+
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])
+def test_the_endpoint_may_name_the_version_or_not(suffix):
+    with FaultyServer(record()) as server:
+        images_at(f"{server.url}/image{suffix}").show(IMAGE)
+
+    assert server.requests[0].startswith(f"GET /image/v2/images/{IMAGE} HTTP/1.1\r\n")
+
+
+class ServiceAccount(BaseAuthPlugin):
+    """Credentials with a catalog, as Keystone would give them."""
+
+    def __init__(self, catalog):
+        super().__init__()
+        self._catalog = catalog
+
+    def get_token(self, session, **kwargs):
+        return "service-token"
+
+    def get_endpoint(self, session, *, service_type, **kwargs):
+        return self._catalog.get(service_type)
+
+
+def test_without_an_endpoint_the_catalog_says_where():
+    with FaultyServer(record()) as server:
+        session = open_session(auth=ServiceAccount({"image": f"{server.url}/v2/"}))
+        GlanceImages(session=session).show(IMAGE)
+
+    assert server.requests[0].startswith(f"GET /v2/images/{IMAGE} ")
+    assert "X-Auth-Token: service-token\r\n" in server.requests[0]
+
+
+def test_a_catalog_without_images_says_what_to_do():
+    images = GlanceImages(session=open_session(auth=ServiceAccount({})))
+
+    with pytest.raises(ImageServiceUnavailable, match="set its endpoint"):
+        images.show(IMAGE)
