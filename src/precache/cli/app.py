@@ -111,7 +111,8 @@ class PrecacheApp(App):
             self.stderr.write(f"precache: {printable(str(error))}\n")
             return code_for_error(error)
         if isinstance(error, OSError):
-            self.stderr.write(f"precache: {printable(str(error))}\n")
+            place = f"{error.filename}: " if error.filename else ""
+            self.stderr.write(f"precache: {printable(f'{place}{error.strerror or error}')}\n")
         else:
             what = printable(f"{type(error).__name__}: {error}")
             self.stderr.write(f"precache: This should not have happened: {what}; --debug shows where\n")
