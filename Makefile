@@ -16,12 +16,13 @@ lint: setup ## Run the part of it that runs no test
 	@tools/run-tests lint
 
 bench-fetch: setup ## Measure our way of an image into the cache against Nova's; bench/README.md has the method
-	@bench/setup
+	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt
 	@.venv/bin/python -m bench.fetch
 
-constraints: ## Pin the newest versions that pyproject.toml admits
+constraints: ## Pin the newest versions of all Python packages that their lists admit
 	@tools/install-packages
-	@tools/pin-versions
+	@tools/pin-versions constraints.txt --editable '.[dev]' hatchling editables # the two build the package itself
+	@tools/pin-versions bench/constraints.txt --requirement bench/requirements.txt
 
 clean: ## Remove everything that was made here: environments, images, results of tests
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
@@ -29,4 +30,4 @@ clean: ## Remove everything that was made here: environments, images, results of
 
 setup:
 	@tools/install-packages
-	@tools/make-venv
+	@tools/make-venv .venv constraints.txt --editable '.[dev]'
