@@ -1,0 +1,147 @@
+"""Watches one measured process and everything that it starts, from outside and through /proc alone.
+
+The process runs in a session of its own, by which its children are found. What it writes to the disk comes from the
+kernel's account of the process, which takes in that of every child it has waited for. Memory is looked at 20 times
+a second.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SAMPLE_INTERVAL_S = 0.05
+END_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. fetched: what it gave. peak_bytes: of resident memory, process and children together, until its end.
+
+    written_bytes: what was sent towards the disk meanwhile, whether it got there at once or later.
+    """
+
+    seconds: float
+    fetched: bool
+    written_bytes: int
+    peak_bytes: int
+
+
+class MeasuredProcess:
+    """A worker that says `ready`, then answers every line with a line of JSON. A context manager; ends with it."""
+
+    def __init__(self, command: Sequence[str | Path], cwd: Path) -> None:
+        self._process = subprocess.Popen(
+            command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self._memory = _MemoryWatch(self._process.pid)
+
+    def __enter__(self) -> MeasuredProcess:
+        try:
+            self._hear("ready")
+        except BaseException:
+            self._end()
+            raise
+        self._memory.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.stop()
+        self._end()
+
+    def call(self) -> Call:
+        """Have it make its one call, now."""
+        before = _written_bytes(self._process.pid)
+        answer: dict[str, Any] = json.loads(self._ask())
+        written = _written_bytes(self._process.pid) - before
+        return Call(answer["seconds"], answer["fetched"], written, self._memory.peak_bytes())
+
+    def _ask(self) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write("call\n")
+        self._process.stdin.flush()
+        return self._hear()
+
+    def _hear(self, expected: str = "") -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line or not line.startswith(expected):
+            raise RuntimeError(f"{self._process.args} failed; what it said stands above")
+        return line
+
+    def _end(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+class _MemoryWatch:
+    """The most memory that a session's processes had at one time.
+
+    Each counts with the highest it has had so far, as the kernel keeps it, so that nothing between two looks is
+    missed but a whole process; pages that processes share are counted for each. The sum is an upper bound.
+    """
+
+    def __init__(self, session: int) -> None:
+        self._session = session
+        self._peak_bytes = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def peak_bytes(self) -> int:
+        self._look()
+        return self._peak_bytes
+
+    def _watch(self) -> None:
+        while not self._stop.wait(SAMPLE_INTERVAL_S):
+            self._look()
+
+    def _look(self) -> None:
+        now = sum(_high_water_bytes(process) for process in _processes_of(self._session))
+        with self._lock:
+            self._peak_bytes = max(self._peak_bytes, now)
+
+
+def _processes_of(session: int) -> list[Path]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name, in parentheses, may hold anything; then: state, parent, group, session.
+            after_name = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended since
+        if int(after_name[3]) == session:
+            found.append(process)
+    return found
+
+
+def _high_water_bytes(process: Path) -> int:
+    try:
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def _written_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))

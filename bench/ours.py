@@ -1,0 +1,42 @@
+"""Precache's side: the libvirt driver as a compute has it, in a process of its own, told what to do line by line.
+
+    python -m bench.ours FOLDER GLANCE_URL IMAGE_ID
+
+Says `ready` when everything is imported and built; then for every line that it reads it calls `cache_image` once
+and prints how many seconds that took and what it gave, as JSON. `bench/novas.py` does the same with Nova's driver.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from precache.config.load import load_config
+from precache.core.images import parse_image_id
+from precache.core.jobs import Phase
+from precache.wiring.hosts import build_driver, host_setup, image_service
+
+
+def main() -> None:
+    folder, url, image = Path(sys.argv[1]), sys.argv[2], parse_image_id(sys.argv[3])
+    config = load_config([])
+    setup = host_setup(
+        config=config, host="bench", instances_path=folder / "instances", images=image_service(config, url)
+    )
+    driver = build_driver("libvirt", setup)
+    driver.start()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        was_fetched = driver.cache_image(image, _ignore)
+        print(json.dumps({"seconds": time.perf_counter() - start, "fetched": was_fetched}), flush=True)
+
+
+def _ignore(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+    """Nobody watches here."""
+
+
+if __name__ == "__main__":
+    main()
