@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tools.boot_disk import DidNotBoot, boot
 from tools.build_image import APT_STATE, GREETING, Disk, build, kept_image
 from tools.debian_packages import Apt
