@@ -27,7 +27,7 @@ class LocalService:
     """One `precache serve all`, from `start` to `stop`, with its log in `state/serve.log`."""
 
     def __init__(self, *, state: Path, images: Path, hosts: str) -> None:
-        self._state, self._images, self._hosts = state, images, hosts
+        self.state, self._images, self._hosts = state, images, hosts
         self._log = state / "serve.log"
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
@@ -36,7 +36,7 @@ class LocalService:
     def command(self) -> list[str]:
         """The command line of the service, as a user would type it."""
         return [
-            "precache", "serve", "all", "--state-dir", str(self._state), "--images", str(self._images),
+            "precache", "serve", "all", "--state-dir", str(self.state), "--images", str(self._images),
             "--hosts", self._hosts, "--listen", "127.0.0.1:0",
         ]  # fmt: skip
 
@@ -51,7 +51,7 @@ class LocalService:
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it and wait until it says where it answers. environment: added to ours."""
-        self._state.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(parents=True, exist_ok=True)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [str(PROGRAM), *self.command[1:]], stdout=log, stderr=log, text=True, env={**os.environ, **environment}

@@ -12,9 +12,10 @@ from precache.cli.command import ShowCommand
 from precache.cli.errors import UsageError
 from precache.compute.create_disk import CreateDisk, Disk
 from precache.config.load import Config, load_config
+from precache.core.errors import InvalidConfiguration
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
-from precache.wiring.commands.options import add_config_file
+from precache.wiring.commands.options import STANDALONE, add_config_file
 from precache.wiring.hosts import build_driver, host_setup, image_service
 from precache.wiring.log_output import log_to_stderr
 
@@ -58,7 +59,12 @@ class DiskCreate(ShowCommand):
         image = parse_image_id(parsed_args.image)
         if parsed_args.size is not None and parsed_args.size < 1:
             raise UsageError(f"--size is a number of GiB, at least 1, not {parsed_args.size}")
-        config = load_config(parsed_args.config_file)
+        config = load_config(parsed_args.config_file, STANDALONE)
+        if not config.image_cache.is_ours:
+            raise InvalidConfiguration(
+                "[image_cache] owner is nova: nova-compute does not know of disks made by this command and would "
+                "remove the images below them; create instances with Nova on this host, or set owner = precache"
+            )
         log_to_stderr(debug=config.host.debug, quiet=True)
         create = _on_this_host(config, parsed_args.instances_path, self._image_url())
         size_bytes = None if parsed_args.size is None else parsed_args.size * GIB

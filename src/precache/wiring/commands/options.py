@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from precache.core.errors import InvalidConfiguration
+
+STANDALONE: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"): "precache"}
+"""Where commands for hosts without Nova differ in their defaults: no nova-compute is expected beside them."""
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from precache.cli.command import Command
 from precache.config.load import load_config
 from precache.rules.listen_address import parse_listen_address
-from precache.wiring.commands.options import add_config_file, existing_directory
+from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
 from precache.wiring.embedded import EmbeddedService, Embedding
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
 from precache.wiring.log_output import log_to_stderr
 from precache.wiring.state_dir import StateDir
-
-DEFAULTS: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"): "precache"}
-"""Where the embedded service differs: no nova-compute is expected beside it."""
 
 
 class ServeAll(Command):
@@ -60,7 +56,7 @@ class ServeAll(Command):
         address = parse_listen_address(parsed_args.listen)
         state = StateDir(parsed_args.state_dir)
         hosts = parse_hosts(parsed_args.hosts) if parsed_args.hosts is not None else None
-        config = load_config(parsed_args.config_file, DEFAULTS)
+        config = load_config(parsed_args.config_file, STANDALONE)
         if hosts is None:
             hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host)]
         log_to_stderr(debug=config.host.debug)

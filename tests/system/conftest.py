@@ -1,0 +1,66 @@
+"""A real service in a process of its own, over real disk images, for the tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.local_service import LocalService
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """The directory that the service serves as its image service; files are put there before its start."""
+    directory = tmp_path / "images"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def new_service(tmp_path: Path, images: Path) -> Iterator[Callable[..., LocalService]]:
+    """Give a function that makes a service, not started; each is stopped when the test ends."""
+    made: list[LocalService] = []
+
+    def make(hosts: str = "cell1:cmp-1") -> LocalService:
+        service = LocalService(state=tmp_path / "state", images=images, hosts=hosts)
+        made.append(service)
+        return service
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+def settled(file: Path) -> Path:
+    """Make a file look finished for a while: one that was written a moment ago is not offered yet."""
+    os.utime(file, (file.stat().st_mtime - 60,) * 2)
+    return file
+
+
+def random_raw(file: Path, size_mib: int, hole_mib: int = 0) -> Path:
+    """Write a raw disk image of incompressible data, with a hole behind it. Same size, same bytes."""
+    source = random.Random(size_mib)
+    with file.open("wb") as out:
+        for _ in range(size_mib):
+            out.write(source.randbytes(MIB))
+        out.truncate((size_mib + hole_mib) * MIB)
+    return settled(file)
+
+
+def qemu_img(*words: str | Path) -> None:
+    subprocess.run(["qemu-img", *map(str, words)], check=True, capture_output=True)
+
+
+def qcow2(file: Path, size_mib: int, hole_mib: int = 0) -> Path:
+    """Write a qcow2 disk image of incompressible data."""
+    raw = random_raw(file.with_suffix(".tmp"), size_mib, hole_mib)
+    qemu_img("convert", "-f", "raw", "-O", "qcow2", raw, file)
+    raw.unlink()
+    return settled(file)
