@@ -55,7 +55,8 @@ def _translated(
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NoSuchPath()
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = dict(error.headers or ()).get("Allow", "").removesuffix(", OPTIONS")
+        methods = dict(error.headers or ()).get("Allow", "").split(", ")
+        allowed = ", ".join(method for method in methods if method != "OPTIONS")
         resp.set_header("Allow", allowed)
         return WrongMethod(req.method, allowed)
     if error.status_code == HTTPStatus.BAD_REQUEST:

@@ -1,0 +1,122 @@
+"""The worlds that a conversation can take place in; a conversation names one under `fixtures`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from gabbi.fixture import GabbiFixture
+
+from precache.api.noauth import noauth
+from precache.core.errors import StoreUnavailable
+from precache.core.jobs import JobState, NewJob, Outcome, TaskResult
+from tests.http.world import DEBIAN, UBUNTU, World
+
+LEASE = timedelta(minutes=1)
+FINISHED = "aaaaaaaa-0000-4000-8000-000000000001"
+QUEUED = "aaaaaaaa-0000-4000-8000-000000000002"
+
+
+class Current:
+    """The application of the conversation that runs now; one at a time in each process."""
+
+    app: Any = None
+
+
+def current_app() -> Any:
+    """Give an application that passes requests on to the one of that moment."""
+
+    def forward(environ: dict[str, Any], start_response: Any) -> Any:
+        # The client decodes the path as UTF-8; a WSGI server hands it in as Latin-1.
+        path = environ["PATH_INFO"].encode("utf-8").decode("latin-1")
+        return Current.app({**environ, "PATH_INFO": path}, start_response)
+
+    return forward
+
+
+class Cloud(GabbiFixture):
+    """Everything works; every caller is an administrator."""
+
+    def start_fixture(self) -> None:
+        Current.app = noauth(self.build(World()))
+
+    def stop_fixture(self) -> None:
+        Current.app = None
+
+    def build(self, world: World) -> Any:
+        return world.app
+
+
+class Keystone(Cloud):
+    """Callers are who the identity headers say; a conversation writes them as keystonemiddleware would."""
+
+    def start_fixture(self) -> None:
+        Current.app = World().app
+
+
+class ImageServiceDown(Cloud):
+    def build(self, world: World) -> Any:
+        world.is_image_service_up = False
+        return world.app_with()
+
+
+class StoreDown(Cloud):
+    """The database does not answer."""
+
+    def build(self, world: World) -> Any:
+        class Away:
+            def __getattr__(self, name: str) -> Any:
+                raise StoreUnavailable("connection refused")
+
+        away = Away()
+        return world.app_with(aggregates=away, queries=away, intake=away, hosts=away)
+
+
+class Defective(Cloud):
+    """There is a bug in whatever lists things."""
+
+    def build(self, world: World) -> Any:
+        class Bug:
+            def __getattr__(self, name: str) -> Any:
+                raise RuntimeError("secret: hunter2")
+
+        bug = Bug()
+        return world.app_with(aggregates=bug, queries=bug, hosts=bug)
+
+
+class WithJobs(Cloud):
+    """One job has ended, partly failed, and a younger one waits."""
+
+    def build(self, world: World) -> Any:
+        for job_id in (FINISHED, QUEUED):
+            world.jobs.add(_job(job_id, world))
+            world.clock.advance(timedelta(seconds=1))
+        now = world.clock.now()
+        assert world.jobs.claim("conductor", now, LEASE)
+        ends = {
+            "cmp1": (TaskResult(DEBIAN, Outcome.CACHED, 4), TaskResult(UBUNTU, Outcome.EXISTING)),
+            "cmp2": (
+                TaskResult(DEBIAN, Outcome.ERROR, 2, "no space left in /cache"),
+                TaskResult(UBUNTU, Outcome.CACHED),
+            ),
+            "cmp3": (TaskResult(DEBIAN, Outcome.SKIPPED), TaskResult(UBUNTU, Outcome.SKIPPED)),
+        }
+        for host, results in ends.items():
+            world.jobs.start_tasks(FINISHED, "conductor", host, "cell1", (DEBIAN, UBUNTU), now)
+            world.jobs.end_tasks(FINISHED, "conductor", host, results, now)
+        world.jobs.finish(FINISHED, "conductor", JobState.PARTLY_FAILED, now)
+        return world.app
+
+
+def _job(job_id: str, world: World) -> NewJob:
+    return NewJob(
+        id=job_id,
+        aggregate_id=1,
+        aggregate_uuid=world.inventory.get_aggregate(1).uuid,
+        aggregate_name="edge",
+        hosts=("cmp1", "cmp2", "cmp3"),
+        images=(DEBIAN, UBUNTU),
+        requested_by="alice",
+        request_id="req-1",
+        created_at=world.clock.now(),
+    )

@@ -1,0 +1,153 @@
+"""What a conversation in YAML cannot say: bytes that are no text, what happened behind the answer, the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import falcon.testing
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from precache.adapters.images_memory import MemoryImages
+from precache.api.noauth import noauth
+from precache.core.images import Image, ImageId
+from tests.http.world import DEBIAN, IMAGES, QUEUED, UBUNTU, World
+
+VERSION = {"OpenStack-API-Version": "compute 2.81"}
+IMAGES_PATH = "/compute/v2.1/os-aggregates/1/images"
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def client(world):
+    return falcon.testing.TestClient(noauth(world.app))
+
+
+def cache(client, *images, headers=VERSION):
+    return client.simulate_post(IMAGES_PATH, json={"cache": [{"id": image} for image in images]}, headers=headers)
+
+
+def test_accepted_request_is_stored_before_the_conductor_is_woken(world, client):
+    answer = cache(client, UBUNTU, DEBIAN)
+
+    job = world.jobs.get(answer.headers["X-Precache-Job-Id"])
+    assert world.wakes == [1]
+    assert job.images == (UBUNTU, DEBIAN)
+    assert [task.host for task in world.jobs.tasks(job.id)] == ["cmp1", "cmp1", "cmp2", "cmp2", "cmp3", "cmp3"]
+    assert job.request_id == answer.headers["x-openstack-request-id"]
+    assert job.created_at == world.clock.now()
+
+
+def test_refused_request_stores_nothing_and_wakes_nobody(world, client):
+    answer = cache(client, DEBIAN, QUEUED)
+
+    assert answer.status_code == 400
+    assert world.jobs.list_jobs() == []
+    assert world.wakes == []
+
+
+def test_images_are_looked_up_with_the_token_of_the_caller(world):
+    tokens = []
+
+    class Catalog(MemoryImages):
+        def show_to(self, caller_token: str | None, image: ImageId) -> Image:
+            tokens.append(caller_token)
+            return super().show_to(caller_token, image)
+
+    client = falcon.testing.TestClient(noauth(world.app_with(images=Catalog(images=IMAGES))))
+    cache(client, DEBIAN, headers=VERSION | {"X-Auth-Token": "alice:her-project"})
+
+    assert tokens == ["alice:her-project"]
+
+
+def test_body_that_is_no_utf8_is_malformed(client):
+    answer = client.simulate_post("/compute/v2.1/os-aggregates", body=b'{"aggregate": {"name": "caf\xe9"}}')
+
+    assert answer.status_code == 400
+    assert answer.json["badRequest"]["message"] == "Malformed request body"
+
+
+@pytest.mark.parametrize("length", ["-1", "many"])
+def test_content_length_that_is_no_number_is_refused(world, length):
+    environ = falcon.testing.create_environ("/v1/jobs") | {"CONTENT_LENGTH": length}
+    started = falcon.testing.StartResponseMock()
+
+    body = b"".join(noauth(world.app)(environ, started))
+
+    assert started.status.startswith("400")
+    assert json.loads(body)["error"]["code"] == "precache.request.malformed_header"
+
+
+def test_bug_is_logged_once_with_its_traceback_and_not_shown(world, caplog):
+    class Defective:
+        def list_jobs(self, **_):
+            raise RuntimeError("secret: hunter2")
+
+    client = falcon.testing.TestClient(noauth(world.app_with(queries=Defective())))
+    answer = client.simulate_get("/v1/jobs")
+
+    records = [record for record in caplog.records if record.exc_info]
+    assert len(records) == 1
+    assert answer.headers["x-openstack-request-id"] in records[0].getMessage()
+    assert "hunter2" in caplog.text
+    assert "hunter2" not in answer.text
+
+
+def test_log_tells_the_request_id_of_the_outer_service(client, caplog):
+    caplog.set_level(logging.INFO, logger="precache.api")
+    outer = "req-00000000-0000-4000-8000-000000000000"
+
+    client.simulate_get("/v1/hosts", headers={"X-OpenStack-Request-ID": outer})
+
+    assert outer in caplog.text
+
+
+def test_log_does_not_repeat_a_request_id_that_is_none(client, caplog):
+    caplog.set_level(logging.INFO, logger="precache.api")
+
+    client.simulate_get("/v1/hosts", headers={"X-OpenStack-Request-ID": "req-forged and more"})
+
+    assert "forged" not in caplog.text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just(DEBIAN),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["cache", "id", "aggregate", "name"]) | st.text(), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+ANYTHING = st.binary(max_size=50) | JSON.map(lambda document: json.dumps(document).encode())
+PATHS = [
+    ("POST", IMAGES_PATH),
+    ("POST", "/compute/v2.1/os-aggregates"),
+    ("PUT", "/compute/v2.1/os-aggregates/1"),
+    ("POST", "/compute/v2.1/os-aggregates/1/action"),
+    ("PUT", "/v1/hosts/cmp1"),
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(target=st.sampled_from(PATHS), body=ANYTHING)
+def test_no_body_whatever_makes_the_service_fail(client, target, body):
+    method, path = target
+
+    answer = client.simulate_request(method, path, body=body, headers=VERSION)
+
+    assert answer.status_code < 500
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(aggregate=st.text(min_size=1, max_size=20), query=st.text(max_size=20))
+def test_no_path_whatever_makes_the_service_fail(client, aggregate, query):
+    for prefix in ("/compute/v2.1/os-aggregates/", "/v1/jobs/", "/v1/hosts/"):
+        answer = client.simulate_get(prefix + aggregate.replace("?", "").encode("utf-8", "replace").decode())
+        assert answer.status_code < 500
+    assert client.simulate_get("/v1/jobs", params={"marker": query.encode("utf-8", "replace")}).status_code < 500

@@ -1,0 +1,94 @@
+"""A small cloud in memory, behind the real application: what the conversations talk to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.images_memory import MemoryImages
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.policy_oslo import OsloPolicy
+from precache.api.app import create_app
+from precache.api.policies import RULES
+from precache.api.schemas.document import load_document
+from precache.core.images import Image, ImageId
+from tests.http.documented import Documented
+
+DOCUMENT = load_document()
+SERVICE_DOWN_TIME = timedelta(seconds=60)
+
+DEBIAN = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
+UBUNTU = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+QUEUED = ImageId("00000000-0000-4000-8000-000000000001")
+DEACTIVATED = ImageId("00000000-0000-4000-8000-000000000002")
+DOCKER = ImageId("00000000-0000-4000-8000-000000000003")
+FORMATLESS = ImageId("00000000-0000-4000-8000-000000000004")
+FORBIDDEN = ImageId("00000000-0000-4000-8000-000000000005")
+
+
+def _image(image: ImageId, name: str, status: str = "active", disk_format: str | None = "qcow2") -> Image:
+    return Image(id=image, name=name, status=status, disk_format=disk_format, size_bytes=4)
+
+
+IMAGES = {
+    image.id: (image, b"data")
+    for image in (
+        _image(DEBIAN, "debian-12"),
+        _image(UBUNTU, "ubuntu", disk_format="raw"),
+        _image(QUEUED, "queued", status="queued"),
+        _image(DEACTIVATED, "deactivated", status="deactivated"),
+        _image(DOCKER, "container", disk_format="docker"),
+        _image(FORMATLESS, "formatless", disk_format=None),
+        _image(FORBIDDEN, "forbidden"),
+    )
+}
+
+
+@dataclass
+class World:
+    """Two up hosts in cell1, one down in cell2; aggregate 1 `edge` holds them all, aggregate 2 `empty` none."""
+
+    is_image_service_up: bool = True
+    policy_file: Path | None = None
+    max_body_bytes: int = 2000
+    wakes: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = MemoryClock()
+        self.inventory = MemoryInventory()
+        self.jobs = MemoryJobs()
+        self._settle()
+        self.app = self.app_with()
+
+    def app_with(self, **replaced: Any) -> Any:
+        """Give the application, with other ports where a test wants them."""
+        images = MemoryImages(images=IMAGES, forbidden={FORBIDDEN}, available=self.is_image_service_up)
+        ports: dict[str, Any] = {
+            "aggregates": self.inventory,
+            "aggregate_changes": self.inventory,
+            "hosts": self.inventory,
+            "host_changes": self.inventory,
+            "intake": self.jobs,
+            "queries": self.jobs,
+            "images": images,
+            "policy": OsloPolicy(rules=RULES, policy_file=self.policy_file),
+            "clock": self.clock,
+            "wake": lambda: self.wakes.append(len(self.jobs.list_jobs())),
+        }
+        app = create_app(service_down_time=SERVICE_DOWN_TIME, max_body_bytes=self.max_body_bytes, **ports | replaced)
+        return Documented(app, DOCUMENT)
+
+    def _settle(self) -> None:
+        self.inventory.beat("cmp3", "cell2", "libvirt", self.clock.now())
+        self.clock.advance(timedelta(minutes=5))
+        now = self.clock.now()
+        self.inventory.beat("cmp1", "cell1", "libvirt", now)
+        self.inventory.beat("cmp2", "cell1", "fake", now)
+        edge = self.inventory.create_aggregate("edge", {}, now)
+        for host in ("cmp1", "cmp2", "cmp3"):
+            self.inventory.add_host(edge.id, host, now)
+        self.inventory.create_aggregate("empty", {}, now)

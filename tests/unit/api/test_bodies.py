@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.api.bodies import check_content_type, parse_json
+from precache.api.refusals import MalformedBody, WrongContentType
+
+DOCUMENTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("abc"), inner),
+    max_leaves=10,
+)
+
+
+@given(DOCUMENTS, st.booleans())
+def test_json_is_read_whether_or_not_it_escapes(document, has_escapes):
+    assert parse_json(json.dumps(document, ensure_ascii=has_escapes).encode()) == document
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"\xff",
+        b"{'a': 1}",
+        b"[" * 100_000,
+        b"9" * 5000,
+        rb'"\u0000"',
+        rb'{"\u0000": 1}',
+        rb'[["\ud800"]]',
+        b'"a" "b"',
+        b" ",
+    ],
+)
+def test_what_is_no_json_or_cannot_be_stored_is_malformed(raw):
+    with pytest.raises(MalformedBody, match="Malformed request body"):
+        parse_json(raw)
+
+
+def test_no_body_is_no_document():
+    assert parse_json(b"") is None
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "text/plain",
+        "application/vnd.openstack.compute+json",
+    ],
+)
+def test_json_or_no_word_is_accepted(content_type):
+    check_content_type(content_type)
+
+
+@pytest.mark.parametrize("content_type", ["application/xml", "application/jsonp", "multipart/form-data; boundary=x"])
+def test_other_types_are_refused(content_type):
+    with pytest.raises(WrongContentType):
+        check_content_type(content_type)
