@@ -18,6 +18,7 @@ from precache.imageserver.survey import DISK_FORMAT_BY_ENDING, ImageFile
 _LOG = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1024 * 1024  # large enough that the loop costs nothing beside the hashing
+_LARGEST_DISK_BYTES = 2**63 - 1  # no file system has larger files
 _QCOW_MAGIC = b"QFI\xfb"
 
 # What the inspectors raise on a broken image: their own error, or whatever its odd numbers lead to.
@@ -69,7 +70,9 @@ def _virtual_size(file: ImageFile, disk_format: str) -> int | None:
         found = format_inspector.detect_file_format(str(file.path))
         if found is None or str(found) != disk_format:
             return None
-        return int(found.virtual_size)
+        size = int(found.virtual_size)
     except _UNREADABLE_FORMAT as exc:
         _LOG.info("image file %r: the size of the disk inside is unknown: %s", file.name, exc)
         return None
+    # The inspectors give 0 where they do not know, and a broken header may hold any number.
+    return size if 0 < size <= _LARGEST_DISK_BYTES else None
