@@ -88,8 +88,7 @@ class Fetcher:
         except BaseException as error:
             _remove(download, target)
             if isinstance(error, OSError):
-                free = self._free_bytes(staging.directory)
-                raise disk_failure(error, image, needed, free, staging.directory) from error
+                raise disk_failure(error, image, needed, staging.directory, self._free_bytes) from error
             raise
         if target is not None:
             _remove(download)

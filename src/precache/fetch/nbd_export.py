@@ -35,6 +35,7 @@ _FLAGS = 0b11  # has flags, read only
 _CMD_READ, _CMD_DISCONNECT = 0, 2
 _EPERM, _EINVAL = 1, 22
 
+_SECTOR_BYTES = 512
 _OPTION_LIMIT_BYTES = 4096
 _READ_LIMIT_BYTES = 32 << 20  # the protocol's own default
 
@@ -47,9 +48,10 @@ class NbdExport:
     """Serves one client until it leaves or the download is abandoned. `serve` runs in a thread of its own."""
 
     def __init__(self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket) -> None:
-        """connection: our end of the socket pair; closed by `serve`."""
+        """size_bytes: of the download. connection: our end of the socket pair; closed by `serve`."""
         self._arriving = arriving
-        self._size = size_bytes
+        # qemu's client waits for ever for the rest of a last sector that is cut; of a file it reads zeros there.
+        self._size = -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
         self._connection = connection
 
     def serve(self) -> None:

@@ -136,8 +136,8 @@ class QemuImg:
         reason = lines[-1] if lines else f"qemu-img ended with status {error.exit_code}"
         if _NO_SPACE in reason:
             return OSError(errno.ENOSPC, _NO_SPACE)
-        if error.exit_code == -signal.SIGXCPU:
-            reason = f"qemu-img used more than the allowed {cpu_seconds} s of processor time"
+        if error.exit_code == -signal.SIGKILL:
+            reason = f"qemu-img was killed: it used more than {cpu_seconds} s of processor time, or memory ran out"
         return ConversionFailed(self._image, reason)
 
 

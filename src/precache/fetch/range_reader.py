@@ -41,7 +41,7 @@ class RangeReader:
     def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
         """Give the bytes from `offset`, in pieces that are valid until the next one, each as soon as it is there.
 
-        The range lies within the file. Raises Abandoned.
+        What lies behind the end of the file is zero. Raises Abandoned.
         """
         is_small = length < _SMALL_BYTES
         while length:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError
@@ -18,8 +19,10 @@ def free_bytes(directory: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def disk_failure(error: OSError, image: ImageId, needed_bytes: int, free: int, directory: Path) -> PrecacheError:
+def disk_failure(
+    error: OSError, image: ImageId, needed_bytes: int, directory: Path, free_bytes: Callable[[Path], int]
+) -> PrecacheError:
     """Give the error of ours for one of the cache's disk: full, or else unusable."""
     if error.errno in _FULL:
-        return NotEnoughSpace(image, needed_bytes, free, str(directory))
+        return NotEnoughSpace(image, needed_bytes, free_bytes(directory), str(directory))
     return CacheUnusable(str(directory), error.strerror or str(error))
