@@ -1,0 +1,153 @@
+"""Whole fetches, with real qemu-img: what comes out, what is said meanwhile, what it costs the image service."""
+
+import hashlib
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from precache.adapters.images_memory import ImageFaults
+from precache.core.images import Digest
+from precache.core.jobs import Phase
+from precache.fetch.fetcher import FetchRules
+from tests.unit.fetch.world import IMAGE, World, record_of
+
+MIB = 1 << 20
+
+FORMATS = [
+    ("qcow2", ("qcow2",)),
+    ("qcow2", ("qcow2", "-o", "compat=0.10")),
+    ("qcow2", ("qcow2", "-c")),
+    ("vmdk", ("vmdk", "-o", "subformat=monolithicSparse")),
+    ("vmdk", ("vmdk", "-o", "subformat=streamOptimized")),
+    ("vhd", ("vpc", "-o", "subformat=dynamic,force_size=on")),
+    ("vhdx", ("vhdx",)),
+    ("vdi", ("vdi",)),
+]
+
+
+@pytest.mark.parametrize(("disk_format", "recipe"), FORMATS, ids=[" ".join(recipe) for _, recipe in FORMATS])
+def test_every_format_becomes_the_raw_disk_inside(world, make_image, disk_bytes, disk_format, recipe):
+    path = world.fetch(make_image(*recipe), disk_format)
+
+    assert path.read_bytes() == disk_bytes
+    assert path.stat().st_blocks * 512 < len(disk_bytes) // 2
+    assert world.litter() == [path.name]
+
+
+def test_raw_image_is_kept_byte_for_byte_with_its_holes(world, disk_bytes):
+    path = world.fetch(disk_bytes, "raw")
+
+    assert path.read_bytes() == disk_bytes
+    assert path.stat().st_blocks * 512 < len(disk_bytes) // 2
+    assert world.litter() == [path.name]
+
+
+@pytest.mark.parametrize(("disk_format", "recipe"), [FORMATS[0], FORMATS[4]])
+def test_host_that_keeps_formats_gets_the_bytes_as_they_are(world, make_image, disk_format, recipe):
+    data = make_image(*recipe)
+
+    path = world.fetch(data, disk_format, rules=FetchRules(force_raw_images=False))
+
+    assert path.read_bytes() == data
+    assert world.litter() == [path.name]
+
+
+@pytest.mark.parametrize("disk_format", ["ami", "aki", "ari"])
+def test_bare_content_needs_no_known_format(world, disk_format):
+    data = b"\x7fELF" + os.urandom(5000)
+
+    assert world.fetch(data, disk_format).read_bytes() == data
+
+
+@pytest.mark.parametrize("boot_record", [b"", b"\x55\xaa"])
+def test_iso_image_is_kept_also_if_it_boots_from_a_stick(world, boot_record):
+    data = bytearray(40 * 1024)
+    data[32 * 1024 : 32 * 1024 + 6] = b"\x01CD001"
+    data[446 : 446 + 16] = b"\x80" + bytes(3) + b"\x17" + bytes(11)
+    data[510:512] = boot_record or bytes(2)
+
+    assert world.fetch(bytes(data), "iso").read_bytes() == data
+
+
+def test_raw_image_may_begin_with_a_partition_table(world):
+    data = bytearray(MIB)
+    data[446 : 446 + 16] = b"\x80" + bytes(3) + b"\x83" + bytes(11)
+    data[510:512] = b"\x55\xaa"
+
+    assert world.fetch(bytes(data), "raw").read_bytes() == data
+
+
+@pytest.mark.parametrize("size", [1, 511, 4097, MIB - 1, MIB, MIB + 1])
+def test_no_size_is_special(world, size):
+    data = os.urandom(size)
+
+    assert world.fetch(data, "raw").read_bytes() == data
+
+
+def test_image_is_read_from_the_service_once(world, make_image):
+    world.fetch(make_image("qcow2"), "qcow2")
+
+    assert world.images.requests == [(IMAGE, 0)]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    breaks=st.sets(st.integers(0, 700_000), max_size=6),
+    longest_read=st.sampled_from([37_777, 65_536, 1_000_003]),
+    has_ranges=st.booleans(),
+)
+def test_interruptions_anywhere_leave_no_trace_in_the_result(
+    tmp_path_factory, make_image, disk_bytes, breaks, longest_read, has_ranges
+):
+    world = World(tmp_path_factory.mktemp("interrupted") / "cache")
+    faults = ImageFaults(breaks_at=breaks, longest_read=longest_read, has_ranges=has_ranges)
+
+    path = world.fetch(make_image("qcow2"), "qcow2", faults=faults, rules=FetchRules(retries=30))
+
+    assert path.read_bytes() == disk_bytes
+    assert world.litter() == [path.name]
+
+
+def test_length_that_nobody_announced_is_found_out(world, make_image, disk_bytes):
+    data = make_image("qcow2")
+    record = record_of(data, "qcow2", size_bytes=None)
+
+    path = world.fetch(data, record=record, faults=ImageFaults(announces_length=False))
+
+    assert path.read_bytes() == disk_bytes
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha512"])
+def test_any_digest_of_the_service_is_verified(world, algorithm):
+    digest = Digest.parse(algorithm, hashlib.new(algorithm, b"data").hexdigest())
+
+    assert world.fetch(b"data", record=record_of(b"data", digest=digest)).read_bytes() == b"data"
+
+
+def test_image_without_any_digest_is_accepted_with_a_warning(world, caplog):
+    world.fetch(b"data", record=record_of(b"data", digest=None))
+
+    assert "cannot be verified" in caplog.text
+
+
+def test_damaged_data_is_fetched_once_more_from_the_start(world, disk_bytes):
+    path = world.fetch(disk_bytes, "raw", faults=ImageFaults(damaged_reads=1))
+
+    assert world.images.requests == [(IMAGE, 0), (IMAGE, 0)]
+    assert path.read_bytes() == disk_bytes
+    assert world.litter() == [path.name]
+
+
+def test_watcher_hears_the_phases_in_order_and_the_final_count(world, make_image):
+    data = make_image("qcow2")
+
+    world.fetch(data, "qcow2")
+
+    phases = [phase for phase, _, _ in world.reports]
+    order = [Phase.DOWNLOADING, Phase.CONVERTING, Phase.PUBLISHING]
+    assert phases[0] == Phase.DOWNLOADING
+    assert phases == sorted(phases, key=order.index)
+    assert world.reports[-1] == (Phase.PUBLISHING, len(data), len(data))
+    assert {total for _, _, total in world.reports} == {len(data)}

@@ -1,0 +1,331 @@
+"""Everything that can go wrong, seen from outside: the right error, in words to act on, and nothing left behind."""
+
+import errno
+import os
+import struct
+import subprocess
+
+import pytest
+
+from precache.adapters.images_memory import ImageFaults
+from precache.core.errors import (
+    CacheUnusable,
+    ConversionFailed,
+    DigestMismatch,
+    ImageNotActive,
+    ImageServiceUnavailable,
+    ImageTooLong,
+    NoImageData,
+    NotEnoughSpace,
+    Stopped,
+    TransferInterrupted,
+    UnsafeImage,
+)
+from precache.core.jobs import Phase
+from precache.fetch.fetcher import FetchRules
+from tests.unit.fetch.world import IMAGE, record_of, sha512
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+UNALIGNED_TABLE = struct.pack(">Q", 1 << 63 | 0x10200)
+"""Says that the disk's first table begins in the middle of a cluster, which qemu calls corrupt."""
+
+
+def qcow2_with(data, offset, value):
+    return data[:offset] + value + data[offset + len(value) :]
+
+
+# The data is not what was promised.
+
+
+def test_digest_that_is_wrong_twice_is_final(world):
+    with pytest.raises(DigestMismatch, match="expected sha512:"):
+        world.fetch(b"data", record=record_of(b"data", digest=sha512(b"other")))
+
+    assert world.images.requests == [(IMAGE, 0), (IMAGE, 0)]
+    assert world.litter() == []
+
+
+def test_damage_that_breaks_the_conversion_is_told_as_damage(world, make_image):
+    data = make_image("qcow2")
+    (l1_offset,) = struct.unpack(">Q", data[40:48])
+    damaged = qcow2_with(data, l1_offset, UNALIGNED_TABLE)
+
+    with pytest.raises(DigestMismatch):
+        world.fetch(damaged, record=record_of(damaged, "qcow2", digest=sha512(data)))
+
+    assert world.litter() == []
+
+
+def test_more_data_than_announced_is_refused(world):
+    with pytest.raises(ImageTooLong):
+        world.fetch(b"data", faults=ImageFaults(surplus=b"more", announces_length=False))
+
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("size_bytes", [0, None])
+def test_image_without_data_is_told(world, size_bytes):
+    with pytest.raises(NoImageData, match="has no associated data"):
+        world.fetch(b"", record=record_of(b"", size_bytes=size_bytes))
+
+    assert world.litter() == []
+
+
+# The transfer does not work.
+
+
+def test_data_that_always_ends_early_is_an_interrupted_transfer(world, make_image):
+    with pytest.raises(TransferInterrupted, match="300000 of"):
+        world.fetch(make_image("qcow2"), "qcow2", faults=ImageFaults(ends_at=300_000))
+
+    assert len(world.images.requests) == 1 + FetchRules().retries
+    assert world.litter() == []
+
+
+def test_service_that_is_away_is_told(world):
+    with pytest.raises(ImageServiceUnavailable):
+        world.fetch(b"data", faults=ImageFaults(failing_opens=99))
+
+    assert world.litter() == []
+
+
+def test_image_that_is_not_active_is_not_asked_for(world):
+    with pytest.raises(ImageNotActive, match="its status is deactivated"):
+        world.fetch(b"data", record=record_of(b"data", status="deactivated"))
+
+    assert world.images.requests == []
+
+
+# The content is not acceptable.
+
+
+@pytest.mark.parametrize("disk_format", ["ploop", "luks", "", None])
+def test_format_that_cannot_be_inspected_is_refused_unread(world, disk_format):
+    with pytest.raises(UnsafeImage, match="Image not in a supported format"):
+        world.fetch(b"data", disk_format)
+
+    assert world.images.requests == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "disk_format"),
+    [
+        (("qcow2",), "raw"),
+        (("qcow2",), "vmdk"),
+        (("vmdk",), "raw"),
+        (("vdi",), "iso"),
+        (("vhdx",), "vhd"),
+        (None, "qcow2"),
+    ],
+)
+@pytest.mark.parametrize("force_raw_images", [True, False])
+def test_content_of_another_format_is_refused(world, make_image, disk_bytes, recipe, disk_format, force_raw_images):
+    data = make_image(*recipe) if recipe else disk_bytes
+
+    with pytest.raises(UnsafeImage, match="Image content does not match disk_format"):
+        world.fetch(data, disk_format, rules=FetchRules(force_raw_images=force_raw_images))
+
+    assert world.litter() == []
+
+
+def test_bare_content_that_a_tool_would_open_as_a_disk_is_refused(world, make_image):
+    with pytest.raises(UnsafeImage, match="Image content does not match disk_format"):
+        world.fetch(make_image("qcow2"), "ami")
+
+    assert world.litter() == []
+
+
+def test_beginning_of_a_format_is_not_that_format(world, make_image):
+    with pytest.raises(UnsafeImage, match="Image content does not match disk_format"):
+        world.fetch(make_image("qcow2")[:100], "qcow2")
+
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("options", [("-b", "/etc/passwd", "-F", "raw"), ("-o", "data_file=data.raw")])
+@pytest.mark.parametrize("force_raw_images", [True, False])
+def test_qcow2_that_refers_to_another_file_is_refused(world, tmp_path, options, force_raw_images):
+    subprocess.run(
+        ["qemu-img", "create", "-u", "-f", "qcow2", *options, "evil.qcow2", "1M"], cwd=tmp_path, check=True, stdout=-3
+    )
+
+    with pytest.raises(UnsafeImage, match="Image does not pass safety check"):
+        world.fetch(
+            (tmp_path / "evil.qcow2").read_bytes(), "qcow2", rules=FetchRules(force_raw_images=force_raw_images)
+        )
+
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("subformat", ["monolithicFlat", "twoGbMaxExtentSparse"])
+def test_vmdk_that_refers_to_other_files_is_refused(world, tmp_path, subformat):
+    command = ["qemu-img", "create", "-f", "vmdk", "-o", f"subformat={subformat}", "evil.vmdk", "1M"]
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=-3)
+
+    with pytest.raises(UnsafeImage):
+        world.fetch((tmp_path / "evil.vmdk").read_bytes(), "vmdk")
+
+    assert world.litter() == []
+
+
+def test_vmdk_kind_that_the_host_does_not_allow_is_refused(world, make_image):
+    data = make_image("vmdk", "-o", "subformat=monolithicSparse")
+
+    with pytest.raises(UnsafeImage, match="Invalid VMDK create-type specified: monolithicSparse"):
+        world.fetch(data, "vmdk", rules=FetchRules(vmdk_types=("streamOptimized",)))
+
+    assert world.litter() == []
+
+
+def test_disk_image_inside_a_disk_image_is_refused(world, make_image, tmp_path):
+    (tmp_path / "inner.qcow2").write_bytes(make_image("qcow2"))
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "inner.qcow2", "outer.qcow2"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+    with pytest.raises(UnsafeImage, match="Converted to raw, but format is now qcow2"):
+        world.fetch((tmp_path / "outer.qcow2").read_bytes(), "qcow2")
+
+    assert world.litter() == []
+
+
+def test_refusal_comes_before_the_rest_is_downloaded(world, make_image):
+    data = make_image("qcow2") + os.urandom(MIB)
+
+    with pytest.raises(UnsafeImage):
+        world.fetch(data, "raw", faults=ImageFaults(stalls_at=MIB))
+
+    assert world.litter() == []
+
+
+# qemu-img fails.
+
+
+def test_image_that_is_broken_from_the_start_fails_with_the_words_of_qemu_img(world, make_image):
+    data = make_image("qcow2")
+    (l1_offset,) = struct.unpack(">Q", data[40:48])
+    broken = qcow2_with(data, l1_offset, UNALIGNED_TABLE)
+
+    with pytest.raises(ConversionFailed, match="could not be converted: qemu-img: "):
+        world.fetch(broken, "qcow2")
+
+    assert world.litter() == []
+
+
+# The disk is too small, full or bad.
+
+
+def test_space_is_checked_before_the_first_byte(world):
+    with pytest.raises(NotEnoughSpace, match="free some space"):
+        world.fetch(b"data", free_bytes=lambda directory: 3)
+
+    assert world.images.requests == []
+
+
+def test_space_for_the_disk_inside_is_checked_before_the_first_byte_if_the_service_knows_it(world, make_image):
+    data = make_image("qcow2")
+    record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
+
+    with pytest.raises(NotEnoughSpace) as refusal:
+        world.fetch(data, record=record, free_bytes=lambda directory: 5 * GIB)
+
+    assert refusal.value.needed_bytes == 5 * GIB + len(data)
+    assert world.images.requests == []
+
+
+def test_space_for_the_disk_inside_is_checked_when_the_header_tells_it(world, make_image, disk_bytes):
+    data = make_image("qcow2")
+
+    with pytest.raises(NotEnoughSpace) as refusal:
+        world.fetch(data, "qcow2", free_bytes=lambda directory: len(disk_bytes) - 1)
+
+    assert refusal.value.needed_bytes >= len(disk_bytes)
+    assert world.litter() == []
+
+
+def test_host_that_keeps_the_format_needs_no_space_for_the_disk_inside(world, make_image):
+    data = make_image("qcow2")
+    record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
+
+    path = world.fetch(
+        data, record=record, rules=FetchRules(force_raw_images=False), free_bytes=lambda directory: len(data)
+    )
+
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("recipe", [None, ("qcow2",)])
+def test_disk_that_fills_up_in_mid_download_is_told_in_numbers(world, make_image, disk_bytes, recipe, code):
+    def write_at(fd, view, offset):
+        if offset >= MIB:
+            raise OSError(code, os.strerror(code))
+        return os.pwrite(fd, view, offset)
+
+    data = make_image(*recipe) if recipe else disk_bytes
+    with pytest.raises(NotEnoughSpace) as failure:
+        world.fetch(data, "qcow2" if recipe else "raw", write_at=write_at)
+
+    assert failure.value.needed_bytes >= len(data)
+    assert world.litter() == []
+
+
+def test_disk_that_fails_is_told_with_its_place(world):
+    def write_at(fd, view, offset):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(CacheUnusable, match=r"cache.*Input/output error"):
+        world.fetch(b"data", write_at=write_at)
+
+    assert world.litter() == []
+
+
+def test_cache_directory_that_is_gone_is_told(world):
+    world.cache.rmdir()
+
+    with pytest.raises(CacheUnusable, match="No such file or directory"):
+        world.fetch(b"data")
+
+
+# Somebody stops it.
+
+
+def stop_when(condition):
+    def watch(phase, bytes_done, bytes_total):
+        if condition(phase, bytes_done):
+            raise Stopped("caching")
+
+    return watch
+
+
+@pytest.mark.parametrize(("disk_format", "recipe"), [("raw", None), ("qcow2", ("qcow2",))])
+@pytest.mark.parametrize("stalls_at", [0, MIB])
+def test_stop_is_heard_while_the_service_stalls(world, make_image, disk_bytes, disk_format, recipe, stalls_at):
+    data = make_image(*recipe) if recipe else disk_bytes
+    asked = []
+
+    def watch(phase, bytes_done, bytes_total):
+        asked.append(phase)
+        if len(asked) > 2:
+            raise Stopped("caching")
+
+    with pytest.raises(Stopped):
+        world.fetch(data, disk_format, faults=ImageFaults(stalls_at=stalls_at), watch=watch)
+
+    assert world.litter() == []
+
+
+def test_stop_at_the_first_report_leaves_nothing(world, make_image):
+    with pytest.raises(Stopped):
+        world.fetch(make_image("qcow2"), "qcow2", watch=stop_when(lambda phase, done: True))
+
+    assert world.litter() == []
+
+
+def test_stop_before_publishing_leaves_nothing(world, make_image):
+    with pytest.raises(Stopped):
+        world.fetch(make_image("qcow2"), "qcow2", watch=stop_when(lambda phase, done: phase is Phase.PUBLISHING))
+
+    assert world.litter() == []

@@ -1,0 +1,137 @@
+"""The NBD export against qemu's own tools, and against a client that misbehaves."""
+
+import contextlib
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+from precache.fetch.arriving_file import ArrivingFile
+from precache.fetch.blocks import BLOCK_BYTES, new_pool
+from precache.fetch.nbd_export import NbdExport
+from precache.fetch.sparse_file import SparseFile
+
+HANDSHAKE = struct.pack(">I", 0b11)
+EXPORT_NAME = struct.pack(">QII", 0x49484156454F5054, 1, 0)
+GREETING_BYTES, EXPORT_BYTES, REPLY_BYTES = 18, 10, 16
+
+
+class Served:
+    """A complete file behind an export; `theirs` is the client's end."""
+
+    def __init__(self, path, data):
+        self.file = SparseFile(path)
+        free = new_pool(2)
+        arriving = ArrivingFile(file=self.file, size_bytes=len(data), free=free)
+        for offset in range(0, len(data), BLOCK_BYTES):
+            block = free.get()
+            piece = data[offset : offset + BLOCK_BYTES]
+            block.offset, block.length = offset, len(piece)
+            block.view[: len(piece)] = piece
+            arriving.append(block)
+            free.put(new_pool(1).get())
+        arriving.finish()
+        ours, self.theirs = socket.socketpair()
+        self.theirs.settimeout(10)
+        export = NbdExport(arriving=arriving, size_bytes=len(data), connection=ours)
+        self.thread = threading.Thread(target=export.serve, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.theirs.close()
+        self.thread.join(10)
+        self.file.close()
+        assert not self.thread.is_alive()
+
+    def enter(self):
+        self.theirs.recv(GREETING_BYTES, socket.MSG_WAITALL)
+        self.theirs.sendall(HANDSHAKE + EXPORT_NAME)
+        return struct.unpack(">QH", self.theirs.recv(EXPORT_BYTES, socket.MSG_WAITALL))
+
+    def request(self, command, offset, length, magic=0x25609513):
+        self.theirs.sendall(struct.pack(">IHHQQI", magic, 0, command, 77, offset, length))
+
+    def reply(self):
+        return struct.unpack(">IIQ", self.theirs.recv(REPLY_BYTES, socket.MSG_WAITALL))
+
+
+@pytest.fixture
+def served(tmp_path, disk_bytes):
+    served = Served(tmp_path / "download", disk_bytes[:-100])
+    yield served
+    served.close()
+
+
+def qemu_io(served, *commands):
+    arguments = [argument for command in commands for argument in ("-c", command)]
+    target = "driver=raw,file.driver=nbd,file.server.type=fd,file.server.str=0"
+    command = ["qemu-io", "-r", "--image-opts", *arguments, target]
+    return subprocess.run(command, stdin=served.theirs, capture_output=True, text=True, timeout=30)
+
+
+def test_qemu_reads_what_arrived_from_every_place(served):
+    result = qemu_io(served, "read -P 0 0 1M", f"read -P 0 {2 << 20} 512", "read 1000448 2M", "length")
+
+    assert "read 2097152/2097152 bytes" in result.stdout
+    assert "Pattern verification failed" not in result.stdout
+    assert result.returncode == 0
+
+
+def test_size_is_rounded_up_to_sectors(served, disk_bytes):
+    size, flags = served.enter()
+
+    assert size == len(disk_bytes)
+    assert flags == 0b11
+
+
+def test_read_gives_the_bytes_and_its_own_cookie(served, disk_bytes):
+    served.enter()
+    served.request(0, (1 << 20) + 5, 10)
+
+    assert served.reply() == (0x67446698, 0, 77)
+    assert served.theirs.recv(10, socket.MSG_WAITALL) == disk_bytes[(1 << 20) + 5 : (1 << 20) + 15]
+
+
+@pytest.mark.parametrize(("offset", "length"), [(6 << 20, 1), (0, 64 << 20), (2**63, 1)])
+def test_read_outside_is_an_error_and_the_conversation_goes_on(served, offset, length):
+    served.enter()
+    served.request(0, offset, length)
+    assert served.reply()[1] == 22
+
+    served.request(0, 0, 1)
+    assert served.reply()[1] == 0
+
+
+def test_write_is_refused(served):
+    served.enter()
+    served.request(1, 0, 512)
+
+    assert served.reply()[1] == 1
+    assert served.theirs.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "words", [b"x" * 64, HANDSHAKE + b"y" * 64, HANDSHAKE + struct.pack(">QII", 0x49484156454F5054, 7, 2**31)]
+)
+def test_client_that_speaks_another_language_is_left(served, words):
+    served.theirs.sendall(words)
+    served.theirs.recv(GREETING_BYTES, socket.MSG_WAITALL)
+
+    with contextlib.suppress(ConnectionResetError):
+        assert served.theirs.recv(1) == b""
+
+
+def test_bad_request_ends_the_conversation(served):
+    served.enter()
+    served.request(0, 0, 1, magic=1)
+
+    assert served.theirs.recv(1) == b""
+
+
+def test_disconnect_ends_the_conversation(served):
+    served.enter()
+    served.request(2, 0, 0)
+
+    assert served.theirs.recv(1) == b""

@@ -1,0 +1,154 @@
+"""One unbroken stream from a service that breaks: every byte once, bounded attempts, a stop that is heard."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.images_memory import ImageFaults, MemoryImages
+from precache.core.errors import ImageServiceUnavailable, ImageTooLong, NoImageData, TransferInterrupted
+from precache.fetch.arriving_file import Abandoned
+from precache.fetch.resume import ResumingStream
+from tests.unit.fetch.world import IMAGE, record_of
+
+DATA = bytes(range(256)) * 8
+
+
+def stream_of(faults, *, data=DATA, retries=3, clock=None, **changes):
+    images = MemoryImages(images={IMAGE: (record_of(data, **changes), data)}, faults={IMAGE: faults})
+    record = images.show(IMAGE)
+    return images, ResumingStream(images=images, image=record, clock=clock or MemoryClock(), retries=retries)
+
+
+def read_all(stream, size=100):
+    received, buffer = b"", memoryview(bytearray(size))
+    while count := stream.readinto(buffer):
+        received += bytes(buffer[:count])
+    return received
+
+
+@given(
+    breaks=st.sets(st.integers(0, len(DATA)), max_size=10),
+    longest_read=st.integers(1, 3000),
+    has_ranges=st.booleans(),
+)
+def test_every_byte_arrives_once_wherever_the_connection_breaks(breaks, longest_read, has_ranges):
+    faults = ImageFaults(breaks_at=breaks, longest_read=longest_read, has_ranges=has_ranges)
+    # Without ranges every break costs two attempts, and a later break may hit while skipping.
+    _, stream = stream_of(faults, retries=50)
+
+    assert read_all(stream, 700) == DATA
+
+
+def test_transfer_resumes_at_the_first_missing_byte():
+    images, stream = stream_of(ImageFaults(breaks_at={300}))
+
+    read_all(stream)
+
+    assert images.requests == [(IMAGE, 0), (IMAGE, 300)]
+
+
+def test_service_without_ranges_is_read_again_from_the_start():
+    images, stream = stream_of(ImageFaults(breaks_at={300}, has_ranges=False))
+
+    assert read_all(stream) == DATA
+    assert images.requests == [(IMAGE, 0), (IMAGE, 300), (IMAGE, 0)]
+
+
+def test_break_after_the_last_byte_does_not_matter():
+    images, stream = stream_of(ImageFaults(breaks_at={len(DATA)}), retries=0)
+
+    assert read_all(stream) == DATA
+    assert len(images.requests) == 1
+
+
+def test_data_that_ends_early_every_time_is_given_up_after_the_allowed_retries():
+    images, stream = stream_of(ImageFaults(ends_at=1000), retries=2)
+
+    with pytest.raises(TransferInterrupted, match="1000 of 2048 bytes") as failure:
+        read_all(stream)
+
+    assert failure.value.received_bytes == 1000
+    assert [offset for _, offset in images.requests] == [0, 1000, 1000]
+
+
+def test_progress_makes_earlier_failures_forgotten():
+    _, stream = stream_of(ImageFaults(breaks_at=range(0, len(DATA), 100)), retries=1)
+
+    assert read_all(stream) == DATA
+
+
+def test_service_that_is_away_for_a_moment_is_asked_again():
+    clock = MemoryClock()
+    began = clock.now()
+    _, stream = stream_of(ImageFaults(failing_opens=2), clock=clock)
+
+    assert read_all(stream) == DATA
+    assert clock.now() - began == timedelta(seconds=1 + 2)
+
+
+def test_service_that_stays_away_is_an_error():
+    _, stream = stream_of(ImageFaults(failing_opens=99), retries=3)
+
+    with pytest.raises(ImageServiceUnavailable):
+        read_all(stream)
+
+
+@pytest.mark.parametrize("announces_length", [True, False])
+def test_more_than_the_record_promised_is_refused(announces_length):
+    _, stream = stream_of(ImageFaults(surplus=b"more", announces_length=announces_length))
+
+    with pytest.raises(ImageTooLong):
+        read_all(stream)
+
+
+def test_longer_announcement_than_the_record_is_refused_before_a_byte_is_read():
+    _, stream = stream_of(ImageFaults(), size_bytes=len(DATA) - 1)
+
+    with pytest.raises(ImageTooLong):
+        stream.readinto(memoryview(bytearray(10)))
+
+
+@pytest.mark.parametrize("size_bytes", [len(DATA), None])
+def test_no_byte_at_all_is_no_image_data(size_bytes):
+    _, stream = stream_of(ImageFaults(ends_at=0), size_bytes=size_bytes)
+
+    with pytest.raises(NoImageData):
+        read_all(stream)
+
+
+def test_unknown_size_ends_where_the_data_ends():
+    _, stream = stream_of(ImageFaults(announces_length=False), size_bytes=None)
+
+    assert read_all(stream) == DATA
+
+
+def test_closing_ends_a_read_that_waits():
+    _, stream = stream_of(ImageFaults(stalls_at=500))
+    endings = []
+
+    def read():
+        try:
+            read_all(stream)
+        except Abandoned:
+            endings.append("abandoned")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    stream.close()
+    reader.join(10)
+
+    assert endings == ["abandoned"]
+
+
+def test_closed_stream_is_never_opened_again():
+    images, stream = stream_of(ImageFaults())
+    stream.close()
+
+    with pytest.raises(Abandoned):
+        stream.readinto(memoryview(bytearray(10)))
+
+    assert images.requests == []

@@ -1,0 +1,61 @@
+"""What surrounds a fetcher in its tests: a cache directory, an image service, and eyes on what is left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.images_memory import ImageFaults, MemoryImages
+from precache.core.images import Digest, Image, ImageId
+from precache.fetch.fetcher import Fetcher, FetchRules
+from precache.imagecache.names import entry_name
+from precache.imagecache.staging import Staging
+
+IMAGE = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
+
+
+def sha512(data: bytes) -> Digest:
+    return Digest.parse("sha512", hashlib.sha512(data).hexdigest())
+
+
+def record_of(data: bytes, disk_format: str | None = "raw", **changes) -> Image:
+    facts = {
+        "id": IMAGE,
+        "name": "debian-12",
+        "status": "active",
+        "disk_format": disk_format,
+        "size_bytes": len(data),
+        "digest": sha512(data),
+    }
+    return Image(**(facts | changes))
+
+
+class World:
+    """One image, one host. `fetch` gives the result's path; `litter` what else is left of a fetch."""
+
+    def __init__(self, cache: Path) -> None:
+        cache.mkdir()
+        self.cache = cache
+        self.clock = MemoryClock()
+        self.images: MemoryImages | None = None
+        self.reports: list[tuple[str, int, int]] = []
+
+    def fetch(
+        self, data: bytes, disk_format: str | None = "raw", *, faults=ImageFaults(), rules=FetchRules(), watch=None,  # noqa: B008
+        record: Image | None = None, **parts,
+    ) -> Path:  # fmt: skip
+        record = record or record_of(data, disk_format)
+        self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
+        fetcher = Fetcher(images=self.images, clock=self.clock, rules=rules, **parts)
+        staging = Staging(self.cache, entry_name(IMAGE))
+        return fetcher.fetch(IMAGE, staging, watch or self._note)
+
+    def litter(self) -> list[str]:
+        files = [path.name for path in self.cache.iterdir()]
+        threads = [thread.name for thread in threading.enumerate() if thread.name.endswith(IMAGE)]
+        return files + threads
+
+    def _note(self, phase, bytes_done, bytes_total) -> None:
+        self.reports.append((phase, bytes_done, bytes_total))
