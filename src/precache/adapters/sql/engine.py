@@ -29,7 +29,10 @@ class Database:
     def __init__(self, *, engine: Engine) -> None:
         self.engine = engine
         # SQLite has one writer at a time, and its own waiting is a sleep of up to 100 ms: threads queue here instead.
-        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._writer = threading.Lock() if is_sqlite else None
+        # A reader sees one state of things through all its statements; SQLite's transactions are always so.
+        self._reading = engine if is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
 
     @property
     def place(self) -> str:
@@ -39,8 +42,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only looks."""
-        with self._translated(), self.engine.begin() as connection:
+        """Open a transaction that only looks, at one snapshot."""
+        with self._translated(), self._reading.begin() as connection:
             yield connection
 
     @contextmanager
