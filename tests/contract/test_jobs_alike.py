@@ -1,0 +1,124 @@
+"""Whatever happens to jobs, memory and SQL tell the same story."""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Stage
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.sql import open_database
+from precache.core.errors import PrecacheError
+from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+from tests.contract.stores import Stores, of_database
+
+JOBS = st.sampled_from([1, 1, 2]).map(job_id)
+OWNERS = st.sampled_from(["first", "first", "second"])
+HOSTS = st.sampled_from(["cmp-2", "cmp-2", "cmp-1", "cmp-9"])
+IMAGES = st.lists(st.sampled_from([DEBIAN, UBUNTU]), max_size=2)
+TIMES = st.integers(0, 90).map(lambda seconds: NOW + seconds * SECOND)
+RESULTS = st.lists(
+    st.builds(TaskResult, st.sampled_from([DEBIAN, UBUNTU]), st.sampled_from(Outcome), st.integers(0, 9)), max_size=2
+)
+
+
+class JobsAlike(RuleBasedStateMachine):
+    """Does everything to both stores, and compares each answer and what can be seen afterwards."""
+
+    template: Path
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        path = shutil.copy(self.template, Path(self.folder.name) / "precache.sqlite")
+        self.database = open_database(f"sqlite:///{path}")
+        jobs = MemoryJobs()
+        self.sql = of_database(self.database)
+        self.memory = replace(self.sql, intake=jobs, queries=jobs, claims=jobs, progress=jobs)
+
+    def teardown(self):
+        self.database.close()
+        self.folder.cleanup()
+
+    def both(self, step):
+        assert answer(step, self.memory) == answer(step, self.sql)
+
+    @initialize()
+    def one_job_runs(self):
+        # Left to chance, most runs would never get as far as a claim.
+        self.both(lambda s: s.intake.add(new_job(1)))
+        self.both(lambda s: s.claims.claim("first", NOW, LEASE))
+
+    @rule(number=st.integers(1, 2), created_at=TIMES)
+    def add(self, number, created_at):
+        self.both(lambda s: s.intake.add(new_job(number, created_at=created_at)))
+
+    @rule(owner=OWNERS, now=TIMES)
+    def claim(self, owner, now):
+        self.both(lambda s: s.claims.claim(owner, now, LEASE))
+
+    @rule(job=JOBS, owner=OWNERS, now=TIMES)
+    def extend(self, job, owner, now):
+        self.both(lambda s: s.claims.extend(job, owner, now, LEASE))
+
+    @rule(job=JOBS, owner=OWNERS)
+    def release(self, job, owner):
+        self.both(lambda s: s.claims.release(job, owner))
+
+    @rule()
+    def release_all(self):
+        self.both(lambda s: s.claims.release_all())
+
+    @rule(job=JOBS, owner=OWNERS, host=HOSTS, cell=st.sampled_from(["a", "b"]), images=IMAGES, now=TIMES)
+    def start(self, job, owner, host, cell, images, now):
+        self.both(lambda s: s.claims.start_tasks(job, owner, host, cell, images, now))
+
+    @rule(job=JOBS, owner=OWNERS, host=HOSTS, results=RESULTS, now=TIMES)
+    def end(self, job, owner, host, results, now):
+        self.both(lambda s: s.claims.end_tasks(job, owner, host, results, now))
+
+    @rule(job=JOBS, host=HOSTS, images=IMAGES, done=st.integers(0, 9))
+    def note(self, job, host, images, done):
+        reports = [TaskProgress(job, host, image, Phase.DOWNLOADING, done, 9) for image in images]
+        self.both(lambda s: s.progress.note(reports))
+
+    @rule(job=JOBS, owner=OWNERS, state=st.sampled_from(JobState), now=TIMES)
+    def finish(self, job, owner, state, now):
+        self.both(lambda s: s.claims.finish(job, owner, state, now))
+
+    @invariant()
+    def they_show_the_same(self):
+        self.both(lambda s: s.queries.list_jobs())
+        self.both(lambda s: s.queries.tasks(job_id(1)))
+        self.both(lambda s: s.claims.waiting_tasks(job_id(2)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_memory_and_sql_answer_alike_whatever_is_done_to_them(sqlite_template):
+    machine = type("JobsAlikeOnSqlite", (JobsAlike,), {"template": sqlite_template})
+
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            # Not shrunk: with a database in each try that takes minutes.
+            phases=[Stage.reuse, Stage.generate],
+        ),
+    )
+
+
+def answer(step, stores: Stores):
+    """Give what the step gives, or the words of its refusal."""
+    try:
+        return step(stores)
+    except PrecacheError as exc:
+        return type(exc), str(exc)
