@@ -31,7 +31,10 @@ def parse_image_id(text: str) -> ImageId:
 
 
 class DiskFormat(StrEnum):
-    """The disk formats that a host's cache can take, by Glance's names."""
+    """The disk formats that a host's cache can take, by Glance's names.
+
+    Virtuozzo's ploop is not among them: no inspector can vouch for such content.
+    """
 
     RAW = "raw"
     QCOW2 = "qcow2"
@@ -40,7 +43,6 @@ class DiskFormat(StrEnum):
     VHDX = "vhdx"
     VDI = "vdi"
     ISO = "iso"
-    PLOOP = "ploop"
     AMI = "ami"
     AKI = "aki"
     ARI = "ari"

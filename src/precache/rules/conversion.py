@@ -32,7 +32,7 @@ processor and a slow disk are allowed ten times that."""
 def qemu_format(disk_format: str | None) -> str | None:
     """Give qemu-img's name for Glance's disk format; None if no inspector can vouch for such content.
 
-    ISO images and Amazon's formats are raw to qemu. Virtuozzo's ploop has no inspector, so it is refused.
+    ISO images and Amazon's formats are raw to qemu.
     """
     try:
         return _QEMU_NAMES.get(DiskFormat(disk_format or ""))

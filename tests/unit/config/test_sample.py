@@ -1,15 +1,23 @@
-"""The sample file of the documentation says what the code reads."""
+"""The sample files of the documentation say what the code reads."""
 
 from pathlib import Path
 
+import pytest
+
 from precache.config.load import GROUPS
 from precache.wiring.commands.config import sample_config
+from precache.wiring.commands.policy import sample_policy
 
-SAMPLE = Path(__file__).parents[3] / "docs" / "precache.conf.sample"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def test_the_sample_in_the_documentation_is_what_the_command_prints():
-    assert SAMPLE.read_text() == sample_config(), "run: .venv/bin/precache config sample > docs/precache.conf.sample"
+@pytest.mark.parametrize(
+    ("name", "printed"), [("precache.conf.sample", sample_config), ("policy.yaml.sample", sample_policy)]
+)
+def test_a_sample_in_the_documentation_is_what_the_command_prints(name, printed):
+    command = name.split(".")[0].replace("precache", "config")
+
+    assert (DOCS / name).read_text() == printed(), f"run: .venv/bin/precache {command} sample > docs/{name}"
 
 
 def test_every_option_is_in_the_sample_with_its_meaning():
