@@ -19,6 +19,7 @@ GLANCE_OPTIONS = [
     cfg.IntOpt(
         "num_retries", default=3, min=0, help="Attempts after a failed one; only those without any progress count."
     ),
+    cfg.IntOpt("connections", default=4, min=1, help="Transfers from the image service at once, for each host."),
     cfg.IntOpt("connect_timeout", default=10, min=1, help="Seconds to wait for a connection."),
     cfg.IntOpt("read_timeout", default=60, min=1, help="Seconds without a byte after which a transfer has stalled."),
 ]
@@ -63,6 +64,7 @@ COMPUTE_OPTIONS = [
 class GlanceSettings:
     endpoint_override: str | None
     num_retries: int
+    connections: int
     connect_timeout: timedelta
     read_timeout: timedelta
 
@@ -84,6 +86,7 @@ def _parse_glance(values: Any) -> GlanceSettings:
     return GlanceSettings(
         endpoint_override=values.endpoint_override,
         num_retries=values.num_retries,
+        connections=values.connections,
         connect_timeout=timedelta(seconds=values.connect_timeout),
         read_timeout=timedelta(seconds=values.read_timeout),
     )

@@ -10,6 +10,7 @@ from stevedore.exception import NoMatches
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.images_wrapped import Limited, Retrying
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.fetch.fetcher import Fetcher, FetchRules
@@ -31,8 +32,10 @@ def image_service(config: Config, endpoint: str) -> GlanceImages:
 
 
 def host_setup(*, config: Config, host: str, instances_path: Path, images: ImageSource) -> HostSetup:
-    """Say how one host caches images, from the configuration."""
+    """Say how one host caches images, from the configuration. images: the image service as it is."""
     clock = SystemClock()
+    limited = Limited(images, connections=config.glance.connections)
+    images = Retrying(limited, clock=clock, attempts=config.glance.num_retries + 1)
     rules = FetchRules(
         force_raw_images=config.host.force_raw_images,
         retries=config.glance.num_retries,
