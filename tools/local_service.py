@@ -24,11 +24,15 @@ class ServiceFailed(Exception):
 
 
 class LocalService:
-    """One `precache serve all`, from `start` to `stop`, with its log in `state/serve.log`."""
+    """One `precache serve all`, from `start` to `stop`, with its log in `state/serve.log`.
 
-    def __init__(self, *, state: Path, images: Path, hosts: str) -> None:
-        self.state, self._images, self._hosts = state, images, hosts
+    inside: words in front of the command line, of a program that becomes the service, such as `unshare --mount`.
+    """
+
+    def __init__(self, *, state: Path, images: Path, hosts: str, inside: Sequence[str] = ()) -> None:
+        self.state, self._images, self._hosts, self._inside = state, images, hosts, inside
         self._log = state / "serve.log"
+        self._log_start = 0
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -43,7 +47,12 @@ class LocalService:
     @property
     def log(self) -> str:
         """Give what it has logged since its last start."""
-        return self._log.read_text()
+        return self.whole_log[self._log_start :]
+
+    @property
+    def whole_log(self) -> str:
+        """Give what it has logged since its first start."""
+        return self._log.read_text() if self._log.exists() else ""
 
     @property
     def pid(self) -> int:
@@ -52,9 +61,11 @@ class LocalService:
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it and wait until it says where it answers. environment: added to ours."""
         self.state.mkdir(parents=True, exist_ok=True)
-        with self._log.open("w") as log:
+        self._log_start = len(self.whole_log)
+        command = [*self._inside, str(PROGRAM), *self.command[1:]]
+        with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [str(PROGRAM), *self.command[1:]], stdout=log, stderr=log, text=True, env={**os.environ, **environment}
+                command, stdout=log, stderr=log, text=True, env={**os.environ, **environment}
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -76,11 +87,15 @@ class LocalService:
             return 0
         if self._process.poll() is None:
             self._process.send_signal(how)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Give the exit code of a service that was told to end. Raises ServiceFailed if it does not."""
         try:
-            return self._process.wait(STOP_TIMEOUT_S)
+            return self._running().wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+            self.kill()
+            raise ServiceFailed(f"the service did not end within {STOP_TIMEOUT_S} s; its log is {self._log}") from None
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:

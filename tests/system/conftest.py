@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ import pytest
 from tools.local_service import LocalService
 
 MIB = 1024**2
+
+COMPLAINTS = ("Traceback", "Exception ignored", "Exception in thread", "Fatal Python error", "Warning:")
+"""What Python, or a library, says of what nobody took care of."""
+
+KILLED = -signal.SIGKILL  # by the test itself
 
 
 @pytest.fixture
@@ -25,17 +31,22 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def new_service(tmp_path: Path, images: Path) -> Iterator[Callable[..., LocalService]]:
-    """Give a function that makes a service, not started; each is stopped when the test ends."""
+    """Give a function that makes a service, not started; each is stopped when the test ends.
+
+    Whatever a test does to a service: it ends by itself when told, with 0, and never shows anybody a traceback.
+    """
     made: list[LocalService] = []
 
-    def make(hosts: str = "cell1:cmp-1") -> LocalService:
-        service = LocalService(state=tmp_path / "state", images=images, hosts=hosts)
+    def make(hosts: str = "cell1:cmp-1", inside: Sequence[str] = ()) -> LocalService:
+        service = LocalService(state=tmp_path / "state", images=images, hosts=hosts, inside=inside)
         made.append(service)
         return service
 
     yield make
-    for service in made:
-        service.stop()
+    codes = [service.stop() for service in made]
+    logs = [service.whole_log for service in made]
+    assert not any(complaint in log for log in logs for complaint in COMPLAINTS), "\n".join(logs)
+    assert all(code in (0, KILLED) for code in codes), codes
 
 
 def settled(file: Path) -> Path:

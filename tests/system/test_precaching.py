@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.conftest import qcow2, random_raw
+from tests.system.operating import aggregate, cache_of, data_requests, entry, ids, outcomes, wait_until
 from tools.boot_disk import boot
 from tools.build_image import GREETING, Disk, kept_image
 from tools.local_service import LocalService
@@ -21,33 +21,6 @@ pytestmark = pytest.mark.system
 HOSTS = "cell1:cmp-1,cell1:cmp-2,cell2:cmp-3,cell2:cmp-4:uncached,cell2:cmp-5"
 PARTLY_FAILED = 4
 HOUR_S = 3600
-
-
-def cache_of(service: LocalService, host: str) -> Path:
-    return service.state / "hosts" / host / "instances" / "_base"
-
-
-def entry(service: LocalService, host: str, image: str) -> Path:
-    return cache_of(service, host) / hashlib.sha1(image.encode()).hexdigest()
-
-
-def ids(service: LocalService) -> dict[str, str]:
-    return {image["name"]: image["id"] for image in service.run("image", "list")}
-
-
-def aggregate(service: LocalService, *hosts: str) -> None:
-    service.quietly("aggregate", "create", "agg")
-    for host in hosts:
-        service.quietly("aggregate", "add", "host", "agg", host)
-
-
-def outcomes(service: LocalService, job: str) -> dict[tuple[str, str], str]:
-    tasks = service.get(f"/v1/jobs/{job}/tasks")["tasks"]
-    return {(task["host"], task["image"]): task["outcome"] for task in tasks}
-
-
-def data_requests(service: LocalService) -> int:
-    return sum(service.get("/image/requests")["data_requests"].values())
 
 
 def test_one_request_fills_every_cache_that_can_be_filled_and_boots_no_longer_download(new_service, images, tmp_path):
@@ -178,10 +151,3 @@ def test_what_was_precached_expires_by_the_same_rules_as_what_a_boot_cached(new_
 
     assert entry(service, "cmp-1", known["kept"]).exists()  # not old enough
     wait_until(lambda: entry(service, "cmp-1", known["booted"]).stat().st_mtime > long_ago + 1)  # in use
-
-
-def wait_until(holds, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.05)
