@@ -29,6 +29,13 @@ from precache.rules.conversion import RAW, conversion_cpu_time
 _CONNECTION = "file.driver=nbd,file.server.type=fd,file.server.str=0"
 """The image is a block device behind the socket that the process finds as its standard input."""
 
+_ENVIRONMENT = {
+    "LANG": "C",
+    "LC_ALL": "C",
+    # On a machine with many processors each of qemu-img's threads would reserve 64 MiB of address space for itself.
+    "MALLOC_ARENA_MAX": "4",
+}
+
 _NO_SPACE = "No space left on device"
 
 
@@ -110,8 +117,8 @@ class QemuImg:
                 prlimit=processutils.ProcessLimits(
                     cpu_time=seconds, address_space=self._limits.address_space_bytes, core_file_size=0
                 ),
-                env_variables=os.environ | {"LANG": "C", "LC_ALL": "C"},
-                preexec_fn=_as_standard_input(connection),
+                env_variables=os.environ | _ENVIRONMENT,
+                preexec_fn=_preparation(connection),
                 on_execute=lambda process: self._started(process, connection),
             )
         except processutils.ProcessExecutionError as error:
@@ -141,11 +148,19 @@ class QemuImg:
         return ConversionFailed(self._image, reason)
 
 
-def _as_standard_input(connection: socket.socket | None) -> Callable[[], object] | None:
-    if connection is None:
-        return None
-    number = connection.fileno()
-    return lambda: os.dup2(number, 0)
+def _preparation(connection: socket.socket | None) -> Callable[[], object]:
+    """Give what the child does just before it becomes qemu-img."""
+    number = None if connection is None else connection.fileno()
+
+    def prepare() -> None:
+        # A terminal's Ctrl-C and systemd's stop reach our children too, but whether to end them is for us to say: one
+        # that died before we knew why would pass for a broken image.
+        for told_to_end in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(told_to_end, signal.SIG_IGN)
+        if number is not None:
+            os.dup2(number, 0)
+
+    return prepare
 
 
 def _parse_info(info: dict[str, Any]) -> ImageInfo:

@@ -1,0 +1,63 @@
+"""An image service that sends its data only as far as a test lets it, so that "in mid-download" lasts long enough."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from precache.imageserver.app import create_image_app
+from precache.imageserver.library import ImageLibrary
+from tests.listening import listening
+
+Respond = Callable[..., Iterable[bytes]]
+
+
+class SlowImages:
+    """A WSGI application around an image service.
+
+    url: for [glance] endpoint_override. sends_freely: how many requests for data are answered as fast as they come;
+    every later one gets the first `head_blocks` blocks, and the rest after `release`.
+    """
+
+    def __init__(self, service: Respond, *, sends_freely: int = 0, head_blocks: int = 1) -> None:
+        self.url = ""
+        self.data_requests = 0
+        self._service, self._sends_freely, self._head_blocks = service, sends_freely, head_blocks
+        self._released = threading.Event()
+        self._lock = threading.Lock()
+
+    def release(self) -> None:
+        """Send everything from now on."""
+        self._released.set()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = self._service(environ, start_response)
+        if not environ["PATH_INFO"].endswith("/file"):
+            return body
+        with self._lock:
+            self.data_requests += 1
+            is_free = self.data_requests <= self._sends_freely
+        return body if is_free else self._slowed(body)
+
+    def _slowed(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        for number, block in enumerate(body):
+            if number >= self._head_blocks:
+                self._released.wait()
+            yield block
+
+
+@contextlib.contextmanager
+def slow_images(images: Path, index: Path, **options: int) -> Iterator[SlowImages]:
+    """Serve a directory of images so; at the end everything is released."""
+    library = ImageLibrary(images_dir=images, index_path=index)
+    slow = SlowImages(create_image_app(library=library), **options)
+    with listening(slow) as url:
+        slow.url = url
+        try:
+            yield slow
+        finally:
+            slow.release()
+            library.close()

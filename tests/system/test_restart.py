@@ -1,0 +1,197 @@
+"""The service ends in mid-download, by kill -9 or because it is told to: the next start finishes what was begun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import qcow2, random_raw
+from tests.system.operating import (
+    aggregate,
+    data_requests,
+    ended,
+    entry,
+    ids,
+    litter,
+    notifications,
+    request,
+    tasks,
+    wait_until,
+)
+from tests.system.slow_images import SlowImages, slow_images
+from tools.local_service import LocalService
+
+pytestmark = pytest.mark.system
+
+HOSTS = ("cmp-1", "cmp-2", "cmp-3")
+
+HOLDER = """
+import sys
+from pathlib import Path
+from precache.adapters.clock_system import SystemClock
+from precache.imagecache.entry_lock import EntryLocks
+with EntryLocks(directory=Path(sys.argv[1]), clock=SystemClock()).hold(sys.argv[2], lambda: None):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+QEMU_IMG_THAT_WAITS = """#!/bin/sh
+[ "$1" = convert ] && : > {converting} && while [ ! -e {may_go_on} ]; do sleep 0.05; done
+exec {qemu_img} "$@"
+"""
+
+
+@pytest.fixture
+def slow(images: Path, tmp_path: Path) -> Iterator[SlowImages]:
+    """An image service that stalls from the second download on."""
+    random_raw(images / "web.raw", 8)
+    with slow_images(images, tmp_path / "slow-index.json", sends_freely=1) as service:
+        yield service
+
+
+def start(service: LocalService, slow: SlowImages) -> None:
+    service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url, "OS_GLANCE__NUM_RETRIES": "0"})
+
+
+def begin(service: LocalService, slow: SlowImages) -> str:
+    """Start a job on all hosts and wait until its second download has stalled."""
+    start(service, slow)
+    job = request(service, aggregate(service, *HOSTS), ids(service)["web"])
+    wait_until(lambda: tasks(service, job)["cmp-2"]["bytes_done"])
+    return job
+
+
+def stored_states(service: LocalService) -> list[str]:
+    """Give the states of all jobs, read from the database of a service that does not run."""
+    with closing(sqlite3.connect(service.state / "precache.sqlite")) as database:
+        return [state for (state,) in database.execute("select state from jobs")]
+
+
+def test_after_a_kill_in_mid_download_the_job_resumes_by_itself_and_asks_nobody_twice(new_service, slow):
+    service = new_service("cell1:cmp-1,cell1:cmp-2,cell2:cmp-3")
+    job = begin(service, slow)
+
+    service.kill()
+
+    assert len(litter(service)) == 1
+    assert "cmp-2" in litter(service)[0]
+    assert notifications(service.log) == [("start", None), ("progress", "cmp-1")]
+    slow.release()
+
+    start(service, slow)
+
+    assert ended(service, job) == "succeeded"
+    assert litter(service) == []
+    found = tasks(service, job)
+    assert {host: task["outcome"] for host, task in found.items()} == dict.fromkeys(HOSTS, "cached")
+    assert {host: task["attempts"] for host, task in found.items()} == {"cmp-1": 1, "cmp-2": 2, "cmp-3": 1}
+    assert slow.data_requests == 1 + 2 + 1
+    assert notifications(service.log) == [("progress", "cmp-2"), ("progress", "cmp-3"), ("end", None)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_told_to_end_in_mid_download_it_ends_cleanly_and_the_next_start_finishes_the_job(new_service, slow, how):
+    service = new_service("cell1:cmp-1,cell1:cmp-2,cell2:cmp-3")
+    job = begin(service, slow)
+
+    assert service.stop(how) == 0
+
+    assert litter(service) == []
+    assert stored_states(service) == ["queued"]
+    assert f"Job {job} goes on at the next start" in service.log
+    slow.release()
+
+    start(service, slow)
+
+    assert ended(service, job) == "succeeded"
+    assert tasks(service, job)["cmp-1"]["attempts"] == 1
+    assert [kind for kind, _ in notifications(service.whole_log)] == ["start", *["progress"] * 3, "end"]
+
+
+def test_told_to_end_while_the_image_service_says_nothing_it_ends_cleanly(new_service, images, tmp_path):
+    random_raw(images / "web.raw", 8)
+    with slow_images(images, tmp_path / "slow-index.json", head_blocks=0) as slow:
+        service = new_service()
+        start(service, slow)
+        job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
+        wait_until(lambda: slow.data_requests)
+
+        assert service.stop(signal.SIGTERM) == 0
+
+        assert litter(service) == []
+        assert stored_states(service) == ["queued"]
+        slow.release()
+        start(service, slow)
+        assert ended(service, job) == "succeeded"
+
+
+def test_told_to_end_while_another_process_fills_the_entry_it_does_not_wait_for_it(new_service, images):
+    random_raw(images / "web.raw", 4)
+    service = new_service()
+    service.start({})
+    web = ids(service)["web"]
+    with lock_held(entry(service, "cmp-1", web)):
+        job = request(service, aggregate(service, "cmp-1"), web)
+        wait_until(lambda: tasks(service, job)["cmp-1"]["state"] == "running")
+
+        assert service.stop(signal.SIGTERM) == 0
+
+        assert stored_states(service) == ["queued"]
+    service.start({})
+    assert ended(service, job) == "succeeded"
+    assert tasks(service, job)["cmp-1"]["attempts"] == 2
+    assert data_requests(service) == 1
+
+
+def test_told_to_end_together_with_its_children_it_takes_no_image_for_broken(
+    new_service, images, tmp_path, monkeypatch
+):
+    qcow2(images / "web.qcow2", 4)
+    converting, may_go_on = tmp_path / "converting", tmp_path / "may-go-on"
+    monkeypatch.setenv("PATH", f"{slowed_qemu_img(tmp_path, converting, may_go_on)}:{os.environ['PATH']}")
+    service = new_service(inside=["setsid"])  # a process group of its own, as terminals and systemd give
+    service.start({})
+    job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
+    wait_until(lambda: converting.exists() and tasks(service, job)["cmp-1"]["phase"] == "converting")
+
+    os.killpg(service.pid, signal.SIGINT)
+    os.killpg(service.pid, signal.SIGTERM)
+
+    assert service.wait() == 0
+    assert litter(service) == []
+    assert stored_states(service) == ["queued"]
+    may_go_on.touch()
+    service.start({})
+    assert ended(service, job) == "succeeded"
+
+
+@contextmanager
+def lock_held(file: Path) -> Iterator[None]:
+    """Hold the lock of a cache entry in another process."""
+    command = [sys.executable, "-c", HOLDER, str(file.parents[1] / "locks"), file.name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            holder.kill()
+
+
+def slowed_qemu_img(tmp_path: Path, converting: Path, may_go_on: Path) -> Path:
+    """Make a qemu-img that begins to convert only when it may, and give its directory."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    real = subprocess.check_output(["which", "qemu-img"], text=True).strip()
+    script = directory / "qemu-img"
+    script.write_text(QEMU_IMG_THAT_WAITS.format(converting=converting, may_go_on=may_go_on, qemu_img=real))
+    script.chmod(0o755)
+    return directory
