@@ -146,7 +146,10 @@ def image_service(images: Path, index: Path) -> Iterator[dict[str, Any]]:
     server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        yield json.loads(server.stdout.readline() or "{}")
+        line = server.stdout.readline()
+        if not line:
+            sys.exit("the image service did not start; what it said stands above")
+        yield json.loads(line)
     finally:
         server.communicate()
 
