@@ -98,6 +98,22 @@ def test_an_early_end_says_how_much_arrived_and_how_much_should_have():
     assert (error.received_bytes, error.expected_bytes) == (100, 1000)
 
 
+def test_an_early_end_is_told_in_words_and_not_in_those_of_a_library():
+    with opened(http("200 OK", b"1234567", Content_Length="10")) as stream:
+        _, error = read_until_it_fails(stream)
+
+    assert str(error).endswith(": the connection broke: it was closed before the end")
+
+
+def test_what_another_server_says_is_quoted_on_one_short_line():
+    with FaultyServer(b"SSH-2.0\x1b[2J" + b"x" * 500 + b"\r\n") as server:
+        with pytest.raises(ImageServiceUnavailable) as failure:
+            images_at(server.url).open(IMAGE)
+
+    assert str(failure.value).endswith("failed: SSH-2.0 [2J" + "x" * 189)
+    assert str(failure.value).isprintable()
+
+
 def test_an_early_end_of_a_resumed_transfer_counts_from_the_start_of_the_image():
     answer = http("206 Partial Content", b"x" * 10, Content_Length="95", Content_Range="bytes 5-99/100")
     with opened(answer, 5) as stream:

@@ -1,16 +1,28 @@
 """What really went wrong: HTTP libraries wrap one error in another, and only the innermost tells."""
 
+from http.client import IncompleteRead
+
+_LONGEST_TEXT = 200  # the rest of a longer one is some server's prose
+
 
 def innermost(error: BaseException) -> str:
-    """Give the text of the first cause of an error, or the name of its class where it has no text."""
+    """Give the text of the first cause of an error on one line, or the name of its class where it has no text."""
     cause = _first_cause(error)
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    if isinstance(cause, IncompleteRead):
+        return "it was closed before the end"
+    return getattr(cause, "strerror", None) or _on_one_line(str(cause)) or type(cause).__name__
 
 
 def is_hang_up(error: BaseException) -> bool:
     """Say whether the server closed an established connection before it answered."""
     # http.client's RemoteDisconnected is a ConnectionResetError.
     return isinstance(_first_cause(error), ConnectionResetError | BrokenPipeError | ConnectionAbortedError)
+
+
+def _on_one_line(text: str) -> str:
+    # It may quote what the server sent, and that goes into logs and to terminals.
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:_LONGEST_TEXT]
 
 
 def _first_cause(error: BaseException) -> BaseException:
