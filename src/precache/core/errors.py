@@ -342,6 +342,7 @@ class TransferInterrupted(Unavailable):
         expected = "unknown" if expected_bytes is None else str(expected_bytes)
         super().__init__(f"Image {image}: transfer ended after {received_bytes} of {expected} bytes: {reason}")
         self.image, self.received_bytes, self.expected_bytes = image, received_bytes, expected_bytes
+        self.reason = reason
 
 
 class ComputeUnreachable(Unavailable):

@@ -49,7 +49,7 @@ class ResumingStream:
                 if self._offset and self._offset == self._image.size_bytes:
                     return 0  # everything is here: how the connection ended does not matter
                 self._drop()
-                self._wait_to_retry(error)
+                self._wait_to_retry(self._told_in_full(error))
                 continue
             return self._note(count)
 
@@ -64,13 +64,7 @@ class ResumingStream:
             raise Abandoned
         if self._stream is not None:
             return self._stream
-        start = self._offset if self._has_ranges else 0
-        try:
-            stream = self._images.open(self._image.id, start)
-        except TransferInterrupted:
-            # The port says so of a service that does not start at an offset; the next attempt skips instead.
-            self._has_ranges = start == 0
-            raise
+        stream, start = self._begin()
         self._stream = stream
         if self._closed:  # by another thread, which found no stream to close yet
             stream.close()
@@ -78,6 +72,17 @@ class ResumingStream:
         self._check_announced(stream, start)
         self._skip(stream, self._offset - start)
         return stream
+
+    def _begin(self) -> tuple[ImageStream, int]:
+        """Ask for the first missing byte, else for everything; give the stream and the offset at which it begins."""
+        if self._offset and self._has_ranges:
+            try:
+                return self._images.open(self._image.id, self._offset), self._offset
+            except TransferInterrupted as error:
+                # The port says so of a service that does not start at an offset. No failed attempt: it answered.
+                LOG.warning("%s; reading from the start again, and skipping %d bytes", error, self._offset)
+                self._has_ranges = False
+        return self._images.open(self._image.id, 0), 0
 
     def _check_announced(self, stream: ImageStream, start: int) -> None:
         announced, expected = stream.remaining_bytes, self._image.size_bytes
@@ -124,6 +129,12 @@ class ResumingStream:
             nap = min(wait, _NAP)
             self._clock.sleep(nap)
             wait -= nap
+
+    def _told_in_full(
+        self, error: TransferInterrupted | ImageServiceUnavailable
+    ) -> TransferInterrupted | ImageServiceUnavailable:
+        """Give the error with what the whole transfer knows: one request knows neither what came before nor the size."""
+        return self._interrupted(error.reason) if isinstance(error, TransferInterrupted) else error
 
     def _interrupted(self, reason: str) -> TransferInterrupted:
         return TransferInterrupted(self._image.id, self._offset, self._image.size_bytes, reason)

@@ -58,6 +58,19 @@ def test_service_without_ranges_is_read_again_from_the_start():
     assert images.requests == [(IMAGE, 0), (IMAGE, 300), (IMAGE, 0)]
 
 
+def test_service_without_ranges_has_not_failed_an_attempt():
+    _, stream = stream_of(ImageFaults(breaks_at={300}, has_ranges=False), retries=1)
+
+    assert read_all(stream) == DATA
+
+
+def test_interruption_is_told_with_the_size_of_the_record():
+    _, stream = stream_of(ImageFaults(ends_at=1000, has_ranges=False, announces_length=False), retries=1)
+
+    with pytest.raises(TransferInterrupted, match="ended after 1000 of 2048 bytes: the data ended early"):
+        read_all(stream)
+
+
 def test_break_after_the_last_byte_does_not_matter():
     images, stream = stream_of(ImageFaults(breaks_at={len(DATA)}), retries=0)
 
