@@ -133,7 +133,7 @@ class ResumingStream:
     def _told_in_full(
         self, error: TransferInterrupted | ImageServiceUnavailable
     ) -> TransferInterrupted | ImageServiceUnavailable:
-        """Give the error with what the whole transfer knows: one request knows neither what came before nor the size."""
+        """Give the error with what the whole transfer knows: one request knows not what came before, nor the size."""
         return self._interrupted(error.reason) if isinstance(error, TransferInterrupted) else error
 
     def _interrupted(self, reason: str) -> TransferInterrupted:

@@ -106,9 +106,9 @@ def test_an_early_end_is_told_in_words_and_not_in_those_of_a_library():
 
 
 def test_what_another_server_says_is_quoted_on_one_short_line():
-    with FaultyServer(b"SSH-2.0\x1b[2J" + b"x" * 500 + b"\r\n") as server:
-        with pytest.raises(ImageServiceUnavailable) as failure:
-            images_at(server.url).open(IMAGE)
+    answer = b"SSH-2.0\x1b[2J" + b"x" * 500 + b"\r\n"
+    with FaultyServer(answer) as server, pytest.raises(ImageServiceUnavailable) as failure:
+        images_at(server.url).open(IMAGE)
 
     assert str(failure.value).endswith("failed: SSH-2.0 [2J" + "x" * 189)
     assert str(failure.value).isprintable()
