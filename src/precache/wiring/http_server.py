@@ -12,6 +12,29 @@ from cheroot import wsgi
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
 
+LARGE_BYTES = 64 * 1024
+"""From this size on a piece of a body goes straight to the socket."""
+
+
+class _Gateway(wsgi.Gateway_10):
+    """cheroot's way from WSGI to the connection, with a short cut for image data.
+
+    Its buffered writer copies what it has not sent yet for every send: five times the processor time for 1 MiB pieces.
+    """
+
+    def write(self, chunk: bytes) -> None:
+        if len(chunk) < LARGE_BYTES:
+            super().write(chunk)
+            return
+        self.req.ensure_headers_sent()
+        if self.req.chunked_write:
+            super().write(chunk)
+            return
+        self.req.conn.wfile.flush()
+        rest = memoryview(chunk)
+        while rest:  # not sendall: its time-out is for all of it, and a thin link needs longer
+            rest = rest[self.req.conn.socket.send(rest) :]
+
 
 class HttpServer:
     """cheroot behind three verbs: `bind` reserves the address or says why not, `start`, `stop`."""
@@ -20,6 +43,7 @@ class HttpServer:
         self._address = address
         self._server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
         self._server.server_name = "precache"
+        self._server.gateway = _Gateway
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     def bind(self) -> str:
