@@ -360,6 +360,13 @@ class StoreUnavailable(Unavailable):
         super().__init__(f"The database is not available: {reason}")
 
 
+class DatabaseDamaged(StoreUnavailable):
+    """The file of the database does not hold what a database holds; no retry helps before somebody acts."""
+
+    def __init__(self, reason: str, database: str) -> None:
+        super().__init__(f"{reason} ({database}); restore it from a backup, or move it away to begin with an empty one")
+
+
 # Not what was promised.
 
 

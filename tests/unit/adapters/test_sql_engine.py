@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 from precache.adapters.sql import open_database, upgrade
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import cells, hosts
-from precache.core.errors import DatabaseUrlRefused, InvariantBroken, StoreUnavailable
+from precache.core.errors import DatabaseDamaged, DatabaseUrlRefused, InvariantBroken, StoreUnavailable
 
 
 @pytest.fixture
@@ -165,3 +165,20 @@ def test_batches_hold_all_values_in_order(values, expected):
 def names(database):
     with database.read() as connection:
         return list(connection.scalars(select(cells.c.name)))
+
+
+def test_a_file_that_is_no_database_is_told_with_the_way_out(tmp_path):
+    (tmp_path / "precache.sqlite").write_bytes(b"no database " * 1000)
+
+    with pytest.raises(DatabaseDamaged, match=r"file is not a database \(sqlite .*precache.sqlite\); restore it"):
+        upgrade(open_database(f"sqlite:///{tmp_path}/precache.sqlite"))
+
+
+def test_a_database_with_broken_pages_is_told_with_the_way_out(database, tmp_path):
+    database.close()
+    file = tmp_path / "precache.sqlite"
+    header, pages = file.read_bytes()[:100], file.stat().st_size - 100
+    file.write_bytes(header + b"\xff" * pages)
+
+    with pytest.raises(DatabaseDamaged, match="malformed"):
+        upgrade(open_database(f"sqlite:///{file}"))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from precache.adapters.sql import sqlite
-from precache.core.errors import DatabaseUrlRefused, InvariantBroken, StoreUnavailable
+from precache.core.errors import DatabaseDamaged, DatabaseUrlRefused, InvariantBroken, StoreUnavailable
 
 CONNECTIONS = 20
 """Connections kept at most; a thread more waits for one. The embedded service has about as many threads."""
@@ -81,6 +81,8 @@ class Database:
             # The adapters look before they write and translate the races they know; what is left is a bug of ours.
             raise InvariantBroken(f"The database refuses a change: {_first_line(exc)} ({self.place})") from exc
         except DBAPIError as exc:
+            if sqlite.is_damage(exc.orig):
+                raise DatabaseDamaged(_first_line(exc), self.place) from exc
             raise StoreUnavailable(f"{_first_line(exc)} ({self.place})") from exc
         except StatementError as exc:
             # A value that its column cannot hold, found before the database saw it.

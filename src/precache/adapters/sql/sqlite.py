@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -15,11 +16,19 @@ FORGETTABLE = "precache_forgettable"
 BUSY_TIMEOUT_MS = 30_000
 """How long to wait for another process that writes."""
 
+_PRIMARY_CODE = 0xFF  # the bits above it say more of the same
+
 
 def prepare(engine: Engine) -> None:
     """Have every connection of the engine set up, and every transaction begun as its options say."""
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Say whether SQLite found that the file is no database, or one with broken pages."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY_CODE in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def _set_up(connection: Any, _record: Any) -> None:
