@@ -221,7 +221,7 @@ class NotEnoughSpace(Refused):
 
     def __init__(self, image: str, needed_bytes: int, free_bytes: int, place: str) -> None:
         super().__init__(
-            f"Image {image}: {needed_bytes / 1e9:.1f} GB needed, {free_bytes / 1e9:.1f} GB free in {place}; "
+            f"Image {image}: {_size(needed_bytes)} needed, {_size(free_bytes)} free in {place}; "
             "free some space or move the cache to a larger disk"
         )
         self.image, self.needed_bytes, self.free_bytes = image, needed_bytes, free_bytes
@@ -291,7 +291,7 @@ class CacheFull(Refused):
 
     def __init__(self, image: str, place: str, free_bytes: int) -> None:
         super().__init__(
-            f"Image {image}: the disk of {place} is full, {free_bytes / 1e6:.1f} MB were left; "
+            f"Image {image}: the disk of {place} is full, {_size(free_bytes)} were left; "
             "free some space or move the cache to a larger disk"
         )
         self.image, self.place, self.free_bytes = image, place, free_bytes
@@ -402,3 +402,14 @@ class IllegalTransition(InvariantBroken):
 
     def __init__(self, what: str, old: str, new: str) -> None:
         super().__init__(f"{what} cannot go from {old} to {new}")
+
+
+# How messages write things.
+
+
+def _size(size_bytes: int) -> str:
+    """Write a size in the largest unit of which there is at least one; what is less than that, in MB."""
+    for unit, unit_bytes in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.1f} {unit}"
+    return f"{size_bytes / 1e6:.1f} MB"

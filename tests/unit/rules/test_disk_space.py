@@ -26,6 +26,22 @@ def test_refusal_says_what_is_needed_what_is_free_and_where():
     assert (refusal.value.needed_bytes, refusal.value.free_bytes) == (12_400_000_000, 9_100_000_000)
 
 
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0.0 MB"),
+        (8_400_000, "8.4 MB"),
+        (999_999_999, "1000.0 MB"),
+        (10**9, "1.0 GB"),
+        (2**40, "1.1 TB"),
+        (2**50, "1.1 PB"),
+    ],
+)
+def test_refusal_gives_sizes_in_a_unit_in_which_they_can_be_compared(size_bytes, text):
+    with pytest.raises(NotEnoughSpace, match=f": {text} needed"):
+        admit(IMAGE, size_bytes, -1, "/cache")
+
+
 @given(needed=st.integers(0, 2**60), free=st.integers(0, 2**60))
 def test_never_admits_more_than_is_free(needed, free):
     try:
