@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError
 from precache.core.images import ImageId
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+from precache.imagecache.os_errors import DISK_FULL, explain
 
 
 def free_bytes(directory: Path) -> int:
@@ -23,6 +21,6 @@ def disk_failure(
     error: OSError, image: ImageId, needed_bytes: int, directory: Path, free_bytes: Callable[[Path], int]
 ) -> PrecacheError:
     """Give the error of ours for one of the cache's disk: full, or else unusable."""
-    if error.errno in _FULL:
+    if error.errno in DISK_FULL:
         return NotEnoughSpace(image, needed_bytes, free_bytes(directory), str(directory))
-    return CacheUnusable(str(directory), error.strerror or str(error))
+    return CacheUnusable(str(directory), explain(error))
