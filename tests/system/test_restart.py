@@ -27,6 +27,7 @@ from tests.system.operating import (
     wait_until,
 )
 from tests.system.slow_images import SlowImages, slow_images
+from tests.system.slow_qemu_img import SlowQemuImg
 from tools.local_service import LocalService
 
 pytestmark = pytest.mark.system
@@ -41,11 +42,6 @@ from precache.imagecache.entry_lock import EntryLocks
 with EntryLocks(directory=Path(sys.argv[1]), clock=SystemClock()).hold(sys.argv[2], lambda: None):
     print("held", flush=True)
     sys.stdin.readline()
-"""
-
-QEMU_IMG_THAT_WAITS = """#!/bin/sh
-[ "$1" = convert ] && : > {converting} && while [ ! -e {may_go_on} ]; do sleep 0.05; done
-exec {qemu_img} "$@"
 """
 
 
@@ -151,16 +147,13 @@ def test_told_to_end_while_another_process_fills_the_entry_it_does_not_wait_for_
     assert data_requests(service) == 1
 
 
-def test_told_to_end_together_with_its_children_it_takes_no_image_for_broken(
-    new_service, images, tmp_path, monkeypatch
-):
+def test_told_to_end_together_with_its_children_it_takes_no_image_for_broken(new_service, images, tmp_path):
     qcow2(images / "web.qcow2", 4)
-    converting, may_go_on = tmp_path / "converting", tmp_path / "may-go-on"
-    monkeypatch.setenv("PATH", f"{slowed_qemu_img(tmp_path, converting, may_go_on)}:{os.environ['PATH']}")
+    slow = SlowQemuImg(tmp_path)
     service = new_service(inside=["setsid"])  # a process group of its own, as terminals and systemd give
-    service.start({})
+    service.start(slow.environment)
     job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
-    wait_until(lambda: converting.exists() and tasks(service, job)["cmp-1"]["phase"] == "converting")
+    wait_until(lambda: slow.has_begun and tasks(service, job)["cmp-1"]["phase"] == "converting")
 
     os.killpg(service.pid, signal.SIGINT)
     os.killpg(service.pid, signal.SIGTERM)
@@ -168,7 +161,7 @@ def test_told_to_end_together_with_its_children_it_takes_no_image_for_broken(
     assert service.wait() == 0
     assert litter(service) == []
     assert stored_states(service) == ["queued"]
-    may_go_on.touch()
+    slow.release()
     service.start({})
     assert ended(service, job) == "succeeded"
 
@@ -184,14 +177,3 @@ def lock_held(file: Path) -> Iterator[None]:
             yield
         finally:
             holder.kill()
-
-
-def slowed_qemu_img(tmp_path: Path, converting: Path, may_go_on: Path) -> Path:
-    """Make a qemu-img that begins to convert only when it may, and give its directory."""
-    directory = tmp_path / "bin"
-    directory.mkdir()
-    real = subprocess.check_output(["which", "qemu-img"], text=True).strip()
-    script = directory / "qemu-img"
-    script.write_text(QEMU_IMG_THAT_WAITS.format(converting=converting, may_go_on=may_go_on, qemu_img=real))
-    script.chmod(0o755)
-    return directory

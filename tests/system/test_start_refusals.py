@@ -143,7 +143,7 @@ CASES = {
     "unknown driver": (option("--hosts", "a:cmp-1:xen"), REFUSED, ("cmp-1", "'xen'", "libvirt, fake or uncached")),
     "no configuration file": (option("--config-file", "{root}/nowhere"), REFUSED, ("nowhere", "not a file")),
     "configuration without a shape": (configuration("host\n"), REFUSED, ("precache.conf", "host")),
-    "contradiction": (configuration("[DEFAULT]\nservice_down_time = 5\n"), REFUSED, ("must be longer than report_int",)),
+    "contradiction": (configuration("[DEFAULT]\nservice_down_time = 5\n"), REFUSED, ("longer than report_interval",)),
     "broken policy": (given(broken_policy), REFUSED, ("policy.yaml", "precache:jobs:list")),
     "newer database": (given(newer_database), REFUSED, ("9999", "newer release", "backup")),
     "damaged database": (given(damaged_database), UNAVAILABLE, ("precache.sqlite", "not a database", "backup")),

@@ -1,0 +1,175 @@
+"""What a host's disk can do to a cache: every host says what is wrong and what to do, and the others are not held up.
+
+Disks of the wanted size and mood are small tmpfs in a mount namespace that only the service is in; they go with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import qcow2, qemu_img, random_raw, settled
+from tests.system.operating import (
+    aggregate,
+    cache_of,
+    data_requests,
+    ended,
+    entry,
+    ids,
+    litter,
+    outcomes,
+    request,
+    tasks,
+    wait_until,
+)
+from tests.system.slow_images import slow_images
+from tests.system.slow_qemu_img import SlowQemuImg
+from tools.local_service import LocalService
+
+pytestmark = pytest.mark.system
+
+IN_NAMESPACE = 'mount -t tmpfs -o "$1" small "$2" && shift 2 && exec "$@"'
+
+
+@pytest.fixture
+def namespace() -> list[str]:
+    """Give the words in front of a command that lets it mount in private."""
+    for words in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+        ):
+            return words
+    pytest.skip("mounting in a private namespace is not allowed here")
+
+
+@pytest.fixture
+def new_service_on_small_disk(new_service, namespace, tmp_path):
+    """Give a function that makes a service whose host cmp-1 has a disk of so many MiB."""
+
+    def make(hosts: str, size_mib: int) -> LocalService:
+        disk = tmp_path / "state" / "hosts" / "cmp-1" / "instances"
+        disk.mkdir(parents=True)
+        return new_service(hosts, [*namespace, "sh", "-c", IN_NAMESPACE, "sh", f"size={size_mib}M", str(disk)])
+
+    return make
+
+
+def disk_of(service: LocalService, host: str = "cmp-1") -> Path:
+    """Give the host's instances directory as the service sees it."""
+    return Path(f"/proc/{service.pid}/root{cache_of(service, host).parent}")
+
+
+def mount_read_only(service: LocalService, host: str = "cmp-1") -> None:
+    enter = ["nsenter", "--target", str(service.pid), "--mount", "--user", "--preserve-credentials"]
+    if os.geteuid() == 0:
+        enter = enter[:-2]
+    subprocess.run([*enter, "mount", "-o", "remount,ro", cache_of(service, host).parent], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the room that is left."""
+    filler = disk / "instance-of-another"
+    with filler.open("wb", buffering=0) as out:
+        free = os.statvfs(disk)
+        os.posix_fallocate(out.fileno(), 0, free.f_bavail * free.f_frsize)
+    return filler
+
+
+def left_behind(service: LocalService) -> list[Path]:
+    return [*disk_of(service).glob("_base/*"), *map(Path, litter(service))]
+
+
+def test_a_cache_that_is_gone_or_read_only_is_told_and_the_other_hosts_are_filled(new_service_on_small_disk, images):
+    random_raw(images / "web.raw", 4)
+    service = new_service_on_small_disk("cell1:cmp-1,cell1:cmp-2,cell1:cmp-3,cell2:cmp-4", 16)
+    service.start({})
+    web = ids(service)["web"]
+    mount_read_only(service, "cmp-1")
+    shutil.rmtree(cache_of(service, "cmp-2"))
+    shutil.rmtree(cache_of(service, "cmp-3").parent)
+
+    job = request(service, aggregate(service, "cmp-1", "cmp-2", "cmp-3", "cmp-4"), web)
+
+    assert ended(service, job) == "partly_failed"
+    found = tasks(service, job)
+    assert {host: task["outcome"] for host, task in found.items()} == {
+        "cmp-1": "error", "cmp-2": "error", "cmp-3": "error", "cmp-4": "cached",
+    }  # fmt: skip
+    assert "read-only; mount it for writing" in found["cmp-1"]["reason"]
+    for host in ("cmp-2", "cmp-3"):
+        assert str(cache_of(service, host).parent) in found[host]["reason"]
+        assert "does not exist; create or mount it" in found[host]["reason"]
+    assert data_requests(service) == 1
+    assert entry(service, "cmp-4", web).exists()
+
+
+def test_what_does_not_fit_is_refused_before_any_of_its_data_is_asked_for(new_service_on_small_disk, images):
+    random_raw(images / "web.raw", 8)
+    qemu_img("create", "-f", "qcow2", images / "huge.qcow2", "1P")
+    settled(images / "huge.qcow2")
+    service = new_service_on_small_disk("cell1:cmp-1,cell1:cmp-2", 4)
+    service.start({})
+    web, huge = (ids(service)[name] for name in ("web", "huge"))
+
+    job = request(service, aggregate(service, "cmp-1", "cmp-2"), huge, web)
+
+    assert ended(service, job) == "partly_failed"
+    assert outcomes(service, job) == {
+        ("cmp-1", huge): "error", ("cmp-2", huge): "error", ("cmp-1", web): "error", ("cmp-2", web): "cached",
+    }  # fmt: skip
+    reasons = {(task["host"], task["image"]): task["reason"] for task in service.get(f"/v1/jobs/{job}/tasks")["tasks"]}
+    for host in ("cmp-1", "cmp-2"):
+        assert "1.1 PB needed" in reasons[host, huge]
+        assert str(cache_of(service, host)) in reasons[host, huge]
+    assert "8.4 MB needed, 4.2 MB free" in reasons["cmp-1", web]
+    assert "free some space or move the cache" in reasons["cmp-1", web]
+    assert service.get("/image/requests")["data_requests"] == {web: 1}
+    assert left_behind(service) == []
+
+
+def test_a_disk_that_fills_up_in_mid_download_is_told_with_numbers_and_leaves_nothing(
+    new_service_on_small_disk, images, tmp_path
+):
+    random_raw(images / "web.raw", 8)
+    with slow_images(images, tmp_path / "slow-index.json") as slow:
+        service = new_service_on_small_disk("cell1:cmp-1,cell1:cmp-2", 16)
+        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url})
+        web, number = ids(service)["web"], aggregate(service, "cmp-1", "cmp-2")
+        job = request(service, number, web)
+        wait_until(lambda: tasks(service, job)["cmp-1"]["bytes_done"])
+        filler = fill(disk_of(service))
+        slow.release()
+
+        assert ended(service, job) == "partly_failed"
+        found = tasks(service, job)
+        assert (found["cmp-1"]["outcome"], found["cmp-2"]["outcome"]) == ("error", "cached")
+        assert "8.4 MB needed" in found["cmp-1"]["reason"]
+        assert f"free in {cache_of(service, 'cmp-1')}; free some space" in found["cmp-1"]["reason"]
+        assert left_behind(service) == []
+
+        filler.unlink()
+        assert ended(service, request(service, number, web)) == "succeeded"
+
+
+def test_a_disk_that_fills_up_in_mid_conversion_is_told_with_numbers_and_leaves_nothing(
+    new_service_on_small_disk, images, tmp_path
+):
+    qcow2(images / "web.qcow2", 4)
+    slow = SlowQemuImg(tmp_path)
+    service = new_service_on_small_disk("cell1:cmp-1", 16)
+    service.start(slow.environment)
+    job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
+    wait_until(lambda: slow.has_begun and tasks(service, job)["cmp-1"]["phase"] == "converting")
+    fill(disk_of(service))
+    slow.release()
+
+    assert ended(service, job) == "failed"
+    reason = tasks(service, job)["cmp-1"]["reason"]
+    assert "MB needed" in reason
+    assert f"free in {cache_of(service, 'cmp-1')}; free some space" in reason
+    assert left_behind(service) == []
