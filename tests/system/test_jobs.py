@@ -1,0 +1,76 @@
+"""Jobs in unusual company: two at once, one whose aggregate goes away, one with nobody to ask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.system.conftest import random_raw
+from tests.system.operating import (
+    AGGREGATES,
+    aggregate,
+    data_requests,
+    ended,
+    ids,
+    litter,
+    notifications,
+    request,
+    succeed,
+    tasks,
+    wait_until,
+)
+from tests.system.slow_images import slow_images
+
+pytestmark = pytest.mark.system
+
+
+def test_two_requests_at_once_for_the_same_hosts_both_succeed_and_download_once(new_service, images):
+    random_raw(images / "web.raw", 8)
+    service = new_service("cell1:cmp-1,cell2:cmp-2")
+    service.start({"OS_IMAGE_CACHE__PRECACHE_CONCURRENCY": "4"})
+    web, number = ids(service)["web"], aggregate(service, "cmp-1", "cmp-2")
+
+    with ThreadPoolExecutor(2) as clients:
+        jobs = list(clients.map(lambda _: request(service, number, web), range(2)))
+
+    assert [ended(service, job) for job in jobs] == ["succeeded", "succeeded"]
+    for host in ("cmp-1", "cmp-2"):
+        assert Counter(tasks(service, job)[host]["outcome"] for job in jobs) == {"cached": 1, "existing": 1}
+    assert data_requests(service) == 2
+    assert litter(service) == []
+
+
+def test_a_job_whose_aggregate_is_deleted_meanwhile_ends_as_it_was_accepted(new_service, images, tmp_path):
+    random_raw(images / "web.raw", 8)
+    with slow_images(images, tmp_path / "slow-index.json") as slow:
+        service = new_service("cell1:cmp-1,cell1:cmp-2")
+        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url})
+        number = aggregate(service, "cmp-1", "cmp-2")
+        job = request(service, number, ids(service)["web"])
+        wait_until(lambda: tasks(service, job)["cmp-1"]["bytes_done"])
+        for host in ("cmp-1", "cmp-2"):
+            succeed(service, "POST", f"{AGGREGATES}/{number}/action", {"remove_host": {"host": host}})
+        succeed(service, "DELETE", f"{AGGREGATES}/{number}")
+        slow.release()
+
+        assert ended(service, job) == "succeeded"
+
+        assert {host: task["outcome"] for host, task in tasks(service, job).items()} == {
+            "cmp-1": "cached", "cmp-2": "cached",
+        }  # fmt: skip
+        assert notifications(service.log) == [
+            ("start", None), ("progress", "cmp-1"), ("progress", "cmp-2"), ("end", None),
+        ]  # fmt: skip
+
+
+def test_a_job_of_an_aggregate_without_hosts_succeeds_and_is_announced(new_service, images):
+    random_raw(images / "web.raw", 1)
+    service = new_service()
+    service.start({})
+
+    job = request(service, aggregate(service), ids(service)["web"])
+
+    assert ended(service, job) == "succeeded"
+    assert notifications(service.log) == [("start", None), ("end", None)]
