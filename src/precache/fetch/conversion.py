@@ -22,6 +22,9 @@ VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 """The kinds of VMDK that hold all their data themselves; Nova's own default."""
 
 
+CUT_OFF = "it is cut off: it refers to data behind its end at {} bytes; upload it again, whole"
+
+
 class Conversion:
     """One image's inspection and conversion. `run` is the work of one thread of the crew."""
 
@@ -55,7 +58,7 @@ class Conversion:
         if self._target is not None:
             self._make_room(inspection.virtual_size_bytes or 0)
         try:
-            self._check(self._served(self._qemu_img.info), inspection)
+            self._check(self._served(self._qemu_img.info, inspection), inspection)
             if self._target is not None:
                 self._convert(self._target, inspection)
         except ConversionFailed:
@@ -72,7 +75,7 @@ class Conversion:
                 direct=self._arriving.file.is_direct,
             )
 
-        self._served(convert)
+        self._served(convert, inspection)
         found = self._qemu_img.info_of_file(target).format
         if found != RAW:
             # A disk inside the disk: whoever opened the entry without a given format would follow its references.
@@ -83,13 +86,21 @@ class Conversion:
         if rule is not None:
             raise UnsafeImage(self._image.id, rule)
 
-    def _served(self, run: Callable[[socket.socket], T]) -> T:
-        size = self._arriving.wait_for_size()
+    def _served(self, run: Callable[[socket.socket], T], inspection: Inspection) -> T:
+        size, cluster = self._arriving.wait_for_size(), inspection.cluster_bytes
         ours, theirs = socket.socketpair()
-        export = NbdExport(arriving=self._arriving, size_bytes=size, connection=ours)
+        # By the rule of `qemu-img check`: the last cluster may be cut, a further one is lost. qemu-img itself would
+        # convert what is lost to zeros, and nobody would ever know.
+        missing_from = None if cluster is None else size + cluster
+        export = NbdExport(arriving=self._arriving, size_bytes=size, connection=ours, missing_from=missing_from)
         self._crew.start("export", export.serve)
         with theirs:
-            return run(theirs)
+            try:
+                return run(theirs)
+            except ConversionFailed as error:
+                if export.misses_data:
+                    raise ConversionFailed(self._image.id, CUT_OFF.format(size)) from error
+                raise
 
 
 def _broken_rule(info: ImageInfo, inspection: Inspection, vmdk_types: Collection[str]) -> str | None:

@@ -6,6 +6,7 @@ own, word by word, for operators search for them.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ MISMATCH = "Image content does not match disk_format"
 HEAD_CHUNK_BYTES = 1 << 18
 """All formats but a few are recognised within the first 256 KiB."""
 
+_QCOW2_CLUSTER_BITS_AT = 20
+_QCOW2_CLUSTER_BITS = range(9, 22)
+
 _HYBRID_ISO = frozenset({"iso", "gpt"})
 
 
@@ -30,10 +34,12 @@ class Inspection:
     """What the content is. qemu_format: the only format that a tool may take it for.
 
     virtual_size_bytes: size of the disk inside, as its header has it; None for raw content, whose size is its length.
+    cluster_bytes: of a qcow2, the unit in which it says where its data are; None for every other format.
     """
 
     qemu_format: str
     virtual_size_bytes: int | None
+    cluster_bytes: int | None = None
 
 
 def inspect(image: Image, chunks: Iterable[bytes]) -> Inspection:
@@ -54,7 +60,7 @@ def inspect(image: Image, chunks: Iterable[bytes]) -> Inspection:
         raise UnsafeImage(image.id, MISMATCH) from error
     if not _agrees(str(found), image.disk_format):
         raise UnsafeImage(image.id, MISMATCH)
-    return Inspection(expected, None if expected == RAW else found.virtual_size)
+    return Inspection(expected, None if expected == RAW else found.virtual_size, _cluster_bytes(found))
 
 
 def _recognise(image: Image, chunks: Iterable[bytes]) -> format_inspector.FileInspector:
@@ -70,6 +76,14 @@ def _recognise(image: Image, chunks: Iterable[bytes]) -> format_inspector.FileIn
         # Content that is two things at once would be whatever the next tool takes it for.
         raise UnsafeImage(image.id, MISMATCH)
     return next(iter(matches.values()))
+
+
+def _cluster_bytes(found: format_inspector.FileInspector) -> int | None:
+    if str(found) != "qcow2":
+        return None
+    (bits,) = struct.unpack_from(">I", found.region("header").data, _QCOW2_CLUSTER_BITS_AT)
+    # qemu refuses any other number.
+    return 1 << bits if bits in _QCOW2_CLUSTER_BITS else None
 
 
 def _agrees(found: str, disk_format: str | None) -> bool:

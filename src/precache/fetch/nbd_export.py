@@ -33,9 +33,10 @@ _REP_ACK, _REP_INFO, _REP_UNSUPPORTED = 1, 3, 0x80000001
 _INFO_EXPORT = 0
 _FLAGS = 0b11  # has flags, read only
 _CMD_READ, _CMD_DISCONNECT = 0, 2
-_EPERM, _EINVAL = 1, 22
+_EPERM, _EIO, _EINVAL = 1, 5, 22
 
 _SECTOR_BYTES = 512
+_ENDLESS_BYTES = 1 << 62
 _OPTION_LIMIT_BYTES = 4096
 _READ_LIMIT_BYTES = 32 << 20  # the protocol's own default
 
@@ -47,12 +48,22 @@ class _Hangup(Exception):
 class NbdExport:
     """Serves one client until it leaves or the download is abandoned. `serve` runs in a thread of its own."""
 
-    def __init__(self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket) -> None:
-        """size_bytes: of the download. connection: our end of the socket pair; closed by `serve`."""
+    def __init__(
+        self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket, missing_from: int | None = None
+    ) -> None:
+        """size_bytes: of the download. connection: our end of the socket pair; closed by `serve`.
+
+        missing_from: whoever reads as far as this asks for what ought to be in the download, and is not: the read
+        fails, and `misses_data` says so afterwards. None if the client is to take all behind the end for zeros.
+        """
         self._arriving = arriving
         # qemu's client waits for ever for the rest of a last sector that is cut; of a file it reads zeros there.
-        self._size = -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
+        self._end = -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
+        self._missing_from = missing_from
+        # What is behind the end, as it knows it, the client never asks for.
+        self._size = self._end if missing_from is None else _ENDLESS_BYTES
         self._connection = connection
+        self.misses_data = False
 
     def serve(self) -> None:
         """Speak with the client. Never raises for what the client does: a lost client tells its story by its exit."""
@@ -97,15 +108,22 @@ class NbdExport:
         if length > _READ_LIMIT_BYTES or offset + length > self._size:
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EINVAL, cookie))
             return
+        if self._missing_from is not None and offset + length >= self._missing_from:
+            self.misses_data = True
+            self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EIO, cookie))
+            return
         self._send(reader, _REPLY.pack(_REPLY_MAGIC, 0, cookie), offset, length)
 
     def _send(self, reader: RangeReader, header: bytes, offset: int, length: int) -> None:
-        for piece in reader.pieces(offset, length):
+        there = min(max(self._end - offset, 0), length)
+        for piece in reader.pieces(offset, there):
             if header:
                 sent = self._connection.sendmsg([header, piece])
                 self._connection.sendall(header[sent:])
                 header, piece = b"", piece[max(sent - len(header), 0) :]
             self._connection.sendall(piece)
+        if there < length:
+            self._connection.sendall(header + bytes(length - there))
 
     def _reply(self, option: int, kind: int, payload: bytes = b"") -> None:
         self._connection.sendall(_OPTION_REPLY.pack(_OPTION_REPLY_MAGIC, option, kind, len(payload)) + payload)

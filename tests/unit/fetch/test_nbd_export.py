@@ -21,7 +21,7 @@ GREETING_BYTES, EXPORT_BYTES, REPLY_BYTES = 18, 10, 16
 class Served:
     """A complete file behind an export; `theirs` is the client's end."""
 
-    def __init__(self, path, data):
+    def __init__(self, path, data, **options):
         self.file = SparseFile(path)
         free = new_pool(2)
         arriving = ArrivingFile(file=self.file, size_bytes=len(data), free=free)
@@ -35,8 +35,8 @@ class Served:
         arriving.finish()
         ours, self.theirs = socket.socketpair()
         self.theirs.settimeout(10)
-        export = NbdExport(arriving=arriving, size_bytes=len(data), connection=ours)
-        self.thread = threading.Thread(target=export.serve, daemon=True)
+        self.export = NbdExport(arriving=arriving, size_bytes=len(data), connection=ours, **options)
+        self.thread = threading.Thread(target=self.export.serve, daemon=True)
         self.thread.start()
 
     def close(self):
@@ -135,3 +135,17 @@ def test_disconnect_ends_the_conversation(served):
     served.request(2, 0, 0)
 
     assert served.theirs.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("read", "misses"), [("read -P 120 0 512", False), ("read -P 0 1024 512", False), ("read 1024 1024", True)]
+)
+def test_read_of_what_should_be_behind_the_end_fails_and_is_remembered(tmp_path, read, misses):
+    served = Served(tmp_path / "download", b"x" * 1000, missing_from=2048)
+
+    result = qemu_io(served, read)
+    served.close()
+
+    assert served.export.misses_data is misses
+    assert ("Input/output error" in result.stdout + result.stderr) is misses
+    assert "Pattern verification failed" not in result.stdout

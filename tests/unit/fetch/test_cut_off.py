@@ -1,0 +1,33 @@
+"""A qcow2 that was cut off before anybody hashed it: its digest is right, and half of its disk is gone."""
+
+import struct
+
+import pytest
+
+from precache.core.errors import ConversionFailed
+
+CLUSTER_BYTES = 64 << 10
+
+
+@pytest.mark.parametrize("options", [(), ("-c",)])
+def test_qcow2_that_was_cut_off_before_its_upload_does_not_become_zeros(world, make_image, options):
+    data = make_image("qcow2", *options)
+
+    with pytest.raises(ConversionFailed, match=r"cut off: .* its end at \d+ bytes; upload it again"):
+        world.fetch(data[: len(data) // 2], "qcow2")
+
+    assert world.litter() == []
+
+
+def test_qcow2_whose_very_tables_are_cut_off_is_told_as_well(world, make_image):
+    data = make_image("qcow2")
+    (l1_offset,) = struct.unpack(">Q", data[40:48])
+
+    with pytest.raises(ConversionFailed, match="cut off"):
+        world.fetch(data[: l1_offset - CLUSTER_BYTES], "qcow2")
+
+
+def test_qcow2_whose_last_cluster_is_cut_is_whole(world, make_image, disk_bytes):
+    data = make_image("qcow2").rstrip(b"\0")
+
+    assert world.fetch(data, "qcow2").read_bytes() == disk_bytes
