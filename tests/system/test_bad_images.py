@@ -165,9 +165,11 @@ def test_image_of_each_format_becomes_a_raw_entry(bench, case):
         qemu_img("convert", "-f", "raw", "-O", qemu_format, *options, raw, path)
 
     image = bench.offer(name, make)
+    runs = bench.qemu_img_runs()
 
     assert bench.cache(image) == ("cached", "")
 
+    assert len(bench.qemu_img_runs()) > len(runs)  # so that what is not in this log was not run
     cached = entry(bench.service, "cmp-1", image)
     compared = ["qemu-img", "compare", "-f", "raw", "-F", qemu_format, cached, bench.root / "images" / name]
     subprocess.run(compared, check=True, capture_output=True)
