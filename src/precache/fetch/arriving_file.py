@@ -1,21 +1,16 @@
 """What has arrived of a download so far, for those who read it while it is still growing.
 
-The writer appends blocks in order; any number of readers ask for ranges and wait until these are there. The latest
-blocks are kept in memory, so that whoever reads close behind the writer never waits for the disk.
+The writer appends blocks in order; any number of readers ask for ranges and wait until these are there.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Iterator
 
-from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue
+from precache.fetch.blocks import Block
 from precache.fetch.sparse_file import SparseFile
-
-KEPT_BLOCKS = 8
-"""Covers what a converter that keeps pace asks for: it has up to eight requests under way."""
 
 
 class Abandoned(Exception):
@@ -28,20 +23,14 @@ class Abandoned(Exception):
 class ArrivingFile:
     """A file of the size `size_bytes` (None if not announced) that grows from its start."""
 
-    def __init__(self, *, file: SparseFile, size_bytes: int | None, free: BlockQueue) -> None:
-        """file: where the blocks go, and stay readable. free: where blocks go back to."""
+    def __init__(self, *, file: SparseFile, size_bytes: int | None) -> None:
+        """file: where the blocks go, and stay readable."""
         self._file = file
-        self._free = free
         self._size = size_bytes
         self._arrived = 0
         self._complete = False
         self._abandoned = False
-        self._latest: deque[Block] = deque()
         self._changed = threading.Condition()
-
-    @property
-    def file(self) -> SparseFile:
-        return self._file
 
     @property
     def arrived_bytes(self) -> int:
@@ -52,13 +41,10 @@ class ArrivingFile:
         return self._complete
 
     def append(self, block: Block) -> None:
-        """Write the next block; then readers may have it. The block belongs to this object from now on."""
+        """Write the next block; then readers may have it. The block is free again after that."""
         self._file.write(block)
         with self._changed:
-            self._latest.append(block)
             self._arrived += block.length
-            if len(self._latest) > KEPT_BLOCKS:
-                self._free.put(self._latest.popleft())
             self._changed.notify_all()
 
     def finish(self) -> None:
@@ -92,41 +78,33 @@ class ArrivingFile:
 
         Raises Abandoned.
         """
+        if self._arrived >= end and not self._abandoned:
+            return self._arrived  # most often so, and worth not taking the lock
         with self._changed:
             self._changed.wait_for(lambda: self._arrived >= end or self._complete or self._abandoned)
             return self._checked(self._arrived)
 
-    def copy_latest(self, offset: int, into: memoryview) -> bool:
-        """Fill `into` from the blocks in memory; False, and nothing useful in it, if they do not hold all of it."""
-        with self._changed:
-            if not self._latest or offset < self._latest[0].offset:
-                return False
-            done = 0
-            while done < len(into):
-                position = offset + done
-                index = (position - self._latest[0].offset) // BLOCK_BYTES
-                if index >= len(self._latest):
-                    return False
-                block = self._latest[index]
-                start = position - block.offset
-                count = min(block.length - start, len(into) - done)
-                if count <= 0:
-                    return False
-                into[done : done + count] = block.view[start : start + count]
-                done += count
-            return True
+    def open_reader(self) -> int:
+        """Give a descriptor to read what has arrived; the caller closes it.
+
+        Holes after the last data are not in the file before `finish`: where a read ends early, the rest is zero.
+        """
+        fd = os.open(self._file.path, os.O_RDONLY | os.O_CLOEXEC)
+        if self._file.is_direct:
+            # No read-ahead: it would fill the page cache with places that are yet to be written past it.
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        return fd
 
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
         """Give the content from the start, as it comes. Raises Abandoned."""
         offset = 0
-        with self._file.path.open("rb", buffering=0) as reader:
+        fd = self.open_reader()
+        try:
             while (end := min(self.wait_for(offset + chunk_bytes), offset + chunk_bytes)) > offset:
-                chunk = bytearray(end - offset)
-                if not self.copy_latest(offset, memoryview(chunk)):
-                    # Holes past the last data are not in the file yet: what pread does not give is zero.
-                    os.preadv(reader.fileno(), [chunk], offset)
-                yield bytes(chunk)
+                yield os.pread(fd, end - offset, offset).ljust(end - offset, b"\0")
                 offset = end
+        finally:
+            os.close(fd)
 
     def _checked(self, value: int) -> int:
         if self._abandoned:

@@ -35,17 +35,21 @@ class Conversion:
         arriving: ArrivingFile,
         target: Path | None,
         qemu_img: QemuImg,
+        direct: bool,
         crew: Crew,
         make_room: Callable[[int], None],
         vmdk_types: Collection[str] = VMDK_TYPES,
     ) -> None:
         """target: where the raw result goes; None to keep the download as it is.
 
+        direct: whether to write it past the page cache.
+
         make_room: called with the size of the result once the header has told it; raises NotEnoughSpace.
         """
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._crew, self._vmdk_types = qemu_img, crew, vmdk_types
         self._make_room = make_room
+        self._direct = direct
 
     def run(self) -> None:
         """Return when the content is known to be what it is said to be, and the target, if any, is complete.
@@ -72,7 +76,7 @@ class Conversion:
                 inspection.qemu_format,
                 target,
                 virtual_size_bytes=inspection.virtual_size_bytes or 0,
-                direct=self._arriving.file.is_direct,
+                direct=self._direct,
             )
 
         self._served(convert, inspection)

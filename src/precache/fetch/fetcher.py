@@ -108,7 +108,7 @@ class Fetcher:
 
     def _fetch_once(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
         stream = ResumingStream(images=self._images, image=record, clock=self._clock, retries=self._rules.retries)
-        with SparseFile(download, write_at=self._write_at) as file:
+        with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file)
             qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img)
             crew = Crew(record.id)
@@ -117,6 +117,7 @@ class Fetcher:
                 arriving=transfer.arriving,
                 target=target,
                 qemu_img=qemu_img,
+                direct=file.can_be_direct,
                 crew=crew,
                 make_room=lambda result_bytes: self._admit(
                     record.id,

@@ -9,11 +9,11 @@ https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 
 from precache.fetch.arriving_file import Abandoned, ArrivingFile
-from precache.fetch.range_reader import RangeReader
 
 _GREETING = struct.pack(">QQH", 0x4E42444D41474943, 0x49484156454F5054, 0b11)  # fixed newstyle, no zeroes
 _OPTION_MAGIC = 0x49484156454F5054
@@ -70,11 +70,13 @@ class NbdExport:
         with (
             self._connection,
             contextlib.suppress(_Hangup, ConnectionError, Abandoned),
-            RangeReader(self._arriving) as reader,
+            contextlib.ExitStack() as closing,
         ):
+            source = self._arriving.open_reader()
+            closing.callback(os.close, source)
             self._shake_hands()
             while True:
-                self._answer(reader)
+                self._answer(source)
 
     def _shake_hands(self) -> None:
         self._connection.sendall(_GREETING)
@@ -97,7 +99,7 @@ class NbdExport:
             else:
                 self._reply(option, _REP_UNSUPPORTED)
 
-    def _answer(self, reader: RangeReader) -> None:
+    def _answer(self, source: int) -> None:
         magic, _flags, command, cookie, offset, length = _REQUEST.unpack(self._receive(_REQUEST.size))
         if magic != _REQUEST_MAGIC or command == _CMD_DISCONNECT:
             raise _Hangup
@@ -112,18 +114,18 @@ class NbdExport:
             self.misses_data = True
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EIO, cookie))
             return
-        self._send(reader, _REPLY.pack(_REPLY_MAGIC, 0, cookie), offset, length)
+        self._arriving.wait_for(offset + length)
+        self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, 0, cookie), socket.MSG_MORE)
+        self._send(source, offset, length)
 
-    def _send(self, reader: RangeReader, header: bytes, offset: int, length: int) -> None:
-        there = min(max(self._end - offset, 0), length)
-        for piece in reader.pieces(offset, there):
-            if header:
-                sent = self._connection.sendmsg([header, piece])
-                self._connection.sendall(header[sent:])
-                header, piece = b"", piece[max(sent - len(header), 0) :]
-            self._connection.sendall(piece)
-        if there < length:
-            self._connection.sendall(header + bytes(length - there))
+    def _send(self, source: int, offset: int, length: int) -> None:
+        """Hand pages of the file to the client without copying them; behind the file's end all is zero."""
+        while length:
+            sent = os.sendfile(self._connection.fileno(), source, offset, length)
+            if not sent:
+                self._connection.sendall(bytes(length))
+                return
+            offset, length = offset + sent, length - sent
 
     def _reply(self, option: int, kind: int, payload: bytes = b"") -> None:
         self._connection.sendall(_OPTION_REPLY.pack(_OPTION_REPLY_MAGIC, option, kind, len(payload)) + payload)

@@ -1,8 +1,9 @@
-"""A new file to which blocks are written past the page cache and without their zeros.
+"""A new file to which blocks are written without their zeros, past the page cache or through it.
 
-Direct I/O, as Nova uses for its conversions: an image is written once and read by others much later, so it should
-not push the guests' pages out of the host's memory; and the bytes are on disk when a write returns, so that the
-final fsync has nothing left to do. Where the file system has no direct I/O, the page cache is used.
+A result is written past it, as Nova writes its conversions: it is read by others much later, so it should not push
+the guests' pages out of the host's memory; and the bytes are on disk when a write returns, so that the final fsync has
+nothing left to do. A download that is only the source of a conversion goes through the page cache: it is read again
+at once and then removed, most often before the kernel has found time to write it.
 """
 
 from __future__ import annotations
@@ -24,15 +25,26 @@ _MODE = 0o666  # less the umask, as Nova's own open() has it
 class SparseFile:
     """Owned by one writer; others may read what has been written. A context manager: it closes, never removes."""
 
-    def __init__(self, path: Path, *, write_at: WriteAt = os.pwrite) -> None:
-        """Create the file. Raises OSError, FileExistsError among them: a temporary file is never shared."""
+    def __init__(self, path: Path, *, direct: bool, write_at: WriteAt = os.pwrite) -> None:
+        """Create the file. Raises OSError, FileExistsError among them: a temporary file is never shared.
+
+        direct: past the page cache, where the file system can.
+        """
         self.path = path
         self._write_at = write_at
-        self._fd, self._direct = _create(path)
+        self._fd, self._can_be_direct = _create(path)
+        self._direct = self._can_be_direct
+        if not direct:
+            self._use_page_cache()
 
     @property
     def is_direct(self) -> bool:
         return self._direct
+
+    @property
+    def can_be_direct(self) -> bool:
+        """Whether the file system has direct I/O, used or not."""
+        return self._can_be_direct
 
     def write(self, block: Block) -> None:
         """Write the block at its offset, a multiple of the alignment, leaving holes where it is zero.
@@ -69,10 +81,13 @@ class SparseFile:
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
                 # Some file systems take the flag at open() and refuse the write.
-                self._direct = False
-                fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+                self._use_page_cache()
                 continue
             run, offset = run[written:], offset + written
+
+    def _use_page_cache(self) -> None:
+        self._direct = False
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
 
 
 def flush(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Bytes from the image service to the disk, hashed on the way: a reader, a hasher and a writer, each a thread.
 
 Reading, hashing and writing all let go of the interpreter's lock, so the slowest of them sets the pace and the
-others cost no time. A block is passed on in order: free -> reader -> hasher -> writer -> latest blocks -> free.
+others cost no time. A block is passed on in order: free -> reader -> hasher -> writer -> free.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from queue import SimpleQueue
 
 from precache.core.errors import DigestMismatch
 from precache.core.images import Digest, Image
-from precache.fetch.arriving_file import KEPT_BLOCKS, Abandoned, ArrivingFile
+from precache.fetch.arriving_file import Abandoned, ArrivingFile
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.crew import Crew
 from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import SparseFile
 
-_TRAVELLING_BLOCKS = 12
+_TRAVELLING_BLOCKS = 16
 """Blocks between the stages: enough for each stage to bridge a pause of its neighbours."""
 
 
@@ -28,11 +28,11 @@ class Transfer:
     def __init__(self, *, image: Image, stream: ResumingStream, file: SparseFile) -> None:
         self._image = image
         self._stream = stream
-        self._free = new_pool(_TRAVELLING_BLOCKS + KEPT_BLOCKS)
+        self._free = new_pool(_TRAVELLING_BLOCKS)
         self._read: BlockQueue = SimpleQueue()
         self._hashed: BlockQueue = SimpleQueue()
         self._stopped = threading.Event()
-        self.arriving = ArrivingFile(file=file, size_bytes=image.size_bytes, free=self._free)
+        self.arriving = ArrivingFile(file=file, size_bytes=image.size_bytes)
 
     def start(self, crew: Crew) -> None:
         """Begin. A failure, in `crew`, is one of ResumingStream.readinto, DigestMismatch, or OSError of the disk."""
@@ -85,6 +85,7 @@ class Transfer:
     def _write_all(self) -> None:
         while block := self._take(self._hashed):
             self.arriving.append(block)
+            self._free.put(block)
         self.arriving.finish()
 
     def _check(self, expected: Digest, actual: Digest) -> None:

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from precache.fetch.arriving_file import ArrivingFile
-from precache.fetch.blocks import BLOCK_BYTES, new_pool
+from precache.fetch.blocks import BLOCK_BYTES, Block
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.sparse_file import SparseFile
 
@@ -22,16 +22,14 @@ class Served:
     """A complete file behind an export; `theirs` is the client's end."""
 
     def __init__(self, path, data, **options):
-        self.file = SparseFile(path)
-        free = new_pool(2)
-        arriving = ArrivingFile(file=self.file, size_bytes=len(data), free=free)
+        self.file = SparseFile(path, direct=False)
+        arriving = ArrivingFile(file=self.file, size_bytes=len(data))
+        block = Block()
         for offset in range(0, len(data), BLOCK_BYTES):
-            block = free.get()
             piece = data[offset : offset + BLOCK_BYTES]
             block.offset, block.length = offset, len(piece)
             block.view[: len(piece)] = piece
             arriving.append(block)
-            free.put(new_pool(1).get())
         arriving.finish()
         ours, self.theirs = socket.socketpair()
         self.theirs.settimeout(10)

@@ -14,8 +14,8 @@ RUNS = st.lists(
 ).map(lambda runs: b"".join(byte * count for byte, count in runs))
 
 
-def write(path, data, **parts):
-    with SparseFile(path, **parts) as file:
+def write(path, data, *, direct=True, **parts):
+    with SparseFile(path, direct=direct, **parts) as file:
         block = Block()
         for offset in range(0, len(data), BLOCK_BYTES):
             piece = data[offset : offset + BLOCK_BYTES]
@@ -26,13 +26,13 @@ def write(path, data, **parts):
         file.flush()
 
 
-@given(data=RUNS, lead=st.integers(0, 3).map(lambda n: n * BLOCK_BYTES // 2))
+@given(data=RUNS, lead=st.integers(0, 3).map(lambda n: n * BLOCK_BYTES // 2), direct=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_content_is_exact_whatever_the_zero_runs(tmp_path_factory, data, lead):
+def test_content_is_exact_whatever_the_zero_runs(tmp_path_factory, data, lead, direct):
     path = tmp_path_factory.mktemp("sparse") / "file"
     content = bytes(lead) + data
 
-    write(path, content)
+    write(path, content, direct=direct)
 
     assert path.read_bytes() == content
 
@@ -87,7 +87,7 @@ def test_a_file_that_exists_is_never_written_to(tmp_path):
     (tmp_path / "file").write_bytes(b"somebody else's")
 
     with pytest.raises(FileExistsError):
-        SparseFile(tmp_path / "file")
+        SparseFile(tmp_path / "file", direct=True)
 
 
 def test_flush_works_on_a_file_that_another_wrote(tmp_path):
