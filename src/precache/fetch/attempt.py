@@ -29,10 +29,10 @@ class Attempt:
 
         Either way every thread and process of the attempt has ended then.
         """
+        self._report(watch)
         try:
             self._transfer.start(self._crew)
             self._crew.start("converter", self._conversion.run)
-            self._report(watch)
             while not self._crew.wait(_POLL_SECONDS):
                 self._report(watch)
         finally:
