@@ -1,7 +1,7 @@
 """How errors leave the API: one table, and the shapes of the two halves of the address space.
 
 Codes are stable: they are never renamed and never reused for something else. An error that the table lacks is
-found through its parent in the tree of `core/errors.py`; one outside that tree is a bug, and answers 500.
+found through its parent in the tree of `core/errors`; one outside that tree is a bug, and answers 500.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can go wrong between the operator and the service; children of the tree in `core/errors.py`.
+"""What can go wrong between the operator and the service; children of the tree in `core/errors`.
 
 Each says what, which and what now in one sentence. `exit_codes.py` gives each family its exit code.
 """

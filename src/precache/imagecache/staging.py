@@ -53,6 +53,6 @@ class EntryFetcher(Protocol):
     def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
         """Make a complete, verified file of `staging` and give its path; blocks for as long as that takes.
 
-        Raises an error of core/errors.py; whatever it leaves in `staging` is discarded by the caller.
+        Raises an error of core/errors; whatever it leaves in `staging` is discarded by the caller.
         """
         ...

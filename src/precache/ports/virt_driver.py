@@ -27,7 +27,7 @@ class VirtDriver(Protocol):
         """Have the image in the cache: True if it was fetched now, False if it was there and was touched.
 
         Raises NotImplementedError, with the reason, where this host cannot or need not cache images;
-        any error of core/errors.py where it failed.
+        any error of core/errors where it failed.
         """
         ...
 

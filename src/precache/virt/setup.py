@@ -1,7 +1,7 @@
 """What a virt driver is built from, the same for every driver, ours or a third party's.
 
 A driver is a class named by an entry point of the group `precache.virt`; it is built by its `build`. A driver outside
-this project needs this module, `ports/virt_driver.py` and `core/errors.py`, nothing else of ours.
+this project needs this module, `ports/virt_driver.py` and `core/errors`, nothing else of ours.
 """
 
 from __future__ import annotations

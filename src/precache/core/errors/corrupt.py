@@ -1,0 +1,27 @@
+"""What arrived is not what was promised."""
+
+from precache.core.errors.tree import Corrupt
+
+
+class DigestMismatch(Corrupt):
+    """The bytes do not have the digest that the image service gave for them."""
+
+    def __init__(self, image: str, expected: str, actual: str) -> None:
+        super().__init__(f"Image {image}: the data does not match its digest: expected {expected}, got {actual}")
+        self.image, self.expected, self.actual = image, expected, actual
+
+
+class NoImageData(Corrupt):
+    """The image service has a record but no data."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"Image {image} has no associated data")
+        self.image = image
+
+
+class ImageTooLong(Corrupt):
+    """More bytes arrived than the image service had announced."""
+
+    def __init__(self, image: str, expected_bytes: int) -> None:
+        super().__init__(f"Image {image}: more than the announced {expected_bytes} bytes arrived")
+        self.image, self.expected_bytes = image, expected_bytes

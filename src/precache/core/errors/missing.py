@@ -1,0 +1,67 @@
+"""What was named does not exist."""
+
+from precache.core.errors.tree import NotFound
+
+
+class AggregateNotFound(NotFound):
+    """No aggregate has this id or name."""
+
+    def __init__(self, aggregate: int | str) -> None:
+        super().__init__(f"Aggregate {aggregate} could not be found.")
+        self.aggregate = aggregate
+
+
+class AggregateHostNotFound(NotFound):
+    """The aggregate does not hold this host."""
+
+    def __init__(self, aggregate: int, host: str) -> None:
+        super().__init__(f"Aggregate {aggregate} has no host {host}.")
+        self.aggregate, self.host = aggregate, host
+
+
+class AggregateMetadataNotFound(NotFound):
+    """The aggregate's metadata lacks this key."""
+
+    def __init__(self, aggregate: int, key: str) -> None:
+        super().__init__(f"Aggregate {aggregate} has no metadata with key {key}.")
+        self.aggregate, self.key = aggregate, key
+
+
+class HostNotFound(NotFound):
+    """No compute host has this name."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"Compute host {host} could not be found.")
+        self.host = host
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"Job {job} could not be found.")
+        self.job = job
+
+
+class TaskNotFound(NotFound):
+    """The job has no task for this host and image."""
+
+    def __init__(self, job: str, host: str, image: str) -> None:
+        super().__init__(f"Job {job} has no task for image {image} on host {host}.")
+        self.job, self.host, self.image = job, host, image
+
+
+class ImageNotCached(NotFound):
+    """The host's cache does not hold the image."""
+
+    def __init__(self, image: str, place: str) -> None:
+        super().__init__(f"Image {image} is not in the image cache in {place}.")
+        self.image, self.place = image, place
+
+
+class ImageNotFound(NotFound):
+    """The image service has no such image, or does not show it to the one who asks."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"Image {image} could not be found.")
+        self.image = image

@@ -1,0 +1,165 @@
+"""The request, the image, or a part of this host is not acceptable as it is."""
+
+from precache.core.errors.tree import Refused
+
+
+class InvalidImageId(Refused):
+    """The text is not the id of an image."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not an image id: give a UUID such as 70a599e0-31e7-49b7-b260-868f441e862b")
+
+
+class InvalidDigest(Refused):
+    """The text is not a digest that we can compute."""
+
+    def __init__(self, algorithm: str, value: str) -> None:
+        super().__init__(f"{algorithm}:{value} is not a digest that can be verified here")
+
+
+class ImageNotAuthorized(Refused):
+    """The image service denies the one who asks."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"Not authorized for image {image}.")
+        self.image = image
+
+
+class ImageNotActive(Refused):
+    """The image has no data to give now."""
+
+    def __init__(self, image: str, status: str) -> None:
+        super().__init__(f"Image {image} is not active: its status is {status}.")
+        self.image, self.status = image, status
+
+
+class ImageFormatUnsupported(Refused):
+    """No host can turn this disk format into a cache entry."""
+
+    def __init__(self, image: str, disk_format: str | None) -> None:
+        super().__init__(f"Image {image} has disk format {disk_format}, which cannot be cached.")
+        self.image, self.disk_format = image, disk_format
+
+
+class UnsafeImage(Refused):
+    """The content breaks a rule that protects the host; it must never be opened by a tool."""
+
+    def __init__(self, image: str, rule: str) -> None:
+        super().__init__(f"Image {image}: {rule}")
+        self.image, self.rule = image, rule
+
+
+class NotEnoughSpace(Refused):
+    """The disk of the cache cannot take the image."""
+
+    def __init__(self, image: str, needed_bytes: int, free_bytes: int, place: str) -> None:
+        super().__init__(
+            f"Image {image}: {_size(needed_bytes)} needed, {_size(free_bytes)} free in {place}; "
+            "free some space or move the cache to a larger disk"
+        )
+        self.image, self.needed_bytes, self.free_bytes = image, needed_bytes, free_bytes
+
+
+class ConversionFailed(Refused):
+    """qemu-img could not read or write the image; `reason` is its own last line."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"Image {image} could not be converted: {reason}")
+        self.image, self.reason = image, reason
+
+
+class InvalidConfiguration(Refused):
+    """A configuration that cannot be read or cannot be meant; `sentence` says which option and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"Invalid configuration: {sentence}")
+        self.sentence = sentence
+
+
+class CacheUnusable(Refused):
+    """The cache directory, or its lock directory, cannot be used as it is."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The image cache in {path} cannot be used: {reason}")
+        self.path, self.reason = path, reason
+
+
+class DiskUnreadable(Refused):
+    """A disk image on the host cannot be understood."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The disk {path} cannot be read: {reason}")
+        self.path, self.reason = path, reason
+
+
+class DiskRefused(Refused):
+    """A disk cannot be made as it was asked for."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The disk {path} was not created: {reason}")
+        self.path, self.reason = path, reason
+
+
+class DiskTooSmall(Refused):
+    """The image does not fit into a disk of this size."""
+
+    def __init__(self, image: str, asked_bytes: int, virtual_size_bytes: int) -> None:
+        super().__init__(
+            f"A disk of {asked_bytes / 2**30:.2f} GiB is too small for image {image}, whose virtual size is "
+            f"{virtual_size_bytes / 2**30:.2f} GiB; ask for at least {-(-virtual_size_bytes // 2**30)} GiB"
+        )
+        self.image, self.asked_bytes, self.virtual_size_bytes = image, asked_bytes, virtual_size_bytes
+
+
+class CachingUnsupported(Refused):
+    """This host cannot, or need not, cache images; `reason` is the driver's."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"Image {image} cannot be cached on this host: {reason}")
+        self.image, self.reason = image, reason
+
+
+class CacheFull(Refused):
+    """The disk of the cache ran full while the image was coming in."""
+
+    def __init__(self, image: str, place: str, free_bytes: int) -> None:
+        super().__init__(
+            f"Image {image}: the disk of {place} is full, {_size(free_bytes)} were left; "
+            "free some space or move the cache to a larger disk"
+        )
+        self.image, self.place, self.free_bytes = image, place, free_bytes
+
+
+class DatabaseUrlRefused(Refused):
+    """The database URL cannot be used; `reason` never holds its password."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The database URL cannot be used: {reason}")
+
+
+class SchemaOutdated(Refused):
+    """The tables are older than this release, or not there at all."""
+
+    def __init__(self, database: str, found: str | None, expected: str, command: str) -> None:
+        state = "has no tables of ours" if found is None else f"has the schema {found}"
+        super().__init__(f"Database {database} {state}, but this release needs {expected}: run `{command}`")
+        self.found, self.expected = found, expected
+
+
+class SchemaTooNew(Refused):
+    """A newer release has changed the tables; this one must not touch them."""
+
+    def __init__(self, database: str, found: str) -> None:
+        super().__init__(
+            f"Database {database} has the schema {found}, which this release does not know: "
+            "start the newer release that made it, or restore the backup taken before that upgrade"
+        )
+        self.found = found
+
+
+def _size(size_bytes: int) -> str:
+    """Write a size in the largest unit of which there is at least one; what is less than that, in MB."""
+    for unit, unit_bytes in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.1f} {unit}"
+    return f"{size_bytes / 1e6:.1f} MB"

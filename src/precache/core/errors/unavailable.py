@@ -1,0 +1,43 @@
+"""A part is away or slow."""
+
+from precache.core.errors.tree import Unavailable
+
+
+class ImageServiceUnavailable(Unavailable):
+    """The image service did not answer, or answered with an error of its own."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"Connection to glance host {endpoint} failed: {reason}")
+        self.endpoint, self.reason = endpoint, reason
+
+
+class TransferInterrupted(Unavailable):
+    """The data stopped before the end; the next attempt may resume at `received_bytes`."""
+
+    def __init__(self, image: str, received_bytes: int, expected_bytes: int | None, reason: str) -> None:
+        expected = "unknown" if expected_bytes is None else str(expected_bytes)
+        super().__init__(f"Image {image}: transfer ended after {received_bytes} of {expected} bytes: {reason}")
+        self.image, self.received_bytes, self.expected_bytes = image, received_bytes, expected_bytes
+        self.reason = reason
+
+
+class ComputeUnreachable(Unavailable):
+    """The host's agent did not answer, or died while it worked."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"Compute host {host} did not answer: {reason}")
+        self.host, self.reason = host, reason
+
+
+class StoreUnavailable(Unavailable):
+    """The database did not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The database is not available: {reason}")
+
+
+class DatabaseDamaged(StoreUnavailable):
+    """The file of the database does not hold what a database holds; no retry helps before somebody acts."""
+
+    def __init__(self, reason: str, database: str) -> None:
+        super().__init__(f"{reason} ({database}); restore it from a backup, or move it away to begin with an empty one")
