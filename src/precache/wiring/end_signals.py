@@ -1,0 +1,28 @@
+"""SIGINT and SIGTERM as something that the main thread waits for."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+class EndSignals:
+    """From its making on neither signal ends the process; `wait` tells of them. For the main thread, once.
+
+    A pipe and not a lock: of two signals in quick succession both may be handled by another thread, and a main thread
+    that sleeps on a lock would not notice. The pipe is written to by whichever thread it is.
+    """
+
+    def __init__(self) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in ENDING:
+            signal.signal(number, lambda *_: None)
+
+    def wait(self) -> None:
+        """Return when one of the signals has come, be it before the call."""
+        while os.read(self._reader, 1)[0] not in ENDING:
+            pass
