@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,13 +20,14 @@ class SlowImages:
     """A WSGI application around an image service.
 
     url: for [glance] endpoint_override. sends_freely: how many requests for data are answered as fast as they come;
-    every later one gets the first `head_blocks` blocks, and the rest after `release`.
+    every later one gets the first block, and the rest after `release`. answers: how many requests of any kind are
+    answered at all before `release`.
     """
 
-    def __init__(self, service: Respond, *, sends_freely: int = 0, head_blocks: int = 1) -> None:
+    def __init__(self, service: Respond, *, sends_freely: int = 0, answers: int = sys.maxsize) -> None:
         self.url = ""
-        self.data_requests = 0
-        self._service, self._sends_freely, self._head_blocks = service, sends_freely, head_blocks
+        self.requests = self.data_requests = 0
+        self._service, self._sends_freely, self._answers = service, sends_freely, answers
         self._released = threading.Event()
         self._lock = threading.Lock()
 
@@ -34,6 +36,11 @@ class SlowImages:
         self._released.set()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with self._lock:
+            self.requests += 1
+            is_answered = self.requests <= self._answers
+        if not is_answered:
+            self._released.wait()
         body = self._service(environ, start_response)
         if not environ["PATH_INFO"].endswith("/file"):
             return body
@@ -44,7 +51,7 @@ class SlowImages:
 
     def _slowed(self, body: Iterable[bytes]) -> Iterator[bytes]:
         for number, block in enumerate(body):
-            if number >= self._head_blocks:
+            if number:
                 self._released.wait()
             yield block
 

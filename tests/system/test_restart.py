@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from requests import RequestException
 
 from tests.system.conftest import qcow2, random_raw
 from tests.system.operating import (
@@ -112,18 +115,24 @@ def test_told_to_end_in_mid_download_it_ends_cleanly_and_the_next_start_finishes
     assert [kind for kind, _ in notifications(service.whole_log)] == ["start", *["progress"] * 3, "end"]
 
 
-def test_told_to_end_while_the_image_service_says_nothing_it_ends_cleanly(new_service, images, tmp_path):
-    random_raw(images / "web.raw", 8)
-    with slow_images(images, tmp_path / "slow-index.json", head_blocks=0) as slow:
+def test_told_to_end_it_waits_neither_for_a_silent_image_service_nor_for_idle_clients(new_service, images, tmp_path):
+    random_raw(images / "web.raw", 4)
+    with ExitStack() as open_until_the_end:
+        slow = open_until_the_end.enter_context(slow_images(images, tmp_path / "slow-index.json", answers=1))
         service = new_service()
         start(service, slow)
-        job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
-        wait_until(lambda: slow.data_requests)
+        web, number = ids(service)["web"], aggregate(service, "cmp-1")
+        job = request(service, number, web)
+        wait_until(lambda: slow.requests == 2)  # the compute's
+        threading.Thread(target=request_in_vain, args=(service, number, web)).start()
+        wait_until(lambda: slow.requests == 3)  # the API's
+        for _ in range(30):
+            address = ("127.0.0.1", int(service.url.rpartition(":")[2]))
+            open_until_the_end.enter_context(closing(socket.create_connection(address)))
 
         assert service.stop(signal.SIGTERM) == 0
 
         assert litter(service) == []
-        assert stored_states(service) == ["queued"]
         slow.release()
         start(service, slow)
         assert ended(service, job) == "succeeded"
@@ -164,6 +173,11 @@ def test_told_to_end_together_with_its_children_it_takes_no_image_for_broken(new
     slow.release()
     service.start({})
     assert ended(service, job) == "succeeded"
+
+
+def request_in_vain(service: LocalService, number: int, image: str) -> None:
+    with suppress(RequestException):
+        request(service, number, image)
 
 
 @contextmanager

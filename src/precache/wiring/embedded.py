@@ -46,8 +46,11 @@ from precache.wiring.state_dir import StateDir
 _log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = timedelta(seconds=0.5)
-PATIENCE = timedelta(seconds=10)
-"""How long each part may take to stop; a transfer notices within a second."""
+PATIENCE = timedelta(seconds=6)
+"""How long each part may take to stop. A transfer notices at once, and gives up a silent image service after five."""
+
+CUT_PATIENCE = timedelta(seconds=1)
+"""How long a request may take to end whose connection was cut."""
 
 IMAGE_PREFIX = "/image"
 
@@ -65,7 +68,7 @@ class Embedding:
 class EmbeddedService:
     """The whole service. `start` gives the URL once it answers; after `stop`, jobs under way go on at the next start.
 
-    Both raise only errors of core/errors.py. After a failed start `stop` is still to be called.
+    Both raise only errors of core/errors. After a failed start `stop` is still to be called.
     """
 
     def __init__(self, *, config: Config, embedding: Embedding) -> None:
@@ -87,7 +90,7 @@ class EmbeddedService:
         upgrade(database)
         server = HttpServer(address=self._embedding.address, threads=self._threads())
         url = server.bind()
-        self._at_stop(lambda: server.stop(PATIENCE))
+        self._at_stop(lambda: server.stop(CUT_PATIENCE))
         images = image_service(self._config, url + IMAGE_PREFIX)
         gateway = InProcessComputes()
         loop = self._build_conductor(database, gateway)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import socket
 import threading
+import weakref
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from cheroot import wsgi
+from cheroot.server import HTTPConnection
 
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
+
+_log = logging.getLogger(__name__)
+
+GRACE = timedelta(seconds=2)
+"""How long a request under way may go on when the server is told to stop."""
 
 LARGE_BYTES = 64 * 1024
 """From this size on a piece of a body goes straight to the socket."""
@@ -36,14 +46,35 @@ class _Gateway(wsgi.Gateway_10):
             rest = rest[self.req.conn.socket.send(rest) :]
 
 
+class _Connection(HTTPConnection):
+    """A connection that can be cut from outside, and that begins nothing once the server is stopping."""
+
+    def __init__(self, server: Any, sock: socket.socket, *rest: Any) -> None:
+        super().__init__(server, sock, *rest)
+        server.connections_open.add(self)
+
+    def communicate(self) -> bool:
+        return bool(self.server.ready and super().communicate())  # type: ignore[no-untyped-call]
+
+    def cut(self) -> None:
+        with contextlib.suppress(OSError):  # closed by itself
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+
 class HttpServer:
     """cheroot behind three verbs: `bind` reserves the address or says why not, `start`, `stop`."""
 
     def __init__(self, *, address: ListenAddress, threads: int) -> None:
         self._address = address
-        self._server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
+        # An open type: what follows replaces parts of it that its stubs do not name.
+        self._server = cast(Any, server)
         self._server.server_name = "precache"
         self._server.gateway = _Gateway
+        self._server.ConnectionClass = _Connection
+        self._server.connections_open = self._connections
+        self._server.error_log = _log_of_server
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     def bind(self) -> str:
@@ -66,7 +97,21 @@ class HttpServer:
         self._thread.start()
 
     def stop(self, patience: timedelta) -> None:
-        """Close the address and end the requests under way."""
-        self._server.stop()
+        """Close the address; give requests under way their grace, then cut the connections of those that are left.
+
+        A request that still waits for somebody else after `patience` is left to itself.
+        """
+        # The library waits for each connection's own time-out, and without end for a request that does not return.
+        stopping = threading.Thread(target=self._server.stop, name="http-stop", daemon=True)
+        stopping.start()
+        stopping.join(GRACE.total_seconds())
+        for connection in list(self._connections):
+            connection.cut()
+        stopping.join(patience.total_seconds())
         if self._thread.is_alive():
             self._thread.join(patience.total_seconds())
+
+
+def _log_of_server(message: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+    """Take the server's own words into our log; it shows tracebacks of what clients do to their connections."""
+    _log.log(level, "%s", message, exc_info=traceback and level >= logging.ERROR)

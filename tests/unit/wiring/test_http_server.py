@@ -24,8 +24,12 @@ def application(environ, start_response):
 
 
 @pytest.fixture
-def address():
-    server = HttpServer(address=ListenAddress("127.0.0.1", 0), threads=2)
+def server():
+    return HttpServer(address=ListenAddress("127.0.0.1", 0), threads=2)
+
+
+@pytest.fixture
+def address(server):
     url = server.bind()
     server.start({"/": application})
     yield urlsplit(url).netloc
@@ -84,3 +88,20 @@ def test_an_address_that_is_taken_is_named():
 
         with pytest.raises(InvalidConfiguration, match=f"cannot listen on 127.0.0.1 port {port}: .*in use"):
             HttpServer(address=ListenAddress("127.0.0.1", port), threads=1).bind()
+
+
+def test_stop_cuts_connections_on_which_nothing_happens(address, server):
+    host, _, port = address.partition(":")
+    idle = [socket.create_connection((host, int(port)), timeout=30) for _ in range(5)]  # more than it has threads
+
+    server.stop(PATIENCE)
+
+    assert all(is_cut(connection) for connection in idle)
+
+
+def is_cut(connection: socket.socket) -> bool:
+    with connection:
+        try:
+            return not connection.recv(1)
+        except ConnectionResetError:
+            return True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
+from datetime import timedelta
 from pathlib import Path
 
 from precache.cli.command import Command
@@ -12,9 +11,14 @@ from precache.config.load import load_config
 from precache.rules.listen_address import parse_listen_address
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
 from precache.wiring.embedded import EmbeddedService, Embedding
+from precache.wiring.end_signals import EndSignals
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
+from precache.wiring.leaving import leave_waiting_threads
 from precache.wiring.log_output import log_to_stderr
 from precache.wiring.state_dir import StateDir
+
+LEAVING_PATIENCE = timedelta(seconds=1)
+"""Threads that were told to end are gone in far less."""
 
 
 class ServeAll(Command):
@@ -64,16 +68,15 @@ class ServeAll(Command):
         self._run(EmbeddedService(config=config, embedding=embedding), state)
 
     def _run(self, service: EmbeddedService, state: StateDir) -> None:
-        told = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: told.set())
+        signals = EndSignals()
         try:
             url = service.start()
             self.tell(f"Precache answers at {url} and keeps its state in {state.root}. Ctrl-C ends it.")
-            told.wait()
+            signals.wait()
             self.tell("Stopping; jobs under way go on at the next start.")
         finally:
             service.stop()
+        leave_waiting_threads(LEAVING_PATIENCE)
 
 
 def _images(given: Path | None, state: StateDir) -> Path:
