@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from stevedore.driver import DriverManager
 from stevedore.exception import NoMatches
@@ -59,9 +59,7 @@ def host_setup(*, config: Config, host: str, instances_path: Path, images: Image
 def build_driver(name: str, setup: HostSetup) -> VirtDriver:
     """Build the virt driver of this name. Raises InvalidConfiguration if none is installed under it."""
     try:
-        # The library would log what the error says anyway.
-        found: Any = DriverManager(ENTRY_POINTS, name, invoke_on_load=False, warn_on_missing_entrypoint=False)
-        factory = cast(DriverFactory, found.driver)
+        factory = cast(DriverFactory, DriverManager(ENTRY_POINTS, name, invoke_on_load=False).driver)
     except NoMatches as error:
         raise InvalidConfiguration(
             f"host {setup.host}: no virt driver {name!r} is installed; use libvirt, fake or uncached"
