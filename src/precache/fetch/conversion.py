@@ -13,8 +13,9 @@ from precache.fetch.arriving_file import ArrivingFile
 from precache.fetch.crew import Crew
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, MISMATCH, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
-from precache.fetch.qemu_img import ImageInfo, QemuImg
-from precache.rules.conversion import RAW
+from precache.fetch.qemu_img import ImageInfo, Part, QemuImg
+from precache.fetch.sparse_file import create_empty
+from precache.rules.conversion import RAW, part_size
 
 T = TypeVar("T")
 
@@ -70,20 +71,24 @@ class Conversion:
             raise
 
     def _convert(self, target: Path, inspection: Inspection) -> None:
-        def convert(connection: socket.socket) -> None:
-            self._qemu_img.convert(
-                connection,
-                inspection.qemu_format,
-                target,
-                virtual_size_bytes=inspection.virtual_size_bytes or 0,
-                direct=self._direct,
-            )
-
-        self._served(convert, inspection)
+        size = inspection.virtual_size_bytes or 0
+        create_empty(target, size)
+        done = 0
+        while done < size:
+            # While bytes still come, part by part; what is left when all are there, at once.
+            part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
+            self._convert_part(part, target, inspection)
+            done += part.size
         found = self._qemu_img.info_of_file(target).format
         if found != RAW:
             # A disk inside the disk: whoever opened the entry without a given format would follow its references.
             raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
+
+    def _convert_part(self, part: Part, target: Path, inspection: Inspection) -> None:
+        def convert(connection: socket.socket) -> None:
+            self._qemu_img.convert(connection, inspection.qemu_format, part, target, direct=self._direct)
+
+        self._served(convert, inspection)
 
     def _check(self, info: ImageInfo, inspection: Inspection) -> None:
         rule = _broken_rule(info, inspection, self._vmdk_types)

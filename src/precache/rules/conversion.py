@@ -28,6 +28,11 @@ CPU_TIME_PER_GIB = timedelta(seconds=60)
 """For one GiB of virtual disk. Decompressing zlib clusters takes 2 to 5 s of processor time per GiB; a slow
 processor and a slow disk are allowed ten times that."""
 
+MOST_PARTS = 4
+
+SMALLEST_PART_BYTES = 512 << 20
+"""What one table of a qcow2 image with clusters of the usual 64 KiB covers."""
+
 
 def qemu_format(disk_format: str | None) -> str | None:
     """Give qemu-img's name for Glance's disk format; None if no inspector can vouch for such content.
@@ -43,6 +48,18 @@ def qemu_format(disk_format: str | None) -> str | None:
 def is_converted(disk_format: str | None, force_raw_images: bool) -> bool:
     """Say whether the cache gets a raw copy in place of the bytes as they were downloaded."""
     return force_raw_images and qemu_format(disk_format) != RAW
+
+
+def part_size(virtual_size_bytes: int, done_bytes: int) -> int:
+    """Give the size of the next part of a disk that is converted while it is still being downloaded.
+
+    qemu-img looks at all the tables of what it is to convert before it copies a byte, and qcow2 has its tables
+    spread among the data: asked for the whole disk, it would wait for nearly the whole download. Each part costs
+    the start of a process, hence no more than MOST_PARTS, none smaller than SMALLEST_PART_BYTES.
+    """
+    wanted = -(-virtual_size_bytes // MOST_PARTS)
+    aligned = -(-wanted // SMALLEST_PART_BYTES) * SMALLEST_PART_BYTES
+    return min(aligned, virtual_size_bytes - done_bytes)
 
 
 def conversion_cpu_time(virtual_size_bytes: int, floor: timedelta) -> timedelta:

@@ -6,7 +6,9 @@ import pytest
 
 from precache.core.errors import ConversionFailed
 from precache.fetch.arriving_file import Abandoned
-from precache.fetch.qemu_img import QemuImg, QemuImgLimits
+from precache.fetch.qemu_img import Part, QemuImg, QemuImgLimits
+from precache.fetch.sparse_file import create_empty
+from tests.unit.fetch.served import Served
 from tests.unit.fetch.world import IMAGE
 
 
@@ -45,3 +47,24 @@ def test_nothing_runs_after_a_stop(image_file):
 
     with pytest.raises(Abandoned):
         qemu_img.info_of_file(image_file)
+
+
+def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk_bytes):
+    half = len(disk_bytes) // 2
+    target = tmp_path / "with, comma"
+    create_empty(target, len(disk_bytes))
+    served = Served(tmp_path / "download", disk_bytes)
+
+    QemuImg(image=IMAGE, limits=QemuImgLimits()).convert(
+        served.theirs, "raw", Part(half, len(disk_bytes) - half), target, direct=False
+    )
+
+    served.close()
+    assert target.read_bytes() == bytes(half) + disk_bytes[half:]
+
+
+def test_host_without_qemu_img_is_told(image_file, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    with pytest.raises(ConversionFailed, match="qemu-img is not installed on this host"):
+        QemuImg(image=IMAGE, limits=QemuImgLimits()).info_of_file(image_file)

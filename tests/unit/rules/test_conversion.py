@@ -3,9 +3,18 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from precache.core.images import DiskFormat
-from precache.rules.conversion import conversion_cpu_time, is_converted, qemu_format
+from precache.rules.conversion import (
+    MOST_PARTS,
+    SMALLEST_PART_BYTES,
+    conversion_cpu_time,
+    is_converted,
+    part_size,
+    qemu_format,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +56,16 @@ def test_cpu_time_grows_with_the_virtual_size():
 
     assert conversion_cpu_time(0, floor) == floor
     assert conversion_cpu_time(10 * 2**30, floor) == timedelta(seconds=630)
+
+
+@given(sectors=st.integers(1, 2**35))
+def test_parts_cover_the_disk_and_are_few(sectors):
+    size, done, parts = 512 * sectors, 0, []
+
+    while done < size:
+        parts.append(part_size(size, done))
+        done += parts[-1]
+
+    assert done == size
+    assert len(parts) <= MOST_PARTS
+    assert all(part >= SMALLEST_PART_BYTES for part in parts[:-1])
