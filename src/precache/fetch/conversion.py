@@ -13,7 +13,7 @@ from precache.fetch.arriving_file import ArrivingFile
 from precache.fetch.crew import Crew
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, MISMATCH, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
-from precache.fetch.qemu_img import ImageInfo, Part, QemuImg
+from precache.fetch.qemu_img import ImageInfo, NativeAioUnavailable, Output, Part, QemuImg
 from precache.fetch.sparse_file import create_empty
 from precache.rules.conversion import RAW, part_size
 
@@ -50,7 +50,7 @@ class Conversion:
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._crew, self._vmdk_types = qemu_img, crew, vmdk_types
         self._make_room = make_room
-        self._direct = direct
+        self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
 
     def run(self) -> None:
         """Return when the content is known to be what it is said to be, and the target, if any, is complete.
@@ -86,9 +86,13 @@ class Conversion:
 
     def _convert_part(self, part: Part, target: Path, inspection: Inspection) -> None:
         def convert(connection: socket.socket) -> None:
-            self._qemu_img.convert(connection, inspection.qemu_format, part, target, direct=self._direct)
+            self._qemu_img.convert(connection, inspection.qemu_format, part, target, self._output)
 
-        self._served(convert, inspection)
+        try:
+            self._served(convert, inspection)
+        except NativeAioUnavailable:
+            self._output = Output.DIRECT
+            self._served(convert, inspection)
 
     def _check(self, info: ImageInfo, inspection: Inspection) -> None:
         rule = _broken_rule(info, inspection, self._vmdk_types)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -17,6 +18,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ _ENVIRONMENT = {
 }
 
 _NO_SPACE = "No space left on device"
+_NO_NATIVE_AIO = re.compile(r"aio=native|native AIO|linux AIO context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,31 @@ class ImageInfo:
     backing_file: str | None = None
     data_file: str | None = None
     vmdk_type: str | None = None
+
+
+class Output(Enum):
+    """How the result is written: (qemu's cache mode, further option of the file).
+
+    Past the page cache, as Nova does, where the file system can. The kernel's own asynchronous writes take half the
+    processor time of qemu's threads, which shows with the many small writes of a compressed image: 3.0 in place of
+    4.9 s for 1 GiB.
+    """
+
+    DIRECT_NATIVE = ("none", ",file.aio=native")
+    DIRECT = ("none", "")
+    CACHED = ("writeback", "")
+
+    @property
+    def cache(self) -> str:
+        return self.value[0]
+
+    @property
+    def option(self) -> str:
+        return self.value[1]
+
+
+class NativeAioUnavailable(ConversionFailed):
+    """This qemu-img was built without it, or the host has given out all that it has (fs.aio-max-nr)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +119,17 @@ class QemuImg:
         """Say what a file of ours looks like to a tool that guesses."""
         return self._info([str(path)], None)
 
-    def convert(self, connection: socket.socket, source_format: str, part: Part, target: Path, *, direct: bool) -> None:
+    def convert(self, connection: socket.socket, source_format: str, part: Part, target: Path, output: Output) -> None:
         """Write one part of the disk behind the connection, which is closed, to the same place in `target`.
 
         target: a raw file that has its full length already and is zero in this part; zeros are not written.
-        direct: past the page cache, as Nova does where the file system can; else through it.
-        Raises ConversionFailed, OSError (ENOSPC) if the disk is full, Abandoned if it was stopped.
+        Raises NativeAioUnavailable, ConversionFailed, OSError (ENOSPC) for a full disk, Abandoned if it was stopped.
         """
         section = f"driver=raw,offset={part.offset},size={part.size}"
         source = f"{section},file.driver={source_format},{_CONNECTION.format('file.file')}"
-        sink = f"{section},file.driver=file,file.filename={_escaped(target)}"
-        cache = "none" if direct else "writeback"
+        sink = f"{section},file.driver=file,file.filename={_escaped(target)}{output.option}"
         # Out-of-order writes (-W): without them one slow read holds up all that have come in behind it.
-        command = ["convert", "-W", "-t", cache, "-n", "--target-is-zero", "--image-opts", "--target-image-opts"]
+        command = ["convert", "-W", "-t", output.cache, "-n", "--target-is-zero", "--image-opts", "--target-image-opts"]
         self._run([*command, source, sink], connection, conversion_cpu_time(part.size, self._limits.cpu_time))
 
     def stop(self) -> None:
@@ -156,7 +182,8 @@ class QemuImg:
             return OSError(errno.ENOSPC, _NO_SPACE)
         if error.exit_code == -signal.SIGKILL:
             reason = f"qemu-img was killed: it used more than {cpu_seconds} s of processor time, or memory ran out"
-        return ConversionFailed(self._image, reason)
+        kind = NativeAioUnavailable if _NO_NATIVE_AIO.search(reason) else ConversionFailed
+        return kind(self._image, reason)
 
 
 def _preparation(connection: socket.socket | None, cpu_seconds: int, address_space_bytes: int) -> Callable[[], object]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -151,3 +152,18 @@ def test_watcher_hears_the_phases_in_order_and_the_final_count(world, make_image
     assert phases == sorted(phases, key=order.index)
     assert world.reports[-1] == (Phase.PUBLISHING, len(data), len(data))
     assert {total for _, _, total in world.reports} == {len(data)}
+
+
+def test_a_host_without_native_aio_converts_all_the_same(world, make_image, disk_bytes, tmp_path, monkeypatch):
+    data, real = make_image("qcow2"), shutil.which("qemu-img")
+    refusing = tmp_path / "bin" / "qemu-img"
+    refusing.parent.mkdir()
+    refusing.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *aio=native*) echo "qemu-img: Unable to use native AIO: out of contexts" >&2; exit 1;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(refusing.parent), prepend=os.pathsep)
+
+    assert world.fetch(data, "qcow2").read_bytes() == disk_bytes

@@ -6,7 +6,7 @@ import pytest
 
 from precache.core.errors import ConversionFailed
 from precache.fetch.arriving_file import Abandoned
-from precache.fetch.qemu_img import Part, QemuImg, QemuImgLimits
+from precache.fetch.qemu_img import Output, Part, QemuImg, QemuImgLimits
 from precache.fetch.sparse_file import create_empty
 from tests.unit.fetch.served import Served
 from tests.unit.fetch.world import IMAGE
@@ -49,14 +49,15 @@ def test_nothing_runs_after_a_stop(image_file):
         qemu_img.info_of_file(image_file)
 
 
-def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk_bytes):
+@pytest.mark.parametrize("output", Output)
+def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk_bytes, output):
     half = len(disk_bytes) // 2
     target = tmp_path / "with, comma"
     create_empty(target, len(disk_bytes))
     served = Served(tmp_path / "download", disk_bytes)
 
     QemuImg(image=IMAGE, limits=QemuImgLimits()).convert(
-        served.theirs, "raw", Part(half, len(disk_bytes) - half), target, direct=False
+        served.theirs, "raw", Part(half, len(disk_bytes) - half), target, output
     )
 
     served.close()
