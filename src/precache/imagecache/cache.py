@@ -104,7 +104,14 @@ class ImageCache:
 def _is_present(path: Path) -> bool:
     if path.is_dir():
         raise FileExistsError(None, "a directory is where the image should be; move it elsewhere", str(path))
-    return path.exists()
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return False
+    if size == 0:
+        # No image is empty; whoever made this file died before the first byte. Nova would boot from it.
+        _log.warning("The entry %s is empty and will be filled anew", path)
+    return size > 0
 
 
 def _touch(path: Path, now: datetime) -> None:

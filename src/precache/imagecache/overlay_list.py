@@ -61,4 +61,8 @@ def _read(path: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except (ValueError, TypeError) as error:
-        raise DiskUnreadable(str(path), "this list of disks is damaged; restore it or remove it") from error
+        raise DiskUnreadable(
+            str(path),
+            "this list of the disks that stand on the image is damaged; write the path of each of them into it, as "
+            "a JSON string on a line of its own: a disk that is not listed loses its base when the image expires",
+        ) from error

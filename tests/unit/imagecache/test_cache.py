@@ -187,6 +187,13 @@ def test_a_directory_in_the_place_of_an_entry_is_reported(cache: ImageCache) -> 
         cache.ensure(IMAGE, never)
 
 
+def test_an_empty_entry_is_filled_anew(cache: ImageCache) -> None:
+    cache.path_of(IMAGE).touch()
+
+    assert cache.ensure(IMAGE, write(b"content"))
+    assert cache.path_of(IMAGE).read_bytes() == b"content"
+
+
 def test_an_entry_that_is_a_symbolic_link_counts_as_present(cache: ImageCache, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(b"content")
     cache.path_of(IMAGE).symlink_to(tmp_path / "elsewhere")
