@@ -26,8 +26,8 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.DONE: "done; with --wait: the job succeeded",
-    ExitCode.REFUSED: "refused, or something that was named does not exist; the message says what",
-    ExitCode.USAGE: "the command line is wrong; nothing was sent",
+    ExitCode.REFUSED: "refused, or something that was named does not exist or cannot be used; the message says what",
+    ExitCode.USAGE: "the command line cannot be read; nothing was sent",
     ExitCode.UNAVAILABLE: "the service cannot be reached or failed; trying again later may help",
     ExitCode.PARTLY_FAILED: "with --wait: the job ended partly_failed",
     ExitCode.FAILED: "with --wait: the job ended failed",

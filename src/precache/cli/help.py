@@ -8,6 +8,7 @@ from typing import Any, cast
 from cliff.help import HelpCommand
 
 from precache.cli.command import Command
+from precache.cli.errors import UsageError
 from precache.cli.overview import commands_below, write_commands, write_overview
 
 
@@ -25,6 +26,8 @@ class Help(Command, HelpCommand):
             write_overview(app.parser, app.command_manager, app.stdout)
         elif below and " ".join(parsed_args.cmd) not in below:
             write_commands(app.command_manager, below, app.stdout)
+        elif not below and parsed_args.cmd[0] not in app.command_manager.commands:
+            raise UsageError(f"There is no command '{' '.join(parsed_args.cmd)}'; 'precache help' lists them all")
         else:
             return HelpCommand.take_action(self, parsed_args)
         return 0

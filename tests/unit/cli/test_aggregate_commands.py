@@ -63,6 +63,17 @@ def test_a_wrong_property_is_noticed_before_anything_is_sent(run: Run, service: 
     assert service.asked == []
 
 
+def test_an_aggregate_whose_metadata_is_refused_is_not_created(run: Run, service: StubService) -> None:
+    refusal = Reply(400, {"badRequest": {"code": 400, "message": "that key is too long"}})
+    service.replies["POST", "/compute/v2.1/os-aggregates/2/action"] = refusal
+
+    ran = run("aggregate", "create", "new", "--property", "k=v")
+
+    assert ran.code == 1
+    assert "that key is too long" in ran.err
+    assert [aggregate["name"] for aggregate in service.aggregates] == ["web"]
+
+
 def test_set_changes_name_zone_and_metadata(run: Run, service: StubService) -> None:
     service.aggregates[0]["metadata"] = {"old": "1", "kept": "2"}
 

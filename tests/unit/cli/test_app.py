@@ -145,6 +145,13 @@ def test_help_of_a_noun_lists_its_commands(run: Run) -> None:
         assert "aggregate" not in ran.out
 
 
+def test_help_of_something_that_is_no_command_says_so(run: Run) -> None:
+    ran = run("help", "nope")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "precache: There is no command 'nope'; 'precache help' lists them all\n"
+
+
 def test_every_client_command_has_help_with_an_example(run: Run) -> None:
     from importlib.metadata import entry_points
 

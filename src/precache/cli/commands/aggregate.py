@@ -107,8 +107,16 @@ class AggregateCreate(ShowCommand):
         properties = _properties(parsed_args.property)
         created = self.service.aggregates.create(parsed_args.name, parsed_args.zone)
         if properties:
-            created = self.service.aggregates.set_metadata(created["id"], properties)
+            created = self._with_metadata(created["id"], properties)
         return shown_aggregate(created)
+
+    def _with_metadata(self, aggregate_id: int, properties: dict[str, str]) -> Document:
+        """Set the metadata, which Nova's interface takes in a request of its own; or have created nothing."""
+        try:
+            return self.service.aggregates.set_metadata(aggregate_id, properties)
+        except PrecacheError:
+            self.service.aggregates.delete(aggregate_id)
+            raise
 
 
 class AggregateSet(ShowCommand):

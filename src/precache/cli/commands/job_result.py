@@ -38,8 +38,8 @@ TASK_FIELDS = (
     "started_at",
     "finished_at",
 )
-# What fits a terminal; -f json and `job task list` have the rest. Here `state` is the outcome once there is one.
-_IN_TABLE = ("host", "image", "state", "bytes_done", "reason", "started_at", "finished_at")
+# What fits a terminal; -f json and `job task list` have the rest. Here `outcome` says how far it is until there is one.
+_IN_TABLE = ("host", "image", "outcome", "bytes_done", "reason", "started_at", "finished_at")
 
 
 def job_values(job: Document) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def task_values(task: Document) -> dict[str, Any]:
 
 def _in_table(task: Document) -> dict[str, Any]:
     standing = task.get("outcome") or (task.get("phase") if task.get("state") == "running" else task.get("state"))
-    return task_values(task) | {"state": Text(standing)}
+    return task_values(task) | {"outcome": Text(standing)}
 
 
 def _image_id(image: Any) -> str:
