@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import falcon
@@ -15,9 +16,12 @@ from precache.imageserver.resources.images import Image, Images
 from precache.imageserver.resources.requests import Requests
 from precache.imageserver.resources.schemas import IMAGE_SCHEMA, IMAGES_SCHEMA, Schema
 from precache.imageserver.resources.versions import Versions
+from precache.imageserver.survey import ImagesUnreadable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+_LOG = logging.getLogger(__name__)
 
 
 def create_image_app(*, library: ImageLibrary, log: RequestLog | None = None) -> WSGIApplication:
@@ -30,6 +34,7 @@ def create_image_app(*, library: ImageLibrary, log: RequestLog | None = None) ->
     app = falcon.App()
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(write_error)
+    app.add_error_handler(ImagesUnreadable, _unavailable)
     app.add_route("/", Versions(status=falcon.HTTP_300))
     app.add_route("/versions", Versions(status=falcon.HTTP_200))
     app.add_route("/v2/images", Images(library=library))
@@ -39,3 +44,8 @@ def create_image_app(*, library: ImageLibrary, log: RequestLog | None = None) ->
     app.add_route("/v2/schemas/images", Schema(schema=IMAGES_SCHEMA))
     app.add_route("/requests", Requests(counts=counts))
     return app if log is None else logged(app, log)
+
+
+def _unavailable(_req: falcon.Request, _resp: falcon.Response, error: ImagesUnreadable, _params: object) -> None:
+    _LOG.warning("%s", error)
+    raise falcon.HTTPServiceUnavailable(description=str(error))

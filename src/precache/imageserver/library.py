@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 from precache.imageserver.facts_index import FactsIndex
 from precache.imageserver.records import FileFacts, Fingerprint, LibraryImage
 from precache.imageserver.study import study
-from precache.imageserver.survey import ImageFile, Passed, survey
+from precache.imageserver.survey import ImageFile, ImagesUnreadable, Passed, survey
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,12 +58,12 @@ class ImageLibrary:
         self._reader: threading.Thread | None = None
 
     def images(self) -> list[LibraryImage]:
-        """Give all images, after a look at the directory."""
+        """Give all images, after a look at the directory. Raises ImagesUnreadable."""
         self._catch_up()
         return list(self._images.values())
 
     def find(self, image_id: str) -> LibraryImage | None:
-        """Give the image if its file is there and unchanged."""
+        """Give the image if its file is there and unchanged. Raises ImagesUnreadable."""
         known = self._images.get(image_id)
         if known is None or not _is_intact(known):
             self._catch_up()
@@ -108,11 +109,7 @@ class ImageLibrary:
         return [file for file, facts in known if facts is None]
 
     def _survey(self) -> list[ImageFile]:
-        try:
-            found = list(survey(self._dir))
-        except OSError as exc:
-            self._say_once(str(self._dir), f"{exc.strerror or exc}; no image is shown until it can be read")
-            return []
+        found = list(survey(self._dir))
         for one in found:
             if isinstance(one, Passed):
                 self._say_once(one.name, one.reason)
@@ -123,6 +120,10 @@ class ImageLibrary:
 
     def _read_new_files(self) -> None:
         """Read what is new; wait once for files that are being written, then leave them to the next look."""
+        with suppress(ImagesUnreadable):  # whoever looks next is told
+            self._read_until_quiet()
+
+    def _read_until_quiet(self) -> None:
         for last in (False, True):
             with self._lock:
                 unread = self._publish()

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from precache.core.errors import Unavailable
 from precache.core.images import DiskFormat
 from precache.imageserver.records import Fingerprint
+
+
+class ImagesUnreadable(Unavailable):
+    """The directory of images cannot be read, which is not the same as having no images."""
+
+    def __init__(self, directory: str, reason: str) -> None:
+        super().__init__(f"The directory of images {directory} cannot be read: {reason}; mount it or put it back")
+
 
 DISK_FORMAT_BY_ENDING = {
     ".qcow2": DiskFormat.QCOW2,
@@ -43,9 +52,13 @@ def survey(directory: Path) -> Iterator[ImageFile | Passed]:
     """Give the directory's image files by name, and those that look like one but are none.
 
     Hidden files and other endings are passed in silence: rsync and browsers write to such names while they
-    copy. Links to files are followed. Raises OSError if the directory cannot be read.
+    copy. Links to files are followed. Raises ImagesUnreadable.
     """
-    for path in sorted(directory.iterdir()):
+    try:
+        paths = sorted(directory.iterdir())
+    except OSError as exc:
+        raise ImagesUnreadable(str(directory), exc.strerror or str(exc)) from exc
+    for path in paths:
         if not path.name.startswith(".") and path.suffix.lower() in DISK_FORMAT_BY_ENDING:
             yield _look_at(path)
 

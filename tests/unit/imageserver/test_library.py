@@ -6,8 +6,11 @@ import os
 from datetime import timedelta
 
 import pytest
+from falcon.testing import TestClient
 
 from precache.core.images import parse_image_id
+from precache.imageserver import create_image_app
+from precache.imageserver.survey import ImagesUnreadable
 
 
 def names(library):
@@ -138,11 +141,25 @@ def test_an_unreadable_file_is_passed_and_said(images_dir, open_library, caplog)
     assert "'secret.raw' is not served: Permission denied" in caplog.text
 
 
-def test_a_missing_directory_is_an_empty_library_that_says_so(images_dir, open_library, caplog):
+def test_a_missing_directory_is_not_the_same_as_no_images(images_dir, open_library):
+    library = open_library()
     images_dir.rmdir()
 
-    assert names(open_library()) == []
-    assert "No such file or directory; no image is shown until it can be read" in caplog.text
+    with pytest.raises(ImagesUnreadable, match="cannot be read: No such file or directory"):
+        library.images()
+
+    images_dir.mkdir()
+    assert names(library) == []
+
+
+def test_clients_are_told_that_the_directory_is_missing(images_dir, open_library):
+    client = TestClient(create_image_app(library=open_library()))
+    images_dir.rmdir()
+
+    answer = client.simulate_get("/v2/images", headers={"Accept": "application/json"})
+
+    assert answer.status_code == 503
+    assert "cannot be read" in answer.json["message"]
 
 
 @pytest.mark.parametrize("name", ["with space.raw", "ümlaut.raw", "new\nline.raw", "UPPER.RAW", b"no-utf8-\xff.raw"])
