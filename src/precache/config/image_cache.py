@@ -23,6 +23,13 @@ OPTIONS = [
         default="_base",
         help="Directory of the image cache below instances_path. Must be what nova-compute has where one runs.",
     ),
+    cfg.BoolOpt(
+        "reserve_whole_disk",
+        default=True,
+        help="Refuse an image unless the download and the whole converted disk fit into the free space, with holes. "
+        "False: only the download must fit, which lets in large disks that are mostly empty; one that turns out to be "
+        "too full ends as an error in mid-conversion.",
+    ),
     cfg.StrOpt(
         "owner",
         default="nova",
@@ -65,6 +72,7 @@ class ImageCacheSettings:
 
     precache_concurrency: int
     subdirectory_name: str
+    reserve_whole_disk: bool
     owner: str
     manager_interval: timedelta | None
     remove_unused_base_images: bool
@@ -81,6 +89,7 @@ def _parse(values: Any) -> ImageCacheSettings:
     return ImageCacheSettings(
         precache_concurrency=values.precache_concurrency,
         subdirectory_name=values.subdirectory_name,
+        reserve_whole_disk=values.reserve_whole_disk,
         owner=values.owner,
         manager_interval=None if interval < 0 else timedelta(seconds=interval),
         remove_unused_base_images=values.remove_unused_base_images,

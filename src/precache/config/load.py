@@ -49,17 +49,19 @@ def load_config(
 ) -> Config:
     """Read `files` (None: /etc/precache/precache.conf if there is one) and the environment (OS_<GROUP>__<OPTION>).
 
-    defaults: by (group, option), for a process whose defaults differ; files and environment win over them.
+    defaults: by (group, option), for a process that works without any file; as soon as one is read, the documented
+    defaults hold, for a section copied from nova.conf must mean what it means there.
     Raises InvalidConfiguration, in one sentence, for a file that cannot be read, a value out of range, or a
     combination that cannot be meant.
     """
     conf = cfg.ConfigOpts()
     for group in GROUPS:
         group.register(conf)
-    for (group_name, option), value in (defaults or {}).items():
+    existing = _existing(files)
+    for (group_name, option), value in ({} if existing else defaults or {}).items():
         conf.set_default(option, value, group=group_name)
     try:
-        conf([], project="precache", default_config_files=_existing(files), default_config_dirs=[])
+        conf([], project="precache", default_config_files=existing, default_config_dirs=[])
         _check_values(conf)
     except cfg.Error as error:
         raise InvalidConfiguration(" ".join(str(error).split())) from error

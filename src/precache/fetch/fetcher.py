@@ -41,12 +41,14 @@ class FetchRules:
     force_raw_images: convert to raw; else the cache gets the bytes as they are.
     retries: further attempts of an interrupted transfer without a new byte in between.
     refetches: how often data with a wrong digest is thrown away and fetched again.
+    reserves_whole_disk: ask for free space for the whole converted disk, holes included; else for the download only.
     vmdk_types: the create-types that are accepted.
     """
 
     force_raw_images: bool = True
     retries: int = 3
     refetches: int = 1
+    reserves_whole_disk: bool = True
     vmdk_types: Collection[str] = VMDK_TYPES
     qemu_img: QemuImgLimits = field(default_factory=QemuImgLimits)
 
@@ -81,7 +83,7 @@ class Fetcher:
         _check(record)
         target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
         download = staging.path("download")
-        needed = bytes_needed(record.size_bytes or 0, (record.virtual_size_bytes or 0) if target else 0)
+        needed = bytes_needed(record.size_bytes or 0, self._reserved(record.virtual_size_bytes or 0) if target else 0)
         try:
             self._admit(image, needed, staging.directory)
             self._fetch_sound(record, download, target, watch)
@@ -121,7 +123,9 @@ class Fetcher:
                 crew=crew,
                 make_room=lambda result_bytes: self._admit(
                     record.id,
-                    bytes_needed((record.size_bytes or 0) - transfer.arriving.arrived_bytes, result_bytes),
+                    bytes_needed(
+                        (record.size_bytes or 0) - transfer.arriving.arrived_bytes, self._reserved(result_bytes)
+                    ),
                     download.parent,
                 ),
                 vmdk_types=self._rules.vmdk_types,
@@ -132,6 +136,9 @@ class Fetcher:
                 file.flush()
             else:
                 flush(target)
+
+    def _reserved(self, result_bytes: int) -> int:
+        return result_bytes if self._rules.reserves_whole_disk else 0
 
     def _admit(self, image: ImageId, needed_bytes: int, directory: Path) -> None:
         admit(image, needed_bytes, self._free_bytes(directory), str(directory))

@@ -136,6 +136,8 @@ class EmbeddedService:
 
     def _build_image_service(self) -> Any:
         state = self._embedding.state
+        if self._embedding.images == state.default_images:
+            state.default_images.mkdir(exist_ok=True)
         library = ImageLibrary(images_dir=self._embedding.images, index_path=state.image_index)
         self._at_stop(library.close)
         return create_image_app(library=library, log=RequestLog(path=state.image_request_log))

@@ -39,6 +39,7 @@ def host_setup(*, config: Config, host: str, instances_path: Path, images: Image
     rules = FetchRules(
         force_raw_images=config.host.force_raw_images,
         retries=config.glance.num_retries,
+        reserves_whole_disk=config.image_cache.reserve_whole_disk,
         vmdk_types=config.compute.vmdk_allowed_types,
         qemu_img=QemuImgLimits(
             cpu_time=config.libvirt.cpu_time_limit, address_space_bytes=config.libvirt.address_space_limit_bytes

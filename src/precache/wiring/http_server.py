@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import threading
 import weakref
@@ -82,9 +83,8 @@ class HttpServer:
         try:
             self._server.prepare()
         except OSError as error:
-            reason = error.strerror or str(error).strip().splitlines()[-1]
             raise InvalidConfiguration(
-                f"cannot listen on {self._address.host} port {self._address.port}: {reason}; "
+                f"cannot listen on {self._address.host} port {self._address.port}: {_reason(error)}; "
                 "stop what uses it, or choose another address with --listen"
             ) from error
         port = self._server.bind_addr[1]
@@ -110,6 +110,12 @@ class HttpServer:
         stopping.join(patience.total_seconds())
         if self._thread.is_alive():
             self._thread.join(patience.total_seconds())
+
+
+def _reason(error: OSError) -> str:
+    """Give the system's words; the server hides them in a list of all addresses that it has tried."""
+    told = re.findall(r"\[Errno \d+\] ([^)]*)", str(error))
+    return str(told[-1]) if told else error.strerror or str(error)
 
 
 def _log_of_server(message: str = "", level: int = logging.INFO, traceback: bool = False) -> None:

@@ -245,6 +245,16 @@ def test_space_for_the_disk_inside_is_checked_when_the_header_tells_it(world, ma
     assert world.litter() == []
 
 
+def test_host_that_trusts_in_holes_needs_space_for_the_download_only(world, make_image, disk_bytes):
+    data = make_image("qcow2")
+
+    path = world.fetch(
+        data, "qcow2", rules=FetchRules(reserves_whole_disk=False), free_bytes=lambda directory: len(data)
+    )
+
+    assert path.read_bytes() == disk_bytes
+
+
 def test_host_that_keeps_the_format_needs_no_space_for_the_disk_inside(world, make_image):
     data = make_image("qcow2")
     record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)

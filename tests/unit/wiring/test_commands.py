@@ -1,12 +1,23 @@
 """The commands beside the client's, run as the program runs them."""
 
 import io
+import logging
 
 import pytest
 
 from precache.adapters.sql import check_schema, open_database
 from precache.cli.app import PrecacheApp
 from precache.wiring.state_dir import StateDir
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_as_it_is():
+    """Undo what a command does to the logging of its process."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 def run(*words: str) -> tuple[int, str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -15,11 +17,13 @@ from precache.config.load import Config, load_config
 from precache.core.errors import InvalidConfiguration
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
-from precache.wiring.commands.options import STANDALONE, add_config_file
+from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
 from precache.wiring.hosts import build_driver, host_setup, image_service
 from precache.wiring.log_output import log_to_stderr
 
 GIB = 1024**3
+LARGEST_GIB = 2**21
+"""2 PiB, the largest disk that a qcow2 file with its usual clusters can describe."""
 
 
 class DiskCreate(ShowCommand):
@@ -57,8 +61,8 @@ class DiskCreate(ShowCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         image = parse_image_id(parsed_args.image)
-        if parsed_args.size is not None and parsed_args.size < 1:
-            raise UsageError(f"--size is a number of GiB, at least 1, not {parsed_args.size}")
+        if parsed_args.size is not None and not 1 <= parsed_args.size <= LARGEST_GIB:
+            raise UsageError(f"--size is a number of GiB from 1 to {LARGEST_GIB}, not {parsed_args.size}")
         config = load_config(parsed_args.config_file, STANDALONE)
         if not config.image_cache.is_ours:
             raise InvalidConfiguration(
@@ -67,6 +71,8 @@ class DiskCreate(ShowCommand):
             )
         log_to_stderr(debug=config.host.debug, quiet=True)
         create = _on_this_host(config, parsed_args.instances_path, self._image_url())
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _leave)  # as Ctrl-C does: what was begun is undone
         size_bytes = None if parsed_args.size is None else parsed_args.size * GIB
         return self.columns, _row(create(image, parsed_args.path, size_bytes, _unwatched))
 
@@ -76,8 +82,12 @@ class DiskCreate(ShowCommand):
         return Endpoints.derive(options.url, image=options.image_url).image.removesuffix("/v2")
 
 
+def _leave(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
 def _on_this_host(config: Config, instances_path: Path | None, image_url: str) -> CreateDisk:
-    path = (instances_path or config.host.instances_path).absolute()
+    path = existing_directory(instances_path or config.host.instances_path, "--instances-path")
     images = image_service(config, image_url)
     setup = host_setup(config=config, host=config.host.host, instances_path=path, images=images)
     driver = build_driver("libvirt", setup)

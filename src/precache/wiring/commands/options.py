@@ -9,7 +9,7 @@ from pathlib import Path
 from precache.core.errors import InvalidConfiguration
 
 STANDALONE: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"): "precache"}
-"""Where commands for hosts without Nova differ in their defaults: no nova-compute is expected beside them."""
+"""What commands for hosts without Nova assume as long as no configuration file says anything."""
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class ServeAll(Command):
             "--hosts",
             metavar="CELL:HOST[:DRIVER],...",
             help="compute hosts to play, each with a cache below the state directory; drivers: libvirt, fake, uncached "
-            "(default: this machine alone, in cell1)",
+            "(default: this machine alone, in cell1; its cache is below [DEFAULT] instances_path if there is a "
+            "configuration file)",
         )
         parser.add_argument(
             "--images",
@@ -60,9 +62,10 @@ class ServeAll(Command):
         address = parse_listen_address(parsed_args.listen)
         state = StateDir(parsed_args.state_dir)
         hosts = parse_hosts(parsed_args.hosts) if parsed_args.hosts is not None else None
-        config = load_config(parsed_args.config_file, STANDALONE)
+        here = str(state.instances_path(socket.gethostname()))
+        config = load_config(parsed_args.config_file, {**STANDALONE, (None, "instances_path"): here})
         if hosts is None:
-            hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host)]
+            hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host, instances_path=config.host.instances_path)]
         log_to_stderr(debug=config.host.debug)
         embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
         self._run(EmbeddedService(config=config, embedding=embedding), state)
