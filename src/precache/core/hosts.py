@@ -13,6 +13,7 @@ class Host:
     cell: name of its cell; None if the host is known but mapped to no cell.
     driver: the virt driver that its compute announced; empty until the first heartbeat.
     last_seen: instant of the last heartbeat (aware UTC); None if there was none yet.
+    rpc_version: of the messages that its compute understands, such as `1.0`; empty where no bus lies between.
     """
 
     name: str
@@ -20,9 +21,25 @@ class Host:
     driver: str = ""
     forced_down: bool = False
     last_seen: datetime | None = None
+    rpc_version: str = ""
 
     def is_up(self, now: datetime, service_down_time: timedelta) -> bool:
         """Say whether the host may be asked: not forced down, and heard of within `service_down_time`."""
         if self.forced_down or self.last_seen is None:
             return False
         return now - self.last_seen <= service_down_time
+
+
+@dataclass(frozen=True, slots=True)
+class HostBeat:
+    """One heartbeat: this host's compute is alive.
+
+    cell: empty from a compute on a bus; whoever hears it there knows the cell.
+    seen_at: by the clock of whoever heard it.
+    """
+
+    host: str
+    cell: str
+    driver: str
+    seen_at: datetime
+    rpc_version: str = ""

@@ -167,6 +167,28 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True)
+class HostAsked:
+    """A step of a job: the host was asked for these images, which are running now."""
+
+    host: str
+    cell: str
+    images: tuple[ImageId, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostEnded:
+    """A step of a job: these tasks of the host have ended."""
+
+    host: str
+    results: tuple[TaskResult, ...]
+    at: datetime
+
+
+JobStep = HostAsked | HostEnded
+
+
+@dataclass(frozen=True, slots=True)
 class TaskProgress:
     """How far a host is with one image. bytes_total is 0 while unknown."""
 

@@ -27,6 +27,30 @@ class AggregateHasHosts(Conflict):
         self.aggregate = aggregate
 
 
+class CellNameTaken(Conflict):
+    """Another cell has this name."""
+
+    def __init__(self, cell: str) -> None:
+        super().__init__(f"Cell {cell} already exists; change its transport URL with: precache cell set {cell}")
+        self.cell = cell
+
+
+class CellHasHosts(Conflict):
+    """A cell with hosts cannot be deleted."""
+
+    def __init__(self, cell: str) -> None:
+        super().__init__(f"Cell {cell} still has hosts; stop their computes, or move them to another cell, first")
+        self.cell = cell
+
+
+class InventoryForeign(Conflict):
+    """Hosts and aggregates belong to another service, where the change is to be made."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"Hosts and aggregates are kept by {owner} ([inventory] source); make the change there.")
+        self.owner = owner
+
+
 class JobExists(Conflict):
     """Another job has this id."""
 

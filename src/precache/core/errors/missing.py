@@ -35,6 +35,14 @@ class HostNotFound(NotFound):
         self.host = host
 
 
+class CellNotFound(NotFound):
+    """No cell has this name."""
+
+    def __init__(self, cell: str) -> None:
+        super().__init__(f"Cell {cell} could not be found.")
+        self.cell = cell
+
+
 class JobNotFound(NotFound):
     """No job has this id."""
 

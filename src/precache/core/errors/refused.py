@@ -163,3 +163,26 @@ def _size(size_bytes: int) -> str:
         if size_bytes >= unit_bytes:
             return f"{size_bytes / unit_bytes:.1f} {unit}"
     return f"{size_bytes / 1e6:.1f} MB"
+
+
+class ComputeOutdated(Refused):
+    """The host's compute, or a pin, does not know the message that we need."""
+
+    def __init__(self, host: str, needed: str, spoken: str, pinned: bool = False) -> None:
+        why = (
+            f"messages to computes are pinned to version {spoken} ([upgrade_levels] compute); lift the pin"
+            if pinned
+            else f"its compute speaks version {spoken}; update Precache on the host"
+        )
+        super().__init__(f"Compute host {host} was not asked: version {needed} of the messages is needed, but {why}")
+        self.host, self.needed, self.spoken, self.pinned = host, needed, spoken, pinned
+
+
+class SecretUnreadable(Refused):
+    """A stored secret cannot be decrypted with any key that is configured."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} cannot be decrypted: the key that it was stored with is missing from [database] encryption_keys"
+        )
+        self.what = what

@@ -29,6 +29,22 @@ class ComputeUnreachable(Unavailable):
         self.host, self.reason = host, reason
 
 
+class BusUnavailable(Unavailable):
+    """The message bus of a cell did not take a message. `place` holds no user and no password."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"The message bus {place} is not available: {reason}")
+        self.place, self.reason = place, reason
+
+
+class InventoryUnavailable(Unavailable):
+    """The service that keeps hosts and aggregates did not answer, or answered with an error of its own."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"The compute API {endpoint} did not give hosts and aggregates: {reason}")
+        self.endpoint, self.reason = endpoint, reason
+
+
 class StoreUnavailable(Unavailable):
     """The database did not answer."""
 

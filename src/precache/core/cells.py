@@ -1,0 +1,17 @@
+"""Cells: the sets of hosts that share one message bus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell and the way to its bus.
+
+    transport_url: oslo.messaging's URL with its password, which must never be shown; None for a cell without a bus
+        of its own (the embedded service reaches its computes by plain calls).
+    """
+
+    name: str
+    transport_url: str | None = field(default=None, repr=False)
