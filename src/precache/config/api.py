@@ -13,10 +13,14 @@ from precache.config.options import OptionGroup
 OPTIONS = [
     cfg.StrOpt(
         "auth_strategy",
-        default="noauth",
-        choices=[("noauth", "everybody who can connect is an administrator; on loopback addresses only")],
-        help="How callers are identified.",
+        sample_default="keystone",
+        choices=[
+            ("keystone", "by the token that Keystone gave them; see [keystone_authtoken]"),
+            ("noauth", "everybody who can connect is an administrator; on loopback addresses only"),
+        ],
+        help="How callers are identified. Default: keystone; noauth for the embedded service.",
     ),
+    cfg.StrOpt("listen", default="127.0.0.1:8775", help="Address and port of `precache serve api`."),
     cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Longest request body that is read, in bytes."),
     cfg.IntOpt("workers", default=10, min=1, max=1000, help="Requests that are served at the same time (threads)."),
 ]
@@ -32,7 +36,8 @@ POLICY_OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    auth_strategy: str
+    auth_strategy: str | None  # None: whatever suits the process
+    listen: str
     max_request_body_bytes: int
     workers: int
 
@@ -43,7 +48,7 @@ class PolicySettings:
 
 
 def _parse_api(values: Any) -> ApiSettings:
-    return ApiSettings(values.auth_strategy, values.max_request_body_size, values.workers)
+    return ApiSettings(values.auth_strategy, values.listen, values.max_request_body_size, values.workers)
 
 
 def _parse_policy(values: Any) -> PolicySettings:

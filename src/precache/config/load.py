@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oslo_config import cfg
 
-from precache.config import api, conductor, host, image_cache, images
+from precache.config import api, bus, conductor, database, host, image_cache, images
 from precache.config.api import ApiSettings, PolicySettings
+from precache.config.bus import BusSettings, NotificationSettings, UpgradeSettings
 from precache.config.conductor import ConductorSettings
+from precache.config.database import DatabaseSettings
 from precache.config.host import HostSettings
 from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
@@ -18,6 +20,10 @@ from precache.core.errors import InvalidConfiguration
 
 GROUPS = (
     host.GROUP,
+    bus.GROUP,
+    bus.UPGRADE_GROUP,
+    bus.NOTIFICATION_GROUP,
+    database.GROUP,
     api.GROUP,
     api.POLICY_GROUP,
     conductor.GROUP,
@@ -32,9 +38,17 @@ DEFAULT_FILE = Path("/etc/precache/precache.conf")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration; for `wiring` only, which hands each constructor the values it needs."""
+    """The whole configuration; for `wiring` only, which hands each constructor the values it needs.
+
+    oslo: the same files once more, for libraries that read sections of their own from them (oslo.messaging,
+        keystonemiddleware) and register options that would clash with ours of the same name.
+    """
 
     host: HostSettings
+    bus: BusSettings
+    upgrade_levels: UpgradeSettings
+    notifications: NotificationSettings
+    database: DatabaseSettings
     api: ApiSettings
     policy: PolicySettings
     conductor: ConductorSettings
@@ -42,6 +56,7 @@ class Config:
     glance: GlanceSettings
     compute: ComputeSettings
     libvirt: LibvirtSettings
+    oslo: cfg.ConfigOpts = field(repr=False, compare=False)
 
 
 def load_config(
@@ -61,7 +76,9 @@ def load_config(
     for (group_name, option), value in ({} if existing else defaults or {}).items():
         conf.set_default(option, value, group=group_name)
     try:
-        conf([], project="precache", default_config_files=existing, default_config_dirs=[])
+        for_libraries = cfg.ConfigOpts()
+        for each in (conf, for_libraries):
+            each([], project="precache", default_config_files=existing, default_config_dirs=[])
         _check_values(conf)
     except cfg.Error as error:
         raise InvalidConfiguration(" ".join(str(error).split())) from error
@@ -69,7 +86,7 @@ def load_config(
         raise InvalidConfiguration(f"{error.filename} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InvalidConfiguration(f"the configuration is not a UTF-8 text file: {error}") from error
-    return _parse(conf)
+    return _parse(conf, for_libraries)
 
 
 def _existing(files: Sequence[Path] | None) -> list[str]:
@@ -93,9 +110,13 @@ def _check_values(conf: cfg.ConfigOpts) -> None:
                 raise InvalidConfiguration(f"[{group.name or 'DEFAULT'}] {option.name}: {reason}") from error
 
 
-def _parse(conf: cfg.ConfigOpts) -> Config:
+def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts) -> Config:
     config = Config(
         host=host.GROUP.read(conf),
+        bus=bus.GROUP.read(conf),
+        upgrade_levels=bus.UPGRADE_GROUP.read(conf),
+        notifications=bus.NOTIFICATION_GROUP.read(conf),
+        database=database.GROUP.read(conf),
         api=api.GROUP.read(conf),
         policy=api.POLICY_GROUP.read(conf),
         conductor=conductor.GROUP.read(conf),
@@ -103,6 +124,7 @@ def _parse(conf: cfg.ConfigOpts) -> Config:
         glance=images.GLANCE_GROUP.read(conf),
         compute=images.COMPUTE_GROUP.read(conf),
         libvirt=images.LIBVIRT_GROUP.read(conf),
+        oslo=for_libraries,
     )
     if config.libvirt.images_type == "rbd" and not config.host.force_raw_images:
         raise InvalidConfiguration(

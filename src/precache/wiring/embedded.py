@@ -72,7 +72,11 @@ class EmbeddedService:
     """
 
     def __init__(self, *, config: Config, embedding: Embedding) -> None:
-        if config.api.auth_strategy == "noauth" and not embedding.address.is_loopback:
+        if config.api.auth_strategy == "keystone":
+            raise InvalidConfiguration(
+                "[api] auth_strategy = keystone is for `precache serve api`; `serve all` knows noauth only"
+            )
+        if not embedding.address.is_loopback:
             raise InvalidConfiguration(
                 f"auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses only, not "
                 f"on {embedding.address.host}; listen on 127.0.0.1"

@@ -1,0 +1,78 @@
+"""The sections that only a deployment of several processes has."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from oslo_config import cfg
+
+from precache.config.load import load_config
+from precache.core.errors import InvalidConfiguration
+
+
+def written(directory: Path, text: str) -> list[Path]:
+    file = directory / "precache.conf"
+    file.write_text(text)
+    return [file]
+
+
+SECRETS = """
+[DEFAULT]
+transport_url = rabbit://precache:hidden1@rabbit:5672/cell1
+[database]
+connection = mysql+pymysql://precache:hidden2@db/precache
+encryption_keys = hidden3,hidden4
+[notifications]
+transport_urls = rabbit://nova:hidden5@rabbit:5672/
+"""
+
+
+def test_timeouts_are_novas():
+    bus = load_config([]).bus
+
+    assert bus.long_rpc_timeout == timedelta(minutes=30)
+    assert bus.call_monitor_timeout == timedelta(minutes=1)
+
+
+def test_what_is_read_is_there_and_its_representation_shows_no_secret(tmp_path):
+    config = load_config(written(tmp_path, SECRETS))
+
+    assert config.bus.require_transport_url().endswith("/cell1")
+    assert config.database.require_connection().endswith("/precache")
+    assert config.database.encryption_keys == ("hidden3", "hidden4")
+    assert config.notifications.transport_urls == ("rabbit://nova:hidden5@rabbit:5672/",)
+    assert "hidden" not in repr(config)
+
+
+def test_what_a_process_cannot_do_without_is_named_when_it_is_missed():
+    config = load_config([])
+
+    with pytest.raises(InvalidConfiguration, match=r"\[DEFAULT\] transport_url is not set"):
+        config.bus.require_transport_url()
+    with pytest.raises(InvalidConfiguration, match=r"\[database\] connection is not set"):
+        config.database.require_connection()
+
+
+def test_libraries_find_their_own_sections_and_none_of_ours_registered(tmp_path):
+    conf = load_config(written(tmp_path, "[oslo_messaging_rabbit]\nheartbeat_rate = 3\n")).oslo
+
+    assert "transport_url" not in conf
+    conf.register_opt(cfg.IntOpt("heartbeat_rate"), group="oslo_messaging_rabbit")
+    assert conf.oslo_messaging_rabbit.heartbeat_rate == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[DEFAULT]\ncall_monitor_timeout = 100\nlong_rpc_timeout = 50\n",
+            "call_monitor_timeout (100 s) must not be longer than long_rpc_timeout (50 s)",
+        ),
+        ("[upgrade_levels]\ncompute = auto\n", "[upgrade_levels] compute must be a version such as 1.0, not 'auto'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, text, told):
+    with pytest.raises(InvalidConfiguration) as refused:
+        load_config(written(tmp_path, text))
+
+    assert told in str(refused.value)
