@@ -21,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf
@@ -47,6 +48,8 @@ cells = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", NAME, nullable=False, unique=True),
+    # Encrypted: it holds the password of the cell's bus.
+    Column("transport_url", LONG_TEXT),
     **_EXACT,
 )
 
@@ -59,6 +62,8 @@ hosts = Table(
     Column("driver", NAME, nullable=False),
     Column("forced_down", Boolean, nullable=False),
     Column("last_seen", Instant),
+    # The default is for the release before, which inserts hosts without it.
+    Column("rpc_version", NAME, nullable=False, server_default=text("''")),
     **_EXACT,
 )
 
