@@ -1,0 +1,96 @@
+"""[inventory] and [nova]: who keeps hosts and aggregates, and how Nova is asked where it is Nova."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from oslo_config import cfg
+
+from precache.config.options import OptionGroup
+from precache.core.errors import InvalidConfiguration
+
+LOCAL = "local"
+NOVA = "nova"
+
+OPTIONS = [
+    cfg.StrOpt(
+        "source",
+        default=LOCAL,
+        choices=[
+            (LOCAL, "hosts register themselves by their heartbeats, aggregates are made through our own API"),
+            (NOVA, "Nova keeps both; we read them from its API with the credentials in [service_user]"),
+        ],
+        help="Who keeps hosts and aggregates.",
+    ),
+]
+
+NOVA_OPTIONS = [
+    cfg.StrOpt(
+        "endpoint_override",
+        help="URL of Nova's compute API, such as http://controller:8774/v2.1. Default: what the catalogue says.",
+    ),
+    cfg.StrOpt("region_name", help="Region of the catalogue to take the compute API from. Default: any."),
+    cfg.ListOpt(
+        "valid_interfaces",
+        default=["internal", "public"],
+        item_type=cfg.types.String(choices=["admin", "internal", "public"]),
+        help="Interfaces of the catalogue to take the compute API from, the preferred one first.",
+    ),
+    cfg.IntOpt(
+        "cache_time",
+        default=3,
+        min=0,
+        max=300,
+        help="Seconds for which what Nova said of the state of its hosts is not asked again. Aggregates are read anew "
+        "for each request, so that a host that was just added is not left out.",
+    ),
+    cfg.IntOpt("connect_timeout", default=5, min=1, help="Seconds to wait for a connection."),
+    cfg.IntOpt("read_timeout", default=30, min=1, help="Seconds of silence after which Nova counts as away."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InventorySettings:
+    source: str
+
+    @property
+    def is_novas(self) -> bool:
+        return self.source == NOVA
+
+
+@dataclass(frozen=True, slots=True)
+class NovaSettings:
+    endpoint_override: str | None
+    region_name: str | None
+    valid_interfaces: tuple[str, ...]
+    cache_time: timedelta
+    connect_timeout: timedelta
+    read_timeout: timedelta
+
+
+def _parse(values: Any) -> InventorySettings:
+    return InventorySettings(source=values.source)
+
+
+def _parse_nova(values: Any) -> NovaSettings:
+    endpoint = values.endpoint_override or None
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise InvalidConfiguration(f"[nova] endpoint_override must begin with http:// or https://, not {endpoint!r}")
+    if not values.valid_interfaces:
+        raise InvalidConfiguration("[nova] valid_interfaces is empty; name at least one of internal, public, admin")
+    return NovaSettings(
+        endpoint_override=endpoint,
+        region_name=values.region_name or None,
+        valid_interfaces=tuple(values.valid_interfaces),
+        cache_time=timedelta(seconds=values.cache_time),
+        connect_timeout=timedelta(seconds=values.connect_timeout),
+        read_timeout=timedelta(seconds=values.read_timeout),
+    )
+
+
+GROUP = OptionGroup("inventory", "Where hosts and aggregates come from.", OPTIONS, _parse)
+NOVA_GROUP = OptionGroup(
+    "nova", "Nova's compute API. Used where [inventory] source is nova.", NOVA_OPTIONS, _parse_nova
+)
