@@ -16,8 +16,8 @@ OPTIONS = [
         "transport_url",
         secret=True,
         help="Message bus of this process, such as rabbit://precache:PASSWORD@rabbit:5672/cell1. A compute: its "
-        "cell's. API and conductor: the one on which the API wakes the conductor; without it a conductor looks for new jobs "
-        "every [conductor] poll_interval.",
+        "cell's. API and conductor: the one on which the API wakes the conductor; without it a conductor looks for new "
+        "jobs every [conductor] poll_interval.",
     ),
     cfg.IntOpt(
         "long_rpc_timeout",
