@@ -10,8 +10,8 @@ import requests
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
+from precache.adapters.http import innermost, is_hang_up
 from precache.adapters.images_glance.answers import check_data_answer, error_of_status
-from precache.adapters.images_glance.causes import innermost, is_hang_up
 from precache.adapters.images_glance.record import image_from_record
 from precache.adapters.images_glance.stream import GlanceStream
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError

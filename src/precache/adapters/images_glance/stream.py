@@ -13,7 +13,7 @@ from types import TracebackType
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from precache.adapters.images_glance.causes import innermost
+from precache.adapters.http import innermost
 from precache.core.errors import TransferInterrupted
 from precache.core.images import ImageId
 
