@@ -47,6 +47,12 @@ LIBVIRT_OPTIONS = [
 ]
 
 COMPUTE_OPTIONS = [
+    cfg.StrOpt(
+        "virt_driver",
+        default="libvirt",
+        help="The virt driver of this host: libvirt; uncached for a hypervisor without an image cache; fake to simulate "
+        "one; or another that is installed.",
+    ),
     cfg.ListOpt(
         "vmdk_allowed_types",
         default=["streamOptimized", "monolithicSparse"],
@@ -78,6 +84,7 @@ class LibvirtSettings:
 
 @dataclass(frozen=True, slots=True)
 class ComputeSettings:
+    virt_driver: str
     vmdk_allowed_types: tuple[str, ...]
     driver_options: Mapping[str, str]
 
@@ -102,7 +109,9 @@ def _parse_libvirt(values: Any) -> LibvirtSettings:
 
 def _parse_compute(values: Any) -> ComputeSettings:
     return ComputeSettings(
-        vmdk_allowed_types=tuple(values.vmdk_allowed_types), driver_options=dict(values.driver_options)
+        virt_driver=values.virt_driver,
+        vmdk_allowed_types=tuple(values.vmdk_allowed_types),
+        driver_options=dict(values.driver_options),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from precache.config import api, bus, conductor, database, host, image_cache, images
+from precache.config import api, bus, conductor, database, host, image_cache, images, inventory
 from precache.config.api import ApiSettings, PolicySettings
 from precache.config.bus import BusSettings, NotificationSettings, UpgradeSettings
 from precache.config.conductor import ConductorSettings
@@ -16,6 +16,7 @@ from precache.config.database import DatabaseSettings
 from precache.config.host import HostSettings
 from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
+from precache.config.inventory import InventorySettings, NovaSettings
 from precache.core.errors import InvalidConfiguration
 
 GROUPS = (
@@ -27,6 +28,8 @@ GROUPS = (
     api.GROUP,
     api.POLICY_GROUP,
     conductor.GROUP,
+    inventory.GROUP,
+    inventory.NOVA_GROUP,
     image_cache.GROUP,
     images.GLANCE_GROUP,
     images.COMPUTE_GROUP,
@@ -52,6 +55,8 @@ class Config:
     api: ApiSettings
     policy: PolicySettings
     conductor: ConductorSettings
+    inventory: InventorySettings
+    nova: NovaSettings
     image_cache: ImageCacheSettings
     glance: GlanceSettings
     compute: ComputeSettings
@@ -120,6 +125,8 @@ def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts) -> Config:
         api=api.GROUP.read(conf),
         policy=api.POLICY_GROUP.read(conf),
         conductor=conductor.GROUP.read(conf),
+        inventory=inventory.GROUP.read(conf),
+        nova=inventory.NOVA_GROUP.read(conf),
         image_cache=image_cache.GROUP.read(conf),
         glance=images.GLANCE_GROUP.read(conf),
         compute=images.COMPUTE_GROUP.read(conf),
