@@ -50,8 +50,8 @@ COMPUTE_OPTIONS = [
     cfg.StrOpt(
         "virt_driver",
         default="libvirt",
-        help="The virt driver of this host: libvirt; uncached for a hypervisor without an image cache; fake to simulate "
-        "one; or another that is installed.",
+        help="The virt driver of this host: libvirt; uncached for a hypervisor without an image cache; fake to "
+        "simulate one; or another that is installed.",
     ),
     cfg.ListOpt(
         "vmdk_allowed_types",

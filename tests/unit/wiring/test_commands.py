@@ -4,6 +4,7 @@ import io
 import logging
 
 import pytest
+from cryptography.fernet import Fernet
 
 from precache.adapters.sql import check_schema, open_database
 from precache.cli.app import PrecacheApp
@@ -34,6 +35,42 @@ def test_db_upgrade_makes_a_database_that_a_service_accepts(tmp_path):
     database = open_database(StateDir(tmp_path).database_url)
     check_schema(database)
     database.close()
+
+
+def test_db_upgrade_works_on_the_database_of_the_configuration_file(tmp_path):
+    url = f"sqlite:///{tmp_path / 'precache.sqlite'}"
+    config = tmp_path / "precache.conf"
+    config.write_text(f"[database]\nconnection = {url}\n")
+
+    code, _, told = run("db", "upgrade", "--config-file", str(config))
+
+    assert (code, told) == (0, f"The database sqlite {tmp_path / 'precache.sqlite'} is up to date.\n")
+    database = open_database(url)
+    check_schema(database)
+    database.close()
+
+
+def test_db_upgrade_without_a_database_says_which_option_to_set(tmp_path):
+    (tmp_path / "precache.conf").write_text("")
+
+    code, _, told = run("db", "upgrade", "--config-file", str(tmp_path / "precache.conf"))
+
+    assert code == 1
+    assert "[database] connection is not set" in told
+
+
+def test_db_upgrade_of_two_databases_at_once_is_a_mistake(tmp_path):
+    with pytest.raises(SystemExit) as left:
+        run("db", "upgrade", "--state-dir", str(tmp_path), "--config-file", str(tmp_path / "precache.conf"))
+
+    assert left.value.code == 2
+
+
+def test_each_key_is_new_and_encrypts():
+    first, second = run("config", "key")[1], run("config", "key")[1]
+
+    assert first != second
+    assert Fernet(first.strip()).decrypt(Fernet(first.strip()).encrypt(b"url")) == b"url"
 
 
 def test_db_upgrade_where_no_directory_can_be_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""`precache config sample`: what can be configured, with every default, as a file."""
+"""`precache config ...`: what can be configured, with every default, as a file; and a key for it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import io
 from typing import Any, cast
 
+from cryptography.fernet import Fernet
 from oslo_config import cfg, generator
 
 from precache.cli.command import Command
@@ -20,6 +21,20 @@ class ConfigSample(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:  # noqa: ARG002  cliff decides the signature
         cast(Any, self.app).stdout.write(sample_config())
+
+
+class ConfigKey(Command):
+    """Print a new key for [database] encryption_keys.
+
+    Transport URLs of cells are encrypted with it. Every conductor, and whoever runs `precache cell`, needs the same
+    one; keep a copy, for without it the URLs must be entered again. To change it, put the new one in front of the old.
+
+    Example:
+      precache config key
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:  # noqa: ARG002  cliff decides the signature
+        cast(Any, self.app).stdout.write(Fernet.generate_key().decode() + "\n")
 
 
 def sample_config() -> str:

@@ -7,32 +7,55 @@ from pathlib import Path
 
 from precache.adapters.sql import open_database, upgrade
 from precache.cli.command import Command
+from precache.config.load import load_config
+from precache.wiring.commands.options import add_config_file
+from precache.wiring.databases import configured_database
 from precache.wiring.state_dir import StateDir
 
 
 class DbUpgrade(Command):
-    """Create the tables of a state directory's database, or bring them to this release.
+    """Create the tables of a database, or bring them to this release.
 
-    `precache serve all` does the same at its start; this is for doing it beforehand.
+    The database is the one of [database] connection in the configuration file, or that of a state directory;
+    `precache serve all` does it for its own at every start.
 
-    Example:
+    Examples:
+      precache db upgrade
+      precache db upgrade --config-file /etc/precache/precache.conf
       precache db upgrade --state-dir /var/lib/precache
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--state-dir", metavar="DIR", type=Path, required=True, help="the service's state directory"
-        )
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--state-dir", metavar="DIR", type=Path, help="state directory of the embedded service")
+        add_config_file(which)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        state = StateDir(parsed_args.state_dir)
-        state.take()
-        database = open_database(state.database_url)
-        try:
-            upgrade(database)
-        finally:
-            database.close()
-            state.release()
-        self.tell(f"The database in {state.root} is up to date.")
+        if parsed_args.state_dir is None:
+            place = _upgrade_configured(parsed_args.config_file)
+        else:
+            place = _upgrade_embedded(parsed_args.state_dir)
+        self.tell(f"The database {place} is up to date.")
+
+
+def _upgrade_configured(files: list[Path] | None) -> str:
+    database = configured_database(load_config(files))
+    try:
+        upgrade(database)
+    finally:
+        database.close()
+    return database.place
+
+
+def _upgrade_embedded(root: Path) -> str:
+    state = StateDir(root)
+    state.take()
+    database = open_database(state.database_url)
+    try:
+        upgrade(database)
+    finally:
+        database.close()
+        state.release()
+    return f"in {state.root}"

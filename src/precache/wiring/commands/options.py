@@ -12,7 +12,7 @@ STANDALONE: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"):
 """What commands for hosts without Nova assume as long as no configuration file says anything."""
 
 
-def add_config_file(parser: argparse.ArgumentParser) -> None:
+def add_config_file(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--config-file",
         metavar="FILE",

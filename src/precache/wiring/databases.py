@@ -1,0 +1,25 @@
+"""The database of a process, as its configuration names it."""
+
+from __future__ import annotations
+
+from precache.adapters.sql import Database, check_schema, open_database
+from precache.config.load import Config
+
+
+def configured_database(config: Config) -> Database:
+    """Give the database that the configuration names; nothing is connected yet. Raises InvalidConfiguration."""
+    return open_database(config.database.require_connection())
+
+
+def current_database(config: Config) -> Database:
+    """Give the database once it is known to have this release's tables.
+
+    Raises SchemaOutdated and SchemaTooNew, which name the command to run, StoreUnavailable, InvalidConfiguration.
+    """
+    database = configured_database(config)
+    try:
+        check_schema(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
