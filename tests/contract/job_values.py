@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from precache.core.images import parse_image_id
-from precache.core.jobs import NewJob
+from precache.core.jobs import HostAsked, HostEnded, NewJob
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -30,3 +30,13 @@ def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), crea
         request_id="req-1",
         created_at=created_at,
     )
+
+
+def asked(stores, host, *images, job=1, owner="me", cell="cell1", at=NOW):
+    """Record that the host was asked for the images."""
+    stores.claims.record(job_id(job), owner, [HostAsked(host, cell, images, at)])
+
+
+def ended(stores, host, *results, job=1, owner="me", at=NOW):
+    """Record how tasks of the host ended."""
+    stores.claims.record(job_id(job), owner, [HostEnded(host, results, at)])

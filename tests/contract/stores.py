@@ -30,6 +30,7 @@ class Stores:
     host_changes: HostChanges
     host_reports: HostReports
     close: Callable[[], None]
+    database: Database | None = None  # where there is one, so that its statements can be counted
 
 
 def in_memory(request: pytest.FixtureRequest) -> Stores:
@@ -55,6 +56,7 @@ def of_database(database: Database) -> Stores:
         host_changes=hosts,
         host_reports=hosts,
         close=database.close,
+        database=database,
     )
 
 

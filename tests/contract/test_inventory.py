@@ -1,5 +1,7 @@
 """What every inventory knows of hosts, cells and aggregates."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from precache.core.errors import (
     AggregateNotFound,
     HostNotFound,
 )
-from precache.core.hosts import Host
+from precache.core.hosts import Host, HostBeat
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
@@ -195,18 +197,53 @@ def test_an_unknown_aggregate_is_not_found_whatever_its_id(stores, aggregate_id)
 
 
 def test_the_first_beat_registers_host_and_cell(stores):
-    stores.host_reports.beat("cmp-1", "cell1", "libvirt", NOW)
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW)])
 
     assert stores.hosts.list_hosts() == [Host("cmp-1", "cell1", "libvirt", forced_down=False, last_seen=NOW)]
 
 
 def test_a_later_beat_moves_the_host_on_and_keeps_it_forced_down(stores):
-    stores.host_reports.beat("cmp-1", "cell1", "libvirt", NOW)
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW)])
     stores.host_changes.set_forced_down("cmp-1", True)
 
-    stores.host_reports.beat("cmp-1", "cell2", "fake", LATER)
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell2", "fake", LATER)])
 
     assert stores.hosts.list_hosts() == [Host("cmp-1", "cell2", "fake", forced_down=True, last_seen=LATER)]
+
+
+def test_a_beat_says_which_messages_the_compute_understands(stores):
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW, "1.0")])
+    stores.host_reports.note_beats([HostBeat("cmp-2", "cell1", "libvirt", NOW, "1.0")])
+
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", LATER, "1.1")])
+
+    assert {name: host.rpc_version for name, host in stores.hosts.find_hosts(["cmp-1", "cmp-2"]).items()} == {
+        "cmp-1": "1.1",
+        "cmp-2": "1.0",
+    }
+
+
+def test_of_several_beats_of_a_host_the_last_counts(stores):
+    stores.host_reports.note_beats([])
+    stores.host_reports.note_beats(
+        [HostBeat("cmp-1", "cell1", "libvirt", NOW), HostBeat("cmp-1", "cell2", "fake", LATER)]
+    )
+
+    assert stores.hosts.list_hosts() == [Host("cmp-1", "cell2", "fake", last_seen=LATER)]
+
+
+def test_conductors_that_hear_of_new_hosts_at_once_register_each_once(stores):
+    together = threading.Barrier(4)
+
+    def hear(first):
+        together.wait()
+        for _ in range(5):
+            beat(stores, *(f"cmp-{number}" for number in range(first, first + 30)))
+
+    with ThreadPoolExecutor(4) as conductors:
+        list(conductors.map(hear, (0, 10, 20, 30), timeout=60))
+
+    assert len(stores.hosts.list_hosts()) == 60
 
 
 def test_forcing_down_and_up_gives_the_host_as_it_is_then(stores):
@@ -242,5 +279,4 @@ def test_of_three_thousand_names_those_that_exist_are_found(stores):
 
 
 def beat(stores, *names):
-    for name in names:
-        stores.host_reports.beat(name, "cell1", "libvirt", NOW)
+    stores.host_reports.note_beats([HostBeat(name, "cell1", "libvirt", NOW) for name in names])

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost, TaskNotFound
-from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
-from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, asked, ended, job_id, new_job
 
 FIRST, SECOND_IMAGE = UBUNTU, DEBIAN
+CACHED = TaskResult(DEBIAN, Outcome.CACHED)
 MICROSECOND = SECOND / 1_000_000
 
 
@@ -70,13 +71,13 @@ def test_an_expired_job_that_is_older_is_claimed_before_a_queued_one(stores):
 
 def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
     started(stores)
-    stores.claims.end_tasks(job_id(1), "me", "cmp-2", [TaskResult(FIRST, Outcome.CACHED, 9)], NOW)
+    ended(stores, "cmp-2", TaskResult(FIRST, Outcome.CACHED, 9))
     stores.progress.note([TaskProgress(job_id(1), "cmp-2", SECOND_IMAGE, Phase.DOWNLOADING, 5, 10)])
 
     job = stores.claims.claim("second", NOW + LEASE, LEASE)
 
-    ended, put_back, *untouched = stores.queries.tasks(job_id(1))
-    assert (ended.state, ended.outcome, ended.bytes_done) == (TaskState.ENDED, Outcome.CACHED, 9)
+    over, put_back, *untouched = stores.queries.tasks(job_id(1))
+    assert (over.state, over.outcome, over.bytes_done) == (TaskState.ENDED, Outcome.CACHED, 9)
     assert (put_back.state, put_back.phase, put_back.started_at) == (TaskState.WAITING, Phase.WAITING, None)
     assert (put_back.bytes_done, put_back.bytes_total, put_back.attempts) == (0, 0, 1)
     assert all(task.attempts == 0 for task in untouched)
@@ -117,10 +118,9 @@ def test_an_expired_lease_that_nobody_took_over_can_be_extended(stores):
 OWNER_STEPS = {
     "extend": lambda claims, job, owner: claims.extend(job, owner, NOW, LEASE),
     "release": lambda claims, job, owner: claims.release(job, owner),
-    "start_tasks": lambda claims, job, owner: claims.start_tasks(job, owner, "cmp-1", "cell1", [DEBIAN], NOW),
-    "end_tasks": lambda claims, job, owner: claims.end_tasks(
-        job, owner, "cmp-1", [TaskResult(DEBIAN, Outcome.CACHED)], NOW
-    ),
+    "record asked": lambda claims, job, owner: claims.record(job, owner, [HostAsked("cmp-1", "cell1", (DEBIAN,), NOW)]),
+    "record ended": lambda claims, job, owner: claims.record(job, owner, [HostEnded("cmp-1", (CACHED,), NOW)]),
+    "record nothing": lambda claims, job, owner: claims.record(job, owner, []),
     "finish": lambda claims, job, owner: claims.finish(job, owner, JobState.FAILED, NOW),
 }
 
@@ -175,7 +175,7 @@ def test_release_all_gives_back_every_running_job_and_only_those(stores):
         stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
     for owner in ("first", "second", "third"):
         stores.claims.claim(owner, NOW, LEASE)
-    stores.claims.start_tasks(job_id(2), "second", "cmp-1", "cell1", [DEBIAN], NOW)
+    asked(stores, "cmp-1", DEBIAN, job=2, owner="second")
     stores.claims.finish(job_id(1), "first", JobState.SUCCEEDED, NOW)
 
     given_back = stores.claims.release_all()
@@ -197,21 +197,66 @@ def test_started_tasks_run_with_their_cell_and_one_attempt_more(stores):
 
 def test_started_and_ended_tasks_no_longer_wait(stores):
     started(stores)
-    stores.claims.end_tasks(job_id(1), "me", "cmp-1", [TaskResult(SECOND_IMAGE, Outcome.SKIPPED)], NOW)
+    ended(stores, "cmp-1", TaskResult(SECOND_IMAGE, Outcome.SKIPPED))
 
-    waiting = stores.claims.waiting_tasks(job_id(1))
+    waiting = [task for task in stores.queries.tasks(job_id(1)) if task.state is TaskState.WAITING]
 
     assert [(task.host, task.image) for task in waiting] == [("cmp-1", FIRST)]
+
+
+def test_steps_of_many_hosts_are_recorded_together_in_their_order(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    steps = [
+        HostAsked("cmp-1", "cell1", (DEBIAN,), NOW),
+        HostAsked("cmp-2", "cell2", (DEBIAN, UBUNTU), NOW),
+        HostEnded("cmp-1", (CACHED, TaskResult(UBUNTU, Outcome.SKIPPED)), NOW + SECOND),
+    ]
+
+    stores.claims.record(job_id(1), "me", steps)
+
+    assert [(task.host, task.cell, task.state, task.outcome) for task in stores.queries.tasks(job_id(1))] == [
+        ("cmp-2", "cell2", TaskState.RUNNING, None),
+        ("cmp-2", "cell2", TaskState.RUNNING, None),
+        ("cmp-1", "cell1", TaskState.ENDED, Outcome.SKIPPED),
+        ("cmp-1", "cell1", TaskState.ENDED, Outcome.CACHED),
+    ]
+
+
+def test_one_step_that_cannot_be_recorded_leaves_all_of_them_out(stores):
+    started(stores)
+    before = everything(stores)
+
+    with pytest.raises(TaskNotFound):
+        stores.claims.record(job_id(1), "me", [HostEnded("cmp-2", (CACHED,), NOW), HostEnded("cmp-9", (CACHED,), NOW)])
+
+    assert everything(stores) == before
+
+
+def test_steps_written_again_because_the_answer_was_lost_change_nothing(stores):
+    stores.intake.add(new_job())
+    stores.claims.claim("me", NOW, LEASE)
+    steps = [
+        HostAsked("cmp-1", "cell1", (DEBIAN, UBUNTU), NOW),
+        HostAsked("cmp-2", "cell1", (DEBIAN,), NOW),
+        HostEnded("cmp-1", (CACHED,), NOW + SECOND),
+    ]
+    stores.claims.record(job_id(1), "me", steps)
+    before = everything(stores)
+
+    stores.claims.record(job_id(1), "me", steps)
+
+    assert everything(stores) == before
 
 
 def test_a_task_that_runs_already_cannot_be_started_and_nothing_else_is_either(stores):
     stores.intake.add(new_job())
     stores.claims.claim("me", NOW, LEASE)
-    stores.claims.start_tasks(job_id(1), "me", "cmp-1", "cell1", [DEBIAN], NOW)
+    asked(stores, "cmp-1", DEBIAN)
     before = everything(stores)
 
     with pytest.raises(IllegalTransition):
-        stores.claims.start_tasks(job_id(1), "me", "cmp-1", "cell1", [UBUNTU, DEBIAN], NOW)
+        asked(stores, "cmp-1", UBUNTU, DEBIAN, at=NOW + SECOND)
 
     assert everything(stores) == before
 
@@ -223,10 +268,10 @@ def test_a_task_that_the_job_does_not_have_is_not_found_and_nothing_is_changed(s
     before = everything(stores)
 
     with pytest.raises(TaskNotFound):
-        stores.claims.start_tasks(job_id(1), "me", host, "cell1", [DEBIAN, image], NOW)
+        asked(stores, host, DEBIAN, image)
     results = [TaskResult(DEBIAN, Outcome.CACHED), TaskResult(image, Outcome.CACHED)]
     with pytest.raises(TaskNotFound):
-        stores.claims.end_tasks(job_id(1), "me", host, results, NOW)
+        ended(stores, host, *results)
 
     assert everything(stores) == before
 
@@ -235,7 +280,7 @@ def test_how_a_task_ended_is_kept_with_bytes_reason_and_the_times_of_the_host(st
     started(stores)
     result = TaskResult(FIRST, Outcome.ERROR, 2**40, "the disk is full: \N{SNOWMAN}" * 100, NOW + SECOND, NOW + LEASE)
 
-    stores.claims.end_tasks(job_id(1), "me", "cmp-2", [result], NOW + 2 * LEASE)
+    ended(stores, "cmp-2", result, at=NOW + 2 * LEASE)
 
     task = stores.queries.tasks(job_id(1))[0]
     assert (task.state, task.outcome, task.reason) == (TaskState.ENDED, Outcome.ERROR, result.reason)
@@ -247,7 +292,7 @@ def test_a_task_that_never_ran_can_end_and_finishes_when_we_say_so(stores):
     stores.intake.add(new_job())
     stores.claims.claim("me", NOW, LEASE)
 
-    stores.claims.end_tasks(job_id(1), "me", "cmp-1", [TaskResult(DEBIAN, Outcome.SKIPPED, reason="down")], NOW)
+    ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.SKIPPED, reason="down"))
 
     task = stores.queries.tasks(job_id(1))[3]
     assert (task.outcome, task.started_at, task.finished_at, task.attempts) == (Outcome.SKIPPED, None, NOW, 0)
@@ -256,10 +301,10 @@ def test_a_task_that_never_ran_can_end_and_finishes_when_we_say_so(stores):
 def test_a_task_that_ended_keeps_its_first_outcome(stores):
     started(stores)
     both = [TaskResult(FIRST, Outcome.CACHED, 9), TaskResult(FIRST, Outcome.ERROR, reason="twice in one message")]
-    stores.claims.end_tasks(job_id(1), "me", "cmp-2", both, NOW)
+    ended(stores, "cmp-2", *both)
     before = everything(stores)
 
-    stores.claims.end_tasks(job_id(1), "me", "cmp-2", [TaskResult(FIRST, Outcome.ERROR, reason="late")], NOW + LEASE)
+    ended(stores, "cmp-2", TaskResult(FIRST, Outcome.ERROR, reason="late"), at=NOW + LEASE)
 
     assert everything(stores) == before
     assert stores.queries.tasks(job_id(1))[0].outcome is Outcome.CACHED
@@ -268,10 +313,10 @@ def test_a_task_that_ended_keeps_its_first_outcome(stores):
 def test_a_job_counts_its_outcomes_while_it_runs_and_after(stores):
     started(stores)
     results = [TaskResult(FIRST, Outcome.CACHED), TaskResult(SECOND_IMAGE, Outcome.EXISTING)]
-    stores.claims.end_tasks(job_id(1), "me", "cmp-2", results, NOW)
+    ended(stores, "cmp-2", *results)
     running = stores.queries.get(job_id(1)).counts
     results = [TaskResult(FIRST, Outcome.CACHED), TaskResult(SECOND_IMAGE, Outcome.ERROR, reason="why")]
-    stores.claims.end_tasks(job_id(1), "me", "cmp-1", results, NOW)
+    ended(stores, "cmp-1", *results)
 
     finished = stores.claims.finish(job_id(1), "me", JobState.PARTLY_FAILED, NOW)
 
@@ -331,10 +376,10 @@ def test_threads_that_report_at_once_lose_no_outcome(stores):
     def work(mine):
         together.wait()
         for host in mine:
-            stores.claims.start_tasks(job_id(1), "me", host, "cell1", [UBUNTU, DEBIAN], NOW)
+            asked(stores, host, UBUNTU, DEBIAN)
             stores.progress.note([TaskProgress(job_id(1), host, DEBIAN, Phase.DOWNLOADING, 1, 2)])
             results = [TaskResult(UBUNTU, Outcome.CACHED, 7), TaskResult(DEBIAN, Outcome.EXISTING)]
-            stores.claims.end_tasks(job_id(1), "me", host, results, NOW)
+            ended(stores, host, *results)
 
     in_threads(work, [hosts[start::6] for start in range(6)])
 
@@ -351,7 +396,7 @@ def started(stores):
     """Have job 1 run, with both tasks of its first host begun."""
     stores.intake.add(new_job())
     stores.claims.claim("me", NOW, LEASE)
-    stores.claims.start_tasks(job_id(1), "me", "cmp-2", "cell1", [FIRST, SECOND_IMAGE], NOW)
+    asked(stores, "cmp-2", FIRST, SECOND_IMAGE)
 
 
 def everything(stores):

@@ -4,7 +4,7 @@ import pytest
 
 from precache.core.errors import JobExists, JobNotFound
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskProgress, TaskResult, TaskState
-from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, asked, ended, job_id, new_job
 
 
 def test_a_job_is_stored_whole_as_queued(stores):
@@ -96,7 +96,7 @@ def test_a_second_job_with_the_same_id_is_refused_and_changes_nothing(stores):
 
 
 def test_an_unknown_job_is_not_found(stores):
-    for look in (stores.queries.get, stores.queries.tasks, stores.claims.waiting_tasks):
+    for look in (stores.queries.get, stores.queries.tasks):
         with pytest.raises(JobNotFound):
             look("no such job")
 
@@ -149,7 +149,7 @@ def test_listed_jobs_have_the_counts_and_images_of_their_own(stores):
     stores.intake.add(new_job(2, hosts=["a"], images=[UBUNTU, DEBIAN], created_at=NOW + SECOND))
     for number, host in ((1, "a"), (1, "b"), (2, "a")):
         held = stores.queries.get(job_id(number)).lease_owner or stores.claims.claim("me", NOW, LEASE).lease_owner
-        stores.claims.end_tasks(job_id(number), held, host, [TaskResult(DEBIAN, Outcome.CACHED, 5)], NOW)
+        ended(stores, host, TaskResult(DEBIAN, Outcome.CACHED, 5), job=number, owner=held)
     stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
 
     newer, older = stores.queries.list_jobs()
@@ -174,7 +174,7 @@ def test_progress_is_ignored_for_a_task_that_is_not_running(stores):
     stores.progress.note([progress(Phase.DOWNLOADING, 10, 100)])
     while_waiting = stores.queries.tasks(job_id(1))
     stores.claims.claim("me", NOW, LEASE)
-    stores.claims.end_tasks(job_id(1), "me", "cmp-1", [TaskResult(DEBIAN, Outcome.EXISTING)], NOW)
+    ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.EXISTING))
     stores.progress.note([progress(Phase.DOWNLOADING, 10, 100)])
 
     assert while_waiting == before
@@ -200,7 +200,7 @@ def test_progress_of_unknown_jobs_hosts_and_images_is_ignored_without_harm_to_th
 def start_one(stores):
     stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN]))
     stores.claims.claim("me", NOW, LEASE)
-    stores.claims.start_tasks(job_id(1), "me", "cmp-1", "cell1", [DEBIAN], NOW)
+    asked(stores, "cmp-1", DEBIAN)
 
 
 def progress(phase, done, total):

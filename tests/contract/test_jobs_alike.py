@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.sql import open_database
 from precache.core.errors import PrecacheError
-from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult
+from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
 from tests.contract.stores import Stores, of_database
 
@@ -26,6 +26,9 @@ TIMES = st.integers(0, 90).map(lambda seconds: NOW + seconds * SECOND)
 RESULTS = st.lists(
     st.builds(TaskResult, st.sampled_from([DEBIAN, UBUNTU]), st.sampled_from(Outcome), st.integers(0, 9)), max_size=2
 )
+STEPS = st.builds(
+    HostAsked, HOSTS, st.sampled_from(["a", "b"]), st.sampled_from([(), (DEBIAN,), (UBUNTU, DEBIAN)]), TIMES
+) | st.builds(HostEnded, HOSTS, RESULTS.map(tuple), TIMES)
 
 
 class JobsAlike(RuleBasedStateMachine):
@@ -77,11 +80,15 @@ class JobsAlike(RuleBasedStateMachine):
 
     @rule(job=JOBS, owner=OWNERS, host=HOSTS, cell=st.sampled_from(["a", "b"]), images=IMAGES, now=TIMES)
     def start(self, job, owner, host, cell, images, now):
-        self.both(lambda s: s.claims.start_tasks(job, owner, host, cell, images, now))
+        self.both(lambda s: s.claims.record(job, owner, [HostAsked(host, cell, tuple(images), now)]))
 
     @rule(job=JOBS, owner=OWNERS, host=HOSTS, results=RESULTS, now=TIMES)
     def end(self, job, owner, host, results, now):
-        self.both(lambda s: s.claims.end_tasks(job, owner, host, results, now))
+        self.both(lambda s: s.claims.record(job, owner, [HostEnded(host, tuple(results), now)]))
+
+    @rule(job=JOBS, owner=OWNERS, steps=st.lists(STEPS, max_size=4))
+    def record(self, job, owner, steps):
+        self.both(lambda s: s.claims.record(job, owner, steps))
 
     @rule(job=JOBS, host=HOSTS, images=IMAGES, done=st.integers(0, 9))
     def note(self, job, host, images, done):
@@ -96,7 +103,7 @@ class JobsAlike(RuleBasedStateMachine):
     def they_show_the_same(self):
         self.both(lambda s: s.queries.list_jobs())
         self.both(lambda s: s.queries.tasks(job_id(1)))
-        self.both(lambda s: s.claims.waiting_tasks(job_id(2)))
+        self.both(lambda s: s.queries.tasks(job_id(2)))
 
 
 @pytest.mark.filterwarnings("error")

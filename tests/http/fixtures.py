@@ -9,7 +9,7 @@ from gabbi.fixture import GabbiFixture
 
 from precache.api.noauth import noauth
 from precache.core.errors import StoreUnavailable
-from precache.core.jobs import JobState, NewJob, Outcome, TaskResult
+from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, TaskResult
 from tests.http.world import DEBIAN, UBUNTU, World
 
 LEASE = timedelta(minutes=1)
@@ -102,8 +102,8 @@ class WithJobs(Cloud):
             "cmp3": (TaskResult(DEBIAN, Outcome.SKIPPED), TaskResult(UBUNTU, Outcome.SKIPPED)),
         }
         for host, results in ends.items():
-            world.jobs.start_tasks(FINISHED, "conductor", host, "cell1", (DEBIAN, UBUNTU), now)
-            world.jobs.end_tasks(FINISHED, "conductor", host, results, now)
+            steps = [HostAsked(host, "cell1", (DEBIAN, UBUNTU), now), HostEnded(host, results, now)]
+            world.jobs.record(FINISHED, "conductor", steps)
         world.jobs.finish(FINISHED, "conductor", JobState.PARTLY_FAILED, now)
         return world.app
 

@@ -15,6 +15,7 @@ from precache.adapters.policy_oslo import OsloPolicy
 from precache.api.app import create_app
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
+from precache.core.hosts import HostBeat
 from precache.core.images import Image, ImageId
 from tests.http.documented import Documented
 
@@ -83,11 +84,11 @@ class World:
         return Documented(app, DOCUMENT)
 
     def _settle(self) -> None:
-        self.inventory.beat("cmp3", "cell2", "libvirt", self.clock.now())
+        self.inventory.note_beats([HostBeat("cmp3", "cell2", "libvirt", self.clock.now())])
         self.clock.advance(timedelta(minutes=5))
         now = self.clock.now()
-        self.inventory.beat("cmp1", "cell1", "libvirt", now)
-        self.inventory.beat("cmp2", "cell1", "fake", now)
+        beats = [HostBeat("cmp1", "cell1", "libvirt", now), HostBeat("cmp2", "cell1", "fake", now)]
+        self.inventory.note_beats(beats)
         edge = self.inventory.create_aggregate("edge", {}, now)
         for host in ("cmp1", "cmp2", "cmp3"):
             self.inventory.add_host(edge.id, host, now)

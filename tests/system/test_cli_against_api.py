@@ -24,8 +24,9 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.app import create_app
 from precache.api.noauth import noauth
 from precache.cli.app import PrecacheApp
+from precache.core.hosts import HostBeat
 from precache.core.images import Image, parse_image_id
-from precache.core.jobs import JobState, Outcome, TaskResult
+from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
 from tests.unit.cli.stub_service import DEBIAN, Serving, StubService
 
 pytestmark = pytest.mark.system
@@ -50,11 +51,11 @@ class PlayedConductor:
         now = SystemClock().now()
         job = self._jobs.claim("test", now, A_MINUTE)
         assert job is not None
-        for task in self._jobs.waiting_tasks(job.id):
+        for task in self._jobs.tasks(job.id):
             outcome, reason = self.outcomes[task.host]
-            self._jobs.start_tasks(job.id, "test", task.host, "cell1", [IMAGE], now)
             result = TaskResult(image=IMAGE, outcome=outcome, bytes_moved=7, reason=reason)
-            self._jobs.end_tasks(job.id, "test", task.host, [result], now)
+            steps = [HostAsked(task.host, "cell1", (IMAGE,), now), HostEnded(task.host, (result,), now)]
+            self._jobs.record(job.id, "test", steps)
         successes = [outcome.is_success for outcome, _ in self.outcomes.values()]
         state = JobState.SUCCEEDED if all(successes) else JobState.PARTLY_FAILED
         self._jobs.finish(job.id, "test", state, now)
@@ -94,7 +95,7 @@ def deployment() -> Iterator[Deployment]:
         service_down_time=A_MINUTE,
     )
     for host in ("cmp-1", "cmp-2"):
-        inventory.beat(host, "cell1", "fake", clock.now())
+        inventory.note_beats([HostBeat(host, "cell1", "fake", clock.now())])
     server = wsgi.Server(("127.0.0.1", 0), noauth(app), numthreads=2, shutdown_timeout=1)
     server.prepare()
     thread = threading.Thread(target=server.serve)

@@ -18,7 +18,7 @@ from precache.core.errors import (
     AggregateNotFound,
     HostNotFound,
 )
-from precache.core.hosts import Host
+from precache.core.hosts import Host, HostBeat
 
 
 class MemoryInventory:
@@ -100,10 +100,13 @@ class MemoryInventory:
             host = self._hosts[name] = replace(self._hosts[name], forced_down=forced_down)
             return host
 
-    def beat(self, name: str, cell: str, driver: str, now: datetime) -> None:
+    def note_beats(self, beats: Sequence[HostBeat]) -> None:
         with self._lock:
-            known = self._hosts.get(name, Host(name=name, cell=cell))
-            self._hosts[name] = replace(known, cell=cell, driver=driver, last_seen=now)
+            for beat in beats:
+                known = self._hosts.get(beat.host, Host(name=beat.host, cell=beat.cell))
+                self._hosts[beat.host] = replace(
+                    known, cell=beat.cell, driver=beat.driver, last_seen=beat.seen_at, rpc_version=beat.rpc_version
+                )
 
     def _get(self, aggregate_id: int) -> Aggregate:
         try:

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import (
     Job,
     JobState,
+    JobStep,
     NewJob,
     Phase,
     Task,
     TaskProgress,
-    TaskResult,
     TaskState,
     check_job_transition,
 )
@@ -44,12 +44,6 @@ class _Record:
     def all_tasks(self) -> list[Task]:
         """Give the tasks in the order of the request."""
         return [task for tasks in self.tasks.values() for task in tasks.values()]
-
-    def task(self, host: str, image: ImageId) -> Task:
-        try:
-            return self.tasks[host][image]
-        except KeyError:
-            raise TaskNotFound(self.job.id, host, image) from None
 
     def put_back_tasks(self) -> None:
         for task in self.all_tasks():
@@ -130,30 +124,15 @@ class MemoryJobs:
                 record.queue_again()
             return len(running)
 
-    def waiting_tasks(self, job_id: str) -> list[Task]:
-        with self._lock:
-            return [task for task in self._get(job_id).all_tasks() if task.state is TaskState.WAITING]
-
-    def start_tasks(
-        self, job_id: str, owner: str, host: str, cell: str, images: Sequence[ImageId], now: datetime
-    ) -> None:
+    def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
         with self._lock:
             record = self._held(job_id, owner)
-            started = {image: task_steps.started(record.task(host, image), cell, now) for image in images}
-            # The cell is the host's, so that its other tasks show it as well.
-            for image, task in record.tasks.get(host, {}).items():
-                record.tasks[host][image] = started.get(image) or replace(task, cell=cell)
-
-    def end_tasks(self, job_id: str, owner: str, host: str, results: Sequence[TaskResult], now: datetime) -> None:
-        with self._lock:
-            record = self._held(job_id, owner)
-            changed = dict(record.tasks.get(host, {}))
-            for result in results:
-                task = changed.get(result.image) or record.task(host, result.image)
-                changed[result.image] = task_steps.ended(task, result, now)
+            changed: dict[str, dict[ImageId, Task]] = {}
+            for step in steps:
+                of_host = changed.get(step.host) or record.tasks.get(step.host, {})
+                changed[step.host] = task_steps.after(of_host, step, job_id)
             # All or nothing: an unknown image has raised by now.
-            if changed:
-                record.tasks[host] = changed
+            record.tasks.update((host, tasks) for host, tasks in changed.items() if tasks)
 
     def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
         with self._lock:

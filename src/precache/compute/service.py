@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from precache.compute.cache_images import CacheImages
 from precache.compute.repeat import Repeat
+from precache.core.hosts import HostBeat
 from precache.core.jobs import TaskResult
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
@@ -19,6 +20,7 @@ from precache.ports.virt_driver import VirtDriver
 class ComputeService:
     """`start`, then `cache_images` as often as asked, then `stop`.
 
+    cell, rpc_version: for the heartbeats; empty on a bus, and where there is none, in that order.
     report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
     """
 
@@ -33,12 +35,14 @@ class ComputeService:
         clock: Clock,
         report_interval: timedelta,
         clean_interval: timedelta | None,
+        rpc_version: str = "",
     ) -> None:
         self.host = host
         self._driver = driver
         self._stopping = threading.Event()
         self._cache_images = CacheImages(host=host, driver=driver, progress=progress, clock=clock, stop=self._stopping)
         self._cell = cell
+        self._rpc_version = rpc_version
         self._reports = reports
         self._clock = clock
         self._repeats = [Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")]
@@ -64,4 +68,5 @@ class ComputeService:
             repeat.stop(patience)
 
     def _beat(self) -> None:
-        self._reports.beat(self.host, self._cell, self._driver.name, self._clock.now())
+        beat = HostBeat(self.host, self._cell, self._driver.name, self._clock.now(), self._rpc_version)
+        self._reports.note_beats([beat])

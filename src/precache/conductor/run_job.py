@@ -18,7 +18,7 @@ from precache.conductor.ask_host import ask_host
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import Job, Outcome, Task, TaskResult
+from precache.core.jobs import HostAsked, HostEnded, Job, Outcome, Task, TaskResult, TaskState
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -96,8 +96,9 @@ class RunJob:
     def _open(self, job: Job) -> _Run:
         tasks = self._queries.tasks(job.id)
         images: dict[str, tuple[ImageId, ...]] = {}
-        for task in self._claims.waiting_tasks(job.id):
-            images[task.host] = (*images.get(task.host, ()), task.image)
+        for task in tasks:
+            if task.state is TaskState.WAITING:
+                images[task.host] = (*images.get(task.host, ()), task.image)
         hosts = list(dict.fromkeys(task.host for task in tasks))
         run = _Run(job=job, hosts=hosts, images=images, ended_hosts=len(hosts) - len(images))
         if not any(task.attempts or task.outcome for task in tasks):  # else the one before us has announced it
@@ -131,7 +132,7 @@ class RunJob:
             raise Stopped(f"Job {run.job.id}")
         images = run.images[host.name]
         cell = host.cell or ""
-        self._claims.start_tasks(run.job.id, self._owner, host.name, cell, images, self._clock.now())
+        self._claims.record(run.job.id, self._owner, [HostAsked(host.name, cell, images, self._clock.now())])
         try:
             return ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, images))
         except Stopped:
@@ -140,7 +141,7 @@ class RunJob:
             return _all(images, Outcome.ERROR, COMPUTE_STOPPED)
 
     def _end_host(self, run: _Run, host: str, results: Sequence[TaskResult]) -> None:
-        self._claims.end_tasks(run.job.id, self._owner, host, results, self._clock.now())
+        self._claims.record(run.job.id, self._owner, [HostEnded(host, tuple(results), self._clock.now())])
         run.ended_hosts += 1
         self._announcer.host_ended(run.job, host, results, run.ended_hosts, len(run.hosts))
 

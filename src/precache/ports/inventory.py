@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from precache.core.aggregates import Aggregate
-from precache.core.hosts import Host
+from precache.core.hosts import Host, HostBeat
 
 
 class AggregateQueries(Protocol):
@@ -63,6 +63,9 @@ class HostChanges(Protocol):
 class HostReports(Protocol):
     """For whoever hears from the hosts."""
 
-    def beat(self, name: str, cell: str, driver: str, now: datetime) -> None:
-        """Note that the host's compute is alive; the first beat registers host and cell."""
+    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+        """Note that these hosts' computes are alive; the first beat registers host and cell.
+
+        A number of statements that does not grow with each host.
+        """
         ...

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from precache.core.images import ImageId
-from precache.core.jobs import Job, JobState, NewJob, Task, TaskProgress, TaskResult
+from precache.core.jobs import Job, JobState, JobStep, NewJob, Task, TaskProgress
 
 
 class JobIntake(Protocol):
@@ -65,18 +64,12 @@ class JobClaims(Protocol):
         """
         ...
 
-    def waiting_tasks(self, job_id: str) -> list[Task]:
-        """Give the tasks still to be done, in the order of `JobQueries.tasks`."""
-        ...
+    def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
+        """Write down what became of tasks, in this order; a number of statements that does not grow with each host.
 
-    def start_tasks(
-        self, job_id: str, owner: str, host: str, cell: str, images: Sequence[ImageId], now: datetime
-    ) -> None:
-        """Mark these tasks of the host running, counting one attempt."""
-        ...
-
-    def end_tasks(self, job_id: str, owner: str, host: str, results: Sequence[TaskResult], now: datetime) -> None:
-        """Record how these tasks of one host ended. A task that had ended keeps its first outcome."""
+        HostAsked sets its tasks running and counts one attempt; one that had ended stays so. HostEnded records how
+        its tasks ended; one that had ended keeps its first outcome. The same steps may be written again.
+        """
         ...
 
     def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:

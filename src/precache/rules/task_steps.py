@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from precache.core.jobs import Phase, Task, TaskResult, TaskState, check_task_transition
+from precache.core.errors import TaskNotFound
+from precache.core.images import ImageId
+from precache.core.jobs import HostAsked, JobStep, Phase, Task, TaskResult, TaskState, check_task_transition
+
+
+def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
+    """Give all tasks that the job has for the step's host, by image, as they are after the step.
+
+    Raises TaskNotFound for an image that the job does not ask of the host, IllegalTransition.
+    """
+    # The cell is the host's, so its other tasks show it as well.
+    tasks = {
+        image: replace(task, cell=step.cell) if isinstance(step, HostAsked) and task.cell != step.cell else task
+        for image, task in of_host.items()
+    }
+    try:
+        if isinstance(step, HostAsked):
+            for image in dict.fromkeys(step.images):
+                tasks[image] = started(tasks[image], step.cell, step.at)
+        else:
+            for result in step.results:
+                tasks[result.image] = ended(tasks[result.image], result, step.at)
+    except KeyError as error:
+        raise TaskNotFound(job_id, step.host, error.args[0]) from None
+    return tasks
 
 
 def started(task: Task, cell: str, now: datetime) -> Task:
-    """Give the task as it runs from `now`, with one attempt more. Raises IllegalTransition unless it waits."""
+    """Give the task as it runs from `now`, with one attempt more. Raises IllegalTransition if it runs already.
+
+    The same start told twice counts once, for a write whose confirmation was lost is done again: one that has
+    ended, or has run from the same instant, stays as it is.
+    """
+    if task.state is TaskState.ENDED or (task.state is TaskState.RUNNING and task.started_at == now):
+        return task
     check_task_transition(task.state, TaskState.RUNNING)
     return replace(
         task,

@@ -19,8 +19,9 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import END, PROGRESS, START, Announcer
 from precache.conductor.run_job import RunJob
 from precache.core.errors import ComputeUnreachable, LeaseLost, Stopped
+from precache.core.hosts import HostBeat
 from precache.core.images import parse_image_id
-from precache.core.jobs import JobState, NewJob, Outcome, TaskResult
+from precache.core.jobs import HostAsked, JobState, NewJob, Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -53,7 +54,7 @@ class Cloud:
         self.gateway = InProcessComputes()
         self.pool = ThreadPoolExecutor(concurrency)
         for number, (name, compute) in enumerate(hosts.items()):
-            self.inventory.beat(name, f"cell{number % 2 + 1}", "fake", self.clock.now())
+            self.inventory.note_beats([HostBeat(name, f"cell{number % 2 + 1}", "fake", self.clock.now())])
             self.gateway.join(name, compute)
         aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
         for name in hosts:
@@ -141,7 +142,7 @@ def test_hosts_that_are_down_or_forced_down_are_skipped_without_being_asked():
     cloud = Cloud({"silent": compute, "forced": compute, "up": compute})
     cloud.clock.advance(DOWN_TIME + timedelta(seconds=1))
     for name in ("forced", "up"):
-        cloud.inventory.beat(name, "cell1", "fake", cloud.clock.now())
+        cloud.inventory.note_beats([HostBeat(name, "cell1", "fake", cloud.clock.now())])
     cloud.inventory.set_forced_down("forced", forced_down=True)
 
     cloud.run()
@@ -266,7 +267,7 @@ def test_a_job_taken_over_from_a_dead_conductor_ends_the_same_way():
     cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
     dead = cloud.jobs.claim("dead", cloud.clock.now(), LEASE)
     assert dead is not None
-    cloud.jobs.start_tasks("job", "dead", "a", "cell1", [FIRST], cloud.clock.now())
+    cloud.jobs.record("job", "dead", [HostAsked("a", "cell1", (FIRST,), cloud.clock.now())])
 
     cloud.clock.advance(LEASE + timedelta(seconds=1))
     cloud.run(owner="heir")

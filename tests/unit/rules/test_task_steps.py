@@ -1,19 +1,21 @@
 """What a task becomes at each step of its life."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.core.errors import IllegalTransition
+from precache.core.errors import IllegalTransition, TaskNotFound
 from precache.core.images import parse_image_id
-from precache.core.jobs import Outcome, Phase, Task, TaskResult, TaskState
-from precache.rules.task_steps import ended, put_back, started
+from precache.core.jobs import HostAsked, HostEnded, Outcome, Phase, Task, TaskResult, TaskState
+from precache.rules.task_steps import after, ended, put_back, started
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+OTHER = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 WAITING = Task(
     job_id="1",
     host="cmp-1",
@@ -99,12 +101,38 @@ def test_a_task_that_ended_keeps_its_first_outcome(first, second):
     assert ended(task, second, LATER) == task
 
 
+def test_a_start_told_twice_counts_once_and_moves_no_task_that_has_ended():
+    once = started(WAITING, "cell1", NOW)
+    over = ended(once, TaskResult(IMAGE, Outcome.CACHED, 5, started_at=LATER), LATER)
+
+    assert started(once, "cell1", NOW) == once
+    assert started(over, "cell1", NOW) == over
+
+
+def test_a_step_moves_its_own_tasks_and_gives_all_of_the_host_their_cell():
+    other = replace(WAITING, image=OTHER)
+
+    tasks = after({IMAGE: WAITING, OTHER: other}, HostAsked("cmp-1", "cell1", (IMAGE,), NOW), "1")
+    moved = after(tasks, HostEnded("cmp-1", (TaskResult(OTHER, Outcome.SKIPPED),), LATER), "1")
+
+    assert tasks == {IMAGE: started(WAITING, "cell1", NOW), OTHER: replace(other, cell="cell1")}
+    assert moved == {IMAGE: tasks[IMAGE], OTHER: ended(tasks[OTHER], TaskResult(OTHER, Outcome.SKIPPED), LATER)}
+
+
+def test_a_step_for_an_image_that_is_not_asked_of_the_host_names_job_host_and_image():
+    for step in (
+        HostAsked("cmp-1", "cell1", (IMAGE, OTHER), NOW),
+        HostEnded("cmp-1", (TaskResult(OTHER, Outcome.CACHED),), NOW),
+    ):
+        with pytest.raises(TaskNotFound, match=f"Job 1 has no task for image {OTHER} on host cmp-1"):
+            after({IMAGE: WAITING}, step, "1")
+
+
 def test_steps_that_the_table_does_not_know_are_refused():
     over = ended(WAITING, TaskResult(IMAGE, Outcome.SKIPPED), NOW)
 
     for step in (
-        lambda: started(running(), "cell1", NOW),
-        lambda: started(over, "cell1", NOW),
+        lambda: started(running(), "cell1", LATER),
         lambda: put_back(WAITING),
         lambda: put_back(over),
     ):

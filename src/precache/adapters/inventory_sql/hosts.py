@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, Table, select, update
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import cells, hosts
+from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
-from precache.core.hosts import Host
+from precache.core.hosts import Host, HostBeat
 
 _HOSTS = select(hosts, cells.c.name.label("cell")).join_from(hosts, cells, isouter=True)
 
@@ -46,32 +46,56 @@ class SqlHosts:
                 raise HostNotFound(name)
             return _host(row)
 
-    def beat(self, name: str, cell: str, driver: str, now: datetime) -> None:
+    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+        latest = {beat.host: beat for beat in beats}
+        if not latest:
+            return
         with self._database.write(is_forgettable=True) as connection:
-            heard = {"cell_id": _cell_id(connection, cell), "driver": driver, "last_seen": now}
-            known = update(hosts).where(hosts.c.name == name).values(heard)
-            if connection.execute(known).rowcount == 0:
-                first = insert(hosts).values(name=name, forced_down=False, **heard)
-                if not _inserts(connection, first):
-                    connection.execute(known)
+            named = sorted({beat.cell for beat in latest.values()})
+            cell_ids = _ids(connection, cells, [{"name": name} for name in named])
+            heard: list[dict[str, Any]] = [
+                {
+                    "name": beat.host,
+                    "cell_id": cell_ids[beat.cell],
+                    "driver": beat.driver,
+                    "forced_down": False,
+                    "last_seen": beat.seen_at,
+                    "rpc_version": beat.rpc_version,
+                }
+                for beat in latest.values()
+            ]
+            host_ids = _ids(connection, hosts, heard)
+            # By id: an insert that meets a known name would use up a new id each time. In the order of the ids, so
+            # that two conductors do not wait for each other's rows.
+            rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
+            upsert(connection, hosts, rows, key=["id"], changing=["cell_id", "driver", "last_seen", "rpc_version"])
 
 
 def _host(row: Row[Any]) -> Host:
-    return Host(name=row.name, cell=row.cell, driver=row.driver, forced_down=row.forced_down, last_seen=row.last_seen)
+    return Host(
+        name=row.name,
+        cell=row.cell,
+        driver=row.driver,
+        forced_down=row.forced_down,
+        last_seen=row.last_seen,
+        rpc_version=row.rpc_version,
+    )
 
 
-def _cell_id(connection: Connection, name: str) -> Any:
-    find = select(cells.c.id).where(cells.c.name == name)
-    if connection.scalar(find) is None:
-        _inserts(connection, insert(cells).values(name=name))
-    return connection.scalar(find)
+def _ids(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Give the ids of the rows by name; those that are not there yet are inserted, whoever is faster."""
+    by_name = {row["name"]: row for row in sorted(rows, key=itemgetter("name"))}
+    found = _known_ids(connection, table, list(by_name))
+    missing = [row for name, row in by_name.items() if name not in found]
+    if missing:
+        upsert(connection, table, missing, key=["name"])
+        found |= _known_ids(connection, table, [row["name"] for row in missing])
+    return found
 
 
-def _inserts(connection: Connection, statement: Any) -> bool:
-    """Insert, or say that another transaction was faster; this one goes on either way."""
-    try:
-        with connection.begin_nested():
-            connection.execute(statement)
-    except IntegrityError:
-        return False
-    return True
+def _known_ids(connection: Connection, table: Table, names: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for batch in batches(names):
+        for row in connection.execute(select(table.c.name, table.c.id).where(table.c.name.in_(batch))):
+            found[row.name] = row.id
+    return found

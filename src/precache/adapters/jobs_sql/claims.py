@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
 
-from precache.adapters.jobs_sql.rows import count_outcomes, find_number, load_job, load_tasks
-from precache.adapters.jobs_sql.steps import load_host_tasks, save_cell, save_host_tasks
+from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
+from precache.adapters.jobs_sql.rows import count_outcomes, load_job
 from precache.adapters.sql import Database
 from precache.adapters.sql.tables import job_outcomes, jobs, tasks
 from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
-from precache.core.jobs import Job, JobState, Phase, Task, TaskResult, TaskState, check_job_transition
+from precache.core.jobs import Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
 from precache.rules import task_steps
 
 
@@ -66,28 +66,15 @@ class SqlJobClaims:
             _put_back_tasks(connection, tasks.c.job.in_(running))
             return _queue_again(connection, jobs.c.state == JobState.RUNNING)
 
-    def waiting_tasks(self, job_id: str) -> list[Task]:
-        with self._database.read() as connection:
-            number = find_number(connection, job_id)
-            return load_tasks(connection, job_id, number, tasks.c.state == TaskState.WAITING)
-
-    def start_tasks(
-        self, job_id: str, owner: str, host: str, cell: str, images: Sequence[ImageId], now: datetime
-    ) -> None:
+    def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
         with self._database.write() as connection:
             number = _hold(connection, job_id, owner).number
-            found = load_host_tasks(connection, job_id, number, host)
-            started = [task_steps.started(found[image], cell, now) for image in dict.fromkeys(images)]
-            save_host_tasks(connection, number, host, started)
-            save_cell(connection, number, host, cell)
-
-    def end_tasks(self, job_id: str, owner: str, host: str, results: Sequence[TaskResult], now: datetime) -> None:
-        with self._database.write() as connection:
-            number = _hold(connection, job_id, owner).number
-            found = load_host_tasks(connection, job_id, number, host)
-            for result in results:
-                found[result.image] = task_steps.ended(found[result.image], result, now)
-            save_host_tasks(connection, number, host, [found[result.image] for result in results])
+            held = load_host_tasks(connection, job_id, number, {step.host for step in steps})
+            changed: dict[str, dict[ImageId, Task]] = {}
+            for step in steps:
+                of_host = changed.get(step.host) or held.of_host(step.host)
+                changed[step.host] = task_steps.after(of_host, step, job_id)
+            save_host_tasks(connection, number, held, changed)
 
     def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
         with self._database.write() as connection:

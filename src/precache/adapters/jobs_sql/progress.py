@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 
+from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
-from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
-from precache.core.jobs import JobState, TaskProgress, TaskState
+from precache.adapters.sql.tables import jobs
+from precache.core.images import ImageId
+from precache.core.jobs import JobState, Task, TaskProgress, TaskState
 
 
 class SqlProgressLog:
@@ -19,25 +23,14 @@ class SqlProgressLog:
         self._database = database
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
-        latest = {(report.job_id, report.host, report.image): report for report in progress}
-        if not latest:
+        by_job: defaultdict[str, list[TaskProgress]] = defaultdict(list)
+        for report in progress:
+            by_job[report.job_id].append(report)
+        if not by_job:
             return
         with self._database.write(is_forgettable=True) as connection:
-            running = _hold_running(connection, sorted({job_id for job_id, _, _ in latest}))
-            values = [
-                {
-                    "the_job": running[report.job_id],
-                    "the_host": report.host,
-                    "the_image": report.image,
-                    "new_phase": report.phase,
-                    "new_done": report.bytes_done,
-                    "new_total": report.bytes_total,
-                }
-                for report in latest.values()
-                if report.job_id in running
-            ]
-            if values:
-                connection.execute(_NOTE, values)
+            for job_id, number in _hold_running(connection, sorted(by_job)).items():
+                _note_one_job(connection, job_id, number, by_job[job_id])
 
 
 def _hold_running(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
@@ -50,17 +43,14 @@ def _hold_running(connection: Connection, job_ids: Sequence[str]) -> dict[str, i
     return running
 
 
-_OF_HOST = select(job_hosts.c.position).where(
-    job_hosts.c.job == bindparam("the_job"), job_hosts.c.host == bindparam("the_host")
-)
-_OF_IMAGE = select(job_images.c.position).where(
-    job_images.c.job == bindparam("the_job"), job_images.c.image == bindparam("the_image")
-)
-_NOTE = (
-    update(tasks)
-    .where(tasks.c.job == bindparam("the_job"))
-    .where(tasks.c.host_position == _OF_HOST.scalar_subquery())
-    .where(tasks.c.image_position == _OF_IMAGE.scalar_subquery())
-    .where(tasks.c.state == TaskState.RUNNING)
-    .values(phase=bindparam("new_phase"), bytes_done=bindparam("new_done"), bytes_total=bindparam("new_total"))
-)
+def _note_one_job(connection: Connection, job_id: str, number: int, progress: Iterable[TaskProgress]) -> None:
+    latest = {(report.host, report.image): report for report in progress}
+    held = load_host_tasks(connection, job_id, number, {host for host, _ in latest})
+    changed: defaultdict[str, dict[ImageId, Task]] = defaultdict(dict)
+    for (host, image), report in latest.items():
+        task = held.of_host(host).get(image)
+        if task is not None and task.state is TaskState.RUNNING:
+            changed[host][image] = replace(
+                task, phase=report.phase, bytes_done=report.bytes_done, bytes_total=report.bytes_total
+            )
+    save_host_tasks(connection, number, held, changed)

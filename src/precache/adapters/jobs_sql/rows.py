@@ -16,7 +16,7 @@ from precache.core.jobs import Job, Outcome, Task
 
 # In the order of Task's own fields after `job_id`: a job may have 100,000 tasks, and a row that is unpacked whole
 # costs half of one whose columns are looked up by name.
-_TASKS = (
+TASKS = (
     select(
         job_hosts.c.host,
         job_hosts.c.cell,
@@ -79,7 +79,7 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
 
 def load_tasks(connection: Connection, job_id: str, number: int, *conditions: Any) -> list[Task]:
     """Give the job's tasks that meet the conditions, by host and then image in the order of the request."""
-    rows: Sequence[Any] = connection.execute(_TASKS.where(tasks.c.job == number, *conditions)).all()
+    rows: Sequence[Any] = connection.execute(TASKS.where(tasks.c.job == number, *conditions)).all()
     return [Task(job_id, *row) for row in rows]
 
 

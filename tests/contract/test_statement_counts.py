@@ -1,0 +1,102 @@
+"""The number of statements does not grow with the hosts of a job, nor with each name that is asked for."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from precache.core.hosts import HostBeat
+from precache.core.images import parse_image_id
+from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
+from tests.contract.job_values import LEASE, NOW, job_id, new_job
+
+IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
+FEW, MANY, VERY_MANY = 2, 400, 4000
+ALLOWED = 10
+
+
+@pytest.fixture
+def cost(stores):
+    """Give a function that calls another and says how many statements that took; none in memory."""
+    statements = []
+    if stores.database is not None:
+        event.listen(stores.database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+    def count(call):
+        statements.clear()
+        call()
+        return len(statements)
+
+    return count
+
+
+def test_a_job_of_hundreds_of_hosts_takes_as_many_statements_as_one_of_two(stores, cost):
+    few = cost_of_a_life(stores, cost, number=1, host_count=FEW)
+    many = cost_of_a_life(stores, cost, number=2, host_count=MANY)
+
+    assert many == few
+    assert max(many.values()) <= ALLOWED
+
+
+def test_a_job_of_thousands_takes_some_more_for_each_thousand(stores, cost):
+    few = cost_of_a_life(stores, cost, number=1, host_count=FEW)
+    very_many = cost_of_a_life(stores, cost, number=2, host_count=VERY_MANY)
+
+    assert sum(very_many.values()) - sum(few.values()) <= VERY_MANY // 100
+
+
+def cost_of_a_life(stores, cost, number, host_count):
+    """Lead a job from the door to the end, and give the statements of each step."""
+    job, claims = job_id(number), stores.claims
+    hosts = [f"cmp-{place}" for place in range(host_count)]
+    results = tuple(TaskResult(image, Outcome.CACHED, 1) for image in IMAGES)
+    reports = [TaskProgress(job, host, IMAGES[0], Phase.DOWNLOADING, 1, 2) for host in hosts]
+    asked = [HostAsked(host, "cell1", IMAGES, NOW + timedelta(seconds=i)) for i, host in enumerate(hosts)]
+    return {
+        "add": cost(lambda: stores.intake.add(new_job(number, hosts=hosts, images=IMAGES))),
+        "claim": cost(lambda: claims.claim("dead", NOW, LEASE)),
+        "take over": cost(lambda: claims.claim("me", NOW + LEASE, LEASE)),
+        "asked": cost(lambda: claims.record(job, "me", asked)),
+        "note": cost(lambda: stores.progress.note(reports)),
+        "tasks": cost(lambda: stores.queries.tasks(job)),
+        "ended": cost(lambda: claims.record(job, "me", [HostEnded(host, results, NOW) for host in hosts])),
+        "get": cost(lambda: stores.queries.get(job)),
+        "finish": cost(lambda: claims.finish(job, "me", JobState.SUCCEEDED, NOW)),
+    }
+
+
+def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
+    def cost_of_beats(first, count):
+        names = [f"cmp-{number}" for number in range(first, first + count)]
+        return [
+            cost(lambda: stores.host_reports.note_beats([HostBeat(name, "cell1", "libvirt", NOW) for name in names]))
+            for _ in range(2)
+        ]
+
+    new_cell = cost_of_beats(0, 1)
+    few = cost_of_beats(10, FEW)
+    many = cost_of_beats(1000, MANY)
+
+    assert many == few
+    assert max(*many, *new_cell) <= ALLOWED
+
+
+def test_a_page_of_fifty_jobs_takes_as_many_statements_as_one_of_two(stores, cost):
+    for number in range(50):
+        stores.intake.add(new_job(number))
+
+    assert cost(lambda: stores.queries.list_jobs(limit=50)) == cost(lambda: stores.queries.list_jobs(limit=2))
+
+
+def test_hosts_are_found_by_hundreds_at_once(stores, cost):
+    assert cost(lambda: stores.hosts.find_hosts([f"cmp-{number}" for number in range(3000)])) <= ALLOWED
+
+
+def test_aggregates_are_listed_in_a_constant_number_of_statements(stores, cost):
+    stores.aggregate_changes.create_aggregate("first", {"a": "b"}, NOW)
+    few = cost(stores.aggregates.list_aggregates)
+    for number in range(20):
+        stores.aggregate_changes.create_aggregate(f"rack-{number}", {"a": "b"}, NOW)
+
+    assert cost(stores.aggregates.list_aggregates) == few
