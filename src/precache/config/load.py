@@ -8,15 +8,17 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from precache.config import api, bus, conductor, database, host, image_cache, images, inventory
+from precache.config import api, bus, conductor, database, host, identity, image_cache, images, inventory
 from precache.config.api import ApiSettings, PolicySettings
 from precache.config.bus import BusSettings, NotificationSettings, UpgradeSettings
 from precache.config.conductor import ConductorSettings
 from precache.config.database import DatabaseSettings
 from precache.config.host import HostSettings
+from precache.config.identity import ServiceUserSettings
 from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
 from precache.config.inventory import InventorySettings, NovaSettings
+from precache.config.options import read_value
 from precache.core.errors import InvalidConfiguration
 
 GROUPS = (
@@ -27,6 +29,7 @@ GROUPS = (
     database.GROUP,
     api.GROUP,
     api.POLICY_GROUP,
+    identity.GROUP,
     conductor.GROUP,
     inventory.GROUP,
     inventory.NOVA_GROUP,
@@ -54,6 +57,7 @@ class Config:
     database: DatabaseSettings
     api: ApiSettings
     policy: PolicySettings
+    service_user: ServiceUserSettings
     conductor: ConductorSettings
     inventory: InventorySettings
     nova: NovaSettings
@@ -107,12 +111,7 @@ def _check_values(conf: cfg.ConfigOpts) -> None:
     """Read every option once, so that a bad value stops the start and not a request at night."""
     for group in GROUPS:
         for option in group.options:
-            try:
-                (conf if group.name is None else conf[group.name])[option.dest]
-            except (ValueError, cfg.ConfigFileValueError) as error:
-                # oslo.config puts the place of the value, as a repr, before this part of its message.
-                reason = str(error).rpartition("is not valid: ")[2]
-                raise InvalidConfiguration(f"[{group.name or 'DEFAULT'}] {option.name}: {reason}") from error
+            read_value(conf, group.name, option)
 
 
 def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts) -> Config:
@@ -124,6 +123,7 @@ def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts) -> Config:
         database=database.GROUP.read(conf),
         api=api.GROUP.read(conf),
         policy=api.POLICY_GROUP.read(conf),
+        service_user=identity.GROUP.read(conf),
         conductor=conductor.GROUP.read(conf),
         inventory=inventory.GROUP.read(conf),
         nova=inventory.NOVA_GROUP.read(conf),

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from oslo_config import cfg
 
+from precache.core.errors import InvalidConfiguration
+
 Settings = TypeVar("Settings")
 
 
@@ -31,3 +33,19 @@ class OptionGroup(Generic[Settings]):
 
     def read(self, conf: cfg.ConfigOpts) -> Settings:
         return self.parse(conf if self.name is None else conf[self.name])
+
+
+def read_value(conf: cfg.ConfigOpts, group: str | None, option: cfg.Opt) -> Any:
+    """Give an option's value. Raises InvalidConfiguration that names the option, and shows no part of a secret."""
+    place = f"[{group or 'DEFAULT'}] {option.name}"
+    try:
+        return (conf if group is None else conf[group])[option.dest]
+    except (ValueError, cfg.ConfigFileValueError) as error:
+        # oslo.config puts the place of the value, as a repr, before this part of its message.
+        reason = "it cannot be understood" if option.secret else str(error).rpartition("is not valid: ")[2]
+        raise InvalidConfiguration(f"{place}: {reason}") from error
+    except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
+        # Passwords have such signs, and the library's message has what follows it.
+        raise InvalidConfiguration(
+            f"{place}: a $ stands for the value of another option; write $$ for the sign itself"
+        ) from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from precache.config.identity import authtoken_sample
 from precache.config.load import GROUPS
 
 
 def list_opts() -> list[tuple[str | cfg.OptGroup, list[cfg.Opt]]]:
     """Give (group, options) pairs, in the order of the sample file."""
-    return [
+    ours: list[tuple[str | cfg.OptGroup, list[cfg.Opt]]] = [
         ("DEFAULT" if group.name is None else cfg.OptGroup(group.name, help=group.help), list(group.options))
         for group in GROUPS
     ]
+    return [*ours, authtoken_sample()]

@@ -1,0 +1,186 @@
+"""[service_user] and [keystone_authtoken]: with which credentials we call other services, and by which we find out
+who calls us.
+
+Both sections take the options of keystoneauth. Which ones exist follows from the section's own `auth_type`, so they
+are registered after the files have been read. No value of them is ever part of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1 import loading
+from oslo_config import cfg
+
+from precache.config.options import OptionGroup, read_value
+from precache.core.errors import InvalidConfiguration
+
+SERVICE_USER = "service_user"
+AUTHTOKEN = "keystone_authtoken"
+
+_PASSWORD = ("password", "v3password")
+
+
+def _listed(plugin: str) -> list[cfg.Opt]:
+    """Give a plugin's options, none of them required: that is checked once it is known which plugin is meant."""
+    options = loading.get_auth_plugin_conf_options(plugin)
+    for option in options:
+        option.required = False
+    return list(options)
+
+
+OPTIONS = [
+    *loading.get_auth_common_conf_options(),
+    cfg.StrOpt("region_name", help="Region whose endpoints are used. Default: any."),
+    cfg.ListOpt(
+        "valid_interfaces",
+        default=["internal", "public"],
+        help="Interfaces of the catalogue's endpoints, the preferred one first.",
+    ),
+    cfg.StrOpt("cafile", help="PEM file of the authorities that vouch for the services' certificates."),
+    cfg.StrOpt("certfile", help="PEM file of our own certificate, for services that ask for one."),
+    cfg.StrOpt("keyfile", help="PEM file of the key of our own certificate."),
+    cfg.BoolOpt("insecure", default=False, help="Do not check the services' certificates. For trying out only."),
+    cfg.FloatOpt("timeout", default=30, min=1, help="Seconds to wait for an answer of Keystone."),
+    *_listed("password"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceUserSettings:
+    """How to call other services.
+
+    auth: a keystoneauth plugin; None where no `auth_type` is set, for services that ask for no token.
+    verify: how their certificates are checked: by the system's authorities, not at all, or by this file.
+    cert: our own certificate: one file, or a file and that of its key.
+    timeout: for Keystone; calls of the other services have their own.
+    """
+
+    auth: Any = field(repr=False)
+    region_name: str | None
+    interfaces: tuple[str, ...]
+    verify: bool | Path
+    cert: str | tuple[str, str] | None
+    timeout: timedelta
+
+
+class _ServiceUser(OptionGroup[ServiceUserSettings]):
+    """A section whose options are not all known before it has been read."""
+
+    def read(self, conf: cfg.ConfigOpts) -> ServiceUserSettings:
+        return replace(self.parse(conf[SERVICE_USER]), auth=load_credentials(conf, SERVICE_USER))
+
+
+def _parse(values: Any) -> ServiceUserSettings:
+    """Make the settings of all but the credentials."""
+    if values.insecure and values.cafile:
+        raise InvalidConfiguration(f"[{SERVICE_USER}] insecure and cafile contradict each other; remove one")
+    if values.keyfile and not values.certfile:
+        raise InvalidConfiguration(f"[{SERVICE_USER}] keyfile belongs to a certfile; set it, too")
+    for option in ("cafile", "certfile", "keyfile"):
+        _check_file(option, values[option])
+    return ServiceUserSettings(
+        auth=None,
+        region_name=values.region_name,
+        interfaces=tuple(values.valid_interfaces),
+        verify=Path(values.cafile) if values.cafile else not values.insecure,
+        cert=(values.certfile, values.keyfile) if values.keyfile else values.certfile,
+        timeout=timedelta(seconds=values.timeout),
+    )
+
+
+GROUP = _ServiceUser(SERVICE_USER, "The service's own credentials, for Glance and Nova.", OPTIONS, _parse)
+
+
+def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
+    """Give the keystoneauth plugin of a section, None if it sets no `auth_type`.
+
+    Raises InvalidConfiguration that names the option and says what to do, for credentials that cannot work.
+    """
+    conf.register_opts(loading.get_auth_common_conf_options(), group=section)
+    holder = conf[section].auth_section or section  # one section may borrow another's credentials
+    conf.register_opts(loading.get_auth_common_conf_options(), group=holder)
+    name = conf[holder].auth_type
+    if not name:
+        return None
+    try:
+        loader: Any = loading.get_plugin_loader(name)
+    except ksa.NoMatchingPlugin as error:
+        raise InvalidConfiguration(
+            f"[{holder}] auth_type: there is no way to authenticate called {name!r}; set it to password"
+        ) from error
+    values = _plugin_values(conf, holder, name)
+    _check_complete(holder, name, values)
+    for option in loader.get_options():
+        if option.required:
+            _require(holder, values, [option.dest], f"what auth_type = {name} needs")
+    try:
+        return loader.load_from_options_getter(lambda option: values[option.dest])
+    except ksa.ClientException as error:  # of what options mean together; it names options, no values
+        raise InvalidConfiguration(f"[{holder}] {' '.join(str(error).split())}") from error
+
+
+def _plugin_values(conf: cfg.ConfigOpts, section: str, plugin: str) -> dict[str, Any]:
+    """Read the options of a plugin, those of the same name that are registered already included."""
+    values = {}
+    for option in _listed(plugin):
+        with suppress(cfg.DuplicateOptError):  # the same option, with another plugin's help
+            conf.register_opt(option, group=section)
+        values[option.dest] = read_value(conf, section, option)
+    return values
+
+
+def _check_complete(section: str, plugin: str, values: dict[str, Any]) -> None:
+    """Find what the library would notice only when the first token is asked for, or never."""
+    if "auth_url" in values:
+        _require(section, values, ["auth_url"], "the URL of Keystone, such as https://keystone.example/v3")
+    if "auth_url" in values and not _is_http(values["auth_url"]):
+        raise InvalidConfiguration(f"[{section}] auth_url is not an http or https URL; set it to that of Keystone")
+    if plugin not in _PASSWORD:
+        return
+    _require(section, values, ["username", "user_id"], "the user that Keystone knows the service by")
+    _require(section, values, ["password"], "the password of that user")
+    defaults = ("default_domain_name", "default_domain_id")
+    if values["username"] and not values["user_id"]:
+        _require(section, values, ["user_domain_name", "user_domain_id", *defaults], "the user's domain")
+    scopes = ["project_name", "project_id", "system_scope", "domain_name", "domain_id", "trust_id"]
+    _require(section, values, scopes, "the project that the service's roles are in")
+    if values["project_name"] and not values["project_id"]:
+        _require(section, values, ["project_domain_name", "project_domain_id", *defaults], "the project's domain")
+
+
+def _require(section: str, values: dict[str, Any], any_of: Sequence[str], meaning: str) -> None:
+    if not any(values.get(option) for option in any_of):
+        raise InvalidConfiguration(f"[{section}] {any_of[0]} is missing; set it to {meaning}")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _check_file(option: str, path: str | None) -> None:
+    if path and not Path(path).is_file():
+        raise InvalidConfiguration(f"[{SERVICE_USER}] {option}: {path} is not a file; give an existing PEM file")
+
+
+def authtoken_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
+    """Give [keystone_authtoken] for the sample file: the middleware's options, and those of its credentials.
+
+    Only the process that answers requests reads it, so only then, and here, is the library imported.
+    """
+    from keystonemiddleware.opts import list_auth_token_opts
+
+    [(name, options)] = list_auth_token_opts()
+    group = cfg.OptGroup(name, help="How the tokens of callers are checked, where auth_strategy is keystone.")
+    return group, [*options, *_listed("password")]
