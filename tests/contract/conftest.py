@@ -5,10 +5,12 @@ import shutil
 import pytest
 
 from precache.adapters.sql import open_database, upgrade
-from tests.contract.stores import STORES
+from tests.contract.stores import EXTERNAL, STORES
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.external] if name in EXTERNAL else []) for name in STORES]
+)
 def stores(request):
     """Give an empty store."""
     opened = STORES[request.param](request)

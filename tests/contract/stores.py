@@ -63,4 +63,9 @@ def of_database(database: Database) -> Stores:
 STORES = {
     "memory": in_memory,
     "sqlite": on_sql("sqlite_url"),
+    "postgresql": on_sql("postgresql_url"),
+    "mariadb": on_sql("mariadb_url"),
 }
+
+EXTERNAL = {"postgresql", "mariadb"}
+"""Those that need a server of their own."""

@@ -1,0 +1,95 @@
+"""PostgreSQL for tests: a real server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.lab.database_server import PASSWORD, USER, DatabaseServer, DatabaseServerFailed, running
+
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+class Postgresql(DatabaseServer):
+    """One PostgreSQL."""
+
+    account = "postgres"
+    scheme = "postgresql+psycopg"
+
+    def install(self) -> None:
+        password = self.directory / "password"
+        password.write_text(PASSWORD)
+        self.run(
+            _tool("initdb"),
+            f"--pgdata={self._data}",
+            f"--username={USER}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        )
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.directory,
+            "max_connections": 200,
+            "shared_buffers": "32MB",
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+        }
+        return [_tool("postgres"), "-D", str(self._data), *(f"--{name}={value}" for name, value in settings.items())]
+
+    def is_ready(self) -> bool:
+        try:
+            self._connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def execute(self, *statements: str, database: str | None = None) -> None:
+        with self._connect(database) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def _connect(self, database: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=USER,
+            password=PASSWORD,
+            dbname=database or "postgres",
+            autocommit=True,
+        )
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+
+def _tool(name: str) -> str:
+    """Give the newest version of a tool of the server; Debian keeps each version in a directory of its own."""
+    found = sorted(DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise DatabaseServerFailed(f"no {name} below {DEBIAN}: install postgresql")
+    return str(found[-1])
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A server that runs; a test that stops it has to start it again."""
+    with running(Postgresql) as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Postgresql) -> str:
+    """The URL of an empty, migrated database."""
+    postgresql.start()
+    return postgresql.empty_url()
