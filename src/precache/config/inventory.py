@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 from precache.config.options import OptionGroup
 from precache.core.errors import InvalidConfiguration
@@ -31,12 +31,15 @@ NOVA_OPTIONS = [
         "endpoint_override",
         help="URL of Nova's compute API, such as http://controller:8774/v2.1. Default: what the catalogue says.",
     ),
-    cfg.StrOpt("region_name", help="Region of the catalogue to take the compute API from. Default: any."),
+    cfg.StrOpt(
+        "region_name", help="Region of the catalogue to take the compute API from. Default: that in [service_user]."
+    ),
     cfg.ListOpt(
         "valid_interfaces",
-        default=["internal", "public"],
-        item_type=cfg.types.String(choices=["admin", "internal", "public"]),
-        help="Interfaces of the catalogue to take the compute API from, the preferred one first.",
+        default=[],
+        item_type=types.String(choices=["admin", "internal", "public"]),
+        help="Interfaces of the catalogue to take the compute API from, the preferred one first. Default: those in "
+        "[service_user].",
     ),
     cfg.IntOpt(
         "cache_time",
@@ -62,6 +65,8 @@ class InventorySettings:
 
 @dataclass(frozen=True, slots=True)
 class NovaSettings:
+    """region_name and valid_interfaces: None and empty where those in [service_user] are meant."""
+
     endpoint_override: str | None
     region_name: str | None
     valid_interfaces: tuple[str, ...]
@@ -78,8 +83,6 @@ def _parse_nova(values: Any) -> NovaSettings:
     endpoint = values.endpoint_override or None
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise InvalidConfiguration(f"[nova] endpoint_override must begin with http:// or https://, not {endpoint!r}")
-    if not values.valid_interfaces:
-        raise InvalidConfiguration("[nova] valid_interfaces is empty; name at least one of internal, public, admin")
     return NovaSettings(
         endpoint_override=endpoint,
         region_name=values.region_name or None,
