@@ -14,6 +14,7 @@ class Host:
     driver: the virt driver that its compute announced; empty until the first heartbeat.
     last_seen: instant of the last heartbeat (aware UTC); None if there was none yet.
     rpc_version: of the messages that its compute understands, such as `1.0`; empty where no bus lies between.
+    owner_says_down: another service owns the inventory (Nova) and holds its own service on the host for down.
     """
 
     name: str
@@ -22,10 +23,11 @@ class Host:
     forced_down: bool = False
     last_seen: datetime | None = None
     rpc_version: str = ""
+    owner_says_down: bool = False
 
     def is_up(self, now: datetime, service_down_time: timedelta) -> bool:
-        """Say whether the host may be asked: not forced down, and heard of within `service_down_time`."""
-        if self.forced_down or self.last_seen is None:
+        """Say whether the host may be asked: nobody says it is down, and heard of within `service_down_time`."""
+        if self.forced_down or self.owner_says_down or self.last_seen is None:
             return False
         return now - self.last_seen <= service_down_time
 
