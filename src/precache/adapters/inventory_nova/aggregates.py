@@ -1,0 +1,58 @@
+"""Nova's aggregates. Read anew each time: a host that was added a moment ago must not be left out of a job."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from precache.adapters.inventory_nova.api import NovaApi
+from precache.core.aggregates import Aggregate
+from precache.core.errors import AggregateNotFound
+
+_PATH = "/os-aggregates"
+_LARGEST_ID = 2**31 - 1  # of Nova's column; a greater number makes its database fail instead of finding nothing
+
+
+class NovaAggregates:
+    """The port `AggregateQueries`; each method is one request."""
+
+    def __init__(self, *, api: NovaApi) -> None:
+        self._api = api
+
+    def list_aggregates(self) -> list[Aggregate]:
+        document = self._api.read(_PATH, "os_compute_api:os-aggregates:index") or {}
+        try:
+            found = [_aggregate(record) for record in document["aggregates"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._api.misread(_PATH, error) from error
+        return sorted(found, key=lambda aggregate: aggregate.id)
+
+    def get_aggregate(self, aggregate_id: int) -> Aggregate:
+        if not 0 < aggregate_id <= _LARGEST_ID:
+            raise AggregateNotFound(aggregate_id)
+        path = f"{_PATH}/{aggregate_id}"
+        document = self._api.read(path, "os_compute_api:os-aggregates:show")
+        if document is None:
+            raise AggregateNotFound(aggregate_id)
+        try:
+            return _aggregate(document["aggregate"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._api.misread(path, error) from error
+
+
+def _aggregate(record: dict[str, Any]) -> Aggregate:
+    return Aggregate(
+        id=int(record["id"]),
+        uuid=str(record["uuid"]),
+        name=str(record["name"]),
+        created_at=_instant(record["created_at"]),
+        updated_at=_instant(record["updated_at"]) if record.get("updated_at") else None,
+        hosts=tuple(str(host) for host in record["hosts"]),
+        metadata={str(key): str(value) for key, value in record["metadata"].items()},
+    )
+
+
+def _instant(text: str) -> datetime:
+    """Read Nova's instant, which is in UTC and does not say so."""
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
