@@ -50,7 +50,7 @@ class PrecacheApp(App):
 
     def run(self, argv: list[str]) -> int:
         self.options, words = self.parser.parse_known_args(argv)
-        self.client_manager = ClientManager(self.options)
+        self.client_manager = ClientManager(self.options, self._environ)
         try:
             if self.options.verbose_level > 1 or self.options.log_file:
                 self.configure_logging()

@@ -42,6 +42,24 @@ class ServiceUnreachable(Unavailable):
     """Nobody answered at this address, or not in time."""
 
 
+class LoginRefused(Refused):
+    """Keystone gives no token to who we say we are."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"Keystone at {place} refuses the login: {reason}; check user, secret and project (OS_USERNAME ...)"
+        )
+        self.place = place
+
+
+class NoEndpoint(NotFound):
+    """The catalogue does not say where the service is. `hint` says how to tell us instead."""
+
+    def __init__(self, service_type: str, where: str, hint: str) -> None:
+        super().__init__(f"The catalogue has no service of the type {service_type!r} {where}; {hint}")
+        self.service_type = service_type
+
+
 class ServiceFailed(Unavailable):
     """The service answered with a failure of its own (5xx)."""
 

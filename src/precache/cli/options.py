@@ -54,8 +54,8 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
     service = parser.add_argument_group("service")
     service.add_argument(
         "--url",
-        default=environ.get("PRECACHE_URL") or DEFAULT_URL,
-        help=f"where the service is (PRECACHE_URL; default {DEFAULT_URL})",
+        default=environ.get("PRECACHE_URL"),
+        help=f"where the service is (PRECACHE_URL; default: as in Keystone's catalogue, without one {DEFAULT_URL})",
     )
     service.add_argument(
         "--compute-url",
@@ -75,6 +75,12 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
         help="authentication token (OS_TOKEN; better there, for a command line is seen by every user)",
     )
     service.add_argument(
+        "--os-cloud",
+        metavar="NAME",
+        default=environ.get("OS_CLOUD"),
+        help="log in as clouds.yaml says (OS_CLOUD; needs openstacksdk); else as OS_AUTH_URL and its companions say",
+    )
+    service.add_argument(
         "--cacert",
         metavar="FILE",
         default=environ.get("OS_CACERT"),
@@ -92,17 +98,48 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
 class ClientManager:
     """Where commands find the service. The `openstack` client has an object of the same shape."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         self._options = options
+        self._environ = environ
 
     @cached_property
     def precache(self) -> PrecacheClient:
-        """Give the client; nothing is sent before a command asks it to."""
+        """Give the client; nothing is sent before a command asks it to, but for a look into Keystone's catalogue."""
         options = self._options
         if options.token and (not options.token.isascii() or not options.token.isprintable()):
             raise UsageError("The token holds characters that no token has; check OS_TOKEN")
+        if self._logs_in:
+            return self._by_catalogue()
         return PrecacheClient(
             transport=UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert),
             endpoints=Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url),
             token=options.token,
+        )
+
+    @property
+    def _logs_in(self) -> bool:
+        """Keystone is asked where one is named, unless the address and a token (or the wish for none) are given."""
+        if self._options.url and (self._options.token or self._environ.get("OS_AUTH_TYPE") == "none"):
+            return False
+        return bool(self._options.os_cloud or self._environ.get("OS_AUTH_URL"))
+
+    def _by_catalogue(self) -> PrecacheClient:
+        # Imported here because these stand on requests, which costs more time than all the rest of a command.
+        from precache.cli.openstack.catalogue import client_over
+        from precache.cli.openstack.login import login_from_environment, login_to_cloud
+
+        options = self._options
+        if options.os_cloud:
+            login = login_to_cloud(options.os_cloud, timeout_s=options.http_timeout)
+        else:
+            login = login_from_environment(self._environ, timeout_s=options.http_timeout, cacert=options.cacert)
+        return client_over(
+            login.session,
+            login.endpoint,
+            timeout_s=options.http_timeout,
+            where=f"in region {login.region or '(any)'}, interface {login.interface}",
+            hint="register it, or give its address with --url (PRECACHE_URL)",
+            url=options.url,
+            compute_url=options.compute_url,
+            image_url=options.image_url,
         )

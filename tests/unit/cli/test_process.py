@@ -19,7 +19,18 @@ from tests.unit.cli.stub_service import JOB_ID, Reply, Serving, StubService, tas
 PROGRAM = [sys.executable, "-m", "precache.cli.main"]
 
 # What a start must not pay for: cliff's shell, rich, the service and everything it stands on.
-HEAVY = ("cmd2", "prompt_toolkit", "rich", "requests", "urllib3", "yaml", "sqlalchemy", "falcon", "oslo_config")
+HEAVY = (
+    "cmd2",
+    "prompt_toolkit",
+    "rich",
+    "requests",
+    "urllib3",
+    "yaml",
+    "sqlalchemy",
+    "falcon",
+    "oslo_config",
+    "keystoneauth1",
+)
 
 
 def environ(service: StubService, **more: str) -> dict[str, str]:

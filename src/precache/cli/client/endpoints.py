@@ -22,13 +22,14 @@ class Endpoints:
     image: str
 
     @classmethod
-    def derive(cls, url: str, *, compute: str | None = None, image: str | None = None) -> Endpoints:
-        """Give the addresses of a service at `url`; `compute` and `image` override where those two are.
+    def derive(cls, url: str | None, *, compute: str | None = None, image: str | None = None) -> Endpoints:
+        """Give the addresses of a service at `url` (None: on this machine).
 
+        `compute` and `image` override where those two are.
         An override may leave its version out: `http://glance:9292` means `http://glance:9292/v2`.
         Raises UsageError for an address that is not http or https.
         """
-        base = _checked(url)
+        base = _checked(url or DEFAULT_URL)
         return cls(
             compute=_versioned(compute, "v2.1") if compute else f"{base}/compute/v2.1",
             own=f"{base}/v1",

@@ -22,7 +22,9 @@ def refusal(what: str, answer: Answer) -> PrecacheError:
     if 300 <= answer.status < 400:
         message = f"{what} is redirected to {answer.headers.get('Location')}; give that address with --url"
     if answer.status == 401:
-        message = f"{message.rstrip('.')}: the service wants a valid token; set OS_TOKEN"
+        message = (
+            f"{message.rstrip('.')}: the service wants a valid token; set OS_AUTH_URL and its companions, or OS_TOKEN"
+        )
     return RequestRefused(message, answer.status)
 
 

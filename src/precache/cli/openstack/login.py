@@ -1,0 +1,105 @@
+"""`precache` at a Keystone by itself: the session that the OS_ variables, or a cloud of clouds.yaml, describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keystoneauth1 import exceptions, loading
+from keystoneauth1.session import Session
+
+from precache.cli.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session, and what the catalogue is to be asked with.
+
+    override: gives the address of a service where it shall not be the catalogue's, by its type.
+    """
+
+    session: Any
+    region: str | None
+    interface: str
+    override: Callable[[str], str | None]
+
+    def endpoint(self, service_type: str) -> str | None:
+        """Give the address of a service; None if the catalogue has none."""
+        told = self.override(service_type)
+        if told:
+            return told
+        found = self.session.get_endpoint(
+            service_type=service_type, region_name=self.region, interface=self.interface, skip_discovery=True
+        )
+        return None if found is None else str(found)
+
+
+def login_from_environment(environ: Mapping[str, str], *, timeout_s: float, cacert: str | None) -> Login:
+    """Give the login that OS_AUTH_URL and its companions describe; nothing is sent yet.
+
+    OS_AUTH_TYPE is any type that keystoneauth knows; without it, what is set decides: a token, an application
+    credential, else a password. Raises UsageError for a type that is not known or lacks a value.
+    """
+    auth_type = environ.get("OS_AUTH_TYPE") or _likely_type(environ)
+    try:
+        loader: Any = loading.get_plugin_loader(auth_type)
+        plugin = loader.load_from_options_getter(lambda option: _value(environ, option))
+    except exceptions.NoMatchingPlugin as error:
+        raise UsageError(f"OS_AUTH_TYPE is {auth_type!r}, which keystoneauth does not know") from error
+    except exceptions.MissingRequiredOptions as error:
+        names = ", ".join(_variable(option.name) for option in error.options)
+        raise UsageError(f"For the authentication type {auth_type!r} these are not set: {names}") from error
+    except exceptions.ClientException as error:
+        raise UsageError(f"The OS_ variables cannot be used to log in: {error}") from error
+    return Login(
+        session=Session(auth=plugin, verify=cacert or True, timeout=timeout_s),
+        region=environ.get("OS_REGION_NAME") or None,
+        interface=(environ.get("OS_INTERFACE") or environ.get("OS_ENDPOINT_TYPE") or "public").removesuffix("URL"),
+        override=lambda kind: environ.get(_variable(f"{kind}-endpoint-override")),
+    )
+
+
+def login_to_cloud(name: str, *, timeout_s: float) -> Login:
+    """Give the login to a cloud of clouds.yaml.
+
+    Raises UsageError if there is none of this name, or nobody to read it.
+    """
+    try:
+        from openstack import config
+        from openstack import exceptions as sdk_exceptions
+    except ImportError as error:
+        raise UsageError(
+            f"The cloud {name!r} of clouds.yaml is read by openstacksdk, which is not installed: "
+            "pip install openstacksdk, or set OS_AUTH_URL and its companions"
+        ) from error
+    try:
+        region = config.OpenStackConfig().get_one(cloud=name)
+        session = region.get_session()
+    except (sdk_exceptions.SDKException, exceptions.ClientException, OSError) as error:
+        raise UsageError(f"The cloud {name!r} of clouds.yaml cannot be used: {error}") from error
+    session.timeout = timeout_s
+    return Login(
+        session=session,
+        region=region.region_name,
+        interface=region.get_interface() or "public",
+        override=lambda kind: region.config.get(f"{kind.replace('-', '_')}_endpoint_override"),
+    )
+
+
+def _likely_type(environ: Mapping[str, str]) -> str:
+    if environ.get("OS_TOKEN"):
+        return "token"
+    if environ.get("OS_APPLICATION_CREDENTIAL_SECRET"):
+        return "v3applicationcredential"
+    return "password"
+
+
+def _value(environ: Mapping[str, str], option: Any) -> str | None:
+    """Give an option's value under its name, or under one that it once had."""
+    names = [_variable(one.name) for one in (option, *option.deprecated)]
+    return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def _variable(name: str) -> str:
+    return f"OS_{name.replace('-', '_').upper()}"

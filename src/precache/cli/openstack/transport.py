@@ -1,0 +1,86 @@
+"""One HTTP exchange over a keystoneauth session: it brings the token, and a new one when the old one has run out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from keystoneauth1 import exceptions
+
+from precache.cli.client.transport import Answer
+from precache.cli.errors import LoginRefused, ServiceFailed, ServiceUnreachable
+from precache.core.errors import PrecacheError
+
+
+class SessionTransport:
+    """Carries requests with the session's token; no retries, no redirects, a time limit on every wait.
+
+    session: a `keystoneauth1.session.Session` with its auth plugin.
+    """
+
+    def __init__(self, *, session: Any, timeout_s: float) -> None:
+        self._session = session
+        self._timeout_s = timeout_s
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        self._log_in()
+        try:
+            answer = self._session.request(
+                url,
+                method,
+                headers=dict(headers),
+                data=body,
+                timeout=self._timeout_s,
+                raise_exc=False,
+                redirect=False,
+            )
+        except exceptions.ClientException as error:
+            raise explained(error, url) from error
+        return Answer(answer.status_code, answer.headers, answer.content)
+
+    def _log_in(self) -> None:
+        """Have a token before the request, so that Keystone's failures are told apart from the service's."""
+        if self._session.auth is None:
+            return
+        try:
+            self._session.get_auth_headers()
+        except exceptions.ClientException as error:
+            raise explained(error, keystone_of(self._session)) from error
+
+
+def keystone_of(session: Any) -> str:
+    """Give the address of the session's Keystone, for a message."""
+    return str(getattr(session.auth, "auth_url", None) or "")
+
+
+def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
+    """Give our error for one of keystoneauth's; `url` is what was asked."""
+    parts = urlsplit(url)
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if isinstance(error, exceptions.ConnectTimeout):
+        return ServiceUnreachable(f"No answer from {place} in time; try again later")
+    if isinstance(error, exceptions.SSLError):
+        return ServiceUnreachable(
+            f"The certificate of {place} is not trusted: {_reason(error)}; name its authority with OS_CACERT"
+        )
+    if isinstance(error, exceptions.ConnectionError):
+        return ServiceUnreachable(
+            f"The service at {place} cannot be reached: {_reason(error)}; is it running, and is its address right?"
+        )
+    if isinstance(error, exceptions.HttpError) and error.http_status >= 500:
+        return ServiceFailed(f"Keystone at {place}", error.http_status, str(error), error.request_id)
+    return LoginRefused(place, str(error).rstrip("."))
+
+
+def _reason(error: BaseException) -> str:
+    """Give the system's own words, which the libraries wrap several times over."""
+    found: str | None = None
+    seen: list[BaseException] = []
+    layer: object = error
+    while isinstance(layer, BaseException) and layer not in seen:
+        seen.append(layer)
+        found = getattr(layer, "verify_message", None) or getattr(layer, "strerror", None) or found
+        inner = next((part for part in layer.args if isinstance(part, BaseException)), None)
+        layer = inner or getattr(layer, "reason", None) or layer.__cause__ or layer.__context__
+    return found or str(seen[-1])
