@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import argparse
 import socket
-from datetime import timedelta
 from pathlib import Path
 
 from precache.cli.command import Command
 from precache.config.load import load_config
 from precache.rules.listen_address import parse_listen_address
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
+from precache.wiring.commands.serving import serve_until_told
 from precache.wiring.embedded import EmbeddedService, Embedding
-from precache.wiring.end_signals import EndSignals
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
-from precache.wiring.leaving import leave_waiting_threads
 from precache.wiring.log_output import log_to_stderr
 from precache.wiring.state_dir import StateDir
-
-LEAVING_PATIENCE = timedelta(seconds=1)
-"""Threads that were told to end are gone in far less."""
 
 
 class ServeAll(Command):
@@ -68,18 +63,12 @@ class ServeAll(Command):
             hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host, instances_path=config.host.instances_path)]
         log_to_stderr(debug=config.host.debug)
         embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
-        self._run(EmbeddedService(config=config, embedding=embedding), state)
-
-    def _run(self, service: EmbeddedService, state: StateDir) -> None:
-        signals = EndSignals()
-        try:
-            url = service.start()
-            self.tell(f"Precache answers at {url} and keeps its state in {state.root}. Ctrl-C ends it.")
-            signals.wait()
-            self.tell("Stopping; jobs under way go on at the next start.")
-        finally:
-            service.stop()
-        leave_waiting_threads(LEAVING_PATIENCE)
+        serve_until_told(
+            EmbeddedService(config=config, embedding=embedding),
+            tell=self.tell,
+            greeting=lambda url: f"Precache answers at {url} and keeps its state in {state.root}. Ctrl-C ends it.",
+            farewell="Stopping; jobs under way go on at the next start.",
+        )
 
 
 def _images(given: Path | None, state: StateDir) -> Path:

@@ -1,0 +1,36 @@
+"""The API as one WSGI application, without the authentication that must stand in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries
+from precache.adapters.policy_oslo import OsloPolicy
+from precache.adapters.sql import Database
+from precache.api.app import create_app
+from precache.api.policies import RULES
+from precache.config.load import Config
+from precache.ports.image_service import ImageCatalog
+from precache.wiring.inventory import Inventory
+
+
+def api_app(
+    *, config: Config, database: Database, inventory: Inventory, images: ImageCatalog, wake: Callable[[], None]
+) -> Any:
+    """Build it. wake: tells the conductors that there is a new job; never raises, never blocks."""
+    return create_app(
+        aggregates=inventory.aggregates,
+        aggregate_changes=inventory.aggregate_changes,
+        hosts=inventory.hosts,
+        host_changes=inventory.host_changes,
+        intake=SqlJobIntake(database=database),
+        queries=SqlJobQueries(database=database),
+        images=images,
+        policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),
+        clock=SystemClock(),
+        wake=wake,
+        service_down_time=config.host.service_down_time,
+        max_body_bytes=config.api.max_request_body_bytes,
+    )

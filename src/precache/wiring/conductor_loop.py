@@ -1,0 +1,56 @@
+"""The conductor: its loop, the use case that it runs, and the pool that bounds how many hosts are asked at once."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobQueries
+from precache.adapters.sql import Database
+from precache.conductor.announce import Announcer
+from precache.conductor.run_job import RunJob
+from precache.conductor.work_loop import WorkLoop
+from precache.config.load import Config
+from precache.ports.compute_gateway import ComputeGateway
+from precache.ports.notifier import Notifier
+from precache.wiring.inventory import Inventory
+
+
+def conductor_loop(
+    *,
+    config: Config,
+    database: Database,
+    inventory: Inventory,
+    gateway: ComputeGateway,
+    notifier: Notifier,
+    at_stop: ExitStack,
+) -> WorkLoop:
+    """Build it, not started. at_stop: takes what is to be done when the process ends."""
+    claims, clock = SqlJobClaims(database=database), SystemClock()
+    owner = f"{socket.gethostname()}:{uuid.uuid4()}"
+    pool = ThreadPoolExecutor(config.image_cache.precache_concurrency, thread_name_prefix="ask-host")
+    at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
+    run_job = RunJob(
+        claims=claims,
+        queries=SqlJobQueries(database=database),
+        hosts=inventory.hosts,
+        gateway=gateway,
+        announcer=Announcer(notifier=notifier, aggregates=inventory.aggregates, origin=socket.gethostname()),
+        clock=clock,
+        pool=pool,
+        owner=owner,
+        service_down_time=config.host.service_down_time,
+    )
+    return WorkLoop(
+        claims=claims,
+        run_job=run_job,
+        clock=clock,
+        owner=owner,
+        lease=config.conductor.lease,
+        poll_interval=config.conductor.poll_interval,
+        jobs_at_once=config.conductor.jobs_at_once,
+    )

@@ -1,0 +1,63 @@
+"""Who keeps hosts and aggregates: the objects of the inventory's ports, as the configuration wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keystoneauth1.session import Session
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
+from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlHosts
+from precache.adapters.sql import Database
+from precache.config.load import Config
+from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One object for each port of `ports/inventory.py` that looks or changes; heartbeats always go to our database."""
+
+    aggregates: AggregateQueries
+    aggregate_changes: AggregateChanges
+    hosts: HostQueries
+    host_changes: HostChanges
+
+
+def local_inventory(database: Database) -> Inventory:
+    """Keep everything ourselves."""
+    hosts = SqlHosts(database=database)
+    return Inventory(
+        aggregates=SqlAggregateQueries(database=database),
+        aggregate_changes=SqlAggregateChanges(database=database),
+        hosts=hosts,
+        host_changes=hosts,
+    )
+
+
+def configured_inventory(config: Config, database: Database, session: Session) -> Inventory:
+    """Give Nova's inventory or our own, as [inventory] source says. session: with the service's own credentials."""
+    if not config.inventory.is_novas:
+        return local_inventory(database)
+    api, foreign = nova_api(config, session), ForeignInventory(owner="Nova")
+    return Inventory(
+        aggregates=NovaAggregates(api=api),
+        aggregate_changes=foreign,
+        hosts=NovaHosts(
+            api=api, hosts=SqlHosts(database=database), clock=SystemClock(), cache_time=config.nova.cache_time
+        ),
+        host_changes=foreign,
+    )
+
+
+def nova_api(config: Config, session: Session) -> NovaApi:
+    """Connect to Nova: the configured endpoint, else the catalogue's; nothing is asked yet."""
+    nova, user = config.nova, config.service_user
+    return NovaApi(
+        session=session,
+        endpoint=nova.endpoint_override,
+        region_name=nova.region_name or user.region_name,
+        interfaces=nova.valid_interfaces or user.interfaces,
+        connect_timeout=nova.connect_timeout,
+        read_timeout=nova.read_timeout,
+    )
