@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench-fetch constraints clean setup
+.PHONY: help demo test lint bench-fetch constraints clean setup setup-cloud
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -9,7 +9,7 @@ help: ## Say what there is
 demo: setup ## Fill the caches of six hosts from one request and watch it; IMAGE=path for your own, BOOT=1 to boot it
 	@.venv/bin/python -m tools.demo $(if $(IMAGE),--image "$(IMAGE)") $(if $(BOOT),--boot)
 
-test: setup ## Run what CI runs: style, types, layers, all tests, coverage
+test: setup setup-cloud ## Run what CI runs: style, types, layers, all tests, coverage
 	@tools/run-tests all
 
 lint: setup ## Run the part of it that runs no test
@@ -23,6 +23,7 @@ constraints: ## Pin the newest versions of all Python packages that their lists 
 	@tools/install-packages
 	@tools/pin-versions constraints.txt --editable '.[dev]' hatchling editables # the two build the package itself
 	@tools/pin-versions bench/constraints.txt --requirement bench/requirements.txt
+	@tools/pin-versions tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
 
 clean: ## Remove everything that was made here: environments, images, results of tests
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
@@ -31,3 +32,6 @@ clean: ## Remove everything that was made here: environments, images, results of
 setup:
 	@tools/install-packages
 	@tools/make-venv .venv constraints.txt --editable '.[dev]'
+
+setup-cloud: setup # Keystone, Glance and the stock clients, which tests run against
+	@tools/make-venv var/cloud/venv tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt

@@ -1,3 +1,10 @@
 """The real parts that tests may ask for, each with its fixtures in its own file."""
 
-pytest_plugins: list[str] = ["tests.lab.mariadb", "tests.lab.postgresql", "tests.lab.rabbitmq"]
+pytest_plugins: list[str] = [
+    "tests.lab.cloud",
+    "tests.lab.glance",
+    "tests.lab.keystone",
+    "tests.lab.mariadb",
+    "tests.lab.postgresql",
+    "tests.lab.rabbitmq",
+]
