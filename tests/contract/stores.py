@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 import pytest
 
+from precache.adapters.cells_memory import MemoryCells
 from precache.adapters.inventory_memory import MemoryInventory
-from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlHosts
+from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries, SqlProgressLog
 from precache.adapters.sql import Database, open_database
+from precache.ports.cells import CellChanges, CellQueries
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostReports
 from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog
+
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+"""Encrypts the secrets of the stores that write them down."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,29 @@ class Stores:
     hosts: HostQueries
     host_changes: HostChanges
     host_reports: HostReports
+    cells: CellQueries
+    cell_changes: CellChanges
     close: Callable[[], None]
     database: Database | None = None  # where there is one, so that its statements can be counted
 
 
 def in_memory(request: pytest.FixtureRequest) -> Stores:
     jobs, inventory = MemoryJobs(), MemoryInventory()
-    return Stores(jobs, jobs, jobs, jobs, inventory, inventory, inventory, inventory, inventory, close=lambda: None)
+    cells = MemoryCells(hosts=inventory)
+    return Stores(
+        intake=jobs,
+        queries=jobs,
+        claims=jobs,
+        progress=jobs,
+        aggregates=inventory,
+        aggregate_changes=inventory,
+        hosts=inventory,
+        host_changes=inventory,
+        host_reports=inventory,
+        cells=cells,
+        cell_changes=cells,
+        close=lambda: None,
+    )
 
 
 def on_sql(url_fixture: str) -> Callable[[pytest.FixtureRequest], Stores]:
@@ -45,6 +66,7 @@ def on_sql(url_fixture: str) -> Callable[[pytest.FixtureRequest], Stores]:
 
 def of_database(database: Database) -> Stores:
     hosts = SqlHosts(database=database)
+    cells = SqlCells(database=database, keys=[KEY])
     return Stores(
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
@@ -55,6 +77,8 @@ def of_database(database: Database) -> Stores:
         hosts=hosts,
         host_changes=hosts,
         host_reports=hosts,
+        cells=cells,
+        cell_changes=cells,
         close=database.close,
         database=database,
     )

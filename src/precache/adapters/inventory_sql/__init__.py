@@ -1,7 +1,8 @@
-"""The ports of `ports/inventory.py` on SQL."""
+"""The ports of `ports/inventory.py` and `ports/cells.py` on SQL."""
 
 from precache.adapters.inventory_sql.aggregates import SqlAggregateQueries
+from precache.adapters.inventory_sql.cells import SqlCells
 from precache.adapters.inventory_sql.changes import SqlAggregateChanges
 from precache.adapters.inventory_sql.hosts import SqlHosts
 
-__all__ = ["SqlAggregateChanges", "SqlAggregateQueries", "SqlHosts"]
+__all__ = ["SqlAggregateChanges", "SqlAggregateQueries", "SqlCells", "SqlHosts"]

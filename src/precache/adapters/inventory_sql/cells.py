@@ -1,0 +1,78 @@
+"""Cells and the ways to their buses. A transport URL is in the table only encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from precache.adapters.sql import Database, SecretBox
+from precache.adapters.sql.tables import cells, hosts
+from precache.core.cells import Cell
+from precache.core.errors import CellHasHosts, CellNameTaken, CellNotFound
+
+
+class SqlCells:
+    """The ports `CellQueries` and `CellChanges`.
+
+    keys: of `SecretBox`. Raises InvalidConfiguration for a key that is none, and if a URL is to be stored without any.
+    """
+
+    def __init__(self, *, database: Database, keys: Sequence[str]) -> None:
+        self._database = database
+        self._secrets = SecretBox(keys=keys)
+
+    def list_cells(self) -> list[Cell]:
+        with self._database.read() as connection:
+            rows = connection.execute(select(cells.c.name, cells.c.transport_url)).all()
+        # Sorted here, because databases differ in how they order letters.
+        return sorted((self._cell(row) for row in rows), key=lambda cell: cell.name)
+
+    def create_cell(self, cell: Cell) -> None:
+        url = self._encrypt(cell.transport_url)
+        with self._database.write() as connection:
+            # This locks the row, so of two that give the cell its URL one finds that it has one.
+            is_bare = (cells.c.name == cell.name) & cells.c.transport_url.is_(None)
+            if url is not None and connection.execute(update(cells).where(is_bare).values(transport_url=url)).rowcount:
+                return
+            try:
+                connection.execute(insert(cells).values(name=cell.name, transport_url=url))
+            except IntegrityError as exc:
+                raise CellNameTaken(cell.name) from exc
+
+    def set_transport_url(self, name: str, transport_url: str) -> None:
+        url = self._encrypt(transport_url)
+        with self._database.write() as connection:
+            # The row is looked for first: MariaDB counts the rows that an UPDATE finds only if a driver asks it to.
+            number = _find(connection, name)
+            connection.execute(update(cells).where(cells.c.id == number).values(transport_url=url))
+
+    def delete_cell(self, name: str) -> None:
+        with self._database.write() as connection:
+            number = _find(connection, name)
+            if connection.execute(select(hosts.c.id).where(hosts.c.cell_id == number).limit(1)).first() is not None:
+                raise CellHasHosts(name)
+            try:
+                connection.execute(delete(cells).where(cells.c.id == number))
+            except IntegrityError as exc:
+                # A host was heard from in this very moment.
+                raise CellHasHosts(name) from exc
+
+    def _encrypt(self, transport_url: str | None) -> str | None:
+        return None if transport_url is None else self._secrets.encrypt(transport_url)
+
+    def _cell(self, row: Row[Any]) -> Cell:
+        if row.transport_url is None:
+            return Cell(name=row.name)
+        what = f"The transport URL of cell {row.name}"
+        return Cell(name=row.name, transport_url=self._secrets.decrypt(row.transport_url, what))
+
+
+def _find(connection: Connection, name: str) -> int:
+    """Lock the cell's row and give its key. Raises CellNotFound."""
+    number: int | None = connection.scalar(select(cells.c.id).where(cells.c.name == name).with_for_update())
+    if number is None:
+        raise CellNotFound(name)
+    return number

@@ -1,0 +1,47 @@
+"""Secrets in the database: encrypted with keys that it does not hold (Fernet: AES with a signature)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from precache.core.errors import InvalidConfiguration, SecretUnreadable
+
+OPTION = "[database] encryption_keys"
+
+
+class SecretBox:
+    """Encrypts with the first key, decrypts with whichever of them fits; safe for many threads.
+
+    keys: as `precache config key` makes them; none is enough as long as nothing has to be encrypted or decrypted.
+    Raises InvalidConfiguration, which never quotes a key.
+    """
+
+    def __init__(self, *, keys: Sequence[str]) -> None:
+        self._keys = MultiFernet([_parse(key, place) for place, key in enumerate(keys, start=1)]) if keys else None
+
+    def encrypt(self, secret: str) -> str:
+        """Raises InvalidConfiguration without a key."""
+        if self._keys is None:
+            raise InvalidConfiguration(f"set {OPTION}; make a key with: precache config key")
+        return self._keys.encrypt(secret.encode()).decode()
+
+    def decrypt(self, encrypted: str, what: str) -> str:
+        """Raises SecretUnreadable, which names the secret as `what`, if no key fits."""
+        if self._keys is None:
+            raise SecretUnreadable(what)
+        try:
+            return self._keys.decrypt(encrypted.encode()).decode()
+        except InvalidToken:
+            # Nothing of the library's error is worth showing, not even as a cause.
+            raise SecretUnreadable(what) from None
+
+
+def _parse(key: str, place: int) -> Fernet:
+    try:
+        return Fernet(key.strip())
+    except ValueError:
+        raise InvalidConfiguration(
+            f"{OPTION}: key number {place} is not one; make a key with: precache config key"
+        ) from None

@@ -1,0 +1,204 @@
+"""What every store knows of cells; and that a way to a bus, which holds a password, is written down only encrypted."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from precache.adapters.inventory_sql import SqlCells
+from precache.adapters.sql import open_database
+from precache.core.cells import Cell
+from precache.core.errors import (
+    CellHasHosts,
+    CellNameTaken,
+    CellNotFound,
+    InvalidConfiguration,
+    SecretUnreadable,
+)
+from precache.core.hosts import HostBeat
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+URL = "rabbit://precache:hunter2@10.0.0.5:5672/cell1"
+OTHER_URL = "rabbit://precache:correct-horse@10.0.0.6:5672,precache:correct-horse@10.0.0.7:5672/cell1?ssl=1"
+LONG_URL = "rabbit://" + ",".join(f"precache:{'p' * 200}@10.0.0.{number}:5672" for number in range(250)) + "/"
+
+OLD_KEY, NEW_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
+
+def test_cells_are_listed_by_name_with_the_way_to_their_bus(stores):
+    for name, url in (("zeta", URL), ("Beta", OTHER_URL), ("alpha", None), ("\N{SNOWMAN}", LONG_URL)):
+        stores.cell_changes.create_cell(Cell(name, url))
+
+    listed = [(cell.name, cell.transport_url) for cell in stores.cells.list_cells()]
+
+    assert listed == [("Beta", OTHER_URL), ("alpha", None), ("zeta", URL), ("\N{SNOWMAN}", LONG_URL)]
+
+
+def test_a_cell_shows_no_url_when_it_is_printed(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+
+    assert "hunter2" not in repr(stores.cells.list_cells())
+
+
+def test_the_name_of_a_cell_with_a_bus_is_taken(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+
+    for again in (Cell("cell1", OTHER_URL), Cell("cell1")):
+        with pytest.raises(CellNameTaken):
+            stores.cell_changes.create_cell(again)
+
+    assert stores.cells.list_cells() == [Cell("cell1", URL)]
+
+
+def test_names_that_differ_in_case_are_different_cells(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cell_changes.create_cell(Cell("CELL1", OTHER_URL))
+
+    assert stores.cells.list_cells() == [Cell("CELL1", OTHER_URL), Cell("cell1", URL)]
+
+
+def test_a_cell_that_a_heartbeat_registered_gets_its_url(stores):
+    beat(stores, "cmp-1", "cell1")
+    assert stores.cells.list_cells() == [Cell("cell1")]
+
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+
+    assert stores.cells.list_cells() == [Cell("cell1", URL)]
+    with pytest.raises(CellNameTaken):
+        stores.cell_changes.create_cell(Cell("cell1", OTHER_URL))
+
+
+def test_of_two_that_create_a_cell_at_once_one_finds_it_taken(stores):
+    beat(stores, "cmp-1", "cell1")
+    together = threading.Barrier(2)
+
+    def create(url):
+        together.wait(10)
+        try:
+            stores.cell_changes.create_cell(Cell("cell1", url))
+        except CellNameTaken:
+            return None
+        return url
+
+    with ThreadPoolExecutor(2) as threads:
+        won = [url for url in threads.map(create, (URL, OTHER_URL)) if url]
+
+    assert [cell.transport_url for cell in stores.cells.list_cells()] == won
+    assert len(won) == 1
+
+
+def test_a_url_can_be_changed(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cell_changes.create_cell(Cell("cell2", URL))
+
+    stores.cell_changes.set_transport_url("cell1", OTHER_URL)
+    stores.cell_changes.set_transport_url("cell1", OTHER_URL)
+
+    assert stores.cells.list_cells() == [Cell("cell1", OTHER_URL), Cell("cell2", URL)]
+
+
+def test_a_cell_without_hosts_can_be_deleted(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cell_changes.create_cell(Cell("cell2", URL))
+
+    stores.cell_changes.delete_cell("cell1")
+
+    assert stores.cells.list_cells() == [Cell("cell2", URL)]
+
+
+def test_a_cell_with_hosts_stays(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+    beat(stores, "cmp-1", "cell1")
+
+    with pytest.raises(CellHasHosts):
+        stores.cell_changes.delete_cell("cell1")
+
+    assert stores.cells.list_cells() == [Cell("cell1", URL)]
+
+
+def test_what_is_not_there_can_be_neither_changed_nor_deleted(stores):
+    with pytest.raises(CellNotFound):
+        stores.cell_changes.set_transport_url("cell1", URL)
+    with pytest.raises(CellNotFound):
+        stores.cell_changes.delete_cell("cell1")
+
+
+def beat(stores, host, cell):
+    stores.host_reports.note_beats([HostBeat(host, cell, "fake", NOW)])
+
+
+class TestWrittenDown:
+    """On a database."""
+
+    @pytest.fixture(
+        params=[
+            "sqlite_url",
+            pytest.param("postgresql_url", marks=pytest.mark.external),
+            pytest.param("mariadb_url", marks=pytest.mark.external),
+        ]
+    )
+    def database(self, request):
+        opened = open_database(request.getfixturevalue(request.param))
+        yield opened
+        opened.close()
+
+    def test_no_part_of_a_url_is_in_the_table(self, database):
+        cells = SqlCells(database=database, keys=[NEW_KEY])
+        cells.create_cell(Cell("created", URL))
+        cells.create_cell(Cell("changed", URL))
+        cells.set_transport_url("changed", OTHER_URL)
+
+        for row in raw(database):
+            for secret in ("hunter2", "correct-horse", "rabbit", "10.0.0", NEW_KEY):
+                assert secret not in row
+
+    def test_a_url_that_was_stored_with_an_older_key_stays_readable(self, database):
+        SqlCells(database=database, keys=[OLD_KEY]).create_cell(Cell("cell1", URL))
+
+        assert SqlCells(database=database, keys=[NEW_KEY, OLD_KEY]).list_cells() == [Cell("cell1", URL)]
+
+    def test_what_is_set_again_is_stored_with_the_first_key(self, database):
+        SqlCells(database=database, keys=[OLD_KEY]).create_cell(Cell("cell1", URL))
+
+        SqlCells(database=database, keys=[NEW_KEY, OLD_KEY]).set_transport_url("cell1", URL)
+
+        assert SqlCells(database=database, keys=[NEW_KEY]).list_cells() == [Cell("cell1", URL)]
+        with pytest.raises(SecretUnreadable):
+            SqlCells(database=database, keys=[OLD_KEY]).list_cells()
+
+    @pytest.mark.parametrize("keys", [[], [NEW_KEY]], ids=["no key", "another key"])
+    def test_without_the_key_the_cell_is_named_and_nothing_else(self, database, keys):
+        SqlCells(database=database, keys=[OLD_KEY]).create_cell(Cell("cell1", URL))
+        stored = raw(database)[0]
+
+        with pytest.raises(SecretUnreadable, match=r"cell cell1 cannot be decrypted.*encryption_keys") as caught:
+            SqlCells(database=database, keys=keys).list_cells()
+
+        assert stored not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+    def test_without_a_key_nothing_is_stored_and_the_way_to_one_is_told(self, database):
+        cells = SqlCells(database=database, keys=[])
+
+        with pytest.raises(InvalidConfiguration, match=r"set \[database\] encryption_keys.*precache config key"):
+            cells.create_cell(Cell("cell1", URL))
+
+        cells.create_cell(Cell("bare"))
+        assert cells.list_cells() == [Cell("bare")]
+
+
+@pytest.mark.parametrize("key", ["", "hunter2", "x" * 43, f"{'x' * 60}=", "\N{SNOWMAN}"])
+def test_a_key_that_is_none_is_refused_by_its_place_and_not_quoted(key, sqlite_url):
+    with pytest.raises(InvalidConfiguration, match=r"\[database\] encryption_keys: key number 2 is not one") as caught:
+        SqlCells(database=open_database(sqlite_url), keys=[NEW_KEY, key])
+
+    assert not key or key not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def raw(database):
+    with database.read() as connection:
+        return list(connection.scalars(text("SELECT transport_url FROM cells ORDER BY name")))
