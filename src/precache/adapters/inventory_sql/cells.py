@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database, SecretBox
@@ -28,7 +27,7 @@ class SqlCells:
         with self._database.read() as connection:
             rows = connection.execute(select(cells.c.name, cells.c.transport_url)).all()
         # Sorted here, because databases differ in how they order letters.
-        return sorted((self._cell(row) for row in rows), key=lambda cell: cell.name)
+        return sorted((self._cell(row.name, row.transport_url) for row in rows), key=lambda cell: cell.name)
 
     def create_cell(self, cell: Cell) -> None:
         url = self._encrypt(cell.transport_url)
@@ -63,11 +62,10 @@ class SqlCells:
     def _encrypt(self, transport_url: str | None) -> str | None:
         return None if transport_url is None else self._secrets.encrypt(transport_url)
 
-    def _cell(self, row: Row[Any]) -> Cell:
-        if row.transport_url is None:
-            return Cell(name=row.name)
-        what = f"The transport URL of cell {row.name}"
-        return Cell(name=row.name, transport_url=self._secrets.decrypt(row.transport_url, what))
+    def _cell(self, name: str, encrypted: str | None) -> Cell:
+        if encrypted is None:
+            return Cell(name=name)
+        return Cell(name=name, transport_url=self._secrets.decrypt(encrypted, f"The transport URL of cell {name}"))
 
 
 def _find(connection: Connection, name: str) -> int:
