@@ -8,13 +8,8 @@ from keystoneauth1.session import Session
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
-from keystoneauth1.session import Session
-
-from precache.adapters.clock_system import SystemClock
-from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlHosts
 from precache.adapters.sql import Database
-from precache.config.load import Config
 from precache.config.load import Config
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries
 
@@ -66,22 +61,3 @@ def nova_api(config: Config, session: Session) -> NovaApi:
         connect_timeout=nova.connect_timeout,
         read_timeout=nova.read_timeout,
     )
-
-
-def configured_inventory(config: Config, database: Database, session: Session) -> Inventory:
-    """Keep everything ourselves, or leave it to Nova. session: with the credentials for Nova's API."""
-    if not config.inventory.is_novas:
-        return local_inventory(database)
-    api = NovaApi(
-        session=session,
-        endpoint=config.nova.endpoint_override,
-        region_name=config.nova.region_name,
-        interfaces=config.nova.valid_interfaces,
-        connect_timeout=config.nova.connect_timeout,
-        read_timeout=config.nova.read_timeout,
-    )
-    changes = ForeignInventory(owner="Nova")
-    hosts = NovaHosts(
-        api=api, hosts=SqlHosts(database=database), clock=SystemClock(), cache_time=config.nova.cache_time
-    )
-    return Inventory(NovaAggregates(api=api), changes, hosts, changes)
