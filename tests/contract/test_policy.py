@@ -15,8 +15,15 @@ IMAGES = "compute:aggregates:images"
 ADMIN = Caller(user_id="alice", project_id="cloud", roles=("reader", "admin"))
 MEMBER = Caller(user_id="bob", project_id="tenant", roles=("member",))
 NOBODY = Caller(user_id="", project_id="", roles=())
+TENANT_READER = Caller(user_id="carol", project_id="tenant", roles=("reader",))
+READERS = (
+    Caller(user_id="dave", project_id="cloud", roles=("precache_reader",)),
+    Caller(user_id="erin", project_id="", roles=("reader", "member"), system_scope="all"),
+)
 
 GUARDING = [rule.name for rule in RULES if rule.operations]
+LOOKING = [rule.name for rule in RULES if rule.operations and all(method == "GET" for method, _ in rule.operations)]
+CHANGING = sorted(set(GUARDING) - set(LOOKING))
 
 
 @pytest.fixture
@@ -39,10 +46,18 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("rule", GUARDING)
-def test_by_default_only_an_administrator_passes(policy, rule):
+def test_by_default_an_administrator_passes_and_no_tenant(policy, rule):
     assert policy.allows(ADMIN, rule)
     assert not policy.allows(MEMBER, rule)
+    assert not policy.allows(TENANT_READER, rule)
     assert not policy.allows(NOBODY, rule)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=["by a role of its own", "of the whole system"])
+def test_by_default_a_reader_of_the_cloud_looks_and_changes_nothing(policy, reader):
+    assert {rule for rule in GUARDING if policy.allows(reader, rule)} == set(LOOKING)
+    assert len(LOOKING) == 6
+    assert IMAGES in CHANGING
 
 
 def test_rule_that_nobody_defined_lets_nobody_pass(policy):
@@ -149,6 +164,7 @@ def test_sample_shows_every_rule_as_it_is_and_changes_nothing(write):
 
     assert all(f'#"{rule.name}": "{rule.check}"' in sample for rule in RULES)
     assert "# POST  /compute/v2.1/os-aggregates/{aggregate_id}/images" in sample
+    assert max(len(line) for line in sample.splitlines() if line.startswith("# ")) <= 100
     assert OsloPolicy(rules=RULES, policy_file=write(sample)).allows(ADMIN, IMAGES)
 
 
@@ -166,3 +182,20 @@ def test_rule_may_speak_of_the_callers_project(write):
     rules = (*RULES, PolicyRule("own", "project_id:%(project_id)s", "Whoever has a project."))
 
     assert OsloPolicy(rules=rules, policy_file=None).allows(MEMBER, "own")
+
+
+def test_rule_may_speak_of_the_callers_domains(write):
+    checks = ("user_domain_id:default", "project_domain_id:default", "domain_id:corp", "system_scope:all")
+    caller = Caller(
+        user_id="alice",
+        project_id="",
+        roles=(),
+        user_domain_id="default",
+        project_domain_id="default",
+        domain_id="corp",
+        system_scope="all",
+    )
+    policy = OsloPolicy(rules=[PolicyRule(check, check, "") for check in checks], policy_file=None)
+
+    assert all(policy.allows(caller, check) for check in checks)
+    assert not any(policy.allows(MEMBER, check) for check in checks)

@@ -65,7 +65,7 @@ class Documented:
         template = next((each for pattern, each in self._paths if pattern.fullmatch(split_project(path)[0])), None)
         operations = self._document["paths"].get(template, {})
         if method.lower() not in operations:
-            assert status in ({"401", "404", "406"} if template is None else {"401", "405"}), (
+            assert status in ({"401", "404", "406", "503"} if template is None else {"401", "405", "503"}), (
                 f"{method} {path} {status}"
             )
             return self._refusal(path, status)

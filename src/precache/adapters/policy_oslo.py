@@ -8,6 +8,7 @@ longer be read changes nothing. The rules that held go on to hold, and the log s
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,15 @@ class OsloPolicy:
     def allows(self, caller: Caller, rule: str) -> bool:
         """Give the rule's word; a rule that nobody defined allows nothing."""
         self._refresh()
-        credentials = {"user_id": caller.user_id, "project_id": caller.project_id, "roles": list(caller.roles)}
+        credentials = {
+            "user_id": caller.user_id,
+            "user_domain_id": caller.user_domain_id,
+            "project_id": caller.project_id,
+            "project_domain_id": caller.project_domain_id,
+            "domain_id": caller.domain_id,
+            "system_scope": caller.system_scope,
+            "roles": list(caller.roles),
+        }
         target = {"user_id": caller.user_id, "project_id": caller.project_id}
         return bool(self._enforcer.enforce(rule, target, credentials))
 
@@ -83,7 +92,8 @@ def render_sample(rules: Iterable[PolicyRule]) -> str:
     blocks = []
     for rule in rules:
         operations = "".join(f"# {method}  {path}\n" for method, path in rule.operations)
-        blocks.append(f'# {rule.description}\n{operations}#"{rule.name}": "{rule.check}"\n')
+        description = "\n".join(textwrap.wrap(rule.description, 100, initial_indent="# ", subsequent_indent="# "))
+        blocks.append(f'{description}\n{operations}#"{rule.name}": "{rule.check}"\n')
     return "\n".join(blocks)
 
 

@@ -88,7 +88,7 @@ class Dispatcher:
         query = self._schemas.check_query(
             route.method, route.path, req.params, is_strict=_has_strict_query(route, req.path, version)
         )
-        if route.rule is not None and not self._policy.allows(caller, route.rule):
+        if route.rule is not None and not (caller.has_scope and self._policy.allows(caller, route.rule)):
             raise NotAllowed(route.rule)
         return route, Call(
             caller=caller,

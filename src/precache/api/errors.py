@@ -63,9 +63,13 @@ ERRORS: dict[type[Exception], Fault] = {
     refusals.ZoneOfHostDiffers: Fault(409, "precache.aggregate.zone_conflict"),
     # Hosts and jobs.
     errors.HostNotFound: Fault(404, "precache.host.not_found"),
+    errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
+    errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     # Parts of ours that are away.
     errors.StoreUnavailable: Fault(503, "precache.store.unavailable"),
+    errors.InventoryUnavailable: Fault(503, "precache.inventory.unavailable"),
+    errors.IdentityServiceUnavailable: Fault(503, "precache.identity_service.unavailable"),
     # Whatever else has a place in the tree.
     errors.NotFound: Fault(404, "precache.not_found"),
     errors.Conflict: Fault(409, "precache.conflict"),

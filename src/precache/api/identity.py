@@ -1,7 +1,8 @@
 """Who calls, from the headers that authentication in front of us sets (keystonemiddleware, or `noauth.py`).
 
-The middleware in front must remove these headers from what a client sends; keystonemiddleware does. It must be
-configured to delay its decision, for the version documents are open to everybody.
+The middleware in front must remove these headers from what a client sends, and must let every request through, for
+the version documents are open to everybody. `X-Identity-Status` is its word: `Confirmed`; `Unavailable` if it could
+not find out; anything else for a stranger.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import falcon
 from precache.api.calls import NOBODY
 from precache.api.paths import is_open
 from precache.api.refusals import NotAuthenticated
+from precache.core.errors import IdentityServiceUnavailable
 from precache.ports.policy import Caller
 
 
@@ -18,17 +20,35 @@ class Identity:
     """Middleware: sets `req.context.caller`."""
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Raises NotAuthenticated unless the path is open to everybody."""
+        """Raises NotAuthenticated, IdentityServiceUnavailable, unless the path is open to everybody."""
         req.context.caller = NOBODY
         if is_open(req.path):
             return
-        user_id = req.get_header("X-User-Id")
-        if req.get_header("X-Identity-Status") != "Confirmed" or not user_id:
+        status = req.get_header("X-Identity-Status")
+        if status == "Unavailable":
+            raise IdentityServiceUnavailable
+        # A request that a service passes on for its caller is as good as the worse of the two tokens.
+        of_service = req.get_header("X-Service-Identity-Status") or "Confirmed"
+        caller = _caller(req)
+        if (status, of_service) != ("Confirmed", "Confirmed") or not caller.user_id:
             raise NotAuthenticated
-        roles = (role.strip() for role in (req.get_header("X-Roles") or "").split(","))
-        req.context.caller = Caller(
-            user_id=user_id,
-            project_id=req.get_header("X-Project-Id") or "",
-            roles=tuple(role for role in roles if role),
-            token=req.get_header("X-Auth-Token"),
-        )
+        req.context.caller = caller
+
+
+def _caller(req: falcon.Request) -> Caller:
+    def header(name: str) -> str:
+        return req.get_header(name) or ""  # the middleware sets to None what a token does not say
+
+    roles = (role.strip() for role in header("X-Roles").split(","))
+    return Caller(
+        user_id=header("X-User-Id"),
+        project_id=header("X-Project-Id"),
+        roles=tuple(role for role in roles if role),
+        token=req.get_header("X-Auth-Token"),
+        user_name=header("X-User-Name"),
+        project_name=header("X-Project-Name"),
+        user_domain_id=header("X-User-Domain-Id"),
+        project_domain_id=header("X-Project-Domain-Id"),
+        domain_id=header("X-Domain-Id"),
+        system_scope=header("OpenStack-System-Scope"),
+    )

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request, as authentication found out. token: for asking the image service in their name."""
+    """Who sends a request, as authentication found out.
+
+    token: for asking the image service in their name.
+    Roles are on the project, or on the whole cloud if `system_scope` is `all`, or on the domain `domain_id`.
+    """
 
     user_id: str
     project_id: str
     roles: tuple[str, ...]
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
+    user_name: str = ""
+    project_name: str = ""
+    user_domain_id: str = ""
+    project_domain_id: str = ""
+    domain_id: str = ""
+    system_scope: str = ""
+
+    @property
+    def has_scope(self) -> bool:
+        """Say whether the roles mean anything here: those on a domain are about its users and projects."""
+        return bool(self.project_id) or self.system_scope == "all"
 
 
 class Policy(Protocol):

@@ -3,14 +3,15 @@
 from precache.ports.policy import PolicyRule
 
 _ADMIN = "rule:context_is_admin"
+_READER = "rule:precache_reader"
 _ALL = "/compute/v2.1/os-aggregates"
 _ONE = f"{_ALL}/{{aggregate_id}}"
 _ROOT = "os_compute_api:os-aggregates"
 
 RULES = (
-    PolicyRule(f"{_ROOT}:index", _ADMIN, "List all aggregates.", (("GET", _ALL),)),
+    PolicyRule(f"{_ROOT}:index", _READER, "List all aggregates.", (("GET", _ALL),)),
     PolicyRule(f"{_ROOT}:create", _ADMIN, "Create an aggregate.", (("POST", _ALL),)),
-    PolicyRule(f"{_ROOT}:show", _ADMIN, "Show one aggregate.", (("GET", _ONE),)),
+    PolicyRule(f"{_ROOT}:show", _READER, "Show one aggregate.", (("GET", _ONE),)),
     PolicyRule(f"{_ROOT}:update", _ADMIN, "Change an aggregate's name or availability zone.", (("PUT", _ONE),)),
     PolicyRule(f"{_ROOT}:delete", _ADMIN, "Delete an aggregate.", (("DELETE", _ONE),)),
     PolicyRule(f"{_ROOT}:add_host", _ADMIN, "Add a host to an aggregate.", (("POST", f"{_ONE}/action"),)),

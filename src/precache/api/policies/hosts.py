@@ -3,10 +3,11 @@
 from precache.ports.policy import PolicyRule
 
 _ADMIN = "rule:context_is_admin"
+_READER = "rule:precache_reader"
 
 RULES = (
-    PolicyRule("precache:hosts:list", _ADMIN, "List compute hosts.", (("GET", "/v1/hosts"),)),
-    PolicyRule("precache:hosts:show", _ADMIN, "Show one compute host.", (("GET", "/v1/hosts/{host_name}"),)),
+    PolicyRule("precache:hosts:list", _READER, "List compute hosts.", (("GET", "/v1/hosts"),)),
+    PolicyRule("precache:hosts:show", _READER, "Show one compute host.", (("GET", "/v1/hosts/{host_name}"),)),
     PolicyRule(
         "precache:hosts:update",
         _ADMIN,

@@ -2,13 +2,13 @@
 
 from precache.ports.policy import PolicyRule
 
-_ADMIN = "rule:context_is_admin"
+_READER = "rule:precache_reader"
 
 RULES = (
-    PolicyRule("precache:jobs:list", _ADMIN, "List jobs.", (("GET", "/v1/jobs"),)),
+    PolicyRule("precache:jobs:list", _READER, "List jobs.", (("GET", "/v1/jobs"),)),
     PolicyRule(
         "precache:jobs:show",
-        _ADMIN,
+        _READER,
         "Show one job and its tasks.",
         (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks")),
     ),

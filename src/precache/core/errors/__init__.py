@@ -77,8 +77,10 @@ from precache.core.errors.tree import (
 )
 from precache.core.errors.unavailable import (
     BusUnavailable,
+    ChangeUncertain,
     ComputeUnreachable,
     DatabaseDamaged,
+    IdentityServiceUnavailable,
     ImageServiceUnavailable,
     InventoryUnavailable,
     StoreUnavailable,
@@ -99,6 +101,7 @@ __all__ = [
     "CellHasHosts",
     "CellNameTaken",
     "CellNotFound",
+    "ChangeUncertain",
     "ComputeOutdated",
     "ComputeUnreachable",
     "Conflict",
@@ -112,6 +115,7 @@ __all__ = [
     "DiskTooSmall",
     "DiskUnreadable",
     "HostNotFound",
+    "IdentityServiceUnavailable",
     "IllegalTransition",
     "ImageFormatUnsupported",
     "ImageNotActive",

@@ -37,6 +37,13 @@ class BusUnavailable(Unavailable):
         self.place, self.reason = place, reason
 
 
+class IdentityServiceUnavailable(Unavailable):
+    """Nobody could say who the caller is."""
+
+    def __init__(self) -> None:
+        super().__init__("The identity service (Keystone) cannot check the token at present; try again later.")
+
+
 class InventoryUnavailable(Unavailable):
     """The service that keeps hosts and aggregates did not answer, or answered with an error of its own."""
 
@@ -50,6 +57,16 @@ class StoreUnavailable(Unavailable):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The database is not available: {reason}")
+
+
+class ChangeUncertain(StoreUnavailable):
+    """The connection broke while the database confirmed a change: it may have been made, or not."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"the connection to {database} broke while a change was being confirmed; "
+            "look whether it was made before you ask for it again"
+        )
 
 
 class DatabaseDamaged(StoreUnavailable):
