@@ -130,7 +130,7 @@ def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
 def _plugin_values(conf: cfg.ConfigOpts, section: str, plugin: str) -> dict[str, Any]:
     """Read the options of a plugin, those of the same name that are registered already included."""
     values = {}
-    for option in _listed(plugin):
+    for option in loading.get_auth_plugin_conf_options(plugin):
         with suppress(cfg.DuplicateOptError):  # the same option, with another plugin's help
             conf.register_opt(option, group=section)
         values[option.dest] = read_value(conf, section, option)
@@ -174,13 +174,27 @@ def _check_file(option: str, path: str | None) -> None:
         raise InvalidConfiguration(f"[{SERVICE_USER}] {option}: {path} is not a file; give an existing PEM file")
 
 
-def authtoken_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
-    """Give [keystone_authtoken] for the sample file: the middleware's options, and those of its credentials.
+def require_authtoken(conf: cfg.ConfigOpts) -> None:
+    """Check [keystone_authtoken], for the process that answers requests. Raises InvalidConfiguration."""
+    for option in _authtoken_options():
+        conf.register_opt(option, group=AUTHTOKEN)
+        read_value(conf, AUTHTOKEN, option)
+    if load_credentials(conf, AUTHTOKEN) is None:
+        raise InvalidConfiguration(
+            f"[{AUTHTOKEN}] auth_type is missing; give credentials with which callers' tokens can be checked, such as "
+            f"auth_section = {SERVICE_USER}"
+        )
 
-    Only the process that answers requests reads it, so only then, and here, is the library imported.
-    """
+
+def authtoken_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
+    """Give [keystone_authtoken] for the sample file: the middleware's options, and those of its credentials."""
+    group = cfg.OptGroup(AUTHTOKEN, help="How the tokens of callers are checked, where auth_strategy is keystone.")
+    return group, [*_authtoken_options(), *_listed("password")]
+
+
+def _authtoken_options() -> list[cfg.Opt]:
+    # Only the process that answers requests needs the library, which is a large one.
     from keystonemiddleware.opts import list_auth_token_opts
 
-    [(name, options)] = list_auth_token_opts()
-    group = cfg.OptGroup(name, help="How the tokens of callers are checked, where auth_strategy is keystone.")
-    return group, [*options, *_listed("password")]
+    [(_, options)] = list_auth_token_opts()
+    return list(options)

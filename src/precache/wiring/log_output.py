@@ -19,5 +19,7 @@ def log_to_stderr(*, debug: bool, quiet: bool = False) -> None:
     # Their debug output speaks of every connection and statement, and may hold request headers.
     for name in ("urllib3", "keystoneauth", "sqlalchemy", "alembic", "oslo_policy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It tells of every bad token, and of its own history.
+    logging.getLogger("keystonemiddleware").setLevel(logging.ERROR)
     # It warns of a plugin that is missing, which we say ourselves and in one sentence.
     logging.getLogger("stevedore").setLevel(logging.ERROR)
