@@ -11,12 +11,14 @@ import csv
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TextIO
+from typing import Any, Generic, TextIO, TypeVar
 
 from cliff.columns import FormattableColumn
-from cliff.formatters.base import FormatterT, SingleFormatter
+from cliff.formatters.base import SingleFormatter
 from cliff.formatters.commaseparated import CSVLister
 from cliff.formatters.table import TableFormatter
+
+FormatterT = TypeVar("FormatterT")
 
 FOR_LISTS = {
     "csv": "precache.cli.formatters:CsvOfMany",
