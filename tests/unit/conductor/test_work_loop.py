@@ -7,11 +7,10 @@ import pytest
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.jobs_memory import MemoryJobs
-from precache.conductor.gather_progress import GatherProgress
 from precache.conductor.work_loop import WorkLoop
 from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
-from precache.core.jobs import JobState, NewJob, Phase, TaskProgress
+from precache.core.jobs import JobState, NewJob
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 PATIENCE = timedelta(seconds=10)
@@ -139,36 +138,3 @@ def test_stopping_tells_the_running_jobs_and_claims_no_more(loops):
 
     assert told.is_set()
     assert jobs.get("later").state is JobState.QUEUED
-
-
-def test_only_the_latest_word_on_a_task_is_written():
-    class Notes:
-        def __init__(self):
-            self.batches = []
-
-        def note(self, progress):
-            self.batches.append(list(progress))
-
-    notes = Notes()
-    gather = GatherProgress(store=notes, interval=timedelta(hours=1))
-    for done in (1, 2, 3):
-        gather.report(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, done, 3))
-
-    gather.flush()
-    gather.flush()
-
-    assert notes.batches == [[TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 3, 3)]]
-
-
-def test_progress_that_cannot_be_noted_harms_nobody(caplog):
-    class Away:
-        def note(self, progress):
-            raise StoreUnavailable("gone")
-
-    gather = GatherProgress(store=Away(), interval=timedelta(hours=1))
-    gather.start()
-    gather.report(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
-
-    gather.stop(PATIENCE)
-
-    assert "could not be noted" in caplog.text

@@ -1,0 +1,26 @@
+"""Gathers the heartbeats of hosts on a bus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from precache.conductor.gathering import Gathering
+from precache.core.hosts import HostBeat
+from precache.ports.inventory import HostReports
+
+
+class GatherBeats:
+    """The port `HostReports` before another one: passes on the latest beat of each host every `interval`."""
+
+    def __init__(self, *, reports: HostReports, interval: timedelta) -> None:
+        self._gathering = Gathering[HostBeat](
+            write=reports.note_beats, subject=lambda beat: beat.host, interval=interval, what="heartbeats"
+        )
+        self.start = self._gathering.start
+        self.stop = self._gathering.stop
+        self.flush = self._gathering.flush
+
+    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+        for beat in beats:
+            self._gathering.add(beat)

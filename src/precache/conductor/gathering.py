@@ -1,0 +1,69 @@
+"""Gathers what many hosts say and passes it on in batches, so that a thousand hosts cost few transactions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from precache.core.errors import PrecacheError
+
+_log = logging.getLogger(__name__)
+
+Word = TypeVar("Word")
+
+
+class Gathering(Generic[Word]):
+    """Keeps the latest word on each subject, and writes all of them every `interval`. Thread-safe.
+
+    subject: what a word is about; a later word on it replaces an earlier one that was not written yet.
+    what: names the words in the log, in the plural. Words that cannot be written are dropped, for the next are newer.
+    """
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Sequence[Word]], None],
+        subject: Callable[[Word], Hashable],
+        interval: timedelta,
+        what: str,
+    ) -> None:
+        self._write = write
+        self._subject = subject
+        self._interval = interval
+        self._what = what
+        self._latest: dict[Hashable, Word] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._writer = threading.Thread(target=self._write_until_stopped, name=what, daemon=True)
+
+    def start(self) -> None:
+        self._writer.start()
+
+    def stop(self, patience: timedelta) -> None:
+        self._stopping.set()
+        self._writer.join(patience.total_seconds())
+
+    def add(self, word: Word) -> None:
+        with self._lock:
+            self._latest[self._subject(word)] = word
+
+    def flush(self) -> None:
+        """Write down what has come in."""
+        with self._lock:
+            batch, self._latest = list(self._latest.values()), {}
+        if not batch:
+            return
+        try:
+            self._write(batch)
+        except PrecacheError as error:
+            _log.warning("%i %s could not be noted: %s", len(batch), self._what, error)
+        except Exception:  # noqa: BLE001  the process loop: a bug must not silence the hosts for ever
+            _log.exception("%i %s could not be noted", len(batch), self._what)
+
+    def _write_until_stopped(self) -> None:
+        while not self._stopping.wait(self._interval.total_seconds()):
+            self.flush()
+        self.flush()

@@ -1,0 +1,81 @@
+"""Progress and heartbeats of many hosts are written together, the latest word of each."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.conductor.gather_beats import GatherBeats
+from precache.conductor.gather_progress import GatherProgress
+from precache.core.errors import StoreUnavailable
+from precache.core.hosts import HostBeat
+from precache.core.images import parse_image_id
+from precache.core.jobs import Phase, TaskProgress
+
+IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE = timedelta(seconds=10)
+
+
+class Notes:
+    """Keeps the batches that it is given."""
+
+    def __init__(self):
+        self.batches = []
+
+    def note(self, words):
+        self.batches.append(list(words))
+
+    note_beats = note
+
+
+def test_only_the_latest_word_on_a_task_is_written():
+    notes = Notes()
+    gather = GatherProgress(store=notes, interval=timedelta(hours=1))
+    for done in (1, 2, 3):
+        gather.report(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, done, 3))
+
+    gather.flush()
+    gather.flush()
+
+    assert notes.batches == [[TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 3, 3)]]
+
+
+def test_beats_of_many_hosts_are_passed_on_together_the_latest_of_each():
+    notes = Notes()
+    gather = GatherBeats(reports=notes, interval=timedelta(hours=1))
+    early, late = (HostBeat("a", "cell1", "fake", NOW + timedelta(seconds=n), "1.0") for n in range(2))
+    other = HostBeat("b", "cell1", "fake", NOW, "1.0")
+    for beat in (early, other, late):
+        gather.note_beats([beat])
+
+    gather.flush()
+
+    assert sorted(notes.batches[0], key=lambda beat: beat.host) == [late, other]
+    assert len(notes.batches) == 1
+
+
+def test_what_was_gathered_is_written_before_the_end():
+    inventory = MemoryInventory()
+    gather = GatherBeats(reports=inventory, interval=timedelta(hours=1))
+    gather.start()
+    gather.note_beats([HostBeat("a", "cell1", "fake", NOW)])
+
+    gather.stop(PATIENCE)
+
+    assert [host.name for host in inventory.list_hosts()] == ["a"]
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("gone"), RuntimeError("a bug")])
+def test_progress_that_cannot_be_noted_harms_nobody(caplog, trouble):
+    class Away:
+        def note(self, progress):
+            raise trouble
+
+    gather = GatherProgress(store=Away(), interval=timedelta(hours=1))
+    gather.start()
+    gather.report(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
+
+    gather.stop(PATIENCE)
+
+    assert "could not be noted" in caplog.text
