@@ -7,6 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from precache.core.hosts import Host
+from precache.rules.rpc_versions import understands
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What is to be spoken with computes: the version that is needed, and the one that an operator pinned, if any."""
+
+    needed: str
+    pin: str | None = None
+
+    @property
+    def is_pinned_below(self) -> bool:
+        """Say whether the pin forbids what is needed, whatever a compute speaks."""
+        return self.pin is not None and not understands(self.pin, self.needed)
+
+    def are_understood_by(self, host: Host) -> bool:
+        """Say whether the host may be sent what is needed. One without a version is not reached by messages."""
+        return not host.rpc_version or understands(host.rpc_version, self.needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +33,30 @@ class Collation:
 
     by_cell: hosts to ask, by cell name; within a cell in the order of the request.
     down: hosts that are known but not up.
+    outdated: hosts that are up, but do not understand what they would be asked, or must not be asked so.
     unmapped: hosts that no inventory knows, or that belong to no cell.
     """
 
     by_cell: Mapping[str, tuple[Host, ...]]
     down: tuple[Host, ...]
+    outdated: tuple[Host, ...]
     unmapped: tuple[str, ...]
 
 
-def collate(names: Iterable[str], known: Mapping[str, Host], now: datetime, service_down_time: timedelta) -> Collation:
-    """Place every host of `names` (duplicates once) by what `known` says of it."""
+def collate(
+    names: Iterable[str],
+    known: Mapping[str, Host],
+    now: datetime,
+    service_down_time: timedelta,
+    messages: Messages | None = None,
+) -> Collation:
+    """Place every host of `names` (duplicates once) by what `known` says of it.
+
+    messages: None where no bus lies between, and no host can be outdated.
+    """
     by_cell: dict[str, list[Host]] = {}
     down: list[Host] = []
+    outdated: list[Host] = []
     unmapped: list[str] = []
     for name in dict.fromkeys(names):
         host = known.get(name)
@@ -34,6 +64,9 @@ def collate(names: Iterable[str], known: Mapping[str, Host], now: datetime, serv
             unmapped.append(name)
         elif not host.is_up(now, service_down_time):
             down.append(host)
+        elif messages is not None and (messages.is_pinned_below or not messages.are_understood_by(host)):
+            outdated.append(host)
         else:
             by_cell.setdefault(host.cell, []).append(host)
-    return Collation({cell: tuple(hosts) for cell, hosts in by_cell.items()}, tuple(down), tuple(unmapped))
+    asked = {cell: tuple(hosts) for cell, hosts in by_cell.items()}
+    return Collation(asked, tuple(down), tuple(outdated), tuple(unmapped))

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precache.core.hosts import Host
-from precache.rules.collate import collate
+from precache.rules.collate import Messages, collate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DOWN_TIME = timedelta(seconds=60)
 AGES = [None, timedelta(0), DOWN_TIME, DOWN_TIME + timedelta(microseconds=1)]
 
 
-def host(name, cell="cell1", *, age=timedelta(0), forced_down=False):
-    return Host(name, cell, "libvirt", forced_down, None if age is None else NOW - age)
+def host(name, cell="cell1", *, age=timedelta(0), forced_down=False, rpc_version=""):
+    return Host(name, cell, "libvirt", forced_down, None if age is None else NOW - age, rpc_version)
 
 
 def known(*hosts):
@@ -54,6 +54,36 @@ def test_a_host_is_placed_by_what_is_known_of_it(one, place):
         (one,) if place == "down" else (),
         ("x",) if place == "unmapped" else (),
     )
+
+
+@pytest.mark.parametrize(
+    ("spoken", "needed", "pin", "place"),
+    [
+        ("1.1", "1.1", None, "asked"),
+        ("1.2", "1.1", None, "asked"),
+        ("1.0", "1.1", None, "outdated"),
+        ("2.0", "1.1", None, "outdated"),
+        ("nonsense", "1.1", None, "outdated"),
+        ("", "1.1", None, "asked"),  # no bus lies between
+        ("1.1", "1.1", "1.1", "asked"),
+        ("1.1", "1.1", "1.0", "outdated"),
+        ("", "1.1", "1.0", "outdated"),
+    ],
+)
+def test_a_host_is_not_asked_what_it_or_a_pin_does_not_know(spoken, needed, pin, place):
+    one = host("x", rpc_version=spoken)
+
+    placed = collate(["x"], known(one), NOW, DOWN_TIME, Messages(needed, pin))
+
+    assert (placed.by_cell, placed.outdated) == (({"cell1": (one,)}, ()) if place == "asked" else ({}, (one,)))
+
+
+def test_an_outdated_host_that_is_down_is_down():
+    one = host("x", forced_down=True, rpc_version="0.9")
+
+    placed = collate(["x"], known(one), NOW, DOWN_TIME, Messages("1.0"))
+
+    assert (placed.down, placed.outdated) == ((one,), ())
 
 
 def test_a_host_named_twice_is_asked_once():
