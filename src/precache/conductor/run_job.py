@@ -1,50 +1,77 @@
 """Runs one job that we hold: every host of it ends in exactly one outcome for each image.
 
 Safe to be interrupted anywhere: what was recorded stays, and whoever claims the job next goes on with the
-tasks that are still waiting. Asking a host twice is harmless, for it touches an image that it has.
+tasks that are still waiting. A host may have been asked, or even have answered, before that is recorded: to ask it
+again is harmless, for it answers from memory, joins the work under way, or touches the image that it has.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from datetime import timedelta
+from queue import Empty, SimpleQueue
 from threading import Event
+from typing import TypeVar
 
 from precache.conductor.announce import Announcer
 from precache.conductor.ask_host import ask_host
+from precache.conductor.asking import Asking
+from precache.conductor.insist import insist
+from precache.conductor.job_ledger import JobLedger
+from precache.conductor.job_summary import log_summary
+from precache.conductor.unasked import all_alike, end_unasked
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import HostAsked, HostEnded, Job, Outcome, Task, TaskResult, TaskState
+from precache.core.jobs import HostAsked, HostEnded, Job, JobStep, Outcome, Task, TaskState
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobClaims, JobQueries
-from precache.rules.collate import Collation, collate
+from precache.rules.collate import Collation, Messages, collate
+from precache.rules.fan_out import FanOut
 from precache.rules.verdict import verdict
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-DOWN = "the host is down or was forced down; bring it up and send the request again"
 COMPUTE_STOPPED = "the host's compute was being stopped; send the request again when it runs"
-UNMAPPED = "the host is not known or belongs to no cell; start its compute, which registers it, and send again"
+
+WRITE_INTERVAL = timedelta(seconds=0.25)
+"""How long an outcome may lie before it is written: soon enough for whoever watches, few transactions a second."""
+
+LOOK_S = 0.25
+"""How long a job in which nothing happens may not notice that it is to stop."""
+
+STOP_PATIENCE_S = 4.0
+"""How long a stopped job waits for hosts that are being asked; those that are slower are asked again by the next."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """What one run of a job knows; touched by the run's own thread only."""
+    """What one run of a job knows; `steps` are put in by the pool's threads, the rest is for the run's own.
+
+    images: still to do, by host. None among the steps only wakes the reader.
+    """
 
     job: Job
-    hosts: list[str]  # all of the job, also those that ended before this run
-    images: dict[str, tuple[ImageId, ...]]  # still to do, by host
-    ended_hosts: int
+    images: dict[str, tuple[ImageId, ...]]
+    ledger: JobLedger
+    stop: Event
+    steps: SimpleQueue[JobStep | None] = field(default_factory=SimpleQueue)
 
 
 class RunJob:
-    """The use case. One object serves all jobs; `pool` bounds how many hosts are asked at once, over all jobs."""
+    """The use case. One object serves all jobs; `pool` bounds how many hosts are asked at once, over all jobs.
+
+    concurrency: how many threads the pool has. write_interval: between two batches of outcomes of one job.
+    messages: None where no bus lies between us and the computes.
+    """
 
     def __init__(
         self,
@@ -56,8 +83,11 @@ class RunJob:
         announcer: Announcer,
         clock: Clock,
         pool: Executor,
+        concurrency: int,
         owner: str,
         service_down_time: timedelta,
+        messages: Messages | None = None,
+        write_interval: timedelta = WRITE_INTERVAL,
     ) -> None:
         self._claims = claims
         self._queries = queries
@@ -66,106 +96,129 @@ class RunJob:
         self._announcer = announcer
         self._clock = clock
         self._pool = pool
+        self._concurrency = concurrency
         self._owner = owner
         self._service_down_time = service_down_time
+        self._messages = messages
+        self._write_interval = write_interval
 
     def __call__(self, job: Job, stop: Event) -> None:
         """Run the job to its end, or until `stop` is set: then leave the rest waiting and give the job back.
 
-        Raises LeaseLost if another conductor has taken the job over, StoreUnavailable if what became of it
-        cannot be written; in both cases whoever holds the lease next goes on.
+        While the store is away, what the hosts answered is kept and no further one is asked. Raises LeaseLost if
+        another conductor has taken the job over, Unavailable if a part that we need is away when we are to stop; in
+        both cases whoever holds the lease next goes on.
         """
-        run = self._open(job)
-        collation = collate(
-            run.images, self._hosts.find_hosts(list(run.images)), self._clock.now(), self._service_down_time
-        )
-        asked = [host for hosts in collation.by_cell.values() for host in hosts]
+        run = self._open(job, stop)
+        collation = self._collate(run)
         _log.info(
             "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
             ",".join(job.images), len(run.images), len(collation.by_cell), job.id,
         )  # fmt: skip
-        self._end_unasked(run, collation)
-        self._ask_all(run, asked, stop)
-        tasks = self._queries.tasks(job.id)
-        if stop.is_set() and any(task.outcome is None for task in tasks):
+        for host, results in end_unasked(collation, run.images, self._messages):
+            run.ledger.note(HostEnded(host, results, self._clock.now()))
+        self._ask_all(run, collation)
+        tasks = self._insist(run, "The last look at", lambda: self._queries.tasks(job.id))
+        if any(task.outcome is None for task in tasks):
             self._claims.release(job.id, self._owner)
-            _log.info("Job %s goes on at the next start", job.id)
+            _log.info("Job %s goes on at the next start, or with another conductor", job.id)
         else:
             self._close(run, tasks)
 
-    def _open(self, job: Job) -> _Run:
-        tasks = self._queries.tasks(job.id)
+    def _open(self, job: Job, stop: Event) -> _Run:
+        tasks = insist(lambda: self._queries.tasks(job.id), stop=stop, what=f"The start of job {job.id}")
         images: dict[str, tuple[ImageId, ...]] = {}
         for task in tasks:
             if task.state is TaskState.WAITING:
                 images[task.host] = (*images.get(task.host, ()), task.image)
         hosts = list(dict.fromkeys(task.host for task in tasks))
-        run = _Run(job=job, hosts=hosts, images=images, ended_hosts=len(hosts) - len(images))
         if not any(task.attempts or task.outcome for task in tasks):  # else the one before us has announced it
             self._announcer.started(job, hosts)
-        return run
+        ledger = JobLedger(
+            job=job,
+            hosts=hosts,
+            ended_hosts=len(hosts) - len(images),
+            owner=self._owner,
+            claims=self._claims,
+            announcer=self._announcer,
+            interval=self._write_interval,
+        )
+        return _Run(job, images, ledger, stop)
 
-    def _end_unasked(self, run: _Run, collation: Collation) -> None:
-        for host in collation.down:
-            _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
-            self._end_host(run, host.name, _all(run.images[host.name], Outcome.SKIPPED, DOWN))
-        for name in collation.unmapped:
-            self._end_host(run, name, _all(run.images[name], Outcome.ERROR, UNMAPPED))
+    def _collate(self, run: _Run) -> Collation:
+        known = self._insist(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
+        return collate(run.images, known, self._clock.now(), self._service_down_time, self._messages)
 
-    def _ask_all(self, run: _Run, hosts: Iterable[Host], stop: Event) -> None:
-        futures: dict[Future[list[TaskResult]], Host] = {
-            self._pool.submit(self._ask, run, host, stop): host for host in hosts
-        }
+    def _ask_all(self, run: _Run, collation: Collation) -> None:
+        """Ask, and write down what comes of it, until no host is left or we are to stop."""
+        asking = Asking(
+            hosts=FanOut(collation.by_cell),
+            ask=lambda host: self._ask(run, host),
+            at_rest=lambda: run.steps.put(None),
+            pool=self._pool,
+            width=self._concurrency,
+        )
         try:
-            for future in as_completed(futures):
-                try:
-                    results = future.result()
-                except Stopped:
-                    continue
-                self._end_host(run, futures[future].name, results)
+            self._follow(run, asking)
         finally:
-            for future in futures:
-                future.cancel()
+            asking.hold()
 
-    def _ask(self, run: _Run, host: Host, stop: Event) -> list[TaskResult]:
-        if stop.is_set():
-            raise Stopped(f"Job {run.job.id}")
-        images = run.images[host.name]
-        cell = host.cell or ""
-        self._claims.record(run.job.id, self._owner, [HostAsked(host.name, cell, images, self._clock.now())])
+    def _follow(self, run: _Run, asking: Asking) -> None:
+        give_up_at: float | None = None
+        is_over = False
+        while not is_over:
+            if not run.stop.is_set():
+                asking.go_on()
+            elif give_up_at is None:
+                asking.hold()
+                give_up_at = time.monotonic() + STOP_PATIENCE_S
+            # Looked at before the queue: what the last turn had to say is in the queue by then.
+            is_over = asking.is_at_rest or (give_up_at is not None and time.monotonic() > give_up_at)
+            rest_s = run.ledger.rest_s
+            for step in _next_steps(run.steps, 0.0 if is_over else LOOK_S if rest_s is None else rest_s):
+                run.ledger.note(step)
+            if is_over or run.ledger.rest_s == 0.0:
+                self._insist(run, "The record of", run.ledger.write, asking)
+
+    def _ask(self, run: _Run, host: Host) -> None:
+        """Ask the host unless we are to stop, and say so to the run's thread before and after."""
+        if run.stop.is_set():
+            return
+        images, cell = run.images[host.name], host.cell or ""
+        run.steps.put(HostAsked(host.name, cell, images, self._clock.now()))
         try:
-            return ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, images))
+            results = tuple(ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, images)))
         except Stopped:
-            if stop.is_set():
-                raise
-            return _all(images, Outcome.ERROR, COMPUTE_STOPPED)
+            if run.stop.is_set():
+                return  # Nothing is known of the host; it is asked again when the job goes on.
+            results = all_alike(images, Outcome.ERROR, COMPUTE_STOPPED)
+        run.steps.put(HostEnded(host.name, results, self._clock.now()))
 
-    def _end_host(self, run: _Run, host: str, results: Sequence[TaskResult]) -> None:
-        self._claims.record(run.job.id, self._owner, [HostEnded(host, tuple(results), self._clock.now())])
-        run.ended_hosts += 1
-        self._announcer.host_ended(run.job, host, results, run.ended_hosts, len(run.hosts))
+    def _insist(self, run: _Run, what: str, act: Callable[[], T], asking: Asking | None = None) -> T:
+        """Give what `act` gives, when it can; meanwhile nobody is asked."""
+        in_trouble = asking.hold if asking else None
+        return insist(act, stop=run.stop, what=f"{what} job {run.job.id}", in_trouble=in_trouble)
 
     def _close(self, run: _Run, tasks: Sequence[Task]) -> None:
         state = verdict(task.outcome for task in tasks if task.outcome is not None)
+        # Still ours? Whoever has taken the job over announces its end.
+        self._insist(run, "The end of", lambda: self._claims.record(run.job.id, self._owner, []))
         # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
         # which announces it again. The other way round the end could be lost, and somebody may wait for it.
-        self._announcer.ended(run.job, run.hosts)
-        finished = self._claims.finish(run.job.id, self._owner, state, self._clock.now())
-        _log_summary(finished, tasks)
+        self._announcer.ended(run.job, run.ledger.hosts)
+        finished = self._insist(
+            run, "The end of", lambda: self._claims.finish(run.job.id, self._owner, state, self._clock.now())
+        )
+        log_summary(finished, tasks)
 
 
-def _all(images: Sequence[ImageId], outcome: Outcome, reason: str) -> list[TaskResult]:
-    return [TaskResult(image, outcome, reason=reason) for image in images]
-
-
-def _log_summary(job: Job, tasks: Sequence[Task]) -> None:
-    seconds = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0.0
-    counted = ", ".join(f"{job.counts.get(outcome, 0)} {outcome}" for outcome in Outcome)
-    _log.info(
-        "Image pre-cache operation for image(s) %s completed in %.2f seconds; %s (job %s: %s)",
-        ",".join(job.images), seconds, counted, job.id, job.state,
-    )  # fmt: skip
-    for image in job.images:
-        failed = sum(task.image == image and task.outcome is Outcome.ERROR for task in tasks)
-        if failed:
-            _log.warning("Image pre-cache operation for image %s failed %i times", image, failed)
+def _next_steps(steps: SimpleQueue[JobStep | None], timeout_s: float) -> Iterator[JobStep]:
+    """Give all that has come in, having waited for the first so long."""
+    try:
+        step = steps.get(timeout=timeout_s)
+        while True:
+            if step is not None:
+                yield step
+            step = steps.get_nowait()
+    except Empty:
+        return

@@ -42,6 +42,7 @@ def conductor_loop(
         announcer=Announcer(notifier=notifier, aggregates=inventory.aggregates, origin=socket.gethostname()),
         clock=clock,
         pool=pool,
+        concurrency=config.image_cache.precache_concurrency,
         owner=owner,
         service_down_time=config.host.service_down_time,
     )

@@ -52,6 +52,7 @@ class Cloud:
         self.inventory = MemoryInventory()
         self.notifier = MemoryNotifier()
         self.gateway = InProcessComputes()
+        self.concurrency = concurrency
         self.pool = ThreadPoolExecutor(concurrency)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.note_beats([HostBeat(name, f"cell{number % 2 + 1}", "fake", self.clock.now())])
@@ -71,7 +72,7 @@ class Cloud:
         return RunJob(
             claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
             announcer=Announcer(notifier=self.notifier, aggregates=self.inventory, origin="here"),
-            clock=self.clock, pool=self.pool, owner=owner, service_down_time=DOWN_TIME,
+            clock=self.clock, pool=self.pool, concurrency=self.concurrency, owner=owner, service_down_time=DOWN_TIME,
         )  # fmt: skip
 
     def run(self, *, owner="one", stop=None) -> None:
@@ -238,8 +239,7 @@ def test_a_stopped_conductor_gives_the_rest_back_and_the_next_one_finishes_it():
         raise Stopped("Caching")
 
     asked_later = []
-    # Cells are asked one after another: a and c are in the first, b is in the second.
-    cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED), "c": stops_the_service}, concurrency=1)
+    cloud = Cloud({"a": answers(Outcome.CACHED), "b": stops_the_service, "c": answers(Outcome.CACHED)}, concurrency=1)
     cloud.run(stop=stop)
     assert cloud.jobs.get("job").state is JobState.QUEUED
     assert cloud.outcomes() == {"a": [Outcome.CACHED], "b": [None], "c": [None]}

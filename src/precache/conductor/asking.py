@@ -1,0 +1,84 @@
+"""Asks the hosts of one job, in turns that it takes in the pool of all jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from threading import Lock
+
+from precache.core.hosts import Host
+from precache.rules.fan_out import FanOut
+
+
+class Asking:
+    """Asks one host in each turn; a turn that is over queues up again behind those of other jobs.
+
+    So a job that is alone has the whole pool, several have equal shares, and thousands of hosts wait in a list and
+    not in the pool. Thread-safe.
+
+    ask: called in a thread of the pool; must not raise.
+    at_rest: called whenever no turn is left: all hosts were asked, or `hold` was called.
+    width: turns of one job at most; as many as the pool has threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        hosts: FanOut,
+        ask: Callable[[Host], None],
+        at_rest: Callable[[], None],
+        pool: Executor,
+        width: int,
+    ) -> None:
+        self._hosts = hosts
+        self._ask = ask
+        self._at_rest = at_rest
+        self._pool = pool
+        self._width = width
+        self._turns = 0
+        self._is_held = False
+        self._lock = Lock()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Say whether no host is being asked and none will be unless `go_on` is called."""
+        return self._turns == 0
+
+    def go_on(self) -> None:
+        """Ask, until all hosts were asked. Does nothing if that is under way."""
+        with self._lock:
+            self._is_held = False
+            turns = max(0, min(self._width - self._turns, len(self._hosts)))
+            self._turns += turns
+        for _ in range(turns):
+            self._queue_up()
+
+    def hold(self) -> None:
+        """Ask no further host until `go_on` is called. Those that are being asked go on."""
+        with self._lock:
+            self._is_held = True
+
+    def _queue_up(self) -> None:
+        try:
+            self._pool.submit(self._turn)
+        except RuntimeError:  # The pool is shut down, for the process ends.
+            self._end_turn()
+
+    def _turn(self) -> None:
+        with self._lock:
+            taken = None if self._is_held else self._hosts.take()
+        if taken is None:
+            self._end_turn()
+            return
+        cell, host = taken
+        self._ask(host)
+        with self._lock:
+            self._hosts.ended(cell)
+        self._queue_up()
+
+    def _end_turn(self) -> None:
+        with self._lock:
+            self._turns -= 1
+            is_last = self._turns == 0
+        if is_last:
+            self._at_rest()

@@ -1,0 +1,38 @@
+"""Does something again while a part that it needs is away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
+
+from precache.core.errors import Unavailable
+from precache.rules.retry import wait_before_retry
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def insist(act: Callable[[], T], *, stop: Event, what: str, in_trouble: Callable[[], None] | None = None) -> T:
+    """Give what `act` gives; while it raises Unavailable call it again, after waits that grow.
+
+    stop: when it is set the next failure is raised. A job's own is set when its lease is lost, so this ends.
+    what: names the deed in the log, as the start of a sentence.
+    in_trouble: called at the first failure.
+    """
+    failures = 0
+    while True:
+        try:
+            return act()
+        except Unavailable as error:
+            failures += 1
+            if failures == 1 and in_trouble is not None:
+                in_trouble()
+            wait = wait_before_retry(failures, retries=failures)
+            if wait is None or stop.is_set():
+                raise
+            _log.warning("%s must wait: %s; trying again in %i s", what, error, wait.total_seconds())
+            if stop.wait(wait.total_seconds()):
+                raise

@@ -1,0 +1,38 @@
+"""How the tasks of hosts end that are not asked at all, and why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from precache.core.errors import ComputeOutdated
+from precache.core.images import ImageId
+from precache.core.jobs import Outcome, TaskResult
+from precache.rules.collate import Collation, Messages
+
+_log = logging.getLogger(__name__)
+
+DOWN = "the host is down or was forced down; bring it up and send the request again"
+UNMAPPED = "the host is not known or belongs to no cell; start its compute, which registers it, and send again"
+
+
+def end_unasked(
+    collation: Collation, images: Mapping[str, tuple[ImageId, ...]], messages: Messages | None
+) -> Iterator[tuple[str, tuple[TaskResult, ...]]]:
+    """Give each host that may not be asked, with a result for each of its images."""
+    for host in collation.down:
+        _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
+        yield host.name, all_alike(images[host.name], Outcome.SKIPPED, DOWN)
+    for name in collation.unmapped:
+        yield name, all_alike(images[name], Outcome.ERROR, UNMAPPED)
+    for host in collation.outdated:
+        pin = messages.pin if messages and messages.is_pinned_below else None
+        needed = messages.needed if messages else ""
+        outdated = ComputeOutdated(host.name, needed, pin or host.rpc_version, pinned=pin is not None)
+        _log.warning("%s", outdated)
+        yield host.name, all_alike(images[host.name], Outcome.ERROR, str(outdated))
+
+
+def all_alike(images: tuple[ImageId, ...], outcome: Outcome, reason: str) -> tuple[TaskResult, ...]:
+    """Give the same result for each image."""
+    return tuple(TaskResult(image, outcome, reason=reason) for image in images)
