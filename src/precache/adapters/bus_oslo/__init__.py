@@ -1,0 +1,34 @@
+"""The message bus: oslo.messaging over RabbitMQ, one bus for each cell. docs/protocol.md describes the messages."""
+
+# First of all, for the import of oslo_messaging decides what kind of threads it uses.
+from precache.adapters.bus_oslo.threads import use_native_threads
+
+use_native_threads()
+
+from precache.adapters.bus_oslo.bus import Bus, open_bus  # noqa: E402
+from precache.adapters.bus_oslo.cell_buses import CellBuses  # noqa: E402
+from precache.adapters.bus_oslo.compute_server import ComputeServer  # noqa: E402
+from precache.adapters.bus_oslo.computes import OsloComputes  # noqa: E402
+from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa: E402
+from precache.adapters.bus_oslo.progress import BusProgress  # noqa: E402
+from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
+from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, RPC_VERSION  # noqa: E402
+from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
+from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
+
+__all__ = [
+    "CACHE_IMAGES_SINCE",
+    "RPC_VERSION",
+    "Bus",
+    "BusProgress",
+    "BusReports",
+    "BusWake",
+    "CellBuses",
+    "ComputeServer",
+    "ConductorServer",
+    "OsloComputes",
+    "WakeListener",
+    "bus_place",
+    "open_bus",
+    "use_native_threads",
+]

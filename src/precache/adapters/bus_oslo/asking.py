@@ -1,0 +1,158 @@
+"""One request to one host, asked as often as it takes to know how it ended.
+
+A call of oslo.messaging is delivered at most once, and neither it nor its answer outlives the broker. Asking again is
+what makes up for it: a host that works on the request joins the call to that work, one that is done gives its memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from precache.adapters.bus_oslo.bus import Bus, NoAnswer, QueueMissing, RemoteBug, VersionUnknown
+from precache.adapters.bus_oslo.messages import (
+    Malformed,
+    read_failure,
+    read_reason,
+    read_results,
+    request_message,
+)
+from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, COMPUTE_TOPIC
+from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
+from precache.core.jobs import TaskResult
+from precache.ports.compute_gateway import CacheRequest
+
+NO_COMPUTE = "no Precache compute listens there; start it and send the request again"
+_LEAST_MONITOR_S = 2  # oslo.messaging sends signs of life no more often than every second, two for each interval
+_RETRY_S = 0.5
+_SLACK_S = 1.0
+_MOST_EXPIRED = 3
+
+
+class Asking:
+    """`run` once.
+
+    deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends the asking.
+    """
+
+    def __init__(
+        self, *, bus: Bus, request: CacheRequest, deadline: float, silence_s: float, stopping: threading.Event
+    ) -> None:
+        self._bus = bus
+        self._request = request
+        self._deadline = deadline
+        self._limit_s = silence_s
+        self._stopping = stopping
+        self._silent_s = 0.0  # since the last sign of life, as far as we could have heard one
+        self._has_been_there = False
+        self._clock_ahead_s = 0.0  # of the host's clock, once it has complained
+        self._expired = 0
+        self.too_long = "it was not done within long_rpc_timeout; the host may still be at it"
+
+    def run(self) -> Sequence[TaskResult]:
+        """Give the host's word on each image. Raises ComputeUnreachable, ComputeOutdated, Stopped."""
+        while True:
+            results = self._ask_once()
+            if results is not None:
+                return results
+
+    def _ask_once(self) -> Sequence[TaskResult] | None:
+        """Give the results; None if it is to be asked again."""
+        began = time.monotonic()
+        left_s = self._deadline - began
+        if left_s <= 0:
+            raise ComputeUnreachable(self._request.host, self.too_long)
+        if self._stopping.is_set():
+            raise Stopped("Asking a host")
+        monitor_s = self._next_monitor_s()
+        try:
+            answer = self._call(left_s, monitor_s)
+        except NoAnswer:
+            self._has_been_there = True  # at least its queue was
+            self._note_silence(time.monotonic() - began, monitor_s)
+        except QueueMissing:
+            self._note_missing()
+        except BusUnavailable as error:
+            self._wait_for_broker(error)
+        except VersionUnknown:
+            raise ComputeOutdated(self._request.host, CACHE_IMAGES_SINCE, "another") from None
+        except RemoteBug as error:
+            raise ComputeUnreachable(self._request.host, f"it failed ({error}); its log has the details") from None
+        else:
+            return self._read(answer)
+        return None
+
+    def _next_monitor_s(self) -> int:
+        """Two thirds of what is granted at first, then a third: enough for a living host to be heard in each."""
+        share = 1 / 3 if self._silent_s else 2 / 3
+        return max(_LEAST_MONITOR_S, int(self._limit_s * share))
+
+    def _call(self, left_s: float, monitor_s: int) -> Any:
+        # Who is not heard of within the monitor's time is asked anew, so this message is of no use after it.
+        expires_at = time.time() + self._clock_ahead_s + min(left_s, monitor_s)
+        message = request_message(self._request, expires_at)
+        return self._bus.call(
+            COMPUTE_TOPIC, self._request.host, "cache_images", message, timeout_s=left_s, monitor_s=monitor_s
+        )
+
+    def _note_silence(self, took_s: float, monitor_s: int) -> None:
+        if self._bus.state.was_away_within(monitor_s + _SLACK_S):
+            self._silent_s = 0.0  # it may have called out, and nobody could hear it
+            return
+        was_heard = took_s > monitor_s + _SLACK_S
+        self._silent_s = monitor_s if was_heard else self._silent_s + monitor_s
+        self._give_up_after_silence()
+
+    def _note_missing(self) -> None:
+        is_fresh = not self._bus.state.was_away_within(self._limit_s)
+        if is_fresh and not self._has_been_there:
+            raise ComputeUnreachable(self._request.host, NO_COMPUTE)
+        # After an outage of the broker, or of its own way there, it comes back within seconds.
+        self._stopping.wait(_RETRY_S)
+        if is_fresh:
+            self._silent_s += _RETRY_S
+            self._give_up_after_silence()
+
+    def _give_up_after_silence(self) -> None:
+        if self._silent_s >= self._limit_s - _SLACK_S:
+            raise ComputeUnreachable(
+                self._request.host, f"no sign of life for {self._limit_s:.0f} seconds; look after its compute"
+            )
+
+    def _wait_for_broker(self, error: BusUnavailable) -> None:
+        self._silent_s = 0.0
+        while not self._bus.state.is_up and not self._stopping.is_set():
+            # As long as nothing is under way there that could be lost, a broker that is gone need not hold up the job.
+            is_hopeless = not self._has_been_there and self._bus.state.away_for_s() >= self._limit_s
+            if is_hopeless or time.monotonic() >= self._deadline:
+                raise ComputeUnreachable(self._request.host, str(error))
+            self._bus.state.wait_until_up(_RETRY_S)
+
+    def _read(self, answer: object) -> Sequence[TaskResult] | None:
+        try:
+            failure = read_failure(answer)
+            if failure is None and isinstance(answer, Mapping):
+                return read_results(answer)
+        except Malformed as fault:
+            raise ComputeUnreachable(self._request.host, f"its answer makes no sense ({fault})") from None
+        self._heed_failure(failure or {})
+        return None
+
+    def _heed_failure(self, failure: Mapping[str, Any]) -> None:
+        """Raise what it means, or return if it is to be asked again."""
+        host = self._request.host
+        code = failure.get("code")
+        if code == "stopped":
+            raise Stopped(f"The compute on {host}")
+        if code == "expired" and self._expired < _MOST_EXPIRED:
+            self._expired += 1
+            self._note_clock(failure.get("now"))
+            return
+        reason = read_reason(failure) or f"it answered {str(code)[:40]!r}"
+        raise ComputeUnreachable(host, reason)
+
+    def _note_clock(self, now: object) -> None:
+        if isinstance(now, int | float) and not isinstance(now, bool):
+            self._clock_ahead_s = now - time.time()

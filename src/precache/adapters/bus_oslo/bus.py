@@ -1,0 +1,207 @@
+"""One message bus as a client: calls, casts, and whether the broker is there."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import oslo_messaging
+from oslo_config import cfg
+
+from precache.adapters.bus_oslo.bus_state import BusState
+from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause
+from precache.adapters.bus_oslo.daemon_threads import run_within
+from precache.adapters.bus_oslo.library_log import quieten_libraries
+from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
+from precache.adapters.bus_oslo.url import parse_url, place_of, with_our_defaults
+from precache.core.errors import BusUnavailable, InvalidConfiguration
+
+RETRIES = 1
+"""How often a send is repeated at once: a connection that lay idle over a restart of the broker fails once."""
+
+WATCH_INTERVAL_S = 1.0
+"""How soon a broker that went away is noticed where calls depend on it."""
+
+CLOSE_WITHIN_S = 2.0
+_NOBODY = "precache-nobody"
+_VERSION_UNKNOWN = "UnsupportedVersion"  # the dispatcher's own word
+_CONNECT_RETRY_S = 5.0
+
+
+class QueueMissing(Exception):
+    """Nobody listens under this name."""
+
+
+class NoAnswer(Exception):
+    """No sign of life for the time that was granted."""
+
+
+class VersionUnknown(Exception):
+    """The other side does not know this version of the message."""
+
+
+class RemoteBug(Exception):
+    """The other side failed in a way that it did not foresee; the text is the name of what it met."""
+
+
+def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
+    """Make a bus, not connected yet. conf: the operator's, for the sections [oslo_messaging_*].
+
+    Raises InvalidConfiguration, without any secret, if the URL or those sections cannot be meant.
+    """
+    quieten_libraries()
+    return Bus(conf=conf, url=parse_url(conf, transport_url))
+
+
+class Bus:
+    """`call` and `cast` until `close`. Thread-safe. Nothing of it shows a user or a password.
+
+    Calls and casts have connections of their own: with calls come answers, and while oslo.messaging waits for the
+    connection that they come on it waits without end. A cast is tried for some seconds at most.
+    """
+
+    def __init__(self, *, conf: cfg.ConfigOpts, url: Any) -> None:
+        self.place = place_of(url)
+        self.state = BusState(place=self.place)
+        self._conf = conf
+        self._url = url
+        try:
+            self.transport = self._new_transport()
+            self._casts = self._new_transport()
+        except (oslo_messaging.MessagingException, RuntimeError, cfg.Error) as error:
+            raise InvalidConfiguration(f"the message bus {self.place} cannot be used: {cause(error)}") from None
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._is_watched = False
+        self._can_call = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"<Bus {self.place}>"
+
+    def call(
+        self, topic: str, server: str, method: str, message: Mapping[str, Any], *, timeout_s: float, monitor_s: int
+    ) -> Any:
+        """Ask, and wait up to `timeout_s` for the answer, as long as there is a sign of life every `monitor_s` seconds.
+
+        Raises QueueMissing, NoAnswer, VersionUnknown, RemoteBug; BusUnavailable if it was not sent.
+        """
+        self.watch()
+        if not self._can_call.wait(min(timeout_s, monitor_s)):
+            raise BusUnavailable(self.place, self.state.reason or "the broker does not answer")
+        client = self._client(self.transport, topic, server=server, timeout=timeout_s, call_monitor_timeout=monitor_s)
+        try:
+            answer = client.call({}, method, **message)
+        except oslo_messaging.MessageUndeliverable:
+            raise QueueMissing from None
+        except oslo_messaging.MessagingTimeout:
+            raise NoAnswer from None
+        except oslo_messaging.RemoteError as error:
+            raise (VersionUnknown() if error.exc_type == _VERSION_UNKNOWN else RemoteBug(error.exc_type)) from None
+        except BUS_ERRORS as error:
+            raise self._unavailable(error) from None
+        except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
+            raise RemoteBug(type(error).__name__) from None
+        self.state.note_up()
+        return answer
+
+    def cast(self, topic: str, method: str, message: Mapping[str, Any], *, to_all: bool = False) -> None:
+        """Send to one of those who listen, or to all; where nobody does it is dropped.
+
+        Raises BusUnavailable, within seconds.
+        """
+        client = oslo_messaging.get_rpc_client(
+            self._casts,
+            oslo_messaging.Target(exchange=EXCHANGE, topic=topic, version=RPC_VERSION, fanout=to_all),
+            retry=RETRIES,
+        )
+        for attempt in range(2):
+            try:
+                client.cast({}, method, **message)
+            except BUS_ERRORS as error:
+                # The exchange goes with the last queue, and a connection that knew it learns so by failing once.
+                if attempt or "NOT_FOUND" not in str(error):
+                    raise self._unavailable(error) from None
+            else:
+                break
+        self.state.note_up()
+
+    def notifications(self) -> Any:
+        """Give a transport for oslo.messaging's notifier, with the operator's options and none of ours."""
+        plain = oslo_messaging.TransportURL(
+            self._conf,
+            self._url.transport,
+            self._url.virtual_host,
+            list(self._url.hosts),
+            {key: value for key, value in self._url.query.items() if key != "amqp_auto_delete"},
+        )
+        return oslo_messaging.get_notification_transport(self._conf, url=plain)
+
+    def close(self) -> None:
+        """Let the connections go; those that the library holds on to end with the process."""
+        self._closed.set()
+        for transport in (self._casts, self.transport):
+            run_within(CLOSE_WITHIN_S, transport.cleanup, "bus-close")
+
+    def _new_transport(self) -> Any:
+        url = with_our_defaults(
+            self._conf,
+            oslo_messaging.TransportURL(
+                self._conf, self._url.transport, self._url.virtual_host, list(self._url.hosts), dict(self._url.query)
+            ),
+        )
+        return oslo_messaging.get_rpc_transport(self._conf, url=url)
+
+    def _client(self, transport: Any, topic: str, **options: Any) -> Any:
+        server = options.pop("server")
+        return oslo_messaging.get_rpc_client(
+            transport,
+            oslo_messaging.Target(exchange=EXCHANGE, topic=topic, server=server, version=RPC_VERSION),
+            retry=RETRIES,
+            transport_options=oslo_messaging.TransportOptions(
+                at_least_once=True
+            ),  # else nobody says that nobody is there
+            **options,
+        )
+
+    def _unavailable(self, error: BaseException) -> BusUnavailable:
+        reason = cause(error)
+        self.state.note_away(reason)
+        return BusUnavailable(self.place, reason)
+
+    def watch(self) -> None:
+        """Notice soon, from now on, when the broker goes and comes; harmless to repeat."""
+        with self._lock:
+            if self._is_watched:
+                return
+            self._is_watched = True
+        for target in (self._make_callable, self._probe_until_closed):
+            threading.Thread(target=target, name=f"bus {self.place}", daemon=True).start()
+
+    def _make_callable(self) -> None:
+        """Call nobody, so that the queue of answers is there before anybody depends on it."""
+        while not self._closed.is_set():
+            client = self._client(
+                self.transport, _NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, call_monitor_timeout=None
+            )
+            try:
+                client.call({}, "ping")
+            except (oslo_messaging.MessageUndeliverable, oslo_messaging.MessagingTimeout):
+                self.state.note_up()
+                self._can_call.set()
+                return
+            except BUS_ERRORS as error:
+                self.state.note_away(cause(error))
+                self._closed.wait(_CONNECT_RETRY_S)
+
+    def _probe_until_closed(self) -> None:
+        client = self._client(self._casts, _NOBODY, server="nobody")
+        while not self._closed.is_set():
+            try:
+                client.cast({}, "ping")
+            except oslo_messaging.MessageUndeliverable:
+                self.state.note_up()
+            except BUS_ERRORS as error:
+                self.state.note_away(cause(error))
+            self._closed.wait(WATCH_INTERVAL_S)

@@ -1,0 +1,77 @@
+"""Whether the broker is there, as far as we have noticed, and the only lines of the log on it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+REMINDER_S = 600.0
+"""How often a broker that stays away is mentioned."""
+
+
+class BusState:
+    """Fed with what came of every attempt to send. Thread-safe.
+
+    monotonic: a clock in seconds that never goes back.
+    """
+
+    def __init__(self, *, place: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._place = place
+        self._monotonic = monotonic
+        self._changed = threading.Condition()
+        self._is_up: bool | None = None  # None until something was tried
+        self._reason = ""
+        self._last_said = 0.0
+        self._last_away: float | None = None
+        self._away_since: float | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """False also while nothing is known."""
+        with self._changed:
+            return bool(self._is_up)
+
+    @property
+    def reason(self) -> str:
+        """Why it is away; empty if it is not."""
+        with self._changed:
+            return self._reason
+
+    def note_up(self) -> None:
+        with self._changed:
+            was_away = self._is_up is False
+            self._is_up, self._reason, self._away_since = True, "", None
+            self._changed.notify_all()
+        if was_away:
+            _log.info("The message bus %s is available again", self._place)
+
+    def note_away(self, reason: str) -> None:
+        with self._changed:
+            now = self._monotonic()
+            is_news = self._is_up is not False or self._reason != reason or now - self._last_said >= REMINDER_S
+            self._is_up, self._reason, self._last_away = False, reason, now
+            self._away_since = now if self._away_since is None else self._away_since
+            if is_news:
+                self._last_said = now
+        if is_news:
+            _log.warning("The message bus %s is not available: %s; trying until it is", self._place, reason)
+
+    def away_for_s(self) -> float:
+        """Give for how long it has been away; 0 if it is not, or nothing is known."""
+        with self._changed:
+            return 0.0 if self._away_since is None else self._monotonic() - self._away_since
+
+    def was_away_within(self, seconds: float) -> bool:
+        """Say whether an attempt failed in the last `seconds`, or the last one did."""
+        with self._changed:
+            if self._is_up is False:
+                return True
+            return self._last_away is not None and self._monotonic() - self._last_away <= seconds
+
+    def wait_until_up(self, timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._is_up), timeout_s)

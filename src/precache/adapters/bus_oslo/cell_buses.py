@@ -1,0 +1,162 @@
+"""The buses of all cells, as the table of cells has them now: one client and one ear for each."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from oslo_config import cfg
+
+from precache.adapters.bus_oslo.bus import Bus, open_bus
+from precache.adapters.bus_oslo.conductor_server import ConductorServer
+from precache.core.cells import Cell
+from precache.core.errors import BusUnavailable, PrecacheError
+from precache.ports.cells import CellQueries
+from precache.ports.clock import Clock
+from precache.ports.inventory import HostReports
+from precache.ports.progress import ProgressSink
+
+_log = logging.getLogger(__name__)
+
+FOLLOW_INTERVAL = timedelta(seconds=5)
+"""How soon a change of the table is taken up."""
+
+_LEAVE_WITHIN = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    fingerprint: bytes  # of the URL, so that a changed password is seen and none is kept twice
+    bus: Bus
+    server: ConductorServer
+
+
+class CellBuses:
+    """Listens on every cell's bus and gives it to whoever calls its hosts, from `start` until `stop`.
+
+    A cell whose broker is away, or whose URL is of no use, does not concern the others.
+    reports, progress, clock: see ConductorServer.
+    """
+
+    def __init__(
+        self,
+        *,
+        conf: cfg.ConfigOpts,
+        cells: CellQueries,
+        reports: HostReports,
+        progress: ProgressSink,
+        clock: Clock,
+        interval: timedelta = FOLLOW_INTERVAL,
+    ) -> None:
+        self._conf = conf
+        self._cells = cells
+        self._reports = reports
+        self._progress = progress
+        self._clock = clock
+        self._interval_s = interval.total_seconds()
+        self._connected: dict[str, _Connected] = {}
+        self._complaints: dict[str, str] = {}  # the last said of each cell, so that it is said once
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._follower = threading.Thread(target=self._follow_until_stopped, name="cells", daemon=True)
+
+    def start(self) -> None:
+        """Listen to the cells that there are, and follow every change; does not wait for any broker."""
+        self._follow()
+        self._follower.start()
+
+    def stop(self, patience: timedelta) -> None:
+        self._stopping.set()
+        if self._follower.is_alive():
+            self._follower.join(patience.total_seconds())
+        with self._lock:
+            connected, self._connected = self._connected, {}
+        _at_once(partial(_leave, each, patience) for each in connected.values())
+
+    def bus_of(self, cell: str) -> Bus:
+        """Give the bus of a cell. Raises BusUnavailable if none is known or its URL is of no use."""
+        with self._lock:
+            connected = self._connected.get(cell)
+            complaint = self._complaints.get(cell)
+        if connected is None:
+            reason = complaint or f"no transport URL is known; see: precache cell set {cell} --transport-url"
+            raise BusUnavailable(f"of cell {cell}", reason)
+        return connected.bus
+
+    def _follow_until_stopped(self) -> None:
+        while not self._stopping.wait(self._interval_s):
+            self._follow()
+
+    def _follow(self) -> None:
+        try:
+            cells = {cell.name: cell for cell in self._cells.list_cells()}
+        except PrecacheError as error:
+            self._complain("", f"The cells cannot be read: {error}")
+            return  # with those that we have
+        self._complaints.pop("", None)
+        for name in [name for name in self._connected if name not in cells or not cells[name].transport_url]:
+            _log.info("Cell %s has no message bus any more", name)
+            self._disconnect(name)
+        for cell in cells.values():
+            self._connect(cell)
+
+    def _connect(self, cell: Cell) -> None:
+        if not cell.transport_url:
+            return
+        fingerprint = hashlib.sha256(cell.transport_url.encode()).digest()
+        known = self._connected.get(cell.name)
+        if known is not None and known.fingerprint == fingerprint:
+            return
+        try:
+            bus = open_bus(self._conf, cell.transport_url)
+        except PrecacheError as error:
+            self._complain(cell.name, f"The message bus of cell {cell.name} cannot be used: {error}")
+            return
+        others = [name for name, each in self._connected.items() if name != cell.name and each.bus.place == bus.place]
+        if others:
+            # What comes in on it could not be told apart.
+            self._complain(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
+            bus.close()
+            return
+        if known is not None:
+            self._disconnect(cell.name)
+        server = ConductorServer(
+            bus=bus, cell=cell.name, reports=self._reports, progress=self._progress, clock=self._clock
+        )
+        bus.watch()
+        server.start()
+        with self._lock:
+            self._connected[cell.name] = _Connected(fingerprint, bus, server)
+            self._complaints.pop(cell.name, None)
+        _log.info("Cell %s is on the message bus %s", cell.name, bus.place)
+
+    def _disconnect(self, name: str) -> None:
+        with self._lock:
+            connected = self._connected.pop(name)
+        # Calls under way on it end by themselves; nobody waits for the broker that is being left.
+        threading.Thread(target=_leave, args=(connected, _LEAVE_WITHIN), name=f"leave {name}", daemon=True).start()
+
+    def _complain(self, cell: str, sentence: str) -> None:
+        if self._complaints.get(cell) == sentence:
+            return
+        with self._lock:
+            self._complaints[cell] = sentence
+        _log.error("%s", sentence)
+
+
+def _leave(connected: _Connected, patience: timedelta) -> None:
+    connected.server.stop(patience)
+    connected.bus.close()
+
+
+def _at_once(actions: Iterable[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=action, name="leave cell", daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

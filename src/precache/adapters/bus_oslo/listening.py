@@ -1,0 +1,81 @@
+"""Listening on a bus: a server of oslo.messaging that starts as soon as the broker is there, and is stopped in bounded
+time even if it is not."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import oslo_messaging
+from oslo_messaging.rpc.server import RPCServer
+
+from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause
+from precache.adapters.bus_oslo.daemon_threads import DaemonThreads, run_within
+from precache.adapters.bus_oslo.topics import EXCHANGE
+
+_RETRY_S = 5.0
+
+
+class Listening:
+    """Has `endpoint` answer what comes in for `topic` and `server`, from `start` until `stop`.
+
+    threads: how many messages may be worked on at once.
+    """
+
+    def __init__(self, *, bus: Bus, topic: str, server: str, endpoint: object, threads: int) -> None:
+        self._bus = bus
+        self._target = oslo_messaging.Target(exchange=EXCHANGE, topic=topic, server=server)
+        self._endpoint = endpoint
+        self._threads = threads
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._server: Any = None
+        self.is_listening = threading.Event()
+
+    def start(self) -> None:
+        """Begin as soon as the broker is there; does not wait for it."""
+        threading.Thread(target=self._start_when_possible, name=f"listen {self._target.topic}", daemon=True).start()
+
+    def stop(self, patience: timedelta) -> None:
+        """Take nothing more, let what is under way be answered, and wait for that so long."""
+        self._stopping.set()
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            run_within(patience.total_seconds(), lambda: _stop(server), f"stop {self._target.topic}")
+
+    def _start_when_possible(self) -> None:
+        while not self._stopping.is_set():
+            server = oslo_messaging.get_rpc_server(
+                self._bus.transport, self._target, [self._endpoint], server_cls=_DaemonServer
+            )
+            try:
+                server.start(override_pool_size=self._threads)
+            except (*BUS_ERRORS, oslo_messaging.server.ServerListenError) as error:
+                self._bus.state.note_away(cause(error))
+                self._stopping.wait(_RETRY_S)
+                continue
+            self._bus.state.note_up()
+            with self._lock:
+                is_wanted = not self._stopping.is_set()
+                self._server = server if is_wanted else None
+            self.is_listening.set()
+            if not is_wanted:
+                _stop(server)
+            return
+
+
+class _DaemonServer(RPCServer):  # type: ignore[misc]
+    """The library's own threads are waited for when the process ends: without end, if one has an answer to give and the
+    broker is away."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._executor_cls = DaemonThreads
+
+
+def _stop(server: Any) -> None:
+    server.stop()
+    server.wait()

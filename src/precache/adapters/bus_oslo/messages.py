@@ -1,0 +1,236 @@
+"""The messages as they go over the bus, made and read. Whatever comes in is checked here and nowhere else.
+
+Readers ignore fields that they do not know. They raise Malformed where a whole message makes no sense, and leave out,
+with one line in the log, what makes no sense within one that does.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from precache.core.errors import InvalidImageId
+from precache.core.hosts import HostBeat
+from precache.core.images import ImageId, parse_image_id
+from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+
+_log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_REASON_LENGTH = 1000
+_MOST_ITEMS = 10_000
+_MOST_BYTES = 2**63 - 1
+
+_T = TypeVar("_T")
+
+
+class Malformed(Exception):
+    """The text says which field, without its value."""
+
+
+def request_message(request: CacheRequest, expires_at: float) -> dict[str, Any]:
+    """expires_at: by the clock of the host, in seconds since 1970, when nobody waits for this message any more."""
+    return {
+        "job_id": request.job_id,
+        "host": request.host,
+        "cell": request.cell,
+        "images": list(request.images),
+        "expires_at": round(expires_at, 3),
+    }
+
+
+def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
+    """Give the request and when it expires. Raises Malformed, also if it is meant for another host."""
+    if _text(message, "host") != host:
+        raise Malformed("host is not the name of this host")
+    images = tuple(_image(item) for item in _items(message, "images"))
+    expires_at = message.get("expires_at")
+    if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
+        raise Malformed("expires_at is not a number")
+    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), images), float(expires_at)
+
+
+def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:
+    return {"results": [_result_message(result) for result in results]}
+
+
+def failure_message(code: str, **details: object) -> dict[str, Any]:
+    """code: one of docs/protocol.md."""
+    return {"error": {"code": code, **details}}
+
+
+def read_failure(answer: object) -> Mapping[str, Any] | None:
+    """Give the error that an answer holds instead of results, with a `code` that is text; None if it holds results."""
+    if not isinstance(answer, Mapping):
+        raise Malformed("the answer is not an object")
+    error = answer.get("error")
+    if error is None:
+        return None
+    if not isinstance(error, Mapping) or not isinstance(error.get("code"), str):
+        raise Malformed("error has no code")
+    return error
+
+
+def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
+    """Give the results that make sense. Raises Malformed if there is no list of them."""
+    return _sensible("a result", _items(answer, "results"), _read_result)
+
+
+def beats_message(beats: Sequence[HostBeat], rpc_version: str) -> dict[str, Any]:
+    return {"beats": [{"host": beat.host, "driver": beat.driver, "rpc_version": rpc_version} for beat in beats]}
+
+
+def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[HostBeat]:
+    """Give those that make sense, as heard now on the bus of `cell`. Raises Malformed."""
+
+    def read(item: Mapping[str, Any]) -> HostBeat:
+        version = _text(item, "rpc_version")
+        if not _VERSION.fullmatch(version):
+            raise Malformed("rpc_version is not like 1.0")
+        return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version)
+
+    return _sensible("a heartbeat", _items(message, "beats"), read)
+
+
+def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
+    return {
+        "tasks": [
+            {
+                "job_id": each.job_id,
+                "host": each.host,
+                "image": each.image,
+                "phase": each.phase.value,
+                "bytes_done": each.bytes_done,
+                "bytes_total": each.bytes_total,
+            }
+            for each in progress
+        ]
+    }
+
+
+def read_progress(message: Mapping[str, Any]) -> list[TaskProgress]:
+    """Give those that make sense. Raises Malformed."""
+    return _sensible("progress", _items(message, "tasks"), _read_progress)
+
+
+def read_reason(error: Mapping[str, Any]) -> str:
+    """Give the reason of a failure, fit for a log and a terminal; empty if there is none."""
+    reason = error.get("reason", "")
+    return _clean(reason) if isinstance(reason, str) else ""
+
+
+def _result_message(result: TaskResult) -> dict[str, Any]:
+    return {
+        "image": result.image,
+        "outcome": result.outcome.value,
+        "bytes_moved": result.bytes_moved,
+        "reason": result.reason,
+        "started_at": _instant_text(result.started_at),
+        "finished_at": _instant_text(result.finished_at),
+    }
+
+
+def _read_result(item: Mapping[str, Any]) -> TaskResult:
+    try:
+        outcome = Outcome(_text(item, "outcome"))
+    except ValueError:
+        raise Malformed("outcome is not one of ours") from None
+    reason = item.get("reason", "")
+    return TaskResult(
+        _image(item.get("image")),
+        outcome,
+        _size(item, "bytes_moved"),
+        _clean(reason) if isinstance(reason, str) else "",
+        _instant(item.get("started_at")),
+        _instant(item.get("finished_at")),
+    )
+
+
+def _read_progress(item: Mapping[str, Any]) -> TaskProgress:
+    try:
+        phase = Phase(_text(item, "phase"))
+    except ValueError:
+        raise Malformed("phase is not one of ours") from None
+    return TaskProgress(
+        _name(item, "job_id"),
+        _name(item, "host"),
+        _image(item.get("image")),
+        phase,
+        _size(item, "bytes_done"),
+        _size(item, "bytes_total"),
+    )
+
+
+def _sensible(what: str, items: Sequence[object], read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
+    good: list[_T] = []
+    faults: list[str] = []
+    for item in items:
+        try:
+            if not isinstance(item, Mapping):
+                raise Malformed("it is not an object")
+            good.append(read(item))
+        except Malformed as fault:
+            faults.append(str(fault))
+    if faults:
+        _log.warning("Of %i messages with %s, %i were dropped; the first: %s", len(items), what, len(faults), faults[0])
+    return good
+
+
+def _items(message: Mapping[str, Any], field: str) -> Sequence[object]:
+    value = message.get(field)
+    if not isinstance(value, list) or len(value) > _MOST_ITEMS:
+        raise Malformed(f"{field} is not a list of at most {_MOST_ITEMS}")
+    return value
+
+
+def _text(message: Mapping[str, Any], field: str) -> str:
+    value = message.get(field)
+    if not isinstance(value, str):
+        raise Malformed(f"{field} is not text")
+    return value
+
+
+def _name(message: Mapping[str, Any], field: str) -> str:
+    value = _text(message, field)
+    if not _NAME.fullmatch(value):
+        raise Malformed(f"{field} is not a name of letters, digits, '.', '_' and '-'")
+    return value
+
+
+def _image(value: object) -> ImageId:
+    try:
+        return parse_image_id(value if isinstance(value, str) else "")
+    except InvalidImageId:
+        raise Malformed("image is not an image id") from None
+
+
+def _size(message: Mapping[str, Any], field: str) -> int:
+    value = message.get(field, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_BYTES:
+        raise Malformed(f"{field} is not a number of bytes")
+    return value
+
+
+def _instant_text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.astimezone(UTC).isoformat()
+
+
+def _instant(value: object) -> datetime | None:
+    """Give the instant in UTC; None for what is none, since nothing depends on it."""
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant.astimezone(UTC) if instant.tzinfo else None
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub(" ", text)[:_REASON_LENGTH]

@@ -1,0 +1,19 @@
+"""Names and versions of what goes over a bus; docs/protocol.md says what each message holds.
+
+A version is MAJOR.MINOR. A new field or method raises MINOR: old and new still understand one another, because unknown
+fields are ignored. Whatever an older peer would misunderstand raises MAJOR.
+"""
+
+from __future__ import annotations
+
+EXCHANGE = "precache"
+
+COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
+CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors takes each message
+WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: all of them hear it
+
+RPC_VERSION = "1.0"
+"""What this release speaks."""
+
+CACHE_IMAGES_SINCE = "1.0"
+"""The first version in which a host understands `cache_images` as we send it."""

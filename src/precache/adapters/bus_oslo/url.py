@@ -1,0 +1,91 @@
+"""Transport URLs: read, checked and, for whoever looks, shown without their secrets."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+from urllib.parse import urlsplit
+
+import oslo_messaging
+import oslo_messaging.opts
+from oslo_config import cfg
+
+from precache.core.errors import InvalidConfiguration
+
+RABBIT = "oslo_messaging_rabbit"
+_MODEL = "rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL-HOST"
+_RECONNECT_WITHIN_S = 5
+
+# oslo.messaging registers these on its global configuration only, and then looks for them on the one that it was given.
+_FORGOTTEN = (
+    ("oslo_messaging._metrics.client", "oslo_messaging_metrics"),
+    ("oslo_messaging._tracing.client", "oslo_messaging_tracing"),
+)
+
+
+def register_options(conf: cfg.ConfigOpts) -> None:
+    """Register on `conf` all that oslo.messaging will ask of it; harmless to repeat."""
+    for group, options in oslo_messaging.opts.list_opts():
+        conf.register_opts(options, group=group)
+    for module, group in _FORGOTTEN:
+        try:
+            options = getattr(importlib.import_module(module), group)
+        except (ModuleNotFoundError, AttributeError):
+            continue  # a release without it
+        conf.register_opts(options, group=group)
+
+
+def bus_place(conf: cfg.ConfigOpts, transport_url: str) -> str:
+    """Give where the bus is, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
+    return place_of(parse_url(conf, transport_url))
+
+
+def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
+    """Read and check it. Raises InvalidConfiguration, which quotes nothing that might be a secret."""
+    register_options(conf)
+    try:
+        if "@" in "".join(urlsplit(transport_url)[2:]):
+            raise _refusal("characters such as / ? # in a user name or password must be written as %2F %3F %23")
+        url = oslo_messaging.TransportURL.parse(conf, transport_url)
+    except (ValueError, oslo_messaging.MessagingException):
+        raise _refusal("it cannot be read") from None  # their messages quote it
+    if url.transport != "rabbit":
+        raise _refusal("only RabbitMQ is supported, so it begins with rabbit://")
+    if not url.hosts or not all(host.hostname for host in url.hosts):
+        raise _refusal("it names no host")
+    _check_query(conf, url)
+    return url
+
+
+def place_of(url: Any) -> str:
+    hosts = ",".join(f"{_bracketed(host.hostname)}:{host.port or 5672}" for host in url.hosts)
+    return f"{hosts}/{url.virtual_host or ''}"
+
+
+def with_our_defaults(conf: cfg.ConfigOpts, url: Any) -> Any:
+    """Set in the URL what our protocol relies on, and what suits it better where the operator has chosen nothing."""
+    # A queue goes when nobody listens any more: a dead host's requests with it, and no heartbeats pile up while no
+    # conductor runs. All peers must agree on it, so it is no choice. adr/0006
+    url.query["amqp_auto_delete"] = "true"
+    if _is_default(conf, "rabbit_interval_max"):
+        url.query.setdefault("rabbit_interval_max", str(_RECONNECT_WITHIN_S))
+    return url
+
+
+def _is_default(conf: cfg.ConfigOpts, option: str) -> bool:
+    found = conf.get_location(option, RABBIT)
+    return found is not None and found.location is cfg.Locations.opt_default
+
+
+def _check_query(conf: cfg.ConfigOpts, url: Any) -> None:
+    for option in url.query:
+        if option not in conf[RABBIT]:
+            raise _refusal(f"[{RABBIT}] has no option {option[:64]!r}")
+
+
+def _bracketed(hostname: str) -> str:
+    return f"[{hostname}]" if ":" in hostname else hostname
+
+
+def _refusal(reason: str) -> InvalidConfiguration:
+    return InvalidConfiguration(f"the transport URL is not like {_MODEL}: {reason}")

@@ -1,0 +1,71 @@
+"""The API's word to the conductors that there is work. They look by themselves, too, so nothing is lost without it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import oslo_messaging
+
+from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.listening import Listening
+from precache.adapters.bus_oslo.topics import RPC_VERSION, WAKE_TOPIC
+from precache.core.errors import BusUnavailable
+
+
+class BusWake:
+    """Call it to wake all conductors: it never blocks and never raises. Calls in quick succession are one message."""
+
+    def __init__(self, *, bus: Bus) -> None:
+        self._bus = bus
+        self._lock = threading.Lock()
+        self._is_due = False
+        self._is_sending = False
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._is_due = True
+            if self._is_sending:
+                return
+            self._is_sending = True
+        # Started when needed, for a server of WSGI applications may fork after it has loaded us.
+        threading.Thread(target=self._send, name="wake", daemon=True).start()
+
+    def _send(self) -> None:
+        while True:
+            with self._lock:
+                if not self._is_due:
+                    self._is_sending = False
+                    return
+                self._is_due = False
+            with suppress(BusUnavailable):
+                self._bus.cast(WAKE_TOPIC, "wake", {}, to_all=True)
+
+
+class WakeListener:
+    """Calls `wake` whenever the API says that there is work, from `start` until `stop`."""
+
+    def __init__(self, *, bus: Bus, name: str, wake: Callable[[], None]) -> None:
+        self._listening = Listening(bus=bus, topic=WAKE_TOPIC, server=name, endpoint=_Endpoint(wake), threads=1)
+
+    def start(self) -> None:
+        self._listening.start()
+
+    def stop(self, patience: timedelta) -> None:
+        self._listening.stop(patience)
+
+    def wait_until_listening(self, timeout: timedelta) -> bool:
+        return self._listening.is_listening.wait(timeout.total_seconds())
+
+
+class _Endpoint:
+    target = oslo_messaging.Target(version=RPC_VERSION)
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def wake(self, _context: object, **_message: Any) -> None:
+        self._wake()
