@@ -7,8 +7,9 @@ from typing import Any
 
 from gabbi.fixture import GabbiFixture
 
+from precache.adapters.inventory_nova import ForeignInventory
 from precache.api.noauth import noauth
-from precache.core.errors import StoreUnavailable
+from precache.core.errors import InventoryUnavailable, StoreUnavailable
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, TaskResult
 from tests.http.world import DEBIAN, UBUNTU, World
 
@@ -70,6 +71,26 @@ class StoreDown(Cloud):
 
         away = Away()
         return world.app_with(aggregates=away, queries=away, intake=away, hosts=away)
+
+
+class InventoryDown(Cloud):
+    """The service that keeps hosts and aggregates does not answer."""
+
+    def build(self, world: World) -> Any:
+        class Away:
+            def __getattr__(self, name: str) -> Any:
+                raise InventoryUnavailable("http://nova/v2.1", "connection refused")
+
+        away = Away()
+        return world.app_with(aggregates=away, hosts=away)
+
+
+class NovasInventory(Cloud):
+    """Hosts and aggregates are Nova's."""
+
+    def build(self, world: World) -> Any:
+        foreign = ForeignInventory(owner="Nova")
+        return world.app_with(aggregate_changes=foreign, host_changes=foreign)
 
 
 class Defective(Cloud):

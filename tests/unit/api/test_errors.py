@@ -37,6 +37,8 @@ def test_one_code_always_comes_with_one_status_but_for_conflicts_of_zones():
         (errors.LeaseLost("job", "owner"), 409, "precache.conflict"),
         (errors.TransferInterrupted("image", 1, 2, "reset"), 503, "precache.unavailable"),
         (errors.StoreUnavailable("away"), 503, "precache.store.unavailable"),
+        (errors.InventoryUnavailable("http://nova", "away"), 503, "precache.inventory.unavailable"),
+        (errors.InventoryForeign("Nova"), 409, "precache.inventory.foreign"),
     ],
 )
 def test_error_without_a_line_is_found_through_its_parent(error, status, code):
