@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     FAILED = 5
     CANCELLED = 6
     TIMED_OUT = 7
+    UNHEALTHY = 8
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
     OUTPUT_CLOSED = 141  # 128 + SIGPIPE: whoever read our output has gone
 
@@ -33,6 +34,7 @@ MEANINGS = {
     ExitCode.FAILED: "with --wait: the job ended failed",
     ExitCode.CANCELLED: "with --wait: the job ended cancelled",
     ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job goes on",
+    ExitCode.UNHEALTHY: "doctor: a check has failed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was begun goes on",
 }
 
