@@ -28,16 +28,13 @@ CONSTRAINTS = Path(__file__).with_name("cloud-constraints.txt")
 START_TIMEOUT_S = 90  # two workers of a parallel run may start theirs at the same time
 STOP_PATIENCE_S = 5
 
-_LOG_FORMAT = "%(method) %(uri) %(status) %(var.HTTP_RANGE)"
-
 
 @dataclass(frozen=True)
 class Request:
-    """A request that has ended, whichever way. range: what its header asked for, `-` without one."""
+    """A request that has arrived. path: without the query. range: what its header asked for, `-` without one."""
 
     method: str
     path: str
-    status: int
     range: str
 
 
@@ -49,8 +46,9 @@ class WsgiServer:
 
     def __init__(self, *, name: str, module: str, directory: Path, environment: Mapping[str, str]) -> None:
         self.name, self.port, self._directory = name, free_port(), directory
-        self._command = _command(module, self.port, directory / "requests.log")
-        self._environment = {**tool_environment(directory), **environment}
+        self._request_log = directory / "requests.log"
+        logged = {"LOGGED_APPLICATION": module, "REQUEST_LOG": str(self._request_log)}
+        self._environment = {**tool_environment(directory), **environment, **logged}
         self._process: ServerProcess | None = None
 
     @property
@@ -65,7 +63,7 @@ class WsgiServer:
         """Have it running and ready for requests."""
         if self._process is None:
             self._process = ServerProcess(
-                name=self.name, command=self._command, environment=self._environment, log=self.log
+                name=self.name, command=_command(self.port), environment=self._environment, log=self.log
             )
             self._process.wait_until(lambda: _answers(self.port), START_TIMEOUT_S)
 
@@ -92,11 +90,9 @@ class WsgiServer:
             os.killpg(self._process.pid, signal.SIGCONT)
 
     def requests(self) -> list[Request]:
-        """Give the requests that have ended so far, in the order of their ends."""
-        path = self._directory / "requests.log"
-        lines = path.read_text().splitlines() if path.exists() else []
-        fields = [line.split(" ", 3) for line in lines]
-        return [Request(method, uri, int(status), range_) for method, uri, status, range_ in fields]
+        """Give the requests that have arrived so far, in order; also those that still wait for their answer."""
+        lines = self._request_log.read_text().splitlines() if self._request_log.exists() else []
+        return [Request(*line.split(" ", 2)) for line in lines]
 
 
 def tool_environment(home: Path) -> dict[str, str]:
@@ -135,11 +131,17 @@ def copy_prepared(name: str, target: Path, make: Callable[[Path], None]) -> None
     shutil.copy(prepared, target)
 
 
-def _command(module: str, port: int, request_log: Path) -> Sequence[str | Path]:
+def database_options(path: Path) -> dict[str, object]:
+    """Give the options of a service's database; it need not outlive the machine, so nothing is flushed to the disk."""
+    return {"connection": f"sqlite:///{path}", "sqlite_synchronous": "false"}
+
+
+def _command(port: int) -> Sequence[str | Path]:
     return [
         VENV / "bin/uwsgi",
         f"--http-socket=127.0.0.1:{port}",
-        f"--module={module}",
+        # As a file: its folder on the path would hide Keystone behind our keystone.py.
+        f"--wsgi-file={Path(__file__).with_name('cloud_request_log.py')}",
         f"--virtualenv={VENV}",
         "--master",
         "--processes=1",
@@ -153,8 +155,6 @@ def _command(module: str, port: int, request_log: Path) -> Sequence[str | Path]:
         "--http-chunked-input",
         # uWSGI gives up kept connections without a word.
         "--add-header=Connection: close",
-        f"--req-logger=file:{request_log}",
-        f"--log-format={_LOG_FORMAT}",
     ]
 
 

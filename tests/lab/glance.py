@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.cloud_wsgi import VENV, WsgiServer, copy_prepared, run_tool
+from tests.lab.cloud_wsgi import VENV, WsgiServer, copy_prepared, database_options, run_tool
 from tests.lab.keystone import Keystone, User
 from tests.lab.settings_file import write_settings
 
@@ -82,7 +82,7 @@ class Glance(WsgiServer):
             self._call("PUT", f"/images/{image}/members/{member.project_id}", json={"status": status})
 
     def data_requests(self, image: str) -> int:
-        """Give how many requests for the image's data have ended, whichever way."""
+        """Give how many requests for the image's data have arrived so far, resumed ones too."""
         path = f"/v2/images/{image}/file"
         return sum(request.method == "GET" and request.path == path for request in self.requests())
 
@@ -101,7 +101,7 @@ def _configure(settings: Path, directory: Path, url: str, keystone: Keystone, ac
                 "worker_self_reference_url": url,
             },
             "oslo_concurrency": {"lock_path": directory / "locks"},
-            "database": {"connection": f"sqlite:///{directory}/glance.sqlite"},
+            "database": database_options(directory / "glance.sqlite"),
             "glance_store": {"default_backend": "local"},
             "local": {"filesystem_store_datadir": directory / "images"},
             "os_glance_staging_store": {"filesystem_store_datadir": directory / "staging"},

@@ -1,7 +1,7 @@
 """Keystone for tests: a real one on loopback, with projects, users and a catalog that tests make up.
 
-Passwords are hashed quickly and nothing is cached, so a token that is revoked is void at once. Each worker of a
-parallel test run starts a Keystone of its own.
+Passwords are hashed quickly, and nothing is cached from one request to the next: a token that is revoked is void at
+once. Each worker of a parallel test run starts a Keystone of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import requests
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
-from tests.lab.cloud_wsgi import WsgiServer, copy_prepared, run_tool, tool_environment
+from tests.lab.cloud_wsgi import WsgiServer, copy_prepared, database_options, run_tool, tool_environment
 from tests.lab.settings_file import write_settings
 
 REGION = "RegionOne"
@@ -177,12 +177,11 @@ def _configure(settings: Path, directory: Path) -> None:
     write_settings(
         settings,
         {
-            "database": {"connection": f"sqlite:///{directory}/keystone.sqlite"},
+            "database": database_options(directory / "keystone.sqlite"),
             "token": {"provider": "fernet"},
             "fernet_tokens": {"key_repository": directory / "fernet-keys"},
             "credential": {"key_repository": directory / "credential-keys"},
             "identity": {"password_hash_rounds": 4},
-            "cache": {"enabled": "false"},
         },
     )
 
