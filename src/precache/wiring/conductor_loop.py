@@ -17,6 +17,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.ports.compute_gateway import ComputeGateway
 from precache.ports.notifier import Notifier
+from precache.rules.collate import Messages
 from precache.wiring.inventory import Inventory
 
 
@@ -28,8 +29,9 @@ def conductor_loop(
     gateway: ComputeGateway,
     notifier: Notifier,
     at_stop: ExitStack,
+    messages: Messages | None = None,
 ) -> WorkLoop:
-    """Build it, not started. at_stop: takes what is to be done when the process ends."""
+    """Build it, not started. messages: None without a bus. at_stop: takes what is to be done when the process ends."""
     claims, clock = SqlJobClaims(database=database), SystemClock()
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
     pool = ThreadPoolExecutor(config.image_cache.precache_concurrency, thread_name_prefix="ask-host")
@@ -45,6 +47,7 @@ def conductor_loop(
         concurrency=config.image_cache.precache_concurrency,
         owner=owner,
         service_down_time=config.host.service_down_time,
+        messages=messages,
     )
     return WorkLoop(
         claims=claims,

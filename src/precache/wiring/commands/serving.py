@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
+from precache.cli.command import Command
+from precache.config.load import Config, load_config
+from precache.wiring.commands.options import add_config_file
 from precache.wiring.end_signals import EndSignals
 from precache.wiring.leaving import leave_waiting_threads
+from precache.wiring.log_output import log_to_stderr
 
 LEAVING_PATIENCE = timedelta(seconds=1)
 """Threads that were told to end are gone in far less."""
@@ -36,3 +41,17 @@ def serve_until_told(
     finally:
         service.stop()
     leave_waiting_threads(LEAVING_PATIENCE)
+
+
+class ServesPart(Command):
+    """A command that runs one process of a deployment; each is in a file of its own and imports its own parts only."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_config_file(parser)
+        return parser
+
+    def configured(self, parsed_args: argparse.Namespace) -> Config:
+        config = load_config(parsed_args.config_file)
+        log_to_stderr(debug=config.host.debug)
+        return config

@@ -1,0 +1,81 @@
+"""`precache serve api`: takes requests in. The application is built here for other WSGI servers as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+from precache.adapters.bus_oslo import BusWake, open_bus
+from precache.adapters.identity_keystone import keystone
+from precache.api.noauth import noauth
+from precache.config.identity import require_authtoken
+from precache.config.load import Config
+from precache.core.errors import InvalidConfiguration
+from precache.rules.listen_address import ListenAddress
+from precache.wiring.api_app import api_app
+from precache.wiring.databases import current_database
+from precache.wiring.http_server import HttpServer
+from precache.wiring.inventory import configured_inventory
+from precache.wiring.service_user import image_service_of, service_session
+
+CUT_PATIENCE = timedelta(seconds=1)
+"""How long a request may take to end whose connection was cut."""
+
+
+class ApiService:
+    """The API on an address of its own. `start` gives the URL once it answers; `stop` is due after a failed start, too.
+
+    Both raise only errors of core/errors.
+    """
+
+    def __init__(self, *, config: Config, address: ListenAddress) -> None:
+        if config.api.auth_strategy == "noauth" and not address.is_loopback:
+            raise InvalidConfiguration(
+                f"[api] auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses "
+                f"only, not on {address.host}; listen on 127.0.0.1 or use keystone"
+            )
+        self._config = config
+        self._address = address
+        self._stops = ExitStack()
+
+    def start(self) -> str:
+        app = build_api(self._config, self._stops)
+        server = HttpServer(address=self._address, threads=self._config.api.workers)
+        url = server.bind()
+        self._stops.callback(server.stop, CUT_PATIENCE)
+        server.start({"/": app})
+        return url
+
+    def stop(self) -> None:
+        self._stops.close()
+
+
+def build_api(config: Config, at_stop: ExitStack) -> Any:
+    """Build the WSGI application with authentication in front of it. at_stop: takes what is to be done at the end.
+
+    Raises InvalidConfiguration, SchemaOutdated, SchemaTooNew, StoreUnavailable.
+    """
+    database = current_database(config)
+    at_stop.callback(database.close)
+    session = service_session(config)
+    app = api_app(
+        config=config,
+        database=database,
+        inventory=configured_inventory(config, database, session),
+        images=image_service_of(config, session),
+        wake=_wake(config, at_stop),
+    )
+    if config.api.auth_strategy == "noauth":
+        return noauth(app)
+    require_authtoken(config.oslo)
+    return keystone(app, config.oslo)
+
+
+def _wake(config: Config, at_stop: ExitStack) -> Callable[[], None]:
+    if config.bus.transport_url is None:
+        return lambda: None  # The conductors look for jobs every [conductor] poll_interval.
+    bus = open_bus(config.oslo, config.bus.transport_url)
+    at_stop.callback(bus.close)
+    return BusWake(bus=bus)

@@ -1,0 +1,137 @@
+"""`precache cell ...`: the cells, and the way to the message bus of each. On the database, for the service itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from precache.adapters.bus_oslo import bus_place
+from precache.adapters.inventory_sql import SqlCells
+from precache.cli.columns import Text
+from precache.cli.command import Columns, Command, ListCommand
+from precache.config.load import Config, load_config
+from precache.core.cells import Cell
+from precache.core.errors import InvalidConfiguration
+from precache.wiring.commands.options import add_config_file
+from precache.wiring.databases import current_database
+
+FROM_INPUT = "-"
+
+
+class _OnCells(Command):
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", help="name of the cell")
+        add_config_file(parser)
+        return parser
+
+
+class CellCreate(_OnCells):
+    """Make a cell known: its name, and the message bus that its hosts are on.
+
+    The URL is stored encrypted, see `precache config key`. Conductors that run take it up within seconds.
+
+    Examples:
+      precache cell create cell1 --transport-url rabbit://precache:PASSWORD@rabbit1:5672/cell1
+      precache cell create cell1 --transport-url - < file-with-the-url
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        return _with_transport_url(super().get_parser(prog_name))
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        config = load_config(parsed_args.config_file)
+        url = _transport_url(config, parsed_args.transport_url)
+        with _cells(config) as cells:
+            cells.create_cell(Cell(parsed_args.name, url))
+        self.tell(f"Cell {parsed_args.name} is on {bus_place(config.oslo, url)}.")
+
+
+class CellSet(_OnCells):
+    """Change the message bus of a cell.
+
+    Conductors that run change over within seconds. The URL is encrypted with the first of the keys that are
+    configured, so this is also how a URL gets a new key.
+
+    Example:
+      precache cell set cell1 --transport-url rabbit://precache:PASSWORD@rabbit2:5672/cell1
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        return _with_transport_url(super().get_parser(prog_name))
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        config = load_config(parsed_args.config_file)
+        url = _transport_url(config, parsed_args.transport_url)
+        with _cells(config) as cells:
+            cells.set_transport_url(parsed_args.name, url)
+        self.tell(f"Cell {parsed_args.name} is on {bus_place(config.oslo, url)}.")
+
+
+class CellDelete(_OnCells):
+    """Forget a cell without hosts.
+
+    Example:
+      precache cell delete cell1
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        with _cells(load_config(parsed_args.config_file)) as cells:
+            cells.delete_cell(parsed_args.name)
+        self.tell(f"Cell {parsed_args.name} is forgotten.")
+
+
+class CellList(ListCommand):
+    """List the cells with their message buses, without users and passwords.
+
+    Example:
+      precache cell list
+    """
+
+    columns = ("name", "bus")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_config_file(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        config = load_config(parsed_args.config_file)
+        with _cells(config) as cells:
+            found = cells.list_cells()
+        return self.columns, [(Text(cell.name), Text(_place(config, cell))) for cell in found]
+
+
+def _with_transport_url(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument(
+        "--transport-url",
+        metavar="URL",
+        required=True,
+        help=f"of the message bus, as oslo.messaging has them; {FROM_INPUT} reads it from standard input, where no "
+        "other user of this machine sees it",
+    )
+    return parser
+
+
+def _transport_url(config: Config, given: str) -> str:
+    """Give the URL. Raises InvalidConfiguration, without quoting it, if it can never work."""
+    url = sys.stdin.readline().strip() if given == FROM_INPUT else given
+    if not url:
+        raise InvalidConfiguration("--transport-url is empty; give rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL-HOST")
+    bus_place(config.oslo, url)
+    return url
+
+
+@contextmanager
+def _cells(config: Config) -> Iterator[SqlCells]:
+    database = current_database(config)
+    try:
+        yield SqlCells(database=database, keys=config.database.encryption_keys)
+    finally:
+        database.close()
+
+
+def _place(config: Config, cell: Cell) -> str:
+    return bus_place(config.oslo, cell.transport_url) if cell.transport_url else ""

@@ -1,0 +1,35 @@
+"""`precache serve api`: the HTTP interface of a deployment."""
+
+from __future__ import annotations
+
+import argparse
+
+from precache.rules.listen_address import parse_listen_address
+from precache.wiring.api_service import ApiService
+from precache.wiring.commands.serving import ServesPart, serve_until_told
+
+
+class ServeApi(ServesPart):
+    """Run the HTTP interface, behind Keystone.
+
+    It takes requests in and stores them for a conductor; several may run. Any WSGI server can do the same with the
+    application `precache.wiring.wsgi:application`.
+
+    Example:
+      precache serve api --config-file /etc/precache/precache.conf --listen 0.0.0.0:8775
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--listen", metavar="ADDRESS:PORT", help="where to answer (default: [api] listen)")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        config = self.configured(parsed_args)
+        address = parse_listen_address(parsed_args.listen or config.api.listen)
+        serve_until_told(
+            ApiService(config=config, address=address),
+            tell=self.tell,
+            greeting=lambda url: f"The Precache API answers at {url}. Ctrl-C ends it.",
+            farewell="Stopping.",
+        )

@@ -1,0 +1,26 @@
+"""`precache serve compute`: the process on each host."""
+
+from __future__ import annotations
+
+import argparse
+
+from precache.wiring.commands.serving import ServesPart, serve_until_told
+from precache.wiring.compute_process import ComputeProcess
+
+
+class ServeCompute(ServesPart):
+    """Run the compute of this host: it fills the image cache when a conductor asks for it.
+
+    One on each compute host, as the user that nova-compute runs as, beside it.
+
+    Example:
+      precache serve compute --config-file /etc/precache/precache.conf
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        serve_until_told(
+            ComputeProcess(config=self.configured(parsed_args)),
+            tell=self.tell,
+            greeting=lambda host: f"The compute of host {host} waits for requests. Ctrl-C ends it.",
+            farewell="Stopping; transfers under way are broken off without litter.",
+        )

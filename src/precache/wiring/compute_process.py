@@ -1,0 +1,61 @@
+"""`precache serve compute`: one host's compute, on its cell's message bus."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import timedelta
+
+from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
+from precache.compute.remember_outcomes import RememberOutcomes
+from precache.compute.service import ComputeService
+from precache.config.load import Config
+from precache.wiring.hosts import build_driver, host_setup
+from precache.wiring.service_user import image_service_of, service_session
+
+PATIENCE = timedelta(seconds=6)
+"""How long each part may take to stop. A transfer notices at once, and gives up a silent image service after five."""
+
+
+class ComputeProcess:
+    """`start` gives the host's name once requests are waited for; `stop` breaks off what is under way.
+
+    Both raise only errors of core/errors. `stop` is due after a failed start, too.
+    """
+
+    def __init__(self, *, config: Config) -> None:
+        self._config = config
+        self._stops = ExitStack()
+
+    def start(self) -> str:
+        config = self._config
+        host = config.host.host
+        bus = open_bus(config.oslo, config.bus.require_transport_url())
+        self._stops.callback(bus.close)
+        progress = BusProgress(bus=bus)
+        self._stops.callback(progress.stop, PATIENCE)
+        setup = host_setup(
+            config=config,
+            host=host,
+            instances_path=config.host.instances_path,
+            images=image_service_of(config, service_session(config)),
+        )
+        compute = ComputeService(
+            host=host,
+            cell="",  # known to whoever hears us on this bus
+            driver=build_driver(config.compute.virt_driver, setup),
+            reports=BusReports(bus=bus),
+            progress=progress,
+            clock=setup.clock,
+            report_interval=config.host.report_interval,
+            clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
+        )
+        progress.start()
+        compute.start()
+        self._stops.callback(compute.stop, PATIENCE)
+        server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(compute.cache_images))
+        server.start()
+        self._stops.callback(server.stop, PATIENCE)
+        return host
+
+    def stop(self) -> None:
+        self._stops.close()

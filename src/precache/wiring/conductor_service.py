@@ -1,0 +1,100 @@
+"""`precache serve conductor`: works on jobs over the message bus of every cell."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from datetime import timedelta
+
+from precache.adapters.bus_oslo import CACHE_IMAGES_SINCE, CellBuses, OsloComputes, WakeListener, open_bus
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.inventory_sql import SqlCells, SqlHosts
+from precache.adapters.jobs_sql import SqlProgressLog
+from precache.adapters.notifier_log import LogNotifier
+from precache.adapters.sql import Database
+from precache.conductor.gather_beats import GatherBeats
+from precache.conductor.gather_progress import GatherProgress
+from precache.conductor.work_loop import WorkLoop
+from precache.config.load import Config
+from precache.rules.collate import Messages
+from precache.wiring.conductor_loop import conductor_loop
+from precache.wiring.databases import current_database
+from precache.wiring.inventory import configured_inventory
+from precache.wiring.service_user import service_session
+
+GATHERING_INTERVAL = timedelta(seconds=1)
+"""Between two batches of what the hosts report."""
+
+PATIENCE = timedelta(seconds=6)
+"""How long each part may take to stop."""
+
+
+class ConductorService:
+    """`start` gives the machine's name once jobs are worked on; after `stop` another conductor goes on with them.
+
+    Both raise only errors of core/errors. `stop` is due after a failed start, too.
+    """
+
+    def __init__(self, *, config: Config) -> None:
+        self._config = config
+        self._stops = ExitStack()
+
+    def start(self) -> str:
+        database = current_database(self._config)
+        self._stops.callback(database.close)
+        cells = self._listen_to_cells(database)
+        loop = self._build_loop(database, cells)
+        self._stops.callback(loop.stop, PATIENCE)
+        self._listen_for_jobs(loop)
+        loop.start()
+        # The loop is told first at a stop: a call that breaks off then means "later", not "error".
+        self._stops.callback(loop.ask_to_stop)
+        return socket.gethostname()
+
+    def stop(self) -> None:
+        self._stops.close()
+
+    def _listen_to_cells(self, database: Database) -> CellBuses:
+        beats = GatherBeats(reports=SqlHosts(database=database), interval=GATHERING_INTERVAL)
+        progress = GatherProgress(store=SqlProgressLog(database=database), interval=GATHERING_INTERVAL)
+        for gathering in (beats, progress):
+            gathering.start()
+            self._stops.callback(gathering.stop, PATIENCE)
+        cells = CellBuses(
+            conf=self._config.oslo,
+            cells=SqlCells(database=database, keys=self._config.database.encryption_keys),
+            reports=beats,
+            progress=progress,
+            clock=SystemClock(),
+        )
+        cells.start()
+        self._stops.callback(cells.stop, PATIENCE)
+        return cells
+
+    def _build_loop(self, database: Database, cells: CellBuses) -> WorkLoop:
+        config = self._config
+        gateway = OsloComputes(
+            buses=cells.bus_of,
+            long_rpc_timeout=config.bus.long_rpc_timeout,
+            call_monitor_timeout=config.bus.call_monitor_timeout,
+            pinned_version=config.upgrade_levels.compute,
+        )
+        self._stops.callback(gateway.stop)
+        return conductor_loop(
+            config=config,
+            database=database,
+            inventory=configured_inventory(config, database, service_session(config)),
+            gateway=gateway,
+            notifier=LogNotifier(),
+            messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute),
+            at_stop=self._stops,
+        )
+
+    def _listen_for_jobs(self, loop: WorkLoop) -> None:
+        if self._config.bus.transport_url is None:
+            return  # The loop looks for jobs every [conductor] poll_interval.
+        bus = open_bus(self._config.oslo, self._config.bus.transport_url)
+        self._stops.callback(bus.close)
+        listener = WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake)
+        listener.start()
+        self._stops.callback(listener.stop, PATIENCE)
