@@ -44,7 +44,6 @@ class SqlCells:
     def set_transport_url(self, name: str, transport_url: str) -> None:
         url = self._encrypt(transport_url)
         with self._database.write() as connection:
-            # The row is looked for first: MariaDB counts the rows that an UPDATE finds only if a driver asks it to.
             number = _find(connection, name)
             connection.execute(update(cells).where(cells.c.id == number).values(transport_url=url))
 

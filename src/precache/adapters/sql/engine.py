@@ -1,20 +1,20 @@
-"""A database and its transactions. Safe for many threads: each transaction has a connection of its own.
-
-Foreign exceptions become ours here, at the edge of every transaction.
-"""
+"""A database and its transactions. Safe for many threads: each transaction has a connection of its own."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError, StatementError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-from precache.adapters.sql import sqlite
-from precache.core.errors import DatabaseDamaged, DatabaseUrlRefused, InvariantBroken, StoreUnavailable
+from precache.adapters.sql import failures, mariadb, postgresql, sqlite
+from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.urls import missing_driver, parse_url
+from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnavailable
 
 CONNECTIONS = 20
 """Connections kept at most; a thread more waits for one. The embedded service has about as many threads."""
@@ -24,10 +24,15 @@ CONNECTION_WAIT_S = 30
 
 
 class Database:
-    """One database. `engine` is open for tests and migrations; adapters use `read` and `write`."""
+    """One database. `engine` is open for tests and migrations; adapters use `read` and `write`.
 
-    def __init__(self, *, engine: Engine) -> None:
+    Both raise TransactionUndone where the block may be run again, ChangeUncertain if `write` cannot know whether its
+    changes were made, another StoreUnavailable where no repetition helps.
+    """
+
+    def __init__(self, *, engine: Engine, limits: Limits) -> None:
         self.engine = engine
+        self.limits = limits
         # SQLite has one writer at a time, and its own waiting is a sleep of up to 100 ms: threads queue here instead.
         is_sqlite = engine.dialect.name == "sqlite"
         self._writer = threading.Lock() if is_sqlite else None
@@ -40,10 +45,15 @@ class Database:
         url = self.engine.url
         return f"{url.get_backend_name()} {'/'.join(part for part in (url.host, url.database) if part)}"
 
+    @property
+    def patience(self) -> timedelta:
+        """How long `@repeatable` methods try."""
+        return self.limits.patience
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only looks, at one snapshot."""
-        with self._translated(), self._reading.begin() as connection:
+        with failures.translated(self.place), self._connected(self._reading) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -52,14 +62,37 @@ class Database:
 
         is_forgettable: a power cut may undo it, where that spares a flush of the disk (heartbeats, progress).
         """
-        with self._turn(), self._translated(), self.engine.connect() as connection:
+        with self._turn(), failures.translated(self.place), self._connected(self.engine) as connection:
             connection.execution_options(**{sqlite.WRITES: True, sqlite.FORGETTABLE: is_forgettable})
-            with connection.begin():
+            with connection.begin() as transaction:
                 yield connection
+                try:
+                    transaction.commit()
+                except DBAPIError as exc:
+                    if exc.connection_invalidated:
+                        raise ChangeUncertain(self.place) from exc
+                    raise
 
     def close(self) -> None:
         """Close the idle connections. A later transaction opens new ones."""
         self.engine.dispose()
+
+    @contextmanager
+    def for_migrations(self) -> Iterator[Connection]:
+        """Open a transaction like `write`, on a connection of its own, whose statements may take long."""
+        database = _open(self.engine.url, self.limits.for_migrations())
+        try:
+            with database.write() as connection:
+                yield connection
+        finally:
+            database.close()
+
+    @contextmanager
+    def _connected(self, engine: Engine) -> Iterator[Connection]:
+        with failures.connecting(self.place):
+            connection = engine.connect()
+        with connection:
+            yield connection
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -73,48 +106,43 @@ class Database:
         finally:
             self._writer.release()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError as exc:
-            # The adapters look before they write and translate the races they know; what is left is a bug of ours.
-            raise InvariantBroken(f"The database refuses a change: {_first_line(exc)} ({self.place})") from exc
-        except DBAPIError as exc:
-            if sqlite.is_damage(exc.orig):
-                raise DatabaseDamaged(_first_line(exc), self.place) from exc
-            raise StoreUnavailable(f"{_first_line(exc)} ({self.place})") from exc
-        except StatementError as exc:
-            # A value that its column cannot hold, found before the database saw it.
-            raise InvariantBroken(f"A value cannot be stored: {_first_line(exc)} ({self.place})") from exc
-        except PoolTimeout as exc:
-            raise StoreUnavailable(f"no free connection within {CONNECTION_WAIT_S} s ({self.place})") from exc
 
-
-def open_database(url: str) -> Database:
+def open_database(url: str, *, limits: Limits | None = None) -> Database:
     """Give the database behind an SQLAlchemy URL such as `sqlite:////var/lib/precache/precache.sqlite`.
 
     Nothing is connected yet. Raises DatabaseUrlRefused for a URL that can never work.
     """
+    return _open(parse_url(url), limits or Limits())
+
+
+def _open(url: URL, limits: Limits) -> Database:
     try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            return Database(engine=_open_sqlite(parsed))
-        engine = create_engine(
-            parsed,
-            pool_size=CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=CONNECTION_WAIT_S,
-            pool_pre_ping=True,
-            # Every statement sees what is committed; MariaDB's default would let a loser of a race look at old rows.
-            isolation_level="READ COMMITTED",
-        )
-    except ArgumentError as exc:
-        # The library's message quotes the URL, and with it the password.
-        raise DatabaseUrlRefused("it does not have the form dialect+driver://user:password@host/database") from exc
+        engine = _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_server(url, limits)
     except (NoSuchModuleError, ImportError) as exc:
-        raise DatabaseUrlRefused(f"{exc}; is the driver installed?") from exc
-    return Database(engine=engine)
+        raise missing_driver(url, exc) from exc
+    except ValueError:
+        # The message quotes the value, which may be the beginning of something else.
+        raise DatabaseUrlRefused(f"one of {', '.join(sorted(url.query))} is not a number") from None
+    return Database(engine=engine, limits=limits)
+
+
+def _open_server(url: URL, limits: Limits) -> Engine:
+    server = postgresql if url.get_backend_name() == "postgresql" else mariadb
+    given: dict[str, Any] = {
+        name: value for name, value in server.connect_args(limits).items() if name not in url.query
+    }
+    engine = create_engine(
+        url,
+        connect_args=given,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=CONNECTION_WAIT_S,
+        pool_pre_ping=True,
+        # Every statement sees what is committed; MariaDB's default would let a loser of a race look at old rows.
+        isolation_level="READ COMMITTED",
+    )
+    server.prepare(engine, limits)
+    return engine
 
 
 def _open_sqlite(url: URL) -> Engine:
@@ -125,9 +153,3 @@ def _open_sqlite(url: URL) -> Engine:
     )
     sqlite.prepare(engine)
     return engine
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    # Not str(error): that quotes the statement and its parameters.
-    lines = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

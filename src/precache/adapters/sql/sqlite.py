@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Any
 
@@ -16,6 +17,9 @@ FORGETTABLE = "precache_forgettable"
 BUSY_TIMEOUT_MS = 30_000
 """How long to wait for another process that writes."""
 
+IN_THE_WAY = re.compile(r"^(table|index) \S+ already exists|^duplicate column name")
+"""What SQLite says of a table, an index or a column that is there already; it has no code for it."""
+
 _PRIMARY_CODE = 0xFF  # the bits above it say more of the same
 
 
@@ -23,6 +27,11 @@ def prepare(engine: Engine) -> None:
     """Have every connection of the engine set up, and every transaction begun as its options say."""
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
+
+
+def is_ours(error: BaseException | None) -> bool:
+    """Say whether the error is one of SQLite's."""
+    return isinstance(error, sqlite3.Error)
 
 
 def is_damage(error: BaseException | None) -> bool:

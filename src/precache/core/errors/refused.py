@@ -152,9 +152,23 @@ class SchemaTooNew(Refused):
     def __init__(self, database: str, found: str) -> None:
         super().__init__(
             f"Database {database} has the schema {found}, which this release does not know: "
-            "start the newer release that made it, or restore the backup taken before that upgrade"
+            "start the newer release that made it, or restore the backup taken before that upgrade "
+            "(or name another database, if this one belongs to another program)"
         )
         self.found = found
+
+
+class SchemaHalfDone(Refused):
+    """The tables are neither the old nor the new ones; `reason` says what was found in the way."""
+
+    def __init__(self, database: str, found: str | None, reason: str) -> None:
+        state = "no schema of ours" if found is None else f"the schema {found}"
+        super().__init__(
+            f"Database {database} has {state} and something more: {reason}. An earlier upgrade broke off half way, or "
+            "another program keeps its tables there: restore the backup taken before the upgrade, or name an empty "
+            "database, and upgrade again"
+        )
+        self.found, self.reason = found, reason
 
 
 def _size(size_bytes: int) -> str:

@@ -1,0 +1,72 @@
+"""Foreign exceptions become ours here, at the edge of every transaction: what it was, and whether to begin again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from precache.adapters.sql import mariadb, postgresql, sqlite
+from precache.adapters.sql.repeating import TransactionUndone
+from precache.core.errors import DatabaseDamaged, InvariantBroken, StoreUnavailable
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Raise our errors in place of the library's; `place` says which database, without secrets."""
+    try:
+        yield
+    except IntegrityError as exc:
+        # The adapters look before they write and translate the races they know; what is left is a bug of ours.
+        raise InvariantBroken(f"The database refuses a change: {first_line(exc)} ({place})") from exc
+    except DataError as exc:
+        raise InvariantBroken(f"A value cannot be stored: {first_line(exc)} ({place})") from exc
+    except DBAPIError as exc:
+        if sqlite.is_damage(exc.orig):
+            raise DatabaseDamaged(first_line(exc), place) from exc
+        kind = TransactionUndone if exc.connection_invalidated or _is_undone(exc.orig) else StoreUnavailable
+        raise kind(f"{first_line(exc)} ({place})") from exc
+    except StatementError as exc:
+        # A value that its column cannot hold, found before the database saw it.
+        raise InvariantBroken(f"A value cannot be stored: {first_line(exc)} ({place})") from exc
+    except PoolTimeout as exc:
+        raise StoreUnavailable(f"every connection is in use and none became free in time ({place})") from exc
+
+
+@contextmanager
+def connecting(place: str) -> Iterator[None]:
+    """Raise TransactionUndone if no connection came about: nothing has begun yet, so all of it may be tried again."""
+    try:
+        yield
+    except DBAPIError as exc:
+        # An answer that is final, or SQLite's, which has waited for its own file long enough.
+        if _is_final(exc.orig):
+            raise
+        raise TransactionUndone(f"{first_line(exc)} ({place})") from exc
+
+
+def _is_undone(error: BaseException | None) -> bool:
+    return mariadb.code_of(error) in mariadb.UNDONE or postgresql.code_of(error) in postgresql.UNDONE
+
+
+def _is_final(error: BaseException | None) -> bool:
+    return sqlite.is_ours(error) or mariadb.code_of(error) in mariadb.HOPELESS or postgresql.is_hopeless(error)
+
+
+def is_in_the_way(error: DBAPIError) -> bool:
+    """Say whether a table, a column or an index could not be made because it is there."""
+    original = error.orig
+    return (
+        mariadb.code_of(original) in mariadb.IN_THE_WAY
+        or postgresql.code_of(original) in postgresql.IN_THE_WAY
+        or (sqlite.is_ours(original) and sqlite.IN_THE_WAY.search(str(original)) is not None)
+    )
+
+
+def first_line(error: SQLAlchemyError) -> str:
+    """Give what the database said, without the statement and its values."""
+    original = getattr(error, "orig", None)
+    lines = str(mariadb.text_of(original) or original or type(error).__name__).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,35 @@
+"""How long a database may keep us waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """connect: to be connected. statement: for the answer to one statement. lock: for what another transaction holds.
+
+    patience: for how long a transaction that came to nothing is begun again; see repeating.py. The last attempt may go
+    on beyond it.
+    A transaction in which the client is silent for longer than a statement may take is undone by the server: a machine
+    that lost its power would hold its locks for hours.
+    """
+
+    connect: timedelta = timedelta(seconds=10)
+    statement: timedelta = timedelta(seconds=60)
+    lock: timedelta = timedelta(seconds=20)
+    patience: timedelta = timedelta(seconds=10)
+
+    def for_migrations(self) -> Limits:
+        """Give limits under which a large table may be changed, which still waits for nobody's forgotten lock."""
+        return replace(self, statement=timedelta(days=1))
+
+
+def whole_seconds(duration: timedelta) -> int:
+    """Round up, for to most servers and drivers zero means for ever."""
+    return max(1, -int(-duration.total_seconds() // 1))
+
+
+def milliseconds(duration: timedelta) -> int:
+    return max(1, int(duration.total_seconds() * 1000))

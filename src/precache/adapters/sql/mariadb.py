@@ -1,0 +1,70 @@
+"""What MariaDB, or MySQL, needs so that it means the same as the others: strict values, bounded waits."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from precache.adapters.sql.limits import Limits, whole_seconds
+from precache.core.errors import DatabaseUrlRefused
+
+UNDONE = frozenset({1020, 1047, 1053, 1205, 1213})
+"""Codes that say that the transaction came to nothing and may be begun again: changed since it was read, no part of a
+cluster at the moment, going down, waited too long for a lock, deadlock."""
+
+HOPELESS = frozenset({1044, 1045, 1049, 1130, 1227, 1698, 2026, 2061})
+"""Codes of a refused connection that waiting does not help: credentials, rights, no such database, encryption."""
+
+IN_THE_WAY = frozenset({1050, 1060, 1061, 1826})
+"""Codes that say that a table, a column, an index or a foreign key is there already."""
+
+
+def connect_args(limits: Limits) -> dict[str, Any]:
+    """Give the options for the driver; those in the URL come on top."""
+    return {
+        "connect_timeout": whole_seconds(limits.connect),
+        "read_timeout": whole_seconds(limits.statement),
+        "write_timeout": whole_seconds(limits.statement),
+    }
+
+
+def prepare(engine: Engine, limits: Limits) -> None:
+    """Have every connection of the engine set up. Raises DatabaseUrlRefused for an option that the driver lacks."""
+    _check_options(engine)
+    settings = (
+        # What does not fit into a column is refused, not cut.
+        "sql_mode = 'TRADITIONAL'",
+        f"innodb_lock_wait_timeout = {whole_seconds(limits.lock)}",
+        f"lock_wait_timeout = {whole_seconds(limits.lock)}",
+        # Only MariaDB looks into this comment.
+        f"character_set_results = utf8mb4 /*M! , idle_transaction_timeout = {whole_seconds(limits.statement)} */",
+    )
+
+    def set_up(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION {', '.join(settings)}")
+
+    event.listen(engine, "connect", set_up)
+
+
+def code_of(error: BaseException | None) -> int | None:
+    """Give the server's or the driver's number of an error, if it has one."""
+    code = error.args[0] if error is not None and error.args else None
+    return code if isinstance(code, int) else None
+
+
+def text_of(error: BaseException | None) -> str | None:
+    """Give the words of an error without its number, if it has both."""
+    has_both = code_of(error) is not None and error is not None and len(error.args) > 1
+    return str(error.args[1]) if has_both and error is not None else None
+
+
+def _check_options(engine: Engine) -> None:
+    # The driver's own answer to an option that it lacks is a TypeError at the first connection.
+    _, given = engine.dialect.create_connect_args(engine.url)
+    connect: Any = getattr(engine.dialect.loaded_dbapi, "connect", None)
+    unknown = set(given) - set(inspect.signature(connect).parameters)
+    if unknown and engine.dialect.driver == "pymysql":
+        raise DatabaseUrlRefused(f"the driver {engine.dialect.driver} has no option {', '.join(sorted(unknown))}")
