@@ -1,48 +1,92 @@
-"""Bring the tables to this release's schema, or refuse to work on any other."""
+"""Bring the tables to this release's schema, or refuse to work on any other. There is no way back: a backup is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from precache.adapters.sql import failures
 from precache.adapters.sql.engine import Database
-from precache.core.errors import SchemaOutdated, SchemaTooNew
+from precache.adapters.sql.limits import milliseconds, whole_seconds
+from precache.adapters.sql.repeating import TransactionUndone, repeat
+from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew, StoreUnavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 UPGRADE_COMMAND = "precache db upgrade"
 
+UPGRADE_WAIT = timedelta(minutes=10)
+"""How long to wait for another process that upgrades the same database."""
+
+_LOCK = 0x7072_6563
+"""Any number that no other user of the database takes for its lock; this one spells our name."""
+
 
 def upgrade(database: Database) -> None:
     """Create or migrate the tables; does nothing if they are current.
 
-    One transaction where the database can change tables in one (SQLite, PostgreSQL). Raises SchemaTooNew,
-    StoreUnavailable.
+    One transaction where the database can change tables in one (SQLite, PostgreSQL); one process at a time everywhere.
+    Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if an earlier upgrade broke off where there is no such
+    transaction (MariaDB).
     """
     config = _config()
-    with database.write() as connection:
+    with database.for_migrations() as connection, _alone(connection, database):
         found = MigrationContext.configure(connection).get_current_revision()
         if found is not None and found not in _known(config):
             raise SchemaTooNew(database.place, found)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except DBAPIError as exc:
+            if failures.is_in_the_way(exc):
+                raise SchemaHalfDone(database.place, found, failures.first_line(exc)) from exc
+            raise
 
 
 def check_schema(database: Database, *, upgrade_command: str = UPGRADE_COMMAND) -> None:
     """Raise SchemaOutdated, which names the command to run, or SchemaTooNew, unless the tables are current."""
     config = _config()
-    with database.read() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+    found = repeat(lambda: _revision(database), database.patience, TransactionUndone)
     expected = ScriptDirectory.from_config(config).get_current_head() or ""
     if found == expected:
         return
     if found is not None and found not in _known(config):
         raise SchemaTooNew(database.place, found)
     raise SchemaOutdated(database.place, found, expected, upgrade_command)
+
+
+def _revision(database: Database) -> str | None:
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+@contextmanager
+def _alone(connection: Connection, database: Database) -> Iterator[None]:
+    """Keep other upgrades of this database out until the end of the block. SQLite's writer is alone anyway."""
+    backend = connection.dialect.name
+    if backend == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds(UPGRADE_WAIT)}"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds(database.limits.lock)}"))
+    if backend not in ("mysql", "mariadb"):
+        yield
+        return
+    # Such locks belong to the server, so the name of the database is in theirs; it may be longer than they may be.
+    lock = "CONCAT('precache.', MD5(DATABASE()))"
+    if not connection.scalar(text(f"SELECT GET_LOCK({lock}, {whole_seconds(UPGRADE_WAIT)})")):
+        minutes = UPGRADE_WAIT // timedelta(minutes=1)
+        raise StoreUnavailable(f"another process has been upgrading it for {minutes} minutes ({database.place})")
+    # It ends with the connection, which is this upgrade's own.
+    yield
 
 
 def _config() -> Config:
