@@ -48,7 +48,7 @@ WRITE_INTERVAL = timedelta(seconds=0.25)
 LOOK_S = 0.25
 """How long a job in which nothing happens may not notice that it is to stop."""
 
-STOP_PATIENCE_S = 4.0
+STOP_PATIENCE = timedelta(seconds=4)
 """How long a stopped job waits for hosts that are being asked; those that are slower are asked again by the next."""
 
 
@@ -70,6 +70,7 @@ class RunJob:
     """The use case. One object serves all jobs; `pool` bounds how many hosts are asked at once, over all jobs.
 
     concurrency: how many threads the pool has. write_interval: between two batches of outcomes of one job.
+    stop_patience: how long a job that is to stop waits for the hosts that are being asked.
     messages: None where no bus lies between us and the computes.
     """
 
@@ -88,6 +89,7 @@ class RunJob:
         service_down_time: timedelta,
         messages: Messages | None = None,
         write_interval: timedelta = WRITE_INTERVAL,
+        stop_patience: timedelta = STOP_PATIENCE,
     ) -> None:
         self._claims = claims
         self._queries = queries
@@ -101,6 +103,7 @@ class RunJob:
         self._service_down_time = service_down_time
         self._messages = messages
         self._write_interval = write_interval
+        self._stop_patience_s = stop_patience.total_seconds()
 
     def __call__(self, job: Job, stop: Event) -> None:
         """Run the job to its end, or until `stop` is set: then leave the rest waiting and give the job back.
@@ -171,7 +174,7 @@ class RunJob:
                 asking.go_on()
             elif give_up_at is None:
                 asking.hold()
-                give_up_at = time.monotonic() + STOP_PATIENCE_S
+                give_up_at = time.monotonic() + self._stop_patience_s
             # Looked at before the queue: what the last turn had to say is in the queue by then.
             is_over = asking.is_at_rest or (give_up_at is not None and time.monotonic() > give_up_at)
             rest_s = run.ledger.rest_s

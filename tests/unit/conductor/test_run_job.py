@@ -3,94 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from precache.adapters.clock_memory import MemoryClock
-from precache.adapters.computes_inprocess import InProcessComputes
-from precache.adapters.inventory_memory import MemoryInventory
-from precache.adapters.jobs_memory import MemoryJobs
-from precache.adapters.notifier_memory import MemoryNotifier
-from precache.conductor.announce import END, PROGRESS, START, Announcer
-from precache.conductor.run_job import RunJob
+from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, LeaseLost, Stopped
 from precache.core.hosts import HostBeat
-from precache.core.images import parse_image_id
-from precache.core.jobs import HostAsked, JobState, NewJob, Outcome, TaskResult
+from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
 from precache.ports.compute_gateway import CacheRequest
-
-FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
-SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
-DOWN_TIME = timedelta(seconds=60)
-LEASE = timedelta(seconds=30)
-
-Answer = Callable[[CacheRequest], Sequence[TaskResult]]
-
-
-def answers(outcome: Outcome) -> Answer:
-    return lambda request: [TaskResult(image, outcome, bytes_moved=10) for image in request.images]
-
-
-def raises(error: Exception) -> Answer:
-    def compute(request: CacheRequest) -> Sequence[TaskResult]:
-        raise error
-
-    return compute
-
-
-class Cloud:
-    """Two cells, an aggregate, and a conductor for them, all in memory."""
-
-    def __init__(self, hosts: dict[str, Answer], *, images=(FIRST,), concurrency=2) -> None:
-        self.clock = MemoryClock()
-        self.jobs = MemoryJobs()
-        self.inventory = MemoryInventory()
-        self.notifier = MemoryNotifier()
-        self.gateway = InProcessComputes()
-        self.concurrency = concurrency
-        self.pool = ThreadPoolExecutor(concurrency)
-        for number, (name, compute) in enumerate(hosts.items()):
-            self.inventory.note_beats([HostBeat(name, f"cell{number % 2 + 1}", "fake", self.clock.now())])
-            self.gateway.join(name, compute)
-        aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
-        for name in hosts:
-            self.inventory.add_host(aggregate.id, name, self.clock.now())
-        self.jobs.add(
-            NewJob(
-                id="job", aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
-                hosts=tuple(hosts), images=tuple(images), requested_by="admin", request_id="req-1",
-                created_at=self.clock.now(),
-            )
-        )  # fmt: skip
-
-    def conductor(self, owner="one") -> RunJob:
-        return RunJob(
-            claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
-            announcer=Announcer(notifier=self.notifier, aggregates=self.inventory, origin="here"),
-            clock=self.clock, pool=self.pool, concurrency=self.concurrency, owner=owner, service_down_time=DOWN_TIME,
-        )  # fmt: skip
-
-    def run(self, *, owner="one", stop=None) -> None:
-        job = self.jobs.claim(owner, self.clock.now(), LEASE)
-        assert job is not None
-        self.conductor(owner)(job, stop or threading.Event())
-
-    def outcomes(self) -> dict[str, list[Outcome | None]]:
-        by_host: dict[str, list[Outcome | None]] = {}
-        for task in self.jobs.tasks("job"):
-            by_host.setdefault(task.host, []).append(task.outcome)
-        return by_host
-
-    def reason(self, host: str) -> str:
-        return next(task.reason for task in self.jobs.tasks("job") if task.host == host)
-
-    def events(self) -> list[str]:
-        return [notification.event_type for notification in self.notifier.sent]
+from precache.rules.collate import Messages
+from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
 
 
 @pytest.mark.parametrize(
@@ -166,6 +91,26 @@ def test_an_unmapped_host_is_an_error_and_the_others_go_on():
     assert tasks["unknown"].outcome is Outcome.ERROR
     assert "belongs to no cell" in tasks["unknown"].reason
     assert tasks["known"].outcome is Outcome.CACHED
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        (Messages("1.1"), "its compute speaks version 1.0; update Precache on the host"),
+        (Messages("1.1", pin="1.0"), "pinned to version 1.0"),
+    ],
+)
+def test_a_compute_that_does_not_know_the_message_is_not_asked_and_is_an_error(messages, words):
+    asked = []
+    cloud = Cloud({"old": asked.append, "forced": asked.append})
+    cloud.inventory.set_forced_down("forced", forced_down=True)
+
+    cloud.run(messages=messages)
+
+    assert asked == []
+    assert cloud.outcomes() == {"old": [Outcome.ERROR], "forced": [Outcome.SKIPPED]}
+    assert words in cloud.reason("old")
+    assert cloud.events() == [START, PROGRESS, PROGRESS, END]
 
 
 def test_no_more_hosts_are_asked_at_once_than_configured():

@@ -1,0 +1,124 @@
+"""Two conductors on one store share the jobs: each is done once, ends once, and outlives the conductor that had it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.computes_inprocess import InProcessComputes
+from precache.adapters.notifier_memory import MemoryNotifier
+from precache.conductor.announce import END, Announcer
+from precache.conductor.run_job import RunJob
+from precache.conductor.work_loop import WorkLoop
+from precache.core.hosts import HostBeat
+from precache.core.jobs import HostEnded, Outcome, TaskResult
+from tests.contract.job_values import DEBIAN, asked, job_id, new_job
+
+HOSTS = [f"cmp-{number}" for number in range(6)]
+LEASE = timedelta(seconds=30)
+PATIENCE = timedelta(seconds=10)
+MINUTE = timedelta(minutes=1)
+
+
+class Conductors:
+    """Two of them, and hosts that count how often each job asked them."""
+
+    def __init__(self, stores) -> None:
+        self.stores = stores
+        self.notifier = MemoryNotifier()
+        self.requests: list[tuple[str, str]] = []
+        self.gateway = InProcessComputes()
+        self.clock = SystemClock()
+        for host in HOSTS:
+            self.gateway.join(host, self._answer)
+        stores.host_reports.note_beats([HostBeat(host, "cell1", "fake", self.clock.now()) for host in HOSTS])
+        self._pools = [ThreadPoolExecutor(3) for _ in range(2)]
+        self._loops = [self._loop(f"conductor-{number}", pool) for number, pool in enumerate(self._pools)]
+
+    def start(self) -> None:
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        for loop in self._loops:
+            loop.stop(PATIENCE)
+        for pool in self._pools:
+            pool.shutdown()
+
+    def ended_jobs(self) -> list[str]:
+        jobs = self.stores.queries.list_jobs()
+        return sorted(job.id for job in jobs if job.state.is_final)
+
+    def _answer(self, request):
+        self.requests.append((request.job_id, request.host))
+        return [TaskResult(image, Outcome.CACHED, 1) for image in request.images]
+
+    def _loop(self, owner: str, pool: ThreadPoolExecutor) -> WorkLoop:
+        stores = self.stores
+        run_job = RunJob(
+            claims=stores.claims, queries=stores.queries, hosts=stores.hosts, gateway=self.gateway,
+            announcer=Announcer(notifier=self.notifier, aggregates=stores.aggregates, origin=owner),
+            clock=self.clock, pool=pool, concurrency=3, owner=owner, service_down_time=MINUTE,
+            write_interval=timedelta(milliseconds=20),
+        )  # fmt: skip
+        return WorkLoop(
+            claims=stores.claims, run_job=run_job, clock=self.clock, owner=owner, lease=LEASE,
+            poll_interval=timedelta(milliseconds=50), jobs_at_once=3,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def conductors(stores):
+    both = Conductors(stores)
+    yield both
+    both.stop()
+
+
+def test_jobs_are_shared_and_no_host_is_asked_twice(stores, conductors):
+    numbers = range(1, 11)
+    for number in numbers:
+        stores.intake.add(new_job(number, hosts=HOSTS, images=[DEBIAN]))
+
+    conductors.start()
+
+    wait_until(lambda: conductors.ended_jobs() == [job_id(number) for number in numbers])
+    assert Counter(conductors.requests) == {(job_id(number), host): 1 for number in numbers for host in HOSTS}
+    for number in numbers:
+        assert stores.queries.get(job_id(number)).counts == {Outcome.CACHED: len(HOSTS)}
+        assert {task.attempts for task in stores.queries.tasks(job_id(number))} == {1}
+    wait_until(lambda: ends(conductors) == len(numbers))
+
+
+def test_a_job_of_a_dead_conductor_is_finished_once_and_keeps_what_had_ended(stores, conductors):
+    stores.intake.add(new_job(1, hosts=HOSTS, images=[DEBIAN]))
+    long_ago = conductors.clock.now() - 2 * LEASE
+    stores.claims.claim("dead", long_ago, LEASE)
+    existing = HostEnded("cmp-0", (TaskResult(DEBIAN, Outcome.EXISTING),), long_ago)
+    stores.claims.record(job_id(1), "dead", [existing])
+    asked(stores, "cmp-1", DEBIAN, owner="dead", at=long_ago)
+
+    conductors.start()
+
+    wait_until(lambda: conductors.ended_jobs() == [job_id(1)])
+    tasks = {task.host: task for task in stores.queries.tasks(job_id(1))}
+    assert tasks["cmp-0"].outcome is Outcome.EXISTING
+    assert {host: task.attempts for host, task in tasks.items()} == dict.fromkeys(HOSTS, 1) | {"cmp-0": 0, "cmp-1": 2}
+    assert sorted(host for _, host in conductors.requests) == HOSTS[1:]
+    wait_until(lambda: ends(conductors) == 1)
+
+
+def ends(conductors) -> int:
+    return [notification.event_type for notification in conductors.notifier.sent].count(END)
+
+
+def wait_until(holds) -> None:
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        threading.Event().wait(0.02)

@@ -1,0 +1,96 @@
+"""A cloud in memory and a conductor for it, whose hosts do as a test says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.computes_inprocess import InProcessComputes
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.notifier_memory import MemoryNotifier
+from precache.conductor.announce import Announcer
+from precache.conductor.run_job import RunJob
+from precache.core.hosts import HostBeat
+from precache.core.images import parse_image_id
+from precache.core.jobs import NewJob, Outcome, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+
+FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
+SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
+DOWN_TIME = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
+
+Answer = Callable[[CacheRequest], Sequence[TaskResult]]
+
+
+def answers(outcome: Outcome) -> Answer:
+    return lambda request: [TaskResult(image, outcome, bytes_moved=10) for image in request.images]
+
+
+def raises(error: Exception) -> Answer:
+    def compute(request: CacheRequest) -> Sequence[TaskResult]:
+        raise error
+
+    return compute
+
+
+class Cloud:
+    """Two cells, an aggregate, and a conductor for them, all in memory."""
+
+    def __init__(self, hosts: dict[str, Answer], *, images=(FIRST,), concurrency=2, jobs=None, cells=None) -> None:
+        self.clock = MemoryClock()
+        self.jobs = jobs or MemoryJobs()
+        self.inventory = MemoryInventory()
+        self.notifier = MemoryNotifier()
+        self.gateway = InProcessComputes()
+        self.concurrency = concurrency
+        self.pool = ThreadPoolExecutor(concurrency)
+        for number, (name, compute) in enumerate(hosts.items()):
+            self.inventory.note_beats(
+                [HostBeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
+            )
+            self.gateway.join(name, compute)
+        aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
+        for name in hosts:
+            self.inventory.add_host(aggregate.id, name, self.clock.now())
+        self.aggregate = aggregate
+        self.add_job("job", hosts, images)
+
+    def add_job(self, name: str, hosts, images=(FIRST,)) -> None:
+        aggregate = self.aggregate
+        self.jobs.add(
+            NewJob(
+                id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
+                hosts=tuple(hosts), images=tuple(images), requested_by="admin", request_id="req-1",
+                created_at=self.clock.now(),
+            )
+        )  # fmt: skip
+
+    def conductor(self, owner="one", **options) -> RunJob:
+        return RunJob(
+            claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
+            announcer=Announcer(notifier=self.notifier, aggregates=self.inventory, origin="here"),
+            clock=self.clock, pool=self.pool, concurrency=self.concurrency, owner=owner, service_down_time=DOWN_TIME,
+            **options,
+        )  # fmt: skip
+
+    def run(self, *, owner="one", stop=None, **options) -> None:
+        job = self.jobs.claim(owner, self.clock.now(), LEASE)
+        assert job is not None
+        self.conductor(owner, **options)(job, stop or threading.Event())
+
+    def outcomes(self) -> dict[str, list[Outcome | None]]:
+        by_host: dict[str, list[Outcome | None]] = {}
+        for task in self.jobs.tasks("job"):
+            by_host.setdefault(task.host, []).append(task.outcome)
+        return by_host
+
+    def reason(self, host: str) -> str:
+        return next(task.reason for task in self.jobs.tasks("job") if task.host == host)
+
+    def events(self) -> list[str]:
+        return [notification.event_type for notification in self.notifier.sent]

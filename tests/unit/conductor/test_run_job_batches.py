@@ -1,0 +1,228 @@
+"""How a job's steps reach the store: in batches, whatever the store does meanwhile; and how jobs share the calls."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.conductor.announce import END, PROGRESS
+from precache.core.errors import LeaseLost, StoreUnavailable
+from precache.core.hosts import HostBeat
+from precache.core.jobs import HostEnded, JobState, Outcome
+from tests.unit.conductor.cloud import LEASE, Cloud, answers
+
+PATIENCE_S = 10
+LONG = timedelta(hours=1)
+
+
+class Watched(MemoryJobs):
+    """Keeps what was recorded, batch by batch; fails as often as it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+        self.failures = 0
+        self.failed = threading.Event()
+
+    def record(self, job_id, owner, steps):
+        if self.failures:
+            self.failures -= 1
+            self.failed.set()
+            raise StoreUnavailable("gone")
+        super().record(job_id, owner, steps)
+        self.batches.append(list(steps))
+
+
+class CountingPool(ThreadPoolExecutor):
+    """Says how much it was given to do."""
+
+    submitted = 0
+
+    def submit(self, *args, **kwargs):
+        future = super().submit(*args, **kwargs)
+        self.submitted += 1
+        return future
+
+
+def test_a_thousand_hosts_that_answer_at_once_are_recorded_in_a_few_batches():
+    jobs = Watched()
+    cloud = Cloud({f"host-{n}": answers(Outcome.CACHED) for n in range(1000)}, jobs=jobs, concurrency=8)
+
+    cloud.run(write_interval=LONG)
+
+    assert cloud.jobs.get("job").counts == {Outcome.CACHED: 1000}
+    assert len([batch for batch in jobs.batches if batch]) <= 3  # at the first word, at the end
+    assert cloud.events().count(PROGRESS) == 1000
+
+
+def test_what_is_under_way_can_be_seen_before_anything_has_ended():
+    seen = threading.Event()
+
+    def waits_to_be_seen(request):
+        assert seen.wait(PATIENCE_S)
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({"a": waits_to_be_seen}, jobs=Watched())
+    runner = threading.Thread(target=lambda: cloud.run(write_interval=LONG))
+    runner.start()
+
+    wait_until(lambda: cloud.jobs.tasks("job")[0].attempts == 1)
+    seen.set()
+
+    runner.join(PATIENCE_S)
+    assert cloud.jobs.get("job").state is JobState.SUCCEEDED
+
+
+def test_hosts_are_announced_once_they_are_recorded_and_in_that_order():
+    jobs = Watched()
+    cloud = Cloud({f"host-{n}": answers(Outcome.CACHED) for n in range(50)}, jobs=jobs, concurrency=4)
+
+    cloud.run(write_interval=timedelta(milliseconds=1))
+
+    recorded = [step.host for batch in jobs.batches for step in batch if isinstance(step, HostEnded)]
+    told = [dict(n.payload)["nova_object.data"] for n in cloud.notifier.sent if n.event_type == PROGRESS]
+    assert [data["host"] for data in told] == recorded
+    assert [data["index"] for data in told] == list(range(1, 51))
+
+
+def test_outcomes_are_kept_while_the_store_is_away_and_nobody_is_asked_meanwhile():
+    jobs, asked = Watched(), []
+
+    def fails_the_store(request):
+        asked.append(request.host)
+        if len(asked) == 1:
+            jobs.failures = 1
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({f"host-{n}": fails_the_store for n in range(20)}, jobs=jobs, concurrency=1)
+
+    cloud.run()
+
+    assert cloud.jobs.get("job").counts == {Outcome.CACHED: 20}
+    assert sorted(asked) == sorted(f"host-{n}" for n in range(20))  # each once
+    assert cloud.events().count(PROGRESS) == 20
+    assert cloud.events().count(END) == 1
+
+
+def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
+    jobs = Watched()
+    cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs)
+    job = jobs.claim("slow", cloud.clock.now(), LEASE)
+    jobs.failures = 1
+
+    def take_over():
+        assert jobs.failed.wait(PATIENCE_S)
+        jobs.claim("heir", cloud.clock.now() + LEASE, LEASE)
+
+    threading.Thread(target=take_over).start()
+
+    with pytest.raises(LeaseLost):
+        cloud.conductor("slow")(job, threading.Event())
+
+    assert jobs.get("job").lease_owner == "heir"
+    assert cloud.events().count(END) == 0
+
+
+def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_again():
+    jobs, stop = Watched(), threading.Event()
+    cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs)
+    job = jobs.claim("one", cloud.clock.now(), LEASE)
+    jobs.failures = 99
+
+    def stop_then():
+        assert jobs.failed.wait(PATIENCE_S)
+        stop.set()
+
+    threading.Thread(target=stop_then).start()
+    with pytest.raises(StoreUnavailable):
+        cloud.conductor("one")(job, stop)
+    jobs.failures = 0
+    cloud.clock.advance(LEASE)
+
+    cloud.run(owner="heir")
+
+    assert cloud.jobs.get("job").counts == {Outcome.CACHED: 1}
+
+
+def test_a_stopped_job_does_not_wait_for_a_host_that_never_answers():
+    stop, release = threading.Event(), threading.Event()
+
+    def hangs(request):
+        stop.set()
+        release.wait(PATIENCE_S)
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({"a": hangs, "b": hangs}, concurrency=1)
+
+    cloud.run(stop=stop, stop_patience=timedelta(0))
+    release.set()
+
+    assert cloud.jobs.get("job").state is JobState.QUEUED
+    assert cloud.outcomes() == {"a": [None], "b": [None]}
+
+
+def test_a_cell_whose_hosts_never_answer_does_not_hold_up_the_others():
+    release = threading.Event()
+
+    def hangs(request):
+        release.wait(PATIENCE_S)
+        return answers(Outcome.ERROR)(request)
+
+    hosts = {f"slow-{n}": hangs for n in range(10)} | {f"fast-{n}": answers(Outcome.CACHED) for n in range(10)}
+    cells = {name: name.partition("-")[0] for name in hosts}
+    cloud = Cloud(hosts, concurrency=4, cells=cells)
+    runner = threading.Thread(target=cloud.run)
+    runner.start()
+
+    wait_until(lambda: cloud.jobs.get("job").counts.get(Outcome.CACHED) == 10)
+    release.set()
+
+    runner.join(PATIENCE_S)
+    assert cloud.jobs.get("job").counts == {Outcome.CACHED: 10, Outcome.ERROR: 10}
+
+
+def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
+    order = []
+
+    def notes(request):
+        order.append(request.job_id)
+        return answers(Outcome.CACHED)(request)
+
+    gate = threading.Event()
+
+    def waits_for_the_other(request):
+        assert gate.wait(PATIENCE_S)
+        return notes(request)
+
+    cloud = Cloud({f"host-{n}": waits_for_the_other for n in range(30)}, concurrency=1)
+    cloud.pool = pool = CountingPool(1)
+    cloud.gateway.join("small", notes)
+    cloud.inventory.note_beats([beat("small", cloud)])
+    cloud.add_job("small", ["small"])
+    runners = [threading.Thread(target=cloud.run) for _ in range(2)]
+    runners[0].start()
+    wait_until(lambda: cloud.jobs.tasks("job")[0].attempts == 1)  # it has the only thread
+    runners[1].start()
+    wait_until(lambda: pool.submitted == 2)
+    gate.set()
+    for runner in runners:
+        runner.join(PATIENCE_S)
+
+    assert order.index("small") <= 2
+    assert len(order) == 31
+
+
+def beat(name, cloud):
+    return HostBeat(name, "cell1", "fake", cloud.clock.now())
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.005)
