@@ -5,18 +5,24 @@ import logging
 
 import pytest
 
+from precache.adapters.bus_oslo import open_bus
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.notifier_memory import MemoryNotifier
+from precache.adapters.notifier_oslo import OsloNotifier
 from precache.ports.notifier import Notification, Notifier
+from tests.contract.buses import PATIENCE, new_conf
+from tests.contract.consuming import Consumer
 
 NOTIFICATION = Notification(
     "aggregate.cache_images.start", "nova-api:here", {"nova_object.data": {"name": "gruppe-\N{SNOWMAN}", "id": 1}}
 )
 
 
-@pytest.fixture(params=["memory", "log"])
+@pytest.fixture(params=["memory", "log", pytest.param("oslo", marks=pytest.mark.external)])
 def sending(request, caplog):
     """Give a notifier, and a function that tells what arrived, as dicts."""
+    if request.param == "oslo":
+        return over_a_bus(request)
     if request.param == "memory":
         memory = MemoryNotifier()
         return memory, lambda: [
@@ -25,6 +31,25 @@ def sending(request, caplog):
         ]
     caplog.set_level(logging.INFO, logger="precache.notifications")
     return LogNotifier(), lambda: [json.loads(record.message) for record in caplog.records]
+
+
+def over_a_bus(request):
+    url = request.getfixturevalue("cell_url")
+    bus = open_bus(new_conf(), url)
+    notifier = OsloNotifier(buses=[bus], topics=["versioned_notifications"], exchange="nova")
+    consumer = Consumer(url, "nova", "versioned_notifications.info")
+    notifier.start()
+    for end in (bus.close, consumer.close, lambda: notifier.stop(PATIENCE)):
+        request.addfinalizer(end)
+
+    def arrived():
+        notifier.stop(PATIENCE)
+        return [
+            {key: body[key] for key in ("priority", "event_type", "publisher_id", "payload")}
+            for body in consumer.take()
+        ]
+
+    return notifier, arrived
 
 
 def test_a_notification_arrives_whole(sending):
@@ -51,7 +76,7 @@ def test_notifications_arrive_in_the_order_in_which_they_were_sent(sending):
     assert [body["event_type"] for body in arrived()] == [f"event.{number}" for number in range(5)]
 
 
-def test_both_fulfil_the_port(sending):
+def test_all_fulfil_the_port(sending):
     notifier: Notifier = sending[0]
 
     assert notifier.emit(NOTIFICATION) is None

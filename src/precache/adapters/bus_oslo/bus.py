@@ -127,8 +127,10 @@ class Bus:
                 break
         self.state.note_up()
 
-    def notifications(self) -> Any:
+    def notifications(self, exchange: str) -> Any:
         """Give a transport for oslo.messaging's notifier, with the operator's options and none of ours."""
+        # The only way to tell the notifier; nothing else of ours leaves the exchange to this option.
+        self._conf.set_override("control_exchange", exchange)
         plain = oslo_messaging.TransportURL(
             self._conf,
             self._url.transport,
