@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.lab.process import ServerFailed, ServerProcess
 
+LONGEST_SOCKET_PATH = 107  # the kernel's
 START_TIMEOUT_S = 60  # the first start asks every qemu what it can do
-STOP_PATIENCE_S = 10
 
 FIXED_PATHS = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
 """Where libvirtd looks, whatever it is told."""
@@ -75,6 +75,8 @@ class LibvirtHost:
         """Have its libvirtd accept connections. Raises ServerFailed."""
         if os.geteuid() != 0:
             raise ServerFailed("a libvirt host needs root, for it makes mounts and namespaces; run this as root")
+        if len(str(self._socket)) > LONGEST_SOCKET_PATH:
+            raise ServerFailed(f"{self._socket} is too long a path for a socket; set TMPDIR to a shorter one")
         self._lay_out()
         command = [
             "unshare", "--mount", "--uts", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc",

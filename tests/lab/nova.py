@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.process import ServerFailed, ServerProcess
-from tests.lab.settings_file import keystone_login, write_settings
+from tests.lab.settings_file import write_settings
 from tests.lab.uwsgi import UwsgiServer
 
-STOP_PATIENCE_S = 10
 DISCOVERY_INTERVAL_S = 2
 
 
@@ -24,14 +23,13 @@ DISCOVERY_INTERVAL_S = 2
 class Surroundings:
     """What Nova stands on. new_database: makes an empty database and gives its URL.
 
-    password: that of the user `nova` of the project `service`. image_url: its image service. venv: where it is.
+    login: options of Nova's own account, an administrator. image_url: its image service. venv: where it is installed.
     """
 
     venv: Path
     new_database: Callable[[], str]
     transport_url: str
-    auth_url: str
-    password: str
+    login: Mapping[str, object]
     image_url: str
     placement_url: str
     network_url: str
@@ -45,7 +43,7 @@ class Surroundings:
 
     def settings(self, state: Path) -> dict[str, dict[str, object]]:
         """Give the sections that every process of Nova gets, to be written by whoever adds to them."""
-        login = keystone_login(auth_url=self.auth_url, username="nova", password=self.password)
+        login = dict(self.login)
         return {
             "DEFAULT": {
                 "transport_url": self.transport_url,
@@ -56,7 +54,7 @@ class Surroundings:
                 "vif_plugging_timeout": 0,
             },
             "api": {"auth_strategy": "keystone"},
-            "keystone_authtoken": {"www_authenticate_uri": self.auth_url, **login},
+            "keystone_authtoken": {"www_authenticate_uri": login["auth_url"], **login},
             "service_user": {"send_service_user_token": True, **login},
             "glance": {"endpoint_override": self.image_url},
             "placement": {"endpoint_override": self.placement_url, **login},
@@ -70,7 +68,10 @@ class Surroundings:
 
 
 class Nova:
-    """The control plane of one cell, from `prepare` and `start` to `stop`. directory: ours alone, made at `prepare`."""
+    """The control plane of one cell, which has to be prepared before it is started.
+
+    directory: ours alone, made at `prepare`.
+    """
 
     def __init__(self, *, directory: Path, surroundings: Surroundings) -> None:
         self._directory, self._around = directory, surroundings
@@ -112,8 +113,8 @@ class Nova:
         self._manage("cell_v2", "map_cell0", "--database_connection", self._cell0)
         self._manage("cell_v2", "create_cell", "--name", "cell1")
 
-    def start(self) -> None:
-        """Begin to start all of it; `wait` waits until the API answers."""
+    def start_workers(self) -> None:
+        """Begin to start conductor and scheduler; computes wait for them."""
         for name in ("nova-conductor", "nova-scheduler"):
             self._workers.append(
                 ServerProcess(
@@ -123,19 +124,16 @@ class Nova:
                     log=self._directory / f"{name}.out",
                 )
             )
+
+    def start_api(self) -> None:
+        """Have the API accept connections. Raises ServerFailed."""
         self._api.start()
 
-    def wait(self) -> None:
-        """Wait until the API answers. Raises ServerFailed."""
-        self._api.wait()
-
     def stop(self) -> None:
-        """Stop it; its computes have been stopped before, for they end by talking to the conductor."""
+        """End all of it; nobody needs what it has in hand."""
         for worker in self._workers:
-            worker.ask_to_stop()
-        self._api.stop(STOP_PATIENCE_S)
-        for worker in self._workers:
-            worker.stop(STOP_PATIENCE_S)
+            worker.kill()
+        self._api.stop()
 
     def _manage(self, *words: str, also: Path | None = None) -> None:
         """Run nova-manage; `also` is a further configuration file, whose options win."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.process import ServerFailed
-from tests.lab.settings_file import keystone_login, write_settings
+from tests.lab.settings_file import write_settings
 from tests.lab.uwsgi import UwsgiServer
-
-STOP_PATIENCE_S = 5
 
 
 class Placement:
-    """One Placement. directory: ours alone, made at `prepare`. venv: where Placement and uWSGI are installed.
+    """One Placement, which has to be prepared before it is started.
 
-    auth_url, password: the Keystone that knows a user `placement` of the project `service`, and its password.
+    directory: ours alone, made at `prepare`. venv: where Placement and uWSGI are installed.
+    login: options of Placement's own account.
     """
 
-    def __init__(self, *, directory: Path, venv: Path, database_url: str, auth_url: str, password: str) -> None:
+    def __init__(self, *, directory: Path, venv: Path, database_url: str, login: Mapping[str, object]) -> None:
         self._directory, self._venv, self._database_url = directory, venv, database_url
-        self._login = keystone_login(auth_url=auth_url, username="placement", password=password)
+        self._login = login
         self._server = UwsgiServer(
             name="placement",
             module="placement.wsgi.api",
@@ -51,11 +51,8 @@ class Placement:
             raise ServerFailed(f"placement-manage db sync failed: {done.stdout}{done.stderr}")
 
     def start(self) -> None:
-        """Begin to start it; `wait` waits until it answers."""
+        """Have it accept connections. Raises ServerFailed."""
         self._server.start()
 
-    def wait(self) -> None:
-        self._server.wait()
-
     def stop(self) -> None:
-        self._server.stop(STOP_PATIENCE_S)
+        self._server.stop()

@@ -17,17 +17,3 @@ def write_settings(path: Path, sections: Sections) -> Path:
     path.touch(mode=0o600)
     path.write_text("\n".join(lines))
     return path
-
-
-def keystone_login(*, auth_url: str, username: str, password: str) -> dict[str, object]:
-    """Give the options with which a service logs in at Keystone as a user of the project `service`."""
-    return {
-        "auth_url": auth_url,
-        "auth_type": "password",
-        "username": username,
-        "password": password,
-        "project_name": "service",
-        "user_domain_name": "Default",
-        "project_domain_name": "Default",
-        "region_name": "RegionOne",
-    }

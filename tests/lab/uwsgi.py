@@ -25,7 +25,7 @@ class UwsgiServer:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Begin to start it; `wait` waits until it answers."""
+        """Have it accept connections. Raises ServerFailed."""
         command = [
             self._venv / "bin" / "uwsgi",
             f"--http-socket=127.0.0.1:{self._port}",
@@ -37,12 +37,9 @@ class UwsgiServer:
         ]  # fmt: skip
         environment = {"PATH": f"{self._venv}/bin:{os.environ['PATH']}", "LANG": "C.UTF-8", **self._environment}
         self._process = ServerProcess(name=self._name, command=command, environment=environment, log=self._log)
+        self._process.wait_until(lambda: listens(self._port), START_TIMEOUT_S)
 
-    def wait(self) -> None:
-        """Wait until it answers. Raises ServerFailed."""
+    def stop(self) -> None:
+        """End it; nobody needs what it has in hand."""
         if self._process is not None:
-            self._process.wait_until(lambda: listens(self._port), START_TIMEOUT_S)
-
-    def stop(self, patience_s: float) -> None:
-        if self._process is not None:
-            self._process.stop(patience_s)
+            self._process.kill()
