@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench-fetch constraints clean setup setup-cloud
+.PHONY: help demo test lint test-nova bench-fetch constraints clean setup setup-cloud setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -11,6 +11,9 @@ demo: setup ## Fill the caches of six hosts from one request and watch it; IMAGE
 
 test: setup setup-cloud ## Run what CI runs: style, types, layers, all tests, coverage
 	@tools/run-tests all
+
+test-nova: setup-cloud setup-nova ## Boot guests under a real Nova beside Precache, and count what is downloaded; as root
+	@tools/run-nova-tests
 
 lint: setup ## Run the part of it that runs no test
 	@tools/run-tests lint
@@ -24,6 +27,8 @@ constraints: ## Pin the newest versions of all Python packages that their lists 
 	@tools/pin-versions constraints.txt --editable '.[dev]' hatchling editables # the two build the package itself
 	@tools/pin-versions bench/constraints.txt --requirement bench/requirements.txt
 	@tools/pin-versions tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
+	@tools/install-packages packages-nova.txt
+	@tools/pin-versions tests/lab/nova-constraints.txt --requirement tests/lab/nova-requirements.txt
 
 clean: ## Remove everything that was made here: environments, images, results of tests
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
@@ -35,3 +40,7 @@ setup:
 
 setup-cloud: setup # Keystone, Glance and the stock clients, which tests run against
 	@tools/make-venv var/cloud/venv tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
+
+setup-nova: setup # Nova, Placement and libvirt, which the tests beside Nova run
+	@tools/install-packages packages-nova.txt
+	@tools/make-venv var/nova/venv tests/lab/nova-constraints.txt --requirement tests/lab/nova-requirements.txt

@@ -1,0 +1,36 @@
+"""What the tests beside Nova act on, and how the time that it takes to build is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.lab.cloud import Cloud
+from tests.lab.nova_compute import NovaCompute
+from tests.nova.deployment import PrecacheDeployment, PrecacheUser
+from tests.nova.gate import ImageGate
+from tests.nova.instances import NovaUser
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the tests act on. nova, precache: an administrator at each of the two APIs. aggregate: of cmp1 alone."""
+
+    cloud: Cloud
+    gate: ImageGate
+    compute: NovaCompute
+    deployment: PrecacheDeployment
+    nova: NovaUser
+    precache: PrecacheUser
+    aggregate: int
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Say what is being done, and how long it took."""
+    print(f"  {what} ... ", end="", flush=True)
+    start = time.monotonic()
+    yield
+    print(f"{time.monotonic() - start:.1f} s", flush=True)
