@@ -7,6 +7,7 @@ from collections import defaultdict
 from sqlalchemy import Connection, select
 
 from precache.adapters.sql import Database
+from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import aggregate_hosts, aggregate_metadata, aggregates, hosts
 from precache.core.aggregates import Aggregate
 from precache.core.errors import AggregateNotFound
@@ -21,10 +22,12 @@ class SqlAggregateQueries:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
+    @repeatable
     def list_aggregates(self) -> list[Aggregate]:
         with self._database.read() as connection:
             return _load(connection, None)
 
+    @repeatable
     def get_aggregate(self, aggregate_id: int) -> Aggregate:
         with self._database.read() as connection:
             return load_aggregate(connection, aggregate_id)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database, SecretBox
+from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
 from precache.core.cells import Cell
 from precache.core.errors import CellHasHosts, CellNameTaken, CellNotFound
@@ -23,12 +24,14 @@ class SqlCells:
         self._database = database
         self._secrets = SecretBox(keys=keys)
 
+    @repeatable
     def list_cells(self) -> list[Cell]:
         with self._database.read() as connection:
             rows = connection.execute(select(cells.c.name, cells.c.transport_url)).all()
         # Sorted here, because databases differ in how they order letters.
         return sorted((self._cell(row.name, row.transport_url) for row in rows), key=lambda cell: cell.name)
 
+    @repeatable
     def create_cell(self, cell: Cell) -> None:
         url = self._encrypt(cell.transport_url)
         with self._database.write() as connection:
@@ -41,12 +44,14 @@ class SqlCells:
             except IntegrityError as exc:
                 raise CellNameTaken(cell.name) from exc
 
+    @idempotent
     def set_transport_url(self, name: str, transport_url: str) -> None:
         url = self._encrypt(transport_url)
         with self._database.write() as connection:
             number = _find(connection, name)
             connection.execute(update(cells).where(cells.c.id == number).values(transport_url=url))
 
+    @repeatable
     def delete_cell(self, name: str) -> None:
         with self._database.write() as connection:
             number = _find(connection, name)

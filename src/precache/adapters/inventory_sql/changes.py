@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from precache.adapters.inventory_sql.aggregates import LARGEST_ID, load_aggregate
 from precache.adapters.sql import Database
 from precache.adapters.sql.keys import insert_with_key
+from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import aggregate_hosts, aggregate_metadata, aggregates, hosts
 from precache.core.aggregates import Aggregate
 from precache.core.errors import (
@@ -35,6 +36,7 @@ class SqlAggregateChanges:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
+    @repeatable
     def create_aggregate(self, name: str, metadata: Mapping[str, str], now: datetime) -> Aggregate:
         with self._database.write() as connection:
             statement = insert(aggregates).values(uuid=str(uuid4()), name=name, created_at=now)
@@ -45,6 +47,7 @@ class SqlAggregateChanges:
             _add_metadata(connection, aggregate_id, metadata)
             return load_aggregate(connection, aggregate_id)
 
+    @idempotent
     def rename_aggregate(self, aggregate_id: int, name: str, now: datetime) -> Aggregate:
         with self._database.write() as connection:
             _touch(connection, aggregate_id, now)
@@ -54,6 +57,7 @@ class SqlAggregateChanges:
                 raise AggregateNameTaken(name) from exc
             return load_aggregate(connection, aggregate_id)
 
+    @repeatable
     def set_metadata(self, aggregate_id: int, metadata: Mapping[str, str | None], now: datetime) -> Aggregate:
         with self._database.write() as connection:
             _touch(connection, aggregate_id, now)
@@ -65,6 +69,7 @@ class SqlAggregateChanges:
             _add_metadata(connection, aggregate_id, present)
             return load_aggregate(connection, aggregate_id)
 
+    @repeatable
     def add_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
         with self._database.write() as connection:
             _touch(connection, aggregate_id, now)
@@ -75,6 +80,7 @@ class SqlAggregateChanges:
                 raise AggregateHostTaken(aggregate_id, host) from exc
             return load_aggregate(connection, aggregate_id)
 
+    @repeatable
     def remove_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
         with self._database.write() as connection:
             _touch(connection, aggregate_id, now)
@@ -85,6 +91,7 @@ class SqlAggregateChanges:
                 raise AggregateHostNotFound(aggregate_id, host)
             return load_aggregate(connection, aggregate_id)
 
+    @repeatable
     def delete_aggregate(self, aggregate_id: int) -> None:
         with self._database.write() as connection:
             _hold(connection, aggregate_id)

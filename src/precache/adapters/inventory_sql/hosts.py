@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Table, select, update
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
 from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
@@ -24,12 +25,14 @@ class SqlHosts:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
+    @repeatable
     def list_hosts(self) -> list[Host]:
         with self._database.read() as connection:
             found = [_host(row) for row in connection.execute(_HOSTS)]
         # Sorted here, because databases differ in how they order letters.
         return sorted(found, key=lambda host: host.name)
 
+    @repeatable
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
         found: dict[str, Host] = {}
         with self._database.read() as connection:
@@ -38,6 +41,7 @@ class SqlHosts:
                     found[row.name] = _host(row)
         return found
 
+    @idempotent
     def set_forced_down(self, name: str, forced_down: bool) -> Host:
         with self._database.write() as connection:
             connection.execute(update(hosts).where(hosts.c.name == name).values(forced_down=forced_down))
@@ -46,6 +50,7 @@ class SqlHosts:
                 raise HostNotFound(name)
             return _host(row)
 
+    @idempotent
     def note_beats(self, beats: Sequence[HostBeat]) -> None:
         latest = {beat.host: beat for beat in beats}
         if not latest:

@@ -2,21 +2,26 @@
 
 A claim is decided by one UPDATE that repeats its own condition: of two owners who saw the same job, one changes a
 row and the other none. Every later step first locks the job's row and looks whether it is still ours.
+
+A step whose confirmation was lost is looked for before it is done again: done twice it would take a second job, or
+find the job no longer ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
-from precache.adapters.jobs_sql.rows import count_outcomes, load_job
+from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs
 from precache.adapters.sql import Database
+from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import job_outcomes, jobs, tasks
-from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost
+from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
 from precache.rules import task_steps
@@ -29,6 +34,15 @@ class SqlJobClaims:
         self._database = database
 
     def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+        try:
+            return self._claim(owner, now, lease)
+        except ChangeUncertain:
+            # An extended lease of the same owner ends at another instant.
+            is_this = (jobs.c.lease_owner == owner) & (jobs.c.lease_until == now + lease)
+            return self._find(is_this & (jobs.c.state == JobState.RUNNING)) or self._claim(owner, now, lease)
+
+    @repeatable
+    def _claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
         is_free = _is_free(now)
         oldest = select(jobs.c.number).where(is_free).order_by(jobs.c.created_at, jobs.c.number).limit(1)
         taken = {
@@ -48,24 +62,35 @@ class SqlJobClaims:
                     return load_job(connection, number)
             # Another owner was faster, so one job fewer is free: this ends.
 
+    @idempotent
     def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
         with self._database.write() as connection:
             held = _hold(connection, job_id, owner)
             connection.execute(update(jobs).where(jobs.c.number == held.number).values(lease_until=now + lease))
 
     def release(self, job_id: str, owner: str) -> None:
+        try:
+            self._release(job_id, owner)
+        except ChangeUncertain:
+            with suppress(LeaseLost):
+                self._release(job_id, owner)
+
+    @repeatable
+    def _release(self, job_id: str, owner: str) -> None:
         with self._database.write() as connection:
             held = _hold(connection, job_id, owner)
             check_job_transition(held.state, JobState.QUEUED)
             _queue_again(connection, jobs.c.number == held.number)
             _put_back_tasks(connection, tasks.c.job == held.number)
 
+    @idempotent
     def release_all(self) -> int:
         with self._database.write() as connection:
             running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
             _put_back_tasks(connection, tasks.c.job.in_(running))
             return _queue_again(connection, jobs.c.state == JobState.RUNNING)
 
+    @idempotent
     def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
         with self._database.write() as connection:
             number = _hold(connection, job_id, owner).number
@@ -77,6 +102,14 @@ class SqlJobClaims:
             save_host_tasks(connection, number, held, changed)
 
     def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+        try:
+            return self._finish(job_id, owner, state, now)
+        except ChangeUncertain:
+            is_this = (jobs.c.id == job_id) & (jobs.c.state == state) & (jobs.c.finished_at == now)
+            return self._find(is_this) or self._finish(job_id, owner, state, now)
+
+    @repeatable
+    def _finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
         with self._database.write() as connection:
             held = _hold(connection, job_id, owner)
             check_job_transition(held.state, state)
@@ -87,6 +120,11 @@ class SqlJobClaims:
             final = {"state": state, "finished_at": now, "lease_owner": None, "lease_until": None}
             connection.execute(update(jobs).where(jobs.c.number == held.number).values(final))
             return load_job(connection, held.number)
+
+    @repeatable
+    def _find(self, condition: ColumnElement[bool]) -> Job | None:
+        with self._database.read() as connection:
+            return next(iter(load_jobs(connection, select(jobs).where(condition))), None)
 
 
 class _Held(NamedTuple):

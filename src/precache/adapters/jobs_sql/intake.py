@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
-from precache.adapters.jobs_sql.rows import load_job
+from precache.adapters.jobs_sql.rows import load_job, load_jobs
 from precache.adapters.sql import Database
 from precache.adapters.sql.keys import insert_with_key
+from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
-from precache.core.errors import JobExists
+from precache.core.errors import ChangeUncertain, JobExists, StoreUnavailable
 from precache.core.jobs import Job, JobState, NewJob, Phase, TaskState
 
 
@@ -23,6 +24,18 @@ class SqlJobIntake:
 
     def add(self, job: NewJob) -> Job:
         """Store the job. Hosts or images that are named twice count once. Raises JobExists for a known id."""
+        try:
+            return self._add(job)
+        except ChangeUncertain as uncertain:
+            try:
+                added = self._added(job.id)
+            except StoreUnavailable:
+                # A client that is told less would ask again, and have two jobs.
+                raise uncertain from None
+            return added or self._add(job)
+
+    @repeatable
+    def _add(self, job: NewJob) -> Job:
         hosts, images = tuple(dict.fromkeys(job.hosts)), tuple(dict.fromkeys(job.images))
         with self._database.write() as connection:
             number = _insert_job(connection, job, task_count=len(hosts) * len(images))
@@ -34,6 +47,11 @@ class SqlJobIntake:
                 connection.execute(insert(job_images), image_rows)
             _insert_tasks(connection, number)
             return load_job(connection, number)
+
+    @repeatable
+    def _added(self, job_id: str) -> Job | None:
+        with self._database.read() as connection:
+            return next(iter(load_jobs(connection, select(jobs).where(jobs.c.id == job_id))), None)
 
 
 def _insert_job(connection: Connection, job: NewJob, task_count: int) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.repeating import idempotent
 from precache.adapters.sql.tables import jobs
 from precache.core.images import ImageId
 from precache.core.jobs import JobState, Task, TaskProgress, TaskState
@@ -22,6 +23,7 @@ class SqlProgressLog:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
+    @idempotent
     def note(self, progress: Sequence[TaskProgress]) -> None:
         by_job: defaultdict[str, list[TaskProgress]] = defaultdict(list)
         for report in progress:
