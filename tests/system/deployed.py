@@ -1,0 +1,141 @@
+"""A whole deployment for all tests of a module: two cells, an API, two conductors, four computes, and every server."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.cloud import Cloud
+from tests.lab.database_server import DatabaseServer
+from tests.lab.rabbitmq import RabbitMq
+from tests.listening import listening
+from tests.system.deployment import Deployment, Surroundings
+from tests.system.forwarding import Forwarding
+from tests.system.operating import wait_until
+from tests.system.slow_images import SlowImages
+
+AGGREGATES = "/compute/v2.1/os-aggregates"
+CELLS = {"cmp-1": "cell1", "cmp-2": "cell1", "cmp-3": "cell2", "cmp-4": "cell2"}
+CONDUCTORS = ("conductor-1", "conductor-2")
+FINAL = ("succeeded", "partly_failed", "failed", "cancelled")
+JOB_TIMEOUT_S = 60
+
+
+class Gate:
+    """Stands in front of Glance; while it is shut, the data of images comes through as far as the first block."""
+
+    def __init__(self, glance_url: str) -> None:
+        self._service = Forwarding(glance_url)
+        self._open = SlowImages(self._service, sends_freely=1_000_000)
+        self._now = self._open
+        self.url = ""
+
+    @contextlib.contextmanager
+    def shut(self) -> Iterator[SlowImages]:
+        """Hold transfers up until `release`, or the end of the block."""
+        self._now = slow = SlowImages(self._service)
+        try:
+            yield slow
+        finally:
+            slow.release()
+            self._now = self._open
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        return self._now(environ, start_response)
+
+
+@dataclass
+class Deployed:
+    """What runs, and an administrator in front of it."""
+
+    precache: Deployment
+    cloud: Cloud
+    broker: RabbitMq
+    database: DatabaseServer
+    gate: Gate
+
+    @property
+    def token(self) -> str:
+        return self.cloud.keystone.token(self.cloud.admin)
+
+    def aggregate(self, *hosts: str) -> int:
+        """Make an aggregate of these hosts and give its id."""
+        token, name = self.token, f"agg-{uuid.uuid4().hex[:8]}"
+        body = {"aggregate": {"name": name, "availability_zone": None}}
+        answer = self.precache.call("POST", AGGREGATES, body, token)
+        assert answer.ok, answer.text
+        number: int = answer.json()["aggregate"]["id"]
+        for host in hosts:
+            added = self.precache.call("POST", f"{AGGREGATES}/{number}/action", {"add_host": {"host": host}}, token)
+            assert added.ok, added.text
+        return number
+
+    def request(self, aggregate: int, *images: str) -> str:
+        """Send the request that all of this is for, and give the job's id."""
+        body = {"cache": [{"id": image} for image in images]}
+        answer = self.precache.call("POST", f"{AGGREGATES}/{aggregate}/images", body, self.token)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["X-Precache-Job-Id"]
+
+    def tasks(self, job: str) -> dict[str, dict[str, Any]]:
+        """Give the tasks of a job with one image, by host."""
+        return {task["host"]: task for task in self.precache.get(f"/v1/jobs/{job}/tasks", self.token)["tasks"]}
+
+    def outcomes(self, job: str) -> dict[str, str | None]:
+        return {host: task["outcome"] for host, task in self.tasks(job).items()}
+
+    def ended(self, job: str) -> str:
+        """Wait until the job has ended, and give the state in which it did."""
+        token = self.token
+
+        def state() -> str:
+            return str(self.precache.get(f"/v1/jobs/{job}", token)["job"]["state"])
+
+        wait_until(lambda: state() in FINAL, JOB_TIMEOUT_S)
+        return state()
+
+    def conductor_of(self, job: str) -> str:
+        """Give the conductor that took the job up last."""
+        [name] = [name for name in CONDUCTORS if f"(job {job})" in self.precache.log(name)]
+        return name
+
+    def holds(self, host: str, image: str, content: bytes) -> bool:
+        """Say whether the host's cache has the whole image, and not anything else under its name."""
+        entry = self.precache.entry(host, image)
+        return entry.exists() and entry.read_bytes() == content
+
+
+@contextlib.contextmanager
+def deployed(folder: Path, cloud: Cloud, broker: RabbitMq, database: DatabaseServer) -> Iterator[Deployed]:
+    """Start it all, and wait until every host has been heard of."""
+    broker.start()
+    login = cloud.keystone.login(cloud.precache)
+    gate = Gate(cloud.glance.url)
+    with listening(gate, prefix="/", threads=32) as url:
+        gate.url = url.rstrip("/")
+        around = Surroundings(
+            database_url=database.fresh_url(),
+            buses={"cell1": broker.fresh_url(), "cell2": broker.fresh_url()},
+            sections={
+                "service_user": login,
+                "keystone_authtoken": login,
+                "glance": {"endpoint_override": gate.url},
+            },
+        )
+        precache = Deployment(folder, around)
+        precache.prepare()
+        try:
+            precache.start_api()
+            for name in CONDUCTORS:
+                precache.start_conductor(name)
+            for host, cell in CELLS.items():
+                precache.start_compute(host, cell)
+            token = cloud.keystone.token(cloud.admin)
+            wait_until(lambda: len(precache.get("/v1/hosts", token)["hosts"]) == len(CELLS))
+            yield Deployed(precache, cloud, broker, database, gate)
+        finally:
+            precache.stop()

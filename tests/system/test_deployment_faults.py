@@ -1,0 +1,121 @@
+"""A deployment whose parts die, or go away and come back, in the middle of a job.
+
+Whatever happens: every task ends in exactly one outcome, and what the host's disk holds agrees with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.cloud import Cloud
+from tests.lab.mariadb import Mariadb
+from tests.lab.rabbitmq import RabbitMq
+from tests.system.conftest import COMPLAINTS
+from tests.system.deployed import CELLS, Deployed, deployed
+from tests.system.operating import wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
+
+CONTENT = os.urandom(2 * 1024**2)
+BROKER_AWAY_S = 10
+DATABASE_AWAY_S = 5
+
+
+@pytest.fixture(scope="module")
+def here(
+    tmp_path_factory: pytest.TempPathFactory, cloud: Cloud, rabbitmq: RabbitMq, mariadb: Mariadb
+) -> Iterator[Deployed]:
+    with deployed(tmp_path_factory.mktemp("deployed"), cloud, rabbitmq, mariadb) as running:
+        yield running
+    assert not [name for name, log in running.precache.logs().items() if any(each in log for each in COMPLAINTS)]
+
+
+@pytest.fixture
+def image(here: Deployed) -> str:
+    return here.cloud.glance.upload_image(CONTENT, visibility="public")
+
+
+def all_have_begun(here: Deployed, image: str) -> bool:
+    """Say whether every host has a transfer under way; what arrives is beside the entry until it is whole."""
+    arriving = [str(path) for path in here.precache.litter()]
+    return all(any(path.startswith(str(here.precache.entry(host, image))) for path in arriving) for host in CELLS)
+
+
+def test_one_request_fills_the_caches_of_two_cells(here: Deployed, image: str):
+    job = here.request(here.aggregate(*CELLS), image)
+
+    assert here.ended(job) == "succeeded"
+    tasks = here.tasks(job)
+    assert {host: task["cell"] for host, task in tasks.items()} == CELLS
+    assert {task["outcome"] for task in tasks.values()} == {"cached"}
+    assert all(here.holds(host, image, CONTENT) for host in CELLS)
+    assert here.cloud.glance.data_requests(image) == len(CELLS)
+
+
+def test_a_killed_compute_is_an_error_and_the_others_go_on(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: all_have_begun(here, image))
+        here.precache.kill("cmp-2")
+        wait_until(lambda: here.outcomes(job)["cmp-2"])
+        assert set(here.outcomes(job).values()) == {"error", None}
+
+    assert here.ended(job) == "partly_failed"
+    tasks = here.tasks(job)
+    assert "did not answer" in tasks["cmp-2"]["reason"]
+    assert {host for host, task in tasks.items() if task["outcome"] == "cached"} == set(CELLS) - {"cmp-2"}
+    assert {host for host in CELLS if here.holds(host, image, CONTENT)} == set(CELLS) - {"cmp-2"}
+    assert not here.precache.entry("cmp-2", image).exists()
+    here.precache.start_compute("cmp-2", CELLS["cmp-2"])
+    assert not here.precache.litter()
+
+
+def test_a_killed_conductors_job_is_finished_by_the_other_and_nothing_is_fetched_twice(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: all_have_begun(here, image))
+        dead = here.conductor_of(job)
+        here.precache.kill(dead)
+        [other] = {"conductor-1", "conductor-2"} - {dead}
+        wait_until(lambda: f"(job {job})" in here.precache.log(other))
+        here.precache.start_conductor(dead)
+
+    assert here.ended(job) == "succeeded"
+    assert set(here.outcomes(job).values()) == {"cached"}
+    assert all(here.holds(host, image, CONTENT) for host in CELLS)
+    assert here.cloud.glance.data_requests(image) == len(CELLS)
+
+
+def test_a_broker_that_is_away_in_mid_job_loses_no_outcome(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut() as slow:
+        job = here.request(aggregate, image)
+        wait_until(lambda: all_have_begun(here, image))
+        here.broker.stop()
+        slow.release()
+        wait_until(lambda: all(here.holds(host, image, CONTENT) for host in CELLS))
+        here.broker.restart(BROKER_AWAY_S)
+
+    assert here.ended(job) == "succeeded"
+    assert set(here.outcomes(job).values()) == {"cached"}
+    assert here.cloud.glance.data_requests(image) == len(CELLS)
+
+
+def test_a_database_that_is_away_in_mid_job_loses_no_outcome(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut() as slow:
+        job = here.request(aggregate, image)
+        wait_until(lambda: all_have_begun(here, image))
+        here.database.stop()
+        slow.release()
+        wait_until(lambda: all(here.holds(host, image, CONTENT) for host in CELLS))
+        here.database.restart(DATABASE_AWAY_S)
+
+    assert here.ended(job) == "succeeded"
+    assert set(here.outcomes(job).values()) == {"cached"}
+    assert here.cloud.glance.data_requests(image) == len(CELLS)
