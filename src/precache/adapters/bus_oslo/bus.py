@@ -11,7 +11,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus_state import BusState
-from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause
+from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
 from precache.adapters.bus_oslo.daemon_threads import run_within
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
@@ -100,6 +100,8 @@ class Bus:
         except oslo_messaging.RemoteError as error:
             raise (VersionUnknown() if error.exc_type == _VERSION_UNKNOWN else RemoteBug(error.exc_type)) from None
         except BUS_ERRORS as error:
+            if is_exchange_missing(error):
+                raise QueueMissing from None
             raise self._unavailable(error) from None
         except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
             raise RemoteBug(type(error).__name__) from None
@@ -120,8 +122,7 @@ class Bus:
             try:
                 client.cast({}, method, **message)
             except BUS_ERRORS as error:
-                # The exchange goes with the last queue, and a connection that knew it learns so by failing once.
-                if attempt or "NOT_FOUND" not in str(error):
+                if attempt or not is_exchange_missing(error):
                     raise self._unavailable(error) from None
             else:
                 break
@@ -205,5 +206,6 @@ class Bus:
             except oslo_messaging.MessageUndeliverable:
                 self.state.note_up()
             except BUS_ERRORS as error:
-                self.state.note_away(cause(error))
+                if not is_exchange_missing(error):
+                    self.state.note_away(cause(error))
             self._closed.wait(WATCH_INTERVAL_S)

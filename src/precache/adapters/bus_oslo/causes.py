@@ -40,6 +40,14 @@ _BY_CODE = (
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
+def is_exchange_missing(error: BaseException) -> bool:
+    """Say whether the broker has no exchange of ours: it goes with the last queue, that is, when nobody listens.
+
+    A connection that had declared it learns so by failing once; the next attempt declares it anew.
+    """
+    return "NOT_FOUND - no exchange" in str(error)
+
+
 def cause(error: BaseException) -> str:
     """Give the reason in a few words."""
     text = str(error)

@@ -1,0 +1,116 @@
+"""A compute in a process of its own, on a real bus: `python -m tests.contract.played_compute URL HOST SECONDS FILE`.
+
+It takes SECONDS for every image, and writes a line to FILE whenever it begins with one. SIGTERM stops it as it stops
+the real one. It reports progress and beats once, as the real one does.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
+from precache.compute.remember_outcomes import RememberOutcomes
+from precache.core.errors import Stopped
+from precache.core.hosts import HostBeat
+from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from tests.contract.buses import new_conf
+
+PATIENCE = timedelta(seconds=6)
+START_TIMEOUT_S = 30
+
+
+def main(url: str, host: str, seconds: float, file: Path) -> None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    bus = open_bus(new_conf(), url)
+    progress = BusProgress(bus=bus)
+    progress.start()
+
+    def cache_images(request):
+        with file.open("a") as out:
+            out.write(f"{request.job_id}\n")
+        progress.report(TaskProgress(request.job_id, host, request.images[0], Phase.DOWNLOADING, 1, 2))
+        if stop.wait(seconds):
+            raise Stopped("Caching")
+        return [TaskResult(image, Outcome.CACHED, bytes_moved=7) for image in request.images]
+
+    server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(cache_images))
+    server.start()
+    BusReports(bus=bus).note_beats([HostBeat(host, "", "fake", datetime.now(UTC))])
+    if server.wait_until_listening(timedelta(seconds=0.5)):
+        print("listening", flush=True)
+    else:
+        print("started", flush=True)
+    print(
+        f"eventlet: {any(module and name.split('.')[0] == 'eventlet' for name, module in sys.modules.items())}",
+        flush=True,
+    )
+    stop.wait()
+    server.stop(PATIENCE)
+    progress.stop(PATIENCE)
+    bus.close()
+    print("ended", flush=True)
+
+
+class PlayedCompute:
+    """Such a process, from the test's side."""
+
+    def __init__(self, url: str, host: str, seconds: float, directory: Path) -> None:
+        self._command = [sys.executable, "-m", "tests.contract.played_compute", url, host, str(seconds)]
+        self.file = directory / f"{host}.begun"
+        self.out = directory / f"{host}.out"
+        self.errors = directory / f"{host}.errors"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.out.open("wb") as out, self.errors.open("ab") as errors:
+            self.process = subprocess.Popen([*self._command, str(self.file)], stdout=out, stderr=errors)
+        wait_for(lambda: "eventlet:" in self.out.read_text(), START_TIMEOUT_S)
+
+    @property
+    def begun(self) -> list[str]:
+        """The job of each image that it has begun with."""
+        return self.file.read_text().split() if self.file.exists() else []
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout_s: float = 30) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout_s)
+
+
+@contextmanager
+def played_compute(url: str, host: str, seconds: float, directory: Path):
+    """Have one run."""
+    compute = PlayedCompute(url, host, seconds, directory)
+    compute.start()
+    try:
+        yield compute
+    finally:
+        if compute.process is not None and compute.process.poll() is None:
+            compute.kill()
+
+
+def wait_for(is_so, timeout_s: float = 20) -> None:
+    """Look until it is so, for a real process cannot be told to be quick."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), Path(sys.argv[4]))

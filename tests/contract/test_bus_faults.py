@@ -1,0 +1,164 @@
+"""Hosts over a real bus when computes die and brokers go: every call ends, in the one true way."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from precache.core.errors import ComputeUnreachable, Stopped
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome
+from precache.ports.compute_gateway import CacheRequest
+from tests.contract.buses import BusWorld
+from tests.contract.played_compute import played_compute, wait_for
+
+pytestmark = pytest.mark.external
+
+IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+PATIENCE_S = 100
+
+
+def asking(host, job="job"):
+    return CacheRequest(job, host, "cell1", (IMAGE,))
+
+
+@pytest.fixture
+def world(cell_url):
+    made = BusWorld(cell_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def test_a_compute_killed_in_mid_work_is_given_up_within_the_monitor_s_time_and_others_go_on(
+    world, cell_url, threads, tmp_path
+):
+    with (
+        played_compute(cell_url, "dies", 600, tmp_path) as dies,
+        played_compute(cell_url, "lives", 12, tmp_path) as lives,
+    ):
+        gateway = world.gateway(silence_s=9)
+        dying, living = (threads.submit(gateway.cache_images, asking(host)) for host in ("dies", "lives"))
+        wait_for(lambda: dies.begun and lives.begun)
+
+        dies.kill()
+        killed_at = time.monotonic()
+        with pytest.raises(ComputeUnreachable, match="dies"):
+            dying.result(PATIENCE_S)
+
+        assert time.monotonic() - killed_at < 9 + 2
+        assert [result.outcome for result in living.result(PATIENCE_S)] == [Outcome.CACHED]
+
+
+@pytest.mark.parametrize("silence_s", [10, 60])
+def test_a_broker_that_restarts_in_mid_work_loses_nothing(world, cell_url, threads, rabbitmq, tmp_path, silence_s):
+    with played_compute(cell_url, "cmp-1", 16, tmp_path) as compute:
+        gateway = world.gateway(long_s=300, silence_s=silence_s)
+        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        wait_for(lambda: compute.begun)
+
+        rabbitmq.restart(after_s=10)
+
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
+        assert compute.begun == ["job"]
+        assert "Traceback" not in compute.errors.read_text()
+
+
+def test_an_outcome_that_was_reached_while_the_broker_was_away_is_asked_for_again(
+    world, cell_url, threads, rabbitmq, tmp_path
+):
+    with played_compute(cell_url, "cmp-1", 3, tmp_path) as compute:
+        gateway = world.gateway(long_s=300, silence_s=10)
+        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        wait_for(lambda: compute.begun)
+
+        rabbitmq.kill()
+        time.sleep(4)
+        rabbitmq.start()
+
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
+        assert compute.begun == ["job"]
+
+
+def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cell_url, threads, tmp_path):
+    with played_compute(cell_url, "cmp-1", 5, tmp_path) as compute:
+        under_way = threads.submit(world.gateway(silence_s=12).cache_images, asking("cmp-1"))
+        wait_for(lambda: compute.begun)
+
+        compute.kill()
+        compute.start()
+
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
+        assert compute.begun == ["job", "job"]
+
+
+def test_a_compute_that_is_stopped_in_mid_work_says_so_and_ends(world, cell_url, threads, tmp_path):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
+        under_way = threads.submit(world.gateway().cache_images, asking("cmp-1"))
+        wait_for(lambda: compute.begun)
+
+        assert compute.stop() == 0
+
+        with pytest.raises(Stopped):
+            under_way.result(PATIENCE_S)
+
+
+def test_a_compute_is_stopped_in_time_although_the_broker_is_away(world, cell_url, threads, rabbitmq, tmp_path):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
+        under_way = threads.submit(world.gateway(silence_s=4, long_s=20).cache_images, asking("cmp-1"))
+        wait_for(lambda: compute.begun)
+        rabbitmq.stop()
+
+        assert compute.stop(timeout_s=30) == 0
+
+        rabbitmq.start()
+        with pytest.raises(ComputeUnreachable):
+            under_way.result(PATIENCE_S)
+
+
+def test_a_request_that_nobody_waits_for_any_more_is_not_done(world, cell_url, tmp_path):
+    with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
+        gateway = world.gateway(silence_s=4)
+        gateway.cache_images(asking("cmp-1", job="first"))
+        compute.kill()
+        with pytest.raises(ComputeUnreachable):
+            gateway.cache_images(asking("cmp-1", job="stale"))
+
+        compute.start()
+        gateway.cache_images(asking("cmp-1", job="last"))
+
+        assert compute.begun == ["first", "last"]
+
+
+def test_a_compute_that_starts_before_its_broker_answers_once_it_is_there(world, cell_url, threads, rabbitmq, tmp_path):
+    rabbitmq.stop()
+    with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
+        under_way = threads.submit(world.gateway(silence_s=30).cache_images, asking("cmp-1"))
+        wait_for(lambda: "not available: connection refused" in compute.errors.read_text())
+        rabbitmq.start()
+
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
+
+
+def test_calls_end_at_once_when_the_conductor_is_stopped(world, cell_url, threads, tmp_path):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
+        gateway = world.gateway()
+        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        wait_for(lambda: compute.begun)
+
+        gateway.stop()
+
+        with pytest.raises(Stopped):
+            under_way.result(5)
+
+
+def test_work_that_takes_longer_than_long_rpc_timeout_is_given_up(world, cell_url, tmp_path):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path), pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
+        world.gateway(long_s=4).cache_images(asking("cmp-1"))
