@@ -78,10 +78,13 @@ class _Displays(_Ours):
         """Give the columns of the result of this command line, where it has not all of them."""
         return self.columns
 
+    def asked_columns(self, parsed_args: argparse.Namespace) -> list[str]:
+        """Give the names of the columns that -c chose, as we write them; none means all."""
+        return [name.lower().strip().replace(" ", "_") for name in parsed_args.columns]
+
     def run(self, parsed_args: argparse.Namespace) -> int:
         known = self.columns_of(parsed_args)
-        asked = [name.lower().strip().replace(" ", "_") for name in parsed_args.columns]
-        unknown = [name for name in asked if name not in known]
+        unknown = [name for name in self.asked_columns(parsed_args) if name not in known]
         if unknown:
             raise UsageError(f"There is no column {', '.join(unknown)}; there are {', '.join(known)}")
         return super().run(parsed_args)

@@ -24,7 +24,8 @@ def write_overview(parser: argparse.ArgumentParser, commands: CommandManager, ou
 
 def write_commands(commands: CommandManager, names: list[str], out: TextIO) -> None:
     """Write these commands, each with one line on it."""
-    targets = {name: entry.value for name, entry in commands if name in names}
+    # cliff's own commands have no place that they come from before its release 4.13.
+    targets = {name: getattr(entry, "value", "") for name, entry in commands if name in names}
     width = max(map(len, targets), default=0)
     for name in sorted(targets):
         out.write(f"  {name:<{width}}  {summary(targets[name])}".rstrip() + "\n")

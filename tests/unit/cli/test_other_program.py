@@ -17,7 +17,7 @@ from tests.unit.cli.stub_service import JOB_ID, StubService, job, task
 
 
 def other_program(service: StubService, out: io.StringIO, err: io.StringIO) -> App:
-    commands = CommandManager()
+    commands = CommandManager("nothing.of.this.name")
     commands.add_command("job list", JobList)
     commands.add_command("aggregate cache image", AggregateCacheImage)
     app = App("another", "1", commands, stdout=out, stderr=err)

@@ -99,7 +99,7 @@ class JobCommand(ShowCommand):
         if parsed_args.formatter != "table" or "tasks" not in values:
             return super().produce_output(parsed_args, column_names, list(values.values()))
         tasks = values.pop("tasks")
-        asked = [self._normalize_column_name(name) for name in parsed_args.columns]
+        asked = self.asked_columns(parsed_args)
         if asked != ["tasks"]:
             super().produce_output(parsed_args, list(values), list(values.values()))
         if tasks and (not asked or "tasks" in asked):
