@@ -1,0 +1,11 @@
+"""`precache doctor`: is this deployment in order, and what is to be done where it is not.
+
+One file for each thing that is looked at. A check takes the configuration and gives findings; it looks and never
+changes anything that lasts, and it names no secret. `roles.py` says which checks concern which process.
+"""
+
+from precache.wiring.doctor.examine import Check, examine
+from precache.wiring.doctor.findings import Finding, Status
+from precache.wiring.doctor.roles import ROLES, checks_for, likely_roles
+
+__all__ = ["ROLES", "Check", "Finding", "Status", "checks_for", "examine", "likely_roles"]

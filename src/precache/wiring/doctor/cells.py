@@ -1,0 +1,53 @@
+"""The cells: their secrets readable, their buses there, their computes heard of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from precache.config.load import Config
+from precache.core.cells import Cell
+from precache.wiring.doctor.buses import reach_buses
+from precache.wiring.doctor.database import read_cells, read_heard_hosts
+from precache.wiring.doctor.examine import TIMEOUT_S
+from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+
+CELLS_TIMEOUT_S = 2 * TIMEOUT_S + 1  # the database first, then all buses at once
+
+
+def look_at_cells(config: Config) -> Iterator[Finding]:
+    """Decrypt every cell's URL and send a message over each bus."""
+    cells = read_cells(config)
+    if not any(cell.transport_url for cell in cells):
+        yield warning(
+            "no cell has a message bus, so no host can be asked",
+            "make the cells known: precache cell create NAME --transport-url URL",
+        )
+    buses = [(f"cell {cell.name}: ", cell.transport_url) for cell in cells if cell.transport_url]
+    yield from reach_buses(config, buses)
+    for cell in cells:
+        if cell.transport_url is None:
+            yield warning(
+                f"cell {cell.name} has no message bus, so its hosts cannot be asked",
+                f"give it one: precache cell create {cell.name} --transport-url URL",
+            )
+
+
+def look_at_computes(config: Config) -> Iterator[Finding]:
+    """See which cells have a compute that was heard of lately."""
+    cells, hosts, now = read_cells(config), read_heard_hosts(config), datetime.now(UTC)
+    if not cells:
+        yield skipped("there is no cell yet")
+    for cell in cells:
+        of_cell = [host for host in hosts if host.cell == cell.name]
+        up = sum(host.is_up(now, config.host.service_down_time) for host in of_cell)
+        yield ok(f"cell {cell.name}: {up} of {len(of_cell)} computes are up") if up else _silent(cell, config)
+
+
+def _silent(cell: Cell, config: Config) -> Finding:
+    seconds = config.host.service_down_time.total_seconds()
+    return warning(
+        f"cell {cell.name}: no compute was heard of in the last {seconds:.0f} seconds",
+        "start `precache serve compute` on its hosts, with the transport URL of this cell, and `precache serve "
+        "conductor`, which listens to them",
+    )

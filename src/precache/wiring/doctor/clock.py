@@ -1,0 +1,45 @@
+"""The clock of this machine against Keystone's, as far as that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from keystoneauth1 import exceptions as ksa
+
+from precache.config.load import Config
+from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+from precache.wiring.service_user import service_session
+
+TOLERABLE = timedelta(seconds=10)
+"""Leases of jobs are some ten seconds long, and each conductor measures them by its own clock."""
+
+
+def look_at_clock(config: Config) -> Iterator[Finding]:
+    auth: Any = config.service_user.auth
+    url = getattr(auth, "auth_url", None)
+    if not url:
+        yield skipped("there is no Keystone to compare the clock with")
+        return
+    try:
+        answer = service_session(config).get(url, authenticated=False, raise_exc=False, log=False, connect_retries=0)
+    except ksa.ClientException:
+        yield skipped("Keystone could not be asked for the time")
+        return
+    yield compare_clocks(answer.headers.get("Date"), datetime.now(UTC))
+
+
+def compare_clocks(date: str | None, now: datetime) -> Finding:
+    """Compare the Date of an answer that has just come in."""
+    try:
+        skew = abs(parsedate_to_datetime(date or "") - now)
+    except (ValueError, TypeError):
+        return skipped("Keystone does not say what time it is")
+    if skew <= TOLERABLE:
+        return ok("the clock agrees with Keystone's")
+    return warning(
+        f"the clock differs from Keystone's by {skew.total_seconds():.0f} seconds",
+        "have both machines keep time by NTP: leases of jobs and the expiry of tokens depend on it",
+    )

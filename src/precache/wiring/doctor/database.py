@@ -1,0 +1,73 @@
+"""The database: there, ours, of this release, and its secrets readable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from precache.adapters.inventory_sql import SqlCells, SqlHosts
+from precache.adapters.sql import Database, check_schema, open_database
+from precache.adapters.sql.limits import Limits
+from precache.config.load import Config
+from precache.core.cells import Cell
+from precache.core.errors import DatabaseUrlRefused, SchemaOutdated, SchemaTooNew, StoreUnavailable
+from precache.core.hosts import Host
+from precache.wiring.doctor.findings import Finding, failed, ok, skipped
+
+_LIMITS = Limits(
+    connect=timedelta(seconds=3),
+    statement=timedelta(seconds=5),
+    lock=timedelta(seconds=2),
+    patience=timedelta(),
+)
+"""Somebody waits in front of the terminal, and nothing is lost if a look fails."""
+
+Look = Callable[[Config], Iterable[Finding]]
+
+
+def look_at_database(config: Config) -> Iterator[Finding]:
+    """See that it answers and has this release's tables."""
+    with opened(config) as database:
+        try:
+            check_schema(database)
+        except (SchemaOutdated, SchemaTooNew) as error:
+            yield failed(str(error), "")
+        except StoreUnavailable as error:
+            yield failed(str(error), "start the database, or correct [database] connection: host, user, password, name")
+        else:
+            yield ok(f"{database.place} has the tables of this release")
+
+
+def on_database(look: Look) -> Look:
+    """Give a check that is skipped where the database cannot be used; that is a finding of another check."""
+
+    def look_if_there(config: Config) -> Iterator[Finding]:
+        try:
+            yield from look(config)
+        except (StoreUnavailable, DatabaseUrlRefused):
+            yield skipped("the database cannot be used")
+
+    return look_if_there
+
+
+def read_cells(config: Config) -> list[Cell]:
+    """Give the cells with their transport URLs. Raises what `CellQueries` and `SecretBox` raise."""
+    with opened(config) as database:
+        return SqlCells(database=database, keys=config.database.encryption_keys).list_cells()
+
+
+def read_heard_hosts(config: Config) -> list[Host]:
+    """Give the hosts whose computes have been heard of."""
+    with opened(config) as database:
+        return SqlHosts(database=database).list_hosts()
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[Database]:
+    """Open the database for a few looks."""
+    database = open_database(config.database.require_connection(), limits=_LIMITS)
+    try:
+        yield database
+    finally:
+        database.close()

@@ -1,0 +1,83 @@
+"""On a host: where instances and the image cache are, whose they are, and whether we may write there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from precache.config.load import Config
+from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
+
+
+def cache_directory(config: Config) -> Path:
+    return config.host.instances_path / config.image_cache.subdirectory_name
+
+
+def look_at_instances(config: Config) -> Iterator[Finding]:
+    """See that [DEFAULT] instances_path is a directory in which we may work."""
+    path = config.host.instances_path
+    if not path.exists():
+        yield failed(
+            f"{path} does not exist",
+            "install nova-compute first, correct [DEFAULT] instances_path, or make the directory for the user that "
+            "runs the compute",
+        )
+        return
+    yield from look_at_directory(path, "instances_path")
+
+
+def look_at_cache(config: Config) -> Iterator[Finding]:
+    """See that the image cache is, or can be made."""
+    path, parent = cache_directory(config), config.host.instances_path
+    if path.exists():
+        yield from look_at_directory(path, "the image cache")
+        if parent.is_dir() and path.stat().st_uid != parent.stat().st_uid:
+            yield warning(
+                f"{path} belongs to {user_name(path.stat().st_uid)}, {parent} to {user_name(parent.stat().st_uid)}",
+                f"give it to the owner of the other, or nova-compute cannot use it: chown -R {parent.stat().st_uid}",
+            )
+    elif not parent.is_dir():
+        yield skipped(f"{parent} does not exist")
+    elif is_writable(parent):
+        yield ok(f"{path} will be made at the first start")
+    else:
+        owner = user_name(parent.stat().st_uid)
+        yield failed(f"{path} does not exist, and {user_name(os.geteuid())} cannot make it", run_as(owner))
+
+
+def look_at_directory(path: Path, what: str) -> Iterator[Finding]:
+    """See whose directory it is, and that we may make files there."""
+    if not path.is_dir():
+        yield failed(f"{what} {path} is not a directory", "move it away")
+        return
+    found = path.stat()
+    owner, us = user_name(found.st_uid), user_name(os.geteuid())
+    if not is_writable(path):
+        yield failed(f"{what} {path} belongs to {owner} and cannot be written by {us}", run_as(owner))
+    elif os.geteuid() not in (0, found.st_uid):
+        yield warning(
+            f"{what} {path} belongs to {owner}; what {us} makes there nova-compute may not open", run_as(owner)
+        )
+    elif found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        yield warning(f"every user may change what is in {what} {path}", f"chmod o-w {path}")
+    else:
+        yield ok(f"{what} {path} belongs to {owner} and can be written")
+
+
+def is_writable(path: Path) -> bool:
+    # A read-only file system refuses root, too.
+    return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def run_as(owner: str) -> str:
+    return f"run the compute, and this command, as {owner}{'' if owner == 'root' else ' or as root'}"
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,52 @@
+"""Runs checks: all of them, whatever becomes of one, and none for longer than it may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from precache.config.load import Config
+from precache.core.errors import PrecacheError
+from precache.wiring.doctor.findings import Finding, failed
+from precache.wiring.doctor.side_by_side import side_by_side
+
+TIMEOUT_S = 8.0
+"""A part that is well answers in far less. Libraries try some things twice, a few seconds each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """look: gives what it finds. An error of ours is a failure, whose message says what to do by itself."""
+
+    name: str
+    look: Callable[[Config], Iterable[Finding]]
+    timeout_s: float = TIMEOUT_S
+
+
+def examine(config: Config, checks: Sequence[Check]) -> list[tuple[str, Finding]]:
+    """Give the findings with the names of their checks, in the order of the checks."""
+    found = side_by_side([(partial(_look, check, config), check.timeout_s) for check in checks])
+    return [
+        (check.name, finding)
+        for check, findings in zip(checks, found, strict=True)
+        for finding in (findings if findings is not None else [_unanswered(check)])
+    ]
+
+
+def _look(check: Check, config: Config) -> list[Finding]:
+    try:
+        return list(check.look(config))
+    except PrecacheError as error:
+        return [failed(str(error), "")]
+    except OSError as error:
+        return [failed(f"{error.filename}: {error.strerror}", "run this command as the user that the process runs as")]
+    except Exception as error:  # noqa: BLE001  one check's bug must not hide what the others found
+        return [failed(f"the check itself failed: {type(error).__name__}", "report this, with --debug")]
+
+
+def _unanswered(check: Check) -> Finding:
+    return failed(
+        f"no answer within {check.timeout_s:.0f} seconds",
+        "see that the machine is there, and that no firewall swallows what is sent to it",
+    )

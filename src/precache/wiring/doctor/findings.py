@@ -1,0 +1,38 @@
+"""What a check found, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARNING = "warning"  # works, but not as it should, or not for long
+    FAILED = "failed"  # does not work
+    SKIPPED = "skipped"  # does not concern this deployment, or could not be looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """advice: what to do; empty where there is nothing to do."""
+
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def ok(found: str) -> Finding:
+    return Finding(Status.OK, found)
+
+
+def warning(found: str, advice: str) -> Finding:
+    return Finding(Status.WARNING, found, advice)
+
+
+def failed(found: str, advice: str) -> Finding:
+    return Finding(Status.FAILED, found, advice)
+
+
+def skipped(found: str) -> Finding:
+    return Finding(Status.SKIPPED, found)

@@ -1,0 +1,86 @@
+"""Keystone: there, and content with the credentials that we have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
+from keystonemiddleware.opts import list_auth_token_opts
+
+from precache.adapters.http import innermost
+from precache.adapters.images_glance import open_session
+from precache.config.identity import AUTHTOKEN, SERVICE_USER, load_credentials
+from precache.config.load import Config
+from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.wiring.service_user import service_session
+
+VALIDATING_ROLES = frozenset({"admin", "service"})
+"""Those that Keystone's own policy lets check the tokens of others."""
+
+
+def look_at_service_user(config: Config) -> Iterator[Finding]:
+    """Get a token as [service_user]."""
+    if config.service_user.auth is None:
+        yield warning(
+            "[service_user] has no credentials: only services that ask for none can be used",
+            "fill [service_user] with those of the service's own user",
+        )
+        return
+    yield _log_in(service_session(config), SERVICE_USER)
+
+
+def look_at_authtoken(config: Config) -> Iterator[Finding]:
+    """Get a token as [keystone_authtoken], and see whether its roles suffice to check the tokens of callers."""
+    if config.api.auth_strategy == "noauth":
+        yield skipped("[api] auth_strategy is noauth: callers are not identified")
+        return
+    auth = load_credentials(config.oslo, AUTHTOKEN)
+    if auth is None:
+        yield failed(f"[{AUTHTOKEN}] has no credentials", "fill it, or no caller can be identified")
+        return
+    session = open_session(auth=auth, verify=_verify(config))
+    finding = _log_in(session, AUTHTOKEN)
+    yield finding
+    roles = _roles(session) if finding.status == "ok" else VALIDATING_ROLES
+    if not VALIDATING_ROLES & set(roles):
+        yield warning(
+            f"the user in [{AUTHTOKEN}] is neither admin nor service, and Keystone lets only these check tokens",
+            "give it the role service in its project",
+        )
+
+
+def _log_in(session: Session, section: str) -> Finding:
+    try:
+        roles = _roles(session)
+    except ksa.Unauthorized:
+        return failed(
+            f"Keystone refuses the user or the password in [{section}]", "correct them, and the domains and the project"
+        )
+    except ksa.ConnectTimeout:
+        return failed(f"Keystone does not answer at [{section}] auth_url", "start it, or correct auth_url")
+    except (ksa.ConnectFailure, ksa.SSLError) as error:
+        return failed(f"Keystone cannot be reached: {innermost(error)}", f"start it, or correct [{section}] auth_url")
+    except ksa.ClientException as error:
+        return failed(
+            f"no Keystone was found at [{section}] auth_url ({type(error).__name__})",
+            "start it, or correct auth_url, which usually ends in /v3",
+        )
+    return ok(f"Keystone knows the user in [{section}]; its roles: {', '.join(sorted(roles)) or 'none'}")
+
+
+def _roles(session: Session) -> list[str]:
+    auth: Any = session.auth
+    if not hasattr(auth, "get_access"):
+        session.get_token()
+        return []
+    return list(auth.get_access(session).role_names)
+
+
+def _verify(config: Config) -> bool | Path:
+    for group, options in list_auth_token_opts():
+        config.oslo.register_opts(options, group=group)
+    section = config.oslo[AUTHTOKEN]
+    return Path(section.cafile) if section.cafile else not section.insecure

@@ -1,0 +1,60 @@
+"""On a host: the directory of the lock files that we share with nova-compute, and whether locks hold there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from precache.config.load import Config
+from precache.wiring.doctor.directories import look_at_directory
+from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.wiring.doctor.mounts import Mount, mount_of
+
+_LOCAL_LOCKS = ("nolock", "local_lock=all", "local_lock=posix")
+_LOCK_FILES = "nova-*"
+
+
+def look_at_locks(config: Config) -> Iterator[Finding]:
+    """Lock a file of our own where the lock files are, or will be."""
+    instances = config.host.instances_path
+    directory = instances / "locks"
+    if directory.exists():
+        yield from look_at_directory(directory, "the lock directory")
+        yield from _foreign_files(directory)
+    place = directory if directory.is_dir() else instances
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+        yield skipped(f"no lock was tried, for nothing can be written in {place}")
+        return
+    yield try_lock(place, mount_of(place))
+
+
+def try_lock(place: Path, mount: Mount | None) -> Finding:
+    kind = mount.kind if mount else "an unknown file system"
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".precache-doctor-", dir=place) as file:
+            fcntl.lockf(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return failed(
+            f"a file in {place} ({kind}) cannot be locked: {error.strerror}",
+            "mount that file system with POSIX locks, or boots and pre-caching will get in each other's way",
+        )
+    if mount and mount.kind.startswith("nfs") and any(option in mount.options for option in _LOCAL_LOCKS):
+        return warning(
+            f"{place} is on {kind} with locks of this host only",
+            "mount it without nolock and local_lock where several hosts share it",
+        )
+    return ok(f"files in {place} ({kind}) can be locked")
+
+
+def _foreign_files(directory: Path) -> Iterator[Finding]:
+    """Find lock files of another owner than the directory's: nova-compute would fail to open them."""
+    owner = directory.stat().st_uid
+    foreign = [path for path in directory.glob(_LOCK_FILES) if path.lstat().st_uid != owner]
+    if foreign:
+        yield failed(
+            f"{len(foreign)} lock files in {directory} do not belong to its owner, such as {foreign[0].name}",
+            f"give them to the owner, or nova-compute cannot boot from those images: chown {owner} {directory}/nova-*",
+        )

@@ -1,0 +1,45 @@
+"""Nova as the owner of hosts and aggregates: readable, and of one mind with our computes about the names of hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.inventory_nova import NovaAggregates, NovaHosts
+from precache.adapters.inventory_sql import SqlHosts
+from precache.config.load import Config
+from precache.wiring.doctor.database import opened
+from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+from precache.wiring.inventory import nova_api
+from precache.wiring.service_user import service_session
+
+_NAMED = 5  # hosts that a message names; of the rest it gives the number
+
+
+def look_at_nova(config: Config) -> Iterator[Finding]:
+    if not config.inventory.is_novas:
+        yield skipped("[inventory] source is local: hosts and aggregates are our own")
+        return
+    api = nova_api(config, service_session(config))
+    aggregates = NovaAggregates(api=api).list_aggregates()
+    with opened(config) as database:
+        ours = SqlHosts(database=database)
+        hosts = NovaHosts(api=api, hosts=ours, clock=SystemClock()).list_hosts()
+        heard = {host.name for host in ours.list_hosts()}
+    yield ok(f"Nova gives {len(aggregates)} aggregates and {len(hosts)} hosts")
+    if without := [host.name for host in hosts if host.cell is None]:
+        yield warning(
+            f"on {len(without)} of Nova's hosts no Precache compute was ever heard of: {named(without)}",
+            "start `precache serve compute` there; in jobs they end as error",
+        )
+    if unknown := sorted(heard - {host.name for host in hosts}):
+        yield warning(
+            f"{len(unknown)} computes are unknown to Nova: {named(unknown)}",
+            "set [DEFAULT] host on them to the name that `openstack compute service list` shows",
+        )
+
+
+def named(names: Sequence[str]) -> str:
+    """Name the first few."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,60 @@
+"""On a host: what nova.conf says of the image cache must be what our configuration says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from oslo_config import cfg
+
+from precache.config.load import Config
+from precache.wiring.doctor.findings import Finding, failed, ok, skipped
+
+FILES = (Path("/etc/nova/nova.conf"), Path("/etc/nova/nova-compute.conf"))
+
+_OPTIONS = {
+    "DEFAULT": [
+        cfg.StrOpt("state_path", default="/var/lib/nova"),
+        cfg.StrOpt("instances_path", default="$state_path/instances"),
+        cfg.BoolOpt("force_raw_images", default=True),
+        cfg.StrOpt("host"),
+    ],
+    "image_cache": [cfg.StrOpt("subdirectory_name", default="_base")],
+    "libvirt": [cfg.StrOpt("images_type", default="default")],
+}
+
+
+def look_at_nova_conf(config: Config, files: tuple[Path, ...] = FILES) -> Iterator[Finding]:
+    """Compare them option by option."""
+    readable = [str(file) for file in files if os.access(file, os.R_OK)]
+    if not readable:
+        yield skipped(f"{files[0]} cannot be read, so nothing was compared with it")
+        return
+    try:
+        pairs = list(_pairs(_read(readable), config))
+    except (cfg.Error, ValueError, UnicodeDecodeError):
+        yield skipped(f"{readable[0]} cannot be understood, so nothing was compared with it")
+        return
+    differing = [(option, theirs, ours) for option, theirs, ours in pairs if theirs != ours]
+    for option, theirs, ours in differing:
+        yield failed(f"{option} is {theirs} in {readable[0]} but {ours} in ours", f"set it to {theirs} in ours, too")
+    if not differing:
+        yield ok(f"{readable[0]} and our configuration agree")
+
+
+def _read(files: list[str]) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    for group, options in _OPTIONS.items():
+        conf.register_opts(options, group=None if group == "DEFAULT" else group)
+    conf([], default_config_files=files, default_config_dirs=[])
+    return conf
+
+
+def _pairs(nova: cfg.ConfigOpts, config: Config) -> Iterator[tuple[str, object, object]]:
+    yield "[DEFAULT] instances_path", Path(nova.instances_path), config.host.instances_path
+    yield "[DEFAULT] force_raw_images", nova.force_raw_images, config.host.force_raw_images
+    yield "[image_cache] subdirectory_name", nova.image_cache.subdirectory_name, config.image_cache.subdirectory_name
+    yield "[libvirt] images_type", nova.libvirt.images_type, config.libvirt.images_type
+    if nova.host:
+        yield "[DEFAULT] host", nova.host, config.host.host

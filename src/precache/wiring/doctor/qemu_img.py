@@ -1,0 +1,43 @@
+"""On a host: the program that examines and converts images."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+from precache.config.load import Config
+from precache.wiring.doctor.findings import Finding, failed, ok, warning
+
+OLDEST = (6, 2)
+"""What a current Nova asks for; older ones were never tried."""
+
+_VERSION = re.compile(r"version (\d+)\.(\d+)\S*")
+_TIMEOUT_S = 5
+
+
+def look_at_qemu_img(_config: Config) -> Iterator[Finding]:
+    program = shutil.which("qemu-img")
+    if program is None:
+        yield failed("qemu-img is not in PATH", "install it; on Debian and Ubuntu: apt-get install qemu-utils")
+        return
+    try:
+        said = subprocess.run(  # noqa: S603  the program that was just found, with one fixed word
+            [program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield failed(f"{program} does not run: {type(error).__name__}", "install it anew")
+        return
+    yield judge_version(program, said)
+
+
+def judge_version(program: str, said: str) -> Finding:
+    """Judge what `qemu-img --version` said."""
+    match = _VERSION.search(said)
+    if match is None:
+        return failed(f"{program} does not say which version it is", "install qemu-img anew")
+    found = f"{program} is version {match[1]}.{match[2]}"
+    if (int(match[1]), int(match[2])) < OLDEST:
+        return warning(found, f"update it to {OLDEST[0]}.{OLDEST[1]} or newer")
+    return ok(found)

@@ -1,0 +1,11 @@
+"""What the tests of checks have in common."""
+
+
+def only(findings):
+    """Give the one finding."""
+    [finding] = findings
+    return finding
+
+
+def statuses(findings):
+    return [str(finding.status) for finding in findings]

@@ -1,0 +1,53 @@
+"""All checks run, whatever becomes of one of them."""
+
+import threading
+
+from precache.core.errors import StoreUnavailable
+from precache.wiring.doctor import Check, examine
+from precache.wiring.doctor.findings import ok
+from precache.wiring.doctor.side_by_side import side_by_side
+
+
+def well(config):
+    yield ok("well")
+
+
+def away(config):
+    yield ok("so far")
+    raise StoreUnavailable("connection refused")
+
+
+def buggy(config):
+    raise KeyError("hunter2")
+
+
+def test_findings_come_in_the_order_of_the_checks_with_failures_among_them():
+    found = examine(None, [Check("a", away), Check("b", buggy), Check("c", well)])
+
+    assert [(name, str(finding.status)) for name, finding in found] == [("a", "failed"), ("b", "failed"), ("c", "ok")]
+    assert found[0][1].found == "The database is not available: connection refused"
+    assert "hunter2" not in found[1][1].found
+
+
+def test_a_check_that_does_not_end_is_a_failure_and_the_others_are_heard():
+    release = threading.Event()
+
+    def silent(config):
+        release.wait(60)
+        yield ok("at last")
+
+    found = examine(None, [Check("silent", silent, timeout_s=0.05), Check("well", well)])
+    release.set()
+
+    assert [str(finding.status) for _, finding in found] == ["failed", "ok"]
+    assert "no answer within" in found[0][1].found
+
+
+def test_calls_are_made_at_the_same_time():
+    both_there = threading.Barrier(2, timeout=30)
+
+    def call():
+        both_there.wait()
+        return True
+
+    assert side_by_side([(call, 30), (call, 30)]) == [True, True]

@@ -1,0 +1,251 @@
+"""Directories, locks, tools and neighbours of a host, as they should be and as they should not."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from precache.wiring.doctor import Check, examine
+from precache.wiring.doctor.cache_owner import look_at_cache_owner
+from precache.wiring.doctor.directories import look_at_cache, look_at_instances
+from precache.wiring.doctor.disk_space import judge_space, look_at_disk_space
+from precache.wiring.doctor.locks import look_at_locks, try_lock
+from precache.wiring.doctor.mounts import Mount, mount_of
+from precache.wiring.doctor.nova_conf import look_at_nova_conf
+from precache.wiring.doctor.qemu_img import judge_version, look_at_qemu_img
+from tests.unit.wiring.doctor.looking import only, statuses
+
+SOMEBODY = 12345
+is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+def test_a_new_host_is_well(host):
+    config = host()
+
+    findings = [*look_at_instances(config), *look_at_cache(config), *look_at_locks(config)]
+
+    assert statuses(findings) == ["ok", "ok", "ok"]
+    assert "will be made at the first start" in findings[1].found
+
+
+def test_a_host_that_has_worked_is_well(host, tmp_path):
+    for name in ("_base", "locks"):
+        (tmp_path / "instances" / name).mkdir()
+    config = host()
+
+    findings = [*look_at_instances(config), *look_at_cache(config), *look_at_locks(config)]
+
+    assert statuses(findings) == ["ok"] * 4
+
+
+def test_nothing_is_left_behind(host, tmp_path):
+    config = host()
+
+    for look in (look_at_instances, look_at_cache, look_at_locks, look_at_disk_space):
+        list(look(config))
+
+    assert list((tmp_path / "instances").iterdir()) == []
+
+
+def test_a_host_without_instances_says_so_once(configured, tmp_path):
+    config = configured(f"[DEFAULT]\ninstances_path = {tmp_path}/nowhere\n")
+
+    findings = [only(look(config)) for look in (look_at_instances, look_at_cache, look_at_locks, look_at_disk_space)]
+
+    assert statuses(findings) == ["failed", "skipped", "skipped", "skipped"]
+    assert "nowhere does not exist" in findings[0].found
+
+
+def test_a_file_where_the_cache_should_be_is_a_failure(host, tmp_path):
+    (tmp_path / "instances" / "_base").write_text("")
+
+    assert only(look_at_cache(host())).status == "failed"
+
+
+def test_a_directory_that_everybody_may_change_is_worth_a_warning(host, tmp_path):
+    (tmp_path / "instances").chmod(0o777)
+
+    assert only(look_at_instances(host())).status == "warning"
+
+
+@is_root
+def test_a_cache_of_another_owner_than_the_instances_is_worth_a_warning(host, tmp_path):
+    (tmp_path / "instances" / "_base").mkdir()
+    os.chown(tmp_path / "instances", SOMEBODY, SOMEBODY)
+
+    findings = list(look_at_cache(host()))
+
+    assert statuses(findings) == ["ok", "warning"]
+    assert f"uid {SOMEBODY}" in findings[1].found
+
+
+@is_root
+def test_a_lock_file_that_nova_cannot_open_is_a_failure(host, tmp_path):
+    locks = tmp_path / "instances" / "locks"
+    locks.mkdir()
+    (locks / "nova-0123").write_text("")
+    os.chown(locks, SOMEBODY, SOMEBODY)
+
+    findings = list(look_at_locks(host()))
+
+    assert statuses(findings) == ["ok", "failed", "ok"]
+    assert "nova-0123" in findings[1].found
+
+
+@pytest.fixture
+def public_directory():
+    """A directory that every user can reach, which those of a test run by root are not."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@is_root
+def test_another_user_than_the_owner_is_told_as_whom_to_run(configured, public_directory):
+    config = configured(f"[DEFAULT]\ninstances_path = {public_directory}\n")
+
+    findings = as_user(SOMEBODY, lambda: [*look_at_instances(config), *look_at_cache(config)])
+
+    assert statuses(findings) == ["failed", "failed"]
+    assert {finding.advice for finding in findings} == {"run the compute, and this command, as root"}
+
+
+@is_root
+def test_what_may_not_even_be_seen_is_a_failure(host):
+    config = host()
+
+    [(_, finding)] = as_user(SOMEBODY, lambda: examine(config, [Check("instances", look_at_instances)]))
+
+    assert (finding.status, "Permission denied" in finding.found) == ("failed", True)
+
+
+def as_user(uid, look):
+    os.seteuid(uid)
+    try:
+        return look()
+    finally:
+        os.seteuid(0)
+
+
+def test_locks_that_hold_on_one_host_only_are_worth_a_warning(tmp_path):
+    nfs = Mount(tmp_path, "nfs4", ("rw", "local_lock=all"))
+
+    assert try_lock(tmp_path, nfs).status == "warning"
+    assert try_lock(tmp_path, Mount(tmp_path, "nfs4", ("rw", "local_lock=none"))).status == "ok"
+
+
+def test_the_innermost_and_latest_mount_holds_a_path(tmp_path):
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/a rw\n"
+        "2 1 0:1 / /srv/my\\040disk rw shared:1 - xfs /dev/b rw\n"
+        "3 1 0:2 / /srv/my\\040disk rw - nfs4 server:/x rw,vers=4.2,local_lock=none\n"
+        "no mount at all\n"
+    )
+
+    assert mount_of(Path("/srv/my disk/instances"), table) == Mount(
+        Path("/srv/my disk"), "nfs4", ("rw", "vers=4.2", "local_lock=none")
+    )
+    assert mount_of(Path("/srv"), table).kind == "ext4"
+    assert mount_of(tmp_path, tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "free_files", "status"),
+    [
+        (100 << 30, 9, "ok"),
+        (100 << 30, None, "ok"),
+        (1 << 30, 9, "warning"),
+        (0, 9, "failed"),
+        (100 << 30, 0, "failed"),
+    ],
+)
+def test_space_is_judged(free_bytes, free_files, status):
+    assert judge_space("/srv", free_bytes, free_files).status == status
+
+
+def test_space_is_looked_at_where_the_cache_will_be(host, tmp_path):
+    assert f"the disk of {tmp_path}/instances" in only(look_at_disk_space(host())).found
+
+
+@pytest.mark.parametrize(
+    ("owner", "command", "status"),
+    [
+        ("nova", b"/usr/bin/python3\0/usr/bin/nova-compute\0--config-file\0x\0", "ok"),
+        ("nova", b"bash\0", "warning"),
+        ("nova", b"vi\0-r\0x\0nova-compute\0", "warning"),
+        ("precache", b"bash\0", "ok"),
+        ("precache", b"nova-compute\0", "failed"),
+    ],
+)
+def test_the_cache_has_one_owner_that_runs(configured, tmp_path, owner, command, status):
+    processes = tmp_path / "proc"
+    (processes / "42").mkdir(parents=True)
+    (processes / "42" / "cmdline").write_bytes(command)
+
+    config = configured(f"[image_cache]\nowner = {owner}\n")
+
+    assert only(look_at_cache_owner(config, processes)).status == status
+
+
+def test_what_differs_from_nova_conf_is_named(host, tmp_path):
+    nova = tmp_path / "nova.conf"
+    nova.write_text(
+        f"[DEFAULT]\nstate_path = {tmp_path}\nforce_raw_images = no\nhost = cmp-7\n[image_cache]\n"
+        "subdirectory_name = _cache\n[libvirt]\nimages_type = rbd\n[database]\nconnection = hush-hush\n"
+    )
+
+    findings = list(look_at_nova_conf(host("host = cmp-8\n"), (nova,)))
+
+    assert statuses(findings) == ["failed"] * 4
+    assert [finding.found.split(" is ")[0] for finding in findings] == [
+        "[DEFAULT] force_raw_images", "[image_cache] subdirectory_name", "[libvirt] images_type", "[DEFAULT] host",
+    ]  # fmt: skip
+    assert "hush-hush" not in "".join(finding.found for finding in findings)
+
+
+def test_a_nova_conf_that_agrees_is_well(host, tmp_path):
+    nova = tmp_path / "nova.conf"
+    nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
+
+    assert only(look_at_nova_conf(host(), (nova,))).status == "ok"
+
+
+@pytest.mark.parametrize("text", [None, "no section", "[DEFAULT]\nforce_raw_images = perhaps\n"])
+def test_a_nova_conf_that_cannot_be_understood_is_skipped(host, tmp_path, text):
+    nova = tmp_path / "nova.conf"
+    if text is not None:
+        nova.write_text(text)
+
+    assert only(look_at_nova_conf(host(), (nova,))).status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("qemu-img version 7.2.22 (Debian 1:7.2+dfsg-7)", "ok"),
+        ("qemu-img version 10.0.2", "ok"),
+        ("qemu-img version 5.2.0", "warning"),
+        ("segmentation fault", "failed"),
+    ],
+)
+def test_an_old_qemu_img_is_worth_a_warning(said, status):
+    assert judge_version("/usr/bin/qemu-img", said).status == status
+
+
+def test_a_missing_qemu_img_is_a_failure(configured, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert only(look_at_qemu_img(configured())).status == "failed"
+
+
+def test_a_qemu_img_that_does_not_run_is_a_failure(configured, monkeypatch, tmp_path):
+    program = tmp_path / "qemu-img"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert only(look_at_qemu_img(configured())).status == "failed"

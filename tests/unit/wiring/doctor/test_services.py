@@ -1,0 +1,161 @@
+"""Keystone, Glance and Nova that are away, are something else, or refuse."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from precache.adapters.inventory_sql import SqlHosts
+from precache.adapters.sql import open_database
+from precache.core.errors import InventoryUnavailable
+from precache.core.hosts import HostBeat
+from precache.wiring.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
+from precache.wiring.doctor.clock import compare_clocks, look_at_clock
+from precache.wiring.doctor.image_service import look_at_image_service
+from precache.wiring.doctor.keystone import look_at_authtoken, look_at_service_user
+from precache.wiring.doctor.nova import look_at_nova
+from tests.lab.played_nova import PlayedNova
+from tests.unit.adapters.faulty_server import FaultyServer, http
+from tests.unit.wiring.doctor.conftest import LOGIN
+from tests.unit.wiring.doctor.looking import only, statuses
+
+NOBODY = "http://127.0.0.1:9"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def test_no_credentials_are_worth_a_warning(configured):
+    assert only(look_at_service_user(configured())).status == "warning"
+
+
+def keystone(url, *answers):
+    """Give the answers of a Keystone: which version it is, then these."""
+    version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": url}]}
+    return http("200 OK", json.dumps({"version": version}).encode()), *answers
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (http("401 Unauthorized", b'{"error": {"message": "hush-hush"}}'), "refuses the user or the password"),
+        (http("200 OK", b"<html>"), "no Keystone was found"),
+        (http("404 Not Found"), "no Keystone was found"),
+        (http("503 Oops"), "no Keystone was found"),
+    ],
+)
+def test_a_keystone_that_refuses_is_told_from_one_that_is_none(configured, answer, told):
+    with FaultyServer(*keystone(NOBODY, answer)) as server:
+        finding = only(look_at_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
+
+    assert finding.status == "failed"
+    assert told in finding.found
+    assert "hush-hush" not in finding.found
+
+
+def test_a_keystone_that_is_away_is_a_failure(configured):
+    finding = only(look_at_service_user(configured(LOGIN.format(url=f"{NOBODY}/v3"))))
+
+    assert finding.status == "failed"
+    assert "Connection refused" in finding.found
+
+
+def test_callers_need_the_middlewares_credentials(configured):
+    keystone, noauth = configured("[api]\nauth_strategy = keystone\n"), configured("[api]\nauth_strategy = noauth\n")
+
+    assert only(look_at_authtoken(keystone)).status == "failed"
+    assert only(look_at_authtoken(noauth)).status == "skipped"
+
+
+def test_the_middlewares_credentials_are_tried(configured):
+    text = LOGIN.format(url=f"{NOBODY}/v3").replace("service_user", "keystone_authtoken")
+
+    finding = only(look_at_authtoken(configured(text)))
+
+    assert finding.status == "failed"
+    assert "[keystone_authtoken] auth_url" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "told"),
+    [
+        (http("200 OK", b'{"images": []}'), "ok", "lists images"),
+        (http("200 OK", b"<html>"), "failed", "no Glance"),
+        (http("404 Not Found"), "failed", "no Glance"),
+        (http("403 Forbidden"), "failed", "lets the user"),
+        (http("503 Oops"), "failed", "HTTP status 503"),
+    ],
+)
+def test_glance_is_asked_for_an_image(configured, answer, status, told):
+    with FaultyServer(answer) as server:
+        finding = only(look_at_image_service(configured(f"[glance]\nendpoint_override = {server.url}/v2\n")))
+
+    assert (finding.status, told in finding.found) == (status, True)
+    assert server.requests[0].startswith("GET /v2/images?limit=1 ")
+
+
+def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
+    away = only(look_at_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}\n")))
+    nowhere = only(look_at_image_service(configured()))
+
+    assert (away.status, "Connection refused" in away.found) == ("failed", True)
+    assert (nowhere.status, "catalogue has no image service" in nowhere.found) == ("failed", True)
+
+
+def test_nova_is_left_alone_where_the_inventory_is_ours(configured):
+    assert only(look_at_nova(configured())).status == "skipped"
+
+
+def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sqlite_url):
+    database = open_database(sqlite_url)
+    SqlHosts(database=database).note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW)])
+    database.close()
+    with PlayedNova() as nova:
+        nova.add_compute("cmp-1.example.org")
+        findings = list(look_at_nova(configured(on_nova(nova.url, sqlite_url))))
+
+    assert statuses(findings) == ["ok", "warning", "warning"]
+    assert findings[0].found == "Nova gives 0 aggregates and 1 hosts"
+    assert "ever heard of: cmp-1.example.org" in findings[1].found
+    assert "unknown to Nova: cmp-1" in findings[2].found
+
+
+def test_a_nova_that_is_away_is_a_failure(configured, sqlite_url):
+    with pytest.raises(InventoryUnavailable, match="Connection refused"):
+        list(look_at_nova(configured(on_nova(NOBODY, sqlite_url))))
+
+
+def on_nova(url, sqlite_url):
+    return f"[inventory]\nsource = nova\n[nova]\nendpoint_override = {url}\n[database]\nconnection = {sqlite_url}\n"
+
+
+def test_a_bus_that_is_away_is_named_without_its_password(configured):
+    config = configured("[DEFAULT]\ntransport_url = rabbit://precache:hush-hush@127.0.0.1:9/cell1\n")
+
+    for look in (look_at_own_bus, look_at_computes_bus):
+        finding = only(look(config))
+        assert finding.status == "failed"
+        assert "127.0.0.1:9/cell1" in finding.found
+        assert "hush-hush" not in finding.found
+
+
+def test_buses_that_nobody_configured_are_skipped(configured):
+    assert statuses([*look_at_own_bus(configured()), *look_at_notifications(configured())]) == ["skipped", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "status"),
+    [(timedelta(), "ok"), (timedelta(seconds=9), "ok"), (timedelta(minutes=5), "warning"),
+     (timedelta(minutes=-5), "warning")],
+)  # fmt: skip
+def test_a_clock_that_is_wrong_is_worth_a_warning(behind, status):
+    assert compare_clocks("Sun, 01 Mar 2026 12:00:00 GMT", NOW + behind).status == status
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_server_that_does_not_say_the_time_is_no_clock(date):
+    assert compare_clocks(date, NOW).status == "skipped"
+
+
+def test_the_clock_is_compared_with_keystones(configured):
+    with FaultyServer(http("300 Multiple", b"{}", Date="Sun, 01 Mar 2020 12:00:00 GMT")) as server:
+        assert only(look_at_clock(configured(LOGIN.format(url=server.url)))).status == "warning"
+    assert only(look_at_clock(configured())).status == "skipped"
