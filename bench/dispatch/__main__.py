@@ -1,0 +1,136 @@
+"""Measures how many hosts one conductor drives over RabbitMQ, against a bare client of oslo.messaging, in turns.
+
+    make bench-dispatch [ROUNDS=3] [HOSTS=100,1000,5000] [CONCURRENCY=50]
+
+`bench/README.md` has the method. A full run writes its results to `results/`, a smaller one to `var/bench/results/`.
+The last line printed is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.dispatch.cloud import Cloud, cloud
+from bench.dispatch.report import figures, markdown
+from bench.machine import describe_machine
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "bench" / "results"
+SCRATCH = ROOT / "var" / "bench"
+PLOT_PYTHON = SCRATCH / "venv" / "bin" / "python"
+
+FULL_HOSTS = (100, 1000, 5000)
+FULL_ROUNDS = 3
+CONCURRENCY = 50
+WARM_UP_HOSTS = 100
+
+
+class Worker:
+    """A process of this benchmark that says `ready` and then answers lines."""
+
+    def __init__(self, module: str, *words: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *(str(word) for word in words)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Worker:
+        assert self._hear() == "ready\n", "a worker did not start; what it said stands above"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+    def ask(self, line: object) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return json.loads(self._hear())
+
+    def _hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+def measure(deployed: Cloud, bare: Worker, sizes: tuple[int, ...], rounds: int) -> dict[str, list[Any]]:
+    """Give by number of hosts a list with one item for each round."""
+    aggregates = {count: deployed.aggregate(count) for count in {WARM_UP_HOSTS, *sizes}}
+    deployed.run_job(aggregates[WARM_UP_HOSTS], WARM_UP_HOSTS)
+    bare.ask(WARM_UP_HOSTS)
+    measured: dict[str, list[Any]] = {str(count): [] for count in sizes}
+    for number in range(rounds):
+        for count in sizes:
+            if number % 2:
+                bare_s = bare.ask(count)["seconds"]
+                job = deployed.run_job(aggregates[count], count)
+            else:
+                job = deployed.run_job(aggregates[count], count)
+                bare_s = bare.ask(count)["seconds"]
+            measured[str(count)].append(asdict(job) | {"bare_seconds": bare_s})
+            print(
+                f"round {number + 1}, {count} hosts: {count / job.seconds:.0f} hosts/s, bare {count / bare_s:.0f} "
+                f"calls/s, {job.statements} statements",
+                flush=True,
+            )
+    deployed.look()
+    return measured
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-dispatch-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the broker's user has to get in
+        yield folder
+
+
+def main() -> None:
+    sizes = tuple(int(count) for count in os.environ.get("HOSTS", "").split(",") if count) or FULL_HOSTS
+    rounds = int(os.environ.get("ROUNDS", FULL_ROUNDS))
+    concurrency = int(os.environ.get("CONCURRENCY", CONCURRENCY))
+    with _folder() as folder, cloud(folder, concurrency) as deployed:
+        print(f"making {max(sizes)} hosts", flush=True)
+        deployed.register(max(*sizes, WARM_UP_HOSTS))
+        with (
+            Worker("bench.dispatch.hosts", deployed.bus_url, max(*sizes, WARM_UP_HOSTS)),
+            Worker("bench.dispatch.bare", deployed.bus_url, concurrency) as bare,
+        ):
+            measured = measure(deployed, bare, sizes, rounds)
+        results: dict[str, Any] = {
+            "machine": describe_machine(folder),
+            "settings": {"rounds": rounds, "concurrency": concurrency, "database": "MariaDB"},
+            "measured": measured,
+            "peak_bytes": {part: deployed.peak_bytes(part) for part in ("conductor", "api")},
+        }
+    is_full = sizes == FULL_HOSTS and rounds >= FULL_ROUNDS
+    _write(results, RESULTS if is_full else SCRATCH / "results")
+    print(json.dumps(figures(results)), flush=True)
+
+
+def _write(results: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dispatch.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "dispatch.md").write_text(markdown(results))
+    plot = Path(__file__).with_name("plot.py")
+    if PLOT_PYTHON.exists():
+        subprocess.run([PLOT_PYTHON, "-P", plot, folder / "dispatch.json", folder / "dispatch.svg"], check=True)
+    else:
+        print("no plot: there is no matplotlib in var/bench/venv")
+
+
+if __name__ == "__main__":
+    main()

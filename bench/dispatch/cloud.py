@@ -1,0 +1,173 @@
+"""What is measured: a broker, a database, an image service, an API and one conductor, each as it is deployed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import Connection, insert, literal, select, text
+
+from bench.dispatch.hosts import host_names
+from precache.adapters.inventory_sql import SqlHosts
+from precache.adapters.sql import Database, open_database
+from precache.adapters.sql.tables import aggregate_hosts, hosts, jobs
+from precache.core.hosts import HostBeat
+from precache.imageserver.app import create_image_app
+from precache.imageserver.library import ImageLibrary
+from tests.lab.database_server import running
+from tests.lab.mariadb import Mariadb
+from tests.lab.rabbitmq import RabbitMq
+from tests.listening import listening
+from tests.system.deployment import Deployment, Surroundings
+
+CELL = "cell1"
+LOOK_INTERVAL_S = 0.02
+JOB_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job of so many hosts. seconds: from the claim to the end, by the conductor's own record.
+
+    request_seconds: from the request to the end, seen from outside. statements: that the database got meanwhile.
+    """
+
+    hosts: int
+    seconds: float
+    request_seconds: float
+    statements: int
+
+
+@dataclass
+class Cloud:
+    """The deployment that runs."""
+
+    bus_url: str
+    precache: Deployment
+    database: Database
+    image: str
+
+    def register(self, count: int) -> None:
+        """Make so many hosts known, as if each had just been heard."""
+        now = datetime.now(UTC)
+        names = host_names(count)
+        SqlHosts(database=self.database).note_beats([HostBeat(name, CELL, "fake", now, "1.0") for name in names])
+
+    def aggregate(self, count: int) -> int:
+        """Make an aggregate of the first so many hosts, and give its id."""
+        body = {"aggregate": {"name": f"of-{count}", "availability_zone": None}}
+        answer = self.precache.call("POST", "/compute/v2.1/os-aggregates", body)
+        answer.raise_for_status()
+        number: int = answer.json()["aggregate"]["id"]
+        members = select(literal(number), hosts.c.id).where(hosts.c.name.in_(host_names(count))).order_by(hosts.c.id)
+        with self.database.write() as connection:
+            connection.execute(insert(aggregate_hosts).from_select(["aggregate_id", "host_id"], members))
+        return number
+
+    def run_job(self, aggregate: int, count: int) -> Job:
+        """Request the image for the aggregate, and wait until all its hosts have it."""
+        with self.database.engine.connect() as watcher:
+            statements = _statements_of_others(watcher)
+            began = time.perf_counter()
+            answer = self.precache.call(
+                "POST", f"/compute/v2.1/os-aggregates/{aggregate}/images", {"cache": [{"id": self.image}]}
+            )
+            assert answer.status_code == 202, answer.text
+            row = _await_end(watcher, answer.headers["X-Precache-Job-Id"])
+            request_seconds = time.perf_counter() - began
+            statements = _statements_of_others(watcher) - statements
+        assert row.state == "succeeded", row
+        assert row.task_count == count
+        return Job(count, (row.finished_at - row.started_at).total_seconds(), request_seconds, statements)
+
+    def look(self, job_count: int = 1) -> None:
+        """Look at the newest job and its tasks through the API, which has to hold them all for that."""
+        newest = self.precache.get(f"/v1/jobs?limit={job_count}")["jobs"][0]
+        self.precache.get(f"/v1/jobs/{newest['id']}/tasks")
+
+    def peak_bytes(self, part: str) -> int:
+        """Give the most memory that the api or the conductor has had so far, by the kernel's account."""
+        status = Path(f"/proc/{self.precache._running[part].pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@contextmanager
+def cloud(folder: Path, concurrency: int) -> Iterator[Cloud]:
+    """Start it all in `folder`, and end it."""
+    with ExitStack() as until_the_end:
+        broker = until_the_end.enter_context(_broker(folder / "broker"))
+        server = until_the_end.enter_context(running(Mariadb))
+        image_url, image = until_the_end.enter_context(_image_service(folder / "images"))
+        bus_url = broker.fresh_url()
+        around = Surroundings(
+            database_url=server.fresh_url(),
+            buses={CELL: bus_url},
+            sections={
+                "DEFAULT": {"service_down_time": 3600, "call_monitor_timeout": 60},
+                "api": {"auth_strategy": "noauth"},
+                "conductor": {"lease": 30, "poll_interval": 5},
+                "glance": {"endpoint_override": image_url},
+                "image_cache": {"precache_concurrency": concurrency},
+            },
+        )
+        precache = Deployment(folder / "precache", around)
+        precache.prepare()
+        until_the_end.callback(precache.stop)
+        precache.start_api()
+        precache.start_conductor()
+        database = open_database(around.database_url)
+        until_the_end.callback(database.close)
+        yield Cloud(bus_url, precache, database, image)
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[RabbitMq]:
+    folder.mkdir()
+    folder.chmod(0o755)
+    broker = RabbitMq(folder)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
+
+
+@contextmanager
+def _image_service(folder: Path) -> Iterator[tuple[str, str]]:
+    """Serve one small image; give the service's URL and the image's id."""
+    folder.mkdir()
+    (folder / "small.raw").write_bytes(bytes(1 << 20))
+    library = ImageLibrary(images_dir=folder, index_path=folder.with_suffix(".index"))
+    with listening(create_image_app(library=library)) as url:
+        deadline = time.monotonic() + JOB_TIMEOUT_S
+        while not (images := requests.get(f"{url}/v2/images", timeout=10).json()["images"]):
+            assert time.monotonic() < deadline, "the image service does not see its image"
+            time.sleep(0.1)
+        yield url, images[0]["id"]
+    library.close()
+
+
+def _await_end(watcher: Connection, job: str) -> Any:
+    statement = select(jobs.c.state, jobs.c.task_count, jobs.c.started_at, jobs.c.finished_at).where(jobs.c.id == job)
+    deadline = time.monotonic() + JOB_TIMEOUT_S
+    while True:
+        row = watcher.execute(statement).one()
+        watcher.rollback()  # so that the next look sees what is new
+        if row.state.is_final:
+            return row
+        assert time.monotonic() < deadline, f"job {job} does not end"
+        time.sleep(LOOK_INTERVAL_S)
+
+
+def _statements_of_others(watcher: Connection) -> int:
+    """Give how many statements the server has got so far from everybody but this connection."""
+    total, own = (
+        int(watcher.execute(text(f"SHOW {scope} STATUS LIKE 'Questions'")).one()[1]) for scope in ("GLOBAL", "SESSION")
+    )
+    return total - own
