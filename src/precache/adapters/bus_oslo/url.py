@@ -53,7 +53,9 @@ def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
         raise _refusal("only RabbitMQ is supported, so it begins with rabbit://")
     if not url.hosts or not all(host.hostname for host in url.hosts):
         raise _refusal("it names no host")
-    _check_query(conf, url)
+    if not all(host.port is None or 0 < host.port < 65536 for host in url.hosts):
+        raise _refusal("a port is a number from 1 to 65535")
+    _check_query(url)
     return url
 
 
@@ -77,10 +79,15 @@ def _is_default(conf: cfg.ConfigOpts, option: str) -> bool:
     return found is not None and found.location is cfg.Locations.opt_default
 
 
-def _check_query(conf: cfg.ConfigOpts, url: Any) -> None:
-    for option in url.query:
-        if option not in conf[RABBIT]:
-            raise _refusal(f"[{RABBIT}] has no option {option[:64]!r}")
+def _check_query(url: Any) -> None:
+    known = {option.dest: option for option in dict(oslo_messaging.opts.list_opts())[RABBIT]}
+    for name, value in url.query.items():
+        if name not in known:
+            raise _refusal(f"{name[:64]!r} is no option of [{RABBIT}]")
+        try:
+            known[name].type(value)
+        except ValueError:
+            raise _refusal(f"the value of the option {name} cannot be read") from None
 
 
 def _bracketed(hostname: str) -> str:

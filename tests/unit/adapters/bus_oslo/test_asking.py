@@ -1,0 +1,173 @@
+"""How often a host is asked, and what comes of each of its answers, with a bus that answers as it is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from precache.adapters.bus_oslo.asking import Asking
+from precache.adapters.bus_oslo.bus import NoAnswer, QueueMissing, RemoteBug, VersionUnknown
+from precache.adapters.bus_oslo.bus_state import BusState
+from precache.adapters.bus_oslo.messages import results_message
+from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+
+IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+RESULTS = [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
+
+
+class ScriptedBus:
+    """Answers each call with the next of `answers`; an exception is raised, a function called."""
+
+    place = "rabbit:5672/cell1"
+
+    def __init__(self, *answers):
+        self.state = BusState(place=self.place)
+        self._answers = list(answers)
+        self.asked = []
+
+    def call(self, topic, server, method, message, *, timeout_s, monitor_s):
+        self.asked.append((message, monitor_s))
+        answer = self._answers.pop(0)
+        if callable(answer) and not isinstance(answer, type):
+            answer = answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def ask(bus, *, long_s=60, silence_s=9, stopping=None):
+    request = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+    deadline = time.monotonic() + long_s
+    return Asking(
+        bus=bus, request=request, deadline=deadline, silence_s=silence_s, stopping=stopping or threading.Event()
+    ).run()
+
+
+def error(code, **details):
+    return {"error": {"code": code, **details}}
+
+
+def test_the_host_s_word_is_given_as_it_is():
+    assert ask(ScriptedBus(results_message(RESULTS))) == RESULTS
+
+
+def test_after_two_thirds_of_the_granted_silence_the_host_is_asked_again_and_after_all_of_it_given_up():
+    bus = ScriptedBus(NoAnswer(), NoAnswer())
+
+    with pytest.raises(ComputeUnreachable, match="no sign of life for 9 seconds"):
+        ask(bus)
+
+    assert [monitor_s for _, monitor_s in bus.asked] == [6, 3]
+
+
+def test_a_host_that_answers_when_it_is_asked_again_is_believed():
+    assert ask(ScriptedBus(NoAnswer(), results_message(RESULTS))) == RESULTS
+
+
+def test_silence_while_the_broker_was_away_does_not_count():
+    bus = ScriptedBus(NoAnswer(), NoAnswer(), NoAnswer(), NoAnswer(), results_message(RESULTS))
+    bus.state.note_away("connection refused")
+    bus.state.note_up()
+
+    assert ask(bus) == RESULTS
+
+
+def test_a_host_whose_queue_does_not_exist_is_given_up_at_once():
+    bus = ScriptedBus(QueueMissing())
+
+    with pytest.raises(ComputeUnreachable, match="no Precache compute listens"):
+        ask(bus)
+
+    assert len(bus.asked) == 1
+
+
+def test_after_an_outage_of_the_broker_a_host_may_take_a_while_to_come_back():
+    bus = ScriptedBus(QueueMissing(), QueueMissing(), results_message(RESULTS))
+    bus.state.note_away("connection refused")
+    bus.state.note_up()
+
+    assert ask(bus) == RESULTS
+
+
+def test_a_host_that_was_there_may_lose_its_way_to_the_broker_for_as_long_as_it_may_be_silent():
+    assert ask(ScriptedBus(NoAnswer(), QueueMissing(), results_message(RESULTS))) == RESULTS
+    with pytest.raises(ComputeUnreachable, match="no sign of life"):
+        ask(ScriptedBus(NoAnswer(), *[QueueMissing()] * 20), silence_s=3)
+
+
+def test_a_broker_that_has_been_away_for_longer_than_a_host_may_be_silent_ends_the_asking_at_once():
+    now = [0.0]
+    bus = ScriptedBus(BusUnavailable("rabbit:5672/cell1", "connection refused"))
+    bus.state = BusState(place=bus.place, monotonic=lambda: now[0])
+    bus.state.note_away("connection refused")
+    now[0] = 10.0
+
+    with pytest.raises(ComputeUnreachable, match="rabbit:5672/cell1 is not available: connection refused"):
+        ask(bus)
+
+
+def test_a_host_that_took_too_long_is_given_up_with_that_reason():
+    with pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
+        ask(ScriptedBus(), long_s=0)
+
+
+def test_a_message_that_came_too_late_is_sent_again_by_the_host_s_own_clock():
+    host_now = time.time() + 3600
+    bus = ScriptedBus(error("expired", now=host_now), results_message(RESULTS))
+
+    assert ask(bus) == RESULTS
+
+    first, second = (message["expires_at"] for message, _ in bus.asked)
+    assert first < host_now < second
+
+
+def test_a_host_that_finds_every_message_late_is_given_up():
+    with pytest.raises(ComputeUnreachable, match="expired"):
+        ask(ScriptedBus(*[error("expired", now=0)] * 10))
+
+
+def test_a_compute_that_is_being_stopped_is_told_apart():
+    with pytest.raises(Stopped):
+        ask(ScriptedBus(error("stopped")))
+
+
+def test_nothing_is_asked_by_a_conductor_that_is_being_stopped():
+    stopping = threading.Event()
+    stopping.set()
+    bus = ScriptedBus()
+
+    with pytest.raises(Stopped):
+        ask(bus, stopping=stopping)
+
+    assert bus.asked == []
+
+
+def test_the_other_side_s_refusal_of_the_version_means_an_outdated_compute():
+    with pytest.raises(ComputeOutdated, match="cmp-1"):
+        ask(ScriptedBus(VersionUnknown()))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (error("failed", reason="the disk is on fire"), "the disk is on fire"),
+        (error("failed", reason=["no", "text"]), "'failed'"),
+        (error("of a newer release"), "of a newer release"),
+        (error("failed", reason="two\nlines\x1b[31m"), "two lines "),
+        ({"error": {"reason": "no code"}}, "makes no sense"),
+        ({"results": "none"}, "makes no sense"),
+        ({}, "makes no sense"),
+        (None, "makes no sense"),
+        (RemoteBug("KeyError"), "KeyError"),
+    ],
+)
+def test_whatever_else_a_host_answers_is_an_error_of_that_host(answer, words):
+    with pytest.raises(ComputeUnreachable, match="cmp-1") as caught:
+        ask(ScriptedBus(answer))
+
+    assert words in str(caught.value)

@@ -1,0 +1,140 @@
+"""Messages as they go over the bus and come back, and those that make no sense."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from precache.adapters.bus_oslo.messages import (
+    Malformed,
+    beats_message,
+    progress_message,
+    read_beats,
+    read_progress,
+    read_request,
+    read_results,
+    request_message,
+    results_message,
+)
+from precache.core.hosts import HostBeat
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+
+IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+BEAT = HostBeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
+PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10)
+RESULTS = [
+    TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),
+    TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
+]
+
+
+def over_the_bus(message):
+    return json.loads(json.dumps(message))
+
+
+def newer(message):
+    """The same message of a newer release, with a field that we do not know."""
+    return {**message, "priority": 3}
+
+
+def test_every_message_comes_back_as_it_was():
+    assert read_request(over_the_bus(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
+    assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
+    assert read_beats(over_the_bus(beats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
+    assert read_progress(over_the_bus(progress_message([PROGRESS]))) == [PROGRESS]
+
+
+def test_fields_of_a_newer_release_are_ignored():
+    assert read_request(newer(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
+    assert read_results(newer({"results": [newer(results_message(RESULTS)["results"][0])]})) == RESULTS[:1]
+    assert read_beats(newer({"beats": [newer(beats_message([BEAT], "1.0")["beats"][0])]}), "cell1", NOW) == [BEAT]
+    assert read_progress(newer({"tasks": [newer(progress_message([PROGRESS])["tasks"][0])]})) == [PROGRESS]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "another"},
+        {"host": None},
+        {"job_id": "../job"},
+        {"job_id": 7},
+        {"images": None},
+        {"images": ["no uuid"]},
+        {"images": [None]},
+        {"images": [str(IMAGE)] * 10_001},
+        {"expires_at": "soon"},
+        {"expires_at": True},
+        {"cell": 3},
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(change):
+    with pytest.raises(Malformed):
+        read_request({**request_message(REQUEST, 1.5), **change}, "cmp-1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": "melted"},
+        {"outcome": None},
+        {"image": "no uuid"},
+        {"image": None},
+        {"bytes_moved": -1},
+        {"bytes_moved": 2**63},
+        {"bytes_moved": "7"},
+        {"bytes_moved": True},
+    ],
+)
+def test_a_result_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
+    good, bad = results_message(RESULTS[:1])["results"][0], results_message(RESULTS)["results"][0] | change
+
+    assert read_results({"results": [bad, good, bad, "text"]}) == RESULTS[:1]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("instant", ["yesterday", 5, "2026-03-01T12:00:00", None])
+def test_an_instant_that_is_none_is_left_out_of_a_result(instant):
+    message = results_message(RESULTS[:1])["results"][0] | {"started_at": instant}
+
+    assert read_results({"results": [message]})[0].started_at is None
+
+
+def test_a_reason_is_fit_for_a_terminal():
+    message = results_message([TaskResult(IMAGE, Outcome.ERROR, reason="a\x1b]0;b\nc" + "x" * 5000)])
+
+    (result,) = read_results(message)
+
+    assert result.reason.startswith("a ]0;b c")
+    assert len(result.reason) == 1000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"host": "a/b"}, {"host": ""}, {"host": "x" * 256}, {"driver": 1}, {"rpc_version": "new"}, {"rpc_version": None}],
+)
+def test_a_heartbeat_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
+    good = beats_message([BEAT], "1.0")["beats"][0]
+
+    assert read_beats({"beats": [good | change, good]}, "cell1", NOW) == [BEAT]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"phase": "dreaming"}, {"bytes_done": -1}, {"image": 3}, {"host": "\n"}, {"job_id": None}]
+)
+def test_progress_that_makes_no_sense_is_left_out(change):
+    good = progress_message([PROGRESS])["tasks"][0]
+
+    assert read_progress({"tasks": [good | change, good]}) == [PROGRESS]
+
+
+@pytest.mark.parametrize("message", [{}, {"beats": {}}, {"beats": "cmp-1"}])
+def test_a_message_without_its_list_is_refused(message):
+    with pytest.raises(Malformed):
+        read_beats(message, "cell1", NOW)
