@@ -15,6 +15,7 @@ from precache.core.errors import (
     TransferInterrupted,
 )
 from precache.core.images import Image, ImageId
+from precache.ports.image_service import IsWanted, for_ever
 
 ENDPOINT = "memory"
 
@@ -83,7 +84,7 @@ class MemoryImages:
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:  # noqa: ARG002  (all may see all)
         return self._look_up(image)[0]
 
-    def open(self, image: ImageId, offset_bytes: int = 0) -> MemoryStream:
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
         record, data = self._look_up(image)
         faults = self._faults.get(image, NO_FAULTS)
         with self._lock:

@@ -77,12 +77,16 @@ class ResumingStream:
         """Ask for the first missing byte, else for everything; give the stream and the offset at which it begins."""
         if self._offset and self._has_ranges:
             try:
-                return self._images.open(self._image.id, self._offset), self._offset
+                stream = self._images.open(self._image.id, self._offset, is_wanted=self._is_wanted)
+                return stream, self._offset
             except TransferInterrupted as error:
                 # The port says so of a service that does not start at an offset. No failed attempt: it answered.
                 LOG.warning("%s; reading from the start again, and skipping %d bytes", error, self._offset)
                 self._has_ranges = False
-        return self._images.open(self._image.id, 0), 0
+        return self._images.open(self._image.id, 0, is_wanted=self._is_wanted), 0
+
+    def _is_wanted(self) -> bool:
+        return not self._closed
 
     def _check_announced(self, stream: ImageStream, start: int) -> None:
         announced, expected = stream.remaining_bytes, self._image.size_bytes

@@ -6,10 +6,19 @@ and while reading TransferInterrupted (worth a resume).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
 from precache.core.images import Image, ImageId
+
+IsWanted = Callable[[], bool]
+"""Says whether somebody still waits for what was asked for; may be called often, and by any thread."""
+
+
+def for_ever() -> bool:
+    """Say that the wait does not end before its time."""
+    return True
 
 
 class ImageCatalog(Protocol):
@@ -58,10 +67,12 @@ class ImageSource(Protocol):
         """Give the image's record. Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable."""
         ...
 
-    def open(self, image: ImageId, offset_bytes: int = 0) -> ImageStream:
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
         """Begin to read at `offset_bytes`; one request to the service.
 
-        Raises NoImageData if the record has no data; TransferInterrupted if the service will not start at
-        an offset other than 0.
+        is_wanted: looked at now and then by whoever makes the caller wait, for a turn or for another server; once it
+            says no, ImageServiceUnavailable is raised soon.
+        Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable; NoImageData if the record has no data;
+        TransferInterrupted if the service will not start at an offset other than 0.
         """
         ...

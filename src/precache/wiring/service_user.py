@@ -11,7 +11,7 @@ from precache.config.load import Config
 def service_session(config: Config) -> Session:
     """Give the session that authenticates as [service_user]; nothing is asked yet."""
     user = config.service_user
-    return open_session(auth=user.auth, verify=user.verify)
+    return open_session(auth=user.auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
 
 
 def image_service_of(config: Config, session: Session) -> GlanceImages:

@@ -33,8 +33,8 @@ class Flaky:
             raise self._error
         return self._inner.show(image)
 
-    def open(self, image, offset_bytes=0):
-        return self._inner.open(image, offset_bytes)
+    def open(self, image, offset_bytes=0, *, is_wanted):
+        return self._inner.open(image, offset_bytes, is_wanted=is_wanted)
 
 
 class TestLimited:

@@ -13,6 +13,14 @@ def innermost(error: BaseException) -> str:
     return getattr(cause, "strerror", None) or _on_one_line(str(cause)) or type(cause).__name__
 
 
+def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """Give the first of this kind among an error and its causes."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, kind):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 def is_hang_up(error: BaseException) -> bool:
     """Say whether the server closed an established connection before it answered."""
     # http.client's RemoteDisconnected is a ConnectionResetError.

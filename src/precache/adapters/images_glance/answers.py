@@ -19,18 +19,34 @@ from precache.core.images import ImageId
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 
-def error_of_status(image: ImageId, endpoint: str, status: int) -> PrecacheError:
-    """Give the error for a status that is no success. A redirect is one: following it would carry the token on."""
+_OURS = {
+    401: "Glance refuses a new token of the user in [service_user]; see that it asks the same Keystone as we do",
+    403: "the user in [service_user] may not read it; give it a role that Glance's policies get_image and "
+    "download_image ask for",
+    404: "it was deleted, or the user in [service_user] may not see it; private images of other projects take the "
+    "role admin, or a policy of Glance's that says otherwise",
+}
+"""What a status means when it answers the service's own credentials."""
+
+
+def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:
+    """Give the error for a status that is no success. A redirect is one: following it would carry the token on.
+
+    is_ours: the service's own credentials were used, so an operator can do something about them.
+    """
+    reason = _OURS.get(status) if is_ours else None
     if status in (404, 410):
-        return ImageNotFound(image)
+        return ImageNotFound(image, reason)
     if status in (401, 403):
-        return ImageNotAuthorized(image)
+        return ImageNotAuthorized(image, reason)
     if 300 <= status < 400:
         return ImageServiceUnavailable(endpoint, f"HTTP status {status} (a redirect); correct the endpoint")
     return ImageServiceUnavailable(endpoint, f"HTTP status {status}")
 
 
-def check_data_answer(image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int) -> int | None:
+def check_data_answer(
+    image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int, *, is_ours: bool
+) -> int | None:
     """Give the number of bytes that the answer announces, None if it does not.
 
     Raises what `ImageSource.open` raises if the answer is not the data from the offset to the end.
@@ -41,7 +57,7 @@ def check_data_answer(image: ImageId, endpoint: str, answer: requests.Response, 
     if offset_bytes and status in (200, 416):
         raise TransferInterrupted(image, offset_bytes, None, f"the service does not resume: HTTP status {status}")
     if status != (206 if offset_bytes else 200):
-        raise error_of_status(image, endpoint, status)
+        raise error_of_status(image, endpoint, status, is_ours=is_ours)
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise ImageServiceUnavailable(endpoint, f"it sends the data as {encoding[:40]!r}, which nobody asked for")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,23 @@ from keystoneauth1.noauth import NoAuth
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
 
 CONNECTIONS_KEPT = 32  # more at once are opened and closed again; an API process seldom has more threads
+KEYSTONE_TIMEOUT = timedelta(seconds=30)
 
 
-def open_session(*, auth: Any | None = None, verify: bool | Path = True) -> Session:
+def open_session(
+    *,
+    auth: Any | None = None,
+    verify: bool | Path = True,
+    cert: str | tuple[str, str] | None = None,
+    timeout: timedelta = KEYSTONE_TIMEOUT,
+) -> Session:
     """Give a session for `GlanceImages`; thread-safe.
 
     auth: a keystoneauth plugin with the service's own credentials; without one nothing is authenticated, for a
         service on loopback or in `noauth` mode.
-    verify: how the server's certificate is checked: by the system's authorities, not at all, or by this file.
+    verify: how servers' certificates are checked: by the system's authorities, not at all, or by this file.
+    cert: our own certificate, for servers that ask for one: a file with its key, or two files.
+    timeout: the longest silence of Keystone, and of any server whose client names no other.
     Proxies, certificate files and passwords (`.netrc`) from the environment are not used: loopback would go
     through a proxy, and a token could be sent to one that nobody configured.
     """
@@ -25,4 +36,11 @@ def open_session(*, auth: Any | None = None, verify: bool | Path = True) -> Sess
     http.trust_env = False
     for scheme in ("http://", "https://"):
         http.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=CONNECTIONS_KEPT))
-    return Session(auth=auth or NoAuth(), session=http, verify=str(verify) if isinstance(verify, Path) else verify)
+    return Session(
+        auth=auth or NoAuth(),
+        session=http,
+        verify=str(verify) if isinstance(verify, Path) else verify,
+        cert=cert,
+        timeout=timeout.total_seconds(),
+        user_agent=f"precache/{version('precache')}",
+    )

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from types import TracebackType
 
 from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import Image, ImageId
-from precache.ports.image_service import ImageSource, ImageStream
+from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
 
 PATIENCE = timedelta(hours=1)  # as long as a large image may take over a thin link
+
+_SLICE_S = 0.2  # how soon somebody who waits for a place learns that nobody wants the image any more
+_PLACE = "(own limit)"
 
 
 class Limited:
     """An `ImageSource` whose `open` waits for one of `connections` places; closing the stream gives it back.
 
-    Whoever waits longer than `patience` gets ImageServiceUnavailable. Records are shown without waiting.
+    Whoever waits longer than `patience`, or is not wanted any more, gets ImageServiceUnavailable. Records are shown
+    without waiting.
     """
 
     def __init__(self, inner: ImageSource, *, connections: int, patience: timedelta = PATIENCE) -> None:
@@ -28,16 +33,25 @@ class Limited:
     def show(self, image: ImageId) -> Image:
         return self._inner.show(image)
 
-    def open(self, image: ImageId, offset_bytes: int = 0) -> ImageStream:
-        if not self._places.acquire(timeout=self._patience.total_seconds()):
-            raise ImageServiceUnavailable(
-                "(own limit)", f"all {self._connections} connections were in use for {self._patience}"
-            )
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
+        self._take_place(is_wanted)
         try:
-            return _Placed(self._inner.open(image, offset_bytes), self._places)
+            return _Placed(self._inner.open(image, offset_bytes, is_wanted=is_wanted), self._places)
         except BaseException:
             self._places.release()
             raise
+
+    def _take_place(self, is_wanted: IsWanted) -> None:
+        end = time.monotonic() + self._patience.total_seconds()
+        while is_wanted():
+            remaining = end - time.monotonic()
+            if self._places.acquire(timeout=min(max(remaining, 0), _SLICE_S)):
+                return
+            if remaining <= 0:
+                raise ImageServiceUnavailable(
+                    _PLACE, f"all {self._connections} connections were in use for {self._patience}"
+                )
+        raise ImageServiceUnavailable(_PLACE, "nobody waits for the image any more")
 
 
 class _Placed:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from precache.core.errors import Unavailable
 from precache.core.images import Image, ImageId
 from precache.ports.clock import Clock
-from precache.ports.image_service import ImageSource, ImageStream
+from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,5 +35,5 @@ class Retrying:
                 self._clock.sleep(self._pause * 2**failed)
         return self._inner.show(image)
 
-    def open(self, image: ImageId, offset_bytes: int = 0) -> ImageStream:
-        return self._inner.open(image, offset_bytes)
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
+        return self._inner.open(image, offset_bytes, is_wanted=is_wanted)

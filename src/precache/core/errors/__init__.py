@@ -84,6 +84,7 @@ from precache.core.errors.unavailable import (
     IdentityServiceUnavailable,
     ImageServiceUnavailable,
     InventoryUnavailable,
+    ServiceTokenUnavailable,
     StoreUnavailable,
     TransferInterrupted,
 )
@@ -143,6 +144,7 @@ __all__ = [
     "SchemaOutdated",
     "SchemaTooNew",
     "SecretUnreadable",
+    "ServiceTokenUnavailable",
     "Stopped",
     "StoreUnavailable",
     "TaskNotFound",

@@ -68,8 +68,8 @@ class ImageNotCached(NotFound):
 
 
 class ImageNotFound(NotFound):
-    """The image service has no such image, or does not show it to the one who asks."""
+    """The image service has no such image, or does not show it to the one who asks. reason: if there is more to say."""
 
-    def __init__(self, image: str) -> None:
-        super().__init__(f"Image {image} could not be found.")
-        self.image = image
+    def __init__(self, image: str, reason: str | None = None) -> None:
+        super().__init__(f"Image {image} could not be found{f': {reason}' if reason else '.'}")
+        self.image, self.reason = image, reason

@@ -18,11 +18,11 @@ class InvalidDigest(Refused):
 
 
 class ImageNotAuthorized(Refused):
-    """The image service denies the one who asks."""
+    """The image service denies the one who asks. reason: what is wrong with whose credentials, and what to do."""
 
-    def __init__(self, image: str) -> None:
-        super().__init__(f"Not authorized for image {image}.")
-        self.image = image
+    def __init__(self, image: str, reason: str | None = None) -> None:
+        super().__init__(f"Not authorized for image {image}{f': {reason}' if reason else '.'}")
+        self.image, self.reason = image, reason
 
 
 class ImageNotActive(Refused):

@@ -11,6 +11,10 @@ class ImageServiceUnavailable(Unavailable):
         self.endpoint, self.reason = endpoint, reason
 
 
+class ServiceTokenUnavailable(ImageServiceUnavailable):
+    """Keystone gives us no token of our own for the image service at present; which endpoint is asked is no matter."""
+
+
 class TransferInterrupted(Unavailable):
     """The data stopped before the end; the next attempt may resume at `received_bytes`."""
 

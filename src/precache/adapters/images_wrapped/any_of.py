@@ -1,0 +1,111 @@
+"""Several servers of the same images as one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from precache.core.errors import ImageServiceUnavailable, ServiceTokenUnavailable, TransferInterrupted
+from precache.core.images import Image, ImageId
+from precache.ports.image_service import ImageCatalog, ImageSource, ImageStream, IsWanted, for_ever
+
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class Server(ImageCatalog, ImageSource, Protocol):
+    """One of them: what a caller sees, and what the service does."""
+
+
+class AnyOf:
+    """An `ImageCatalog` and `ImageSource` over servers that give the same images, in the order in which to try them.
+
+    One server is asked until it is unavailable or breaks off a transfer; then the next one, which is kept to in the
+    same way. So a server that is away costs one call its wait, and not each. What one server says of an image is
+    final: an image that it has not is not looked for elsewhere. A transfer that broke may go on at another server.
+    Whoever builds several of these for one set of servers gives each another order, to spread the load.
+    """
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        if not servers:
+            raise ValueError("at least one server is needed")
+        self._servers = list(servers)
+        self._lock = threading.Lock()
+        self._preferred = 0
+
+    def show_to(self, caller_token: str | None, image: ImageId) -> Image:
+        return self._first_answer(lambda server: server.show_to(caller_token, image))[0]
+
+    def show(self, image: ImageId) -> Image:
+        return self._first_answer(lambda server: server.show(image))[0]
+
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
+        stream, number = self._first_answer(
+            lambda server: server.open(image, offset_bytes, is_wanted=is_wanted), is_wanted
+        )
+        return _Watched(stream, on_break=lambda: self._turn_away_from(number))
+
+    def _first_answer(self, ask: Callable[[Server], _T], is_wanted: IsWanted = for_ever) -> tuple[_T, int]:
+        """Give the answer of the first server that has one, and the server's number."""
+        failures: list[ImageServiceUnavailable] = []
+        start = self._preferred
+        for step in range(len(self._servers)):
+            number = (start + step) % len(self._servers)
+            try:
+                return ask(self._servers[number]), number
+            except ServiceTokenUnavailable:
+                raise  # of Keystone, whichever server was to be asked
+            except ImageServiceUnavailable as exc:
+                failures.append(exc)
+                self._turn_away_from(number)
+                if not is_wanted():
+                    break
+        if len(failures) == 1:
+            raise failures[0]
+        reasons = "; ".join(f"{failure.endpoint}: {failure.reason}" for failure in failures)
+        raise ImageServiceUnavailable(", ".join(failure.endpoint for failure in failures), reasons) from failures[-1]
+
+    def _turn_away_from(self, number: int) -> None:
+        """Have the next server asked first, unless somebody else has seen to that."""
+        if len(self._servers) == 1:
+            return
+        with self._lock:
+            if self._preferred != number:
+                return
+            self._preferred = (number + 1) % len(self._servers)
+        _LOG.info("Image server %d of %d is not to be relied on; the next one is asked", number + 1, len(self._servers))
+
+
+class _Watched:
+    """A stream that tells when it breaks by itself."""
+
+    def __init__(self, inner: ImageStream, *, on_break: Callable[[], None]) -> None:
+        self._inner, self._on_break = inner, on_break
+        self._is_closed = False
+
+    @property
+    def remaining_bytes(self) -> int | None:
+        return self._inner.remaining_bytes
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            return self._inner.readinto(buffer)
+        except TransferInterrupted:
+            if not self._is_closed:
+                self._on_break()
+            raise
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._inner.close()
+
+    def __enter__(self) -> ImageStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
