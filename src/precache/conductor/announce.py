@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
-from precache.core.errors import AggregateNotFound
+from precache.core.errors import AggregateNotFound, InventoryUnavailable
 from precache.core.jobs import Job, TaskResult
 from precache.ports.inventory import AggregateQueries
 from precache.ports.notifier import Notification, Notifier
 from precache.rules.nova_payloads import aggregate_payload, cache_progress_payload
+
+_log = logging.getLogger(__name__)
 
 START = "aggregate.cache_images.start"
 PROGRESS = "aggregate.cache_images.progress"
@@ -28,10 +31,16 @@ class Announcer:
         self._origin = origin
 
     def started(self, job: Job, hosts: Sequence[str]) -> None:
-        self._emit_aggregate(START, job, hosts)
+        self._emit_aggregate(START, job, hosts, self._metadata(job))
 
     def ended(self, job: Job, hosts: Sequence[str]) -> None:
-        self._emit_aggregate(END, job, hosts)
+        try:
+            metadata = self._metadata(job)
+        except InventoryUnavailable as error:
+            # All outcomes are known: the job need not stay open for what others may want to know of its aggregate.
+            _log.warning("The end of job %s is announced without the aggregate's metadata: %s", job.id, error)
+            metadata = {}
+        self._emit_aggregate(END, job, hosts, metadata)
 
     def host_ended(self, job: Job, host: str, results: Sequence[TaskResult], index: int, total: int) -> None:
         payload = cache_progress_payload(
@@ -45,13 +54,13 @@ class Announcer:
         )
         self._notifier.emit(Notification(PROGRESS, f"nova-conductor:{self._origin}", payload))
 
-    def _emit_aggregate(self, event_type: str, job: Job, hosts: Sequence[str]) -> None:
+    def _emit_aggregate(self, event_type: str, job: Job, hosts: Sequence[str], metadata: Mapping[str, str]) -> None:
         payload = aggregate_payload(
             aggregate_id=job.aggregate_id,
             uuid=job.aggregate_uuid,
             name=job.aggregate_name,
             hosts=hosts,
-            metadata=self._metadata(job),
+            metadata=metadata,
         )
         self._notifier.emit(Notification(event_type, f"nova-api:{self._origin}", payload))
 

@@ -13,7 +13,10 @@ from precache.rules.collate import Collation, Messages
 _log = logging.getLogger(__name__)
 
 DOWN = "the host is down or was forced down; bring it up and send the request again"
-UNMAPPED = "the host is not known or belongs to no cell; start its compute, which registers it, and send again"
+UNMAPPED = (
+    "no Precache compute was ever heard of on this host, so it belongs to no cell; start `precache serve compute` "
+    "there, under this name ([DEFAULT] host), and send the request again"
+)
 
 
 def end_unasked(
