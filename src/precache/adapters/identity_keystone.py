@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("precache.identity")
 
 GROUP = "keystone_authtoken"
-TIMEOUT_S = 30
-"""How long Keystone may take unless the operator says otherwise; the library would wait for ever."""
+TIMEOUT_S = 10
+"""How long Keystone may take unless the operator says otherwise; the library would wait for ever. It asks up to
+`http_request_max_retries` times more, so a Keystone that says nothing holds a request for some 45 s."""
 
 LONGEST_TOKEN = 8192  # characters; a Fernet token has some 200, a signed one up to 2000
 
