@@ -1,7 +1,7 @@
 """The message bus: oslo.messaging over RabbitMQ, one bus for each cell. docs/protocol.md describes the messages."""
 
 # First of all, for the import of oslo_messaging decides what kind of threads it uses.
-from precache.adapters.bus_oslo.threads import use_native_threads
+from precache.adapters.native_threads import use_native_threads
 
 use_native_threads()
 

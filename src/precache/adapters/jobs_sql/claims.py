@@ -3,8 +3,8 @@
 A claim is decided by one UPDATE that repeats its own condition: of two owners who saw the same job, one changes a
 row and the other none. Every later step first locks the job's row and looks whether it is still ours.
 
-A step whose confirmation was lost is looked for before it is done again: done twice it would take a second job, or
-find the job no longer ours.
+A step whose confirmation was lost is done again, unless it is seen to have been made: a claim would take a second job,
+an end would find the job no longer ours.
 """
 
 from __future__ import annotations
@@ -105,8 +105,13 @@ class SqlJobClaims:
         try:
             return self._finish(job_id, owner, state, now)
         except ChangeUncertain:
-            is_this = (jobs.c.id == job_id) & (jobs.c.state == state) & (jobs.c.finished_at == now)
-            return self._find(is_this) or self._finish(job_id, owner, state, now)
+            try:
+                return self._finish(job_id, owner, state, now)
+            except LeaseLost:
+                is_this = (jobs.c.id == job_id) & (jobs.c.state == state) & (jobs.c.finished_at == now)
+                if (finished := self._find(is_this)) is None:
+                    raise
+                return finished
 
     @repeatable
     def _finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
-from precache.adapters.jobs_sql.rows import load_job, load_jobs
+from precache.adapters.jobs_sql.rows import find_number, load_job
 from precache.adapters.sql import Database
 from precache.adapters.sql.keys import insert_with_key
 from precache.adapters.sql.repeating import repeatable
@@ -28,11 +28,12 @@ class SqlJobIntake:
             return self._add(job)
         except ChangeUncertain as uncertain:
             try:
-                added = self._added(job.id)
+                return self._add(job)
+            except JobExists:
+                return self._stored(job.id)
             except StoreUnavailable:
                 # A client that is told less would ask again, and have two jobs.
                 raise uncertain from None
-            return added or self._add(job)
 
     @repeatable
     def _add(self, job: NewJob) -> Job:
@@ -49,9 +50,9 @@ class SqlJobIntake:
             return load_job(connection, number)
 
     @repeatable
-    def _added(self, job_id: str) -> Job | None:
+    def _stored(self, job_id: str) -> Job:
         with self._database.read() as connection:
-            return next(iter(load_jobs(connection, select(jobs).where(jobs.c.id == job_id))), None)
+            return load_job(connection, find_number(connection, job_id))
 
 
 def _insert_job(connection: Connection, job: NewJob, task_count: int) -> int:

@@ -37,7 +37,7 @@ class Database:
         is_sqlite = engine.dialect.name == "sqlite"
         self._writer = threading.Lock() if is_sqlite else None
         # A reader sees one state of things through all its statements; SQLite's transactions are always so.
-        self._reading = engine if is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
+        self._snapshot = None if is_sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
     @property
     def place(self) -> str:
@@ -53,7 +53,9 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only looks, at one snapshot."""
-        with failures.translated(self.place), self._connected(self._reading) as connection, connection.begin():
+        with failures.translated(self.place), self._connected() as connection, connection.begin():
+            if self._snapshot is not None:
+                connection.exec_driver_sql(self._snapshot)
             yield connection
 
     @contextmanager
@@ -62,7 +64,7 @@ class Database:
 
         is_forgettable: a power cut may undo it, where that spares a flush of the disk (heartbeats, progress).
         """
-        with self._turn(), failures.translated(self.place), self._connected(self.engine) as connection:
+        with self._turn(), failures.translated(self.place), self._connected() as connection:
             connection.execution_options(**{sqlite.WRITES: True, sqlite.FORGETTABLE: is_forgettable})
             with connection.begin() as transaction:
                 yield connection
@@ -88,9 +90,9 @@ class Database:
             database.close()
 
     @contextmanager
-    def _connected(self, engine: Engine) -> Iterator[Connection]:
+    def _connected(self) -> Iterator[Connection]:
         with failures.connecting(self.place):
-            connection = engine.connect()
+            connection = self.engine.connect()
         with connection:
             yield connection
 

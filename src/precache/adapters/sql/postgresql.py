@@ -21,7 +21,7 @@ IN_THE_WAY = frozenset({"42P07", "42701", "42710"})
 _HOPELESS = ("password authentication failed", "does not exist", "pg_hba.conf", "not permitted to log in", "SSL")
 """What a refused connection says that waiting does not help. There is no code for it."""
 
-ANSWER_MARGIN = timedelta(seconds=5)
+ANSWER_MARGIN = timedelta(seconds=2)
 """How much longer than the server we wait for a statement: its own word on it is the better one."""
 
 

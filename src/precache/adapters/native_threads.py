@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 
 def use_native_threads() -> None:
@@ -14,5 +15,8 @@ def use_native_threads() -> None:
     # An entry of None makes `import eventlet` fail as if it were not installed, which all of them allow for.
     sys.modules.setdefault("eventlet", None)  # type: ignore[arg-type]
     from oslo_service import backend
+    from oslo_service.backend.exceptions import BackendAlreadySelected
 
-    backend.init_backend(backend.BackendType.THREADING)
+    # A foreign server that loads us as a WSGI application may have chosen before; then we are guests.
+    with suppress(BackendAlreadySelected):
+        backend.init_backend(backend.BackendType.THREADING)

@@ -1,0 +1,22 @@
+"""Somebody who only remembers what was reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from precache.core.hosts import HostBeat
+from precache.core.jobs import TaskProgress
+
+
+class Hearing:
+    """The ports `HostReports` and `ProgressSink`."""
+
+    def __init__(self) -> None:
+        self.beats: list[HostBeat] = []
+        self.progress: list[TaskProgress] = []
+
+    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+        self.beats += beats
+
+    def report(self, progress: TaskProgress) -> None:
+        self.progress.append(progress)

@@ -1,0 +1,238 @@
+"""What computes, conductors and the API tell one another over a real bus, and what the log says when they cannot."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import oslo_messaging
+import pytest
+
+from precache.adapters.bus_oslo import BusProgress, BusReports, BusWake, ConductorServer, WakeListener, open_bus
+from precache.adapters.clock_system import SystemClock
+from precache.core.errors import ComputeOutdated, ComputeUnreachable
+from precache.core.hosts import HostBeat
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+from tests.contract.buses import PATIENCE, BusWorld, new_conf
+from tests.contract.hearing import Hearing
+from tests.contract.played_compute import played_compute, wait_for
+from tests.lab.rabbitmq import PASSWORD
+
+pytestmark = pytest.mark.external
+
+IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+BEAT = HostBeat("cmp-1", "", "fake", NOW)
+
+
+@pytest.fixture
+def world(cell_url):
+    made = BusWorld(cell_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ended():
+    with ExitStack() as stops:
+        yield stops
+
+
+def hear(world, ended, cell="cell1"):
+    """Give what a conductor hears in a cell."""
+    hearing = Hearing()
+    server = ConductorServer(bus=world.bus(), cell=cell, reports=hearing, progress=hearing, clock=SystemClock())
+    server.start()
+    ended.callback(server.stop, PATIENCE)
+    assert server.wait_until_listening(PATIENCE)
+    return hearing
+
+
+def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_speaks(world, ended):
+    hearing = hear(world, ended)
+    began = datetime.now(UTC)
+
+    BusReports(bus=world.bus()).note_beats([BEAT])
+
+    wait_for(lambda: hearing.beats)
+    (beat,) = hearing.beats
+    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.0")
+    assert began <= beat.seen_at <= datetime.now(UTC)
+
+
+def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
+    first, second = hear(world, ended), hear(world, ended)
+    reports = BusReports(bus=world.bus())
+
+    for _ in range(10):
+        reports.note_beats([BEAT])
+
+    wait_for(lambda: len(first.beats) + len(second.beats) == 10)
+
+
+def test_the_latest_word_on_each_task_is_heard(world, ended):
+    hearing = hear(world, ended)
+    progress = BusProgress(bus=world.bus(), interval=timedelta(seconds=0.2))
+
+    for number in range(100):
+        progress.report(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, number, 100))
+    progress.start()
+    progress.stop(PATIENCE)
+
+    wait_for(lambda: hearing.progress)
+    assert hearing.progress == [TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 99, 100)]
+
+
+def test_what_makes_no_sense_is_dropped_with_one_line_each_and_the_rest_is_heard(world, ended, caplog):
+    hearing = hear(world, ended)
+    bus = world.bus()
+
+    bus.cast("precache-conductor", "heartbeat", {"beats": 7})
+    bus.cast("precache-conductor", "progress", {})
+    bus.cast("precache-conductor", "heartbeat", {"beats": [{"host": "../x"}]})
+    BusReports(bus=bus).note_beats([BEAT])
+
+    wait_for(lambda: hearing.beats and len([r for r in caplog.records if r.levelno == logging.WARNING]) == 3)
+    assert "Traceback" not in caplog.text
+
+
+def test_a_message_that_this_release_does_not_know_disturbs_nobody(world, ended, caplog):
+    hearing = hear(world, ended)
+    bus = world.bus()
+
+    bus.cast("precache-conductor", "of_a_newer_release", {})
+    BusReports(bus=bus).note_beats([BEAT])
+
+    wait_for(lambda: hearing.beats)
+    assert "Traceback" not in caplog.text
+
+
+def test_every_conductor_is_woken(world, ended):
+    woken = []
+    for name in ("one", "two"):
+        listener = WakeListener(bus=world.bus(), name=name, wake=lambda name=name: woken.append(name))
+        listener.start()
+        ended.callback(listener.stop, PATIENCE)
+        assert listener.wait_until_listening(PATIENCE)
+
+    BusWake(bus=world.bus())()
+
+    wait_for(lambda: sorted(woken) == ["one", "two"])
+
+
+def test_nothing_that_is_told_a_bus_whose_broker_is_away_raises_or_waits(caplog):
+    bus = open_bus(new_conf(), f"rabbit://user:{PASSWORD}@127.0.0.1:1/cell1")
+    progress = BusProgress(bus=bus)
+
+    BusWake(bus=bus)()
+    BusReports(bus=bus).note_beats([BEAT])
+    progress.report(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 1, 2))
+    bus.close()
+
+    assert [r.message for r in caplog.records if r.levelno >= logging.INFO] == [
+        "The message bus 127.0.0.1:1/cell1 is not available: connection refused; start the broker or correct the "
+        "transport URL; trying until it is"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda url: url.replace(PASSWORD, f"not-{PASSWORD}"), "refuses the user or the password"),
+        (lambda url: url + "-that-is-not-there", "the virtual host does not exist"),
+        (lambda url: url.replace("127.0.0.1", "no-such-host.invalid"), "name cannot be resolved"),
+        (lambda url: "rabbit://user:" + PASSWORD + "@127.0.0.1:1/cell1", "connection refused"),
+    ],
+)
+def test_a_wrong_url_is_said_once_in_one_sentence_without_the_password(cell_url, ended, caplog, change, words):
+    caplog.set_level(logging.INFO)
+    made = BusWorld(change(cell_url))
+    ended.callback(made.close)
+    hearing = Hearing()
+    server = ConductorServer(bus=made.bus(), cell="cell1", reports=hearing, progress=hearing, clock=SystemClock())
+    server.start()
+    ended.callback(server.stop, timedelta(seconds=1))
+
+    with pytest.raises(ComputeUnreachable, match=words):
+        made.gateway(long_s=6, silence_s=4).cache_images(REQUEST)
+
+    assert PASSWORD not in caplog.text
+    assert "Traceback" not in caplog.text
+    for place in {record.args[0] for record in caplog.records if "is not available" in record.message}:
+        said = [r.message for r in caplog.records if r.args and r.args[0] == place]
+        assert len(said) <= 2, said  # one for each bus of this process
+
+
+def test_an_older_compute_s_refusal_of_the_version_is_reported_as_that(world, ended):
+    class OfOldTimes:
+        target = oslo_messaging.Target(version="0.9")
+
+        def cache_images(self, context, **message):
+            raise AssertionError("it cannot come here")
+
+    bus = world.bus()
+    server = oslo_messaging.get_rpc_server(
+        bus.transport,
+        oslo_messaging.Target(exchange="precache", topic="precache-compute", server="cmp-1"),
+        [OfOldTimes()],
+    )
+    server.start()
+    ended.callback(lambda: (server.stop(), server.wait()))
+
+    with pytest.raises(ComputeOutdated, match="cmp-1"):
+        world.gateway().cache_images(REQUEST)
+
+
+def test_a_pin_below_what_is_needed_keeps_the_host_from_being_asked(world):
+    asked = []
+    world.join("cmp-1", asked.append)
+
+    with pytest.raises(ComputeOutdated, match=r"pinned to version 0\.9"):
+        world.gateway(pinned_version="0.9").cache_images(REQUEST)
+
+    assert asked == []
+
+
+def test_a_pin_to_what_is_needed_changes_nothing(world):
+    world.join("cmp-1", lambda request: [TaskResult(IMAGE, Outcome.EXISTING)])
+
+    assert world.gateway(pinned_version="1.0").cache_images(REQUEST) == [TaskResult(IMAGE, Outcome.EXISTING)]
+
+
+def test_a_bug_of_the_compute_stays_in_its_log(world, caplog):
+    def broken(request):
+        raise KeyError(PASSWORD)
+
+    world.join("cmp-1", broken)
+    with pytest.raises(ComputeUnreachable) as caught:
+        world.gateway().cache_images(REQUEST)
+
+    assert PASSWORD not in str(caught.value)
+    assert "the log of the compute on cmp-1" in str(caught.value)
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError]
+
+
+def test_no_eventlet_comes_into_our_processes(cell_url, tmp_path):
+    with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
+        world = BusWorld(cell_url)
+        world.gateway().cache_images(REQUEST)
+        world.close()
+
+        assert "eventlet: False" in compute.out.read_text()
+
+
+def test_the_import_of_the_adapters_brings_no_eventlet_and_no_warning():
+    code = (
+        "import sys, precache.adapters.bus_oslo, precache.adapters.notifier_oslo\n"
+        "print([name for name, module in sys.modules.items() if module and name.split('.')[0] == 'eventlet'])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -1,0 +1,168 @@
+"""The buses of all cells, as the table of cells changes and brokers come and go."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from precache.adapters.bus_oslo import BusReports, CellBuses, OsloComputes
+from precache.adapters.clock_system import SystemClock
+from precache.core.cells import Cell
+from precache.core.errors import BusUnavailable, ComputeUnreachable, SecretUnreadable
+from precache.core.hosts import HostBeat
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome, TaskResult
+from precache.ports.compute_gateway import CacheRequest
+from tests.contract.buses import PATIENCE, BusWorld, new_conf
+from tests.contract.hearing import Hearing
+from tests.contract.played_compute import wait_for
+from tests.lab.rabbitmq import PASSWORD
+
+pytestmark = pytest.mark.external
+
+IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+AWAY = f"rabbit://user:{PASSWORD}@127.0.0.1:1/cell"
+
+
+class Table:
+    """The port `CellQueries`, which a test changes as it likes."""
+
+    def __init__(self, *cells):
+        self.cells, self.error = list(cells), None
+
+    def list_cells(self):
+        if self.error is not None:
+            raise self.error
+        return list(self.cells)
+
+
+@pytest.fixture
+def ended():
+    with ExitStack() as stops:
+        yield stops
+
+
+def follow(ended, table):
+    """Give what is heard in the cells of the table, and their buses."""
+    hearing = Hearing()
+    cells = CellBuses(
+        conf=new_conf(),
+        cells=table,
+        reports=hearing,
+        progress=hearing,
+        clock=SystemClock(),
+        interval=timedelta(seconds=0.1),
+    )
+    cells.start()
+    ended.callback(cells.stop, timedelta(seconds=3))
+    return hearing, cells
+
+
+def beat_until_heard(ended, url, host, hearing):
+    """Have a compute on the bus beat, as a real one would, until a beat is heard; give its cell."""
+    world = BusWorld(url)
+    ended.callback(world.close)
+    reports = BusReports(bus=world.bus())
+
+    def is_heard():
+        reports.note_beats([HostBeat(host, "", "fake", NOW)])
+        return any(beat.host == host for beat in hearing.beats)
+
+    wait_for(is_heard)
+    return next(beat.cell for beat in hearing.beats if beat.host == host)
+
+
+def is_known(cells, name):
+    try:
+        cells.bus_of(name)
+    except BusUnavailable:
+        return False
+    return True
+
+
+def test_each_cell_is_heard_on_its_own_bus(rabbitmq, ended):
+    rabbitmq.start()
+    urls = {name: rabbitmq.fresh_url() for name in ("cell1", "cell2")}
+    hearing, _ = follow(ended, Table(*[Cell(name, url) for name, url in urls.items()]))
+
+    heard_in = {name: beat_until_heard(ended, url, f"host-of-{name}", hearing) for name, url in urls.items()}
+
+    assert heard_in == {"cell1": "cell1", "cell2": "cell2"}
+
+
+def test_a_cell_is_taken_up_changed_and_left_without_a_restart(rabbitmq, ended):
+    rabbitmq.start()
+    first, second = rabbitmq.fresh_url(), rabbitmq.fresh_url()
+    table = Table()
+    hearing, cells = follow(ended, table)
+
+    table.cells = [Cell("cell1", first)]
+    assert beat_until_heard(ended, first, "one", hearing) == "cell1"
+
+    table.cells = [Cell("cell1", second)]
+    assert beat_until_heard(ended, second, "two", hearing) == "cell1"
+
+    table.cells = []
+    wait_for(lambda: not is_known(cells, "cell1"))
+
+
+def test_a_cell_whose_broker_is_away_does_not_concern_the_others(cell_url, ended):
+    _, cells = follow(ended, Table(Cell("away", AWAY), Cell("there", cell_url)))
+    world = BusWorld(cell_url)
+    ended.callback(world.close)
+    world.join("cmp-1", lambda request: [TaskResult(IMAGE, Outcome.CACHED)])
+    gateway = OsloComputes(
+        buses=cells.bus_of, long_rpc_timeout=timedelta(seconds=30), call_monitor_timeout=timedelta(seconds=4)
+    )
+    ended.callback(gateway.stop)
+
+    assert gateway.cache_images(CacheRequest("job", "cmp-1", "there", (IMAGE,)))[0].outcome is Outcome.CACHED
+    with pytest.raises(ComputeUnreachable, match="connection refused"):
+        gateway.cache_images(CacheRequest("job", "cmp-2", "away", (IMAGE,)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (Cell("cell1"), "no transport URL is known"),
+        (Cell("cell1", f"rabbit:{PASSWORD}"), "cannot be used"),
+        (Cell("another", AWAY), "no transport URL is known"),
+    ],
+)
+def test_a_cell_without_a_usable_url_is_said_to_have_none(ended, caplog, cell, words):
+    _, cells = follow(ended, Table(cell))
+
+    with pytest.raises(BusUnavailable, match=words):
+        cells.bus_of("cell1")
+    assert PASSWORD not in caplog.text
+
+
+def test_two_cells_on_one_bus_could_not_be_told_apart_so_the_second_is_refused(ended, caplog):
+    _, cells = follow(ended, Table(Cell("cell1", AWAY), Cell("cell2", AWAY)))
+
+    assert cells.bus_of("cell1")
+    with pytest.raises(BusUnavailable, match="same message bus"):
+        cells.bus_of("cell2")
+    assert len([record for record in caplog.records if "same message bus" in record.message]) == 1
+
+
+def test_a_table_that_cannot_be_read_leaves_everything_as_it_is(ended, caplog):
+    table = Table(Cell("cell1", AWAY))
+    _, cells = follow(ended, table)
+
+    table.error = SecretUnreadable("The transport URL of cell cell1")
+    wait_for(lambda: "cannot be decrypted" in caplog.text)
+
+    assert cells.bus_of("cell1")
+    assert caplog.text.count("cannot be decrypted") == 1
+
+
+def test_all_buses_are_left_in_time_when_their_brokers_are_away(ended):
+    _, cells = follow(ended, Table(*[Cell(f"cell{number}", AWAY + str(number)) for number in range(5)]))
+
+    cells.stop(PATIENCE)
+
+    assert not is_known(cells, "cell1")
