@@ -1,7 +1,7 @@
 """What the database servers for tests have in common: a process on loopback, with databases that tests make up.
 
-Run by root, the server drops to its package's own user. Nothing is flushed to the disk: these databases need not
-outlive the machine. Each worker of a parallel test run starts servers of its own.
+Run by root, the server drops to its package's own user. Nothing is flushed to the disk: what was committed outlives
+the server, though not the machine. Each worker of a parallel test run starts servers of its own.
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ class DatabaseServer(ABC):
 
     scheme: str
     """Of the URLs."""
+
+    sleep: str
+    """The function that takes so many seconds."""
+
+    commit: bytes
+    """What goes over the line for a COMMIT, and for nothing else."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -122,11 +128,12 @@ class DatabaseServer(ABC):
     def paused(self) -> Iterator[None]:
         """Have it alive and silent: connections open, and nothing comes back."""
         assert self._server is not None
-        os.killpg(self._server.pid, signal.SIGSTOP)
+        family = _family(self._server.pid)
+        _signal(family, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.killpg(self._server.pid, signal.SIGCONT)
+            _signal(family, signal.SIGCONT)
 
     @abstractmethod
     def install(self) -> None:
@@ -159,14 +166,12 @@ class DatabaseServer(ABC):
         server, self._server = self._server, None
         if server is None or server.poll() is not None:
             return
-        if number is signal.SIGKILL:
-            os.killpg(server.pid, number)
-        else:
-            server.send_signal(number)
+        family = _family(server.pid)
+        _signal(family if number is signal.SIGKILL else family[:1], number)
         try:
             server.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+            _signal(_family(server.pid), signal.SIGKILL)
             server.wait()
             raise DatabaseServerFailed(f"{self.account} did not stop and was killed") from None
 
@@ -191,6 +196,21 @@ def running(kind: type[DatabaseServer]) -> Iterator[Any]:
             yield server
         finally:
             server.close()
+
+
+def _family(pid: int) -> list[int]:
+    """Give the process and its children, each of which PostgreSQL puts into a session of its own."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except FileNotFoundError:
+        return [pid]
+    return [pid, *map(int, children.split())]
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _free_port() -> int:

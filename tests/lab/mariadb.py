@@ -29,6 +29,8 @@ class Mariadb(DatabaseServer):
 
     account = "mysql"
     scheme = "mysql+pymysql"
+    sleep = "SLEEP"
+    commit = b"\x03COMMIT"
 
     def install(self) -> None:
         # InnoDB's log and its first table space, small: making them is what takes the time.
@@ -82,7 +84,7 @@ class Mariadb(DatabaseServer):
 _SMALL = (
     "--innodb-buffer-pool-size=32M",
     "--innodb-log-file-size=8M",
-    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-flush-log-at-trx-commit=2",
     "--innodb-flush-method=nosync",
     "--innodb-doublewrite=0",
 )

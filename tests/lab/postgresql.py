@@ -18,6 +18,8 @@ class Postgresql(DatabaseServer):
 
     account = "postgres"
     scheme = "postgresql+psycopg"
+    sleep = "pg_sleep"
+    commit = b"COMMIT\0"
 
     def install(self) -> None:
         password = self.directory / "password"
@@ -41,7 +43,6 @@ class Postgresql(DatabaseServer):
             "max_connections": 200,
             "shared_buffers": "32MB",
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
         }
         return [_tool("postgres"), "-D", str(self._data), *(f"--{name}={value}" for name, value in settings.items())]

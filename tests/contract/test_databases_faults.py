@@ -1,0 +1,379 @@
+"""A database that restarts, refuses, falls silent or lets two transactions meet, in the midst of our work."""
+
+import contextlib
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from precache.adapters.inventory_sql import SqlAggregateChanges, SqlCells, SqlHosts
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries
+from precache.adapters.sql import open_database
+from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
+from precache.adapters.sql.tables import cells
+from precache.core.cells import Cell
+from precache.core.errors import ChangeUncertain, InvariantBroken, StoreUnavailable
+from precache.core.jobs import HostAsked, JobState, TaskState
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+from tests.contract.stores import KEY
+from tests.lab.cut_line import CutLine
+from tests.lab.database_server import PASSWORD
+
+pytestmark = pytest.mark.external
+
+SOON = Limits(
+    connect=timedelta(seconds=1),
+    statement=timedelta(seconds=1),
+    lock=timedelta(seconds=1),
+    patience=timedelta(seconds=0.2),
+)
+"""For what is not to end well."""
+
+LATE = Limits(lock=timedelta(seconds=1), patience=timedelta(seconds=60))
+"""For what ends well, however slow this machine is."""
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request):
+    """A server that runs, whatever the last test did to it."""
+    given = request.getfixturevalue(request.param)
+    given.start()
+    yield given
+    given.start()
+
+
+@pytest.fixture
+def opened(server):
+    """Give what opens the empty database."""
+    with contextlib.ExitStack() as stack:
+
+        def open_with(limits, port=None):
+            url = server.empty_url()
+            database = open_database(url if port is None else url.replace(str(server.port), str(port)), limits=limits)
+            stack.callback(database.close)
+            return database
+
+        yield open_with
+
+
+class Names:
+    """Adds cells, and has something happen in the midst of the first attempt."""
+
+    def __init__(self, database, *, happening=lambda: None):
+        self._database = database
+        self._happening = happening
+        self.attempts = 0
+
+    @repeatable
+    def add(self, *names):
+        self.attempts += 1
+        with self._database.write() as connection:
+            for place, name in enumerate(names):
+                connection.execute(insert(cells).values(name=name))
+                if place == 0 and self.attempts == 1:
+                    self._happening()
+
+    @idempotent
+    def list(self):
+        self.attempts += 1
+        with self._database.read() as connection:
+            connection.execute(text("SELECT 1"))
+            if self.attempts == 1:
+                self._happening()
+            return sorted(connection.scalars(select(cells.c.name)))
+
+
+class TestRestarts:
+    @pytest.mark.parametrize("way", ["restart", "kill"])
+    def test_a_restart_between_two_transactions_is_not_noticed(self, server, opened, way):
+        names = Names(opened(LATE))
+        names.add("before")
+
+        getattr(server, way)()
+        server.start()
+
+        names.add("after")
+        assert names.list() == ["after", "before"]
+        assert names.attempts == 3
+
+    @pytest.mark.parametrize("way", ["restart", "kill"])
+    def test_a_transaction_cut_by_a_restart_is_done_again_and_only_once(self, server, opened, way):
+        def happening():
+            getattr(server, way)()
+            server.start()
+
+        names = Names(opened(LATE), happening=happening)
+
+        names.add("first", "second")
+
+        assert Names(names._database).list() == ["first", "second"]
+        assert names.attempts > 1
+
+    def test_a_reader_cut_by_a_restart_reads_again(self, server, opened):
+        database = opened(LATE)
+        Names(database).add("here")
+
+        assert Names(database, happening=server.restart).list() == ["here"]
+
+    def test_a_database_that_comes_back_in_time_is_waited_for(self, server, opened):
+        names = Names(opened(LATE))
+        names.add("before")
+        server.stop()
+        comes_back = threading.Timer(0.5, server.start)
+        comes_back.start()
+
+        names.add("after")
+
+        comes_back.join()
+        assert names.list() == ["after", "before"]
+
+
+class TestAway:
+    def test_a_database_that_stays_away_is_told_in_one_sentence_without_secrets(self, server, opened):
+        database = opened(SOON)
+        hosts, aggregates = SqlHosts(database=database), SqlAggregateChanges(database=database)
+        hosts.list_hosts()
+        server.stop()
+
+        for call in (hosts.list_hosts, lambda: aggregates.create_aggregate("rack", {}, NOW)):
+            with pytest.raises(
+                StoreUnavailable, match=r"^The database is not available: .*\(\w+ 127.0.0.1/\w+\)$"
+            ) as caught:
+                call()
+            assert PASSWORD not in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+    def test_a_port_that_takes_connections_and_says_nothing_is_given_up(self, server, opened):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            database = opened(SOON, port=silent.getsockname()[1])
+
+            with pytest.raises(StoreUnavailable):
+                SqlHosts(database=database).list_hosts()
+
+    def test_a_server_that_falls_silent_is_given_up(self, server, opened):
+        database = opened(SOON)
+        hosts = SqlHosts(database=database)
+        hosts.list_hosts()
+
+        with server.paused(), pytest.raises(StoreUnavailable):
+            hosts.list_hosts()
+
+    def test_a_statement_that_takes_too_long_is_given_up(self, server, opened):
+        database = opened(SOON)
+
+        with pytest.raises(StoreUnavailable), database.read() as connection:
+            connection.execute(text(f"SELECT {server.sleep}(30)"))
+
+        assert SqlHosts(database=database).list_hosts() == []
+
+    def test_a_refused_password_is_told_and_not_tried_again(self, server, caplog):
+        caplog.set_level("INFO")
+        database = open_database(server.empty_url().replace(PASSWORD, "wrong-horse"), limits=LATE)
+
+        with pytest.raises(StoreUnavailable, match=r"(?i)denied|authentication failed") as caught:
+            SqlHosts(database=database).list_hosts()
+
+        assert "wrong-horse" not in str(caught.value)
+        assert "begun again" not in caplog.text
+
+    def test_a_database_that_does_not_exist_is_told(self, server):
+        database = open_database(server.url("nowhere"), limits=LATE)
+
+        with pytest.raises(StoreUnavailable, match=r"(?i)nowhere"):
+            SqlHosts(database=database).list_hosts()
+
+    def test_a_value_that_does_not_fit_is_refused_and_not_cut(self, opened):
+        with pytest.raises(InvariantBroken, match="A value cannot be stored"):
+            Names(opened(SOON)).add("x" * 256)
+
+
+class TestLocks:
+    def test_two_transactions_that_lock_each_other_out_are_both_done(self, opened):
+        database = opened(LATE)
+        Names(database).add("a", "b")
+        together = threading.Barrier(2)
+
+        class Renames:
+            def __init__(self, order):
+                self._database, self._order, self.attempts = database, order, 0
+
+            @repeatable
+            def run(self):
+                self.attempts += 1
+                with database.write() as connection:
+                    for place, name in enumerate(self._order):
+                        if place == 1 and self.attempts == 1:
+                            together.wait(30)
+                        mark = {"transport_url": cells.c.name + self._order[0]}
+                        connection.execute(update(cells).where(cells.c.name == name).values(mark))
+
+        both = Renames("ab"), Renames("ba")
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(Renames.run, both, timeout=60))
+
+        # One was undone and came second, so it has the last word on both.
+        first, second = sorted(both, key=lambda one: one.attempts)
+        with database.read() as connection:
+            marks = connection.execute(select(cells.c.name, cells.c.transport_url).order_by(cells.c.name)).all()
+        assert (first.attempts, second.attempts > 1) == (1, True)
+        assert [mark for _, mark in marks] == [f"{name}{second._order[0]}" for name in "ab"]
+
+    def test_a_lock_that_is_held_too_long_is_waited_for_again(self, opened):
+        database = opened(LATE)
+        Names(database).add("a")
+        names = Names(database)
+        held = database.write()
+        connection = held.__enter__()
+        connection.execute(update(cells).values(transport_url="held"))
+        seen = threading.Event()
+
+        class Change:
+            _database = database
+
+            @repeatable
+            def run(self):
+                try:
+                    with database.write() as connection:
+                        connection.execute(update(cells).values(transport_url="changed"))
+                except TransactionUndone:
+                    seen.set()
+                    raise
+
+        with ThreadPoolExecutor(1) as threads:
+            changing = threads.submit(Change().run)
+            assert seen.wait(30)
+            held.__exit__(None, None, None)
+            changing.result(30)
+
+        with database.read() as connection:
+            assert connection.scalars(select(cells.c.transport_url)).all() == ["changed"]
+        assert names.list() == ["a"]
+
+    def test_conductors_that_claim_at_once_share_the_jobs_and_take_none_twice(self, opened):
+        database = opened(LATE)
+        intake = SqlJobIntake(database=database)
+        for number in range(30):
+            intake.add(new_job(number, hosts=("cmp-1", "cmp-2")))
+
+        def conduct(owner):
+            claims, done = SqlJobClaims(database=database), []
+            while (job := claims.claim(owner, NOW, LEASE)) is not None:
+                claims.record(job.id, owner, [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
+                claims.extend(job.id, owner, NOW + SECOND, LEASE)
+                claims.finish(job.id, owner, JobState.FAILED, NOW)
+                done.append(job.id)
+            return done
+
+        with ThreadPoolExecutor(4) as threads:
+            shares = list(threads.map(conduct, "abcd", timeout=100))
+
+        assert sorted(done for share in shares for done in share) == [job_id(number) for number in range(30)]
+
+
+class TestLostConfirmations:
+    """The server has committed, and the line breaks in the place of its answer; or it broke before."""
+
+    @pytest.fixture
+    def line(self, server):
+        given = CutLine(server.port)
+        yield given
+        given.close()
+
+    @pytest.fixture(params=[True, False], ids=["committed", "not committed"])
+    def lost_commit(self, request, server, line, opened):
+        """Give a database, and what has its next commit's confirmation lost."""
+        database = opened(LATE, port=line.port)
+
+        def lose():
+            # A new connection is set up with commits of its own.
+            SqlHosts(database=database).list_hosts()
+            line.break_at(server.commit, is_delivered=request.param)
+
+        return database, lose
+
+    def test_a_job_is_stored_once_and_given(self, lost_commit, line):
+        database, lose = lost_commit
+        lose()
+
+        job = SqlJobIntake(database=database).add(new_job())
+
+        queries = SqlJobQueries(database=database)
+        assert queries.list_jobs() == [job]
+        assert len(queries.tasks(job.id)) == 4
+        assert line.breaks == 1
+
+    def test_a_claim_gives_the_job_that_it_took(self, lost_commit, line):
+        database, lose = lost_commit
+        for number in (1, 2):
+            SqlJobIntake(database=database).add(new_job(number))
+        lose()
+
+        job = SqlJobClaims(database=database).claim("me", NOW, LEASE)
+
+        running = SqlJobQueries(database=database).list_jobs(state=JobState.RUNNING)
+        assert [job] == running
+        assert (job.id, job.lease_owner) == (job_id(1), "me")
+        assert line.breaks == 1
+
+    def test_steps_count_once(self, lost_commit, line):
+        database, lose = lost_commit
+        claims = claimed(database)
+        lose()
+
+        claims.record(job_id(1), "me", [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
+
+        tasks = [task for task in SqlJobQueries(database=database).tasks(job_id(1)) if task.host == "cmp-1"]
+        assert [(task.state, task.attempts) for task in tasks] == [(TaskState.RUNNING, 1)] * 2
+        assert line.breaks == 1
+
+    def test_a_longer_lease_holds(self, lost_commit, line):
+        database, lose = lost_commit
+        claims = claimed(database)
+        lose()
+
+        claims.extend(job_id(1), "me", NOW + SECOND, LEASE)
+
+        assert SqlJobQueries(database=database).get(job_id(1)).lease_until == NOW + SECOND + LEASE
+        assert line.breaks == 1
+
+    def test_a_released_job_is_free(self, lost_commit, line):
+        database, lose = lost_commit
+        claims = claimed(database)
+        lose()
+
+        claims.release(job_id(1), "me")
+
+        assert SqlJobQueries(database=database).get(job_id(1)).state is JobState.QUEUED
+        assert line.breaks == 1
+
+    def test_an_ended_job_is_given_as_it_ended(self, lost_commit, line):
+        database, lose = lost_commit
+        claims = claimed(database)
+        lose()
+
+        finished = claims.finish(job_id(1), "me", JobState.FAILED, NOW + SECOND)
+
+        assert finished == SqlJobQueries(database=database).get(job_id(1))
+        assert (finished.state, finished.finished_at) == (JobState.FAILED, NOW + SECOND)
+        assert line.breaks == 1
+
+    def test_an_operator_is_told_that_nobody_knows(self, lost_commit, line):
+        database, lose = lost_commit
+        lose()
+
+        with pytest.raises(ChangeUncertain, match=r"127.0.0.1/\w+ broke.*look whether it was made") as caught:
+            SqlCells(database=database, keys=[KEY]).create_cell(Cell("cell1", "rabbit://u:hunter2@h/"))
+
+        assert "hunter2" not in str(caught.value)
+        assert line.breaks == 1
+
+
+def claimed(database):
+    SqlJobIntake(database=database).add(new_job())
+    claims = SqlJobClaims(database=database)
+    claims.claim("me", NOW, LEASE)
+    return claims
