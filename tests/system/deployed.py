@@ -57,6 +57,7 @@ class Deployed:
     broker: RabbitMq
     database: DatabaseServer
     gate: Gate
+    notifications_url: str
 
     @property
     def token(self) -> str:
@@ -117,6 +118,7 @@ def deployed(folder: Path, cloud: Cloud, broker: RabbitMq, database: DatabaseSer
     gate = Gate(cloud.glance.url)
     with listening(gate, prefix="/", threads=32) as url:
         gate.url = url.rstrip("/")
+        notifications = broker.fresh_url()
         around = Surroundings(
             database_url=database.fresh_url(),
             buses={"cell1": broker.fresh_url(), "cell2": broker.fresh_url()},
@@ -124,6 +126,7 @@ def deployed(folder: Path, cloud: Cloud, broker: RabbitMq, database: DatabaseSer
                 "service_user": login,
                 "keystone_authtoken": login,
                 "glance": {"endpoint_override": gate.url},
+                "notifications": {"transport_urls": notifications},
             },
         )
         precache = Deployment(folder, around)
@@ -136,6 +139,6 @@ def deployed(folder: Path, cloud: Cloud, broker: RabbitMq, database: DatabaseSer
                 precache.start_compute(host, cell)
             token = cloud.keystone.token(cloud.admin)
             wait_until(lambda: len(precache.get("/v1/hosts", token)["hosts"]) == len(CELLS))
-            yield Deployed(precache, cloud, broker, database, gate)
+            yield Deployed(precache, cloud, broker, database, gate, notifications)
         finally:
             precache.stop()

@@ -5,17 +5,19 @@ Whatever happens: every task ends in exactly one outcome, and what the host's di
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.consuming import Consumer
 from tests.lab.cloud import Cloud
 from tests.lab.mariadb import Mariadb
 from tests.lab.rabbitmq import RabbitMq
 from tests.system.conftest import COMPLAINTS
 from tests.system.deployed import CELLS, Deployed, deployed
-from tests.system.operating import wait_until
+from tests.system.operating import host_of, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
 
@@ -45,14 +47,19 @@ def all_have_begun(here: Deployed, image: str) -> bool:
 
 
 def test_one_request_fills_the_caches_of_two_cells(here: Deployed, image: str):
-    job = here.request(here.aggregate(*CELLS), image)
+    with contextlib.closing(Consumer(here.notifications_url, "nova", "versioned_notifications.info")) as consumer:
+        job = here.request(here.aggregate(*CELLS), image)
 
-    assert here.ended(job) == "succeeded"
+        assert here.ended(job) == "succeeded"
+        told = consumer.take(len(CELLS) + 2)
     tasks = here.tasks(job)
     assert {host: task["cell"] for host, task in tasks.items()} == CELLS
     assert {task["outcome"] for task in tasks.values()} == {"cached"}
     assert all(here.holds(host, image, CONTENT) for host in CELLS)
     assert here.cloud.glance.data_requests(image) == len(CELLS)
+    events = [body["event_type"].removeprefix("aggregate.cache_images.") for body in told]
+    assert events == ["start", *["progress"] * len(CELLS), "end"]
+    assert {host_of(body["payload"]) for body in told[1:-1]} == set(CELLS)
 
 
 def test_a_killed_compute_is_an_error_and_the_others_go_on(here: Deployed, image: str):

@@ -11,11 +11,13 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells, SqlHosts
 from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
+from precache.adapters.notifier_oslo import OsloNotifier
 from precache.adapters.sql import Database
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
+from precache.ports.notifier import Notifier
 from precache.rules.collate import Messages
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import current_database
@@ -42,8 +44,9 @@ class ConductorService:
     def start(self) -> str:
         database = current_database(self._config)
         self._stops.callback(database.close)
+        notifier = self._notifier()
         cells = self._listen_to_cells(database)
-        loop = self._build_loop(database, cells)
+        loop = self._build_loop(database, cells, notifier)
         self._stops.callback(loop.stop, PATIENCE)
         self._listen_for_jobs(loop)
         loop.start()
@@ -53,6 +56,18 @@ class ConductorService:
 
     def stop(self) -> None:
         self._stops.close()
+
+    def _notifier(self) -> Notifier:
+        wanted = self._config.notifications
+        if not wanted.transport_urls:
+            return LogNotifier()
+        buses = [open_bus(self._config.oslo, url) for url in wanted.transport_urls]
+        for bus in buses:
+            self._stops.callback(bus.close)
+        notifier = OsloNotifier(buses=buses, topics=wanted.topics, exchange=wanted.exchange)
+        notifier.start()
+        self._stops.callback(notifier.stop, PATIENCE)
+        return notifier
 
     def _listen_to_cells(self, database: Database) -> CellBuses:
         beats = GatherBeats(reports=SqlHosts(database=database), interval=GATHERING_INTERVAL)
@@ -71,7 +86,7 @@ class ConductorService:
         self._stops.callback(cells.stop, PATIENCE)
         return cells
 
-    def _build_loop(self, database: Database, cells: CellBuses) -> WorkLoop:
+    def _build_loop(self, database: Database, cells: CellBuses, notifier: Notifier) -> WorkLoop:
         config = self._config
         gateway = OsloComputes(
             buses=cells.bus_of,
@@ -85,7 +100,7 @@ class ConductorService:
             database=database,
             inventory=configured_inventory(config, database, service_session(config)),
             gateway=gateway,
-            notifier=LogNotifier(),
+            notifier=notifier,
             messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute),
             at_stop=self._stops,
         )
