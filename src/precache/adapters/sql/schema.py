@@ -38,7 +38,7 @@ def upgrade(database: Database) -> None:
     Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if an earlier upgrade broke off where there is no such
     transaction (MariaDB).
     """
-    config = _config()
+    config = alembic_config()
     with database.for_migrations() as connection, _alone(connection, database):
         found = MigrationContext.configure(connection).get_current_revision()
         if found is not None and found not in _known(config):
@@ -54,7 +54,7 @@ def upgrade(database: Database) -> None:
 
 def check_schema(database: Database, *, upgrade_command: str = UPGRADE_COMMAND) -> None:
     """Raise SchemaOutdated, which names the command to run, or SchemaTooNew, unless the tables are current."""
-    config = _config()
+    config = alembic_config()
     found = repeat(lambda: _revision(database), database.patience, TransactionUndone)
     expected = ScriptDirectory.from_config(config).get_current_head() or ""
     if found == expected:
@@ -89,7 +89,8 @@ def _alone(connection: Connection, database: Database) -> Iterator[None]:
     yield
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Give what alembic's commands need; the connection is still to be put into its attributes."""
     config = Config()
     # A per cent sign in the path would be taken for an interpolation.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -1,0 +1,222 @@
+"""Migrations on every database: from nothing, from the release before, twice at once, and broken off."""
+
+import subprocess
+import sys
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, make_url, text
+
+from precache.adapters.inventory_sql import SqlAggregateQueries, SqlHosts
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake
+from precache.adapters.sql import check_schema, open_database, upgrade
+from precache.adapters.sql.schema import alembic_config
+from precache.adapters.sql.tables import metadata
+from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew
+from precache.core.hosts import HostBeat
+from tests.contract.job_values import LEASE, NOW, new_job
+from tests.lab.database_server import PASSWORD
+
+PROGRAM = "import sys; from precache.adapters.sql import *; upgrade(open_database(sys.argv[1]))"
+
+ROWS_OF_0001 = """\
+INSERT INTO cells (id, name) VALUES (1, 'cell1');
+INSERT INTO hosts (id, name, cell_id, driver, forced_down) VALUES (1, 'cmp-1', 1, 'libvirt', FALSE);
+INSERT INTO aggregates (id, uuid, name, created_at) VALUES (1, 'u', 'rack', '2026-03-01 12:00:00');
+INSERT INTO aggregate_hosts (id, aggregate_id, host_id) VALUES (1, 1, 1)"""
+
+
+@pytest.fixture(
+    params=["sqlite", *(pytest.param(name, marks=pytest.mark.external) for name in ("postgresql", "mariadb"))]
+)
+def url(request, tmp_path):
+    """The URL of a database without a table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new.sqlite"
+    server = request.getfixturevalue(request.param)
+    server.start()
+    return server.fresh_url()
+
+
+@pytest.fixture
+def database(url):
+    opened = open_database(url)
+    yield opened
+    opened.close()
+
+
+def test_migrating_nothing_gives_exactly_the_tables_that_the_code_knows(database):
+    upgrade(database)
+
+    check_schema(database)
+    assert differences(database) == []
+
+
+def test_a_database_of_the_release_before_keeps_its_rows(database):
+    migrate(database, "0001")
+    run(database, *ROWS_OF_0001.split(";"))
+
+    upgrade(database)
+
+    assert differences(database) == []
+    (host,) = SqlHosts(database=database).list_hosts()
+    assert (host.name, host.cell, host.driver, host.rpc_version) == ("cmp-1", "cell1", "libvirt", "")
+    (aggregate,) = SqlAggregateQueries(database=database).list_aggregates()
+    assert (aggregate.name, aggregate.hosts) == ("rack", ("cmp-1",))
+
+
+def test_the_release_before_can_go_on_with_the_new_tables(database):
+    upgrade(database)
+
+    run(database, *ROWS_OF_0001.split(";"))
+
+    assert [host.name for host in SqlHosts(database=database).list_hosts()] == ["cmp-1"]
+
+
+def test_two_processes_that_upgrade_at_once_do_it_once(url, database):
+    both = [subprocess.Popen([sys.executable, "-c", PROGRAM, url], stderr=subprocess.PIPE) for _ in range(2)]
+
+    ends = [(process.communicate(timeout=100)[1].decode(), process.returncode) for process in both]
+
+    assert ends == [("", 0)] * 2
+    assert differences(database) == []
+
+
+def test_an_upgrade_that_broke_off_is_told_with_the_way_out(database):
+    migrate(database, "0001")
+    run(database, "ALTER TABLE cells ADD COLUMN transport_url VARCHAR(1)")
+
+    with pytest.raises(SchemaHalfDone, match=r"has the schema 0001 and.*transport_url.*broke off.*backup") as caught:
+        upgrade(database)
+
+    assert PASSWORD not in str(caught.value)
+    with pytest.raises(SchemaOutdated):
+        check_schema(database)
+
+
+def test_tables_of_another_program_are_left_alone(database):
+    run(database, "CREATE TABLE hosts (id INTEGER)")
+
+    with pytest.raises(SchemaHalfDone, match=r"has no schema of ours and.*hosts.*another program"):
+        upgrade(database)
+
+    with database.read() as connection:
+        assert [column["name"] for column in inspect(connection).get_columns("hosts")] == ["id"]
+
+
+def test_an_empty_database_and_an_older_one_are_refused_with_the_command(database):
+    order = "precache db upgrade --config-file /etc/precache/precache.conf"
+    with pytest.raises(SchemaOutdated, match=f"has no tables of ours.*run `{order}`") as caught:
+        check_schema(database, upgrade_command=order)
+    assert PASSWORD not in str(caught.value)
+    migrate(database, "0001")
+    with pytest.raises(SchemaOutdated, match=r"has the schema 0001, but this release needs"):
+        check_schema(database)
+
+
+def test_a_newer_database_is_neither_used_nor_touched(database):
+    upgrade(database)
+    run(database, "UPDATE alembic_version SET version_num = '9999'")
+
+    for step in (check_schema, upgrade):
+        with pytest.raises(SchemaTooNew, match="9999"):
+            step(database)
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize(
+    "name", ["with space", "per%cent", 'quote"s`', "\N{SNOWMAN}-\N{LATIN SMALL LETTER E WITH ACUTE}"]
+)
+def test_a_database_may_have_any_name(request, server, name):
+    given = request.getfixturevalue(server)
+    given.start()
+    quoted = f'"{name.replace(chr(34), chr(34) * 2)}"' if server == "postgresql" else f"`{name.replace('`', '``')}`"
+    given.execute(f"DROP DATABASE IF EXISTS {quoted}", f"CREATE DATABASE {quoted}")
+    url = make_url(given.url("-")).set(database=name)
+    database = open_database(url.render_as_string(hide_password=False))
+
+    upgrade(database)
+
+    check_schema(database)
+    database.close()
+    given.execute(f"DROP DATABASE {quoted}")
+
+
+@pytest.mark.external
+class TestMariadb:
+    def test_every_text_is_compared_exactly_and_every_instant_has_microseconds(self, mariadb):
+        mariadb.start()
+        database = open_database(mariadb.fresh_url())
+        upgrade(database)
+
+        columns = (
+            "SELECT table_name, column_name, data_type, collation_name, datetime_precision "
+            "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name <> 'alembic_version'"
+        )
+        with database.read() as connection:
+            rows = connection.execute(text(columns)).all()
+        assert {row.collation_name for row in rows if row.data_type in ("varchar", "mediumtext")} == {"utf8mb4_bin"}
+        assert {row.datetime_precision for row in rows if row.data_type == "datetime"} == {6}
+
+    def test_a_reader_sees_one_snapshot(self, mariadb_url):
+        sees_one_snapshot(mariadb_url)
+
+
+@pytest.mark.external
+def test_a_reader_of_postgresql_sees_one_snapshot(postgresql_url):
+    sees_one_snapshot(postgresql_url)
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("way", ["{0}://", "{0}+{1}://"])
+def test_a_url_without_a_driver_or_with_novas_charset_serves_as_well(request, server, way):
+    given = request.getfixturevalue(server)
+    given.start()
+    scheme, _, driver = given.scheme.partition("+")
+    url = given.empty_url().replace(f"{given.scheme}://", way.format(scheme, driver))
+    database = open_database(url + ("?charset=utf8" if server == "mariadb" else ""))
+    hosts = SqlHosts(database=database)
+
+    hosts.note_beats([HostBeat("cmp-\N{PILE OF POO}", "cell1", "fake", NOW)])
+
+    assert [host.name for host in hosts.list_hosts()] == ["cmp-\N{PILE OF POO}"]
+    SqlJobIntake(database=database).add(new_job())
+    assert SqlJobClaims(database=database).claim("me", NOW, LEASE) is not None
+    database.close()
+
+
+def sees_one_snapshot(url):
+    database = open_database(url)
+    names = text("SELECT name FROM cells")
+    with database.read() as reader:
+        before = reader.scalars(names).all()
+        run(database, "INSERT INTO cells (name) VALUES ('new')")
+        during = reader.scalars(names).all()
+    with database.read() as reader:
+        after = reader.scalars(names).all()
+    database.close()
+    assert (before, during, after) == ([], [], ["new"])
+
+
+def migrate(database, revision):
+    config = alembic_config()
+    with database.for_migrations() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def run(database, *statements):
+    with database.write() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def differences(database):
+    """Do what `alembic check` does."""
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return compare_metadata(context, metadata)
