@@ -15,7 +15,7 @@ from precache.wiring.doctor.image_service import look_at_image_service
 from precache.wiring.doctor.keystone import look_at_authtoken, look_at_service_user
 from precache.wiring.doctor.nova import look_at_nova
 from tests.lab.played_nova import PlayedNova
-from tests.unit.adapters.faulty_server import FaultyServer, http
+from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http
 from tests.unit.wiring.doctor.conftest import LOGIN
 from tests.unit.wiring.doctor.looking import only, statuses
 
@@ -27,10 +27,11 @@ def test_no_credentials_are_worth_a_warning(configured):
     assert only(look_at_service_user(configured())).status == "warning"
 
 
-def keystone(url, *answers):
-    """Give the answers of a Keystone: which version it is, then these."""
-    version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": url}]}
-    return http("200 OK", json.dumps({"version": version}).encode()), *answers
+def keystone(answer):
+    """Give the answers of a Keystone: which version it is, then this one."""
+    version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": NOBODY}]}
+    # Held, for a connection that is closed before the whole request was read is reset, and its answer lost.
+    return http("200 OK", json.dumps({"version": version}).encode()), (answer, HOLD)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def keystone(url, *answers):
     ],
 )
 def test_a_keystone_that_refuses_is_told_from_one_that_is_none(configured, answer, told):
-    with FaultyServer(*keystone(NOBODY, answer)) as server:
+    with FaultyServer(*keystone(answer)) as server:
         finding = only(look_at_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
 
     assert finding.status == "failed"
