@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,7 @@ CLOSE_WITHIN_S = 2.0
 _NOBODY = "precache-nobody"
 _VERSION_UNKNOWN = "UnsupportedVersion"  # the dispatcher's own word
 _CONNECT_RETRY_S = 5.0
+_LOOK_INTERVAL_S = 0.2
 
 
 class QueueMissing(Exception):
@@ -88,8 +90,7 @@ class Bus:
         Raises QueueMissing, NoAnswer, VersionUnknown, RemoteBug; BusUnavailable if it was not sent.
         """
         self.watch()
-        if not self._can_call.wait(min(timeout_s, monitor_s)):
-            raise BusUnavailable(self.place, self.state.reason or "the broker does not answer")
+        self._wait_until_callable(min(timeout_s, monitor_s))
         client = self._client(self.transport, topic, server=server, timeout=timeout_s, call_monitor_timeout=monitor_s)
         try:
             answer = client.call({}, method, **message)
@@ -181,6 +182,17 @@ class Bus:
             self._is_watched = True
         for target in (self._make_callable, self._probe_until_closed):
             threading.Thread(target=target, name=f"bus {self.place}", daemon=True).start()
+
+    def _wait_until_callable(self, timeout_s: float) -> None:
+        """Return when a call can be sent. Raises BusUnavailable at once if the broker is known to be away."""
+        until = time.monotonic() + timeout_s
+        while True:
+            if reason := self.state.reason:
+                raise BusUnavailable(self.place, reason)
+            if self._can_call.wait(_LOOK_INTERVAL_S):
+                return
+            if time.monotonic() >= until:
+                raise BusUnavailable(self.place, "the broker does not answer")
 
     def _make_callable(self) -> None:
         """Call nobody, so that the queue of answers is there before anybody depends on it."""

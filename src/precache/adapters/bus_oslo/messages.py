@@ -27,6 +27,8 @@ _REASON_LENGTH = 1000
 _MOST_ITEMS = 10_000
 _MOST_BYTES = 2**63 - 1
 
+_HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR})
+
 _T = TypeVar("_T")
 
 
@@ -137,14 +139,13 @@ def _result_message(result: TaskResult) -> dict[str, Any]:
 
 
 def _read_result(item: Mapping[str, Any]) -> TaskResult:
-    try:
-        outcome = Outcome(_text(item, "outcome"))
-    except ValueError:
-        raise Malformed("outcome is not one of ours") from None
+    word = _text(item, "outcome")
+    if word not in _HOST_OUTCOMES:
+        raise Malformed("outcome is not one that a host decides")
     reason = item.get("reason", "")
     return TaskResult(
         _image(item.get("image")),
-        outcome,
+        Outcome(word),
         _size(item, "bytes_moved"),
         _clean(reason) if isinstance(reason, str) else "",
         _instant(item.get("started_at")),

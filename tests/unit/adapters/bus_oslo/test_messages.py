@@ -82,6 +82,7 @@ def test_a_request_that_makes_no_sense_is_refused(change):
     "change",
     [
         {"outcome": "melted"},
+        {"outcome": "skipped"},
         {"outcome": None},
         {"image": "no uuid"},
         {"image": None},
