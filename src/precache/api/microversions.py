@@ -19,6 +19,10 @@ HEADER = "OpenStack-API-Version"
 LEGACY_HEADER = "X-OpenStack-Nova-API-Version"
 
 _SERVICE = "compute"
+OWN_SERVICE = "compute-precache"
+"""Our type in a catalogue in which `compute` stays Nova's; clients put the type that they use into the header."""
+
+_SERVICES = (_SERVICE, OWN_SERVICE)
 _FORM = re.compile(r"([1-9][0-9]*)\.([1-9][0-9]*|0)")
 _LONGEST = 16  # characters; Python refuses to read numbers of thousands of digits
 
@@ -48,10 +52,10 @@ MAX = Microversion(2, 104)
 
 
 def requested(get_header: Callable[[str], str | None]) -> str | None:
-    """Give the version that the headers name for the compute service, the last one if there are several."""
+    """Give the version that the headers name for this service, the last one if there are several."""
     for part in reversed((get_header(HEADER) or "").split(",")):
         words = part.split(None, 1)
-        if len(words) == 2 and words[0].lower() == _SERVICE:
+        if len(words) == 2 and words[0].lower() in _SERVICES:
             return words[1].strip()
     legacy = get_header(LEGACY_HEADER)
     return None if legacy is None else legacy.split(",")[-1].strip()

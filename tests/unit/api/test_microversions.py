@@ -20,6 +20,7 @@ def header(name_to_value):
         ({"OpenStack-API-Version": "compute 2.1, compute 2.81"}, "2.81"),
         ({"OpenStack-API-Version": "compute 2.81, volume 3.0"}, "2.81"),
         ({"OpenStack-API-Version": "volume 3.0"}, None),
+        ({"OpenStack-API-Version": "compute-precache 2.81"}, "2.81"),
         ({"OpenStack-API-Version": "compute"}, None),
         ({"OpenStack-API-Version": ""}, None),
         ({"OpenStack-API-Version": "compute latest"}, "latest"),
