@@ -253,6 +253,21 @@ class TestLocks:
             assert connection.scalars(select(cells.c.transport_url)).all() == ["changed"]
         assert names.list() == ["a"]
 
+    def test_a_transaction_whose_owner_fell_silent_holds_its_locks_not_for_ever(self, opened):
+        silent, other = opened(SOON), opened(LATE)
+        Names(other).add("a")
+
+        def fall_silent():
+            with silent.write() as connection:
+                connection.execute(update(cells).values(transport_url="silent"))
+                SqlCells(database=other, keys=[KEY]).set_transport_url("a", "rabbit://other/")
+                connection.execute(update(cells).values(transport_url="too late"))
+
+        with pytest.raises(StoreUnavailable):
+            fall_silent()
+
+        assert SqlCells(database=other, keys=[KEY]).list_cells() == [Cell("a", "rabbit://other/")]
+
     def test_conductors_that_claim_at_once_share_the_jobs_and_take_none_twice(self, opened):
         database = opened(LATE)
         intake = SqlJobIntake(database=database)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from precache.adapters.sql import Database, check_schema, open_database
 from precache.config.load import Config
 
@@ -18,8 +20,14 @@ def current_database(config: Config) -> Database:
     """
     database = configured_database(config)
     try:
-        check_schema(database)
+        check_schema(database, upgrade_command=_upgrade_command(config))
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _upgrade_command(config: Config) -> str:
+    """Give the command that works on the very database that this configuration names."""
+    files = config.oslo.default_config_files or []
+    return " ".join(["precache db upgrade", *(f"--config-file {shlex.quote(str(file))}" for file in files)])
