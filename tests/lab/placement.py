@@ -45,7 +45,7 @@ class Placement:
                 "keystone_authtoken": {"www_authenticate_uri": self._login["auth_url"], **self._login},
             },
         )
-        command = [self._venv / "bin" / "placement-manage", "--config-file", settings, "db", "sync"]
+        command: list[str | Path] = [self._venv / "bin" / "placement-manage", "--config-file", settings, "db", "sync"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise ServerFailed(f"placement-manage db sync failed: {done.stdout}{done.stderr}")

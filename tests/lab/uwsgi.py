@@ -26,7 +26,7 @@ class UwsgiServer:
 
     def start(self) -> None:
         """Have it accept connections. Raises ServerFailed."""
-        command = [
+        command: list[str | Path] = [
             self._venv / "bin" / "uwsgi",
             f"--http-socket=127.0.0.1:{self._port}",
             f"--module={self._module}",
