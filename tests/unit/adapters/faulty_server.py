@@ -7,10 +7,11 @@ import threading
 
 class FaultyServer:
     """answers: one per connection, the last for all later ones. Each is bytes to send before the connection is
-    closed; a tuple (bytes, HOLD) keeps it open in silence until the client or the test goes away."""
+    closed; a tuple (bytes, HOLD) keeps it open in silence until the client or the test goes away. context: an
+    ssl.SSLContext makes it speak TLS."""
 
-    def __init__(self, *answers):
-        self._answers = list(answers)
+    def __init__(self, *answers, context=None):
+        self._answers, self._context = list(answers), context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open = []
         self.requests = []
@@ -19,7 +20,8 @@ class FaultyServer:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        scheme = "https" if self._context else "http"
+        return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self):
         return self
@@ -39,6 +41,11 @@ class FaultyServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self._context:
+                try:
+                    connection = self._context.wrap_socket(connection, server_side=True)
+                except OSError:  # the client does not accept our certificate, or speaks no TLS
+                    continue
             self.requests.append(self._read_request(connection))
             answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
             data, holds = answer if isinstance(answer, tuple) else (answer, False)

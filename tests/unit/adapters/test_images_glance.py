@@ -84,6 +84,18 @@ def test_an_answer_that_is_no_record_is_an_unavailable_service(body):
         images_at(server.url).show(IMAGE)
 
 
+def test_a_record_without_an_end_is_given_up():
+    endless = record(padding="x" * (1 << 20))
+    with FaultyServer(endless) as server, pytest.raises(ImageServiceUnavailable, match="more than 1048576 bytes"):
+        images_at(server.url).show(IMAGE)
+
+
+def test_a_record_that_stops_coming_is_given_up():
+    begun = http("200 OK", b'{"id":', Content_Length="100")
+    with FaultyServer((begun, HOLD)) as server, pytest.raises(ImageServiceUnavailable):
+        images_at(server.url, record_timeout=SOON).show_to("token", IMAGE)
+
+
 def test_the_record_of_another_image_is_refused():
     other = record(id="155d900f-4e14-4e4c-a73d-069cbf4541e6")
     with FaultyServer(other) as server, pytest.raises(ImageServiceUnavailable, match="another image"):

@@ -75,6 +75,8 @@ class Credentials:
 
         try:
             url = self._ask(look_up)
+        except ksa.CatalogException:
+            url = None
         except ksa.ClientException as exc:
             raise _token_unavailable(exc) from exc
         if not url:
