@@ -60,6 +60,14 @@ class TestLimited:
         assert opened.wait(10)
         waiting.join(10)
 
+    def test_a_wait_ends_soon_once_nobody_wants_the_image_any_more(self):
+        images = Limited(source(), connections=1)
+        images.open(IMAGE)
+        answers = iter([True, True, False])
+
+        with pytest.raises(ImageServiceUnavailable, match="nobody waits"):
+            images.open(IMAGE, is_wanted=lambda: next(answers))
+
     def test_closing_a_stream_twice_gives_back_one_place(self):
         images = Limited(source(), connections=1, patience=NOT_AT_ALL)
         stream = images.open(IMAGE)
