@@ -1,22 +1,27 @@
 """The image services that the suites of `ImageCatalog` and `ImageSource` run on, each with the same images.
 
-Another service joins by a context manager here that gives a `Served`.
+Another service joins by a context manager here that gives a `Served`; it gets pytest's request, for the fixtures of
+real parts, and an empty directory.
 """
 
 import contextlib
 import hashlib
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_glance import GlanceImages, open_session
 from precache.adapters.images_memory import MemoryImages
+from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
 from precache.core.images import Digest, Image, ImageId, parse_image_id
 from precache.imageserver import ImageLibrary, create_image_app
 from tests.listening import listening
 
 CONTENT = random.Random(2).randbytes(3 * 1024 * 1024 + 7)  # several reads, and no round number
+UNUSED_ENDPOINT = "http://127.0.0.1:1"  # a port that nobody but root may open, and nobody does
 UNKNOWN = parse_image_id("ffffffff-0000-4000-8000-00000000dead")
 
 
@@ -31,7 +36,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def memory(tmp_path):
+def memory(request, tmp_path):
     digest = Digest.parse("sha512", hashlib.sha512(CONTENT).hexdigest())
     active = Image(parse_image_id("1" * 32), "debian", "active", "raw", len(CONTENT), len(CONTENT), digest)
     queued = Image(parse_image_id("2" * 32), "later", "queued", "raw", None)
@@ -40,7 +45,7 @@ def memory(tmp_path):
 
 
 @contextlib.contextmanager
-def embedded(tmp_path):
+def embedded(request, tmp_path):
     images_dir = tmp_path / "images"
     images_dir.mkdir()
     (images_dir / "debian.raw").write_bytes(CONTENT)
@@ -57,4 +62,43 @@ def embedded(tmp_path):
         yield Served(images, ids["debian.raw"], ids["later.raw"], caller_token="a-token")
 
 
-SERVICES = {"memory": memory, "glance-embedded": embedded}
+@contextlib.contextmanager
+def real(request, tmp_path):
+    cloud = request.getfixturevalue("cloud")
+    active = cloud.glance.upload_image(CONTENT, name="debian", visibility="public")
+    queued = cloud.glance.upload_image(None, name="later", visibility="public")
+    session = open_session(auth=cloud.keystone.session(cloud.precache).auth)
+    try:
+        yield Served(
+            GlanceImages(session=session),
+            parse_image_id(active),
+            parse_image_id(queued),
+            caller_token=cloud.keystone.token(cloud.reader),
+        )
+    finally:
+        cloud.glance.delete(active)
+        cloud.glance.delete(queued)
+
+
+@contextlib.contextmanager
+def wrapped(request, tmp_path):
+    """Everything that wraps a service, around one."""
+    with embedded(request, tmp_path) as served:
+        any_of = AnyOf([GlanceImages(session=open_session(), endpoint=UNUSED_ENDPOINT), served.images])
+        source = Retrying(Limited(any_of, connections=4), clock=MemoryClock())
+        yield replace(served, images=_Both(catalog=any_of, source=source))
+
+
+class _Both:
+    """A catalog and a source in one, as the suite asks for them."""
+
+    def __init__(self, *, catalog, source):
+        self.show_to, self.show, self.open = catalog.show_to, source.show, source.open
+
+
+SERVICES: dict[str, Callable[..., Any]] = {
+    "memory": memory,
+    "glance-embedded": embedded,
+    "glance-embedded-wrapped": wrapped,
+}
+EXTERNAL_SERVICES: dict[str, Callable[..., Any]] = {"glance-real": real}

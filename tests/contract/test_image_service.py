@@ -7,14 +7,18 @@ import pytest
 
 from precache.core.errors import ImageNotFound, NoImageData, TransferInterrupted
 from precache.core.images import Digest
-from tests.contract.image_services import CONTENT, SERVICES, UNKNOWN
+from tests.contract.image_services import CONTENT, EXTERNAL_SERVICES, SERVICES, UNKNOWN
 
 
-@pytest.fixture(params=SERVICES, scope="module")
+@pytest.fixture(
+    params=[*SERVICES, *(pytest.param(name, marks=pytest.mark.external) for name in EXTERNAL_SERVICES)],
+    scope="module",
+)
 def served(request, tmp_path_factory):
     """Give a service, one for all tests: they only read."""
-    with SERVICES[request.param](tmp_path_factory.mktemp("images")) as service:
-        yield service
+    service = (SERVICES | EXTERNAL_SERVICES)[request.param]
+    with service(request, tmp_path_factory.mktemp("images")) as opened:
+        yield opened
 
 
 def read_all(stream, block=256 * 1024):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keystoneauth1.session import Session
 
 from tests.lab.cloud_wsgi import VENV, WsgiServer, copy_prepared, database_options, run_tool
 from tests.lab.keystone import Keystone, User
@@ -28,6 +29,7 @@ class Glance(WsgiServer):
             environment={"OS_GLANCE_CONFIG_DIR": str(directory)},
         )
         self._keystone = keystone
+        self._sessions: dict[User, Session] = {}  # a new one would ask for a token each time
         for name in ("images", "staging", "tasks", "locks"):
             (directory / name).mkdir()
         account = keystone.add_user(self._account, roles=("service",))
@@ -87,8 +89,10 @@ class Glance(WsgiServer):
         return sum(request.method == "GET" and request.path == path for request in self.requests())
 
     def _call(self, method: str, path: str, user: User | None = None, **request: Any) -> Any:
-        session = self._keystone.session(user or self._keystone.admin)
-        answer = session.request(f"{self.url}/v2{path}", method, **request)
+        user = user or self._keystone.admin
+        if user not in self._sessions:
+            self._sessions[user] = self._keystone.session(user)
+        answer = self._sessions[user].request(f"{self.url}/v2{path}", method, **request)
         return answer.json() if answer.content else None
 
 

@@ -1,0 +1,188 @@
+"""Glance as it is: who sees which image, what states it may be in, and what resuming gives."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from precache.adapters.images_glance import GlanceImages, open_session
+from precache.core.errors import ImageNotAuthorized, ImageNotFound, NoImageData
+from precache.core.images import parse_image_id
+from tests.contract.test_image_service import read_all
+
+pytestmark = pytest.mark.external
+
+CONTENT = bytes(range(256)) * 40
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Glance, the people, and our client with the service's own credentials."""
+
+    cloud: Any
+    images: GlanceImages
+
+    def upload(self, content=CONTENT, **attributes):
+        """Make an image of the stranger's project."""
+        return parse_image_id(self.cloud.glance.upload_image(content, owner=self.cloud.stranger, **attributes))
+
+    def to(self, user, image):
+        return self.images.show_to(self.cloud.keystone.token(user), image)
+
+
+def images_of(cloud, user):
+    return GlanceImages(session=open_session(auth=cloud.keystone.session(user).auth))
+
+
+@pytest.fixture(scope="module")
+def shown(cloud):
+    return Shown(cloud, images_of(cloud, cloud.precache))
+
+
+class TestWhoSeesIt:
+    def test_a_private_image_is_shown_to_its_project_and_to_administrators(self, shown):
+        image = shown.upload(visibility="private")
+
+        assert shown.to(shown.cloud.stranger, image).is_active
+        assert shown.to(shown.cloud.admin, image).is_active
+        with pytest.raises(ImageNotFound):
+            shown.to(shown.cloud.member, image)
+
+    @pytest.mark.parametrize("answer", ["pending", "accepted", "rejected"])
+    def test_a_shared_image_is_shown_to_its_members_whatever_they_answered(self, shown, answer):
+        image = shown.upload(visibility="shared")
+        shown.cloud.glance.share(image, shown.cloud.member, status=answer)
+
+        assert shown.to(shown.cloud.member, image).is_active
+
+    def test_a_shared_image_is_not_shown_to_others(self, shown):
+        image = shown.upload(visibility="shared")
+
+        with pytest.raises(ImageNotFound):
+            shown.to(shown.cloud.member, image)
+
+    @pytest.mark.parametrize("hidden", [False, True])
+    def test_a_community_image_is_shown_to_everybody_who_knows_its_id(self, shown, hidden):
+        image = shown.upload(visibility="community", os_hidden=hidden)
+
+        assert shown.to(shown.cloud.reader, image).is_active
+
+    @pytest.mark.parametrize("token", [None, "not-a-token"])
+    def test_a_caller_without_a_sound_token_is_not_authorized(self, shown, token):
+        image = shown.upload(visibility="community")
+
+        with pytest.raises(ImageNotAuthorized):
+            shown.images.show_to(token, image)
+
+    def test_a_token_that_was_revoked_shows_nothing(self, shown):
+        image = shown.upload(visibility="community")
+        token = shown.cloud.keystone.token(shown.cloud.member)
+        shown.cloud.keystone.revoke(token)
+
+        with pytest.raises(ImageNotAuthorized):
+            shown.images.show_to(token, image)
+
+
+class TestTheServicesOwnCredentials:
+    @pytest.mark.parametrize(
+        "attributes",
+        [{"visibility": "private"}, {"visibility": "shared"}, {"visibility": "community", "os_hidden": True}],
+        ids=str,
+    )
+    def test_an_administrator_reads_images_of_all_projects(self, shown, attributes):
+        image = shown.upload(**attributes)
+
+        with shown.images.open(image) as stream:
+            data = read_all(stream)
+
+        assert shown.images.show(image).size_bytes == len(CONTENT)
+        assert data == CONTENT
+
+    def test_a_member_reads_public_and_community_images_and_those_shared_with_its_project(self, shown):
+        account = shown.cloud.keystone.add_user("precache-member", roles=("member",))
+        images = images_of(shown.cloud, account)
+        community, shared, private = (
+            shown.upload(visibility=visibility) for visibility in ("community", "shared", "private")
+        )
+        shown.cloud.glance.share(shared, account, status="pending")
+
+        for image in (community, shared):
+            with images.open(image) as stream:
+                assert read_all(stream) == CONTENT
+        with pytest.raises(ImageNotFound, match=r"user in \[service_user\] may not see it"):
+            images.open(private)
+
+    def test_a_reader_sees_the_record_and_is_told_why_it_gets_no_data(self, shown):
+        images = images_of(shown.cloud, shown.cloud.reader)
+        image = shown.upload(visibility="community")
+
+        assert images.show(image).is_active
+        with pytest.raises(ImageNotAuthorized, match="download_image"):
+            images.open(image)
+
+
+class TestStates:
+    def test_a_queued_image_has_no_data(self, shown):
+        image = shown.upload(None)
+
+        assert shown.images.show(image).status == "queued"
+        with pytest.raises(NoImageData):
+            shown.images.open(image)
+
+    def test_a_deactivated_image_is_shown_as_such(self, shown):
+        image = shown.upload(visibility="community")
+        shown.cloud.glance.deactivate(image)
+
+        record = shown.to(shown.cloud.member, image)
+
+        assert (record.status, record.is_active) == ("deactivated", False)
+        assert record == shown.images.show(image)
+
+    def test_the_data_of_a_deactivated_image_is_denied_to_those_who_are_no_administrators(self, shown):
+        image = shown.upload(visibility="community")
+        shown.cloud.glance.deactivate(image)
+
+        with pytest.raises(ImageNotAuthorized):
+            images_of(shown.cloud, shown.cloud.member).open(image)
+
+    def test_a_deleted_image_is_not_found(self, shown):
+        image = shown.upload()
+        shown.cloud.glance.delete(image)
+
+        for ask in (shown.images.show, shown.images.open):
+            with pytest.raises(ImageNotFound):
+                ask(image)
+
+    def test_an_image_that_is_deleted_between_two_requests_is_not_found_at_a_resume(self, shown):
+        image = shown.upload()
+        with shown.images.open(image) as stream:
+            count = stream.readinto(memoryview(bytearray(100)))
+        shown.cloud.glance.delete(image)
+
+        with pytest.raises(ImageNotFound):
+            shown.images.open(image, count)
+
+    def test_an_empty_image_is_active_and_has_no_data(self, shown):
+        image = shown.upload(b"")
+
+        with pytest.raises(NoImageData):
+            shown.images.open(image)
+
+
+class TestResuming:
+    def test_a_resume_asks_for_the_rest_and_gets_it(self, shown):
+        image = shown.upload()
+
+        with shown.images.open(image, 1000) as stream:
+            announced, data = stream.remaining_bytes, read_all(stream)
+
+        assert (announced, data) == (len(CONTENT) - 1000, CONTENT[1000:])
+        assert shown.cloud.glance.requests()[-1].range == "bytes=1000-"
+
+    def test_each_opening_is_one_request_for_data(self, shown):
+        image = shown.upload()
+
+        for offset in (0, 5):
+            shown.images.open(image, offset).close()
+
+        assert shown.cloud.glance.data_requests(image) == 2
