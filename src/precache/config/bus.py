@@ -28,7 +28,7 @@ OPTIONS = [
     cfg.IntOpt(
         "call_monitor_timeout",
         default=60,
-        min=3,
+        min=4,
         help="Seconds without a sign of life of a host that works on a job, after which it is given up. A broker that "
         "restarts faster than this goes unnoticed.",
     ),
