@@ -10,11 +10,15 @@ from typing import Any
 from oslo_config import cfg
 
 from precache.config.options import OptionGroup
+from precache.core.errors import InvalidConfiguration
 
 GLANCE_OPTIONS = [
-    cfg.StrOpt(
+    cfg.ListOpt(
         "endpoint_override",
-        help="URL of the image service, without the version. The embedded service uses its own unless this is set.",
+        default=[],
+        help="URL of the image service, without the version; or several of one service, separated by commas: each "
+        "process keeps to one of them until it is away, then to the next. Default: the catalogue's; the embedded "
+        "service uses its own.",
     ),
     cfg.IntOpt(
         "num_retries", default=3, min=0, help="Attempts after a failed one; only those without any progress count."
@@ -68,7 +72,9 @@ COMPUTE_OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class GlanceSettings:
-    endpoint_override: str | None
+    """endpoints: URLs of one image service; empty where the catalogue is to say."""
+
+    endpoints: tuple[str, ...]
     num_retries: int
     connections: int
     connect_timeout: timedelta
@@ -90,8 +96,13 @@ class ComputeSettings:
 
 
 def _parse_glance(values: Any) -> GlanceSettings:
+    endpoints = tuple(url for url in values.endpoint_override if url)
+    if not all(url.startswith(("http://", "https://")) for url in endpoints):
+        raise InvalidConfiguration(
+            "[glance] endpoint_override has an entry that is no http or https URL; give such as http://glance:9292"
+        )
     return GlanceSettings(
-        endpoint_override=values.endpoint_override,
+        endpoints=endpoints,
         num_retries=values.num_retries,
         connections=values.connections,
         connect_timeout=timedelta(seconds=values.connect_timeout),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from precache.adapters.computes_inprocess import InProcessComputes
-from precache.adapters.images_glance import GlanceImages
+from precache.adapters.images_wrapped import AnyOf
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
@@ -125,7 +125,7 @@ class EmbeddedService:
         self._stops.callback(library.close)
         return create_image_app(library=library, log=RequestLog(path=state.image_request_log))
 
-    def _start_computes(self, database: Database, gateway: InProcessComputes, images: GlanceImages) -> None:
+    def _start_computes(self, database: Database, gateway: InProcessComputes, images: AnyOf) -> None:
         progress = GatherProgress(store=SqlProgressLog(database=database), interval=PROGRESS_INTERVAL)
         progress.start()
         self._stops.callback(progress.stop, PATIENCE)

@@ -9,8 +9,8 @@ from stevedore.driver import DriverManager
 from stevedore.exception import NoMatches
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.images_glance import GlanceImages, open_session
-from precache.adapters.images_wrapped import Limited, Retrying
+from precache.adapters.images_glance import open_session
+from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.fetch.fetcher import Fetcher, FetchRules
@@ -19,16 +19,12 @@ from precache.ports.image_service import ImageSource
 from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import ExpiryLimits
 from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup
+from precache.wiring.service_user import image_service_of
 
 
-def image_service(config: Config, endpoint: str) -> GlanceImages:
-    """Connect to the image service: the configured one, else that at `endpoint`; nothing is asked yet."""
-    return GlanceImages(
-        session=open_session(),
-        endpoint=config.glance.endpoint_override or endpoint,
-        connect_timeout=config.glance.connect_timeout,
-        read_timeout=config.glance.read_timeout,
-    )
+def image_service(config: Config, endpoint: str) -> AnyOf:
+    """Connect to an image service without credentials: the configured one, else that at `endpoint`."""
+    return image_service_of(config, open_session(), default=endpoint)
 
 
 def host_setup(*, config: Config, host: str, instances_path: Path, images: ImageSource) -> HostSetup:

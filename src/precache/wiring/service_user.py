@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 from keystoneauth1.session import Session
 
 from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.images_wrapped import AnyOf
 from precache.config.load import Config
 
 
@@ -14,13 +17,22 @@ def service_session(config: Config) -> Session:
     return open_session(auth=user.auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
 
 
-def image_service_of(config: Config, session: Session) -> GlanceImages:
-    """Connect to the image service: the configured endpoint, else the catalogue's; nothing is asked yet."""
-    return GlanceImages(
-        session=session,
-        endpoint=config.glance.endpoint_override,
-        region_name=config.service_user.region_name,
-        interfaces=config.service_user.interfaces,
-        connect_timeout=config.glance.connect_timeout,
-        read_timeout=config.glance.read_timeout,
+def image_service_of(config: Config, session: Session, *, default: str | None = None) -> AnyOf:
+    """Connect to the image service: the configured endpoints, else `default`, else the catalogue's.
+
+    Nothing is asked yet. Of several endpoints each process prefers another one, which spreads the load.
+    """
+    endpoints = config.glance.endpoints or (default,)
+    return AnyOf(
+        [
+            GlanceImages(
+                session=session,
+                endpoint=endpoint,
+                region_name=config.service_user.region_name,
+                interfaces=config.service_user.interfaces,
+                connect_timeout=config.glance.connect_timeout,
+                read_timeout=config.glance.read_timeout,
+            )
+            for endpoint in random.sample(endpoints, len(endpoints))
+        ]
     )

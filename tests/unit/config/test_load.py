@@ -58,6 +58,13 @@ def test_manager_interval_means_what_it_means_in_nova(tmp_path, interval, expect
     assert load_config(files).image_cache.manager_interval == expected
 
 
+def test_the_image_service_may_have_several_endpoints(tmp_path):
+    files = written(tmp_path, "[glance]\nendpoint_override = http://a:9292, https://b/image\n")
+
+    assert load_config(files).glance.endpoints == ("http://a:9292", "https://b/image")
+    assert load_config([]).glance.endpoints == ()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -68,6 +75,7 @@ def test_manager_interval_means_what_it_means_in_nova(tmp_path, interval, expect
         ("[DEFAULT]\nservice_down_time = 5\n", "service_down_time (5 s) must be longer than report_interval (10 s)"),
         ("[DEFAULT]\ninstances_path = here\n", "instances_path must be an absolute path"),
         ("[DEFAULT]\nforce_raw_images = no\n[libvirt]\nimages_type = rbd\n", "force_raw_images must be true"),
+        ("[glance]\nendpoint_override = http://a, b:9292\n", "[glance] endpoint_override has an entry that is no http"),
         ("no section here\n", "Failed to parse"),
         (b"\xff\xfe\x00[DEFAULT]\n", "not a UTF-8 text file"),
     ],

@@ -15,10 +15,15 @@ _CORRECT = "start it, or correct [glance] endpoint_override, or the image servic
 
 
 def look_at_image_service(config: Config) -> Iterator[Finding]:
-    """Ask for one image."""
+    """Ask for one image at each endpoint."""
+    for endpoint in config.glance.endpoints or (None,):
+        yield from _look_at(config, endpoint)
+
+
+def _look_at(config: Config, endpoint: str | None) -> Iterator[Finding]:
     session, user = service_session(config), config.service_user
     try:
-        url = config.glance.endpoint_override or session.get_endpoint(
+        url = endpoint or session.get_endpoint(
             service_type="image", region_name=user.region_name, interface=list(user.interfaces)
         )
         if not url:

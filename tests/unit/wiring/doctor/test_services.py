@@ -101,6 +101,13 @@ def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
     assert (nowhere.status, "catalogue has no image service" in nowhere.found) == ("failed", True)
 
 
+def test_each_of_several_endpoints_of_glance_is_asked(configured):
+    with FaultyServer(http("200 OK", b'{"images": []}')) as server:
+        findings = list(look_at_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}, {server.url}\n")))
+
+    assert [finding.status for finding in findings] == ["failed", "ok"]
+
+
 def test_nova_is_left_alone_where_the_inventory_is_ours(configured):
     assert only(look_at_nova(configured())).status == "skipped"
 
