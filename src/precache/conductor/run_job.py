@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from queue import Empty, SimpleQueue
 from threading import Event
 from typing import TypeVar
 
@@ -23,11 +22,12 @@ from precache.conductor.asking import Asking
 from precache.conductor.insist import insist
 from precache.conductor.job_ledger import JobLedger
 from precache.conductor.job_summary import log_summary
+from precache.conductor.step_inbox import StepInbox
 from precache.conductor.unasked import all_alike, end_unasked
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import HostAsked, HostEnded, Job, JobStep, Outcome, Task, TaskState
+from precache.core.jobs import HostAsked, HostEnded, Job, Outcome, Task, TaskState
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -56,14 +56,14 @@ STOP_PATIENCE = timedelta(seconds=4)
 class _Run:
     """What one run of a job knows; `steps` are put in by the pool's threads, the rest is for the run's own.
 
-    images: still to do, by host. None among the steps only wakes the reader.
+    images: still to do, by host.
     """
 
     job: Job
     images: dict[str, tuple[ImageId, ...]]
     ledger: JobLedger
     stop: Event
-    steps: SimpleQueue[JobStep | None] = field(default_factory=SimpleQueue)
+    steps: StepInbox = field(default_factory=StepInbox)
 
 
 class RunJob:
@@ -157,7 +157,7 @@ class RunJob:
         asking = Asking(
             hosts=FanOut(collation.by_cell),
             ask=lambda host: self._ask(run, host),
-            at_rest=lambda: run.steps.put(None),
+            at_rest=run.steps.end,
             pool=self._pool,
             width=self._concurrency,
         )
@@ -175,10 +175,11 @@ class RunJob:
             elif give_up_at is None:
                 asking.hold()
                 give_up_at = time.monotonic() + self._stop_patience_s
-            # Looked at before the queue: what the last turn had to say is in the queue by then.
+            # Looked at before the steps: what the last turn had to say is among them by then.
             is_over = asking.is_at_rest or (give_up_at is not None and time.monotonic() > give_up_at)
-            rest_s = run.ledger.rest_s
-            for step in _next_steps(run.steps, 0.0 if is_over else LOOK_S if rest_s is None else rest_s):
+            if not is_over:
+                _wait(run)
+            for step in run.steps.take():
                 run.ledger.note(step)
             if is_over or run.ledger.rest_s == 0.0:
                 self._insist(run, "The record of", run.ledger.write, asking)
@@ -215,13 +216,9 @@ class RunJob:
         log_summary(finished, tasks)
 
 
-def _next_steps(steps: SimpleQueue[JobStep | None], timeout_s: float) -> Iterator[JobStep]:
-    """Give all that has come in, having waited for the first so long."""
-    try:
-        step = steps.get(timeout=timeout_s)
-        while True:
-            if step is not None:
-                yield step
-            step = steps.get_nowait()
-    except Empty:
-        return
+def _wait(run: _Run) -> None:
+    """Wait for the first step or, where some are noted, until they are to be written or no more can come."""
+    if run.ledger.rest_s is None:
+        run.steps.wait_for_first(LOOK_S)
+    else:
+        run.steps.wait_for_last(min(run.ledger.rest_s, LOOK_S))
