@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-nova bench-fetch constraints clean setup setup-cloud setup-nova
+.PHONY: help demo test test-lowest dist lint test-nova bench-fetch constraints clean setup setup-cloud setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -22,9 +22,17 @@ bench-fetch: setup ## Measure our way of an image into the cache against Nova's;
 	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt
 	@.venv/bin/python -m bench.fetch
 
+test-lowest: setup ## Run the quick tests with the oldest dependencies that pyproject.toml admits
+	@tools/make-venv var/lowest/venv constraints-lowest.txt --editable '.[dev]'
+	@var/lowest/venv/bin/python -m pytest -q -n 2 -m "not external" -k "not sample_in_the_documentation" tests/unit tests/contract tests/http
+
+dist: setup ## Build the wheel and the sdist into dist/
+	@tools/build-dist dist .venv/bin/python
+
 constraints: ## Pin the newest versions of all Python packages that their lists admit
 	@tools/install-packages
 	@tools/pin-versions constraints.txt --editable '.[dev]' hatchling editables # the two build the package itself
+	@tools/pin-lowest
 	@tools/pin-versions bench/constraints.txt --requirement bench/requirements.txt
 	@tools/pin-versions tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
 	@tools/install-packages packages-nova.txt
