@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +28,7 @@ from precache.conductor.unasked import all_alike, end_unasked
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import HostAsked, HostEnded, Job, Outcome, Task, TaskState
+from precache.core.jobs import HostAsked, HostEnded, Job, JobState, Outcome, TaskState
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -121,12 +122,13 @@ class RunJob:
         for host, results in end_unasked(collation, run.images, self._messages):
             run.ledger.note(HostEnded(host, results, self._clock.now()))
         self._ask_all(run, collation)
-        tasks = self._insist(run, "The last look at", lambda: self._queries.tasks(job.id))
-        if any(task.outcome is None for task in tasks):
+        # Counted by the store: thousands of tasks need not come here once more.
+        seen = self._insist(run, "The last look at", lambda: self._queries.get(job.id))
+        if sum(seen.counts.values()) < seen.task_count:
             self._claims.release(job.id, self._owner)
             _log.info("Job %s goes on at the next start, or with another conductor", job.id)
         else:
-            self._close(run, tasks)
+            self._close(run, verdict(Counter(seen.counts).elements()))
 
     def _open(self, job: Job, stop: Event) -> _Run:
         tasks = insist(lambda: self._queries.tasks(job.id), stop=stop, what=f"The start of job {job.id}")
@@ -203,8 +205,7 @@ class RunJob:
         in_trouble = asking.hold if asking else None
         return insist(act, stop=run.stop, what=f"{what} job {run.job.id}", in_trouble=in_trouble)
 
-    def _close(self, run: _Run, tasks: Sequence[Task]) -> None:
-        state = verdict(task.outcome for task in tasks if task.outcome is not None)
+    def _close(self, run: _Run, state: JobState) -> None:
         # Still ours? Whoever has taken the job over announces its end.
         self._insist(run, "The end of", lambda: self._claims.record(run.job.id, self._owner, []))
         # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
@@ -213,7 +214,7 @@ class RunJob:
         finished = self._insist(
             run, "The end of", lambda: self._claims.finish(run.job.id, self._owner, state, self._clock.now())
         )
-        log_summary(finished, tasks)
+        log_summary(finished, self._queries.tasks(run.job.id) if finished.counts.get(Outcome.ERROR) else ())
 
 
 def _wait(run: _Run) -> None:
