@@ -37,6 +37,7 @@ def test_a_url_as_operators_have_it_gets_a_driver_that_is_there(given, used):
         ("mysql://u:hunter2@h", "names no database"),
         ("postgresql://u:hunter2@h/", "names no database"),
         ("mysql://u:pass@hunter2@h/d", "write %40"),
+        ("mysql://u:pass@word/hunter2@h/d", "write %40"),
         ("mysql+nosuchdriver://u:hunter2@h/d", r"there is no mysql\+nosuchdriver; write mysql\+pymysql://"),
         ("postgresql+psycopg2://u:hunter2@h/d", r"psycopg2.*or write postgresql\+psycopg://"),
         ("mysql+mysqldb://u:hunter2@h/d", r"MySQLdb.*or write mysql\+pymysql://"),

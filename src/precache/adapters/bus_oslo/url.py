@@ -46,6 +46,8 @@ def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
     try:
         if "@" in "".join(urlsplit(transport_url)[2:]):
             raise _refusal("characters such as / ? # in a user name or password must be written as %2F %3F %23")
+        if not _are_hosts_alike(urlsplit(transport_url).netloc):
+            raise _refusal("every host has a password or none, and a comma in one must be written as %2C")
         url = oslo_messaging.TransportURL.parse(conf, transport_url)
     except (ValueError, oslo_messaging.MessagingException):
         raise _refusal("it cannot be read") from None  # their messages quote it
@@ -57,6 +59,12 @@ def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
         raise _refusal("a port is a number from 1 to 65535")
     _check_query(url)
     return url
+
+
+def _are_hosts_alike(netloc: str) -> bool:
+    """Say whether all hosts come with a password or none does. Otherwise one was cut at a comma, and what is left of it
+    would be taken for a host, whose name goes into logs."""
+    return len({":" in part.rpartition("@")[0] for part in netloc.split(",")}) == 1
 
 
 def place_of(url: Any) -> str:

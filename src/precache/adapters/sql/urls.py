@@ -28,8 +28,8 @@ def parse_url(url: str) -> URL:
         raise DatabaseUrlRefused(f"it does not have the form {FORM}") from exc
     if parsed.get_backend_name() not in _DIALECTS:
         raise DatabaseUrlRefused(f"{parsed.get_backend_name()} is none of sqlite, postgresql, mysql and mariadb")
-    if parsed.host is not None and "@" in parsed.host:
-        # Part of the password was taken for the host, which messages name.
+    if "@" in (parsed.host or "") + (parsed.database or ""):
+        # Part of the password was taken for host and database, which messages name.
         raise DatabaseUrlRefused("its password has an @ in it; write %40 for it there")
     parsed = parsed.set(drivername=_DIALECTS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() != "sqlite" and not parsed.database:

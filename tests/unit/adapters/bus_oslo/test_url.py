@@ -41,6 +41,8 @@ def test_what_is_shown_of_a_url_holds_no_user_and_no_password(url, place):
         "rabbit://user:hush/hush@rabbit1:5672/cell1",
         "rabbit://user:hush#hush@rabbit1:5672/cell1",
         "rabbit://user:hush?hush@rabbit1:5672/cell1",
+        "rabbit://user:hush,hush@rabbit1:5672/cell1",
+        "rabbit://user:pass@hush,word@rabbit1:5672/cell1",
         "rabbit://user:hush-hush@[rabbit1:5672/",
         "amqp://user:hush-hush@rabbit1:5672/",
         "kafka://user:hush-hush@rabbit1:5672/",
