@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest dist lint test-nova bench-fetch constraints clean setup setup-cloud setup-nova
+.PHONY: help demo test test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-cloud setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ test-lowest: setup ## Run the quick tests with the oldest dependencies that pypr
 
 dist: setup ## Build the wheel and the sdist into dist/
 	@tools/build-dist dist .venv/bin/python
+
+bench-dispatch: setup ## Measure how many hosts one conductor drives over RabbitMQ; bench/README.md has the method
+	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt
+	@.venv/bin/python -m bench.dispatch
 
 constraints: ## Pin the newest versions of all Python packages that their lists admit
 	@tools/install-packages

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bench.dispatch.cloud import Cloud, cloud
 from bench.dispatch.report import figures, markdown
 from bench.machine import describe_machine
+from tests.lab.mariadb import SERVER
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results"
@@ -111,7 +114,7 @@ def main() -> None:
         ):
             measured = measure(deployed, bare, sizes, rounds)
         results: dict[str, Any] = {
-            "machine": describe_machine(folder),
+            "machine": _machine(folder),
             "settings": {"rounds": rounds, "concurrency": concurrency, "database": "MariaDB"},
             "measured": measured,
             "peak_bytes": {part: deployed.peak_bytes(part) for part in ("conductor", "api")},
@@ -119,6 +122,16 @@ def main() -> None:
     is_full = sizes == FULL_HOSTS and rounds >= FULL_ROUNDS
     _write(results, RESULTS if is_full else SCRATCH / "results")
     print(json.dumps(figures(results)), flush=True)
+
+
+def _machine(folder: Path) -> dict[str, str]:
+    """Give what the figures were measured on, and the parts that bear on them."""
+    described = describe_machine(folder)
+    parts = {name: described[name] for name in ("processor", "memory", "kernel", "python")}
+    server = subprocess.run([SERVER, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"Ver (\S+)", server)
+    parts["mariadb"] = found.group(1) if found else "unknown"
+    return parts | {name: version(name) for name in ("oslo.messaging", "SQLAlchemy", "PyMySQL")}
 
 
 def _write(results: dict[str, Any], folder: Path) -> None:
