@@ -28,30 +28,29 @@ def main() -> None:
     conf = cfg.ConfigOpts()
     conf([])
     # The transport as ours is set up; the queues could not be declared alike otherwise.
-    transport = open_bus(conf, url).transport
+    client = _client(open_bus(conf, url).transport)
     with ThreadPoolExecutor(concurrency) as pool:
         print("ready", flush=True)
         for line in sys.stdin:
             names = host_names(int(line))
             job = str(uuid.uuid4())
             began = time.perf_counter()
-            answers = list(pool.map(lambda name, job=job: _call(transport, name, job), names))
+            answers = list(pool.map(lambda name, job=job: _call(client, name, job), names))
             seconds = time.perf_counter() - began
             assert all(answer["results"] for answer in answers)
             print(json.dumps({"seconds": seconds}), flush=True)
 
 
-def _call(transport: Any, host: str, job: str) -> Any:
+def _client(transport: Any) -> Any:
     import oslo_messaging  # after the adapter, which decides what kind of threads it uses
 
-    client = oslo_messaging.get_rpc_client(
-        transport,
-        oslo_messaging.Target(exchange=EXCHANGE, topic=COMPUTE_TOPIC, server=host, version=RPC_VERSION),
-        timeout=TIMEOUT_S,
-        call_monitor_timeout=MONITOR_S,
-    )
+    target = oslo_messaging.Target(exchange=EXCHANGE, topic=COMPUTE_TOPIC, version=RPC_VERSION)
+    return oslo_messaging.get_rpc_client(transport, target, timeout=TIMEOUT_S, call_monitor_timeout=MONITOR_S)
+
+
+def _call(client: Any, host: str, job: str) -> Any:
     message = {"job_id": job, "host": host, "cell": "cell1", "images": [job], "expires_at": round(time.time() + 40, 3)}
-    return client.call({}, "cache_images", **message)
+    return client.prepare(server=host).call({}, "cache_images", **message)
 
 
 if __name__ == "__main__":

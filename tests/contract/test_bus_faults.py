@@ -147,16 +147,25 @@ def test_a_compute_that_starts_before_its_broker_answers_once_it_is_there(world,
         assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
 
 
-def test_calls_end_at_once_when_the_conductor_is_stopped(world, cell_url, threads, tmp_path):
+def test_whoever_waits_for_the_broker_is_told_when_we_are_stopped(world, cell_url, threads, rabbitmq, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
         wait_for(lambda: compute.begun)
+        rabbitmq.stop()
 
         gateway.stop()
 
         with pytest.raises(Stopped):
-            under_way.result(5)
+            under_way.result(PATIENCE_S)
+
+
+def test_a_stopped_gateway_asks_nobody(world):
+    gateway = world.gateway()
+    gateway.stop()
+
+    with pytest.raises(Stopped):
+        gateway.cache_images(asking("cmp-1"))
 
 
 def test_work_that_takes_longer_than_long_rpc_timeout_is_given_up(world, cell_url, tmp_path):

@@ -26,6 +26,7 @@ WATCH_INTERVAL_S = 1.0
 """How soon a broker that went away is noticed where calls depend on it."""
 
 CLOSE_WITHIN_S = 2.0
+_TO_SOMEBODY = oslo_messaging.TransportOptions(at_least_once=True)  # else nobody says that nobody is there
 _NOBODY = "precache-nobody"
 _VERSION_UNKNOWN = "UnsupportedVersion"  # the dispatcher's own word
 _CONNECT_RETRY_S = 5.0
@@ -72,6 +73,8 @@ class Bus:
         try:
             self.transport = self._new_transport()
             self._casts = self._new_transport()
+            # Once: to make a client costs as much as half a call. `prepare` gives it another address.
+            self._caller, self._caster = self._new_client(self.transport), self._new_client(self._casts)
         except (oslo_messaging.MessagingException, RuntimeError, cfg.Error) as error:
             raise InvalidConfiguration(f"the message bus {self.place} cannot be used: {cause(error)}") from None
         self._closed = threading.Event()
@@ -91,7 +94,13 @@ class Bus:
         """
         self.watch()
         self._wait_until_callable(min(timeout_s, monitor_s))
-        client = self._client(self.transport, topic, server=server, timeout=timeout_s, call_monitor_timeout=monitor_s)
+        client = self._caller.prepare(
+            topic=topic,
+            server=server,
+            timeout=timeout_s,
+            call_monitor_timeout=monitor_s,
+            transport_options=_TO_SOMEBODY,
+        )
         try:
             answer = client.call({}, method, **message)
         except oslo_messaging.MessageUndeliverable:
@@ -114,11 +123,7 @@ class Bus:
 
         Raises BusUnavailable, within seconds.
         """
-        client = oslo_messaging.get_rpc_client(
-            self._casts,
-            oslo_messaging.Target(exchange=EXCHANGE, topic=topic, version=RPC_VERSION, fanout=to_all),
-            retry=RETRIES,
-        )
+        client = self._caster.prepare(topic=topic, fanout=to_all)
         for attempt in range(2):
             try:
                 client.cast({}, method, **message)
@@ -157,17 +162,9 @@ class Bus:
         )
         return oslo_messaging.get_rpc_transport(self._conf, url=url)
 
-    def _client(self, transport: Any, topic: str, **options: Any) -> Any:
-        server = options.pop("server")
-        return oslo_messaging.get_rpc_client(
-            transport,
-            oslo_messaging.Target(exchange=EXCHANGE, topic=topic, server=server, version=RPC_VERSION),
-            retry=RETRIES,
-            transport_options=oslo_messaging.TransportOptions(
-                at_least_once=True
-            ),  # else nobody says that nobody is there
-            **options,
-        )
+    def _new_client(self, transport: Any) -> Any:
+        target = oslo_messaging.Target(exchange=EXCHANGE, version=RPC_VERSION)
+        return oslo_messaging.get_rpc_client(transport, target, retry=RETRIES)
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:
         reason = cause(error)
@@ -197,8 +194,8 @@ class Bus:
     def _make_callable(self) -> None:
         """Call nobody, so that the queue of answers is there before anybody depends on it."""
         while not self._closed.is_set():
-            client = self._client(
-                self.transport, _NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, call_monitor_timeout=None
+            client = self._caller.prepare(
+                topic=_NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_TO_SOMEBODY
             )
             try:
                 client.call({}, "ping")
@@ -211,7 +208,7 @@ class Bus:
                 self._closed.wait(_CONNECT_RETRY_S)
 
     def _probe_until_closed(self) -> None:
-        client = self._client(self._casts, _NOBODY, server="nobody")
+        client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
         while not self._closed.is_set():
             try:
                 client.cast({}, "ping")
