@@ -7,36 +7,24 @@ the server, though not the machine. Each worker of a parallel test run starts se
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import signal
-import socket
 import subprocess
-import tempfile
-import time
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from precache.adapters.sql import open_database, upgrade
 from precache.adapters.sql.tables import metadata
+from tests.lab.account import directory_of, identity
+from tests.lab.process import ServerFailed, ServerProcess, free_port
+from tests.lab.server import Server
 
 USER, PASSWORD = "precache", "hush-hush"  # tests look for this password where it must not be
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 30
 
 
-class DatabaseServerFailed(Exception):
-    """It did not start or stop; the text has the end of its log."""
-
-
-class DatabaseServer(ABC):
-    """One server, from `start` to `close`; in between it may be stopped and started on the same data and port.
-
-    directory: empty, ours alone, and one that every user may enter.
-    """
+class DatabaseServer(Server):
+    """One server with its data in `directory`, which is empty, ours alone, and one that every user may enter."""
 
     account: str
     """The system's user that the server runs as when root starts it."""
@@ -52,12 +40,8 @@ class DatabaseServer(ABC):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
-        self._server: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
         self._migrated: str | None = None
-        owner = self._unprivileged()
-        if owner:
-            os.chown(directory, owner["user"], owner["group"])
 
     def url(self, database: str) -> str:
         return f"{self.scheme}://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
@@ -84,56 +68,16 @@ class DatabaseServer(ABC):
             self.execute(*(f"DELETE FROM {name}" for name in names), database=self._migrated)
         return self.url(self._migrated)
 
-    def start(self) -> None:
-        """Have it running and ready for connections."""
-        if self._server is not None:
-            return
+    def spawn(self) -> ServerProcess:
         if not any(self.directory.iterdir()):
             self.install()
-        with self._log.open("wb") as log:
-            self._server = subprocess.Popen(
-                self.command(),
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **self._unprivileged(),
-            )
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self.is_ready():
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise DatabaseServerFailed(f"{self.account} did not start: {self._log.read_text()[-2000:]}")
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """Stop it as an administrator would; open connections are cut."""
-        self._end(signal.SIGINT if self.account == "postgres" else signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it in the middle of whatever it does."""
-        self._end(signal.SIGKILL)
-
-    def restart(self, after_s: float = 0) -> None:
-        """Stop it, leave it away for that long, and have it running again."""
-        self.stop()
-        time.sleep(after_s)
-        self.start()
-
-    def close(self) -> None:
-        """End it for good."""
-        self._end(signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Have it alive and silent: connections open, and nothing comes back."""
-        assert self._server is not None
-        family = _family(self._server.pid)
-        _signal(family, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            _signal(family, signal.SIGCONT)
+        return ServerProcess(
+            name=self.name,
+            command=self.command(),
+            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            log=self.directory / "server.log",
+            account=self.account,
+        )
 
     @abstractmethod
     def install(self) -> None:
@@ -144,76 +88,25 @@ class DatabaseServer(ABC):
         """Give what runs the server in the foreground."""
 
     @abstractmethod
-    def is_ready(self) -> bool: ...
-
-    @abstractmethod
     def execute(self, *statements: str, database: str | None = None) -> None:
         """Run the statements as the administrator, each a transaction of its own."""
 
     def run(self, *command: str) -> None:
         """Run one of the server's tools to its end."""
         done = subprocess.run(
-            command, cwd=self.directory, capture_output=True, text=True, check=False, **self._unprivileged()
+            command, cwd=self.directory, capture_output=True, text=True, check=False, **identity(self.account)
         )
         if done.returncode != 0:
-            raise DatabaseServerFailed(f"{command[0]} failed: {done.stdout}{done.stderr}")
-
-    @property
-    def _log(self) -> Path:
-        return self.directory / "server.log"
-
-    def _end(self, number: signal.Signals) -> None:
-        server, self._server = self._server, None
-        if server is None or server.poll() is not None:
-            return
-        family = _family(server.pid)
-        _signal(family if number is signal.SIGKILL else family[:1], number)
-        try:
-            server.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            _signal(_family(server.pid), signal.SIGKILL)
-            server.wait()
-            raise DatabaseServerFailed(f"{self.account} did not stop and was killed") from None
-
-    def _unprivileged(self) -> dict[str, Any]:
-        """Give what makes a child process of root's run as the server's own user; nothing for everybody else."""
-        if os.geteuid() != 0:
-            return {}
-        user = pwd.getpwnam(self.account)
-        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            raise ServerFailed(f"{command[0]} failed: {done.stdout}{done.stderr}")
 
 
 @contextlib.contextmanager
 def running(kind: type[DatabaseServer]) -> Iterator[Any]:
     """Give a server that runs, in a directory of its own."""
-    # Not below pytest's own directory, which the server's user may not enter.
-    with tempfile.TemporaryDirectory(prefix=f"{kind.account}-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        directory.chmod(0o755)
+    with directory_of(kind.account) as directory:
         server = kind(directory)
         try:
             server.start()
             yield server
         finally:
             server.close()
-
-
-def _family(pid: int) -> list[int]:
-    """Give the process and its children, each of which PostgreSQL puts into a session of its own."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except FileNotFoundError:
-        return [pid]
-    return [pid, *map(int, children.split())]
-
-
-def _signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -27,6 +27,7 @@ GRANT ALL ON *.* TO {USER}@'127.0.0.1';
 class Mariadb(DatabaseServer):
     """One MariaDB."""
 
+    name = "MariaDB"
     account = "mysql"
     scheme = "mysql+pymysql"
     sleep = "SLEEP"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.lab.database_server import PASSWORD, USER, DatabaseServer, DatabaseServerFailed, running
+from tests.lab.database_server import PASSWORD, USER, DatabaseServer, running
+from tests.lab.process import ServerFailed
 
 DEBIAN = Path("/usr/lib/postgresql")
 
@@ -16,7 +18,9 @@ DEBIAN = Path("/usr/lib/postgresql")
 class Postgresql(DatabaseServer):
     """One PostgreSQL."""
 
+    name = "PostgreSQL"
     account = "postgres"
+    stop_signal = signal.SIGINT
     scheme = "postgresql+psycopg"
     sleep = "pg_sleep"
     commit = b"COMMIT\0"
@@ -78,7 +82,7 @@ def _tool(name: str) -> str:
     """Give the newest version of a tool of the server; Debian keeps each version in a directory of its own."""
     found = sorted(DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     if not found:
-        raise DatabaseServerFailed(f"no {name} below {DEBIAN}: install postgresql")
+        raise ServerFailed(f"no {name} below {DEBIAN}: install postgresql")
     return str(found[-1])
 
 

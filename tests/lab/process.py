@@ -1,11 +1,12 @@
 """One server that a test started: its log, the wait until it is ready, and its end with everything below it.
 
-The kernel ends it when the thread that started it has gone, so a test run that is killed leaves no server behind.
+A test run that is killed leaves no server behind: the guardian (`guardian.py`) ends them.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,37 +15,59 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.lab.account import identity
+from tests.lab.guardian import guardian
+
 LOG_END_CHARACTERS = 3000
 POLL_INTERVAL_S = 0.05
+PORTS = range(12_000, 32_000)
+"""Below those that the kernel gives to clients: a port must still be free when its server comes back, and whoever
+knocks meanwhile must not be connected with himself."""
 
 
 class ServerFailed(Exception):
-    """A server did not start or do what it should; the text has the end of its log."""
+    """A server did not start, stop or do what it should; the text has the end of its log."""
 
 
 class ServerProcess:
     """A process in a session of its own, whose output goes into `log`.
 
-    environment: the whole of what it gets. Made by a thread that lives as long as the server shall, which is to say the
-    main one.
+    environment: the whole of what it gets. account: the user that it runs as where root runs the tests.
     """
 
-    def __init__(self, *, name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> None:
-        self.name, self.log = name, log
+    def __init__(
+        self,
+        *,
+        name: str,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str],
+        log: Path,
+        account: str | None = None,
+    ) -> None:
+        self.name, self._log = name, log
         with log.open("ab") as out:
+            self._log_start = out.tell()
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=KILL", "--", *(str(word) for word in command)],
+                [str(word) for word in command],
                 env=dict(environment),
                 cwd=log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                **identity(account),
             )
+        guardian().guard_session(self.pid)
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def said(self) -> str:
+        """Give its output so far; the log may also have what others said before it."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
 
     def wait_until(self, is_ready: Callable[[], bool], timeout_s: float) -> None:
         """Wait until it is ready. Raises ServerFailed if it ended before, or is not ready in time."""
@@ -57,27 +80,48 @@ class ServerProcess:
                 raise ServerFailed(f"{self.name} was not ready after {timeout_s:.0f} s: {self._log_end()}")
             time.sleep(POLL_INTERVAL_S)
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Tell it to stop and return at once; several servers that are told first stop side by side."""
         if self._process.poll() is None:
-            self._process.terminate()
+            self._process.send_signal(number)
 
-    def stop(self, patience_s: float) -> None:
-        """Have it gone, and whatever it started in its session; it is killed where it takes too long."""
-        self.ask_to_stop()
+    def stop(self, patience_s: float, number: signal.Signals = signal.SIGTERM) -> bool:
+        """Have it gone, and whatever it started in its session; it is killed where it takes too long.
+
+        Gives whether it ended by itself.
+        """
+        self.ask_to_stop(number)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(patience_s)
+        has_ended = self._process.poll() is not None
         self.kill()
+        return has_ended
 
     def kill(self) -> None:
         """End it and its session at once."""
+        self._signal_all(signal.SIGKILL)
+        self._process.wait()
+        guardian().forget_session(self.pid)
+
+    def pause(self) -> None:
+        """Have it alive and silent: it accepts connections and says nothing."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        # PostgreSQL puts each of its children into a session of its own.
+        children = _children(self.pid) if self._process.poll() is None else []
         # The session's number stays taken while anybody is left in it, and names nobody else when nobody is.
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            os.killpg(self.pid, number)
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
 
     def _log_end(self) -> str:
-        return self.log.read_text(errors="replace")[-LOG_END_CHARACTERS:]
+        return self.said()[-LOG_END_CHARACTERS:]
 
 
 def listens(port: int) -> bool:
@@ -88,6 +132,14 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Give a port of loopback that nobody uses at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    """Give a port of loopback that nobody uses at the moment, and that no client is given."""
+    for port in random.SystemRandom().sample(PORTS, 1000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise ServerFailed(f"no port between {PORTS.start} and {PORTS.stop} is free")
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []

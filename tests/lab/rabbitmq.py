@@ -7,25 +7,22 @@ root it drops to the package's own user. Each worker of a parallel test run star
 from __future__ import annotations
 
 import os
-import pwd
-import signal
-import socket
 import subprocess
-import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.lab.account import directory_of, hand_over, identity
+from tests.lab.process import ServerFailed, ServerProcess, free_port, listens
+from tests.lab.server import Server
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one in PATH writes to /var and runs as no other user
 CONTROL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+ACCOUNT = "rabbitmq"
 USER, PASSWORD = "precache", "hush-hush"  # tests look for this password where it must not be
 READY = "completed with"  # the broker's own word
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 30
 AT_ONCE = 8  # virtual hosts that are made together for the tests to come
 
 _CONFIGURATION = """\
@@ -43,23 +40,20 @@ _ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdc
 """Listen on loopback only, and do not spin while idle: the tests need the processors."""
 
 
-class RabbitMqFailed(Exception):
-    """It did not start, stop or obey; the text has the end of its log."""
+class RabbitMq(Server):
+    """One broker with its data in `directory`, which is empty, ours alone, and one that every user may enter.
 
-
-class RabbitMq:
-    """One broker, from `start` to `close`; in between it may be stopped and started on the same data and port.
-
-    directory: empty, ours alone, and one that every user may enter.
+    What is not durable is gone when it is stopped.
     """
+
+    name = "RabbitMQ"
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.port, self._distribution_port, self._mapper_port = _free_ports(3)
+        self.port, self._distribution_port, self._mapper_port = free_port(), free_port(), free_port()
         self._known = {"/"}
         self._fresh: list[str] = []
-        self._server: subprocess.Popen[bytes] | None = None
-        self._mapper: subprocess.Popen[bytes] | None = None
+        self._mapper: ServerProcess | None = None
         self._write_configuration()
 
     def url(self, vhost: str) -> str:
@@ -75,32 +69,15 @@ class RabbitMq:
             self._add_vhosts(*self._fresh)
         return self.url(self._fresh.pop())
 
-    def start(self) -> None:
-        """Have it running and ready for connections."""
-        if self._server is not None:
-            return
+    def spawn(self) -> ServerProcess:
         if self._mapper is None:
-            self._mapper = self._spawn(["epmd", "-address", "127.0.0.1"], "epmd.log")
-        self._server = self._spawn([str(SERVER)], "server.log")
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while READY not in self._log("server.log"):
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise RabbitMqFailed(f"RabbitMQ did not start: {self._log('server.log')[-2000:]}")
-            time.sleep(0.05)
+            self._mapper = self._start("epmd", ["epmd", "-address", "127.0.0.1"])
+            # Erlang starts one as a daemon where it finds none.
+            self._mapper.wait_until(lambda: listens(self._mapper_port), self.start_timeout_s)
+        return self._start("server", [SERVER])
 
-    def stop(self) -> None:
-        """Stop it as an administrator would; what is not durable is gone."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it in the middle of whatever it does."""
-        self._end(signal.SIGKILL)
-
-    def restart(self, after_s: float) -> None:
-        """Stop it, leave it away for that long, and have it running again."""
-        self.stop()
-        time.sleep(after_s)
-        self.start()
+    def is_ready(self) -> bool:
+        return self._process is not None and READY in self._process.said()
 
     def control(self, *words: str) -> str:
         """Run rabbitmqctl and give what it printed."""
@@ -109,18 +86,17 @@ class RabbitMq:
             env=self._environment(),
             capture_output=True,
             text=True,
-            **_unprivileged(),
+            **identity(ACCOUNT),
         )
         if done.returncode != 0:
-            raise RabbitMqFailed(f"rabbitmqctl {words[0]} failed: {done.stdout}{done.stderr}")
+            raise ServerFailed(f"rabbitmqctl {words[0]} failed: {done.stdout}{done.stderr}")
         return done.stdout
 
     def close(self) -> None:
-        """End it for good, and all that was started for it."""
-        self._end(signal.SIGTERM)
+        """End it for good, and all that was started for it; nobody needs what it has in hand."""
+        super().close()
         if self._mapper is not None:
-            self._mapper.terminate()
-            self._mapper.wait(STOP_TIMEOUT_S)
+            self._mapper.kill()
             self._mapper = None
 
     def _add_vhosts(self, *vhosts: str) -> None:
@@ -139,10 +115,7 @@ class RabbitMq:
         text = _CONFIGURATION.format(port=self.port, user=USER, password=PASSWORD)
         (self._directory / "rabbitmq.conf").write_text(text)
         (self._directory / "enabled_plugins").write_text("[].\n")
-        owner = _unprivileged()
-        if owner:
-            for path in (self._directory, *self._directory.iterdir()):
-                os.chown(path, owner["user"], owner["group"])
+        hand_over(self._directory, ACCOUNT)
 
     def _environment(self) -> dict[str, str]:
         here = self._directory
@@ -161,63 +134,24 @@ class RabbitMq:
             "RABBITMQ_NODENAME": f"precache{self.port}@localhost",
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
+            "RUNNING_UNDER_SYSTEMD": "1",  # then the script becomes the server, and does not stay in front of it
         }
 
-    def _spawn(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
-        with (self._directory / log).open("wb") as out:
-            return subprocess.Popen(
-                command,
-                env=self._environment(),
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,  # so that the server can be killed with the Erlang machine below it
-                **_unprivileged(),
-            )
-
-    def _end(self, number: signal.Signals) -> None:
-        server, self._server = self._server, None
-        if server is None:
-            return
-        if number is signal.SIGKILL:
-            os.killpg(server.pid, number)
-        else:
-            server.send_signal(number)
-        try:
-            server.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-            raise RabbitMqFailed("RabbitMQ did not stop and was killed") from None
-
-    def _log(self, name: str) -> str:
-        return (self._directory / name).read_text(errors="replace")
-
-
-def _unprivileged() -> dict[str, Any]:
-    """Give what makes a child process of root's run as the broker's own user; nothing for everybody else."""
-    if os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam("rabbitmq")
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    def _start(self, name: str, command: list[str | Path]) -> ServerProcess:
+        return ServerProcess(
+            name=f"RabbitMQ's {name}",
+            command=command,
+            environment=self._environment(),
+            log=self._directory / f"{name}.log",
+            account=ACCOUNT,
+        )
 
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMq]:
     """A broker that runs; a test that stops it has to start it again."""
-    # Not below pytest's own directory, which the broker's user may not enter.
-    with tempfile.TemporaryDirectory(prefix="rabbitmq-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        broker = RabbitMq(Path(name))
+    with directory_of(ACCOUNT) as directory:
+        broker = RabbitMq(directory)
         try:
             broker.start()
             yield broker

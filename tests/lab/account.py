@@ -1,0 +1,47 @@
+"""The system's users that servers of tests run as when root runs the tests, and directories that such a user may enter.
+
+Some servers refuse to run as root. Whoever is not root runs everything as himself.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.lab.guardian import guardian
+
+
+def identity(account: str | None) -> dict[str, Any]:
+    """Give the arguments of `subprocess` that make a child of root's run as this user; none for everybody else."""
+    if account is None or os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam(account)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def hand_over(path: Path, account: str) -> None:
+    """Make the file or directory, and all below, this user's, if root runs the tests."""
+    owner = identity(account)
+    if owner:
+        for each in (path, *path.rglob("*")):
+            os.chown(each, owner["user"], owner["group"])
+
+
+@contextmanager
+def directory_of(account: str) -> Iterator[Path]:
+    """Give an empty directory of this user's; it is removed at the end, and also after the test run was killed."""
+    # Not below pytest's own directory, which only the user who runs the tests may enter.
+    directory = Path(tempfile.mkdtemp(prefix=f"{account}-"))
+    guardian().guard_directory(directory)
+    directory.chmod(0o755)
+    hand_over(directory, account)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
