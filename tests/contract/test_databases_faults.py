@@ -215,12 +215,11 @@ class TestLocks:
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(Renames.run, both, timeout=60))
 
-        # One was undone and came second, so it has the last word on both.
-        first, second = sorted(both, key=lambda one: one.attempts)
+        # At least one was undone, and came again after the other; who came last has the last word on both.
         with database.read() as connection:
             marks = connection.execute(select(cells.c.name, cells.c.transport_url).order_by(cells.c.name)).all()
-        assert (first.attempts, second.attempts > 1) == (1, True)
-        assert [mark for _, mark in marks] == [f"{name}{second._order[0]}" for name in "ab"]
+        assert max(one.attempts for one in both) > 1
+        assert [mark for _, mark in marks] in (["aa", "ba"], ["ab", "bb"])
 
     def test_a_lock_that_is_held_too_long_is_waited_for_again(self, opened):
         database = opened(LATE)
