@@ -29,7 +29,7 @@ POLICY_OPTIONS = [
     cfg.StrOpt(
         "policy_file",
         help="YAML file with rules that override the defaults; it is read again when it changes. "
-        "Default: the built-in rules, all of them for administrators.",
+        "Default: the built-in rules; administrators do everything, readers of the whole cloud look.",
     ),
 ]
 
