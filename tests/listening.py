@@ -9,7 +9,9 @@ from cheroot import wsgi
 @contextlib.contextmanager
 def listening(app, *, prefix="/image", threads=4):
     """Give the URL under which the application answers. threads: requests that it serves at the same time."""
-    server = wsgi.Server(("127.0.0.1", 0), wsgi.PathInfoDispatcher({prefix: app}), numthreads=threads, shutdown_timeout=1)
+    server = wsgi.Server(
+        ("127.0.0.1", 0), wsgi.PathInfoDispatcher({prefix: app}), numthreads=threads, shutdown_timeout=1
+    )
     server.error_log = lambda *args, **kwargs: None
     server.expiration_interval = 0.02  # how often it looks whether it should stop
     server.prepare()
