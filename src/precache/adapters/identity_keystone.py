@@ -57,8 +57,8 @@ def keystone(app: WSGIApplication, conf: cfg.ConfigOpts) -> WSGIApplication:
     section = conf[GROUP]
     if section.memcached_servers and importlib.util.find_spec("memcache") is None:
         raise InvalidConfiguration(
-            f"[{GROUP}] memcached_servers needs the Python package python-memcached; run: pip install "
-            "'precache[memcached]', or remove the option to have each process remember tokens by itself"
+            f"[{GROUP}] memcached_servers needs the Python package python-memcached; install it, or remove the option "
+            "to have each process remember tokens by itself"
         )
     overrides = {
         "oslo_config_config": conf,
