@@ -22,9 +22,9 @@ from precache.imageserver.app import create_image_app
 from precache.imageserver.library import ImageLibrary
 from tests.lab.database_server import running
 from tests.lab.mariadb import Mariadb
+from tests.lab.precache import Deployment, Surroundings
 from tests.lab.rabbitmq import RabbitMq
 from tests.listening import listening
-from tests.system.deployment import Deployment, Surroundings
 
 CELL = "cell1"
 LOOK_INTERVAL_S = 0.02

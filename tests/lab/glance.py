@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from keystoneauth1.session import Session
 
-from tests.lab.cloud_wsgi import VENV, WsgiServer, copy_prepared, database_options, run_tool
 from tests.lab.keystone import Keystone, User
+from tests.lab.prepared_database import copy_prepared, database_options
 from tests.lab.settings_file import write_settings
+from tests.lab.venvs import CLOUD
+from tests.lab.wsgi_server import WsgiServer
 
 
 class Glance(WsgiServer):
@@ -25,6 +27,7 @@ class Glance(WsgiServer):
         super().__init__(
             name="Glance",
             module="glance.wsgi.api",
+            venv=CLOUD,
             directory=directory,
             environment={"OS_GLANCE_CONFIG_DIR": str(directory)},
         )
@@ -37,8 +40,9 @@ class Glance(WsgiServer):
         _configure(settings, directory, self.url, keystone, account)
         copy_prepared(
             "glance",
+            CLOUD,
             directory / "glance.sqlite",
-            lambda _: run_tool("glance-manage", "--config-file", settings, "db_sync", directory=directory),
+            lambda: CLOUD.run("glance-manage", "--config-file", settings, "db_sync", home=directory),
         )
 
     @property
@@ -110,7 +114,7 @@ def _configure(settings: Path, directory: Path, url: str, keystone: Keystone, ac
             "local": {"filesystem_store_datadir": directory / "images"},
             "os_glance_staging_store": {"filesystem_store_datadir": directory / "staging"},
             "os_glance_tasks_store": {"filesystem_store_datadir": directory / "tasks"},
-            "paste_deploy": {"flavor": "keystone", "config_file": VENV / "etc/glance/glance-api-paste.ini"},
+            "paste_deploy": {"flavor": "keystone", "config_file": CLOUD.path / "etc/glance/glance-api-paste.ini"},
             "keystone_authtoken": {
                 **keystone.login(account),
                 "www_authenticate_uri": keystone.auth_url,
@@ -130,4 +134,4 @@ def glance(tmp_path_factory: pytest.TempPathFactory, keystone: Keystone) -> Iter
         keystone.set_endpoint("image", server.url, name="glance")
         yield server
     finally:
-        server.stop()
+        server.close()

@@ -19,8 +19,10 @@ import requests
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
-from tests.lab.cloud_wsgi import WsgiServer, copy_prepared, database_options, run_tool, tool_environment
+from tests.lab.prepared_database import copy_prepared, database_options
 from tests.lab.settings_file import write_settings
+from tests.lab.venvs import CLOUD
+from tests.lab.wsgi_server import WsgiServer
 
 REGION = "RegionOne"
 DOMAIN = "default"
@@ -47,13 +49,15 @@ class Keystone(WsgiServer):
         super().__init__(
             name="Keystone",
             module="keystone.wsgi.api",
+            venv=CLOUD,
             directory=directory,
             environment={"OS_KEYSTONE_CONFIG_FILES": str(settings)},
+            # SQLite refuses a transaction that wants to write after another has, and wrong passwords are written down.
+            threads=1,
         )
-        self._home = directory
         self.region = REGION
         _configure(settings, directory)
-        copy_prepared("keystone", directory / "keystone.sqlite", lambda _: _make_database(settings, directory))
+        copy_prepared("keystone", CLOUD, directory / "keystone.sqlite", lambda: _make_database(settings, directory))
         self.admin = User("", "admin", f"{PASSWORD}-admin", "admin", "")
         self._ids: dict[tuple[str, str], str] = {}
         self._admin_session: Session | None = None
@@ -83,7 +87,7 @@ class Keystone(WsgiServer):
     def openrc(self, user: User) -> dict[str, str]:
         """Give the whole environment in which the stock clients act as this user."""
         return {
-            **tool_environment(self._home),
+            **CLOUD.variables(self._directory),
             "OS_AUTH_URL": self.auth_url,
             "OS_IDENTITY_API_VERSION": "3",
             "OS_USERNAME": user.name,
@@ -187,11 +191,11 @@ def _configure(settings: Path, directory: Path) -> None:
 
 
 def _make_database(settings: Path, directory: Path) -> None:
-    run_tool("keystone-manage", "--config-file", settings, "db_sync", directory=directory)
-    run_tool(
+    CLOUD.run("keystone-manage", "--config-file", settings, "db_sync", home=directory)
+    CLOUD.run(
         *("keystone-manage", "--config-file", settings, "bootstrap", "--bootstrap-region-id", REGION),
         *("--bootstrap-password", f"{PASSWORD}-admin"),
-        directory=directory,
+        home=directory,
     )
 
 
@@ -204,4 +208,4 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
         server.set_endpoint("identity", server.auth_url, name="keystone")
         yield server
     finally:
-        server.stop()
+        server.close()

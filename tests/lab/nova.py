@@ -5,16 +5,15 @@ Only Neutron is not there (`neutron_stub.py`): instances are made with `--nic no
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.process import ServerFailed, ServerProcess
+from tests.lab.process import ServerProcess
 from tests.lab.settings_file import write_settings
-from tests.lab.uwsgi import UwsgiServer
+from tests.lab.venvs import NOVA
+from tests.lab.wsgi_server import WsgiServer
 
 DISCOVERY_INTERVAL_S = 2
 
@@ -23,23 +22,15 @@ DISCOVERY_INTERVAL_S = 2
 class Surroundings:
     """What Nova stands on. new_database: makes an empty database and gives its URL.
 
-    login: options of Nova's own account, an administrator. image_url: its image service. venv: where it is installed.
+    login: options of Nova's own account, an administrator. image_url: its image service.
     """
 
-    venv: Path
     new_database: Callable[[], str]
     transport_url: str
     login: Mapping[str, object]
     image_url: str
     placement_url: str
     network_url: str
-
-    def program(self, name: str) -> Path:
-        return self.venv / "bin" / name
-
-    def environment(self) -> dict[str, str]:
-        """Give the environment of a process of Nova."""
-        return {"PATH": f"{self.venv}/bin:{os.environ['PATH']}", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
 
     def settings(self, state: Path) -> dict[str, dict[str, object]]:
         """Give the sections that every process of Nova gets, to be written by whoever adds to them."""
@@ -78,12 +69,12 @@ class Nova:
         self._api_database, self._database, self._cell0 = (surroundings.new_database() for _ in range(3))
         self._settings = directory / "nova.conf"
         self._workers: list[ServerProcess] = []
-        self._api = UwsgiServer(
+        self._api = WsgiServer(
             name="nova-api",
             module="nova.wsgi.osapi_compute",
-            venv=surroundings.venv,
+            venv=NOVA,
+            directory=directory,
             environment={"OS_NOVA_CONFIG_DIR": str(directory)},
-            log=directory / "nova-api.out",
         )
 
     @property
@@ -99,7 +90,7 @@ class Nova:
             "database": {"connection": self._database},
         }
         write_settings(self._settings, {**self._around.settings(self._directory), **databases})
-        source = self._around.venv / "etc" / "nova" / "api-paste.ini"
+        source = NOVA.path / "etc" / "nova" / "api-paste.ini"
         (self._directory / "api-paste.ini").write_text(source.read_text())
         cell0 = write_settings(self._directory / "cell0.ini", {"database": {"connection": self._cell0}})
         with ThreadPoolExecutor(2) as pool:
@@ -119,8 +110,8 @@ class Nova:
             self._workers.append(
                 ServerProcess(
                     name=name,
-                    command=[self._around.program(name), "--config-file", self._settings],
-                    environment=self._around.environment(),
+                    command=[NOVA.program(name), "--config-file", self._settings],
+                    environment=NOVA.variables(self._directory),
                     log=self._directory / f"{name}.out",
                 )
             )
@@ -133,16 +124,9 @@ class Nova:
         """End all of it; nobody needs what it has in hand."""
         for worker in self._workers:
             worker.kill()
-        self._api.stop()
+        self._api.close()
 
     def _manage(self, *words: str, also: Path | None = None) -> None:
         """Run nova-manage; `also` is a further configuration file, whose options win."""
         files = [f"--config-file={file}" for file in (self._settings, also) if file is not None]
-        done = subprocess.run(
-            [self._around.program("nova-manage"), *files, *words],
-            env=self._around.environment(),
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            raise ServerFailed(f"nova-manage {' '.join(words[:2])} failed: {done.stdout}{done.stderr}")
+        NOVA.run("nova-manage", *files, *words, home=self._directory)

@@ -8,6 +8,7 @@ from tests.lab.libvirtd import LibvirtHost
 from tests.lab.nova import Surroundings
 from tests.lab.process import ServerProcess
 from tests.lab.settings_file import write_settings
+from tests.lab.venvs import NOVA
 
 PRIVILEGED = (
     "privsep",
@@ -56,13 +57,13 @@ class NovaCompute:
         """Begin to start it; it is up when Nova's API lists it."""
         self.instances_path.mkdir(parents=True)
         settings = self._write_settings()
-        command: list[str | Path] = [self._around.program("nova-compute"), "--config-file", settings]
+        command: list[str | Path] = [NOVA.program("nova-compute"), "--config-file", settings]
         if self._libvirt is not None:
             command = self._libvirt.inside(command)
         self._process = ServerProcess(
             name=f"nova-compute of {self.host}",
             command=command,
-            environment=self._around.environment(),
+            environment=NOVA.variables(self._directory),
             log=self._directory / "nova-compute.out",
         )
 
@@ -81,7 +82,7 @@ class NovaCompute:
             "compute_driver": "libvirt.LibvirtDriver" if self._libvirt else "fake.FakeDriverWithCaching",
             "resume_guests_state_on_host_boot": False,
         }
-        helper = f"{self._around.program('privsep-helper')} --config-file {path}"
+        helper = f"{NOVA.program('privsep-helper')} --config-file {path}"
         for section in PRIVILEGED:
             settings[section] = {"helper_command": helper}
         settings["image_cache"] = {"manager_interval": self._cache_pass_interval_s}

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.lab.process import ServerFailed
 from tests.lab.settings_file import write_settings
-from tests.lab.uwsgi import UwsgiServer
+from tests.lab.venvs import NOVA
+from tests.lab.wsgi_server import WsgiServer
 
 
-class Placement:
+class Placement(WsgiServer):
     """One Placement, which has to be prepared before it is started.
 
-    directory: ours alone, made at `prepare`. venv: where Placement and uWSGI are installed.
-    login: options of Placement's own account.
+    directory: ours alone, made at `prepare`. login: options of Placement's own account.
     """
 
-    def __init__(self, *, directory: Path, venv: Path, database_url: str, login: Mapping[str, object]) -> None:
-        self._directory, self._venv, self._database_url = directory, venv, database_url
-        self._login = login
-        self._server = UwsgiServer(
-            name="placement",
+    def __init__(self, *, directory: Path, database_url: str, login: Mapping[str, object]) -> None:
+        super().__init__(
+            name="Placement",
             module="placement.wsgi.api",
-            venv=venv,
+            venv=NOVA,
+            directory=directory,
             environment={"OS_PLACEMENT_CONFIG_DIR": str(directory)},
-            log=directory / "placement.out",
         )
-
-    @property
-    def url(self) -> str:
-        return self._server.url
+        self._database_url, self._login = database_url, login
 
     def prepare(self) -> None:
         """Write its configuration and make its tables. Raises ServerFailed."""
@@ -45,14 +38,4 @@ class Placement:
                 "keystone_authtoken": {"www_authenticate_uri": self._login["auth_url"], **self._login},
             },
         )
-        command: list[str | Path] = [self._venv / "bin" / "placement-manage", "--config-file", settings, "db", "sync"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise ServerFailed(f"placement-manage db sync failed: {done.stdout}{done.stderr}")
-
-    def start(self) -> None:
-        """Have it accept connections. Raises ServerFailed."""
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
+        NOVA.run("placement-manage", "--config-file", settings, "db", "sync", home=self._directory)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import precache
 from tests.lab.cloud import Cloud
+from tests.lab.image_gate import ImageGate, image_gate
 from tests.lab.keystone import Keystone
 from tests.lab.libvirtd import LibvirtHost
 from tests.lab.mariadb import Mariadb
@@ -23,15 +25,14 @@ from tests.lab.nova_compute import NovaCompute
 from tests.lab.placement import Placement
 from tests.lab.process import ServerFailed
 from tests.lab.rabbitmq import RabbitMq
-from tests.nova.deployment import Grounds, PrecacheDeployment
 from tests.nova.figures import Figures
-from tests.nova.gate import ImageGate
 from tests.nova.instances import NovaUser
+from tests.nova.precache_user import PrecacheUser
 from tests.nova.site import Site, told
 from tests.nova.waiting import wait_until
 
-VENV = Path(__file__).resolve().parents[2] / "var" / "nova" / "venv"
 HOST, BARE_HOST = "cmp1", "cmp2"
+CELL = "cell1"
 CACHE_PASS_INTERVAL_S = 10
 _FIGURES = pytest.StashKey[Figures]()
 
@@ -65,27 +66,24 @@ def site_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def image_gate() -> Iterator[ImageGate]:
-    """The door that Nova and Precache see in place of Glance."""
-    gate = ImageGate()
-    gate.start()
-    yield gate
-    gate.stop()
+def gate() -> Iterator[ImageGate]:
+    """What Nova and Precache see in place of Glance."""
+    with image_gate() as listening:
+        yield listening
 
 
 @pytest.fixture(scope="session")
 def surroundings(
-    rabbitmq: RabbitMq, mariadb: Mariadb, keystone: Keystone, image_gate: ImageGate, placement: Placement
+    rabbitmq: RabbitMq, mariadb: Mariadb, keystone: Keystone, gate: ImageGate, placement: Placement
 ) -> Iterator[Surroundings]:
     """What Nova stands on."""
     network = NeutronStub()
     network.start()
     yield Surroundings(
-        venv=VENV,
         new_database=mariadb.fresh_url,
         transport_url=rabbitmq.fresh_url(),
         login=_account(keystone, "nova"),
-        image_url=image_gate.url,
+        image_url=gate.url,
         placement_url=placement.url,
         network_url=network.url,
     )
@@ -97,18 +95,16 @@ def placement(site_directory: Path, mariadb: Mariadb, keystone: Keystone) -> Ite
     """Not started: that is for whoever has made its tables."""
     server = Placement(
         directory=site_directory / "placement",
-        venv=VENV,
         database_url=mariadb.fresh_url(),
         login=_account(keystone, "placement"),
     )
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture(scope="session")
 def tables(placement: Placement, nova: Nova) -> Iterator[list[Future[None]]]:
     """The tables of both, in the making: it takes as long as all the rest, and runs beside it."""
-    # Only commands that run to their end: a server ends with the thread that started it.
     with ThreadPoolExecutor(2) as pool:
         yield [pool.submit(placement.prepare), pool.submit(nova.prepare)]
 
@@ -152,24 +148,24 @@ def nova_computes(
 
 @pytest.fixture(scope="session")
 def deployment(
-    site_directory: Path,
-    mariadb: Mariadb,
-    cloud: Cloud,
-    surroundings: Surroundings,
-    nova: Nova,
-    nova_computes: list[NovaCompute],
-) -> Iterator[PrecacheDeployment]:
-    """Precache with its compute on cmp1; not started."""
-    directory = site_directory / "precache"
-    directory.mkdir()
-    grounds = Grounds(
-        database_url=mariadb.fresh_url(),
-        transport_url=surroundings.transport_url,  # its exchange is its own
-        login=cloud.keystone.login(cloud.precache),
-        nova_url=nova.url,
-        image_url=surroundings.image_url,
+    site_directory: Path, mariadb: Mariadb, cloud: Cloud, surroundings: Surroundings, nova: Nova
+) -> Iterator[precache.Deployment]:
+    """Precache, to which Nova shows hosts and aggregates; not started."""
+    login = cloud.keystone.login(cloud.precache)
+    parts = precache.Deployment(
+        site_directory / "precache",
+        precache.Surroundings(
+            database_url=mariadb.fresh_url(),
+            buses={CELL: surroundings.transport_url},  # its exchange is its own
+            sections={"service_user": login, "glance": {"endpoint_override": surroundings.image_url}},
+            control={
+                "keystone_authtoken": login,
+                "inventory": {"source": "nova"},
+                "nova": {"endpoint_override": nova.url},
+            },
+            pace={"DEFAULT": {"report_interval": 1}, "image_cache": {"precache_concurrency": 4}},
+        ),
     )
-    parts = PrecacheDeployment(directory=directory, grounds=grounds, compute=nova_computes[0])
     yield parts
     parts.stop()
 
@@ -187,7 +183,7 @@ def site(request: pytest.FixtureRequest) -> Site:
         cloud: Cloud = part("cloud")
         for table in tables:
             table.result()
-    gate: ImageGate = part("image_gate")
+    gate: ImageGate = part("gate")
     gate.lead_to(cloud.glance.url)
     nova: Nova = part("nova")
     computes: list[NovaCompute] = part("nova_computes")
@@ -198,16 +194,27 @@ def site(request: pytest.FixtureRequest) -> Site:
             compute.start()
         part("placement").start()
         nova.start_api()
-    deployment: PrecacheDeployment = part("deployment")
+    deployment: precache.Deployment = part("deployment")
     with told("Precache: API, conductor, compute"):
-        deployment.start()
+        start_beside(deployment, computes[0])
     session = cloud.keystone.session(cloud.admin)
-    user, precache = NovaUser(session=session, url=nova.url), deployment.user(session)
+    user, our_user = NovaUser(session=session, url=nova.url), PrecacheUser(session=session, url=deployment.url)
     with told("everybody up"):
         wait_until(lambda: user.hosts_up() == {HOST, BARE_HOST}, "Nova to have both hosts")
         aggregate = user.create_aggregate("beside", HOST)
-        wait_until(lambda: HOST in precache.hosts_up(), "Precache to have its host")
-    return Site(cloud, gate, computes[0], deployment, user, precache, aggregate)
+        wait_until(lambda: HOST in our_user.hosts_up(), "Precache to have its host")
+    return Site(cloud, gate, computes[0], deployment, user, our_user, aggregate)
+
+
+def start_beside(deployment: precache.Deployment, compute: NovaCompute) -> None:
+    """Start all of Precache; its compute runs beside this nova-compute, which goes on to clean the cache."""
+    deployment.prepare()
+    deployment.start_api()
+    deployment.start_conductor()
+    # Every second: a cleaner that should not be on would have been at everything before Nova's.
+    cache = {"owner": "nova", "manager_interval": 1}
+    own = {"DEFAULT": {"instances_path": compute.instances_path}, "image_cache": cache}
+    deployment.start_compute(compute.host, CELL, own)
 
 
 def _account(keystone: Keystone, name: str) -> Mapping[str, object]:

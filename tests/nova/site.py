@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.lab.cloud import Cloud
+from tests.lab.image_gate import ImageGate
 from tests.lab.nova_compute import NovaCompute
-from tests.nova.deployment import PrecacheDeployment, PrecacheUser
-from tests.nova.gate import ImageGate
+from tests.lab.precache import Deployment
 from tests.nova.instances import NovaUser
+from tests.nova.precache_user import PrecacheUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Site:
     cloud: Cloud
     gate: ImageGate
     compute: NovaCompute
-    deployment: PrecacheDeployment
+    deployment: Deployment
     nova: NovaUser
     precache: PrecacheUser
     aggregate: int

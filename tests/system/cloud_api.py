@@ -15,7 +15,8 @@ from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import open_database
 from precache.core.hosts import HostBeat
 from tests.lab.cloud import Cloud
-from tests.system.deployment import Deployment, Settings, Surroundings, merged
+from tests.lab.precache import Deployment, Surroundings, merged
+from tests.lab.settings_file import Sections
 
 HOSTS = ("cmp-1", "cmp-2")
 AGGREGATE = "edge"
@@ -30,11 +31,6 @@ class CloudApi:
         self.deployment, self.cloud = deployment, cloud
         self.aggregate_id = 0
         self._token = cloud.keystone.token(cloud.admin)
-
-    @property
-    def compute_url(self) -> str:
-        """Give what the catalogue has, or an override, in the place of Nova's URL."""
-        return f"{self.deployment.url}/compute/v2.1"
 
     def ask_to_cache(self, token: str | None, *images: str) -> Any:
         body = {"cache": [{"id": image} for image in images]}
@@ -63,10 +59,10 @@ class CloudApi:
 
 
 @contextmanager
-def cloud_api(folder: Path, cloud: Cloud, settings: Settings | None = None) -> Iterator[CloudApi]:
+def cloud_api(folder: Path, cloud: Cloud, settings: Sections | None = None) -> Iterator[CloudApi]:
     """Run it, with its files below `folder`."""
     database_url = f"sqlite:///{folder}/precache.sqlite"
-    identity: Settings = {
+    identity: Sections = {
         "service_user": cloud.keystone.login(cloud.precache),
         "keystone_authtoken": {
             "auth_section": "service_user",

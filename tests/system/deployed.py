@@ -11,41 +11,16 @@ from typing import Any
 
 from tests.lab.cloud import Cloud
 from tests.lab.database_server import DatabaseServer
+from tests.lab.image_gate import ImageGate, image_gate
+from tests.lab.precache import Deployment, Surroundings
 from tests.lab.rabbitmq import RabbitMq
-from tests.listening import listening
-from tests.system.deployment import Deployment, Surroundings
-from tests.system.forwarding import Forwarding
 from tests.system.operating import wait_until
-from tests.system.slow_images import SlowImages
 
 AGGREGATES = "/compute/v2.1/os-aggregates"
 CELLS = {"cmp-1": "cell1", "cmp-2": "cell1", "cmp-3": "cell2", "cmp-4": "cell2"}
 CONDUCTORS = ("conductor-1", "conductor-2")
 FINAL = ("succeeded", "partly_failed", "failed", "cancelled")
 JOB_TIMEOUT_S = 60
-
-
-class Gate:
-    """Stands in front of Glance; while it is shut, the data of images comes through as far as the first block."""
-
-    def __init__(self, glance_url: str) -> None:
-        self._service = Forwarding(glance_url)
-        self._open = SlowImages(self._service, sends_freely=1_000_000)
-        self._now = self._open
-        self.url = ""
-
-    @contextlib.contextmanager
-    def shut(self) -> Iterator[SlowImages]:
-        """Hold transfers up until `release`, or the end of the block."""
-        self._now = slow = SlowImages(self._service)
-        try:
-            yield slow
-        finally:
-            slow.release()
-            self._now = self._open
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        return self._now(environ, start_response)
 
 
 @dataclass
@@ -56,7 +31,7 @@ class Deployed:
     cloud: Cloud
     broker: RabbitMq
     database: DatabaseServer
-    gate: Gate
+    gate: ImageGate
     notifications_url: str
 
     @property
@@ -115,9 +90,8 @@ def deployed(folder: Path, cloud: Cloud, broker: RabbitMq, database: DatabaseSer
     """Start it all, and wait until every host has been heard of."""
     broker.start()
     login = cloud.keystone.login(cloud.precache)
-    gate = Gate(cloud.glance.url)
-    with listening(gate, prefix="/", threads=32) as url:
-        gate.url = url.rstrip("/")
+    with image_gate() as gate:
+        gate.lead_to(cloud.glance.url)
         notifications = broker.fresh_url()
         around = Surroundings(
             database_url=database.fresh_url(),

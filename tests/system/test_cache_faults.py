@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.slow_images import slow_images
 from tests.system.conftest import qcow2, qemu_img, random_raw, settled
 from tests.system.operating import (
     aggregate,
@@ -26,7 +27,6 @@ from tests.system.operating import (
     tasks,
     wait_until,
 )
-from tests.system.slow_images import slow_images
 from tests.system.slow_qemu_img import SlowQemuImg
 from tools.local_service import LocalService
 

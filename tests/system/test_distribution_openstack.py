@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.lab.cloud import Cloud
-from tests.lab.cloud_wsgi import VENV
 from tests.lab.keystone import User
+from tests.lab.venvs import CLOUD
 from tests.system.cloud_api import AGGREGATE, HOSTS, CloudApi, cloud_api
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(300)]
@@ -64,7 +64,7 @@ class Programs:
         self._cloud, self._plugin, self._folder = cloud, plugin, folder
 
     def openstack(self, *words: str, user: User | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [str(VENV / "bin" / "openstack"), *words]
+        command = [str(CLOUD.program("openstack")), *words]
         return self._run(command, user, variables | {"PYTHONPATH": str(self._plugin)})
 
     def precache(self, *words: str, user: User | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -178,7 +178,7 @@ def test_stock_commands_come_to_a_compute_service_of_ours_by_its_type(
     """The second way in docs/install.md: Nova keeps the type `compute`, ours is a type of its own."""
     before = len(api.jobs())
     cloud.keystone.set_endpoint("compute", "http://127.0.0.1:9/v2.1", name="nova")
-    cloud.keystone.set_endpoint("compute-precache", api.compute_url, name="precache-compute")
+    cloud.keystone.set_endpoint("compute-precache", api.deployment.compute_url, name="precache-compute")
     try:
         words = ("aggregate", "cache", "image", AGGREGATE, image)
         done = programs.openstack(*words, OS_COMPUTE_SERVICE_TYPE="compute-precache")

@@ -8,9 +8,9 @@ import pytest
 
 from tests.lab.cloud import Cloud
 from tests.lab.mariadb import Mariadb
+from tests.lab.precache import PROGRAM, merged
 from tests.lab.rabbitmq import RabbitMq
 from tests.lab.settings_file import write_settings
-from tests.system.deployment import PROGRAM, merged
 
 pytestmark = [pytest.mark.external, pytest.mark.timeout(300)]  # the first one waits for three servers to start
 

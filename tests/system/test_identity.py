@@ -11,8 +11,8 @@ import requests
 from keystoneauth1.identity.v3 import Password
 
 from tests.lab.cloud import Cloud
-from tests.lab.cloud_wsgi import VENV
 from tests.lab.keystone import User
+from tests.lab.venvs import CLOUD
 from tests.system.cloud_api import AGGREGATES, CloudApi, cloud_api
 
 pytestmark = [pytest.mark.system, pytest.mark.external]
@@ -151,7 +151,7 @@ def test_an_expired_token_opens_nothing(api: CloudApi, cloud: Cloud) -> None:
     user = cloud.keystone.add_user("latecomer", project="admin", roles=("admin",))
     settings = cloud.keystone.log.with_name("keystone.conf")
     made = subprocess.run(
-        [VENV / "bin/python", "-W", "ignore", "-c", OLD_TOKEN, settings, user.id, user.project_id],
+        [CLOUD.program("python"), "-W", "ignore", "-c", OLD_TOKEN, settings, user.id, user.project_id],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.lab.slow_images import slow_images
 from tests.system.conftest import random_raw
 from tests.system.operating import (
     AGGREGATES,
@@ -21,7 +22,6 @@ from tests.system.operating import (
     tasks,
     wait_until,
 )
-from tests.system.slow_images import slow_images
 
 pytestmark = pytest.mark.system
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from requests import RequestException
 
+from tests.lab.slow_images import SlowImages, slow_images
 from tests.system.conftest import qcow2, random_raw
 from tests.system.operating import (
     aggregate,
@@ -29,7 +30,6 @@ from tests.system.operating import (
     tasks,
     wait_until,
 )
-from tests.system.slow_images import SlowImages, slow_images
 from tests.system.slow_qemu_img import SlowQemuImg
 from tools.local_service import LocalService
 

@@ -19,11 +19,11 @@ from precache.adapters.sql import open_database
 from tests.lab.cloud import Cloud
 from tests.lab.database_server import PASSWORD
 from tests.lab.mariadb import Mariadb
+from tests.lab.precache import PROGRAM, STOP_PATIENCE_S, merged
 from tests.lab.process import ServerProcess
 from tests.lab.rabbitmq import RabbitMq
 from tests.lab.settings_file import Sections, write_settings
 from tests.system.deployed import AGGREGATES, Deployed, deployed
-from tests.system.deployment import PROGRAM, STOP_PATIENCE_S, merged
 from tests.system.operating import wait_until
 from tests.system.traces import FERNET, traces
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from tests.lab.cloud import Cloud
-from tests.lab.cloud_wsgi import VENV
 from tests.lab.keystone import User
+from tests.lab.venvs import CLOUD
 from tests.system.cloud_api import AGGREGATE, HOSTS, CloudApi, cloud_api
 
 pytestmark = [pytest.mark.system, pytest.mark.external]
@@ -62,7 +62,7 @@ def images(cloud: Cloud) -> dict[str, str]:
 @pytest.fixture
 def catalogued(api: CloudApi, cloud: Cloud) -> Iterator[None]:
     """The catalogue has us in the place of Nova."""
-    cloud.keystone.set_endpoint("compute", api.compute_url, name="precache")
+    cloud.keystone.set_endpoint("compute", api.deployment.compute_url, name="precache")
     yield
     cloud.keystone.remove_endpoint("compute")
 
@@ -71,7 +71,7 @@ def catalogued(api: CloudApi, cloud: Cloud) -> Iterator[None]:
 def overriding(api: CloudApi, cloud: Cloud) -> dict[str, str]:
     """The environment in which clients come to us although the catalogue says somebody else."""
     cloud.keystone.set_endpoint("compute", "http://127.0.0.1:9/v2.1", name="nova")
-    return {OVERRIDE: api.compute_url}
+    return {OVERRIDE: api.deployment.compute_url}
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def run(cloud: Cloud, tmp_path: Path) -> Client:
         *words: str, user: User = cloud.admin, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(VENV / "bin" / words[0]), *words[1:]],
+            [str(CLOUD.program(words[0])), *words[1:]],
             env=cloud.keystone.openrc(user) | (environment or {}),
             cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
@@ -134,7 +134,7 @@ def test_openstack_command_through_an_override_in_clouds_yaml(
     login = {name: str(value) for name, value in cloud.keystone.login(cloud.admin).items()}
     region = login.pop("region_name")
     login.pop("auth_type")
-    entry = {"auth": login, "region_name": region, "compute_endpoint_override": api.compute_url}
+    entry = {"auth": login, "region_name": region, "compute_endpoint_override": api.deployment.compute_url}
     (tmp_path / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"edge": entry}}))
     nobody = {name: "" for name in cloud.keystone.openrc(cloud.admin) if name.startswith("OS_")}
 

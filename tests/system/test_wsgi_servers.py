@@ -13,16 +13,16 @@ import pytest
 import requests
 
 from tests.lab.cloud import Cloud
-from tests.lab.cloud_wsgi import VENV
 from tests.lab.process import ServerProcess, free_port, listens
 from tests.lab.settings_file import write_settings
+from tests.lab.venvs import CLOUD
 
 pytestmark = [pytest.mark.system, pytest.mark.external]
 
 # The server is a module in the cloud's environment, the application one in ours.
 RUN = f"""
 import sys
-sys.path.append({str(VENV / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages")!r})
+sys.path.append({str(CLOUD.path / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages")!r})
 import pyuwsgi
 del sys.path[-1]
 pyuwsgi.run(sys.argv[1:])

@@ -70,5 +70,7 @@ HOLD = True
 def http(status, body=b"", **headers):
     """Build an answer; without a Content_Length among the headers it gets the right one, None leaves it out."""
     headers.setdefault("Content_Length", str(len(body)))
+    # As it is; else a client may send its next request on this connection just before it sees the end.
+    headers.setdefault("Connection", "close")
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items() if value is not None]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode() + body

@@ -1,4 +1,4 @@
-"""A WSGI application that notes each request before it passes it on; runs in the cloud's environment, under uWSGI.
+"""A WSGI application that notes each request before it passes it on; runs in the service's environment, under uWSGI.
 
 Before, and not after as the server's own log does: whoever has an answer finds its request in the log.
 """

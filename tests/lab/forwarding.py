@@ -13,10 +13,10 @@ _NOT_PASSED_BACK = {"connection", "transfer-encoding", "server", "date"}  # they
 
 
 class Forwarding:
-    """url: of the server, without a trailing slash. Bodies come through in blocks, as they arrive."""
+    """url: of the server, without a trailing slash. Bodies of answers come through in blocks, as they arrive."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str = "") -> None:
+        self.url = url
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         headers = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
@@ -24,7 +24,7 @@ class Forwarding:
         query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
         answer = requests.request(
             environ["REQUEST_METHOD"],
-            f"{self._url}{environ['PATH_INFO']}{query}",
+            f"{self.url}{environ['PATH_INFO']}{query}",
             headers=headers,
             stream=True,
             timeout=TIMEOUT_S,
