@@ -10,12 +10,10 @@ import errno
 import json
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -27,6 +25,7 @@ from oslo_concurrency import processutils
 from precache.core.errors import ConversionFailed
 from precache.core.images import ImageId
 from precache.fetch.arriving_file import Abandoned
+from precache.fetch.child import preparation
 from precache.rules.conversion import conversion_cpu_time
 
 _CONNECTION = "{0}.driver=nbd,{0}.server.type=fd,{0}.server.str=0"
@@ -153,7 +152,7 @@ class QemuImg:
                 "qemu-img",
                 *command,
                 env_variables=os.environ | _ENVIRONMENT,
-                preexec_fn=_preparation(connection, seconds, self._limits.address_space_bytes),
+                preexec_fn=preparation(connection, seconds, self._limits.address_space_bytes),
                 on_execute=lambda process: self._started(process, connection),
             )
         except processutils.ProcessExecutionError as error:
@@ -184,30 +183,6 @@ class QemuImg:
             reason = f"qemu-img was killed: it used more than {cpu_seconds} s of processor time, or memory ran out"
         kind = NativeAioUnavailable if _NO_NATIVE_AIO.search(reason) else ConversionFailed
         return kind(self._image, reason)
-
-
-def _preparation(connection: socket.socket | None, cpu_seconds: int, address_space_bytes: int) -> Callable[[], object]:
-    """Give what the child does just before it becomes qemu-img."""
-    number = None if connection is None else connection.fileno()
-    # oslo.concurrency's own way, a Python that sets the limits and then becomes the tool, costs 60 ms of processor
-    # time for each of some ten runs. The address space comes last: nothing may need memory after it.
-    limits = (
-        (resource.RLIMIT_CORE, (0, 0)),
-        (resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds)),
-        (resource.RLIMIT_AS, (address_space_bytes, address_space_bytes)),
-    )
-
-    def prepare() -> None:
-        # A terminal's Ctrl-C and systemd's stop reach our children too, but whether to end them is for us to say: one
-        # that died before we knew why would pass for a broken image.
-        for told_to_end in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(told_to_end, signal.SIG_IGN)
-        if number is not None:
-            os.dup2(number, 0)
-        for kind, limit in limits:
-            resource.setrlimit(kind, limit)
-
-    return prepare
 
 
 def _escaped(path: Path) -> str:
