@@ -33,7 +33,6 @@ class Guardian:
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            text=True,
             start_new_session=True,  # a Ctrl-C is not for it
         )
 
@@ -55,8 +54,7 @@ class Guardian:
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
+        os.write(self._process.stdin.fileno(), f"{line}\n".encode())  # in one piece, whichever thread it is
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,13 +107,20 @@ def deployed(folder: Path, cloud: Cloud, broker: RabbitMq, database: DatabaseSer
         precache = Deployment(folder, around)
         precache.prepare()
         try:
-            precache.start_api()
-            for name in CONDUCTORS:
-                precache.start_conductor(name)
-            for host, cell in CELLS.items():
-                precache.start_compute(host, cell)
+            _start(precache)
             token = cloud.keystone.token(cloud.admin)
             wait_until(lambda: len(precache.get("/v1/hosts", token)["hosts"]) == len(CELLS))
             yield Deployed(precache, cloud, broker, database, gate, notifications)
         finally:
             precache.stop()
+
+
+def _start(precache: Deployment) -> None:
+    with ThreadPoolExecutor() as side_by_side:
+        parts = [
+            side_by_side.submit(precache.start_api),
+            *(side_by_side.submit(precache.start_conductor, name) for name in CONDUCTORS),
+            *(side_by_side.submit(precache.start_compute, host, cell) for host, cell in CELLS.items()),
+        ]
+        for part in parts:
+            part.result()
