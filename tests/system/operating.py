@@ -15,7 +15,7 @@ from tools.local_service import LocalService
 
 AGGREGATES = "/compute/v2.1/os-aggregates"
 NEWEST = {"OpenStack-API-Version": "compute 2.81"}
-PATIENCE_S = 60  # on a busy disk a flush alone has taken half of it
+PATIENCE_S = 60  # the processors are shared with other tests
 NOTIFICATIONS = " precache.notifications "
 
 
