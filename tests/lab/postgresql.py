@@ -48,6 +48,7 @@ class Postgresql(DatabaseServer):
             "shared_buffers": "32MB",
             "fsync": "off",
             "full_page_writes": "off",
+            "autovacuum": "off",  # what it counts while a table is empty makes it slow for the next test
         }
         return [_tool("postgres"), "-D", str(self._data), *(f"--{name}={value}" for name, value in settings.items())]
 
