@@ -74,7 +74,7 @@ class DatabaseServer(Server):
         return ServerProcess(
             name=self.name,
             command=self.command(),
-            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            environment=self._environment(),
             log=self.directory / "server.log",
             account=self.account,
         )
@@ -94,10 +94,21 @@ class DatabaseServer(Server):
     def run(self, *command: str) -> None:
         """Run one of the server's tools to its end."""
         done = subprocess.run(
-            command, cwd=self.directory, capture_output=True, text=True, check=False, **identity(self.account)
+            command,
+            env=self._environment(),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            **identity(self.account),
         )
         if done.returncode != 0:
             raise ServerFailed(f"{command[0]} failed: {done.stdout}{done.stderr}")
+
+    def _environment(self) -> dict[str, str]:
+        # The temporary directory of whoever runs the tests may be closed to the server's user.
+        path = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {"PATH": path, "LANG": "C.UTF-8", "TMPDIR": str(self.directory)}
 
 
 @contextlib.contextmanager
