@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-cloud setup-nova
+.PHONY: help demo test test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-servers setup-cloud setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,17 +29,16 @@ test-lowest: setup ## Run the quick tests with the oldest dependencies that pypr
 dist: setup ## Build the wheel and the sdist into dist/
 	@tools/build-dist dist .venv/bin/python
 
-bench-dispatch: setup ## Measure how many hosts one conductor drives over RabbitMQ; bench/README.md has the method
+bench-dispatch: setup setup-servers ## Measure how many hosts one conductor drives over RabbitMQ; bench/README.md has the method
 	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt
 	@.venv/bin/python -m bench.dispatch
 
 constraints: ## Pin the newest versions of all Python packages that their lists admit
-	@tools/install-packages
+	@tools/install-packages all nova
 	@tools/pin-versions constraints.txt --editable '.[dev]' hatchling editables # the two build the package itself
 	@tools/pin-lowest
 	@tools/pin-versions bench/constraints.txt --requirement bench/requirements.txt
 	@tools/pin-versions tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
-	@tools/install-packages packages-nova.txt
 	@tools/pin-versions tests/lab/nova-constraints.txt --requirement tests/lab/nova-requirements.txt
 
 clean: ## Remove everything that was made here: environments, images, results of tests
@@ -47,12 +46,15 @@ clean: ## Remove everything that was made here: environments, images, results of
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:
-	@tools/install-packages
+	@tools/install-packages all
 	@tools/make-venv .venv constraints.txt --editable '.[dev]'
 
-setup-cloud: setup # Keystone, Glance and the stock clients, which tests run against
+setup-servers: # RabbitMQ, databases and proxies, which tests and one benchmark run against
+	@tools/install-packages servers
+
+setup-cloud: setup setup-servers # Keystone, Glance and the stock clients, which tests run against
 	@tools/make-venv var/cloud/venv tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
 
 setup-nova: setup # Nova, Placement and libvirt, which the tests beside Nova run
-	@tools/install-packages packages-nova.txt
+	@tools/install-packages nova
 	@tools/make-venv var/nova/venv tests/lab/nova-constraints.txt --requirement tests/lab/nova-requirements.txt
