@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from precache.adapters.bus_oslo.asking import Asking
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.long_call import LongCall
 from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE
 from precache.core.errors import ComputeOutdated
 from precache.core.jobs import TaskResult
@@ -43,14 +43,14 @@ class OsloComputes:
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
         if self._pinned_version is not None and not understands(self._pinned_version, CACHE_IMAGES_SINCE):
             raise ComputeOutdated(request.host, CACHE_IMAGES_SINCE, self._pinned_version, pinned=True)
-        asking = Asking(
+        call = LongCall(
             bus=self._buses(request.cell),
             request=request,
             deadline=time.monotonic() + self._long_s,
             silence_s=self._silence_s,
             stopping=self._stopping,
         )
-        return asking.run()
+        return call.run()
 
     def stop(self) -> None:
         """Ask no further, and not again: whoever waits for the broker gets Stopped.

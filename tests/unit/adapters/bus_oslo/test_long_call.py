@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from precache.adapters.bus_oslo.asking import Asking
 from precache.adapters.bus_oslo.bus import NoAnswer, QueueMissing, RemoteBug, VersionUnknown
 from precache.adapters.bus_oslo.bus_state import BusState
+from precache.adapters.bus_oslo.long_call import LongCall
 from precache.adapters.bus_oslo.messages import results_message
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
@@ -43,7 +43,7 @@ class ScriptedBus:
 def ask(bus, *, long_s=60, silence_s=9, stopping=None):
     request = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
     deadline = time.monotonic() + long_s
-    return Asking(
+    return LongCall(
         bus=bus, request=request, deadline=deadline, silence_s=silence_s, stopping=stopping or threading.Event()
     ).run()
 

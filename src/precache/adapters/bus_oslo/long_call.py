@@ -31,10 +31,10 @@ _SLACK_S = 1.0
 _MOST_EXPIRED = 3
 
 
-class Asking:
+class LongCall:
     """`run` once.
 
-    deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends the asking.
+    deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends it.
     """
 
     def __init__(
