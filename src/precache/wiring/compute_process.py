@@ -7,9 +7,8 @@ from datetime import timedelta
 
 from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
 from precache.compute.remember_outcomes import RememberOutcomes
-from precache.compute.service import ComputeService
 from precache.config.load import Config
-from precache.wiring.hosts import build_driver, host_setup
+from precache.wiring.hosts import build_compute
 from precache.wiring.service_user import image_service_of, service_session
 
 PATIENCE = timedelta(seconds=6)
@@ -33,21 +32,15 @@ class ComputeProcess:
         self._stops.callback(bus.close)
         progress = BusProgress(bus=bus)
         self._stops.callback(progress.stop, PATIENCE)
-        setup = host_setup(
+        compute = build_compute(
             config=config,
             host=host,
+            cell="",
+            driver=config.compute.virt_driver,
             instances_path=config.host.instances_path,
             images=image_service_of(config, service_session(config)),
-        )
-        compute = ComputeService(
-            host=host,
-            cell="",  # known to whoever hears us on this bus
-            driver=build_driver(config.compute.virt_driver, setup),
             reports=BusReports(bus=bus),
             progress=progress,
-            clock=setup.clock,
-            report_interval=config.host.report_interval,
-            clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
         )
         progress.start()
         compute.start()

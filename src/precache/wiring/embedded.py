@@ -19,7 +19,6 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, open_database, upgrade
 from precache.api.noauth import noauth
-from precache.compute.service import ComputeService
 from precache.conductor.gather_progress import GatherProgress
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
@@ -30,7 +29,7 @@ from precache.rules.listen_address import ListenAddress
 from precache.wiring.api_app import api_app
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.host_names import EmbeddedHost
-from precache.wiring.hosts import build_driver, host_setup, image_service
+from precache.wiring.hosts import build_compute, image_service
 from precache.wiring.http_server import HttpServer
 from precache.wiring.inventory import local_inventory
 from precache.wiring.state_dir import StateDir
@@ -130,17 +129,15 @@ class EmbeddedService:
         progress.start()
         self._stops.callback(progress.stop, PATIENCE)
         for host in self._embedding.hosts:
-            path = self._instances_path(host)
-            setup = host_setup(config=self._config, host=host.name, instances_path=path, images=images)
-            compute = ComputeService(
+            compute = build_compute(
+                config=self._config,
                 host=host.name,
                 cell=host.cell,
-                driver=build_driver(host.driver, setup),
+                driver=host.driver,
+                instances_path=self._instances_path(host),
+                images=images,
                 reports=SqlHosts(database=database),
                 progress=progress,
-                clock=setup.clock,
-                report_interval=self._config.host.report_interval,
-                clean_interval=self._config.image_cache.manager_interval if setup.cleaning else None,
             )
             compute.start()
             self._stops.callback(compute.stop, PATIENCE)

@@ -1,4 +1,4 @@
-"""Builds what runs on a compute host: the way of the bytes, and the virt driver at its end."""
+"""Builds what runs on a compute host: the way of the bytes, the virt driver at its end, the compute around both."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from stevedore.exception import NoMatches
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.images_glance import open_session
 from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
+from precache.compute.service import ComputeService
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.fetch.qemu_img import QemuImgLimits
 from precache.ports.image_service import ImageSource
+from precache.ports.inventory import HostReports
+from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import ExpiryLimits
 from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup
@@ -25,6 +28,34 @@ from precache.wiring.service_user import image_service_of
 def image_service(config: Config, endpoint: str) -> AnyOf:
     """Connect to an image service without credentials: the configured one, else that at `endpoint`."""
     return image_service_of(config, open_session(), default=endpoint)
+
+
+def build_compute(
+    *,
+    config: Config,
+    host: str,
+    cell: str,
+    driver: str,
+    instances_path: Path,
+    images: ImageSource,
+    reports: HostReports,
+    progress: ProgressSink,
+) -> ComputeService:
+    """Build one host's compute, not started. cell: empty on a bus, where whoever hears the host knows it.
+
+    Raises InvalidConfiguration if there is no such driver.
+    """
+    setup = host_setup(config=config, host=host, instances_path=instances_path, images=images)
+    return ComputeService(
+        host=host,
+        cell=cell,
+        driver=build_driver(driver, setup),
+        reports=reports,
+        progress=progress,
+        clock=setup.clock,
+        report_interval=config.host.report_interval,
+        clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
+    )
 
 
 def host_setup(*, config: Config, host: str, instances_path: Path, images: ImageSource) -> HostSetup:
