@@ -86,7 +86,7 @@ def test_the_latest_word_on_each_task_is_heard(world, ended):
     progress.stop(PATIENCE)
 
     wait_for(lambda: hearing.progress)
-    assert hearing.progress == [TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 99, 100)]
+    assert hearing.progress == [TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 99, 100, "cell1")]
 
 
 def test_what_makes_no_sense_is_dropped_with_one_line_each_and_the_rest_is_heard(world, ended, caplog):

@@ -72,7 +72,7 @@ def test_an_expired_job_that_is_older_is_claimed_before_a_queued_one(stores):
 def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
     started(stores)
     ended(stores, "cmp-2", TaskResult(FIRST, Outcome.CACHED, 9))
-    stores.progress.note([TaskProgress(job_id(1), "cmp-2", SECOND_IMAGE, Phase.DOWNLOADING, 5, 10)])
+    stores.progress.note([TaskProgress(job_id(1), "cmp-2", SECOND_IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")])
 
     job = stores.claims.claim("second", NOW + LEASE, LEASE)
 
@@ -377,7 +377,7 @@ def test_threads_that_report_at_once_lose_no_outcome(stores):
         together.wait()
         for host in mine:
             asked(stores, host, UBUNTU, DEBIAN)
-            stores.progress.note([TaskProgress(job_id(1), host, DEBIAN, Phase.DOWNLOADING, 1, 2)])
+            stores.progress.note([TaskProgress(job_id(1), host, DEBIAN, Phase.DOWNLOADING, 1, 2, "cell1")])
             results = [TaskResult(UBUNTU, Outcome.CACHED, 7), TaskResult(DEBIAN, Outcome.EXISTING)]
             ended(stores, host, *results)
 

@@ -181,14 +181,23 @@ def test_progress_is_ignored_for_a_task_that_is_not_running(stores):
     assert stores.queries.tasks(job_id(1))[0].bytes_done == 0
 
 
+def test_progress_of_a_running_task_is_heard_from_its_own_cell_only(stores):
+    start_one(stores)
+
+    stores.progress.note([progress(Phase.DOWNLOADING, 10, 100), progress(Phase.CONVERTING, 99, 100, cell="cell2")])
+
+    (task,) = stores.queries.tasks(job_id(1))
+    assert (task.phase, task.bytes_done) == (Phase.DOWNLOADING, 10)
+
+
 def test_progress_of_unknown_jobs_hosts_and_images_is_ignored_without_harm_to_the_rest(stores):
     start_one(stores)
 
     stores.progress.note(
         [
-            TaskProgress("no such job", "cmp-1", DEBIAN, Phase.DOWNLOADING, 1, 1),
-            TaskProgress(job_id(1), "no such host", DEBIAN, Phase.DOWNLOADING, 1, 1),
-            TaskProgress(job_id(1), "cmp-1", UBUNTU, Phase.DOWNLOADING, 1, 1),
+            TaskProgress("no such job", "cmp-1", DEBIAN, Phase.DOWNLOADING, 1, 1, "cell1"),
+            TaskProgress(job_id(1), "no such host", DEBIAN, Phase.DOWNLOADING, 1, 1, "cell1"),
+            TaskProgress(job_id(1), "cmp-1", UBUNTU, Phase.DOWNLOADING, 1, 1, "cell1"),
             progress(Phase.DOWNLOADING, 2**40, 2**41),
         ]
     )
@@ -203,8 +212,8 @@ def start_one(stores):
     asked(stores, "cmp-1", DEBIAN)
 
 
-def progress(phase, done, total):
-    return TaskProgress(job_id(1), "cmp-1", DEBIAN, phase, done, total)
+def progress(phase, done, total, cell="cell1"):
+    return TaskProgress(job_id(1), "cmp-1", DEBIAN, phase, done, total, cell)
 
 
 def listed(stores, **how):

@@ -21,14 +21,15 @@ from tests.contract.stores import Stores, of_database
 JOBS = st.sampled_from([1, 1, 2]).map(job_id)
 OWNERS = st.sampled_from(["first", "first", "second"])
 HOSTS = st.sampled_from(["cmp-2", "cmp-2", "cmp-1", "cmp-9"])
+CELLS = st.sampled_from(["a", "b"])
 IMAGES = st.lists(st.sampled_from([DEBIAN, UBUNTU]), max_size=2)
 TIMES = st.integers(0, 90).map(lambda seconds: NOW + seconds * SECOND)
 RESULTS = st.lists(
     st.builds(TaskResult, st.sampled_from([DEBIAN, UBUNTU]), st.sampled_from(Outcome), st.integers(0, 9)), max_size=2
 )
-STEPS = st.builds(
-    HostAsked, HOSTS, st.sampled_from(["a", "b"]), st.sampled_from([(), (DEBIAN,), (UBUNTU, DEBIAN)]), TIMES
-) | st.builds(HostEnded, HOSTS, RESULTS.map(tuple), TIMES)
+STEPS = st.builds(HostAsked, HOSTS, CELLS, st.sampled_from([(), (DEBIAN,), (UBUNTU, DEBIAN)]), TIMES) | st.builds(
+    HostEnded, HOSTS, RESULTS.map(tuple), TIMES
+)
 
 
 class JobsAlike(RuleBasedStateMachine):
@@ -78,7 +79,7 @@ class JobsAlike(RuleBasedStateMachine):
     def release_all(self):
         self.both(lambda s: s.claims.release_all())
 
-    @rule(job=JOBS, owner=OWNERS, host=HOSTS, cell=st.sampled_from(["a", "b"]), images=IMAGES, now=TIMES)
+    @rule(job=JOBS, owner=OWNERS, host=HOSTS, cell=CELLS, images=IMAGES, now=TIMES)
     def start(self, job, owner, host, cell, images, now):
         self.both(lambda s: s.claims.record(job, owner, [HostAsked(host, cell, tuple(images), now)]))
 
@@ -90,9 +91,9 @@ class JobsAlike(RuleBasedStateMachine):
     def record(self, job, owner, steps):
         self.both(lambda s: s.claims.record(job, owner, steps))
 
-    @rule(job=JOBS, host=HOSTS, images=IMAGES, done=st.integers(0, 9))
-    def note(self, job, host, images, done):
-        reports = [TaskProgress(job, host, image, Phase.DOWNLOADING, done, 9) for image in images]
+    @rule(job=JOBS, host=HOSTS, cell=CELLS, images=IMAGES, done=st.integers(0, 9))
+    def note(self, job, host, cell, images, done):
+        reports = [TaskProgress(job, host, image, Phase.DOWNLOADING, done, 9, cell) for image in images]
         self.both(lambda s: s.progress.note(reports))
 
     @rule(job=JOBS, owner=OWNERS, state=st.sampled_from(JobState), now=TIMES)

@@ -51,7 +51,7 @@ def cost_of_a_life(stores, cost, number, host_count):
     job, claims = job_id(number), stores.claims
     hosts = [f"cmp-{place}" for place in range(host_count)]
     results = tuple(TaskResult(image, Outcome.CACHED, 1) for image in IMAGES)
-    reports = [TaskProgress(job, host, IMAGES[0], Phase.DOWNLOADING, 1, 2) for host in hosts]
+    reports = [TaskProgress(job, host, IMAGES[0], Phase.DOWNLOADING, 1, 2, "cell1") for host in hosts]
     asked = [HostAsked(host, "cell1", IMAGES, NOW + timedelta(seconds=i)) for i, host in enumerate(hosts)]
     return {
         "add": cost(lambda: stores.intake.add(new_job(number, hosts=hosts, images=IMAGES))),

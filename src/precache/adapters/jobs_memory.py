@@ -149,10 +149,8 @@ class MemoryJobs:
                 record = self._records.get(report.job_id)
                 of_host = record.tasks.get(report.host, {}) if record else {}
                 task = of_host.get(report.image)
-                if task and task.state is TaskState.RUNNING:
-                    of_host[report.image] = replace(
-                        task, phase=report.phase, bytes_done=report.bytes_done, bytes_total=report.bytes_total
-                    )
+                if task:
+                    of_host[report.image] = task_steps.progressed(task, report)
 
     def _get(self, job_id: str) -> _Record:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
@@ -21,13 +22,15 @@ UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 class CacheImages:
     """Has the host's driver cache images. Idempotent; safe to be called for several requests at once.
 
-    stop: set when the compute is being stopped; a transfer under way then ends without leaving a file.
+    cell: of the host, for its progress. stop: set when the compute is being stopped; a transfer under way then ends
+        without leaving a file.
     """
 
     def __init__(
-        self, *, host: str, driver: VirtDriver, progress: ProgressSink, clock: Clock, stop: threading.Event
+        self, *, host: str, cell: str, driver: VirtDriver, progress: ProgressSink, clock: Clock, stop: threading.Event
     ) -> None:
         self._host = host
+        self._cell = cell
         self._driver = driver
         self._progress = progress
         self._clock = clock
@@ -49,7 +52,8 @@ class CacheImages:
         return results
 
     def _cache_one(self, job_id: str, image: ImageId) -> TaskResult:
-        watch = _Watch(job_id, self._host, image, self._progress, self._stop)
+        beginning = TaskProgress(job_id, self._host, image, Phase.WAITING, 0, 0, self._cell)
+        watch = _Watch(beginning, self._progress, self._stop)
         started_at = self._clock.now()
         outcome, reason = self._outcome(image, watch)
         return TaskResult(image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
@@ -77,10 +81,8 @@ class CacheImages:
 class _Watch:
     """The port `Watcher` for one task: passes progress on, and remembers how much has come in."""
 
-    def __init__(self, job_id: str, host: str, image: ImageId, progress: ProgressSink, stop: threading.Event) -> None:
-        self._job_id = job_id
-        self._host = host
-        self._image = image
+    def __init__(self, beginning: TaskProgress, progress: ProgressSink, stop: threading.Event) -> None:
+        self._beginning = beginning
         self._progress = progress
         self._stop = stop
         self.bytes_done = 0
@@ -88,8 +90,8 @@ class _Watch:
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.check_stop()
         self.bytes_done = max(self.bytes_done, bytes_done)
-        self._progress.report(TaskProgress(self._job_id, self._host, self._image, phase, bytes_done, bytes_total))
+        self._progress.report(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
 
     def check_stop(self) -> None:
         if self._stop.is_set():
-            raise Stopped(f"Caching image {self._image} on {self._host}")
+            raise Stopped(f"Caching image {self._beginning.image} on {self._beginning.host}")

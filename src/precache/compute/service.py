@@ -20,7 +20,7 @@ from precache.ports.virt_driver import VirtDriver
 class ComputeService:
     """`start`, then `cache_images` as often as asked, then `stop`.
 
-    cell, rpc_version: for the heartbeats; empty on a bus, and where there is none, in that order.
+    cell, rpc_version: for heartbeats and progress; empty on a bus, and where there is none, in that order.
     report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
     """
 
@@ -40,7 +40,9 @@ class ComputeService:
         self.host = host
         self._driver = driver
         self._stopping = threading.Event()
-        self._cache_images = CacheImages(host=host, driver=driver, progress=progress, clock=clock, stop=self._stopping)
+        self._cache_images = CacheImages(
+            host=host, cell=cell, driver=driver, progress=progress, clock=clock, stop=self._stopping
+        )
         self._cell = cell
         self._rpc_version = rpc_version
         self._reports = reports

@@ -11,11 +11,11 @@ from precache.ports.inventory import HostReports
 
 
 class GatherBeats:
-    """The port `HostReports` before another one: passes on the latest beat of each host every `interval`."""
+    """The port `HostReports` before another one: passes on the latest beat of each host and cell every `interval`."""
 
     def __init__(self, *, reports: HostReports, interval: timedelta) -> None:
         self._gathering = Gathering[HostBeat](
-            write=reports.note_beats, subject=lambda beat: beat.host, interval=interval, what="heartbeats"
+            write=reports.note_beats, subject=lambda beat: (beat.host, beat.cell), interval=interval, what="heartbeats"
         )
         self.start = self._gathering.start
         self.stop = self._gathering.stop

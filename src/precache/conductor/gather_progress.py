@@ -15,7 +15,7 @@ class GatherProgress:
     def __init__(self, *, store: ProgressLog, interval: timedelta) -> None:
         self._gathering = Gathering[TaskProgress](
             write=store.note,
-            subject=lambda progress: (progress.job_id, progress.host, progress.image),
+            subject=lambda progress: (progress.job_id, progress.host, progress.image, progress.cell),
             interval=interval,
             what="words on the progress of tasks",
         )

@@ -190,7 +190,10 @@ JobStep = HostAsked | HostEnded
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """How far a host is with one image. bytes_total is 0 while unknown."""
+    """How far a host is with one image. bytes_total is 0 while unknown.
+
+    cell: as in a heartbeat: empty from a compute on a bus; whoever hears it there knows the cell.
+    """
 
     job_id: str
     host: str
@@ -198,3 +201,4 @@ class TaskProgress:
     phase: Phase
     bytes_done: int
     bytes_total: int
+    cell: str = ""

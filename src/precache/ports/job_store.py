@@ -81,5 +81,5 @@ class ProgressLog(Protocol):
     """For whoever hears from the hosts: how far they are."""
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
-        """Keep the latest word on these tasks; ignored for a task that is not running."""
+        """Keep the latest word on these tasks; ignored for a task that does not run, or runs in another cell."""
         ...

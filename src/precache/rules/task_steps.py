@@ -8,7 +8,16 @@ from datetime import datetime
 
 from precache.core.errors import TaskNotFound
 from precache.core.images import ImageId
-from precache.core.jobs import HostAsked, JobStep, Phase, Task, TaskResult, TaskState, check_task_transition
+from precache.core.jobs import (
+    HostAsked,
+    JobStep,
+    Phase,
+    Task,
+    TaskProgress,
+    TaskResult,
+    TaskState,
+    check_task_transition,
+)
 
 
 def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
@@ -52,6 +61,13 @@ def started(task: Task, cell: str, now: datetime) -> Task:
         attempts=task.attempts + 1,
         started_at=now,
     )
+
+
+def progressed(task: Task, progress: TaskProgress) -> Task:
+    """Give the task with what its host says; the same task unless it runs, and in the cell that says it."""
+    if task.state is not TaskState.RUNNING or task.cell != progress.cell:
+        return task
+    return replace(task, phase=progress.phase, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total)
 
 
 def put_back(task: Task) -> Task:

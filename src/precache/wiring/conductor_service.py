@@ -15,6 +15,7 @@ from precache.adapters.notifier_oslo import OsloNotifier
 from precache.adapters.sql import Database
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
+from precache.conductor.note_beats import NoteBeats
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.ports.notifier import Notifier
@@ -70,7 +71,9 @@ class ConductorService:
         return notifier
 
     def _listen_to_cells(self, database: Database) -> CellBuses:
-        beats = GatherBeats(reports=SqlHosts(database=database), interval=GATHERING_INTERVAL)
+        hosts = SqlHosts(database=database)
+        note_beats = NoteBeats(hosts=hosts, reports=hosts, service_down_time=self._config.host.service_down_time)
+        beats = GatherBeats(reports=note_beats, interval=GATHERING_INTERVAL)
         progress = GatherProgress(store=SqlProgressLog(database=database), interval=GATHERING_INTERVAL)
         for gathering in (beats, progress):
             gathering.start()

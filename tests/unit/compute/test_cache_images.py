@@ -53,6 +53,7 @@ class Reports:
 def compute(driver, *, progress=None, stop=None) -> CacheImages:
     return CacheImages(
         host="cmp-1",
+        cell="cell1",
         driver=driver,
         progress=progress or Reports(),
         clock=MemoryClock(),
@@ -112,7 +113,7 @@ def test_progress_names_job_host_and_image():
 
     compute(ScriptedDriver({FIRST: True}), progress=reports)(request(FIRST))
 
-    assert reports.seen[0] == TaskProgress("job", "cmp-1", FIRST, Phase.DOWNLOADING, 40, 100)
+    assert reports.seen[0] == TaskProgress("job", "cmp-1", FIRST, Phase.DOWNLOADING, 40, 100, "cell1")
     assert reports.seen[-1].phase is Phase.CONVERTING
 
 

@@ -71,7 +71,7 @@ class _Endpoint:
 
     def progress(self, _context: object, **message: Any) -> None:
         try:
-            for each in read_progress(message):
+            for each in read_progress(message, self._cell):
                 self._progress.report(each)
         except Malformed as fault:
             self._drop("progress", fault)

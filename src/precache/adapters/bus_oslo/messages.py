@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from precache.core.errors import InvalidImageId
@@ -116,9 +117,9 @@ def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
     }
 
 
-def read_progress(message: Mapping[str, Any]) -> list[TaskProgress]:
-    """Give those that make sense. Raises Malformed."""
-    return _sensible("progress", _items(message, "tasks"), _read_progress)
+def read_progress(message: Mapping[str, Any], cell: str) -> list[TaskProgress]:
+    """Give those that make sense, as heard on the bus of `cell`. Raises Malformed."""
+    return _sensible("progress", _items(message, "tasks"), partial(_read_progress, cell))
 
 
 def read_reason(error: Mapping[str, Any]) -> str:
@@ -153,7 +154,7 @@ def _read_result(item: Mapping[str, Any]) -> TaskResult:
     )
 
 
-def _read_progress(item: Mapping[str, Any]) -> TaskProgress:
+def _read_progress(cell: str, item: Mapping[str, Any]) -> TaskProgress:
     try:
         phase = Phase(_text(item, "phase"))
     except ValueError:
@@ -165,6 +166,7 @@ def _read_progress(item: Mapping[str, Any]) -> TaskProgress:
         phase,
         _size(item, "bytes_done"),
         _size(item, "bytes_total"),
+        cell,
     )
 
 

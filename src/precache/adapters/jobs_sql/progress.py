@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
@@ -14,7 +13,8 @@ from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import idempotent
 from precache.adapters.sql.tables import jobs
 from precache.core.images import ImageId
-from precache.core.jobs import JobState, Task, TaskProgress, TaskState
+from precache.core.jobs import JobState, Task, TaskProgress
+from precache.rules.task_steps import progressed
 
 
 class SqlProgressLog:
@@ -45,14 +45,11 @@ def _hold_running(connection: Connection, job_ids: Sequence[str]) -> dict[str, i
     return running
 
 
-def _note_one_job(connection: Connection, job_id: str, number: int, progress: Iterable[TaskProgress]) -> None:
-    latest = {(report.host, report.image): report for report in progress}
-    held = load_host_tasks(connection, job_id, number, {host for host, _ in latest})
+def _note_one_job(connection: Connection, job_id: str, number: int, progress: Sequence[TaskProgress]) -> None:
+    held = load_host_tasks(connection, job_id, number, {report.host for report in progress})
     changed: defaultdict[str, dict[ImageId, Task]] = defaultdict(dict)
-    for (host, image), report in latest.items():
-        task = held.of_host(host).get(image)
-        if task is not None and task.state is TaskState.RUNNING:
-            changed[host][image] = replace(
-                task, phase=report.phase, bytes_done=report.bytes_done, bytes_total=report.bytes_total
-            )
+    for report in progress:
+        task = held.of_host(report.host).get(report.image)
+        if task is not None and (now := progressed(task, report)) is not task:
+            changed[report.host][report.image] = now
     save_host_tasks(connection, number, held, changed)

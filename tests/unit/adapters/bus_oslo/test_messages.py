@@ -27,7 +27,7 @@ IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
 BEAT = HostBeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
-PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10)
+PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")
 RESULTS = [
     TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),
     TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
@@ -47,14 +47,14 @@ def test_every_message_comes_back_as_it_was():
     assert read_request(over_the_bus(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
     assert read_beats(over_the_bus(beats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
-    assert read_progress(over_the_bus(progress_message([PROGRESS]))) == [PROGRESS]
+    assert read_progress(over_the_bus(progress_message([PROGRESS])), "cell1") == [PROGRESS]
 
 
 def test_fields_of_a_newer_release_are_ignored():
     assert read_request(newer(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
     assert read_results(newer({"results": [newer(results_message(RESULTS)["results"][0])]})) == RESULTS[:1]
     assert read_beats(newer({"beats": [newer(beats_message([BEAT], "1.0")["beats"][0])]}), "cell1", NOW) == [BEAT]
-    assert read_progress(newer({"tasks": [newer(progress_message([PROGRESS])["tasks"][0])]})) == [PROGRESS]
+    assert read_progress(newer({"tasks": [newer(progress_message([PROGRESS])["tasks"][0])]}), "cell1") == [PROGRESS]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_heartbeat_that_makes_no_sense_is_left_out_with_one_line(change, caplo
 def test_progress_that_makes_no_sense_is_left_out(change):
     good = progress_message([PROGRESS])["tasks"][0]
 
-    assert read_progress({"tasks": [good | change, good]}) == [PROGRESS]
+    assert read_progress({"tasks": [good | change, good]}, "cell1") == [PROGRESS]
 
 
 @pytest.mark.parametrize("message", [{}, {"beats": {}}, {"beats": "cmp-1"}])

@@ -1,0 +1,24 @@
+"""Which cell a host belongs to when more than one says that it has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from precache.core.hosts import Host, HostBeat
+
+
+def strangers(beats: Iterable[HostBeat], known: Mapping[str, Host], service_down_time: timedelta) -> set[HostBeat]:
+    """Give the beats of hosts that another cell has: a host stays where it was heard of within `service_down_time`.
+
+    So no cell can take another's hosts, and two hosts with one name do not take turns. A host that moved is its new
+    cell's when its old one has not heard of it for that long.
+    """
+    found = set()
+    for beat in beats:
+        host = known.get(beat.host)
+        if host is None or host.cell is None or host.cell == beat.cell or host.last_seen is None:
+            continue
+        if beat.seen_at - host.last_seen <= service_down_time:
+            found.add(beat)
+    return found
