@@ -9,7 +9,7 @@ import pytest
 from precache.adapters.images_glance import GlanceImages, open_session
 from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import parse_image_id
-from tests.unit.adapters.certificates import Authority
+from tests.lab.certificates import Authority
 from tests.unit.adapters.faulty_server import FaultyServer, http
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
