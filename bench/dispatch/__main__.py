@@ -113,10 +113,12 @@ def main() -> None:
             Worker("bench.dispatch.bare", deployed.bus_url, concurrency) as bare,
         ):
             measured = measure(deployed, bare, sizes, rounds)
+        beats_s = [deployed.hear_beats(max(sizes)) for _ in range(rounds)]
         results: dict[str, Any] = {
             "machine": _machine(folder),
             "settings": {"rounds": rounds, "concurrency": concurrency, "database": "MariaDB"},
             "measured": measured,
+            "heartbeats": {"hosts": max(sizes), "seconds": beats_s},
             "peak_bytes": {part: deployed.peak_bytes(part) for part in ("conductor", "api")},
         }
     is_full = sizes == FULL_HOSTS and rounds >= FULL_ROUNDS

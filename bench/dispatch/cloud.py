@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from sqlalchemy import Connection, insert, literal, select, text
+from oslo_config import cfg
+from sqlalchemy import Connection, func, insert, literal, select, text
 
 from bench.dispatch.hosts import host_names
+from precache.adapters.bus_oslo import BusReports, open_bus
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import Database, open_database
 from precache.adapters.sql.tables import aggregate_hosts, hosts, jobs
@@ -90,6 +94,37 @@ class Cloud:
         """Look at the newest job and its tasks through the API, which has to hold them all for that."""
         newest = self.precache.get(f"/v1/jobs?limit={job_count}")["jobs"][0]
         self.precache.get(f"/v1/jobs/{newest['id']}/tasks")
+
+    def hear_beats(self, count: int) -> float:
+        """Have the conductor find a heartbeat of so many hosts in its queue; give the seconds until all are noted.
+
+        It is halted while they are sent, so that only what it does itself is measured.
+        """
+        conf = cfg.ConfigOpts()
+        conf([])
+        bus = open_bus(conf, self.bus_url)
+        reports, began_at = BusReports(bus=bus), datetime.now(UTC)
+        conductor = self.precache._running["conductor"].pid
+        os.kill(conductor, signal.SIGSTOP)
+        try:
+            for name in host_names(count):
+                reports.note_beats([HostBeat(name, CELL, "fake", began_at)])
+        finally:
+            os.kill(conductor, signal.SIGCONT)
+            began = time.perf_counter()
+        self._await_beats(count, began_at)
+        seconds = time.perf_counter() - began
+        bus.close()
+        return seconds
+
+    def _await_beats(self, count: int, since: datetime) -> None:
+        heard = select(func.count()).select_from(hosts).where(hosts.c.last_seen >= since)
+        deadline = time.monotonic() + JOB_TIMEOUT_S
+        with self.database.engine.connect() as watcher:
+            while watcher.execute(heard).scalar_one() < count:
+                watcher.rollback()  # so that the next look sees what is new
+                assert time.monotonic() < deadline, "the conductor does not note the heartbeats"
+                time.sleep(LOOK_INTERVAL_S)
 
     def peak_bytes(self, part: str) -> int:
         """Give the most memory that the api or the conductor has had so far, by the kernel's account."""

@@ -33,6 +33,9 @@ def markdown(results: dict[str, Any]) -> str:
         "|---" * len(COLUMNS) + "|",
         *(_line(int(count), _row(int(count), rounds)) for count, rounds in results["measured"].items()),
         "",
+        f"Heartbeats that the conductor takes from its queue and notes: {_beats_per_s(results):.0f} a second, "
+        "one message each.",
+        "",
         f"Peak memory: conductor {peak['conductor'] / MEGA:.0f} MB, API {peak['api'] / MEGA:.0f} MB. "
         f"Database: {settings['database']}.",
         "",
@@ -49,6 +52,11 @@ def _row(count: int, rounds: list[dict[str, Any]]) -> dict[str, float]:
         "request_seconds": median(one["request_seconds"] for one in rounds),
         "statements": median(one["statements"] for one in rounds),
     }
+
+
+def _beats_per_s(results: dict[str, Any]) -> float:
+    beats = results["heartbeats"]
+    return float(median(beats["hosts"] / seconds for seconds in beats["seconds"]))
 
 
 def _line(count: int, row: dict[str, float]) -> str:
