@@ -1,14 +1,34 @@
 """Certificates of an authority that tests make up, for TLS on loopback."""
 
+from __future__ import annotations
+
 import datetime
 import ipaddress
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+VALID = datetime.timedelta(hours=1)
+EXPIRED = datetime.timedelta(minutes=-1)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Of one server: two PEM files, the key readable for its owner alone, as some servers demand."""
+
+    cert: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Give what makes the sockets of a server in Python speak TLS with it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        return context
 
 
 class Authority:
@@ -18,28 +38,34 @@ class Authority:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of a test")])
-        certificate = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+        certificate = self._sign(self._name, self._key.public_key(), VALID, x509.BasicConstraints(True, 0))
         self.cafile = directory / "authority.pem"
-        self.cafile.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        self.cafile.write_bytes(_pem(certificate))
 
-    def server_context(self, address: str) -> ssl.SSLContext:
-        """Give what makes a server's sockets speak TLS as the owner of this address."""
+    def certificate(self, *names: str, valid_for: datetime.timedelta = VALID) -> Certificate:
+        """Give a certificate for these addresses and names; asked again, another one in the same files."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of a test")])
-        addresses = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        certificate = self._sign(name, key.public_key(), x509.BasicConstraints(ca=False, path_length=None), addresses)
-        path = self._directory / f"server-{address}.pem"
-        path.write_bytes(
+        owner = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of a test")])
+        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        certificate = self._sign(owner, key.public_key(), valid_for, x509.BasicConstraints(False, None), alternatives)
+        stem = "-".join(names)
+        made = Certificate(self._directory / f"{stem}.pem", self._directory / f"{stem}.key")
+        made.cert.write_bytes(_pem(certificate))
+        made.key.touch(mode=0o600)
+        made.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
-            + certificate.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return made
 
-    def _sign(self, name, public_key, *extensions) -> x509.Certificate:
+    def _sign(
+        self,
+        name: x509.Name,
+        public_key: ec.EllipticCurvePublicKey,
+        valid_for: datetime.timedelta,
+        *extensions: x509.ExtensionType,
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -48,8 +74,19 @@ class Authority:
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_after(now + valid_for)
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)

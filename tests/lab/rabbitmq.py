@@ -1,7 +1,8 @@
 """RabbitMQ for tests: a real broker on loopback, with a virtual host for each cell that a test makes up.
 
 Everything of it lives in one directory: data, log, the cookie, the port mapper (epmd) that Erlang insists on. Run by
-root it drops to the package's own user. Each worker of a parallel test run starts a broker of its own.
+root it drops to the package's own user. Each worker of a parallel test run starts a broker of its own. Beside the plain
+port it has one for TLS, with a certificate of an authority of its own.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.lab.account import directory_of, hand_over, identity
+from tests.lab.certificates import VALID, Authority
 from tests.lab.process import ServerFailed, ServerProcess, free_port, listens
 from tests.lab.server import Server
 
@@ -27,6 +30,10 @@ AT_ONCE = 8  # virtual hosts that are made together for the tests to come
 
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
+listeners.ssl.1 = 127.0.0.1:{tls_port}
+ssl_options.certfile = {certificate.cert}
+ssl_options.keyfile = {certificate.key}
+ssl_options.verify = verify_none
 default_user = {user}
 default_pass = {password}
 loopback_users = none
@@ -50,7 +57,8 @@ class RabbitMq(Server):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.port, self._distribution_port, self._mapper_port = free_port(), free_port(), free_port()
+        self.port, self.tls_port = free_port(), free_port()
+        self._distribution_port, self._mapper_port = free_port(), free_port()
         self._known = {"/"}
         self._fresh: list[str] = []
         self._mapper: ServerProcess | None = None
@@ -78,6 +86,16 @@ class RabbitMq(Server):
 
     def is_ready(self) -> bool:
         return self._process is not None and READY in self._process.said()
+
+    def tls_url(self, url: str, query: str = "") -> str:
+        """Give a URL of ours with the port for TLS in place of the other, and options."""
+        return url.replace(f":{self.port}/", f":{self.tls_port}/") + (f"?{query}" if query else "")
+
+    def renew_certificate(self, valid_for: timedelta = VALID) -> None:
+        """Have a new certificate for 127.0.0.1, and every connection from now on see it."""
+        self.authority.certificate("127.0.0.1", valid_for=valid_for)
+        hand_over(self._directory / "tls", ACCOUNT)
+        self.control("eval", "ssl:clear_pem_cache().")
 
     def control(self, *words: str) -> str:
         """Run rabbitmqctl and give what it printed."""
@@ -110,9 +128,16 @@ class RabbitMq(Server):
         self._known.update(vhosts)
 
     def _write_configuration(self) -> None:
-        for name in ("data", "log", "home"):
+        for name in ("data", "log", "home", "tls"):
             (self._directory / name).mkdir()
-        text = _CONFIGURATION.format(port=self.port, user=USER, password=PASSWORD)
+        self.authority = Authority(self._directory / "tls")
+        text = _CONFIGURATION.format(
+            port=self.port,
+            tls_port=self.tls_port,
+            certificate=self.authority.certificate("127.0.0.1"),
+            user=USER,
+            password=PASSWORD,
+        )
         (self._directory / "rabbitmq.conf").write_text(text)
         (self._directory / "enabled_plugins").write_text("[].\n")
         hand_over(self._directory, ACCOUNT)

@@ -26,12 +26,12 @@ def show(url, **options):
 
 
 def test_a_private_authority_is_accepted_when_it_is_named(authority):
-    with FaultyServer(RECORD, context=authority.server_context("127.0.0.1")) as server:
+    with FaultyServer(RECORD, context=authority.certificate("127.0.0.1").context()) as server:
         assert show(server.url, verify=authority.cafile).id == IMAGE
 
 
 def test_data_comes_over_tls_as_well(authority):
-    with FaultyServer(http("200 OK", b"data"), context=authority.server_context("127.0.0.1")) as server:
+    with FaultyServer(http("200 OK", b"data"), context=authority.certificate("127.0.0.1").context()) as server:
         images = GlanceImages(session=open_session(verify=authority.cafile), endpoint=server.url)
         with images.open(IMAGE) as stream:
             buffer = memoryview(bytearray(10))
@@ -42,7 +42,7 @@ def test_data_comes_over_tls_as_well(authority):
 
 def test_an_authority_that_nobody_named_is_refused_and_told_what_to_do(authority):
     with (
-        FaultyServer(RECORD, context=authority.server_context("127.0.0.1")) as server,
+        FaultyServer(RECORD, context=authority.certificate("127.0.0.1").context()) as server,
         pytest.raises(ImageServiceUnavailable, match=r"certificate is not accepted \(.*\[service_user\] cafile"),
     ):
         show(server.url)
@@ -52,7 +52,7 @@ def test_an_authority_that_nobody_named_is_refused_and_told_what_to_do(authority
 
 def test_the_certificate_of_another_server_is_refused(authority):
     with (
-        FaultyServer(RECORD, context=authority.server_context("127.0.0.2")) as server,
+        FaultyServer(RECORD, context=authority.certificate("127.0.0.2").context()) as server,
         pytest.raises(ImageServiceUnavailable, match=r"not valid for '127\.0\.0\.1'"),
     ):
         show(server.url, verify=authority.cafile)
@@ -62,7 +62,7 @@ def test_the_certificate_of_another_server_is_refused(authority):
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_checking_can_be_switched_off(authority):
-    with FaultyServer(RECORD, context=authority.server_context("127.0.0.2")) as server:
+    with FaultyServer(RECORD, context=authority.certificate("127.0.0.2").context()) as server:
         assert show(server.url, verify=False).id == IMAGE
 
 
