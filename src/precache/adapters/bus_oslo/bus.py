@@ -12,9 +12,10 @@ import oslo_messaging
 from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus_state import BusState
-from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
+from precache.adapters.bus_oslo.causes import BUS_ERRORS, CLOSED, CLOSED_AT_ONCE, cause, is_exchange_missing
 from precache.adapters.bus_oslo.daemon_threads import run_within
 from precache.adapters.bus_oslo.library_log import quieten_libraries
+from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, doubts_about, uses_tls
 from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
 from precache.adapters.bus_oslo.url import parse_url, place_of, with_our_defaults
 from precache.core.errors import BusUnavailable, InvalidConfiguration
@@ -55,7 +56,9 @@ def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
     Raises InvalidConfiguration, without any secret, if the URL or those sections cannot be meant.
     """
     quieten_libraries()
-    return Bus(conf=conf, url=parse_url(conf, transport_url))
+    url = parse_url(conf, transport_url)
+    check_tls(conf, url, place_of(url))
+    return Bus(conf=conf, url=url)
 
 
 class Bus:
@@ -68,6 +71,9 @@ class Bus:
     def __init__(self, *, conf: cfg.ConfigOpts, url: Any) -> None:
         self.place = place_of(url)
         self.state = BusState(place=self.place)
+        self.doubts = doubts_about(conf, url)
+        check_names_by_default(conf, url)
+        self._uses_tls = uses_tls(conf, url)
         self._conf = conf
         self._url = url
         try:
@@ -167,9 +173,15 @@ class Bus:
         return oslo_messaging.get_rpc_client(transport, target, retry=RETRIES)
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:
+        return BusUnavailable(self.place, self.note_failure(error))
+
+    def note_failure(self, error: BaseException) -> str:
+        """Have the state know that the bus is away, and give the reason in a few words."""
         reason = cause(error)
+        if reason == CLOSED and not self._uses_tls and not self.state.has_been_up:
+            reason = CLOSED_AT_ONCE
         self.state.note_away(reason)
-        return BusUnavailable(self.place, reason)
+        return reason
 
     def watch(self) -> None:
         """Notice soon, from now on, when the broker goes and comes; harmless to repeat."""
@@ -204,7 +216,7 @@ class Bus:
                 self._can_call.set()
                 return
             except BUS_ERRORS as error:
-                self.state.note_away(cause(error))
+                self.note_failure(error)
                 self._closed.wait(_CONNECT_RETRY_S)
 
     def _probe_until_closed(self) -> None:
@@ -216,5 +228,5 @@ class Bus:
                 self.state.note_up()
             except BUS_ERRORS as error:
                 if not is_exchange_missing(error):
-                    self.state.note_away(cause(error))
+                    self.note_failure(error)
             self._closed.wait(WATCH_INTERVAL_S)

@@ -24,6 +24,7 @@ class BusState:
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._is_up: bool | None = None  # None until something was tried
+        self._has_been_up = False
         self._reason = ""
         self._last_said = 0.0
         self._last_away: float | None = None
@@ -36,6 +37,12 @@ class BusState:
             return bool(self._is_up)
 
     @property
+    def has_been_up(self) -> bool:
+        """Say whether anything has ever gone through."""
+        with self._changed:
+            return self._has_been_up
+
+    @property
     def reason(self) -> str:
         """Why it is away; empty if it is not."""
         with self._changed:
@@ -45,6 +52,7 @@ class BusState:
         with self._changed:
             was_away = self._is_up is False
             self._is_up, self._reason, self._away_since = True, "", None
+            self._has_been_up = True
             self._changed.notify_all()
         if was_away:
             _log.info("The message bus %s is available again", self._place)

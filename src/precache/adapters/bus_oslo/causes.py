@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 
 import amqp.exceptions
 import kombu.exceptions
@@ -19,7 +18,15 @@ BUS_ERRORS = (
 )
 """What the libraries raise when the bus does not work."""
 
+CLOSED = "the broker closed the connection"
+CLOSED_AT_ONCE = f"{CLOSED} at once; if this is its port for TLS, set [oslo_messaging_rabbit] ssl"
+
 _BY_CODE = (
+    ("certificate has expired", "its certificate has expired; renew it on the broker"),
+    ("certificate is not yet valid", "its certificate is not valid yet; correct the clock of this machine"),
+    ("WRONG_VERSION_NUMBER", "there is no TLS on this port; correct the port, which is 5671 as a rule"),
+    ("certificate required", "it asks for a certificate of ours; set [oslo_messaging_rabbit] ssl_cert_file"),
+    ("CERTIFICATE_REQUIRED", "it asks for a certificate of ours; set [oslo_messaging_rabbit] ssl_cert_file"),
     ("ACCESS_REFUSED - Login", "the broker refuses the user or the password; correct the transport URL"),
     ("ACCESS_REFUSED", "the user has no permission there; see: rabbitmqctl set_permissions"),
     ("NOT_ALLOWED", "the virtual host does not exist, or the user may not enter it; see: rabbitmqctl add_vhost"),
@@ -32,11 +39,14 @@ _BY_CODE = (
     ("EHOSTUNREACH", "no route to the broker"),
     ("ENETUNREACH", "no route to the broker"),
     ("timed out", "the broker does not answer"),
-    ("CONNECTION_FORCED", "the broker closed the connection"),
-    ("closed", "the broker closed the connection"),
-    ("ECONNRESET", "the broker closed the connection"),
-    ("reset by peer", "the broker closed the connection"),
+    ("CONNECTION_FORCED", CLOSED),
+    ("closed", CLOSED),
+    ("ECONNRESET", CLOSED),
+    ("reset by peer", CLOSED),
 )
+_NOT_FOR = re.compile(r"certificate is not valid for '([^']+)'")
+_DISTRUST = re.compile(r"certificate verify failed:? ?([^(]*)")
+_TLS = re.compile(r"\[(?:SSL|X509)[^]]*\] ([^(]*)")
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
@@ -54,11 +64,28 @@ def cause(error: BaseException) -> str:
     for sign, words in _BY_CODE:
         if sign in text:
             return words
+    if refusal := _tls_cause(text):
+        return refusal
     if isinstance(error, socket.gaierror):
         return "the broker's name cannot be resolved; correct the transport URL"
     if isinstance(error, TimeoutError):
         return "the broker does not answer"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or 'unknown reason'}; see [oslo_messaging_rabbit] ssl"
     first = (text.splitlines() or [""])[0]
     return _CREDENTIALS.sub("//", first)[:200] or type(error).__name__
+
+
+def _tls_cause(text: str) -> str | None:
+    """Give the reason if it is one of TLS. The libraries hand on words only."""
+    if found := _NOT_FOR.search(text):
+        return (
+            f"its certificate is not valid for {found[1]}; correct the host in the transport URL or the certificate, "
+            "which has to name every host of the URL"
+        )
+    if found := _DISTRUST.search(text):
+        return (
+            f"its certificate is not accepted ({found[1].strip() or 'no reason given'}); name the authority that "
+            "signed it in [oslo_messaging_rabbit] ssl_ca_file"
+        )
+    if found := _TLS.search(text):
+        return f"TLS failed: {found[1].strip()}; see [oslo_messaging_rabbit] ssl"
+    return None

@@ -11,7 +11,7 @@ import oslo_messaging
 from oslo_messaging.rpc.server import RPCServer
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause
+from precache.adapters.bus_oslo.causes import BUS_ERRORS
 from precache.adapters.bus_oslo.daemon_threads import DaemonThreads, run_within
 from precache.adapters.bus_oslo.topics import EXCHANGE
 
@@ -54,7 +54,7 @@ class Listening:
             try:
                 server.start(override_pool_size=self._threads)
             except (*BUS_ERRORS, oslo_messaging.server.ServerListenError) as error:
-                self._bus.state.note_away(cause(error))
+                self._bus.note_failure(error)
                 self._stopping.wait(_RETRY_S)
                 continue
             self._bus.state.note_up()

@@ -10,7 +10,7 @@ from precache.adapters.bus_oslo import open_bus
 from precache.config.load import Config
 from precache.core.errors import BusUnavailable, InvalidConfiguration
 from precache.wiring.doctor.examine import TIMEOUT_S
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped
+from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.wiring.doctor.side_by_side import side_by_side
 
 _NOBODY = "precache-doctor"
@@ -59,4 +59,7 @@ def reach_bus(config: Config, transport_url: str) -> Finding:
         return failed(str(error), "")
     finally:
         bus.close()
+    if bus.doubts is not None:
+        doubt, advice = bus.doubts
+        return warning(f"the message bus {bus.place} takes messages, but {doubt}", advice)
     return ok(f"the message bus {bus.place} takes messages")
