@@ -14,6 +14,9 @@ _log = logging.getLogger(__name__)
 
 Word = TypeVar("Word")
 
+MOST_WORDS = 100_000
+"""That wait to be written. As many hosts are not there; somebody who floods a cell's bus must not fill our memory."""
+
 
 class Gathering(Generic[Word]):
     """Keeps the latest word on each subject, and writes all of them every `interval`. Thread-safe.
@@ -35,6 +38,7 @@ class Gathering(Generic[Word]):
         self._interval = interval
         self._what = what
         self._latest: dict[Hashable, Word] = {}
+        self._dropped = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._writer = threading.Thread(target=self._write_until_stopped, name=what, daemon=True)
@@ -47,13 +51,22 @@ class Gathering(Generic[Word]):
         self._writer.join(patience.total_seconds())
 
     def add(self, word: Word) -> None:
+        subject = self._subject(word)
         with self._lock:
-            self._latest[self._subject(word)] = word
+            if len(self._latest) < MOST_WORDS or subject in self._latest:
+                self._latest[subject] = word
+            else:
+                self._dropped += 1
 
     def flush(self) -> None:
         """Write down what has come in."""
         with self._lock:
             batch, self._latest = list(self._latest.values()), {}
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning(
+                "%i %s were dropped: more than %i came in before they could be noted", dropped, self._what, MOST_WORDS
+            )
         if not batch:
             return
         try:

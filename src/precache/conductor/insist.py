@@ -8,7 +8,7 @@ from threading import Event
 from typing import TypeVar
 
 from precache.core.errors import Unavailable
-from precache.rules.retry import wait_before_retry
+from precache.rules.retry import wait_after
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ def insist(act: Callable[[], T], *, stop: Event, what: str, in_trouble: Callable
             failures += 1
             if failures == 1 and in_trouble is not None:
                 in_trouble()
-            wait = wait_before_retry(failures, retries=failures)
-            if wait is None or stop.is_set():
+            if stop.is_set():
                 raise
-            _log.warning("%s must wait: %s; trying again in %i s", what, error, wait.total_seconds())
-            if stop.wait(wait.total_seconds()):
+            wait_s = wait_after(failures).total_seconds()
+            _log.warning("%s must wait: %s; trying again in %i s", what, error, wait_s)
+            if stop.wait(wait_s):
                 raise

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from precache.conductor.announce import Announcer
-from precache.core.jobs import HostEnded, Job, JobStep
+from precache.core.errors import LeaseLost, Unavailable
+from precache.core.jobs import HostEnded, Job, JobStep, Outcome
 from precache.ports.job_store import JobClaims
+
+_log = logging.getLogger(__name__)
+
+UNSTORABLE = "the host's answer could not be stored; the conductor's log has the details"
 
 
 class JobLedger:
@@ -54,10 +61,34 @@ class JobLedger:
         """
         if not self._unwritten:
             return
-        self._claims.record(self.job.id, self._owner, self._unwritten)
-        written, self._unwritten = self._unwritten, []
+        written = self._record(self._unwritten)
+        self._unwritten = []
         for step in written:
             if isinstance(step, HostEnded):
                 self._ended_hosts += 1
                 self._announcer.host_ended(self.job, step.host, step.results, self._ended_hosts, len(self.hosts))
         self._due_at = time.monotonic() + self._interval_s
+
+    def _record(self, steps: Sequence[JobStep]) -> Sequence[JobStep]:
+        """Write them down; give them as they were written."""
+        try:
+            self._claims.record(self.job.id, self._owner, steps)
+        except (Unavailable, LeaseLost):
+            raise
+        except Exception:  # noqa: BLE001  one host's answer must not keep the outcomes of all others from the store
+            _log.exception("A batch of job %s cannot be stored; its steps are tried one by one", self.job.id)
+            return [self._record_alone(step) for step in steps]
+        return steps
+
+    def _record_alone(self, step: JobStep) -> JobStep:
+        try:
+            self._claims.record(self.job.id, self._owner, [step])
+        except (Unavailable, LeaseLost):
+            raise
+        except Exception:
+            if not isinstance(step, HostEnded):
+                raise
+            results = tuple(replace(result, outcome=Outcome.ERROR, reason=UNSTORABLE) for result in step.results)
+            step = replace(step, results=results)
+            self._claims.record(self.job.id, self._owner, [step])
+        return step

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,10 +25,10 @@ from precache.conductor.job_ledger import JobLedger
 from precache.conductor.job_summary import log_summary
 from precache.conductor.step_inbox import StepInbox
 from precache.conductor.unasked import all_alike, end_unasked
-from precache.core.errors import Stopped
+from precache.core.errors import Stopped, Unavailable
 from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import HostAsked, HostEnded, Job, JobState, Outcome, TaskState
+from precache.core.jobs import HostAsked, HostEnded, Job, JobState, Outcome, Task, TaskState
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -131,14 +131,15 @@ class RunJob:
             self._close(run, verdict(Counter(seen.counts).elements()))
 
     def _open(self, job: Job, stop: Event) -> _Run:
-        tasks = insist(lambda: self._queries.tasks(job.id), stop=stop, what=f"The start of job {job.id}")
+        start = f"The start of job {job.id}"
+        tasks = insist(lambda: self._queries.tasks(job.id), stop=stop, what=start)
         images: dict[str, tuple[ImageId, ...]] = {}
         for task in tasks:
             if task.state is TaskState.WAITING:
                 images[task.host] = (*images.get(task.host, ()), task.image)
         hosts = list(dict.fromkeys(task.host for task in tasks))
         if not any(task.attempts or task.outcome for task in tasks):  # else the one before us has announced it
-            self._announcer.started(job, hosts)
+            insist(lambda: self._announcer.started(job, hosts), stop=stop, what=start)
         ledger = JobLedger(
             job=job,
             hosts=hosts,
@@ -214,7 +215,17 @@ class RunJob:
         finished = self._insist(
             run, "The end of", lambda: self._claims.finish(run.job.id, self._owner, state, self._clock.now())
         )
-        log_summary(finished, self._queries.tasks(run.job.id) if finished.counts.get(Outcome.ERROR) else ())
+        log_summary(finished, self._tasks_with_errors(finished))
+
+    def _tasks_with_errors(self, finished: Job) -> Sequence[Task]:
+        if not finished.counts.get(Outcome.ERROR):
+            return ()
+        try:
+            return self._queries.tasks(finished.id)
+        except Unavailable as error:
+            # The job has ended; that its images cannot be told apart in the log is no reason to say otherwise.
+            _log.warning("Which images of job %s failed cannot be said here: %s", finished.id, error)
+            return ()
 
 
 def _wait(run: _Run) -> None:

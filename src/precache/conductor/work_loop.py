@@ -94,6 +94,9 @@ class WorkLoop:
         except PrecacheError as error:
             _log.warning("No job could be claimed: %s; trying again in %s", error, self._poll_interval)
             return False
+        except Exception:  # noqa: BLE001  the process loop
+            _log.exception("No job could be claimed; trying again in %s", self._poll_interval)
+            return False
         if job is None:
             return False
         stop = threading.Event()
@@ -140,3 +143,5 @@ class WorkLoop:
                 stop.set()
         except PrecacheError as error:
             _log.warning("The lease of job %s could not be extended: %s", job_id, error)
+        except Exception:  # noqa: BLE001  the process loop
+            _log.exception("The lease of job %s could not be extended", job_id)

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from precache.core.images import ImageId
-from precache.core.jobs import Outcome, TaskResult
-
-_FAILED = frozenset({Outcome.ERROR, Outcome.UNSUPPORTED, Outcome.SKIPPED, Outcome.CANCELLED})
+from precache.core.jobs import TaskResult
 
 
 def aggregate_payload(
@@ -32,7 +30,7 @@ def cache_progress_payload(
     cached: list[ImageId] = []
     failed: list[ImageId] = []
     for result in results:
-        (failed if result.outcome in _FAILED else cached).append(result.image)
+        (cached if result.outcome.is_success else failed).append(result.image)
     data = {
         "id": aggregate_id,
         "uuid": uuid,

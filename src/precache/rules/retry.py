@@ -1,4 +1,4 @@
-"""When to try again after a transfer was interrupted, and when to give up."""
+"""When to try again what has failed for want of somebody else, and when to give up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ def wait_before_retry(failures: int, retries: int) -> timedelta | None:
 
     failures: at least 1; whoever counts starts again from 0 whenever bytes have arrived.
     retries: how many further attempts one place in the data is worth; 0 means none.
-    The wait doubles from FIRST_WAIT up to LONGEST_WAIT.
     """
-    if failures > retries:
-        return None
+    return None if failures > retries else wait_after(failures)
+
+
+def wait_after(failures: int) -> timedelta:
+    """Give how long to wait after the `failures`-th failure in a row; it doubles from FIRST_WAIT up to LONGEST_WAIT."""
     doublings = min(failures - 1, _MOST_DOUBLINGS)
     return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)

@@ -41,10 +41,12 @@ def raises(error: Exception) -> Answer:
 class Cloud:
     """Two cells, an aggregate, and a conductor for them, all in memory."""
 
-    def __init__(self, hosts: dict[str, Answer], *, images=(FIRST,), concurrency=2, jobs=None, cells=None) -> None:
+    def __init__(
+        self, hosts: dict[str, Answer], *, images=(FIRST,), concurrency=2, jobs=None, inventory=None, cells=None
+    ) -> None:
         self.clock = MemoryClock()
         self.jobs = jobs or MemoryJobs()
-        self.inventory = MemoryInventory()
+        self.inventory = inventory or MemoryInventory()
         self.notifier = MemoryNotifier()
         self.gateway = InProcessComputes()
         self.concurrency = concurrency

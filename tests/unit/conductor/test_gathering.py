@@ -7,6 +7,7 @@ import pytest
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
+from precache.conductor.gathering import MOST_WORDS
 from precache.core.errors import StoreUnavailable
 from precache.core.hosts import HostBeat
 from precache.core.images import parse_image_id
@@ -79,3 +80,18 @@ def test_progress_that_cannot_be_noted_harms_nobody(caplog, trouble):
     gather.stop(PATIENCE)
 
     assert "could not be noted" in caplog.text
+
+
+def test_a_flood_of_words_is_cut_off_and_what_was_known_is_still_brought_up_to_date(caplog):
+    notes = Notes()
+    gather = GatherProgress(store=notes, interval=timedelta(hours=1))
+    for number in range(MOST_WORDS + 7):
+        gather.report(TaskProgress(f"job {number}", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
+    gather.report(TaskProgress("job 0", "host", IMAGE, Phase.DOWNLOADING, 2, 3))
+
+    gather.flush()
+
+    [batch] = notes.batches
+    assert len(batch) == MOST_WORDS
+    assert batch[0].bytes_done == 2
+    assert f"7 words on the progress of tasks were dropped: more than {MOST_WORDS} came in" in caplog.text

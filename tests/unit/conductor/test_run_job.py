@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import timedelta
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from precache.adapters.inventory_memory import MemoryInventory
+from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.announce import END, PROGRESS, START
-from precache.core.errors import ComputeUnreachable, LeaseLost, Stopped
+from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
 from precache.core.hosts import HostBeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
 from precache.ports.compute_gateway import CacheRequest
@@ -166,6 +169,42 @@ def test_start_one_progress_per_host_and_end_are_announced():
     assert [n.publisher_id for n in cloud.notifier.sent] == [
         "nova-api:here", *["nova-conductor:here"] * 3, "nova-api:here",
     ]  # fmt: skip
+
+
+def test_a_job_waits_for_an_inventory_that_is_away_at_its_start():
+    class Returns(MemoryInventory):
+        away = 1
+
+        def get_aggregate(self, aggregate_id):
+            if self.away:
+                self.away -= 1
+                raise InventoryUnavailable("http://nova/v2.1", "connection refused")
+            return super().get_aggregate(aggregate_id)
+
+    cloud = Cloud({"a": answers(Outcome.CACHED)}, inventory=Returns())
+
+    cloud.run()
+
+    assert cloud.events() == [START, PROGRESS, END]
+    assert cloud.notifier.sent[0].payload["nova_object.data"]["metadata"] == {"availability_zone": "az"}
+    assert cloud.jobs.get("job").state is JobState.SUCCEEDED
+
+
+def test_a_job_that_has_ended_is_not_called_interrupted_when_the_store_goes_away_then(caplog):
+    class LeavesAtTheEnd(MemoryJobs):
+        def tasks(self, job_id):
+            if self.get(job_id).state.is_final:
+                raise StoreUnavailable("gone")
+            return super().tasks(job_id)
+
+    cloud = Cloud({"a": raises(ComputeUnreachable("a", "gone"))}, jobs=LeavesAtTheEnd())
+
+    with caplog.at_level(logging.INFO):
+        cloud.run()
+
+    assert cloud.jobs.get("job").state is JobState.FAILED
+    assert "completed in" in caplog.text
+    assert "Which images of job job failed cannot be said here" in caplog.text
 
 
 def test_the_end_is_announced_when_every_host_fails():

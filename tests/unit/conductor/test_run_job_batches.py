@@ -11,9 +11,10 @@ import pytest
 
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.announce import END, PROGRESS
+from precache.conductor.job_ledger import UNSTORABLE
 from precache.core.errors import LeaseLost, StoreUnavailable
 from precache.core.hosts import HostBeat
-from precache.core.jobs import HostEnded, JobState, Outcome
+from precache.core.jobs import HostEnded, JobState, Outcome, TaskResult
 from tests.unit.conductor.cloud import LEASE, Cloud, answers
 
 PATIENCE_S = 10
@@ -126,6 +127,26 @@ def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
 
     assert jobs.get("job").lease_owner == "heir"
     assert cloud.events().count(END) == 0
+
+
+def test_an_answer_that_cannot_be_stored_ends_that_host_alone():
+    class Picky(MemoryJobs):
+        def record(self, job_id, owner, steps):
+            for result in (result for step in steps if isinstance(step, HostEnded) for result in step.results):
+                result.reason.encode()
+            super().record(job_id, owner, steps)
+
+    def answers_with_half_a_character(request):
+        return [TaskResult(image, Outcome.ERROR, reason="\udcff") for image in request.images]
+
+    hosts = {"good": answers(Outcome.CACHED), "bad": answers_with_half_a_character, "better": answers(Outcome.EXISTING)}
+    cloud = Cloud(hosts, jobs=Picky())
+
+    cloud.run(write_interval=LONG)
+
+    assert cloud.outcomes() == {"good": [Outcome.CACHED], "bad": [Outcome.ERROR], "better": [Outcome.EXISTING]}
+    assert cloud.reason("bad") == UNSTORABLE
+    assert cloud.events().count(PROGRESS) == 3
 
 
 def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_again():

@@ -72,14 +72,15 @@ def test_a_job_that_breaks_does_not_stop_the_others(loops):
     assert done.wait(10)
 
 
-def test_a_store_that_is_away_for_a_while_is_asked_again(loops):
+@pytest.mark.parametrize("trouble", [StoreUnavailable("gone"), RuntimeError("a bug")])
+def test_a_store_that_fails_for_a_while_is_asked_again(loops, trouble):
     class Flaky(MemoryJobs):
         failures = 3
 
         def claim(self, owner, now, lease):
             if self.failures:
                 self.failures -= 1
-                raise StoreUnavailable("gone")
+                raise trouble
             return super().claim(owner, now, lease)
 
     jobs, done = Flaky(), threading.Event()
@@ -90,11 +91,14 @@ def test_a_store_that_is_away_for_a_while_is_asked_again(loops):
     assert done.wait(10)
 
 
-def test_the_lease_of_a_running_job_is_extended(loops):
-    extended = threading.Event()
+@pytest.mark.parametrize("trouble", [None, StoreUnavailable("gone"), RuntimeError("a bug")])
+def test_the_lease_of_a_running_job_is_extended(loops, trouble):
+    extended, troubles = threading.Event(), [trouble] if trouble else []
 
     class Seen(MemoryJobs):
         def extend(self, job_id, owner, now, lease):
+            if troubles:
+                raise troubles.pop()
             super().extend(job_id, owner, now, lease)
             extended.set()
 
