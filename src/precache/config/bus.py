@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,9 +17,10 @@ OPTIONS = [
     cfg.StrOpt(
         "transport_url",
         secret=True,
-        help="Message bus of this process, such as rabbit://precache:PASSWORD@rabbit:5672/cell1. A compute: its "
-        "cell's. API and conductor: the one on which the API wakes the conductor; without it a conductor looks for new "
-        "jobs every [conductor] poll_interval.",
+        help="Message bus of this process, such as rabbit://precache:PASSWORD@rabbit:5672/cell1, or, with several "
+        "brokers, rabbit://precache:PASSWORD@rabbit1:5672,precache:PASSWORD@rabbit2:5672/cell1. A compute: its cell's. "
+        "API and conductor: the one on which the API wakes the conductor; without it a conductor looks for new jobs "
+        "every [conductor] poll_interval.",
     ),
     cfg.IntOpt(
         "long_rpc_timeout",
@@ -34,6 +37,9 @@ OPTIONS = [
     ),
 ]
 
+_BETWEEN_URLS = re.compile(r"[\s,'\"]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+"""A comma, or the end of a line, with a URL after it. Any other comma is between the brokers of one bus."""
+
 UPGRADE_OPTIONS = [
     cfg.StrOpt(
         "compute",
@@ -47,8 +53,10 @@ NOTIFICATION_OPTIONS = [
         "transport_urls",
         default=[],
         secret=True,
-        help="Message buses that get the notifications aggregate.cache_images.*, in Nova's versioned format. Somebody "
-        "should read them there, for the broker keeps what nobody takes. Default: none; they are in the log only.",
+        help="Message buses that get the notifications aggregate.cache_images.*, in Nova's versioned format: URLs like "
+        "that of [DEFAULT] transport_url, several separated by commas. One with several brokers is written as usual: "
+        "rabbit://nova:PASSWORD@rabbit1:5672,nova:PASSWORD@rabbit2:5672/. Somebody should read them there, for the "
+        "broker keeps what nobody takes. Default: none; they are in the log only.",
     ),
     cfg.ListOpt("topics", default=["versioned_notifications"], help="Topics to publish them on."),
     cfg.StrOpt("exchange", default="nova", help="Exchange to publish them on; Nova's, where its consumers listen."),
@@ -108,7 +116,12 @@ def _parse_upgrade(values: Any) -> UpgradeSettings:
 
 
 def _parse_notifications(values: Any) -> NotificationSettings:
-    return NotificationSettings(tuple(values.transport_urls), tuple(values.topics), values.exchange)
+    return NotificationSettings(_whole_urls(values.transport_urls), tuple(values.topics), values.exchange)
+
+
+def _whole_urls(pieces: Sequence[str]) -> tuple[str, ...]:
+    """Give the URLs that were cut at every comma: one of them has a comma between two brokers, too."""
+    return tuple(url for url in _BETWEEN_URLS.split(",".join(pieces).strip(" ,'\"\n")) if url)
 
 
 GROUP = OptionGroup(None, "", OPTIONS, _parse)

@@ -44,6 +44,40 @@ def test_what_is_read_is_there_and_its_representation_shows_no_secret(tmp_path):
     assert "hidden" not in repr(config)
 
 
+R1, R2 = "rabbit://u:p@r1:5672,u:p@r2:5672/vh", "rabbit://u:p@r3:5672,u:p@[::1]:5672/"
+
+
+@pytest.mark.parametrize(
+    ("written_as", "urls"),
+    [
+        (R1, (R1,)),
+        (f'"{R1}"', (R1,)),
+        (f"{R1},{R2}", (R1, R2)),
+        (f"{R1} , {R2},", (R1, R2)),
+        (f"{R1},\n  {R2}", (R1, R2)),
+        (f"{R1}\n  {R2}", (R1, R2)),
+        (f'"{R1}", "{R2}"', (R1, R2)),
+        (f"{R1}?ssl=true,{R2}", (f"{R1}?ssl=true", R2)),
+        ("", ()),
+        (" , ", ()),
+    ],
+)
+def test_a_bus_for_notifications_may_have_several_brokers(tmp_path, written_as, urls):
+    config = load_config(written(tmp_path, f"[notifications]\ntransport_urls = {written_as}\n"))
+
+    assert config.notifications.transport_urls == urls
+
+
+def test_buses_for_notifications_can_be_in_the_environment(monkeypatch):
+    monkeypatch.setenv("OS_NOTIFICATIONS__TRANSPORT_URLS", f"{R1},{R2}")
+
+    assert load_config([]).notifications.transport_urls == (R1, R2)
+
+
+def test_the_bus_of_a_process_may_have_several_brokers(tmp_path):
+    assert load_config(written(tmp_path, f"[DEFAULT]\ntransport_url = {R1}\n")).bus.transport_url == R1
+
+
 def test_what_a_process_cannot_do_without_is_named_when_it_is_missed():
     config = load_config([])
 
