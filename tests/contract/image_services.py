@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.adapters.images_memory import MemoryImages
 from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
 from precache.core.images import Digest, Image, ImageId, parse_image_id

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.adapters.images_glance import open_session
+from precache.adapters.http import open_session
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import NovaAggregates, NovaApi, NovaHosts
 from precache.core.errors import AggregateNotFound

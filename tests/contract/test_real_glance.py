@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.core.errors import ImageNotAuthorized, ImageNotFound, NoImageData
 from precache.core.images import parse_image_id
 from tests.contract.test_image_service import read_all

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from keystoneauth1.identity.v3 import Password
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.adapters.images_wrapped import AnyOf
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, ServiceTokenUnavailable
 from precache.core.images import parse_image_id

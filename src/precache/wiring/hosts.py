@@ -9,7 +9,7 @@ from stevedore.driver import DriverManager
 from stevedore.exception import NoMatches
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.images_glance import open_session
+from precache.adapters.http import open_session
 from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
 from precache.compute.service import ComputeService
 from precache.config.load import Config

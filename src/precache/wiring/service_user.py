@@ -6,7 +6,8 @@ import random
 
 from keystoneauth1.session import Session
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.adapters.images_wrapped import AnyOf
 from precache.config.load import Config
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from keystoneauth1.plugin import BaseAuthPlugin
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.core.errors import (
     ImageNotAuthorized,
     ImageNotFound,

@@ -11,7 +11,8 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.plugin import BaseAuthPlugin
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.core.errors import ImageNotAuthorized, ImageNotFound, ServiceTokenUnavailable
 from precache.core.images import parse_image_id
 from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http

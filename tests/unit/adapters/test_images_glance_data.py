@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.core.errors import ImageServiceUnavailable, NoImageData, TransferInterrupted
 from precache.core.images import parse_image_id
 from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http

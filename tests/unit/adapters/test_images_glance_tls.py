@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from precache.adapters.images_glance import GlanceImages, open_session
+from precache.adapters.http import open_session
+from precache.adapters.images_glance import GlanceImages
 from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import parse_image_id
 from tests.lab.certificates import Authority

@@ -10,7 +10,7 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.plugin import BaseAuthPlugin
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.adapters.images_glance import open_session
+from precache.adapters.http import open_session
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
 from precache.core.errors import InventoryForeign, InventoryUnavailable

@@ -4,6 +4,5 @@ Knows nothing of retries, limits or metrics; those wrap it. Names no token in er
 """
 
 from precache.adapters.images_glance.client import GlanceImages
-from precache.adapters.images_glance.session import open_session
 
-__all__ = ["GlanceImages", "open_session"]
+__all__ = ["GlanceImages"]

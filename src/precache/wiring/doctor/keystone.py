@@ -10,8 +10,7 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 from keystonemiddleware.opts import list_auth_token_opts
 
-from precache.adapters.http import innermost
-from precache.adapters.images_glance import open_session
+from precache.adapters.http import innermost, open_session
 from precache.config.identity import AUTHTOKEN, SERVICE_USER, load_credentials
 from precache.config.load import Config
 from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning

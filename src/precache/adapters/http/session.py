@@ -1,4 +1,4 @@
-"""How to reach the image service: a keystoneauth session that takes nothing from the environment."""
+"""How Keystone and the services that trust it are reached: a session that takes nothing from the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_session(
     cert: str | tuple[str, str] | None = None,
     timeout: timedelta = KEYSTONE_TIMEOUT,
 ) -> Session:
-    """Give a session for `GlanceImages`; thread-safe.
+    """Give a session for the clients of all services; thread-safe.
 
     auth: a keystoneauth plugin with the service's own credentials; without one nothing is authenticated, for a
         service on loopback or in `noauth` mode.
