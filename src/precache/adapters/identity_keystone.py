@@ -101,6 +101,11 @@ class _Callers(AuthProtocol):  # type: ignore[misc]  # the library has no types
             request.headers[_STATUS] = "Invalid"
         except webob.exc.HTTPServiceUnavailable:  # the library has logged why
             request.headers[_STATUS] = "Unavailable"
+        except ksa.MissingAuthPlugin:  # keystoneauth repeats its question for versions with a token, and has none yet
+            LOG.error(
+                "What answers at [%s] auth_url wants a login before it says which versions it has; correct it", GROUP
+            )
+            request.headers[_STATUS] = "Unavailable"
         except Exception as error:
             LOG.error("Keystone's answer about a token cannot be used: %s", type(error).__name__)
             LOG.debug("the way there", exc_info=True)

@@ -11,6 +11,7 @@ from oslo_config import cfg
 from precache.adapters.identity_keystone import LONGEST_TOKEN, keystone
 from precache.core.errors import InvalidConfiguration
 from tests.http.world import World
+from tests.unit.adapters.faulty_server import FaultyServer, http
 from tests.unit.adapters.stub_keystone import PASSWORD, PROJECT, StubKeystone, token
 
 ADMIN = "gAAAAAadmin"
@@ -201,6 +202,16 @@ def test_wrong_credentials_of_our_own_are_not_the_callers_fault(tmp_path, stub, 
 
     assert client.simulate_get("/v1/jobs", headers={"X-Auth-Token": ADMIN}).status_code == 503
     assert not any(secret in caplog.text for secret in (ADMIN, "hunter3"))
+
+
+def test_a_keystone_that_wants_a_login_first_is_a_wrong_url(tmp_path, stub, caplog):
+    with FaultyServer(http("401 Unauthorized", b"{}")) as proxy:
+        client = served(tmp_path, stub, auth_url=proxy.url)
+        answer = client.simulate_get("/v1/jobs", headers={"X-Auth-Token": ADMIN})
+
+    assert answer.status_code == 503
+    assert "[keystone_authtoken] auth_url wants a login" in caplog.text
+    assert ADMIN not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/compute/v2.1/os-aggregates", "/nothing"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import requests
+from keystoneauth1 import exceptions as ksa
 from keystoneauth1.noauth import NoAuth
+from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
 
 CONNECTIONS_KEPT = 32  # more at once are opened and closed again; an API process seldom has more threads
@@ -36,7 +39,7 @@ def open_session(
     http.trust_env = False
     for scheme in ("http://", "https://"):
         http.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=CONNECTIONS_KEPT))
-    return Session(
+    return _Session(
         auth=auth or NoAuth(),
         session=http,
         verify=str(verify) if isinstance(verify, Path) else verify,
@@ -44,3 +47,47 @@ def open_session(
         timeout=timeout.total_seconds(),
         user_agent=f"precache/{version('precache')}",
     )
+
+
+class LoginWanted(ksa.ClientException):
+    """What should be Keystone asks for a token before it says how to get one: a proxy, or another service."""
+
+    def __init__(self) -> None:
+        super().__init__("it wants a login before it says which versions it has; correct auth_url")
+
+
+class _Session(Session):
+    """A session that asks for no token in order to get that very token.
+
+    keystoneauth does so where the question for Keystone's versions is answered with 401: it repeats it with a token,
+    for which the plugin waits at a lock that the same thread holds, for ever.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._asked = _AskedHere()
+
+    def get_auth_headers(self, auth: BaseAuthPlugin | None = None) -> dict[str, str] | None:
+        plugin = auth or self.auth
+        if plugin in self._asked.plugins:
+            raise LoginWanted
+        self._asked.plugins.append(plugin)
+        try:
+            return super().get_auth_headers(auth)
+        finally:
+            self._asked.plugins.pop()
+
+    def get_endpoint(
+        self, auth: BaseAuthPlugin | None = None, *, endpoint_override: str | None = None, **options: Any
+    ) -> str | None:
+        # The token first: to look into the catalogue the plugin would get it by itself, past `get_auth_headers`.
+        if not endpoint_override:
+            self.get_auth_headers(auth)
+        return super().get_endpoint(auth, endpoint_override=endpoint_override, **options)
+
+
+class _AskedHere(threading.local):
+    """The plugins that this thread is asking for a token, the first one first."""
+
+    def __init__(self) -> None:
+        self.plugins: list[BaseAuthPlugin | None] = []

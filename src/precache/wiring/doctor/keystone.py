@@ -72,10 +72,8 @@ def _log_in(session: Session, section: str) -> Finding:
 
 def _roles(session: Session) -> list[str]:
     auth: Any = session.auth
-    if not hasattr(auth, "get_access"):
-        session.get_token()
-        return []
-    return list(auth.get_access(session).role_names)
+    session.get_token()  # by the session, which notices a server that wants a login first
+    return list(auth.get_access(session).role_names) if hasattr(auth, "get_access") else []
 
 
 def _verify(config: Config) -> bool | Path:

@@ -59,6 +59,13 @@ def test_a_keystone_that_is_away_is_a_failure(configured):
     assert "Connection refused" in finding.found
 
 
+def test_a_server_that_wants_a_login_before_all_else_is_no_keystone(configured):
+    with FaultyServer(http("401 Unauthorized", b"{}")) as server:
+        finding = only(look_at_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
+
+    assert (finding.status, "no Keystone was found" in finding.found) == ("failed", True)
+
+
 def test_callers_need_the_middlewares_credentials(configured):
     keystone, noauth = configured("[api]\nauth_strategy = keystone\n"), configured("[api]\nauth_strategy = noauth\n")
 
