@@ -229,7 +229,7 @@ def test_no_eventlet_comes_into_our_processes(cell_url, tmp_path):
 
 def test_the_import_of_the_adapters_brings_no_eventlet_and_no_warning():
     code = (
-        "import sys, precache.adapters.bus_oslo, precache.adapters.notifier_oslo\n"
+        "import sys, precache.adapters.bus_oslo\n"
         "print([name for name, module in sys.modules.items() if module and name.split('.')[0] == 'eventlet'])"
     )
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from precache.adapters.bus_oslo import open_bus
-from precache.adapters.notifier_oslo import OsloNotifier
+from precache.adapters.bus_oslo import OsloNotifier
 from precache.conductor.announce import Announcer
 from precache.core.aggregates import Aggregate
+from precache.core.errors import InvalidConfiguration
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, TaskResult
 from precache.ports.notifier import Notification
@@ -70,18 +70,23 @@ class OneAggregate:
         )  # fmt: skip
 
 
+def notifier_on(*urls, **options):
+    return OsloNotifier(
+        conf=new_conf(), transport_urls=urls, topics=["versioned_notifications"], exchange="nova", **options
+    )
+
+
 @pytest.fixture
 def two_buses(rabbitmq):
     """Give a notifier on two buses, and a consumer on each."""
     rabbitmq.start()
     urls = [rabbitmq.fresh_url(), rabbitmq.fresh_url()]
-    buses = [open_bus(new_conf(), url) for url in urls]
-    notifier = OsloNotifier(buses=buses, topics=["versioned_notifications"], exchange="nova")
+    notifier = notifier_on(*urls)
     consumers = [Consumer(url, "nova", QUEUE) for url in urls]
     notifier.start()
     yield notifier, consumers
     notifier.stop(PATIENCE)
-    for part in (*consumers, *buses):
+    for part in consumers:
         part.close()
 
 
@@ -131,8 +136,7 @@ def test_every_message_has_an_id_of_its_own_and_a_time(two_buses):
 
 
 def test_what_is_sent_while_the_broker_is_away_arrives_when_it_is_back(rabbitmq, cell_url):
-    bus = open_bus(new_conf(), cell_url)
-    notifier = OsloNotifier(buses=[bus], topics=["versioned_notifications"], exchange="nova")
+    notifier = notifier_on(cell_url)
     notifier.start()
     rabbitmq.stop()
 
@@ -144,12 +148,10 @@ def test_what_is_sent_while_the_broker_is_away_arrives_when_it_is_back(rabbitmq,
     assert [body["event_type"] for body in consumer.take(2)] == ["event.first", "event.second"]
     consumer.close()
     notifier.stop(PATIENCE)
-    bus.close()
 
 
 def test_beyond_what_is_kept_for_a_broker_that_is_away_notifications_are_dropped_with_one_line(caplog):
-    bus = open_bus(new_conf(), "rabbit://user:hush-hush@127.0.0.1:1/")
-    notifier = OsloNotifier(buses=[bus], topics=["versioned_notifications"], exchange="nova", capacity=2)
+    notifier = notifier_on("rabbit://user:hush-hush@127.0.0.1:1/", capacity=2)
     notifier.start()
 
     for number in range(5):
@@ -161,3 +163,34 @@ def test_beyond_what_is_kept_for_a_broker_that_is_away_notifications_are_dropped
     ]
     assert "hush-hush" not in caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_the_configuration_that_is_shared_with_all_buses_stays_as_it_is(cell_url):
+    conf = new_conf()
+
+    OsloNotifier(conf=conf, transport_urls=[cell_url], topics=["t"], exchange="nova")
+
+    assert conf.control_exchange != "nova"
+
+
+def test_a_url_that_cannot_be_meant_is_refused_without_its_password():
+    with pytest.raises(InvalidConfiguration) as refused:
+        notifier_on("amqp://user:hush-hush@127.0.0.1:1/")
+
+    assert "rabbit://" in str(refused.value)
+    assert "hush-hush" not in str(refused.value)
+
+
+def test_one_connection_is_held_for_each_bus(rabbitmq, cell_url):
+    notifier = notifier_on(cell_url)
+    consumer = Consumer(cell_url, "nova", QUEUE)
+    notifier.start()
+
+    notifier.emit(Notification("event", "here", {}))
+    consumer.take(1)
+
+    vhost = cell_url.rpartition("/")[2]
+    held = [line for line in rabbitmq.control("list_connections", "vhost").splitlines() if line.strip() == vhost]
+    consumer.close()
+    notifier.stop(PATIENCE)
+    assert len(held) == 2  # the consumer's and the notifier's

@@ -5,10 +5,9 @@ import logging
 
 import pytest
 
-from precache.adapters.bus_oslo import open_bus
+from precache.adapters.bus_oslo import OsloNotifier
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.notifier_memory import MemoryNotifier
-from precache.adapters.notifier_oslo import OsloNotifier
 from precache.ports.notifier import Notification, Notifier
 from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.consuming import Consumer
@@ -35,11 +34,10 @@ def sending(request, caplog):
 
 def over_a_bus(request):
     url = request.getfixturevalue("cell_url")
-    bus = open_bus(new_conf(), url)
-    notifier = OsloNotifier(buses=[bus], topics=["versioned_notifications"], exchange="nova")
+    notifier = OsloNotifier(conf=new_conf(), transport_urls=[url], topics=["versioned_notifications"], exchange="nova")
     consumer = Consumer(url, "nova", "versioned_notifications.info")
     notifier.start()
-    for end in (bus.close, consumer.close, lambda: notifier.stop(PATIENCE)):
+    for end in (consumer.close, lambda: notifier.stop(PATIENCE)):
         request.addfinalizer(end)
 
     def arrived():

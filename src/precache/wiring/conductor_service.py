@@ -6,12 +6,18 @@ import socket
 from contextlib import ExitStack
 from datetime import timedelta
 
-from precache.adapters.bus_oslo import CACHE_IMAGES_SINCE, CellBuses, OsloComputes, WakeListener, open_bus
+from precache.adapters.bus_oslo import (
+    CACHE_IMAGES_SINCE,
+    CellBuses,
+    OsloComputes,
+    OsloNotifier,
+    WakeListener,
+    open_bus,
+)
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells, SqlHosts
 from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
-from precache.adapters.notifier_oslo import OsloNotifier
 from precache.adapters.sql import Database
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
@@ -62,10 +68,12 @@ class ConductorService:
         wanted = self._config.notifications
         if not wanted.transport_urls:
             return LogNotifier()
-        buses = [open_bus(self._config.oslo, url) for url in wanted.transport_urls]
-        for bus in buses:
-            self._stops.callback(bus.close)
-        notifier = OsloNotifier(buses=buses, topics=wanted.topics, exchange=wanted.exchange)
+        notifier = OsloNotifier(
+            conf=self._config.oslo,
+            transport_urls=wanted.transport_urls,
+            topics=wanted.topics,
+            exchange=wanted.exchange,
+        )
         notifier.start()
         self._stops.callback(notifier.stop, PATIENCE)
         return notifier

@@ -10,6 +10,7 @@ from precache.adapters.bus_oslo.cell_buses import CellBuses  # noqa: E402
 from precache.adapters.bus_oslo.compute_server import ComputeServer  # noqa: E402
 from precache.adapters.bus_oslo.computes import OsloComputes  # noqa: E402
 from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa: E402
+from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
 from precache.adapters.bus_oslo.progress import BusProgress  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
 from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, RPC_VERSION  # noqa: E402
@@ -27,6 +28,7 @@ __all__ = [
     "ComputeServer",
     "ConductorServer",
     "OsloComputes",
+    "OsloNotifier",
     "WakeListener",
     "bus_place",
     "open_bus",

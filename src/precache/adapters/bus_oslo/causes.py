@@ -58,12 +58,12 @@ def is_exchange_missing(error: BaseException) -> bool:
     return "NOT_FOUND - no exchange" in str(error)
 
 
-def cause(error: BaseException) -> str:
-    """Give the reason in a few words."""
+def cause(error: BaseException, *, may_lack_tls: bool = False) -> str:
+    """Give the reason in a few words. may_lack_tls: we speak without TLS, and nothing has ever gone through."""
     text = str(error)
     for sign, words in _BY_CODE:
         if sign in text:
-            return words
+            return CLOSED_AT_ONCE if words == CLOSED and may_lack_tls else words
     if refusal := _tls_cause(text):
         return refusal
     if isinstance(error, socket.gaierror):

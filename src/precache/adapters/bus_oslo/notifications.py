@@ -7,14 +7,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-import precache.adapters.bus_oslo  # noqa: F401  first, for it decides what kind of threads oslo_messaging uses  # isort: skip
 import oslo_messaging
+from oslo_config import cfg
 
-from precache.adapters.bus_oslo.bus import CLOSE_WITHIN_S, RETRIES, Bus
+from precache.adapters.bus_oslo.bus import CLOSE_WITHIN_S, RETRIES
+from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import cause
 from precache.adapters.bus_oslo.daemon_threads import run_within
+from precache.adapters.bus_oslo.library_log import quieten_libraries
+from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, uses_tls
+from precache.adapters.bus_oslo.url import parse_url, place_of
+from precache.core.errors import InvalidConfiguration
 from precache.ports.notifier import Notification
 
 _log = logging.getLogger(__name__)
@@ -28,13 +35,25 @@ _LIBRARY_LOG = "oslo_messaging.notify.messaging"
 
 
 class OsloNotifier:
-    """The port `Notifier` on every one of `buses`, from `start` until `stop`. Each gets all, in order, or drops some.
+    """The port `Notifier` on the bus of every URL, from `start` until `stop`. Each gets all, in order, or drops some.
 
-    topics, exchange: where they are published. capacity: how many are kept for each bus while its broker is away.
+    conf: the operator's, for the sections [oslo_messaging_*]. topics, exchange: where they are published. capacity:
+    how many are kept for each bus while its broker is away. Nothing is sent before `start`. Raises
+    InvalidConfiguration, without any secret, if a URL or those sections cannot be meant.
     """
 
-    def __init__(self, *, buses: Sequence[Bus], topics: Sequence[str], exchange: str, capacity: int = CAPACITY) -> None:
-        self._outlets = [_Outlet(bus, topics, exchange, capacity) for bus in buses]
+    def __init__(
+        self,
+        *,
+        conf: cfg.ConfigOpts,
+        transport_urls: Sequence[str],
+        topics: Sequence[str],
+        exchange: str,
+        capacity: int = CAPACITY,
+    ) -> None:
+        quieten_libraries()
+        to = _Address(tuple(topics), exchange)
+        self._outlets = [_Outlet(_Line(conf, url, to), capacity) for url in transport_urls]
 
     def start(self) -> None:
         for outlet in self._outlets:
@@ -53,20 +72,62 @@ class OsloNotifier:
             outlet.wait(max(until - time.monotonic(), 0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Address:
+    topics: tuple[str, ...]
+    exchange: str
+
+
+class _Line:
+    """One bus as a sender of notifications, with the operator's options and none of ours: its queues are Nova's."""
+
+    def __init__(self, conf: cfg.ConfigOpts, transport_url: str, to: _Address) -> None:
+        url = parse_url(conf, transport_url)
+        place = place_of(url)
+        check_tls(conf, url, place)
+        check_names_by_default(conf, url)
+        self.place = place
+        self.state = BusState(place=place)
+        self._uses_tls = uses_tls(conf, url)
+        try:
+            self.transport = oslo_messaging.get_notification_transport(_PublishingOn(to.exchange, conf), url=url)
+            self.notifier = oslo_messaging.Notifier(
+                self.transport, driver=DRIVER, topics=list(to.topics), retry=RETRIES
+            )
+        except (oslo_messaging.MessagingException, RuntimeError, cfg.Error) as error:
+            raise InvalidConfiguration(f"the message bus {place} cannot be used: {cause(error)}") from None
+
+    def note_failure(self, error: BaseException) -> None:
+        self.state.note_away(cause(error, may_lack_tls=not self._uses_tls and not self.state.has_been_up))
+
+
+class _PublishingOn:
+    """The operator's configuration with another `control_exchange`: the library's notifier can be told in no other way,
+    and the configuration is shared."""
+
+    def __init__(self, exchange: str, conf: cfg.ConfigOpts) -> None:
+        self.control_exchange = exchange
+        self._conf = conf
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conf, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._conf[name]
+
+
 class _Outlet:
     """One bus, its queue, and the thread that sends."""
 
-    def __init__(self, bus: Bus, topics: Sequence[str], exchange: str, capacity: int) -> None:
-        self._bus = bus
+    def __init__(self, line: _Line, capacity: int) -> None:
+        self._line = line
         self._capacity = capacity
         self._waiting: deque[Notification] = deque()
         self._dropped = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._send_until_stopped, name=f"notify {bus.place}", daemon=True)
+        self._thread = threading.Thread(target=self._send_until_stopped, name=f"notify {line.place}", daemon=True)
         self._failures = _SwallowedFailures(self._thread)
-        self._transport = bus.notifications(exchange)
-        self._notifier = oslo_messaging.Notifier(self._transport, driver=DRIVER, topics=list(topics), retry=RETRIES)
 
     def start(self) -> None:
         library = logging.getLogger(_LIBRARY_LOG)
@@ -85,7 +146,7 @@ class _Outlet:
         if is_first:
             _log.warning(
                 "Notifications to the message bus %s are dropped: %i wait for it already",
-                self._bus.place,
+                self._line.place,
                 self._capacity,
             )
 
@@ -99,20 +160,20 @@ class _Outlet:
             self._thread.join(seconds)
         if not self._thread.is_alive():
             logging.getLogger(_LIBRARY_LOG).removeFilter(self._failures)
-            run_within(CLOSE_WITHIN_S, self._transport.cleanup, "notify-close")
+            run_within(CLOSE_WITHIN_S, self._line.transport.cleanup, "notify-close")
         if self._waiting:
             _log.warning(
-                "%i notifications to the message bus %s were not sent any more", len(self._waiting), self._bus.place
+                "%i notifications to the message bus %s were not sent any more", len(self._waiting), self._line.place
             )
 
     def _send_until_stopped(self) -> None:
         while (notification := self._next()) is not None:
             failure = self._send(notification)
             if failure is None:
-                self._bus.state.note_up()
+                self._line.state.note_up()
                 self._take_off()
                 continue
-            self._bus.state.note_away(cause(failure))
+            self._line.note_failure(failure)
             if self._stopping.wait(_RETRY_S):
                 return  # The broker is away, and nobody waits for it any more.
 
@@ -127,10 +188,10 @@ class _Outlet:
             self._waiting.popleft()
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _log.warning("%i notifications to the message bus %s were dropped", dropped, self._bus.place)
+            _log.warning("%i notifications to the message bus %s were dropped", dropped, self._line.place)
 
     def _send(self, notification: Notification) -> BaseException | None:
-        notifier = self._notifier.prepare(publisher_id=notification.publisher_id)
+        notifier = self._line.notifier.prepare(publisher_id=notification.publisher_id)
         level = getattr(notifier, notification.priority.lower())
         self._failures.last = None
         level({}, notification.event_type, dict(notification.payload))
