@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Protocol, TypeVar
 
-from precache.core.errors import ImageServiceUnavailable, ServiceTokenUnavailable, TransferInterrupted
+from precache.adapters.images_wrapped.stream import WatchedStream
+from precache.core.errors import ImageServiceUnavailable, ServiceTokenUnavailable
 from precache.core.images import Image, ImageId
 from precache.ports.image_service import ImageCatalog, ImageSource, ImageStream, IsWanted, for_ever
 
@@ -46,7 +46,7 @@ class AnyOf:
         stream, number = self._first_answer(
             lambda server: server.open(image, offset_bytes, is_wanted=is_wanted), is_wanted
         )
-        return _Watched(stream, on_break=lambda: self._turn_away_from(number))
+        return WatchedStream(stream, on_break=lambda: self._turn_away_from(number))
 
     def _first_answer(self, ask: Callable[[Server], _T], is_wanted: IsWanted = for_ever) -> tuple[_T, int]:
         """Give the answer of the first server that has one, and the server's number."""
@@ -77,35 +77,3 @@ class AnyOf:
                 return
             self._preferred = (number + 1) % len(self._servers)
         _LOG.info("Image server %d of %d is not to be relied on; the next one is asked", number + 1, len(self._servers))
-
-
-class _Watched:
-    """A stream that tells when it breaks by itself."""
-
-    def __init__(self, inner: ImageStream, *, on_break: Callable[[], None]) -> None:
-        self._inner, self._on_break = inner, on_break
-        self._is_closed = False
-
-    @property
-    def remaining_bytes(self) -> int | None:
-        return self._inner.remaining_bytes
-
-    def readinto(self, buffer: memoryview) -> int:
-        try:
-            return self._inner.readinto(buffer)
-        except TransferInterrupted:
-            if not self._is_closed:
-                self._on_break()
-            raise
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._inner.close()
-
-    def __enter__(self) -> ImageStream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
-from types import TracebackType
 
+from precache.adapters.images_wrapped.stream import WatchedStream
 from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import Image, ImageId
 from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
@@ -36,10 +36,11 @@ class Limited:
     def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
         self._take_place(is_wanted)
         try:
-            return _Placed(self._inner.open(image, offset_bytes, is_wanted=is_wanted), self._places)
+            stream = self._inner.open(image, offset_bytes, is_wanted=is_wanted)
         except BaseException:
             self._places.release()
             raise
+        return WatchedStream(stream, on_close=self._places.release)
 
     def _take_place(self, is_wanted: IsWanted) -> None:
         end = time.monotonic() + self._patience.total_seconds()
@@ -52,36 +53,3 @@ class Limited:
                     _PLACE, f"all {self._connections} connections were in use for {self._patience}"
                 )
         raise ImageServiceUnavailable(_PLACE, "nobody waits for the image any more")
-
-
-class _Placed:
-    """A stream that gives its place back, once, when it is closed."""
-
-    def __init__(self, inner: ImageStream, places: threading.BoundedSemaphore) -> None:
-        self._inner, self._places = inner, places
-        self._lock = threading.Lock()
-        self._has_place = True
-
-    @property
-    def remaining_bytes(self) -> int | None:
-        return self._inner.remaining_bytes
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._inner.readinto(buffer)
-
-    def close(self) -> None:
-        try:
-            self._inner.close()
-        finally:
-            with self._lock:
-                had_place, self._has_place = self._has_place, False
-            if had_place:
-                self._places.release()
-
-    def __enter__(self) -> ImageStream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

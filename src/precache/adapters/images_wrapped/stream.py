@@ -1,0 +1,58 @@
+"""A stream that is watched by whoever wrapped the source it came from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from precache.core.errors import TransferInterrupted
+from precache.ports.image_service import ImageStream
+
+
+def _nothing() -> None:
+    pass
+
+
+class WatchedStream:
+    """A stream that tells when it breaks by itself, and when it has been closed.
+
+    on_break: called each time that a read fails before anybody closed the stream.
+    on_close: called once, after the first `close`, also one that failed.
+    """
+
+    def __init__(
+        self, inner: ImageStream, *, on_break: Callable[[], None] = _nothing, on_close: Callable[[], None] = _nothing
+    ) -> None:
+        self._inner, self._on_break, self._on_close = inner, on_break, on_close
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def remaining_bytes(self) -> int | None:
+        return self._inner.remaining_bytes
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            return self._inner.readinto(buffer)
+        except TransferInterrupted:
+            if not self._is_closed:
+                self._on_break()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            was_closed, self._is_closed = self._is_closed, True
+        try:
+            self._inner.close()
+        finally:
+            if not was_closed:
+                self._on_close()
+
+    def __enter__(self) -> ImageStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
