@@ -17,6 +17,7 @@ from typing import Any
 from precache.adapters.sql import open_database, upgrade
 from precache.adapters.sql.tables import metadata
 from tests.lab.account import directory_of, identity
+from tests.lab.certificates import Certificate
 from tests.lab.process import ServerFailed, ServerProcess, free_port
 from tests.lab.server import Server
 
@@ -37,6 +38,10 @@ class DatabaseServer(Server):
 
     commit: bytes
     """What goes over the line for a COMMIT, and for nothing else."""
+
+    @abstractmethod
+    def use_certificate(self, certificate: Certificate | None) -> None:
+        """Have new connections offered TLS with it, or none; a server that has to is restarted."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

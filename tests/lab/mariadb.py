@@ -6,12 +6,13 @@ Its character set is not ours and its SQL mode lets a value be cut to fit: whate
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pymysql
 import pytest
 
+from tests.lab.certificates import Certificate
 from tests.lab.database_server import PASSWORD, USER, DatabaseServer, running
 
 # Debian keeps the server where only root's PATH looks.
@@ -32,6 +33,7 @@ class Mariadb(DatabaseServer):
     scheme = "mysql+pymysql"
     sleep = "SLEEP"
     commit = b"\x03COMMIT"
+    _tls: Sequence[str] = ()
 
     def install(self) -> None:
         # InnoDB's log and its first table space, small: making them is what takes the time.
@@ -54,7 +56,13 @@ class Mariadb(DatabaseServer):
             "--character-set-server=latin1",
             "--sql-mode=",
             *_SMALL,
+            *self._tls,
         ]
+
+    def use_certificate(self, certificate: Certificate | None) -> None:
+        self._tls = [f"--ssl-cert={certificate.cert}", f"--ssl-key={certificate.key}"] if certificate else []
+        self.stop()
+        self.start()
 
     def is_ready(self) -> bool:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.lab.certificates import Certificate
 from tests.lab.database_server import PASSWORD, USER, DatabaseServer, running
 from tests.lab.process import ServerFailed
 
@@ -52,6 +53,17 @@ class Postgresql(DatabaseServer):
         }
         return [_tool("postgres"), "-D", str(self._data), *(f"--{name}={value}" for name, value in settings.items())]
 
+    def use_certificate(self, certificate: Certificate | None) -> None:
+        if certificate is None:
+            changes = ["ALTER SYSTEM RESET ssl"]
+        else:
+            names = {"ssl_cert_file": certificate.cert, "ssl_key_file": certificate.key, "ssl": "on"}
+            changes = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in names.items()]
+        loaded = self._one("SELECT pg_conf_load_time()")
+        self.execute(*changes, "SELECT pg_reload_conf()")
+        assert self._process is not None
+        self._process.wait_until(lambda: self._one("SELECT pg_conf_load_time()") != loaded, self.start_timeout_s)
+
     def is_ready(self) -> bool:
         try:
             self._connect().close()
@@ -63,6 +75,11 @@ class Postgresql(DatabaseServer):
         with self._connect(database) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
+
+    def _one(self, query: str) -> object:
+        with self._connect() as connection:
+            row = connection.execute(query.encode()).fetchone()
+            return None if row is None else row[0]
 
     def _connect(self, database: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(

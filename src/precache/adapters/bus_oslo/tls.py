@@ -39,7 +39,7 @@ def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
         raise _refusal(place, f"ssl_ca_file {ca} {_fault(error)}") from None
     try:
         if cert:
-            context.load_cert_chain(cert, key or None)
+            context.load_cert_chain(cert, key or None, password="")  # or it would ask the terminal for one
     except OSError as error:
         raise _refusal(place, f"ssl_cert_file {cert}, ssl_key_file {key or cert}: one {_fault(error)}") from None
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from precache.adapters.sql import failures, mariadb, postgresql, sqlite
 from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.tls import check_tls
 from precache.adapters.sql.urls import missing_driver, parse_url
 from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnavailable
 
@@ -114,7 +115,9 @@ def open_database(url: str, *, limits: Limits | None = None) -> Database:
 
     Nothing is connected yet. Raises DatabaseUrlRefused for a URL that can never work.
     """
-    return _open(parse_url(url), limits or Limits())
+    parsed = parse_url(url)
+    check_tls(parsed)
+    return _open(parsed, limits or Limits())
 
 
 def _open(url: URL, limits: Limits) -> Database:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from precache.adapters.sql import mariadb, postgresql, sqlite
 from precache.adapters.sql.repeating import TransactionUndone
+from precache.adapters.sql.tls import tls_cause
 from precache.core.errors import DatabaseDamaged, InvariantBroken, StoreUnavailable
 
 
@@ -45,6 +46,9 @@ def connecting(place: str) -> Iterator[None]:
         if _is_final(exc.orig):
             raise
         raise TransactionUndone(f"{first_line(exc)} ({place})") from exc
+    except OSError as exc:
+        # A driver that read its own file of options, and the files for TLS that this one names.
+        raise StoreUnavailable(f"a file for the connection cannot be used: {exc.strerror or exc} ({place})") from exc
 
 
 def _is_undone(error: BaseException | None) -> bool:
@@ -52,6 +56,8 @@ def _is_undone(error: BaseException | None) -> bool:
 
 
 def _is_final(error: BaseException | None) -> bool:
+    if tls_cause(str(error)) is not None:
+        return True
     return sqlite.is_ours(error) or mariadb.code_of(error) in mariadb.HOPELESS or postgresql.is_hopeless(error)
 
 
@@ -66,7 +72,8 @@ def is_in_the_way(error: DBAPIError) -> bool:
 
 
 def first_line(error: SQLAlchemyError) -> str:
-    """Give what the database said, without the statement and its values."""
+    """Give what the database said, without the statement and its values; of TLS, what is wrong with it."""
     original = getattr(error, "orig", None)
-    lines = str(mariadb.text_of(original) or original or type(error).__name__).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    text = str(mariadb.text_of(original) or original or type(error).__name__)
+    lines = text.strip().splitlines()
+    return tls_cause(text) or (lines[0] if lines else type(error).__name__)

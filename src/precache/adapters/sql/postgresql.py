@@ -18,7 +18,13 @@ long for a lock, going down or coming up."""
 IN_THE_WAY = frozenset({"42P07", "42701", "42710"})
 """States that say that a table, an index, a column or a constraint is there already."""
 
-_HOPELESS = ("password authentication failed", "does not exist", "pg_hba.conf", "not permitted to log in", "SSL")
+_HOPELESS = (
+    "password authentication failed",
+    "does not exist",
+    "pg_hba.conf",
+    "not permitted to log in",
+    "invalid connection option",
+)
 """What a refused connection says that waiting does not help. There is no code for it."""
 
 ANSWER_MARGIN = timedelta(seconds=2)
