@@ -7,8 +7,8 @@ import pytest
 from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
 from precache.ports.compute_gateway import CacheRequest
-from precache.wiring.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
 from tests.contract.buses import BusWorld
 
 pytestmark = pytest.mark.external

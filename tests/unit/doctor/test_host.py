@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from precache.wiring.doctor import Check, examine
-from precache.wiring.doctor.cache_owner import look_at_cache_owner
-from precache.wiring.doctor.directories import look_at_cache, look_at_instances
-from precache.wiring.doctor.disk_space import judge_space, look_at_disk_space
-from precache.wiring.doctor.locks import look_at_locks, try_lock
-from precache.wiring.doctor.mounts import Mount, mount_of
-from precache.wiring.doctor.nova_conf import look_at_nova_conf
-from precache.wiring.doctor.qemu_img import judge_version, look_at_qemu_img
-from tests.unit.wiring.doctor.looking import only, statuses
+from precache.doctor import Check, examine
+from precache.doctor.cache_owner import look_at_cache_owner
+from precache.doctor.directories import look_at_cache, look_at_instances
+from precache.doctor.disk_space import judge_space, look_at_disk_space
+from precache.doctor.locks import look_at_locks, try_lock
+from precache.doctor.mounts import Mount, mount_of
+from precache.doctor.nova_conf import look_at_nova_conf
+from precache.doctor.qemu_img import judge_version, look_at_qemu_img
+from tests.unit.doctor.looking import only, statuses
 
 SOMEBODY = 12345
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

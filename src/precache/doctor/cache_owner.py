@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok, warning
+from precache.doctor.findings import Finding, failed, ok, warning
 
 PROCESSES = Path("/proc")
 

@@ -3,9 +3,9 @@
 import threading
 
 from precache.core.errors import StoreUnavailable
-from precache.wiring.doctor import Check, examine
-from precache.wiring.doctor.findings import ok
-from precache.wiring.doctor.side_by_side import side_by_side
+from precache.doctor import Check, examine
+from precache.doctor.findings import ok
+from precache.doctor.side_by_side import side_by_side
 
 
 def well(config):

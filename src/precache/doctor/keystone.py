@@ -13,7 +13,7 @@ from keystonemiddleware.opts import list_auth_token_opts
 from precache.adapters.http import innermost, open_session
 from precache.config.identity import AUTHTOKEN, SERVICE_USER, load_credentials
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.wiring.service_user import service_session
 
 VALIDATING_ROLES = frozenset({"admin", "service"})

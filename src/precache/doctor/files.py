@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+from precache.doctor.findings import Finding, ok, skipped, warning
 
 
 def look_at_files(files: Sequence[Path]) -> Iterator[Finding]:

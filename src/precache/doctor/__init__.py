@@ -4,8 +4,8 @@ One file for each thing that is looked at. A check takes the configuration and g
 changes anything that lasts, and it names no secret. `roles.py` says which checks concern which process.
 """
 
-from precache.wiring.doctor.examine import Check, examine
-from precache.wiring.doctor.findings import Finding, Status
-from precache.wiring.doctor.roles import ROLES, checks_for, likely_roles
+from precache.doctor.examine import Check, examine
+from precache.doctor.findings import Finding, Status
+from precache.doctor.roles import ROLES, checks_for, likely_roles
 
 __all__ = ["ROLES", "Check", "Finding", "Status", "checks_for", "examine", "likely_roles"]

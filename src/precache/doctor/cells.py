@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from precache.config.load import Config
 from precache.core.cells import Cell
-from precache.wiring.doctor.buses import reach_buses
-from precache.wiring.doctor.database import read_cells, read_heard_hosts
-from precache.wiring.doctor.examine import TIMEOUT_S
-from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+from precache.doctor.buses import reach_buses
+from precache.doctor.database import read_cells, read_heard_hosts
+from precache.doctor.examine import TIMEOUT_S
+from precache.doctor.findings import Finding, ok, skipped, warning
 
 CELLS_TIMEOUT_S = 2 * TIMEOUT_S + 1  # the database first, then all buses at once
 

@@ -8,7 +8,7 @@ from keystoneauth1 import exceptions as ksa
 
 from precache.adapters.http import innermost
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok
+from precache.doctor.findings import Finding, failed, ok
 from precache.wiring.service_user import service_session
 
 _CORRECT = "start it, or correct [glance] endpoint_override, or the image service in the catalogue"

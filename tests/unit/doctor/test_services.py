@@ -9,15 +9,15 @@ from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import open_database
 from precache.core.errors import InventoryUnavailable
 from precache.core.hosts import HostBeat
-from precache.wiring.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
-from precache.wiring.doctor.clock import compare_clocks, look_at_clock
-from precache.wiring.doctor.image_service import look_at_image_service
-from precache.wiring.doctor.keystone import look_at_authtoken, look_at_service_user
-from precache.wiring.doctor.nova import look_at_nova
+from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
+from precache.doctor.clock import compare_clocks, look_at_clock
+from precache.doctor.image_service import look_at_image_service
+from precache.doctor.keystone import look_at_authtoken, look_at_service_user
+from precache.doctor.nova import look_at_nova
 from tests.lab.played_nova import PlayedNova
 from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http
-from tests.unit.wiring.doctor.conftest import LOGIN
-from tests.unit.wiring.doctor.looking import only, statuses
+from tests.unit.doctor.conftest import LOGIN
+from tests.unit.doctor.looking import only, statuses
 
 NOBODY = "http://127.0.0.1:9"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped
+from precache.doctor.findings import Finding, failed, ok, skipped
 
 FILES = (Path("/etc/nova/nova.conf"), Path("/etc/nova/nova-compute.conf"))
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from precache.config.load import Config
-from precache.wiring.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
-from precache.wiring.doctor.cache_owner import look_at_cache_owner
-from precache.wiring.doctor.cells import CELLS_TIMEOUT_S, look_at_cells, look_at_computes
-from precache.wiring.doctor.clock import look_at_clock
-from precache.wiring.doctor.database import look_at_database, on_database
-from precache.wiring.doctor.directories import look_at_cache, look_at_instances
-from precache.wiring.doctor.disk_space import look_at_disk_space
-from precache.wiring.doctor.examine import Check
-from precache.wiring.doctor.image_service import look_at_image_service
-from precache.wiring.doctor.keystone import look_at_authtoken, look_at_service_user
-from precache.wiring.doctor.locks import look_at_locks
-from precache.wiring.doctor.nova import look_at_nova
-from precache.wiring.doctor.nova_conf import look_at_nova_conf
-from precache.wiring.doctor.policy import look_at_policy
-from precache.wiring.doctor.qemu_img import look_at_qemu_img
+from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
+from precache.doctor.cache_owner import look_at_cache_owner
+from precache.doctor.cells import CELLS_TIMEOUT_S, look_at_cells, look_at_computes
+from precache.doctor.clock import look_at_clock
+from precache.doctor.database import look_at_database, on_database
+from precache.doctor.directories import look_at_cache, look_at_instances
+from precache.doctor.disk_space import look_at_disk_space
+from precache.doctor.examine import Check
+from precache.doctor.image_service import look_at_image_service
+from precache.doctor.keystone import look_at_authtoken, look_at_service_user
+from precache.doctor.locks import look_at_locks
+from precache.doctor.nova import look_at_nova
+from precache.doctor.nova_conf import look_at_nova_conf
+from precache.doctor.policy import look_at_policy
+from precache.doctor.qemu_img import look_at_qemu_img
 
 _DATABASE = Check("database", look_at_database)
 _WAKING = Check("message bus", look_at_own_bus)

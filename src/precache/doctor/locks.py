@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precache.config.load import Config
-from precache.wiring.doctor.directories import look_at_directory
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
-from precache.wiring.doctor.mounts import Mount, mount_of
+from precache.doctor.directories import look_at_directory
+from precache.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.doctor.mounts import Mount, mount_of
 
 _LOCAL_LOCKS = ("nolock", "local_lock=all", "local_lock=posix")
 _LOCK_FILES = "nova-*"

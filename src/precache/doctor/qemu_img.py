@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok, warning
+from precache.doctor.findings import Finding, failed, ok, warning
 
 OLDEST = (6, 2)
 """What a current Nova asks for; older ones were never tried."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.doctor.findings import Finding, failed, ok, skipped, warning
 
 
 def cache_directory(config: Config) -> Path:

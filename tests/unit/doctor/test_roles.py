@@ -2,9 +2,9 @@
 
 import pytest
 
-from precache.wiring.doctor import ROLES, checks_for, likely_roles
-from precache.wiring.doctor.policy import look_at_policy
-from tests.unit.wiring.doctor.looking import only
+from precache.doctor import ROLES, checks_for, likely_roles
+from precache.doctor.policy import look_at_policy
+from tests.unit.doctor.looking import only
 
 
 def test_a_machine_with_a_database_is_a_controller(configured, tmp_path):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from precache.cli.columns import human_bytes
 from precache.config.load import Config
-from precache.wiring.doctor.directories import cache_directory
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.doctor.directories import cache_directory
+from precache.doctor.findings import Finding, failed, ok, skipped, warning
 
 SCARCE_BYTES = 20 << 30
 """A usual cloud image takes a few GiB while it is downloaded and converted; instances need the disk, too."""

@@ -13,7 +13,7 @@ from precache.config.load import Config
 from precache.core.cells import Cell
 from precache.core.errors import DatabaseUrlRefused, SchemaOutdated, SchemaTooNew, StoreUnavailable
 from precache.core.hosts import Host
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped
+from precache.doctor.findings import Finding, failed, ok, skipped
 
 _LIMITS = Limits(
     connect=timedelta(seconds=3),

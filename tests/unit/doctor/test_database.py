@@ -7,9 +7,9 @@ from precache.adapters.inventory_sql import SqlCells
 from precache.adapters.sql import open_database
 from precache.core.cells import Cell
 from precache.core.errors import InvalidConfiguration, SecretUnreadable, StoreUnavailable
-from precache.wiring.doctor.cells import look_at_cells, look_at_computes
-from precache.wiring.doctor.database import look_at_database, on_database
-from tests.unit.wiring.doctor.looking import only, statuses
+from precache.doctor.cells import look_at_cells, look_at_computes
+from precache.doctor.database import look_at_database, on_database
+from tests.unit.doctor.looking import only, statuses
 
 
 def on(url, *keys):

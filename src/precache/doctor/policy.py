@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, failed, ok, skipped
+from precache.doctor.findings import Finding, failed, ok, skipped
 
 
 def look_at_policy(config: Config) -> Iterator[Finding]:

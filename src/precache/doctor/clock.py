@@ -10,7 +10,7 @@ from typing import Any
 from keystoneauth1 import exceptions as ksa
 
 from precache.config.load import Config
-from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.service_user import service_session
 
 TOLERABLE = timedelta(seconds=10)

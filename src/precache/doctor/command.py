@@ -12,9 +12,11 @@ from precache.cli.command import Columns, ListCommand
 from precache.cli.exit_codes import ExitCode
 from precache.config.load import DEFAULT_FILE, load_config
 from precache.core.errors import InvalidConfiguration
+from precache.doctor.examine import examine
+from precache.doctor.files import look_at_files
+from precache.doctor.findings import Finding, Status
+from precache.doctor.roles import ROLES, checks_for, likely_roles
 from precache.wiring.commands.options import add_config_file
-from precache.wiring.doctor import ROLES, Finding, Status, checks_for, examine, likely_roles
-from precache.wiring.doctor.files import look_at_files
 
 
 class Doctor(ListCommand):

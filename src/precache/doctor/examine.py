@@ -8,8 +8,8 @@ from functools import partial
 
 from precache.config.load import Config
 from precache.core.errors import PrecacheError
-from precache.wiring.doctor.findings import Finding, failed
-from precache.wiring.doctor.side_by_side import side_by_side
+from precache.doctor.findings import Finding, failed
+from precache.doctor.side_by_side import side_by_side
 
 TIMEOUT_S = 8.0
 """A part that is well answers in far less. Libraries try some things twice, a few seconds each."""

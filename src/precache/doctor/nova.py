@@ -8,8 +8,8 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_nova import NovaAggregates, NovaHosts
 from precache.adapters.inventory_sql import SqlHosts
 from precache.config.load import Config
-from precache.wiring.doctor.database import opened
-from precache.wiring.doctor.findings import Finding, ok, skipped, warning
+from precache.doctor.database import opened
+from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.inventory import nova_api
 from precache.wiring.service_user import service_session
 
