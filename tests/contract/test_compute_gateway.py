@@ -48,6 +48,14 @@ def test_the_host_gets_the_whole_request_and_its_word_comes_back(world):
     assert received == [REQUEST]
 
 
+def test_a_reason_comes_back_as_something_that_can_be_stored(world):
+    result = TaskResult(IMAGE, Outcome.ERROR, reason="caf\udce9.raw\nis gone\x00")
+
+    world.join("cmp-1", lambda request: [result])
+
+    assert world.gateway().cache_images(REQUEST)[0].reason == "caf\\udce9.raw is gone "
+
+
 def test_a_host_without_a_compute_is_unreachable_and_named(world):
     with pytest.raises(ComputeUnreachable, match="cmp-1"):
         world.gateway().cache_images(REQUEST)

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from precache.core.errors import IllegalTransition
 from precache.core.images import ImageId
+from precache.core.text import plain_line
 
 
 class JobState(StrEnum):
@@ -156,7 +157,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a host answers for one image. bytes_moved: received from the network, 0 for `existing`."""
+    """What a host answers for one image.
+
+    bytes_moved: received from the network, 0 for `existing`.
+    reason: made a line that can be stored and sent, wherever its words come from.
+    """
 
     image: ImageId
     outcome: Outcome
@@ -164,6 +169,9 @@ class TaskResult:
     reason: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", plain_line(self.reason))
 
 
 @dataclass(frozen=True, slots=True)

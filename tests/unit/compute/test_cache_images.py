@@ -85,6 +85,15 @@ def test_one_failure_does_not_stop_the_rest():
     assert "surprise" in results[1].reason
 
 
+def test_a_reason_with_a_file_name_that_is_no_utf_8_can_be_stored():
+    driver = ScriptedDriver({FIRST: RuntimeError("caf\udce9.raw is gone"), SECOND: OSError(2, "gone", "caf\udce9.raw")})
+
+    results = compute(driver)(request(FIRST, SECOND))
+
+    assert all("caf\\udce9.raw" in result.reason for result in results)
+    assert all(result.reason.encode() for result in results)
+
+
 def test_a_driver_without_support_is_told_of_once_per_request(caplog):
     driver = ScriptedDriver({FIRST: NotImplementedError(), SECOND: NotImplementedError("images live in Ceph")})
 

@@ -17,16 +17,16 @@ from precache.core.errors import InvalidImageId
 from precache.core.hosts import HostBeat
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.text import plain_line
 from precache.ports.compute_gateway import CacheRequest
 
 _log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_REASON_LENGTH = 1000
 _MOST_ITEMS = 10_000
 _MOST_BYTES = 2**63 - 1
+_MOST_SECONDS = 2**40  # in some thirty thousand years
 
 _HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR})
 
@@ -53,10 +53,10 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     if _text(message, "host") != host:
         raise Malformed("host is not the name of this host")
     images = tuple(_image(item) for item in _items(message, "images"))
-    expires_at = message.get("expires_at")
-    if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
-        raise Malformed("expires_at is not a number")
-    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), images), float(expires_at)
+    expires_at = seconds(message.get("expires_at"))
+    if expires_at is None:
+        raise Malformed("expires_at is not a number of seconds")
+    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), images), expires_at
 
 
 def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def read_progress(message: Mapping[str, Any], cell: str) -> list[TaskProgress]:
 def read_reason(error: Mapping[str, Any]) -> str:
     """Give the reason of a failure, fit for a log and a terminal; empty if there is none."""
     reason = error.get("reason", "")
-    return _clean(reason) if isinstance(reason, str) else ""
+    return plain_line(reason) if isinstance(reason, str) else ""
 
 
 def _result_message(result: TaskResult) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _read_result(item: Mapping[str, Any]) -> TaskResult:
         _image(item.get("image")),
         Outcome(word),
         _size(item, "bytes_moved"),
-        _clean(reason) if isinstance(reason, str) else "",
+        reason if isinstance(reason, str) else "",
         _instant(item.get("started_at")),
         _instant(item.get("finished_at")),
     )
@@ -230,10 +230,13 @@ def _instant(value: object) -> datetime | None:
         return None
     try:
         instant = datetime.fromisoformat(value)
-    except ValueError:
+        return instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, OverflowError):  # the latter in the first and the last hours of the calendar
         return None
-    return instant.astimezone(UTC) if instant.tzinfo else None
 
 
-def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text)[:_REASON_LENGTH]
+def seconds(value: object) -> float | None:
+    """Give a number as seconds; None for what is none, or for one that no clock shows."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_SECONDS:
+        return None
+    return float(value)

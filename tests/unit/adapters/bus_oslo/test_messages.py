@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from precache.adapters.bus_oslo.messages import (
     progress_message,
     read_beats,
     read_progress,
+    read_reason,
     read_request,
     read_results,
     request_message,
@@ -70,6 +72,9 @@ def test_fields_of_a_newer_release_are_ignored():
         {"images": [str(IMAGE)] * 10_001},
         {"expires_at": "soon"},
         {"expires_at": True},
+        {"expires_at": 10**400},
+        {"expires_at": math.nan},
+        {"expires_at": math.inf},
         {"cell": 3},
     ],
 )
@@ -99,11 +104,18 @@ def test_a_result_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("instant", ["yesterday", 5, "2026-03-01T12:00:00", None])
+@pytest.mark.parametrize("instant", ["yesterday", 5, "2026-03-01T12:00:00", "0001-01-01T00:00:00+14:00", None])
 def test_an_instant_that_is_none_is_left_out_of_a_result(instant):
     message = results_message(RESULTS[:1])["results"][0] | {"started_at": instant}
 
     assert read_results({"results": [message]})[0].started_at is None
+
+
+def test_a_reason_that_no_database_would_take_is_written_out():
+    text = json.dumps(results_message(RESULTS)).replace("no space", "\\udcff\\u0000")
+
+    assert [result.reason for result in read_results(json.loads(text))] == ["", "\\udcff  on \N{SNOWMAN}"]
+    assert read_reason({"reason": "\udcff"}) == "\\udcff"
 
 
 def test_a_reason_is_fit_for_a_terminal():
