@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
@@ -12,13 +13,16 @@ import oslo_messaging
 from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus_state import BusState
-from precache.adapters.bus_oslo.causes import BUS_ERRORS, CLOSED, CLOSED_AT_ONCE, cause, is_exchange_missing
+from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
 from precache.adapters.bus_oslo.daemon_threads import run_within
+from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, doubts_about, uses_tls
 from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
 from precache.adapters.bus_oslo.url import parse_url, place_of, with_our_defaults
 from precache.core.errors import BusUnavailable, InvalidConfiguration
+
+_log = logging.getLogger(__name__)
 
 RETRIES = 1
 """How often a send is repeated at once: a connection that lay idle over a restart of the broker fails once."""
@@ -32,6 +36,7 @@ _NOBODY = "precache-nobody"
 _VERSION_UNKNOWN = "UnsupportedVersion"  # the dispatcher's own word
 _CONNECT_RETRY_S = 5.0
 _LOOK_INTERVAL_S = 0.2
+_LEFT = "it is no longer used"
 
 
 class QueueMissing(Exception):
@@ -120,6 +125,8 @@ class Bus:
                 raise QueueMissing from None
             raise self._unavailable(error) from None
         except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
+            self._check_open()  # else the library has fallen over what it let go
+            _log.exception("Asking %s failed in a way that nobody foresaw, there or here", server)
             raise RemoteBug(type(error).__name__) from None
         self.state.note_up()
         return answer
@@ -129,6 +136,7 @@ class Bus:
 
         Raises BusUnavailable, within seconds.
         """
+        self._check_open()
         client = self._caster.prepare(topic=topic, fanout=to_all)
         for attempt in range(2):
             try:
@@ -140,24 +148,18 @@ class Bus:
                 break
         self.state.note_up()
 
-    def notifications(self, exchange: str) -> Any:
-        """Give a transport for oslo.messaging's notifier, with the operator's options and none of ours."""
-        # The only way to tell the notifier; nothing else of ours leaves the exchange to this option.
-        self._conf.set_override("control_exchange", exchange)
-        plain = oslo_messaging.TransportURL(
-            self._conf,
-            self._url.transport,
-            self._url.virtual_host,
-            list(self._url.hosts),
-            {key: value for key, value in self._url.query.items() if key != "amqp_auto_delete"},
-        )
-        return oslo_messaging.get_notification_transport(self._conf, url=plain)
-
     def close(self) -> None:
-        """Let the connections go; those that the library holds on to end with the process."""
+        """Let the connections go; those that the library holds on to end with the process.
+
+        Whoever calls, casts or waits for an answer from now on gets BusUnavailable.
+        """
         self._closed.set()
         for transport in (self._casts, self.transport):
             run_within(CLOSE_WITHIN_S, transport.cleanup, "bus-close")
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise BusUnavailable(self.place, _LEFT)
 
     def _new_transport(self) -> Any:
         url = with_our_defaults(
@@ -177,9 +179,9 @@ class Bus:
 
     def note_failure(self, error: BaseException) -> str:
         """Have the state know that the bus is away, and give the reason in a few words."""
-        reason = cause(error)
-        if reason == CLOSED and not self._uses_tls and not self.state.has_been_up:
-            reason = CLOSED_AT_ONCE
+        if self._closed.is_set():
+            return _LEFT
+        reason = cause(error, may_lack_tls=not self._uses_tls and not self.state.has_been_up)
         self.state.note_away(reason)
         return reason
 
@@ -196,6 +198,7 @@ class Bus:
         """Return when a call can be sent. Raises BusUnavailable at once if the broker is known to be away."""
         until = time.monotonic() + timeout_s
         while True:
+            self._check_open()
             if reason := self.state.reason:
                 raise BusUnavailable(self.place, reason)
             if self._can_call.wait(_LOOK_INTERVAL_S):
@@ -206,27 +209,38 @@ class Bus:
     def _make_callable(self) -> None:
         """Call nobody, so that the queue of answers is there before anybody depends on it."""
         while not self._closed.is_set():
-            client = self._caller.prepare(
-                topic=_NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_TO_SOMEBODY
-            )
-            try:
-                client.call({}, "ping")
-            except (oslo_messaging.MessageUndeliverable, oslo_messaging.MessagingTimeout):
-                self.state.note_up()
+            if guarded(
+                self._call_nobody, stopping=self._closed, what=f"A first call over the message bus {self.place}"
+            ):
                 self._can_call.set()
                 return
-            except BUS_ERRORS as error:
-                self.note_failure(error)
-                self._closed.wait(_CONNECT_RETRY_S)
+            self._closed.wait(_CONNECT_RETRY_S)
+
+    def _call_nobody(self) -> bool:
+        """Say whether the broker took it."""
+        client = self._caller.prepare(
+            topic=_NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_TO_SOMEBODY
+        )
+        try:
+            client.call({}, "ping")
+        except (oslo_messaging.MessageUndeliverable, oslo_messaging.MessagingTimeout):
+            self.state.note_up()
+            return True
+        except BUS_ERRORS as error:
+            self.note_failure(error)
+        return False
 
     def _probe_until_closed(self) -> None:
-        client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
         while not self._closed.is_set():
-            try:
-                client.cast({}, "ping")
-            except oslo_messaging.MessageUndeliverable:
-                self.state.note_up()
-            except BUS_ERRORS as error:
-                if not is_exchange_missing(error):
-                    self.note_failure(error)
+            guarded(self._probe, stopping=self._closed, what=f"A look at the message bus {self.place}")
             self._closed.wait(WATCH_INTERVAL_S)
+
+    def _probe(self) -> None:
+        client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
+        try:
+            client.cast({}, "ping")
+        except oslo_messaging.MessageUndeliverable:
+            self.state.note_up()
+        except BUS_ERRORS as error:
+            if not is_exchange_missing(error):
+                self.note_failure(error)

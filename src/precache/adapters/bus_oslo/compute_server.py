@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 import oslo_messaging
@@ -26,31 +25,16 @@ REQUESTS_AT_ONCE = 64
 CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
 
 
-class ComputeServer:
-    """Answers requests to `host` from `start` until `stop`; `start` does not wait for the broker.
+class ComputeServer(Listening):
+    """Answers requests to `host`; at its stop those under way are answered, and are to end by themselves.
 
     cache_images: called for several requests at once, and again for a request that is asked again; what it raises is
         told to the conductor, but for the words of an error that nobody foresaw.
     """
 
     def __init__(self, *, bus: Bus, host: str, cache_images: CacheImages) -> None:
-        self._listening = Listening(
-            bus=bus,
-            topic=COMPUTE_TOPIC,
-            server=host,
-            endpoint=_Endpoint(host, cache_images),
-            threads=REQUESTS_AT_ONCE,
-        )
-
-    def start(self) -> None:
-        self._listening.start()
-
-    def stop(self, patience: timedelta) -> None:
-        """Take nothing more, and wait so long until those under way are answered; they are to end by themselves."""
-        self._listening.stop(patience)
-
-    def wait_until_listening(self, timeout: timedelta) -> bool:
-        return self._listening.is_listening.wait(timeout.total_seconds())
+        endpoint = _Endpoint(host, cache_images)
+        super().__init__(bus=bus, topic=COMPUTE_TOPIC, server=host, endpoint=endpoint, threads=REQUESTS_AT_ONCE)
 
 
 class _Endpoint:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 import oslo_messaging
@@ -22,30 +21,16 @@ _log = logging.getLogger(__name__)
 _THREADS = 4  # what they do is quick, and batched by those whom they call
 
 
-class ConductorServer:
-    """Passes on what the hosts of `cell` say, from `start` until `stop`; `start` does not wait for the broker.
+class ConductorServer(Listening):
+    """Passes on what the hosts of `cell` say.
 
     reports, progress: told of each message as it comes; they are to gather what they hear.
     clock: of us who hear it, for the hosts' clocks may differ.
     """
 
     def __init__(self, *, bus: Bus, cell: str, reports: HostReports, progress: ProgressSink, clock: Clock) -> None:
-        self._listening = Listening(
-            bus=bus,
-            topic=CONDUCTOR_TOPIC,
-            server=cell,
-            endpoint=_Endpoint(cell, reports, progress, clock),
-            threads=_THREADS,
-        )
-
-    def start(self) -> None:
-        self._listening.start()
-
-    def stop(self, patience: timedelta) -> None:
-        self._listening.stop(patience)
-
-    def wait_until_listening(self, timeout: timedelta) -> bool:
-        return self._listening.is_listening.wait(timeout.total_seconds())
+        endpoint = _Endpoint(cell, reports, progress, clock)
+        super().__init__(bus=bus, topic=CONDUCTOR_TOPIC, server=cell, endpoint=endpoint, threads=_THREADS)
 
 
 class _Endpoint:

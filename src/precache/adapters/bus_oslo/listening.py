@@ -4,6 +4,7 @@ time even if it is not."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from oslo_messaging.rpc.server import RPCServer
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.causes import BUS_ERRORS
 from precache.adapters.bus_oslo.daemon_threads import DaemonThreads, run_within
+from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.topics import EXCHANGE
 
 _RETRY_S = 5.0
@@ -32,11 +34,13 @@ class Listening:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._server: Any = None
-        self.is_listening = threading.Event()
+        self._is_listening = threading.Event()
 
-    def start(self) -> None:
-        """Begin as soon as the broker is there; does not wait for it."""
-        threading.Thread(target=self._start_when_possible, name=f"listen {self._target.topic}", daemon=True).start()
+    def start(self, then: Callable[[], None] | None = None) -> None:
+        """Begin as soon as the broker is there; does not wait for it. then: called once, when that has come about."""
+        threading.Thread(
+            target=self._start_when_possible, args=(then,), name=f"listen {self._target.topic}", daemon=True
+        ).start()
 
     def stop(self, patience: timedelta) -> None:
         """Take nothing more, let what is under way be answered, and wait for that so long."""
@@ -46,25 +50,37 @@ class Listening:
         if server is not None:
             run_within(patience.total_seconds(), lambda: _stop(server), f"stop {self._target.topic}")
 
-    def _start_when_possible(self) -> None:
-        while not self._stopping.is_set():
-            server = oslo_messaging.get_rpc_server(
-                self._bus.transport, self._target, [self._endpoint], server_cls=_DaemonServer
-            )
-            try:
-                server.start(override_pool_size=self._threads)
-            except (*BUS_ERRORS, oslo_messaging.server.ServerListenError) as error:
-                self._bus.note_failure(error)
-                self._stopping.wait(_RETRY_S)
-                continue
-            self._bus.state.note_up()
-            with self._lock:
-                is_wanted = not self._stopping.is_set()
-                self._server = server if is_wanted else None
-            self.is_listening.set()
-            if not is_wanted:
-                _stop(server)
-            return
+    def wait_until_listening(self, timeout: timedelta) -> bool:
+        """Say whether it listens, as soon as it does or the time is over."""
+        return self._is_listening.wait(timeout.total_seconds())
+
+    def _start_when_possible(self, then: Callable[[], None] | None) -> None:
+        what = f"Listening on the message bus {self._bus.place}"
+        while not guarded(self._begin, stopping=self._stopping, what=what):
+            if self._stopping.wait(_RETRY_S):
+                return
+        if then is not None and self._is_listening.is_set():
+            guarded(then, stopping=self._stopping, what=f"What follows on {what.lower()}")
+
+    def _begin(self) -> bool:
+        """Say whether no further attempt is needed: it listens, or is not to any more."""
+        server = oslo_messaging.get_rpc_server(
+            self._bus.transport, self._target, [self._endpoint], server_cls=_DaemonServer
+        )
+        try:
+            server.start(override_pool_size=self._threads)
+        except (*BUS_ERRORS, oslo_messaging.server.ServerListenError) as error:
+            self._bus.note_failure(error)
+            return False
+        self._bus.state.note_up()
+        with self._lock:
+            is_wanted = not self._stopping.is_set()
+            self._server = server if is_wanted else None
+        if is_wanted:
+            self._is_listening.set()
+        else:
+            _stop(server)
+        return True
 
 
 class _DaemonServer(RPCServer):  # type: ignore[misc]

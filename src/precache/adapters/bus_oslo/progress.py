@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.messages import progress_message
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC
 from precache.core.errors import BusUnavailable
@@ -44,7 +45,7 @@ class BusProgress:
 
     def _send_until_stopped(self) -> None:
         while not self._stopping.wait(self._interval_s):
-            self._send()
+            guarded(self._send, stopping=self._stopping, what="Telling the conductors of progress")
         self._send()
 
     def _send(self) -> None:

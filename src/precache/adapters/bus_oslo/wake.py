@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.listening import Listening
 from precache.adapters.bus_oslo.topics import RPC_VERSION, WAKE_TOPIC
 from precache.core.errors import BusUnavailable
@@ -41,24 +41,18 @@ class BusWake:
                     self._is_sending = False
                     return
                 self._is_due = False
-            with suppress(BusUnavailable):
-                self._bus.cast(WAKE_TOPIC, "wake", {}, to_all=True)
+            guarded(self._cast, what="Waking the conductors")
+
+    def _cast(self) -> None:
+        with suppress(BusUnavailable):
+            self._bus.cast(WAKE_TOPIC, "wake", {}, to_all=True)
 
 
-class WakeListener:
-    """Calls `wake` whenever the API says that there is work, from `start` until `stop`."""
+class WakeListener(Listening):
+    """Calls `wake` whenever the API says that there is work."""
 
     def __init__(self, *, bus: Bus, name: str, wake: Callable[[], None]) -> None:
-        self._listening = Listening(bus=bus, topic=WAKE_TOPIC, server=name, endpoint=_Endpoint(wake), threads=1)
-
-    def start(self) -> None:
-        self._listening.start()
-
-    def stop(self, patience: timedelta) -> None:
-        self._listening.stop(patience)
-
-    def wait_until_listening(self, timeout: timedelta) -> bool:
-        return self._listening.is_listening.wait(timeout.total_seconds())
+        super().__init__(bus=bus, topic=WAKE_TOPIC, server=name, endpoint=_Endpoint(wake), threads=1)
 
 
 class _Endpoint:
