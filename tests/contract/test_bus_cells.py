@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ from precache.core.jobs import Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
-from tests.contract.played_compute import wait_for
+from tests.contract.played_compute import played_compute, wait_for
 from tests.lab.rabbitmq import PASSWORD
 
 pytestmark = pytest.mark.external
@@ -75,6 +76,15 @@ def beat_until_heard(ended, url, host, hearing):
     return next(beat.cell for beat in hearing.beats if beat.host == host)
 
 
+def patient_gateway(ended, cells):
+    """Give a gateway that finds its buses among the cells'."""
+    gateway = OsloComputes(
+        buses=cells.bus_of, long_rpc_timeout=timedelta(seconds=90), call_monitor_timeout=timedelta(seconds=6)
+    )
+    ended.callback(gateway.stop)
+    return gateway
+
+
 def is_known(cells, name):
     try:
         cells.bus_of(name)
@@ -114,14 +124,41 @@ def test_a_cell_whose_broker_is_away_does_not_concern_the_others(cell_url, ended
     world = BusWorld(cell_url)
     ended.callback(world.close)
     world.join("cmp-1", lambda request: [TaskResult(IMAGE, Outcome.CACHED)])
-    gateway = OsloComputes(
-        buses=cells.bus_of, long_rpc_timeout=timedelta(seconds=30), call_monitor_timeout=timedelta(seconds=4)
-    )
-    ended.callback(gateway.stop)
+    gateway = patient_gateway(ended, cells)
 
     assert gateway.cache_images(CacheRequest("job", "cmp-1", "there", (IMAGE,)))[0].outcome is Outcome.CACHED
     with pytest.raises(ComputeUnreachable, match="connection refused"):
         gateway.cache_images(CacheRequest("job", "cmp-2", "away", (IMAGE,)))
+
+
+def test_a_url_that_changes_in_mid_work_costs_no_outcome(cell_url, ended, tmp_path, caplog):
+    table = Table(Cell("cell1", cell_url))
+    _, cells = follow(ended, table)
+    gateway = patient_gateway(ended, cells)
+    with ThreadPoolExecutor() as threads, played_compute(cell_url, "cmp-1", 8, tmp_path) as compute:
+        under_way = threads.submit(gateway.cache_images, CacheRequest("job", "cmp-1", "cell1", (IMAGE,)))
+        wait_for(lambda: compute.begun)
+
+        table.cells = [Cell("cell1", f"{cell_url}?rabbit_retry_interval=2")]
+
+        assert [result.outcome for result in under_way.result(60)] == [Outcome.CACHED]
+        assert compute.begun == ["job"]
+    assert "Traceback" not in caplog.text
+
+
+def test_a_cell_that_goes_in_mid_work_is_the_reason_for_what_could_not_be_asked(cell_url, ended, tmp_path, caplog):
+    table = Table(Cell("cell1", cell_url))
+    _, cells = follow(ended, table)
+    gateway = patient_gateway(ended, cells)
+    with ThreadPoolExecutor() as threads, played_compute(cell_url, "cmp-1", 60, tmp_path) as compute:
+        under_way = threads.submit(gateway.cache_images, CacheRequest("job", "cmp-1", "cell1", (IMAGE,)))
+        wait_for(lambda: compute.begun)
+
+        table.cells = []
+
+        with pytest.raises(BusUnavailable, match="no transport URL is known"):
+            under_way.result(60)
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -158,6 +195,17 @@ def test_a_table_that_cannot_be_read_leaves_everything_as_it_is(ended, caplog):
 
     assert cells.bus_of("cell1")
     assert caplog.text.count("cannot be decrypted") == 1
+
+
+def test_a_bug_in_the_reading_of_the_table_is_told_and_the_table_is_read_again(ended, caplog):
+    table = Table(Cell("cell1", AWAY))
+    _, cells = follow(ended, table)
+
+    table.error = RuntimeError("a bug")
+    wait_for(lambda: "nobody foresaw" in caplog.text)
+    table.error, table.cells = None, []
+
+    wait_for(lambda: not is_known(cells, "cell1"))
 
 
 def test_all_buses_are_left_in_time_when_their_brokers_are_away(ended):

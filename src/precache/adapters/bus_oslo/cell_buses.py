@@ -14,6 +14,7 @@ from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus import Bus, open_bus
 from precache.adapters.bus_oslo.conductor_server import ConductorServer
+from precache.adapters.bus_oslo.guarded import guarded
 from precache.core.cells import Cell
 from precache.core.errors import BusUnavailable, PrecacheError
 from precache.ports.cells import CellQueries
@@ -90,7 +91,7 @@ class CellBuses:
 
     def _follow_until_stopped(self) -> None:
         while not self._stopping.wait(self._interval_s):
-            self._follow()
+            guarded(self._follow, stopping=self._stopping, what="Following the table of cells")
 
     def _follow(self) -> None:
         try:
@@ -123,23 +124,22 @@ class CellBuses:
             self._complain(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
             bus.close()
             return
-        if known is not None:
-            self._disconnect(cell.name)
         server = ConductorServer(
             bus=bus, cell=cell.name, reports=self._reports, progress=self._progress, clock=self._clock
         )
         bus.watch()
         server.start()
-        with self._lock:
+        with self._lock:  # at once, for whoever asks the cell's hosts may look at any moment
             self._connected[cell.name] = _Connected(fingerprint, bus, server)
             self._complaints.pop(cell.name, None)
         _log.info("Cell %s is on the message bus %s", cell.name, bus.place)
+        if known is not None:
+            _leave_aside(cell.name, known)
 
     def _disconnect(self, name: str) -> None:
         with self._lock:
             connected = self._connected.pop(name)
-        # Calls under way on it end by themselves; nobody waits for the broker that is being left.
-        threading.Thread(target=_leave, args=(connected, _LEAVE_WITHIN), name=f"leave {name}", daemon=True).start()
+        _leave_aside(name, connected)
 
     def _complain(self, cell: str, sentence: str) -> None:
         if self._complaints.get(cell) == sentence:
@@ -147,6 +147,11 @@ class CellBuses:
         with self._lock:
             self._complaints[cell] = sentence
         _log.error("%s", sentence)
+
+
+def _leave_aside(name: str, connected: _Connected) -> None:
+    """Leave it without waiting for its broker. Calls under way on it end, and ask for the cell's bus again."""
+    threading.Thread(target=_leave, args=(connected, _LEAVE_WITHIN), name=f"leave {name}", daemon=True).start()
 
 
 def _leave(connected: _Connected, patience: timedelta) -> None:

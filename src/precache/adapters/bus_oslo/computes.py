@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.long_call import LongCall
@@ -44,7 +45,7 @@ class OsloComputes:
         if self._pinned_version is not None and not understands(self._pinned_version, CACHE_IMAGES_SINCE):
             raise ComputeOutdated(request.host, CACHE_IMAGES_SINCE, self._pinned_version, pinned=True)
         call = LongCall(
-            bus=self._buses(request.cell),
+            bus_now=partial(self._buses, request.cell),
             request=request,
             deadline=time.monotonic() + self._long_s,
             silence_s=self._silence_s,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from precache.adapters.bus_oslo.bus import Bus, NoAnswer, QueueMissing, RemoteBug, VersionUnknown
@@ -18,6 +18,7 @@ from precache.adapters.bus_oslo.messages import (
     read_reason,
     read_results,
     request_message,
+    seconds,
 )
 from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, COMPUTE_TOPIC
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
@@ -25,6 +26,7 @@ from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
 
 NO_COMPUTE = "no Precache compute listens there; start it and send the request again"
+TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it"
 _LEAST_MONITOR_S = 2  # oslo.messaging sends signs of life no more often than every second, two for each interval
 _RETRY_S = 0.5
 _SLACK_S = 1.0
@@ -34,13 +36,21 @@ _MOST_EXPIRED = 3
 class LongCall:
     """`run` once.
 
+    bus_now: gives the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
     deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends it.
     """
 
     def __init__(
-        self, *, bus: Bus, request: CacheRequest, deadline: float, silence_s: float, stopping: threading.Event
+        self,
+        *,
+        bus_now: Callable[[], Bus],
+        request: CacheRequest,
+        deadline: float,
+        silence_s: float,
+        stopping: threading.Event,
     ) -> None:
-        self._bus = bus
+        self._bus_now = bus_now
+        self._bus = bus_now()
         self._request = request
         self._deadline = deadline
         self._limit_s = silence_s
@@ -49,10 +59,12 @@ class LongCall:
         self._has_been_there = False
         self._clock_ahead_s = 0.0  # of the host's clock, once it has complained
         self._expired = 0
-        self.too_long = "it was not done within long_rpc_timeout; the host may still be at it"
 
     def run(self) -> Sequence[TaskResult]:
-        """Give the host's word on each image. Raises ComputeUnreachable, ComputeOutdated, Stopped."""
+        """Give the host's word on each image.
+
+        Raises ComputeUnreachable, ComputeOutdated, Stopped, and what `bus_now` raises.
+        """
         while True:
             results = self._ask_once()
             if results is not None:
@@ -63,9 +75,10 @@ class LongCall:
         began = time.monotonic()
         left_s = self._deadline - began
         if left_s <= 0:
-            raise ComputeUnreachable(self._request.host, self.too_long)
+            raise ComputeUnreachable(self._request.host, TOO_LONG)
         if self._stopping.is_set():
             raise Stopped("Asking a host")
+        self._heed_change_of_bus()
         monitor_s = self._next_monitor_s()
         try:
             answer = self._call(left_s, monitor_s)
@@ -83,6 +96,13 @@ class LongCall:
         else:
             return self._read(answer)
         return None
+
+    def _heed_change_of_bus(self) -> None:
+        """Go on over the bus that the cell has now: an operator may have corrected its URL."""
+        bus = self._bus_now()
+        if bus is not self._bus:
+            # The host may be at work, have called out on the old one, and need a while until it listens on the new one.
+            self._bus, self._silent_s, self._has_been_there = bus, 0.0, True
 
     def _next_monitor_s(self) -> int:
         """Two thirds of what is granted at first, then a third: enough for a living host to be heard in each."""
@@ -123,12 +143,15 @@ class LongCall:
 
     def _wait_for_broker(self, error: BusUnavailable) -> None:
         self._silent_s = 0.0
+        if self._bus.state.is_up:  # it is back already, or was left for another
+            self._stopping.wait(_RETRY_S)
         while not self._bus.state.is_up and not self._stopping.is_set():
             # As long as nothing is under way there that could be lost, a broker that is gone need not hold up the job.
             is_hopeless = not self._has_been_there and self._bus.state.away_for_s() >= self._limit_s
             if is_hopeless or time.monotonic() >= self._deadline:
                 raise ComputeUnreachable(self._request.host, str(error))
             self._bus.state.wait_until_up(_RETRY_S)
+            self._heed_change_of_bus()
 
     def _read(self, answer: object) -> Sequence[TaskResult] | None:
         try:
@@ -148,11 +171,11 @@ class LongCall:
             raise Stopped(f"The compute on {host}")
         if code == "expired" and self._expired < _MOST_EXPIRED:
             self._expired += 1
-            self._note_clock(failure.get("now"))
+            self._note_clock(seconds(failure.get("now")))
             return
         reason = read_reason(failure) or f"it answered {str(code)[:40]!r}"
         raise ComputeUnreachable(host, reason)
 
-    def _note_clock(self, now: object) -> None:
-        if isinstance(now, int | float) and not isinstance(now, bool):
+    def _note_clock(self, now: float | None) -> None:
+        if now is not None:
             self._clock_ahead_s = now - time.time()

@@ -40,11 +40,23 @@ class ScriptedBus:
         return answer
 
 
-def ask(bus, *, long_s=60, silence_s=9, stopping=None):
+def ask(*buses, long_s=60, silence_s=9, stopping=None):
+    """Give what comes of it. buses: of the cell, whenever it is asked for; the last one stays."""
     request = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
-    deadline = time.monotonic() + long_s
+    left = list(buses)
+
+    def bus_now():
+        bus = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(bus, Exception):
+            raise bus
+        return bus
+
     return LongCall(
-        bus=bus, request=request, deadline=deadline, silence_s=silence_s, stopping=stopping or threading.Event()
+        bus_now=bus_now,
+        request=request,
+        deadline=time.monotonic() + long_s,
+        silence_s=silence_s,
+        stopping=stopping or threading.Event(),
     ).run()
 
 
@@ -111,6 +123,47 @@ def test_a_broker_that_has_been_away_for_longer_than_a_host_may_be_silent_ends_t
         ask(bus)
 
 
+def test_the_bus_that_the_cell_has_now_is_asked_after_a_change():
+    old, new = (
+        ScriptedBus(BusUnavailable("rabbit:5672/cell1", "it is no longer used")),
+        ScriptedBus(results_message(RESULTS)),
+    )
+    old.state.note_up()
+
+    assert ask(old, old, new) == RESULTS
+    assert (len(old.asked), len(new.asked)) == (1, 1)
+
+
+def test_a_broker_that_stays_away_is_not_waited_for_once_the_cell_has_another():
+    old, new = (
+        ScriptedBus(BusUnavailable("rabbit:5672/cell1", "connection refused")),
+        ScriptedBus(results_message(RESULTS)),
+    )
+    old.state.note_away("connection refused")
+    new.state.note_up()
+
+    assert ask(old, old, new) == RESULTS
+
+
+def test_a_host_is_given_time_to_come_to_a_new_bus():
+    old, new = ScriptedBus(NoAnswer()), ScriptedBus(QueueMissing(), results_message(RESULTS))
+
+    assert ask(old, old, new) == RESULTS
+
+
+def test_silence_on_the_old_bus_does_not_count_on_the_new_one():
+    old, new = ScriptedBus(NoAnswer()), ScriptedBus(NoAnswer(), results_message(RESULTS))
+
+    assert ask(old, old, new) == RESULTS
+
+
+def test_a_cell_that_has_no_bus_any_more_ends_the_asking_with_that_reason():
+    gone = BusUnavailable("of cell cell1", "no transport URL is known")
+
+    with pytest.raises(BusUnavailable, match="no transport URL is known"):
+        ask(ScriptedBus(NoAnswer()), ScriptedBus(NoAnswer()), gone)
+
+
 def test_a_host_that_took_too_long_is_given_up_with_that_reason():
     with pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
         ask(ScriptedBus(), long_s=0)
@@ -124,6 +177,13 @@ def test_a_message_that_came_too_late_is_sent_again_by_the_host_s_own_clock():
 
     first, second = (message["expires_at"] for message, _ in bus.asked)
     assert first < host_now < second
+
+
+@pytest.mark.parametrize("now", [10**400, float("nan"), "noon", True, None])
+def test_a_clock_that_makes_no_sense_is_not_followed(now):
+    bus = ScriptedBus(error("expired", now=now), results_message(RESULTS))
+
+    assert ask(bus) == RESULTS
 
 
 def test_a_host_that_finds_every_message_late_is_given_up():
