@@ -15,6 +15,11 @@ class Hearing:
         self.beats: list[HostBeat] = []
         self.progress: list[TaskProgress] = []
 
+    @property
+    def hosts(self) -> list[str]:
+        """The host of each beat."""
+        return [beat.host for beat in self.beats]
+
     def note_beats(self, beats: Sequence[HostBeat]) -> None:
         self.beats += beats
 

@@ -6,12 +6,14 @@ import logging
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import oslo_messaging
 import pytest
 
 from precache.adapters.bus_oslo import BusProgress, BusReports, BusWake, ConductorServer, WakeListener, open_bus
+from precache.adapters.bus_oslo.messages import beats_message
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import ComputeOutdated, ComputeUnreachable
 from precache.core.hosts import HostBeat
@@ -67,13 +69,17 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
 
 
 def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
-    first, second = hear(world, ended), hear(world, ended)
-    reports = BusReports(bus=world.bus())
+    ears = [hear(world, ended), hear(world, ended)]
+    bus = world.bus()
+    hosts = [f"cmp-{number}" for number in range(10)]
 
-    for _ in range(10):
-        reports.note_beats([BEAT])
+    for host in hosts:
+        BusReports(bus=bus).note_beats([replace(BEAT, host=host)])
 
-    wait_for(lambda: len(first.beats) + len(second.beats) == 10)
+    wait_for(lambda: sum(len(ear.beats) for ear in ears) >= len(hosts))
+    bus.cast("precache-conductor", "heartbeat", beats_message([replace(BEAT, host="last")], "1.0"), to_all=True)
+    wait_for(lambda: all("last" in ear.hosts for ear in ears))
+    assert sorted(ears[0].hosts + ears[1].hosts) == [*hosts, "last", "last"]
 
 
 def test_the_latest_word_on_each_task_is_heard(world, ended):
