@@ -9,12 +9,19 @@ import pytest
 
 from precache.adapters.cells_memory import MemoryCells
 from precache.adapters.inventory_memory import MemoryInventory
-from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHosts
+from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries, SqlProgressLog
 from precache.adapters.sql import Database, open_database
 from precache.ports.cells import CellChanges, CellQueries
-from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostReports
+from precache.ports.inventory import (
+    AggregateChanges,
+    AggregateQueries,
+    HostChanges,
+    HostQueries,
+    HostRemoval,
+    HostReports,
+)
 from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -33,6 +40,7 @@ class Stores:
     aggregate_changes: AggregateChanges
     hosts: HostQueries
     host_changes: HostChanges
+    host_removal: HostRemoval
     host_reports: HostReports
     cells: CellQueries
     cell_changes: CellChanges
@@ -52,6 +60,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         aggregate_changes=inventory,
         hosts=inventory,
         host_changes=inventory,
+        host_removal=inventory,
         host_reports=inventory,
         cells=cells,
         cell_changes=cells,
@@ -76,6 +85,7 @@ def of_database(database: Database) -> Stores:
         aggregate_changes=SqlAggregateChanges(database=database),
         hosts=hosts,
         host_changes=hosts,
+        host_removal=SqlHostRemoval(database=database),
         host_reports=hosts,
         cells=cells,
         cell_changes=cells,

@@ -2,7 +2,8 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.fernet import Fernet
@@ -13,6 +14,7 @@ from precache.adapters.sql import open_database
 from precache.core.cells import Cell
 from precache.core.errors import (
     CellHasHosts,
+    CellHostsInAggregates,
     CellNameTaken,
     CellNotFound,
     InvalidConfiguration,
@@ -21,6 +23,8 @@ from precache.core.errors import (
 from precache.core.hosts import HostBeat
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=1)
+ROUNDS = 40
 URL = "rabbit://precache:hunter2@10.0.0.5:5672/cell1"
 OTHER_URL = "rabbit://precache:correct-horse@10.0.0.6:5672,precache:correct-horse@10.0.0.7:5672/cell1?ssl=1"
 LONG_URL = "rabbit://" + ",".join(f"precache:{'p' * 200}@10.0.0.{number}:5672" for number in range(250)) + "/"
@@ -104,26 +108,99 @@ def test_a_cell_without_hosts_can_be_deleted(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     stores.cell_changes.create_cell(Cell("cell2", URL))
 
-    stores.cell_changes.delete_cell("cell1")
+    assert stores.cell_changes.delete_cell("cell1", NOW) == 0
 
     assert stores.cells.list_cells() == [Cell("cell2", URL)]
 
 
-def test_a_cell_with_hosts_stays(stores):
+def test_a_cell_with_a_host_that_is_heard_of_stays_with_all_its_hosts(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
+    stores.host_reports.note_beats([HostBeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
 
-    with pytest.raises(CellHasHosts):
-        stores.cell_changes.delete_cell("cell1")
+    with pytest.raises(CellHasHosts, match=r"Cell cell1 .* cmp-2, cmp-3; stop their computes") as refused:
+        stores.cell_changes.delete_cell("cell1", LATER)
 
+    assert refused.value.hosts == ("cmp-2", "cmp-3")
     assert stores.cells.list_cells() == [Cell("cell1", URL)]
+    assert [host.name for host in stores.hosts.list_hosts()] == ["cmp-1", "cmp-2", "cmp-3"]
+
+
+def test_the_silent_hosts_of_a_cell_go_with_it_and_no_other_hosts(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+    for name in ("cmp-1", "cmp-2"):
+        beat(stores, name, "cell1")
+    beat(stores, "elsewhere", "cell2")
+
+    assert stores.cell_changes.delete_cell("cell1", LATER) == 2
+
+    assert stores.cells.list_cells() == [Cell("cell2")]
+    assert [host.name for host in stores.hosts.list_hosts()] == ["elsewhere"]
+
+
+def test_a_cell_with_hosts_in_aggregates_stays_and_both_are_named(stores):
+    for name in ("cmp-1", "cmp-2", "cmp-3"):
+        beat(stores, name, "cell1")
+    for name in ("web", "db"):
+        aggregate = stores.aggregate_changes.create_aggregate(name, {}, NOW)
+        stores.aggregate_changes.add_host(aggregate.id, "cmp-2", NOW)
+
+    with pytest.raises(CellHostsInAggregates, match="in aggregates db, web: cmp-2; remove them") as refused:
+        stores.cell_changes.delete_cell("cell1", LATER)
+
+    assert (refused.value.hosts, refused.value.aggregates) == (("cmp-2",), ("db", "web"))
+    assert len(stores.hosts.list_hosts()) == 3
+
+
+def test_a_host_of_a_deleted_cell_that_starts_again_registers_both_anew(stores):
+    stores.cell_changes.create_cell(Cell("cell1", URL))
+    beat(stores, "cmp-1", "cell1")
+    stores.cell_changes.delete_cell("cell1", LATER)
+
+    beat(stores, "cmp-1", "cell1")
+
+    assert stores.cells.list_cells() == [Cell("cell1")]
+    assert [host.cell for host in stores.hosts.list_hosts()] == ["cell1"]
+
+
+def test_a_cell_that_a_heartbeat_registered_outlives_its_last_host(stores):
+    beat(stores, "cmp-1", "cell1")
+    stores.host_removal.delete_host("cmp-1", LATER)
+
+    assert stores.cells.list_cells() == [Cell("cell1")]
+    assert stores.cell_changes.delete_cell("cell1", LATER) == 0
+    assert stores.cells.list_cells() == []
+
+
+def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_anew(stores):
+    together = threading.Barrier(3)
+
+    def hear(numbers):
+        together.wait(10)
+        for _ in range(ROUNDS):
+            stores.host_reports.note_beats([HostBeat(f"cmp-{number}", "cell1", "fake", NOW) for number in numbers])
+
+    def delete():
+        together.wait(10)
+        for _ in range(ROUNDS):
+            with suppress(CellNotFound):
+                stores.cell_changes.delete_cell("cell1", LATER)
+
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(hear, range(4)), threads.submit(hear, range(2, 6)), threads.submit(delete)]:
+            done.result(60)
+
+    for number in range(6):
+        beat(stores, f"cmp-{number}", "cell1")
+    assert stores.cells.list_cells() == [Cell("cell1")]
+    assert len(stores.hosts.list_hosts()) == 6
 
 
 def test_what_is_not_there_can_be_neither_changed_nor_deleted(stores):
     with pytest.raises(CellNotFound):
         stores.cell_changes.set_transport_url("cell1", URL)
     with pytest.raises(CellNotFound):
-        stores.cell_changes.delete_cell("cell1")
+        stores.cell_changes.delete_cell("cell1", NOW)
 
 
 def beat(stores, host, cell):

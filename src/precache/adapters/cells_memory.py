@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
+from typing import Protocol
 
 from precache.core.cells import Cell
-from precache.core.errors import CellHasHosts, CellNameTaken, CellNotFound
-from precache.ports.inventory import HostQueries
+from precache.core.errors import CellNameTaken, CellNotFound
+
+
+class Inhabitants(Protocol):
+    """Whoever keeps the hosts. The cell of a host that was heard of exists, at first without a URL."""
+
+    def heard_cells(self) -> set[str]: ...
+
+    def delete_cell_hosts(self, cell: str, silent_since: datetime) -> int: ...
 
 
 class MemoryCells:
-    """The ports `CellQueries` and `CellChanges`, safe for many threads.
+    """The ports `CellQueries` and `CellChanges`, safe for many threads."""
 
-    hosts: whoever knows which hosts there are; the cell of a host that was heard from exists, at first without a URL.
-    """
-
-    def __init__(self, *, hosts: HostQueries) -> None:
+    def __init__(self, *, hosts: Inhabitants) -> None:
         self._hosts = hosts
         self._lock = threading.Lock()
         self._urls: dict[str, str | None] = {}
@@ -36,19 +42,16 @@ class MemoryCells:
             self._check(name)
             self._urls[name] = transport_url
 
-    def delete_cell(self, name: str) -> None:
+    def delete_cell(self, name: str, silent_since: datetime) -> int:
         with self._lock:
             self._check(name)
-            if name in self._inhabited():
-                raise CellHasHosts(name)
-            del self._urls[name]
+            deleted = self._hosts.delete_cell_hosts(name, silent_since)
+            self._urls.pop(name, None)
+            return deleted
 
     def _known(self) -> dict[str, str | None]:
-        return dict.fromkeys(self._inhabited()) | self._urls
+        return dict.fromkeys(self._hosts.heard_cells()) | self._urls
 
     def _check(self, name: str) -> None:
         if name not in self._known():
             raise CellNotFound(name)
-
-    def _inhabited(self) -> set[str]:
-        return {host.cell for host in self._hosts.list_hosts() if host.cell is not None}

@@ -16,7 +16,11 @@ from precache.core.errors import (
     AggregateMetadataNotFound,
     AggregateNameTaken,
     AggregateNotFound,
+    CellHasHosts,
+    CellHostsInAggregates,
+    HostInAggregates,
     HostNotFound,
+    HostStillHeard,
 )
 from precache.core.hosts import Host, HostBeat
 
@@ -28,6 +32,7 @@ class MemoryInventory:
         self._lock = threading.Lock()
         self._aggregates: dict[int, Aggregate] = {}
         self._hosts: dict[str, Host] = {}
+        self._cells: set[str] = set()
         self._last_id = 0
 
     def list_aggregates(self) -> list[Aggregate]:
@@ -100,8 +105,39 @@ class MemoryInventory:
             host = self._hosts[name] = replace(self._hosts[name], forced_down=forced_down)
             return host
 
+    def delete_host(self, name: str, silent_since: datetime) -> None:
+        with self._lock:
+            self._check_host(name)
+            last_seen = self._hosts[name].last_seen
+            if last_seen is not None and last_seen >= silent_since:
+                raise HostStillHeard(name, last_seen)
+            if aggregates := self._aggregates_of({name}):
+                raise HostInAggregates(name, aggregates)
+            del self._hosts[name]
+
+    def heard_cells(self) -> set[str]:
+        """Give the cells that heartbeats have registered."""
+        with self._lock:
+            return set(self._cells)
+
+    def delete_cell_hosts(self, cell: str, silent_since: datetime) -> int:
+        """Forget the hosts of a cell, or none of them, for whoever keeps the cells; see `CellChanges.delete_cell`."""
+        with self._lock:
+            found = sorted(name for name, host in self._hosts.items() if host.cell == cell)
+            heard = [name for name in found if (seen := self._hosts[name].last_seen) and seen >= silent_since]
+            if heard:
+                raise CellHasHosts(cell, heard)
+            if aggregates := self._aggregates_of(set(found)):
+                members = {name for each in self._aggregates.values() for name in each.hosts}
+                raise CellHostsInAggregates(cell, [name for name in found if name in members], aggregates)
+            for name in found:
+                del self._hosts[name]
+            self._cells.discard(cell)
+            return len(found)
+
     def note_beats(self, beats: Sequence[HostBeat]) -> None:
         with self._lock:
+            self._cells.update(beat.cell for beat in beats)
             for beat in beats:
                 known = self._hosts.get(beat.host, Host(name=beat.host, cell=beat.cell))
                 self._hosts[beat.host] = replace(
@@ -113,6 +149,9 @@ class MemoryInventory:
             return self._aggregates[aggregate_id]
         except KeyError:
             raise AggregateNotFound(aggregate_id) from None
+
+    def _aggregates_of(self, names: set[str]) -> list[str]:
+        return sorted(each.name for each in self._aggregates.values() if names.intersection(each.hosts))
 
     def _put(self, aggregate: Aggregate) -> Aggregate:
         self._aggregates[aggregate.id] = aggregate

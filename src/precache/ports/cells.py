@@ -1,10 +1,13 @@
-"""Cells and the ways to their buses. Errors: CellNotFound, CellNameTaken, CellHasHosts, StoreUnavailable.
+"""Cells and the ways to their buses.
+
+Errors: CellNotFound, CellNameTaken, CellHasHosts, CellHostsInAggregates, StoreUnavailable.
 
 The transport URLs are secrets: whoever stores them encrypts them, and no error or log line holds one.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from precache.core.cells import Cell
@@ -27,6 +30,10 @@ class CellChanges(Protocol):
 
     def set_transport_url(self, name: str, transport_url: str) -> None: ...
 
-    def delete_cell(self, name: str) -> None:
-        """Remove it. Raises CellHasHosts while hosts belong to it."""
+    def delete_cell(self, name: str, silent_since: datetime) -> int:
+        """Forget the cell and its hosts, or neither; give the number of hosts. A later beat registers both anew.
+
+        Raises CellHasHosts if a beat of a host of it came at `silent_since` or later, CellHostsInAggregates while one
+        is in aggregates of ours.
+        """
         ...

@@ -1,7 +1,7 @@
 """Hosts, cells and aggregates: who there is. Split by who asks.
 
 Errors: AggregateNotFound, HostNotFound, AggregateNameTaken, AggregateHostTaken, AggregateHasHosts,
-AggregateHostNotFound, StoreUnavailable. Each method is one transaction.
+AggregateHostNotFound, HostStillHeard, HostInAggregates, StoreUnavailable. Each method is one transaction.
 """
 
 from __future__ import annotations
@@ -58,6 +58,18 @@ class HostQueries(Protocol):
 
 class HostChanges(Protocol):
     def set_forced_down(self, name: str, forced_down: bool) -> Host: ...
+
+
+class HostRemoval(Protocol):
+    """For the hosts that we have heard of, whoever owns the inventory."""
+
+    def delete_host(self, name: str, silent_since: datetime) -> None:
+        """Forget the host. The next beat registers it anew; jobs keep its name and cell.
+
+        Raises HostNotFound, HostStillHeard if a beat of it came at `silent_since` or later, HostInAggregates while it
+        is in aggregates of ours.
+        """
+        ...
 
 
 class HostReports(Protocol):

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from precache.adapters.inventory_sql.removal import delete_hosts, heard_hosts, hold_hosts, memberships
 from precache.adapters.sql import Database, SecretBox
-from precache.adapters.sql.repeating import idempotent, repeatable
+from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
 from precache.core.cells import Cell
-from precache.core.errors import CellHasHosts, CellNameTaken, CellNotFound
+from precache.core.errors import CellHasHosts, CellHostsInAggregates, CellNameTaken, CellNotFound
 
 
 class SqlCells:
     """The ports `CellQueries` and `CellChanges`.
 
     keys: of `SecretBox`. Raises InvalidConfiguration for a key that is none, and if a URL is to be stored without any.
+    owns_aggregates: see `SqlHostRemoval`.
     """
 
-    def __init__(self, *, database: Database, keys: Sequence[str]) -> None:
+    def __init__(self, *, database: Database, keys: Sequence[str], owns_aggregates: bool = True) -> None:
         self._database = database
+        self._owns_aggregates = owns_aggregates
         self._secrets = SecretBox(keys=keys)
 
     @repeatable
@@ -52,16 +56,21 @@ class SqlCells:
             connection.execute(update(cells).where(cells.c.id == number).values(transport_url=url))
 
     @repeatable
-    def delete_cell(self, name: str) -> None:
+    def delete_cell(self, name: str, silent_since: datetime) -> int:
         with self._database.write() as connection:
             number = _find(connection, name)
-            if connection.execute(select(hosts.c.id).where(hosts.c.cell_id == number).limit(1)).first() is not None:
-                raise CellHasHosts(name)
+            is_meant = hosts.c.cell_id == number
+            found = hold_hosts(connection, is_meant)
+            if heard := heard_hosts(found, silent_since):
+                raise CellHasHosts(name, [host.name for host in heard])
+            if self._owns_aggregates and (members := memberships(connection, is_meant)):
+                raise CellHostsInAggregates(name, members.hosts, members.aggregates)
+            delete_hosts(connection, is_meant)
             try:
                 connection.execute(delete(cells).where(cells.c.id == number))
             except IntegrityError as exc:
-                # A host was heard from in this very moment.
-                raise CellHasHosts(name) from exc
+                raise TransactionUndone(f"a host of cell {name} was heard of in this very moment") from exc
+            return len(found)
 
     def _encrypt(self, transport_url: str | None) -> str | None:
         return None if transport_url is None else self._secrets.encrypt(transport_url)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
-from precache.adapters.sql.repeating import idempotent, repeatable
+from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
 from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host, HostBeat
 
 _HOSTS = select(hosts, cells.c.name.label("cell")).join_from(hosts, cells, isouter=True)
+_DELETED = "a host or a cell was deleted in this very moment"
 
 
 class SqlHosts:
@@ -55,7 +58,7 @@ class SqlHosts:
         latest = {beat.host: beat for beat in beats}
         if not latest:
             return
-        with self._database.write(is_forgettable=True) as connection:
+        with self._database.write(is_forgettable=True) as connection, _amid_deletions():
             named = sorted({beat.cell for beat in latest.values()})
             cell_ids = _ids(connection, cells, [{"name": name} for name in named])
             heard: list[dict[str, Any]] = [
@@ -74,6 +77,15 @@ class SqlHosts:
             # that two conductors do not wait for each other's rows.
             rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
             upsert(connection, hosts, rows, key=["id"], changing=["cell_id", "driver", "last_seen", "rpc_version"])
+
+
+@contextmanager
+def _amid_deletions() -> Iterator[None]:
+    """Raise TransactionUndone where a host or a cell was deleted after it was looked up: the next attempt adds it."""
+    try:
+        yield
+    except IntegrityError as exc:
+        raise TransactionUndone(_DELETED) from exc
 
 
 def _host(row: Row[Any]) -> Host:
@@ -95,6 +107,8 @@ def _ids(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     if missing:
         upsert(connection, table, missing, key=["name"])
         found |= _known_ids(connection, table, [row["name"] for row in missing])
+        if len(found) < len(by_name):
+            raise TransactionUndone(_DELETED)
     return found
 
 

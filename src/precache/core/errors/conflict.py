@@ -1,6 +1,12 @@
 """The present state forbids it."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 from precache.core.errors.tree import Conflict
+
+_NAMED = 5
+"""How many of a long list of names a message shows."""
 
 
 class AggregateNameTaken(Conflict):
@@ -35,12 +41,49 @@ class CellNameTaken(Conflict):
         self.cell = cell
 
 
-class CellHasHosts(Conflict):
-    """A cell with hosts cannot be deleted."""
+class HostStillHeard(Conflict):
+    """A host whose compute is alive cannot be deleted: its next heartbeat would register it again."""
 
-    def __init__(self, cell: str) -> None:
-        super().__init__(f"Cell {cell} still has hosts; stop their computes, or move them to another cell, first")
-        self.cell = cell
+    def __init__(self, host: str, last_seen: datetime) -> None:
+        heard = last_seen.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        super().__init__(
+            f"Compute host {host} is alive, it was heard of at {heard}; stop its compute first, and delete the host "
+            f"once it has been silent for [DEFAULT] service_down_time."
+        )
+        self.host, self.last_seen = host, last_seen
+
+
+class HostInAggregates(Conflict):
+    """A host in aggregates cannot be deleted."""
+
+    def __init__(self, host: str, aggregates: Sequence[str]) -> None:
+        super().__init__(
+            f"Compute host {host} is in {_counted('aggregate', aggregates)}; remove it there first, with: "
+            f"precache aggregate remove host"
+        )
+        self.host, self.aggregates = host, tuple(aggregates)
+
+
+class CellHasHosts(Conflict):
+    """A cell cannot be deleted while computes of it are alive."""
+
+    def __init__(self, cell: str, hosts: Sequence[str]) -> None:
+        super().__init__(
+            f"Cell {cell} has hosts that are alive: {_some(hosts)}; stop their computes, or move them to another cell, "
+            f"and delete the cell once it has been silent for [DEFAULT] service_down_time"
+        )
+        self.cell, self.hosts = cell, tuple(hosts)
+
+
+class CellHostsInAggregates(Conflict):
+    """A cell cannot be deleted while hosts of it are in aggregates."""
+
+    def __init__(self, cell: str, hosts: Sequence[str], aggregates: Sequence[str]) -> None:
+        super().__init__(
+            f"Cell {cell} has hosts in {_counted('aggregate', aggregates)}: {_some(hosts)}; remove them there first, "
+            f"with: precache aggregate remove host"
+        )
+        self.cell, self.hosts, self.aggregates = cell, tuple(hosts), tuple(aggregates)
 
 
 class InventoryForeign(Conflict):
@@ -73,3 +116,13 @@ class LeaseLost(Conflict):
     def __init__(self, job: str, owner: str) -> None:
         super().__init__(f"Conductor {owner} no longer holds job {job}; another has taken it over")
         self.job, self.owner = job, owner
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the first of them, and say how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _counted(what: str, names: Sequence[str]) -> str:
+    return f"{what if len(names) == 1 else f'{what}s'} {_some(names)}"

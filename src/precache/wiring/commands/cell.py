@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from precache.adapters.bus_oslo import bus_place
+from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells
 from precache.cli.columns import Text
 from precache.cli.command import Columns, Command, ListCommand
@@ -71,16 +72,21 @@ class CellSet(_OnCells):
 
 
 class CellDelete(_OnCells):
-    """Forget a cell without hosts.
+    """Forget a cell, and with it its hosts.
+
+    Stop the computes of the cell and remove its hosts from aggregates first; it can be forgotten once all of its hosts
+    have been silent for [DEFAULT] service_down_time. Jobs keep the names of both.
 
     Example:
       precache cell delete cell1
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        with _cells(load_config(parsed_args.config_file)) as cells:
-            cells.delete_cell(parsed_args.name)
-        self.tell(f"Cell {parsed_args.name} is forgotten.")
+        config = load_config(parsed_args.config_file)
+        with _cells(config) as cells:
+            count = cells.delete_cell(parsed_args.name, SystemClock().now() - config.host.service_down_time)
+        hosts = f" with {count} host{'' if count == 1 else 's'}" if count else ""
+        self.tell(f"Cell {parsed_args.name} is forgotten{hosts}.")
 
 
 class CellList(ListCommand):
@@ -128,7 +134,11 @@ def _transport_url(config: Config, given: str) -> str:
 def _cells(config: Config) -> Iterator[SqlCells]:
     database = current_database(config)
     try:
-        yield SqlCells(database=database, keys=config.database.encryption_keys)
+        yield SqlCells(
+            database=database,
+            keys=config.database.encryption_keys,
+            owns_aggregates=not config.inventory.is_novas,
+        )
     finally:
         database.close()
 

@@ -1,0 +1,78 @@
+"""Forget hosts: one by its name, or all of a cell in the transaction that deletes the cell.
+
+The rows of the hosts are locked first: a beat that comes in meanwhile waits, and then registers its host anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, select
+
+from precache.adapters.sql import Database
+from precache.adapters.sql.repeating import repeatable
+from precache.adapters.sql.tables import aggregate_hosts, aggregates, hosts
+from precache.core.errors import HostInAggregates, HostNotFound, HostStillHeard
+
+
+class SqlHostRemoval:
+    """The port `HostRemoval`.
+
+    owns_aggregates: False where another service keeps the aggregates: ours are not in use then, and hold no host.
+    """
+
+    def __init__(self, *, database: Database, owns_aggregates: bool = True) -> None:
+        self._database = database
+        self._owns_aggregates = owns_aggregates
+
+    @repeatable
+    def delete_host(self, name: str, silent_since: datetime) -> None:
+        is_meant = hosts.c.name == name
+        with self._database.write() as connection:
+            found = hold_hosts(connection, is_meant)
+            if not found:
+                raise HostNotFound(name)
+            if heard := heard_hosts(found, silent_since):
+                raise HostStillHeard(name, heard[0].last_seen)
+            if self._owns_aggregates and (members := memberships(connection, is_meant)):
+                raise HostInAggregates(name, members.aggregates)
+            delete_hosts(connection, is_meant)
+
+
+@dataclass(frozen=True, slots=True)
+class Memberships:
+    """Who is in which aggregates, by name. False if nobody is in any."""
+
+    hosts: tuple[str, ...]
+    aggregates: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.hosts)
+
+
+def hold_hosts(connection: Connection, is_meant: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    """Lock these hosts and give their names and when they were last heard of, by name."""
+    # In the order of the ids, as whoever notes heartbeats locks them.
+    statement = select(hosts.c.name, hosts.c.last_seen).where(is_meant).order_by(hosts.c.id).with_for_update()
+    return sorted(connection.execute(statement), key=lambda host: str(host.name))
+
+
+def heard_hosts(found: Sequence[Row[Any]], silent_since: datetime) -> list[Row[Any]]:
+    return [host for host in found if host.last_seen is not None and host.last_seen >= silent_since]
+
+
+def memberships(connection: Connection, is_meant: ColumnElement[bool]) -> Memberships:
+    """Give the aggregates of ours that these hosts are in. Nobody can add a held host to one meanwhile."""
+    pairs = select(hosts.c.name.label("host"), aggregates.c.name.label("aggregate")).where(is_meant)
+    rows = connection.execute(pairs.select_from(aggregate_hosts).join(hosts).join(aggregates)).all()
+    return Memberships(tuple(sorted({row.host for row in rows})), tuple(sorted({row.aggregate for row in rows})))
+
+
+def delete_hosts(connection: Connection, is_meant: ColumnElement[bool]) -> None:
+    """Delete these hosts, from the aggregates as well."""
+    ids = select(hosts.c.id).where(is_meant)
+    connection.execute(delete(aggregate_hosts).where(aggregate_hosts.c.host_id.in_(ids)))
+    connection.execute(delete(hosts).where(is_meant))
