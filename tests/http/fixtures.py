@@ -7,9 +7,11 @@ from typing import Any
 
 from gabbi.fixture import GabbiFixture
 
+from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory
 from precache.api.noauth import noauth
 from precache.core.errors import InventoryUnavailable, StoreUnavailable
+from precache.core.hosts import HostBeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, TaskResult
 from tests.http.world import DEBIAN, UBUNTU, World
 
@@ -70,7 +72,7 @@ class StoreDown(Cloud):
                 raise StoreUnavailable("connection refused")
 
         away = Away()
-        return world.app_with(aggregates=away, queries=away, intake=away, hosts=away)
+        return world.app_with(aggregates=away, queries=away, intake=away, hosts=away, host_removal=away)
 
 
 class InventoryDown(Cloud):
@@ -89,8 +91,9 @@ class NovasInventory(Cloud):
     """Hosts and aggregates are Nova's."""
 
     def build(self, world: World) -> Any:
-        foreign = ForeignInventory(owner="Nova")
-        return world.app_with(aggregate_changes=foreign, host_changes=foreign)
+        foreign, heard = ForeignInventory(owner="Nova"), MemoryInventory()
+        heard.note_beats([HostBeat("cmp3", "cell2", "libvirt", world.clock.now() - timedelta(minutes=5))])
+        return world.app_with(aggregate_changes=foreign, host_changes=foreign, host_removal=heard)
 
 
 class Defective(Cloud):

@@ -41,7 +41,13 @@ def table(document):
                 aggregates=inventory, images=images, jobs=jobs, clock=clock, wake=lambda: None
             ),
             jobs=Jobs(queries=jobs),
-            hosts=Hosts(queries=inventory, changes=inventory, clock=clock, service_down_time=timedelta(seconds=60)),
+            hosts=Hosts(
+                queries=inventory,
+                changes=inventory,
+                removal=inventory,
+                clock=clock,
+                service_down_time=timedelta(seconds=60),
+            ),
         )
     )
 

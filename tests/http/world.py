@@ -73,6 +73,7 @@ class World:
             "aggregate_changes": self.inventory,
             "hosts": self.inventory,
             "host_changes": self.inventory,
+            "host_removal": self.inventory,
             "intake": self.jobs,
             "queries": self.jobs,
             "images": images,

@@ -24,7 +24,7 @@ from precache.api.schemas.document import load_document
 from precache.api.schemas.validation import Schemas
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
-from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries
+from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
 from precache.ports.job_store import JobIntake, JobQueries
 from precache.ports.policy import Policy
 
@@ -37,6 +37,7 @@ def create_app(
     aggregate_changes: AggregateChanges,
     hosts: HostQueries,
     host_changes: HostChanges,
+    host_removal: HostRemoval,
     intake: JobIntake,
     queries: JobQueries,
     images: ImageCatalog,
@@ -58,7 +59,13 @@ def create_app(
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, clock=clock),
         aggregate_images=AggregateImages(aggregates=aggregates, images=images, jobs=intake, clock=clock, wake=wake),
         jobs=Jobs(queries=queries),
-        hosts=Hosts(queries=hosts, changes=host_changes, clock=clock, service_down_time=service_down_time),
+        hosts=Hosts(
+            queries=hosts,
+            changes=host_changes,
+            removal=host_removal,
+            clock=clock,
+            service_down_time=service_down_time,
+        ),
     )
     # In the order of Nova's pipeline: name the request, bound its size, who is it, which version.
     middleware: list[Any] = [

@@ -63,6 +63,8 @@ ERRORS: dict[type[Exception], Fault] = {
     refusals.ZoneOfHostDiffers: Fault(409, "precache.aggregate.zone_conflict"),
     # Hosts and jobs.
     errors.HostNotFound: Fault(404, "precache.host.not_found"),
+    errors.HostStillHeard: Fault(409, "precache.host.still_heard"),
+    errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     # Parts of ours that are away.

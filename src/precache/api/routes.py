@@ -87,4 +87,5 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),
         Route("PUT", "/v1/hosts/{host_name}", to.hosts.update, "precache:hosts:update", "HostUpdate"),
+        Route("DELETE", "/v1/hosts/{host_name}", to.hosts.delete, "precache:hosts:delete"),
     )

@@ -25,6 +25,7 @@ def api_app(
         aggregate_changes=inventory.aggregate_changes,
         hosts=inventory.hosts,
         host_changes=inventory.host_changes,
+        host_removal=inventory.host_removal,
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
         images=images,

@@ -8,10 +8,10 @@ from keystoneauth1.session import Session
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
-from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlHosts
+from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlHostRemoval, SqlHosts
 from precache.adapters.sql import Database
 from precache.config.load import Config
-from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries
+from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Inventory:
     aggregate_changes: AggregateChanges
     hosts: HostQueries
     host_changes: HostChanges
+    host_removal: HostRemoval
 
 
 def local_inventory(database: Database) -> Inventory:
@@ -32,6 +33,7 @@ def local_inventory(database: Database) -> Inventory:
         aggregate_changes=SqlAggregateChanges(database=database),
         hosts=hosts,
         host_changes=hosts,
+        host_removal=SqlHostRemoval(database=database),
     )
 
 
@@ -47,6 +49,7 @@ def configured_inventory(config: Config, database: Database, session: Session) -
             api=api, hosts=SqlHosts(database=database), clock=SystemClock(), cache_time=config.nova.cache_time
         ),
         host_changes=foreign,
+        host_removal=SqlHostRemoval(database=database, owns_aggregates=False),
     )
 
 

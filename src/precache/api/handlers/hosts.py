@@ -1,4 +1,4 @@
-"""Compute hosts: who is there, who is up, and who is to be left out for a while."""
+"""Compute hosts: who is there, who is up, who is to be left out for a while, and who is gone for good."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precache.api.handlers.instants import rfc3339
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.ports.clock import Clock
-from precache.ports.inventory import HostChanges, HostQueries
+from precache.ports.inventory import HostChanges, HostQueries, HostRemoval
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}")
 
@@ -20,10 +20,17 @@ class Hosts:
     """One method per operation."""
 
     def __init__(
-        self, *, queries: HostQueries, changes: HostChanges, clock: Clock, service_down_time: timedelta
+        self,
+        *,
+        queries: HostQueries,
+        changes: HostChanges,
+        removal: HostRemoval,
+        clock: Clock,
+        service_down_time: timedelta,
     ) -> None:
         self._queries = queries
         self._changes = changes
+        self._removal = removal
         self._clock = clock
         self._service_down_time = service_down_time
 
@@ -40,6 +47,10 @@ class Hosts:
     def update(self, call: Call) -> Answer:
         host = self._changes.set_forced_down(_host_name(call), call.body["forced_down"])
         return Answer({"host": self._view(host)})
+
+    def delete(self, call: Call) -> Answer:
+        self._removal.delete_host(_host_name(call), self._clock.now() - self._service_down_time)
+        return Answer(status=204)
 
     def _view(self, host: Host) -> dict[str, Any]:
         is_up = host.is_up(self._clock.now(), self._service_down_time)

@@ -14,4 +14,10 @@ RULES = (
         "Force a compute host down, or let it in again.",
         (("PUT", "/v1/hosts/{host_name}"),),
     ),
+    PolicyRule(
+        "precache:hosts:delete",
+        _ADMIN,
+        "Forget a compute host that is gone for good.",
+        (("DELETE", "/v1/hosts/{host_name}"),),
+    ),
 )
