@@ -86,6 +86,7 @@ def deployment() -> Iterator[Deployment]:
         aggregate_changes=inventory,
         hosts=inventory,
         host_changes=inventory,
+        host_removal=inventory,
         intake=jobs,
         queries=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),
@@ -164,3 +165,14 @@ def test_a_host_is_forced_down(deployment: Deployment) -> None:
 
     assert (code, host["forced_down"], host["state"]) == (0, True, "down")
     assert [(one["name"], one["state"]) for one in hosts] == [("cmp-1", "up"), ("cmp-2", "down")]
+
+
+def test_a_silent_host_is_deleted_and_one_that_is_heard_of_is_not(deployment: Deployment) -> None:
+    deployment.inventory.note_beats([HostBeat("cmp-2", "cell1", "fake", SystemClock().now() - 2 * A_MINUTE)])
+
+    code, _, said = deployment.run("host", "delete", "cmp-1", "cmp-2")
+    _, hosts, _ = deployment.run("host", "list", "-f", "json")
+
+    assert code == 1
+    assert said.startswith("precache: Compute host cmp-1 is alive, it was heard of at ")
+    assert [one["name"] for one in hosts] == ["cmp-1"]

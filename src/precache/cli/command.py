@@ -8,7 +8,7 @@ besides its result goes to stderr.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 from cliff import command, lister, show
@@ -16,8 +16,10 @@ from cliff._argparse import SmartHelpFormatter
 
 from precache.cli.client import PrecacheClient
 from precache.cli.errors import UsageError
-from precache.cli.exit_codes import ExitCode
+from precache.cli.exit_codes import ExitCode, code_for_error
 from precache.cli.formatters import FOR_LISTS, FOR_ONE, FormatterTable
+from precache.cli.printable import printable
+from precache.core.errors import PrecacheError
 
 Columns = tuple[Sequence[str], Iterable[Any]]
 
@@ -67,6 +69,17 @@ class _Ours(command.Command):
 
 class Command(_Ours):
     """A command without a result to format."""
+
+    def for_each(self, names: Sequence[str], act: Callable[[str], None]) -> int:
+        """Do with each what can be done; the first failure decides the exit code, each has its message."""
+        code = ExitCode.DONE
+        for name in names:
+            try:
+                act(name)
+            except PrecacheError as error:
+                self.tell(f"precache: {printable(str(error))}")
+                code = code or code_for_error(error)
+        return code
 
 
 class _Displays(_Ours):

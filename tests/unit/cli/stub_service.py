@@ -189,6 +189,9 @@ class StubService:
             found = next((one for one in self.hosts if one["name"] == name), None)
             if found is None:
                 return self._missing(f"Compute host {name} could not be found.")
+            if asked.method == "DELETE":
+                self.hosts.remove(found)
+                return Reply(204)
             return Reply(200, {"host": found | asked.body})
         if not name:
             known = [one for one in self.jobs if asked.query.get("state", one["state"]) == one["state"]]

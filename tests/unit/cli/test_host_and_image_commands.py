@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.unit.cli.conftest import Run
-from tests.unit.cli.stub_service import StubService
+from tests.unit.cli.conftest import Ran, Run
+from tests.unit.cli.stub_service import Reply, StubService
 
 
 def test_host_list_shows_state_and_cell(run: Run) -> None:
@@ -30,6 +30,26 @@ def test_a_host_name_cannot_leave_its_place_in_the_address(run: Run, service: St
     assert ran.code == 1
     assert "Compute host ../jobs?x=é could not be found." in ran.err
     assert service.asked[0].query == {}
+
+
+def test_hosts_are_deleted_as_far_as_they_can_be(run: Run, service: StubService) -> None:
+    service.replies["DELETE", "/v1/hosts/cmp-2"] = Reply(409, {"error": {"message": "cmp-2 is alive"}})
+
+    ran = run("host", "delete", "cmp-2", "cmp-1", "../cmp-1")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "precache: cmp-2 is alive\nprecache: Compute host ../cmp-1 could not be found.\n"
+    assert service.requests("DELETE") == ["/v1/hosts/cmp-2", "/v1/hosts/cmp-1", "/v1/hosts/../cmp-1"]
+    assert service.hosts == []
+
+
+def test_hosts_that_are_deleted_are_not_talked_about(run: Run) -> None:
+    assert run("host", "delete", "cmp-1") == Ran(0, "", "")
+
+
+def test_host_delete_wants_a_name(run: Run, service: StubService) -> None:
+    assert run("host", "delete").code == 2
+    assert service.asked == []
 
 
 def test_image_list_turns_every_page(run: Run, service: StubService) -> None:

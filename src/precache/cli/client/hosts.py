@@ -19,5 +19,11 @@ class Hosts:
 
     def force_down(self, name: str, forced_down: bool) -> Document:
         """Take the host out of every job until it is let in again. Gives the host as it is then."""
-        url = f"{self._url}/{quote(name, safe='', errors='surrogateescape')}"
-        return self._session.read("PUT", url, "host", body={"forced_down": forced_down})
+        return self._session.read("PUT", self._url_of(name), "host", body={"forced_down": forced_down})
+
+    def delete(self, name: str) -> None:
+        """Have the service forget a host that is gone for good."""
+        self._session.call("DELETE", self._url_of(name))
+
+    def _url_of(self, name: str) -> str:
+        return f"{self._url}/{quote(name, safe='', errors='surrogateescape')}"

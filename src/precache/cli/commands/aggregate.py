@@ -9,8 +9,6 @@ from precache.cli.client import Document
 from precache.cli.columns import AllNames, Instant, Names, Properties, Text
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 from precache.cli.errors import UsageError
-from precache.cli.exit_codes import ExitCode, code_for_error
-from precache.cli.printable import printable
 from precache.core.errors import PrecacheError
 
 AGGREGATE_FIELDS = ("id", "uuid", "name", "availability_zone", "hosts", "metadata", "created_at", "updated_at")
@@ -166,12 +164,5 @@ class AggregateDelete(Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Delete what can be deleted; the first failure decides the exit code, each has its message."""
-        code = ExitCode.DONE
-        for name in parsed_args.aggregates:
-            try:
-                self.service.aggregates.delete(self.service.aggregates.find(name)["id"])
-            except PrecacheError as error:
-                self.tell(f"precache: {printable(str(error))}")
-                code = code or code_for_error(error)
-        return code
+        aggregates = self.service.aggregates
+        return self.for_each(parsed_args.aggregates, lambda name: aggregates.delete(aggregates.find(name)["id"]))

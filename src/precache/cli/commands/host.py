@@ -6,7 +6,7 @@ import argparse
 
 from precache.cli.client import Document
 from precache.cli.columns import Instant, Text
-from precache.cli.command import Columns, ListCommand, ShowCommand
+from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 
 _FIELDS = ("name", "cell", "state", "forced_down", "driver", "last_seen")
 
@@ -49,3 +49,22 @@ class HostSet(ShowCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         return self.columns, _values(self.service.hosts.force_down(parsed_args.name, parsed_args.forced_down))
+
+
+class HostDelete(Command):
+    """Forget hosts that are gone for good.
+
+    Stop a host's compute and remove the host from its aggregates first; it can be forgotten once it has been silent
+    for the service's [DEFAULT] service_down_time. Jobs keep its name. If its compute starts again, it is back.
+
+    Example:
+      precache host delete cmp-7 cmp-8
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("names", metavar="name", nargs="+", help="name of the host")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        return self.for_each(parsed_args.names, self.service.hosts.delete)
