@@ -13,8 +13,8 @@ from precache.config.load import Config
 from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.service_user import service_session
 
-TOLERABLE = timedelta(seconds=10)
-"""Leases of jobs are some ten seconds long, and each conductor measures them by its own clock."""
+_COARSE = timedelta(seconds=2)
+"""What is less cannot be told: a Date has whole seconds, and the answer has been on its way."""
 
 
 def look_at_clock(config: Config) -> Iterator[Finding]:
@@ -28,18 +28,25 @@ def look_at_clock(config: Config) -> Iterator[Finding]:
     except ksa.ClientException:
         yield skipped("Keystone could not be asked for the time")
         return
-    yield compare_clocks(answer.headers.get("Date"), datetime.now(UTC))
+    yield compare_clocks(answer.headers.get("Date"), datetime.now(UTC), tolerable_skew(config.conductor.lease))
 
 
-def compare_clocks(date: str | None, now: datetime) -> Finding:
+def tolerable_skew(lease: timedelta) -> timedelta:
+    """Give how far a clock may be off. Each conductor measures leases by its own clock, and extends them when a third
+    has passed: of two that are off in opposite directions neither may think that the other's lease has run out."""
+    return max(lease / 3, _COARSE)
+
+
+def compare_clocks(date: str | None, now: datetime, tolerable: timedelta) -> Finding:
     """Compare the Date of an answer that has just come in."""
     try:
         skew = abs(parsedate_to_datetime(date or "") - now)
     except (ValueError, TypeError):
         return skipped("Keystone does not say what time it is")
-    if skew <= TOLERABLE:
+    if skew <= tolerable:
         return ok("the clock agrees with Keystone's")
     return warning(
-        f"the clock differs from Keystone's by {skew.total_seconds():.0f} seconds",
+        f"the clock differs from Keystone's by {skew.total_seconds():.0f} seconds; {tolerable.total_seconds():.0f} "
+        "can be borne",
         "have both machines keep time by NTP: leases of jobs and the expiry of tokens depend on it",
     )

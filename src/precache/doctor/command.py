@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from precache.cli.command import Columns, ListCommand
 from precache.cli.exit_codes import ExitCode
 from precache.config.load import DEFAULT_FILE, load_config
 from precache.core.errors import InvalidConfiguration
-from precache.doctor.examine import examine
+from precache.doctor.examine import OnBug, examine
 from precache.doctor.files import look_at_files
 from precache.doctor.findings import Finding, Status
 from precache.doctor.roles import ROLES, checks_for, likely_roles
@@ -47,19 +48,23 @@ class Doctor(ListCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         # What libraries say of a part that is away would come between: the findings say it.
         logging.getLogger().addHandler(logging.NullHandler())
-        findings = _examined(parsed_args.config_file, parsed_args.role)
+        findings = _examined(parsed_args.config_file, parsed_args.role, self._show_bug)
         if any(finding.status is Status.FAILED for _, finding in findings):
             self.exit_code = ExitCode.UNHEALTHY
         return self.columns, [
             (name, finding.status.value, Text(finding.found), Text(finding.advice)) for name, finding in findings
         ]
 
+    def _show_bug(self, bug: Exception) -> None:
+        if self.app.options.debug:
+            traceback.print_exception(bug, file=self.app.stderr)
 
-def _examined(files: Sequence[Path] | None, roles: Sequence[str] | None) -> list[tuple[str, Finding]]:
+
+def _examined(files: Sequence[Path] | None, roles: Sequence[str] | None, on_bug: OnBug) -> list[tuple[str, Finding]]:
     try:
         config = load_config(files)
     except InvalidConfiguration as error:
         return [("configuration", Finding(Status.FAILED, str(error), "correct it; nothing else was looked at"))]
     read = files if files is not None else [DEFAULT_FILE] if DEFAULT_FILE.exists() else []
     found = [("configuration", finding) for finding in look_at_files(read)]
-    return found + examine(config, checks_for(roles or likely_roles(config), config))
+    return found + examine(config, checks_for(roles or likely_roles(config), config), on_bug)

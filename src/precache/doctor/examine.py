@@ -15,6 +15,13 @@ TIMEOUT_S = 8.0
 """A part that is well answers in far less. Libraries try some things twice, a few seconds each."""
 
 
+OnBug = Callable[[Exception], None]
+
+
+def _ignore(_bug: Exception) -> None:
+    """The finding says enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """look: gives what it finds. An error of ours is a failure, whose message says what to do by itself."""
@@ -24,9 +31,12 @@ class Check:
     timeout_s: float = TIMEOUT_S
 
 
-def examine(config: Config, checks: Sequence[Check]) -> list[tuple[str, Finding]]:
-    """Give the findings with the names of their checks, in the order of the checks."""
-    found = side_by_side([(partial(_look, check, config), check.timeout_s) for check in checks])
+def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) -> list[tuple[str, Finding]]:
+    """Give the findings with the names of their checks, in the order of the checks.
+
+    on_bug: is told of what no check should raise, by any thread.
+    """
+    found = side_by_side([(partial(_look, check, config, on_bug), check.timeout_s) for check in checks])
     return [
         (check.name, finding)
         for check, findings in zip(checks, found, strict=True)
@@ -34,15 +44,28 @@ def examine(config: Config, checks: Sequence[Check]) -> list[tuple[str, Finding]
     ]
 
 
-def _look(check: Check, config: Config) -> list[Finding]:
+def _look(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:
     try:
         return list(check.look(config))
     except PrecacheError as error:
         return [failed(str(error), "")]
     except OSError as error:
-        return [failed(f"{error.filename}: {error.strerror}", "run this command as the user that the process runs as")]
+        return [_os_failure(error)]
     except Exception as error:  # noqa: BLE001  one check's bug must not hide what the others found
-        return [failed(f"the check itself failed: {type(error).__name__}", "report this, with --debug")]
+        on_bug(error)
+        return [
+            failed(
+                f"the check itself failed: {type(error).__name__}",
+                "this is a bug; report it with what `precache --debug doctor` shows",
+            )
+        ]
+
+
+def _os_failure(error: OSError) -> Finding:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return failed(reason, "see that what this check asks for can be reached from here")
+    return failed(f"{error.filename}: {reason}", "run this command as the user that the process runs as")
 
 
 def _unanswered(check: Check) -> Finding:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
 
-from precache.adapters.http import innermost
+from precache.adapters.http import why_unreachable
+from precache.config.identity import SERVICE_USER
 from precache.config.load import Config
 from precache.doctor.findings import Finding, failed, ok
+from precache.doctor.keystone import why_no_token
 from precache.wiring.service_user import service_session
 
 _CORRECT = "start it, or correct [glance] endpoint_override, or the image service in the catalogue"
@@ -21,22 +25,29 @@ def look_at_image_service(config: Config) -> Iterator[Finding]:
 
 
 def _look_at(config: Config, endpoint: str | None) -> Iterator[Finding]:
-    session, user = service_session(config), config.service_user
-    try:
-        url = endpoint or session.get_endpoint(
-            service_type="image", region_name=user.region_name, interface=list(user.interfaces)
-        )
-        if not url:
-            yield failed("the catalogue has no image service", "add one, or set [glance] endpoint_override")
-            return
-        base = str(url).rstrip("/").removesuffix("/v2")
-        answer = session.get(f"{base}/v2/images?limit=1", raise_exc=False, redirect=False, log=False, connect_retries=0)
-    except ksa.Unauthorized:
-        yield failed("Keystone refuses the credentials in [service_user], so Glance was not asked", "correct them")
-    except ksa.ClientException as error:
-        yield failed(f"Glance cannot be reached: {innermost(error)}", _CORRECT)
+    session = service_session(config)
+    if trouble := why_no_token(session, SERVICE_USER):
+        yield replace(trouble, found=f"Glance was not asked: {trouble.found}")
+    elif url := endpoint or _in_catalogue(config, session):
+        yield _ask(session, url.rstrip("/").removesuffix("/v2"))
     else:
-        yield _meaning(base, answer.status_code, _is_list(answer))
+        yield failed("the catalogue has no image service", "add one, or set [glance] endpoint_override")
+
+
+def _in_catalogue(config: Config, session: Session) -> str | None:
+    user = config.service_user
+    try:
+        return session.get_endpoint(service_type="image", region_name=user.region_name, interface=list(user.interfaces))
+    except ksa.CatalogException:
+        return None
+
+
+def _ask(session: Session, base: str) -> Finding:
+    try:
+        answer = session.get(f"{base}/v2/images?limit=1", raise_exc=False, redirect=False, log=False, connect_retries=0)
+    except ksa.ClientException as error:
+        return failed(f"Glance at {base} cannot be reached: {why_unreachable(error)}", _CORRECT)
+    return _meaning(base, answer.status_code, _is_list(answer))
 
 
 def _meaning(base: str, status: int, is_list: bool) -> Finding:

@@ -10,7 +10,7 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 from keystonemiddleware.opts import list_auth_token_opts
 
-from precache.adapters.http import innermost, open_session
+from precache.adapters.http import open_session, why_unreachable
 from precache.config.identity import AUTHTOKEN, SERVICE_USER, load_credentials
 from precache.config.load import Config
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
@@ -51,28 +51,37 @@ def look_at_authtoken(config: Config) -> Iterator[Finding]:
         )
 
 
-def _log_in(session: Session, section: str) -> Finding:
+def why_no_token(session: Session, section: str) -> Finding | None:
+    """Say what keeps Keystone from giving a token for the user in this section; None if nothing does."""
     try:
-        roles = _roles(session)
-    except ksa.Unauthorized:
+        session.get_auth_headers()  # by the session, which notices a server that wants a login first
+    except (ksa.Unauthorized, ksa.Forbidden):
         return failed(
             f"Keystone refuses the user or the password in [{section}]", "correct them, and the domains and the project"
         )
-    except ksa.ConnectTimeout:
-        return failed(f"Keystone does not answer at [{section}] auth_url", "start it, or correct auth_url")
-    except (ksa.ConnectFailure, ksa.SSLError) as error:
-        return failed(f"Keystone cannot be reached: {innermost(error)}", f"start it, or correct [{section}] auth_url")
+    except ksa.ConnectionError as error:
+        return failed(
+            f"Keystone cannot be reached: {why_unreachable(error, section)}",
+            f"start it, or correct [{section}] auth_url",
+        )
     except ksa.ClientException as error:
         return failed(
-            f"no Keystone was found at [{section}] auth_url ({type(error).__name__})",
+            f"no Keystone was found at [{section}] auth_url: {why_unreachable(error, section)}",
             "start it, or correct auth_url, which usually ends in /v3",
         )
+    return None
+
+
+def _log_in(session: Session, section: str) -> Finding:
+    if trouble := why_no_token(session, section):
+        return trouble
+    roles = _roles(session)
     return ok(f"Keystone knows the user in [{section}]; its roles: {', '.join(sorted(roles)) or 'none'}")
 
 
 def _roles(session: Session) -> list[str]:
+    """Give the roles of the token that the session has got."""
     auth: Any = session.auth
-    session.get_token()  # by the session, which notices a server that wants a login first
     return list(auth.get_access(session).role_names) if hasattr(auth, "get_access") else []
 
 

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from precache.core.errors import StoreUnavailable
 from precache.doctor import Check, examine
 from precache.doctor.findings import ok
@@ -27,6 +29,32 @@ def test_findings_come_in_the_order_of_the_checks_with_failures_among_them():
     assert [(name, str(finding.status)) for name, finding in found] == [("a", "failed"), ("b", "failed"), ("c", "ok")]
     assert found[0][1].found == "The database is not available: connection refused"
     assert "hunter2" not in found[1][1].found
+
+
+def test_a_bug_of_a_check_is_told_to_whoever_wants_to_know():
+    bugs = []
+
+    examine(None, [Check("a", away), Check("b", buggy)], bugs.append)
+
+    assert [repr(bug) for bug in bugs] == ["KeyError('hunter2')"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (TimeoutError("timed out"), "timed out"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_what_the_system_refuses_is_told_without_a_place_where_it_names_none(error, told):
+    def look(config):
+        raise error
+
+    [(_, finding)] = examine(None, [Check("refused", look)])
+
+    assert finding.found == told
 
 
 def test_a_check_that_does_not_end_is_a_failure_and_the_others_are_heard():

@@ -10,10 +10,11 @@ from precache.adapters.sql import open_database
 from precache.core.errors import InventoryUnavailable
 from precache.core.hosts import HostBeat
 from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
-from precache.doctor.clock import compare_clocks, look_at_clock
+from precache.doctor.clock import compare_clocks, look_at_clock, tolerable_skew
 from precache.doctor.image_service import look_at_image_service
 from precache.doctor.keystone import look_at_authtoken, look_at_service_user
 from precache.doctor.nova import look_at_nova
+from tests.lab.certificates import Authority
 from tests.lab.played_nova import PlayedNova
 from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http
 from tests.unit.doctor.conftest import LOGIN
@@ -108,6 +109,26 @@ def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
     assert (nowhere.status, "catalogue has no image service" in nowhere.found) == ("failed", True)
 
 
+def test_a_keystone_that_is_away_is_not_taken_for_glance(configured):
+    for glance in ("", f"[glance]\nendpoint_override = {NOBODY}\n"):
+        finding = only(look_at_image_service(configured(LOGIN.format(url="http://127.0.0.1:1/v3") + glance)))
+
+        assert finding.status == "failed"
+        assert finding.found.startswith("Glance was not asked: Keystone cannot be reached: ")
+        assert "[service_user] auth_url" in finding.advice
+
+
+@pytest.mark.parametrize("look", [look_at_service_user, look_at_authtoken, look_at_image_service])
+def test_a_certificate_that_is_not_accepted_says_where_to_name_its_authority(configured, look, tmp_path):
+    section = "keystone_authtoken" if look is look_at_authtoken else "service_user"
+    with FaultyServer(http("200 OK"), context=Authority(tmp_path).certificate("127.0.0.1").context()) as server:
+        text = LOGIN.format(url=f"{server.url}/v3").replace("service_user", section)
+        finding = only(look(configured(f"{text}[api]\nauth_strategy = keystone\n")))
+
+    assert finding.status == "failed"
+    assert f"name the authority that signed it in [{section}] cafile" in finding.found
+
+
 def test_each_of_several_endpoints_of_glance_is_asked(configured):
     with FaultyServer(http("200 OK", b'{"images": []}')) as server:
         findings = list(look_at_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}, {server.url}\n")))
@@ -158,16 +179,21 @@ def test_buses_that_nobody_configured_are_skipped(configured):
 
 @pytest.mark.parametrize(
     ("behind", "status"),
-    [(timedelta(), "ok"), (timedelta(seconds=9), "ok"), (timedelta(minutes=5), "warning"),
-     (timedelta(minutes=-5), "warning")],
+    [(timedelta(), "ok"), (timedelta(seconds=9), "ok"), (timedelta(seconds=11), "warning"),
+     (timedelta(seconds=-11), "warning")],
 )  # fmt: skip
 def test_a_clock_that_is_wrong_is_worth_a_warning(behind, status):
-    assert compare_clocks("Sun, 01 Mar 2026 12:00:00 GMT", NOW + behind).status == status
+    assert compare_clocks("Sun, 01 Mar 2026 12:00:00 GMT", NOW + behind, timedelta(seconds=10)).status == status
+
+
+@pytest.mark.parametrize(("lease_s", "skew_s"), [(30, 10), (90, 30), (3, 2)])
+def test_two_clocks_may_differ_by_less_than_a_lease_has_left_when_it_is_extended(lease_s, skew_s):
+    assert tolerable_skew(timedelta(seconds=lease_s)) == timedelta(seconds=skew_s)
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_a_server_that_does_not_say_the_time_is_no_clock(date):
-    assert compare_clocks(date, NOW).status == "skipped"
+    assert compare_clocks(date, NOW, timedelta(seconds=10)).status == "skipped"
 
 
 def test_the_clock_is_compared_with_keystones(configured):

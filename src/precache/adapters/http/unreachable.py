@@ -10,15 +10,18 @@ from precache.adapters.http.causes import find_cause, innermost
 from precache.adapters.http.session import LoginWanted
 
 
-def why_unreachable(error: ksa.ClientException) -> str:
-    """Give the reason for an error that keystoneauth raised in place of an answer. It holds no header."""
+def why_unreachable(error: ksa.ClientException, section: str = "service_user") -> str:
+    """Give the reason for an error that keystoneauth raised in place of an answer. It holds no header.
+
+    section: of the configuration, where the authorities are named that we believe.
+    """
     if find_cause(error, ksa.ConnectTimeout):
         return "it does not answer in time"
     distrust = find_cause(error, ssl.SSLCertVerificationError)
     if isinstance(distrust, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not accepted ({distrust.verify_message}); name the authority that signed it in "
-            "[service_user] cafile, or correct the URL or the certificate"
+            f"[{section}] cafile, or correct the URL or the certificate"
         )
     if find_cause(error, ssl.SSLError):
         return f"there is no TLS to be had ({innermost(error)}); correct http or https in its URL"
