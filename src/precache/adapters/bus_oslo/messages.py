@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
 _MOST_ITEMS = 10_000
+_MOST_BEATS = 100  # a compute sends one; each that is new costs a row
 _MOST_BYTES = 2**63 - 1
 _MOST_SECONDS = 2**40  # in some thirty thousand years
 
@@ -98,7 +99,7 @@ def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Hos
             raise Malformed("rpc_version is not like 1.0")
         return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version)
 
-    return _sensible("a heartbeat", _items(message, "beats"), read)
+    return _sensible("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
 
 
 def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
@@ -185,10 +186,10 @@ def _sensible(what: str, items: Sequence[object], read: Callable[[Mapping[str, A
     return good
 
 
-def _items(message: Mapping[str, Any], field: str) -> Sequence[object]:
+def _items(message: Mapping[str, Any], field: str, most: int = _MOST_ITEMS) -> Sequence[object]:
     value = message.get(field)
-    if not isinstance(value, list) or len(value) > _MOST_ITEMS:
-        raise Malformed(f"{field} is not a list of at most {_MOST_ITEMS}")
+    if not isinstance(value, list) or len(value) > most:
+        raise Malformed(f"{field} is not a list of at most {most}")
     return value
 
 

@@ -147,7 +147,7 @@ def test_progress_that_makes_no_sense_is_left_out(change):
     assert read_progress({"tasks": [good | change, good]}, "cell1") == [PROGRESS]
 
 
-@pytest.mark.parametrize("message", [{}, {"beats": {}}, {"beats": "cmp-1"}])
-def test_a_message_without_its_list_is_refused(message):
+@pytest.mark.parametrize("message", [{}, {"beats": {}}, {"beats": "cmp-1"}, beats_message([BEAT] * 101, "1.0")])
+def test_a_message_without_its_list_or_with_one_that_no_compute_sends_is_refused(message):
     with pytest.raises(Malformed):
         read_beats(message, "cell1", NOW)
