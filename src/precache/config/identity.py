@@ -85,7 +85,7 @@ def _parse(values: Any) -> ServiceUserSettings:
     if values.keyfile and not values.certfile:
         raise InvalidConfiguration(f"[{SERVICE_USER}] keyfile belongs to a certfile; set it, too")
     for option in ("cafile", "certfile", "keyfile"):
-        _check_file(option, values[option])
+        _check_file(SERVICE_USER, option, values[option])
     return ServiceUserSettings(
         auth=None,
         region_name=values.region_name,
@@ -169,9 +169,9 @@ def _is_http(url: str) -> bool:
         return False
 
 
-def _check_file(option: str, path: str | None) -> None:
+def _check_file(section: str, option: str, path: str | None) -> None:
     if path and not Path(path).is_file():
-        raise InvalidConfiguration(f"[{SERVICE_USER}] {option}: {path} is not a file; give an existing PEM file")
+        raise InvalidConfiguration(f"[{section}] {option}: {path} is not a file; give an existing PEM file")
 
 
 def require_authtoken(conf: cfg.ConfigOpts) -> None:
@@ -179,6 +179,8 @@ def require_authtoken(conf: cfg.ConfigOpts) -> None:
     for option in _authtoken_options():
         conf.register_opt(option, group=AUTHTOKEN)
         read_value(conf, AUTHTOKEN, option)
+    for name in ("cafile", "certfile", "keyfile"):
+        _check_file(AUTHTOKEN, name, conf[AUTHTOKEN][name])
     if load_credentials(conf, AUTHTOKEN) is None:
         raise InvalidConfiguration(
             f"[{AUTHTOKEN}] auth_type is missing; give credentials with which callers' tokens can be checked, such as "

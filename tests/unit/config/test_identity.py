@@ -131,3 +131,13 @@ def test_the_middlewares_section_is_in_the_sample_with_its_credentials():
     names = {option.dest for option in options}
     assert group.name == identity.AUTHTOKEN
     assert {"www_authenticate_uri", "memcached_servers", "auth_url", "password"} <= names
+
+
+def test_a_file_of_authorities_that_is_not_there_is_refused_for_the_middleware_as_well(tmp_path):
+    conf = read(tmp_path, COMPLETE)
+    with (tmp_path / "precache.conf").open("a") as file:
+        file.write("[keystone_authtoken]\nauth_section = service_user\ncafile = /nowhere.pem\n")
+    conf.reload_config_files()
+
+    with pytest.raises(InvalidConfiguration, match=r"\[keystone_authtoken\] cafile: /nowhere.pem is not a file"):
+        identity.require_authtoken(conf)
