@@ -42,14 +42,19 @@ class Authority:
         self.cafile = directory / "authority.pem"
         self.cafile.write_bytes(_pem(certificate))
 
-    def certificate(self, *names: str, valid_for: datetime.timedelta = VALID) -> Certificate:
-        """Give a certificate for these addresses and names; asked again, another one in the same files."""
+    def certificate(
+        self, *names: str, valid_for: datetime.timedelta = VALID, directory: Path | None = None
+    ) -> Certificate:
+        """Give a certificate for these addresses and names; asked again, another one in the same files.
+
+        directory: where its files go, if not beside the authority's.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         owner = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of a test")])
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
         certificate = self._sign(owner, key.public_key(), valid_for, x509.BasicConstraints(False, None), alternatives)
-        stem = "-".join(names)
-        made = Certificate(self._directory / f"{stem}.pem", self._directory / f"{stem}.key")
+        stem = (directory or self._directory) / "-".join(names)
+        made = Certificate(Path(f"{stem}.pem"), Path(f"{stem}.key"))
         made.cert.write_bytes(_pem(certificate))
         made.key.touch(mode=0o600)
         made.key.write_bytes(

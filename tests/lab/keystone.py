@@ -186,6 +186,8 @@ def _configure(settings: Path, directory: Path) -> None:
             "fernet_tokens": {"key_repository": directory / "fernet-keys"},
             "credential": {"key_repository": directory / "credential-keys"},
             "identity": {"password_hash_rounds": 4},
+            # Behind a proxy with TLS it would name itself by http.
+            "oslo_middleware": {"enable_proxy_headers_parsing": True},
         },
     )
 

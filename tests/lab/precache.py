@@ -157,13 +157,17 @@ class Deployment:
         assert answer.ok, answer.text
         return answer.json()
 
-    def _control_settings(self, name: str, settings: Sections) -> Path:
+    def control_sections(self, settings: Sections) -> Sections:
+        """Give what the configuration file of a controller holds, with these settings on top."""
         around = self._around
         common: Sections = {
             "DEFAULT": {"transport_url": around.wake_bus or next(iter(around.buses.values()))},
             "database": {"connection": around.database_url, "encryption_keys": self._key},
         }
-        return self._settings(name, common, around.control, settings)
+        return functools.reduce(merged, [around.pace, around.sections, common, around.control, settings])
+
+    def _control_settings(self, name: str, settings: Sections) -> Path:
+        return write_settings(self._folder / f"{name}.conf", self.control_sections(settings))
 
     def _settings(self, name: str, *settings: Sections) -> Path:
         sections = functools.reduce(merged, [self._around.pace, self._around.sections, *settings])
