@@ -11,7 +11,7 @@ from precache.cli.app import PrecacheApp
 from precache.core.hosts import HostBeat
 
 NOW = datetime.now(UTC)
-LONG_AGO = NOW - timedelta(minutes=10)
+LONG_AGO = NOW - timedelta(days=1)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def database(tmp_path):
 def run(database, tmp_path):
     """Run a cell command on the database; `settings` adds to its configuration."""
     config = tmp_path / "precache.conf"
-    config.write_text(f"[database]\nconnection = {database.engine.url}\n")
+    config.write_text(f"[database]\nconnection = {database.engine.url}\n[DEFAULT]\nservice_down_time = 3600\n")
 
     def run_it(*words, settings=""):
         more = tmp_path / "more.conf"
@@ -73,8 +73,8 @@ def test_hosts_that_are_heard_of_are_named_and_what_to_do(run, database):
 def test_how_long_is_silent_says_the_configuration(run, database):
     heard(database, LONG_AGO, "cmp-1")
 
-    assert run("delete", "cell1", settings="[DEFAULT]\nservice_down_time = 3600\n")[0] == 1
-    assert run("delete", "cell1", settings="[DEFAULT]\nservice_down_time = 60\n")[0] == 0
+    assert run("delete", "cell1", settings="[DEFAULT]\nservice_down_time = 200000\n")[0] == 1
+    assert run("delete", "cell1", settings="[DEFAULT]\nservice_down_time = 3600\n")[0] == 0
 
 
 def test_aggregates_of_ours_count_only_where_they_are_in_use(run, database):
