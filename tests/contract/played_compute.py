@@ -1,7 +1,7 @@
 """A compute in a process of its own, on a real bus: `python -m tests.contract.played_compute URL HOST SECONDS FILE`.
 
-It takes SECONDS for every image, and writes a line to FILE whenever it begins with one. SIGTERM stops it as it stops
-the real one. It reports progress and beats once, as the real one does.
+It takes SECONDS for every image, and writes a line to FILE whenever it begins with one. It reports progress and, once
+it listens, beats. SIGTERM tells the work under way first, then the server, as in wiring/compute_process.py.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
         return [TaskResult(image, Outcome.CACHED, bytes_moved=7) for image in request.images]
 
     server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(cache_images))
-    server.start()
-    BusReports(bus=bus).note_beats([HostBeat(host, "", "fake", datetime.now(UTC))])
+    beat = HostBeat(host, "", "fake", datetime.now(UTC))
+    server.start(then=lambda: BusReports(bus=bus).note_beats([beat]))
     if server.wait_until_listening(timedelta(seconds=0.5)):
         print("listening", flush=True)
     else:

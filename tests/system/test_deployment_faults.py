@@ -81,6 +81,24 @@ def test_a_killed_compute_is_an_error_and_the_others_go_on(here: Deployed, image
     assert not here.precache.litter()
 
 
+def test_a_compute_that_is_stopped_in_mid_transfer_says_so_and_the_others_go_on(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: all_have_begun(here, image))
+        here.precache.stop_one("cmp-2")
+        assert not [path for path in here.precache.litter() if path.is_relative_to(here.precache.instances("cmp-2"))]
+        wait_until(lambda: here.outcomes(job)["cmp-2"])
+        assert set(here.outcomes(job).values()) == {"error", None}
+
+    assert here.ended(job) == "partly_failed"
+    tasks = here.tasks(job)
+    assert "the host's compute was being stopped" in tasks["cmp-2"]["reason"]
+    assert {host for host, task in tasks.items() if task["outcome"] == "cached"} == set(CELLS) - {"cmp-2"}
+    assert not here.precache.entry("cmp-2", image).exists()
+    here.precache.start_compute("cmp-2", CELLS["cmp-2"])
+
+
 def test_a_killed_conductors_job_is_finished_by_the_other_and_nothing_is_fetched_twice(here: Deployed, image: str):
     aggregate = here.aggregate(*CELLS)
     with here.gate.shut():

@@ -28,14 +28,20 @@ class Repeat:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, patience: timedelta) -> None:
+    def ask_to_stop(self) -> None:
+        """Have it not come round again; does not wait."""
         self._stopping.set()
-        self._thread.join(patience.total_seconds())
+
+    def stop(self, patience: timedelta) -> None:
+        """Ask to stop, and wait for what is under way that long. Harmless if it was never started."""
+        self.ask_to_stop()
+        if self._thread.is_alive():
+            self._thread.join(patience.total_seconds())
 
     def _run(self) -> None:
-        self._act()
-        while not self._stopping.wait(self._interval.total_seconds()):
+        while not self._stopping.is_set():
             self._act()
+            self._stopping.wait(self._interval.total_seconds())
 
     def _act(self) -> None:
         try:

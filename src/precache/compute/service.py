@@ -18,7 +18,7 @@ from precache.ports.virt_driver import VirtDriver
 
 
 class ComputeService:
-    """`start`, then `cache_images` as often as asked, then `stop`.
+    """`start`, then `announce` as soon as requests can come, `cache_images` as often as asked, then `stop`.
 
     cell, rpc_version: for heartbeats and progress; empty on a bus, and where there is none, in that order.
     report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
@@ -47,26 +47,41 @@ class ComputeService:
         self._rpc_version = rpc_version
         self._reports = reports
         self._clock = clock
-        self._repeats = [Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")]
-        if clean_interval is not None:
-            self._repeats.append(
-                Repeat(action=driver.clean_cache, interval=clean_interval, name=f"cache cleaner of {host}")
-            )
+        self._heartbeat = Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")
+        self._cleaners = (
+            [Repeat(action=driver.clean_cache, interval=clean_interval, name=f"cache cleaner of {host}")]
+            if clean_interval is not None
+            else []
+        )
 
     def start(self) -> None:
-        """Make the driver ready, then announce the host. Raises CacheUnusable if the cache cannot be used."""
+        """Make the driver ready, and look after the cache from now on. Raises CacheUnusable if it cannot be used."""
         self._driver.start()
-        self._beat()
-        for repeat in self._repeats:
-            repeat.start()
+        for cleaner in self._cleaners:
+            cleaner.start()
+
+    def announce(self) -> None:
+        """Tell that the host is there, now and at every interval until it is asked to stop.
+
+        Not before a request would be heard: whoever asks a host that was heard of, and finds nobody, gives it up.
+        """
+        if not self._stopping.is_set():
+            self._beat()
+            self._heartbeat.start()
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
         return self._cache_images(request)
 
-    def stop(self, patience: timedelta) -> None:
-        """End transfers under way without litter; new requests raise Stopped."""
+    def ask_to_stop(self) -> None:
+        """End transfers under way without litter, refuse requests with Stopped, announce nothing; does not wait."""
         self._stopping.set()
-        for repeat in self._repeats:
+        for repeat in (self._heartbeat, *self._cleaners):
+            repeat.ask_to_stop()
+
+    def stop(self, patience: timedelta) -> None:
+        """Ask to stop, and wait that long for the heartbeat, and for a pass over the cache."""
+        self.ask_to_stop()
+        for repeat in (self._heartbeat, *self._cleaners):
             repeat.stop(patience)
 
     def _beat(self) -> None:

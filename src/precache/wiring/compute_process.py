@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -11,12 +12,15 @@ from precache.config.load import Config
 from precache.wiring.hosts import build_compute
 from precache.wiring.service_user import image_service_of, service_session
 
+_log = logging.getLogger(__name__)
+
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop. A transfer notices at once, and gives up a silent image service after five."""
 
 
 class ComputeProcess:
-    """`start` gives the host's name once requests are waited for; `stop` breaks off what is under way.
+    """`start` gives the host's name, and does not wait for the bus: requests are waited for, and the host announces
+    itself, as soon as that is there. `stop` breaks off what is under way, and says so to whoever asked for it.
 
     Both raise only errors of core/errors. `stop` is due after a failed start, too.
     """
@@ -46,8 +50,15 @@ class ComputeProcess:
         compute.start()
         self._stops.callback(compute.stop, PATIENCE)
         server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(compute.cache_images))
-        server.start()
+
+        def announce() -> None:
+            compute.announce()
+            _log.info("The compute of host %s waits for requests on the message bus %s", host, bus.place)
+
+        server.start(then=announce)
         self._stops.callback(server.stop, PATIENCE)
+        # Told first at a stop: what is under way ends, and its answer goes out while the server waits for that.
+        self._stops.callback(compute.ask_to_stop)
         return host
 
     def stop(self) -> None:

@@ -142,6 +142,7 @@ class EmbeddedService:
             compute.start()
             self._stops.callback(compute.stop, PATIENCE)
             gateway.join(host.name, compute.cache_images)
+            compute.announce()
 
     def _instances_path(self, host: EmbeddedHost) -> Path:
         return host.instances_path or self._embedding.state.instances_path(host.name)

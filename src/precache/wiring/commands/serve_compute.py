@@ -21,6 +21,6 @@ class ServeCompute(ServesPart):
         serve_until_told(
             ComputeProcess(config=self.configured(parsed_args)),
             tell=self.tell,
-            greeting=lambda host: f"The compute of host {host} waits for requests. Ctrl-C ends it.",
+            greeting=lambda host: f"The compute of host {host} runs. Ctrl-C ends it.",
             farewell="Stopping; transfers under way are broken off without litter.",
         )

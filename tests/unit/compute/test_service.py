@@ -1,0 +1,140 @@
+"""When a compute speaks of itself, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.compute.service import ComputeService
+from precache.core.errors import CacheUnusable, Stopped
+from precache.core.images import parse_image_id
+from precache.core.jobs import Phase
+from precache.ports.compute_gateway import CacheRequest
+
+IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+PATIENCE = timedelta(seconds=20)
+
+
+class EndlessDriver:
+    """Downloads until it is stopped, and then leaves `has_ended` set."""
+
+    name = "endless"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.has_begun, self.has_ended = threading.Event(), threading.Event()
+
+    def start(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def clean_cache(self) -> None: ...
+
+    def cache_image(self, image, watch):
+        try:
+            while not self.has_ended.wait(0.01):
+                watch(Phase.DOWNLOADING, 1, 2)
+                self.has_begun.set()
+        finally:
+            self.has_ended.set()
+
+
+class Hearing:
+    def __init__(self) -> None:
+        self.beats, self.twice = [], threading.Event()
+
+    def note_beats(self, beats) -> None:
+        self.beats += beats
+        if len(self.beats) > 1:
+            self.twice.set()
+
+    def report(self, progress) -> None: ...
+
+
+@pytest.fixture
+def hearing():
+    return Hearing()
+
+
+def compute(hearing, driver=None, interval=timedelta(hours=1)):
+    return ComputeService(
+        host="cmp-1",
+        cell="",
+        driver=driver or EndlessDriver(),
+        reports=hearing,
+        progress=hearing,
+        clock=MemoryClock(),
+        report_interval=interval,
+        clean_interval=timedelta(hours=1),
+    )
+
+
+def test_a_compute_says_nothing_of_itself_before_requests_can_come(hearing):
+    service = compute(hearing)
+
+    service.start()
+    service.stop(PATIENCE)
+
+    assert hearing.beats == []
+
+
+def test_an_announced_compute_is_known_at_once_and_goes_on_beating(hearing):
+    service = compute(hearing, interval=timedelta(milliseconds=1))
+    service.start()
+
+    service.announce()
+
+    assert hearing.beats[0].host == "cmp-1"
+    assert hearing.twice.wait(PATIENCE.total_seconds())
+    service.stop(PATIENCE)
+
+
+def test_a_compute_that_is_being_stopped_is_not_announced_any_more(hearing):
+    service = compute(hearing)
+    service.start()
+    service.ask_to_stop()
+
+    service.announce()
+    service.stop(PATIENCE)
+
+    assert hearing.beats == []
+
+
+def test_a_transfer_ends_when_its_compute_is_asked_to_stop(hearing):
+    driver = EndlessDriver()
+    service = compute(hearing, driver)
+    service.start()
+    endings = []
+
+    def ask():
+        try:
+            service.cache_images(REQUEST)
+        except Stopped as error:
+            endings.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert driver.has_begun.wait(PATIENCE.total_seconds())
+
+    service.ask_to_stop()
+
+    asking.join(PATIENCE.total_seconds())
+    assert driver.has_ended.is_set()
+    assert len(endings) == 1
+    with pytest.raises(Stopped):
+        service.cache_images(REQUEST)
+    service.stop(PATIENCE)
+
+
+def test_a_compute_whose_cache_is_of_no_use_does_not_start_and_can_be_stopped(hearing):
+    service = compute(hearing, EndlessDriver(CacheUnusable("/cache", "it is a file")))
+
+    with pytest.raises(CacheUnusable):
+        service.start()
+
+    service.stop(PATIENCE)
+    assert hearing.beats == []
