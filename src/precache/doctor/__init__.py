@@ -2,10 +2,6 @@
 
 One file for each thing that is looked at. A check takes the configuration and gives findings; it looks and never
 changes anything that lasts, and it names no secret. `roles.py` says which checks concern which process.
+
+Nothing is imported here: `precache --help` reads the command's source, and for that imports this module.
 """
-
-from precache.doctor.examine import Check, examine
-from precache.doctor.findings import Finding, Status
-from precache.doctor.roles import ROLES, checks_for, likely_roles
-
-__all__ = ["ROLES", "Check", "Finding", "Status", "checks_for", "examine", "likely_roles"]

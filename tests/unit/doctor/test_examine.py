@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from precache.core.errors import StoreUnavailable
-from precache.doctor import Check, examine
+from precache.doctor.examine import Check, examine
 from precache.doctor.findings import ok
 from precache.doctor.side_by_side import side_by_side
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from precache.doctor import Check, examine
 from precache.doctor.cache_owner import look_at_cache_owner
 from precache.doctor.directories import look_at_cache, look_at_instances
 from precache.doctor.disk_space import judge_space, look_at_disk_space
+from precache.doctor.examine import Check, examine
 from precache.doctor.locks import look_at_locks, try_lock
 from precache.doctor.mounts import Mount, mount_of
 from precache.doctor.nova_conf import look_at_nova_conf

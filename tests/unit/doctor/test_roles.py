@@ -2,8 +2,8 @@
 
 import pytest
 
-from precache.doctor import ROLES, checks_for, likely_roles
 from precache.doctor.policy import look_at_policy
+from precache.doctor.roles import ROLES, checks_for, likely_roles
 from tests.unit.doctor.looking import only
 
 
