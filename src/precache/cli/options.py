@@ -71,7 +71,6 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
     )
     service.add_argument(
         "--token",
-        default=environ.get("OS_TOKEN"),
         help="authentication token (OS_TOKEN; better there, for a command line is seen by every user)",
     )
     service.add_argument(
@@ -106,20 +105,24 @@ class ClientManager:
     def precache(self) -> PrecacheClient:
         """Give the client; nothing is sent before a command asks it to, but for a look into Keystone's catalogue."""
         options = self._options
-        if options.token and (not options.token.isascii() or not options.token.isprintable()):
+        if self._token and (not self._token.isascii() or not self._token.isprintable()):
             raise UsageError("The token holds characters that no token has; check OS_TOKEN")
         if self._logs_in:
             return self._by_catalogue()
         return PrecacheClient(
             transport=UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert),
             endpoints=Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url),
-            token=options.token,
+            token=self._token,
         )
+
+    @property
+    def _token(self) -> str | None:
+        return self._options.token or self._environ.get("OS_TOKEN")
 
     @property
     def _logs_in(self) -> bool:
         """Keystone is asked where one is named, unless the address and a token (or the wish for none) are given."""
-        if self._options.url and (self._options.token or self._environ.get("OS_AUTH_TYPE") == "none"):
+        if self._options.url and (self._token or self._environ.get("OS_AUTH_TYPE") == "none"):
             return False
         return bool(self._options.os_cloud or self._environ.get("OS_AUTH_URL"))
 
@@ -129,10 +132,17 @@ class ClientManager:
         from precache.cli.openstack.login import login_from_environment, login_to_cloud
 
         options = self._options
+        if options.os_cloud and options.token:
+            raise UsageError(
+                f"The cloud {options.os_cloud!r} of clouds.yaml says by itself how to log in; leave out --token, or "
+                "--os-cloud (OS_CLOUD), or give the address of the service, too, with --url"
+            )
         if options.os_cloud:
-            login = login_to_cloud(options.os_cloud, timeout_s=options.http_timeout)
+            login = login_to_cloud(options.os_cloud, timeout_s=options.http_timeout, cacert=options.cacert)
         else:
-            login = login_from_environment(self._environ, timeout_s=options.http_timeout, cacert=options.cacert)
+            login = login_from_environment(
+                self._environ, timeout_s=options.http_timeout, cacert=options.cacert, token=options.token
+            )
         return client_over(
             login.session,
             login.endpoint,

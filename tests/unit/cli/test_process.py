@@ -55,6 +55,21 @@ def test_a_start_imports_nothing_heavy(service: StubService, argv: list[str]) ->
     assert ran.stdout.splitlines()[-1] == "[] []"
 
 
+def test_a_keystone_that_is_away_is_one_line(service: StubService) -> None:
+    away = {
+        "PRECACHE_URL": "", "OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p",
+        "OS_USER_DOMAIN_ID": "default", "OS_PROJECT_NAME": "x", "OS_PROJECT_DOMAIN_ID": "default",
+    }  # fmt: skip
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "precache.cli.main", "host", "list"],
+        env=environ(service, **away), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == 3
+    assert ran.stderr.count("\n") == 1, ran.stderr
+
+
 def test_a_reader_that_has_gone_is_met_with_silence(service: StubService) -> None:
     service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(5000)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,13 +36,20 @@ class Login:
         return None if found is None else str(found)
 
 
-def login_from_environment(environ: Mapping[str, str], *, timeout_s: float, cacert: str | None) -> Login:
+def login_from_environment(
+    environ: Mapping[str, str], *, timeout_s: float, cacert: str | None, token: str | None = None
+) -> Login:
     """Give the login that OS_AUTH_URL and its companions describe; nothing is sent yet.
 
     OS_AUTH_TYPE is any type that keystoneauth knows; without it, what is set decides: a token, an application
-    credential, else a password. Raises UsageError for a type that is not known or lacks a value.
+    credential, else a password. token: one that was given apart from the environment; it is what is logged in with.
+    Raises UsageError for a type that is not known or lacks a value.
     """
+    if token:
+        environ = {**environ, "OS_TOKEN": token, "OS_AUTH_TYPE": _token_type(environ.get("OS_AUTH_TYPE"))}
     auth_type = environ.get("OS_AUTH_TYPE") or _likely_type(environ)
+    # It says in its log, which without a handler is stderr, what its error says again.
+    logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
     try:
         loader: Any = loading.get_plugin_loader(auth_type)
         plugin = loader.load_from_options_getter(lambda option: _value(environ, option))
@@ -60,8 +68,8 @@ def login_from_environment(environ: Mapping[str, str], *, timeout_s: float, cace
     )
 
 
-def login_to_cloud(name: str, *, timeout_s: float) -> Login:
-    """Give the login to a cloud of clouds.yaml.
+def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
+    """Give the login to a cloud of clouds.yaml. cacert: wins over the one that is named there.
 
     Raises UsageError if there is none of this name, or nobody to read it.
     """
@@ -74,7 +82,7 @@ def login_to_cloud(name: str, *, timeout_s: float) -> Login:
             "pip install openstacksdk, or set OS_AUTH_URL and its companions"
         ) from error
     try:
-        region = config.OpenStackConfig().get_one(cloud=name)
+        region = config.OpenStackConfig().get_one(cloud=name, cacert=cacert)
         session = region.get_session()
     except (sdk_exceptions.SDKException, exceptions.ClientException, OSError) as error:
         raise UsageError(f"The cloud {name!r} of clouds.yaml cannot be used: {error}") from error
@@ -85,6 +93,11 @@ def login_to_cloud(name: str, *, timeout_s: float) -> Login:
         interface=region.get_interface() or "public",
         override=lambda kind: region.config.get(f"{kind.replace('-', '_')}_endpoint_override"),
     )
+
+
+def _token_type(wanted: str | None) -> str:
+    """Give the wanted type if it logs in with a token, else the usual one that does."""
+    return wanted if wanted and wanted.endswith("token") else "token"
 
 
 def _likely_type(environ: Mapping[str, str]) -> str:

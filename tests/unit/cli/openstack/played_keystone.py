@@ -14,13 +14,14 @@ class PlayedKeystone:
     """Listens on loopback while it is entered.
 
     catalogue: service type -> address, for region RegionOne and interface public. issued: tokens given out, in order.
-    methods: how each of them was asked for.
+    methods: how each of them was asked for. tokens: those that were exchanged.
     """
 
     def __init__(self, catalogue: dict[str, str]) -> None:
         self.catalogue = catalogue
         self.issued: list[str] = []
         self.methods: list[str] = []
+        self.tokens: list[str] = []
         keystone = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,6 +37,8 @@ class PlayedKeystone:
                     self._answer(401, {"error": error})
                     return
                 keystone.methods.append(method)
+                if method == "token":
+                    keystone.tokens.append(identity["token"]["id"])
                 keystone.issued.append(f"token-{len(keystone.issued) + 1}")
                 self._answer(201, {"token": keystone._token(method)}, keystone.issued[-1])
 

@@ -107,6 +107,28 @@ def test_what_is_set_decides_how_to_log_in(
     assert keystone.methods == [method]
 
 
+@pytest.mark.parametrize("auth_type", ["", "password", "v3token"])
+def test_a_token_on_the_command_line_is_what_keystone_is_given(
+    run: Run, keystone: PlayedKeystone, service: StubService, auth_type: str
+) -> None:
+    environ = password(keystone, OS_PASSWORD="", OS_TOKEN="old", OS_AUTH_TYPE=auth_type)
+
+    ran = run("--token", "mine", "host", "list", environ=environ)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert keystone.methods == ["token"]
+    assert keystone.tokens == ["mine"]
+    assert service.asked[0].headers["x-auth-token"] == "token-1"
+
+
+def test_a_token_and_a_cloud_are_two_logins(run: Run, keystone: PlayedKeystone) -> None:
+    ran = run("--token", "mine", "--os-cloud", "edge", "host", "list", environ=password(keystone))
+
+    assert ran.code == 2
+    assert "leave out --token" in ran.err
+    assert keystone.issued == []
+
+
 def test_a_token_that_the_service_no_longer_takes_is_replaced(
     run: Run, keystone: PlayedKeystone, service: StubService
 ) -> None:
