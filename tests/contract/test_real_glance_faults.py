@@ -160,7 +160,7 @@ class TestGlanceAway:
 def test_a_catalogue_without_images_says_what_to_do(cloud, image):
     cloud.keystone.remove_endpoint("image")
     try:
-        with pytest.raises(ImageServiceUnavailable, match="set its endpoint"):
+        with pytest.raises(ImageServiceUnavailable, match=r"set \[glance\] endpoint_override"):
             GlanceImages(session=session_of(cloud, cloud.precache)).show(image)
     finally:
         cloud.keystone.set_endpoint("image", cloud.glance.url, name="glance")

@@ -182,5 +182,5 @@ def test_without_an_endpoint_the_catalog_says_where():
 def test_a_catalog_without_images_says_what_to_do():
     images = GlanceImages(session=open_session(auth=ServiceAccount({})))
 
-    with pytest.raises(ImageServiceUnavailable, match="set its endpoint"):
+    with pytest.raises(ImageServiceUnavailable, match=r"set \[glance\] endpoint_override"):
         images.show(IMAGE)

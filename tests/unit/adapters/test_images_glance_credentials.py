@@ -121,6 +121,15 @@ def test_how_keystone_fails_is_told_without_the_password(answer, error, words):
     assert "hush-hush" not in str(raised.value)
 
 
+def test_our_wrong_password_is_our_fault_and_never_a_callers():
+    images = GlanceImages(session=open_session(auth=Account(failing=ksa.Unauthorized("wrong"))))
+
+    with pytest.raises(ImageNotAuthorized, match=r"Keystone refuses the credentials in \[service_user\]"):
+        images.show(IMAGE)
+    with pytest.raises(ServiceTokenUnavailable, match=r"Keystone refuses the credentials in \[service_user\]"):
+        images.show_to("token-of-alice", IMAGE)
+
+
 def test_those_who_wait_for_a_keystone_that_hangs_share_its_failure():
     account = Account("token", failing=ksa.ConnectTimeout("silence"))
     account.may_answer.clear()

@@ -1,5 +1,6 @@
 """Hosts and aggregates of a Nova that is well, restarts, refuses, or is no Nova at all."""
 
+import gzip
 import json
 import logging
 import threading
@@ -13,6 +14,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.http import open_session
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
+from precache.adapters.inventory_nova.api import LONGEST_DOCUMENT_BYTES
 from precache.core.errors import InventoryForeign, InventoryUnavailable
 from precache.core.hosts import HostBeat
 from tests.lab.played_nova import NovaOperator, PlayedNova
@@ -217,7 +219,7 @@ def test_the_missing_role_is_named_by_novas_rule(nova):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (ksa.Unauthorized("wrong: hunter2"), r"refuses the credentials in \[service_user\]; correct them"),
+        (ksa.Unauthorized("wrong: hunter2"), r"Keystone refuses the credentials in \[service_user\]; correct its user"),
         (ksa.ConnectTimeout("hunter2"), "in time"),
         (ksa.DiscoveryFailure("hunter2"), "DiscoveryFailure"),
     ],
@@ -264,6 +266,23 @@ def test_what_no_nova_answers_is_an_unavailable_inventory(body, call):
 def test_a_server_that_never_answers_is_given_up():
     with FaultyServer((b"", HOLD)) as server, pytest.raises(InventoryUnavailable, match="in time"):
         ask(api_at(server.url, read_timeout=SOON), "hosts")
+
+
+def test_an_answer_that_does_not_end_is_given_up():
+    endless = gzip.compress(b" " * (LONGEST_DOCUMENT_BYTES + 1))
+    with (
+        FaultyServer(http("200 OK", endless, Content_Encoding="gzip")) as server,
+        pytest.raises(InventoryUnavailable, match=f"more than {LONGEST_DOCUMENT_BYTES} bytes"),
+    ):
+        ask(api_at(server.url), "hosts")
+
+
+def test_an_answer_that_comes_too_slowly_is_given_up():
+    with (
+        FaultyServer(http("200 OK", b'{"services": []}')) as server,
+        pytest.raises(InventoryUnavailable, match="did not end within"),
+    ):
+        ask(api_at(server.url, document_timeout=timedelta()), "hosts")
 
 
 def test_a_kept_connection_that_the_server_has_given_up_is_replaced():

@@ -1,7 +1,19 @@
-"""What the clients of OpenStack's HTTP APIs have in common; they stand on this and nothing else does."""
+"""What the clients of OpenStack's HTTP APIs have in common: session, credentials, requests, and what went wrong."""
 
-from precache.adapters.http.causes import innermost, is_hang_up
+from precache.adapters.http.causes import innermost
+from precache.adapters.http.document import read_document
+from precache.adapters.http.failures import CredentialsRefused, ServiceUnreachable, TokenUnavailable
+from precache.adapters.http.service import ServiceClient
 from precache.adapters.http.session import open_session
 from precache.adapters.http.unreachable import why_unreachable
 
-__all__ = ["innermost", "is_hang_up", "open_session", "why_unreachable"]
+__all__ = [
+    "CredentialsRefused",
+    "ServiceClient",
+    "ServiceUnreachable",
+    "TokenUnavailable",
+    "innermost",
+    "open_session",
+    "read_document",
+    "why_unreachable",
+]

@@ -1,4 +1,4 @@
-"""What an answer of the image service means: its status as one of our errors, its headers as an extent."""
+"""What an answer of the image service means, or none: as one of our errors, or as the extent of its data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 
 import requests
 
+from precache.adapters.http import CredentialsRefused, ServiceUnreachable, TokenUnavailable
 from precache.core.errors import (
     ImageNotAuthorized,
     ImageNotFound,
     ImageServiceUnavailable,
     NoImageData,
     PrecacheError,
+    ServiceTokenUnavailable,
     TransferInterrupted,
 )
 from precache.core.images import ImageId
@@ -27,6 +29,15 @@ _OURS = {
     "role admin, or a policy of Glance's that says otherwise",
 }
 """What a status means when it answers the service's own credentials."""
+
+
+def error_of_failure(image: ImageId, failure: ServiceUnreachable, *, is_ours: bool) -> PrecacheError:
+    """Give the error for an answer that did not come. is_ours: as below; a caller is not at fault for our password."""
+    if is_ours and isinstance(failure, CredentialsRefused):
+        return ImageNotAuthorized(image, failure.reason)
+    if isinstance(failure, TokenUnavailable):
+        return ServiceTokenUnavailable(failure.endpoint, failure.reason)
+    return ImageServiceUnavailable(failure.endpoint, failure.reason)
 
 
 def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:

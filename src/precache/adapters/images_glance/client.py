@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
-import requests
-from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
-from precache.adapters.http import is_hang_up, why_unreachable
-from precache.adapters.images_glance.answers import check_data_answer, error_of_status
-from precache.adapters.images_glance.credentials import Credentials
-from precache.adapters.images_glance.document import read_document
+from precache.adapters.http import ServiceClient, ServiceUnreachable, read_document
+from precache.adapters.images_glance.answers import check_data_answer, error_of_failure, error_of_status
 from precache.adapters.images_glance.record import image_from_record
 from precache.adapters.images_glance.stream import GlanceStream
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError
@@ -23,6 +18,9 @@ from precache.ports.image_service import IsWanted, for_ever
 CONNECT_TIMEOUT = timedelta(seconds=10)
 READ_TIMEOUT = timedelta(seconds=60)  # Glance may wait for a slow store before the first byte
 RECORD_TIMEOUT = timedelta(seconds=30)  # records come from a database: somebody waits for them at the API
+
+LONGEST_RECORD_BYTES = 1 << 20
+"""A record has a few kB, with all the properties that Glance's quota admits some 100 kB."""
 
 
 class GlanceImages:
@@ -47,100 +45,63 @@ class GlanceImages:
         read_timeout: timedelta = READ_TIMEOUT,
         record_timeout: timedelta = RECORD_TIMEOUT,
     ) -> None:
-        self._session, self._endpoint = session, endpoint
-        self._credentials = Credentials(session)
-        self._region_name, self._interfaces = region_name, tuple(interfaces)
-        self._connect_s, self._read_s = connect_timeout.total_seconds(), read_timeout.total_seconds()
-        self._record_s = record_timeout.total_seconds()
+        self._service = ServiceClient(
+            kind="image",
+            section="glance",
+            session=session,
+            endpoint=endpoint,
+            region_name=region_name,
+            interfaces=interfaces,
+            connect_timeout=connect_timeout,
+        )
+        self._read_timeout, self._record_timeout = read_timeout, record_timeout
 
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:
-        headers = {}
+        headers = dict(_RECORD)
         if caller_token is not None:
             # Anything else cannot be a token, and would be repeated in the HTTP library's own error.
             if not (caller_token.isascii() and caller_token.isprintable()):
                 raise ImageNotAuthorized(image)
             headers["X-Auth-Token"] = caller_token
-        base = self._base()
-        answer = self._get(base, _record_path(image), headers | _RECORD, self._silence_s)
-        return self._read_record(image, base, answer, is_ours=False)
+        return self._show(image, headers, as_us=False)
 
     def show(self, image: ImageId) -> Image:
-        base = self._base()
-        answer = self._get_as_service(image, base, _record_path(image), _RECORD, self._silence_s)
-        return self._read_record(image, base, answer, is_ours=not self._credentials.are_none)
+        return self._show(image, _RECORD, as_us=True)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> GlanceStream:  # noqa: ARG002  (its own timeouts end the wait)
-        base = self._base()
+        is_ours = self._service.has_credentials
         headers = _DATA | ({"Range": f"bytes={offset_bytes}-"} if offset_bytes else {})
-        answer = self._get_as_service(image, base, f"{_record_path(image)}/file", headers, self._read_s)
         try:
-            length = check_data_answer(image, base, answer, offset_bytes, is_ours=not self._credentials.are_none)
+            root = self._root()
+            path = f"{_record_path(image)}/file"
+            answer = self._service.get(root, path, headers, self._read_timeout, as_us=True)
+        except ServiceUnreachable as exc:
+            raise error_of_failure(image, exc, is_ours=is_ours) from exc
+        try:
+            length = check_data_answer(image, root, answer, offset_bytes, is_ours=is_ours)
         except PrecacheError:
             answer.close()
             raise
         return GlanceStream(image=image, response=answer, offset_bytes=offset_bytes, remaining_bytes=length)
 
-    @property
-    def _silence_s(self) -> float:
-        return min(self._read_s, self._record_s)
-
-    def _read_record(self, image: ImageId, base: str, answer: requests.Response, *, is_ours: bool) -> Image:
-        with answer:
-            if answer.status_code != 200:
-                raise error_of_status(image, base, answer.status_code, is_ours=is_ours)
-            document = read_document(answer, base, self._record_s)
+    def _show(self, image: ImageId, headers: Mapping[str, str], *, as_us: bool) -> Image:
+        is_ours = as_us and self._service.has_credentials
+        silence = min(self._read_timeout, self._record_timeout)
         try:
-            return image_from_record(image, document)
+            root = self._root()
+            with self._service.get(root, _record_path(image), headers, silence, as_us=as_us) as answer:
+                if answer.status_code != 200:
+                    raise error_of_status(image, root, answer.status_code, is_ours=is_ours)
+                record = read_document(answer, root, longest_bytes=LONGEST_RECORD_BYTES, patience=self._record_timeout)
+            return image_from_record(image, record)
+        except ServiceUnreachable as exc:
+            raise error_of_failure(image, exc, is_ours=is_ours) from exc
         except (ValueError, InvalidImageId) as exc:
-            raise ImageServiceUnavailable(base, f"it does not answer as Glance does: {exc}") from exc
+            raise ImageServiceUnavailable(root, f"it does not answer as Glance does: {exc}") from exc
 
-    def _get_as_service(
-        self, image: ImageId, base: str, path: str, headers: Mapping[str, str], silence_s: float
-    ) -> requests.Response:
-        """Send a GET with the service's own token, and with a new one if Glance does not accept it any more."""
-        ours = self._credentials.headers(image)
-        answer = self._get(base, path, {**headers, **ours}, silence_s)
-        if answer.status_code != 401 or (renewed := self._credentials.renew(ours, image)) is None:
-            return answer
-        answer.close()
-        return self._get(base, path, {**headers, **renewed}, silence_s)
-
-    def _get(self, base: str, path: str, headers: Mapping[str, str], silence_s: float) -> requests.Response:
-        """Send one GET; a second one at once if the first met a kept connection that the server had given up.
-
-        Servers drop idle connections when they like (uWSGI without a word), and no client can know beforehand.
-        """
-        request = {"headers": dict(headers), "timeout": (self._connect_s, silence_s)}
-        try:
-            return self._send(f"{base}{path}", **request)
-        except ksa.ConnectFailure as exc:
-            if not is_hang_up(exc):
-                raise ImageServiceUnavailable(base, why_unreachable(exc)) from exc
-        except ksa.ClientException as exc:
-            raise ImageServiceUnavailable(base, why_unreachable(exc)) from exc
-        try:
-            return self._send(f"{base}{path}", **request)
-        except ksa.ClientException as exc:
-            raise ImageServiceUnavailable(base, why_unreachable(exc)) from exc
-
-    def _send(self, url: str, **request: Any) -> requests.Response:
-        # authenticated=False: the token is among the headers already, for its failures are not Glance's.
-        # log=False: keystoneauth would put what it reads into its debug log.
-        return self._session.get(
-            url,
-            authenticated=False,
-            stream=True,
-            raise_exc=False,
-            redirect=False,
-            log=False,
-            connect_retries=0,
-            **request,
-        )
-
-    def _base(self) -> str:
-        """Give the root of the service, without version and trailing slash."""
-        url = self._endpoint or self._credentials.endpoint(self._region_name, self._interfaces)
-        return url.rstrip("/").removesuffix("/v2")
+    def _root(self) -> str:
+        """Give the URL of the service without its version."""
+        return self._service.root().removesuffix("/v2")
 
 
 _RECORD = {"Accept": "application/json"}

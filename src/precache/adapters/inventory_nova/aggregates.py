@@ -20,24 +20,23 @@ class NovaAggregates:
         self._api = api
 
     def list_aggregates(self) -> list[Aggregate]:
-        document = self._api.read(_PATH, "os_compute_api:os-aggregates:index") or {}
-        try:
-            found = [_aggregate(record) for record in document["aggregates"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._api.misread(_PATH, error) from error
+        found = self._api.read(
+            _PATH,
+            "os_compute_api:os-aggregates:index",
+            lambda document: [_aggregate(record) for record in document["aggregates"]],
+        )
         return sorted(found, key=lambda aggregate: aggregate.id)
 
     def get_aggregate(self, aggregate_id: int) -> Aggregate:
+        missing = AggregateNotFound(aggregate_id)
         if not 0 < aggregate_id <= _LARGEST_ID:
-            raise AggregateNotFound(aggregate_id)
-        path = f"{_PATH}/{aggregate_id}"
-        document = self._api.read(path, "os_compute_api:os-aggregates:show")
-        if document is None:
-            raise AggregateNotFound(aggregate_id)
-        try:
-            return _aggregate(document["aggregate"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._api.misread(path, error) from error
+            raise missing
+        return self._api.read(
+            f"{_PATH}/{aggregate_id}",
+            "os_compute_api:os-aggregates:show",
+            lambda document: _aggregate(document["aggregate"]),
+            missing=missing,
+        )
 
 
 def _aggregate(record: dict[str, Any]) -> Aggregate:

@@ -7,24 +7,28 @@ errors or logs.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-import requests
-from keystoneauth1 import exceptions as ksa
 from keystoneauth1.session import Session
 
-from precache.adapters.http import innermost, is_hang_up
-from precache.core.errors import InventoryUnavailable
+from precache.adapters.http import ServiceClient, ServiceUnreachable, read_document
+from precache.core.errors import InventoryUnavailable, PrecacheError
+
+_T = TypeVar("_T")
 
 MICROVERSION = "2.81"
 """The first of a Nova that knows pre-caching; newer ones change nothing that is read here."""
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 READ_TIMEOUT = timedelta(seconds=30)
+DOCUMENT_TIMEOUT = timedelta(seconds=60)
 
-_FROM_CATALOGUE = "(from the catalogue)"
+LONGEST_DOCUMENT_BYTES = 64 << 20
+"""A service or a host of an aggregate takes some hundred bytes; a deployment has thousands of both."""
+
+_HEADERS = {"Accept": "application/json", "OpenStack-API-Version": f"compute {MICROVERSION}"}
 _VERSION = re.compile(r"/v\d+(\.\d+)?(/|$)")
 
 
@@ -34,6 +38,7 @@ class NovaApi:
     session: a keystoneauth session with the service's own credentials.
     endpoint: URL of the compute API, with or without `/v2.1`; by default the catalogue of the session's credentials
         says, at the first of `interfaces` that it has.
+    read_timeout: the longest silence; document_timeout: the longest time for a whole document once it began.
     """
 
     def __init__(
@@ -45,78 +50,52 @@ class NovaApi:
         interfaces: Sequence[str] = ("internal", "public"),
         connect_timeout: timedelta = CONNECT_TIMEOUT,
         read_timeout: timedelta = READ_TIMEOUT,
+        document_timeout: timedelta = DOCUMENT_TIMEOUT,
     ) -> None:
-        self._session, self._endpoint = session, endpoint
-        self._region_name, self._interfaces = region_name, list(interfaces)
-        self._timeout = (connect_timeout.total_seconds(), read_timeout.total_seconds())
+        self._service = ServiceClient(
+            kind="compute",
+            section="nova",
+            session=session,
+            endpoint=endpoint,
+            region_name=region_name,
+            interfaces=interfaces,
+            connect_timeout=connect_timeout,
+        )
+        self._read_timeout, self._document_timeout = read_timeout, document_timeout
 
-    def read(self, path: str, rule: str) -> dict[str, Any] | None:
-        """Give the document at `path`, such as `/os-aggregates`; None if Nova says that there is no such thing.
+    def read(self, path: str, rule: str, parse: Callable[[Any], _T], *, missing: PrecacheError | None = None) -> _T:
+        """Give what `parse` makes of the document at `path`, such as `/os-aggregates`.
 
         rule: of Nova's policy that lets us read it, for the message if we may not.
+        parse: raises KeyError, TypeError, ValueError or AttributeError for what is no such document of Nova's.
+        missing: raised where Nova says that there is no such thing; without it, such an answer is none of a Nova.
         Raises InventoryUnavailable for everything that is no answer of a Nova.
         """
-        base = self._base()
-        answer = self._get(base, f"{base}{path}")
-        document = _document(answer)
-        if answer.status_code == 404 and "itemNotFound" in document:
-            return None
-        if answer.status_code != 200:
-            raise InventoryUnavailable(base, _meaning(answer.status_code, rule))
-        if not document:
-            raise InventoryUnavailable(
-                base, f"what it answers to {path} is no document of Nova's; correct the endpoint"
-            )
-        return document
-
-    def misread(self, path: str, error: Exception) -> InventoryUnavailable:
-        """Give the error for a document in which something is missing or of another kind."""
-        return InventoryUnavailable(self._base(), f"it does not answer as Nova does to {path}: {error}")
-
-    def _get(self, base: str, url: str) -> requests.Response:
-        """Send one GET; a second one at once if the first met a kept connection that the server had given up."""
         try:
-            return self._send(url)
-        except ksa.ConnectFailure as exc:
-            if not is_hang_up(exc):
-                raise _translated(base, exc) from exc
-        except ksa.ClientException as exc:
-            raise _translated(base, exc) from exc
+            root = self._root()
+            with self._service.get(root, path, _HEADERS, self._read_timeout, as_us=True) as answer:
+                document = read_document(
+                    answer, root, longest_bytes=LONGEST_DOCUMENT_BYTES, patience=self._document_timeout
+                )
+        except ServiceUnreachable as exc:
+            raise InventoryUnavailable(exc.endpoint, exc.reason) from exc
+        match answer.status_code, document:
+            case 200, _:
+                pass
+            case 404, {"itemNotFound": _} if missing is not None:  # else it is a path that no Nova would miss
+                raise missing
+            case status, _:
+                raise InventoryUnavailable(root, _meaning(status, rule))
         try:
-            return self._send(url)
-        except ksa.ClientException as exc:
-            raise _translated(base, exc) from exc
+            return parse(document)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            why = f"what it answers to {path} is no document of Nova's ({exc!r}); correct the endpoint"
+            raise InventoryUnavailable(root, why) from exc
 
-    def _send(self, url: str) -> requests.Response:
-        headers = {"Accept": "application/json", "OpenStack-API-Version": f"compute {MICROVERSION}"}
-        # log=False: keystoneauth would put what it reads into its debug log.
-        return self._session.get(
-            url, headers=headers, timeout=self._timeout, raise_exc=False, redirect=False, log=False, connect_retries=0
-        )
-
-    def _base(self) -> str:
-        """Give the root of the API with its version, without a trailing slash."""
-        url = self._endpoint
-        try:
-            url = url or self._session.get_endpoint(
-                service_type="compute", region_name=self._region_name, interface=self._interfaces
-            )
-        except ksa.ClientException as exc:
-            raise _translated(_FROM_CATALOGUE, exc) from exc
-        if not url:
-            raise InventoryUnavailable(
-                _FROM_CATALOGUE, "the catalogue has no compute service; set [nova] endpoint_override"
-            )
-        root = str(url).rstrip("/")
+    def _root(self) -> str:
+        """Give the URL of the API with its version."""
+        root = self._service.root()
         return root if _VERSION.search(root) else f"{root}/v2.1"
-
-
-def _document(answer: requests.Response) -> dict[str, Any]:
-    try:
-        document = answer.json()
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _meaning(status: int, rule: str) -> str:
@@ -132,16 +111,3 @@ def _meaning(status: int, rule: str) -> str:
     if 300 <= status < 400:
         return f"HTTP status {status} (a redirect); correct [nova] endpoint_override"
     return f"HTTP status {status}"
-
-
-def _translated(endpoint: str, error: ksa.ClientException) -> InventoryUnavailable:
-    """Give our error for keystoneauth's. Only messages that are known to hold no secret are passed on."""
-    if isinstance(error, ksa.Unauthorized):
-        return InventoryUnavailable(endpoint, "Keystone refuses the credentials in [service_user]; correct them")
-    if isinstance(error, ksa.MissingAuthPlugin | ksa.MissingRequiredOptions):
-        return InventoryUnavailable(endpoint, "[service_user] has no credentials; fill that section")
-    if isinstance(error, ksa.ConnectTimeout):
-        return InventoryUnavailable(endpoint, "it does not answer in time")
-    if isinstance(error, ksa.SSLError | ksa.ConnectFailure):
-        return InventoryUnavailable(endpoint, innermost(error))
-    return InventoryUnavailable(endpoint, type(getattr(error, "original", error)).__name__)

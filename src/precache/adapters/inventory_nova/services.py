@@ -76,7 +76,7 @@ class NovaServices:
         if under_way is not None:
             return under_way.result()
         try:
-            services = self._read()
+            services = self._api.read(_PATH, _RULE, _services)
         except BaseException as error:
             self._end(None)
             ours.set_exception(error)
@@ -91,12 +91,9 @@ class NovaServices:
             if services is not None:
                 self._known, self._known_at = services, self._clock.now()
 
-    def _read(self) -> Services:
-        document = self._api.read(_PATH, _RULE) or {}
-        try:
-            return {service.host: service for service in map(_service, document["services"])}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise self._api.misread(_PATH, error) from error
+
+def _services(document: Any) -> Services:
+    return {service.host: service for service in map(_service, document["services"])}
 
 
 def _service(record: dict[str, Any]) -> NovaService:

@@ -1,0 +1,88 @@
+"""The service's own token for the services that it calls, and where the catalogue says that they are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1.noauth import NoAuth
+from keystoneauth1.session import Session
+
+from precache.adapters.http.failures import CredentialsRefused, TokenUnavailable
+from precache.adapters.http.unreachable import why_unreachable
+
+_T = TypeVar("_T")
+
+FROM_CATALOGUE = "(from the catalogue)"
+_REFUSED = (
+    "Keystone refuses the credentials in [service_user]; correct its user, password, domains and project, and see that "
+    "the user is enabled and has a role in the project"
+)
+
+
+class Credentials:
+    """What a session's plugin gives, with failures told as ours; thread-safe.
+
+    Only one thread asks Keystone at a time. Those that waited for it meanwhile share its failure: one after another
+    they would wait for a Keystone that hangs.
+    Each method but `are_none` raises CredentialsRefused if Keystone refuses us, TokenUnavailable if it is away.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._failure: ksa.ClientException | None = None
+
+    @property
+    def are_none(self) -> bool:
+        """True for services that ask for no token."""
+        return isinstance(self._session.auth, NoAuth)
+
+    def headers(self) -> dict[str, str]:
+        """Give the headers that authenticate a request; Keystone is asked where no token is at hand."""
+        return self._ask(lambda: self._session.get_auth_headers()) or {}
+
+    def renew(self, rejected: Mapping[str, str]) -> dict[str, str] | None:
+        """Give other headers in place of those that a service rejected; None if there are no others."""
+        # Another thread may have renewed them already.
+        if self.headers() == rejected and not self._session.invalidate():
+            return None
+        return self.headers()
+
+    def endpoint(self, kind: str, region_name: str | None, interfaces: Sequence[str]) -> str | None:
+        """Give the URL of this kind of service in the catalogue; None if it has none."""
+
+        def look_up() -> str | None:
+            try:
+                return self._session.get_endpoint(
+                    service_type=kind, region_name=region_name, interface=list(interfaces)
+                )
+            except ksa.CatalogException:
+                return None
+
+        return self._ask(look_up)
+
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        asked_before = self._asked
+        with self._lock:
+            if self._failure is not None and self._asked != asked_before:
+                raise _told(self._failure)
+            try:
+                answer = question()
+            except ksa.ClientException as exc:
+                self._failure = exc
+                raise _told(exc) from exc
+            else:
+                self._failure = None
+                return answer
+            finally:
+                self._asked += 1
+
+
+def _told(error: ksa.ClientException) -> TokenUnavailable:
+    if isinstance(error, ksa.Unauthorized | ksa.Forbidden):
+        return CredentialsRefused(FROM_CATALOGUE, _REFUSED)
+    return TokenUnavailable(FROM_CATALOGUE, f"Keystone gives no token for [service_user]: {why_unreachable(error)}")

@@ -1,0 +1,107 @@
+"""GETs from an OpenStack service, as its clients here send them: alike in tokens, patience and what is logged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import requests
+from keystoneauth1 import exceptions as ksa
+from keystoneauth1.session import Session
+
+from precache.adapters.http.causes import is_hang_up
+from precache.adapters.http.credentials import FROM_CATALOGUE, Credentials
+from precache.adapters.http.failures import ServiceUnreachable
+from precache.adapters.http.unreachable import why_unreachable
+
+_LOG = logging.getLogger(__name__)
+
+
+class ServiceClient:
+    """One service; safe for many threads. Names no token in errors or logs.
+
+    kind: of the service in the catalogue, such as `image`; section: where the configuration names its endpoint.
+    session: its credentials are our own.
+    endpoint: URL of the service; by default the catalogue of the session's credentials says, at the first of
+        `interfaces` that it has.
+    Each method raises ServiceUnreachable in place of an answer. An answer has any status, also that of a redirect,
+    which is not followed, for it would carry the token on; its body is still to be received, and to be closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        section: str,
+        session: Session,
+        endpoint: str | None,
+        region_name: str | None,
+        interfaces: Sequence[str],
+        connect_timeout: timedelta,
+    ) -> None:
+        self._kind, self._section = kind, section
+        self._session, self._credentials = session, Credentials(session)
+        self._endpoint, self._region_name, self._interfaces = endpoint, region_name, tuple(interfaces)
+        self._connect_s = connect_timeout.total_seconds()
+
+    @property
+    def has_credentials(self) -> bool:
+        return not self._credentials.are_none
+
+    def root(self) -> str:
+        """Give the URL of the service, without a trailing slash."""
+        url = self._endpoint or self._credentials.endpoint(self._kind, self._region_name, self._interfaces)
+        if not url:
+            raise ServiceUnreachable(
+                FROM_CATALOGUE, f"the catalogue has no {self._kind} service; set [{self._section}] endpoint_override"
+            )
+        return url.rstrip("/")
+
+    def get(
+        self, root: str, path: str, headers: Mapping[str, str], silence: timedelta, *, as_us: bool
+    ) -> requests.Response:
+        """Send a GET. silence: the longest time without a byte.
+
+        as_us: with our own token, and with a new one if the service does not accept it any more.
+        """
+        if not as_us:
+            return self._get(root, path, headers, silence)
+        ours = self._credentials.headers()
+        answer = self._get(root, path, {**headers, **ours}, silence)
+        if answer.status_code != 401 or (renewed := self._credentials.renew(ours)) is None:
+            return answer
+        answer.close()
+        _LOG.info("The %s service refuses the token of [service_user]; it is asked with another one", self._kind)
+        return self._get(root, path, {**headers, **renewed}, silence)
+
+    def _get(self, root: str, path: str, headers: Mapping[str, str], silence: timedelta) -> requests.Response:
+        """Send one GET; a second one at once if the first met a kept connection that the server had given up.
+
+        Servers drop idle connections when they like (uWSGI without a word), and no client can know beforehand.
+        """
+        request = {"headers": dict(headers), "timeout": (self._connect_s, silence.total_seconds())}
+        try:
+            try:
+                return self._send(f"{root}{path}", **request)
+            except ksa.ConnectFailure as exc:
+                if not is_hang_up(exc):
+                    raise
+            return self._send(f"{root}{path}", **request)
+        except ksa.ClientException as exc:
+            raise ServiceUnreachable(root, why_unreachable(exc)) from exc
+
+    def _send(self, url: str, **request: Any) -> requests.Response:
+        # authenticated=False: the token is among the headers already, for its failures are not the service's.
+        # log=False: keystoneauth would put what it reads into its debug log.
+        return self._session.get(
+            url,
+            authenticated=False,
+            stream=True,
+            raise_exc=False,
+            redirect=False,
+            log=False,
+            connect_retries=0,
+            **request,
+        )
