@@ -23,6 +23,15 @@ class ListenAddress:
         return self.host == LOCALHOST or ipaddress.ip_address(self.host).is_loopback
 
 
+def check_noauth(address: ListenAddress) -> None:
+    """Raises InvalidConfiguration where callers whom nobody identifies could come from other machines."""
+    if not address.is_loopback:
+        raise InvalidConfiguration(
+            "[api] auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses only, not "
+            f"on {address.host}; listen on 127.0.0.1, or run `precache serve api` with auth_strategy = keystone"
+        )
+
+
 def parse_listen_address(text: str) -> ListenAddress:
     """Read `ADDRESS:PORT`, an IPv6 address in brackets. Raises InvalidConfiguration for anything else.
 

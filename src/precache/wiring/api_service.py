@@ -12,8 +12,7 @@ from precache.adapters.identity_keystone import keystone
 from precache.api.noauth import noauth
 from precache.config.identity import require_authtoken
 from precache.config.load import Config
-from precache.core.errors import InvalidConfiguration
-from precache.rules.listen_address import ListenAddress
+from precache.rules.listen_address import ListenAddress, check_noauth
 from precache.wiring.api_app import api_app
 from precache.wiring.databases import current_database
 from precache.wiring.http_server import HttpServer
@@ -31,11 +30,8 @@ class ApiService:
     """
 
     def __init__(self, *, config: Config, address: ListenAddress) -> None:
-        if config.api.auth_strategy == "noauth" and not address.is_loopback:
-            raise InvalidConfiguration(
-                f"[api] auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses "
-                f"only, not on {address.host}; listen on 127.0.0.1 or use keystone"
-            )
+        if config.api.auth_strategy == "noauth":
+            check_noauth(address)
         self._config = config
         self._address = address
         self._stops = ExitStack()

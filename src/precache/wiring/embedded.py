@@ -25,7 +25,7 @@ from precache.core.errors import InvalidConfiguration
 from precache.imageserver.app import create_image_app
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog
-from precache.rules.listen_address import ListenAddress
+from precache.rules.listen_address import ListenAddress, check_noauth
 from precache.wiring.api_app import api_app
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.host_names import EmbeddedHost
@@ -67,11 +67,7 @@ class EmbeddedService:
             raise InvalidConfiguration(
                 "[api] auth_strategy = keystone is for `precache serve api`; `serve all` knows noauth only"
             )
-        if not embedding.address.is_loopback:
-            raise InvalidConfiguration(
-                f"auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses only, not "
-                f"on {embedding.address.host}; listen on 127.0.0.1"
-            )
+        check_noauth(embedding.address)
         self._config = config
         self._embedding = embedding
         self._stops = ExitStack()

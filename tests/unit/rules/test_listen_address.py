@@ -3,7 +3,7 @@
 import pytest
 
 from precache.core.errors import InvalidConfiguration
-from precache.rules.listen_address import ListenAddress, parse_listen_address
+from precache.rules.listen_address import ListenAddress, check_noauth, parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_an_address_is_read_and_judged(text, address, is_loopback):
 def test_what_is_no_address_is_named(text):
     with pytest.raises(InvalidConfiguration, match="listen on"):
         parse_listen_address(text)
+
+
+def test_callers_whom_nobody_identifies_must_be_on_this_machine():
+    check_noauth(ListenAddress("127.0.0.1", 8775))
+
+    with pytest.raises(InvalidConfiguration, match=r"loopback addresses only, not on 192\.168\.1\.4"):
+        check_noauth(ListenAddress("192.168.1.4", 8775))
