@@ -27,8 +27,8 @@ def check_noauth(address: ListenAddress) -> None:
     """Raises InvalidConfiguration where callers whom nobody identifies could come from other machines."""
     if not address.is_loopback:
         raise InvalidConfiguration(
-            "[api] auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses only, not "
-            f"on {address.host}; listen on 127.0.0.1, or run `precache serve api` with auth_strategy = keystone"
+            "[api] auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses only, "
+            f"not on {address.host}; listen on 127.0.0.1, or run `precache serve api` with auth_strategy = keystone"
         )
 
 
