@@ -20,7 +20,7 @@ from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.hearing import Hearing
 from tests.contract.played_compute import wait_for
 from tests.lab.certificates import EXPIRED, Authority
-from tests.lab.rabbitmq import PASSWORD
+from tests.lab.rabbitmq import NAMES, PASSWORD, USER
 
 pytestmark = pytest.mark.external
 
@@ -152,6 +152,16 @@ def test_the_certificate_of_another_broker_is_refused(rabbitmq, cell_url, ca):
         assert "does not check the name" in open_bus(new_conf(), url).doubts[0]  # which the doctor says
         return
     assert failure(new_conf(), url).startswith("its certificate is not valid for localhost; correct the host")
+
+
+def test_another_broker_of_the_url_takes_over_where_its_certificate_names_both(rabbitmq, cell_url, ca):
+    vhost = cell_url.rpartition("/")[2]
+    hosts = ",".join(f"{USER}:{PASSWORD}@{name}:{rabbitmq.tls_port}" for name in NAMES)
+
+    for _ in range(4):  # which one is tried first is left to chance
+        bus = open_bus(new_conf(), f"rabbit://{hosts}/{vhost}?ssl=1&ssl_ca_file={ca}")
+        bus.cast("nobody", "ping", {})
+        bus.close()
 
 
 def test_a_certificate_that_has_expired_is_refused_until_it_is_renewed(rabbitmq, cell_url, ca):

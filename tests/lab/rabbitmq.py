@@ -24,6 +24,7 @@ from tests.lab.server import Server
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one in PATH writes to /var and runs as no other user
 CONTROL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 ACCOUNT = "rabbitmq"
+NAMES = ("127.0.0.1", "127.0.0.2")  # in its certificate: its own, and that of a broker that is down
 USER, PASSWORD = "precache", "hush-hush"  # tests look for this password where it must not be
 READY = "completed with"  # the broker's own word
 AT_ONCE = 8  # virtual hosts that are made together for the tests to come
@@ -92,8 +93,8 @@ class RabbitMq(Server):
         return url.replace(f":{self.port}/", f":{self.tls_port}/") + (f"?{query}" if query else "")
 
     def renew_certificate(self, valid_for: timedelta = VALID) -> None:
-        """Have a new certificate for 127.0.0.1, and every connection from now on see it."""
-        self.authority.certificate("127.0.0.1", valid_for=valid_for)
+        """Have a new certificate, and every connection from now on see it."""
+        self.authority.certificate(*NAMES, valid_for=valid_for)
         hand_over(self._directory / "tls", ACCOUNT)
         self.control("eval", "ssl:clear_pem_cache().")
 
@@ -134,7 +135,7 @@ class RabbitMq(Server):
         text = _CONFIGURATION.format(
             port=self.port,
             tls_port=self.tls_port,
-            certificate=self.authority.certificate("127.0.0.1"),
+            certificate=self.authority.certificate(*NAMES),
             user=USER,
             password=PASSWORD,
         )
