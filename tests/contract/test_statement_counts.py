@@ -82,6 +82,17 @@ def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
     assert max(*many, *new_cell) <= ALLOWED
 
 
+def test_a_cell_goes_with_hundreds_of_hosts_in_as_many_statements_as_with_two(stores, cost):
+    def cost_of_a_cell(name, count):
+        stores.host_reports.note_beats([HostBeat(f"{name}-{number}", name, "fake", NOW) for number in range(count)])
+        return cost(lambda: stores.cell_changes.delete_cell(name, NOW + timedelta(seconds=1)))
+
+    few = cost_of_a_cell("small", FEW)
+    many = cost_of_a_cell("large", MANY)
+
+    assert many == few <= ALLOWED
+
+
 def test_a_page_of_fifty_jobs_takes_as_many_statements_as_one_of_two(stores, cost):
     for number in range(50):
         stores.intake.add(new_job(number))
