@@ -9,6 +9,7 @@ from functools import partial
 from precache.adapters.bus_oslo import open_bus
 from precache.config.load import Config
 from precache.core.errors import BusUnavailable, InvalidConfiguration
+from precache.doctor.advice import failure
 from precache.doctor.examine import TIMEOUT_S
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.doctor.side_by_side import side_by_side
@@ -52,11 +53,11 @@ def reach_bus(config: Config, transport_url: str) -> Finding:
     try:
         bus = open_bus(config.oslo, transport_url)
     except InvalidConfiguration as error:
-        return failed(str(error), "")
+        return failure(error)
     try:
         bus.cast(_NOBODY, "ping", {})
     except BusUnavailable as error:
-        return failed(str(error), "")
+        return failure(error)
     finally:
         bus.close()
     if bus.doubts is not None:

@@ -13,7 +13,9 @@ from precache.config.load import Config
 from precache.core.cells import Cell
 from precache.core.errors import DatabaseUrlRefused, SchemaOutdated, SchemaTooNew, StoreUnavailable
 from precache.core.hosts import Host
-from precache.doctor.findings import Finding, failed, ok, skipped
+from precache.doctor.advice import failure
+from precache.doctor.findings import Finding, ok, skipped
+from precache.wiring.databases import upgrade_command
 
 _LIMITS = Limits(
     connect=timedelta(seconds=3),
@@ -30,11 +32,9 @@ def look_at_database(config: Config) -> Iterator[Finding]:
     """See that it answers and has this release's tables."""
     with opened(config) as database:
         try:
-            check_schema(database)
-        except (SchemaOutdated, SchemaTooNew) as error:
-            yield failed(str(error), "")
-        except StoreUnavailable as error:
-            yield failed(str(error), "start the database, or correct [database] connection: host, user, password, name")
+            check_schema(database, upgrade_command=upgrade_command(config))
+        except (SchemaOutdated, SchemaTooNew, StoreUnavailable) as error:
+            yield failure(error)
         else:
             yield ok(f"{database.place} has the tables of this release")
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from precache.config.load import Config
 from precache.core.errors import PrecacheError
+from precache.doctor.advice import REPORT_IT, failure
 from precache.doctor.findings import Finding, failed
 from precache.doctor.side_by_side import side_by_side
 
@@ -24,7 +25,7 @@ def _ignore(_bug: Exception) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """look: gives what it finds. An error of ours is a failure, whose message says what to do by itself."""
+    """look: gives what it finds. An error of ours is a failure."""
 
     name: str
     look: Callable[[Config], Iterable[Finding]]
@@ -48,17 +49,12 @@ def _look(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:
     try:
         return list(check.look(config))
     except PrecacheError as error:
-        return [failed(str(error), "")]
+        return [failure(error)]
     except OSError as error:
         return [_os_failure(error)]
     except Exception as error:  # noqa: BLE001  one check's bug must not hide what the others found
         on_bug(error)
-        return [
-            failed(
-                f"the check itself failed: {type(error).__name__}",
-                "this is a bug; report it with what `precache --debug doctor` shows",
-            )
-        ]
+        return [failed(f"the check itself failed: {type(error).__name__}", REPORT_IT)]
 
 
 def _os_failure(error: OSError) -> Finding:

@@ -15,11 +15,15 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """advice: what to do; empty where there is nothing to do."""
+    """advice: what to do; empty where there is nothing to do, that is, never for a warning or a failure."""
 
     status: Status
     found: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status in (Status.WARNING, Status.FAILED) and not self.advice.strip():
+            raise ValueError(f"a finding that is {self.status} says what to do: {self.found}")
 
 
 def ok(found: str) -> Finding:

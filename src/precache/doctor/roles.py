@@ -18,6 +18,7 @@ from precache.doctor.keystone import look_at_authtoken, look_at_service_user
 from precache.doctor.locks import look_at_locks
 from precache.doctor.nova import look_at_nova
 from precache.doctor.nova_conf import look_at_nova_conf
+from precache.doctor.pins import look_at_pins
 from precache.doctor.policy import look_at_policy
 from precache.doctor.qemu_img import look_at_qemu_img
 
@@ -44,6 +45,7 @@ _BY_ROLE = {
         _WAKING,
         Check("cells", on_database(look_at_cells), CELLS_TIMEOUT_S),
         Check("computes", on_database(look_at_computes)),
+        Check("pins", look_at_pins),
         Check("notifications", look_at_notifications, CELLS_TIMEOUT_S),
         _SERVICE_USER,
         _NOVA,

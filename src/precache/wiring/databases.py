@@ -20,14 +20,14 @@ def current_database(config: Config) -> Database:
     """
     database = configured_database(config)
     try:
-        check_schema(database, upgrade_command=_upgrade_command(config))
+        check_schema(database, upgrade_command=upgrade_command(config))
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _upgrade_command(config: Config) -> str:
+def upgrade_command(config: Config) -> str:
     """Give the command that works on the very database that this configuration names."""
     files = config.oslo.default_config_files or []
     return " ".join(["precache db upgrade", *(f"--config-file {shlex.quote(str(file))}" for file in files)])

@@ -24,7 +24,7 @@ def test_an_empty_database_names_the_command_to_run(configured, tmp_path):
     finding = only(look_at_database(configured(on(f"sqlite:///{tmp_path}/new.sqlite"))))
 
     assert finding.status == "failed"
-    assert "precache db upgrade" in finding.found
+    assert finding.advice == f"run `precache db upgrade --config-file {tmp_path}/precache.conf`"
 
 
 @pytest.mark.parametrize("scheme", ["mysql+pymysql", "postgresql+psycopg"])

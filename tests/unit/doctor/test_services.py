@@ -170,6 +170,7 @@ def test_a_bus_that_is_away_is_named_without_its_password(configured):
         finding = only(look(config))
         assert finding.status == "failed"
         assert "127.0.0.1:9/cell1" in finding.found
+        assert finding.advice == "start the broker or correct the transport URL"
         assert "hush-hush" not in finding.found
 
 

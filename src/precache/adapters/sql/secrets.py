@@ -24,7 +24,7 @@ class SecretBox:
     def encrypt(self, secret: str) -> str:
         """Raises InvalidConfiguration without a key."""
         if self._keys is None:
-            raise InvalidConfiguration(f"set {OPTION}; make a key with: precache config key")
+            raise InvalidConfiguration(f"{OPTION} is not set; make a key with: precache config key")
         return self._keys.encrypt(secret.encode()).decode()
 
     def decrypt(self, encrypted: str, what: str) -> str:

@@ -143,7 +143,7 @@ class SchemaOutdated(Refused):
     def __init__(self, database: str, found: str | None, expected: str, command: str) -> None:
         state = "has no tables of ours" if found is None else f"has the schema {found}"
         super().__init__(f"Database {database} {state}, but this release needs {expected}: run `{command}`")
-        self.found, self.expected = found, expected
+        self.found, self.expected, self.command = found, expected, command
 
 
 class SchemaTooNew(Refused):
