@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.lab.certificates import Authority
 from tests.lab.cloud import Cloud
 from tests.lab.keystone import User
 from tests.lab.venvs import CLOUD
 from tests.system.cloud_api import AGGREGATE, HOSTS, CloudApi, cloud_api
+from tests.unit.adapters.faulty_server import FaultyServer, http
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(300)]
 
@@ -123,6 +125,26 @@ def test_clouds_yaml_may_override_the_endpoint(programs: Programs, api: CloudApi
     done = programs.openstack("--os-cloud", "edge", "precache", "host", "list", **nobody)
 
     assert "http://127.0.0.1:9 cannot be reached" in done.stderr
+
+
+def test_an_authority_that_is_given_holds_for_a_cloud_of_clouds_yaml(plugin: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with FaultyServer(http("404 Not Found"), context=authority.certificate("127.0.0.1").context()) as server:
+        login = {"auth_url": f"{server.url}/v3", "username": "u", "password": "p", "project_name": "p"}
+        (tmp_path / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"edge": {"auth": login}}}))
+
+        def host_list(*options: str, **variables: str) -> str:
+            return subprocess.run(
+                [CLOUD.program("python"), "-m", "precache.cli.main", "--os-cloud", "edge", *options, "host", "list"],
+                env={"PYTHONPATH": str(plugin), "HOME": str(tmp_path)} | variables,
+                cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+            ).stderr  # fmt: skip
+
+        distrust = host_list()
+        assert "is not trusted" in distrust
+        assert distrust.count("\n") == 1
+        assert "HTTP 404" in host_list("--cacert", str(authority.cafile))
+        assert "HTTP 404" in host_list(OS_CACERT=str(authority.cafile))
 
 
 def test_other_commands_of_the_openstack_client_are_not_disturbed(programs: Programs) -> None:

@@ -48,8 +48,7 @@ def login_from_environment(
     if token:
         environ = {**environ, "OS_TOKEN": token, "OS_AUTH_TYPE": _token_type(environ.get("OS_AUTH_TYPE"))}
     auth_type = environ.get("OS_AUTH_TYPE") or _likely_type(environ)
-    # It says in its log, which without a handler is stderr, what its error says again.
-    logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
+    _have_errors_said_once()
     try:
         loader: Any = loading.get_plugin_loader(auth_type)
         plugin = loader.load_from_options_getter(lambda option: _value(environ, option))
@@ -81,6 +80,7 @@ def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
             f"The cloud {name!r} of clouds.yaml is read by openstacksdk, which is not installed: "
             "pip install openstacksdk, or set OS_AUTH_URL and its companions"
         ) from error
+    _have_errors_said_once()
     try:
         region = config.OpenStackConfig().get_one(cloud=name, cacert=cacert)
         session = region.get_session()
@@ -93,6 +93,11 @@ def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
         interface=region.get_interface() or "public",
         override=lambda kind: region.config.get(f"{kind.replace('-', '_')}_endpoint_override"),
     )
+
+
+def _have_errors_said_once() -> None:
+    """Keep the library's log off stderr, where it goes without a handler: its errors say the same."""
+    logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 
 
 def _token_type(wanted: str | None) -> str:
