@@ -260,7 +260,7 @@ class TestWrittenDown:
     def test_without_a_key_nothing_is_stored_and_the_way_to_one_is_told(self, database):
         cells = SqlCells(database=database, keys=[])
 
-        with pytest.raises(InvalidConfiguration, match=r"set \[database\] encryption_keys.*precache config key"):
+        with pytest.raises(InvalidConfiguration, match=r"\[database\] encryption_keys is not set.*precache config key"):
             cells.create_cell(Cell("cell1", URL))
 
         cells.create_cell(Cell("bare"))
