@@ -3,11 +3,11 @@
 import threading
 
 import pytest
+from keystoneauth1.exceptions import MissingAuthPlugin
 from keystoneauth1.identity import Password
 from keystoneauth1.plugin import BaseAuthPlugin
 
 from precache.adapters.http import open_session, why_unreachable
-from precache.adapters.http.session import LoginWanted
 from tests.unit.adapters.faulty_server import FaultyServer, http
 from tests.unit.adapters.stub_keystone import PASSWORD, SERVICES_OWN, StubKeystone
 
@@ -61,7 +61,7 @@ def test_a_server_that_wants_a_login_first_is_told_and_not_waited_for(wanting_lo
 
     error = outcome(lambda: ask(session))
 
-    assert isinstance(error, LoginWanted)
+    assert isinstance(error, MissingAuthPlugin)
     assert "correct auth_url" in why_unreachable(error)
 
 
@@ -70,7 +70,7 @@ def test_such_a_server_is_told_each_time(wanting_login):
 
     errors = [outcome(session.get_token) for _ in range(2)]
 
-    assert [type(error) for error in errors] == [LoginWanted, LoginWanted]
+    assert [type(error) for error in errors] == [MissingAuthPlugin, MissingAuthPlugin]
 
 
 class Borrowing(BaseAuthPlugin):

@@ -41,6 +41,9 @@ class Account(BaseAuthPlugin):
             raise self.failing
         return self._tokens[0]
 
+    def get_endpoint(self, session, **kwargs):
+        self.get_token(session)  # the catalogue comes with it
+
     def invalidate(self):
         return bool(self._tokens.pop(0)) if len(self._tokens) > 1 else False
 
@@ -107,7 +110,7 @@ def test_without_credentials_nothing_is_said_of_them():
         (http("401 Unauthorized", b"{}"), ImageNotAuthorized, r"Keystone refuses the credentials in \[service_user\]"),
         (http("503 Service Unavailable"), ServiceTokenUnavailable, "HTTP status 503"),
         ((b"", HOLD), ServiceTokenUnavailable, "does not answer in time"),
-        (b"", ServiceTokenUnavailable, "closed connection without response"),
+        (b"", ServiceTokenUnavailable, "closed connection without response|reset by peer"),
     ],
     ids=["refused", "away", "silent", "hangs up"],
 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import requests
-from keystoneauth1 import exceptions as ksa
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
@@ -49,45 +47,19 @@ def open_session(
     )
 
 
-class LoginWanted(ksa.ClientException):
-    """What should be Keystone asks for a token before it says how to get one: a proxy, or another service."""
-
-    def __init__(self) -> None:
-        super().__init__("it wants a login before it says which versions it has; correct auth_url")
-
-
 class _Session(Session):
-    """A session that asks for no token in order to get that very token.
+    """A session whose plugin gets its token through another one, which has no credentials.
 
-    keystoneauth does so where the question for Keystone's versions is answered with 401: it repeats it with a token,
-    for which the plugin waits at a lock that the same thread holds, for ever.
+    A 401 to the question for Keystone's versions makes keystoneauth repeat it with the session's token. With this
+    session's, the plugin would wait at a lock that the same thread holds, for ever; now it raises MissingAuthPlugin.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._asked = _AskedHere()
+    def __init__(self, *, auth: BaseAuthPlugin, **options: Any) -> None:
+        super().__init__(auth=auth, **options)
+        self._without = Session(**options)
 
     def get_auth_headers(self, auth: BaseAuthPlugin | None = None) -> dict[str, str] | None:
-        plugin = auth or self.auth
-        if plugin in self._asked.plugins:
-            raise LoginWanted
-        self._asked.plugins.append(plugin)
-        try:
-            return super().get_auth_headers(auth)
-        finally:
-            self._asked.plugins.pop()
+        return self._without.get_auth_headers(auth or self.auth)
 
-    def get_endpoint(
-        self, auth: BaseAuthPlugin | None = None, *, endpoint_override: str | None = None, **options: Any
-    ) -> str | None:
-        # The token first: to look into the catalogue the plugin would get it by itself, past `get_auth_headers`.
-        if not endpoint_override:
-            self.get_auth_headers(auth)
-        return super().get_endpoint(auth, endpoint_override=endpoint_override, **options)
-
-
-class _AskedHere(threading.local):
-    """The plugins that this thread is asking for a token, the first one first."""
-
-    def __init__(self) -> None:
-        self.plugins: list[BaseAuthPlugin | None] = []
+    def get_endpoint(self, auth: BaseAuthPlugin | None = None, **options: Any) -> str | None:
+        return self._without.get_endpoint(auth or self.auth, **options)

@@ -7,7 +7,6 @@ import ssl
 from keystoneauth1 import exceptions as ksa
 
 from precache.adapters.http.causes import find_cause, innermost
-from precache.adapters.http.session import LoginWanted
 
 
 def why_unreachable(error: ksa.ClientException, section: str = "service_user") -> str:
@@ -25,8 +24,8 @@ def why_unreachable(error: ksa.ClientException, section: str = "service_user") -
         )
     if find_cause(error, ssl.SSLError):
         return f"there is no TLS to be had ({innermost(error)}); correct http or https in its URL"
-    if isinstance(error, LoginWanted):
-        return str(error)
+    if isinstance(error, ksa.MissingAuthPlugin):  # keystoneauth would have asked with a token, and was to get one
+        return "it wants a login before it says which versions it has; correct auth_url"
     if isinstance(error, ksa.HttpError):
         return f"HTTP status {error.http_status}"
     if find_cause(error, OSError):
