@@ -148,6 +148,19 @@ class Bus:
                 break
         self.state.note_up()
 
+    def probe(self) -> bool:
+        """Say whether the broker is there, and have the state know; within seconds."""
+        client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
+        try:
+            client.cast({}, "ping")
+        except oslo_messaging.MessageUndeliverable:
+            self.state.note_up()
+        except BUS_ERRORS as error:
+            if not is_exchange_missing(error):
+                self.note_failure(error)
+                return False
+        return True
+
     def close(self) -> None:
         """Let the connections go; those that the library holds on to end with the process.
 
@@ -232,15 +245,5 @@ class Bus:
 
     def _probe_until_closed(self) -> None:
         while not self._closed.is_set():
-            guarded(self._probe, stopping=self._closed, what=f"A look at the message bus {self.place}")
+            guarded(self.probe, stopping=self._closed, what=f"A look at the message bus {self.place}")
             self._closed.wait(WATCH_INTERVAL_S)
-
-    def _probe(self) -> None:
-        client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
-        try:
-            client.cast({}, "ping")
-        except oslo_messaging.MessageUndeliverable:
-            self.state.note_up()
-        except BUS_ERRORS as error:
-            if not is_exchange_missing(error):
-                self.note_failure(error)

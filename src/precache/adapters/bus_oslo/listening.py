@@ -64,6 +64,8 @@ class Listening:
 
     def _begin(self) -> bool:
         """Say whether no further attempt is needed: it listens, or is not to any more."""
+        if not self._bus.probe():  # the library would wait for the broker without end, and say nothing
+            return False
         server = oslo_messaging.get_rpc_server(
             self._bus.transport, self._target, [self._endpoint], server_cls=_DaemonServer
         )
