@@ -12,12 +12,13 @@ from precache.adapters.inventory_nova import ForeignInventory
 from precache.api.noauth import noauth
 from precache.core.errors import InventoryUnavailable, StoreUnavailable
 from precache.core.hosts import HostBeat
-from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, TaskResult
+from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, Phase, TaskProgress, TaskResult
 from tests.http.world import DEBIAN, UBUNTU, World
 
 LEASE = timedelta(minutes=1)
 FINISHED = "aaaaaaaa-0000-4000-8000-000000000001"
 QUEUED = "aaaaaaaa-0000-4000-8000-000000000002"
+RUNNING = "aaaaaaaa-0000-4000-8000-000000000003"
 
 
 class Current:
@@ -129,6 +130,21 @@ class WithJobs(Cloud):
             steps = [HostAsked(host, "cell1", (DEBIAN, UBUNTU), now), HostEnded(host, results, now)]
             world.jobs.record(FINISHED, "conductor", steps)
         world.jobs.finish(FINISHED, "conductor", JobState.PARTLY_FAILED, now)
+        return world.app
+
+
+class WithARunningJob(Cloud):
+    """A host of the job has one of two images, and fetches the other."""
+
+    def build(self, world: World) -> Any:
+        world.jobs.add(_job(RUNNING, world))
+        now = world.clock.now()
+        assert world.jobs.claim("conductor", now, LEASE)
+        world.jobs.record(RUNNING, "conductor", [HostAsked("cmp1", "cell1", (DEBIAN, UBUNTU), now)])
+        for image, phase in ((DEBIAN, Phase.CONVERTING), (UBUNTU, Phase.DOWNLOADING)):
+            world.jobs.note([TaskProgress(RUNNING, "cmp1", image, phase, 4, 8, "cell1")])
+        cached = TaskResult(DEBIAN, Outcome.CACHED, 8)
+        world.jobs.record(RUNNING, "conductor", [HostEnded("cmp1", (cached,), now)])
         return world.app
 
 

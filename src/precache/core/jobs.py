@@ -135,6 +135,7 @@ class Job:
 class Task:
     """One image on one host within a job.
 
+    phase: means something while the task runs; otherwise it is whatever was heard last.
     bytes_done, bytes_total: of the download; total is 0 until the size is known.
     attempts: how often the host was asked; more than one only after a conductor was lost or stopped.
     reason: for an operator to act on; empty where the outcome says it all.

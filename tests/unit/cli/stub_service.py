@@ -43,7 +43,7 @@ def task(host: str, image: str = DEBIAN, **fields: Any) -> dict[str, Any]:
         "image": image,
         "state": "ended" if fields.get("outcome") else "waiting",
         "outcome": None,
-        "phase": "waiting",
+        "phase": "waiting" if fields.get("state") == "running" else None,
         "bytes_done": 0,
         "bytes_total": 0,
         "attempts": 1,

@@ -9,7 +9,7 @@ from precache.api.handlers.instants import rfc3339
 from precache.api.refusals import InvalidRequest
 from precache.core.errors import InvalidImageId, JobNotFound
 from precache.core.images import parse_image_id
-from precache.core.jobs import Job, JobState, Task
+from precache.core.jobs import Job, JobState, Task, TaskState
 from precache.ports.job_store import JobQueries
 
 
@@ -73,7 +73,7 @@ def _task_view(task: Task) -> dict[str, Any]:
         "image": task.image,
         "state": task.state.value,
         "outcome": None if task.outcome is None else task.outcome.value,
-        "phase": task.phase.value,
+        "phase": task.phase.value if task.state is TaskState.RUNNING else None,
         "bytes_done": task.bytes_done,
         "bytes_total": task.bytes_total,
         "attempts": task.attempts,
