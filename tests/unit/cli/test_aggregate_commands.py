@@ -90,6 +90,13 @@ def test_set_without_a_change_is_a_usage_error(run: Run, service: StubService) -
     assert service.asked == []
 
 
+def test_a_key_that_is_both_set_and_removed_is_a_usage_error(run: Run, service: StubService) -> None:
+    ran = run("aggregate", "set", "web", "--property", "n=3", "--property", "o=4", "--unset", "n")
+
+    assert (ran.code, "contradict each other: n;" in ran.err) == (2, True)
+    assert service.asked == []
+
+
 def test_hosts_are_added_and_removed(run: Run) -> None:
     added = run("aggregate", "add", "host", "web", "cmp-3", "-f", "json")
     removed = run("aggregate", "remove", "host", "web", "cmp-1", "-f", "json")

@@ -31,6 +31,23 @@ def test_show_with_wait_ends_as_the_job_ended(run: Run, service: StubService) ->
     assert run("job", "show", JOB_ID, "--wait").code == 5
 
 
+def test_a_time_limit_without_a_wait_is_refused_before_anything_is_sent(run: Run, service: StubService) -> None:
+    for words in (("job", "show", JOB_ID), ("aggregate", "cache", "image", "web", "debian-12")):
+        ran = run(*words, "--timeout", "5")
+
+        assert (ran.code, ran.out) == (2, "")
+        assert "give --wait" in ran.err
+    assert service.asked == []
+
+
+def test_a_task_that_does_not_run_has_no_phase(run: Run, service: StubService) -> None:
+    service.frames = [("running", [task("cmp-1", state="running"), task("cmp-2", outcome="cached")])]
+
+    rows = list(csv.DictReader(io.StringIO(run("job", "task", "list", JOB_ID, "-f", "csv").out)))
+
+    assert [row["phase"] for row in rows] == ["waiting", ""]
+
+
 def test_an_unknown_job_is_refused_in_the_words_of_the_service(run: Run) -> None:
     for argv in (("job", "show", "a/b?c"), ("job", "show", "a/b?c", "--wait"), ("job", "task", "list", "a/b?c")):
         ran = run(*argv)

@@ -143,6 +143,8 @@ class AggregateSet(ShowCommand):
         metadata: dict[str, str | None] = {**_properties(parsed_args.property), **dict.fromkeys(parsed_args.unset)}
         if not fields and not metadata:
             raise UsageError("There is nothing to change: give --name, --zone, --property or --unset")
+        if both := sorted(_properties(parsed_args.property).keys() & set(parsed_args.unset)):
+            raise UsageError(f"--property and --unset contradict each other: {', '.join(both)}; leave one out")
         aggregate = self.service.aggregates.find(parsed_args.aggregate)
         if fields:
             aggregate = self.service.aggregates.update(aggregate["id"], fields)

@@ -10,6 +10,7 @@ from precache.cli.client import Document
 from precache.cli.columns import AllNames, Bytes, Counts, Instant, Text
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import FOR_LISTS, Loaded
+from precache.cli.wait.waiting import check_wait_options
 
 JOB_FIELDS = (
     "id",
@@ -64,6 +65,7 @@ def task_values(task: Document) -> dict[str, Any]:
         "host": Text(task.get("host")),
         "cell": Text(task.get("cell")),
         "outcome": Text(task.get("outcome")),
+        "phase": Text(task.get("phase")),
         "bytes_done": Bytes(task.get("bytes_done")),
         "bytes_total": Bytes(task.get("bytes_total")),
         "reason": Text(task.get("reason")),
@@ -80,9 +82,13 @@ def _image_id(image: Any) -> str:
 
 
 class JobCommand(ShowCommand):
-    """A command whose result is a job, with its tasks where they were asked for."""
+    """A command whose result is a job, with its tasks where they were asked for; it takes the options of waiting."""
 
     columns = (*JOB_FIELDS, "tasks")
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        check_wait_options(parsed_args)
+        return super().run(parsed_args)
 
     def job_result(self, job: Document, tasks: Sequence[Document] | None) -> Columns:
         """Give the columns; without tasks there is no such column."""

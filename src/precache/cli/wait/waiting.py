@@ -10,6 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 from precache.cli.client.jobs import Jobs
+from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
 from precache.cli.options import seconds
 from precache.cli.wait.follow import Followed, follow
@@ -27,6 +28,12 @@ def add_wait_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, help="with --wait: how long at most; then exit with code 7"
     )
+
+
+def check_wait_options(parsed_args: argparse.Namespace) -> None:
+    """Raise UsageError for an option that would do nothing."""
+    if parsed_args.timeout is not None and not parsed_args.wait:
+        raise UsageError("--timeout says how long to wait; give --wait, too, or leave it out")
 
 
 def wait_for_job(
