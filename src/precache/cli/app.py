@@ -22,6 +22,7 @@ from precache.cli.lazy_commands import GROUP, LazyCommandManager
 from precache.cli.options import ClientManager, option_parser
 from precache.cli.overview import commands_below, write_commands, write_overview
 from precache.cli.printable import printable
+from precache.cli.streams import why_unwritten
 from precache.core.errors import PrecacheError
 
 
@@ -112,7 +113,7 @@ class PrecacheApp(App):
             return code_for_error(error)
         if isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""
-            self.stderr.write(f"precache: {printable(f'{place}{error.strerror or error}')}\n")
+            self.stderr.write(f"precache: {printable(f'{place}{why_unwritten(error)}')}\n")
         else:
             what = printable(f"{type(error).__name__}: {error}")
             self.stderr.write(f"precache: This should not have happened: {what}; --debug shows where\n")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from precache.cli.streams import accept_any_text, settle
+from precache.cli.streams import prepare_streams, settle
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit code."""
-    accept_any_text(sys.stdout, sys.stderr)
+    prepare_streams()
     try:
         # Imported here so that Ctrl-C during the import is quiet, too.
         from precache.cli.app import PrecacheApp

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import IO, TextIO
 
 from precache.cli.exit_codes import ExitCode
+
+
+class Heedless(io.TextIOWrapper):
+    """A stream for messages: that nobody can read them any more (a full disk, a log that has gone) ends nothing."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
+
+
+def prepare_streams() -> None:
+    """Have three standard streams, whatever we were started with; stderr is one that never fails.
+
+    A descriptor that is closed would be taken by the next file or socket, and what is printed would go there. What
+    stands in for stdout takes nothing, so that `settle` tells of what was lost.
+    """
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            _set(name, _open_on_nothing(flags, "r" if name == "stdin" else "w"))
+    plain = sys.stderr
+    if plain is sys.__stderr__ and isinstance(plain, io.TextIOWrapper) and not isinstance(plain, Heedless):
+        raw = io.BufferedWriter(io.FileIO(plain.fileno(), "w", closefd=False))
+        _set("stderr", Heedless(raw, encoding=plain.encoding, line_buffering=True))
+    accept_any_text(sys.stdout, sys.stderr)
+
+
+def why_unwritten(error: OSError) -> str:
+    """Give the system's words for output that nothing takes, or ours where those are hard to understand."""
+    return "standard output is closed" if error.errno == errno.EBADF else error.strerror or str(error)
 
 
 def accept_any_text(*streams: TextIO) -> None:
@@ -29,11 +66,23 @@ def settle(code: int, stdout: TextIO, stderr: TextIO) -> int:
         return ExitCode.OUTPUT_CLOSED
     except OSError as error:
         _discard(stdout)
-        stderr.write(f"precache: The output could not be written: {error.strerror}\n")
+        stderr.write(f"precache: The output could not be written: {why_unwritten(error)}\n")
         return ExitCode.REFUSED
     if code == ExitCode.OUTPUT_CLOSED:
         _discard(stdout)
     return code
+
+
+def _open_on_nothing(flags: int, mode: str) -> IO[str]:
+    descriptor = os.open(os.devnull, flags)  # the lowest that is free: the one that is missing
+    os.set_inheritable(descriptor, True)
+    return os.fdopen(descriptor, mode, encoding="utf-8", closefd=False)
+
+
+def _set(name: str, stream: IO[str]) -> None:
+    # Both names, for `_discard` takes the second for the proof that the stream is the process's own.
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
 
 
 def _discard(stream: TextIO) -> None:

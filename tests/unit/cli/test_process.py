@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import shutil
 import signal
 import ssl
@@ -103,6 +104,40 @@ def test_a_full_disk_is_told_in_one_sentence(service: StubService, unbuffered: s
     assert ran.stderr.startswith("precache: ")
     assert ran.stderr.endswith("No space left on device\n")
     assert ran.stderr.count("\n") == 1
+
+
+def closed(redirections: str, words: str, service: StubService, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the program from a shell, which is what closes its streams."""
+    line = f"exec {shlex.join(PROGRAM)} {words} {redirections}"
+    environment = environ(service, **more)
+    return subprocess.run(["/bin/sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", ["host list -f json", "host list -f csv", "--version", "--help", "config sample"])
+def test_a_closed_standard_output_is_told_in_one_sentence(service: StubService, words: str) -> None:
+    service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(500)]
+
+    ran = closed(">&-", words, service)
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("precache: ")
+    assert ran.stderr.endswith("standard output is closed\n")
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_without_a_standard_error_result_and_exit_code_are_the_same(service: StubService, streams: str) -> None:
+    done = closed(streams, "host list -f value -c name", service)
+    away = closed(streams, "host list", service, PRECACHE_URL="http://127.0.0.1:9")
+    wrong = closed(streams, "host lisp", service)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cmp-1\n", "")
+    assert (away.returncode, wrong.returncode) == (3, 2)
+
+
+def test_without_any_stream_the_exit_code_still_tells(service: StubService) -> None:
+    assert closed("<&- >&- 2>&-", "host list", service).returncode == 1
+    assert closed("<&- >&- 2>&-", "host list", service, PRECACHE_URL="http://127.0.0.1:9").returncode == 3
 
 
 def test_an_ascii_terminal_gets_escapes_instead_of_a_traceback(service: StubService) -> None:
