@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from precache.cli.app import PrecacheApp
+from precache.cli.exit_codes import MEANINGS, ExitCode
 from precache.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,29 @@ def test_a_command_named_in_a_sentence_exists(app: PrecacheApp) -> None:
     ]
 
     assert unknown == []
+
+
+def _first_cells(document: Path, heading: str) -> list[str]:
+    """Give the first cell of each row of the tables below a heading."""
+    _, _, text = document.read_text().partition(f"\n## {heading}\n")
+    rows = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows]
+
+
+def test_every_command_is_in_the_table_of_commands(app: PrecacheApp) -> None:
+    said = [
+        text for cell in _first_cells(ROOT / "docs" / "cli.md", "Commands") for text in re.findall("`([^`]+)`", cell)
+    ]
+
+    assert {
+        name for name, _ in app.command_manager if not any(f"{text} ".startswith(f"{name} ") for text in said)
+    } == set()
+
+
+def test_every_exit_code_is_told_in_the_document_and_by_the_program() -> None:
+    told = [int(cell) for cell in _first_cells(ROOT / "docs" / "cli.md", "Exit codes") if cell.isdecimal()]
+
+    assert told == sorted(ExitCode) == list(MEANINGS)
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["controllers", "compute hosts"])

@@ -8,6 +8,7 @@ besides its result goes to stderr.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
@@ -22,6 +23,8 @@ from precache.cli.printable import printable
 from precache.core.errors import PrecacheError
 
 Columns = tuple[Sequence[str], Iterable[Any]]
+
+_EXAMPLE = re.compile(r"(?<=^  )precache ", re.MULTILINE)
 
 
 class _AsWritten(SmartHelpFormatter):
@@ -43,6 +46,10 @@ class _Ours(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.formatter_class = _AsWritten
+        # Examples are written for our own program; in another, such as `openstack`, its name comes first.
+        program, ours, _ = prog_name.partition("precache ")
+        if ours and parser.description:
+            parser.description = _EXAMPLE.sub(f"{program}precache ", parser.description)
         # `--image` must not silently mean `--images`, in a script least of all.
         parser.allow_abbrev = False
         return parser

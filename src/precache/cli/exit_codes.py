@@ -36,6 +36,7 @@ MEANINGS = {
     ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job goes on",
     ExitCode.UNHEALTHY: "doctor: a check has failed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was begun goes on",
+    ExitCode.OUTPUT_CLOSED: "whoever read the output has gone (| head)",
 }
 
 # First match decides, so a child stands before its parent.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from types import SimpleNamespace
 
+import pytest
 from cliff.app import App
 from cliff.commandmanager import CommandManager
 
@@ -43,3 +44,12 @@ def test_the_exit_code_says_how_the_job_ended_there_too(service: StubService) ->
     )
 
     assert code == 5
+
+
+@pytest.mark.parametrize("program", ["", "openstack "])
+def test_examples_begin_with_the_program_that_shows_them(service: StubService, program: str) -> None:
+    app = other_program(service, io.StringIO(), io.StringIO())
+
+    told = JobList(app, None).get_parser(f"{program}precache job list").format_help()
+
+    assert f"\n  {program}precache job list --state running\n" in told
