@@ -52,6 +52,16 @@ class LoginRefused(Refused):
         self.place = place
 
 
+class LoginWithoutProject(Refused):
+    """Keystone gave a token, but for no project: such a token comes without a catalogue, and is good for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The login names no project, so that Keystone's catalogue is empty for it; set OS_PROJECT_NAME and "
+            "OS_PROJECT_DOMAIN_NAME, or in clouds.yaml project_name and project_domain_name"
+        )
+
+
 class NoEndpoint(NotFound):
     """The catalogue does not say where the service is. `hint` says how to tell us instead."""
 

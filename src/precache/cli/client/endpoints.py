@@ -37,14 +37,19 @@ class Endpoints:
         )
 
 
-def _checked(url: str) -> str:
-    """Give the address without a slash at its end."""
+def is_address(url: str) -> bool:
+    """Say whether this is the address of something that is spoken to over HTTP."""
     try:
         parts = urlsplit(url)
         acceptable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         acceptable = False
-    if not acceptable or re.search(r"[\s\x00-\x1f]", url):
+    return acceptable and not re.search(r"[\s\x00-\x1f]", url)
+
+
+def _checked(url: str) -> str:
+    """Give the address without a slash at its end."""
+    if not is_address(url):
         raise UsageError(f"{url!r} is not an address that can be used; give one such as {DEFAULT_URL}")
     return url.rstrip("/")
 

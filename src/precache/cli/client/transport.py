@@ -106,5 +106,7 @@ class UrllibTransport:
             return (
                 f"The certificate of {place} is not trusted: {cause.verify_message}; name its authority with --cacert"
             )
+        if isinstance(cause, ssl.SSLError):
+            return f"There is no TLS to be had at {place}: {cause}; correct http or https in --url (PRECACHE_URL)"
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return f"The service at {place} cannot be reached: {reason}; is it running, and is --url (PRECACHE_URL) right?"

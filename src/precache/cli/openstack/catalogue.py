@@ -8,8 +8,8 @@ from typing import Any
 from keystoneauth1 import exceptions
 
 from precache.cli.client import PrecacheClient
-from precache.cli.client.endpoints import Endpoints
-from precache.cli.errors import NoEndpoint
+from precache.cli.client.endpoints import Endpoints, is_address
+from precache.cli.errors import LoginWithoutProject, NoEndpoint, UsageError
 from precache.cli.openstack.transport import SessionTransport, explained, keystone_of
 
 SERVICE_TYPE = "image-precache"
@@ -36,18 +36,34 @@ def client_over(
 
     where, hint: end the sentence for a catalogue without our service. A catalogue without an image service leaves the
     one that `precache serve all` brings along.
+    Raises UsageError for an address of Keystone that is none, LoginWithoutProject, NoEndpoint.
     """
+    _check_keystone(session)
     own = url or _found(session, find, SERVICE_TYPE)
     if not own:
         raise NoEndpoint(SERVICE_TYPE, where, hint)
-    image = image_url or _found(session, find, IMAGE)
+    image = image_url or _found(session, find, IMAGE, needed=False)
     endpoints = Endpoints.derive(own, compute=compute_url, image=None if image == own else image)
     return PrecacheClient(transport=SessionTransport(session=session, timeout_s=timeout_s), endpoints=endpoints)
 
 
-def _found(session: Any, find: FindEndpoint, service_type: str) -> str | None:
+def _check_keystone(session: Any) -> None:
+    # keystoneauth would look such an address up in the very catalogue that it has no way to.
+    address = keystone_of(session)
+    if address and not is_address(address):
+        raise UsageError(
+            f"{address!r} is not the address of a Keystone; correct OS_AUTH_URL (auth_url in clouds.yaml), which is "
+            "one such as http://controller:5000/v3"
+        )
+
+
+def _found(session: Any, find: FindEndpoint, service_type: str, *, needed: bool = True) -> str | None:
     try:
         return find(service_type)
+    except exceptions.EmptyCatalog as error:
+        if needed and not session.get_project_id():
+            raise LoginWithoutProject from error
+        return None
     except exceptions.EndpointNotFound:
         return None
     except exceptions.ClientException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from keystoneauth1 import exceptions
 
 from precache.cli.client.transport import Answer
-from precache.cli.errors import LoginRefused, ServiceFailed, ServiceUnreachable
+from precache.cli.errors import AnswerNotUnderstood, LoginRefused, ServiceFailed, ServiceUnreachable
 from precache.core.errors import PrecacheError
 
 
@@ -61,6 +62,11 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
     if isinstance(error, exceptions.SSLError):
+        distrust = next((layer for layer in _layers(error) if isinstance(layer, ssl.SSLCertVerificationError)), None)
+        if distrust is None:
+            return ServiceUnreachable(
+                f"There is no TLS to be had at {place}: {_reason(error)}; correct http or https in its address"
+            )
         return ServiceUnreachable(
             f"The certificate of {place} is not trusted: {_reason(error)}; name its authority with OS_CACERT"
         )
@@ -70,17 +76,24 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
         )
     if isinstance(error, exceptions.HttpError) and error.http_status >= 500:
         return ServiceFailed(f"Keystone at {place}", error.http_status, str(error), error.request_id)
+    if isinstance(error, (exceptions.NotFound, exceptions.MethodNotAllowed)):
+        return AnswerNotUnderstood(f"Keystone at {place}", str(error).rstrip("."))
     return LoginRefused(place, str(error).rstrip("."))
 
 
 def _reason(error: BaseException) -> str:
     """Give the system's own words, which the libraries wrap several times over."""
-    found: str | None = None
+    layers = _layers(error)
+    told = [getattr(layer, "verify_message", None) or getattr(layer, "strerror", None) for layer in layers]
+    return next((words for words in reversed(told) if words), None) or str(layers[-1])
+
+
+def _layers(error: BaseException) -> list[BaseException]:
+    """Give the error and what it wraps, the innermost last."""
     seen: list[BaseException] = []
     layer: object = error
     while isinstance(layer, BaseException) and layer not in seen:
         seen.append(layer)
-        found = getattr(layer, "verify_message", None) or getattr(layer, "strerror", None) or found
         inner = next((part for part in layer.args if isinstance(part, BaseException)), None)
         layer = inner or getattr(layer, "reason", None) or layer.__cause__ or layer.__context__
-    return found or str(seen[-1])
+    return seen

@@ -14,6 +14,7 @@ class PlayedKeystone:
     """Listens on loopback while it is entered.
 
     catalogue: service type -> address, for region RegionOne and interface public. issued: tokens given out, in order.
+    A login without a project gets a token that has neither one nor a catalogue, as with the real one.
     methods: how each of them was asked for. tokens: those that were exchanged.
     """
 
@@ -40,7 +41,10 @@ class PlayedKeystone:
                 if method == "token":
                     keystone.tokens.append(identity["token"]["id"])
                 keystone.issued.append(f"token-{len(keystone.issued) + 1}")
-                self._answer(201, {"token": keystone._token(method)}, keystone.issued[-1])
+                token = keystone._token(method)
+                if "scope" not in body["auth"] and method != "application_credential":
+                    del token["project"], token["roles"], token["catalog"]
+                self._answer(201, {"token": token}, keystone.issued[-1])
 
             def _answer(self, status: int, document: dict[str, Any], token: str | None = None) -> None:
                 payload = json.dumps(document).encode()

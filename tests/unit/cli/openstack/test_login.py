@@ -183,6 +183,51 @@ def test_a_catalogue_without_the_service_says_what_to_do(run: Run, keystone: Pla
 
 
 @pytest.mark.parametrize(
+    "address", ["garbage", "127.0.0.1:5000/v3", "http://", "ftp://k/v3", "http://[k/v3", "http://k:x"]
+)
+@pytest.mark.parametrize("more", [(), ("--url", "http://127.0.0.1:9")])
+def test_an_address_that_no_keystone_can_have_is_a_usage_error(
+    run: Run, keystone: PlayedKeystone, address: str, more: tuple[str, ...]
+) -> None:
+    ran = run(*more, "host", "list", environ=password(keystone, OS_AUTH_URL=address))
+
+    assert ran.code == 2
+    assert f"{address!r} is not the address of a Keystone; correct OS_AUTH_URL" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_what_knows_no_login_is_no_keystone(run: Run, keystone: PlayedKeystone, service: StubService) -> None:
+    ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=f"{service.url}/v3"))
+
+    assert ran.code == 3
+    assert "is the address right?" in ran.err
+    assert "OS_USERNAME" not in ran.err
+
+
+def test_a_login_without_a_project_is_told_to_name_one(run: Run, keystone: PlayedKeystone) -> None:
+    ran = run("host", "list", environ=password(keystone, OS_PROJECT_NAME="", OS_PROJECT_DOMAIN_NAME=""))
+
+    assert ran.code == 1
+    assert "names no project" in ran.err
+    assert "OS_PROJECT_NAME" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_https_where_there_is_none_is_no_matter_of_authorities(
+    run: Run, keystone: PlayedKeystone, service: StubService
+) -> None:
+    secure = {"OS_AUTH_URL": keystone.url.replace("http:", "https:")}
+
+    at_keystone = run("host", "list", environ=password(keystone, **secure))
+    at_the_service = run("host", "list", environ={"PRECACHE_URL": service.url.replace("http:", "https:")})
+
+    for ran in (at_keystone, at_the_service):
+        assert ran.code == 3
+        assert "There is no TLS to be had at https://127.0.0.1:" in ran.err
+        assert "CACERT" not in ran.err
+
+
+@pytest.mark.parametrize(
     ("variables", "said"),
     [
         ({"OS_AUTH_TYPE": "palmreading"}, "'palmreading', which keystoneauth does not know"),
