@@ -195,22 +195,6 @@ def test_an_older_compute_s_refusal_of_the_version_is_reported_as_that(world, en
         world.gateway().cache_images(REQUEST)
 
 
-def test_a_pin_below_what_is_needed_keeps_the_host_from_being_asked(world):
-    asked = []
-    world.join("cmp-1", asked.append)
-
-    with pytest.raises(ComputeOutdated, match=r"pinned to version 0\.9"):
-        world.gateway(pinned_version="0.9").cache_images(REQUEST)
-
-    assert asked == []
-
-
-def test_a_pin_to_what_is_needed_changes_nothing(world):
-    world.join("cmp-1", lambda request: [TaskResult(IMAGE, Outcome.EXISTING)])
-
-    assert world.gateway(pinned_version="1.0").cache_images(REQUEST) == [TaskResult(IMAGE, Outcome.EXISTING)]
-
-
 def test_a_bug_of_the_compute_stays_in_its_log(world, caplog):
     def broken(request):
         raise KeyError(PASSWORD)

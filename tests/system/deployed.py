@@ -65,6 +65,10 @@ class Deployed:
     def outcomes(self, job: str) -> dict[str, str | None]:
         return {host: task["outcome"] for host, task in self.tasks(job).items()}
 
+    def hosts_that_are_up(self) -> set[str]:
+        hosts = self.precache.get("/v1/hosts", self.token)["hosts"]
+        return {host["name"] for host in hosts if host["state"] == "up"}
+
     def ended(self, job: str) -> str:
         """Wait until the job has ended, and give the state in which it did."""
         token = self.token

@@ -16,7 +16,7 @@ from tests.lab.cloud import Cloud
 from tests.lab.mariadb import Mariadb
 from tests.lab.rabbitmq import RabbitMq
 from tests.system.conftest import COMPLAINTS
-from tests.system.deployed import CELLS, Deployed, deployed
+from tests.system.deployed import CELLS, CONDUCTORS, Deployed, deployed
 from tests.system.operating import host_of, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
@@ -114,6 +114,20 @@ def test_a_killed_conductors_job_is_finished_by_the_other_and_nothing_is_fetched
     assert set(here.outcomes(job).values()) == {"cached"}
     assert all(here.holds(host, image, CONTENT) for host in CELLS)
     assert here.cloud.glance.data_requests(image) == len(CELLS)
+
+
+def test_hosts_are_not_called_down_because_no_conductor_listened_to_them(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    for conductor in CONDUCTORS:
+        here.precache.stop_one(conductor)
+    wait_until(lambda: not here.hosts_that_are_up())
+
+    job = here.request(aggregate, image)
+    for conductor in CONDUCTORS:
+        here.precache.start_conductor(conductor)
+
+    assert here.ended(job) == "succeeded"
+    assert set(here.outcomes(job).values()) == {"cached"}
 
 
 def test_a_broker_that_is_away_in_mid_job_loses_no_outcome(here: Deployed, image: str):

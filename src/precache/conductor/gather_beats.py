@@ -21,6 +21,10 @@ class GatherBeats:
         self.stop = self._gathering.stop
         self.flush = self._gathering.flush
 
+    def lossless_for_s(self) -> float:
+        """Give for how many seconds, until now, whatever was heard has been noted."""
+        return self._gathering.lossless_for_s
+
     def note_beats(self, beats: Sequence[HostBeat]) -> None:
         for beat in beats:
             self._gathering.add(beat)

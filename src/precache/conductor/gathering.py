@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -11,6 +12,8 @@ from typing import Generic, TypeVar
 from precache.core.errors import PrecacheError
 
 _log = logging.getLogger(__name__)
+
+_LATE_S = 5.0
 
 Word = TypeVar("Word")
 
@@ -23,6 +26,7 @@ class Gathering(Generic[Word]):
 
     subject: what a word is about; a later word on it replaces an earlier one that was not written yet.
     what: names the words in the log, in the plural. Words that cannot be written are dropped, for the next are newer.
+    now: a clock in seconds that goes on while the process is halted.
     """
 
     def __init__(
@@ -32,18 +36,27 @@ class Gathering(Generic[Word]):
         subject: Callable[[Word], Hashable],
         interval: timedelta,
         what: str,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._write = write
         self._subject = subject
         self._interval = interval
         self._what = what
         self._latest: dict[Hashable, Word] = {}
+        self._now = now
         self._dropped = 0
+        self._lossless_since = self._now()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._writer = threading.Thread(target=self._write_until_stopped, name=what, daemon=True)
 
+    @property
+    def lossless_for_s(self) -> float:
+        """Give for how many seconds, until now, whatever came in was written, and soon."""
+        return self._now() - self._lossless_since
+
     def start(self) -> None:
+        self._lossless_since = self._now()
         self._writer.start()
 
     def stop(self, patience: timedelta) -> None:
@@ -64,6 +77,7 @@ class Gathering(Generic[Word]):
             batch, self._latest = list(self._latest.values()), {}
             dropped, self._dropped = self._dropped, 0
         if dropped:
+            self._lossless_since = self._now()
             _log.warning(
                 "%i %s were dropped: more than %i came in before they could be noted", dropped, self._what, MOST_WORDS
             )
@@ -72,11 +86,18 @@ class Gathering(Generic[Word]):
         try:
             self._write(batch)
         except PrecacheError as error:
+            self._lossless_since = self._now()
             _log.warning("%i %s could not be noted: %s", len(batch), self._what, error)
         except Exception:  # noqa: BLE001  the process loop: a bug must not silence the hosts for ever
+            self._lossless_since = self._now()
             _log.exception("%i %s could not be noted", len(batch), self._what)
 
     def _write_until_stopped(self) -> None:
+        woke_at = self._now()
         while not self._stopping.wait(self._interval.total_seconds()):
+            if self._now() - woke_at > self._interval.total_seconds() + _LATE_S:
+                # The process was halted, or the store kept us waiting: what was said meanwhile may be lost.
+                self._lossless_since = self._now()
+            woke_at = self._now()
             self.flush()
         self.flush()

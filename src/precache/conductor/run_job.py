@@ -8,11 +8,12 @@ again is harmless, for it answers from memory, joins the work under way, or touc
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Event
 from typing import TypeVar
@@ -33,7 +34,7 @@ from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobClaims, JobQueries
-from precache.rules.collate import Collation, Messages, collate
+from precache.rules.collate import Collation, Messages, collate, unheard
 from precache.rules.fan_out import FanOut
 from precache.rules.verdict import verdict
 
@@ -45,6 +46,9 @@ COMPUTE_STOPPED = "the host's compute was being stopped; send the request again 
 
 WRITE_INTERVAL = timedelta(seconds=0.25)
 """How long an outcome may lie before it is written: soon enough for whoever watches, few transactions a second."""
+
+HEARING_INTERVAL_S = 1.0
+"""How often a job that waits for a word from its hosts looks for one."""
 
 LOOK_S = 0.25
 """How long a job in which nothing happens may not notice that it is to stop."""
@@ -72,7 +76,8 @@ class RunJob:
 
     concurrency: how many threads the pool has. write_interval: between two batches of outcomes of one job.
     stop_patience: how long a job that is to stop waits for the hosts that are being asked.
-    messages: None where no bus lies between us and the computes.
+    messages: None where no bus lies between us and the computes. heard_for_s: for how many seconds, until now, a
+        heartbeat from this cell would have been noted.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class RunJob:
         owner: str,
         service_down_time: timedelta,
         messages: Messages | None = None,
+        heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
         write_interval: timedelta = WRITE_INTERVAL,
         stop_patience: timedelta = STOP_PATIENCE,
     ) -> None:
@@ -103,6 +109,7 @@ class RunJob:
         self._owner = owner
         self._service_down_time = service_down_time
         self._messages = messages
+        self._heard_for_s = heard_for_s
         self._write_interval = write_interval
         self._stop_patience_s = stop_patience.total_seconds()
 
@@ -152,8 +159,27 @@ class RunJob:
         return _Run(job, images, ledger, stop)
 
     def _collate(self, run: _Run) -> Collation:
-        known = self._insist(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
-        return collate(run.images, known, self._clock.now(), self._service_down_time, self._messages)
+        """Sort the hosts, when it can be known which of them are up.
+
+        After we were away, or a message bus or the store was, hosts may be silent only because nobody listened. They
+        are given the time in which they would have been heard.
+        """
+        give_up_at = time.monotonic() + self._service_down_time.total_seconds()
+        is_told = False
+        while True:
+            known = self._insist(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
+            collation = collate(run.images, known, self._clock.now(), self._service_down_time, self._messages)
+            doubtful = unheard(collation.down, self._heard_for_s, self._service_down_time)
+            if not doubtful or time.monotonic() >= give_up_at:
+                return collation
+            if not is_told:
+                is_told = True
+                _log.info(
+                    "Job %s waits for a word from %i host(s), such as %s, that nobody may have listened to",
+                    run.job.id, len(doubtful), doubtful[0].name,
+                )  # fmt: skip
+            if run.stop.wait(HEARING_INTERVAL_S):
+                return replace(collation, down=tuple(host for host in collation.down if host not in doubtful))
 
     def _ask_all(self, run: _Run, collation: Collation) -> None:
         """Ask, and write down what comes of it, until no host is left or we are to stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +41,22 @@ class Collation:
     down: tuple[Host, ...]
     outdated: tuple[Host, ...]
     unmapped: tuple[str, ...]
+
+
+def unheard(
+    down: Iterable[Host], heard_for_s: Callable[[str], float], service_down_time: timedelta
+) -> tuple[Host, ...]:
+    """Give those of the hosts that are not up of which only their silence says so, and it says nothing.
+
+    heard_for_s: for how many seconds, until now, a heartbeat from this cell would have been noted.
+    """
+    return tuple(
+        host
+        for host in down
+        if not host.forced_down
+        and not host.owner_says_down
+        and heard_for_s(host.cell or "") < service_down_time.total_seconds()
+    )
 
 
 def collate(

@@ -10,6 +10,10 @@ def understands(spoken: str, needed: str) -> bool:
     return spoken_parts[0] == needed_parts[0] and spoken_parts[1] >= needed_parts[1]
 
 
+def is_newer(version: str, than: str) -> bool:
+    return _parts(version) > _parts(than)
+
+
 def _parts(version: str) -> tuple[int, int]:
     """Give both numbers; what is no version is older than any."""
     first, _, second = version.partition(".")

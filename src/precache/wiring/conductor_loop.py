@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -30,8 +32,12 @@ def conductor_loop(
     notifier: Notifier,
     at_stop: ExitStack,
     messages: Messages | None = None,
+    heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
 ) -> WorkLoop:
-    """Build it, not started. messages: None without a bus. at_stop: takes what is to be done when the process ends."""
+    """Build it, not started. messages: None without a bus. at_stop: takes what is to be done when the process ends.
+
+    heard_for_s: see RunJob; for ever where computes write their heartbeats down themselves.
+    """
     claims, clock = SqlJobClaims(database=database), SystemClock()
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
     pool = ThreadPoolExecutor(config.image_cache.precache_concurrency, thread_name_prefix="ask-host")
@@ -48,6 +54,7 @@ def conductor_loop(
         owner=owner,
         service_down_time=config.host.service_down_time,
         messages=messages,
+        heard_for_s=heard_for_s,
     )
     return WorkLoop(
         claims=claims,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from precache.adapters.bus_oslo import (
     CACHE_IMAGES_SINCE,
+    RPC_VERSION,
     CellBuses,
     OsloComputes,
     OsloNotifier,
@@ -24,8 +25,10 @@ from precache.conductor.gather_progress import GatherProgress
 from precache.conductor.note_beats import NoteBeats
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
+from precache.core.errors import InvalidConfiguration
 from precache.ports.notifier import Notifier
 from precache.rules.collate import Messages
+from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import current_database
 from precache.wiring.inventory import configured_inventory
@@ -49,11 +52,12 @@ class ConductorService:
         self._stops = ExitStack()
 
     def start(self) -> str:
+        _check_pin(self._config.upgrade_levels.compute)
         database = current_database(self._config)
         self._stops.callback(database.close)
         notifier = self._notifier()
-        cells = self._listen_to_cells(database)
-        loop = self._build_loop(database, cells, notifier)
+        beats, cells = self._listen_to_cells(database)
+        loop = self._build_loop(database, beats, cells, notifier)
         self._stops.callback(loop.stop, PATIENCE)
         self._listen_for_jobs(loop)
         loop.start()
@@ -78,7 +82,7 @@ class ConductorService:
         self._stops.callback(notifier.stop, PATIENCE)
         return notifier
 
-    def _listen_to_cells(self, database: Database) -> CellBuses:
+    def _listen_to_cells(self, database: Database) -> tuple[GatherBeats, CellBuses]:
         hosts = SqlHosts(database=database)
         note_beats = NoteBeats(hosts=hosts, reports=hosts, service_down_time=self._config.host.service_down_time)
         beats = GatherBeats(reports=note_beats, interval=GATHERING_INTERVAL)
@@ -86,24 +90,25 @@ class ConductorService:
         for gathering in (beats, progress):
             gathering.start()
             self._stops.callback(gathering.stop, PATIENCE)
+        table = SqlCells(database=database, keys=self._config.database.encryption_keys)
+        table.list_cells()  # A conductor that cannot read them would take jobs and fail them.
         cells = CellBuses(
             conf=self._config.oslo,
-            cells=SqlCells(database=database, keys=self._config.database.encryption_keys),
+            cells=table,
             reports=beats,
             progress=progress,
             clock=SystemClock(),
         )
         cells.start()
         self._stops.callback(cells.stop, PATIENCE)
-        return cells
+        return beats, cells
 
-    def _build_loop(self, database: Database, cells: CellBuses, notifier: Notifier) -> WorkLoop:
+    def _build_loop(self, database: Database, beats: GatherBeats, cells: CellBuses, notifier: Notifier) -> WorkLoop:
         config = self._config
         gateway = OsloComputes(
             buses=cells.bus_of,
             long_rpc_timeout=config.bus.long_rpc_timeout,
             call_monitor_timeout=config.bus.call_monitor_timeout,
-            pinned_version=config.upgrade_levels.compute,
         )
         self._stops.callback(gateway.stop)
         return conductor_loop(
@@ -113,6 +118,7 @@ class ConductorService:
             gateway=gateway,
             notifier=notifier,
             messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute),
+            heard_for_s=lambda cell: min(beats.lossless_for_s(), cells.heard_for_s(cell)),
             at_stop=self._stops,
         )
 
@@ -124,3 +130,11 @@ class ConductorService:
         listener = WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake)
         listener.start()
         self._stops.callback(listener.stop, PATIENCE)
+
+
+def _check_pin(pin: str | None) -> None:
+    if pin is not None and is_newer(pin, RPC_VERSION):
+        raise InvalidConfiguration(
+            f"[upgrade_levels] compute = {pin} is newer than what this release speaks, {RPC_VERSION}; set it to the "
+            "version of the oldest compute, or remove it"
+        )

@@ -1,5 +1,6 @@
 """Progress and heartbeats of many hosts are written together, the latest word of each."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
-from precache.conductor.gathering import MOST_WORDS
+from precache.conductor.gathering import MOST_WORDS, Gathering
 from precache.core.errors import StoreUnavailable
 from precache.core.hosts import HostBeat
 from precache.core.images import parse_image_id
@@ -95,3 +96,52 @@ def test_a_flood_of_words_is_cut_off_and_what_was_known_is_still_brought_up_to_d
     assert len(batch) == MOST_WORDS
     assert batch[0].bytes_done == 2
     assert f"7 words on the progress of tasks were dropped: more than {MOST_WORDS} came in" in caplog.text
+
+
+class Wall:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def test_it_is_known_for_how_long_no_word_was_lost():
+    class Leaves:
+        is_away = False
+
+        def note(self, words):
+            if self.is_away:
+                raise StoreUnavailable("gone")
+
+    store, wall = Leaves(), Wall()
+    gathering = Gathering(write=store.note, subject=str, interval=timedelta(hours=1), what="words", now=wall)
+
+    wall.now_s += 10
+    gathering.add("one")
+    gathering.flush()
+    assert gathering.lossless_for_s == 10
+
+    store.is_away = True
+    gathering.add("two")
+    gathering.flush()
+    wall.now_s += 3
+    assert gathering.lossless_for_s == 3
+
+
+def test_a_gathering_that_was_halted_may_have_lost_words():
+    wall, flushed = Wall(), threading.Semaphore(0)
+    interval = timedelta(seconds=0.01)
+    gathering = Gathering(write=lambda words: flushed.release(), subject=str, interval=interval, what="words", now=wall)
+    gathering.start()
+    for word in ("one", "two"):  # the second comes after an hour in which nothing ran
+        gathering.add(word)
+        assert flushed.acquire(timeout=10)
+        wall.now_s += 3600
+    gathering.add("three")
+    assert flushed.acquire(timeout=10)
+
+    assert gathering.lossless_for_s == 0
+    gathering.stop(PATIENCE)

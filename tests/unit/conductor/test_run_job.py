@@ -301,3 +301,37 @@ def test_whatever_the_hosts_do_every_task_ends_once_and_the_end_comes(kinds, con
     assert cloud.events().count(PROGRESS) == len(hosts)
     assert cloud.events()[-1] == END
     cloud.pool.shutdown()
+
+
+def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_count_as_down():
+    cloud = Cloud({name: answers(Outcome.CACHED) for name in ("silent", "forced down", "late")})
+    cloud.clock.advance(DOWN_TIME * 2)
+    cloud.inventory.set_forced_down("forced down", True)
+    asked = []
+
+    def heard_for_s(cell):
+        asked.append(cell)
+        if len(asked) == 5:  # in the third look, with two silent hosts in each
+            cloud.inventory.note_beats([HostBeat("late", "cell1", "fake", cloud.clock.now())])
+        return 0.0 if len(asked) < 9 else DOWN_TIME.total_seconds()
+
+    cloud.run(heard_for_s=heard_for_s)
+
+    assert cloud.outcomes() == {
+        "silent": [Outcome.SKIPPED],
+        "forced down": [Outcome.SKIPPED],
+        "late": [Outcome.CACHED],
+    }
+
+
+def test_a_conductor_that_stops_before_it_has_heard_its_hosts_calls_none_of_them_down():
+    cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
+    cloud.clock.advance(DOWN_TIME * 2)
+    cloud.inventory.note_beats([HostBeat("b", "cell2", "fake", cloud.clock.now())])
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+
+    cloud.run(stop=stop, heard_for_s=lambda _cell: 0.0)
+
+    assert cloud.jobs.get("job").state is JobState.QUEUED
+    assert cloud.outcomes() == {"a": [None], "b": [None]}

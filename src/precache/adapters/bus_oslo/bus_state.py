@@ -29,6 +29,7 @@ class BusState:
         self._last_said = 0.0
         self._last_away: float | None = None
         self._away_since: float | None = None
+        self._up_since: float | None = None
 
     @property
     def is_up(self) -> bool:
@@ -51,6 +52,7 @@ class BusState:
     def note_up(self) -> None:
         with self._changed:
             was_away = self._is_up is False
+            self._up_since = self._up_since if self._is_up else self._monotonic()
             self._is_up, self._reason, self._away_since = True, "", None
             self._has_been_up = True
             self._changed.notify_all()
@@ -61,7 +63,7 @@ class BusState:
         with self._changed:
             now = self._monotonic()
             is_news = self._is_up is not False or self._reason != reason or now - self._last_said >= REMINDER_S
-            self._is_up, self._reason, self._last_away = False, reason, now
+            self._is_up, self._reason, self._last_away, self._up_since = False, reason, now, None
             self._away_since = now if self._away_since is None else self._away_since
             if is_news:
                 self._last_said = now
@@ -72,6 +74,11 @@ class BusState:
         """Give for how long it has been away; 0 if it is not, or nothing is known."""
         with self._changed:
             return 0.0 if self._away_since is None else self._monotonic() - self._away_since
+
+    def up_for_s(self) -> float:
+        """Give for how long it has been there; 0 if it is away, or nothing is known."""
+        with self._changed:
+            return 0.0 if self._up_since is None else self._monotonic() - self._up_since
 
     def was_away_within(self, seconds: float) -> bool:
         """Say whether an attempt failed in the last `seconds`, or the last one did."""

@@ -83,11 +83,17 @@ class CellBuses:
         """Give the bus of a cell. Raises BusUnavailable if none is known or its URL is of no use."""
         with self._lock:
             connected = self._connected.get(cell)
-            complaint = self._complaints.get(cell)
+            complaint = self._complaints.get(cell) or self._complaints.get("")
         if connected is None:
             reason = complaint or f"no transport URL is known; see: precache cell set {cell} --transport-url"
             raise BusUnavailable(f"of cell {cell}", reason)
         return connected.bus
+
+    def heard_for_s(self, cell: str) -> float:
+        """Give for how many seconds, until now, we could hear the hosts of the cell."""
+        with self._lock:
+            connected = self._connected.get(cell)
+        return connected.bus.state.up_for_s() if connected is not None else 0.0
 
     def _follow_until_stopped(self) -> None:
         while not self._stopping.wait(self._interval_s):

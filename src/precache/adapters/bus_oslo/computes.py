@@ -10,11 +10,8 @@ from functools import partial
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.long_call import LongCall
-from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE
-from precache.core.errors import ComputeOutdated
 from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
-from precache.rules.rpc_versions import understands
 
 
 class OsloComputes:
@@ -24,7 +21,6 @@ class OsloComputes:
     long_rpc_timeout: how long a host may take for all images of a request.
     call_monitor_timeout: after so long without a sign of life a host is given up, not counting the time for which we
         could not reach the broker. Whole seconds, at least 4.
-    pinned_version: what an operator holds messages to computes down to; None for no pin.
     """
 
     def __init__(
@@ -33,17 +29,13 @@ class OsloComputes:
         buses: Callable[[str], Bus],
         long_rpc_timeout: timedelta,
         call_monitor_timeout: timedelta,
-        pinned_version: str | None = None,
     ) -> None:
         self._buses = buses
         self._long_s = long_rpc_timeout.total_seconds()
         self._silence_s = call_monitor_timeout.total_seconds()
-        self._pinned_version = pinned_version
         self._stopping = threading.Event()
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
-        if self._pinned_version is not None and not understands(self._pinned_version, CACHE_IMAGES_SINCE):
-            raise ComputeOutdated(request.host, CACHE_IMAGES_SINCE, self._pinned_version, pinned=True)
         call = LongCall(
             bus_now=partial(self._buses, request.cell),
             request=request,

@@ -197,6 +197,7 @@ class SecretUnreadable(Refused):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} cannot be decrypted: the key that it was stored with is missing from [database] encryption_keys"
+            f"{what} cannot be decrypted: the key that it was stored with is missing from [database] encryption_keys "
+            "of this process; put it there and start it again, or store the secret anew"
         )
         self.what = what
