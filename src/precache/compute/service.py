@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -45,6 +46,7 @@ class ComputeService:
         )
         self._cell = cell
         self._rpc_version = rpc_version
+        self._incarnation = uuid.uuid4().hex
         self._reports = reports
         self._clock = clock
         self._heartbeat = Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")
@@ -85,5 +87,7 @@ class ComputeService:
             repeat.stop(patience)
 
     def _beat(self) -> None:
-        beat = HostBeat(self.host, self._cell, self._driver.name, self._clock.now(), self._rpc_version)
+        beat = HostBeat(
+            self.host, self._cell, self._driver.name, self._clock.now(), self._rpc_version, self._incarnation
+        )
         self._reports.note_beats([beat])

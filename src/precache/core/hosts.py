@@ -38,6 +38,7 @@ class HostBeat:
 
     cell: empty from a compute on a bus; whoever hears it there knows the cell.
     seen_at: by the clock of whoever heard it.
+    incarnation: another one for every start of a compute, by which two with one name are told apart; empty if unknown.
     """
 
     host: str
@@ -45,3 +46,4 @@ class HostBeat:
     driver: str
     seen_at: datetime
     rpc_version: str = ""
+    incarnation: str = ""

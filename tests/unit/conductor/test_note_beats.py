@@ -59,3 +59,26 @@ def test_two_hosts_with_one_name_are_warned_of_once(note, caplog):
     (warning,) = caplog.messages
     assert "Host cmp-1 is heard of in cell cell2, but belongs to cell cell1" in warning
     assert "Give each of two hosts its own name" in warning
+
+
+def test_two_computes_of_one_cell_with_one_name_are_warned_of_once(inventory, clock, caplog):
+    notes = NoteBeats(hosts=inventory, reports=inventory, service_down_time=DOWN_TIME)
+
+    def hear(*incarnations):
+        for incarnation in incarnations:
+            notes.note_beats([HostBeat("cmp-1", "cell1", "fake", clock.now(), "1.0", incarnation)])
+
+    hear("a", "a", "b", "c", "c")  # restarted twice
+    assert not caplog.messages
+
+    hear("d", "c", "d", "c", "c", "d")
+
+    (warning,) = caplog.messages
+    assert "Two computes announce themselves as host cmp-1 in cell cell1" in warning
+
+
+def test_computes_that_say_nothing_of_themselves_are_not_compared(note, caplog):
+    for _ in range(3):
+        note(("cmp-1", "cell1"))
+
+    assert not caplog.messages

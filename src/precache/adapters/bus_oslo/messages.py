@@ -87,7 +87,17 @@ def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
 
 
 def beats_message(beats: Sequence[HostBeat], rpc_version: str) -> dict[str, Any]:
-    return {"beats": [{"host": beat.host, "driver": beat.driver, "rpc_version": rpc_version} for beat in beats]}
+    return {
+        "beats": [
+            {
+                "host": beat.host,
+                "driver": beat.driver,
+                "rpc_version": rpc_version,
+                "incarnation": beat.incarnation,
+            }
+            for beat in beats
+        ]
+    }
 
 
 def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[HostBeat]:
@@ -97,7 +107,8 @@ def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Hos
         version = _text(item, "rpc_version")
         if not _VERSION.fullmatch(version):
             raise Malformed("rpc_version is not like 1.0")
-        return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version)
+        incarnation = _name(item, "incarnation") if item.get("incarnation") else ""
+        return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version, incarnation)
 
     return _sensible("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
 
