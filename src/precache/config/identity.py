@@ -109,6 +109,7 @@ def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
     conf.register_opts(loading.get_auth_common_conf_options(), group=holder)
     name = conf[holder].auth_type
     if not name:
+        _check_unused(conf, holder)
         return None
     try:
         loader: Any = loading.get_plugin_loader(name)
@@ -125,6 +126,14 @@ def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
         return loader.load_from_options_getter(lambda option: values[option.dest])
     except ksa.ClientException as error:  # of what options mean together; it names options, no values
         raise InvalidConfiguration(f"[{holder}] {' '.join(str(error).split())}") from error
+
+
+def _check_unused(conf: cfg.ConfigOpts, section: str) -> None:
+    values = _plugin_values(conf, section, "password")
+    if given := [option for option in ("auth_url", "username", "user_id", "password") if values[option]]:
+        raise InvalidConfiguration(
+            f"[{section}] auth_type is missing; set it to password, for which {given[0]} is there"
+        )
 
 
 def _plugin_values(conf: cfg.ConfigOpts, section: str, plugin: str) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
 from precache.compute.remember_outcomes import RememberOutcomes
 from precache.config.load import Config
+from precache.core.errors import InvalidConfiguration
 from precache.wiring.hosts import build_compute
 from precache.wiring.service_user import image_service_of, service_session
 
@@ -32,6 +34,7 @@ class ComputeProcess:
     def start(self) -> str:
         config = self._config
         host = config.host.host
+        _check_instances_path(config.host.instances_path)
         bus = open_bus(config.oslo, config.bus.require_transport_url())
         self._stops.callback(bus.close)
         progress = BusProgress(bus=bus)
@@ -63,3 +66,12 @@ class ComputeProcess:
 
     def stop(self) -> None:
         self._stops.close()
+
+
+def _check_instances_path(path: Path) -> None:
+    # Made by us it would be a cache that no boot reads, on a disk that nobody meant.
+    if not path.is_dir():
+        raise InvalidConfiguration(
+            f"[DEFAULT] instances_path: {path} is not a directory; give that of nova-compute on this host, and see "
+            "that it is mounted"
+        )

@@ -24,7 +24,7 @@ def leave_waiting_threads(patience: timedelta) -> None:
     left = [thread.name for thread in waiting if thread.is_alive()]
     if not left:
         return
-    _log.warning("Not waiting for what these still wait for: %s", ", ".join(left))
+    _log.debug("Not waiting for what these still wait for: %s", ", ".join(left))
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -45,6 +45,12 @@ def test_without_an_auth_type_there_are_no_credentials(tmp_path):
     assert found.timeout == timedelta(seconds=30)
 
 
+@pytest.mark.parametrize("given", ["auth_url", "username", "password"])
+def test_credentials_without_an_auth_type_are_a_slip_and_not_no_credentials(tmp_path, given):
+    with pytest.raises(InvalidConfiguration, match=rf"auth_type is missing; set it to password, for which {given} is"):
+        settings(tmp_path, **{given: COMPLETE[given]})
+
+
 def test_complete_credentials_become_a_plugin(tmp_path):
     found = settings(tmp_path, **COMPLETE)
 
