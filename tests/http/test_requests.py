@@ -17,6 +17,12 @@ from tests.http.world import DEBIAN, IMAGES, QUEUED, UBUNTU, World
 
 VERSION = {"OpenStack-API-Version": "compute 2.81"}
 IMAGES_PATH = "/compute/v2.1/os-aggregates/1/images"
+CONFIRMED = {
+    "HTTP_X_IDENTITY_STATUS": "Confirmed",
+    "HTTP_X_USER_ID": "alice",
+    "HTTP_X_PROJECT_ID": "p",
+    "HTTP_X_ROLES": "admin",
+}
 
 
 @pytest.fixture
@@ -151,3 +157,36 @@ def test_no_path_whatever_makes_the_service_fail(client, aggregate, query):
         answer = client.simulate_get(prefix + aggregate.replace("?", "").encode("utf-8", "replace").decode())
         assert answer.status_code < 500
     assert client.simulate_get("/v1/jobs", params={"marker": query.encode("utf-8", "replace")}).status_code < 500
+
+
+class Untouchable:
+    """A body that must not be read."""
+
+    def read(self, _size=None):
+        raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", IMAGES_PATH, {"HTTP_X_IDENTITY_STATUS": "Invalid"}, 401),
+        ("PUT", "/v1/hosts/cmp1", {}, 401),
+        ("POST", "/nowhere", CONFIRMED, 404),
+        ("PATCH", "/v1/hosts/cmp1", CONFIRMED, 405),
+        ("POST", IMAGES_PATH, CONFIRMED | {"HTTP_OPENSTACK_API_VERSION": "compute 9.9"}, 406),
+        ("POST", IMAGES_PATH, CONFIRMED | {"CONTENT_LENGTH": "99999"}, 413),
+        ("POST", IMAGES_PATH, CONFIRMED | {"CONTENT_TYPE": "application/xml"}, 415),
+        ("GET", "/healthcheck", {}, 200),
+        ("GET", "/v1/jobs", CONFIRMED, 200),
+    ],
+)
+@pytest.mark.parametrize("announced", [{"CONTENT_LENGTH": "500"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+def test_what_is_answered_without_the_body_is_answered_before_it_came(world, method, path, headers, status, announced):
+    environ = falcon.testing.create_environ(path, method=method) | announced | headers | {"wsgi.input": Untouchable()}
+    if status == 413 and "HTTP_TRANSFER_ENCODING" in announced:
+        del environ["HTTP_TRANSFER_ENCODING"]
+    started = falcon.testing.StartResponseMock()
+
+    b"".join(world.app(environ, started))
+
+    assert started.status.startswith(str(status))

@@ -8,44 +8,49 @@ from typing import Any
 import falcon
 from falcon.typing import ReadableIO
 
-from precache.api.refusals import BodyTooLarge, MalformedBody, WrongContentType
+from precache.api.refusals import BodyBrokenOff, BodyTooLarge, MalformedBody, WrongContentType
 
 _JSON_TYPES = frozenset({"application/json", "application/vnd.openstack.compute+json"})
 _BLOCK_BYTES = 64 * 1024
-# How much of a body that is too long is read off, so that the next request on the connection starts where it should.
-_DRAIN_BYTES = 16 * 1024 * 1024
 
 
 class BodyReader:
-    """Middleware: has the whole body in `req.context.raw_body` before anything else looks at the request.
+    """Middleware: refuses a body that announces too much, and has the others read only when somebody asks for them.
 
-    It comes before authentication, as in Nova, and therefore must bound what a stranger can make us hold.
+    Nothing is read for a stranger, nor for an address that takes no body: a client that sends half of what it
+    announced would hold a thread. The server in front closes such a connection or reads the rest off, as it sees fit.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Raises BodyTooLarge."""
-        req.context.raw_body = b""
-        if _is_chunked(req):
-            req.context.raw_body = self._read_to_end(req.stream)
-        elif req.content_length:
-            if req.content_length > self._max_bytes:
-                raise BodyTooLarge(self._max_bytes)
-            req.context.raw_body = req.bounded_stream.read()
+        """Set `req.context.read_body`. Raises BodyTooLarge."""
+        if not _is_chunked(req) and (req.content_length or 0) > self._max_bytes:
+            raise BodyTooLarge(self._max_bytes)
+        req.context.read_body = lambda: self._read(req)
+
+    def _read(self, req: falcon.Request) -> bytes:
+        """Give the whole body. Raises BodyTooLarge, BodyBrokenOff, MalformedBody for chunks that are none."""
+        try:
+            if _is_chunked(req):
+                return self._read_to_end(req.stream)
+            body = req.bounded_stream.read() if req.content_length else b""
+        except OSError as error:
+            raise BodyBrokenOff from error
+        except ValueError as error:
+            raise MalformedBody from error
+        if len(body) < (req.content_length or 0):
+            raise BodyBrokenOff
+        return body
 
     def _read_to_end(self, stream: ReadableIO) -> bytes:
         body = b""
-        while len(body) <= self._max_bytes:
-            block = stream.read(_BLOCK_BYTES)
-            if not block:
-                return body
+        while block := stream.read(_BLOCK_BYTES):
             body += block
-        drained = 0
-        while drained < _DRAIN_BYTES and (block := stream.read(_BLOCK_BYTES)):
-            drained += len(block)
-        raise BodyTooLarge(self._max_bytes)
+            if len(body) > self._max_bytes:
+                raise BodyTooLarge(self._max_bytes)
+        return body
 
 
 def _is_chunked(req: falcon.Request) -> bool:

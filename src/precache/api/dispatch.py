@@ -75,8 +75,10 @@ class Dispatcher:
     def _admit(self, choices: list[Route], req: falcon.Request, params: dict[str, str]) -> tuple[Route, Call]:
         """Run the checks; the first that fails raises."""
         caller, version = req.context.caller, req.context.microversion
+        if not all(params.values()):  # an address that ends where an id should be
+            raise NoSuchPath
         check_content_type(req.content_type)
-        body = parse_json(req.context.raw_body) if req.method in _METHODS_WITH_BODY else None
+        body = parse_json(req.context.read_body()) if req.method in _METHODS_WITH_BODY else None
         route = _choose(choices, body)
         project = req.context.project_in_path
         if project is not None and project != caller.project_id:

@@ -36,6 +36,7 @@ ERRORS: dict[type[Exception], Fault] = {
     refusals.WrongContentType: Fault(415, "precache.request.wrong_content_type"),
     refusals.BodyTooLarge: Fault(413, "precache.request.too_large"),
     refusals.MalformedBody: Fault(400, "precache.request.malformed_body"),
+    refusals.BodyBrokenOff: Fault(408, "precache.request.broken_off"),
     refusals.NoSuchAction: Fault(400, "precache.request.no_such_action"),
     refusals.WrongProject: Fault(400, "precache.request.wrong_project"),
     refusals.InvalidRequest: Fault(400, "precache.request.invalid"),
@@ -90,10 +91,22 @@ _NOVA_WORDS = {
     503: "serviceUnavailable",
 }
 
+_CODES_OF_SERVER = {
+    408: "precache.request.broken_off",
+    413: "precache.request.too_large",
+    414: "precache.request.too_large",
+    500: INTERNAL_CODE,
+}
+
 
 def fault_of(error: Exception) -> Fault | None:
     """Find the error, or the nearest of its parents, in the table; None for a bug."""
     return next((ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS), None)
+
+
+def server_code(status: int) -> str:
+    """Give the code for what the HTTP server refuses before the request reaches the application."""
+    return _CODES_OF_SERVER.get(status, "precache.request.malformed")
 
 
 def internal_message(request_id: str) -> str:

@@ -79,6 +79,13 @@ class MalformedBody(Refused):
         super().__init__("Malformed request body")
 
 
+class BodyBrokenOff(Refused):
+    """The client fell silent, or went, before its body was complete."""
+
+    def __init__(self) -> None:
+        super().__init__("The body of the request did not arrive as a whole")
+
+
 class NoSuchAction(Refused):
     """The only key of an action's body names no action."""
 

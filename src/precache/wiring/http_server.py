@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-import socket
 import threading
-import weakref
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
 from cheroot import wsgi
-from cheroot.server import HTTPConnection
 
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
+from precache.wiring.http_connection import Connection
+from precache.wiring.http_inbox import HEAD_BYTES
 
 _log = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=2)
 """How long a request under way may go on when the server is told to stop."""
+
+BACKLOG = 128
+"""Connections that the system holds for us; where they are more, it lets clients try again a second later."""
 
 LARGE_BYTES = 64 * 1024
 """From this size on a piece of a body goes straight to the socket."""
@@ -47,34 +48,21 @@ class _Gateway(wsgi.Gateway_10):
             rest = rest[self.req.conn.socket.send(rest) :]
 
 
-class _Connection(HTTPConnection):
-    """A connection that can be cut from outside, and that begins nothing once the server is stopping."""
-
-    def __init__(self, server: Any, sock: socket.socket, *rest: Any) -> None:
-        super().__init__(server, sock, *rest)
-        server.connections_open.add(self)
-
-    def communicate(self) -> bool:
-        return bool(self.server.ready and super().communicate())  # type: ignore[no-untyped-call]
-
-    def cut(self) -> None:
-        with contextlib.suppress(OSError):  # closed by itself
-            self.socket.shutdown(socket.SHUT_RDWR)
-
-
 class HttpServer:
     """cheroot behind three verbs: `bind` reserves the address or says why not, `start`, `stop`."""
 
     def __init__(self, *, address: ListenAddress, threads: int) -> None:
         self._address = address
-        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._connections: set[Connection] = set()
         server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
         # An open type: what follows replaces parts of it that its stubs do not name.
         self._server = cast(Any, server)
         self._server.server_name = "precache"
         self._server.gateway = _Gateway
-        self._server.ConnectionClass = _Connection
+        self._server.ConnectionClass = Connection
         self._server.connections_open = self._connections
+        self._server.request_queue_size = BACKLOG
+        self._server.max_request_header_size = HEAD_BYTES
         self._server.error_log = _log_of_server
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
@@ -105,7 +93,7 @@ class HttpServer:
         stopping = threading.Thread(target=self._server.stop, name="http-stop", daemon=True)
         stopping.start()
         stopping.join(GRACE.total_seconds())
-        for connection in list(self._connections):
+        for connection in self._connections.copy():
             connection.cut()
         stopping.join(patience.total_seconds())
         if self._thread.is_alive():

@@ -1,11 +1,12 @@
 import json
 
+import falcon.testing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.api.bodies import check_content_type, parse_json
-from precache.api.refusals import MalformedBody, WrongContentType
+from precache.api.bodies import BodyReader, check_content_type, parse_json
+from precache.api.refusals import BodyBrokenOff, MalformedBody, WrongContentType
 
 DOCUMENTS = st.recursive(
     st.none()
@@ -65,3 +66,38 @@ def test_json_or_no_word_is_accepted(content_type):
 def test_other_types_are_refused(content_type):
     with pytest.raises(WrongContentType):
         check_content_type(content_type)
+
+
+class Broken:
+    """A body that ends in the server's error."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def read(self, _size=None):
+        raise self._error
+
+
+@pytest.mark.parametrize("headers", [{"CONTENT_LENGTH": "5"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (TimeoutError("timed out"), BodyBrokenOff),
+        (ConnectionResetError(), BodyBrokenOff),
+        (ValueError("Bad chunked transfer size: b'ZZZ'"), MalformedBody),
+    ],
+)
+def test_a_body_that_does_not_come_whole_is_the_clients_fault(headers, error, told):
+    reader = falcon.Request(falcon.testing.create_environ() | headers | {"wsgi.input": Broken(error)})
+    BodyReader(max_bytes=10).process_request(reader, falcon.Response())
+
+    with pytest.raises(told):
+        reader.context.read_body()
+
+
+def test_a_body_shorter_than_announced_is_broken_off():
+    request = falcon.Request(falcon.testing.create_environ(body="1234") | {"CONTENT_LENGTH": "5"})
+    BodyReader(max_bytes=10).process_request(request, falcon.Response())
+
+    with pytest.raises(BodyBrokenOff):
+        request.context.read_body()

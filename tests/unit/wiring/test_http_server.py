@@ -1,6 +1,7 @@
 """The embedded HTTP server on a real socket."""
 
 import http.client
+import json
 import socket
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ import pytest
 
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
+from precache.wiring.http_connection import MOST_CONNECTIONS
 from precache.wiring.http_server import HttpServer
 
 MIB = 1024**2
@@ -105,3 +107,116 @@ def is_cut(connection: socket.socket) -> bool:
             return not connection.recv(1)
         except ConnectionResetError:
             return True
+
+
+class TestHalfRequests:
+    """Clients that send the beginning of a request, and then nothing."""
+
+    @pytest.fixture
+    def half(self, address):
+        """Give what opens so many connections and sends the same on each of them."""
+        opened = []
+        host, _, port = address.partition(":")
+
+        def send(data, number=4):  # twice as many as there are threads
+            for _ in range(number):
+                one = socket.create_connection((host, int(port)), timeout=30)
+                opened.append(one)
+                one.sendall(data)
+            return opened
+
+        yield send
+        for one in opened:
+            one.close()
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"",
+            b"P",
+            b"GET /0 HT",
+            b"GET /0 HTTP/1.1\r\nHost: here\r\n",
+            b"POST /0 HTTP/1.1\r\nContent-Length: 500\r\n\r\nx",
+            b"POST /0 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        ],
+    )
+    def test_they_hold_no_thread(self, address, half, data):
+        half(data)
+
+        connection = http.client.HTTPConnection(address, timeout=5)  # half as long as a silent one is waited for
+        connection.request("GET", "/1")
+
+        assert connection.getresponse().read() == expected(1)
+
+    def test_the_rest_may_come_late_and_in_pieces(self, half):
+        (one,) = half(b"GET /0 HTTP/1.0\r", 1)
+
+        for part in (b"\n", b"Host: here\r\n\r", b"\n"):
+            one.sendall(part)
+
+        assert all_of(one).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    def test_an_answer_before_the_body_can_be_read_and_ends_the_connection(self, half):
+        (one,) = half(b"POST /0 HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n", 1)
+
+        one.sendall(b"x" * 3_000_000 + b"GET /1 HTTP/1.1\r\n\r\n")
+
+        answer = all_of(one)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"Connection: close\r\n" in answer
+        assert answer.count(b"HTTP/1.1") == 1
+
+    def test_a_body_that_nobody_reads_and_is_here_costs_no_connection(self, half):
+        (one,) = half(b"POST /0 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /0 HTTP/1.0\r\n\r\n", 1)
+
+        assert all_of(one).count(b"HTTP/1.1 200 OK\r\n") == 2
+
+    def test_more_connections_than_are_kept_cost_those_that_wait_longest(self, address, half):
+        oldest, *_ = half(b"GET", MOST_CONNECTIONS + 1)
+
+        assert is_cut(oldest)
+        connection = http.client.HTTPConnection(address, timeout=5)
+        connection.request("GET", "/1")
+        assert connection.getresponse().read() == expected(1)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET //v1/jobs HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://there/v1/jobs HTTP/1.1\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1_0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: here\n\n", 400),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 413),
+        (b"GET / HTTP/3.0\r\n\r\n", 505),
+    ],
+)
+def test_what_is_no_request_is_refused_in_json_and_not_logged(address, caplog, data, status):
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as one:
+        one.sendall(data)
+
+        answer = all_of(one)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert json.loads(body)["error"]["message"]
+    assert caplog.text == ""
+
+
+def test_what_is_no_request_to_the_compute_half_is_refused_in_its_shape(address):
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as one:
+        one.sendall(b"GET /compute/v2.1#there HTTP/1.1\r\n\r\n")
+
+        assert json.loads(all_of(one).partition(b"\r\n\r\n")[2])["badRequest"]["code"] == 400
+
+
+def all_of(connection: socket.socket) -> bytes:
+    received = bytearray()
+    while piece := connection.recv(65536):
+        received += piece
+    return bytes(received)

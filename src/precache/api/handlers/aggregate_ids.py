@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 from precache.api.calls import Call
 from precache.api.refusals import IdNotInteger
 from precache.core.errors import AggregateNotFound
 
 _LARGEST = 2**31 - 1  # what the column of any database takes; beyond it there is nothing to look for
 
+_NUMBER = re.compile(r" *-?[0-9]+ *")  # and not all that Python takes for one: 1_0, +1, digits of other scripts
+
 
 def parse_aggregate_id(call: Call) -> int:
-    """Give the id as a number; blanks around it and a sign pass, as in Nova.
+    """Give the id as a number; blanks around it and a minus pass, as in Nova.
 
     Raises IdNotInteger, or AggregateNotFound for a number that no aggregate can have.
     """
+    text = call.params["aggregate_id"]
+    if _NUMBER.fullmatch(text) is None:
+        raise IdNotInteger
     try:
-        aggregate_id = int(call.params["aggregate_id"])
-    except ValueError as error:
+        aggregate_id = int(text)
+    except ValueError as error:  # thousands of digits, which Python refuses to read
         raise IdNotInteger from error
     if abs(aggregate_id) > _LARGEST:
         raise AggregateNotFound(aggregate_id)
