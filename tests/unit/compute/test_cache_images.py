@@ -85,7 +85,8 @@ def test_one_failure_does_not_stop_the_rest():
     assert "surprise" in results[1].reason
 
 
-def test_a_reason_with_a_file_name_that_is_no_utf_8_can_be_stored():
+def test_a_reason_with_a_file_name_that_is_no_utf_8_can_be_stored(caplog):
+    caplog.set_level(logging.CRITICAL)  # what the log holds goes from one process of the tests to another as UTF-8
     driver = ScriptedDriver({FIRST: RuntimeError("caf\udce9.raw is gone"), SECOND: OSError(2, "gone", "caf\udce9.raw")})
 
     results = compute(driver)(request(FIRST, SECOND))
