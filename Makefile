@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-servers setup-cloud setup-nova
+.PHONY: help demo test coverage test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-servers setup-cloud setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -9,8 +9,11 @@ help: ## Say what there is
 demo: setup ## Fill the caches of six hosts from one request and watch it; IMAGE=path for your own, BOOT=1 to boot it
 	@.venv/bin/python -m tools.demo $(if $(IMAGE),--image "$(IMAGE)") $(if $(BOOT),--boot)
 
-test: setup setup-cloud ## Run what CI runs: style, types, layers, all tests, coverage
+test: setup setup-cloud ## Run what CI runs: style, types, layers, all tests
 	@tools/run-tests all
+
+coverage: setup setup-cloud ## Run the same, and say which lines no test has run
+	@tools/run-tests coverage
 
 test-nova: setup-cloud setup-nova ## Boot guests under a real Nova beside Precache, and count what is downloaded; as root
 	@tools/run-nova-tests
