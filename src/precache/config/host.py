@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup
 from precache.core.errors import InvalidConfiguration
+from precache.core.names import NAME_RULE, is_name
 
 OPTIONS = [
     cfg.BoolOpt("debug", default=False, help="Log what is done in every step, not only what was achieved."),
@@ -56,6 +57,10 @@ def _parse(values: Any) -> HostSettings:
         raise InvalidConfiguration(
             f"[DEFAULT] service_down_time ({values.service_down_time} s) must be longer than report_interval "
             f"({values.report_interval} s), or every host counts as down between two heartbeats"
+        )
+    if values.host and not is_name(values.host):
+        raise InvalidConfiguration(
+            f"[DEFAULT] host = {values.host!r} can be in no aggregate; a host's name is of {NAME_RULE}"
         )
     if not Path(values.instances_path).is_absolute():
         raise InvalidConfiguration(f"[DEFAULT] instances_path must be an absolute path, not {values.instances_path!r}")

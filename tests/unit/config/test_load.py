@@ -93,3 +93,9 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, text, told):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InvalidConfiguration, match=r"nowhere\.conf is not a file"):
         load_config([tmp_path / "nowhere.conf"])
+
+
+@pytest.mark.parametrize("name", ["cmp 1", "cell1/cmp-1", "x" * 256])
+def test_a_host_that_no_aggregate_takes_is_refused(tmp_path, name):
+    with pytest.raises(InvalidConfiguration, match=r"\[DEFAULT\] host = .* can be in no aggregate"):
+        load_config(written(tmp_path, f"[DEFAULT]\nhost = {name}\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +9,9 @@ from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import rfc3339
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
+from precache.core.names import is_name
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostChanges, HostQueries, HostRemoval
-
-_NAME = re.compile(r"[a-zA-Z0-9._-]{1,255}")
 
 
 class Hosts:
@@ -67,6 +65,6 @@ class Hosts:
 def _host_name(call: Call) -> str:
     """Give the name in the path. Raises HostNotFound for what no host can be called."""
     name = call.params["host_name"]
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise HostNotFound(name)
     return name

@@ -12,9 +12,11 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells
 from precache.cli.columns import Text
 from precache.cli.command import Columns, Command, ListCommand
+from precache.cli.errors import UsageError
 from precache.config.load import Config, load_config
 from precache.core.cells import Cell
 from precache.core.errors import InvalidConfiguration
+from precache.core.names import NAME_RULE, is_name
 from precache.wiring.commands.options import add_config_file
 from precache.wiring.databases import current_database
 
@@ -43,6 +45,8 @@ class CellCreate(_OnCells):
         return _with_transport_url(super().get_parser(prog_name))
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
+        if not is_name(parsed_args.name):
+            raise UsageError(f"{parsed_args.name!r} cannot be a cell's name, which is of {NAME_RULE}")
         config = load_config(parsed_args.config_file)
         url = _transport_url(config, parsed_args.transport_url)
         with _cells(config) as cells:
