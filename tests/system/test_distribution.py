@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -197,4 +198,20 @@ def test_units_and_proxy_rules_come_along(installed: Installed) -> None:
     for folder in ("systemd", "nginx", "haproxy", "sysusers.d"):
         ours = {file.name: file.read_text() for file in (ROOT / "deploy" / folder).iterdir()}
         assert {file.name: file.read_text() for file in (installed.share / "deploy" / folder).iterdir()} == ours
-    assert (installed.share / "docs" / "install.md").is_file()
+
+
+def test_what_the_installed_documents_name_is_installed_too(installed: Installed) -> None:
+    documents = {file.name: file.read_text() for file in (installed.share / "docs").glob("*.md")}
+
+    links = {
+        (name, link) for name, text in documents.items() for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    }
+    assert {"cli.md", "install.md", "operations.md"} <= documents.keys()
+    assert ("operations.md", "precache.conf.sample") in links
+    assert {link for link in links if not (installed.share / "docs" / link[1]).exists()} == set()
+    said = {
+        Path(path)
+        for text in documents.values()
+        for path in re.findall(r"/opt/precache/share/precache/(\S+?)[` ]", text)
+    }
+    assert {path for path in said if not (installed.share / path).exists()} == set()

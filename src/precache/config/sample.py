@@ -6,6 +6,7 @@ from oslo_config import cfg
 
 from precache.config.identity import authtoken_sample
 from precache.config.load import GROUPS
+from precache.config.messaging import rabbit_sample
 
 
 def list_opts() -> list[tuple[str | cfg.OptGroup, list[cfg.Opt]]]:
@@ -14,4 +15,4 @@ def list_opts() -> list[tuple[str | cfg.OptGroup, list[cfg.Opt]]]:
         ("DEFAULT" if group.name is None else cfg.OptGroup(group.name, help=group.help), list(group.options))
         for group in GROUPS
     ]
-    return [*ours, authtoken_sample()]
+    return [*ours, authtoken_sample(), rabbit_sample()]

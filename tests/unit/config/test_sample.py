@@ -27,3 +27,10 @@ def test_every_option_is_in_the_sample_with_its_meaning():
         for option in group.options:
             assert f"\n#{option.dest} =" in text
             assert option.help
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_file", "heartbeat_timeout_threshold", "rabbit_quorum_queue"])
+def test_the_bus_librarys_options_are_in_the_sample(option):
+    _, _, section = sample_config().partition("\n[oslo_messaging_rabbit]\n")
+
+    assert f"\n#{option} =" in section.partition("\n[")[0]
