@@ -21,7 +21,7 @@ from precache.fetch.crew import Crew
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.qemu_img import QemuImg, QemuImgLimits
 from precache.fetch.resume import ResumingStream
-from precache.fetch.space import disk_failure, free_bytes
+from precache.fetch.space import Attempted, allocated_bytes, disk_failure, free_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
 from precache.imagecache.staging import Staging
@@ -75,9 +75,9 @@ class Fetcher:
         The data is verified against the image's digest. An image without one (the image service has it from a
         foreign location, and never read it) is accepted as Nova accepts it, with a warning.
 
-        Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, UnsafeImage, NotEnoughSpace, ConversionFailed,
-        CacheUnusable; ImageServiceUnavailable, TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong;
-        and whatever `watch` raises.
+        Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, UnsafeImage, NotEnoughSpace, DiskFilledUp,
+        ConversionFailed, CacheUnusable; ImageServiceUnavailable, TransferInterrupted; DigestMismatch, NoImageData,
+        ImageTooLong; and whatever `watch` raises.
         """
         record = self._images.show(image)
         _check(record)
@@ -88,9 +88,11 @@ class Fetcher:
             self._admit(image, needed, staging.directory)
             self._fetch_sound(record, download, target, watch)
         except BaseException as error:
+            written = allocated_bytes(download, target)
             _remove(download, target)
             if isinstance(error, OSError):
-                raise disk_failure(error, image, needed, staging.directory, self._free_bytes) from error
+                attempted = Attempted(image, needed, written, is_size_known=record.size_bytes is not None)
+                raise disk_failure(error, attempted, staging.directory, self._free_bytes) from error
             raise
         if target is not None:
             _remove(download)

@@ -12,6 +12,7 @@ from precache.core.errors import (
     CacheUnusable,
     ConversionFailed,
     DigestMismatch,
+    DiskFilledUp,
     ImageNotActive,
     ImageServiceUnavailable,
     ImageTooLong,
@@ -266,19 +267,54 @@ def test_host_that_keeps_the_format_needs_no_space_for_the_disk_inside(world, ma
     assert path.read_bytes() == data
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("recipe", [None, ("qcow2",)])
-def test_disk_that_fills_up_in_mid_download_is_told_in_numbers(world, make_image, disk_bytes, recipe, code):
-    def write_at(fd, view, offset):
-        if offset >= MIB:
-            raise OSError(code, os.strerror(code))
+class FillingDisk:
+    """A disk that takes so much and no more; then it has so much left, and 100 MiB before."""
+
+    def __init__(self, written_bytes, *, code=errno.ENOSPC, left_bytes):
+        self._written_bytes, self._code, self._left_bytes = written_bytes, code, left_bytes
+        self._is_full = False
+
+    def write_at(self, fd, view, offset):
+        if offset >= self._written_bytes:
+            self._is_full = True
+            raise OSError(self._code, os.strerror(self._code))
         return os.pwrite(fd, view, offset)
 
+    def free_bytes(self, _directory):
+        return self._left_bytes if self._is_full else 100 * MIB
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("recipe", [None, ("qcow2",)])
+def test_disk_that_others_fill_up_in_mid_download_is_told_in_numbers(world, make_image, disk_bytes, recipe, code):
+    disk = FillingDisk(MIB, code=code, left_bytes=3)
     data = make_image(*recipe) if recipe else disk_bytes
+
     with pytest.raises(NotEnoughSpace) as failure:
-        world.fetch(data, "qcow2" if recipe else "raw", write_at=write_at)
+        world.fetch(data, "qcow2" if recipe else "raw", write_at=disk.write_at, free_bytes=disk.free_bytes)
 
     assert failure.value.needed_bytes >= len(data)
+    assert failure.value.free_bytes == 3
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize(
+    ("is_size_known", "why"), [(True, "something else took its space"), (False, "gives no size for this image")]
+)
+def test_disk_that_fills_up_though_it_seemed_large_enough_is_told_with_what_was_written(world, is_size_known, why):
+    disk, data = FillingDisk(MIB, left_bytes=100 * MIB), os.urandom(3 * MIB)
+    sizes = {} if is_size_known else {"size_bytes": None}
+
+    with pytest.raises(DiskFilledUp, match=why) as failure:
+        world.fetch(
+            data,
+            record=record_of(data, **sizes),
+            write_at=disk.write_at,
+            free_bytes=disk.free_bytes,
+        )
+
+    assert MIB <= failure.value.written_bytes < len(data)
+    assert "104.9 MB are free without them; free some space" in str(failure.value)
     assert world.litter() == []
 
 

@@ -60,6 +60,18 @@ class NotEnoughSpace(Refused):
         self.image, self.needed_bytes, self.free_bytes = image, needed_bytes, free_bytes
 
 
+class DiskFilledUp(Refused):
+    """The disk of the cache ran full while an image was coming in that it could take, as far as was known."""
+
+    def __init__(self, image: str, written_bytes: int, free_bytes: int, place: str, *, is_size_known: bool) -> None:
+        why = "something else took its space" if is_size_known else "the image service gives no size for this image"
+        super().__init__(
+            f"Image {image}: the disk of {place} became full after {_size(written_bytes)} of it had been written "
+            f"({why}); {_size(free_bytes)} are free without them; free some space or move the cache to a larger disk"
+        )
+        self.image, self.written_bytes, self.free_bytes = image, written_bytes, free_bytes
+
+
 class ConversionFailed(Refused):
     """qemu-img could not read or write the image; `reason` is its own last line."""
 
@@ -169,6 +181,17 @@ class SchemaHalfDone(Refused):
             "database, and upgrade again"
         )
         self.found, self.reason = found, reason
+
+
+class SchemaUnmarked(Refused):
+    """The tables are complete, but the database does not say of which schema; `marking` is the SQL that does."""
+
+    def __init__(self, database: str, revision: str, marking: str) -> None:
+        super().__init__(
+            f"Database {database} has exactly the tables of the schema {revision}, but the row in alembic_version that "
+            f"says so is missing or wrong: take a backup, execute `{marking}` in it, and upgrade again"
+        )
+        self.revision, self.marking = revision, marking
 
 
 def _size(size_bytes: int) -> str:
