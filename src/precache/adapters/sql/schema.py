@@ -17,8 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from precache.adapters.sql import failures
 from precache.adapters.sql.engine import Database
 from precache.adapters.sql.limits import milliseconds, whole_seconds
+from precache.adapters.sql.recognition import marking, recognise
 from precache.adapters.sql.repeating import TransactionUndone, repeat
-from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew, StoreUnavailable
+from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew, SchemaUnmarked, StoreUnavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -36,8 +37,20 @@ def upgrade(database: Database) -> None:
 
     One transaction where the database can change tables in one (SQLite, PostgreSQL); one process at a time everywhere.
     Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if an earlier upgrade broke off where there is no such
-    transaction (MariaDB).
+    transaction (MariaDB); SchemaUnmarked if only the mark of its end is missing.
     """
+    try:
+        _upgrade(database)
+    except SchemaHalfDone as error:
+        # Only now: PostgreSQL answers nothing more in a transaction that failed.
+        with database.read() as connection:
+            revision = recognise(connection, alembic_config())
+            if revision in (None, error.found):
+                raise
+            raise SchemaUnmarked(database.place, revision, marking(connection, revision)) from error
+
+
+def _upgrade(database: Database) -> None:
     config = alembic_config()
     with database.for_migrations() as connection, _alone(connection, database):
         found = MigrationContext.configure(connection).get_current_revision()

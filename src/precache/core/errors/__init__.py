@@ -68,6 +68,7 @@ from precache.core.errors.refused import (
     SchemaOutdated,
     SchemaTooNew,
     SchemaUnmarked,
+    SchemaUnmarked,
     SecretUnreadable,
     UnsafeImage,
 )
@@ -152,6 +153,7 @@ __all__ = [
     "SchemaHalfDone",
     "SchemaOutdated",
     "SchemaTooNew",
+    "SchemaUnmarked",
     "SchemaUnmarked",
     "SecretUnreadable",
     "ServiceTokenUnavailable",
