@@ -68,7 +68,6 @@ from precache.core.errors.refused import (
     SchemaOutdated,
     SchemaTooNew,
     SchemaUnmarked,
-    SchemaUnmarked,
     SecretUnreadable,
     UnsafeImage,
 )
@@ -153,7 +152,6 @@ __all__ = [
     "SchemaHalfDone",
     "SchemaOutdated",
     "SchemaTooNew",
-    "SchemaUnmarked",
     "SchemaUnmarked",
     "SecretUnreadable",
     "ServiceTokenUnavailable",

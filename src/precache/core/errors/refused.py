@@ -194,17 +194,6 @@ class SchemaUnmarked(Refused):
         self.revision, self.marking = revision, marking
 
 
-class SchemaUnmarked(Refused):
-    """The tables are complete, but the database does not say of which schema; `marking` is the SQL that does."""
-
-    def __init__(self, database: str, revision: str, marking: str) -> None:
-        super().__init__(
-            f"Database {database} has exactly the tables of the schema {revision}, but the row in alembic_version that "
-            f"says so is missing or wrong: take a backup, execute `{marking}` in it, and upgrade again"
-        )
-        self.revision, self.marking = revision, marking
-
-
 def _size(size_bytes: int) -> str:
     """Write a size in the largest unit of which there is at least one; what is less than that, in MB."""
     for unit, unit_bytes in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
