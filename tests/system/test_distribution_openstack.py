@@ -226,3 +226,23 @@ def test_a_member_of_the_service_project_may_fetch_public_images_and_a_reader_ma
     assert fetches(member, image) == 200
     assert fetches(reader, image) == 403
     assert fetches(member, private) == 404
+
+
+def test_a_private_image_is_shared_with_computes_as_the_guide_says(programs: Programs, cloud: Cloud) -> None:
+    """The commands of docs/install.md, each by whom it names: the owner is no administrator."""
+    owner = cloud.member
+    image = cloud.glance.upload_image(name=f"own-{uuid.uuid4().hex[:8]}", visibility="private", owner=owner)
+    compute = cloud.keystone.add_user(f"compute-{uuid.uuid4().hex[:8]}", roles=("member",))
+    url = f"{cloud.glance.url}/v2/images/{image}/file"
+
+    def fetch() -> int:
+        return int(cloud.keystone.session(compute).get(url, raise_exc=False).status_code)
+
+    assert fetch() == 404
+    project = programs.openstack("project", "show", compute.project, "-f", "value", "-c", "id").stdout.strip()
+    for words in (("set", "--shared", image), ("add", "project", image, project)):
+        done = programs.openstack("image", *words, user=owner)
+        assert done.returncode == 0, done.stderr
+    assert fetch() == 200
+    accepted = programs.openstack("image", "set", "--accept", image, user=compute)
+    assert accepted.returncode == 0, accepted.stderr
