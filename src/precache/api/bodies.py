@@ -9,6 +9,7 @@ import falcon
 from falcon.typing import ReadableIO
 
 from precache.api.refusals import BodyBrokenOff, BodyTooLarge, MalformedBody, WrongContentType
+from precache.rules.nesting import is_too_deep
 
 _JSON_TYPES = frozenset({"application/json", "application/vnd.openstack.compute+json"})
 _BLOCK_BYTES = 64 * 1024
@@ -74,6 +75,8 @@ def parse_json(raw: bytes) -> Any:
         return None
     try:
         document = json.loads(raw.decode("utf-8-sig"))
+        if is_too_deep(document):
+            raise MalformedBody
         _check_text(document)
     except (ValueError, RecursionError) as error:
         raise MalformedBody from error

@@ -20,7 +20,7 @@ def test_a_document_is_what_it_says():
     assert read(http("200 OK", b'{"images": [1, null]}')) == {"images": [1, None]}
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe\xfa", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe\xfa", b"[" * 100_000, b"[" * 900 + b"]" * 900])
 def test_what_is_no_json_is_no_document(body):
     assert read(http("200 OK", body), longest_bytes=1 << 20) is None
 

@@ -30,6 +30,8 @@ def test_json_is_read_whether_or_not_it_escapes(document, has_escapes):
         b"\xff",
         b"{'a': 1}",
         b"[" * 100_000,
+        b"[" * 980 + b"]" * 980,
+        b'{"a":' * 100 + b"1" + b"}" * 100,
         b"9" * 5000,
         rb'"\u0000"',
         rb'{"\u0000": 1}',

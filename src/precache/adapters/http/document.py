@@ -12,12 +12,13 @@ from urllib3.exceptions import HTTPError
 
 from precache.adapters.http.causes import innermost
 from precache.adapters.http.failures import ServiceUnreachable
+from precache.rules.nesting import is_too_deep
 
 _BLOCK_BYTES = 1 << 16
 
 
 def read_document(answer: requests.Response, endpoint: str, *, longest_bytes: int, patience: timedelta) -> Any:
-    """Give what the answer's body says; None if it is no JSON.
+    """Give what the answer's body says; None if it is no JSON, or none that a service would send.
 
     Raises ServiceUnreachable if it is too long, too slow or breaks off.
     """
@@ -32,6 +33,7 @@ def read_document(answer: requests.Response, endpoint: str, *, longest_bytes: in
     except (OSError, HTTPError) as exc:
         raise ServiceUnreachable(endpoint, innermost(exc)) from exc
     try:
-        return json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return None if is_too_deep(document) else document
