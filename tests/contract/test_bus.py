@@ -18,7 +18,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.core.errors import ComputeOutdated, ComputeUnreachable
 from precache.core.hosts import HostBeat
 from precache.core.images import parse_image_id
-from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.jobs import Phase, TaskProgress
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
