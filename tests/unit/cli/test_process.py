@@ -256,3 +256,19 @@ def test_https_is_believed_only_with_its_authority(service: StubService, tmp_pat
     assert "is not trusted" in distrusted.stderr
     assert "--cacert" in distrusted.stderr
     assert (trusted.returncode, trusted.stdout) == (0, "cmp-1\n")
+
+
+def test_a_keystone_that_is_away_is_told_by_us_alone(service: StubService) -> None:
+    login = {"OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_PROJECT_NAME": "p"}
+
+    ran = subprocess.run(
+        [*PROGRAM, "host", "list"],
+        env=environ(service, **login, PRECACHE_URL=""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 3
+    assert ran.stderr.startswith("precache: Keystone at http://127.0.0.1:9 cannot be reached: ")
+    assert ran.stderr.count("\n") == 1

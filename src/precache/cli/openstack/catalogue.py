@@ -10,7 +10,7 @@ from keystoneauth1 import exceptions
 from precache.cli.client import PrecacheClient
 from precache.cli.client.endpoints import Endpoints, is_address
 from precache.cli.errors import LoginWithoutProject, NoEndpoint, UsageError
-from precache.cli.openstack.transport import SessionTransport, explained, keystone_of
+from precache.cli.openstack.transport import SessionTransport, explained_by_keystone, keystone_of
 
 SERVICE_TYPE = "image-precache"
 """Ours in the catalogue; its endpoint is the address without a path of ours: `http://controller:8775`."""
@@ -67,4 +67,4 @@ def _found(session: Any, find: FindEndpoint, service_type: str, *, needed: bool 
     except exceptions.EndpointNotFound:
         return None
     except exceptions.ClientException as error:
-        raise explained(error, keystone_of(session)) from error
+        raise explained_by_keystone(error, session) from error

@@ -47,7 +47,20 @@ class SessionTransport:
         try:
             self._session.get_auth_headers()
         except exceptions.ClientException as error:
-            raise explained(error, keystone_of(self._session)) from error
+            raise explained_by_keystone(error, self._session) from error
+
+
+def explained_by_keystone(error: exceptions.ClientException, session: Any) -> PrecacheError:
+    """Give our error for one that came while the session logged in or looked into the catalogue."""
+    place = _place(keystone_of(session))
+    if isinstance(error, exceptions.ConnectTimeout):
+        return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
+    if isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.SSLError):
+        return ServiceUnreachable(
+            f"Keystone at {place} cannot be reached: {_reason(error)}; is it running, and is OS_AUTH_URL (auth_url in "
+            "clouds.yaml) right?"
+        )
+    return explained(error, keystone_of(session))
 
 
 def keystone_of(session: Any) -> str:
@@ -57,8 +70,7 @@ def keystone_of(session: Any) -> str:
 
 def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     """Give our error for one of keystoneauth's; `url` is what was asked."""
-    parts = urlsplit(url)
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    place = _place(url)
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
     if isinstance(error, exceptions.SSLError):
@@ -79,6 +91,12 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     if isinstance(error, (exceptions.NotFound, exceptions.MethodNotAllowed)):
         return AnswerNotUnderstood(f"Keystone at {place}", str(error).rstrip("."))
     return LoginRefused(place, str(error).rstrip("."))
+
+
+def _place(url: str) -> str:
+    """Give the address without path and credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _reason(error: BaseException) -> str:

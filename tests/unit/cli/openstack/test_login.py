@@ -159,7 +159,8 @@ def test_a_keystone_that_is_away_is_named(run: Run, keystone: PlayedKeystone) ->
     ran = run("host", "list", environ=password(keystone, OS_AUTH_URL="http://127.0.0.1:9/v3"))
 
     assert ran.code == 3
-    assert "http://127.0.0.1:9 cannot be reached: Connection refused" in ran.err
+    assert "Keystone at http://127.0.0.1:9 cannot be reached: Connection refused" in ran.err
+    assert "OS_AUTH_URL" in ran.err
     assert ran.err.count("\n") == 1
 
 
@@ -169,7 +170,7 @@ def test_a_service_that_is_away_is_named(run: Run, keystone: PlayedKeystone) -> 
     ran = run("host", "list", environ=password(keystone))
 
     assert ran.code == 3
-    assert "http://127.0.0.1:9 cannot be reached: Connection refused" in ran.err
+    assert "The service at http://127.0.0.1:9 cannot be reached: Connection refused" in ran.err
 
 
 def test_a_catalogue_without_the_service_says_what_to_do(run: Run, keystone: PlayedKeystone) -> None:
