@@ -28,7 +28,7 @@ from precache.core.errors import InvalidConfiguration
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-LOG = logging.getLogger("precache.identity")
+_log = logging.getLogger("precache.identity")
 
 GROUP = "keystone_authtoken"
 TIMEOUT_S = 10
@@ -102,13 +102,13 @@ class _Callers(AuthProtocol):  # type: ignore[misc]  # the library has no types
         except webob.exc.HTTPServiceUnavailable:  # the library has logged why
             request.headers[_STATUS] = "Unavailable"
         except ksa.MissingAuthPlugin:  # keystoneauth repeats its question for versions with a token, and has none yet
-            LOG.error(
+            _log.error(
                 "What answers at [%s] auth_url wants a login before it says which versions it has; correct it", GROUP
             )
             request.headers[_STATUS] = "Unavailable"
-        except Exception as error:
-            LOG.error("Keystone's answer about a token cannot be used: %s", type(error).__name__)
-            LOG.debug("the way there", exc_info=True)
+        except Exception as error:  # noqa: BLE001  whatever the library meets, the caller gets an answer
+            _log.error("Keystone's answer about a token cannot be used: %s", type(error).__name__)
+            _log.debug("the way there", exc_info=True)
             request.headers[_STATUS] = "Unavailable"
         if _SERVICE_TOKEN in request.headers:
             # The library has put the scope of the service's token in the place of the caller's.

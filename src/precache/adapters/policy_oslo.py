@@ -20,7 +20,7 @@ from oslo_policy import policy
 from precache.core.errors import InvalidConfiguration
 from precache.ports.policy import Caller, PolicyRule
 
-LOG = logging.getLogger("precache.policy")
+_log = logging.getLogger("precache.policy")
 
 _Fingerprint = tuple[int, int, int]
 
@@ -60,9 +60,9 @@ class OsloPolicy:
         self._seen = found
         try:
             self._enforcer = self._load()
-            LOG.info("policy_file %s was read again", self._file)
+            _log.info("policy_file %s was read again", self._file)
         except InvalidConfiguration as error:
-            LOG.error("%s; the rules from before go on to hold", error)
+            _log.error("%s; the rules from before go on to hold", error)
 
     def _load(self) -> policy.Enforcer:
         overrides = {} if self._file is None else _read(self._file)

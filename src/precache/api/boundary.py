@@ -14,7 +14,7 @@ from precache.api.paths import is_compute
 from precache.api.refusals import MalformedHeader, NoSuchPath, NotAuthenticated, WrongMethod
 from precache.core.errors import PrecacheError
 
-LOG = logging.getLogger("precache.api")
+_log = logging.getLogger("precache.api")
 
 
 def write_json(resp: falcon.Response, content: Any) -> None:
@@ -29,13 +29,13 @@ def handle_error(req: falcon.Request, resp: falcon.Response, error: Exception, _
         error = _translated(req, resp, error)
     fault = errors.fault_of(error)
     if fault is None:
-        LOG.error("%s: unexpected error", req.context.request_id, exc_info=error)
+        _log.error("%s: unexpected error", req.context.request_id, exc_info=error)
         fault = errors.Fault(500, errors.INTERNAL_CODE)
         message = errors.internal_message(req.context.request_id)
     else:
         message = str(error)
         if fault.status >= 500:
-            LOG.warning("%s: %s", req.context.request_id, message)
+            _log.warning("%s: %s", req.context.request_id, message)
     resp.status = fault.status
     write_json(resp, _body(req, error, fault, message))
 

@@ -15,7 +15,7 @@ NOVA_HEADER = "x-compute-request-id"
 
 _FORM = re.compile(r"req-[a-f0-9]{8}(-[a-f0-9]{4}){3}-[a-f0-9]{12}")
 
-LOG = logging.getLogger("precache.api")
+_log = logging.getLogger("precache.api")
 
 
 class RequestIds:
@@ -32,7 +32,7 @@ class RequestIds:
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
         caller = getattr(req.context, "caller", None)
-        LOG.info(
+        _log.info(
             "%s %r %s user=%s %s %s",
             req.method,
             req.path,

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 5.0
 """After a stop every thread ends at once, but for one: a reader inside `ImageSource.open`, which only the image
@@ -56,4 +56,4 @@ class Crew:
         for thread in self._threads:
             thread.join(_JOIN_SECONDS)
             if thread.is_alive():
-                LOG.warning("Thread %s still waits for the image service; it ends when that answers", thread.name)
+                _log.warning("Thread %s still waits for the image service; it ends when that answers", thread.name)

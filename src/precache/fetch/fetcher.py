@@ -31,7 +31,7 @@ from precache.ports.progress import Watcher
 from precache.rules.conversion import is_converted, qemu_format
 from precache.rules.disk_space import admit, bytes_needed
 
-LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Fetcher:
             except (DigestMismatch, ImageTooLong) as error:
                 if not remaining:
                     raise
-                LOG.warning("%s; fetching it again from the start", error)
+                _log.warning("%s; fetching it again from the start", error)
                 _remove(download, target)
             else:
                 return
@@ -154,7 +154,7 @@ def _check(record: Image) -> None:
     if record.size_bytes == 0:
         raise NoImageData(record.id)
     if record.digest is None:
-        LOG.warning("Image %s has neither a hash nor a checksum: its data cannot be verified", record.id)
+        _log.warning("Image %s has neither a hash nor a checksum: its data cannot be verified", record.id)
 
 
 def _remove(*paths: Path | None) -> None:

@@ -12,7 +12,7 @@ from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream
 from precache.rules.retry import wait_before_retry
 
-LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _NAP = timedelta(milliseconds=500)  # the longest sleep in one piece: a stop must not wait for more
 _SKIP_BYTES = 1 << 20
@@ -81,7 +81,7 @@ class ResumingStream:
                 return stream, self._offset
             except TransferInterrupted as error:
                 # The port says so of a service that does not start at an offset. No failed attempt: it answered.
-                LOG.warning("%s; reading from the start again, and skipping %d bytes", error, self._offset)
+                _log.warning("%s; reading from the start again, and skipping %d bytes", error, self._offset)
                 self._has_ranges = False
         return self._images.open(self._image.id, 0, is_wanted=self._is_wanted), 0
 
@@ -128,7 +128,7 @@ class ResumingStream:
         wait = wait_before_retry(self._failures, self._retries)
         if wait is None:
             raise error
-        LOG.warning("%s; trying again from byte %d in %.0f s", error, self._offset, wait.total_seconds())
+        _log.warning("%s; trying again from byte %d in %.0f s", error, self._offset, wait.total_seconds())
         while wait > timedelta() and not self._closed:
             nap = min(wait, _NAP)
             self._clock.sleep(nap)

@@ -21,7 +21,7 @@ from precache.imageserver.survey import ImagesUnreadable
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def create_image_app(*, library: ImageLibrary, log: RequestLog | None = None) -> WSGIApplication:
@@ -47,5 +47,5 @@ def create_image_app(*, library: ImageLibrary, log: RequestLog | None = None) ->
 
 
 def _unavailable(_req: falcon.Request, _resp: falcon.Response, error: ImagesUnreadable, _params: object) -> None:
-    _LOG.warning("%s", error)
+    _log.warning("%s", error)
     raise falcon.HTTPServiceUnavailable(description=str(error))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from precache.imageserver.records import FileFacts, Fingerprint
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _VERSION = 1
 _Key = tuple[str, Fingerprint]
@@ -46,7 +46,7 @@ class FactsIndex:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError) as exc:
-            _LOG.warning("image index %s cannot be read (%s); all image files are hashed again", self._path, exc)
+            _log.warning("image index %s cannot be read (%s); all image files are hashed again", self._path, exc)
             return {}
 
     def _save(self) -> None:
@@ -63,4 +63,4 @@ class FactsIndex:
                 os.fsync(out.fileno())
             staged.replace(self._path)
         except OSError as exc:
-            _LOG.warning("image index %s cannot be written (%s); the next start hashes again", self._path, exc)
+            _log.warning("image index %s cannot be written (%s); the next start hashes again", self._path, exc)

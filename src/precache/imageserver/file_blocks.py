@@ -11,7 +11,7 @@ from typing import BinaryIO
 from precache.imageserver.byte_range import ByteRange
 from precache.imageserver.records import Fingerprint, LibraryImage
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1024 * 1024  # measured with cheroot: smaller blocks double the processor time for one GiB
 
@@ -30,7 +30,7 @@ class FileBlocks:
         while left:
             block = self._data.read(min(left, BLOCK_BYTES))
             if not block or Fingerprint.of(os.fstat(self._data.fileno())) != self._image.fingerprint:
-                _LOG.warning("image file %r changed while it was sent; the transfer is broken off", self._image.path)
+                _log.warning("image file %r changed while it was sent; the transfer is broken off", self._image.path)
                 # The server closes a connection quietly on this error, so the client sees data that end too early;
                 # just ending here would leave the client waiting on an open connection.
                 raise BrokenPipeError(errno.EPIPE, "the image file changed")

@@ -23,7 +23,7 @@ from precache.imageserver.records import FileFacts, Fingerprint, LibraryImage
 from precache.imageserver.study import study
 from precache.imageserver.survey import ImageFile, ImagesUnreadable, Passed, survey
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 SETTLE = timedelta(seconds=2)  # a copy under way moves the time of change on at least this often
 PATIENCE = timedelta(seconds=10)  # below the timeouts of usual clients, enough for some GiB
@@ -140,14 +140,14 @@ class ImageLibrary:
     def _read(self, file: ImageFile) -> None:
         if self._stop.is_set():
             return
-        _LOG.info("image file %r: hashing %.1f MB", file.name, file.fingerprint.size_bytes / 1e6)
+        _log.info("image file %r: hashing %.1f MB", file.name, file.fingerprint.size_bytes / 1e6)
         try:
             facts = study(file, self._stop)
         except OSError as exc:
             self._say_once(file.name, exc.strerror or str(exc))
             return
         if facts is None:
-            _LOG.info("image file %r changed while it was read; it is read again at the next request", file.name)
+            _log.info("image file %r changed while it was read; it is read again at the next request", file.name)
             return
         with self._lock:
             self._index.put(file.name, file.fingerprint, facts)
@@ -156,7 +156,7 @@ class ImageLibrary:
     def _say_once(self, name: str, reason: str) -> None:
         if (name, reason) not in self._said:
             self._said.add((name, reason))
-            _LOG.warning("image file %r is not served: %s", name, reason)
+            _log.warning("image file %r is not served: %s", name, reason)
 
 
 def _is_intact(image: LibraryImage) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ROTATE_AT_BYTES = 16 * 1024 * 1024  # some 60 000 requests; one older file is kept beside it
 
@@ -38,7 +38,7 @@ class RequestLog:
             except OSError as exc:
                 if not self._has_complained:
                     self._has_complained = True
-                    _LOG.warning("request log %s cannot be written: %s", self._path, exc.strerror or exc)
+                    _log.warning("request log %s cannot be written: %s", self._path, exc.strerror or exc)
 
     def _append(self, text: str) -> None:
         with self._path.open("a", encoding="utf-8") as out:

@@ -15,7 +15,7 @@ from precache.core.images import DiskFormat
 from precache.imageserver.records import FileFacts, Fingerprint
 from precache.imageserver.survey import DISK_FORMAT_BY_ENDING, ImageFile
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1024 * 1024  # large enough that the loop costs nothing beside the hashing
 _LARGEST_DISK_BYTES = 2**63 - 1  # no file system has larger files
@@ -72,7 +72,7 @@ def _virtual_size(file: ImageFile, disk_format: str) -> int | None:
             return None
         size = int(found.virtual_size)
     except _UNREADABLE_FORMAT as exc:
-        _LOG.info("image file %r: the size of the disk inside is unknown: %s", file.name, exc)
+        _log.info("image file %r: the size of the disk inside is unknown: %s", file.name, exc)
         return None
     # The inspectors give 0 where they do not know, and a broken header may hold any number.
     return size if 0 < size <= _LARGEST_DISK_BYTES else None

@@ -16,7 +16,7 @@ from precache.adapters.http.credentials import FROM_CATALOGUE, Credentials
 from precache.adapters.http.failures import ServiceUnreachable
 from precache.adapters.http.unreachable import why_unreachable
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class ServiceClient:
@@ -73,7 +73,7 @@ class ServiceClient:
         if answer.status_code != 401 or (renewed := self._credentials.renew(ours)) is None:
             return answer
         answer.close()
-        _LOG.info("The %s service refuses the token of [service_user]; it is asked with another one", self._kind)
+        _log.info("The %s service refuses the token of [service_user]; it is asked with another one", self._kind)
         return self._get(root, path, {**headers, **renewed}, silence)
 
     def _get(self, root: str, path: str, headers: Mapping[str, str], silence: timedelta) -> requests.Response:

@@ -8,7 +8,7 @@ from typing import Any
 from precache.core.errors import InvalidDigest
 from precache.core.images import Digest, Image, ImageId, parse_image_id
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def image_from_record(asked: ImageId, record: Any) -> Image:
@@ -46,7 +46,7 @@ def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:
             continue
     if given:
         names = ", ".join(repr(algorithm[:20]) for algorithm, _ in given)
-        _LOG.warning("image %s: its hash (%s) cannot be computed here, so its data cannot be verified", image, names)
+        _log.warning("image %s: its hash (%s) cannot be computed here, so its data cannot be verified", image, names)
     return None
 
 

@@ -12,7 +12,7 @@ from precache.core.errors import ImageServiceUnavailable, ServiceTokenUnavailabl
 from precache.core.images import Image, ImageId
 from precache.ports.image_service import ImageCatalog, ImageSource, ImageStream, IsWanted, for_ever
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -76,4 +76,4 @@ class AnyOf:
             if self._preferred != number:
                 return
             self._preferred = (number + 1) % len(self._servers)
-        _LOG.info("Image server %d of %d is not to be relied on; the next one is asked", number + 1, len(self._servers))
+        _log.info("Image server %d of %d is not to be relied on; the next one is asked", number + 1, len(self._servers))

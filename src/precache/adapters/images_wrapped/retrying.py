@@ -10,7 +10,7 @@ from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
 from precache.rules.retry import wait_after
 
-_LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Retrying:
@@ -29,7 +29,7 @@ class Retrying:
             try:
                 return self._inner.show(image)
             except Unavailable as exc:
-                _LOG.info("image %s: %s; attempt %d of %d failed", image, exc, failures, self._attempts)
+                _log.info("image %s: %s; attempt %d of %d failed", image, exc, failures, self._attempts)
                 self._clock.sleep(wait_after(failures))
         return self._inner.show(image)
 

@@ -12,7 +12,7 @@ from precache.cli.client.refusals import refusal
 from precache.cli.client.transport import Answer, Transport
 from precache.cli.errors import AnswerNotUnderstood
 
-LOG = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 """One JSON object as the service gave it; keys that a newer service adds pass through."""
@@ -43,7 +43,7 @@ class Session:
         if body is not None:
             sent["Content-Type"] = "application/json"
         answer = self._transport.send(method, full_url, sent, None if body is None else json.dumps(body).encode())
-        LOG.debug("%s %s: %d, %d bytes", method, full_url, answer.status, len(answer.body))
+        _log.debug("%s %s: %d, %d bytes", method, full_url, answer.status, len(answer.body))
         if not 200 <= answer.status < 300:
             raise refusal(f"{method} {full_url}", answer)
         return answer
