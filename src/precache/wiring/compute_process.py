@@ -12,7 +12,7 @@ from precache.compute.remember_outcomes import RememberOutcomes
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.wiring.hosts import build_compute
-from precache.wiring.service_user import image_service_of, service_session
+from precache.wiring.service_user import image_service_of, service_session, warn_if_refused
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +39,14 @@ class ComputeProcess:
         self._stops.callback(bus.close)
         progress = BusProgress(bus=bus)
         self._stops.callback(progress.stop, PATIENCE)
+        session = service_session(config)
         compute = build_compute(
             config=config,
             host=host,
             cell="",
             driver=config.compute.virt_driver,
             instances_path=config.host.instances_path,
-            images=image_service_of(config, service_session(config)),
+            images=image_service_of(config, session),
             reports=BusReports(bus=bus),
             progress=progress,
         )
@@ -62,6 +63,7 @@ class ComputeProcess:
         self._stops.callback(server.stop, PATIENCE)
         # Told first at a stop: what is under way ends, and its answer goes out while the server waits for that.
         self._stops.callback(compute.ask_to_stop)
+        warn_if_refused(session)
         return host
 
     def stop(self) -> None:

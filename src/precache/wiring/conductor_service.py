@@ -32,7 +32,7 @@ from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import current_database
 from precache.wiring.inventory import configured_inventory
-from precache.wiring.service_user import service_session
+from precache.wiring.service_user import service_session, warn_if_refused
 
 GATHERING_INTERVAL = timedelta(seconds=1)
 """Between two batches of what the hosts report."""
@@ -105,6 +105,9 @@ class ConductorService:
 
     def _build_loop(self, database: Database, beats: GatherBeats, cells: CellBuses, notifier: Notifier) -> WorkLoop:
         config = self._config
+        session = service_session(config)
+        if config.inventory.is_novas:  # else nothing is called with them
+            warn_if_refused(session)
         gateway = OsloComputes(
             buses=cells.bus_of,
             long_rpc_timeout=config.bus.long_rpc_timeout,
@@ -114,7 +117,7 @@ class ConductorService:
         return conductor_loop(
             config=config,
             database=database,
-            inventory=configured_inventory(config, database, service_session(config)),
+            inventory=configured_inventory(config, database, session),
             gateway=gateway,
             notifier=notifier,
             messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute),

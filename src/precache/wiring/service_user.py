@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import threading
 
 from keystoneauth1.session import Session
 
-from precache.adapters.http import open_session
+from precache.adapters.http import Credentials, CredentialsRefused, TokenUnavailable, open_session
 from precache.adapters.images_glance import GlanceImages
 from precache.adapters.images_wrapped import AnyOf
 from precache.config.load import Config
+
+_log = logging.getLogger(__name__)
 
 
 def service_session(config: Config) -> Session:
     """Give the session that authenticates as [service_user]; nothing is asked yet."""
     user = config.service_user
     return open_session(auth=user.auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
+
+
+def warn_if_refused(session: Session) -> threading.Thread:
+    """Ask Keystone for the first token, in the background, and log one warning if it refuses us.
+
+    Otherwise only tasks would tell, perhaps weeks later. A Keystone that is away may be there when it is needed: no
+    warning. Gives the thread; nobody has to wait for it.
+    """
+    asking = threading.Thread(target=_warn_if_refused, args=(session,), name="first-token", daemon=True)
+    asking.start()
+    return asking
+
+
+def _warn_if_refused(session: Session) -> None:
+    try:
+        Credentials(session).headers()
+    except CredentialsRefused as error:
+        _log.warning("%s; until then every task fails that needs them", error.reason)
+    except TokenUnavailable as error:
+        _log.debug("No token at the start: %s", error.reason)
 
 
 def image_service_of(config: Config, session: Session, *, default: str | None = None) -> AnyOf:

@@ -1,6 +1,7 @@
 """What the clients of OpenStack's HTTP APIs have in common: session, credentials, requests, and what went wrong."""
 
 from precache.adapters.http.causes import innermost
+from precache.adapters.http.credentials import Credentials
 from precache.adapters.http.document import read_document
 from precache.adapters.http.failures import CredentialsRefused, ServiceUnreachable, TokenUnavailable
 from precache.adapters.http.service import ServiceClient
@@ -8,6 +9,7 @@ from precache.adapters.http.session import open_session
 from precache.adapters.http.unreachable import why_unreachable
 
 __all__ = [
+    "Credentials",
     "CredentialsRefused",
     "ServiceClient",
     "ServiceUnreachable",
