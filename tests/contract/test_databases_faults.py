@@ -36,6 +36,9 @@ SOON = Limits(
 LATE = Limits(lock=timedelta(seconds=1), patience=timedelta(seconds=60))
 """For what ends well, however slow this machine is."""
 
+CLIENT_PATIENCE_S = 30
+"""After which many a client of an HTTP API turns away."""
+
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def server(request):
@@ -161,6 +164,13 @@ class TestAway:
 
         with server.paused(), pytest.raises(StoreUnavailable):
             hosts.list_hosts()
+
+    def test_a_request_learns_of_a_silent_server_before_its_client_gives_up(self, server, opened):
+        queries = SqlJobQueries(database=opened(Limits.for_requests()))
+        queries.list_jobs(limit=1)
+
+        with server.paused(), ThreadPoolExecutor(1) as threads, pytest.raises(StoreUnavailable, match=r"127.0.0.1"):
+            threads.submit(queries.list_jobs, limit=1).result(CLIENT_PATIENCE_S)
 
     def test_a_statement_that_takes_too_long_is_given_up(self, server, opened):
         database = opened(SOON)

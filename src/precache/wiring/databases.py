@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import shlex
 
-from precache.adapters.sql import Database, check_schema, open_database
+from precache.adapters.sql import Database, Limits, check_schema, open_database
 from precache.config.load import Config
 
 
-def configured_database(config: Config) -> Database:
+def configured_database(config: Config, limits: Limits | None = None) -> Database:
     """Give the database that the configuration names; nothing is connected yet. Raises InvalidConfiguration."""
-    return open_database(config.database.require_connection())
+    return open_database(config.database.require_connection(), limits=limits)
 
 
-def current_database(config: Config) -> Database:
+def current_database(config: Config, limits: Limits | None = None) -> Database:
     """Give the database once it is known to have this release's tables.
+
+    limits: for somebody who waits at the other end; by default those for work in the background.
 
     Raises SchemaOutdated and SchemaTooNew, which name the command to run, StoreUnavailable, InvalidConfiguration.
     """
-    database = configured_database(config)
+    database = configured_database(config, limits)
     try:
         check_schema(database, upgrade_command=upgrade_command(config))
     except BaseException:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
+from precache.adapters.sql.repeating import NotConnected, TransactionUndone, idempotent, repeatable
 from precache.core.errors import ChangeUncertain, JobNotFound, StoreUnavailable
 
 NOT_AT_ALL = timedelta()
@@ -80,3 +80,16 @@ def test_patience_ends():
 
 def test_a_change_that_nobody_can_vouch_for_says_what_to_do():
     assert "look whether it was made before you ask for it again" in str(ChangeUncertain("mysql db1/precache"))
+
+
+def test_whoever_waited_for_a_connection_as_long_as_patience_lasts_does_not_wait_again():
+    store = Store(failures=1, error=NotConnected("no greeting"), patience=NOT_AT_ALL)
+
+    with pytest.raises(NotConnected):
+        store.change()
+
+    assert store.calls == 1
+
+
+def test_a_connection_is_sought_again_while_patience_lasts():
+    assert Store(failures=2, error=NotConnected("starting up")).change() == 3

@@ -20,9 +20,6 @@ from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnava
 CONNECTIONS = 20
 """Connections kept at most; a thread more waits for one. The embedded service has about as many threads."""
 
-CONNECTION_WAIT_S = 30
-"""How long a thread waits for a connection, or for its turn to write, before it says that the database is away."""
-
 
 class Database:
     """One database. `engine` is open for tests and migrations; adapters use `read` and `write`.
@@ -102,8 +99,9 @@ class Database:
         if self._writer is None:
             yield
             return
-        if not self._writer.acquire(timeout=CONNECTION_WAIT_S):
-            raise StoreUnavailable(f"no turn to write within {CONNECTION_WAIT_S} s ({self.place})")
+        wait_s = self.limits.queue.total_seconds()
+        if not self._writer.acquire(timeout=wait_s):
+            raise StoreUnavailable(f"no turn to write within {wait_s:g} s ({self.place})")
         try:
             yield
         finally:
@@ -122,7 +120,7 @@ def open_database(url: str, *, limits: Limits | None = None) -> Database:
 
 def _open(url: URL, limits: Limits) -> Database:
     try:
-        engine = _open_sqlite(url) if url.get_backend_name() == "sqlite" else _open_server(url, limits)
+        engine = _open_sqlite(url, limits) if url.get_backend_name() == "sqlite" else _open_server(url, limits)
     except (NoSuchModuleError, ImportError) as exc:
         raise missing_driver(url, exc) from exc
     except ValueError:
@@ -141,7 +139,7 @@ def _open_server(url: URL, limits: Limits) -> Engine:
         connect_args=given,
         pool_size=CONNECTIONS,
         max_overflow=0,
-        pool_timeout=CONNECTION_WAIT_S,
+        pool_timeout=limits.queue.total_seconds(),
         pool_pre_ping=True,
         # Every statement sees what is committed; MariaDB's default would let a loser of a race look at old rows.
         isolation_level="READ COMMITTED",
@@ -150,11 +148,11 @@ def _open_server(url: URL, limits: Limits) -> Engine:
     return engine
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, limits: Limits) -> Engine:
     if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise DatabaseUrlRefused("an SQLite database in memory cannot be shared by threads; name a file")
     engine = create_engine(
-        url, poolclass=QueuePool, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECTION_WAIT_S
+        url, poolclass=QueuePool, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=limits.queue.total_seconds()
     )
     sqlite.prepare(engine)
     return engine

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from precache.adapters.sql import mariadb, postgresql, sqlite
-from precache.adapters.sql.repeating import TransactionUndone
+from precache.adapters.sql.repeating import NotConnected, TransactionUndone
 from precache.adapters.sql.tls import tls_cause
 from precache.core.errors import DatabaseDamaged, InvariantBroken, StoreUnavailable
 
@@ -38,14 +38,14 @@ def translated(place: str) -> Iterator[None]:
 
 @contextmanager
 def connecting(place: str) -> Iterator[None]:
-    """Raise TransactionUndone if no connection came about: nothing has begun yet, so all of it may be tried again."""
+    """Raise NotConnected if no connection came about: nothing has begun yet, so all of it may be tried again."""
     try:
         yield
     except DBAPIError as exc:
         # An answer that is final, or SQLite's, which has waited for its own file long enough.
         if _is_final(exc.orig):
             raise
-        raise TransactionUndone(f"{first_line(exc)} ({place})") from exc
+        raise NotConnected(f"{first_line(exc)} ({place})") from exc
     except OSError as exc:
         # A driver that read its own file of options, and the files for TLS that this one names.
         raise StoreUnavailable(f"a file for the connection cannot be used: {exc.strerror or exc} ({place})") from exc

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """connect: to be connected. statement: for the answer to one statement. lock: for what another transaction holds.
+    """queue: for one of our own connections while all are in use. connect: to be connected. statement: for the answer
+    to one statement. lock: for what another transaction holds.
 
     patience: for how long a transaction that came to nothing is begun again; see repeating.py. The last attempt may go
     on beyond it.
@@ -16,10 +17,26 @@ class Limits:
     that lost its power would hold its locks for hours.
     """
 
+    queue: timedelta = timedelta(seconds=30)
     connect: timedelta = timedelta(seconds=10)
     statement: timedelta = timedelta(seconds=60)
     lock: timedelta = timedelta(seconds=20)
     patience: timedelta = timedelta(seconds=10)
+
+    @classmethod
+    def for_requests(cls) -> Limits:
+        """Give limits under which a client learns of a silent database before it gives up itself.
+
+        At the worst a statement's silence, and then that of a new connection: some 20 s. (PyMySQL waits for a server's
+        greeting as for a statement.) The statements of requests take well under that, also for the largest job.
+        """
+        return cls(
+            queue=timedelta(seconds=10),
+            connect=timedelta(seconds=5),
+            statement=timedelta(seconds=10),
+            lock=timedelta(seconds=8),
+            patience=timedelta(seconds=5),
+        )
 
     def for_migrations(self) -> Limits:
         """Give limits under which a large table may be changed, which still waits for nobody's forgotten lock."""

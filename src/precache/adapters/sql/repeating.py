@@ -32,6 +32,10 @@ class TransactionUndone(StoreUnavailable):
     """Nothing of the transaction has happened, and it is worth another attempt."""
 
 
+class NotConnected(TransactionUndone):
+    """No connection came about. Who has waited for that already has waited enough."""
+
+
 class _Patient(Protocol):
     @property
     def patience(self) -> timedelta: ...
@@ -79,14 +83,19 @@ def repeat(
     patience: timedelta,
     causes: type[StoreUnavailable] | tuple[type[StoreUnavailable], ...],
 ) -> T:
-    """Do the work, and again if it fails for one of the causes: once in any case, then until the patience is over."""
+    """Do the work, and again if it fails for one of the causes, until the patience is over.
+
+    Once in any case, for it may have been used up by a lock or by a connection that died in silence; but not for want
+    of a new connection: a server that says nothing would be waited for twice.
+    """
     deadline = time.monotonic() + patience.total_seconds()
     wait_s = FIRST_WAIT_S
     while True:
         try:
             return work()
         except causes as exc:
-            if wait_s > FIRST_WAIT_S and time.monotonic() + wait_s > deadline:
+            is_due_once_more = wait_s == FIRST_WAIT_S and not isinstance(exc, NotConnected)
+            if time.monotonic() + wait_s > deadline and not is_due_once_more:
                 raise
             _log.info("A transaction is begun again: %s", exc)
         # At random, or two that failed over each other do so again.
