@@ -9,6 +9,7 @@ from typing import Any
 
 from precache.adapters.bus_oslo import BusWake, open_bus
 from precache.adapters.identity_keystone import keystone
+from precache.adapters.sql import Limits
 from precache.api.noauth import noauth
 from precache.config.identity import require_authtoken
 from precache.config.load import Config
@@ -21,6 +22,9 @@ from precache.wiring.service_user import image_service_of, service_session
 
 CUT_PATIENCE = timedelta(seconds=1)
 """How long a request may take to end whose connection was cut."""
+
+RECORD_PATIENCE = timedelta(seconds=12)
+"""How long Glance may take for a record while a client waits, most of which give up after 30 s or 60 s."""
 
 
 class ApiService:
@@ -53,14 +57,14 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
 
     Raises InvalidConfiguration, SchemaOutdated, SchemaTooNew, StoreUnavailable.
     """
-    database = current_database(config)
+    database = current_database(config, Limits.for_requests())
     at_stop.callback(database.close)
     session = service_session(config)
     app = api_app(
         config=config,
         database=database,
         inventory=configured_inventory(config, database, session),
-        images=image_service_of(config, session),
+        images=image_service_of(config, session, record_timeout=RECORD_PATIENCE),
         wake=_wake(config, at_stop),
     )
     if config.api.auth_strategy == "noauth":

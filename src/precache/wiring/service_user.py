@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+from datetime import timedelta
 import threading
 
 from keystoneauth1.session import Session
 
 from precache.adapters.http import Credentials, CredentialsRefused, TokenUnavailable, open_session
-from precache.adapters.images_glance import GlanceImages
+from precache.adapters.images_glance import RECORD_TIMEOUT, GlanceImages
 from precache.adapters.images_wrapped import AnyOf
 from precache.config.load import Config
 
@@ -42,9 +43,12 @@ def _warn_if_refused(session: Session) -> None:
         _log.debug("No token at the start: %s", error.reason)
 
 
-def image_service_of(config: Config, session: Session, *, default: str | None = None) -> AnyOf:
+def image_service_of(
+    config: Config, session: Session, *, default: str | None = None, record_timeout: timedelta = RECORD_TIMEOUT
+) -> AnyOf:
     """Connect to the image service: the configured endpoints, else `default`, else the catalogue's.
 
+    record_timeout: how long one endpoint may take for an image's record, and to be connected for it.
     Nothing is asked yet. Of several endpoints each process prefers another one, which spreads the load.
     """
     endpoints = config.glance.endpoints or (default,)
@@ -55,8 +59,9 @@ def image_service_of(config: Config, session: Session, *, default: str | None = 
                 endpoint=endpoint,
                 region_name=config.service_user.region_name,
                 interfaces=config.service_user.interfaces,
-                connect_timeout=config.glance.connect_timeout,
+                connect_timeout=min(config.glance.connect_timeout, record_timeout),
                 read_timeout=config.glance.read_timeout,
+                record_timeout=record_timeout,
             )
             for endpoint in random.sample(endpoints, len(endpoints))
         ]

@@ -3,6 +3,6 @@
 Knows nothing of retries, limits or metrics; those wrap it. Names no token in errors or logs.
 """
 
-from precache.adapters.images_glance.client import GlanceImages
+from precache.adapters.images_glance.client import RECORD_TIMEOUT, GlanceImages
 
-__all__ = ["GlanceImages"]
+__all__ = ["RECORD_TIMEOUT", "GlanceImages"]
