@@ -3,12 +3,17 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from precache.adapters.native_threads import use_native_threads
 
 # A shell without job control has its background jobs ignore Ctrl-C, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that does something else at the same time is no fault of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 use_native_threads()  # before any test imports the libraries that choose others
 
