@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from datetime import timedelta
 import threading
+from datetime import timedelta
 
 from keystoneauth1.session import Session
 
