@@ -16,7 +16,7 @@ from typing import Any
 
 from precache.config.load import Config, load_config
 from precache.core.errors import InvalidConfiguration, PrecacheError
-from precache.wiring.api_service import build_api
+from precache.wiring.api_process import build_api
 from precache.wiring.log_output import log_to_stderr
 from precache.wiring.per_process import PerProcess
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from precache.rules.listen_address import parse_listen_address
-from precache.wiring.api_service import ApiService
+from precache.wiring.api_process import ApiProcess
 from precache.wiring.commands.serving import ServesPart, serve_until_told
 
 
@@ -28,7 +28,7 @@ class ServeApi(ServesPart):
         config = self.configured(parsed_args)
         address = parse_listen_address(parsed_args.listen or config.api.listen)
         serve_until_told(
-            ApiService(config=config, address=address),
+            ApiProcess(config=config, address=address),
             tell=self.tell,
             greeting=lambda url: f"The Precache API answers at {url}. Ctrl-C ends it.",
             farewell="Stopping.",

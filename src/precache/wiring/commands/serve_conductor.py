@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from precache.wiring.commands.serving import ServesPart, serve_until_told
-from precache.wiring.conductor_service import ConductorService
+from precache.wiring.conductor_process import ConductorProcess
 
 
 class ServeConductor(ServesPart):
@@ -19,7 +19,7 @@ class ServeConductor(ServesPart):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         serve_until_told(
-            ConductorService(config=self.configured(parsed_args)),
+            ConductorProcess(config=self.configured(parsed_args)),
             tell=self.tell,
             greeting=lambda owner: f"The conductor {owner} works on jobs. Ctrl-C ends it.",
             farewell="Stopping; jobs under way go on with another conductor, or at the next start.",

@@ -11,7 +11,7 @@ from precache.config.load import load_config
 from precache.rules.listen_address import parse_listen_address
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
 from precache.wiring.commands.serving import serve_until_told
-from precache.wiring.embedded import EmbeddedService, Embedding
+from precache.wiring.embedded_process import EmbeddedProcess, Embedding
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
 from precache.wiring.log_output import log_to_stderr
 from precache.wiring.state_dir import StateDir
@@ -64,7 +64,7 @@ class ServeAll(Command):
         log_to_stderr(debug=config.host.debug)
         embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
         serve_until_told(
-            EmbeddedService(config=config, embedding=embedding),
+            EmbeddedProcess(config=config, embedding=embedding),
             tell=self.tell,
             greeting=lambda url: f"Precache answers at {url} and keeps its state in {state.root}. Ctrl-C ends it.",
             farewell="Stopping; jobs under way go on at the next start.",

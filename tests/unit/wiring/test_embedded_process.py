@@ -5,16 +5,16 @@ import pytest
 from precache.config.load import load_config
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.embedded import EmbeddedService, Embedding
+from precache.wiring.embedded_process import EmbeddedProcess, Embedding
 from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.state_dir import StateDir
 
 
-def service(tmp_path, *, host="127.0.0.1", driver="fake") -> EmbeddedService:
+def service(tmp_path, *, host="127.0.0.1", driver="fake") -> EmbeddedProcess:
     embedding = Embedding(
         StateDir(tmp_path / "state"), ListenAddress(host, 0), (EmbeddedHost("cell1", "cmp-1", driver),), tmp_path
     )
-    return EmbeddedService(config=load_config([]), embedding=embedding)
+    return EmbeddedProcess(config=load_config([]), embedding=embedding)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])

@@ -56,7 +56,7 @@ class Embedding:
     images: Path
 
 
-class EmbeddedService:
+class EmbeddedProcess:
     """The whole service. `start` gives the URL once it answers; after `stop`, jobs under way go on at the next start.
 
     Both raise only errors of core/errors. After a failed start `stop` is still to be called.

@@ -27,7 +27,7 @@ RECORD_PATIENCE = timedelta(seconds=12)
 """How long Glance may take for a record while a client waits, most of which give up after 30 s or 60 s."""
 
 
-class ApiService:
+class ApiProcess:
     """The API on an address of its own. `start` gives the URL once it answers; `stop` is due after a failed start, too.
 
     Both raise only errors of core/errors.

@@ -41,7 +41,7 @@ PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop."""
 
 
-class ConductorService:
+class ConductorProcess:
     """`start` gives the machine's name once jobs are worked on; after `stop` another conductor goes on with them.
 
     Both raise only errors of core/errors. `stop` is due after a failed start, too.

@@ -7,7 +7,7 @@ from precache.adapters.sql import open_database, upgrade
 from precache.config.load import load_config
 from precache.core.cells import Cell
 from precache.core.errors import InvalidConfiguration, SecretUnreadable
-from precache.wiring.conductor_service import ConductorService
+from precache.wiring.conductor_process import ConductorProcess
 from tests.contract.stores import KEY
 
 
@@ -23,7 +23,7 @@ def start(tmp_path):
     def start_with(lines):
         file = tmp_path / "precache.conf"
         file.write_text(f"[database]\nconnection = {url}\n{lines}")
-        conductor = ConductorService(config=load_config([file]))
+        conductor = ConductorProcess(config=load_config([file]))
         try:
             conductor.start()
         finally:
