@@ -55,6 +55,8 @@ def explained_by_keystone(error: exceptions.ClientException, session: Any) -> Pr
     place = _place(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
+    if isinstance(error, exceptions.MissingAuthPlugin):
+        return AnswerNotUnderstood(f"Keystone at {place}", "it wants a login before it says which versions it has")
     if isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(
             f"Keystone at {place} cannot be reached: {_reason(error)}; is it running, and is OS_AUTH_URL (auth_url in "

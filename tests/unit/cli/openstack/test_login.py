@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.unit.adapters.faulty_server import FaultyServer, http
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.openstack.played_keystone import PASSWORD, PlayedKeystone
 from tests.unit.cli.stub_service import DEBIAN, Reply, Serving, StubService
@@ -203,6 +204,16 @@ def test_what_knows_no_login_is_no_keystone(run: Run, keystone: PlayedKeystone, 
     assert ran.code == 3
     assert "is the address right?" in ran.err
     assert "OS_USERNAME" not in ran.err
+
+
+@pytest.mark.timeout(30)  # else it waits for itself for ever
+@pytest.mark.parametrize("path", ["", "/v3"])
+def test_what_wants_a_login_before_anything_else_is_no_keystone(run: Run, keystone: PlayedKeystone, path: str) -> None:
+    with FaultyServer(http("401 Unauthorized", b"{}")) as server:
+        ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=server.url + path))
+
+    assert ran.code == 3
+    assert "it wants a login before it says which versions it has; is the address right?" in ran.err
 
 
 def test_a_login_without_a_project_is_told_to_name_one(run: Run, keystone: PlayedKeystone) -> None:
