@@ -143,8 +143,10 @@ def test_an_authority_that_is_given_holds_for_a_cloud_of_clouds_yaml(plugin: Pat
         distrust = host_list()
         assert "is not trusted" in distrust
         assert distrust.count("\n") == 1
-        assert "HTTP 404" in host_list("--cacert", str(authority.cafile))
-        assert "HTTP 404" in host_list(OS_CACERT=str(authority.cafile))
+        # The server does not read what it is asked, so its answer may arrive or be lost in a hang-up.
+        for told in (host_list("--cacert", str(authority.cafile)), host_list(OS_CACERT=str(authority.cafile))):
+            assert server.url in told
+            assert "is not trusted" not in told
 
 
 def test_other_commands_of_the_openstack_client_are_not_disturbed(programs: Programs) -> None:

@@ -19,7 +19,7 @@ _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class Inbox:
-    """The file that the server reads requests from: `has_data`, `read`, `readline` and `close` are its interface."""
+    """The file that the server reads requests from, by `has_data`, `read`, `readline`, `close` and `closed`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -27,6 +27,7 @@ class Inbox:
         self._scanned = 0
         self._deadline = float("inf")
         self.is_ended = False
+        self.closed = False
         self.bytes_read = 0
 
     def gather(self) -> None:
@@ -83,6 +84,7 @@ class Inbox:
         return self._take(min(length, size) if size >= 0 else length)
 
     def close(self) -> None:
+        self.closed = True
         self._held.clear()
 
     def _take(self, size: int) -> bytes:
