@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-servers setup-cloud setup-nova
+.PHONY: help demo test coverage test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -9,13 +9,13 @@ help: ## Say what there is
 demo: setup ## Fill the caches of six hosts from one request and watch it; IMAGE=path for your own, BOOT=1 to boot it
 	@.venv/bin/python -m tools.demo $(if $(IMAGE),--image "$(IMAGE)") $(if $(BOOT),--boot)
 
-test: setup setup-cloud ## Run what CI runs: style, types, layers, all tests
+test: setup-tests ## Run what CI runs: style, types, layers, all tests
 	@tools/run-tests all
 
-coverage: setup setup-cloud ## Run the same, and say which lines no test has run
+coverage: setup-tests ## Run the same, and say which lines no test has run
 	@tools/run-tests coverage
 
-test-nova: setup-cloud setup-nova ## Boot guests under a real Nova beside Precache, and count what is downloaded; as root
+test-nova: setup-tests setup-nova ## Boot guests under a real Nova beside Precache, and count what is downloaded; as root
 	@tools/run-nova-tests
 
 lint: setup ## Run the part of it that runs no test
@@ -48,16 +48,21 @@ clean: ## Remove everything that was made here: environments, images, results of
 	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-setup:
-	@tools/install-packages all
+setup: setup-packages
 	@tools/make-venv .venv constraints.txt --editable '.[dev]'
 
-setup-servers: # RabbitMQ, databases and proxies, which tests and one benchmark run against
+setup-packages:
+	@tools/install-packages all
+
+setup-servers: setup-packages # RabbitMQ, databases and proxies, which tests and one benchmark run against
 	@tools/install-packages servers
 
-setup-cloud: setup setup-servers # Keystone, Glance and the stock clients, which tests run against
+setup-cloud: setup-servers # Keystone, Glance and the stock clients, which tests run against
 	@tools/make-venv var/cloud/venv tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
 
-setup-nova: setup # Nova, Placement and libvirt, which the tests beside Nova run
+setup-tests: # both environments at the same time
+	@$(MAKE) --no-print-directory --jobs=2 setup setup-cloud
+
+setup-nova: setup-servers # Nova, Placement and libvirt, which the tests beside Nova run
 	@tools/install-packages nova
 	@tools/make-venv var/nova/venv tests/lab/nova-constraints.txt --requirement tests/lab/nova-requirements.txt
