@@ -1,4 +1,4 @@
-"""The disk image that the demo and the system tests use: it is built here, and it boots."""
+"""The disk image that the demo and the system tests use. That it boots is shown in test_precaching.py."""
 
 from __future__ import annotations
 
@@ -9,34 +9,14 @@ from pathlib import Path
 import pytest
 
 from tools.boot_disk import DidNotBoot, boot
-from tools.build_image import APT_STATE, GREETING, Disk, build, kept_image
-from tools.debian_packages import Apt
+from tools.build_image import kept_image
 
 pytestmark = pytest.mark.system
 
 
-def overlay_on(image: Path, path: Path) -> Path:
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image), str(path)]
-    subprocess.run(command, check=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path, _ = build(Disk(), tmp_path_factory.mktemp("image"), Apt(state=APT_STATE), print)
-    return path
-
-
-def test_overlay_of_a_freshly_built_image_boots_and_greets(image: Path, tmp_path: Path) -> None:
-    overlay = overlay_on(image, tmp_path / "overlay.qcow2")
-
-    booted = boot(overlay)
-
-    assert booted.line.startswith(GREETING)
-
-
-def test_image_is_a_qcow2_of_the_size_asked_for(image: Path) -> None:
-    info = json.loads(subprocess.run(["qemu-img", "info", "--output=json", image], capture_output=True).stdout)
+def test_image_is_a_qcow2_of_the_size_asked_for() -> None:
+    shown = subprocess.run(["qemu-img", "info", "--output=json", kept_image()], capture_output=True, check=True)
+    info = json.loads(shown.stdout)
 
     assert (info["format"], info["virtual-size"]) == ("qcow2", 64 << 20)
 
