@@ -75,10 +75,9 @@ class Bus:
 
     def __init__(self, *, conf: cfg.ConfigOpts, url: Any) -> None:
         self.place = place_of(url)
-        self.state = BusState(place=self.place)
+        self.state = BusState(place=self.place, uses_tls=uses_tls(conf, url))
         self.doubts = doubts_about(conf, url)
         check_names_by_default(conf, url)
-        self._uses_tls = uses_tls(conf, url)
         self._conf = conf
         self._url = url
         try:
@@ -194,9 +193,7 @@ class Bus:
         """Have the state know that the bus is away, and give the reason in a few words."""
         if self._closed.is_set():
             return _LEFT
-        reason = cause(error, may_lack_tls=not self._uses_tls and not self.state.has_been_up)
-        self.state.note_away(reason)
-        return reason
+        return self.state.note_failure(error)
 
     def watch(self) -> None:
         """Notice soon, from now on, when the broker goes and comes; harmless to repeat."""

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from precache.adapters.bus_oslo.causes import cause
+
 _log = logging.getLogger(__name__)
 
 REMINDER_S = 600.0
@@ -16,11 +18,13 @@ REMINDER_S = 600.0
 class BusState:
     """Fed with what came of every attempt to send. Thread-safe.
 
+    uses_tls: whether we speak TLS there; if not, a broker that never answered may want it.
     monotonic: a clock in seconds that never goes back.
     """
 
-    def __init__(self, *, place: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, place: str, uses_tls: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._place = place
+        self._uses_tls = uses_tls
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._is_up: bool | None = None  # None until something was tried
@@ -38,12 +42,6 @@ class BusState:
             return bool(self._is_up)
 
     @property
-    def has_been_up(self) -> bool:
-        """Say whether anything has ever gone through."""
-        with self._changed:
-            return self._has_been_up
-
-    @property
     def reason(self) -> str:
         """Why it is away; empty if it is not."""
         with self._changed:
@@ -58,6 +56,14 @@ class BusState:
             self._changed.notify_all()
         if was_away:
             _log.info("The message bus %s is available again", self._place)
+
+    def note_failure(self, error: BaseException) -> str:
+        """Note that it is away, and give the reason in a few words."""
+        with self._changed:
+            may_lack_tls = not self._uses_tls and not self._has_been_up
+        reason = cause(error, may_lack_tls=may_lack_tls)
+        self.note_away(reason)
+        return reason
 
     def note_away(self, reason: str) -> None:
         with self._changed:

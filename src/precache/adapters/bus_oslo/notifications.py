@@ -87,8 +87,7 @@ class _Line:
         check_tls(conf, url, place)
         check_names_by_default(conf, url)
         self.place = place
-        self.state = BusState(place=place)
-        self._uses_tls = uses_tls(conf, url)
+        self.state = BusState(place=place, uses_tls=uses_tls(conf, url))
         try:
             self.transport = oslo_messaging.get_notification_transport(_PublishingOn(to.exchange, conf), url=url)
             self.notifier = oslo_messaging.Notifier(
@@ -96,9 +95,6 @@ class _Line:
             )
         except (oslo_messaging.MessagingException, RuntimeError, cfg.Error) as error:
             raise InvalidConfiguration(f"the message bus {place} cannot be used: {cause(error)}") from None
-
-    def note_failure(self, error: BaseException) -> None:
-        self.state.note_away(cause(error, may_lack_tls=not self._uses_tls and not self.state.has_been_up))
 
 
 class _PublishingOn:
@@ -173,7 +169,7 @@ class _Outlet:
                 self._line.state.note_up()
                 self._take_off()
                 continue
-            self._line.note_failure(failure)
+            self._line.state.note_failure(failure)
             if self._stopping.wait(_RETRY_S):
                 return  # The broker is away, and nobody waits for it any more.
 
