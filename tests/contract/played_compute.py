@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from precache.core.errors import Stopped
 from precache.core.hosts import HostBeat
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from tests.contract.buses import new_conf
+from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=6)
 START_TIMEOUT_S = 30
@@ -74,7 +74,7 @@ class PlayedCompute:
     def start(self) -> None:
         with self.out.open("wb") as out, self.errors.open("ab") as errors:
             self.process = subprocess.Popen([*self._command, str(self.file)], stdout=out, stderr=errors)
-        wait_for(lambda: "eventlet:" in self.out.read_text(), START_TIMEOUT_S)
+        wait_until(lambda: "eventlet:" in self.out.read_text(), START_TIMEOUT_S)
 
     @property
     def begun(self) -> list[str]:
@@ -102,14 +102,6 @@ def played_compute(url: str, host: str, seconds: float, directory: Path):
     finally:
         if compute.process is not None and compute.process.poll() is None:
             compute.kill()
-
-
-def wait_for(is_so, timeout_s: float = 20) -> None:
-    """Look until it is so, for a real process cannot be told to be quick."""
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from precache.core.jobs import Phase, TaskProgress
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
-from tests.contract.played_compute import played_compute, wait_for
+from tests.contract.played_compute import played_compute
 from tests.lab.rabbitmq import PASSWORD
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
 
@@ -62,7 +63,7 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
 
     BusReports(bus=world.bus()).note_beats([BEAT])
 
-    wait_for(lambda: hearing.beats)
+    wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
     assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.0")
     assert began <= beat.seen_at <= datetime.now(UTC)
@@ -76,9 +77,9 @@ def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
     for host in hosts:
         BusReports(bus=bus).note_beats([replace(BEAT, host=host)])
 
-    wait_for(lambda: sum(len(ear.beats) for ear in ears) >= len(hosts))
+    wait_until(lambda: sum(len(ear.beats) for ear in ears) >= len(hosts))
     bus.cast("precache-conductor", "heartbeat", beats_message([replace(BEAT, host="last")], "1.0"), to_all=True)
-    wait_for(lambda: all("last" in ear.hosts for ear in ears))
+    wait_until(lambda: all("last" in ear.hosts for ear in ears))
     assert sorted(ears[0].hosts + ears[1].hosts) == [*hosts, "last", "last"]
 
 
@@ -91,7 +92,7 @@ def test_the_latest_word_on_each_task_is_heard(world, ended):
     progress.start()
     progress.stop(PATIENCE)
 
-    wait_for(lambda: hearing.progress)
+    wait_until(lambda: hearing.progress)
     assert hearing.progress == [TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 99, 100, "cell1")]
 
 
@@ -104,7 +105,7 @@ def test_what_makes_no_sense_is_dropped_with_one_line_each_and_the_rest_is_heard
     bus.cast("precache-conductor", "heartbeat", {"beats": [{"host": "../x"}]})
     BusReports(bus=bus).note_beats([BEAT])
 
-    wait_for(lambda: hearing.beats and len([r for r in caplog.records if r.levelno == logging.WARNING]) == 3)
+    wait_until(lambda: hearing.beats and len([r for r in caplog.records if r.levelno == logging.WARNING]) == 3)
     assert "Traceback" not in caplog.text
 
 
@@ -115,7 +116,7 @@ def test_a_message_that_this_release_does_not_know_disturbs_nobody(world, ended,
     bus.cast("precache-conductor", "of_a_newer_release", {})
     BusReports(bus=bus).note_beats([BEAT])
 
-    wait_for(lambda: hearing.beats)
+    wait_until(lambda: hearing.beats)
     assert "Traceback" not in caplog.text
 
 
@@ -129,7 +130,7 @@ def test_every_conductor_is_woken(world, ended):
 
     BusWake(bus=world.bus())()
 
-    wait_for(lambda: sorted(woken) == ["one", "two"])
+    wait_until(lambda: sorted(woken) == ["one", "two"])
 
 
 def test_nothing_that_is_told_a_bus_whose_broker_is_away_raises_or_waits(caplog):

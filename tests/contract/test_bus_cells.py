@@ -18,8 +18,9 @@ from precache.core.jobs import Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
-from tests.contract.played_compute import played_compute, wait_for
+from tests.contract.played_compute import played_compute
 from tests.lab.rabbitmq import PASSWORD
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
 
@@ -72,7 +73,7 @@ def beat_until_heard(ended, url, host, hearing):
         reports.note_beats([HostBeat(host, "", "fake", NOW)])
         return any(beat.host == host for beat in hearing.beats)
 
-    wait_for(is_heard)
+    wait_until(is_heard)
     return next(beat.cell for beat in hearing.beats if beat.host == host)
 
 
@@ -116,7 +117,7 @@ def test_a_cell_is_taken_up_changed_and_left_without_a_restart(rabbitmq, ended):
     assert beat_until_heard(ended, second, "two", hearing) == "cell1"
 
     table.cells = []
-    wait_for(lambda: not is_known(cells, "cell1"))
+    wait_until(lambda: not is_known(cells, "cell1"))
 
 
 def test_a_cell_whose_broker_is_away_does_not_concern_the_others(cell_url, ended):
@@ -137,7 +138,7 @@ def test_a_url_that_changes_in_mid_work_costs_no_outcome(cell_url, ended, tmp_pa
     gateway = patient_gateway(ended, cells)
     with ThreadPoolExecutor() as threads, played_compute(cell_url, "cmp-1", 8, tmp_path) as compute:
         under_way = threads.submit(gateway.cache_images, CacheRequest("job", "cmp-1", "cell1", (IMAGE,)))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
 
         table.cells = [Cell("cell1", f"{cell_url}?rabbit_retry_interval=2")]
 
@@ -152,7 +153,7 @@ def test_a_cell_that_goes_in_mid_work_is_the_reason_for_what_could_not_be_asked(
     gateway = patient_gateway(ended, cells)
     with ThreadPoolExecutor() as threads, played_compute(cell_url, "cmp-1", 60, tmp_path) as compute:
         under_way = threads.submit(gateway.cache_images, CacheRequest("job", "cmp-1", "cell1", (IMAGE,)))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
 
         table.cells = []
 
@@ -191,7 +192,7 @@ def test_a_table_that_cannot_be_read_leaves_everything_as_it_is(ended, caplog):
     _, cells = follow(ended, table)
 
     table.error = SecretUnreadable("The transport URL of cell cell1")
-    wait_for(lambda: "cannot be decrypted" in caplog.text)
+    wait_until(lambda: "cannot be decrypted" in caplog.text)
 
     assert cells.bus_of("cell1")
     assert caplog.text.count("cannot be decrypted") == 1
@@ -202,10 +203,10 @@ def test_a_bug_in_the_reading_of_the_table_is_told_and_the_table_is_read_again(e
     _, cells = follow(ended, table)
 
     table.error = RuntimeError("a bug")
-    wait_for(lambda: "nobody foresaw" in caplog.text)
+    wait_until(lambda: "nobody foresaw" in caplog.text)
     table.error, table.cells = None, []
 
-    wait_for(lambda: not is_known(cells, "cell1"))
+    wait_until(lambda: not is_known(cells, "cell1"))
 
 
 def test_all_buses_are_left_in_time_when_their_brokers_are_away(ended):

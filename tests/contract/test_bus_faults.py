@@ -12,7 +12,8 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import BusWorld
-from tests.contract.played_compute import played_compute, wait_for
+from tests.contract.played_compute import played_compute
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
 
@@ -46,7 +47,7 @@ def test_a_compute_killed_in_mid_work_is_given_up_within_the_monitor_s_time_and_
     ):
         gateway = world.gateway(silence_s=9)
         dying, living = (threads.submit(gateway.cache_images, asking(host)) for host in ("dies", "lives"))
-        wait_for(lambda: dies.begun and lives.begun)
+        wait_until(lambda: dies.begun and lives.begun)
 
         dies.kill()
         killed_at = time.monotonic()
@@ -62,7 +63,7 @@ def test_a_broker_that_restarts_in_mid_work_loses_nothing(world, cell_url, threa
     with played_compute(cell_url, "cmp-1", 16, tmp_path) as compute:
         gateway = world.gateway(long_s=300, silence_s=silence_s)
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
 
         rabbitmq.restart(after_s=10)
 
@@ -77,7 +78,7 @@ def test_an_outcome_that_was_reached_while_the_broker_was_away_is_asked_for_agai
     with played_compute(cell_url, "cmp-1", 3, tmp_path) as compute:
         gateway = world.gateway(long_s=300, silence_s=10)
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
 
         rabbitmq.kill()
         time.sleep(4)
@@ -90,7 +91,7 @@ def test_an_outcome_that_was_reached_while_the_broker_was_away_is_asked_for_agai
 def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 5, tmp_path) as compute:
         under_way = threads.submit(world.gateway(silence_s=12).cache_images, asking("cmp-1"))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
 
         compute.kill()
         compute.start()
@@ -102,7 +103,7 @@ def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cel
 def test_a_compute_that_is_stopped_in_mid_work_says_so_and_ends(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         under_way = threads.submit(world.gateway().cache_images, asking("cmp-1"))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
 
         assert compute.stop() == 0
 
@@ -113,7 +114,7 @@ def test_a_compute_that_is_stopped_in_mid_work_says_so_and_ends(world, cell_url,
 def test_a_compute_is_stopped_in_time_although_the_broker_is_away(world, cell_url, threads, rabbitmq, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         under_way = threads.submit(world.gateway(silence_s=4, long_s=20).cache_images, asking("cmp-1"))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
         rabbitmq.stop()
 
         assert compute.stop(timeout_s=30) == 0
@@ -141,7 +142,7 @@ def test_a_compute_that_starts_before_its_broker_answers_once_it_is_there(world,
     rabbitmq.stop()
     with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
         under_way = threads.submit(world.gateway(silence_s=30).cache_images, asking("cmp-1"))
-        wait_for(lambda: "not available: connection refused" in compute.errors.read_text())
+        wait_until(lambda: "not available: connection refused" in compute.errors.read_text())
         rabbitmq.start()
 
         assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
@@ -151,7 +152,7 @@ def test_whoever_waits_for_the_broker_is_told_when_we_are_stopped(world, cell_ur
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
-        wait_for(lambda: compute.begun)
+        wait_until(lambda: compute.begun)
         rabbitmq.stop()
 
         gateway.stop()

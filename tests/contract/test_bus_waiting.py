@@ -10,7 +10,7 @@ import pytest
 
 from precache.adapters.bus_oslo import ComputeServer, open_bus
 from tests.contract.buses import PATIENCE, new_conf
-from tests.contract.played_compute import wait_for
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
 
@@ -32,7 +32,7 @@ def test_a_listener_says_that_the_broker_is_away_and_is_announced_once_it_listen
 
     server.start(then=announced.set)
 
-    wait_for(lambda: "not available: connection refused" in caplog.text)
+    wait_until(lambda: "not available: connection refused" in caplog.text)
     assert not announced.is_set()
     rabbitmq.start()
     assert announced.wait(60)

@@ -18,9 +18,9 @@ from precache.core.jobs import Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.hearing import Hearing
-from tests.contract.played_compute import wait_for
 from tests.lab.certificates import EXPIRED, Authority
 from tests.lab.rabbitmq import NAMES, PASSWORD, USER
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
 
@@ -110,7 +110,7 @@ def test_cells_with_tls_and_without_work_side_by_side(ended, rabbitmq, cell_url,
         beat(reports, host)
         assert [result.outcome for result in results] == [Outcome.CACHED]
 
-    wait_for(lambda: len(hearing.beats) == 3)
+    wait_until(lambda: len(hearing.beats) == 3)
     assert {(beat.cell, beat.host) for beat in hearing.beats} == {(cell, host) for cell, host, _ in computes}
 
 

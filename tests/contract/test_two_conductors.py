@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -19,6 +17,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import HostBeat
 from precache.core.jobs import HostEnded, Outcome, TaskResult
 from tests.contract.job_values import DEBIAN, asked, job_id, new_job
+from tests.waiting import wait_until
 
 HOSTS = [f"cmp-{number}" for number in range(6)]
 LEASE = timedelta(seconds=30)
@@ -115,10 +114,3 @@ def test_a_job_of_a_dead_conductor_is_finished_once_and_keeps_what_had_ended(sto
 
 def ends(conductors) -> int:
     return [notification.event_type for notification in conductors.notifier.sent].count(END)
-
-
-def wait_until(holds) -> None:
-    deadline = time.monotonic() + PATIENCE.total_seconds()
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        threading.Event().wait(0.02)

@@ -15,7 +15,7 @@ from tests.lab.database_server import DatabaseServer
 from tests.lab.image_gate import ImageGate, image_gate
 from tests.lab.precache import Deployment, Surroundings
 from tests.lab.rabbitmq import RabbitMq
-from tests.system.operating import wait_until
+from tests.waiting import wait_until
 
 AGGREGATES = "/compute/v2.1/os-aggregates"
 CELLS = {"cmp-1": "cell1", "cmp-2": "cell1", "cmp-3": "cell2", "cmp-4": "cell2"}

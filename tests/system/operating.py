@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.waiting import PATIENCE_S, wait_until
 from tools.local_service import LocalService
 
 AGGREGATES = "/compute/v2.1/os-aggregates"
 NEWEST = {"OpenStack-API-Version": "compute 2.81"}
-PATIENCE_S = 60  # the processors are shared with other tests
 NOTIFICATIONS = " precache.notifications "
 
 
@@ -101,10 +99,3 @@ def notifications(log: str) -> list[tuple[str, str | None]]:
 def host_of(payload: dict[str, Any]) -> str | None:
     host: str | None = payload["nova_object.data"].get("host")
     return host
-
-
-def wait_until(holds: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.05)

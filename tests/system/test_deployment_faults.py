@@ -17,7 +17,8 @@ from tests.lab.mariadb import Mariadb
 from tests.lab.rabbitmq import RabbitMq
 from tests.system.conftest import COMPLAINTS
 from tests.system.deployed import CELLS, CONDUCTORS, Deployed, deployed
-from tests.system.operating import host_of, wait_until
+from tests.system.operating import host_of
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
 

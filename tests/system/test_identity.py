@@ -14,7 +14,7 @@ from tests.lab.cloud import Cloud
 from tests.lab.keystone import User
 from tests.lab.venvs import CLOUD
 from tests.system.cloud_api import AGGREGATES, CloudApi, cloud_api
-from tests.system.operating import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external]
 

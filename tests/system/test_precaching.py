@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.conftest import qcow2, random_raw
-from tests.system.operating import aggregate, cache_of, data_requests, entry, ids, outcomes, wait_until
+from tests.system.operating import aggregate, cache_of, data_requests, entry, ids, outcomes
+from tests.waiting import wait_until
 from tools.boot_disk import boot
 from tools.build_image import GREETING, Disk, kept_image
 from tools.local_service import LocalService

@@ -24,8 +24,8 @@ from tests.lab.process import ServerProcess
 from tests.lab.rabbitmq import RabbitMq
 from tests.lab.settings_file import Sections, write_settings
 from tests.system.deployed import AGGREGATES, Deployed, deployed
-from tests.system.operating import wait_until
 from tests.system.traces import FERNET, traces
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(300)]
 

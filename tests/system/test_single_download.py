@@ -18,9 +18,10 @@ import pytest
 
 from tests.system.conftest import MIB
 from tests.system.glance_answers import held_until
-from tests.system.operating import PATIENCE_S, aggregate, cache_of, ended, entry, request, tasks, wait_until
+from tests.system.operating import aggregate, cache_of, ended, entry, request, tasks
 from tests.system.played_glance import PlayedGlance, PlayedImage
 from tests.system.serving import serving
+from tests.waiting import PATIENCE_S, wait_until
 from tools.local_service import PROGRAM, LocalService
 
 pytestmark = pytest.mark.system

@@ -21,7 +21,7 @@ from tests.lab.precache import PROGRAM, Deployment, Surroundings
 from tests.lab.process import free_port
 from tests.lab.rabbitmq import RabbitMq
 from tests.lab.settings_file import Sections, write_settings
-from tests.system.operating import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(300)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -16,6 +15,7 @@ from precache.core.errors import LeaseLost, StoreUnavailable
 from precache.core.hosts import HostBeat
 from precache.core.jobs import HostEnded, JobState, Outcome, TaskResult
 from tests.unit.conductor.cloud import LEASE, Cloud, answers
+from tests.waiting import wait_until
 
 PATIENCE_S = 10
 LONG = timedelta(hours=1)
@@ -240,10 +240,3 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
 
 def beat(name, cloud):
     return HostBeat(name, "cell1", "fake", cloud.clock.now())
-
-
-def wait_until(holds):
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.005)
