@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -178,10 +179,21 @@ def test_sample_without_its_comment_signs_means_the_same(write):
     assert not policy.allows(MEMBER, IMAGES)
 
 
-def test_rule_may_speak_of_the_callers_project(write):
-    rules = (*RULES, PolicyRule("own", "project_id:%(project_id)s", "Whoever has a project."))
+@pytest.mark.parametrize("word", ["project_id", "user_id", "domain_id", "project_domain_id"])
+def test_rule_about_an_owner_lets_no_caller_in_because_nothing_here_has_an_owner(write, word):
+    owner = f'"admin_or_owner": "role:admin or {word}:%({word})s"\n"{IMAGES}": "rule:admin_or_owner"'
+    policy = OsloPolicy(rules=RULES, policy_file=write(owner))
+    caller = replace(MEMBER, domain_id="corp", project_domain_id="corp")
 
-    assert OsloPolicy(rules=rules, policy_file=None).allows(MEMBER, "own")
+    assert not policy.allows(caller, IMAGES)
+    assert policy.allows(ADMIN, IMAGES)
+
+
+def test_rule_may_name_a_project(write):
+    policy = OsloPolicy(rules=RULES, policy_file=write(f'"{IMAGES}": "project_id:tenant"'))
+
+    assert policy.allows(MEMBER, IMAGES)
+    assert not policy.allows(ADMIN, IMAGES)
 
 
 def test_rule_may_speak_of_the_callers_domains(write):
