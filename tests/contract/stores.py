@@ -12,7 +12,7 @@ from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries, SqlProgressLog
-from precache.adapters.sql import Database, open_database
+from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.ports.cells import CellChanges, CellQueries
 from precache.ports.inventory import (
     AggregateChanges,
@@ -22,7 +22,7 @@ from precache.ports.inventory import (
     HostRemoval,
     HostReports,
 )
-from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog
+from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog, StoreProbe
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """Encrypts the secrets of the stores that write them down."""
@@ -36,6 +36,7 @@ class Stores:
     queries: JobQueries
     claims: JobClaims
     progress: ProgressLog
+    probe: StoreProbe
     aggregates: AggregateQueries
     aggregate_changes: AggregateChanges
     hosts: HostQueries
@@ -56,6 +57,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         queries=jobs,
         claims=jobs,
         progress=jobs,
+        probe=jobs,
         aggregates=inventory,
         aggregate_changes=inventory,
         hosts=inventory,
@@ -81,6 +83,7 @@ def of_database(database: Database) -> Stores:
         queries=SqlJobQueries(database=database),
         claims=SqlJobClaims(database=database),
         progress=SqlProgressLog(database=database),
+        probe=SqlProbe(database=database),
         aggregates=SqlAggregateQueries(database=database),
         aggregate_changes=SqlAggregateChanges(database=database),
         hosts=hosts,

@@ -73,7 +73,7 @@ class StoreDown(Cloud):
                 raise StoreUnavailable("connection refused")
 
         away = Away()
-        return world.app_with(aggregates=away, queries=away, intake=away, hosts=away, host_removal=away)
+        return world.app_with(aggregates=away, queries=away, store=away, intake=away, hosts=away, host_removal=away)
 
 
 class InventoryDown(Cloud):

@@ -35,7 +35,7 @@ def table(document):
     clock, images = MemoryClock(), None
     return routes(
         Handlers(
-            service=Service(jobs=jobs, document=document),
+            service=Service(store=jobs, document=document),
             aggregates=Aggregates(queries=inventory, changes=inventory, clock=clock),
             aggregate_images=AggregateImages(
                 aggregates=inventory, images=images, jobs=jobs, clock=clock, wake=lambda: None

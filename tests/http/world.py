@@ -76,6 +76,7 @@ class World:
             "host_removal": self.inventory,
             "intake": self.jobs,
             "queries": self.jobs,
+            "store": self.jobs,
             "images": images,
             "policy": OsloPolicy(rules=RULES, policy_file=self.policy_file),
             "clock": self.clock,

@@ -92,6 +92,9 @@ class MemoryJobs:
         with self._lock:
             return self._get(job_id).all_tasks()
 
+    def check_reachable(self) -> None:
+        """Memory is always there."""
+
     def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
         with self._lock:
             free = [record for record in self._records.values() if _is_free(record.job, now)]

@@ -25,7 +25,7 @@ from precache.api.schemas.validation import Schemas
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
-from precache.ports.job_store import JobIntake, JobQueries
+from precache.ports.job_store import JobIntake, JobQueries, StoreProbe
 from precache.ports.policy import Policy
 
 MAX_BODY_BYTES = 114688  # 112 KiB, Nova's own default: some two thousand images in one request
@@ -40,6 +40,7 @@ def create_app(
     host_removal: HostRemoval,
     intake: JobIntake,
     queries: JobQueries,
+    store: StoreProbe,
     images: ImageCatalog,
     policy: Policy,
     clock: Clock,
@@ -55,7 +56,7 @@ def create_app(
     """
     document = load_document()
     handlers = Handlers(
-        service=Service(jobs=queries, document=document),
+        service=Service(store=store, document=document),
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, clock=clock),
         aggregate_images=AggregateImages(aggregates=aggregates, images=images, jobs=intake, clock=clock, wake=wake),
         jobs=Jobs(queries=queries),

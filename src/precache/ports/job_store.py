@@ -35,6 +35,14 @@ class JobQueries(Protocol):
         ...
 
 
+class StoreProbe(Protocol):
+    """For whoever watches the service: is the store there?"""
+
+    def check_reachable(self) -> None:
+        """Return soon, whatever the store holds and does. Raises StoreUnavailable if it does not answer."""
+        ...
+
+
 class JobClaims(Protocol):
     """For the conductor: own a job for a while, and say what became of its tasks.
 

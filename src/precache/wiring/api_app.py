@@ -8,7 +8,7 @@ from typing import Any
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries
 from precache.adapters.policy_oslo import OsloPolicy
-from precache.adapters.sql import Database
+from precache.adapters.sql import Database, SqlProbe
 from precache.api.app import create_app
 from precache.api.policies import RULES
 from precache.config.load import Config
@@ -28,6 +28,7 @@ def api_app(
         host_removal=inventory.host_removal,
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
+        store=SqlProbe(database=database),
         images=images,
         policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),
         clock=SystemClock(),

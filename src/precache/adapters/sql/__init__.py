@@ -5,7 +5,8 @@ SQLite for the embedded service; statements and types are chosen so that Postgre
 
 from precache.adapters.sql.engine import Database, open_database
 from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.probe import SqlProbe
 from precache.adapters.sql.schema import check_schema, upgrade
 from precache.adapters.sql.secrets import SecretBox
 
-__all__ = ["Database", "Limits", "SecretBox", "check_schema", "open_database", "upgrade"]
+__all__ = ["Database", "Limits", "SecretBox", "SqlProbe", "check_schema", "open_database", "upgrade"]

@@ -8,7 +8,7 @@ from typing import Any
 from precache.api.calls import Answer, Call
 from precache.api.microversions import MAX, MIN
 from precache.api.schemas.document import Document
-from precache.ports.job_store import JobQueries
+from precache.ports.job_store import StoreProbe
 
 # The day on which v2.1 appeared, as every Nova says it.
 _COMPUTE_UPDATED = "2013-07-23T11:33:21Z"
@@ -18,8 +18,8 @@ _UPDATED = "2026-11-22T00:00:00Z"
 class Service:
     """Version documents have the form that keystoneauth's discovery reads."""
 
-    def __init__(self, *, jobs: JobQueries, document: Document) -> None:
-        self._jobs = jobs
+    def __init__(self, *, store: StoreProbe, document: Document) -> None:
+        self._store = store
         self._document = document
 
     def versions(self, call: Call) -> Answer:
@@ -42,7 +42,7 @@ class Service:
 
     def health(self, _call: Call) -> Answer:
         """Answer 200 while requests can be taken in, which needs the database."""
-        self._jobs.list_jobs(limit=1)
+        self._store.check_reachable()
         return Answer({"status": "ok"})
 
 
