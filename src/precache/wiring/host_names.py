@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from precache.core.errors import InvalidConfiguration
+from precache.core.names import NAME_RULE, is_name
 
 DEFAULT_CELL = "cell1"
 DEFAULT_DRIVER = "libvirt"
-
-# A host's name is also the name of its directory, so it must not be able to lead out of it.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +39,7 @@ def parse_hosts(text: str) -> list[EmbeddedHost]:
 
 def _parse_host(part: str) -> EmbeddedHost:
     fields = part.split(":")
-    if len(fields) not in (2, 3) or not all(_NAME.fullmatch(field) for field in fields):
-        raise InvalidConfiguration(
-            f"--hosts: {part!r} is not cell:host or cell:host:driver, each of letters, digits, '.', '_' and '-'"
-        )
+    if len(fields) not in (2, 3) or not all(is_name(field) for field in fields):
+        raise InvalidConfiguration(f"--hosts: {part!r} is not cell:host or cell:host:driver, each of {NAME_RULE}")
     cell, name, driver = fields if len(fields) == 3 else (*fields, DEFAULT_DRIVER)
     return EmbeddedHost(cell, name, driver)

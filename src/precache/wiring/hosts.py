@@ -14,6 +14,7 @@ from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
 from precache.compute.service import ComputeService
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
+from precache.core.names import NAME_RULE, is_name
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.fetch.qemu_img import QemuImgLimits
 from precache.ports.image_service import ImageSource
@@ -43,8 +44,9 @@ def build_compute(
 ) -> ComputeService:
     """Build one host's compute, not started. cell: empty on a bus, where whoever hears the host knows it.
 
-    Raises InvalidConfiguration if there is no such driver.
+    Raises InvalidConfiguration if there is no such driver, or no host can have this name.
     """
+    check_host_name(host)
     setup = host_setup(config=config, host=host, instances_path=instances_path, images=images)
     return ComputeService(
         host=host,
@@ -82,6 +84,17 @@ def host_setup(*, config: Config, host: str, instances_path: Path, images: Image
         cleaning=_cleaning(config),
         options=config.compute.driver_options,
     )
+
+
+def check_host_name(host: str) -> None:
+    """Raise InvalidConfiguration for a name under which the conductors would not take the host's heartbeats.
+
+    Without [DEFAULT] host it is the machine's own name, which can be anything.
+    """
+    if not is_name(host):
+        raise InvalidConfiguration(
+            f"no compute can be called {host!r}, because a host's name is of {NAME_RULE}; set [DEFAULT] host"
+        )
 
 
 def build_driver(name: str, setup: HostSetup) -> VirtDriver:

@@ -5,13 +5,13 @@ import pytest
 from precache.core.names import is_name
 
 
-@pytest.mark.parametrize("name", ["cell1", "cmp-1.example.org", "a_b", "7", "x" * 255])
+@pytest.mark.parametrize("name", ["cell1", "cmp-1.example.org", "a_b", "_cmp", "-a", ".a", "..a", "7", "x" * 255])
 def test_plain_names_are_names(name):
     assert is_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "cell 1", "cell1\n", "\x00", "\x1b[31m", "a/b", "a:b", "zürich", "\udcff", "x" * 256]
+    "name", ["", ".", "..", " ", "cell 1", "cell1\n", "\x00", "\x1b[31m", "a/b", "a:b", "zürich", "\udcff", "x" * 256]
 )
 def test_what_no_column_or_address_or_terminal_takes_as_it_is_names_nothing(name):
     assert not is_name(name)

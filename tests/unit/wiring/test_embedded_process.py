@@ -10,9 +10,9 @@ from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.state_dir import StateDir
 
 
-def service(tmp_path, *, host="127.0.0.1", driver="fake") -> EmbeddedProcess:
+def service(tmp_path, *, host="127.0.0.1", driver="fake", name="cmp-1") -> EmbeddedProcess:
     embedding = Embedding(
-        StateDir(tmp_path / "state"), ListenAddress(host, 0), (EmbeddedHost("cell1", "cmp-1", driver),), tmp_path
+        StateDir(tmp_path / "state"), ListenAddress(host, 0), (EmbeddedHost("cell1", name, driver),), tmp_path
     )
     return EmbeddedProcess(config=load_config([]), embedding=embedding)
 
@@ -35,6 +35,14 @@ def test_a_driver_that_is_not_installed_is_named_and_nothing_keeps_running(tmp_p
     again = service(tmp_path)  # the state directory and the address are free
     again.start()
     again.stop()
+
+
+def test_a_machine_whose_own_name_is_no_name_of_a_host_is_told_what_to_set(tmp_path):
+    refused = service(tmp_path, name="zürich")
+
+    with pytest.raises(InvalidConfiguration, match=r"no compute can be called 'zürich'.*set \[DEFAULT\] host"):
+        refused.start()
+    refused.stop()
 
 
 def test_stopping_twice_does_nothing_more(tmp_path):

@@ -17,12 +17,12 @@ from precache.core.errors import InvalidImageId
 from precache.core.hosts import HostBeat
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.names import NAME_RULE, is_name
 from precache.core.text import plain_line
 from precache.ports.compute_gateway import CacheRequest
 
 _log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
 _MOST_ITEMS = 10_000
 _MOST_BEATS = 100  # a compute sends one; each that is new costs a row
@@ -213,8 +213,8 @@ def _text(message: Mapping[str, Any], field: str) -> str:
 
 def _name(message: Mapping[str, Any], field: str) -> str:
     value = _text(message, field)
-    if not _NAME.fullmatch(value):
-        raise Malformed(f"{field} is not a name of letters, digits, '.', '_' and '-'")
+    if not is_name(value):
+        raise Malformed(f"{field} is not a name of {NAME_RULE}")
     return value
 
 

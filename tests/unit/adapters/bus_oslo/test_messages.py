@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +24,7 @@ from precache.adapters.bus_oslo.messages import (
 from precache.core.hosts import HostBeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.names import is_name
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -50,6 +52,15 @@ def test_every_message_comes_back_as_it_was():
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
     assert read_beats(over_the_bus(beats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
     assert read_progress(over_the_bus(progress_message([PROGRESS])), "cell1") == [PROGRESS]
+
+
+@pytest.mark.parametrize("name", ["_cmp", "-cmp", ".cmp", "7", "x" * 255])
+def test_a_host_that_may_start_is_heard(name):
+    beat, progress = replace(BEAT, host=name), replace(PROGRESS, host=name)
+
+    assert is_name(name)
+    assert read_beats(over_the_bus(beats_message([beat], "1.0")), "cell1", NOW) == [beat]
+    assert read_progress(over_the_bus(progress_message([progress])), "cell1") == [progress]
 
 
 def test_fields_of_a_newer_release_are_ignored():
@@ -129,7 +140,15 @@ def test_a_reason_is_fit_for_a_terminal():
 
 @pytest.mark.parametrize(
     "change",
-    [{"host": "a/b"}, {"host": ""}, {"host": "x" * 256}, {"driver": 1}, {"rpc_version": "new"}, {"rpc_version": None}],
+    [
+        {"host": "a/b"},
+        {"host": ".."},
+        {"host": ""},
+        {"host": "x" * 256},
+        {"driver": 1},
+        {"rpc_version": "new"},
+        {"rpc_version": None},
+    ],
 )
 def test_a_heartbeat_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
     good = beats_message([BEAT], "1.0")["beats"][0]
