@@ -1,8 +1,8 @@
 """`auth_strategy = noauth`: everybody who can connect is who they say they are, and an administrator.
 
-For one machine, on a loopback address only; whoever wires it up refuses any other. A token `user:project` (or
-`user`) names the caller, as in Nova's noauth2. The header `X-Roles: reader,member` takes the administrator's role
-away for one request, so that policies can be tried out. Nothing else of the request is changed.
+For one machine, on a loopback address only; the wiring refuses any other, and puts `wiring/browser_guard.py` in front.
+A token `user:project` (or `user`) names the caller, as in Nova's noauth2. The header `X-Roles: reader,member` takes the
+administrator's role away for one request, so that policies can be tried out. Nothing else of the request is changed.
 """
 
 from __future__ import annotations

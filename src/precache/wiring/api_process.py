@@ -15,6 +15,7 @@ from precache.config.identity import require_authtoken
 from precache.config.load import Config
 from precache.rules.listen_address import ListenAddress, check_noauth
 from precache.wiring.api_app import api_app
+from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
 from precache.wiring.http_server import HttpServer
 from precache.wiring.inventory import configured_inventory
@@ -42,6 +43,8 @@ class ApiProcess:
 
     def start(self) -> str:
         app = build_api(self._config, self._stops)
+        if self._config.api.auth_strategy == "noauth":
+            app = guard_browsers(app, self._address)
         server = HttpServer(address=self._address, threads=self._config.api.workers)
         url = server.bind()
         self._stops.callback(server.stop, CUT_PATIENCE)

@@ -27,6 +27,7 @@ from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog
 from precache.rules.listen_address import ListenAddress, check_noauth
 from precache.wiring.api_app import api_app
+from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.hosts import build_compute, image_service
@@ -96,7 +97,8 @@ class EmbeddedProcess:
         self._stops.callback(loop.stop, PATIENCE)
         api = api_app(config=self._config, database=database, inventory=inventory, images=images, wake=loop.wake)
         # The image service first: the computes' first work may be what an earlier process left behind.
-        server.start({"/": noauth(api), IMAGE_PREFIX: self._build_image_service()})
+        apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}
+        server.start({path: guard_browsers(app, self._embedding.address) for path, app in apps.items()})
         self._start_computes(database, gateway, images)
         _resume(database)
         loop.start()
