@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from precache.cli.errors import CommandUnavailable, UsageError
-from precache.core.errors import PrecacheError, Unavailable
+from precache.core.errors import DatabaseUrlRefused, InvalidConfiguration, PrecacheError, Unavailable
 
 
 class ExitCode(IntEnum):
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 MEANINGS = {
     ExitCode.DONE: "done; with --wait: the job succeeded",
     ExitCode.REFUSED: "refused, or something that was named does not exist or cannot be used; the message says what",
-    ExitCode.USAGE: "the command line cannot be read; nothing was sent",
+    ExitCode.USAGE: "the command line or the configuration cannot be used as written; nothing was done",
     ExitCode.UNAVAILABLE: "the service cannot be reached or failed; trying again later may help",
     ExitCode.PARTLY_FAILED: "with --wait: the job ended partly_failed",
     ExitCode.FAILED: "with --wait: the job ended failed",
@@ -42,6 +42,8 @@ MEANINGS = {
 # First match decides, so a child stands before its parent.
 _BY_ERROR: tuple[tuple[type[PrecacheError], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
+    (InvalidConfiguration, ExitCode.USAGE),
+    (DatabaseUrlRefused, ExitCode.USAGE),
     (CommandUnavailable, ExitCode.REFUSED),
     (Unavailable, ExitCode.UNAVAILABLE),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ from precache.config.identity import ServiceUserSettings
 from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
 from precache.config.inventory import InventorySettings, NovaSettings
+from precache.config.logs import register_log_options
 from precache.config.options import read_value
+from precache.config.unknown_options import UnknownOption, unknown_options
 from precache.core.errors import InvalidConfiguration
 
 GROUPS = (
@@ -47,7 +50,8 @@ class Config:
     """The whole configuration; for `wiring` only, which hands each constructor the values it needs.
 
     oslo: the same files once more, for libraries that read sections of their own from them (oslo.messaging,
-        keystonemiddleware) and register options that would clash with ours of the same name.
+        keystonemiddleware, oslo.log) and register options that would clash with ours of the same name.
+    unknown: entries that no option has.
     """
 
     host: HostSettings
@@ -66,17 +70,22 @@ class Config:
     compute: ComputeSettings
     libvirt: LibvirtSettings
     oslo: cfg.ConfigOpts = field(repr=False, compare=False)
+    unknown: tuple[UnknownOption, ...] = ()
 
 
 def load_config(
-    files: Sequence[Path] | None = None, defaults: Mapping[tuple[str | None, str], object] | None = None
+    files: Sequence[Path] | None = None,
+    defaults: Mapping[tuple[str | None, str], object] | None = None,
+    *,
+    refuse_misspelt: bool = True,
 ) -> Config:
     """Read `files` (None: /etc/precache/precache.conf if there is one) and the environment (OS_<GROUP>__<OPTION>).
 
     defaults: by (group, option), for a process that works without any file; as soon as one is read, the documented
     defaults hold, for a section copied from nova.conf must mean what it means there.
-    Raises InvalidConfiguration, in one sentence, for a file that cannot be read, a value out of range, or a
-    combination that cannot be meant.
+    refuse_misspelt: raise for an entry whose name is nearly that of an option, instead of only listing it.
+    Raises InvalidConfiguration, in one sentence, for a file that cannot be read, a misspelt option, a value out of
+    range, or a combination that cannot be meant.
     """
     conf = cfg.ConfigOpts()
     for group in GROUPS:
@@ -86,8 +95,12 @@ def load_config(
         conf.set_default(option, value, group=group_name)
     try:
         for_libraries = cfg.ConfigOpts()
+        register_log_options(for_libraries)
         for each in (conf, for_libraries):
             each([], project="precache", default_config_files=existing, default_config_dirs=[])
+        unknown = unknown_options(existing, os.environ, GROUPS)
+        if refuse_misspelt:
+            _refuse_misspelt(unknown)
         _check_values(conf)
     except cfg.Error as error:
         raise InvalidConfiguration(" ".join(str(error).split())) from error
@@ -95,7 +108,15 @@ def load_config(
         raise InvalidConfiguration(f"{error.filename} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InvalidConfiguration(f"the configuration is not a UTF-8 text file: {error}") from error
-    return _parse(conf, for_libraries)
+    return _parse(conf, for_libraries, tuple(unknown))
+
+
+def find_unknown_options(files: Sequence[Path] | None) -> list[UnknownOption]:
+    """Return the entries that no option has; none where a file cannot be read, which `load_config` reports."""
+    try:
+        return unknown_options(_existing(files), os.environ, GROUPS)
+    except (InvalidConfiguration, cfg.Error, OSError, UnicodeDecodeError):
+        return []
 
 
 def _existing(files: Sequence[Path] | None) -> list[str]:
@@ -107,6 +128,13 @@ def _existing(files: Sequence[Path] | None) -> list[str]:
     return [str(file) for file in files]
 
 
+def _refuse_misspelt(unknown: Sequence[UnknownOption]) -> None:
+    misspelt = [entry for entry in unknown if entry.is_misspelt]
+    if misspelt:
+        more = f" (and {len(misspelt) - 1} more; `precache doctor` lists them)" if len(misspelt) > 1 else ""
+        raise InvalidConfiguration(f"{misspelt[0].found}; {misspelt[0].advice}{more}")
+
+
 def _check_values(conf: cfg.ConfigOpts) -> None:
     """Read every option once, so that a bad value stops the start and not a request at night."""
     for group in GROUPS:
@@ -114,7 +142,7 @@ def _check_values(conf: cfg.ConfigOpts) -> None:
             read_value(conf, group.name, option)
 
 
-def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts) -> Config:
+def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts, unknown: tuple[UnknownOption, ...]) -> Config:
     config = Config(
         host=host.GROUP.read(conf),
         bus=bus.GROUP.read(conf),
@@ -132,6 +160,7 @@ def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts) -> Config:
         compute=images.COMPUTE_GROUP.read(conf),
         libvirt=images.LIBVIRT_GROUP.read(conf),
         oslo=for_libraries,
+        unknown=unknown,
     )
     if config.libvirt.images_type == "rbd" and not config.host.force_raw_images:
         raise InvalidConfiguration(

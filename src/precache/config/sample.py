@@ -6,13 +6,14 @@ from oslo_config import cfg
 
 from precache.config.identity import authtoken_sample
 from precache.config.load import GROUPS
+from precache.config.logs import log_options
 from precache.config.messaging import rabbit_sample
 
 
 def list_opts() -> list[tuple[str | cfg.OptGroup, list[cfg.Opt]]]:
     """Give (group, options) pairs, in the order of the sample file."""
-    ours: list[tuple[str | cfg.OptGroup, list[cfg.Opt]]] = [
+    own: list[tuple[str | cfg.OptGroup, list[cfg.Opt]]] = [
         ("DEFAULT" if group.name is None else cfg.OptGroup(group.name, help=group.help), list(group.options))
         for group in GROUPS
     ]
-    return [*ours, authtoken_sample(), rabbit_sample()]
+    return [*own, ("DEFAULT", log_options()), authtoken_sample(), rabbit_sample()]

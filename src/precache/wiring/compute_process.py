@@ -10,7 +10,7 @@ from pathlib import Path
 from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
 from precache.compute.remember_outcomes import RememberOutcomes
 from precache.config.load import Config
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import CacheUnusable
 from precache.wiring.hosts import build_compute
 from precache.wiring.service_user import image_service_of, service_session, warn_if_refused
 
@@ -73,7 +73,8 @@ class ComputeProcess:
 def _check_instances_path(path: Path) -> None:
     # Made by us it would be a cache that no boot reads, on a disk that nobody meant.
     if not path.is_dir():
-        raise InvalidConfiguration(
-            f"[DEFAULT] instances_path: {path} is not a directory; give that of nova-compute on this host, and see "
-            "that it is mounted"
+        raise CacheUnusable(
+            str(path),
+            "[DEFAULT] instances_path is not a directory; give that of nova-compute on this host, and see that it is "
+            "mounted",
         )

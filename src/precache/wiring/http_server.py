@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from cheroot import wsgi
 
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http_connection import Connection
 from precache.wiring.http_inbox import HEAD_BYTES
@@ -67,14 +67,11 @@ class HttpServer:
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     def bind(self) -> str:
-        """Reserve the address and give the URL. Raises InvalidConfiguration if it cannot be had."""
+        """Reserve the address and give the URL. Raises AddressUnavailable if it cannot be had."""
         try:
             self._server.prepare()
         except OSError as error:
-            raise InvalidConfiguration(
-                f"cannot listen on {self._address.host} port {self._address.port}: {_reason(error)}; "
-                "stop what uses it, or choose another address with --listen"
-            ) from error
+            raise AddressUnavailable(f"{self._address.host} port {self._address.port}", _reason(error)) from error
         port = self._server.bind_addr[1]
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         return f"http://{host}:{port}"

@@ -6,7 +6,7 @@ import fcntl
 from pathlib import Path
 from typing import TextIO
 
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import StateDirUnusable
 
 
 class StateDir:
@@ -32,23 +32,27 @@ class StateDir:
     def default_images(self) -> Path:
         return self.root / "images"
 
+    @property
+    def log_file(self) -> Path:
+        return self.root / "precache.log"
+
     def instances_path(self, host: str) -> Path:
         return self.root / "hosts" / host / "instances"
 
     def take(self) -> None:
-        """Create the directory and lock it. Raises InvalidConfiguration if it cannot be written or is in use."""
+        """Create the directory and lock it. Raises StateDirUnusable if it cannot be written or is in use."""
+        if self._held is not None:
+            return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._held = (self.root / "lock").open("a")
             fcntl.lockf(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InvalidConfiguration(
-                f"the state directory {self.root} is in use by another precache; stop it or choose another --state-dir"
+            raise StateDirUnusable(
+                str(self.root), "another precache uses it; stop that one or choose another --state-dir"
             ) from error
         except OSError as error:
-            raise InvalidConfiguration(
-                f"the state directory {self.root} cannot be used: {error.strerror}; choose another --state-dir"
-            ) from error
+            raise StateDirUnusable(str(self.root), f"{error.strerror}; choose another --state-dir") from error
 
     def release(self) -> None:
         if self._held is not None:

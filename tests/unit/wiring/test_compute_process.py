@@ -3,7 +3,7 @@
 import pytest
 
 from precache.config.load import load_config
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import CacheUnusable
 from precache.wiring.compute_process import ComputeProcess
 
 
@@ -16,7 +16,7 @@ def test_a_compute_makes_no_instances_path_of_its_own(tmp_path, kind):
     process = ComputeProcess(config=load_config([file]))
 
     with pytest.raises(
-        InvalidConfiguration, match=f"instances_path: {path} is not a directory; give that of nova-compute"
+        CacheUnusable, match=f"{path} cannot be used: .* instances_path is not a directory; give that of nova-compute"
     ):
         process.start()
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http_connection import MOST_CONNECTIONS
 from precache.wiring.http_server import HttpServer
@@ -88,7 +88,7 @@ def test_an_address_that_is_taken_is_named():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
-        with pytest.raises(InvalidConfiguration, match=f"cannot listen on 127.0.0.1 port {port}: .*in use"):
+        with pytest.raises(AddressUnavailable, match=f"cannot listen on 127.0.0.1 port {port}: .*in use"):
             HttpServer(address=ListenAddress("127.0.0.1", port), threads=1).bind()
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import StateDirUnusable
 from precache.wiring.state_dir import StateDir
 
 TAKE = """
@@ -26,7 +26,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
         assert first.stdout is not None
         assert first.stdout.readline() == "taken\n"
 
-        with pytest.raises(InvalidConfiguration, match="in use by another precache"):
+        with pytest.raises(StateDirUnusable, match="another precache uses it"):
             StateDir(tmp_path).take()
 
         first.kill()
@@ -38,7 +38,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(InvalidConfiguration, match="cannot be used: Not a directory"):
+    with pytest.raises(StateDirUnusable, match="cannot be used: Not a directory"):
         StateDir(tmp_path / "file" / "state").take()
 
 

@@ -17,6 +17,7 @@ from precache.core.errors.bugs import (
     IllegalTransition,
 )
 from precache.core.errors.conflict import (
+    AddressUnavailable,
     AggregateHasHosts,
     AggregateHostTaken,
     AggregateNameTaken,
@@ -29,6 +30,7 @@ from precache.core.errors.conflict import (
     InventoryForeign,
     JobExists,
     LeaseLost,
+    StateDirUnusable,
 )
 from precache.core.errors.corrupt import (
     DigestMismatch,
@@ -95,6 +97,7 @@ from precache.core.errors.unavailable import (
 )
 
 __all__ = [
+    "AddressUnavailable",
     "AggregateHasHosts",
     "AggregateHostNotFound",
     "AggregateHostTaken",
@@ -155,6 +158,7 @@ __all__ = [
     "SchemaUnmarked",
     "SecretUnreadable",
     "ServiceTokenUnavailable",
+    "StateDirUnusable",
     "Stopped",
     "StoreUnavailable",
     "TaskNotFound",

@@ -126,3 +126,21 @@ def _some(names: Sequence[str]) -> str:
 
 def _counted(what: str, names: Sequence[str]) -> str:
     return f"{what if len(names) == 1 else f'{what}s'} {_some(names)}"
+
+
+class AddressUnavailable(Conflict):
+    """The address to listen on cannot be had now."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {address}: {reason}; stop what uses it, or choose another address with --listen"
+        )
+        self.address, self.reason = address, reason
+
+
+class StateDirUnusable(Conflict):
+    """The directory of the embedded service cannot be used now."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the state directory {path} cannot be used: {reason}")
+        self.path, self.reason = path, reason
