@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from precache.adapters.images_memory import MemoryImages
 from precache.api.noauth import noauth
 from precache.core.images import Image, ImageId
+from precache.core.work_context import current_work
 from tests.http.world import DEBIAN, IMAGES, QUEUED, UBUNTU, World
 
 VERSION = {"OpenStack-API-Version": "compute 2.81"}
@@ -105,21 +106,42 @@ def test_bug_is_logged_once_with_its_traceback_and_not_shown(world, caplog):
     assert "hunter2" not in answer.text
 
 
+def ids_of_lines(caplog):
+    """Return a list that grows with each line: the ids of the request that it was written for."""
+    ids = []
+
+    def note(record):
+        if record.name == "precache.api" and (work := current_work()):
+            ids.append((work.request_id, work.global_request_id))
+        return True
+
+    caplog.handler.addFilter(note)
+    return ids
+
+
 def test_log_tells_the_request_id_of_the_outer_service(client, caplog):
     caplog.set_level(logging.INFO, logger="precache.api")
     outer = "req-00000000-0000-4000-8000-000000000000"
 
-    client.simulate_get("/v1/hosts", headers={"X-OpenStack-Request-ID": outer})
+    ids = ids_of_lines(caplog)
 
-    assert outer in caplog.text
+    answer = client.simulate_get("/v1/hosts", headers={"X-OpenStack-Request-ID": outer})
+    client.simulate_get("/v1/hosts")
+
+    assert ids[0] == (answer.headers["x-openstack-request-id"], outer)
+    assert ids[1] != ids[0]
+    assert ids[1][1] is None
+    assert current_work() is None
 
 
 def test_log_does_not_repeat_a_request_id_that_is_none(client, caplog):
     caplog.set_level(logging.INFO, logger="precache.api")
 
+    ids = ids_of_lines(caplog)
+
     client.simulate_get("/v1/hosts", headers={"X-OpenStack-Request-ID": "req-forged and more"})
 
-    assert "forged" not in caplog.text
+    assert [outer for _, outer in ids] == [None]
 
 
 JSON = st.recursive(

@@ -9,6 +9,7 @@ from uuid import uuid4
 import falcon
 
 from precache.api.paths import is_compute
+from precache.core.work_context import WorkContext, set_current_work
 
 HEADER = "x-openstack-request-id"
 NOVA_HEADER = "x-compute-request-id"
@@ -25,7 +26,8 @@ class RequestIds:
         req.context.request_id = f"req-{uuid4()}"
         given = req.get_header(HEADER) or ""
         # Only the log learns it: whoever sends it might have made it up.
-        req.context.global_request_id = given if _FORM.fullmatch(given) else "-"
+        outer = given if _FORM.fullmatch(given) else None
+        set_current_work(WorkContext(request_id=req.context.request_id, global_request_id=outer))
         resp.set_header(HEADER, req.context.request_id)
         if is_compute(req.path):
             resp.set_header(NOVA_HEADER, req.context.request_id)
@@ -33,11 +35,10 @@ class RequestIds:
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
         caller = getattr(req.context, "caller", None)
         _log.info(
-            "%s %r %s user=%s %s %s",
+            "%s %r %s user=%s",
             req.method,
             req.path,
             resp.status_code,
             caller.user_id if caller and caller.user_id else "-",
-            req.context.request_id,
-            req.context.global_request_id,
         )
+        set_current_work(None)

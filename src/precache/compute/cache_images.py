@@ -9,6 +9,7 @@ from dataclasses import replace
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.work_context import WorkContext, working_on
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
 from precache.ports.progress import ProgressSink
@@ -41,6 +42,10 @@ class CacheImages:
 
         Raises Stopped if the compute is being stopped.
         """
+        with working_on(WorkContext(job_id=request.job_id)):
+            return self._cache_all(request)
+
+    def _cache_all(self, request: CacheRequest) -> list[TaskResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
         results = [self._cache_one(request.job_id, image) for image in request.images]
         if any(result.outcome is Outcome.UNSUPPORTED for result in results):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.work_context import WorkContext, working_on
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 
 _log = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ def ask_host(gateway: ComputeGateway, request: CacheRequest) -> list[TaskResult]
     Raises Stopped if we or the host's compute are being stopped: then nothing is known of the images.
     """
     try:
-        answered = gateway.cache_images(request)
+        with working_on(WorkContext(job_id=request.job_id)):
+            answered = gateway.cache_images(request)
     except Stopped:
         raise
     except PrecacheError as error:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from precache.core.errors import LeaseLost, PrecacheError
 from precache.core.jobs import Job
+from precache.core.work_context import WorkContext, working_on
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims
 
@@ -111,7 +112,8 @@ class WorkLoop:
 
     def _run(self, job: Job, stop: threading.Event) -> None:
         try:
-            self._run_job(job, stop)
+            with working_on(WorkContext(request_id=job.request_id, job_id=job.id)):
+                self._run_job(job, stop)
         except LeaseLost as error:
             _log.warning("%s", error)
         except PrecacheError as error:

@@ -1,25 +1,109 @@
-"""Where the service's log goes: standard error, one line an event, for journald or a file to keep."""
+"""Where the log of a process goes: standard error for journald to keep, or what the configuration names."""
 
+from __future__ import annotations
+
+import copy
 import logging
-import sys
+from pathlib import Path
+from typing import Any
 
-FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s"
+from oslo_config import cfg
+from oslo_context.context import RequestContext
+from oslo_log import log
+
+from precache.config.load import Config
+from precache.core.errors import InvalidConfiguration
+from precache.core.work_context import current_work
+
+_log = logging.getLogger(__name__)
+
+_DESTINATIONS = ("log_config_append", "log_file", "log_dir", "use_syslog", "use_journal")
 
 
-def log_to_stderr(*, debug: bool, quiet: bool = False) -> None:
-    """Set up logging, once, at the start of a process. quiet: warnings only, for a command that ends."""
-    usual = logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if debug else usual,
-        format=FORMAT,
-        datefmt="%Y-%m-%d %H:%M:%S",
-        force=True,
-    )
-    # Their debug output speaks of every connection and statement, and may hold request headers.
-    for name in ("urllib3", "keystoneauth", "sqlalchemy", "alembic", "oslo_policy"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # It tells of every bad token, and of its own history.
-    logging.getLogger("keystonemiddleware").setLevel(logging.ERROR)
-    # It warns of a plugin that is missing, which we say ourselves and in one sentence.
-    logging.getLogger("stevedore").setLevel(logging.ERROR)
+def start_logging(config: Config, *, process: str, is_quiet: bool = False) -> None:
+    """Start the log as the configuration says, once, at the start of a process.
+
+    process: such as `api`; names the file in [DEFAULT] log_dir. is_quiet: only warnings, for a command that ends.
+    Raises InvalidConfiguration for a destination that cannot be used.
+    """
+    conf = config.oslo
+    conf.set_default("use_stderr", not any(conf[option] for option in _DESTINATIONS))
+    if conf.log_dir:
+        conf.set_default("log_file", f"precache-{process}.log")
+    try:
+        log.setup(conf, "precache")
+    except (log.LogConfigError, OSError, RuntimeError) as error:
+        raise InvalidConfiguration(f"the log cannot be written as [DEFAULT] says: {_reason(conf, error)}") from error
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_add_ids)
+        if handler.formatter is not None:
+            handler.setFormatter(_AsWritten(handler.formatter))
+    if is_quiet and not config.host.debug:
+        logging.getLogger().setLevel(logging.WARNING)
+    for entry in config.unknown:
+        _log.warning("%s; %s", entry.found, entry.advice)
+
+
+def log_to_file_instead_of_terminal(config: Config, file: Path) -> Path | None:
+    """Have the log go to `file`, bounded in size, unless the configuration names a destination.
+
+    Returns the file if it is used. To be called before `start_logging`.
+    """
+    conf = config.oslo
+    if conf.use_stderr or any(conf[option] for option in _DESTINATIONS):
+        return None
+    conf.set_default("log_file", str(file))
+    conf.set_default("log_rotation_type", "size")
+    conf.set_default("max_logfile_size_mb", 20)
+    conf.set_default("max_logfile_count", 5)
+    return file
+
+
+def _reason(conf: cfg.ConfigOpts, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or conf.log_file}: {error.strerror or error}"
+    if conf.use_journal:
+        return (
+            "use_journal needs Python's systemd module (Debian: python3-systemd); without it, leave the option out: "
+            "systemd keeps what goes to standard error, too"
+        )
+    return " ".join(str(error).split())
+
+
+def _add_ids(record: logging.LogRecord) -> bool:
+    """Have oslo.log write the ids of the request or job that the thread works for."""
+    if (work := current_work()) is not None:
+        record.context = _Ids(work.request_id, work.global_request_id, work.job_id)
+    return True
+
+
+class _AsWritten(logging.Formatter):
+    """Keeps oslo.log from adding the exception that is being handled to a warning's text.
+
+    What a line says of an error is chosen where it is logged; an underlying library's message may hold a password.
+    """
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not record.exc_info:
+            record = copy.copy(record)
+            record.levelno = min(record.levelno, logging.INFO)  # the library adds it from WARNING on
+        return self._inner.format(record)
+
+
+class _Ids(RequestContext):
+    """What oslo.log knows of a line: its formats may name each of these."""
+
+    def __init__(self, request_id: str | None, global_request_id: str | None, job_id: str | None) -> None:
+        super().__init__(request_id=request_id, overwrite=False)
+        self._global, self._job, self._request = global_request_id, job_id, request_id
+
+    def update_store(self) -> None:
+        """Leave the library's own notion of a current context alone: it would stay for later lines."""
+
+    def get_logging_values(self) -> dict[str, Any]:
+        given = {"request_id": self._request, "global_request_id": self._global, "job_id": self._job}
+        return {**given, "ids": " ".join(each for each in (self._global, self._request, self._job) if each)}

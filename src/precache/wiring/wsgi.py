@@ -17,7 +17,7 @@ from typing import Any
 from precache.config.load import Config, load_config
 from precache.core.errors import InvalidConfiguration, PrecacheError
 from precache.wiring.api_process import build_api
-from precache.wiring.log_output import log_to_stderr
+from precache.wiring.log_output import start_logging
 from precache.wiring.per_process import PerProcess
 
 FILES_VARIABLE = "PRECACHE_CONFIG_FILES"
@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 def load_application() -> PerProcess:
     """Build the application. Ends the process, with one sentence in the log, where that cannot be."""
-    log_to_stderr(debug=False)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         config = _configured()
-        log_to_stderr(debug=config.host.debug)
+        start_logging(config, process="api")
         return PerProcess(lambda: _build(config))
     except PrecacheError as error:
         _log.critical("the API cannot start: %s", error)

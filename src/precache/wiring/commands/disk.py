@@ -19,7 +19,7 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
 from precache.wiring.hosts import build_driver, host_setup, image_service
-from precache.wiring.log_output import log_to_stderr
+from precache.wiring.log_output import start_logging
 
 GIB = 1024**3
 LARGEST_GIB = 2**21
@@ -69,7 +69,7 @@ class DiskCreate(ShowCommand):
                 "[image_cache] owner is nova: nova-compute does not know of disks made by this command and would "
                 "remove the images below them; create instances with Nova on this host, or set owner = precache"
             )
-        log_to_stderr(debug=config.host.debug, quiet=True)
+        start_logging(config, process="disk", is_quiet=True)
         create = _on_this_host(config, parsed_args.instances_path, self._image_url())
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _leave)  # as Ctrl-C does: what was begun is undone

@@ -13,7 +13,7 @@ from precache.wiring.commands.options import STANDALONE, add_config_file, existi
 from precache.wiring.commands.serving import serve_until_told
 from precache.wiring.embedded_process import EmbeddedProcess, Embedding
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
-from precache.wiring.log_output import log_to_stderr
+from precache.wiring.log_output import log_to_file_instead_of_terminal, start_logging
 from precache.wiring.state_dir import StateDir
 
 
@@ -61,12 +61,17 @@ class ServeAll(Command):
         config = load_config(parsed_args.config_file, {**STANDALONE, (None, "instances_path"): here})
         if hosts is None:
             hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host, instances_path=config.host.instances_path)]
-        log_to_stderr(debug=config.host.debug)
+        state.take()
+        log_file = log_to_file_instead_of_terminal(config, state.log_file) if self.app.stderr.isatty() else None
+        start_logging(config, process="all")
         embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
         serve_until_told(
             EmbeddedProcess(config=config, embedding=embedding),
             tell=self.tell,
-            greeting=lambda url: f"Precache answers at {url} and keeps its state in {state.root}. Ctrl-C ends it.",
+            greeting=lambda url: (
+                f"Precache answers at {url} and keeps its state in {state.root}. "
+                f"{f'Its log is {log_file}. ' if log_file else ''}Ctrl-C ends it."
+            ),
             farewell="Stopping; jobs under way go on at the next start.",
         )
 

@@ -12,7 +12,7 @@ from precache.config.load import Config, load_config
 from precache.wiring.commands.options import add_config_file
 from precache.wiring.end_signals import EndSignals
 from precache.wiring.leaving import leave_waiting_threads
-from precache.wiring.log_output import log_to_stderr
+from precache.wiring.log_output import start_logging
 
 LEAVING_PATIENCE = timedelta(seconds=1)
 """Threads that were told to end are gone in far less."""
@@ -52,6 +52,7 @@ class ServesPart(Command):
         return parser
 
     def configured(self, parsed_args: argparse.Namespace) -> Config:
+        """Return the configuration, with the log started; the last word of the command's name is the process."""
         config = load_config(parsed_args.config_file)
-        log_to_stderr(debug=config.host.debug)
+        start_logging(config, process=(self.cmd_name or "").rpartition(" ")[2])
         return config
