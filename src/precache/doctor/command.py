@@ -7,21 +7,25 @@ import logging
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from precache.cli.columns import Text
 from precache.cli.command import Columns, ListCommand
+from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode
-from precache.config.load import DEFAULT_FILE, load_config
+from precache.cli.formatters import FOR_LISTS, FormatterTable
+from precache.config.load import DEFAULT_FILE, find_unknown_options, load_config
 from precache.core.errors import InvalidConfiguration
+from precache.doctor.embedded import DEFAULTS, embedded
 from precache.doctor.examine import OnBug, examine
-from precache.doctor.files import look_at_files
+from precache.doctor.files import look_at_files, look_at_unknown
 from precache.doctor.findings import Finding, Status
 from precache.doctor.roles import ROLES, checks_for, likely_roles
 from precache.wiring.commands.options import add_config_file
 
 
 class Doctor(ListCommand):
-    """Look this deployment over, and say what to do about what is wrong.
+    """Check this deployment, and say what to do about what is wrong.
 
     Run it where the processes run, as the user that they run as. It changes nothing. It ends with 0 if nothing has
     failed, with 8 otherwise; warnings are no failures.
@@ -29,9 +33,17 @@ class Doctor(ListCommand):
     Examples:
       precache doctor --config-file /etc/precache/precache.conf
       precache doctor --role compute -f json
+      precache doctor --role all --state-dir /var/lib/precache
     """
 
     columns = ("check", "status", "found", "advice")
+
+    @property
+    def formatter_default(self) -> str:
+        return "text"
+
+    def _load_formatter_plugins(self) -> Any:
+        return FormatterTable({**FOR_LISTS, "text": "precache.doctor.report:Report"})
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -42,29 +54,51 @@ class Doctor(ListCommand):
             help="the process that runs here; may be given several times (default: api and conductor where "
             "[database] connection is set, compute where instances_path exists)",
         )
+        parser.add_argument(
+            "--state-dir", metavar="DIR", type=Path, help="directory of `precache serve all`, for --role all"
+        )
         add_config_file(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         # What libraries say of a part that is away would come between: the findings say it.
         logging.getLogger().addHandler(logging.NullHandler())
-        findings = _examined(parsed_args.config_file, parsed_args.role, self._show_bug)
+        if parsed_args.state_dir is not None and "all" not in (parsed_args.role or ()):
+            raise UsageError("--state-dir is for --role all")
+        findings = _examined(parsed_args, self._show_bug)
         if any(finding.status is Status.FAILED for _, finding in findings):
             self.exit_code = ExitCode.UNHEALTHY
+        self._summary = _summary([finding.status for _, finding in findings])
         return self.columns, [
             (name, finding.status.value, Text(finding.found), Text(finding.advice)) for name, finding in findings
         ]
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> int:
+        code = super().produce_output(parsed_args, column_names, data)
+        if not self.is_quiet:
+            self.tell(self._summary)
+        return int(code or 0)
 
     def _show_bug(self, bug: Exception) -> None:
         if self.app.options.debug:
             traceback.print_exception(bug, file=self.app.stderr)
 
 
-def _examined(files: Sequence[Path] | None, roles: Sequence[str] | None, on_bug: OnBug) -> list[tuple[str, Finding]]:
+def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Finding]]:
+    files: Sequence[Path] | None = asked.config_file
+    is_embedded = "all" in (asked.role or ())
     try:
-        config = load_config(files)
+        config = load_config(files, DEFAULTS if is_embedded else None, refuse_misspelt=False)
     except InvalidConfiguration as error:
-        return [("configuration", Finding(Status.FAILED, str(error), "correct it; nothing else was looked at"))]
+        broken = Finding(Status.FAILED, str(error), "correct it; nothing else was looked at")
+        unknown = look_at_unknown(find_unknown_options(files))
+        return [("configuration", finding) for finding in (broken, *unknown)]
     read = files if files is not None else [DEFAULT_FILE] if DEFAULT_FILE.exists() else []
-    found = [("configuration", finding) for finding in look_at_files(read)]
-    return found + examine(config, checks_for(roles or likely_roles(config), config), on_bug)
+    found = [("configuration", finding) for finding in (*look_at_files(read), *look_at_unknown(config.unknown))]
+    checks = checks_for(asked.role or likely_roles(config), config)
+    return found + examine(embedded(config, asked.state_dir), checks, on_bug)
+
+
+def _summary(statuses: Sequence[Status]) -> str:
+    counts = ", ".join(f"{statuses.count(each)} {each.value}" for each in Status if each in statuses)
+    return f"{len(statuses)} checks: {counts}"

@@ -12,6 +12,7 @@ from precache.doctor.clock import look_at_clock
 from precache.doctor.database import look_at_database, on_database
 from precache.doctor.directories import look_at_cache, look_at_instances
 from precache.doctor.disk_space import look_at_disk_space
+from precache.doctor.embedded import look_at_embedded_database, look_at_state_dir
 from precache.doctor.examine import Check
 from precache.doctor.image_service import look_at_image_service
 from precache.doctor.keystone import look_at_authtoken, look_at_service_user
@@ -56,6 +57,14 @@ _BY_ROLE = {
         _SERVICE_USER,
         _IMAGES,
         _CLOCK,
+    ),
+    "all": (
+        Check("state directory", look_at_state_dir),
+        Check("database", look_at_embedded_database),
+        Check("policy", look_at_policy),
+        Check("disk space", look_at_disk_space),
+        Check("cache owner", look_at_cache_owner),
+        Check("qemu-img", look_at_qemu_img),
     ),
 }
 

@@ -6,7 +6,9 @@ import logging
 
 import pytest
 
+from precache.adapters.sql import open_database, upgrade
 from precache.cli.app import PrecacheApp
+from precache.wiring.state_dir import StateDir
 
 ONLY_HERE = "[image_cache]\nowner = precache\n[glance]\nendpoint_override = http://127.0.0.1:9\n"
 
@@ -63,3 +65,62 @@ def test_where_nothing_fails_the_code_is_0(tmp_path, sqlite_url):
 
     assert code == 0
     assert {row["status"] for row in found} == {"ok", "warning", "skipped"}
+
+
+def test_misspelt_options_are_all_listed_beside_whatever_else_is_wrong(tmp_path):
+    config = tmp_path / "precache.conf"
+    config.write_text(
+        "[DEFAULT]\ntranport_url = x\nmy_ip = 10.0.0.1\n[imagecache]\nowner = nova\n"
+        "[service_user]\nauth_type = password\n"
+    )
+
+    code, rows, _ = doctor("--config-file", str(config), "--role", "compute")
+
+    assert code == 8
+    assert [(row["status"], row["advice"]) for row in rows[1:]] == [
+        ("failed", "did you mean transport_url?"),
+        ("warning", "it has no effect; remove it"),
+        ("failed", "did you mean [image_cache]?"),
+    ]
+    assert "auth_url is missing" in rows[0]["found"]
+
+
+def test_the_embedded_service_is_checked_in_its_state_directory(tmp_path):
+    state = StateDir(tmp_path / "state")
+
+    _, before, _ = doctor("--role", "all", "--state-dir", str(state.root))
+    state.take()
+    upgrade(database := open_database(state.database_url))
+    database.close()
+    code, after, _ = doctor("--role", "all", "--state-dir", str(state.root))
+    state.release()
+
+    assert {row["check"]: row["found"] for row in before}["database"] == "it will be made at the first start"
+    found = {row["check"]: row["found"] for row in after}
+    assert "has the tables of this release" in found["database"]
+    assert found["cache owner"] == "[image_cache] owner is precache, as is right here"
+    assert code == 0
+
+
+def test_a_state_directory_belongs_to_the_embedded_service(tmp_path):
+    stdout, stderr = io.StringIO(), io.StringIO()
+
+    code = PrecacheApp(environ={}, stdout=stdout, stderr=stderr).run(
+        ["doctor", "--role", "api", "--state-dir", str(tmp_path)]
+    )
+
+    assert (code, stdout.getvalue(), stderr.getvalue()) == (2, "", "precache: --state-dir is for --role all\n")
+
+
+def test_the_report_fits_a_narrow_terminal_and_ends_with_a_count(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    config = tmp_path / "precache.conf"
+    config.write_text("[image_cache]\nprecache_concurrency = 0\n" + "[DEFAULT]\ntranport_url = x\n")
+    stdout, stderr = io.StringIO(), io.StringIO()
+
+    PrecacheApp(environ={}, stdout=stdout, stderr=stderr).run(["doctor", "--config-file", str(config)])
+
+    lines = stdout.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "->" in line][-1].strip() == "-> did you mean transport_url?"
+    assert stderr.getvalue() == "2 checks: 2 failed\n"
