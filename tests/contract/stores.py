@@ -13,6 +13,8 @@ from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQue
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries, SqlProgressLog
 from precache.adapters.sql import Database, SqlProbe, open_database
+from precache.adapters.tokens_memory import MemoryTokens
+from precache.adapters.tokens_sql import SqlTokens
 from precache.ports.cells import CellChanges, CellQueries
 from precache.ports.inventory import (
     AggregateChanges,
@@ -23,6 +25,7 @@ from precache.ports.inventory import (
     HostReports,
 )
 from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog, StoreProbe
+from precache.ports.tokens import TokenChanges, TokenQueries
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """Encrypts the secrets of the stores that write them down."""
@@ -45,6 +48,8 @@ class Stores:
     host_reports: HostReports
     cells: CellQueries
     cell_changes: CellChanges
+    tokens: TokenQueries
+    token_changes: TokenChanges
     close: Callable[[], None]
     database: Database | None = None  # where there is one, so that its statements can be counted
 
@@ -52,6 +57,7 @@ class Stores:
 def in_memory(request: pytest.FixtureRequest) -> Stores:
     jobs, inventory = MemoryJobs(), MemoryInventory()
     cells = MemoryCells(hosts=inventory)
+    tokens = MemoryTokens()
     return Stores(
         intake=jobs,
         queries=jobs,
@@ -66,6 +72,8 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         host_reports=inventory,
         cells=cells,
         cell_changes=cells,
+        tokens=tokens,
+        token_changes=tokens,
         close=lambda: None,
     )
 
@@ -78,6 +86,7 @@ def on_sql(url_fixture: str) -> Callable[[pytest.FixtureRequest], Stores]:
 def of_database(database: Database) -> Stores:
     hosts = SqlHosts(database=database)
     cells = SqlCells(database=database, keys=[KEY])
+    tokens = SqlTokens(database=database)
     return Stores(
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
@@ -92,6 +101,8 @@ def of_database(database: Database) -> Stores:
         host_reports=hosts,
         cells=cells,
         cell_changes=cells,
+        tokens=tokens,
+        token_changes=tokens,
         close=database.close,
         database=database,
     )

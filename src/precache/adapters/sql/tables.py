@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    String,
     Table,
     UniqueConstraint,
     text,
@@ -173,5 +174,18 @@ job_outcomes = Table(
     Column("job", ForeignKey("jobs.number"), primary_key=True),
     Column("outcome", OneOf(Outcome), primary_key=True),
     Column("tasks", Integer, nullable=False),
+    **_EXACT,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    # SHA-256 of the secret, in hexadecimal: the secret itself is nowhere.
+    Column("digest", String(64), nullable=False),
+    Column("roles", NAME, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
     **_EXACT,
 )

@@ -31,6 +31,7 @@ from precache.core.errors.conflict import (
     JobExists,
     LeaseLost,
     StateDirUnusable,
+    TokenNameTaken,
 )
 from precache.core.errors.corrupt import (
     DigestMismatch,
@@ -47,6 +48,7 @@ from precache.core.errors.missing import (
     ImageNotFound,
     JobNotFound,
     TaskNotFound,
+    TokenNotFound,
 )
 from precache.core.errors.refused import (
     CacheFull,
@@ -162,6 +164,8 @@ __all__ = [
     "Stopped",
     "StoreUnavailable",
     "TaskNotFound",
+    "TokenNameTaken",
+    "TokenNotFound",
     "TransferInterrupted",
     "Unavailable",
     "UnsafeImage",

@@ -110,6 +110,16 @@ class DiskExists(Conflict):
         self.path = path
 
 
+class TokenNameTaken(Conflict):
+    """Another token has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Token {name} already exists; choose another name, or revoke it first: precache token revoke {name}"
+        )
+        self.name = name
+
+
 class LeaseLost(Conflict):
     """The job belongs to another conductor now; whatever we know of it is stale."""
 

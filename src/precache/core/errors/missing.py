@@ -73,3 +73,11 @@ class ImageNotFound(NotFound):
     def __init__(self, image: str, reason: str | None = None) -> None:
         super().__init__(f"Image {image} could not be found{f': {reason}' if reason else '.'}")
         self.image, self.reason = image, reason
+
+
+class TokenNotFound(NotFound):
+    """No token has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Token {name} could not be found; 'precache token list' shows all.")
+        self.name = name
