@@ -262,6 +262,21 @@ def test_an_unknown_host_cannot_be_forced_down(stores):
         stores.host_changes.set_forced_down("nowhere", True)
 
 
+def test_pages_of_hosts_show_each_once_in_the_same_order_as_the_whole_list(stores):
+    names = ["b-2", "B-2", "_a", "b.1", "b-10", "a", "Z"]
+    stores.host_reports.note_beats([HostBeat(name, "cell1", "fake", NOW) for name in names])
+
+    pages, marker = [], None
+    while page := [host.name for host in stores.hosts.list_hosts(limit=3, marker=marker)]:
+        pages.append(page)
+        marker = page[-1]
+
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert [name for page in pages for name in page] == sorted(names)
+    assert [host.name for host in stores.hosts.list_hosts()] == sorted(names)
+    assert [host.name for host in stores.hosts.list_hosts(marker="b-")] == ["b-10", "b-2", "b.1"]
+
+
 def test_hosts_are_listed_by_name_capitals_first(stores):
     beat(stores, "b", "a", "B", "\N{LATIN SMALL LETTER A WITH ACUTE}")
 

@@ -24,6 +24,7 @@ from tests.contract.test_inventory import (
     test_names_of_255_characters_of_any_script_are_kept,
     test_names_that_differ_only_in_case_or_accent_are_different,
     test_of_three_thousand_names_those_that_exist_are_found,
+    test_pages_of_hosts_show_each_once_in_the_same_order_as_the_whole_list,
     test_renaming_gives_the_aggregate_as_it_is_then,
     test_the_first_beat_registers_host_and_cell,
 )

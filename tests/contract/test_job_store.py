@@ -2,8 +2,9 @@
 
 import pytest
 
-from precache.core.errors import JobExists, JobNotFound
-from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskProgress, TaskResult, TaskState
+from precache.core.errors import JobExists, JobNotFound, TaskNotFound
+from precache.core.images import parse_image_id
+from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskFilter, TaskProgress, TaskResult, TaskState
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, asked, ended, job_id, new_job
 
 
@@ -156,6 +157,88 @@ def test_listed_jobs_have_the_counts_and_images_of_their_own(stores):
 
     assert (newer.images, newer.task_count, newer.counts) == ((UBUNTU, DEBIAN), 2, {Outcome.CACHED: 1})
     assert (older.images, older.task_count, older.counts) == ((DEBIAN,), 2, {Outcome.CACHED: 2})
+
+
+def test_pages_of_tasks_show_each_once_in_the_order_of_the_request(stores):
+    stores.intake.add(new_job(hosts=["b", "a", "c"]))
+    every = stores.queries.tasks(job_id(1))
+
+    pages, marker = [], None
+    while page := stores.queries.list_tasks(job_id(1), limit=4, marker=marker):
+        pages.append(page)
+        marker = page[-1].host, page[-1].image
+
+    assert [len(page) for page in pages] == [4, 2]
+    assert [task for page in pages for task in page] == every
+    assert stores.queries.list_tasks(job_id(1)) == every
+
+
+@pytest.mark.parametrize(
+    ("only", "wanted"),
+    [
+        ({"host": "a"}, ["a ubuntu running", "a debian running"]),
+        ({"image": DEBIAN}, ["b debian cached", "a debian running", "c debian waiting"]),
+        ({"cell": "cell2"}, ["a ubuntu running", "a debian running"]),
+        ({"state": TaskState.WAITING}, ["c ubuntu waiting", "c debian waiting"]),
+        ({"state": TaskState.RUNNING}, ["a ubuntu running", "a debian running"]),
+        ({"state": TaskState.ENDED}, ["b ubuntu error", "b debian cached"]),
+        ({"outcome": Outcome.ERROR}, ["b ubuntu error"]),
+        ({"outcome": Outcome.CACHED, "state": TaskState.ENDED, "host": "b"}, ["b debian cached"]),
+        ({"outcome": Outcome.CACHED, "state": TaskState.RUNNING}, []),
+        ({"host": "nowhere"}, []),
+        ({"host": "B"}, []),
+    ],
+)
+def test_tasks_can_be_narrowed_and_then_paged(stores, only, wanted):
+    mixed(stores)
+    matching = TaskFilter(**only)
+
+    found = stores.queries.list_tasks(job_id(1), only=matching)
+    first = stores.queries.list_tasks(job_id(1), only=matching, limit=1)
+    rest = [
+        later
+        for task in first
+        for later in stores.queries.list_tasks(job_id(1), only=matching, marker=(task.host, task.image))
+    ]
+
+    assert [told(task) for task in found] == wanted
+    assert first + rest == found
+
+
+def test_a_page_may_begin_after_a_task_that_the_filter_leaves_out(stores):
+    mixed(stores)
+    waiting = TaskFilter(state=TaskState.WAITING)
+
+    assert len(stores.queries.list_tasks(job_id(1), only=waiting, marker=("b", UBUNTU))) == 2
+    assert len(stores.queries.list_tasks(job_id(1), only=waiting, marker=("c", UBUNTU))) == 1
+
+
+@pytest.mark.parametrize("marker", [("nowhere", UBUNTU), ("a", parse_image_id(job_id(9))), ("x", UBUNTU)])
+def test_a_marker_that_is_no_task_of_the_job_is_not_found(stores, marker):
+    stores.intake.add(new_job(1, hosts=["a"]))
+    stores.intake.add(new_job(2, hosts=["x"]))
+
+    with pytest.raises(TaskNotFound):
+        stores.queries.list_tasks(job_id(1), marker=marker)
+
+
+def test_tasks_of_an_unknown_job_cannot_be_listed(stores):
+    with pytest.raises(JobNotFound):
+        stores.queries.list_tasks("no such job")
+
+
+def mixed(stores):
+    """Store a job in which host b has ended, a runs in another cell, and c waits."""
+    stores.intake.add(new_job(hosts=["b", "a", "c"]))
+    stores.claims.claim("me", NOW, LEASE)
+    asked(stores, "b", UBUNTU, DEBIAN)
+    asked(stores, "a", UBUNTU, DEBIAN, cell="cell2")
+    ended(stores, "b", TaskResult(UBUNTU, Outcome.ERROR, reason="full"), TaskResult(DEBIAN, Outcome.CACHED, 5))
+
+
+def told(task):
+    image = {UBUNTU: "ubuntu", DEBIAN: "debian"}[task.image]
+    return f"{task.host} {image} {task.outcome or task.state}"
 
 
 def test_progress_of_a_running_task_is_kept_the_last_word_counts(stores):

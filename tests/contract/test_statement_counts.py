@@ -60,6 +60,7 @@ def cost_of_a_life(stores, cost, number, host_count):
         "asked": cost(lambda: claims.record(job, "me", asked)),
         "note": cost(lambda: stores.progress.note(reports)),
         "tasks": cost(lambda: stores.queries.tasks(job)),
+        "a page of tasks": cost(lambda: stores.queries.list_tasks(job, marker=(hosts[-2], IMAGES[0]))),
         "ended": cost(lambda: claims.record(job, "me", [HostEnded(host, results, NOW) for host in hosts])),
         "get": cost(lambda: stores.queries.get(job)),
         "finish": cost(lambda: claims.finish(job, "me", JobState.SUCCEEDED, NOW)),

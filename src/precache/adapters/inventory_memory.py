@@ -91,9 +91,10 @@ class MemoryInventory:
                 raise AggregateHasHosts(aggregate_id)
             del self._aggregates[aggregate_id]
 
-    def list_hosts(self) -> list[Host]:
+    def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._lock:
-            return sorted(self._hosts.values(), key=lambda host: host.name)
+            after = [host for host in self._hosts.values() if marker is None or host.name > marker]
+        return sorted(after, key=lambda host: host.name)[:limit]
 
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
         with self._lock:

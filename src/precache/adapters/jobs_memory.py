@@ -8,19 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost
+from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost, TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import (
+    EVERY_TASK,
     Job,
     JobState,
     JobStep,
     NewJob,
     Phase,
     Task,
+    TaskFilter,
     TaskProgress,
     TaskState,
     check_job_transition,
 )
+from precache.ports.job_store import TaskKey
 from precache.rules import task_steps
 
 
@@ -91,6 +94,19 @@ class MemoryJobs:
     def tasks(self, job_id: str) -> list[Task]:
         with self._lock:
             return self._get(job_id).all_tasks()
+
+    def list_tasks(
+        self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
+    ) -> list[Task]:
+        with self._lock:
+            tasks = self._get(job_id).all_tasks()
+        start = 0
+        if marker is not None:
+            keys = [(task.host, task.image) for task in tasks]
+            if marker not in keys:
+                raise TaskNotFound(job_id, *marker)
+            start = keys.index(marker) + 1
+        return [task for task in tasks[start:] if only.matches(task)][:limit]
 
     def check_reachable(self) -> None:
         """Memory is always there."""

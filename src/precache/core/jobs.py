@@ -156,6 +156,29 @@ class Task:
     finished_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which tasks of a job are meant: those that have every value that is given."""
+
+    host: str | None = None
+    cell: str | None = None
+    image: ImageId | None = None
+    state: TaskState | None = None
+    outcome: Outcome | None = None
+
+    def matches(self, task: Task) -> bool:
+        return (
+            self.host in (None, task.host)
+            and self.cell in (None, task.cell)
+            and self.image in (None, task.image)
+            and self.state in (None, task.state)
+            and self.outcome in (None, task.outcome)
+        )
+
+
+EVERY_TASK = TaskFilter()
+
+
 @dataclass(frozen=True, slots=True)
 class TaskResult:
     """What a host answers for one image.

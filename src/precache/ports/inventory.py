@@ -47,8 +47,11 @@ class AggregateChanges(Protocol):
 
 
 class HostQueries(Protocol):
-    def list_hosts(self) -> list[Host]:
-        """Give all hosts by name."""
+    def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
+        """Return hosts by name, in the order of code points; up to `limit` whose names come after `marker`.
+
+        The marker need not be a host any more.
+        """
         ...
 
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:

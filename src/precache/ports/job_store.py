@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from precache.core.jobs import Job, JobState, JobStep, NewJob, Task, TaskProgress
+from precache.core.images import ImageId
+from precache.core.jobs import EVERY_TASK, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
+
+TaskKey = tuple[str, ImageId]
+"""Host and image, which name a task within its job."""
 
 
 class JobIntake(Protocol):
@@ -32,6 +36,15 @@ class JobQueries(Protocol):
 
     def tasks(self, job_id: str) -> list[Task]:
         """Give all tasks of a job, by host in the order of the request, then by image in that order."""
+        ...
+
+    def list_tasks(
+        self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
+    ) -> list[Task]:
+        """Return up to `limit` of the tasks that `only` matches, in the same order, after the task `marker`.
+
+        Raises JobNotFound, TaskNotFound for an unknown marker.
+        """
         ...
 
 

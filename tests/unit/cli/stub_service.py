@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 JOB_ID = "0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11"
 DEBIAN = "70a599e0-31e7-49b7-b260-868f441e862b"
@@ -185,7 +185,7 @@ class StubService:
         noun, _, name = rest.partition("/")
         if noun == "hosts":
             if asked.method == "GET":
-                return Reply(200, {"hosts": self.hosts})
+                return self._page(asked, "hosts", self.hosts, lambda host: host["name"])
             found = next((one for one in self.hosts if one["name"] == name), None)
             if found is None:
                 return self._missing(f"Compute host {name} could not be found.")
@@ -195,16 +195,29 @@ class StubService:
             return Reply(200, {"host": found | asked.body})
         if not name:
             known = [one for one in self.jobs if asked.query.get("state", one["state"]) == one["state"]]
-            begin = next((n + 1 for n, one in enumerate(known) if one["id"] == asked.query.get("marker")), 0)
-            return Reply(200, {"jobs": known[begin : begin + int(asked.query["limit"])]})
+            return self._page(asked, "jobs", known, lambda job: job["id"])
         if name.partition("/")[0] != JOB_ID:
             return self._missing(f"Job {name.partition('/')[0]} could not be found.")
         state, tasks = self.frames[0]
         if name.endswith("/tasks"):
             if len(self.frames) > 1:
                 self.frames.pop(0)
-            return Reply(200, {"tasks": tasks})
+            filters = {name: value for name, value in asked.query.items() if name not in ("limit", "marker")}
+            only = [one for one in tasks if all(one[name] == value for name, value in filters.items())]
+            return self._page(asked, "tasks", only, lambda task: f"{task['host']}:{task['image']}")
         return Reply(200, {"job": job(state, *tasks)})
+
+    def _page(
+        self, asked: Asked, member: str, items: list[dict[str, Any]], marker: Callable[[dict[str, Any]], str]
+    ) -> Reply:
+        begin = next((n + 1 for n, one in enumerate(items) if marker(one) == asked.query.get("marker")), 0)
+        limit = min(int(asked.query.get("limit", "1000")), self.page_size)
+        page = items[begin : begin + limit]
+        answer: dict[str, Any] = {member: page}
+        if begin + limit < len(items):
+            query = urlencode({**asked.query, "marker": marker(page[-1])})
+            answer[f"{member}_links"] = [{"rel": "next", "href": f"http://inside/v1/anything?{query}"}]
+        return Reply(200, answer)
 
     @staticmethod
     def _missing(message: str) -> Reply:

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.stub_service import DEBIAN, JOB_ID, StubService, job, task
+from tests.unit.cli.stub_service import DEBIAN, JOB_ID, Reply, StubService, job, task
 
 
 def test_show_tells_the_job_and_every_task(run: Run, service: StubService) -> None:
@@ -93,6 +93,46 @@ def test_task_list_can_be_limited_to_an_outcome(run: Run, service: StubService) 
     ran = run("job", "task", "list", JOB_ID, "--outcome", "skipped", "-f", "value", "-c", "host")
 
     assert ran.out == "cmp-2\n"
+
+
+def test_task_list_turns_pages_by_itself(run: Run, service: StubService) -> None:
+    service.page_size = 2
+    service.frames = [("running", [task(f"cmp-{n}") for n in range(5)])]
+
+    every = run("job", "task", "list", JOB_ID, "-f", "value", "-c", "host")
+    some = run("job", "task", "list", JOB_ID, "--limit", "3", "-f", "value", "-c", "host")
+
+    assert every.out.split() == [f"cmp-{n}" for n in range(5)]
+    assert some.out.split() == ["cmp-0", "cmp-1", "cmp-2"]
+
+
+def test_task_list_has_the_service_choose(run: Run, service: StubService) -> None:
+    service.frames = [("failed", [task("cmp-1", outcome="error"), task("cmp-2", outcome="error")])]
+
+    ran = run(
+        "job", "task", "list", JOB_ID, "--outcome", "error", "--state", "ended", "--cell", "cell1",
+        "--host", "cmp-2", "--image", "debian-12", "-f", "value", "-c", "host",
+    )  # fmt: skip
+
+    assert ran.out == "cmp-2\n"
+    wanted = {"outcome": "error", "state": "ended", "cell": "cell1", "host": "cmp-2", "image": DEBIAN}
+    assert service.asked[-1].query == wanted
+
+
+def test_an_image_that_is_gone_is_still_found_in_the_tasks(run: Run, service: StubService) -> None:
+    service.images = []
+
+    assert run("job", "task", "list", JOB_ID, "--image", DEBIAN.upper(), "-f", "value", "-c", "host").out == "cmp-1\n"
+
+
+def test_a_list_whose_pages_go_round_in_a_circle_ends(run: Run, service: StubService) -> None:
+    links = [{"rel": "next", "href": "/v1/hosts?marker=cmp-1"}]
+    service.replies["GET", "/v1/hosts"] = Reply(200, {"hosts": service.hosts, "hosts_links": links})
+
+    ran = run("host", "list")
+
+    assert ran.code == 3
+    assert "go round in a circle" in ran.err
 
 
 def test_one_job_can_be_csv_too(run: Run, service: StubService) -> None:

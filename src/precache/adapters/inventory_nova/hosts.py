@@ -26,10 +26,11 @@ class NovaHosts:
         self._services = NovaServices(api=api, clock=clock, cache_time=cache_time)
         self._hosts = hosts
 
-    def list_hosts(self) -> list[Host]:
+    def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         services = self._services.list_services()
-        heard = {host.name: host for host in self._hosts.list_hosts()}
-        return [_joined(services[name], heard.get(name)) for name in sorted(services)]
+        names = sorted(name for name in services if marker is None or name > marker)[:limit]
+        heard = self._hosts.find_hosts(names)
+        return [_joined(services[name], heard.get(name)) for name in names]
 
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
         if not names:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.collation import by_code_point
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
 from precache.adapters.sql.upserts import upsert
@@ -29,11 +30,11 @@ class SqlHosts:
         self._database = database
 
     @repeatable
-    def list_hosts(self) -> list[Host]:
+    def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._database.read() as connection:
-            found = [_host(row) for row in connection.execute(_HOSTS)]
-        # Sorted here, because databases differ in how they order letters.
-        return sorted(found, key=lambda host: host.name)
+            name = by_code_point(connection, hosts.c.name)
+            after = _HOSTS if marker is None else _HOSTS.where(name > marker)
+            return [_host(row) for row in connection.execute(after.order_by(name).limit(limit))]
 
     @repeatable
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:

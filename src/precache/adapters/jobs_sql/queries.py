@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
-from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_tasks
+from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_page, load_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import repeatable
-from precache.adapters.sql.tables import jobs
-from precache.core.errors import JobNotFound
-from precache.core.jobs import Job, JobState, Task
+from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
+from precache.core.errors import JobNotFound, TaskNotFound
+from precache.core.images import ImageId
+from precache.core.jobs import EVERY_TASK, Job, JobState, Task, TaskFilter, TaskState
+from precache.ports.job_store import TaskKey
 
 
 class SqlJobQueries:
@@ -42,3 +44,51 @@ class SqlJobQueries:
     def tasks(self, job_id: str) -> list[Task]:
         with self._database.read() as connection:
             return load_tasks(connection, job_id, find_number(connection, job_id))
+
+    @repeatable
+    def list_tasks(
+        self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
+    ) -> list[Task]:
+        with self._database.read() as connection:
+            number = find_number(connection, job_id)
+            conditions = _conditions(number, only)
+            if marker is not None:
+                conditions.append(_comes_after(connection, job_id, number, marker))
+            return load_page(connection, job_id, number, conditions, limit)
+
+
+def _conditions(number: int, only: TaskFilter) -> list[ColumnElement[bool]]:
+    """Write the filter with columns of `tasks` alone, so that `ix_tasks_standing` can serve it."""
+    conditions = []
+    if only.host is not None:
+        conditions.append(tasks.c.host_position == _host_position(number, only.host).scalar_subquery())
+    if only.image is not None:
+        conditions.append(tasks.c.image_position == _image_position(number, only.image).scalar_subquery())
+    if only.cell is not None:
+        of_cell = select(job_hosts.c.position).where(job_hosts.c.job == number, job_hosts.c.cell == only.cell)
+        conditions.append(tasks.c.host_position.in_(of_cell))
+    if only.outcome is not None:
+        conditions += [tasks.c.outcome == only.outcome, tasks.c.state == TaskState.ENDED]
+    if only.state is not None:
+        conditions.append(tasks.c.state == only.state)
+        if only.state is not TaskState.ENDED:  # only then are the index's entries in the order of the list
+            conditions.append(tasks.c.outcome.is_(None))
+    return conditions
+
+
+def _comes_after(connection: Connection, job_id: str, number: int, marker: TaskKey) -> ColumnElement[bool]:
+    host = connection.scalar(_host_position(number, marker[0]))
+    image = connection.scalar(_image_position(number, marker[1]))
+    if host is None or image is None:
+        raise TaskNotFound(job_id, *marker)
+    is_later_image = and_(tasks.c.host_position == host, tasks.c.image_position > image)
+    # The first condition follows from the second, and lets the database begin at the host's row.
+    return and_(tasks.c.host_position >= host, or_(tasks.c.host_position > host, is_later_image))
+
+
+def _host_position(number: int, host: str) -> Select[tuple[int]]:
+    return select(job_hosts.c.position).where(job_hosts.c.job == number, job_hosts.c.host == host)
+
+
+def _image_position(number: int, image: ImageId) -> Select[tuple[int]]:
+    return select(job_images.c.position).where(job_images.c.job == number, job_images.c.image == image)

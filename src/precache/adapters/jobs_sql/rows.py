@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import job_hosts, job_images, job_outcomes, jobs, tasks
 from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
-from precache.core.jobs import Job, Outcome, Task
+from precache.core.jobs import Job, Outcome, Task, TaskState
 
 # In the order of Task's own fields after `job_id`: a job may have 100,000 tasks, and a row that is unpacked whole
 # costs half of one whose columns are looked up by name.
@@ -83,6 +83,26 @@ def load_tasks(connection: Connection, job_id: str, number: int, *conditions: An
     return [Task(job_id, *row) for row in rows]
 
 
+def load_page(
+    connection: Connection, job_id: str, number: int, conditions: Sequence[ColumnElement[bool]], limit: int
+) -> list[Task]:
+    """Return the first `limit` of the job's tasks that meet the conditions, in the same order.
+
+    conditions: on the keys, the state and the outcome of tasks. An index alone finds the page; only then are its rows,
+    and the names that belong to them, looked up.
+    """
+    keys = (
+        select(tasks.c.host_position, tasks.c.image_position)
+        .where(tasks.c.job == number, *conditions)
+        .order_by(tasks.c.host_position, tasks.c.image_position)
+        .limit(limit)
+        .subquery()
+    )
+    is_on_page = and_(tasks.c.host_position == keys.c.host_position, tasks.c.image_position == keys.c.image_position)
+    rows: Sequence[Any] = connection.execute(TASKS.join(keys, is_on_page).where(tasks.c.job == number)).all()
+    return [Task(job_id, *row) for row in rows]
+
+
 def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, list[ImageId]]:
     images: dict[int, list[ImageId]] = defaultdict(list)
     for batch in batches(numbers):
@@ -107,6 +127,6 @@ def count_outcomes(condition: Any) -> Select[Any]:
     """Select (job, outcome, tasks) for the ended tasks that meet the condition."""
     return (
         select(tasks.c.job, tasks.c.outcome, func.count().label("tasks"))
-        .where(condition, tasks.c.outcome.is_not(None))
+        .where(condition, tasks.c.state == TaskState.ENDED)
         .group_by(tasks.c.job, tasks.c.outcome)
     )

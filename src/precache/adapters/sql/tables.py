@@ -163,6 +163,8 @@ tasks = Table(
     Column("reason", LONG_TEXT, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
+    # For counts and for the list of one state or outcome, which are read in the order of the list.
+    Index("ix_tasks_standing", "job", "state", "outcome", "host_position", "image_position"),
     sqlite_with_rowid=False,
     **_EXACT,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import rfc3339
+from precache.api.handlers.pages import page
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.core.names import is_name
@@ -32,8 +33,14 @@ class Hosts:
         self._clock = clock
         self._service_down_time = service_down_time
 
-    def index(self, _call: Call) -> Answer:
-        return Answer({"hosts": [self._view(host) for host in self._queries.list_hosts()]})
+    def index(self, call: Call) -> Answer:
+        """List hosts by name, a page at a time: `marker` is the last name of the page before."""
+        marker = call.query.get("marker")
+
+        def items(limit: int) -> list[Host]:
+            return self._queries.list_hosts(limit=limit, marker=marker)
+
+        return page(call, "hosts", "/v1/hosts", items=items, view=self._view, marker=lambda host: host.name)
 
     def show(self, call: Call) -> Answer:
         name = _host_name(call)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import rfc3339
+from precache.api.handlers.pages import page
 from precache.api.refusals import InvalidRequest
-from precache.core.errors import InvalidImageId, JobNotFound
-from precache.core.images import parse_image_id
-from precache.core.jobs import Job, JobState, Task, TaskState
-from precache.ports.job_store import JobQueries
+from precache.core.errors import InvalidImageId, JobNotFound, TaskNotFound
+from precache.core.images import ImageId, parse_image_id
+from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
+from precache.ports.job_store import JobQueries, TaskKey
 
 
 class Jobs:
@@ -21,24 +23,36 @@ class Jobs:
 
     def index(self, call: Call) -> Answer:
         """List jobs, newest first, a page at a time: `marker` is the last id of the page before."""
-        state = call.query.get("state")
-        marker = call.query.get("marker")
-        try:
-            jobs = self._queries.list_jobs(
-                state=None if state is None else JobState(state),
-                limit=call.query.get("limit", 1000),
-                marker=None if marker is None else _job_id(marker),
-            )
-        except JobNotFound as error:
-            raise InvalidRequest(f"Invalid input for query parameters marker. Value: {marker}. {error}") from error
-        return Answer({"jobs": [_job_view(job) for job in jobs]})
+        state, marker = call.query.get("state"), call.query.get("marker")
+
+        def items(limit: int) -> list[Job]:
+            try:
+                return self._queries.list_jobs(
+                    state=None if state is None else JobState(state),
+                    limit=limit,
+                    marker=None if marker is None else _job_id(marker),
+                )
+            except JobNotFound as error:
+                raise _bad_query("marker", marker, error) from error
+
+        return page(call, "jobs", "/v1/jobs", items=items, view=_job_view, marker=lambda job: job.id)
 
     def show(self, call: Call) -> Answer:
         return Answer({"job": _job_view(self._queries.get(_job_id(call.params["job_id"])))})
 
     def tasks(self, call: Call) -> Answer:
-        tasks = self._queries.tasks(_job_id(call.params["job_id"]))
-        return Answer({"tasks": [_task_view(task) for task in tasks]})
+        """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""
+        job_id, marker = _job_id(call.params["job_id"]), call.query.get("marker")
+        only, after = _task_filter(call.query), None if marker is None else _task_key(marker)
+
+        def items(limit: int) -> list[Task]:
+            try:
+                return self._queries.list_tasks(job_id, only=only, limit=limit, marker=after)
+            except TaskNotFound as error:
+                raise _bad_query("marker", marker, error) from error
+
+        path = f"/v1/jobs/{job_id}/tasks"
+        return page(call, "tasks", path, items=items, view=_task_view, marker=lambda task: f"{task.host}:{task.image}")
 
 
 def _job_id(text: str) -> str:
@@ -47,6 +61,35 @@ def _job_id(text: str) -> str:
         return parse_image_id(text)
     except InvalidImageId as error:
         raise JobNotFound(text) from error
+
+
+def _task_key(marker: str) -> TaskKey:
+    """Return host and image out of HOST:IMAGE. Raises InvalidRequest."""
+    host, _, image = marker.rpartition(":")
+    return host, _image_id("marker", image)
+
+
+def _task_filter(query: Mapping[str, Any]) -> TaskFilter:
+    """Return what the query asks for. Raises InvalidRequest for an image that is no id."""
+    state, outcome, image = query.get("state"), query.get("outcome"), query.get("image")
+    return TaskFilter(
+        host=query.get("host"),
+        cell=query.get("cell"),
+        image=None if image is None else _image_id("image", image),
+        state=None if state is None else TaskState(state),
+        outcome=None if outcome is None else Outcome(outcome),
+    )
+
+
+def _image_id(parameter: str, text: str) -> ImageId:
+    try:
+        return parse_image_id(text)
+    except InvalidImageId as error:
+        raise _bad_query(parameter, text, error) from error
+
+
+def _bad_query(parameter: str, value: str | None, why: object) -> InvalidRequest:
+    return InvalidRequest(f"Invalid input for query parameters {parameter}. Value: {value}. {why}")
 
 
 def _job_view(job: Job) -> dict[str, Any]:

@@ -6,6 +6,7 @@ order is part of the contract; `openapi.yaml` says so where it matters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from precache.api.schemas.document import Document, operation, resolve
 from precache.api.schemas.formats import InvalidName, format_checker
 
 _DOCUMENT = "precache:openapi"
+_INTEGER = re.compile(r"-?[0-9]{1,18}")  # and not all that Python takes for one: 1_0, +1, digits of other scripts
 
 
 class Schemas:
@@ -43,7 +45,11 @@ class Schemas:
         unknown = [name for name in given if name not in declared]
         if unknown and is_strict:
             raise InvalidRequest(_unexpected(unknown))
-        return {name: _converted(name, value, declared[name]) for name, value in given.items() if name in declared}
+        return {
+            name: _converted(name, value, declared[name], self._checker)
+            for name, value in given.items()
+            if name in declared
+        }
 
     def _compile(self, name: str) -> Draft202012Validator:
         reference = {"$ref": f"{_DOCUMENT}#/components/schemas/{name}"}
@@ -53,7 +59,7 @@ class Schemas:
         found = (
             resolve(self._document, each) for each in operation(self._document, method, path).get("parameters", ())
         )
-        return {each["name"]: each["schema"] for each in found if each["in"] == "query"}
+        return {each["name"]: resolve(self._document, each["schema"]) for each in found if each["in"] == "query"}
 
 
 def _describe(violation: ValidationError) -> str:
@@ -71,14 +77,11 @@ def _unexpected(names: list[str]) -> str:
     return f"Additional properties are not allowed ({listed} {'was' if len(names) == 1 else 'were'} unexpected)"
 
 
-def _converted(name: str, text: Any, schema: Mapping[str, Any]) -> Any:
-    """Give the parameter's value by its declared type. Raises InvalidRequest, also if it was given twice."""
+def _converted(name: str, text: Any, schema: Mapping[str, Any], checker: FormatChecker) -> Any:
+    """Return the parameter's value by its declared type. Raises InvalidRequest, also if it was given twice."""
     value = text
-    if schema.get("type") == "integer":
-        try:
-            value = int(text)
-        except (ValueError, TypeError):
-            value = text
-    for violation in Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(value):
+    if schema.get("type") == "integer" and isinstance(text, str) and _INTEGER.fullmatch(text):
+        value = int(text)
+    for violation in Draft202012Validator(schema, format_checker=checker).iter_errors(value):
         raise InvalidRequest(f"Invalid input for query parameters {name}. Value: {text}. {violation.message}")
     return value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from precache.cli.client.session import Document, Session, objects
+from precache.cli.client.pages import read_pages
+from precache.cli.client.session import Document, Session
 
 
 class Hosts:
@@ -15,7 +16,7 @@ class Hosts:
         self._url = f"{own_url}/hosts"
 
     def every(self) -> list[Document]:
-        return objects(self._session.whole("GET", self._url), "hosts", f"GET {self._url}")
+        return read_pages(self._session, self._url, "hosts", query={})
 
     def force_down(self, name: str, forced_down: bool) -> Document:
         """Take the host out of every job until it is let in again. Gives the host as it is then."""

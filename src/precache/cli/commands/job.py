@@ -8,7 +8,9 @@ from precache.cli.columns import Names
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_values, task_values
 from precache.cli.wait.waiting import add_wait_options, wait_for_job
-from precache.core.jobs import JobState, Outcome
+from precache.core.errors import InvalidImageId
+from precache.core.images import parse_image_id
+from precache.core.jobs import JobState, Outcome, TaskState
 
 _NEWEST = 50
 
@@ -83,6 +85,7 @@ class JobTaskList(ListCommand):
 
     Example:
       precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --outcome error -f csv
+      precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --host cmp-7 --limit 20
     """
 
     columns = TASK_FIELDS
@@ -91,12 +94,30 @@ class JobTaskList(ListCommand):
         parser = super().get_parser(prog_name)
         parser.add_argument("job", help="id")
         parser.add_argument("--outcome", choices=[str(outcome) for outcome in Outcome], help="only tasks that ended so")
+        parser.add_argument("--state", choices=[str(state) for state in TaskState], help="only tasks in this state")
+        parser.add_argument("--host", metavar="HOST", help="only tasks on this host")
+        parser.add_argument("--cell", metavar="CELL", help="only tasks that were asked for in this cell")
+        parser.add_argument("--image", metavar="IMAGE", help="only tasks for this image, by name or id")
+        parser.add_argument(
+            "--limit", metavar="N", type=_count, default=0, help="so many at most; 0 for all (default 0)"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        tasks = [
-            task_values(task)
-            for task in self.service.jobs.tasks(parsed_args.job)
-            if parsed_args.outcome in (None, task.get("outcome"))
-        ]
+        found = self.service.jobs.tasks(
+            parsed_args.job,
+            limit=parsed_args.limit,
+            host=parsed_args.host,
+            cell=parsed_args.cell,
+            image=None if parsed_args.image is None else self._image_id(parsed_args.image),
+            state=parsed_args.state,
+            outcome=parsed_args.outcome,
+        )
+        tasks = [task_values(task) for task in found]
         return self.columns, [[task.get(column) for column in self.columns] for task in tasks]
+
+    def _image_id(self, name_or_id: str) -> str:
+        try:
+            return parse_image_id(name_or_id)  # which the image service may have deleted since
+        except InvalidImageId:
+            return str(self.service.images.find(name_or_id)["id"])

@@ -1,0 +1,39 @@
+"""Lists a page at a time, as Nova's lists are: `limit` and `marker` in, the items and a link to the next page out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from precache.api.calls import Answer, Call
+
+T = TypeVar("T")
+
+MOST_ITEMS = 1000
+"""On one page, and how many come without a limit; the document says the same."""
+
+
+def page(
+    call: Call,
+    member: str,
+    path: str,
+    *,
+    items: Callable[[int], Sequence[T]],
+    view: Callable[[T], dict[str, Any]],
+    marker: Callable[[T], str],
+) -> Answer:
+    """Return one page of a list under the key `member`.
+
+    path: of the list, below the base address. items: returns up to so many, after the marker of the request.
+    marker: names an item in the address of the page that begins after it.
+    There is a link to the next page, under `member`_links, only if that is not empty.
+    """
+    limit: int = call.query.get("limit", MOST_ITEMS)
+    found = items(limit + 1)
+    shown = found[:limit]
+    content: dict[str, Any] = {member: [view(item) for item in shown]}
+    if len(found) > limit:
+        query = urlencode({**call.query, "marker": marker(shown[-1])}, quote_via=quote)
+        content[f"{member}_links"] = [{"rel": "next", "href": f"{call.base_url}{path}?{query}"}]
+    return Answer(content)

@@ -1,0 +1,43 @@
+"""Lists that the service hands out a page at a time: the next page is where its link says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from urllib.parse import urlsplit
+
+from precache.cli.client.session import Document, Session, objects
+from precache.cli.errors import AnswerNotUnderstood
+
+PAGE = 1000
+"""Items on a page: the most that the service gives."""
+
+
+def read_pages(
+    session: Session, url: str, member: str, *, query: Mapping[str, str | int | None], limit: int = 0
+) -> list[Document]:
+    """Return up to `limit` items of the list under the key `member`, in their order; 0 means all."""
+    items = _items(session, url, member, {**query, "limit": min(limit, PAGE) if limit else None})
+    return list(islice(items, limit or None))
+
+
+def _items(session: Session, url: str, member: str, query: Mapping[str, str | int | None]) -> Iterator[Document]:
+    document = session.whole("GET", url, query=query)
+    seen: set[str] = set()
+    while True:
+        yield from objects(document, member, f"GET {url}")
+        following = _next(document, member)
+        if not following:
+            return
+        if following in seen:
+            raise AnswerNotUnderstood(f"GET {url}", f"its pages go round in a circle at {following}")
+        seen.add(following)
+        # The address may be on the service's side of a proxy, so that only its query means anything here.
+        document = session.whole("GET", f"{url}?{urlsplit(following).query}")
+
+
+def _next(document: Document, member: str) -> str:
+    """Return the address of the next page; empty if there is none, or the service has no pages."""
+    links = document.get(f"{member}_links")
+    found = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+    return next((str(link["href"]) for link in found if link.get("rel") == "next" and link.get("href")), "")
