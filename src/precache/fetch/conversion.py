@@ -11,11 +11,12 @@ from precache.core.errors import ConversionFailed, UnsafeImage
 from precache.core.images import Image
 from precache.fetch.arriving_file import ArrivingFile
 from precache.fetch.crew import Crew
-from precache.fetch.inspect import HEAD_CHUNK_BYTES, MISMATCH, Inspection, inspect
+from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.qemu_img import ImageInfo, NativeAioUnavailable, Output, Part, QemuImg
 from precache.fetch.sparse_file import create_empty
 from precache.rules.conversion import RAW, part_size
+from precache.rules.qemu_probe import HEAD_BYTES, probe
 
 T = TypeVar("T")
 
@@ -63,7 +64,8 @@ class Conversion:
         if self._target is not None:
             self._make_room(inspection.virtual_size_bytes or 0)
         try:
-            self._check(self._served(self._qemu_img.info, inspection), inspection)
+            if inspection.qemu_format != RAW:
+                self._check(self._info(inspection))
             if self._target is not None:
                 self._convert(self._target, inspection)
         except ConversionFailed:
@@ -79,10 +81,16 @@ class Conversion:
             part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
             self._convert_part(part, target, inspection)
             done += part.size
-        found = self._qemu_img.info_of_file(target).format
+        found = _format_of_file(target)
         if found != RAW:
             # A disk inside the disk: whoever opened the entry without a given format would follow its references.
             raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
+
+    def _info(self, inspection: Inspection) -> ImageInfo:
+        def info(connection: socket.socket) -> ImageInfo:
+            return self._qemu_img.info(connection, inspection.qemu_format)
+
+        return self._served(info, inspection)
 
     def _convert_part(self, part: Part, target: Path, inspection: Inspection) -> None:
         def convert(connection: socket.socket) -> None:
@@ -94,8 +102,8 @@ class Conversion:
             self._output = Output.DIRECT
             self._served(convert, inspection)
 
-    def _check(self, info: ImageInfo, inspection: Inspection) -> None:
-        rule = _broken_rule(info, inspection, self._vmdk_types)
+    def _check(self, info: ImageInfo) -> None:
+        rule = _broken_rule(info, self._vmdk_types)
         if rule is not None:
             raise UnsafeImage(self._image.id, rule)
 
@@ -116,10 +124,14 @@ class Conversion:
                 raise
 
 
-def _broken_rule(info: ImageInfo, inspection: Inspection, vmdk_types: Collection[str]) -> str | None:
+def _format_of_file(path: Path) -> str:
+    """Return the format that qemu would take a file for if it were left to guess."""
+    with path.open("rb") as file:
+        return probe(file.read(HEAD_BYTES))
+
+
+def _broken_rule(info: ImageInfo, vmdk_types: Collection[str]) -> str | None:
     """Give Nova's words for the first rule that the image breaks in qemu-img's eyes; None if it breaks none."""
-    if info.format != inspection.qemu_format:
-        return MISMATCH
     if info.backing_file is not None:
         return f"fmt={info.format} backed by: {info.backing_file}"
     if info.data_file is not None:

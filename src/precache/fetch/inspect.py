@@ -6,8 +6,9 @@ own, word by word, for operators search for them.
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from oslo_utils.imageutils import format_inspector
@@ -15,6 +16,7 @@ from oslo_utils.imageutils import format_inspector
 from precache.core.errors import UnsafeImage
 from precache.core.images import Image
 from precache.rules.conversion import BARE_FORMATS, RAW, qemu_format
+from precache.rules.qemu_probe import HEAD_BYTES, probe
 
 UNSUPPORTED = "Image not in a supported format"
 UNSAFE = "Image does not pass safety check"
@@ -51,6 +53,7 @@ def inspect(image: Image, chunks: Iterable[bytes]) -> Inspection:
     expected = qemu_format(image.disk_format)
     if expected is None:
         raise UnsafeImage(image.id, UNSUPPORTED)
+    head, chunks = _split_head(chunks)
     found = _recognise(image, chunks)
     try:
         found.safety_check()
@@ -58,9 +61,22 @@ def inspect(image: Image, chunks: Iterable[bytes]) -> Inspection:
         raise UnsafeImage(image.id, UNSAFE) from error
     except format_inspector.ImageFormatError as error:
         raise UnsafeImage(image.id, MISMATCH) from error
-    if not _agrees(str(found), image.disk_format):
+    # The inspectors and qemu disagree on some content, a text descriptor with a byte that is not ASCII among it: what
+    # any tool would take for another format is refused, as Nova refuses it.
+    if not _agrees(str(found), image.disk_format) or probe(head) != expected:
         raise UnsafeImage(image.id, MISMATCH)
     return Inspection(expected, None if expected == RAW else found.virtual_size, _cluster_bytes(found))
+
+
+def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first HEAD_BYTES, or what there is, and all the content with them."""
+    rest, taken, length = iter(chunks), [], 0
+    for chunk in rest:
+        taken.append(chunk)
+        length += len(chunk)
+        if length >= HEAD_BYTES:
+            break
+    return b"".join(taken)[:HEAD_BYTES], itertools.chain(taken, rest)
 
 
 def _recognise(image: Image, chunks: Iterable[bytes]) -> format_inspector.FileInspector:

@@ -1,7 +1,7 @@
 """qemu-img: asked what an image is, told to convert it. The only place that knows its options and its words.
 
 It works on other people's files, so it runs under limits of processor time and address space, reads through a
-connection that holds nothing but this one image, and is told the format instead of guessing it when it converts.
+connection that holds nothing but this one image, and is always told the format instead of guessing it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class QemuImgLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What qemu-img takes an image for. backing_file, data_file, vmdk_type: None if there is none."""
+    """What qemu-img reads in an image of a format. backing_file, data_file, vmdk_type: None if there is none."""
 
     format: str
     virtual_size_bytes: int
@@ -110,13 +110,17 @@ class QemuImg:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def info(self, connection: socket.socket) -> ImageInfo:
-        """Say what is behind the connection, which is closed. Raises ConversionFailed if it is nothing readable."""
-        return self._info(["--image-opts", _CONNECTION.format("file")], connection)
+    def info(self, connection: socket.socket, source_format: str) -> ImageInfo:
+        """Return what the image behind the connection is, which is closed.
 
-    def info_of_file(self, path: Path) -> ImageInfo:
-        """Say what a file of ours looks like to a tool that guesses."""
-        return self._info([str(path)], None)
+        source_format: qemu's name for the format that it was found to have. Raises ConversionFailed if it has not.
+        """
+        source = f"driver={source_format},{_CONNECTION.format('file')}"
+        output = self._run(["info", "--output=json", "--image-opts", source], connection, self._limits.cpu_time)
+        try:
+            return _parse_info(json.loads(output))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConversionFailed(self._image, "'qemu-img info' parsing failed.") from error
 
     def convert(self, connection: socket.socket, source_format: str, part: Part, target: Path, output: Output) -> None:
         """Write one part of the disk behind the connection, which is closed, to the same place in `target`.
@@ -138,14 +142,7 @@ class QemuImg:
             if self._process is not None:
                 self._process.kill()
 
-    def _info(self, source: list[str], connection: socket.socket | None) -> ImageInfo:
-        output = self._run(["info", "--output=json", *source], connection, self._limits.cpu_time)
-        try:
-            return _parse_info(json.loads(output))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConversionFailed(self._image, "'qemu-img info' parsing failed.") from error
-
-    def _run(self, command: list[str], connection: socket.socket | None, cpu_time: timedelta) -> str:
+    def _run(self, command: list[str], connection: socket.socket, cpu_time: timedelta) -> str:
         seconds = int(cpu_time.total_seconds())
         try:
             output, _ = processutils.execute(
@@ -166,9 +163,8 @@ class QemuImg:
                 self._process = None
         return str(output)
 
-    def _started(self, process: subprocess.Popen[bytes], connection: socket.socket | None) -> None:
-        if connection is not None:
-            connection.close()  # from now on the child's alone, so that the server notices its end
+    def _started(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        connection.close()  # from now on the child's alone, so that the server notices its end
         with self._lock:
             self._process = process
             if self._stopped:

@@ -375,3 +375,34 @@ def test_stop_before_publishing_leaves_nothing(world, make_image):
         world.fetch(make_image("qcow2"), "qcow2", watch=stop_when(lambda phase, done: phase is Phase.PUBLISHING))
 
     assert world.litter() == []
+
+
+def _descriptor_that_names(path, subformat):
+    """Return a VMDK's descriptor that names `path`; with a byte that is not ASCII it is one to qemu alone."""
+    lines = b'# \xff\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType="%b"\nRW 2048 FLAT "%b" 0\n'
+    return (lines % (subformat, os.fsencode(path))).ljust(MIB, b"#")
+
+
+@pytest.mark.parametrize("subformat", [b"monolithicFlat", b"streamOptimized"])
+@pytest.mark.parametrize("disk_format", ["raw", "ami"])
+def test_text_that_only_qemu_takes_for_a_disk_is_refused_and_what_it_names_left_alone(
+    world, tmp_path, subformat, disk_format
+):
+    os.mkfifo(tmp_path / "fifo")  # whoever opens it waits for ever
+
+    with pytest.raises(UnsafeImage, match="Image content does not match disk_format"):
+        world.fetch(_descriptor_that_names(tmp_path / "fifo", subformat), disk_format)
+
+    assert world.litter() == []
+
+
+def test_such_a_text_inside_a_disk_image_is_refused_and_what_it_names_left_alone(world, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "inner").write_bytes(_descriptor_that_names(tmp_path / "fifo", b"monolithicFlat"))
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "inner", "outer.qcow2"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+    with pytest.raises(UnsafeImage, match="Converted to raw, but format is now vmdk"):
+        world.fetch((tmp_path / "outer.qcow2").read_bytes(), "qcow2")
+
+    assert world.litter() == []

@@ -13,40 +13,40 @@ from tests.unit.fetch.world import IMAGE
 
 
 @pytest.fixture
-def image_file(tmp_path, make_image):
-    path = tmp_path / "image"
-    path.write_bytes(make_image("vmdk", "-o", "subformat=streamOptimized"))
-    return path
+def served(tmp_path, make_image):
+    served = Served(tmp_path / "download", make_image("vmdk", "-o", "subformat=streamOptimized"))
+    yield served
+    served.close()
 
 
-def test_info_tells_what_the_rules_need(image_file, disk_bytes):
-    info = QemuImg(image=IMAGE, limits=QemuImgLimits()).info_of_file(image_file)
+def test_info_tells_what_the_rules_need(served, disk_bytes):
+    info = QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "vmdk")
 
     assert (info.format, info.vmdk_type, info.virtual_size_bytes) == ("vmdk", "streamOptimized", len(disk_bytes))
     assert (info.backing_file, info.data_file) == (None, None)
 
 
-def test_failure_ends_in_the_last_words_of_qemu_img(tmp_path):
-    with pytest.raises(ConversionFailed, match=r"Could not open .*: No such file or directory"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits()).info_of_file(tmp_path / "missing")
+def test_content_is_never_taken_for_another_format_than_the_given_one(served):
+    with pytest.raises(ConversionFailed, match="not in qcow2 format"):
+        QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "qcow2")
 
 
-def test_address_space_is_limited(image_file):
+def test_address_space_is_limited(served):
     with pytest.raises(ConversionFailed):
-        QemuImg(image=IMAGE, limits=QemuImgLimits(address_space_bytes=20 << 20)).info_of_file(image_file)
+        QemuImg(image=IMAGE, limits=QemuImgLimits(address_space_bytes=20 << 20)).info(served.theirs, "vmdk")
 
 
-def test_processor_time_is_limited(image_file):
+def test_processor_time_is_limited(served):
     with pytest.raises(ConversionFailed, match="used more than 0 s of processor time"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits(cpu_time=timedelta())).info_of_file(image_file)
+        QemuImg(image=IMAGE, limits=QemuImgLimits(cpu_time=timedelta())).info(served.theirs, "vmdk")
 
 
-def test_nothing_runs_after_a_stop(image_file):
+def test_nothing_runs_after_a_stop(served):
     qemu_img = QemuImg(image=IMAGE, limits=QemuImgLimits())
     qemu_img.stop()
 
     with pytest.raises(Abandoned):
-        qemu_img.info_of_file(image_file)
+        qemu_img.info(served.theirs, "vmdk")
 
 
 @pytest.mark.parametrize("output", Output)
@@ -64,8 +64,8 @@ def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk
     assert target.read_bytes() == bytes(half) + disk_bytes[half:]
 
 
-def test_host_without_qemu_img_is_told(image_file, monkeypatch):
+def test_host_without_qemu_img_is_told(served, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
 
     with pytest.raises(ConversionFailed, match="qemu-img is not installed on this host"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits()).info_of_file(image_file)
+        QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "vmdk")
