@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from precache.cli.client.jobs import Jobs
+from precache.cli.wait.look import JobLook
 from precache.cli.wait.snapshot import Snapshot
 from precache.core.errors import Unavailable
 
@@ -53,12 +54,13 @@ def follow(
     if there was no first answer. A job that does not exist raises at once.
     """
     begun = clock()
+    look = JobLook(jobs, job_id)
     last: Snapshot | None = None
     silent_since: float | None = None
     breath = _FIRST_PAUSE_S
     while True:
         try:
-            last = _look(jobs, job_id)
+            last = look.now()
         except Unavailable as error:
             silent_since = clock() if silent_since is None else silent_since
             if last is None or clock() - silent_since >= _PATIENCE_S:
@@ -79,9 +81,3 @@ def follow(
 def pause_for(task_count: int) -> float:
     """Give the seconds between two looks at a job of so many tasks."""
     return min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, task_count / _TASKS_PER_SECOND))
-
-
-def _look(jobs: Jobs, job_id: str) -> Snapshot:
-    # The job first: if that says it has ended, every task asked for after it has ended, too.
-    job = jobs.get(job_id)
-    return Snapshot(job=job, tasks=jobs.tasks(job_id))

@@ -67,13 +67,13 @@ class LiveView:
 
 def picture(snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "") -> RenderableType:
     """Give what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
-    ended = sum(view.outcome is not None for view in snapshot.views)
-    moved = sum(view.bytes_done for view in snapshot.views)
+    ended, total = snapshot.ended_count, snapshot.task_count
     summary = Text(no_wrap=True, overflow="ellipsis")
-    summary.append(f"Job {snapshot.id} {snapshot.state}: {ended} of {len(snapshot.views)} ended")
-    summary.append(f" ({counted(snapshot.counts)}), {human_bytes(moved)} received")
+    summary.append(f"Job {snapshot.id} {snapshot.state}: {ended} of {total} ended ({counted(snapshot.counts)})")
+    if snapshot.is_whole:
+        summary.append(f", {human_bytes(sum(view.bytes_done for view in snapshot.views))} received")
     whole = Table.grid()  # a bar alone would not end its line
-    whole.add_row(ProgressBar(total=max(1, len(snapshot.views)), completed=ended, width=_WHOLE_BAR_COLUMNS))
+    whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS))
     parts: list[RenderableType] = [summary, whole]
     chosen, rest = shown(snapshot, rows)
     if chosen:
@@ -87,7 +87,7 @@ def picture(snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: s
 
 def shown(snapshot: Snapshot, rows: int) -> tuple[Sequence[TaskView], int]:
     """Choose the tasks to draw, and count those that run but find no room."""
-    if len(snapshot.views) <= rows:
+    if snapshot.is_whole and len(snapshot.views) <= rows:
         return snapshot.views, 0
     running = snapshot.running
     return running[:rows], max(0, len(running) - rows)

@@ -7,11 +7,14 @@ from types import TracebackType
 from typing import TextIO
 
 from precache.cli.wait.snapshot import Snapshot, TaskView
-from precache.cli.wait.wording import task_line
+from precache.cli.wait.wording import counted, task_line
 
 
 class PlainView:
-    """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of a download."""
+    """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of a download.
+
+    Of a large job it tells the counts, each time that another hundredth has ended, and the tasks that failed.
+    """
 
     def __init__(self, *, stream: TextIO, labels: Mapping[str, str]) -> None:
         self._stream = stream
@@ -19,6 +22,7 @@ class PlainView:
         self._job_state = ""
         self._tasks: dict[tuple[str, str], tuple[object, ...]] = {}
         self._is_silent = False
+        self._hundredths = 0
 
     def __enter__(self) -> PlainView:
         return self
@@ -33,8 +37,10 @@ class PlainView:
         # The closing report says how it ended.
         if snapshot.state != self._job_state and not snapshot.is_final:
             self._job_state = snapshot.state
-            self._write(f"Job {snapshot.id} is {snapshot.state}, {len(snapshot.tasks)} tasks")
-        for view in snapshot.views:
+            self._write(f"Job {snapshot.id} is {snapshot.state}, {snapshot.task_count} tasks")
+        if not snapshot.is_whole:
+            self._count(snapshot)
+        for view in snapshot.views if snapshot.is_whole else snapshot.failures:
             key, now = (view.host, view.image), _worth_a_line(view)
             if now != self._tasks.get(key, _NOTHING_YET):
                 self._tasks[key] = now
@@ -44,6 +50,12 @@ class PlainView:
         if not self._is_silent:
             self._write(f"{message}. Still waiting.")
         self._is_silent = True
+
+    def _count(self, snapshot: Snapshot) -> None:
+        hundredths = 100 * snapshot.ended_count // snapshot.task_count
+        if hundredths > self._hundredths and not snapshot.is_final:
+            self._hundredths = hundredths
+            self._write(f"{snapshot.ended_count} of {snapshot.task_count} ended ({counted(snapshot.counts)})")
 
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from precache.cli.client import Document
 from precache.core.jobs import JobState, Outcome
 
+SUCCESSES = frozenset(str(outcome) for outcome in Outcome if outcome.is_success)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
@@ -41,15 +43,19 @@ class TaskView:
 
     @property
     def is_failure(self) -> bool:
-        return self.outcome is not None and self.outcome not in (Outcome.CACHED, Outcome.EXISTING)
+        return self.outcome is not None and self.outcome not in SUCCESSES
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """job, tasks: the service's own words; views: the same tasks, read."""
+    """job, tasks: the service's own words; views: the same tasks, read.
+
+    is_whole: whether these are all tasks. Of a large job they are those that run, and the first that failed.
+    """
 
     job: Document
     tasks: list[Document]
+    is_whole: bool = True
     views: list[TaskView] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,9 +79,23 @@ class Snapshot:
     @property
     def counts(self) -> dict[str, int]:
         """Number of tasks by outcome, in the order of our own list of outcomes."""
-        found = Counter(view.outcome for view in self.views if view.outcome)
+        found = Counter(self.job.get("counts") or {})
+        if self.is_whole:  # and may have been looked at a moment after the job
+            found = Counter(view.outcome for view in self.views if view.outcome)
         known = {str(outcome): found.pop(outcome) for outcome in Outcome if outcome in found}
         return known | {str(outcome): number for outcome, number in found.items()}
+
+    @property
+    def task_count(self) -> int:
+        return len(self.views) if self.is_whole else int(self.job.get("task_count") or 0)
+
+    @property
+    def ended_count(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def failure_count(self) -> int:
+        return sum(number for outcome, number in self.counts.items() if outcome not in SUCCESSES)
 
     @property
     def running(self) -> list[TaskView]:

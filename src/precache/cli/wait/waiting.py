@@ -14,6 +14,7 @@ from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
 from precache.cli.options import seconds
 from precache.cli.wait.follow import Followed, follow
+from precache.cli.wait.look import in_full
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
@@ -54,10 +55,10 @@ def wait_for_job(
         raise
     if followed.timed_out:
         _say_it_goes_on(stderr, f"Not ended after {timeout_s:g} s", job_id)
-        return followed.snapshot, ExitCode.TIMED_OUT
+        return in_full(jobs, followed.snapshot), ExitCode.TIMED_OUT
     if not is_quiet:
         stderr.writelines(f"{line}\n" for line in closing_report(followed.snapshot, labels))
-    return followed.snapshot, code_for_job(followed.snapshot.state)
+    return in_full(jobs, followed.snapshot), code_for_job(followed.snapshot.state)
 
 
 def _watched(

@@ -34,11 +34,10 @@ def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
 
 def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
     """Give the lines that end a wait: the counts, then each failure with its reason."""
-    total = len(snapshot.tasks)
-    outcome = counted(snapshot.counts) if total else "there was no host to ask"
+    outcome = counted(snapshot.counts) if snapshot.task_count else "there was no host to ask"
     lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}"]
-    failures = snapshot.failures
-    lines += [f"  {task_line(view, labels)}" for view in failures[:_FAILURES_SHOWN]]
-    if len(failures) > _FAILURES_SHOWN:
-        lines.append(f"  and {len(failures) - _FAILURES_SHOWN} more: precache job task list {snapshot.id}")
+    shown = snapshot.failures[:_FAILURES_SHOWN]
+    lines += [f"  {task_line(view, labels)}" for view in shown]
+    if snapshot.failure_count > len(shown):
+        lines.append(f"  and {snapshot.failure_count - len(shown)} more: precache job task list {snapshot.id}")
     return lines
