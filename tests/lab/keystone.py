@@ -184,6 +184,8 @@ def _configure(settings: Path, directory: Path) -> None:
             "database": database_options(directory / "keystone.sqlite"),
             "token": {"provider": "fernet"},
             "fernet_tokens": {"key_repository": directory / "fernet-keys"},
+            # Its own default, which is not that of tokens, exists only where somebody has set up a Keystone by hand.
+            "fernet_receipts": {"key_repository": directory / "fernet-keys"},
             "credential": {"key_repository": directory / "credential-keys"},
             "identity": {"password_hash_rounds": 4},
             # Behind a proxy with TLS it would name itself by http.
