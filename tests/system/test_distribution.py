@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -128,8 +127,8 @@ def test_the_wheel_has_every_file_of_the_package_and_its_licence(dist: Path) -> 
 
 
 def test_the_sdist_builds_the_very_same_wheel(dist: Path, tmp_path: Path) -> None:
-    with tarfile.open(only(dist, "*.tar.gz")) as sdist:
-        sdist.extractall(tmp_path, filter="data")
+    # Not with tarfile: its filters came with Python 3.11.4, and later Pythons warn where none is given.
+    subprocess.run(["tar", "--extract", "--file", only(dist, "*.tar.gz"), "--directory", tmp_path], check=True)
     tree = only(tmp_path, "precache-*")
 
     build(tree, tmp_path / "again", "wheel")
