@@ -16,6 +16,19 @@ from cryptography.x509.oid import NameOID
 VALID = datetime.timedelta(hours=1)
 EXPIRED = datetime.timedelta(minutes=-1)
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+_CRITICAL = (x509.BasicConstraints, x509.KeyUsage)
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -32,13 +45,16 @@ class Certificate:
 
 
 class Authority:
-    """Signs certificates of servers; `cafile` is what a client needs to accept them."""
+    """Signs certificates of servers; `cafile` is what a client needs to accept them.
+
+    What it signs has the extensions that RFC 5280 demands; since Python 3.13 clients refuse certificates without them.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of a test")])
-        certificate = self._sign(self._name, self._key.public_key(), VALID, x509.BasicConstraints(True, 0))
+        certificate = self._sign(self._name, self._key.public_key(), VALID, x509.BasicConstraints(True, 0), _SIGNS)
         self.cafile = directory / "authority.pem"
         self.cafile.write_bytes(_pem(certificate))
 
@@ -81,8 +97,12 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + valid_for)
         )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        key_identifiers = (
+            x509.SubjectKeyIdentifier.from_public_key(public_key),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+        )
+        for extension in (*extensions, *key_identifiers):
+            builder = builder.add_extension(extension, critical=isinstance(extension, _CRITICAL))
         return builder.sign(self._key, hashes.SHA256())
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shlex
-import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.certificates import Authority
 from tests.unit.cli.stub_service import JOB_ID, Reply, Serving, StubService, task
 
 PROGRAM = [sys.executable, "-m", "precache.cli.main"]
@@ -219,25 +218,9 @@ def test_a_service_that_never_answers_is_left_after_the_time_limit(service: Stub
     assert "within 0.2 s" in ran.stderr
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 def test_https_is_believed_only_with_its_authority(service: StubService, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*make, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    authority = Authority(tmp_path)
+    context = authority.certificate("127.0.0.1").context()
     secure = StubService()
 
     with Serving(secure, tls=context):
@@ -246,7 +229,7 @@ def test_https_is_believed_only_with_its_authority(service: StubService, tmp_pat
         )
         trusted = subprocess.run(
             [*PROGRAM, "host", "list", "-f", "value", "-c", "name"],
-            env=environ(secure, OS_CACERT=str(certificate)),
+            env=environ(secure, OS_CACERT=str(authority.cafile)),
             capture_output=True,
             text=True,
             check=False,
