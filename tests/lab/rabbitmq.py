@@ -11,13 +11,14 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.lab.account import directory_of, hand_over, identity
-from tests.lab.certificates import VALID, Authority
+from tests.lab.certificates import EXPIRED, VALID, Authority
 from tests.lab.process import ServerFailed, ServerProcess, free_port, listens
 from tests.lab.server import Server
 
@@ -97,6 +98,15 @@ class RabbitMq(Server):
         self.authority.certificate(*NAMES, valid_for=valid_for)
         hand_over(self._directory / "tls", ACCOUNT)
         self.control("eval", "ssl:clear_pem_cache().")
+
+    @contextmanager
+    def expired_certificate(self) -> Iterator[None]:
+        """Show an expired certificate, and a valid one afterwards, also where the test fails meanwhile."""
+        self.renew_certificate(EXPIRED)
+        try:
+            yield
+        finally:
+            self.renew_certificate()
 
     def control(self, *words: str) -> str:
         """Run rabbitmqctl and give what it printed."""
