@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
+.PHONY: help demo test coverage test-long test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +14,9 @@ test: setup-tests ## Run what CI runs: style, types, layers, all tests
 
 coverage: setup-tests ## Run the same, and say which lines no test has run
 	@tools/run-tests coverage
+
+test-long: setup-tests ## Run the tests that `make test` leaves out because they are slow, about what rarely changes
+	@tools/run-tests long
 
 test-nova: setup-tests setup-nova ## Boot guests under a real Nova beside Precache, and count what is downloaded; as root
 	@tools/run-nova-tests
