@@ -17,7 +17,7 @@ def job_id(number):
     return str(UUID(int=number))
 
 
-def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW):
+def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW, **fields):
     """Give a job, by default with names that do not come in the order of the alphabet."""
     return NewJob(
         id=job_id(number),
@@ -29,6 +29,7 @@ def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), crea
         requested_by="admin",
         request_id="req-1",
         created_at=created_at,
+        **fields,
     )
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.external
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-BEAT = HostBeat("cmp-1", "", "fake", NOW)
+BEAT = HostBeat("cmp-1", "", "fake", NOW, release="0.1.0")
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
     assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.0")
+    assert beat.release == BEAT.release == "0.1.0"
     assert began <= beat.seen_at <= datetime.now(UTC)
 
 

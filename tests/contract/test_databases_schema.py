@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, make_url, text
 
 from precache.adapters.inventory_sql import SqlAggregateQueries, SqlHosts
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries
 from precache.adapters.sql import check_schema, open_database, upgrade
 from precache.adapters.sql.schema import alembic_config
 from precache.adapters.sql.tables import metadata
@@ -27,7 +27,13 @@ ROWS_OF_0001 = """\
 INSERT INTO cells (id, name) VALUES (1, 'cell1');
 INSERT INTO hosts (id, name, cell_id, driver, forced_down) VALUES (1, 'cmp-1', 1, 'libvirt', FALSE);
 INSERT INTO aggregates (id, uuid, name, created_at) VALUES (1, 'u', 'rack', '2026-03-01 12:00:00');
-INSERT INTO aggregate_hosts (id, aggregate_id, host_id) VALUES (1, 1, 1)"""
+INSERT INTO aggregate_hosts (id, aggregate_id, host_id) VALUES (1, 1, 1);
+INSERT INTO jobs (number, id, aggregate_id, aggregate_uuid, aggregate_name, state, task_count, requested_by, request_id,
+ created_at) VALUES (1, 'j', 1, 'u', 'rack', 'queued', 1, 'admin', 'req-1', '2026-03-01 12:00:00');
+INSERT INTO job_hosts (job, position, host) VALUES (1, 0, 'cmp-1');
+INSERT INTO job_images (job, position, image) VALUES (1, 0, '70a599e0-31e7-49b7-b260-868f441e862b');
+INSERT INTO tasks (job, host_position, image_position, state, phase, bytes_done, bytes_total, attempts, reason)
+ VALUES (1, 0, 0, 'waiting', 'waiting', 0, 0, 0, '')"""
 
 
 @pytest.fixture(
@@ -67,6 +73,10 @@ def test_a_database_of_the_release_before_keeps_its_rows(database):
     assert (host.name, host.cell, host.driver, host.rpc_version) == ("cmp-1", "cell1", "libvirt", "")
     (aggregate,) = SqlAggregateQueries(database=database).list_aggregates()
     assert (aggregate.name, aggregate.hosts) == ("rack", ("cmp-1",))
+    (job,) = SqlJobQueries(database=database).list_jobs()
+    assert (job.image_names, job.for_host) == ({}, None)
+    (task,) = SqlJobQueries(database=database).tasks(job.id)
+    assert (task.host, task.image_name) == ("cmp-1", None)
 
 
 def test_the_release_before_can_go_on_with_the_new_tables(database):

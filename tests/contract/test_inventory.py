@@ -223,6 +223,13 @@ def test_a_beat_says_which_messages_the_compute_understands(stores):
     }
 
 
+def test_a_beat_says_which_release_runs_on_the_host(stores):
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW, release="0.1.0")])
+    stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", LATER, release="0.2.0")])
+
+    assert [host.release for host in stores.hosts.list_hosts()] == ["0.2.0"]
+
+
 def test_of_several_beats_of_a_host_the_last_counts(stores):
     stores.host_reports.note_beats([])
     stores.host_reports.note_beats(

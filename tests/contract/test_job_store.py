@@ -31,6 +31,30 @@ def test_a_job_is_stored_whole_as_queued(stores):
     )
 
 
+def test_a_job_and_its_tasks_keep_the_names_of_images(stores):
+    stored = stores.intake.add(new_job(hosts=["cmp-1"], image_names={UBUNTU: "ubuntu \N{SNOWMAN}"}))
+
+    assert stored.image_names == stores.queries.list_jobs()[0].image_names == {UBUNTU: "ubuntu \N{SNOWMAN}"}
+    names = {task.image: task.image_name for task in stores.queries.list_tasks(job_id(1))}
+    assert names == {UBUNTU: "ubuntu \N{SNOWMAN}", DEBIAN: None}
+
+
+def test_the_name_of_an_image_stays_when_its_task_ends(stores):
+    stores.intake.add(new_job(hosts=["cmp-1"], images=[UBUNTU], image_names={UBUNTU: "ubuntu"}))
+    stores.claims.claim("me", NOW, LEASE)
+
+    ended(stores, "cmp-1", TaskResult(UBUNTU, Outcome.CACHED))
+
+    (task,) = stores.queries.tasks(job_id(1))
+    assert (task.outcome, task.image_name) == (Outcome.CACHED, "ubuntu")
+
+
+def test_a_job_for_one_host_keeps_its_name(stores):
+    stores.intake.add(new_job(hosts=["cmp-1"], for_host="cmp-1"))
+
+    assert stores.queries.get(job_id(1)).for_host == "cmp-1"
+
+
 def test_tasks_come_by_host_and_then_image_in_the_order_of_the_request(stores):
     stores.intake.add(new_job())
 

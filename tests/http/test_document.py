@@ -14,6 +14,7 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.handlers.aggregate_images import AggregateImages
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.policies import RULES
@@ -33,18 +34,18 @@ def table(document):
     inventory: Any = MemoryInventory()
     jobs: Any = MemoryJobs()
     clock, images = MemoryClock(), None
+    requests = JobRequests(images=images, jobs=jobs, clock=clock, wake=lambda: None)
     return routes(
         Handlers(
             service=Service(store=jobs, document=document),
             aggregates=Aggregates(queries=inventory, changes=inventory, clock=clock),
-            aggregate_images=AggregateImages(
-                aggregates=inventory, images=images, jobs=jobs, clock=clock, wake=lambda: None
-            ),
+            aggregate_images=AggregateImages(aggregates=inventory, requests=requests),
             jobs=Jobs(queries=jobs),
             hosts=Hosts(
                 queries=inventory,
                 changes=inventory,
                 removal=inventory,
+                requests=requests,
                 clock=clock,
                 service_down_time=timedelta(seconds=60),
             ),

@@ -89,7 +89,10 @@ class World:
         self.inventory.note_beats([HostBeat("cmp3", "cell2", "libvirt", self.clock.now())])
         self.clock.advance(timedelta(minutes=5))
         now = self.clock.now()
-        beats = [HostBeat("cmp1", "cell1", "libvirt", now), HostBeat("cmp2", "cell1", "fake", now)]
+        beats = [
+            HostBeat("cmp1", "cell1", "libvirt", now, "1.0", release="0.1.0"),
+            HostBeat("cmp2", "cell1", "fake", now),
+        ]
         self.inventory.note_beats(beats)
         edge = self.inventory.create_aggregate("edge", {}, now)
         for host in ("cmp1", "cmp2", "cmp3"):

@@ -142,7 +142,12 @@ class MemoryInventory:
             for beat in beats:
                 known = self._hosts.get(beat.host, Host(name=beat.host, cell=beat.cell))
                 self._hosts[beat.host] = replace(
-                    known, cell=beat.cell, driver=beat.driver, last_seen=beat.seen_at, rpc_version=beat.rpc_version
+                    known,
+                    cell=beat.cell,
+                    driver=beat.driver,
+                    last_seen=beat.seen_at,
+                    rpc_version=beat.rpc_version,
+                    release=beat.release,
                 )
 
     def _get(self, aggregate_id: int) -> Aggregate:

@@ -70,7 +70,7 @@ class MemoryJobs:
         with self._lock:
             if job.id in self._records:
                 raise JobExists(job.id)
-            tasks = {host: {image: _new_task(job.id, host, image) for image in job.images} for host in job.hosts}
+            tasks = {host: {image: _new_task(job, host, image) for image in job.images} for host in job.hosts}
             task_count = sum(len(of_host) for of_host in tasks.values())
             record = _Record(_new_job(job, task_count), len(self._records), tasks)
             self._records[job.id] = record
@@ -207,12 +207,14 @@ def _new_job(job: NewJob, task_count: int) -> Job:
         lease_until=None,
         task_count=task_count,
         counts={},
+        image_names=dict(job.image_names),
+        for_host=job.for_host,
     )
 
 
-def _new_task(job_id: str, host: str, image: ImageId) -> Task:
+def _new_task(job: NewJob, host: str, image: ImageId) -> Task:
     return Task(
-        job_id=job_id,
+        job_id=job.id,
         host=host,
         cell=None,
         image=image,
@@ -225,4 +227,5 @@ def _new_task(job_id: str, host: str, image: ImageId) -> Task:
         reason="",
         started_at=None,
         finished_at=None,
+        image_name=job.image_names.get(image),
     )

@@ -14,6 +14,7 @@ from precache.api.dispatch import Dispatcher, ProjectPaths
 from precache.api.handlers.aggregate_images import AggregateImages
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.identity import Identity
@@ -55,15 +56,17 @@ def create_app(
     keystonemiddleware (with its decision delayed) or `noauth.noauth` around it, never nothing.
     """
     document = load_document()
+    requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)
     handlers = Handlers(
         service=Service(store=store, document=document),
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, clock=clock),
-        aggregate_images=AggregateImages(aggregates=aggregates, images=images, jobs=intake, clock=clock, wake=wake),
+        aggregate_images=AggregateImages(aggregates=aggregates, requests=requests),
         jobs=Jobs(queries=queries),
         hosts=Hosts(
             queries=hosts,
             changes=host_changes,
             removal=host_removal,
+            requests=requests,
             clock=clock,
             service_down_time=service_down_time,
         ),

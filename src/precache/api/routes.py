@@ -88,4 +88,5 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),
         Route("PUT", "/v1/hosts/{host_name}", to.hosts.update, "precache:hosts:update", "HostUpdate"),
         Route("DELETE", "/v1/hosts/{host_name}", to.hosts.delete, "precache:hosts:delete"),
+        Route("POST", "/v1/hosts/{host_name}/images", to.hosts.cache, "precache:hosts:images", "CacheImages"),
     )

@@ -22,6 +22,7 @@ class ComputeService:
     """`start`, then `announce` as soon as requests can come, `cache_images` as often as asked, then `stop`.
 
     cell, rpc_version: for heartbeats and progress; empty on a bus, and where there is none, in that order.
+    release: of precache, for heartbeats.
     report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
     """
 
@@ -37,6 +38,7 @@ class ComputeService:
         report_interval: timedelta,
         clean_interval: timedelta | None,
         rpc_version: str = "",
+        release: str = "",
     ) -> None:
         self.host = host
         self._driver = driver
@@ -46,6 +48,7 @@ class ComputeService:
         )
         self._cell = cell
         self._rpc_version = rpc_version
+        self._release = release
         self._incarnation = uuid.uuid4().hex
         self._reports = reports
         self._clock = clock
@@ -88,6 +91,12 @@ class ComputeService:
 
     def _beat(self) -> None:
         beat = HostBeat(
-            self.host, self._cell, self._driver.name, self._clock.now(), self._rpc_version, self._incarnation
+            host=self.host,
+            cell=self._cell,
+            driver=self._driver.name,
+            seen_at=self._clock.now(),
+            rpc_version=self._rpc_version,
+            incarnation=self._incarnation,
+            release=self._release,
         )
         self._reports.note_beats([beat])

@@ -21,6 +21,8 @@ END = "aggregate.cache_images.end"
 class Announcer:
     """Sends the notifications of jobs. Thread-safe.
 
+    A job for one host has none: Nova's notifications name an aggregate.
+
     origin: name of the machine we run on. The publisher ids are those that Nova's consumers know, although
     it is we who send: nova-api for start and end, nova-conductor for progress.
     """
@@ -31,9 +33,12 @@ class Announcer:
         self._origin = origin
 
     def started(self, job: Job, hosts: Sequence[str]) -> None:
-        self._emit_aggregate(START, job, hosts, self._metadata(job))
+        if job.for_host is None:
+            self._emit_aggregate(START, job, hosts, self._metadata(job))
 
     def ended(self, job: Job, hosts: Sequence[str]) -> None:
+        if job.for_host is not None:
+            return
         try:
             metadata = self._metadata(job)
         except InventoryUnavailable as error:
@@ -43,6 +48,8 @@ class Announcer:
         self._emit_aggregate(END, job, hosts, metadata)
 
     def host_ended(self, job: Job, host: str, results: Sequence[TaskResult], index: int, total: int) -> None:
+        if job.for_host is not None:
+            return
         payload = cache_progress_payload(
             aggregate_id=job.aggregate_id,
             uuid=job.aggregate_uuid,

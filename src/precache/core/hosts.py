@@ -14,6 +14,7 @@ class Host:
     driver: the virt driver that its compute announced; empty until the first heartbeat.
     last_seen: instant of the last heartbeat (aware UTC); None if there was none yet.
     rpc_version: of the messages that its compute understands, such as `1.0`; empty where no bus lies between.
+    release: of precache on the host, such as `0.1.0`; empty where its compute does not say.
     owner_says_down: another service owns the inventory (Nova) and holds its own service on the host for down.
     """
 
@@ -24,6 +25,7 @@ class Host:
     last_seen: datetime | None = None
     rpc_version: str = ""
     owner_says_down: bool = False
+    release: str = ""
 
     def is_up(self, now: datetime, service_down_time: timedelta) -> bool:
         """Say whether the host may be asked: nobody says it is down, and heard of within `service_down_time`."""
@@ -37,6 +39,7 @@ class HostBeat:
     """One heartbeat: this host's compute is alive.
 
     cell: empty from a compute on a bus; whoever hears it there knows the cell.
+    release: of precache on the host; empty if unknown.
     seen_at: by the clock of whoever heard it.
     incarnation: another one for every start of a compute, by which two with one name are told apart; empty if unknown.
     """
@@ -47,3 +50,4 @@ class HostBeat:
     seen_at: datetime
     rpc_version: str = ""
     incarnation: str = ""
+    release: str = ""

@@ -6,7 +6,8 @@ is its outcome; how a job ended follows from the outcomes of its tasks (`rules/v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -93,7 +94,11 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `images`."""
+    """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `images`.
+
+    image_names: of the images that have one.
+    for_host: the host that the request named instead of an aggregate; the fields of the aggregate are then empty.
+    """
 
     id: str
     aggregate_id: int
@@ -104,11 +109,15 @@ class NewJob:
     requested_by: str
     request_id: str
     created_at: datetime
+    image_names: Mapping[ImageId, str] = field(default_factory=dict)
+    for_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A stored job.
+
+    image_names, for_host: as in `NewJob`.
 
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
     lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
@@ -129,6 +138,8 @@ class Job:
     lease_until: datetime | None
     task_count: int
     counts: dict[Outcome, int]
+    image_names: dict[ImageId, str] = field(default_factory=dict)
+    for_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,7 @@ class Task:
     bytes_done, bytes_total: of the download; total is 0 until the size is known.
     attempts: how often the host was asked; more than one only after a conductor was lost or stopped.
     reason: for an operator to act on; empty where the outcome says it all.
+    image_name: as it was when the request came; None where the image had none, or the job is older than such names.
     """
 
     job_id: str
@@ -154,6 +166,7 @@ class Task:
     reason: str
     started_at: datetime | None
     finished_at: datetime | None
+    image_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -56,6 +57,7 @@ def build_compute(
         progress=progress,
         clock=setup.clock,
         report_interval=config.host.report_interval,
+        release=version("precache"),
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
     )
 

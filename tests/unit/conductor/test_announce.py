@@ -1,5 +1,6 @@
 """What is told of a job whose aggregate cannot be looked up."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -68,3 +69,14 @@ def test_start_and_end_are_told_of_an_aggregate_that_was_deleted():
     announcer.ended(JOB, ["cmp-1"])
 
     assert len(notifier.sent) == 2
+
+
+def test_a_job_for_one_host_is_not_told_as_one_of_an_aggregate():
+    announcer, notifier = announcer_over(AggregateNotFound(0))
+    job = replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", for_host="cmp-1")
+
+    announcer.started(job, ["cmp-1"])
+    announcer.host_ended(job, "cmp-1", [], 1, 1)
+    announcer.ended(job, ["cmp-1"])
+
+    assert notifier.sent == []

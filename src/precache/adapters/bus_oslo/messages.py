@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
 _MOST_ITEMS = 10_000
 _MOST_BEATS = 100  # a compute sends one; each that is new costs a row
+_RELEASE_LENGTH = 64
 _MOST_BYTES = 2**63 - 1
 _MOST_SECONDS = 2**40  # in some thirty thousand years
 
@@ -94,6 +95,7 @@ def beats_message(beats: Sequence[HostBeat], rpc_version: str) -> dict[str, Any]
                 "driver": beat.driver,
                 "rpc_version": rpc_version,
                 "incarnation": beat.incarnation,
+                "release": beat.release,
             }
             for beat in beats
         ]
@@ -108,7 +110,9 @@ def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Hos
         if not _VERSION.fullmatch(version):
             raise Malformed("rpc_version is not like 1.0")
         incarnation = _name(item, "incarnation") if item.get("incarnation") else ""
-        return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version, incarnation)
+        release = item.get("release")
+        release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only shown
+        return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version, incarnation, release)
 
     return _sensible("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
 

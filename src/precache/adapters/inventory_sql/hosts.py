@@ -70,6 +70,7 @@ class SqlHosts:
                     "forced_down": False,
                     "last_seen": beat.seen_at,
                     "rpc_version": beat.rpc_version,
+                    "release": beat.release,
                 }
                 for beat in latest.values()
             ]
@@ -77,7 +78,8 @@ class SqlHosts:
             # By id: an insert that meets a known name would use up a new id each time. In the order of the ids, so
             # that two conductors do not wait for each other's rows.
             rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
-            upsert(connection, hosts, rows, key=["id"], changing=["cell_id", "driver", "last_seen", "rpc_version"])
+            changing = ["cell_id", "driver", "last_seen", "rpc_version", "release"]
+            upsert(connection, hosts, rows, key=["id"], changing=changing)
 
 
 @contextmanager
@@ -97,6 +99,7 @@ def _host(row: Row[Any]) -> Host:
         forced_down=row.forced_down,
         last_seen=row.last_seen,
         rpc_version=row.rpc_version,
+        release=row.release,
     )
 
 

@@ -41,7 +41,10 @@ class SqlJobIntake:
         with self._database.write() as connection:
             number = _insert_job(connection, job, task_count=len(hosts) * len(images))
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
-            image_rows = [{"job": number, "position": place, "image": image} for place, image in enumerate(images)]
+            image_rows = [
+                {"job": number, "position": place, "image": image, "name": job.image_names.get(image)}
+                for place, image in enumerate(images)
+            ]
             if host_rows:
                 connection.execute(insert(job_hosts), host_rows)
             if image_rows:
@@ -66,6 +69,7 @@ def _insert_job(connection: Connection, job: NewJob, task_count: int) -> int:
         requested_by=job.requested_by,
         request_id=job.request_id,
         created_at=job.created_at,
+        for_host=job.for_host,
     )
     try:
         return insert_with_key(connection, statement)

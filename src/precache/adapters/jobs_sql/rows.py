@@ -30,6 +30,7 @@ TASKS = (
         tasks.c.reason,
         tasks.c.started_at,
         tasks.c.finished_at,
+        job_images.c.name,
     )
     .join_from(tasks, job_hosts, (job_hosts.c.job == tasks.c.job) & (job_hosts.c.position == tasks.c.host_position))
     .join(job_images, (job_images.c.job == tasks.c.job) & (job_images.c.position == tasks.c.image_position))
@@ -72,6 +73,8 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
             lease_until=row.lease_until,
             task_count=row.task_count,
             counts=counts[row.number],
+            image_names={image: name for image, name in images[row.number].items() if name is not None},
+            for_host=row.for_host,
         )
         for row in rows
     ]
@@ -103,12 +106,13 @@ def load_page(
     return [Task(job_id, *row) for row in rows]
 
 
-def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, list[ImageId]]:
-    images: dict[int, list[ImageId]] = defaultdict(list)
+def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[ImageId, str | None]]:
+    """Return the images with their names, by job, in the order of the request."""
+    images: dict[int, dict[ImageId, str | None]] = defaultdict(dict)
     for batch in batches(numbers):
-        statement = select(job_images.c.job, job_images.c.image).where(job_images.c.job.in_(batch))
+        statement = select(job_images.c.job, job_images.c.image, job_images.c.name).where(job_images.c.job.in_(batch))
         for row in connection.execute(statement.order_by(job_images.c.job, job_images.c.position)):
-            images[row.job].append(row.image)
+            images[row.job][row.image] = row.name
     return images
 
 

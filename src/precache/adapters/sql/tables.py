@@ -65,6 +65,7 @@ hosts = Table(
     Column("last_seen", Instant),
     # The default is for the release before, which inserts hosts without it.
     Column("rpc_version", NAME, nullable=False, server_default=text("''")),
+    Column("release", NAME, nullable=False, server_default=text("''")),
     **_EXACT,
 )
 
@@ -120,6 +121,8 @@ jobs = Table(
     Column("finished_at", Instant),
     Column("lease_owner", NAME),
     Column("lease_until", Instant),
+    # The host that was named instead of an aggregate; the aggregate's columns then hold 0 and empty text.
+    Column("for_host", NAME),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so their leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),
@@ -144,6 +147,8 @@ job_images = Table(
     Column("job", ForeignKey("jobs.number"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("image", UUID, nullable=False),
+    # As it was when the request came.
+    Column("name", NAME),
     UniqueConstraint("job", "image"),
     **_EXACT,
 )

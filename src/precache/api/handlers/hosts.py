@@ -1,18 +1,24 @@
-"""Compute hosts: who is there, who is up, who is to be left out for a while, and who is gone for good."""
+"""Compute hosts: list, show, force down, delete them, and have images cached on one of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import rfc3339
-from precache.api.handlers.pages import page
+from precache.api.handlers.job_requests import JobRequests, requested_images
+from precache.api.handlers.jobs import job_view
+from precache.api.handlers.pages import MOST_ITEMS, page
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.core.names import is_name
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostChanges, HostQueries, HostRemoval
+
+_LONGEST_NAME = 255
 
 
 class Hosts:
@@ -24,30 +30,33 @@ class Hosts:
         queries: HostQueries,
         changes: HostChanges,
         removal: HostRemoval,
+        requests: JobRequests,
         clock: Clock,
         service_down_time: timedelta,
     ) -> None:
         self._queries = queries
         self._changes = changes
         self._removal = removal
+        self._requests = requests
         self._clock = clock
         self._service_down_time = service_down_time
 
     def index(self, call: Call) -> Answer:
         """List hosts by name, a page at a time: `marker` is the last name of the page before."""
-        marker = call.query.get("marker")
 
         def items(limit: int) -> list[Host]:
-            return self._queries.list_hosts(limit=limit, marker=marker)
+            return self._matching(call.query, limit)
 
         return page(call, "hosts", "/v1/hosts", items=items, view=self._view, marker=lambda host: host.name)
 
     def show(self, call: Call) -> Answer:
-        name = _host_name(call)
-        host = self._queries.find_hosts([name]).get(name)
-        if host is None:
-            raise HostNotFound(name)
-        return Answer({"host": self._view(host)})
+        return Answer({"host": self._view(self._find(call))})
+
+    def cache(self, call: Call) -> Answer:
+        """Store a job for this host alone, as for an aggregate."""
+        images = requested_images(call)
+        job = self._requests.for_host(call, images, self._find(call).name)
+        return Answer({"job": job_view(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"})
 
     def update(self, call: Call) -> Answer:
         host = self._changes.set_forced_down(_host_name(call), call.body["forced_down"])
@@ -57,12 +66,36 @@ class Hosts:
         self._removal.delete_host(_host_name(call), self._clock.now() - self._service_down_time)
         return Answer(status=204)
 
+    def _find(self, call: Call) -> Host:
+        """Return the host in the path. Raises HostNotFound, with the names that are like it."""
+        name = call.params["host_name"]
+        host = self._queries.find_hosts([name]).get(name) if is_name(name) else None
+        if host is None:
+            known = [each.name for each in self._queries.list_hosts()]
+            raise HostNotFound(name, get_close_matches(name, known) if len(name) <= _LONGEST_NAME else ())
+        return host
+
+    def _matching(self, query: Mapping[str, Any], limit: int) -> list[Host]:
+        """Return up to `limit` hosts that have every value that the query gives, after its marker."""
+        marker, found = query.get("marker"), list[Host]()
+        only = {key: query[key] for key in ("cell", "state", "driver") if key in query}
+        while len(found) < limit:
+            # Whether a host is up depends on the time, and with some inventories on Nova: read pages, and choose here.
+            batch = self._queries.list_hosts(limit=MOST_ITEMS if only else limit, marker=marker)
+            found += [host for host in batch if only.items() <= self._view(host).items()]
+            if not only or len(batch) < MOST_ITEMS:
+                break
+            marker = batch[-1].name
+        return found[:limit]
+
     def _view(self, host: Host) -> dict[str, Any]:
         is_up = host.is_up(self._clock.now(), self._service_down_time)
         return {
             "name": host.name,
             "cell": host.cell,
             "state": "up" if is_up else "down",
+            "release": host.release or None,
+            "rpc_version": host.rpc_version or None,
             "forced_down": host.forced_down,
             "driver": host.driver,
             "last_seen": rfc3339(host.last_seen),

@@ -35,10 +35,10 @@ class Jobs:
             except JobNotFound as error:
                 raise _bad_query("marker", marker, error) from error
 
-        return page(call, "jobs", "/v1/jobs", items=items, view=_job_view, marker=lambda job: job.id)
+        return page(call, "jobs", "/v1/jobs", items=items, view=job_view, marker=lambda job: job.id)
 
     def show(self, call: Call) -> Answer:
-        return Answer({"job": _job_view(self._queries.get(_job_id(call.params["job_id"])))})
+        return Answer({"job": job_view(self._queries.get(_job_id(call.params["job_id"])))})
 
     def tasks(self, call: Call) -> Answer:
         """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""
@@ -92,12 +92,14 @@ def _bad_query(parameter: str, value: str | None, why: object) -> InvalidRequest
     return InvalidRequest(f"Invalid input for query parameters {parameter}. Value: {value}. {why}")
 
 
-def _job_view(job: Job) -> dict[str, Any]:
+def job_view(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state.value,
-        "aggregate": {"id": job.aggregate_id, "uuid": job.aggregate_uuid, "name": job.aggregate_name},
+        "aggregate": None if job.for_host else _aggregate_view(job),
+        "host": job.for_host,
         "images": list(job.images),
+        "image_names": dict(job.image_names),
         "requested_by": job.requested_by,
         "request_id": job.request_id,
         "created_at": rfc3339(job.created_at),
@@ -108,12 +110,17 @@ def _job_view(job: Job) -> dict[str, Any]:
     }
 
 
+def _aggregate_view(job: Job) -> dict[str, Any]:
+    return {"id": job.aggregate_id, "uuid": job.aggregate_uuid, "name": job.aggregate_name}
+
+
 def _task_view(task: Task) -> dict[str, Any]:
     return {
         "job_id": task.job_id,
         "host": task.host,
         "cell": task.cell,
         "image": task.image,
+        "image_name": task.image_name,
         "state": task.state.value,
         "outcome": None if task.outcome is None else task.outcome.value,
         "phase": task.phase.value if task.state is TaskState.RUNNING else None,

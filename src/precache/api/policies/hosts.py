@@ -20,4 +20,10 @@ RULES = (
         "Forget a compute host that is gone for good.",
         (("DELETE", "/v1/hosts/{host_name}"),),
     ),
+    PolicyRule(
+        "precache:hosts:images",
+        _ADMIN,
+        "Have images cached on one compute host.",
+        (("POST", "/v1/hosts/{host_name}/images"),),
+    ),
 )

@@ -1,5 +1,7 @@
 """What was named does not exist."""
 
+from collections.abc import Sequence
+
 from precache.core.errors.tree import NotFound
 
 
@@ -28,11 +30,12 @@ class AggregateMetadataNotFound(NotFound):
 
 
 class HostNotFound(NotFound):
-    """No compute host has this name."""
+    """No compute host has this name. near: names of hosts that are like it."""
 
-    def __init__(self, host: str) -> None:
-        super().__init__(f"Compute host {host} could not be found.")
-        self.host = host
+    def __init__(self, host: str, near: Sequence[str] = ()) -> None:
+        hint = f" There is {', '.join(near)}." if near else ""
+        super().__init__(f"Compute host {host} could not be found.{hint}")
+        self.host, self.near = host, tuple(near)
 
 
 class CellNotFound(NotFound):

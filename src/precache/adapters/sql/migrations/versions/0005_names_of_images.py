@@ -1,0 +1,20 @@
+"""Jobs have the names of their images, or one host instead of an aggregate; hosts say which release they run.
+
+All three do without a value from the release before, whose processes may still run against these tables.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+NAME = sa.String(255)
+
+
+def upgrade() -> None:
+    op.add_column("job_images", sa.Column("name", NAME))
+    op.add_column("jobs", sa.Column("for_host", NAME))
+    op.add_column("hosts", sa.Column("release", NAME, nullable=False, server_default=sa.text("''")))
