@@ -6,15 +6,19 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 
 from precache.config.load import Config
 from precache.doctor.findings import Finding, failed, ok, warning
+from precache.sandbox import Needs, Sandbox
 
 OLDEST = (6, 2)
 """What a current Nova asks for; older ones were never tried."""
 
 _VERSION = re.compile(r"version (\d+)\.(\d+)\S*")
 _TIMEOUT_S = 5
+_ADDRESS_SPACE_BYTES = 1 << 30
+_WHERE_IT_MAY_BE = "install qemu-img and its libraries below /usr, as the distribution's package does"
 
 
 def look_at_qemu_img(_config: Config) -> Iterator[Finding]:
@@ -30,6 +34,7 @@ def look_at_qemu_img(_config: Config) -> Iterator[Finding]:
         yield failed(f"{program} does not run: {type(error).__name__}", "install it anew")
         return
     yield judge_version(program, said)
+    yield judge_confinement(program, Sandbox(warn=lambda _: None))
 
 
 def judge_version(program: str, said: str) -> Finding:
@@ -41,3 +46,27 @@ def judge_version(program: str, said: str) -> Finding:
     if (int(match[1]), int(match[2])) < OLDEST:
         return warning(found, f"update it to {OLDEST[0]}.{OLDEST[1]} or newer")
     return ok(found)
+
+
+def judge_confinement(program: str, sandbox: Sandbox) -> Finding:
+    """Judge whether the kernel keeps qemu-img from opening other files than its own, and whether it runs like that."""
+    if not sandbox.is_confining:
+        return warning(
+            "this kernel has no Landlock, so qemu-img can open any file that this user can",
+            "use Linux 5.13 or newer, with `landlock` in the boot option lsm= where that is given",
+        )
+    needs = Needs(timedelta(seconds=_TIMEOUT_S), _ADDRESS_SPACE_BYTES)
+    with sandbox.entered_by(program, needs) as prepare:
+        try:
+            ran = subprocess.run(  # noqa: S603
+                [program, "--version"],
+                preexec_fn=prepare,
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            return failed(f"{program} does not run where Landlock confines it: {error}", _WHERE_IT_MAY_BE)
+    if ran.returncode:
+        return failed(f"{program} does not run where Landlock confines it: status {ran.returncode}", _WHERE_IT_MAY_BE)
+    return ok("the kernel keeps qemu-img from opening any file but its image (Landlock)")

@@ -34,6 +34,7 @@ class Attempt:
             self._transfer.start(self._crew)
             self._crew.start("converter", self._conversion.run)
             while not self._crew.wait(_POLL_SECONDS):
+                self._qemu_img.kill_if_overdue(is_arriving=not self._transfer.arriving.is_complete)
                 self._report(watch)
         finally:
             self._transfer.stop()

@@ -30,6 +30,7 @@ from precache.ports.image_service import ImageSource
 from precache.ports.progress import Watcher
 from precache.rules.conversion import is_converted, qemu_format
 from precache.rules.disk_space import admit, bytes_needed
+from precache.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
 
@@ -64,10 +65,14 @@ class Fetcher:
         rules: FetchRules | None = None,
         free_bytes: Callable[[Path], int] = free_bytes,
         write_at: WriteAt = os.pwrite,
+        sandbox: Sandbox | None = None,
     ) -> None:
-        """free_bytes, write_at: how to ask the disk and how to write to it; a test puts a full one here."""
+        """sandbox: what qemu-img is kept in.
+
+        free_bytes, write_at: how to ask the disk and how to write to it; a test puts a full one here."""
         self._images, self._clock, self._rules = images, clock, rules or FetchRules()
         self._free_bytes, self._write_at = free_bytes, write_at
+        self._sandbox = sandbox or Sandbox()
 
     def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
         """Give the path of a complete, verified, inspected and, as configured, raw file; it is on the disk.
@@ -114,7 +119,7 @@ class Fetcher:
         stream = ResumingStream(images=self._images, image=record, clock=self._clock, retries=self._rules.retries)
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file)
-            qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img)
+            qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img, sandbox=self._sandbox)
             crew = Crew(record.id)
             conversion = Conversion(
                 image=record,

@@ -14,6 +14,8 @@ import signal
 import socket
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -25,8 +27,8 @@ from oslo_concurrency import processutils
 from precache.core.errors import ConversionFailed
 from precache.core.images import ImageId
 from precache.fetch.arriving_file import Abandoned
-from precache.fetch.child import preparation
-from precache.rules.conversion import conversion_cpu_time
+from precache.rules.conversion import conversion_cpu_time, wall_time
+from precache.sandbox import Needs, Sandbox
 
 _CONNECTION = "{0}.driver=nbd,{0}.server.type=fd,{0}.server.str=0"
 """The image is a block device behind the socket that the process finds as its standard input.
@@ -103,9 +105,22 @@ class Part:
 class QemuImg:
     """Runs qemu-img for one image, one run at a time. `stop` may come from another thread."""
 
-    def __init__(self, *, image: ImageId, limits: QemuImgLimits) -> None:
+    def __init__(
+        self,
+        *,
+        image: ImageId,
+        limits: QemuImgLimits,
+        sandbox: Sandbox | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """sandbox: what each run is kept in. monotonic: a clock, in seconds."""
         self._image = image
         self._limits = limits
+        self._sandbox = sandbox or Sandbox()
+        self._monotonic = monotonic
+        self._began = 0.0
+        self._wall_seconds = 0.0
+        self._is_overdue = False
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -133,7 +148,24 @@ class QemuImg:
         sink = f"{section},file.driver=file,file.filename={_escaped(target)}{output.option}"
         # Out-of-order writes (-W): without them one slow read holds up all that have come in behind it.
         command = ["convert", "-W", "-t", output.cache, "-n", "--target-is-zero", "--image-opts", "--target-image-opts"]
-        self._run([*command, source, sink], connection, conversion_cpu_time(part.size, self._limits.cpu_time))
+        cpu_time = conversion_cpu_time(part.size, self._limits.cpu_time)
+        self._run([*command, source, sink], connection, cpu_time, target)
+
+    def kill_if_overdue(self, *, is_arriving: bool) -> None:
+        """Kill the run under way once it has taken longer than it may; to be called often, by another thread.
+
+        is_arriving: whether bytes of the image are still to come. The time of a run begins when all are there: until
+        then it may be waiting for the transfer, which has limits of its own.
+        """
+        with self._lock:
+            if self._process is None:
+                return
+            now = self._monotonic()
+            if is_arriving:
+                self._began = now
+            elif now - self._began > self._wall_seconds:
+                self._is_overdue = True
+                self._process.kill()
 
     def stop(self) -> None:
         """End the run under way, if any, and refuse any other."""
@@ -142,20 +174,22 @@ class QemuImg:
             if self._process is not None:
                 self._process.kill()
 
-    def _run(self, command: list[str], connection: socket.socket, cpu_time: timedelta) -> str:
-        seconds = int(cpu_time.total_seconds())
+    def _run(self, command: list[str], connection: socket.socket, cpu_time: timedelta, *writable: Path) -> str:
+        needs = Needs(cpu_time, self._limits.address_space_bytes, connection, writable=writable)
+        self._wall_seconds, self._is_overdue = wall_time(cpu_time).total_seconds(), False
         try:
-            output, _ = processutils.execute(
-                "qemu-img",
-                *command,
-                env_variables=os.environ | _ENVIRONMENT,
-                preexec_fn=preparation(connection, seconds, self._limits.address_space_bytes),
-                on_execute=lambda process: self._started(process, connection),
-            )
+            with self._sandbox.entered_by("qemu-img", needs) as prepare:
+                output, _ = processutils.execute(
+                    "qemu-img",
+                    *command,
+                    env_variables=os.environ | _ENVIRONMENT,
+                    preexec_fn=prepare,
+                    on_execute=lambda process: self._started(process, connection),
+                )
         except processutils.ProcessExecutionError as error:
             if self._stopped:
                 raise Abandoned from error
-            raise self._failure(error, seconds) from error
+            raise self._failure(error, int(cpu_time.total_seconds())) from error
         except FileNotFoundError as error:
             raise ConversionFailed(self._image, "qemu-img is not installed on this host") from error
         finally:
@@ -166,7 +200,7 @@ class QemuImg:
     def _started(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
         connection.close()  # from now on the child's alone, so that the server notices its end
         with self._lock:
-            self._process = process
+            self._process, self._began = process, self._monotonic()
             if self._stopped:
                 process.kill()
 
@@ -175,7 +209,9 @@ class QemuImg:
         reason = lines[-1] if lines else f"qemu-img ended with status {error.exit_code}"
         if _NO_SPACE in reason:
             return OSError(errno.ENOSPC, _NO_SPACE)
-        if error.exit_code == -signal.SIGKILL:
+        if self._is_overdue:
+            reason = f"qemu-img had not finished after {self._wall_seconds:.0f} s, and was ended"
+        elif error.exit_code == -signal.SIGKILL:
             reason = f"qemu-img was killed: it used more than {cpu_seconds} s of processor time, or memory ran out"
         kind = NativeAioUnavailable if _NO_NATIVE_AIO.search(reason) else ConversionFailed
         return kind(self._image, reason)

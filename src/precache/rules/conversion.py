@@ -28,6 +28,9 @@ CPU_TIME_PER_GIB = timedelta(seconds=60)
 """For one GiB of virtual disk. Decompressing zlib clusters takes 2 to 5 s of processor time per GiB; a slow
 processor and a slow disk are allowed ten times that."""
 
+WALL_TIME_FACTOR = 4
+"""A run that only waits is ended, too: after this many times the processor time that it may use, for disks are slow."""
+
 MOST_PARTS = 4
 
 SMALLEST_PART_BYTES = 512 << 20
@@ -69,3 +72,8 @@ def conversion_cpu_time(virtual_size_bytes: int, floor: timedelta) -> timedelta:
     covers the start and the smallest disks. A crafted image cannot keep a processor busy for longer.
     """
     return floor + CPU_TIME_PER_GIB * (virtual_size_bytes / 2**30)
+
+
+def wall_time(cpu_time: timedelta) -> timedelta:
+    """Return how long a run that may use this processor time may take, once all of its image is there."""
+    return cpu_time * WALL_TIME_FACTOR

@@ -14,7 +14,8 @@ from precache.doctor.examine import Check, examine
 from precache.doctor.locks import look_at_locks, try_lock
 from precache.doctor.mounts import Mount, mount_of
 from precache.doctor.nova_conf import look_at_nova_conf
-from precache.doctor.qemu_img import judge_version, look_at_qemu_img
+from precache.doctor.qemu_img import judge_confinement, judge_version, look_at_qemu_img
+from precache.sandbox import Sandbox, landlock
 from tests.unit.doctor.looking import only, statuses
 
 SOMEBODY = 12345
@@ -249,3 +250,25 @@ def test_a_qemu_img_that_does_not_run_is_a_failure(configured, monkeypatch, tmp_
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert only(look_at_qemu_img(configured())).status == "failed"
+
+
+def test_a_kernel_without_landlock_is_worth_a_warning():
+    finding = judge_confinement("/usr/bin/qemu-img", Sandbox(landlock_version=0))
+
+    assert (finding.status, "Landlock" in finding.found) == ("warning", True)
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_a_qemu_img_that_is_confined_is_well(configured):
+    assert statuses(look_at_qemu_img(configured())) == ["ok", "ok"]
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_a_qemu_img_that_cannot_run_confined_is_a_failure(tmp_path):
+    program, behind = tmp_path / "qemu-img", tmp_path / "elsewhere"
+    behind.write_text("#!/bin/sh\n")
+    program.write_text(f"#!/bin/sh\nexec {behind}\n")
+    for file in (program, behind):
+        file.chmod(0o755)
+
+    assert judge_confinement(str(program), Sandbox()).status == "failed"

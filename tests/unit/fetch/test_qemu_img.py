@@ -1,5 +1,7 @@
 """qemu-img under limits: what it says, how it fails, how it is stopped."""
 
+import os
+import threading
 from datetime import timedelta
 
 import pytest
@@ -8,8 +10,10 @@ from precache.core.errors import ConversionFailed
 from precache.fetch.arriving_file import Abandoned
 from precache.fetch.qemu_img import Output, Part, QemuImg, QemuImgLimits
 from precache.fetch.sparse_file import create_empty
+from precache.sandbox import Sandbox, landlock
 from tests.unit.fetch.served import Served
 from tests.unit.fetch.world import IMAGE
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -69,3 +73,52 @@ def test_host_without_qemu_img_is_told(served, monkeypatch):
 
     with pytest.raises(ConversionFailed, match="qemu-img is not installed on this host"):
         QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "vmdk")
+
+
+@pytest.fixture
+def served_descriptor(tmp_path):
+    """A VMDK that names a pipe in which nothing ever comes."""
+    os.mkfifo(tmp_path / "fifo")
+    text = f'# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n' \
+        f'RW 2048 FLAT "{tmp_path / "fifo"}" 0\n'  # fmt: skip
+    served = Served(tmp_path / "download", text.encode().ljust(4096, b"#"))
+    yield served
+    served.close()
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_file_that_an_image_names_cannot_be_opened(served_descriptor):
+    with pytest.raises(ConversionFailed, match=r"fifo.*(Permission denied|Operation not permitted)"):
+        QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served_descriptor.theirs, "vmdk")
+
+
+def test_run_that_only_waits_is_ended_with_the_reason_once_its_time_is_over(served_descriptor):
+    clock = FakeSeconds()
+    limits = QemuImgLimits(cpu_time=timedelta(seconds=30))
+    qemu_img = QemuImg(image=IMAGE, limits=limits, sandbox=Sandbox(landlock_version=0), monotonic=clock)
+
+    def end_it() -> bool:
+        clock.seconds += 50
+        qemu_img.kill_if_overdue(is_arriving=clock.seconds < 1000)
+        return not run.is_alive()
+
+    failures = []
+    run = threading.Thread(target=lambda: failures.append(_failure(qemu_img, served_descriptor)))
+    run.start()
+    wait_until(end_it)
+
+    assert "qemu-img had not finished after 120 s, and was ended" in str(failures[0])
+    assert clock.seconds > 1000  # while the image was still arriving, it was left alone
+
+
+class FakeSeconds:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def _failure(qemu_img, served):
+    with pytest.raises(ConversionFailed) as caught:
+        qemu_img.info(served.theirs, "vmdk")
+    return caught.value
