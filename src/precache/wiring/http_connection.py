@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import time
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +23,7 @@ from precache.api import errors
 from precache.api.paths import is_compute
 from precache.wiring.http_chunks import Chunks
 from precache.wiring.http_inbox import Inbox
+from precache.wiring.http_tls import TlsInbox, end_tls
 
 HEAD_PATIENCE_S = 10
 """How long a request's head may take once the server waits for it. Silence is ended by the server, after as long."""
@@ -124,10 +126,12 @@ class Connection(HTTPConnection):
 
     def cut(self) -> None:
         with contextlib.suppress(OSError):  # closed by itself
-            self.socket.shutdown(socket.SHUT_RDWR)
+            # Not the method of an SSL socket, which takes its session from the thread that is sending.
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.server.connections_open.discard(self)
+        end_tls(self.socket)
         super().close()
         # The library leaves this file to the garbage collector, and with it the socket's descriptor.
         with contextlib.suppress(OSError, ValueError):
@@ -142,6 +146,7 @@ class Connection(HTTPConnection):
         self._unread_since = self.waiting_since = time.monotonic()
         try:
             self.wfile.flush()
+            end_tls(self.socket)
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             return False
@@ -155,7 +160,9 @@ class Connection(HTTPConnection):
 
 
 def _file(sock: socket.socket, mode: str, size: int) -> Any:
-    return Inbox(sock) if "r" in mode else MakeFile(sock, mode, size)
+    if "r" not in mode:
+        return MakeFile(sock, mode, size)
+    return TlsInbox(sock) if isinstance(sock, ssl.SSLSocket) else Inbox(sock)
 
 
 def _make_room(connections: set[Connection]) -> None:

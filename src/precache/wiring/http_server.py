@@ -15,6 +15,7 @@ from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http_connection import Connection
 from precache.wiring.http_inbox import HEAD_BYTES
+from precache.wiring.http_tls import ServerTls
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +52,14 @@ class _Gateway(wsgi.Gateway_10):
 class HttpServer:
     """cheroot behind three verbs: `bind` reserves the address or says why not, `start`, `stop`."""
 
-    def __init__(self, *, address: ListenAddress, threads: int) -> None:
-        self._address = address
+    def __init__(self, *, address: ListenAddress, threads: int, tls: ServerTls | None = None) -> None:
+        """tls: the certificate to answer with; None for plain HTTP."""
+        self._address, self._scheme = address, "https" if tls else "http"
         self._connections: set[Connection] = set()
         server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
         # An open type: what follows replaces parts of it that its stubs do not name.
         self._server = cast(Any, server)
+        self._server.ssl_adapter = tls
         self._server.server_name = "precache"
         self._server.gateway = _Gateway
         self._server.ConnectionClass = Connection
@@ -74,7 +77,7 @@ class HttpServer:
             raise AddressUnavailable(f"{self._address.host} port {self._address.port}", _reason(error)) from error
         port = self._server.bind_addr[1]
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
-        return f"http://{host}:{port}"
+        return f"{self._scheme}://{host}:{port}"
 
     def start(self, apps: Mapping[str, Any]) -> None:
         """Serve WSGI applications, by path prefix ("/" for what no other prefix takes)."""
