@@ -42,6 +42,13 @@ class ServiceUnreachable(Unavailable):
     """Nobody answered at this address, or not in time."""
 
 
+class NoImageService(NotFound):
+    """Something answers at the address of the image service, and is none."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"There is no image service at {url}; give its address with --image-url (PRECACHE_IMAGE_URL)")
+
+
 class LoginRefused(Refused):
     """Keystone gives no token to who we say we are."""
 

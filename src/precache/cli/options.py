@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from precache.cli.client import PrecacheClient
-from precache.cli.client.endpoints import DEFAULT_URL, Endpoints
+from precache.cli.client.endpoints import DEFAULT_URL, Endpoints, is_private
 from precache.cli.client.transport import UrllibTransport
 from precache.cli.errors import UsageError
 
@@ -71,7 +71,13 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
     )
     service.add_argument(
         "--token",
-        help="authentication token (OS_TOKEN; better there, for a command line is seen by every user)",
+        help="Keystone's token (OS_TOKEN; better there, for a command line is seen by every user)",
+    )
+    service.add_argument(
+        "--auth-token",
+        metavar="TOKEN",
+        help="token of a service without Keystone, made by 'precache token create' (PRECACHE_TOKEN; better there); "
+        "Keystone is then not asked",
     )
     service.add_argument(
         "--os-cloud",
@@ -105,6 +111,8 @@ class ClientManager:
     def precache(self) -> PrecacheClient:
         """Give the client; nothing is sent before a command asks it to, but for a look into Keystone's catalogue."""
         options = self._options
+        if own_token := self._own_token:
+            return self._with_own_token(own_token)
         if self._token and (not self._token.isascii() or not self._token.isprintable()):
             raise UsageError("The token holds characters that no token has; check OS_TOKEN")
         if self._logs_in:
@@ -114,6 +122,31 @@ class ClientManager:
             endpoints=Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url),
             token=self._token,
         )
+
+    @property
+    def _own_token(self) -> str | None:
+        """A token on the command line wins over one of the environment, of whichever kind they are."""
+        if self._options.token and not self._options.auth_token:
+            return None
+        return self._options.auth_token or self._environ.get("PRECACHE_TOKEN")
+
+    def _with_own_token(self, token: str) -> PrecacheClient:
+        """Raises UsageError where the token would cross a network unencrypted."""
+        options = self._options
+        if options.token:
+            raise UsageError(
+                "--auth-token and --token exclude each other: the service has its own tokens or Keystone's"
+            )
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise UsageError("The token holds characters that no token has; check --auth-token (PRECACHE_TOKEN)")
+        endpoints = Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url)
+        if exposed := [url for url in (endpoints.own, endpoints.compute, endpoints.image) if not is_private(url)]:
+            raise UsageError(
+                f"The token would be sent unencrypted to {exposed[0]}, so nothing was sent; use https in --url "
+                "(PRECACHE_URL), --compute-url and --image-url"
+            )
+        transport = UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert)
+        return PrecacheClient(transport=transport, endpoints=endpoints, token=token)
 
     @property
     def _token(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from precache.cli.client.session import Document, Session, objects
-from precache.cli.errors import Ambiguous, AnswerNotUnderstood, Missing, RequestRefused
+from precache.cli.errors import Ambiguous, AnswerNotUnderstood, Missing, NoImageService, RequestRefused
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
 
@@ -20,7 +20,12 @@ class Images:
     def every(self, *, name: str | None = None) -> list[Document]:
         """Give all images, or those of one name, page by page as the service hands them out."""
         found: list[Document] = []
-        document = self._session.whole("GET", self._url, query={"name": name})
+        try:
+            document = self._session.whole("GET", self._url, query={"name": name})
+        except RequestRefused as error:
+            if error.status != 404:
+                raise
+            raise NoImageService(self._url) from error
         seen: set[str] = set()
         while True:
             found += objects(document, "images", f"GET {self._url}")

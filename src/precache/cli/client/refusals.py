@@ -23,7 +23,8 @@ def refusal(what: str, answer: Answer) -> PrecacheError:
         message = f"{what} is redirected to {answer.headers.get('Location')}; give that address with --url"
     if answer.status == 401:
         message = (
-            f"{message.rstrip('.')}: the service wants a valid token; set OS_AUTH_URL and its companions, or OS_TOKEN"
+            f"{message.rstrip('.')}: the service wants a valid token; set OS_AUTH_URL and its companions, or OS_TOKEN; "
+            "for a service without Keystone PRECACHE_TOKEN"
         )
     return RequestRefused(message, answer.status)
 
