@@ -27,6 +27,7 @@ class Fault:
 ERRORS: dict[type[Exception], Fault] = {
     # The request as such.
     refusals.NotAuthenticated: Fault(401, "precache.request.unauthenticated"),
+    refusals.TokenExposed: Fault(401, "precache.request.token_exposed"),
     refusals.NotAllowed: Fault(403, "precache.request.forbidden"),
     refusals.NoSuchPath: Fault(404, "precache.request.no_such_path"),
     refusals.WrongMethod: Fault(405, "precache.request.wrong_method"),

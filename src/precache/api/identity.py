@@ -1,8 +1,9 @@
-"""Who calls, from the headers that authentication in front of us sets (keystonemiddleware, or `noauth.py`).
+"""Who calls, from the headers that authentication in front of us sets (keystonemiddleware,
+`adapters/identity_tokens.py`, or `noauth.py`).
 
 The middleware in front must remove these headers from what a client sends, and must let every request through, for
 the version documents are open to everybody. `X-Identity-Status` is its word: `Confirmed`; `Unavailable` if it could
-not find out; anything else for a stranger.
+not find out; `Exposed` for a token that others may have read; anything else for a stranger.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import falcon
 
 from precache.api.calls import NOBODY
 from precache.api.paths import is_open
-from precache.api.refusals import NotAuthenticated
+from precache.api.refusals import NotAuthenticated, TokenExposed
 from precache.core.errors import IdentityServiceUnavailable
 from precache.ports.policy import Caller
 
@@ -27,6 +28,8 @@ class Identity:
         status = req.get_header("X-Identity-Status")
         if status == "Unavailable":
             raise IdentityServiceUnavailable
+        if status == "Exposed":
+            raise TokenExposed
         # A request that a service passes on for its caller is as good as the worse of the two tokens.
         of_service = req.get_header("X-Service-Identity-Status") or "Confirmed"
         caller = _caller(req)

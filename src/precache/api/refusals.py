@@ -15,6 +15,17 @@ class NotAuthenticated(Refused):
         super().__init__("The request you have made requires authentication.")
 
 
+class TokenExposed(NotAuthenticated):
+    """The token came over a network without encryption. It is not even looked up: others may have it by now."""
+
+    def __init__(self) -> None:
+        Refused.__init__(
+            self,
+            "The token came unencrypted and is not accepted; use https, and replace the token, because others may have "
+            "read it.",
+        )
+
+
 class NotAllowed(Refused):
     """The policy does not let this caller do it."""
 

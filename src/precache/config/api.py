@@ -9,6 +9,7 @@ from typing import Any
 from oslo_config import cfg
 
 from precache.config.options import OptionGroup
+from precache.core.errors import InvalidConfiguration
 
 OPTIONS = [
     cfg.StrOpt(
@@ -16,11 +17,18 @@ OPTIONS = [
         sample_default="keystone",
         choices=[
             ("keystone", "by the token that Keystone gave them; see [keystone_authtoken]"),
+            ("token", "by a token that `precache token create` made; over TLS, or on loopback addresses"),
             ("noauth", "everybody who can connect is an administrator; on loopback addresses only"),
         ],
         help="How callers are identified. Default: keystone; noauth for the embedded service.",
     ),
     cfg.StrOpt("listen", default="127.0.0.1:8775", help="Address and port of `precache serve api`."),
+    cfg.StrOpt(
+        "cert_file",
+        help="PEM file of the certificate with which `precache serve api` and `precache serve images` speak TLS, those "
+        "that signed it below it. It is read again when it is renewed. Default: plain HTTP, for a proxy that ends TLS.",
+    ),
+    cfg.StrOpt("key_file", help="PEM file of the certificate's key, without a passphrase."),
     cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Longest request body that is read, in bytes."),
     cfg.IntOpt("workers", default=10, min=1, max=1000, help="Requests that are served at the same time (threads)."),
 ]
@@ -36,8 +44,11 @@ POLICY_OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
+    """tls_files: of the certificate and of its key; None for plain HTTP."""
+
     auth_strategy: str | None  # None: whatever suits the process
     listen: str
+    tls_files: tuple[Path, Path] | None
     max_request_body_bytes: int
     workers: int
 
@@ -48,7 +59,11 @@ class PolicySettings:
 
 
 def _parse_api(values: Any) -> ApiSettings:
-    return ApiSettings(values.auth_strategy, values.listen, values.max_request_body_size, values.workers)
+    if bool(values.cert_file) != bool(values.key_file):
+        missing, present = ("key_file", "cert_file") if values.cert_file else ("cert_file", "key_file")
+        raise InvalidConfiguration(f"[api] {present} is set without {missing}; TLS needs both")
+    tls_files = (Path(values.cert_file), Path(values.key_file)) if values.cert_file else None
+    return ApiSettings(values.auth_strategy, values.listen, tls_files, values.max_request_body_size, values.workers)
 
 
 def _parse_policy(values: Any) -> PolicySettings:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup
 from precache.core.errors import InvalidConfiguration
+from precache.rules.private_transport import is_private_url
 
 GLANCE_OPTIONS = [
     cfg.ListOpt(
@@ -19,6 +20,12 @@ GLANCE_OPTIONS = [
         help="URL of the image service, without the version; or several of one service, separated by commas: each "
         "process keeps to one of them until it is away, then to the next. Default: the catalogue's; the embedded "
         "service uses its own.",
+    ),
+    cfg.StrOpt(
+        "auth_token",
+        secret=True,
+        help="Token for a `precache serve images` with [api] auth_strategy = token, of the role compute; see `precache "
+        "token create`. Needs endpoint_override. Default: the credentials in [service_user].",
     ),
     cfg.IntOpt(
         "num_retries", default=3, min=0, help="Attempts after a failed one; only those without any progress count."
@@ -72,9 +79,13 @@ COMPUTE_OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class GlanceSettings:
-    """endpoints: URLs of one image service; empty where the catalogue is to say."""
+    """endpoints: URLs of one image service; empty where the catalogue is to say.
+
+    auth_token: a secret, which no representation shows; None for the credentials in [service_user].
+    """
 
     endpoints: tuple[str, ...]
+    auth_token: str | None = field(repr=False)
     num_retries: int
     connections: int
     connect_timeout: timedelta
@@ -101,13 +112,32 @@ def _parse_glance(values: Any) -> GlanceSettings:
         raise InvalidConfiguration(
             "[glance] endpoint_override has an entry that is no http or https URL; give such as http://glance:9292"
         )
+    if values.auth_token:
+        check_token_endpoints(endpoints, "[glance] auth_token")
     return GlanceSettings(
         endpoints=endpoints,
+        auth_token=values.auth_token or None,
         num_retries=values.num_retries,
         connections=values.connections,
         connect_timeout=timedelta(seconds=values.connect_timeout),
         read_timeout=timedelta(seconds=values.read_timeout),
     )
+
+
+def check_token_endpoints(endpoints: Sequence[str], option: str) -> None:
+    """Raise InvalidConfiguration unless tokens of our own can be sent to these endpoints of the image service.
+
+    option: that asks for it, as the message names it.
+    """
+    if not endpoints:
+        raise InvalidConfiguration(
+            f"{option} needs [glance] endpoint_override, the URL of `precache serve images`; without Keystone there is "
+            "no catalogue that names it"
+        )
+    if exposed := [url for url in endpoints if not is_private_url(url)]:
+        raise InvalidConfiguration(
+            f"{option} would be sent unencrypted to {exposed[0]}; set [glance] endpoint_override to an https URL"
+        )
 
 
 def _parse_libvirt(values: Any) -> LibvirtSettings:

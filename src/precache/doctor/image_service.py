@@ -13,7 +13,7 @@ from precache.config.identity import SERVICE_USER
 from precache.config.load import Config
 from precache.doctor.findings import Finding, failed, ok
 from precache.doctor.keystone import why_no_token
-from precache.wiring.service_user import service_session
+from precache.wiring.service_user import image_session, service_session
 
 _CORRECT = "start it, or correct [glance] endpoint_override, or the image service in the catalogue"
 
@@ -25,7 +25,7 @@ def look_at_image_service(config: Config) -> Iterator[Finding]:
 
 
 def _look_at(config: Config, endpoint: str | None) -> Iterator[Finding]:
-    session = service_session(config)
+    session = image_session(config, service_session(config))
     if trouble := why_no_token(session, SERVICE_USER):
         yield replace(trouble, found=f"Glance was not asked: {trouble.found}")
     elif url := endpoint or _in_catalogue(config, session):
@@ -55,8 +55,9 @@ def _meaning(base: str, status: int, is_list: bool) -> Finding:
         return ok(f"Glance at {base} lists images to us")
     if status in (401, 403):
         return failed(
-            f"Glance at {base} lets the user in [service_user] list no images: HTTP status {status}",
-            "give the user a role that Glance's policy get_images asks for, such as reader",
+            f"Glance at {base} lets us list no images: HTTP status {status}",
+            "correct [glance] auth_token if that is set; else give the user in [service_user] a role that Glance's "
+            "policy get_images asks for, such as reader",
         )
     return failed(f"there is no Glance at {base}: HTTP status {status}", _CORRECT)
 

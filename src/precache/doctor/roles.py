@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from precache.config.load import Config
 from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
 from precache.doctor.cache_owner import look_at_cache_owner
+from precache.doctor.callers import look_at_callers
 from precache.doctor.cells import CELLS_TIMEOUT_S, look_at_cells, look_at_computes
 from precache.doctor.clock import look_at_clock
 from precache.doctor.database import look_at_database, on_database
@@ -15,7 +16,7 @@ from precache.doctor.disk_space import look_at_disk_space
 from precache.doctor.embedded import look_at_embedded_database, look_at_state_dir
 from precache.doctor.examine import Check
 from precache.doctor.image_service import look_at_image_service
-from precache.doctor.keystone import look_at_authtoken, look_at_service_user
+from precache.doctor.keystone import look_at_service_user
 from precache.doctor.locks import look_at_locks
 from precache.doctor.nova import look_at_nova
 from precache.doctor.nova_conf import look_at_nova_conf
@@ -34,7 +35,7 @@ _BY_ROLE = {
     "api": (
         _DATABASE,
         _WAKING,
-        Check("caller identification", look_at_authtoken),
+        Check("caller identification", look_at_callers),
         Check("policy", look_at_policy),
         _SERVICE_USER,
         _IMAGES,

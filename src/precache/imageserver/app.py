@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import falcon
 
+from precache.imageserver.admission import Admission
 from precache.imageserver.data_counts import DataCounts
 from precache.imageserver.errors import write_error
 from precache.imageserver.library import ImageLibrary
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def create_image_app(*, library: ImageLibrary, log: RequestLog | None = None) -> WSGIApplication:
+def create_image_app(
+    *, library: ImageLibrary, log: RequestLog | None = None, asks_for_token: bool = False
+) -> WSGIApplication:
     """Build the embedded image service: the reading part of the Glance v2 API over a library.
 
-    Mount it under any prefix (SCRIPT_NAME). It authenticates nobody: only for loopback. The counts at
-    `/requests` live as long as the application.
+    Mount it under any prefix (SCRIPT_NAME). The counts at `/requests` live as long as the application.
+    asks_for_token: answer only callers whom the middleware in front has identified, see `admission.py`. Without it
+        everyone who can connect is answered: only for loopback.
     """
     counts = DataCounts()
-    app = falcon.App()
+    app = falcon.App(middleware=[Admission()] if asks_for_token else [])
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(write_error)
     app.add_error_handler(ImagesUnreadable, _unavailable)

@@ -32,6 +32,15 @@ def check_noauth(address: ListenAddress) -> None:
         )
 
 
+def check_tokens(address: ListenAddress, *, has_tls: bool) -> None:
+    """Raise InvalidConfiguration where tokens would cross a network unencrypted."""
+    if not has_tls and not address.is_loopback:
+        raise InvalidConfiguration(
+            f"[api] auth_strategy = token without TLS would show every token to the network of {address.host}; set "
+            "[api] cert_file and key_file, or listen on 127.0.0.1 behind a proxy that ends TLS"
+        )
+
+
 def parse_listen_address(text: str) -> ListenAddress:
     """Read `ADDRESS:PORT`, an IPv6 address in brackets. Raises InvalidConfiguration for anything else.
 

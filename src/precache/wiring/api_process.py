@@ -9,16 +9,19 @@ from typing import Any
 
 from precache.adapters.bus_oslo import BusWake, open_bus
 from precache.adapters.identity_keystone import keystone
+from precache.adapters.identity_tokens import identified_by_token
 from precache.adapters.sql import Limits
 from precache.api.noauth import noauth
 from precache.config.identity import require_authtoken
+from precache.config.images import check_token_endpoints
 from precache.config.load import Config
-from precache.rules.listen_address import ListenAddress, check_noauth
+from precache.rules.listen_address import ListenAddress, check_noauth, check_tokens
 from precache.wiring.api_app import api_app
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
 from precache.wiring.http_server import HttpServer
 from precache.wiring.inventory import configured_inventory
+from precache.wiring.own_tokens import known_tokens, server_tls
 from precache.wiring.service_user import image_service_of, service_session
 
 CUT_PATIENCE = timedelta(seconds=1)
@@ -37,6 +40,8 @@ class ApiProcess:
     def __init__(self, *, config: Config, address: ListenAddress) -> None:
         if config.api.auth_strategy == "noauth":
             check_noauth(address)
+        if config.api.auth_strategy == "token":
+            check_tokens(address, has_tls=config.api.tls_files is not None)
         self._config = config
         self._address = address
         self._stops = ExitStack()
@@ -45,7 +50,7 @@ class ApiProcess:
         app = build_api(self._config, self._stops)
         if self._config.api.auth_strategy == "noauth":
             app = guard_browsers(app, self._address)
-        server = HttpServer(address=self._address, threads=self._config.api.workers)
+        server = HttpServer(address=self._address, threads=self._config.api.workers, tls=server_tls(self._config))
         url = server.bind()
         self._stops.callback(server.stop, CUT_PATIENCE)
         server.start({"/": app})
@@ -60,6 +65,9 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
 
     Raises InvalidConfiguration, SchemaOutdated, SchemaTooNew, StoreUnavailable.
     """
+    if config.api.auth_strategy == "token":
+        # The token of a caller is sent there, to see whether the caller may use the image.
+        check_token_endpoints(config.glance.endpoints, "[api] auth_strategy = token")
     database = current_database(config, Limits.for_requests())
     at_stop.callback(database.close)
     session = service_session(config)
@@ -72,6 +80,8 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     )
     if config.api.auth_strategy == "noauth":
         return noauth(app)
+    if config.api.auth_strategy == "token":
+        return identified_by_token(app, known_tokens(database))
     require_authtoken(config.oslo)
     return keystone(app, config.oslo)
 

@@ -64,9 +64,10 @@ class EmbeddedProcess:
     """
 
     def __init__(self, *, config: Config, embedding: Embedding) -> None:
-        if config.api.auth_strategy == "keystone":
+        if config.api.auth_strategy in ("keystone", "token"):
             raise InvalidConfiguration(
-                "[api] auth_strategy = keystone is for `precache serve api`; `serve all` knows noauth only"
+                f"[api] auth_strategy = {config.api.auth_strategy} is for `precache serve api`; `serve all` knows "
+                "noauth only"
             )
         check_noauth(embedding.address)
         self._config = config

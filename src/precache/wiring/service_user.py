@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from keystoneauth1.session import Session
 
-from precache.adapters.http import Credentials, CredentialsRefused, TokenUnavailable, open_session
+from precache.adapters.http import Credentials, CredentialsRefused, TokenUnavailable, open_session, token_plugin
 from precache.adapters.images_glance import RECORD_TIMEOUT, GlanceImages
 from precache.adapters.images_wrapped import AnyOf
 from precache.config.load import Config
@@ -21,6 +21,15 @@ def service_session(config: Config) -> Session:
     """Give the session that authenticates as [service_user]; nothing is asked yet."""
     user = config.service_user
     return open_session(auth=user.auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
+
+
+def image_session(config: Config, session: Session) -> Session:
+    """Return the session for the image service: with [glance] auth_token if that is set, else `session`."""
+    if config.glance.auth_token is None:
+        return session
+    user = config.service_user
+    auth = token_plugin(config.glance.auth_token)
+    return open_session(auth=auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
 
 
 def warn_if_refused(session: Session) -> threading.Thread:
@@ -52,6 +61,7 @@ def image_service_of(
     Nothing is asked yet. Of several endpoints each process prefers another one, which spreads the load.
     """
     endpoints = config.glance.endpoints or (default,)
+    session = image_session(config, session)
     return AnyOf(
         [
             GlanceImages(

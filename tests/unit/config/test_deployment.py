@@ -24,6 +24,9 @@ connection = mysql+pymysql://precache:hidden2@db/precache
 encryption_keys = hidden3,hidden4
 [notifications]
 transport_urls = rabbit://nova:hidden5@rabbit:5672/
+[glance]
+auth_token = hidden6
+endpoint_override = https://images:9292
 """
 
 
@@ -41,6 +44,7 @@ def test_what_is_read_is_there_and_its_representation_shows_no_secret(tmp_path):
     assert config.database.require_connection().endswith("/precache")
     assert config.database.encryption_keys == ("hidden3", "hidden4")
     assert config.notifications.transport_urls == ("rabbit://nova:hidden5@rabbit:5672/",)
+    assert config.glance.auth_token == "hidden6"
     assert "hidden" not in repr(config)
 
 
@@ -110,3 +114,22 @@ def test_what_cannot_be_meant_is_refused(tmp_path, text, told):
         load_config(written(tmp_path, text))
 
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[api]\ncert_file = /etc/precache/server.pem", "cert_file is set without key_file"),
+        ("[api]\nkey_file = /etc/precache/server.key", "key_file is set without cert_file"),
+        ("[glance]\nauth_token = hidden", r"auth_token needs \[glance\] endpoint_override"),
+        (
+            "[glance]\nauth_token = hidden\nendpoint_override = https://a:9292,http://b:9292",
+            "auth_token would be sent unencrypted to http://b:9292",
+        ),
+    ],
+)
+def test_tokens_and_tls_by_halves_are_refused(tmp_path, text, reason):
+    with pytest.raises(InvalidConfiguration, match=reason) as caught:
+        load_config(written(tmp_path, text))
+
+    assert "hidden" not in str(caught.value)

@@ -89,7 +89,7 @@ def test_the_middlewares_credentials_are_tried(configured):
         (http("200 OK", b'{"images": []}'), "ok", "lists images"),
         (http("200 OK", b"<html>"), "failed", "no Glance"),
         (http("404 Not Found"), "failed", "no Glance"),
-        (http("403 Forbidden"), "failed", "lets the user"),
+        (http("403 Forbidden"), "failed", "lets us list no images"),
         (http("503 Oops"), "failed", "HTTP status 503"),
     ],
 )

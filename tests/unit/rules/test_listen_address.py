@@ -3,7 +3,7 @@
 import pytest
 
 from precache.core.errors import InvalidConfiguration
-from precache.rules.listen_address import ListenAddress, check_noauth, parse_listen_address
+from precache.rules.listen_address import ListenAddress, check_noauth, check_tokens, parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,13 @@ def test_callers_whom_nobody_identifies_must_be_on_this_machine():
 
     with pytest.raises(InvalidConfiguration, match=r"loopback addresses only, not on 192\.168\.1\.4"):
         check_noauth(ListenAddress("192.168.1.4", 8775))
+
+
+def test_tokens_ask_for_tls_unless_only_this_machine_can_connect():
+    check_tokens(ListenAddress("127.0.0.1", 8775), has_tls=False)
+    check_tokens(ListenAddress("192.168.1.4", 8775), has_tls=True)
+
+    with pytest.raises(
+        InvalidConfiguration, match=r"the network of 192\.168\.1\.4; set \[api\] cert_file and key_file"
+    ):
+        check_tokens(ListenAddress("192.168.1.4", 8775), has_tls=False)

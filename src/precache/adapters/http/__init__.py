@@ -5,7 +5,7 @@ from precache.adapters.http.credentials import Credentials
 from precache.adapters.http.document import read_document
 from precache.adapters.http.failures import CredentialsRefused, ServiceUnreachable, TokenUnavailable
 from precache.adapters.http.service import ServiceClient
-from precache.adapters.http.session import open_session
+from precache.adapters.http.session import open_session, token_plugin
 from precache.adapters.http.unreachable import why_unreachable
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "innermost",
     "open_session",
     "read_document",
+    "token_plugin",
     "why_unreachable",
 ]

@@ -11,6 +11,7 @@ import requests
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
+from keystoneauth1.token_endpoint import Token
 
 CONNECTIONS_KEPT = 32  # more at once are opened and closed again; an API process seldom has more threads
 KEYSTONE_TIMEOUT = timedelta(seconds=30)
@@ -45,6 +46,12 @@ def open_session(
         timeout=timeout.total_seconds(),
         user_agent=f"precache/{version('precache')}",
     )
+
+
+def token_plugin(token: str) -> BaseAuthPlugin:
+    """Return what has a session send this token, for a service whose URL is configured."""
+    plugin: BaseAuthPlugin = Token(None, token)
+    return plugin
 
 
 class _Session(Session):

@@ -45,7 +45,10 @@ class IdentityServiceUnavailable(Unavailable):
     """Nobody could say who the caller is."""
 
     def __init__(self) -> None:
-        super().__init__("The identity service (Keystone) cannot check the token at present; try again later.")
+        super().__init__(
+            "The identity service cannot check the token at present: Keystone, or the database of tokens, does not "
+            "answer; try again later."
+        )
 
 
 class InventoryUnavailable(Unavailable):

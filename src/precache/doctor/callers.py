@@ -1,0 +1,42 @@
+"""How callers are identified: by Keystone, or by tokens of our own, which ask for TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.tokens_sql import SqlTokens
+from precache.config.images import check_token_endpoints
+from precache.config.load import Config
+from precache.core.tokens import TokenRole
+from precache.doctor.database import on_database, opened
+from precache.doctor.findings import Finding, ok, warning
+from precache.doctor.keystone import look_at_authtoken
+from precache.rules.listen_address import check_tokens, parse_listen_address
+from precache.wiring.own_tokens import server_tls
+
+
+def look_at_callers(config: Config) -> Iterator[Finding]:
+    """Check what the API's auth_strategy needs."""
+    if config.api.auth_strategy != "token":
+        yield from look_at_authtoken(config)
+        return
+    # As the API does at its start; each raises InvalidConfiguration with the way out.
+    server_tls(config)
+    check_tokens(parse_listen_address(config.api.listen), has_tls=config.api.tls_files is not None)
+    check_token_endpoints(config.glance.endpoints, "[api] auth_strategy = token")
+    yield from on_database(_look_at_tokens)(config)
+
+
+def _look_at_tokens(config: Config) -> Iterator[Finding]:
+    now = SystemClock().now()
+    with opened(config) as database:
+        tokens = SqlTokens(database=database).list_tokens()
+    valid = [token for token in tokens if not token.is_expired(now)]
+    if not any(TokenRole.ADMIN in token.roles for token in valid):
+        yield warning(
+            "no valid token has the role admin: nobody can ask for anything",
+            "make one: precache token create NAME --role admin",
+        )
+        return
+    yield ok(f"{len(valid)} tokens are valid, {len(tokens) - len(valid)} have expired")

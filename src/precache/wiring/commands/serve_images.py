@@ -1,0 +1,66 @@
+"""`precache serve images`: an image service without Glance."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from precache.cli.errors import UsageError
+from precache.rules.listen_address import parse_listen_address
+from precache.wiring.commands.options import existing_directory
+from precache.wiring.commands.serving import ServesPart, serve_until_told
+from precache.wiring.images_process import ImagesProcess, Serving
+from precache.wiring.state_dir import StateDir
+
+DEFAULT_THREADS = 40
+"""Each costs some 100 kB while it waits; a transfer keeps one busy."""
+
+
+class ServeImages(ServesPart):
+    """Serve a directory of disk images as an image service: the reading part of the Glance v2 API.
+
+    For hosts without OpenStack. Callers need a token of any role where [api] auth_strategy is token, which works over
+    TLS ([api] cert_file and key_file) or on a loopback address.
+
+    Example:
+      precache serve images --images /srv/images --listen 0.0.0.0:9292
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="directory of disk images")
+        parser.add_argument(
+            "--listen", metavar="ADDRESS:PORT", default="127.0.0.1:9292", help="where to answer (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--state-dir",
+            metavar="DIR",
+            type=Path,
+            default=Path("/var/lib/precache"),
+            help="where hashes of images and the log of requests are kept (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--threads",
+            metavar="N",
+            type=int,
+            default=DEFAULT_THREADS,
+            help="transfers at the same time; further ones wait (default: %(default)s)",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        if not 1 <= parsed_args.threads <= 1000:
+            raise UsageError(f"--threads is a number from 1 to 1000, not {parsed_args.threads}")
+        config = self.configured(parsed_args)
+        serving = Serving(
+            images=existing_directory(parsed_args.images, "--images"),
+            state=StateDir(parsed_args.state_dir),
+            address=parse_listen_address(parsed_args.listen),
+            threads=parsed_args.threads,
+        )
+        serve_until_told(
+            ImagesProcess(config=config, serving=serving),
+            tell=self.tell,
+            greeting=lambda url: f"The image service answers at {url}. Ctrl-C ends it.",
+            farewell="Stopping; transfers under way are broken off, and go on at another request.",
+        )

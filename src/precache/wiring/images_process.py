@@ -1,0 +1,84 @@
+"""`precache serve images`: a directory of images as an image service, for hosts on other machines, too."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from precache.adapters.identity_tokens import identified_by_token
+from precache.adapters.sql import Limits
+from precache.config.load import Config
+from precache.core.errors import InvalidConfiguration
+from precache.imageserver.app import create_image_app
+from precache.imageserver.library import ImageLibrary
+from precache.imageserver.request_log import RequestLog
+from precache.rules.listen_address import ListenAddress, check_noauth, check_tokens
+from precache.wiring.browser_guard import guard_browsers
+from precache.wiring.databases import current_database
+from precache.wiring.http_server import HttpServer
+from precache.wiring.own_tokens import known_tokens, server_tls
+from precache.wiring.state_dir import StateDir
+
+CUT_PATIENCE = timedelta(seconds=1)
+"""How long a request may take to end whose connection was cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the command line says. images: the directory that is served. threads: transfers at the same time."""
+
+    images: Path
+    state: StateDir
+    address: ListenAddress
+    threads: int
+
+
+class ImagesProcess:
+    """The image service. `start` returns the URL once it answers; `stop` is due after a failed start, too.
+
+    Both raise only errors of core/errors.
+    """
+
+    def __init__(self, *, config: Config, serving: Serving) -> None:
+        strategy = config.api.auth_strategy
+        if strategy == "noauth":
+            check_noauth(serving.address)
+        elif strategy == "token":
+            check_tokens(serving.address, has_tls=config.api.tls_files is not None)
+        else:
+            raise InvalidConfiguration(
+                "`precache serve images` knows no Keystone: set [api] auth_strategy to token, or to noauth on a "
+                "loopback address; where there is a Keystone, use Glance"
+            )
+        self._config = config
+        self._serving = serving
+        self._stops = ExitStack()
+
+    def start(self) -> str:
+        state, serving = self._serving.state, self._serving
+        tls = server_tls(self._config)
+        state.take()
+        self._stops.callback(state.release)
+        library = ImageLibrary(images_dir=serving.images, index_path=state.image_index)
+        self._stops.callback(library.close)
+        app = self._behind_identification(library, RequestLog(path=state.image_request_log))
+        server = HttpServer(address=serving.address, threads=serving.threads, tls=tls)
+        url = server.bind()
+        self._stops.callback(server.stop, CUT_PATIENCE)
+        server.start({"/": app})
+        return url
+
+    def stop(self) -> None:
+        self._stops.close()
+
+    def _behind_identification(self, library: ImageLibrary, log: RequestLog) -> Any:
+        asks_for_token = self._config.api.auth_strategy == "token"
+        app = create_image_app(library=library, log=log, asks_for_token=asks_for_token)
+        if not asks_for_token:
+            return guard_browsers(app, self._serving.address)
+        database = current_database(self._config, Limits.for_requests())
+        self._stops.callback(database.close)
+        return identified_by_token(app, known_tokens(database))
