@@ -94,7 +94,8 @@ class _Both:
     """A catalog and a source in one, as the suite asks for them."""
 
     def __init__(self, *, catalog, source):
-        self.show_to, self.show, self.open = catalog.show_to, source.show, source.open
+        self.show_to, self.find_listed = catalog.show_to, catalog.find_listed
+        self.show, self.open = source.show, source.open
 
 
 SERVICES: dict[str, Callable[..., Any]] = {

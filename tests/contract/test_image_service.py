@@ -2,11 +2,12 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import pytest
 
 from precache.core.errors import ImageNotFound, NoImageData, TransferInterrupted
-from precache.core.images import Digest
+from precache.core.images import Digest, parse_image_id
 from tests.contract.image_services import CONTENT, EXTERNAL_SERVICES, SERVICES, UNKNOWN
 
 
@@ -47,6 +48,20 @@ class TestCatalog:
             served.images.show_to(served.caller_token, UNKNOWN)
 
         assert raised.value.image == UNKNOWN
+
+    def test_a_list_shows_images_as_they_are_and_leaves_out_what_it_has_not(self, served):
+        wanted = [served.queued, UNKNOWN, served.active]
+
+        listed = served.images.find_listed(served.caller_token, wanted)
+
+        assert listed == {image: served.images.show_to(served.caller_token, image) for image in (wanted[0], wanted[2])}
+
+    def test_a_list_of_more_images_than_fit_a_request_shows_those_that_are_there(self, served):
+        strangers = [parse_image_id(str(UUID(int=number, version=4))) for number in range(95)]
+
+        listed = served.images.find_listed(served.caller_token, [served.active, *strangers, served.queued])
+
+        assert listed.keys() == {served.active, served.queued}
 
 
 class TestSourceRecords:

@@ -68,6 +68,27 @@ class TestWhoSeesIt:
 
         assert shown.to(shown.cloud.reader, image).is_active
 
+    def test_a_list_never_shows_what_the_caller_may_not_see_and_leaves_out_what_is_hidden(self, shown):
+        private, public = shown.upload(visibility="private"), shown.upload(visibility="public")
+        hidden = shown.upload(visibility="public", os_hidden=True)
+        community = shown.upload(visibility="community")
+        pending = shown.upload(visibility="shared")
+        shown.cloud.glance.share(pending, shown.cloud.member, status="pending")
+        images = [private, public, hidden, community, pending]
+
+        def listed(user):
+            return shown.images.find_listed(shown.cloud.keystone.token(user), images)
+
+        assert listed(shown.cloud.member).keys() == {public}
+        assert all(shown.to(shown.cloud.member, image).is_active for image in (hidden, community, pending))
+        assert listed(shown.cloud.stranger).keys() >= {private, public}
+        assert listed(shown.cloud.stranger)[private] == shown.to(shown.cloud.stranger, private)
+
+    def test_a_token_that_is_not_sound_lists_nothing(self, shown):
+        images = [shown.upload(visibility="public"), shown.upload(visibility="public")]
+
+        assert shown.images.find_listed("not-a-token", images) == {}
+
     @pytest.mark.parametrize("token", [None, "not-a-token"])
     def test_a_caller_without_a_sound_token_is_not_authorized(self, shown, token):
         image = shown.upload(visibility="community")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 
 import falcon.testing
 import pytest
@@ -63,14 +64,18 @@ def test_images_are_looked_up_with_the_token_of_the_caller(world):
     tokens = []
 
     class Catalog(MemoryImages):
+        def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
+            tokens.append(caller_token)
+            return super().find_listed(caller_token, images)
+
         def show_to(self, caller_token: str | None, image: ImageId) -> Image:
             tokens.append(caller_token)
             return super().show_to(caller_token, image)
 
-    client = falcon.testing.TestClient(noauth(world.app_with(images=Catalog(images=IMAGES))))
-    cache(client, DEBIAN, headers=VERSION | {"X-Auth-Token": "alice:her-project"})
+    client = falcon.testing.TestClient(noauth(world.app_with(images=Catalog(images=IMAGES, unlisted=[UBUNTU]))))
+    cache(client, DEBIAN, UBUNTU, headers=VERSION | {"X-Auth-Token": "alice:her-project"})
 
-    assert tokens == ["alice:her-project"]
+    assert tokens == ["alice:her-project"] * 2  # once for both, and once for the one that no list shows
 
 
 def test_body_that_is_no_utf8_is_malformed(client):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -61,12 +61,15 @@ class MemoryImages:
         images: Mapping[ImageId, tuple[Image, bytes]],
         faults: Mapping[ImageId, ImageFaults] | None = None,
         forbidden: Collection[ImageId] = (),
+        unlisted: Collection[ImageId] = (),
         available: bool = True,
     ) -> None:
-        """forbidden: images that nobody is authorized for. available: False makes every call fail."""
+        """forbidden: images that nobody is authorized for. unlisted: those that lists leave out.
+        available: False makes every call fail."""
         self._images = dict(images)
         self._faults = dict(faults or {})
         self._forbidden = frozenset(forbidden)
+        self._unlisted = frozenset(unlisted) | self._forbidden
         self._available = available
         self._lock = threading.Lock()
         self._breaks = {image: set(fault.breaks_at) for image, fault in self._faults.items()}
@@ -83,6 +86,11 @@ class MemoryImages:
 
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:  # noqa: ARG002  (all may see all)
         return self._look_up(image)[0]
+
+    def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:  # noqa: ARG002
+        if not self._available:
+            raise ImageServiceUnavailable(ENDPOINT, "connection refused")
+        return {image: self._images[image][0] for image in images if image in self._images.keys() - self._unlisted}
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
         record, data = self._look_up(image)

@@ -6,7 +6,7 @@ and while reading TransferInterrupted (worth a resume).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -28,6 +28,14 @@ class ImageCatalog(Protocol):
         """Give the image as the bearer of the token sees it.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable.
+        """
+        ...
+
+    def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
+        """Return those of the images that the bearer of the token finds in a list, by id; in few requests.
+
+        They are as `show_to` gives them. Of the others nothing is known: a list leaves out what is hidden, and images
+        of other projects that `show_to` may well show. Raises ImageServiceUnavailable.
         """
         ...
 

@@ -25,6 +25,10 @@ def images_at(url, **options):
     return GlanceImages(session=open_session(), endpoint=url, **options)
 
 
+def json_answer(document):
+    return http("200 OK", json.dumps(document).encode())
+
+
 def record(**fields):
     return http("200 OK", json.dumps({"id": IMAGE, "status": "active", **fields}).encode())
 
@@ -146,6 +150,64 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch):
         images_at(server.url).show(IMAGE)
 
     assert proxy.requests == []
+
+
+OTHER = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+
+
+def test_many_images_are_asked_for_in_lists_with_the_callers_token():
+    images = [parse_image_id(f"{number:032x}") for number in range(81)]
+    with FaultyServer(json_answer({"images": []})) as server:
+        assert images_at(server.url).find_listed("token-of-alice", images) == {}
+
+    asked = [request.split()[1] for request in server.requests]
+    assert [path.count(",") + 1 for path in asked] == [40, 40, 1]
+    assert asked[0].startswith(f"/v2/images?id=in:{images[0]},")
+    assert asked[0].endswith("&limit=40")
+    assert max(map(len, asked)) < 2000
+    assert all("X-Auth-Token: token-of-alice\r\n" in request for request in server.requests)
+
+
+@pytest.mark.parametrize("images", [[], [IMAGE]])
+def test_one_image_is_not_worth_a_list(images):
+    with FaultyServer(json_answer({"images": []})) as server:
+        assert images_at(server.url).find_listed("token", images) == {}
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        {},
+        {"images": None},
+        {"images": [None, 7, {}, {"id": 1}, {"id": IMAGE}, {"id": "155d900f-0000-4000-8000-069cbf4541e6"}]},
+    ],
+)
+def test_what_a_list_does_not_say_well_is_left_out(document):
+    with FaultyServer(json_answer(document)) as server:
+        assert images_at(server.url).find_listed("token", [IMAGE, OTHER]) == {}
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "302 Found", "500 Oops"])
+def test_a_service_that_does_not_list_leaves_all_to_be_asked_for_singly(status):
+    with FaultyServer(http(status)) as server:
+        assert images_at(server.url).find_listed("token", [IMAGE, OTHER]) == {}
+
+
+def test_a_service_that_does_not_answer_is_not_asked_again_for_each_image():
+    with FaultyServer(http("200 OK")) as server:
+        url = server.url
+    with pytest.raises(ImageServiceUnavailable):
+        images_at(url).find_listed("token", [IMAGE, OTHER])
+
+
+def test_a_token_that_cannot_be_one_is_not_sent_for_a_list():
+    with FaultyServer(json_answer({"images": []})) as server:
+        assert images_at(server.url).find_listed("line\nbreak", [IMAGE, OTHER]) == {}
+
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from precache.core.errors import InvalidDigest
@@ -29,6 +31,19 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
         virtual_size_bytes=_size(record.get("virtual_size")),
         digest=_digest(asked, record),
     )
+
+
+def images_from_list(asked: Sequence[ImageId], document: Any) -> dict[ImageId, Image]:
+    """Return those of the images whose records are in the answer to a list; whatever else it holds is left out."""
+    records = document.get("images") if isinstance(document, dict) else None
+    wanted: dict[str, ImageId] = {image: image for image in asked}
+    found = {}
+    for record in records if isinstance(records, list) else []:
+        image = wanted.get(str(record.get("id")).lower()) if isinstance(record, dict) else None
+        if image is not None:
+            with suppress(ValueError):  # asked for by itself it is told what is wrong with it
+                found[image] = image_from_record(image, record)
+    return found
 
 
 def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:

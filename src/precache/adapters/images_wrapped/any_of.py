@@ -39,6 +39,9 @@ class AnyOf:
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:
         return self._first_answer(lambda server: server.show_to(caller_token, image))[0]
 
+    def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
+        return self._first_answer(lambda server: server.find_listed(caller_token, images))[0]
+
     def show(self, image: ImageId) -> Image:
         return self._first_answer(lambda server: server.show(image))[0]
 

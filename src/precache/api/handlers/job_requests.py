@@ -79,9 +79,11 @@ class JobRequests:
     def _admitted(self, call: Call, images: Sequence[ImageId]) -> dict[ImageId, str]:
         """Check the images; return the names of those that have one."""
         names: dict[ImageId, str] = {}
+        # The caller's own token: a caller who may not see an image cannot have it put anywhere.
+        token = call.caller.token
+        listed = self._images.find_listed(token, images)
         for image in images:
-            # The caller's own token: a caller who may not see an image cannot have it put anywhere.
-            found = self._images.show_to(call.caller.token, image)
+            found = listed.get(image) or self._images.show_to(token, image)
             check_admissible(found)
             if found.name:
                 names[image] = plain_line(found.name, _NAME_LENGTH)
