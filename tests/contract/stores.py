@@ -19,6 +19,7 @@ from precache.ports.cells import CellChanges, CellQueries
 from precache.ports.inventory import (
     AggregateChanges,
     AggregateQueries,
+    CellSizes,
     HostChanges,
     HostQueries,
     HostRemoval,
@@ -46,6 +47,7 @@ class Stores:
     host_changes: HostChanges
     host_removal: HostRemoval
     host_reports: HostReports
+    cell_sizes: CellSizes
     cells: CellQueries
     cell_changes: CellChanges
     tokens: TokenQueries
@@ -70,6 +72,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         host_changes=inventory,
         host_removal=inventory,
         host_reports=inventory,
+        cell_sizes=inventory,
         cells=cells,
         cell_changes=cells,
         tokens=tokens,
@@ -99,6 +102,7 @@ def of_database(database: Database) -> Stores:
         host_changes=hosts,
         host_removal=SqlHostRemoval(database=database),
         host_reports=hosts,
+        cell_sizes=hosts,
         cells=cells,
         cell_changes=cells,
         tokens=tokens,

@@ -269,6 +269,13 @@ def test_an_unknown_host_cannot_be_forced_down(stores):
         stores.host_changes.set_forced_down("nowhere", True)
 
 
+def test_the_hosts_of_a_cell_are_counted(stores):
+    stores.host_reports.note_beats([HostBeat(name, "cell1", "fake", NOW) for name in ("a", "b")])
+    stores.host_reports.note_beats([HostBeat("b", "cell2", "fake", LATER)])
+
+    assert [stores.cell_sizes.count_hosts(cell) for cell in ("cell1", "cell2", "nowhere")] == [1, 1, 0]
+
+
 def test_pages_of_hosts_show_each_once_in_the_same_order_as_the_whole_list(stores):
     names = ["b-2", "B-2", "_a", "b.1", "b-10", "a", "Z"]
     stores.host_reports.note_beats([HostBeat(name, "cell1", "fake", NOW) for name in names])

@@ -96,6 +96,10 @@ class MemoryInventory:
             after = [host for host in self._hosts.values() if marker is None or host.name > marker]
         return sorted(after, key=lambda host: host.name)[:limit]
 
+    def count_hosts(self, cell: str) -> int:
+        with self._lock:
+            return sum(host.cell == cell for host in self._hosts.values())
+
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
         with self._lock:
             return {name: self._hosts[name] for name in names if name in self._hosts}

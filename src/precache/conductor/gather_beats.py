@@ -15,15 +15,19 @@ class GatherBeats:
 
     def __init__(self, *, reports: HostReports, interval: timedelta) -> None:
         self._gathering = Gathering[HostBeat](
-            write=reports.note_beats, subject=lambda beat: (beat.host, beat.cell), interval=interval, what="heartbeats"
+            write=reports.note_beats,
+            subject=lambda beat: (beat.host, beat.cell),
+            cell=lambda beat: beat.cell,
+            interval=interval,
+            what="heartbeats",
         )
         self.start = self._gathering.start
         self.stop = self._gathering.stop
         self.flush = self._gathering.flush
 
-    def lossless_for_s(self) -> float:
-        """Give for how many seconds, until now, whatever was heard has been noted."""
-        return self._gathering.lossless_for_s
+    def lossless_for_s(self, cell: str) -> float:
+        """Return for how many seconds, until now, whatever was heard from the cell has been noted."""
+        return self._gathering.lossless_for_s(cell)
 
     def note_beats(self, beats: Sequence[HostBeat]) -> None:
         for beat in beats:

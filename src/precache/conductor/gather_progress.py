@@ -16,6 +16,7 @@ class GatherProgress:
         self._gathering = Gathering[TaskProgress](
             write=store.note,
             subject=lambda progress: (progress.job_id, progress.host, progress.image, progress.cell),
+            cell=lambda progress: progress.cell,
             interval=interval,
             what="words on the progress of tasks",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -18,13 +19,15 @@ _LATE_S = 5.0
 Word = TypeVar("Word")
 
 MOST_WORDS = 100_000
-"""That wait to be written. As many hosts are not there; somebody who floods a cell's bus must not fill our memory."""
+"""That wait to be written, of one cell. As many hosts are not there: a cell whose bus is flooded must neither fill our
+memory nor push out what other cells say."""
 
 
 class Gathering(Generic[Word]):
     """Keeps the latest word on each subject, and writes all of them every `interval`. Thread-safe.
 
     subject: what a word is about; a later word on it replaces an earlier one that was not written yet.
+    cell: where it was heard; each has its own bound.
     what: names the words in the log, in the plural. Words that cannot be written are dropped, for the next are newer.
     now: a clock in seconds that goes on while the process is halted.
     """
@@ -34,26 +37,29 @@ class Gathering(Generic[Word]):
         *,
         write: Callable[[Sequence[Word]], None],
         subject: Callable[[Word], Hashable],
+        cell: Callable[[Word], str],
         interval: timedelta,
         what: str,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._write = write
         self._subject = subject
+        self._cell = cell
         self._interval = interval
         self._what = what
         self._latest: dict[Hashable, Word] = {}
         self._now = now
-        self._dropped = 0
+        self._waiting: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._dropped_at: dict[str, float] = {}
         self._lossless_since = self._now()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._writer = threading.Thread(target=self._write_until_stopped, name=what, daemon=True)
 
-    @property
-    def lossless_for_s(self) -> float:
-        """Give for how many seconds, until now, whatever came in was written, and soon."""
-        return self._now() - self._lossless_since
+    def lossless_for_s(self, cell: str) -> float:
+        """Return for how many seconds, until now, whatever came in from the cell was written, and soon."""
+        return self._now() - max(self._lossless_since, self._dropped_at.get(cell, self._lossless_since))
 
     def start(self) -> None:
         self._lossless_since = self._now()
@@ -64,23 +70,28 @@ class Gathering(Generic[Word]):
         self._writer.join(patience.total_seconds())
 
     def add(self, word: Word) -> None:
-        subject = self._subject(word)
+        subject, cell = self._subject(word), self._cell(word)
         with self._lock:
-            if len(self._latest) < MOST_WORDS or subject in self._latest:
+            if subject in self._latest:
                 self._latest[subject] = word
+            elif self._waiting[cell] < MOST_WORDS:
+                self._latest[subject] = word
+                self._waiting[cell] += 1
             else:
-                self._dropped += 1
+                self._dropped[cell] += 1
 
     def flush(self) -> None:
         """Write down what has come in."""
         with self._lock:
             batch, self._latest = list(self._latest.values()), {}
-            dropped, self._dropped = self._dropped, 0
-        if dropped:
-            self._lossless_since = self._now()
+            dropped, self._dropped = self._dropped, Counter()
+            self._waiting.clear()
+        for cell, number in dropped.items():
+            self._dropped_at[cell] = self._now()
             _log.warning(
-                "%i %s were dropped: more than %i came in before they could be noted", dropped, self._what, MOST_WORDS
-            )
+                "%i %s from cell %s were dropped: more than %i came in before they could be noted",
+                number, self._what, cell, MOST_WORDS,
+            )  # fmt: skip
         if not batch:
             return
         try:

@@ -20,6 +20,13 @@ OPTIONS = [
     ),
     cfg.IntOpt("poll_interval", default=5, min=1, help="Seconds between two looks for jobs that nobody announced."),
     cfg.IntOpt("jobs_at_once", default=8, min=1, help="Jobs that a conductor works on at the same time."),
+    cfg.IntOpt(
+        "max_hosts_per_cell",
+        default=20000,
+        min=1,
+        help="Hosts that are registered for one cell. Heartbeats of further ones are dropped, so that a sender on a "
+        "cell's message bus cannot fill the database with invented hosts.",
+    ),
 ]
 
 
@@ -28,6 +35,7 @@ class ConductorSettings:
     lease: timedelta
     poll_interval: timedelta
     jobs_at_once: int
+    max_hosts_per_cell: int
 
 
 def _parse(values: Any) -> ConductorSettings:
@@ -35,6 +43,7 @@ def _parse(values: Any) -> ConductorSettings:
         lease=timedelta(seconds=values.lease),
         poll_interval=timedelta(seconds=values.poll_interval),
         jobs_at_once=values.jobs_at_once,
+        max_hosts_per_cell=values.max_hosts_per_cell,
     )
 
 

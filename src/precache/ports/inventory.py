@@ -75,6 +75,14 @@ class HostRemoval(Protocol):
         ...
 
 
+class CellSizes(Protocol):
+    """For the conductor, which bounds how many hosts a cell may have."""
+
+    def count_hosts(self, cell: str) -> int:
+        """Return how many hosts belong to the cell; 0 for an unknown one."""
+        ...
+
+
 class HostReports(Protocol):
     """For whoever hears from the hosts."""
 

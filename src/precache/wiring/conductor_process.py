@@ -84,7 +84,13 @@ class ConductorProcess:
 
     def _listen_to_cells(self, database: Database) -> tuple[GatherBeats, CellBuses]:
         hosts = SqlHosts(database=database)
-        note_beats = NoteBeats(hosts=hosts, reports=hosts, service_down_time=self._config.host.service_down_time)
+        note_beats = NoteBeats(
+            hosts=hosts,
+            sizes=hosts,
+            reports=hosts,
+            service_down_time=self._config.host.service_down_time,
+            most_per_cell=self._config.conductor.max_hosts_per_cell,
+        )
         beats = GatherBeats(reports=note_beats, interval=GATHERING_INTERVAL)
         progress = GatherProgress(store=SqlProgressLog(database=database), interval=GATHERING_INTERVAL)
         for gathering in (beats, progress):
@@ -121,7 +127,7 @@ class ConductorProcess:
             gateway=gateway,
             notifier=notifier,
             messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute),
-            heard_for_s=lambda cell: min(beats.lossless_for_s(), cells.heard_for_s(cell)),
+            heard_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.heard_for_s(cell)),
             at_stop=self._stops,
         )
 

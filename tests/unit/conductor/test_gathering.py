@@ -95,7 +95,28 @@ def test_a_flood_of_words_is_cut_off_and_what_was_known_is_still_brought_up_to_d
     [batch] = notes.batches
     assert len(batch) == MOST_WORDS
     assert batch[0].bytes_done == 2
-    assert f"7 words on the progress of tasks were dropped: more than {MOST_WORDS} came in" in caplog.text
+    assert f"7 words on the progress of tasks from cell  were dropped: more than {MOST_WORDS} came in" in caplog.text
+
+
+def test_a_flooded_cell_pushes_out_nothing_of_others_and_casts_no_doubt_on_them():
+    wall, notes = Wall(), Notes()
+    gathering = Gathering(
+        write=notes.note, subject=str, cell=lambda word: word[:5], interval=timedelta(hours=1), what="words", now=wall
+    )
+    wall.now_s += 10
+    for number in range(MOST_WORDS + 1):
+        gathering.add(f"cell1 {number}")
+    gathering.add("cell2 1")
+
+    gathering.flush()
+    wall.now_s += 5
+    gathering.add("cell1 again")  # there is room once more
+    gathering.flush()
+
+    first, second = notes.batches
+    assert (len(first), first[-1], second) == (MOST_WORDS + 1, "cell2 1", ["cell1 again"])
+    assert gathering.lossless_for_s("cell1") == 5
+    assert gathering.lossless_for_s("cell2") == 15
 
 
 class Wall:
@@ -117,24 +138,28 @@ def test_it_is_known_for_how_long_no_word_was_lost():
                 raise StoreUnavailable("gone")
 
     store, wall = Leaves(), Wall()
-    gathering = Gathering(write=store.note, subject=str, interval=timedelta(hours=1), what="words", now=wall)
+    gathering = Gathering(
+        write=store.note, subject=str, cell=str.lower, interval=timedelta(hours=1), what="words", now=wall
+    )
 
     wall.now_s += 10
     gathering.add("one")
     gathering.flush()
-    assert gathering.lossless_for_s == 10
+    assert gathering.lossless_for_s("one") == 10
 
     store.is_away = True
     gathering.add("two")
     gathering.flush()
     wall.now_s += 3
-    assert gathering.lossless_for_s == 3
+    assert gathering.lossless_for_s("one") == 3
 
 
 def test_a_gathering_that_was_halted_may_have_lost_words():
     wall, flushed = Wall(), threading.Semaphore(0)
     interval = timedelta(seconds=0.01)
-    gathering = Gathering(write=lambda words: flushed.release(), subject=str, interval=interval, what="words", now=wall)
+    gathering = Gathering(
+        write=lambda words: flushed.release(), subject=str, cell=str.lower, interval=interval, what="words", now=wall
+    )
     gathering.start()
     for word in ("one", "two"):  # the second comes after an hour in which nothing ran
         gathering.add(word)
@@ -143,5 +168,5 @@ def test_a_gathering_that_was_halted_may_have_lost_words():
     gathering.add("three")
     assert flushed.acquire(timeout=10)
 
-    assert gathering.lossless_for_s == 0
+    assert gathering.lossless_for_s("one") == 0
     gathering.stop(PATIENCE)

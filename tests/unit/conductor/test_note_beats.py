@@ -25,8 +25,19 @@ def inventory():
 
 @pytest.fixture
 def note(inventory, clock):
-    notes = NoteBeats(hosts=inventory, reports=inventory, service_down_time=DOWN_TIME)
+    notes = noting(inventory)
     return lambda *heard: notes.note_beats([HostBeat(host, cell, "fake", clock.now()) for host, cell in heard])
+
+
+def noting(inventory, most_per_cell=1000, most_remembered=1000):
+    return NoteBeats(
+        hosts=inventory,
+        sizes=inventory,
+        reports=inventory,
+        service_down_time=DOWN_TIME,
+        most_per_cell=most_per_cell,
+        most_remembered=most_remembered,
+    )
 
 
 def cells(inventory):
@@ -62,7 +73,7 @@ def test_two_hosts_with_one_name_are_warned_of_once(note, caplog):
 
 
 def test_two_computes_of_one_cell_with_one_name_are_warned_of_once(inventory, clock, caplog):
-    notes = NoteBeats(hosts=inventory, reports=inventory, service_down_time=DOWN_TIME)
+    notes = noting(inventory)
 
     def hear(*incarnations):
         for incarnation in incarnations:
@@ -81,4 +92,60 @@ def test_computes_that_say_nothing_of_themselves_are_not_compared(note, caplog):
     for _ in range(3):
         note(("cmp-1", "cell1"))
 
+    assert not caplog.messages
+
+
+class TestAFullCell:
+    def test_keeps_its_hosts_and_takes_no_more(self, inventory, clock, caplog):
+        notes = noting(inventory, most_per_cell=2)
+
+        def hear(cell, *names):
+            notes.note_beats([HostBeat(name, cell, "fake", clock.now()) for name in names])
+
+        hear("cell1", "a", "b", "c", "d")
+        clock.advance(timedelta(seconds=1))
+        hear("cell1", "d", "b", "a")
+        hear("cell2", "e")
+
+        assert cells(inventory) == {"a": "cell1", "b": "cell1", "e": "cell2"}
+        assert inventory.find_hosts(["b"])["b"].last_seen == clock.now()
+        (warning,) = caplog.messages
+        assert "Cell cell1 has 2 hosts" in warning
+        assert "such as host c, are dropped" in warning
+        assert "max_hosts_per_cell" in warning
+
+    def test_takes_none_of_another_cell(self, inventory, clock):
+        notes = noting(inventory, most_per_cell=1)
+        notes.note_beats([HostBeat("a", "cell1", "fake", clock.now()), HostBeat("b", "cell2", "fake", clock.now())])
+        clock.advance(DOWN_TIME * 2)
+
+        notes.note_beats([HostBeat("a", "cell2", "fake", clock.now())])
+
+        assert cells(inventory) == {"a": "cell1", "b": "cell2"}
+
+    def test_has_room_again_when_a_host_is_deleted(self, inventory, clock):
+        notes = noting(inventory, most_per_cell=1)
+        notes.note_beats([HostBeat("a", "cell1", "fake", clock.now())])
+        inventory.delete_host("a", clock.now() + timedelta(seconds=1))
+
+        notes.note_beats([HostBeat("b", "cell1", "fake", clock.now())])
+
+        assert cells(inventory) == {"b": "cell1"}
+
+
+def test_what_was_said_of_hosts_is_forgotten_in_the_end(inventory, clock, caplog):
+    notes = noting(inventory, most_remembered=2)
+
+    def hear(host, cell="cell2", incarnation=""):
+        notes.note_beats([HostBeat(host, cell, "fake", clock.now(), "1.0", incarnation)])
+
+    for host in "abc":
+        hear(host, "cell1")
+    for host in "aabbcca":  # the first is forgotten when the third comes
+        hear(host)
+    assert [message.split()[1] for message in caplog.messages] == ["a", "b", "c", "a"]
+
+    caplog.clear()
+    for host, incarnation in ("a1", "a2", "b1", "c1", "a1"):  # so nothing says that a1 was heard before a2
+        hear(host, "cell1", incarnation)
     assert not caplog.messages

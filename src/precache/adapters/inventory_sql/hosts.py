@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy import Connection, Row, Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
@@ -24,7 +24,7 @@ _DELETED = "a host or a cell was deleted in this very moment"
 
 
 class SqlHosts:
-    """The ports `HostQueries`, `HostChanges` and `HostReports`."""
+    """The ports `HostQueries`, `CellSizes`, `HostChanges` and `HostReports`."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -35,6 +35,12 @@ class SqlHosts:
             name = by_code_point(connection, hosts.c.name)
             after = _HOSTS if marker is None else _HOSTS.where(name > marker)
             return [_host(row) for row in connection.execute(after.order_by(name).limit(limit))]
+
+    @repeatable
+    def count_hosts(self, cell: str) -> int:
+        of_cell = select(func.count()).select_from(hosts).join(cells).where(cells.c.name == cell)
+        with self._database.read() as connection:
+            return connection.scalar(of_cell) or 0
 
     @repeatable
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
