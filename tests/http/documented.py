@@ -22,7 +22,8 @@ class Documented:
 
     def __init__(self, app: Any, document: Document) -> None:
         self._app = app
-        self._document = document
+        # A client must ignore what it does not know; we must not send what the document does not say.
+        self._document = document = _closed(document)
         self._registry: Registry[Any] = Registry().with_resource("doc", DRAFT202012.create_resource(dict(document)))
         self._paths = [(_pattern(path), path) for path in sorted(document["paths"], key=lambda path: path.count("{"))]
 
@@ -86,6 +87,18 @@ class Documented:
     def _anchored(self, schema: Any) -> Any:
         """Let references within the schema find the document."""
         return json.loads(json.dumps(schema).replace('"#/', '"doc#/'))
+
+
+def _closed(schema: Any) -> Any:
+    """Return the schema, or the part of the document, with every object limited to the properties that it names."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(part) for key, part in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema:
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
 def _pattern(path: str) -> re.Pattern[str]:

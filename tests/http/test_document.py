@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import falcon.testing
 import pytest
 from openapi_spec_validator import validate
 
@@ -17,9 +18,12 @@ from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
+from precache.api.noauth import noauth
 from precache.api.policies import RULES
 from precache.api.routes import Handlers, routes
 from precache.api.schemas.document import load_document, operation
+from precache.api.schemas.validation import Schemas
+from tests.http.world import DEBIAN, World
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -37,7 +41,7 @@ def table(document):
     requests = JobRequests(images=images, jobs=jobs, clock=clock, wake=lambda: None)
     return routes(
         Handlers(
-            service=Service(store=jobs, document=document),
+            service=Service(store=jobs, document=document, auth_strategy="keystone"),
             aggregates=Aggregates(queries=inventory, changes=inventory, clock=clock),
             aggregate_images=AggregateImages(aggregates=inventory, requests=requests),
             jobs=Jobs(queries=jobs),
@@ -102,3 +106,75 @@ def test_actions_of_one_path_are_told_apart_by_the_only_key_of_their_bodies(docu
     for route in table:
         if route.action is not None:
             assert document["components"]["schemas"][route.body]["required"] == [route.action]
+
+
+def schemas_of(document):
+    return document["components"]["schemas"].items()
+
+
+def test_answers_are_open_to_new_fields_and_requests_are_not(document, table):
+    of_requests = {row.body for row in table if row.body}
+
+    closed = {name for name, schema in schemas_of(document) if schema.get("additionalProperties") is False}
+
+    assert closed == of_requests
+
+
+def test_every_example_is_as_its_schema_says(document):
+    schemas = Schemas(document)
+    seen = set()
+    for name, schema in schemas_of(document):
+        for example in schema.get("examples", ()):
+            schemas.check_body(name, example)
+            seen.add(name)
+
+    assert seen >= {
+        "CacheImages",
+        "HostUpdate",
+        "Job",
+        "Task",
+        "Host",
+        "Aggregate",
+        "Error",
+        "ComputeError",
+        "NextLink",
+    }
+
+
+def test_every_request_body_has_an_example(document, table):
+    assert [row.body for row in table if row.body and not document["components"]["schemas"][row.body]["examples"]] == []
+
+
+def test_instants_of_our_own_half_are_date_times(document):
+    assert document["components"]["schemas"]["Instant"]["format"] == "date-time"
+
+
+@pytest.mark.parametrize(
+    ("auth_strategy", "security"),
+    [("keystone", [{"token": []}]), ("token", [{"token": []}, {"bearer": []}]), ("noauth", [{}, {"token": []}])],
+)
+def test_the_document_is_served_with_the_security_that_holds(document, auth_strategy, security):
+    client = falcon.testing.TestClient(World().app_with(auth_strategy=auth_strategy))
+
+    served = client.simulate_get("/v1/openapi.json", headers={"Host": "cloud.example:8775"}).json
+
+    validate(served)
+    assert served["security"] == security
+    assert served["servers"] == [{"url": "http://cloud.example:8775"}]
+    assert served["components"]["securitySchemes"]["token"]["name"] == "X-Auth-Token"
+    operations = [part for item in served["paths"].values() for key, part in item.items() if key in METHODS]
+    assert all({"403", "415"} <= part["responses"].keys() for part in operations) is (auth_strategy == "noauth")
+    assert document["security"] == [{"token": []}]
+
+
+def test_an_accepted_request_says_where_its_job_is():
+    client = falcon.testing.TestClient(noauth(World().app))
+    body = {"cache": [{"id": DEBIAN}]}
+
+    answer = client.simulate_post(
+        "/compute/v2.1/os-aggregates/1/images", json=body, headers={"OpenStack-API-Version": "compute 2.81"}
+    )
+
+    assert answer.status_code == 202
+    assert answer.headers["Location"].endswith(f"/v1/jobs/{answer.headers['X-Precache-Job-Id']}")
+    assert client.simulate_get(answer.headers["Location"].removeprefix("http://falconframework.org")).status_code == 200

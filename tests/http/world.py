@@ -65,7 +65,7 @@ class World:
         self._settle()
         self.app = self.app_with()
 
-    def app_with(self, **replaced: Any) -> Any:
+    def app_with(self, auth_strategy: str = "keystone", **replaced: Any) -> Any:
         """Give the application, with other ports where a test wants them."""
         images = MemoryImages(images=IMAGES, forbidden={FORBIDDEN}, available=self.is_image_service_up)
         ports: dict[str, Any] = {
@@ -82,7 +82,12 @@ class World:
             "clock": self.clock,
             "wake": lambda: self.wakes.append(len(self.jobs.list_jobs())),
         }
-        app = create_app(service_down_time=SERVICE_DOWN_TIME, max_body_bytes=self.max_body_bytes, **ports | replaced)
+        app = create_app(
+            auth_strategy=auth_strategy,
+            service_down_time=SERVICE_DOWN_TIME,
+            max_body_bytes=self.max_body_bytes,
+            **ports | replaced,
+        )
         return Documented(app, DOCUMENT)
 
     def _settle(self) -> None:

@@ -94,6 +94,7 @@ def deployment() -> Iterator[Deployment]:
         policy=AllowAll(),
         clock=clock,
         wake=conductor.wake,
+        auth_strategy="noauth",
         service_down_time=A_MINUTE,
     )
     for host in ("cmp-1", "cmp-2"):

@@ -47,10 +47,12 @@ def create_app(
     clock: Clock,
     wake: Callable[[], None],
     service_down_time: timedelta,
+    auth_strategy: str,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application; safe for many threads.
 
+    auth_strategy: as in [api] auth_strategy; for the description alone.
     wake: tells the conductor that there is a new job; never raises, never blocks.
     Who calls comes from the headers that authentication in front of it sets, see `identity.py`: put
     keystonemiddleware (with its decision delayed) or `noauth.noauth` around it, never nothing.
@@ -58,7 +60,7 @@ def create_app(
     document = load_document()
     requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)
     handlers = Handlers(
-        service=Service(store=store, document=document),
+        service=Service(store=store, document=document, auth_strategy=auth_strategy),
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, clock=clock),
         aggregate_images=AggregateImages(aggregates=aggregates, requests=requests),
         jobs=Jobs(queries=queries),

@@ -17,9 +17,19 @@ from precache.wiring.inventory import Inventory
 
 
 def api_app(
-    *, config: Config, database: Database, inventory: Inventory, images: ImageCatalog, wake: Callable[[], None]
+    *,
+    config: Config,
+    auth_strategy: str,
+    database: Database,
+    inventory: Inventory,
+    images: ImageCatalog,
+    wake: Callable[[], None],
 ) -> Any:
-    """Build it. wake: tells the conductors that there is a new job; never raises, never blocks."""
+    """Build it.
+
+    auth_strategy: what is put in front of it.
+    wake: tells the conductors that there is a new job; never raises, never blocks.
+    """
     return create_app(
         aggregates=inventory.aggregates,
         aggregate_changes=inventory.aggregate_changes,
@@ -33,6 +43,7 @@ def api_app(
         policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),
         clock=SystemClock(),
         wake=wake,
+        auth_strategy=auth_strategy,
         service_down_time=config.host.service_down_time,
         max_body_bytes=config.api.max_request_body_bytes,
     )

@@ -73,6 +73,7 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     session = service_session(config)
     app = api_app(
         config=config,
+        auth_strategy=config.api.auth_strategy or "keystone",
         database=database,
         inventory=configured_inventory(config, database, session),
         images=image_service_of(config, session, record_timeout=RECORD_PATIENCE),

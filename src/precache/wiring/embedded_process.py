@@ -96,7 +96,14 @@ class EmbeddedProcess:
             at_stop=self._stops,
         )
         self._stops.callback(loop.stop, PATIENCE)
-        api = api_app(config=self._config, database=database, inventory=inventory, images=images, wake=loop.wake)
+        api = api_app(
+            config=self._config,
+            auth_strategy="noauth",
+            database=database,
+            inventory=inventory,
+            images=images,
+            wake=loop.wake,
+        )
         # The image service first: the computes' first work may be what an earlier process left behind.
         apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}
         server.start({path: guard_browsers(app, self._embedding.address) for path, app in apps.items()})

@@ -21,4 +21,5 @@ class AggregateImages:
         aggregate_id = parse_aggregate_id(call)
         images = requested_images(call)
         job = self._requests.for_aggregate(call, images, self._aggregates.get_aggregate(aggregate_id))
-        return Answer(status=202, headers={JOB_ID_HEADER: job.id})
+        # No client follows the Location of a 202 by itself.
+        return Answer(status=202, headers={JOB_ID_HEADER: job.id, "Location": f"{call.base_url}/v1/jobs/{job.id}"})

@@ -7,7 +7,7 @@ from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.microversions import MAX, MIN
-from precache.api.schemas.document import Document
+from precache.api.schemas.document import Document, served_document
 from precache.ports.job_store import StoreProbe
 
 # The day on which v2.1 appeared, as every Nova says it.
@@ -18,9 +18,10 @@ _UPDATED = "2026-11-22T00:00:00Z"
 class Service:
     """Version documents have the form that keystoneauth's discovery reads."""
 
-    def __init__(self, *, store: StoreProbe, document: Document) -> None:
+    def __init__(self, *, store: StoreProbe, document: Document, auth_strategy: str) -> None:
         self._store = store
         self._document = document
+        self._auth_strategy = auth_strategy
 
     def versions(self, call: Call) -> Answer:
         return Answer({"name": "precache", "release": version("precache"), "versions": [_own_version(call.base_url)]})
@@ -37,8 +38,7 @@ class Service:
         return Answer({"version": version | {"media-types": [media_type]}})
 
     def openapi(self, call: Call) -> Answer:
-        servers = [{"url": call.base_url or "/"}]
-        return Answer({**self._document, "servers": servers})
+        return Answer(served_document(self._document, auth_strategy=self._auth_strategy, base_url=call.base_url))
 
     def health(self, _call: Call) -> Answer:
         """Answer 200 while requests can be taken in, which needs the database."""

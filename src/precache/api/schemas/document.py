@@ -30,3 +30,41 @@ def resolve(document: Document, thing: Mapping[str, Any]) -> Mapping[str, Any]:
     for step in thing["$ref"].removeprefix("#/").split("/"):
         found = found[step]
     return cast(Mapping[str, Any], found)
+
+
+_TOKENS = {
+    "keystone": "A token of Keystone.",
+    "noauth": "`user:project` names who calls; without it the caller is an administrator, too.",
+    "token": "A token that `precache token create` made; it is as good in `Authorization: Bearer`.",
+}
+
+
+def served_document(document: Document, *, auth_strategy: str, base_url: str) -> Document:
+    """Return the document as it holds for one service: its address, and how callers are identified.
+
+    Without authentication no token is needed, and pages of other sites are refused everywhere.
+    """
+    header = {**document["components"]["securitySchemes"]["token"], "description": _TOKENS[auth_strategy]}
+    schemes: dict[str, Any] = {"token": header}
+    if auth_strategy == "token":
+        schemes["bearer"] = {"type": "http", "scheme": "bearer"}
+    served: dict[str, Any] = {
+        **document,
+        "servers": [{"url": base_url or "/"}],
+        "security": [{name: []} for name in schemes],
+        "components": {**document["components"], "securitySchemes": schemes},
+    }
+    if auth_strategy == "noauth":
+        served["security"] = [{}, *served["security"]]
+        served["paths"] = {path: _guarded(path, item) for path, item in document["paths"].items()}
+    return served
+
+
+def _guarded(path: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add the refusals of `wiring/browser_guard.py` to every operation of a path."""
+    kind = "ComputeUnversioned" if path.startswith("/compute") else "Error"
+    refusals = {status: {"$ref": f"#/components/responses/{kind}"} for status in ("403", "415")}
+    return {
+        key: {**part, "responses": {**refusals, **part["responses"]}} if key != "parameters" else part
+        for key, part in item.items()
+    }
