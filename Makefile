@@ -41,7 +41,7 @@ bench-dispatch: setup setup-servers ## Measure how many hosts one conductor driv
 
 constraints: ## Pin the newest versions of all Python packages that their lists admit
 	@tools/install-packages all nova
-	@tools/pin-versions constraints.txt --editable '.[dev]' hatchling editables # the two build the package itself
+	@tools/pin-versions constraints.txt --editable '.[dev]' --requirement tests/requirements.txt hatchling editables # the two build the package itself
 	@tools/pin-lowest
 	@tools/pin-versions bench/constraints.txt --requirement bench/requirements.txt
 	@tools/pin-versions tests/lab/cloud-constraints.txt --requirement tests/lab/cloud-requirements.txt
@@ -52,7 +52,7 @@ clean: ## Remove everything that was made here: environments, images, results of
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: setup-packages
-	@tools/make-venv .venv constraints.txt --editable '.[dev]'
+	@tools/make-venv .venv constraints.txt --editable '.[dev]' --requirement tests/requirements.txt
 
 setup-packages:
 	@tools/install-packages all
