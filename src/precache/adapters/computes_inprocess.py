@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from precache.core.errors import ComputeUnreachable
 from precache.core.jobs import TaskResult
@@ -15,7 +17,9 @@ Compute = Callable[[CacheRequest], Sequence[TaskResult]]
 class InProcessComputes:
     """The port `ComputeGateway` on plain calls. A host is known from `join` until `leave`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deadline: Callable[[], datetime | None] = lambda: None) -> None:
+        """deadline: when a request that is made now is to be done; None for no such time."""
+        self._deadline = deadline
         self._computes: dict[str, Compute] = {}
         self._lock = threading.Lock()
 
@@ -34,4 +38,4 @@ class InProcessComputes:
             raise ComputeUnreachable(
                 request.host, "no Precache compute runs there; start one and send the request again"
             )
-        return compute(request)
+        return compute(replace(request, deadline=self._deadline()))

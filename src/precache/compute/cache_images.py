@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from precache.core.errors import PrecacheError, Stopped
+from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.work_context import WorkContext, working_on
@@ -47,7 +49,7 @@ class CacheImages:
 
     def _cache_all(self, request: CacheRequest) -> list[TaskResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
-        results = [self._cache_one(request.job_id, image) for image in request.images]
+        results = [self._cache_one(request, image) for image in request.images]
         if any(result.outcome is Outcome.UNSUPPORTED for result in results):
             _log.warning(
                 "Virt driver %s on %s does not support image pre-caching; ignoring request",
@@ -56,17 +58,20 @@ class CacheImages:
             )
         return results
 
-    def _cache_one(self, job_id: str, image: ImageId) -> TaskResult:
-        beginning = TaskProgress(job_id, self._host, image, Phase.WAITING, 0, 0, self._cell)
-        watch = _Watch(beginning, self._progress, self._stop)
+    def _cache_one(self, request: CacheRequest, image: ImageId) -> TaskResult:
+        beginning = TaskProgress(request.job_id, self._host, image, Phase.WAITING, 0, 0, self._cell)
+        watch = _Watch(beginning, self._progress, self._stop, partial(self._is_late, request))
         started_at = self._clock.now()
         outcome, reason = self._outcome(image, watch)
         return TaskResult(image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
 
+    def _is_late(self, request: CacheRequest) -> bool:
+        return request.deadline is not None and self._clock.now() >= request.deadline
+
     def _outcome(self, image: ImageId, watch: _Watch) -> tuple[Outcome, str]:
-        watch.check_stop()
         _log.info("Caching image %s by request on %s", image, self._host)
         try:
+            watch.check_stop()
             fetched = self._driver.cache_image(image, watch)
         except NotImplementedError as error:
             return Outcome.UNSUPPORTED, str(error) or UNSUPPORTED
@@ -84,9 +89,16 @@ class CacheImages:
 
 
 class _Watch:
-    """The port `Watcher` for one task: passes progress on, and remembers how much has come in."""
+    """The port `Watcher` for one task: passes progress on, and remembers how much has come in.
 
-    def __init__(self, beginning: TaskProgress, progress: ProgressSink, stop: threading.Event) -> None:
+    It is called some ten times a second whatever is waited for, so it is what ends a wait: at a stop of the compute,
+    and when `is_late` says that the time of the request is over.
+    """
+
+    def __init__(
+        self, beginning: TaskProgress, progress: ProgressSink, stop: threading.Event, is_late: Callable[[], bool]
+    ) -> None:
+        self._is_late = is_late
         self._beginning = beginning
         self._progress = progress
         self._stop = stop
@@ -100,3 +112,5 @@ class _Watch:
     def check_stop(self) -> None:
         if self._stop.is_set():
             raise Stopped(f"Caching image {self._beginning.image} on {self._beginning.host}")
+        if self._is_late():
+            raise DeadlinePassed(self._beginning.image, self.bytes_done)

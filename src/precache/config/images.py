@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup
 from precache.core.errors import InvalidConfiguration
+from precache.rules.pace import LeastRate
 from precache.rules.private_transport import is_private_url
 
 GLANCE_OPTIONS = [
@@ -33,6 +34,14 @@ GLANCE_OPTIONS = [
     cfg.IntOpt("connections", default=4, min=1, help="Transfers from the image service at once, for each host."),
     cfg.IntOpt("connect_timeout", default=10, min=1, help="Seconds to wait for a connection."),
     cfg.IntOpt("read_timeout", default=60, min=1, help="Seconds without a byte after which a transfer has stalled."),
+    cfg.IntOpt(
+        "min_throughput",
+        default=64,
+        min=0,
+        help="KiB each second that a transfer must bring, averaged over min_throughput_window; a slower one is broken "
+        "off and goes on over another connection, up to num_retries times in a row. 0 accepts any.",
+    ),
+    cfg.IntOpt("min_throughput_window", default=60, min=1, help="Seconds over which min_throughput is averaged."),
 ]
 
 LIBVIRT_OPTIONS = [
@@ -90,6 +99,7 @@ class GlanceSettings:
     connections: int
     connect_timeout: timedelta
     read_timeout: timedelta
+    least_rate: LeastRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,7 @@ def _parse_glance(values: Any) -> GlanceSettings:
         connections=values.connections,
         connect_timeout=timedelta(seconds=values.connect_timeout),
         read_timeout=timedelta(seconds=values.read_timeout),
+        least_rate=LeastRate(values.min_throughput << 10, timedelta(seconds=values.min_throughput_window)),
     )
 
 

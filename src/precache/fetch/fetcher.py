@@ -30,6 +30,7 @@ from precache.ports.image_service import ImageSource
 from precache.ports.progress import Watcher
 from precache.rules.conversion import is_converted, qemu_format
 from precache.rules.disk_space import admit, bytes_needed
+from precache.rules.pace import LeastRate
 from precache.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class FetchRules:
 
     force_raw_images: convert to raw; else the cache gets the bytes as they are.
     retries: further attempts of an interrupted transfer without a new byte in between.
+    least_rate: the slowest transfer that is waited for.
     refetches: how often data with a wrong digest is thrown away and fetched again.
     reserves_whole_disk: ask for free space for the whole converted disk, holes included; else for the download only.
     vmdk_types: the create-types that are accepted.
@@ -48,6 +50,7 @@ class FetchRules:
 
     force_raw_images: bool = True
     retries: int = 3
+    least_rate: LeastRate = field(default_factory=LeastRate)
     refetches: int = 1
     reserves_whole_disk: bool = True
     vmdk_types: Collection[str] = VMDK_TYPES
@@ -116,7 +119,13 @@ class Fetcher:
                 return
 
     def _fetch_once(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
-        stream = ResumingStream(images=self._images, image=record, clock=self._clock, retries=self._rules.retries)
+        stream = ResumingStream(
+            images=self._images,
+            image=record,
+            clock=self._clock,
+            retries=self._rules.retries,
+            least_rate=self._rules.least_rate,
+        )
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file)
             qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img, sandbox=self._sandbox)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
-from precache.core.errors import ImageServiceUnavailable, ImageTooLong, NoImageData, TransferInterrupted
+from precache.core.errors import (
+    ImageServiceUnavailable,
+    ImageTooLong,
+    NoImageData,
+    TransferInterrupted,
+    TransferTooSlow,
+)
 from precache.core.images import Image
 from precache.fetch.arriving_file import Abandoned
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream
+from precache.rules.pace import LeastRate, Pace
 from precache.rules.retry import wait_before_retry
 
 _log = logging.getLogger(__name__)
@@ -25,8 +34,22 @@ class ResumingStream:
     an image's data never changes, and the digest covers the whole in any case.
     """
 
-    def __init__(self, *, images: ImageSource, image: Image, clock: Clock, retries: int) -> None:
-        """retries: further attempts without a single new byte before the transfer counts as failed."""
+    def __init__(
+        self,
+        *,
+        images: ImageSource,
+        image: Image,
+        clock: Clock,
+        retries: int,
+        least_rate: LeastRate | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """retries: further attempts without a single new byte before the transfer counts as failed.
+
+        least_rate: a slower connection is dropped and the next one begins where it ended; as many times in a row as
+        `retries` says, for a single byte is no progress then. monotonic: a clock, in seconds.
+        """
+        self._pace, self._monotonic = Pace(least_rate or LeastRate()), monotonic
         self._images, self._image, self._clock, self._retries = images, image, clock, retries
         self._stream: ImageStream | None = None
         self._offset = 0
@@ -42,9 +65,13 @@ class ResumingStream:
         """
         while True:
             try:
-                count = self._open().readinto(buffer)
+                count = self._read(self._open(), buffer)
                 if count == 0 and self._is_short():
                     raise self._interrupted("the data ended early")
+            except TransferTooSlow as error:
+                self._drop()
+                self._wait(error, self._pace.slow_windows)
+                continue
             except (TransferInterrupted, ImageServiceUnavailable) as error:
                 if self._offset and self._offset == self._image.size_bytes:
                     return 0  # everything is here: how the connection ended does not matter
@@ -93,10 +120,30 @@ class ResumingStream:
         if announced is not None and expected is not None and start + announced > expected:
             raise ImageTooLong(self._image.id, expected)
 
+    def _read(self, stream: ImageStream, buffer: memoryview) -> int:
+        """Read, and raise TransferTooSlow at the end of a window in which too little came.
+
+        Only the time in which the service could send counts: not that of a slow disk, nor the wait for a turn.
+        """
+        began = self._monotonic()
+        count = stream.readinto(buffer)
+        came = self._pace.add(self._monotonic() - began, count)
+        if came is not None and count and self._offset + count != self._image.size_bytes:
+            least = self._pace.least
+            raise TransferTooSlow(
+                self._image.id,
+                self._offset,
+                self._image.size_bytes,
+                came_bytes=came,
+                window_s=least.window.total_seconds(),
+                least=least.bytes_per_s,
+            )
+        return count
+
     def _skip(self, stream: ImageStream, count: int) -> None:
         scratch = memoryview(bytearray(min(count, _SKIP_BYTES)))
         while count:
-            skipped = stream.readinto(scratch[: min(count, len(scratch))])
+            skipped = self._read(stream, scratch[: min(count, len(scratch))])
             if not skipped:
                 raise self._interrupted("the data ended early")
             count -= skipped
@@ -122,16 +169,20 @@ class ResumingStream:
             stream.close()
 
     def _wait_to_retry(self, error: TransferInterrupted | ImageServiceUnavailable) -> None:
+        self._failures += 1
+        self._wait(error, self._failures)
+
+    def _wait(self, error: TransferInterrupted | ImageServiceUnavailable, failures: int) -> None:
         if self._closed:
             raise Abandoned from error
-        self._failures += 1
-        wait = wait_before_retry(self._failures, self._retries)
+        wait = wait_before_retry(failures, self._retries)
         if wait is None:
             raise error
         _log.warning("%s; trying again from byte %d in %.0f s", error, self._offset, wait.total_seconds())
         while wait > timedelta() and not self._closed:
             nap = min(wait, _NAP)
             self._clock.sleep(nap)
+            self._pace.wait(nap.total_seconds())
             wait -= nap
 
     def _told_in_full(

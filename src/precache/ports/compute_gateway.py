@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from precache.core.images import ImageId
@@ -12,12 +13,16 @@ from precache.core.jobs import TaskResult
 
 @dataclass(frozen=True, slots=True)
 class CacheRequest:
-    """The message: cache these images, one after another, in this order."""
+    """The message: cache these images, one after another, in this order.
+
+    deadline: by the host's clock, when all of them are to be done; None for no such time.
+    """
 
     job_id: str
     host: str
     cell: str
     images: tuple[ImageId, ...]
+    deadline: datetime | None = None
 
 
 class ComputeGateway(Protocol):

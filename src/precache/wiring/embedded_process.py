@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_wrapped import AnyOf
 from precache.adapters.inventory_sql import SqlHosts
@@ -85,7 +86,7 @@ class EmbeddedProcess:
         url = server.bind()
         self._stops.callback(server.stop, CUT_PATIENCE)
         images = image_service(self._config, url + IMAGE_PREFIX)
-        gateway = InProcessComputes()
+        gateway = InProcessComputes(deadline=self._deadline)
         inventory = local_inventory(database)
         loop = conductor_loop(
             config=self._config,
@@ -117,6 +118,9 @@ class EmbeddedProcess:
     def stop(self) -> None:
         """Stop what runs, in the opposite order of its start."""
         self._stops.close()
+
+    def _deadline(self) -> datetime:
+        return SystemClock().now() + self._config.bus.long_rpc_timeout
 
     def _threads(self) -> int:
         # A download from our own image service keeps a thread busy for as long as it takes.

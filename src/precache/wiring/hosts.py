@@ -70,6 +70,7 @@ def host_setup(*, config: Config, host: str, instances_path: Path, images: Image
     rules = FetchRules(
         force_raw_images=config.host.force_raw_images,
         retries=config.glance.num_retries,
+        least_rate=config.glance.least_rate,
         reserves_whole_disk=config.image_cache.reserve_whole_disk,
         vmdk_types=config.compute.vmdk_allowed_types,
         qemu_img=QemuImgLimits(

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -50,13 +52,13 @@ class Reports:
         self.seen.append(progress)
 
 
-def compute(driver, *, progress=None, stop=None) -> CacheImages:
+def compute(driver, *, progress=None, stop=None, clock=None) -> CacheImages:
     return CacheImages(
         host="cmp-1",
         cell="cell1",
         driver=driver,
         progress=progress or Reports(),
-        clock=MemoryClock(),
+        clock=clock or MemoryClock(),
         stop=stop or threading.Event(),
     )
 
@@ -148,3 +150,31 @@ def test_a_transfer_under_way_is_stopped_at_its_next_word():
 
     with pytest.raises(Stopped):
         compute(StoppingDriver({FIRST: True}), stop=stop)(request(FIRST))
+
+
+class DrippingDriver(ScriptedDriver):
+    """A driver to which a byte comes every ten seconds, for ever."""
+
+    def __init__(self, clock):
+        super().__init__({})
+        self._clock = clock
+
+    def cache_image(self, image, watch):
+        self.asked.append(image)
+        for count in range(10**6):
+            watch(Phase.DOWNLOADING, count, 10**6)
+            self._clock.advance(timedelta(seconds=10))
+
+
+def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_begun():
+    clock = MemoryClock()
+    driver = DrippingDriver(clock)
+    deadline = clock.now() + timedelta(seconds=100)
+
+    results = compute(driver, clock=clock)(replace(request(FIRST, SECOND), deadline=deadline))
+
+    assert driver.asked == [FIRST]
+    assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR]
+    assert results[0].reason.startswith(f"Image {FIRST} was given up after 9 bytes: the time that the conductor allows")
+    assert "long_rpc_timeout" in results[1].reason
+    assert clock.now() == deadline

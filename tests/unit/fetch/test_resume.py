@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import ImageFaults, MemoryImages
-from precache.core.errors import ImageServiceUnavailable, ImageTooLong, NoImageData, TransferInterrupted
+from precache.core.errors import (
+    ImageServiceUnavailable,
+    ImageTooLong,
+    NoImageData,
+    TransferInterrupted,
+    TransferTooSlow,
+)
 from precache.fetch.arriving_file import Abandoned
 from precache.fetch.resume import ResumingStream
+from precache.rules.pace import LeastRate, Pace
 from tests.unit.fetch.world import IMAGE, record_of
 
 DATA = bytes(range(256)) * 8
@@ -165,3 +172,77 @@ def test_closed_stream_is_never_opened_again():
         stream.readinto(memoryview(bytearray(10)))
 
     assert images.requests == []
+
+
+class Seconds:
+    """A clock that each read from the image service moves on."""
+
+    def __init__(self, for_each_read):
+        self.now, self._for_each_read = 0.0, for_each_read
+        self._is_end = False
+
+    def __call__(self):
+        if self._is_end:  # it is asked before and after each read
+            self.now += self._for_each_read
+        self._is_end = not self._is_end
+        return self.now
+
+
+def dripping(seconds_for_each_read, *, longest_read=8, least_bytes_per_s=10, **faults):
+    faults = ImageFaults(longest_read=longest_read, **faults)
+    images = MemoryImages(images={IMAGE: (record_of(DATA), DATA)}, faults={IMAGE: faults})
+    stream = ResumingStream(
+        images=images,
+        image=images.show(IMAGE),
+        clock=MemoryClock(),
+        retries=3,
+        least_rate=LeastRate(least_bytes_per_s, timedelta(seconds=60)),
+        monotonic=Seconds(seconds_for_each_read),
+    )
+    return images, stream
+
+
+def test_transfer_that_only_drips_is_dropped_each_window_and_ends_after_the_retries_with_the_reason():
+    images, stream = dripping(2)
+
+    with pytest.raises(TransferTooSlow, match=r"only \d+ bytes came in 60 s, and \[glance\] min_throughput asks for"):
+        read_all(stream)
+
+    assert len(images.requests) == 4
+    assert images.requests[1][1] > 0  # it went on where the first connection ended
+
+
+def test_transfer_that_is_just_fast_enough_goes_on_over_one_connection():
+    images, stream = dripping(0.7)
+
+    assert read_all(stream) == DATA
+    assert len(images.requests) == 1
+
+
+def test_connections_that_break_after_a_few_bytes_each_are_too_slow_together():
+    _, stream = dripping(0.1, breaks_at=set(range(0, len(DATA), 3)))
+
+    with pytest.raises(TransferTooSlow):
+        read_all(stream)
+
+
+def test_any_pace_will_do_where_none_is_asked_for():
+    _, stream = dripping(100, least_bytes_per_s=0)
+
+    assert read_all(stream) == DATA
+
+
+def test_last_bytes_of_a_slow_transfer_are_not_thrown_away():
+    _, stream = dripping(61, longest_read=len(DATA), least_bytes_per_s=1 << 20)
+
+    assert read_all(stream, len(DATA)) == DATA
+
+
+@given(stalls=st.lists(st.floats(0, 59), max_size=20))
+def test_pace_counts_whole_windows(stalls):
+    pace = Pace(LeastRate(10, timedelta(seconds=60)))
+
+    slow = [pace.add(seconds, 0) for seconds in stalls]
+
+    assert slow.count(0) == pace.slow_windows
+    assert pace.slow_windows <= sum(stalls) / 60

@@ -30,6 +30,7 @@ TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it
 _LEAST_MONITOR_S = 2  # oslo.messaging sends signs of life no more often than every second, two for each interval
 _RETRY_S = 0.5
 _SLACK_S = 1.0
+_HANDED_DOWN = 0.98  # of the time that is left: the host is to say itself how far it came
 _MOST_EXPIRED = 3
 
 
@@ -112,7 +113,7 @@ class LongCall:
     def _call(self, left_s: float, monitor_s: int) -> Any:
         # Who is not heard of within the monitor's time is asked anew, so this message is of no use after it.
         expires_at = time.time() + self._clock_ahead_s + min(left_s, monitor_s)
-        message = request_message(self._request, expires_at)
+        message = request_message(self._request, expires_at, left_s * _HANDED_DOWN)
         return self._bus.call(
             COMPUTE_TOPIC, self._request.host, "cache_images", message, timeout_s=left_s, monitor_s=monitor_s
         )

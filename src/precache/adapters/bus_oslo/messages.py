@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ _MOST_ITEMS = 10_000
 _MOST_BEATS = 100  # a compute sends one; each that is new costs a row
 _RELEASE_LENGTH = 64
 _MOST_BYTES = 2**63 - 1
+_MOST_ALLOWED_SECONDS = 10**9
 _MOST_SECONDS = 2**40  # in some thirty thousand years
 
 _HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR})
@@ -39,26 +40,32 @@ class Malformed(Exception):
     """The text says which field, without its value."""
 
 
-def request_message(request: CacheRequest, expires_at: float) -> dict[str, Any]:
-    """expires_at: by the clock of the host, in seconds since 1970, when nobody waits for this message any more."""
+def request_message(request: CacheRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
+    """expires_at: by the clock of the host, in seconds since 1970, when nobody waits for this message any more.
+
+    allowed_s: how long the host may take from when it has the message; the two clocks need not agree for that.
+    """
     return {
         "job_id": request.job_id,
         "host": request.host,
         "cell": request.cell,
         "images": list(request.images),
         "expires_at": round(expires_at, 3),
+        **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3)}),
     }
 
 
-def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
-    """Give the request and when it expires. Raises Malformed, also if it is meant for another host."""
+def read_request(message: Mapping[str, Any], host: str, now: datetime) -> tuple[CacheRequest, float]:
+    """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     if _text(message, "host") != host:
         raise Malformed("host is not the name of this host")
     images = tuple(_image(item) for item in _items(message, "images"))
     expires_at = seconds(message.get("expires_at"))
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
-    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), images), expires_at
+    allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
+    deadline = None if allowed_s is None else now + timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))
+    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), images, deadline), expires_at
 
 
 def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:

@@ -90,12 +90,14 @@ from precache.core.errors.unavailable import (
     ChangeUncertain,
     ComputeUnreachable,
     DatabaseDamaged,
+    DeadlinePassed,
     IdentityServiceUnavailable,
     ImageServiceUnavailable,
     InventoryUnavailable,
     ServiceTokenUnavailable,
     StoreUnavailable,
     TransferInterrupted,
+    TransferTooSlow,
 )
 
 __all__ = [
@@ -122,6 +124,7 @@ __all__ = [
     "Corrupt",
     "DatabaseDamaged",
     "DatabaseUrlRefused",
+    "DeadlinePassed",
     "DigestMismatch",
     "DiskExists",
     "DiskFilledUp",
@@ -167,6 +170,7 @@ __all__ = [
     "TokenNameTaken",
     "TokenNotFound",
     "TransferInterrupted",
+    "TransferTooSlow",
     "Unavailable",
     "UnsafeImage",
 ]

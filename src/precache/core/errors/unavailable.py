@@ -25,6 +25,39 @@ class TransferInterrupted(Unavailable):
         self.reason = reason
 
 
+class TransferTooSlow(TransferInterrupted):
+    """The data came so slowly that it is not waited for; another server, or another time, may be faster."""
+
+    def __init__(
+        self,
+        image: str,
+        received_bytes: int,
+        expected_bytes: int | None,
+        *,
+        came_bytes: int,
+        window_s: float,
+        least: int,
+    ) -> None:
+        super().__init__(
+            image,
+            received_bytes,
+            expected_bytes,
+            f"only {came_bytes} bytes came in {window_s:.0f} s, and [glance] min_throughput asks for {least // 1024} "
+            "KiB each second; see to the image service and the network, or lower min_throughput",
+        )
+
+
+class DeadlinePassed(Unavailable):
+    """The host was not done in the time that the request allows."""
+
+    def __init__(self, image: str, received_bytes: int) -> None:
+        super().__init__(
+            f"Image {image} was given up after {received_bytes} bytes: the time that the conductor allows a host for "
+            "all images of a job ([DEFAULT] long_rpc_timeout) is over; raise it, or ask again for fewer images at once"
+        )
+        self.image, self.received_bytes = image, received_bytes
+
+
 class ComputeUnreachable(Unavailable):
     """The host's agent did not answer, or died while it worked."""
 

@@ -1,0 +1,45 @@
+"""Whether a transfer is fast enough to be waited for: the cache entry's lock is held for as long as it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class LeastRate:
+    """The slowest transfer that is waited for. bytes_per_s: 0 for any. window: over which the rate is averaged."""
+
+    bytes_per_s: int = 64 << 10
+    window: timedelta = timedelta(seconds=60)
+
+
+class Pace:
+    """Counts one window after another. Only time in which the sender could have sent is to be added."""
+
+    def __init__(self, least: LeastRate) -> None:
+        self.least = least
+        self._seconds = 0.0
+        self._bytes = 0
+        self.slow_windows = 0
+
+    def add(self, seconds: float, count: int) -> int | None:
+        """Add what came in this time; return the bytes of a window that has just ended too slow, else None.
+
+        slow_windows: how many in a row were too slow, this one included.
+        """
+        self.wait(seconds)
+        self._bytes += count
+        if not self.least.bytes_per_s or self._seconds < self.least.window.total_seconds():
+            return None
+        took, came = self._seconds, self._bytes
+        self._seconds, self._bytes = 0.0, 0
+        if came >= self.least.bytes_per_s * took:
+            self.slow_windows = 0
+            return None
+        self.slow_windows += 1
+        return came
+
+    def wait(self, seconds: float) -> None:
+        """Add time in which nothing was read; it is judged with the next read."""
+        self._seconds += seconds
