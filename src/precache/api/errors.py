@@ -48,6 +48,7 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.ImageNotFound: Fault(400, "precache.image.not_found"),
     errors.ImageNotAuthorized: Fault(400, "precache.image.not_authorized"),
     errors.ImageNotActive: Fault(400, "precache.image.not_active"),
+    errors.ImageCompressed: Fault(400, "precache.image.compressed"),
     errors.ImageFormatUnsupported: Fault(400, "precache.image.format_unsupported"),
     # Nova's clients know no 503 from this call: the service that is away is named in the message.
     errors.ImageServiceUnavailable: Fault(400, "precache.image_service.unavailable"),

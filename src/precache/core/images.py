@@ -90,6 +90,7 @@ class Image:
     disk_format: Glance's word, or None where the record has none; not every word is a `DiskFormat`.
     size_bytes: length of the data as downloaded; None while unknown (a queued image).
     virtual_size_bytes: size of the disk inside; None where the service does not say.
+    container_format: Glance's word for what the disk is wrapped in, `bare` for nothing; None where the record has none.
     digest: what the data must hash to; None if the service has no hash, and then nothing can be verified.
     """
 
@@ -100,6 +101,7 @@ class Image:
     size_bytes: int | None
     virtual_size_bytes: int | None = None
     digest: Digest | None = None
+    container_format: str | None = None
 
     @property
     def is_active(self) -> bool:

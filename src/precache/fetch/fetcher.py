@@ -28,6 +28,7 @@ from precache.imagecache.staging import Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
 from precache.ports.progress import Watcher
+from precache.rules.admission import check_uncompressed
 from precache.rules.conversion import is_converted, qemu_format
 from precache.rules.disk_space import admit, bytes_needed
 from precache.rules.pace import LeastRate
@@ -163,6 +164,7 @@ class Fetcher:
 def _check(record: Image) -> None:
     if not record.is_active:
         raise ImageNotActive(record.id, record.status)
+    check_uncompressed(record)
     if qemu_format(record.disk_format) is None:
         raise UnsafeImage(record.id, UNSUPPORTED)
     if record.size_bytes == 0:

@@ -13,6 +13,7 @@ from precache.core.errors import (
     ConversionFailed,
     DigestMismatch,
     DiskFilledUp,
+    ImageCompressed,
     ImageNotActive,
     ImageServiceUnavailable,
     ImageTooLong,
@@ -91,6 +92,15 @@ def test_service_that_is_away_is_told(world):
         world.fetch(b"data", faults=ImageFaults(failing_opens=99))
 
     assert world.litter() == []
+
+
+def test_compressed_image_is_refused_unread(world, make_image):
+    data = make_image("qcow2")
+
+    with pytest.raises(ImageCompressed):
+        world.fetch(data, record=record_of(data, "qcow2", container_format="compressed"))
+
+    assert world.images.requests == []
 
 
 def test_image_that_is_not_active_is_not_asked_for(world):

@@ -30,6 +30,7 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
         size_bytes=_size(record.get("size")),
         virtual_size_bytes=_size(record.get("virtual_size")),
         digest=_digest(asked, record),
+        container_format=_text(record.get("container_format")),
     )
 
 

@@ -41,6 +41,17 @@ class ImageFormatUnsupported(Refused):
         self.image, self.disk_format = image, disk_format
 
 
+class ImageCompressed(Refused):
+    """The data are a compressed file, which no host unpacks."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            f"Image {image} has container format compressed, which cannot be cached: compute hosts take the data "
+            "as they are. Upload the image uncompressed, or import it through Glance's plugin image_decompression"
+        )
+        self.image = image
+
+
 class UnsafeImage(Refused):
     """The content breaks a rule that protects the host; it must never be opened by a tool."""
 
