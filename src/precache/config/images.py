@@ -41,6 +41,23 @@ GLANCE_OPTIONS = [
         help="KiB each second that a transfer must bring, averaged over min_throughput_window; a slower one is broken "
         "off and goes on over another connection, up to num_retries times in a row. 0 accepts any.",
     ),
+    cfg.BoolOpt(
+        "verify_glance_signatures",
+        default=False,
+        help="Verify the signature of every image, as nova-compute does; an image without one is refused. Must be what "
+        "nova-compute has where one runs. Needs a key manager: see [key_manager].",
+    ),
+    cfg.BoolOpt(
+        "enable_certificate_validation",
+        default=False,
+        help="Accept only certificates that one of default_trusted_certificate_ids has signed; without any, every "
+        "image is refused.",
+    ),
+    cfg.ListOpt(
+        "default_trusted_certificate_ids",
+        default=[],
+        help="Ids in the key manager of certificates that are trusted to sign those of images.",
+    ),
     cfg.IntOpt("min_throughput_window", default=60, min=1, help="Seconds over which min_throughput is averaged."),
 ]
 
@@ -87,6 +104,19 @@ COMPUTE_OPTIONS = [
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureSettings:
+    """must_verify: check every image's signature. must_validate: also the certificate, by one of `trusted`.
+
+    verify_glance_signatures: the option as it was set; trusted certificates ask for the check as well.
+    """
+
+    verify_glance_signatures: bool
+    must_verify: bool
+    must_validate: bool
+    trusted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GlanceSettings:
     """endpoints: URLs of one image service; empty where the catalogue is to say.
 
@@ -100,6 +130,7 @@ class GlanceSettings:
     connect_timeout: timedelta
     read_timeout: timedelta
     least_rate: LeastRate
+    signatures: SignatureSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +163,16 @@ def _parse_glance(values: Any) -> GlanceSettings:
         connect_timeout=timedelta(seconds=values.connect_timeout),
         read_timeout=timedelta(seconds=values.read_timeout),
         least_rate=LeastRate(values.min_throughput << 10, timedelta(seconds=values.min_throughput_window)),
+        signatures=_parse_signatures(values),
+    )
+
+
+def _parse_signatures(values: Any) -> SignatureSettings:
+    trusted = tuple(values.default_trusted_certificate_ids) if values.enable_certificate_validation else ()
+    # Nova verifies where either is so.
+    must_verify = values.verify_glance_signatures or bool(trusted)
+    return SignatureSettings(
+        values.verify_glance_signatures, must_verify, values.enable_certificate_validation, trusted
     )
 
 

@@ -84,6 +84,19 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSignature:
+    """What the record says of the data's signature, in properties that begin with img_signature; each may be None.
+
+    signature: in base64. hash_method, key_type: by Nova's names. certificate_id: of the key manager.
+    """
+
+    signature: str | None = None
+    hash_method: str | None = None
+    key_type: str | None = None
+    certificate_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """One image of the image service.
 
@@ -102,6 +115,7 @@ class Image:
     virtual_size_bytes: int | None = None
     digest: Digest | None = None
     container_format: str | None = None
+    signature: ImageSignature = ImageSignature()
 
     @property
     def is_active(self) -> bool:

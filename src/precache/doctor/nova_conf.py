@@ -21,6 +21,11 @@ _OPTIONS = {
         cfg.StrOpt("host"),
     ],
     "image_cache": [cfg.StrOpt("subdirectory_name", default="_base")],
+    "glance": [
+        cfg.BoolOpt("verify_glance_signatures", default=False),
+        cfg.BoolOpt("enable_certificate_validation", default=False),
+        cfg.ListOpt("default_trusted_certificate_ids", default=[]),
+    ],
     "libvirt": [cfg.StrOpt("images_type", default="default")],
 }
 
@@ -56,5 +61,11 @@ def _pairs(nova: cfg.ConfigOpts, config: Config) -> Iterator[tuple[str, object, 
     yield "[DEFAULT] force_raw_images", nova.force_raw_images, config.host.force_raw_images
     yield "[image_cache] subdirectory_name", nova.image_cache.subdirectory_name, config.image_cache.subdirectory_name
     yield "[libvirt] images_type", nova.libvirt.images_type, config.libvirt.images_type
+    ours = config.glance.signatures
+    yield "[glance] verify_glance_signatures", nova.glance.verify_glance_signatures, ours.verify_glance_signatures
+    yield "[glance] enable_certificate_validation", nova.glance.enable_certificate_validation, ours.must_validate
+    if nova.glance.enable_certificate_validation and ours.must_validate:
+        theirs = ", ".join(sorted(nova.glance.default_trusted_certificate_ids)) or "empty"
+        yield "[glance] default_trusted_certificate_ids", theirs, ", ".join(sorted(ours.trusted)) or "empty"
     if nova.host:
         yield "[DEFAULT] host", nova.host, config.host.host

@@ -27,6 +27,7 @@ from precache.fetch.transfer import Transfer
 from precache.imagecache.staging import Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
+from precache.ports.image_signatures import ImageSignatures
 from precache.ports.progress import Watcher
 from precache.rules.admission import check_uncompressed
 from precache.rules.conversion import is_converted, qemu_format
@@ -70,13 +71,17 @@ class Fetcher:
         free_bytes: Callable[[Path], int] = free_bytes,
         write_at: WriteAt = os.pwrite,
         sandbox: Sandbox | None = None,
+        signatures: ImageSignatures | None = None,
     ) -> None:
-        """sandbox: what qemu-img is kept in.
+        """signatures: what every image is checked against; None to take unsigned ones.
+
+        sandbox: what qemu-img is kept in.
 
         free_bytes, write_at: how to ask the disk and how to write to it; a test puts a full one here."""
         self._images, self._clock, self._rules = images, clock, rules or FetchRules()
         self._free_bytes, self._write_at = free_bytes, write_at
         self._sandbox = sandbox or Sandbox()
+        self._signatures = signatures
 
     def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
         """Give the path of a complete, verified, inspected and, as configured, raw file; it is on the disk.
@@ -84,9 +89,9 @@ class Fetcher:
         The data is verified against the image's digest. An image without one (the image service has it from a
         foreign location, and never read it) is accepted as Nova accepts it, with a warning.
 
-        Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, UnsafeImage, NotEnoughSpace, DiskFilledUp,
-        ConversionFailed, CacheUnusable; ImageServiceUnavailable, TransferInterrupted; DigestMismatch, NoImageData,
-        ImageTooLong; and whatever `watch` raises.
+        Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, SignatureRefused,
+        NotEnoughSpace, DiskFilledUp, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
+        TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and whatever `watch` raises.
         """
         record = self._images.show(image)
         _check(record)
@@ -120,6 +125,8 @@ class Fetcher:
                 return
 
     def _fetch_once(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
+        # Before the first byte, as Nova does: an image without a signature is not worth its download.
+        signature = self._signatures.begin(record) if self._signatures else None
         stream = ResumingStream(
             images=self._images,
             image=record,
@@ -128,7 +135,7 @@ class Fetcher:
             least_rate=self._rules.least_rate,
         )
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
-            transfer = Transfer(image=record, stream=stream, file=file)
+            transfer = Transfer(image=record, stream=stream, file=file, signature=signature)
             qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img, sandbox=self._sandbox)
             crew = Crew(record.id)
             conversion = Conversion(

@@ -17,6 +17,7 @@ from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.crew import Crew
 from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import SparseFile
+from precache.ports.image_signatures import SignatureCheck
 
 _TRAVELLING_BLOCKS = 16
 """Blocks between the stages: enough for each stage to bridge a pause of its neighbours."""
@@ -25,7 +26,11 @@ _TRAVELLING_BLOCKS = 16
 class Transfer:
     """One download. `file.finish()` has been called when, and only when, everything came and the digest is right."""
 
-    def __init__(self, *, image: Image, stream: ResumingStream, file: SparseFile) -> None:
+    def __init__(
+        self, *, image: Image, stream: ResumingStream, file: SparseFile, signature: SignatureCheck | None = None
+    ) -> None:
+        """signature: what else the data are checked against; None where none is asked for."""
+        self._signature = signature
         self._image = image
         self._stream = stream
         self._free = new_pool(_TRAVELLING_BLOCKS)
@@ -35,7 +40,11 @@ class Transfer:
         self.arriving = ArrivingFile(file=file, size_bytes=image.size_bytes)
 
     def start(self, crew: Crew) -> None:
-        """Begin. A failure, in `crew`, is one of ResumingStream.readinto, DigestMismatch, or OSError of the disk."""
+        """Begin.
+
+        A failure, in `crew`, is one of ResumingStream.readinto, DigestMismatch, SignatureRefused, or OSError of the
+        disk.
+        """
         crew.start("reader", self._read_all)
         crew.start("hasher", self._hash_all)
         crew.start("writer", self._write_all)
@@ -77,9 +86,13 @@ class Transfer:
         while block := self._take(self._read):
             if state:
                 state.update(block.view[: block.length])
+            if self._signature:
+                self._signature.update(block.view[: block.length])
             self._hashed.put(block)
         if state and expected:
             self._check(expected, Digest(expected.algorithm, state.hexdigest()))
+        if self._signature:
+            self._signature.verify()
         self._hashed.put(None)
 
     def _write_all(self) -> None:

@@ -13,6 +13,7 @@ from precache.config.load import Config
 from precache.core.errors import CacheUnusable
 from precache.wiring.hosts import build_compute
 from precache.wiring.service_user import image_service_of, service_session, warn_if_refused
+from precache.wiring.signatures import image_signatures
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class ComputeProcess:
             driver=config.compute.virt_driver,
             instances_path=config.host.instances_path,
             images=image_service_of(config, session),
+            signatures=image_signatures(config),
             reports=BusReports(bus=bus),
             progress=progress,
         )

@@ -34,6 +34,7 @@ from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.hosts import build_compute, image_service
 from precache.wiring.http_server import HttpServer
 from precache.wiring.inventory import local_inventory
+from precache.wiring.signatures import image_signatures
 from precache.wiring.state_dir import StateDir
 
 _log = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class EmbeddedProcess:
                 driver=host.driver,
                 instances_path=self._instances_path(host),
                 images=images,
+                signatures=image_signatures(self._config),
                 reports=SqlHosts(database=database),
                 progress=progress,
             )

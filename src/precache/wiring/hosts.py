@@ -19,6 +19,7 @@ from precache.core.names import NAME_RULE, is_name
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.fetch.qemu_img import QemuImgLimits
 from precache.ports.image_service import ImageSource
+from precache.ports.image_signatures import ImageSignatures
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
@@ -40,6 +41,7 @@ def build_compute(
     driver: str,
     instances_path: Path,
     images: ImageSource,
+    signatures: ImageSignatures | None,
     reports: HostReports,
     progress: ProgressSink,
 ) -> ComputeService:
@@ -48,7 +50,7 @@ def build_compute(
     Raises InvalidConfiguration if there is no such driver, or no host can have this name.
     """
     check_host_name(host)
-    setup = host_setup(config=config, host=host, instances_path=instances_path, images=images)
+    setup = host_setup(config=config, host=host, instances_path=instances_path, images=images, signatures=signatures)
     return ComputeService(
         host=host,
         cell=cell,
@@ -62,7 +64,9 @@ def build_compute(
     )
 
 
-def host_setup(*, config: Config, host: str, instances_path: Path, images: ImageSource) -> HostSetup:
+def host_setup(
+    *, config: Config, host: str, instances_path: Path, images: ImageSource, signatures: ImageSignatures | None = None
+) -> HostSetup:
     """Say how one host caches images, from the configuration. images: the image service as it is."""
     clock = SystemClock()
     limited = Limited(images, connections=config.glance.connections)
@@ -80,7 +84,7 @@ def host_setup(*, config: Config, host: str, instances_path: Path, images: Image
     return HostSetup(
         host=host,
         instances_path=instances_path,
-        fetcher=Fetcher(images=images, clock=clock, rules=rules),
+        fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures),
         clock=clock,
         subdirectory=config.image_cache.subdirectory_name,
         images_type=config.libvirt.images_type,

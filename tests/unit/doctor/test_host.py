@@ -208,6 +208,20 @@ def test_what_differs_from_nova_conf_is_named(host, tmp_path):
     assert "hush-hush" not in "".join(finding.found for finding in findings)
 
 
+def test_signatures_that_nova_verifies_and_we_do_not_are_named(host, tmp_path):
+    nova = tmp_path / "nova.conf"
+    wanted = (
+        "[glance]\nverify_glance_signatures = true\nenable_certificate_validation = true\n"
+        "default_trusted_certificate_ids = one, two\n"
+    )
+    nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n{wanted}")
+
+    assert statuses(look_at_nova_conf(host(), (nova,))) == ["failed", "failed"]
+    other = wanted.replace("one, two", "two")
+    assert "default_trusted_certificate_ids is one, two" in only(look_at_nova_conf(host(other), (nova,))).found
+    assert only(look_at_nova_conf(host(wanted), (nova,))).status == "ok"
+
+
 def test_a_nova_conf_that_agrees_is_well(host, tmp_path):
     nova = tmp_path / "nova.conf"
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from precache.core.errors import InvalidDigest
-from precache.core.images import Digest, Image, ImageId, parse_image_id
+from precache.core.images import Digest, Image, ImageId, ImageSignature, parse_image_id
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,12 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
         virtual_size_bytes=_size(record.get("virtual_size")),
         digest=_digest(asked, record),
         container_format=_text(record.get("container_format")),
+        signature=ImageSignature(
+            signature=_text(record.get("img_signature")),
+            hash_method=_text(record.get("img_signature_hash_method")),
+            key_type=_text(record.get("img_signature_key_type")),
+            certificate_id=_text(record.get("img_signature_certificate_uuid")),
+        ),
     )
 
 

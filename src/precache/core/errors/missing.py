@@ -84,3 +84,11 @@ class TokenNotFound(NotFound):
     def __init__(self, name: str) -> None:
         super().__init__(f"Token {name} could not be found; 'precache token list' shows all.")
         self.name = name
+
+
+class CertificateNotFound(NotFound):
+    """The key manager has no certificate of this id."""
+
+    def __init__(self, certificate: str) -> None:
+        super().__init__(f"Certificate not found with ID: {certificate}")
+        self.certificate = certificate

@@ -41,6 +41,14 @@ class ImageFormatUnsupported(Refused):
         self.image, self.disk_format = image, disk_format
 
 
+class SignatureRefused(Refused):
+    """The image is to be signed, and is not, or not by whom it must be. The wording of the reasons is Nova's."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"Image signature verification failed for image {image}: {reason}")
+        self.image, self.reason = image, reason
+
+
 class ImageCompressed(Refused):
     """The data are a compressed file, which no host unpacks."""
 

@@ -58,6 +58,14 @@ class DeadlinePassed(Unavailable):
         self.image, self.received_bytes = image, received_bytes
 
 
+class KeyManagerUnavailable(Unavailable):
+    """The key manager did not give a certificate, nor say that it has none."""
+
+    def __init__(self, certificate: str, reason: str) -> None:
+        super().__init__(f"Unable to retrieve certificate with ID: {certificate}: {reason}")
+        self.certificate, self.reason = certificate, reason
+
+
 class ComputeUnreachable(Unavailable):
     """The host's agent did not answer, or died while it worked."""
 

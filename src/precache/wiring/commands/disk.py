@@ -20,6 +20,7 @@ from precache.core.jobs import Phase
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
 from precache.wiring.hosts import build_driver, host_setup, image_service
 from precache.wiring.log_output import start_logging
+from precache.wiring.signatures import image_signatures
 
 GIB = 1024**3
 LARGEST_GIB = 2**21
@@ -89,7 +90,9 @@ def _leave(number: int, _frame: object) -> None:
 def _on_this_host(config: Config, instances_path: Path | None, image_url: str) -> CreateDisk:
     path = existing_directory(instances_path or config.host.instances_path, "--instances-path")
     images = image_service(config, image_url)
-    setup = host_setup(config=config, host=config.host.host, instances_path=path, images=images)
+    setup = host_setup(
+        config=config, host=config.host.host, instances_path=path, images=images, signatures=image_signatures(config)
+    )
     driver = build_driver("libvirt", setup)
     driver.start()
     return CreateDisk(
