@@ -27,6 +27,7 @@ DEFAULT = "DEFAULT"
 _ENVIRONMENT_NAME = re.compile(r"OS_([A-Z0-9_]+?)__([A-Z0-9_]+)")
 _CREDENTIALS = ("service_user", "keystone_authtoken")
 _MESSAGING = "oslo_messaging"
+_KEY_MANAGER = ("key_manager", "barbican", "barbican_service_user", "vault")
 _SIMILARITY, _LENGTH_DIFFERENCE = 0.75, 2
 """What counts as misspelt: similar by difflib's measure and of nearly the same length.
 
@@ -92,13 +93,15 @@ class _Vocabulary:
         self._borrowed = {_lower(value) for options in sections.values() for value in options.get("auth_section", ())}
 
     def sections(self) -> set[str]:
-        return {*self._own, *_CREDENTIALS, *self._borrowed, *self._sources(), "oslo_messaging_rabbit"}
+        return {*self._own, *_CREDENTIALS, *_KEY_MANAGER, *self._borrowed, *self._sources(), "oslo_messaging_rabbit"}
 
     def options(self, section: str) -> set[str] | None:
         """Return the names of a section's options in lower case; None for a section that does not exist."""
         name = _lower(section)
         if name in self._sources():
             return set(self._sections.get(name, ()))
+        if name in _KEY_MANAGER:
+            return (_key_manager_names().get(name) or set(self._section(name))) | self._credentials(name)
         known = set(self._own.get(name, ()))
         if name in _CREDENTIALS or name in self._borrowed:
             known |= self._credentials(name)
@@ -186,6 +189,15 @@ def _messaging_names() -> dict[str, set[str]]:
     use_native_threads()  # the import below decides it
     from oslo_messaging.opts import list_opts
 
+    return {_lower(str(group or DEFAULT)): _names(options) for group, options in list_opts()}
+
+
+def _key_manager_names() -> dict[str, set[str]]:
+    """Return what castellan has; nothing where it is not installed, for then no process reads these sections."""
+    try:
+        from castellan.options import list_opts
+    except ImportError:
+        return {}
     return {_lower(str(group or DEFAULT)): _names(options) for group, options in list_opts()}
 
 

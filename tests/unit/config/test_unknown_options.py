@@ -30,6 +30,7 @@ def written(tmp_path):
         ("[service_user]\nauth_type = password\nauth_ulr = http://k\n", "did you mean auth_url?"),
         ("[keystone_authtoken]\nauth_section = creds\n[creds]\nusernme = x\n", "did you mean username?"),
         ("[DEFAULT]\nuse_jsn = true\n", "did you mean use_json?"),
+        ("[barbican]\nbarbican_endpiont = http://b\n", "did you mean barbican_endpoint?"),
         ("[image-cachee]\nowner = nova\n", "did you mean [image_cache]?"),
     ],
 )  # fmt: skip
@@ -54,6 +55,9 @@ def test_what_a_library_or_another_section_reads_is_known(written):
         "[oslo_messaging_rabbit]\nheartbeat_rate = 3\nkombu_reconnect_delay = 2\n"
         "[keystone_authtoken]\nauth_section = creds\nmemcached_servers = m:1\nwww_authenticate_uri = http://k\n"
         "[creds]\nauth_type = v3applicationcredential\nauth_url = http://k\n"
+        "[key_manager]\nbackend = barbican\n[barbican]\nbarbican_endpoint = http://b\nnumber_of_retries = 3\n"
+        "[barbican_service_user]\nauth_type = password\nusername = nova\n[vault]\nvault_url = http://v\n"
+        "[creds]\n"
         "application_credential_id = a\napplication_credential_secret = b\ncafile = /x\n"
     )
 
