@@ -32,11 +32,11 @@ CANNOT_START = 22
 REQUESTS = 60
 
 
-def command(port: int, *options: str) -> list[str]:
+def command(port: int, *options: str, module: str = "precache.wiring.wsgi") -> list[str]:
     return [
         *(sys.executable, "-c", RUN),
         f"--http-socket=127.0.0.1:{port}",
-        "--module=precache.wiring.wsgi:application",
+        f"--module={module}:application",
         *("--master", "--processes=2", "--threads=4", "--enable-threads", "--need-app", "--die-on-term"),
         *("--no-orphans", "--buffer-size=65535", "--add-header=Connection: close"),
         *options,
@@ -82,20 +82,63 @@ def test_processes_that_were_forked_off_share_no_connection(cloud: Cloud, served
     assert len({line.split("|")[0] for line in log.splitlines() if line.startswith("[pid: ")}) == 2
 
 
-@pytest.mark.parametrize("options", [(), ("--lazy-apps",)], ids=["before it forks", "in each process"])
-def test_a_start_that_cannot_be_ends_the_server_with_one_sentence(tmp_path: Path, options: tuple[str, ...]) -> None:
-    file = write_settings(tmp_path / "precache.conf", {"api": {"auth_strategy": "noauth"}})
+def run_to_its_end(file: Path, command: list[str], **environment: str) -> str:
+    """Give what a server that cannot start has said on standard error."""
     ended = subprocess.run(
-        command(free_port(), *options),
-        env=os.environ | {"PRECACHE_CONFIG_FILES": str(file)},
+        command,
+        env=os.environ | {"PRECACHE_CONFIG_FILES": str(file)} | environment,
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,
         check=False,
     )
-
     assert ended.returncode == CANNOT_START
-    said = [line for line in ended.stderr.splitlines() if " CRITICAL " in line]
-    assert said
-    assert all("the API cannot start: Invalid configuration: [api] auth_strategy = noauth" in line for line in said)
-    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Path:
+    """A configuration that is refused."""
+    return write_settings(tmp_path / "precache.conf", {"api": {"auth_strategy": "noauth"}})
+
+
+@pytest.mark.parametrize("options", [(), ("--lazy-apps", "--processes=1")], ids=["before it forks", "in each process"])
+def test_a_start_that_cannot_be_ends_the_server_with_one_sentence(refused: Path, options: tuple[str, ...]) -> None:
+    said = run_to_its_end(refused, command(free_port(), *options))
+
+    critical = [line for line in said.splitlines() if " CRITICAL " in line]
+    assert critical
+    assert all("the API cannot start: Invalid configuration: [api] auth_strategy = noauth" in line for line in critical)
+    assert "Traceback" not in said
+
+
+# The first process goes on when the second one is amid its imports, and waits there to be interrupted.
+SECOND_WAITS = """
+import os, signal, sys, uwsgi
+
+class Wait:
+    def find_spec(self, name, path, target=None):
+        if name == "precache.config.load":
+            os.open(os.environ["FIFO"], os.O_RDONLY)
+            signal.pause()
+
+if uwsgi.worker_id() == 2:
+    sys.meta_path.insert(0, Wait())
+else:
+    os.open(os.environ["FIFO"], os.O_WRONLY)
+from precache.wiring.wsgi import application
+"""
+
+
+def test_a_process_that_is_interrupted_in_its_start_because_another_cannot_says_nothing(
+    refused: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "second_waits.py").write_text(SECOND_WAITS)
+    os.mkfifo(fifo := tmp_path / "fifo")
+    options = ("--lazy-apps", f"--pythonpath={tmp_path}")
+
+    said = run_to_its_end(refused, command(free_port(), *options, module="second_waits"), FIFO=str(fifo))
+
+    assert said.count(" CRITICAL ") == 1
+    assert "destroying the instance" in said
+    assert "Traceback" not in said

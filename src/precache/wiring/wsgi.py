@@ -1,70 +1,37 @@
 """`precache.wiring.wsgi:application`: the API for a WSGI server such as uWSGI, gunicorn or mod_wsgi.
 
-It is configured by /etc/precache/precache.conf, or by the files that PRECACHE_CONFIG_FILES names, with a colon between
-two; the later one wins. Servers take the application from this module, so it alone does its work when it is imported.
+Servers take the application from this module, so it alone does its work when it is imported. `wsgi_application.py` says
+how it is configured.
 """
 
 from __future__ import annotations
 
-import atexit
-import logging
-import os
-import sys
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
-from precache.config.load import Config, load_config
-from precache.core.errors import InvalidConfiguration, PrecacheError
-from precache.wiring.api_process import build_api
-from precache.wiring.log_output import start_logging
-from precache.wiring.per_process import PerProcess
-
-FILES_VARIABLE = "PRECACHE_CONFIG_FILES"
-CANNOT_START = 3
-"""The exit code that gunicorn takes for a worker that can never start: it ends, and begins no endless loop."""
-
-CANNOT_START_UWSGI = 22
-"""The same in uWSGI's language, with its option `need-app`."""
-
-_log = logging.getLogger(__name__)
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def load_application() -> PerProcess:
-    """Build the application. Ends the process, with one sentence in the log, where that cannot be."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+@contextmanager
+def interrupts_end_the_process() -> Iterator[None]:
+    """Have SIGINT end the process without a traceback while the application is imported and built.
+
+    With `lazy-apps` and `need-app`, uWSGI interrupts all other workers as soon as one cannot start. Where the server
+    has a handler of its own, or loads applications in other threads, nothing is changed.
+    """
+    is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_pythons or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        config = _configured()
-        start_logging(config, process="api")
-        return PerProcess(lambda: _build(config))
-    except PrecacheError as error:
-        _log.critical("the API cannot start: %s", error)
-        sys.exit(CANNOT_START_UWSGI if "uwsgi" in sys.modules else CANNOT_START)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _configured() -> Config:
-    named = os.environ.get(FILES_VARIABLE, "")
-    files = [Path(file) for file in named.split(os.pathsep) if file]
-    config = load_config(files or None)
-    if config.api.auth_strategy == "noauth":
-        raise InvalidConfiguration(
-            "[api] auth_strategy = noauth makes everybody an administrator who can reach this server, wherever it "
-            "listens; set it to keystone, or run `precache serve api` on a loopback address"
-        )
-    return config
+with interrupts_end_the_process():
+    # Imported here because most of a start is imports.
+    from precache.wiring.wsgi_application import load_application
 
-
-def _build(config: Config) -> Any:
-    with ExitStack() as parts:
-        app = build_api(config, parts)
-        atexit.register(_close_in, os.getpid(), parts.pop_all())
-    return app
-
-
-def _close_in(pid: int, parts: ExitStack) -> None:
-    """Close what the process opened; a child that inherited it leaves it alone."""
-    if os.getpid() == pid:
-        parts.close()
-
-
-application = load_application()
+    application = load_application()
