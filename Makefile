@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-long test-lowest dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
+.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova bench-fetch bench-dispatch constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ bench-fetch: setup ## Measure our way of an image into the cache against Nova's;
 test-lowest: setup ## Run the quick tests with the oldest dependencies that pyproject.toml admits
 	@tools/make-venv var/lowest/venv constraints-lowest.txt --editable '.[dev]'
 	@var/lowest/venv/bin/python -m pytest -q -n 2 -m "not external" -k "not sample_in_the_documentation" tests/unit tests/contract tests/http
+
+test-pythons: setup-packages ## Run the quick tests on every newer Python that is supported; PYTHONS="path ..." names them
+	@PYTHONS="$(PYTHONS)" tools/run-with-pythons
 
 dist: setup ## Build the wheel and the sdist into dist/
 	@tools/build-dist dist .venv/bin/python
