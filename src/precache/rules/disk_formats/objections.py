@@ -1,0 +1,49 @@
+"""The one question for every format: is this image a whole disk by itself?"""
+
+from __future__ import annotations
+
+from precache.core.images import DiskFormat
+from precache.rules.disk_formats import iso, qcow2, vdi, vhd, vhdx, vmdk
+from precache.rules.disk_formats.content import Content
+
+_OBJECTIONS = {
+    DiskFormat.QCOW2: qcow2.objection,
+    DiskFormat.VHD: vhd.objection,
+    DiskFormat.VHDX: vhdx.objection,
+    DiskFormat.VDI: vdi.objection,
+    DiskFormat.VMDK: vmdk.objection,
+}
+
+_DATA_ENDS = {
+    DiskFormat.ISO: iso.data_end,
+    DiskFormat.QCOW2: qcow2.data_end,
+    DiskFormat.VHD: vhd.data_end,
+    DiskFormat.VHDX: vhdx.data_end,
+    DiskFormat.VDI: vdi.data_end,
+    DiskFormat.VMDK: vmdk.data_end,
+}
+
+
+def objection(disk_format: str | None, content: Content) -> str | None:
+    """Return why this is no whole disk by itself, in words for an operator; None if nothing says so.
+
+    disk_format: Glance's word; the content has been recognised as this. Only what stands at the front is read.
+    """
+    look = _OBJECTIONS.get(disk_format)  # type: ignore[call-overload]
+    return look(content) if look else None
+
+
+def cut_off(disk_format: str | None, content: Content, *, is_converted: bool) -> bool:
+    """Return whether the image refers to data behind its end.
+
+    is_converted: the conversion will read all of it and meets what is missing by itself. Then formats whose tables are
+        spread among the data are passed over: to read them would be to wait for the whole download.
+    """
+    if is_converted and _is_met_by_conversion(disk_format, content):
+        return False
+    look = _DATA_ENDS.get(disk_format)  # type: ignore[call-overload]
+    return look is not None and look(content) > content.size_bytes
+
+
+def _is_met_by_conversion(disk_format: str | None, content: Content) -> bool:
+    return disk_format == DiskFormat.QCOW2 or (disk_format == DiskFormat.VMDK and vmdk.is_compressed(content))
