@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from precache.fetch.blocks import Block
 from precache.fetch.sparse_file import SparseFile
@@ -95,16 +96,27 @@ class ArrivingFile:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         return fd
 
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[int, int], bytes]]:
+        """Return a function of offset and length that waits for these bytes; zeros follow the end. Raises Abandoned."""
+        fd = self.open_reader()
+
+        def read(offset: int, length: int) -> bytes:
+            self.wait_for(offset + length)
+            return os.pread(fd, length, offset).ljust(length, b"\0")
+
+        try:
+            yield read
+        finally:
+            os.close(fd)
+
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
         """Give the content from the start, as it comes. Raises Abandoned."""
         offset = 0
-        fd = self.open_reader()
-        try:
+        with self.reader() as read:
             while (end := min(self.wait_for(offset + chunk_bytes), offset + chunk_bytes)) > offset:
-                yield os.pread(fd, end - offset, offset).ljust(end - offset, b"\0")
+                yield read(offset, end - offset)
                 offset = end
-        finally:
-            os.close(fd)
 
     def _checked(self, value: int) -> int:
         if self._abandoned:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from precache.core.errors import ConversionFailed, UnsafeImage
+from precache.core.errors import ConversionFailed, UnsafeImage, UnusableImage
 from precache.core.images import Image
 from precache.fetch.arriving_file import ArrivingFile
 from precache.fetch.crew import Crew
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.qemu_img import ImageInfo, NativeAioUnavailable, Output, Part, QemuImg
-from precache.fetch.sparse_file import create_empty
+from precache.fetch.sparse_file import create_empty, cut_to
 from precache.rules.conversion import RAW, part_size
+from precache.rules.disk_formats import Content, cut_off, objection
 from precache.rules.qemu_probe import HEAD_BYTES, probe
 
 T = TypeVar("T")
@@ -23,6 +25,9 @@ T = TypeVar("T")
 VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 """The kinds of VMDK that hold all their data themselves; Nova's own default."""
 
+EMPTY_DISK = "it holds a disk of 0 bytes, from which nothing can boot; upload another image in its place"
+
+TOO_LARGE = "it holds a disk of {} bytes, which is more than a file may have in the file system of {}"
 
 CUT_OFF = "it is cut off: it refers to data behind its end at {} bytes; upload it again, whole"
 
@@ -46,12 +51,14 @@ class Conversion:
 
         direct: whether to write it past the page cache.
 
-        make_room: called with the size of the result once the header has told it; raises NotEnoughSpace.
+        make_room: called with the size of the result once qemu-img has told it; raises NotEnoughSpace.
         """
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._crew, self._vmdk_types = qemu_img, crew, vmdk_types
         self._make_room = make_room
         self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
+        self.disk_bytes = 0
+        """The size of the disk inside as qemu sees it, the only truth for a converted result; set by `run`."""
 
     def run(self) -> None:
         """Return when the content is known to be what it is said to be, and the target, if any, is complete.
@@ -61,26 +68,43 @@ class Conversion:
         Also NotEnoughSpace, OSError for a full disk, Abandoned.
         """
         inspection = inspect(self._image, self._arriving.chunks(HEAD_CHUNK_BYTES))
-        if self._target is not None:
-            self._make_room(inspection.virtual_size_bytes or 0)
+        with self._arriving.reader() as read:
+            self._run(inspection, Content(size_bytes=self._arriving.wait_for_size(), read=read))
+
+    def _run(self, inspection: Inspection, content: Content) -> None:
+        reason = objection(self._image.disk_format, content)
+        if reason is not None:
+            raise UnusableImage(self._image.id, reason)
         try:
             if inspection.qemu_format != RAW:
-                self._check(self._info(inspection))
+                info = self._info(inspection)
+                self._check(info)
+                self.disk_bytes = info.virtual_size_bytes
+            self._check_end(content, is_converted=self._target is not None)
             if self._target is not None:
-                self._convert(self._target, inspection)
+                self._convert(self._target, self.disk_bytes, inspection)
         except ConversionFailed:
             self._arriving.wait_for_end()
+            self._check_end(content, is_converted=False)
             raise
 
-    def _convert(self, target: Path, inspection: Inspection) -> None:
-        size = inspection.virtual_size_bytes or 0
-        create_empty(target, size)
+    def _check_end(self, content: Content, *, is_converted: bool) -> None:
+        """Raise if the image refers to data behind its end, once the download has proved to be what was promised."""
+        if cut_off(self._image.disk_format, content, is_converted=is_converted):
+            self._arriving.wait_for_end()
+            kind = UnusableImage if self._target is None else ConversionFailed
+            raise kind(self._image.id, CUT_OFF.format(content.size_bytes))
+
+    def _convert(self, target: Path, size: int, inspection: Inspection) -> None:
+        self._create(target, size)
+        self._make_room(size)
         done = 0
         while done < size:
             # While bytes still come, part by part; what is left when all are there, at once.
             part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
             self._convert_part(part, target, inspection)
             done += part.size
+        cut_to(target, size)
         found = _format_of_file(target)
         if found != RAW:
             # A disk inside the disk: whoever opened the entry without a given format would follow its references.
@@ -91,6 +115,14 @@ class Conversion:
             return self._qemu_img.info(connection, inspection.qemu_format)
 
         return self._served(info, inspection)
+
+    def _create(self, target: Path, size: int) -> None:
+        try:
+            create_empty(target, size)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            raise UnusableImage(self._image.id, TOO_LARGE.format(size, target.parent)) from error
 
     def _convert_part(self, part: Part, target: Path, inspection: Inspection) -> None:
         def convert(connection: socket.socket) -> None:
@@ -106,14 +138,15 @@ class Conversion:
         rule = _broken_rule(info, self._vmdk_types)
         if rule is not None:
             raise UnsafeImage(self._image.id, rule)
+        if not info.virtual_size_bytes:
+            raise UnusableImage(self._image.id, EMPTY_DISK)
 
     def _served(self, run: Callable[[socket.socket], T], inspection: Inspection) -> T:
-        size, cluster = self._arriving.wait_for_size(), inspection.cluster_bytes
+        size = self._arriving.wait_for_size()
         ours, theirs = socket.socketpair()
-        # By the rule of `qemu-img check`: the last cluster may be cut, a further one is lost. qemu-img itself would
-        # convert what is lost to zeros, and nobody would ever know.
-        missing_from = None if cluster is None else size + cluster
-        export = NbdExport(arriving=self._arriving, size_bytes=size, connection=ours, missing_from=missing_from)
+        export = NbdExport(
+            arriving=self._arriving, size_bytes=size, connection=ours, cluster_bytes=inspection.cluster_bytes
+        )
         self._crew.start("export", export.serve)
         with theirs:
             try:

@@ -12,7 +12,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from precache.core.errors import DigestMismatch, ImageNotActive, ImageTooLong, NoImageData, UnsafeImage
+from precache.core.errors import (
+    DigestMismatch,
+    ImageNotActive,
+    ImageTooLong,
+    NoImageData,
+    UnsafeImage,
+    UnusableImage,
+)
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.fetch.attempt import Attempt
@@ -21,7 +28,7 @@ from precache.fetch.crew import Crew
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.qemu_img import QemuImg, QemuImgLimits
 from precache.fetch.resume import ResumingStream
-from precache.fetch.space import Attempted, allocated_bytes, disk_failure, free_bytes
+from precache.fetch.space import Room, allocated_bytes, free_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
 from precache.imagecache.staging import Staging
@@ -31,7 +38,6 @@ from precache.ports.image_signatures import ImageSignatures
 from precache.ports.progress import Watcher
 from precache.rules.admission import check_uncompressed
 from precache.rules.conversion import is_converted, qemu_format
-from precache.rules.disk_space import admit, bytes_needed
 from precache.rules.pace import LeastRate
 from precache.sandbox import Sandbox
 
@@ -97,25 +103,29 @@ class Fetcher:
         _check(record)
         target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
         download = staging.path("download")
-        needed = bytes_needed(record.size_bytes or 0, self._reserved(record.virtual_size_bytes or 0) if target else 0)
+        room = Room(
+            image=record,
+            directory=staging.directory,
+            free_bytes=self._free_bytes,
+            reserves_whole_disk=self._rules.reserves_whole_disk,
+        )
         try:
-            self._admit(image, needed, staging.directory)
-            self._fetch_sound(record, download, target, watch)
+            room.admit((record.virtual_size_bytes or 0) if target else 0)
+            self._fetch_sound(record, download, target, room, watch)
         except BaseException as error:
             written = allocated_bytes(download, target)
             _remove(download, target)
             if isinstance(error, OSError):
-                attempted = Attempted(image, needed, written, is_size_known=record.size_bytes is not None)
-                raise disk_failure(error, attempted, staging.directory, self._free_bytes) from error
+                raise room.failure(error, written) from error
             raise
         if target is not None:
             _remove(download)
         return target or download
 
-    def _fetch_sound(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
+    def _fetch_sound(self, record: Image, download: Path, target: Path | None, room: Room, watch: Watcher) -> None:
         for remaining in reversed(range(self._rules.refetches + 1)):
             try:
-                self._fetch_once(record, download, target, watch)
+                self._fetch_once(record, download, target, room, watch)
             except (DigestMismatch, ImageTooLong) as error:
                 if not remaining:
                     raise
@@ -124,7 +134,7 @@ class Fetcher:
             else:
                 return
 
-    def _fetch_once(self, record: Image, download: Path, target: Path | None, watch: Watcher) -> None:
+    def _fetch_once(self, record: Image, download: Path, target: Path | None, room: Room, watch: Watcher) -> None:
         # Before the first byte, as Nova does: an image without a signature is not worth its download.
         signature = self._signatures.begin(record) if self._signatures else None
         stream = ResumingStream(
@@ -145,27 +155,18 @@ class Fetcher:
                 qemu_img=qemu_img,
                 direct=file.can_be_direct,
                 crew=crew,
-                make_room=lambda result_bytes: self._admit(
-                    record.id,
-                    bytes_needed(
-                        (record.size_bytes or 0) - transfer.arriving.arrived_bytes, self._reserved(result_bytes)
-                    ),
-                    download.parent,
-                ),
+                make_room=lambda result_bytes: room.admit_result(result_bytes, transfer.arriving.arrived_bytes),
                 vmdk_types=self._rules.vmdk_types,
             )
             Attempt(image=record, transfer=transfer, conversion=conversion, qemu_img=qemu_img, crew=crew).run(watch)
-            watch(Phase.PUBLISHING, transfer.arriving.arrived_bytes, transfer.arriving.arrived_bytes)
+            arrived = transfer.arriving.arrived_bytes
+            watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:
+                _check_length(record, download, arrived)
                 file.flush()
             else:
+                _check_length(record, target, conversion.disk_bytes)
                 flush(target)
-
-    def _reserved(self, result_bytes: int) -> int:
-        return result_bytes if self._rules.reserves_whole_disk else 0
-
-    def _admit(self, image: ImageId, needed_bytes: int, directory: Path) -> None:
-        admit(image, needed_bytes, self._free_bytes(directory), str(directory))
 
 
 def _check(record: Image) -> None:
@@ -178,6 +179,13 @@ def _check(record: Image) -> None:
         raise NoImageData(record.id)
     if record.digest is None:
         _log.warning("Image %s has neither a hash nor a checksum: its data cannot be verified", record.id)
+
+
+def _check_length(record: Image, result: Path, expected_bytes: int) -> None:
+    """Raise UnusableImage unless the file has the length of the disk: Nova trusts an entry's name and looks no more."""
+    found = result.stat().st_size
+    if found != expected_bytes or not found:
+        raise UnusableImage(record.id, f"the result has {found} bytes in place of the disk's {expected_bytes}")
 
 
 def _remove(*paths: Path | None) -> None:

@@ -1,7 +1,7 @@
 """Is this the format it is said to be, and is it safe? Asked of the bytes, before any tool opens them.
 
 The formats are read by the inspectors of oslo.utils, which Nova, Glance and Cinder trust too. The refusals are Nova's
-own, word by word, for operators search for them.
+own, word by word, because operators search for them; the rule that was broken follows in brackets.
 """
 
 from __future__ import annotations
@@ -35,12 +35,10 @@ _HYBRID_ISO = frozenset({"iso", "gpt"})
 class Inspection:
     """What the content is. qemu_format: the only format that a tool may take it for.
 
-    virtual_size_bytes: size of the disk inside, as its header has it; None for raw content, whose size is its length.
     cluster_bytes: of a qcow2, the unit in which it says where its data are; None for every other format.
     """
 
     qemu_format: str
-    virtual_size_bytes: int | None
     cluster_bytes: int | None = None
 
 
@@ -58,14 +56,14 @@ def inspect(image: Image, chunks: Iterable[bytes]) -> Inspection:
     try:
         found.safety_check()
     except format_inspector.SafetyCheckFailed as error:
-        raise UnsafeImage(image.id, UNSAFE) from error
+        raise UnsafeImage(image.id, f"{UNSAFE} ({_broken_rules(error)})") from error
     except format_inspector.ImageFormatError as error:
         raise UnsafeImage(image.id, MISMATCH) from error
     # The inspectors and qemu disagree on some content, a text descriptor with a byte that is not ASCII among it: what
     # any tool would take for another format is refused, as Nova refuses it.
     if not _agrees(str(found), image.disk_format) or probe(head) != expected:
         raise UnsafeImage(image.id, MISMATCH)
-    return Inspection(expected, None if expected == RAW else found.virtual_size, _cluster_bytes(found))
+    return Inspection(expected, _cluster_bytes(found))
 
 
 def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -92,6 +90,10 @@ def _recognise(image: Image, chunks: Iterable[bytes]) -> format_inspector.FileIn
         # Content that is two things at once would be whatever the next tool takes it for.
         raise UnsafeImage(image.id, MISMATCH)
     return next(iter(matches.values()))
+
+
+def _broken_rules(error: format_inspector.SafetyCheckFailed) -> str:
+    return "; ".join(f"{name}: {violation}" for name, violation in error.failures.items())
 
 
 def _cluster_bytes(found: format_inspector.FileInspector) -> int | None:

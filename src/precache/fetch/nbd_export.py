@@ -49,19 +49,21 @@ class NbdExport:
     """Serves one client until it leaves or the download is abandoned. `serve` runs in a thread of its own."""
 
     def __init__(
-        self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket, missing_from: int | None = None
+        self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket, cluster_bytes: int | None = None
     ) -> None:
         """size_bytes: of the download. connection: our end of the socket pair; closed by `serve`.
 
-        missing_from: whoever reads as far as this asks for what ought to be in the download, and is not: the read
-        fails, and `misses_data` says so afterwards. None if the client is to take all behind the end for zeros.
+        cluster_bytes: the unit in which the client reads what ought to be in the download. The last one may be cut,
+        by the rule of `qemu-img check`; the read of a further one fails, and `misses_data` says so afterwards.
+        None if the client is to take all behind the end for zeros, as it does with a file.
         """
         self._arriving = arriving
         # qemu's client waits for ever for the rest of a last sector that is cut; of a file it reads zeros there.
         self._end = -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
-        self._missing_from = missing_from
+        self._size_bytes, self._cluster = size_bytes, cluster_bytes
+        self._end_of_clusters = -(-size_bytes // (cluster_bytes or 1)) * (cluster_bytes or 1)
         # What is behind the end, as it knows it, the client never asks for.
-        self._size = self._end if missing_from is None else _ENDLESS_BYTES
+        self._size = self._end if cluster_bytes is None else _ENDLESS_BYTES
         self._connection = connection
         self.misses_data = False
 
@@ -110,13 +112,16 @@ class NbdExport:
         if length > _READ_LIMIT_BYTES or offset + length > self._size:
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EINVAL, cookie))
             return
-        if self._missing_from is not None and offset + length >= self._missing_from:
+        if self._is_missing(offset, offset + length):
             self.misses_data = True
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EIO, cookie))
             return
         self._arriving.wait_for(offset + length)
         self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, 0, cookie), socket.MSG_MORE)
         self._send(source, offset, length)
+
+    def _is_missing(self, start: int, end: int) -> bool:
+        return self._cluster is not None and (start >= self._end_of_clusters or end >= self._size_bytes + self._cluster)
 
     def _send(self, source: int, offset: int, length: int) -> None:
         """Hand pages of the file to the client without copying them; behind the file's end all is zero."""

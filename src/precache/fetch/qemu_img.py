@@ -28,6 +28,7 @@ from precache.core.errors import ConversionFailed
 from precache.core.images import ImageId
 from precache.fetch.arriving_file import Abandoned
 from precache.rules.conversion import conversion_cpu_time, wall_time
+from precache.rules.qemu_errors import reason_of
 from precache.sandbox import Needs, Sandbox
 
 _CONNECTION = "{0}.driver=nbd,{0}.server.type=fd,{0}.server.str=0"
@@ -42,7 +43,7 @@ _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "4",
 }
 
-_NO_SPACE = "No space left on device"
+_UNKNOWN = "qemu-img failed without a word"
 _NO_NATIVE_AIO = re.compile(r"aio=native|native AIO|linux AIO context")
 
 
@@ -205,16 +206,29 @@ class QemuImg:
                 process.kill()
 
     def _failure(self, error: processutils.ProcessExecutionError, cpu_seconds: int) -> Exception:
-        lines = str(error.stderr or "").strip().splitlines()
-        reason = lines[-1] if lines else f"qemu-img ended with status {error.exit_code}"
-        if _NO_SPACE in reason:
-            return OSError(errno.ENOSPC, _NO_SPACE)
+        errors = str(error.stderr or "")
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if os.strerror(code) in errors:
+                return OSError(code, os.strerror(code))
+        if _NO_NATIVE_AIO.search(errors):
+            return NativeAioUnavailable(self._image, reason_of(errors) or "")
         if self._is_overdue:
-            reason = f"qemu-img had not finished after {self._wall_seconds:.0f} s, and was ended"
-        elif error.exit_code == -signal.SIGKILL:
-            reason = f"qemu-img was killed: it used more than {cpu_seconds} s of processor time, or memory ran out"
-        kind = NativeAioUnavailable if _NO_NATIVE_AIO.search(reason) else ConversionFailed
-        return kind(self._image, reason)
+            overdue = f"qemu-img had not finished after {self._wall_seconds:.0f} s, and was ended"
+            return ConversionFailed(self._image, overdue)
+        return ConversionFailed(
+            self._image, _end_of(int(error.exit_code or 0), cpu_seconds) or reason_of(errors) or _UNKNOWN
+        )
+
+
+def _end_of(exit_code: int, cpu_seconds: int) -> str | None:
+    """Return why qemu-img did not end by itself; None if it did."""
+    if exit_code == -signal.SIGXCPU:
+        return f"qemu-img was ended because it used more than {cpu_seconds} s of processor time"
+    if exit_code == -signal.SIGKILL:
+        return "qemu-img was killed from outside, most likely because the host had no memory left; see the kernel's log"
+    if exit_code < 0:
+        return f"qemu-img was ended by signal {-exit_code} ({signal.strsignal(-exit_code)})"
+    return None
 
 
 def _escaped(path: Path) -> str:

@@ -1,27 +1,34 @@
-"""How much room a disk has, and a full disk said in numbers."""
+"""How much room a disk has for one image, and a full disk told in numbers."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from precache.core.errors import CacheUnusable, DiskFilledUp, NotEnoughSpace, PrecacheError
-from precache.core.images import ImageId
+from precache.core.errors import CacheUnusable, DiskFilledUp, NotEnoughSpace, PrecacheError, UnusableImage
+from precache.core.images import Image
 from precache.imagecache.os_errors import DISK_FULL, explain
+from precache.rules.disk_space import admit, bytes_needed
 
 _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
 
+_TAKEN = "something else took its space"
+_QUOTA = "the quota of the cache's owner is used up"
+_NO_SIZE = "the image service gives no size for this image"
+_NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] reserve_whole_disk = false keeps no room"
+_TOO_LONG = "it has more bytes than a file may have in the file system of {}"
+
 
 def free_bytes(directory: Path) -> int:
-    """Give what this process may still write to the file system of `directory`. Raises OSError."""
+    """Return what this process may still write to the file system of `directory`. Raises OSError."""
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
 
 
 def allocated_bytes(*paths: Path | None) -> int:
-    """Give what the files take on the disk, holes not counted; those that are not there take nothing."""
+    """Return what the files take on the disk, holes not counted; those that are not there take nothing."""
     taken = 0
     for path in paths:
         if path is not None and path.exists():
@@ -29,26 +36,49 @@ def allocated_bytes(*paths: Path | None) -> int:
     return taken
 
 
-@dataclass(frozen=True, slots=True)
-class Attempted:
-    """What was to be written for an image, as far as anybody knew, and what had been."""
+class Room:
+    """The space that one image needs in `directory`. Used by one fetch; `admit_result` may come from a thread of it."""
 
-    image: ImageId
-    needed_bytes: int
-    written_bytes: int
-    is_size_known: bool
+    def __init__(
+        self, *, image: Image, directory: Path, free_bytes: Callable[[Path], int], reserves_whole_disk: bool
+    ) -> None:
+        """reserves_whole_disk: ask for the whole converted disk, holes included; else for the download only."""
+        self._image, self._directory, self._free_bytes = image, directory, free_bytes
+        self._reserves_whole_disk = reserves_whole_disk
+        self._download_bytes = image.size_bytes or 0
+        self._result_bytes = 0
 
+    def admit(self, result_bytes: int) -> None:
+        """Look before the first byte. result_bytes: of the conversion, as far as known. Raises NotEnoughSpace."""
+        self._result_bytes = result_bytes
+        self._admit(self._needed(self._download_bytes))
 
-def disk_failure(
-    error: OSError, attempted: Attempted, directory: Path, free_bytes: Callable[[Path], int]
-) -> PrecacheError:
-    """Give the error of ours for one of the cache's disk: full, or else unusable.
+    def admit_result(self, result_bytes: int, arrived_bytes: int) -> None:
+        """Look again when the size of the result is known. Raises NotEnoughSpace."""
+        self._result_bytes = result_bytes
+        self._admit(self._needed(self._download_bytes - arrived_bytes))
 
-    free_bytes: asked now that the files of the attempt are gone.
-    """
-    if error.errno not in DISK_FULL:
-        return CacheUnusable(str(directory), explain(error))
-    image, place, free = attempted.image, str(directory), free_bytes(directory)
-    if attempted.is_size_known and attempted.needed_bytes > free:
-        return NotEnoughSpace(image, attempted.needed_bytes, free, place)
-    return DiskFilledUp(image, attempted.written_bytes, free, place, is_size_known=attempted.is_size_known)
+    def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
+        """Return the error of ours for one of the cache's disk; call it when the files of the attempt are gone."""
+        image, place = self._image.id, str(self._directory)
+        if error.errno == errno.EFBIG:
+            return UnusableImage(image, _TOO_LONG.format(place))
+        if error.errno not in DISK_FULL:
+            return CacheUnusable(place, explain(error))
+        needed, free = self._needed(self._download_bytes), self._free_bytes(self._directory)
+        if self._image.size_bytes is not None and needed > free:
+            return NotEnoughSpace(image, needed, free, place)
+        return DiskFilledUp(image, written_bytes, free, place, why=self._why(error, free))
+
+    def _why(self, error: OSError, free: int) -> str:
+        if self._image.size_bytes is None:
+            return _NO_SIZE
+        if bytes_needed(self._download_bytes, self._result_bytes) > free:
+            return _NOT_RESERVED.format(self._result_bytes)
+        return _QUOTA if error.errno == errno.EDQUOT else _TAKEN
+
+    def _needed(self, download_bytes: int) -> int:
+        return bytes_needed(download_bytes, self._result_bytes if self._reserves_whole_disk else 0)
+
+    def _admit(self, needed_bytes: int) -> None:
+        admit(self._image.id, needed_bytes, self._free_bytes(self._directory), str(self._directory))

@@ -91,12 +91,21 @@ class SparseFile:
 
 
 def create_empty(path: Path, size_bytes: int) -> None:
-    """Make a file that is one hole. Raises OSError, FileExistsError among them."""
+    """Create a file of this length that is all zeros. Raises OSError: FileExistsError, and EFBIG if it is too long."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
     try:
         os.ftruncate(fd, size_bytes)
+        # qemu finds out by reading the first block in which units it may write past the page cache. In a hole every
+        # unit seems possible; then it takes 4096 bytes for safety, and a disk that ends within such a unit grows.
+        os.pwrite(fd, bytes(min(size_bytes, ALIGNMENT_BYTES)), 0)
     finally:
         os.close(fd)
+
+
+def cut_to(path: Path, size_bytes: int) -> None:
+    """Remove what a writer with a large unit has put behind the end. Raises OSError."""
+    if path.stat().st_size > size_bytes:
+        os.truncate(path, size_bytes)
 
 
 def flush(path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
-_OURS = re.compile(r"'(?:json:|driver=|nbd|fd:).*'")
+_OURS = re.compile(r"'(?:json:|driver=|nbd|fd:).*?'(?=[:;,.)\s]|$)")
 """The image as we name it to qemu-img, in options that mean nothing to the reader."""
+
+_REPEATED = re.compile(r"(Could not open the image: )+")
 
 _NAME = "qemu-img: "
 
 _FURTHER = "; further non-fatal corruption events"
 
-_PASSING = re.compile(r"qemu-img: (?:warning|info):|^Try ")
+_PASSING = re.compile(r"qemu-img: (?:warning|info):|Try |.* for OFD lock probing:")
+"""Lines that come before or after the one that tells why; the last kind because qemu-img may not open /dev/null."""
 
 _LOG = "contains a log that needs to be replayed"
 _LOG_REASON = (
@@ -32,5 +35,5 @@ def reason_of(errors: str) -> str | None:
         return None
     if any(_LOG in line for line in telling):
         return _LOG_REASON
-    reason = _OURS.sub("the image", telling[0]).partition(_FURTHER)[0]
+    reason = _REPEATED.sub(r"\1", _OURS.sub("the image", telling[0])).partition(_FURTHER)[0]
     return reason if reason.startswith(_NAME) else _NAME + reason

@@ -56,8 +56,19 @@ def preparation(
         # time for each of some ten runs.
         for kind, most in limits:
             try:
-                resource.setrlimit(kind, (most, most))
+                resource.setrlimit(kind, (most, _hard_limit(kind, most)))
             except (ValueError, OSError):
                 os.write(report, NO_LIMIT)
 
     return prepare
+
+
+def _hard_limit(kind: int, most: int) -> int:
+    """Return the limit that the child itself cannot raise.
+
+    For processor time it is a second more, if this process may give that: at the soft limit the kernel sends SIGXCPU,
+    which names the cause. At the hard one it kills, as it does when memory runs out.
+    """
+    inherited = resource.getrlimit(kind)[1]
+    has_room = inherited == resource.RLIM_INFINITY or inherited > most
+    return most + 1 if kind == resource.RLIMIT_CPU and has_room else most

@@ -91,10 +91,16 @@ def test_disconnect_ends_the_conversation(served):
 
 
 @pytest.mark.parametrize(
-    ("read", "misses"), [("read -P 120 0 512", False), ("read -P 0 1024 512", False), ("read 1024 1024", True)]
+    ("read", "misses"),
+    [
+        ("read -P 120 0 512", False),
+        ("read -P 0 1024 1024", False),
+        ("read 2048 512", True),
+        ("read 1024 2560", True),
+    ],
 )
 def test_read_of_what_should_be_behind_the_end_fails_and_is_remembered(tmp_path, read, misses):
-    served = Served(tmp_path / "download", b"x" * 1000, missing_from=2048)
+    served = Served(tmp_path / "download", b"x" * 1000, cluster_bytes=2048)
 
     result = qemu_io(served, read)
     served.close()

@@ -31,6 +31,11 @@ SOURCE = "driver=raw,offset=0,size=6,file.driver=qcow2,file.file.driver=nbd,file
             "qemu-img: unrecognized option '--frob'",
         ),
         (
+            "qemu-img: Failed to open /dev/null for OFD lock probing: Permission denied\n"
+            f"qemu-img: Could not open '{SOURCE}': Could not open '/some/fifo': Permission denied\n",
+            "qemu-img: Could not open the image: Could not open '/some/fifo': Permission denied",
+        ),
+        (
             "qemu-img: warning: the checksum is odd\nqemu-img: Could not read L1 table\n",
             "qemu-img: Could not read L1 table",
         ),

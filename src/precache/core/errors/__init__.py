@@ -77,6 +77,7 @@ from precache.core.errors.refused import (
     SecretUnreadable,
     SignatureRefused,
     UnsafeImage,
+    UnusableImage,
 )
 from precache.core.errors.tree import (
     Conflict,
@@ -181,4 +182,5 @@ __all__ = [
     "TransferTooSlow",
     "Unavailable",
     "UnsafeImage",
+    "UnusableImage",
 ]

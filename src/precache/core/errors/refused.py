@@ -68,6 +68,14 @@ class UnsafeImage(Refused):
         self.image, self.rule = image, rule
 
 
+class UnusableImage(Refused):
+    """The content is not a whole disk by itself; `reason` says what is missing, and what to do."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"Image {image}: {reason}")
+        self.image, self.reason = image, reason
+
+
 class NotEnoughSpace(Refused):
     """The disk of the cache cannot take the image."""
 
@@ -82,8 +90,7 @@ class NotEnoughSpace(Refused):
 class DiskFilledUp(Refused):
     """The disk of the cache ran full while an image was coming in that it could take, as far as was known."""
 
-    def __init__(self, image: str, written_bytes: int, free_bytes: int, place: str, *, is_size_known: bool) -> None:
-        why = "something else took its space" if is_size_known else "the image service gives no size for this image"
+    def __init__(self, image: str, written_bytes: int, free_bytes: int, place: str, *, why: str) -> None:
         super().__init__(
             f"Image {image}: the disk of {place} became full after {_size(written_bytes)} of it had been written "
             f"({why}); {_size(free_bytes)} are free without them; free some space or move the cache to a larger disk"
@@ -92,7 +99,7 @@ class DiskFilledUp(Refused):
 
 
 class ConversionFailed(Refused):
-    """qemu-img could not read or write the image; `reason` is its own last line."""
+    """qemu-img could not read or write the image; `reason` is the first line of its own that tells why."""
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} could not be converted: {reason}")
