@@ -34,6 +34,7 @@ LONGEST = [
     "tests/system/test_distribution.py",
     "tests/system/test_stock_clients.py",
     "tests/system/test_identity.py",
+    "tests/system/test_fleet.py",
 ]
 """Files that take a minute or more."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ AT_ONCE = 8  # virtual hosts that are made together for the tests to come
 
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
-listeners.ssl.1 = 127.0.0.1:{tls_port}
+listeners.ssl.1 = {tls_address}:{tls_port}
 ssl_options.certfile = {certificate.cert}
 ssl_options.keyfile = {certificate.key}
 ssl_options.verify = verify_none
@@ -57,8 +57,8 @@ class RabbitMq(Server):
 
     name = "RabbitMQ"
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, tls_address: str = "127.0.0.1") -> None:
+        self._directory, self._tls_address = directory, tls_address
         self.port, self.tls_port = free_port(), free_port()
         self._distribution_port, self._mapper_port = free_port(), free_port()
         self._known = {"/"}
@@ -83,7 +83,7 @@ class RabbitMq(Server):
         if self._mapper is None:
             self._mapper = self._start("epmd", ["epmd", "-address", "127.0.0.1"])
             # Erlang starts one as a daemon where it finds none.
-            self._mapper.wait_until(lambda: listens(self._mapper_port), self.start_timeout_s)
+            self._mapper.wait_until(lambda: self._listens(self._mapper_port), self.start_timeout_s)
         return self._start("server", [SERVER])
 
     def is_ready(self) -> bool:
@@ -128,6 +128,9 @@ class RabbitMq(Server):
             self._mapper.kill()
             self._mapper = None
 
+    def _listens(self, port: int) -> bool:
+        return listens(port)
+
     def _add_vhosts(self, *vhosts: str) -> None:
         # One command for all of it, because each starts an Erlang of its own, which takes a second or more.
         names, everything = ", ".join(f'<<"{vhost}">>' for vhost in vhosts), '<<".*">>, <<".*">>, <<".*">>'
@@ -144,8 +147,9 @@ class RabbitMq(Server):
         self.authority = Authority(self._directory / "tls")
         text = _CONFIGURATION.format(
             port=self.port,
+            tls_address=self._tls_address,
             tls_port=self.tls_port,
-            certificate=self.authority.certificate(*NAMES),
+            certificate=self.authority.certificate(*dict.fromkeys((*NAMES, self._tls_address))),
             user=USER,
             password=PASSWORD,
         )
@@ -173,7 +177,7 @@ class RabbitMq(Server):
             "RUNNING_UNDER_SYSTEMD": "1",  # then the script becomes the server, and does not stay in front of it
         }
 
-    def _start(self, name: str, command: list[str | Path]) -> ServerProcess:
+    def _start(self, name: str, command: Sequence[str | Path]) -> ServerProcess:
         return ServerProcess(
             name=f"RabbitMQ's {name}",
             command=command,
