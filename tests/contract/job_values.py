@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from precache.core.images import parse_image_id
-from precache.core.jobs import HostAsked, HostEnded, NewJob
+from precache.core.jobs import Claim, HostAsked, HostEnded, NewJob
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -33,11 +33,52 @@ def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), crea
     )
 
 
+def claim(stores, owner="me", at=NOW, *, skip=()):
+    """Claim a job at an instant of the store's clock."""
+    stores.clock.set(at)
+    return stores.claims.claim(owner, LEASE, skip=skip)
+
+
+def held(stores, job=1, owner="me"):
+    """Return the last claim of the job, as this owner would show it."""
+    return Claim(job_id(job), owner, stores.queries.get(job_id(job)).lease_token)
+
+
+def finish(stores, state, at=NOW, *, job=1, owner="me"):
+    """End the job at an instant of the store's clock."""
+    stores.clock.set(at)
+    return stores.claims.finish(held(stores, job, owner), state)
+
+
+def since(stores, instant):
+    """Return how long ago the instant was by the store's clock."""
+    return stores.clock.now() - instant
+
+
+def extend(stores, at=NOW, *, job=1, owner="me"):
+    """Extend the lease of the job at an instant of the store's clock; return the claims that are lost."""
+    stores.clock.set(at)
+    return stores.leases.extend([held(stores, job, owner)], LEASE)
+
+
 def asked(stores, host, *images, job=1, owner="me", cell="cell1", at=NOW):
     """Record that the host was asked for the images."""
-    stores.claims.record(job_id(job), owner, [HostAsked(host, cell, images, at)])
+    stores.claims.record(held(stores, job, owner), [HostAsked(host, cell, images, at)])
 
 
 def ended(stores, host, *results, job=1, owner="me", at=NOW):
     """Record how tasks of the host ended."""
-    stores.claims.record(job_id(job), owner, [HostEnded(host, results, at)])
+    stores.claims.record(held(stores, job, owner), [HostEnded(host, results, at)])
+
+
+class SetClock:
+    """The port `Clock`, at the instant that a test sets."""
+
+    def __init__(self, now=NOW):
+        self._now = now
+
+    def set(self, now):
+        self._now = now
+
+    def now(self):
+        return self._now

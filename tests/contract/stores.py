@@ -11,7 +11,7 @@ from precache.adapters.cells_memory import MemoryCells
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries, SqlProgressLog
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries, SqlProgressLog
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
@@ -25,8 +25,9 @@ from precache.ports.inventory import (
     HostRemoval,
     HostReports,
 )
-from precache.ports.job_store import JobClaims, JobIntake, JobQueries, ProgressLog, StoreProbe
+from precache.ports.job_store import JobClaims, JobIntake, JobLeases, JobQueries, ProgressLog, StoreProbe
 from precache.ports.tokens import TokenChanges, TokenQueries
+from tests.contract.job_values import SetClock
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """Encrypts the secrets of the stores that write them down."""
@@ -39,6 +40,7 @@ class Stores:
     intake: JobIntake
     queries: JobQueries
     claims: JobClaims
+    leases: JobLeases
     progress: ProgressLog
     probe: StoreProbe
     aggregates: AggregateQueries
@@ -53,17 +55,20 @@ class Stores:
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
+    clock: SetClock  # of the store, whose instants are all by it
     database: Database | None = None  # where there is one, so that its statements can be counted
 
 
 def in_memory(request: pytest.FixtureRequest) -> Stores:
-    jobs, inventory = MemoryJobs(), MemoryInventory()
+    clock = SetClock()
+    jobs, inventory = MemoryJobs(clock=clock), MemoryInventory(clock=clock)
     cells = MemoryCells(hosts=inventory)
     tokens = MemoryTokens()
     return Stores(
         intake=jobs,
         queries=jobs,
         claims=jobs,
+        leases=jobs,
         progress=jobs,
         probe=jobs,
         aggregates=inventory,
@@ -78,15 +83,21 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         tokens=tokens,
         token_changes=tokens,
         close=lambda: None,
+        clock=clock,
     )
 
 
 def on_sql(url_fixture: str) -> Callable[[pytest.FixtureRequest], Stores]:
     """Open the migrated, empty database whose URL that fixture gives."""
-    return lambda request: of_database(open_database(request.getfixturevalue(url_fixture)))
+    return lambda request: of_url(request.getfixturevalue(url_fixture))
 
 
-def of_database(database: Database) -> Stores:
+def of_url(url: str) -> Stores:
+    clock = SetClock()
+    return of_database(open_database(url, clock=clock, is_time_local=True), clock)
+
+
+def of_database(database: Database, clock: SetClock) -> Stores:
     hosts = SqlHosts(database=database)
     cells = SqlCells(database=database, keys=[KEY])
     tokens = SqlTokens(database=database)
@@ -94,6 +105,7 @@ def of_database(database: Database) -> Stores:
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
         claims=SqlJobClaims(database=database),
+        leases=SqlJobLeases(database=database),
         progress=SqlProgressLog(database=database),
         probe=SqlProbe(database=database),
         aggregates=SqlAggregateQueries(database=database),
@@ -108,6 +120,7 @@ def of_database(database: Database) -> Stores:
         tokens=tokens,
         token_changes=tokens,
         close=database.close,
+        clock=clock,
         database=database,
     )
 

@@ -21,6 +21,7 @@ from precache.core.errors import (
     SecretUnreadable,
 )
 from precache.core.hosts import HostBeat
+from tests.contract.job_values import since
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
@@ -108,7 +109,7 @@ def test_a_cell_without_hosts_can_be_deleted(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     stores.cell_changes.create_cell(Cell("cell2", URL))
 
-    assert stores.cell_changes.delete_cell("cell1", NOW) == 0
+    assert stores.cell_changes.delete_cell("cell1", since(stores, NOW)) == 0
 
     assert stores.cells.list_cells() == [Cell("cell2", URL)]
 
@@ -116,10 +117,11 @@ def test_a_cell_without_hosts_can_be_deleted(stores):
 def test_a_cell_with_a_host_that_is_heard_of_stays_with_all_its_hosts(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
+    stores.clock.set(LATER)
     stores.host_reports.note_beats([HostBeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
 
     with pytest.raises(CellHasHosts, match=r"Cell cell1 .* cmp-2, cmp-3; stop their computes") as refused:
-        stores.cell_changes.delete_cell("cell1", LATER)
+        stores.cell_changes.delete_cell("cell1", since(stores, LATER))
 
     assert refused.value.hosts == ("cmp-2", "cmp-3")
     assert stores.cells.list_cells() == [Cell("cell1", URL)]
@@ -132,7 +134,7 @@ def test_the_silent_hosts_of_a_cell_go_with_it_and_no_other_hosts(stores):
         beat(stores, name, "cell1")
     beat(stores, "elsewhere", "cell2")
 
-    assert stores.cell_changes.delete_cell("cell1", LATER) == 2
+    assert stores.cell_changes.delete_cell("cell1", since(stores, LATER)) == 2
 
     assert stores.cells.list_cells() == [Cell("cell2")]
     assert [host.name for host in stores.hosts.list_hosts()] == ["elsewhere"]
@@ -146,7 +148,7 @@ def test_a_cell_with_hosts_in_aggregates_stays_and_both_are_named(stores):
         stores.aggregate_changes.add_host(aggregate.id, "cmp-2", NOW)
 
     with pytest.raises(CellHostsInAggregates, match="in aggregates db, web: cmp-2; remove them") as refused:
-        stores.cell_changes.delete_cell("cell1", LATER)
+        stores.cell_changes.delete_cell("cell1", since(stores, LATER))
 
     assert (refused.value.hosts, refused.value.aggregates) == (("cmp-2",), ("db", "web"))
     assert len(stores.hosts.list_hosts()) == 3
@@ -155,7 +157,7 @@ def test_a_cell_with_hosts_in_aggregates_stays_and_both_are_named(stores):
 def test_a_host_of_a_deleted_cell_that_starts_again_registers_both_anew(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
-    stores.cell_changes.delete_cell("cell1", LATER)
+    stores.cell_changes.delete_cell("cell1", since(stores, LATER))
 
     beat(stores, "cmp-1", "cell1")
 
@@ -165,10 +167,10 @@ def test_a_host_of_a_deleted_cell_that_starts_again_registers_both_anew(stores):
 
 def test_a_cell_that_a_heartbeat_registered_outlives_its_last_host(stores):
     beat(stores, "cmp-1", "cell1")
-    stores.host_removal.delete_host("cmp-1", LATER)
+    stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     assert stores.cells.list_cells() == [Cell("cell1")]
-    assert stores.cell_changes.delete_cell("cell1", LATER) == 0
+    assert stores.cell_changes.delete_cell("cell1", since(stores, LATER)) == 0
     assert stores.cells.list_cells() == []
 
 
@@ -184,7 +186,7 @@ def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_anew(st
         together.wait(10)
         for _ in range(ROUNDS):
             with suppress(CellNotFound):
-                stores.cell_changes.delete_cell("cell1", LATER)
+                stores.cell_changes.delete_cell("cell1", since(stores, LATER))
 
     with ThreadPoolExecutor(3) as threads:
         for done in [threads.submit(hear, range(4)), threads.submit(hear, range(2, 6)), threads.submit(delete)]:
@@ -200,7 +202,7 @@ def test_what_is_not_there_can_be_neither_changed_nor_deleted(stores):
     with pytest.raises(CellNotFound):
         stores.cell_changes.set_transport_url("cell1", URL)
     with pytest.raises(CellNotFound):
-        stores.cell_changes.delete_cell("cell1", NOW)
+        stores.cell_changes.delete_cell("cell1", since(stores, NOW))
 
 
 def beat(stores, host, cell):

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlCells, SqlHosts
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries
 from precache.adapters.sql import open_database
 from precache.adapters.sql.limits import Limits
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
@@ -18,7 +18,7 @@ from precache.adapters.sql.tables import cells
 from precache.core.cells import Cell
 from precache.core.errors import ChangeUncertain, InvariantBroken, StoreUnavailable
 from precache.core.jobs import HostAsked, JobState, TaskState
-from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+from tests.contract.job_values import DEBIAN, LEASE, NOW, UBUNTU, job_id, new_job
 from tests.contract.stores import KEY
 from tests.lab.cut_line import CutLine
 from tests.lab.database_server import PASSWORD
@@ -284,11 +284,11 @@ class TestLocks:
             intake.add(new_job(number, hosts=("cmp-1", "cmp-2")))
 
         def conduct(owner):
-            claims, done = SqlJobClaims(database=database), []
-            while (job := claims.claim(owner, NOW, LEASE)) is not None:
-                claims.record(job.id, owner, [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
-                claims.extend(job.id, owner, NOW + SECOND, LEASE)
-                claims.finish(job.id, owner, JobState.FAILED, NOW)
+            claims, leases, done = SqlJobClaims(database=database), SqlJobLeases(database=database), []
+            while (job := claims.claim(owner, LEASE)) is not None:
+                claims.record(job.claim, [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
+                assert leases.extend([job.claim], LEASE) == []
+                claims.finish(job.claim, JobState.FAILED)
                 done.append(job.id)
             return done
 
@@ -336,7 +336,7 @@ class TestLostConfirmations:
             SqlJobIntake(database=database).add(new_job(number))
         lose()
 
-        job = SqlJobClaims(database=database).claim("me", NOW, LEASE)
+        job = SqlJobClaims(database=database).claim("me", LEASE)
 
         running = SqlJobQueries(database=database).list_jobs(state=JobState.RUNNING)
         assert [job] == running
@@ -345,10 +345,10 @@ class TestLostConfirmations:
 
     def test_steps_count_once(self, lost_commit, line):
         database, lose = lost_commit
-        claims = claimed(database)
+        claims, claim = claimed(database)
         lose()
 
-        claims.record(job_id(1), "me", [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
+        claims.record(claim, [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
 
         tasks = [task for task in SqlJobQueries(database=database).tasks(job_id(1)) if task.host == "cmp-1"]
         assert [(task.state, task.attempts) for task in tasks] == [(TaskState.RUNNING, 1)] * 2
@@ -356,33 +356,35 @@ class TestLostConfirmations:
 
     def test_a_longer_lease_holds(self, lost_commit, line):
         database, lose = lost_commit
-        claims = claimed(database)
+        _, claim = claimed(database)
+        before = SqlJobQueries(database=database).get(job_id(1)).lease_until
         lose()
 
-        claims.extend(job_id(1), "me", NOW + SECOND, LEASE)
+        lost = SqlJobLeases(database=database).extend([claim], LEASE)
 
-        assert SqlJobQueries(database=database).get(job_id(1)).lease_until == NOW + SECOND + LEASE
+        assert lost == []
+        assert SqlJobQueries(database=database).get(job_id(1)).lease_until > before
         assert line.breaks == 1
 
     def test_a_released_job_is_free(self, lost_commit, line):
         database, lose = lost_commit
-        claims = claimed(database)
+        claims, claim = claimed(database)
         lose()
 
-        claims.release(job_id(1), "me")
+        claims.release(claim)
 
         assert SqlJobQueries(database=database).get(job_id(1)).state is JobState.QUEUED
         assert line.breaks == 1
 
     def test_an_ended_job_is_given_as_it_ended(self, lost_commit, line):
         database, lose = lost_commit
-        claims = claimed(database)
+        claims, claim = claimed(database)
         lose()
 
-        finished = claims.finish(job_id(1), "me", JobState.FAILED, NOW + SECOND)
+        finished = claims.finish(claim, JobState.FAILED)
 
         assert finished == SqlJobQueries(database=database).get(job_id(1))
-        assert (finished.state, finished.finished_at) == (JobState.FAILED, NOW + SECOND)
+        assert finished.state is JobState.FAILED
         assert line.breaks == 1
 
     def test_an_operator_is_told_that_nobody_knows(self, lost_commit, line):
@@ -399,5 +401,5 @@ class TestLostConfirmations:
 def claimed(database):
     SqlJobIntake(database=database).add(new_job())
     claims = SqlJobClaims(database=database)
-    claims.claim("me", NOW, LEASE)
-    return claims
+    job = claims.claim("me", LEASE)
+    return claims, job.claim

@@ -108,7 +108,7 @@ def test_an_upgrade_that_broke_off_is_told_with_the_way_out(database):
         check_schema(database)
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 @pytest.mark.parametrize("loss", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
 def test_a_lost_mark_is_told_with_the_sql_that_puts_it_back(database, revision, loss):
     migrate(database, revision)
@@ -227,7 +227,7 @@ def test_a_url_without_a_driver_or_with_novas_charset_serves_as_well(request, se
 
     assert [host.name for host in hosts.list_hosts()] == ["cmp-\N{PILE OF POO}"]
     SqlJobIntake(database=database).add(new_job())
-    assert SqlJobClaims(database=database).claim("me", NOW, LEASE) is not None
+    assert SqlJobClaims(database=database).claim("me", LEASE) is not None
     database.close()
 
 

@@ -12,7 +12,7 @@ from precache.core.errors import HostInAggregates, HostNotFound, HostStillHeard
 from precache.core.hosts import Host, HostBeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, Outcome, TaskResult
-from tests.contract.job_values import LEASE, NOW, job_id, new_job
+from tests.contract.job_values import NOW, claim, held, job_id, new_job, since
 
 LATER = NOW + timedelta(seconds=60)
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -22,7 +22,7 @@ ROUNDS = 40
 def test_a_silent_host_is_deleted_and_no_other(stores):
     beat(stores, "cmp-1", "cmp-2", "CMP-1")
 
-    stores.host_removal.delete_host("cmp-1", LATER)
+    stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     assert [host.name for host in stores.hosts.list_hosts()] == ["CMP-1", "cmp-2"]
     assert stores.hosts.find_hosts(["cmp-1"]) == {}
@@ -33,7 +33,7 @@ def test_a_host_that_was_heard_of_since_is_kept(stores, age):
     beat(stores, "cmp-1")
 
     with pytest.raises(HostStillHeard, match=r"cmp-1 is alive, it was heard of at 2026-\S+Z; stop its compute first"):
-        stores.host_removal.delete_host("cmp-1", NOW + age)
+        stores.host_removal.delete_host("cmp-1", since(stores, NOW + age))
 
     assert "cmp-1" in stores.hosts.find_hosts(["cmp-1"])
 
@@ -43,16 +43,16 @@ def test_a_host_that_is_forced_down_is_kept_as_long_as_it_is_heard_of(stores):
     stores.host_changes.set_forced_down("cmp-1", True)
 
     with pytest.raises(HostStillHeard):
-        stores.host_removal.delete_host("cmp-1", NOW)
+        stores.host_removal.delete_host("cmp-1", since(stores, NOW))
 
 
 def test_an_unknown_host_cannot_be_deleted_nor_one_twice(stores):
     beat(stores, "cmp-1")
-    stores.host_removal.delete_host("cmp-1", LATER)
+    stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     for name in ("cmp-1", "nowhere"):
         with pytest.raises(HostNotFound):
-            stores.host_removal.delete_host(name, LATER)
+            stores.host_removal.delete_host(name, since(stores, LATER))
 
 
 def test_a_host_in_aggregates_is_kept_and_they_are_named(stores):
@@ -62,20 +62,21 @@ def test_a_host_in_aggregates_is_kept_and_they_are_named(stores):
         stores.aggregate_changes.add_host(aggregate.id, "cmp-1", NOW)
 
     with pytest.raises(HostInAggregates, match="cmp-1 is in aggregates db, web; remove it there first") as refused:
-        stores.host_removal.delete_host("cmp-1", LATER)
+        stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     assert refused.value.aggregates == ("db", "web")
     for aggregate in stores.aggregates.list_aggregates():
         assert aggregate.hosts == ("cmp-1",)
         stores.aggregate_changes.remove_host(aggregate.id, "cmp-1", NOW)
-    stores.host_removal.delete_host("cmp-1", LATER)
+    stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
 
 def test_a_deleted_host_that_starts_again_registers_itself_anew(stores):
     beat(stores, "cmp-1", "cmp-2")
     stores.host_changes.set_forced_down("cmp-1", True)
-    stores.host_removal.delete_host("cmp-1", LATER)
+    stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
+    stores.clock.set(LATER)
     stores.host_reports.note_beats([HostBeat("cmp-1", "cell2", "fake", LATER, "1.1")])
 
     found = stores.hosts.find_hosts(["cmp-1"])["cmp-1"]
@@ -87,7 +88,7 @@ def test_a_host_that_comes_after_a_deleted_one_is_in_none_of_its_aggregates(stor
     aggregate = stores.aggregate_changes.create_aggregate("web", {}, NOW)
     stores.aggregate_changes.add_host(aggregate.id, "cmp-1", NOW)
     stores.aggregate_changes.remove_host(aggregate.id, "cmp-1", NOW)
-    stores.host_removal.delete_host("cmp-1", LATER)
+    stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     beat(stores, "cmp-2")
 
@@ -97,14 +98,14 @@ def test_a_host_that_comes_after_a_deleted_one_is_in_none_of_its_aggregates(stor
 def test_past_jobs_keep_the_name_and_the_cell_of_a_deleted_host(stores):
     beat(stores, "cmp-1", "cmp-2")
     stores.intake.add(new_job(1, hosts=["cmp-1", "cmp-2"], images=(IMAGE,)))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     result = TaskResult(IMAGE, Outcome.CACHED, 7, "")
     steps = [HostAsked("cmp-1", "cell1", (IMAGE,), NOW), HostEnded("cmp-1", (result,), NOW)]
-    stores.claims.record(job_id(1), "me", steps)
+    stores.claims.record(held(stores), steps)
     job, tasks = stores.queries.get(job_id(1)), stores.queries.tasks(job_id(1))
 
     for name in ("cmp-1", "cmp-2"):
-        stores.host_removal.delete_host(name, LATER)
+        stores.host_removal.delete_host(name, since(stores, LATER))
 
     assert (stores.queries.get(job_id(1)), stores.queries.tasks(job_id(1))) == (job, tasks)
     assert {(task.host, task.cell) for task in tasks} == {("cmp-1", "cell1"), ("cmp-2", None)}
@@ -116,7 +117,7 @@ def test_heartbeats_that_come_in_while_a_host_is_deleted_register_it_anew(stores
     def delete():
         for name in names:
             with suppress(HostNotFound):
-                stores.host_removal.delete_host(name, LATER)
+                stores.host_removal.delete_host(name, since(stores, LATER))
 
     at_once(lambda: beat(stores, *names), lambda: beat(stores, *reversed(names)), delete)
 
@@ -137,7 +138,7 @@ def test_a_host_is_either_deleted_or_added_to_an_aggregate(stores):
     def delete():
         beat(stores, "cmp-1")
         try:
-            stores.host_removal.delete_host("cmp-1", LATER)
+            stores.host_removal.delete_host("cmp-1", since(stores, LATER))
         except HostInAggregates as refusal:
             refusals.append(refusal.aggregates)
 
@@ -155,9 +156,9 @@ def test_hosts_of_aggregates_that_are_not_in_use_any_more_are_deleted_from_them(
     for name in ("cmp-1", "cmp-2"):
         stores.aggregate_changes.add_host(aggregate.id, name, NOW)
 
-    SqlHostRemoval(database=stores.database, owns_aggregates=False).delete_host("cmp-1", LATER)
+    SqlHostRemoval(database=stores.database, owns_aggregates=False).delete_host("cmp-1", since(stores, LATER))
     left = stores.aggregates.get_aggregate(aggregate.id).hosts
-    SqlCells(database=stores.database, keys=[], owns_aggregates=False).delete_cell("cell1", LATER)
+    SqlCells(database=stores.database, keys=[], owns_aggregates=False).delete_cell("cell1", since(stores, LATER))
 
     assert left == ("cmp-2",)
     assert stores.aggregates.get_aggregate(aggregate.id).hosts == ()

@@ -6,8 +6,32 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost, TaskNotFound
-from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
-from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, asked, ended, job_id, new_job
+from precache.core.jobs import (
+    Claim,
+    HostAsked,
+    HostEnded,
+    JobState,
+    Outcome,
+    Phase,
+    TaskProgress,
+    TaskResult,
+    TaskState,
+)
+from tests.contract.job_values import (
+    DEBIAN,
+    LEASE,
+    NOW,
+    SECOND,
+    UBUNTU,
+    asked,
+    claim,
+    ended,
+    extend,
+    finish,
+    held,
+    job_id,
+    new_job,
+)
 
 FIRST, SECOND_IMAGE = UBUNTU, DEBIAN
 CACHED = TaskResult(DEBIAN, Outcome.CACHED)
@@ -17,7 +41,7 @@ MICROSECOND = SECOND / 1_000_000
 def test_a_claimed_job_runs_under_the_lease_of_its_owner(stores):
     stores.intake.add(new_job())
 
-    job = stores.claims.claim("me", NOW, LEASE)
+    job = claim(stores)
 
     assert job == stores.queries.get(job_id(1))
     assert (job.state, job.started_at, job.lease_owner, job.lease_until) == (
@@ -30,25 +54,25 @@ def test_a_claimed_job_runs_under_the_lease_of_its_owner(stores):
 
 def test_nothing_is_claimed_where_there_is_nothing_to_do(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
-    stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
+    claim(stores)
+    finish(stores, JobState.SUCCEEDED)
 
-    assert stores.claims.claim("me", NOW + 9 * LEASE, LEASE) is None
+    assert claim(stores, "me", NOW + 9 * LEASE) is None
 
 
 def test_the_oldest_job_is_claimed_first(stores):
     for number, age in ((1, 1), (2, 3), (3, 3), (4, 0)):
         stores.intake.add(new_job(number, created_at=NOW - age * SECOND))
 
-    assert [stores.claims.claim("me", NOW, LEASE).id for _ in range(4)] == [job_id(n) for n in (2, 3, 1, 4)]
+    assert [claim(stores).id for _ in range(4)] == [job_id(n) for n in (2, 3, 1, 4)]
 
 
 def test_second_claim_waits_until_lease_expires(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("first", NOW, LEASE)
+    claim(stores, "first")
 
-    too_early = stores.claims.claim("second", NOW + LEASE - MICROSECOND, LEASE)
-    in_time = stores.claims.claim("second", NOW + LEASE, LEASE)
+    too_early = claim(stores, "second", NOW + LEASE - MICROSECOND)
+    in_time = claim(stores, "second", NOW + LEASE)
 
     assert too_early is None
     assert in_time.lease_owner == "second"
@@ -56,17 +80,17 @@ def test_second_claim_waits_until_lease_expires(stores):
 
 def test_an_owner_cannot_claim_the_job_that_it_already_holds(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
 
-    assert stores.claims.claim("me", NOW + SECOND, LEASE) is None
+    assert claim(stores, "me", NOW + SECOND) is None
 
 
 def test_an_expired_job_that_is_older_is_claimed_before_a_queued_one(stores):
     stores.intake.add(new_job(1))
-    stores.claims.claim("dead", NOW, LEASE)
+    claim(stores, "dead")
     stores.intake.add(new_job(2, created_at=NOW + SECOND))
 
-    assert stores.claims.claim("me", NOW + LEASE, LEASE).id == job_id(1)
+    assert claim(stores, "me", NOW + LEASE).id == job_id(1)
 
 
 def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
@@ -74,7 +98,7 @@ def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
     ended(stores, "cmp-2", TaskResult(FIRST, Outcome.CACHED, 9))
     stores.progress.note([TaskProgress(job_id(1), "cmp-2", SECOND_IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")])
 
-    job = stores.claims.claim("second", NOW + LEASE, LEASE)
+    job = claim(stores, "second", NOW + LEASE)
 
     over, put_back, *untouched = stores.queries.tasks(job_id(1))
     assert (over.state, over.outcome, over.bytes_done) == (TaskState.ENDED, Outcome.CACHED, 9)
@@ -87,10 +111,10 @@ def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
 def test_a_takeover_leaves_the_tasks_of_other_jobs_alone(stores):
     started(stores)
     stores.intake.add(new_job(2, hosts=["cmp-9"]))
-    stores.claims.claim("dead", NOW, LEASE)
-    stores.claims.extend(job_id(1), "me", NOW + LEASE, LEASE)
+    claim(stores, "dead")
+    extend(stores, NOW + LEASE)
 
-    taken = stores.claims.claim("second", NOW + LEASE, LEASE)
+    taken = claim(stores, "second", NOW + LEASE)
 
     assert taken.id == job_id(2)
     assert [task.state for task in stores.queries.tasks(job_id(1))[:2]] == [TaskState.RUNNING] * 2
@@ -98,30 +122,29 @@ def test_a_takeover_leaves_the_tasks_of_other_jobs_alone(stores):
 
 def test_an_extended_lease_holds_others_off(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
 
-    stores.claims.extend(job_id(1), "me", NOW + LEASE - SECOND, LEASE)
+    extend(stores, NOW + LEASE - SECOND)
 
-    assert stores.claims.claim("second", NOW + LEASE, LEASE) is None
+    assert claim(stores, "second", NOW + LEASE) is None
     assert stores.queries.get(job_id(1)).lease_until == NOW + 2 * LEASE - SECOND
 
 
 def test_an_expired_lease_that_nobody_took_over_can_be_extended(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
 
-    stores.claims.extend(job_id(1), "me", NOW + 5 * LEASE, LEASE)
+    extend(stores, NOW + 5 * LEASE)
 
-    assert stores.claims.claim("second", NOW + 5 * LEASE, LEASE) is None
+    assert claim(stores, "second", NOW + 5 * LEASE) is None
 
 
 OWNER_STEPS = {
-    "extend": lambda claims, job, owner: claims.extend(job, owner, NOW, LEASE),
-    "release": lambda claims, job, owner: claims.release(job, owner),
-    "record asked": lambda claims, job, owner: claims.record(job, owner, [HostAsked("cmp-1", "cell1", (DEBIAN,), NOW)]),
-    "record ended": lambda claims, job, owner: claims.record(job, owner, [HostEnded("cmp-1", (CACHED,), NOW)]),
-    "record nothing": lambda claims, job, owner: claims.record(job, owner, []),
-    "finish": lambda claims, job, owner: claims.finish(job, owner, JobState.FAILED, NOW),
+    "release": lambda claims, claim: claims.release(claim),
+    "record asked": lambda claims, claim: claims.record(claim, [HostAsked("cmp-1", "cell1", (DEBIAN,), NOW)]),
+    "record ended": lambda claims, claim: claims.record(claim, [HostEnded("cmp-1", (CACHED,), NOW)]),
+    "record nothing": lambda claims, claim: claims.record(claim, []),
+    "finish": lambda claims, claim: claims.finish(claim, JobState.FAILED),
 }
 
 
@@ -129,12 +152,23 @@ OWNER_STEPS = {
 class TestEveryStepOfAnOwner:
     def test_is_lost_on_an_owner_that_was_replaced_and_changes_nothing(self, stores, step):
         stores.intake.add(new_job())
-        stores.claims.claim("first", NOW, LEASE)
-        stores.claims.claim("second", NOW + LEASE, LEASE)
+        first = claim(stores, "first").claim
+        claim(stores, "second", NOW + LEASE)
         before = everything(stores)
 
         with pytest.raises(LeaseLost):
-            step(stores.claims, job_id(1), "first")
+            step(stores.claims, first)
+
+        assert everything(stores) == before
+
+    def test_is_lost_on_an_owner_that_claimed_the_job_again_and_shows_its_old_claim(self, stores, step):
+        stores.intake.add(new_job())
+        before_the_outage = claim(stores).claim
+        claim(stores, at=NOW + LEASE)
+        before = everything(stores)
+
+        with pytest.raises(LeaseLost):
+            step(stores.claims, before_the_outage)
 
         assert everything(stores) == before
 
@@ -142,41 +176,85 @@ class TestEveryStepOfAnOwner:
         stores.intake.add(new_job())
 
         with pytest.raises(LeaseLost):
-            step(stores.claims, job_id(1), "me")
+            step(stores.claims, held(stores))
 
     def test_is_lost_on_a_job_that_is_finished(self, stores, step):
         stores.intake.add(new_job())
-        stores.claims.claim("me", NOW, LEASE)
-        stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
+        claim(stores)
+        finish(stores, JobState.SUCCEEDED)
 
         with pytest.raises(LeaseLost):
-            step(stores.claims, job_id(1), "me")
+            step(stores.claims, held(stores))
 
         assert stores.queries.get(job_id(1)).state is JobState.SUCCEEDED
 
     def test_says_that_an_unknown_job_is_not_found(self, stores, step):
         with pytest.raises(JobNotFound):
-            step(stores.claims, job_id(1), "me")
+            step(stores.claims, Claim(job_id(1), "me", 1))
+
+
+def test_every_claim_of_a_job_has_a_greater_token(stores):
+    stores.intake.add(new_job())
+
+    tokens = [claim(stores, owner, NOW + number * LEASE).lease_token for number, owner in enumerate(("a", "a", "b"))]
+    stores.claims.release(held(stores, owner="b"))
+    tokens.append(claim(stores, at=NOW + 2 * LEASE).lease_token)
+
+    assert tokens == [1, 2, 3, 4]
+
+
+def test_a_claim_skips_the_jobs_that_the_conductor_still_runs(stores):
+    for number in (1, 2):
+        stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
+    claim(stores)
+
+    after_an_outage = claim(stores, at=NOW + 2 * LEASE, skip=[job_id(1)])
+
+    assert after_an_outage.id == job_id(2)
+    assert claim(stores, at=NOW + 2 * LEASE, skip=[job_id(1), job_id(2)]) is None
+    assert extend(stores, NOW + 2 * LEASE) == []
+
+
+def test_leases_are_extended_together_and_those_that_are_lost_are_returned(stores):
+    for number in (1, 2, 3, 4):
+        stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
+    mine = [claim(stores).claim for _ in range(4)]
+    finish(stores, JobState.SUCCEEDED, job=2)
+    stores.clock.set(NOW + LEASE)
+    stores.leases.extend([mine[0], mine[3]], LEASE)
+    claim(stores, "other", NOW + LEASE)
+    stores.clock.set(NOW + LEASE + SECOND)
+
+    lost = stores.leases.extend([*mine, Claim(job_id(9), "me", 1)], LEASE)
+
+    assert [one.job_id for one in lost] == [job_id(2), job_id(3), job_id(9)]
+    until = {job.id: job.lease_until for job in stores.queries.list_jobs(state=JobState.RUNNING)}
+    assert until == {
+        job_id(1): NOW + 2 * LEASE + SECOND,
+        job_id(4): NOW + 2 * LEASE + SECOND,
+        job_id(3): NOW + 2 * LEASE,
+    }
+    assert stores.leases.extend([], LEASE) == []
 
 
 def test_a_released_job_is_queued_again_with_its_running_tasks_waiting(stores):
     started(stores)
 
-    stores.claims.release(job_id(1), "me")
+    stores.claims.release(held(stores))
 
     job = stores.queries.get(job_id(1))
     assert (job.state, job.lease_owner, job.lease_until, job.started_at) == (JobState.QUEUED, None, None, NOW)
     assert {task.state for task in stores.queries.tasks(job_id(1))} == {TaskState.WAITING}
-    assert stores.claims.claim("second", NOW, LEASE).id == job_id(1)
+    assert claim(stores, "second").id == job_id(1)
 
 
 def test_release_all_gives_back_every_running_job_and_only_those(stores):
     for number in (1, 2, 3, 4):
         stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
     for owner in ("first", "second", "third"):
-        stores.claims.claim(owner, NOW, LEASE)
+        claim(stores, owner)
     asked(stores, "cmp-1", DEBIAN, job=2, owner="second")
-    stores.claims.finish(job_id(1), "first", JobState.SUCCEEDED, NOW)
+    finish(stores, JobState.SUCCEEDED, owner="first")
 
     given_back = stores.claims.release_all()
 
@@ -206,14 +284,14 @@ def test_started_and_ended_tasks_no_longer_wait(stores):
 
 def test_steps_of_many_hosts_are_recorded_together_in_their_order(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     steps = [
         HostAsked("cmp-1", "cell1", (DEBIAN,), NOW),
         HostAsked("cmp-2", "cell2", (DEBIAN, UBUNTU), NOW),
         HostEnded("cmp-1", (CACHED, TaskResult(UBUNTU, Outcome.SKIPPED)), NOW + SECOND),
     ]
 
-    stores.claims.record(job_id(1), "me", steps)
+    stores.claims.record(held(stores), steps)
 
     assert [(task.host, task.cell, task.state, task.outcome) for task in stores.queries.tasks(job_id(1))] == [
         ("cmp-2", "cell2", TaskState.RUNNING, None),
@@ -228,30 +306,30 @@ def test_one_step_that_cannot_be_recorded_leaves_all_of_them_out(stores):
     before = everything(stores)
 
     with pytest.raises(TaskNotFound):
-        stores.claims.record(job_id(1), "me", [HostEnded("cmp-2", (CACHED,), NOW), HostEnded("cmp-9", (CACHED,), NOW)])
+        stores.claims.record(held(stores), [HostEnded("cmp-2", (CACHED,), NOW), HostEnded("cmp-9", (CACHED,), NOW)])
 
     assert everything(stores) == before
 
 
 def test_steps_written_again_because_the_answer_was_lost_change_nothing(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     steps = [
         HostAsked("cmp-1", "cell1", (DEBIAN, UBUNTU), NOW),
         HostAsked("cmp-2", "cell1", (DEBIAN,), NOW),
         HostEnded("cmp-1", (CACHED,), NOW + SECOND),
     ]
-    stores.claims.record(job_id(1), "me", steps)
+    stores.claims.record(held(stores), steps)
     before = everything(stores)
 
-    stores.claims.record(job_id(1), "me", steps)
+    stores.claims.record(held(stores), steps)
 
     assert everything(stores) == before
 
 
 def test_a_task_that_runs_already_cannot_be_started_and_nothing_else_is_either(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     asked(stores, "cmp-1", DEBIAN)
     before = everything(stores)
 
@@ -264,7 +342,7 @@ def test_a_task_that_runs_already_cannot_be_started_and_nothing_else_is_either(s
 @pytest.mark.parametrize(("host", "image"), [("cmp-3", DEBIAN), ("cmp-1", "00000000-0000-0000-0000-000000000000")])
 def test_a_task_that_the_job_does_not_have_is_not_found_and_nothing_is_changed(stores, host, image):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     before = everything(stores)
 
     with pytest.raises(TaskNotFound):
@@ -290,7 +368,7 @@ def test_how_a_task_ended_is_kept_with_bytes_reason_and_the_times_of_the_host(st
 
 def test_a_task_that_never_ran_can_end_and_finishes_when_we_say_so(stores):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
 
     ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.SKIPPED, reason="down"))
 
@@ -318,7 +396,7 @@ def test_a_job_counts_its_outcomes_while_it_runs_and_after(stores):
     results = [TaskResult(FIRST, Outcome.CACHED), TaskResult(SECOND_IMAGE, Outcome.ERROR, reason="why")]
     ended(stores, "cmp-1", *results)
 
-    finished = stores.claims.finish(job_id(1), "me", JobState.PARTLY_FAILED, NOW)
+    finished = finish(stores, JobState.PARTLY_FAILED)
 
     assert running == {Outcome.CACHED: 1, Outcome.EXISTING: 1}
     assert finished.counts == {Outcome.CACHED: 2, Outcome.EXISTING: 1, Outcome.ERROR: 1}
@@ -327,9 +405,9 @@ def test_a_job_counts_its_outcomes_while_it_runs_and_after(stores):
 
 def test_a_finished_job_has_its_time_and_no_lease(stores):
     stores.intake.add(new_job(hosts=[]))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
 
-    job = stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW + SECOND)
+    job = finish(stores, JobState.SUCCEEDED, NOW + SECOND)
 
     assert (job.state, job.finished_at, job.lease_owner, job.lease_until, job.counts) == (
         JobState.SUCCEEDED,
@@ -343,11 +421,11 @@ def test_a_finished_job_has_its_time_and_no_lease(stores):
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
 def test_a_job_cannot_finish_in_a_state_that_is_not_final(stores, state):
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     before = everything(stores)
 
     with pytest.raises(IllegalTransition):
-        stores.claims.finish(job_id(1), "me", state, NOW)
+        finish(stores, state)
 
     assert everything(stores) == before
 
@@ -359,7 +437,7 @@ def test_conductors_that_claim_at_once_never_get_the_same_job(stores):
 
     def work(owner):
         together.wait()
-        while (job := stores.claims.claim(owner, NOW, LEASE)) is not None:
+        while (job := claim(stores, owner)) is not None:
             claimed.append((job.id, job.lease_owner == owner))
 
     in_threads(work, [f"conductor-{number}" for number in range(6)])
@@ -370,7 +448,7 @@ def test_conductors_that_claim_at_once_never_get_the_same_job(stores):
 def test_threads_that_report_at_once_lose_no_outcome(stores):
     hosts = [f"cmp-{number}" for number in range(24)]
     stores.intake.add(new_job(hosts=hosts))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     together = threading.Barrier(6)
 
     def work(mine):
@@ -395,7 +473,7 @@ def in_threads(work, arguments):
 def started(stores):
     """Have job 1 run, with both tasks of its first host begun."""
     stores.intake.add(new_job())
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     asked(stores, "cmp-2", FIRST, SECOND_IMAGE)
 
 

@@ -5,7 +5,7 @@ import pytest
 from precache.core.errors import JobExists, JobNotFound, TaskNotFound
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskFilter, TaskProgress, TaskResult, TaskState
-from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, asked, ended, job_id, new_job
+from tests.contract.job_values import DEBIAN, NOW, SECOND, UBUNTU, asked, claim, ended, finish, job_id, new_job
 
 
 def test_a_job_is_stored_whole_as_queued(stores):
@@ -41,7 +41,7 @@ def test_a_job_and_its_tasks_keep_the_names_of_images(stores):
 
 def test_the_name_of_an_image_stays_when_its_task_ends(stores):
     stores.intake.add(new_job(hosts=["cmp-1"], images=[UBUNTU], image_names={UBUNTU: "ubuntu"}))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
 
     ended(stores, "cmp-1", TaskResult(UBUNTU, Outcome.CACHED))
 
@@ -156,7 +156,7 @@ def test_pages_by_marker_show_every_job_once(stores):
 def test_the_list_can_be_narrowed_to_one_state(stores):
     for number in (1, 2, 3):
         stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
-    stores.claims.claim("conductor", NOW, LEASE)
+    claim(stores, "conductor")
 
     assert listed(stores, state=JobState.RUNNING) == [1]
     assert listed(stores, state=JobState.QUEUED, limit=1) == [3]
@@ -173,9 +173,9 @@ def test_listed_jobs_have_the_counts_and_images_of_their_own(stores):
     stores.intake.add(new_job(1, hosts=["a", "b"], images=[DEBIAN], created_at=NOW))
     stores.intake.add(new_job(2, hosts=["a"], images=[UBUNTU, DEBIAN], created_at=NOW + SECOND))
     for number, host in ((1, "a"), (1, "b"), (2, "a")):
-        held = stores.queries.get(job_id(number)).lease_owner or stores.claims.claim("me", NOW, LEASE).lease_owner
-        ended(stores, host, TaskResult(DEBIAN, Outcome.CACHED, 5), job=number, owner=held)
-    stores.claims.finish(job_id(1), "me", JobState.SUCCEEDED, NOW)
+        owner = stores.queries.get(job_id(number)).lease_owner or claim(stores).lease_owner
+        ended(stores, host, TaskResult(DEBIAN, Outcome.CACHED, 5), job=number, owner=owner)
+    finish(stores, JobState.SUCCEEDED)
 
     newer, older = stores.queries.list_jobs()
 
@@ -254,7 +254,7 @@ def test_tasks_of_an_unknown_job_cannot_be_listed(stores):
 def mixed(stores):
     """Store a job in which host b has ended, a runs in another cell, and c waits."""
     stores.intake.add(new_job(hosts=["b", "a", "c"]))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     asked(stores, "b", UBUNTU, DEBIAN)
     asked(stores, "a", UBUNTU, DEBIAN, cell="cell2")
     ended(stores, "b", TaskResult(UBUNTU, Outcome.ERROR, reason="full"), TaskResult(DEBIAN, Outcome.CACHED, 5))
@@ -280,7 +280,7 @@ def test_progress_is_ignored_for_a_task_that_is_not_running(stores):
 
     stores.progress.note([progress(Phase.DOWNLOADING, 10, 100)])
     while_waiting = stores.queries.tasks(job_id(1))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.EXISTING))
     stores.progress.note([progress(Phase.DOWNLOADING, 10, 100)])
 
@@ -315,7 +315,7 @@ def test_progress_of_unknown_jobs_hosts_and_images_is_ignored_without_harm_to_th
 
 def start_one(stores):
     stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN]))
-    stores.claims.claim("me", NOW, LEASE)
+    claim(stores)
     asked(stores, "cmp-1", DEBIAN)
 
 

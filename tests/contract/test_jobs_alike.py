@@ -14,12 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.sql import open_database
 from precache.core.errors import PrecacheError
-from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
-from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, job_id, new_job
+from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, SetClock, claim, job_id, new_job
 from tests.contract.stores import Stores, of_database
 
 JOBS = st.sampled_from([1, 1, 2]).map(job_id)
 OWNERS = st.sampled_from(["first", "first", "second"])
+CLAIMS = st.builds(Claim, JOBS, OWNERS, st.sampled_from([1, 1, 1, 2, 3]))
 HOSTS = st.sampled_from(["cmp-2", "cmp-2", "cmp-1", "cmp-9"])
 CELLS = st.sampled_from(["a", "b"])
 IMAGES = st.lists(st.sampled_from([DEBIAN, UBUNTU]), max_size=2)
@@ -41,10 +42,11 @@ class JobsAlike(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         path = shutil.copy(self.template, Path(self.folder.name) / "precache.sqlite")
-        self.database = open_database(f"sqlite:///{path}")
-        jobs = MemoryJobs()
-        self.sql = of_database(self.database)
-        self.memory = replace(self.sql, intake=jobs, queries=jobs, claims=jobs, progress=jobs)
+        self.clock = SetClock()
+        self.database = open_database(f"sqlite:///{path}", clock=self.clock)
+        jobs = MemoryJobs(clock=self.clock)
+        self.sql = of_database(self.database, self.clock)
+        self.memory = replace(self.sql, intake=jobs, queries=jobs, claims=jobs, leases=jobs, progress=jobs)
 
     def teardown(self):
         self.database.close()
@@ -57,48 +59,50 @@ class JobsAlike(RuleBasedStateMachine):
     def one_job_runs(self):
         # Left to chance, most runs would never get as far as a claim.
         self.both(lambda s: s.intake.add(new_job(1)))
-        self.both(lambda s: s.claims.claim("first", NOW, LEASE))
+        self.both(lambda s: claim(s, "first"))
 
     @rule(number=st.integers(1, 2), created_at=TIMES)
     def add(self, number, created_at):
         self.both(lambda s: s.intake.add(new_job(number, created_at=created_at)))
 
-    @rule(owner=OWNERS, now=TIMES)
-    def claim(self, owner, now):
-        self.both(lambda s: s.claims.claim(owner, now, LEASE))
+    @rule(owner=OWNERS, now=TIMES, skip=st.sets(JOBS, max_size=1))
+    def claim(self, owner, now, skip):
+        self.both(lambda s: claim(s, owner, now, skip=skip))
 
-    @rule(job=JOBS, owner=OWNERS, now=TIMES)
-    def extend(self, job, owner, now):
-        self.both(lambda s: s.claims.extend(job, owner, now, LEASE))
+    @rule(claims=st.lists(CLAIMS, max_size=3), now=TIMES)
+    def extend(self, claims, now):
+        self.clock.set(now)
+        self.both(lambda s: s.leases.extend(claims, LEASE))
 
-    @rule(job=JOBS, owner=OWNERS)
-    def release(self, job, owner):
-        self.both(lambda s: s.claims.release(job, owner))
+    @rule(claim=CLAIMS)
+    def release(self, claim):
+        self.both(lambda s: s.claims.release(claim))
 
     @rule()
     def release_all(self):
         self.both(lambda s: s.claims.release_all())
 
-    @rule(job=JOBS, owner=OWNERS, host=HOSTS, cell=CELLS, images=IMAGES, now=TIMES)
-    def start(self, job, owner, host, cell, images, now):
-        self.both(lambda s: s.claims.record(job, owner, [HostAsked(host, cell, tuple(images), now)]))
+    @rule(claim=CLAIMS, host=HOSTS, cell=CELLS, images=IMAGES, now=TIMES)
+    def start(self, claim, host, cell, images, now):
+        self.both(lambda s: s.claims.record(claim, [HostAsked(host, cell, tuple(images), now)]))
 
-    @rule(job=JOBS, owner=OWNERS, host=HOSTS, results=RESULTS, now=TIMES)
-    def end(self, job, owner, host, results, now):
-        self.both(lambda s: s.claims.record(job, owner, [HostEnded(host, tuple(results), now)]))
+    @rule(claim=CLAIMS, host=HOSTS, results=RESULTS, now=TIMES)
+    def end(self, claim, host, results, now):
+        self.both(lambda s: s.claims.record(claim, [HostEnded(host, tuple(results), now)]))
 
-    @rule(job=JOBS, owner=OWNERS, steps=st.lists(STEPS, max_size=4))
-    def record(self, job, owner, steps):
-        self.both(lambda s: s.claims.record(job, owner, steps))
+    @rule(claim=CLAIMS, steps=st.lists(STEPS, max_size=4))
+    def record(self, claim, steps):
+        self.both(lambda s: s.claims.record(claim, steps))
 
     @rule(job=JOBS, host=HOSTS, cell=CELLS, images=IMAGES, done=st.integers(0, 9))
     def note(self, job, host, cell, images, done):
         reports = [TaskProgress(job, host, image, Phase.DOWNLOADING, done, 9, cell) for image in images]
         self.both(lambda s: s.progress.note(reports))
 
-    @rule(job=JOBS, owner=OWNERS, state=st.sampled_from(JobState), now=TIMES)
-    def finish(self, job, owner, state, now):
-        self.both(lambda s: s.claims.finish(job, owner, state, now))
+    @rule(claim=CLAIMS, state=st.sampled_from(JobState), now=TIMES)
+    def finish(self, claim, state, now):
+        self.clock.set(now)
+        self.both(lambda s: s.claims.finish(claim, state))
 
     @invariant()
     def they_show_the_same(self):

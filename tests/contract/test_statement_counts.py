@@ -8,8 +8,8 @@ from sqlalchemy import event
 
 from precache.core.hosts import HostBeat
 from precache.core.images import parse_image_id
-from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
-from tests.contract.job_values import LEASE, NOW, job_id, new_job
+from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
+from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
 
 IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
 FEW, MANY, VERY_MANY = 2, 400, 4000
@@ -49,21 +49,27 @@ def test_a_job_of_thousands_takes_some_more_for_each_thousand(stores, cost):
 def cost_of_a_life(stores, cost, number, host_count):
     """Lead a job from the door to the end, and give the statements of each step."""
     job, claims = job_id(number), stores.claims
+    stores.clock.set(NOW)
+
+    def own(token):
+        return Claim(job, "me", token)
+
     hosts = [f"cmp-{place}" for place in range(host_count)]
     results = tuple(TaskResult(image, Outcome.CACHED, 1) for image in IMAGES)
     reports = [TaskProgress(job, host, IMAGES[0], Phase.DOWNLOADING, 1, 2, "cell1") for host in hosts]
     asked = [HostAsked(host, "cell1", IMAGES, NOW + timedelta(seconds=i)) for i, host in enumerate(hosts)]
     return {
         "add": cost(lambda: stores.intake.add(new_job(number, hosts=hosts, images=IMAGES))),
-        "claim": cost(lambda: claims.claim("dead", NOW, LEASE)),
-        "take over": cost(lambda: claims.claim("me", NOW + LEASE, LEASE)),
-        "asked": cost(lambda: claims.record(job, "me", asked)),
+        "claim": cost(lambda: claim(stores, "dead")),
+        "take over": cost(lambda: claim(stores, at=NOW + LEASE)),
+        "asked": cost(lambda: claims.record(own(2), asked)),
         "note": cost(lambda: stores.progress.note(reports)),
         "tasks": cost(lambda: stores.queries.tasks(job)),
         "a page of tasks": cost(lambda: stores.queries.list_tasks(job, marker=(hosts[-2], IMAGES[0]))),
-        "ended": cost(lambda: claims.record(job, "me", [HostEnded(host, results, NOW) for host in hosts])),
+        "ended": cost(lambda: claims.record(own(2), [HostEnded(host, results, NOW) for host in hosts])),
+        "extend": cost(lambda: stores.leases.extend([own(2)], LEASE)),
         "get": cost(lambda: stores.queries.get(job)),
-        "finish": cost(lambda: claims.finish(job, "me", JobState.SUCCEEDED, NOW)),
+        "finish": cost(lambda: claims.finish(own(2), JobState.SUCCEEDED)),
     }
 
 
@@ -86,7 +92,7 @@ def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
 def test_a_cell_goes_with_hundreds_of_hosts_in_as_many_statements_as_with_two(stores, cost):
     def cost_of_a_cell(name, count):
         stores.host_reports.note_beats([HostBeat(f"{name}-{number}", name, "fake", NOW) for number in range(count)])
-        return cost(lambda: stores.cell_changes.delete_cell(name, NOW + timedelta(seconds=1)))
+        return cost(lambda: stores.cell_changes.delete_cell(name, since(stores, NOW + timedelta(seconds=1))))
 
     few = cost_of_a_cell("small", FEW)
     many = cost_of_a_cell("large", MANY)

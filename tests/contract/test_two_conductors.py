@@ -15,12 +15,11 @@ from precache.conductor.announce import END, Announcer
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import HostBeat
-from precache.core.jobs import HostEnded, Outcome, TaskResult
-from tests.contract.job_values import DEBIAN, asked, job_id, new_job
+from precache.core.jobs import Outcome, TaskResult
+from tests.contract.job_values import DEBIAN, LEASE, NOW, asked, claim, ended, job_id, new_job
 from tests.waiting import wait_until
 
 HOSTS = [f"cmp-{number}" for number in range(6)]
-LEASE = timedelta(seconds=30)
 PATIENCE = timedelta(seconds=10)
 MINUTE = timedelta(minutes=1)
 
@@ -63,11 +62,11 @@ class Conductors:
         run_job = RunJob(
             claims=stores.claims, queries=stores.queries, hosts=stores.hosts, gateway=self.gateway,
             announcer=Announcer(notifier=self.notifier, aggregates=stores.aggregates, origin=owner),
-            clock=self.clock, pool=pool, concurrency=3, owner=owner, service_down_time=MINUTE,
+            clock=self.clock, pool=pool, concurrency=3, service_down_time=MINUTE,
             write_interval=timedelta(milliseconds=20),
         )  # fmt: skip
         return WorkLoop(
-            claims=stores.claims, run_job=run_job, clock=self.clock, owner=owner, lease=LEASE,
+            claims=stores.claims, leases=stores.leases, run_job=run_job, owner=owner, lease=LEASE,
             poll_interval=timedelta(milliseconds=50), jobs_at_once=3,
         )  # fmt: skip
 
@@ -96,11 +95,10 @@ def test_jobs_are_shared_and_no_host_is_asked_twice(stores, conductors):
 
 def test_a_job_of_a_dead_conductor_is_finished_once_and_keeps_what_had_ended(stores, conductors):
     stores.intake.add(new_job(1, hosts=HOSTS, images=[DEBIAN]))
-    long_ago = conductors.clock.now() - 2 * LEASE
-    stores.claims.claim("dead", long_ago, LEASE)
-    existing = HostEnded("cmp-0", (TaskResult(DEBIAN, Outcome.EXISTING),), long_ago)
-    stores.claims.record(job_id(1), "dead", [existing])
-    asked(stores, "cmp-1", DEBIAN, owner="dead", at=long_ago)
+    claim(stores, "dead")
+    ended(stores, "cmp-0", TaskResult(DEBIAN, Outcome.EXISTING), owner="dead")
+    asked(stores, "cmp-1", DEBIAN, owner="dead")
+    stores.clock.set(NOW + LEASE)
 
     conductors.start()
 

@@ -92,7 +92,7 @@ class NovasInventory(Cloud):
     """Hosts and aggregates are Nova's."""
 
     def build(self, world: World) -> Any:
-        foreign, heard = ForeignInventory(owner="Nova"), MemoryInventory()
+        foreign, heard = ForeignInventory(owner="Nova"), MemoryInventory(clock=world.clock)
         heard.note_beats([HostBeat("cmp3", "cell2", "libvirt", world.clock.now() - timedelta(minutes=5))])
         return world.app_with(aggregate_changes=foreign, host_changes=foreign, host_removal=heard)
 
@@ -117,7 +117,8 @@ class WithJobs(Cloud):
             world.jobs.add(_job(job_id, world))
             world.clock.advance(timedelta(seconds=1))
         now = world.clock.now()
-        assert world.jobs.claim("conductor", now, LEASE)
+        job = world.jobs.claim("conductor", LEASE)
+        assert job is not None
         ends = {
             "cmp1": (TaskResult(DEBIAN, Outcome.CACHED, 4), TaskResult(UBUNTU, Outcome.EXISTING)),
             "cmp2": (
@@ -128,8 +129,8 @@ class WithJobs(Cloud):
         }
         for host, results in ends.items():
             steps = [HostAsked(host, "cell1", (DEBIAN, UBUNTU), now), HostEnded(host, results, now)]
-            world.jobs.record(FINISHED, "conductor", steps)
-        world.jobs.finish(FINISHED, "conductor", JobState.PARTLY_FAILED, now)
+            world.jobs.record(job.claim, steps)
+        world.jobs.finish(job.claim, JobState.PARTLY_FAILED)
         return world.app
 
 
@@ -139,12 +140,13 @@ class WithARunningJob(Cloud):
     def build(self, world: World) -> Any:
         world.jobs.add(_job(RUNNING, world))
         now = world.clock.now()
-        assert world.jobs.claim("conductor", now, LEASE)
-        world.jobs.record(RUNNING, "conductor", [HostAsked("cmp1", "cell1", (DEBIAN, UBUNTU), now)])
+        job = world.jobs.claim("conductor", LEASE)
+        assert job is not None
+        world.jobs.record(job.claim, [HostAsked("cmp1", "cell1", (DEBIAN, UBUNTU), now)])
         for image, phase in ((DEBIAN, Phase.CONVERTING), (UBUNTU, Phase.DOWNLOADING)):
             world.jobs.note([TaskProgress(RUNNING, "cmp1", image, phase, 4, 8, "cell1")])
         cached = TaskResult(DEBIAN, Outcome.CACHED, 8)
-        world.jobs.record(RUNNING, "conductor", [HostEnded("cmp1", (cached,), now)])
+        world.jobs.record(job.claim, [HostEnded("cmp1", (cached,), now)])
         return world.app
 
 

@@ -60,8 +60,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.clock = MemoryClock()
-        self.inventory = MemoryInventory()
-        self.jobs = MemoryJobs()
+        self.inventory = MemoryInventory(clock=self.clock)
+        self.jobs = MemoryJobs(clock=self.clock)
         self._settle()
         self.app = self.app_with()
 

@@ -49,16 +49,16 @@ class PlayedConductor:
 
     def wake(self) -> None:
         now = SystemClock().now()
-        job = self._jobs.claim("test", now, A_MINUTE)
+        job = self._jobs.claim("test", A_MINUTE)
         assert job is not None
         for task in self._jobs.tasks(job.id):
             outcome, reason = self.outcomes[task.host]
             result = TaskResult(image=IMAGE, outcome=outcome, bytes_moved=7, reason=reason)
             steps = [HostAsked(task.host, "cell1", (IMAGE,), now), HostEnded(task.host, (result,), now)]
-            self._jobs.record(job.id, "test", steps)
+            self._jobs.record(job.claim, steps)
         successes = [outcome.is_success for outcome, _ in self.outcomes.values()]
         state = JobState.SUCCEEDED if all(successes) else JobState.PARTLY_FAILED
-        self._jobs.finish(job.id, "test", state, now)
+        self._jobs.finish(job.claim, state)
 
 
 @dataclass

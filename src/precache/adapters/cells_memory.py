@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from datetime import timedelta
 from typing import Protocol
 
 from precache.core.cells import Cell
@@ -15,7 +15,7 @@ class Inhabitants(Protocol):
 
     def heard_cells(self) -> set[str]: ...
 
-    def delete_cell_hosts(self, cell: str, silent_since: datetime) -> int: ...
+    def delete_cell_hosts(self, cell: str, silent_for: timedelta) -> int: ...
 
 
 class MemoryCells:
@@ -42,10 +42,10 @@ class MemoryCells:
             self._check(name)
             self._urls[name] = transport_url
 
-    def delete_cell(self, name: str, silent_since: datetime) -> int:
+    def delete_cell(self, name: str, silent_for: timedelta) -> int:
         with self._lock:
             self._check(name)
-            deleted = self._hosts.delete_cell_hosts(name, silent_since)
+            deleted = self._hosts.delete_cell_hosts(name, silent_for)
             self._urls.pop(name, None)
             return deleted
 

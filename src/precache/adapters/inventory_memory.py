@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from precache.core.aggregates import Aggregate
@@ -23,12 +23,14 @@ from precache.core.errors import (
     HostStillHeard,
 )
 from precache.core.hosts import Host, HostBeat
+from precache.ports.clock import Clock
 
 
 class MemoryInventory:
-    """All ports of `ports/inventory.py` behind one lock."""
+    """All ports of `ports/inventory.py` behind one lock. clock: by default this machine's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._aggregates: dict[int, Aggregate] = {}
         self._hosts: dict[str, Host] = {}
@@ -93,7 +95,7 @@ class MemoryInventory:
 
     def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._lock:
-            after = [host for host in self._hosts.values() if marker is None or host.name > marker]
+            after = [self._seen(host) for host in self._hosts.values() if marker is None or host.name > marker]
         return sorted(after, key=lambda host: host.name)[:limit]
 
     def count_hosts(self, cell: str) -> int:
@@ -102,19 +104,19 @@ class MemoryInventory:
 
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
         with self._lock:
-            return {name: self._hosts[name] for name in names if name in self._hosts}
+            return {name: self._seen(self._hosts[name]) for name in names if name in self._hosts}
 
     def set_forced_down(self, name: str, forced_down: bool) -> Host:
         with self._lock:
             self._check_host(name)
             host = self._hosts[name] = replace(self._hosts[name], forced_down=forced_down)
-            return host
+            return self._seen(host)
 
-    def delete_host(self, name: str, silent_since: datetime) -> None:
+    def delete_host(self, name: str, silent_for: timedelta) -> None:
         with self._lock:
             self._check_host(name)
             last_seen = self._hosts[name].last_seen
-            if last_seen is not None and last_seen >= silent_since:
+            if last_seen is not None and last_seen >= self._now() - silent_for:
                 raise HostStillHeard(name, last_seen)
             if aggregates := self._aggregates_of({name}):
                 raise HostInAggregates(name, aggregates)
@@ -125,10 +127,11 @@ class MemoryInventory:
         with self._lock:
             return set(self._cells)
 
-    def delete_cell_hosts(self, cell: str, silent_since: datetime) -> int:
+    def delete_cell_hosts(self, cell: str, silent_for: timedelta) -> int:
         """Forget the hosts of a cell, or none of them, for whoever keeps the cells; see `CellChanges.delete_cell`."""
         with self._lock:
             found = sorted(name for name, host in self._hosts.items() if host.cell == cell)
+            silent_since = self._now() - silent_for
             heard = [name for name in found if (seen := self._hosts[name].last_seen) and seen >= silent_since]
             if heard:
                 raise CellHasHosts(cell, heard)
@@ -145,14 +148,18 @@ class MemoryInventory:
             self._cells.update(beat.cell for beat in beats)
             for beat in beats:
                 known = self._hosts.get(beat.host, Host(name=beat.host, cell=beat.cell))
+                seen = min(beat.seen_at, self._now())
                 self._hosts[beat.host] = replace(
                     known,
                     cell=beat.cell,
                     driver=beat.driver,
-                    last_seen=beat.seen_at,
+                    last_seen=seen,
                     rpc_version=beat.rpc_version,
                     release=beat.release,
                 )
+
+    def _seen(self, host: Host) -> Host:
+        return replace(host, silent_for=self._now() - host.last_seen if host.last_seen else None)
 
     def _get(self, aggregate_id: int) -> Aggregate:
         try:

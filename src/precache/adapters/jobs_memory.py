@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost, TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import (
     EVERY_TASK,
+    Claim,
     Job,
     JobState,
     JobStep,
@@ -23,6 +24,7 @@ from precache.core.jobs import (
     TaskState,
     check_job_transition,
 )
+from precache.ports.clock import Clock
 from precache.ports.job_store import TaskKey
 from precache.rules import task_steps
 
@@ -60,9 +62,10 @@ class _Record:
 
 
 class MemoryJobs:
-    """All ports of `ports/job_store.py` behind one lock."""
+    """All ports of `ports/job_store.py` behind one lock. clock: by default this machine's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
 
@@ -111,30 +114,40 @@ class MemoryJobs:
     def check_reachable(self) -> None:
         """Memory is always there."""
 
-    def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
         with self._lock:
+            now = self._now()
             free = [record for record in self._records.values() if _is_free(record.job, now)]
-            if not free:
+            wanted = [record for record in free if record.job.id not in skip]
+            if not wanted:
                 return None
-            record = min(free, key=lambda record: record.age)
+            record = min(wanted, key=lambda record: record.age)
             record.job = replace(
                 record.job,
                 state=JobState.RUNNING,
                 started_at=record.job.started_at or now,
                 lease_owner=owner,
                 lease_until=now + lease,
+                lease_token=record.job.lease_token + 1,
             )
             record.put_back_tasks()
             return record.seen()
 
-    def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
+    def extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:
+        lost = []
         with self._lock:
-            record = self._held(job_id, owner)
-            record.job = replace(record.job, lease_until=now + lease)
+            for claim in claims:
+                try:
+                    record = self._held(claim)
+                except (JobNotFound, LeaseLost):
+                    lost.append(claim)
+                else:
+                    record.job = replace(record.job, lease_until=self._now() + lease)
+        return lost
 
-    def release(self, job_id: str, owner: str) -> None:
+    def release(self, claim: Claim) -> None:
         with self._lock:
-            self._held(job_id, owner).queue_again()
+            self._held(claim).queue_again()
 
     def release_all(self) -> int:
         with self._lock:
@@ -143,23 +156,23 @@ class MemoryJobs:
                 record.queue_again()
             return len(running)
 
-    def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
+    def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
         with self._lock:
-            record = self._held(job_id, owner)
+            record = self._held(claim)
             changed: dict[str, dict[ImageId, Task]] = {}
             for step in steps:
                 of_host = changed.get(step.host) or record.tasks.get(step.host, {})
-                changed[step.host] = task_steps.after(of_host, step, job_id)
+                changed[step.host] = task_steps.after(of_host, step, claim.job_id)
             # All or nothing: an unknown image has raised by now.
             record.tasks.update((host, tasks) for host, tasks in changed.items() if tasks)
 
-    def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+    def finish(self, claim: Claim, state: JobState) -> Job:
         with self._lock:
-            record = self._held(job_id, owner)
+            record = self._held(claim)
             check_job_transition(record.job.state, state)
             if not state.is_final:
                 raise IllegalTransition("A job that is finished", record.job.state, state)
-            record.job = replace(record.job, state=state, finished_at=now, lease_owner=None, lease_until=None)
+            record.job = replace(record.job, state=state, finished_at=self._now(), lease_owner=None, lease_until=None)
             return record.seen()
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
@@ -177,10 +190,11 @@ class MemoryJobs:
         except KeyError:
             raise JobNotFound(job_id) from None
 
-    def _held(self, job_id: str, owner: str) -> _Record:
-        record = self._get(job_id)
-        if record.job.state is not JobState.RUNNING or record.job.lease_owner != owner:
-            raise LeaseLost(job_id, owner)
+    def _held(self, claim: Claim) -> _Record:
+        record = self._get(claim.job_id)
+        held = (record.job.state, record.job.lease_owner, record.job.lease_token)
+        if held != (JobState.RUNNING, claim.owner, claim.token):
+            raise LeaseLost(claim.job_id, claim.owner)
         return record
 
 

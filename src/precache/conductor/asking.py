@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from threading import Lock
 
 from precache.core.hosts import Host
 from precache.rules.fan_out import FanOut
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One place in the pool's queue."""
+
+    is_begun: bool = False
+    is_void: bool = False
 
 
 class Asking:
@@ -58,14 +67,29 @@ class Asking:
         with self._lock:
             self._is_held = True
 
-    def _queue_up(self) -> None:
-        try:
-            self._pool.submit(self._turn)
-        except RuntimeError:  # The pool is shut down, for the process ends.
-            self._end_turn()
-
-    def _turn(self) -> None:
+    @property
+    def has_hosts_left(self) -> bool:
+        """Return whether a host is left that no turn has taken."""
         with self._lock:
+            return len(self._hosts) > 0
+
+    def _queue_up(self) -> None:
+        turn = _Turn()
+        try:
+            self._pool.submit(self._take_turn, turn)
+        except RuntimeError:
+            # The pool is shut down, because the process ends; or the system has no thread to give. Then the pool keeps
+            # the turn all the same, and a thread that it has may have begun with it.
+            with self._lock:
+                turn.is_void = not turn.is_begun
+            if turn.is_void:
+                self._end_turn()
+
+    def _take_turn(self, turn: _Turn) -> None:
+        with self._lock:
+            if turn.is_void:
+                return
+            turn.is_begun = True
             taken = None if self._is_held else self._hosts.take()
         if taken is None:
             self._end_turn()

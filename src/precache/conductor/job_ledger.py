@@ -19,7 +19,7 @@ UNSTORABLE = "the host's answer could not be stored; the conductor's log has the
 
 
 class JobLedger:
-    """Of one run of a job that `owner` holds; for the run's own thread only.
+    """Of one run of a job, under the claim that the job was given with; for the run's own thread only.
 
     hosts: all of the job; ended_hosts: how many of them had ended before this run.
     interval: between two batches at least, while there is more to come.
@@ -31,7 +31,6 @@ class JobLedger:
         job: Job,
         hosts: Sequence[str],
         ended_hosts: int,
-        owner: str,
         claims: JobClaims,
         announcer: Announcer,
         interval: timedelta,
@@ -39,7 +38,6 @@ class JobLedger:
         self.job = job
         self.hosts = hosts
         self._ended_hosts = ended_hosts
-        self._owner = owner
         self._claims = claims
         self._announcer = announcer
         self._interval_s = interval.total_seconds()
@@ -72,7 +70,7 @@ class JobLedger:
     def _record(self, steps: Sequence[JobStep]) -> Sequence[JobStep]:
         """Write them down; give them as they were written."""
         try:
-            self._claims.record(self.job.id, self._owner, steps)
+            self._claims.record(self.job.claim, steps)
         except (Unavailable, LeaseLost):
             raise
         except Exception:  # noqa: BLE001  one host's answer must not keep the outcomes of all others from the store
@@ -82,7 +80,7 @@ class JobLedger:
 
     def _record_alone(self, step: JobStep) -> JobStep:
         try:
-            self._claims.record(self.job.id, self._owner, [step])
+            self._claims.record(self.job.claim, [step])
         except (Unavailable, LeaseLost):
             raise
         except Exception:
@@ -90,5 +88,5 @@ class JobLedger:
                 raise
             results = tuple(replace(result, outcome=Outcome.ERROR, reason=UNSTORABLE) for result in step.results)
             step = replace(step, results=results)
-            self._claims.record(self.job.id, self._owner, [step])
+            self._claims.record(self.job.claim, [step])
         return step

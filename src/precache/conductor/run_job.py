@@ -91,7 +91,6 @@ class RunJob:
         clock: Clock,
         pool: Executor,
         concurrency: int,
-        owner: str,
         service_down_time: timedelta,
         messages: Messages | None = None,
         heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
@@ -106,7 +105,6 @@ class RunJob:
         self._clock = clock
         self._pool = pool
         self._concurrency = concurrency
-        self._owner = owner
         self._service_down_time = service_down_time
         self._messages = messages
         self._heard_for_s = heard_for_s
@@ -132,7 +130,7 @@ class RunJob:
         # Counted by the store: thousands of tasks need not come here once more.
         seen = self._insist(run, "The last look at", lambda: self._queries.get(job.id))
         if sum(seen.counts.values()) < seen.task_count:
-            self._claims.release(job.id, self._owner)
+            self._claims.release(job.claim)
             _log.info("Job %s goes on at the next start, or with another conductor", job.id)
         else:
             self._close(run, verdict(Counter(seen.counts).elements()))
@@ -151,7 +149,6 @@ class RunJob:
             job=job,
             hosts=hosts,
             ended_hosts=len(hosts) - len(images),
-            owner=self._owner,
             claims=self._claims,
             announcer=self._announcer,
             interval=self._write_interval,
@@ -168,7 +165,7 @@ class RunJob:
         is_told = False
         while True:
             known = self._insist(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
-            collation = collate(run.images, known, self._clock.now(), self._service_down_time, self._messages)
+            collation = collate(run.images, known, self._service_down_time, self._messages)
             doubtful = unheard(collation.down, self._heard_for_s, self._service_down_time)
             if not doubtful or time.monotonic() >= give_up_at:
                 return collation
@@ -204,10 +201,13 @@ class RunJob:
             elif give_up_at is None:
                 asking.hold()
                 give_up_at = time.monotonic() + self._stop_patience_s
-            # Looked at before the steps: what the last turn had to say is among them by then.
-            is_over = asking.is_at_rest or (give_up_at is not None and time.monotonic() > give_up_at)
+            # Looked at before the steps: what the last turn had to say is among them by then. At rest with hosts left,
+            # though nobody stopped it: the system had no thread to give, and is asked for one again.
+            is_at_rest = asking.is_at_rest
+            is_done = is_at_rest and (run.stop.is_set() or not asking.has_hosts_left)
+            is_over = is_done or (give_up_at is not None and time.monotonic() > give_up_at)
             if not is_over:
-                _wait(run)
+                run.stop.wait(LOOK_S) if is_at_rest else _wait(run)
             for step in run.steps.take():
                 run.ledger.note(step)
             if is_over or run.ledger.rest_s == 0.0:
@@ -234,13 +234,11 @@ class RunJob:
 
     def _close(self, run: _Run, state: JobState) -> None:
         # Still ours? Whoever has taken the job over announces its end.
-        self._insist(run, "The end of", lambda: self._claims.record(run.job.id, self._owner, []))
+        self._insist(run, "The end of", lambda: self._claims.record(run.job.claim, []))
         # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
         # which announces it again. The other way round the end could be lost, and somebody may wait for it.
         self._announcer.ended(run.job, run.ledger.hosts)
-        finished = self._insist(
-            run, "The end of", lambda: self._claims.finish(run.job.id, self._owner, state, self._clock.now())
-        )
+        finished = self._insist(run, "The end of", lambda: self._claims.finish(run.job.claim, state))
         log_summary(finished, self._tasks_with_errors(finished))
 
     def _tasks_with_errors(self, finished: Job) -> Sequence[Task]:

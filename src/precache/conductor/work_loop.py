@@ -5,47 +5,63 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from precache.core.errors import LeaseLost, PrecacheError
-from precache.core.jobs import Job
+from precache.core.jobs import Claim, Job
 from precache.core.work_context import WorkContext, working_on
-from precache.ports.clock import Clock
-from precache.ports.job_store import JobClaims
+from precache.ports.job_store import JobClaims, JobLeases
 
 _log = logging.getLogger(__name__)
 
 RunsJob = Callable[[Job, threading.Event], None]
 
+EXTEND_RETRY_S = 1.0
+"""How soon an extension that failed is tried again: well before the lease ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of a job; stop ends it, and its lease is extended as long as its thread lives."""
+
+    claim: Claim
+    stop: threading.Event
+    thread: threading.Thread
+
 
 class WorkLoop:
     """Claims and runs until it is stopped. `start` once, `wake` whenever there may be work, `stop` once.
 
-    lease: how long a job stays ours without a word from us; it is extended three times as often.
+    Its threads catch what their work raises. What ends one of them nevertheless is for the process to notice, which has
+    to end then: jobs would lie unclaimed, or run without a lease.
+
+    lease: how long a job stays with this process unless it is extended; it is extended three times as often.
     poll_interval: how long a job that nobody woke us for may lie; also how soon a dead conductor's job is seen.
-    jobs_at_once: how many jobs may be under way; their hosts share one pool.
+    jobs_at_once: how many jobs may be under way; their hosts share one pool. new_thread: for each of them.
     """
 
     def __init__(
         self,
         *,
         claims: JobClaims,
+        leases: JobLeases,
         run_job: RunsJob,
-        clock: Clock,
         owner: str,
         lease: timedelta,
         poll_interval: timedelta,
         jobs_at_once: int,
+        new_thread: Callable[..., threading.Thread] = threading.Thread,
     ) -> None:
         self._claims = claims
+        self._leases = leases
         self._run_job = run_job
-        self._clock = clock
         self._owner = owner
         self._lease = lease
         self._poll_interval = poll_interval
+        self._new_thread = new_thread
         self._slots = threading.Semaphore(jobs_at_once)
-        self._stops: dict[str, threading.Event] = {}
-        self._runners: set[threading.Thread] = set()
+        self._runs: dict[str, _Run] = {}  # by job: a job that runs here is not claimed again
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -65,14 +81,14 @@ class WorkLoop:
         self._stopping.set()
         self._wake.set()
         with self._lock:
-            for stop in self._stops.values():
-                stop.set()
+            for run in self._runs.values():
+                run.stop.set()
 
     def stop(self, patience: timedelta) -> None:
         """Ask to stop, and wait for each thread that long."""
         self.ask_to_stop()
         with self._lock:
-            runners = list(self._runners)
+            runners = [run.thread for run in self._runs.values()]
         for thread in (self._loop, *runners, self._keeper):
             if thread.is_alive():
                 thread.join(patience.total_seconds())
@@ -87,28 +103,49 @@ class WorkLoop:
                 self._wake.wait(self._poll_interval.total_seconds())
 
     def _claim_one(self) -> bool:
-        """Claim a job and start its thread; False if there is none, or we are stopping. Uses up the slot if True."""
+        """Claim a job and start its thread; False if there is none, or it cannot be run now. Uses up the slot if True.
+
+        A job that this process still runs is left alone, even if its lease ran out while the store was unavailable.
+        """
         if self._stopping.is_set():
             return False
+        with self._lock:
+            running = list(self._runs)
         try:
-            job = self._claims.claim(self._owner, self._clock.now(), self._lease)
+            job = self._claims.claim(self._owner, self._lease, skip=running)
         except PrecacheError as error:
             _log.warning("No job could be claimed: %s; trying again in %s", error, self._poll_interval)
             return False
         except Exception:  # noqa: BLE001  the process loop
             _log.exception("No job could be claimed; trying again in %s", self._poll_interval)
             return False
-        if job is None:
-            return False
+        return job is not None and self._start(job)
+
+    def _start(self, job: Job) -> bool:
+        """Start the job's thread. Return False, with the job given back, if the system has none to give."""
         stop = threading.Event()
-        runner = threading.Thread(target=self._run, args=(job, stop), name=f"job-{job.id[:8]}", daemon=True)
+        thread = self._new_thread(target=self._run, args=(job, stop), name=f"job-{job.id[:8]}", daemon=True)
         with self._lock:
-            self._stops[job.id] = stop
-            self._runners.add(runner)
+            self._runs[job.id] = _Run(job.claim, stop, thread)
             if self._stopping.is_set():
                 stop.set()
-        runner.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            with self._lock:
+                del self._runs[job.id]
+            _log.error("Job %s is given back, because no thread can be started for it: %s", job.id, error)
+            self._give_back(job)
+            return False
         return True
+
+    def _give_back(self, job: Job) -> None:
+        try:
+            self._claims.release(job.claim)
+        except PrecacheError as error:
+            _log.warning("Job %s will be taken up when its lease runs out: %s", job.id, error)
+        except Exception:  # noqa: BLE001  the process loop
+            _log.exception("Job %s will be taken up when its lease runs out", job.id)
 
     def _run(self, job: Job, stop: threading.Event) -> None:
         try:
@@ -122,28 +159,34 @@ class WorkLoop:
             _log.exception("Job %s is interrupted by a bug and will be taken up when its lease runs out", job.id)
         finally:
             with self._lock:
-                self._stops.pop(job.id, None)
-                self._runners.discard(threading.current_thread())
+                self._runs.pop(job.id, None)
             self._slots.release()
             self._wake.set()
 
     def _extend_until_stopped(self) -> None:
-        while not self._stopping.wait(self._lease.total_seconds() / 3):
-            with self._lock:
-                held = list(self._stops.items())
-            for job_id, stop in held:
-                self._extend(job_id, stop)
+        usual_s = self._lease.total_seconds() / 3
+        pause_s = usual_s
+        while not self._stopping.wait(pause_s):
+            pause_s = usual_s if self._extend() else min(usual_s, EXTEND_RETRY_S)
 
-    def _extend(self, job_id: str, stop: threading.Event) -> None:
+    def _extend(self) -> bool:
+        """Extend the leases of the runs that live, and stop those that are lost; False if some remain to be tried."""
+        with self._lock:
+            live = {run.claim: run for run in self._runs.values() if run.thread.is_alive()}
+        if not live:
+            return True
         try:
-            self._claims.extend(job_id, self._owner, self._clock.now(), self._lease)
-        except LeaseLost as error:
-            with self._lock:
-                still_ours = job_id in self._stops
-            if still_ours:  # else it has just ended
-                _log.warning("%s", error)
-                stop.set()
+            lost = self._leases.extend(list(live), self._lease)
         except PrecacheError as error:
-            _log.warning("The lease of job %s could not be extended: %s", job_id, error)
+            _log.warning("Leases of %i job(s) could not be extended: %s", len(live), error)
+            return False
         except Exception:  # noqa: BLE001  the process loop
-            _log.exception("The lease of job %s could not be extended", job_id)
+            _log.exception("Leases of %i job(s) could not be extended", len(live))
+            return False
+        for claim in lost:
+            with self._lock:
+                still_runs = self._runs.get(claim.job_id) is live[claim]
+            if still_runs:  # else it has just ended
+                _log.warning("%s", LeaseLost(claim.job_id, claim.owner))
+                live[claim].stop.set()
+        return True

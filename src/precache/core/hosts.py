@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 
@@ -12,7 +12,8 @@ class Host:
 
     cell: name of its cell; None if the host is known but mapped to no cell.
     driver: the virt driver that its compute announced; empty until the first heartbeat.
-    last_seen: instant of the last heartbeat (aware UTC); None if there was none yet.
+    last_seen: instant of the last heartbeat, by the store's clock (aware UTC); None if there was none yet.
+    silent_for: how long ago that was when the host was read, by the same clock; None as before.
     rpc_version: of the messages that its compute understands, such as `1.0`; empty where no bus lies between.
     release: of precache on the host, such as `0.1.0`; empty where its compute does not say.
     owner_says_down: another service owns the inventory (Nova) and holds its own service on the host for down.
@@ -26,12 +27,13 @@ class Host:
     rpc_version: str = ""
     owner_says_down: bool = False
     release: str = ""
+    silent_for: timedelta | None = field(default=None, compare=False)
 
-    def is_up(self, now: datetime, service_down_time: timedelta) -> bool:
+    def is_up(self, service_down_time: timedelta) -> bool:
         """Say whether the host may be asked: nobody says it is down, and heard of within `service_down_time`."""
-        if self.forced_down or self.owner_says_down or self.last_seen is None:
+        if self.forced_down or self.owner_says_down or self.silent_for is None:
             return False
-        return now - self.last_seen <= service_down_time
+        return self.silent_for <= service_down_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class HostBeat:
 
     cell: empty from a compute on a bus; whoever hears it there knows the cell.
     release: of precache on the host; empty if unknown.
-    seen_at: by the clock of whoever heard it.
+    seen_at: by the clock of the process that stores it, which measures with it how old the heartbeat is.
     incarnation: another one for every start of a compute, by which two with one name are told apart; empty if unknown.
     """
 

@@ -114,6 +114,18 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to change a job: it ends when the job is claimed again, even by the same owner.
+
+    token: the fencing token, a number that grows with every claim of the job.
+    """
+
+    job_id: str
+    owner: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A stored job.
 
@@ -121,6 +133,7 @@ class Job:
 
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
     lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
+    lease_token: the number of the last claim; it grows with every claim of this job.
     """
 
     id: str
@@ -140,6 +153,14 @@ class Job:
     counts: dict[Outcome, int]
     image_names: dict[ImageId, str] = field(default_factory=dict)
     for_host: str | None = None
+    lease_token: int = 0
+
+    @property
+    def claim(self) -> Claim:
+        """Return what the present owner shows for every change. Raises ValueError if the job has no owner."""
+        if self.lease_owner is None:
+            raise ValueError(f"job {self.id} has no owner")
+        return Claim(self.id, self.lease_owner, self.lease_token)
 
 
 @dataclass(frozen=True, slots=True)

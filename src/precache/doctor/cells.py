@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from precache.config.load import Config
 from precache.core.cells import Cell
@@ -35,12 +34,12 @@ def look_at_cells(config: Config) -> Iterator[Finding]:
 
 def look_at_computes(config: Config) -> Iterator[Finding]:
     """See which cells have a compute that was heard of lately."""
-    cells, hosts, now = read_cells(config), read_heard_hosts(config), datetime.now(UTC)
+    cells, hosts = read_cells(config), read_heard_hosts(config)
     if not cells:
         yield skipped("there is no cell yet")
     for cell in cells:
         of_cell = [host for host in hosts if host.cell == cell.name]
-        up = sum(host.is_up(now, config.host.service_down_time) for host in of_cell)
+        up = sum(host.is_up(config.host.service_down_time) for host in of_cell)
         yield ok(f"cell {cell.name}: {up} of {len(of_cell)} computes are up") if up else _silent(cell, config)
 
 

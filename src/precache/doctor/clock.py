@@ -13,8 +13,9 @@ from precache.config.load import Config
 from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.service_user import service_session
 
-_COARSE = timedelta(seconds=2)
-"""What is less cannot be told: a Date has whole seconds, and the answer has been on its way."""
+TOLERABLE = timedelta(seconds=10)
+"""Leases and heartbeats go by the database's clock. This much does not matter for what is left: tokens expire after
+hours, and the times of tasks are for people to read."""
 
 
 def look_at_clock(config: Config) -> Iterator[Finding]:
@@ -28,13 +29,7 @@ def look_at_clock(config: Config) -> Iterator[Finding]:
     except ksa.ClientException:
         yield skipped("Keystone could not be asked for the time")
         return
-    yield compare_clocks(answer.headers.get("Date"), datetime.now(UTC), tolerable_skew(config.conductor.lease))
-
-
-def tolerable_skew(lease: timedelta) -> timedelta:
-    """Give how far a clock may be off. Each conductor measures leases by its own clock, and extends them when a third
-    has passed: of two that are off in opposite directions neither may think that the other's lease has run out."""
-    return max(lease / 3, _COARSE)
+    yield compare_clocks(answer.headers.get("Date"), datetime.now(UTC), TOLERABLE)
 
 
 def compare_clocks(date: str | None, now: datetime, tolerable: timedelta) -> Finding:
@@ -48,5 +43,5 @@ def compare_clocks(date: str | None, now: datetime, tolerable: timedelta) -> Fin
     return warning(
         f"the clock differs from Keystone's by {skew.total_seconds():.0f} seconds; {tolerable.total_seconds():.0f} "
         "can be borne",
-        "have both machines keep time by NTP: leases of jobs and the expiry of tokens depend on it",
+        "have both machines keep time by NTP: the expiry of tokens and the times that tasks show depend on it",
     )

@@ -40,8 +40,13 @@ class Crew:
         thread = threading.Thread(target=run, name=f"{role}-{self._name}", daemon=True)
         with self._changed:
             self._running += 1
+        try:
+            thread.start()
+        except RuntimeError:  # The system has no thread to give: it is not waited for.
+            with self._changed:
+                self._running -= 1
+            raise
         self._threads.append(thread)
-        thread.start()
 
     def wait(self, seconds: float) -> bool:
         """Wait, at most so long; True if all have ended. Raises the first failure as soon as there is one."""

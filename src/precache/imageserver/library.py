@@ -94,8 +94,9 @@ class ImageLibrary:
             if not self._publish() or self._stop.is_set():
                 return
             if self._reader is None or not self._reader.is_alive():
-                self._reader = threading.Thread(target=self._read_new_files, name="image-library", daemon=True)
-                self._reader.start()
+                reader = threading.Thread(target=self._read_new_files, name="image-library", daemon=True)
+                reader.start()
+                self._reader = reader
             reader = self._reader
         reader.join(self._patience_s)
 

@@ -7,7 +7,7 @@ The transport URLs are secrets: whoever stores them encrypts them, and no error 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Protocol
 
 from precache.core.cells import Cell
@@ -30,10 +30,10 @@ class CellChanges(Protocol):
 
     def set_transport_url(self, name: str, transport_url: str) -> None: ...
 
-    def delete_cell(self, name: str, silent_since: datetime) -> int:
-        """Forget the cell and its hosts, or neither; give the number of hosts. A later beat registers both anew.
+    def delete_cell(self, name: str, silent_for: timedelta) -> int:
+        """Delete the cell and its hosts, or neither; return the number of hosts. A later heartbeat registers both.
 
-        Raises CellHasHosts if a beat of a host of it came at `silent_since` or later, CellHostsInAggregates while one
-        is in aggregates of ours.
+        Raises CellHasHosts if the last heartbeat of one of its hosts is not older than `silent_for` by the store's
+        clock, CellHostsInAggregates while one is in aggregates of ours.
         """
         ...

@@ -7,7 +7,7 @@ AggregateHostNotFound, HostStillHeard, HostInAggregates, StoreUnavailable. Each 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from precache.core.aggregates import Aggregate
@@ -66,11 +66,11 @@ class HostChanges(Protocol):
 class HostRemoval(Protocol):
     """For the hosts that we have heard of, whoever owns the inventory."""
 
-    def delete_host(self, name: str, silent_since: datetime) -> None:
-        """Forget the host. The next beat registers it anew; jobs keep its name and cell.
+    def delete_host(self, name: str, silent_for: timedelta) -> None:
+        """Delete the host. The next heartbeat registers it again; jobs keep its name and cell.
 
-        Raises HostNotFound, HostStillHeard if a beat of it came at `silent_since` or later, HostInAggregates while it
-        is in aggregates of ours.
+        Raises HostNotFound, HostStillHeard if its last heartbeat is not older than `silent_for` by the store's clock,
+        HostInAggregates while it is in aggregates of ours.
         """
         ...
 
@@ -87,8 +87,9 @@ class HostReports(Protocol):
     """For whoever hears from the hosts."""
 
     def note_beats(self, beats: Sequence[HostBeat]) -> None:
-        """Note that these hosts' computes are alive; the first beat registers host and cell.
+        """Store that these hosts' computes are alive; the first heartbeat registers host and cell.
 
-        A number of statements that does not grow with each host.
+        A number of statements that does not grow with each host. Each is a transaction of its own, so that no row
+        stays locked while the caller is halted: cell and host may be registered one after the other.
         """
         ...

@@ -6,12 +6,12 @@ StoreUnavailable. Writing the same result twice is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from precache.core.images import ImageId
-from precache.core.jobs import EVERY_TASK, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
+from precache.core.jobs import EVERY_TASK, Claim, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
 
 TaskKey = tuple[str, ImageId]
 """Host and image, which name a task within its job."""
@@ -57,44 +57,55 @@ class StoreProbe(Protocol):
 
 
 class JobClaims(Protocol):
-    """For the conductor: own a job for a while, and say what became of its tasks.
+    """For the conductor: own a job for a while, and store what became of its tasks.
 
-    Every method that takes `owner` (but `claim`) raises LeaseLost if that owner does not hold the job.
+    All instants are the store's: the clock of a conductor decides nothing. Every method that takes a claim raises
+    LeaseLost unless it is the last claim of the job and the job still runs.
     """
 
-    def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
         """Take the oldest job that is queued, or running with an expired lease, and set it running.
 
-        Running tasks of a job taken over go back to waiting. None if there is nothing to do. Two owners
-        never get the same job.
+        The job gets a new fencing token. Its running tasks go back to waiting if it was taken over. Return None if
+        there is nothing to do. Two owners never get the same job; a job whose row another transaction holds is passed
+        over.
+        skip: ids of the jobs that the caller still works on.
         """
         ...
 
-    def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
-        """Hold the job until now + lease."""
-        ...
-
-    def release(self, job_id: str, owner: str) -> None:
+    def release(self, claim: Claim) -> None:
         """Give the job back unfinished: queued, its running tasks waiting."""
         ...
 
     def release_all(self) -> int:
         """Give back every running job, whoever holds it; only for a process that is alone on this store.
 
-        Gives how many. The embedded service calls it at start: what was running belonged to its dead predecessor.
+        Return how many. The embedded service calls it at start: what was running belonged to its dead predecessor.
         """
         ...
 
-    def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
-        """Write down what became of tasks, in this order; a number of statements that does not grow with each host.
+    def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
+        """Store what became of tasks, in this order; a number of statements that does not grow with each host.
 
         HostAsked sets its tasks running and counts one attempt; one that had ended stays so. HostEnded records how
         its tasks ended; one that had ended keeps its first outcome. The same steps may be written again.
         """
         ...
 
-    def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+    def finish(self, claim: Claim, state: JobState) -> Job:
         """Set the job's final state and drop the lease."""
+        ...
+
+
+class JobLeases(Protocol):
+    """For the conductor: keep what it has claimed."""
+
+    def extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:
+        """Hold the jobs from now on for `lease`, also those whose lease ran out and that no one took; all at once.
+
+        Return the claims that are lost. Raises StoreUnavailable, soon, if some leases could not be extended; the
+        others are extended nevertheless.
+        """
         ...
 
 
@@ -102,5 +113,9 @@ class ProgressLog(Protocol):
     """For whoever hears from the hosts: how far they are."""
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
-        """Keep the latest word on these tasks; ignored for a task that does not run, or runs in another cell."""
+        """Store the latest report on each of these tasks, without waiting for a conductor that holds the job.
+
+        A report is ignored if its task does not run, or runs in another cell. Not fenced by a claim: it says what the
+        host does, whichever claim asked the host. No row stays locked while the caller is halted.
+        """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from precache.core.hosts import Host
 from precache.rules.rpc_versions import understands
@@ -62,7 +62,6 @@ def unheard(
 def collate(
     names: Iterable[str],
     known: Mapping[str, Host],
-    now: datetime,
     service_down_time: timedelta,
     messages: Messages | None = None,
 ) -> Collation:
@@ -78,7 +77,7 @@ def collate(
         host = known.get(name)
         if host is None or host.cell is None:
             unmapped.append(name)
-        elif not host.is_up(now, service_down_time):
+        elif not host.is_up(service_down_time):
             down.append(host)
         elif messages is not None and (messages.is_pinned_below or not messages.are_understood_by(host)):
             outdated.append(host)

@@ -17,8 +17,8 @@ def strangers(beats: Iterable[HostBeat], known: Mapping[str, Host], service_down
     found = set()
     for beat in beats:
         host = known.get(beat.host)
-        if host is None or host.cell is None or host.cell == beat.cell or host.last_seen is None:
+        if host is None or host.cell is None or host.cell == beat.cell or host.silent_for is None:
             continue
-        if beat.seen_at - host.last_seen <= service_down_time:
+        if host.silent_for <= service_down_time:
             found.add(beat)
     return found

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobQueries
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobLeases, SqlJobQueries
 from precache.adapters.sql import Database
 from precache.conductor.announce import Announcer
 from precache.conductor.run_job import RunJob
@@ -27,6 +27,7 @@ def conductor_loop(
     *,
     config: Config,
     database: Database,
+    leases: Database,
     inventory: Inventory,
     gateway: ComputeGateway,
     notifier: Notifier,
@@ -36,9 +37,10 @@ def conductor_loop(
 ) -> WorkLoop:
     """Build it, not started. messages: None without a bus. at_stop: takes what is to be done when the process ends.
 
-    heard_for_s: see RunJob; for ever where computes write their heartbeats down themselves.
+    leases: the same database, with limits for leases. heard_for_s: see RunJob; for ever where computes write their
+        heartbeats down themselves.
     """
-    claims, clock = SqlJobClaims(database=database), SystemClock()
+    claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
     pool = ThreadPoolExecutor(config.image_cache.precache_concurrency, thread_name_prefix="ask-host")
     at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
@@ -48,18 +50,17 @@ def conductor_loop(
         hosts=inventory.hosts,
         gateway=gateway,
         announcer=Announcer(notifier=notifier, aggregates=inventory.aggregates, origin=socket.gethostname()),
-        clock=clock,
+        clock=SystemClock(),
         pool=pool,
         concurrency=config.image_cache.precache_concurrency,
-        owner=owner,
         service_down_time=config.host.service_down_time,
         messages=messages,
         heard_for_s=heard_for_s,
     )
     return WorkLoop(
         claims=claims,
+        leases=SqlJobLeases(database=leases),
         run_job=run_job,
-        clock=clock,
         owner=owner,
         lease=config.conductor.lease,
         poll_interval=config.conductor.poll_interval,

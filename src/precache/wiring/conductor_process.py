@@ -19,7 +19,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells, SqlHosts
 from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
-from precache.adapters.sql import Database
+from precache.adapters.sql import Database, Limits
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
 from precache.conductor.note_beats import NoteBeats
@@ -30,7 +30,7 @@ from precache.ports.notifier import Notifier
 from precache.rules.collate import Messages
 from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
-from precache.wiring.databases import current_database
+from precache.wiring.databases import configured_database, current_database
 from precache.wiring.inventory import configured_inventory
 from precache.wiring.service_user import service_session, warn_if_refused
 
@@ -55,9 +55,12 @@ class ConductorProcess:
         _check_pin(self._config.upgrade_levels.compute)
         database = current_database(self._config)
         self._stops.callback(database.close)
+        # With connections of its own: what must be written soon waits neither for a busy one nor long for a lock.
+        prompt = configured_database(self._config, Limits.for_leases(self._config.conductor.lease))
+        self._stops.callback(prompt.close)
         notifier = self._notifier()
-        beats, cells = self._listen_to_cells(database)
-        loop = self._build_loop(database, beats, cells, notifier)
+        beats, cells = self._listen_to_cells(database, prompt)
+        loop = self._build_loop(database, prompt, beats, cells, notifier)
         self._stops.callback(loop.stop, PATIENCE)
         self._listen_for_jobs(loop)
         loop.start()
@@ -82,8 +85,8 @@ class ConductorProcess:
         self._stops.callback(notifier.stop, PATIENCE)
         return notifier
 
-    def _listen_to_cells(self, database: Database) -> tuple[GatherBeats, CellBuses]:
-        hosts = SqlHosts(database=database)
+    def _listen_to_cells(self, database: Database, prompt: Database) -> tuple[GatherBeats, CellBuses]:
+        hosts = SqlHosts(database=prompt)
         note_beats = NoteBeats(
             hosts=hosts,
             sizes=hosts,
@@ -92,7 +95,7 @@ class ConductorProcess:
             most_per_cell=self._config.conductor.max_hosts_per_cell,
         )
         beats = GatherBeats(reports=note_beats, interval=GATHERING_INTERVAL)
-        progress = GatherProgress(store=SqlProgressLog(database=database), interval=GATHERING_INTERVAL)
+        progress = GatherProgress(store=SqlProgressLog(database=prompt), interval=GATHERING_INTERVAL)
         for gathering in (beats, progress):
             gathering.start()
             self._stops.callback(gathering.stop, PATIENCE)
@@ -109,7 +112,9 @@ class ConductorProcess:
         self._stops.callback(cells.stop, PATIENCE)
         return beats, cells
 
-    def _build_loop(self, database: Database, beats: GatherBeats, cells: CellBuses, notifier: Notifier) -> WorkLoop:
+    def _build_loop(
+        self, database: Database, prompt: Database, beats: GatherBeats, cells: CellBuses, notifier: Notifier
+    ) -> WorkLoop:
         config = self._config
         session = service_session(config)
         if config.inventory.is_novas:  # else nothing is called with them
@@ -123,6 +128,7 @@ class ConductorProcess:
         return conductor_loop(
             config=config,
             database=database,
+            leases=prompt,
             inventory=configured_inventory(config, database, session),
             gateway=gateway,
             notifier=notifier,

@@ -80,7 +80,7 @@ class EmbeddedProcess:
         state = self._embedding.state
         state.take()
         self._stops.callback(state.release)
-        database = open_database(state.database_url)
+        database = open_database(state.database_url, clock=SystemClock())
         self._stops.callback(database.close)
         upgrade(database)
         server = HttpServer(address=self._embedding.address, threads=self._threads())
@@ -92,6 +92,7 @@ class EmbeddedProcess:
         loop = conductor_loop(
             config=self._config,
             database=database,
+            leases=database,
             inventory=inventory,
             gateway=gateway,
             notifier=LogNotifier(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 
@@ -16,9 +17,9 @@ class EndSignals:
     """
 
     def __init__(self) -> None:
-        self._reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in ENDING:
             signal.signal(number, lambda *_: None)
 
@@ -26,3 +27,8 @@ class EndSignals:
         """Return when one of the signals has come, be it before the call."""
         while os.read(self._reader, 1)[0] not in ENDING:
             pass
+
+    def end(self) -> None:
+        """Have `wait` return as if a signal had come; from any thread."""
+        with suppress(BlockingIOError):  # The pipe is full of signals already.
+            os.write(self._writer, bytes([signal.SIGTERM]))

@@ -11,8 +11,8 @@ from datetime import timedelta
 _log = logging.getLogger(__name__)
 
 
-def leave_waiting_threads(patience: timedelta) -> None:
-    """End the process with 0 if any thread but the main one is left after `patience`; else return.
+def leave_waiting_threads(patience: timedelta, status: int = 0) -> None:
+    """End the process with `status` if any thread but the main one is left after `patience`; else return.
 
     For when everything has been closed: such a thread waits for an answer from outside (an image service that says
     nothing). The interpreter would wait with it, for those of a pool even if they are daemons, a minute and longer;
@@ -28,4 +28,4 @@ def leave_waiting_threads(patience: timedelta) -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)

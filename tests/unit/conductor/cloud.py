@@ -42,11 +42,19 @@ class Cloud:
     """Two cells, an aggregate, and a conductor for them, all in memory."""
 
     def __init__(
-        self, hosts: dict[str, Answer], *, images=(FIRST,), concurrency=2, jobs=None, inventory=None, cells=None
+        self,
+        hosts: dict[str, Answer],
+        *,
+        images=(FIRST,),
+        concurrency=2,
+        jobs=None,
+        inventory=None,
+        cells=None,
+        clock=None,
     ) -> None:
-        self.clock = MemoryClock()
-        self.jobs = jobs or MemoryJobs()
-        self.inventory = inventory or MemoryInventory()
+        self.clock = clock or MemoryClock()
+        self.jobs = jobs or MemoryJobs(clock=self.clock)
+        self.inventory = inventory or MemoryInventory(clock=self.clock)
         self.notifier = MemoryNotifier()
         self.gateway = InProcessComputes()
         self.concurrency = concurrency
@@ -72,18 +80,18 @@ class Cloud:
             )
         )  # fmt: skip
 
-    def conductor(self, owner="one", **options) -> RunJob:
+    def conductor(self, **options) -> RunJob:
         return RunJob(
             claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
             announcer=Announcer(notifier=self.notifier, aggregates=self.inventory, origin="here"),
-            clock=self.clock, pool=self.pool, concurrency=self.concurrency, owner=owner, service_down_time=DOWN_TIME,
+            clock=self.clock, pool=self.pool, concurrency=self.concurrency, service_down_time=DOWN_TIME,
             **options,
         )  # fmt: skip
 
     def run(self, *, owner="one", stop=None, **options) -> None:
-        job = self.jobs.claim(owner, self.clock.now(), LEASE)
+        job = self.jobs.claim(owner, LEASE)
         assert job is not None
-        self.conductor(owner, **options)(job, stop or threading.Event())
+        self.conductor(**options)(job, stop or threading.Event())
 
     def outcomes(self) -> dict[str, list[Outcome | None]]:
         by_host: dict[str, list[Outcome | None]] = {}

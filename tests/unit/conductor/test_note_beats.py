@@ -19,8 +19,8 @@ def clock():
 
 
 @pytest.fixture
-def inventory():
-    return MemoryInventory()
+def inventory(clock):
+    return MemoryInventory(clock=clock)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ class TestAFullCell:
     def test_has_room_again_when_a_host_is_deleted(self, inventory, clock):
         notes = noting(inventory, most_per_cell=1)
         notes.note_beats([HostBeat("a", "cell1", "fake", clock.now())])
-        inventory.delete_host("a", clock.now() + timedelta(seconds=1))
+        inventory.delete_host("a", timedelta(seconds=-1))
 
         notes.note_beats([HostBeat("b", "cell1", "fake", clock.now())])
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.announce import END, PROGRESS, START
@@ -181,7 +182,8 @@ def test_a_job_waits_for_an_inventory_that_is_away_at_its_start():
                 raise InventoryUnavailable("http://nova/v2.1", "connection refused")
             return super().get_aggregate(aggregate_id)
 
-    cloud = Cloud({"a": answers(Outcome.CACHED)}, inventory=Returns())
+    clock = MemoryClock()
+    cloud = Cloud({"a": answers(Outcome.CACHED)}, inventory=Returns(clock=clock), clock=clock)
 
     cloud.run()
 
@@ -249,9 +251,9 @@ def test_a_stopped_conductor_gives_the_rest_back_and_the_next_one_finishes_it():
 
 def test_a_job_taken_over_from_a_dead_conductor_ends_the_same_way():
     cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
-    dead = cloud.jobs.claim("dead", cloud.clock.now(), LEASE)
+    dead = cloud.jobs.claim("dead", LEASE)
     assert dead is not None
-    cloud.jobs.record("job", "dead", [HostAsked("a", "cell1", (FIRST,), cloud.clock.now())])
+    cloud.jobs.record(dead.claim, [HostAsked("a", "cell1", (FIRST,), cloud.clock.now())])
 
     cloud.clock.advance(LEASE + timedelta(seconds=1))
     cloud.run(owner="heir")
@@ -263,14 +265,14 @@ def test_a_job_taken_over_from_a_dead_conductor_ends_the_same_way():
 
 def test_a_conductor_that_lost_its_lease_changes_nothing_more():
     cloud = Cloud({"a": answers(Outcome.CACHED)})
-    job = cloud.jobs.claim("slow", cloud.clock.now(), LEASE)
+    job = cloud.jobs.claim("slow", LEASE)
     assert job is not None
     cloud.clock.advance(LEASE + timedelta(seconds=1))
-    heir = cloud.jobs.claim("heir", cloud.clock.now(), LEASE)
+    heir = cloud.jobs.claim("heir", LEASE)
     assert heir is not None
 
     with pytest.raises(LeaseLost):
-        cloud.conductor("slow")(job, threading.Event())
+        cloud.conductor()(job, threading.Event())
 
     assert cloud.jobs.get("job").state is JobState.RUNNING
     assert END not in cloud.events()

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.announce import END, PROGRESS
 from precache.conductor.job_ledger import UNSTORABLE
@@ -24,18 +25,18 @@ LONG = timedelta(hours=1)
 class Watched(MemoryJobs):
     """Keeps what was recorded, batch by batch; fails as often as it is told."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, clock=None):
+        super().__init__(clock=clock)
         self.batches = []
         self.failures = 0
         self.failed = threading.Event()
 
-    def record(self, job_id, owner, steps):
+    def record(self, claim, steps):
         if self.failures:
             self.failures -= 1
             self.failed.set()
             raise StoreUnavailable("gone")
-        super().record(job_id, owner, steps)
+        super().record(claim, steps)
         self.batches.append(list(steps))
 
 
@@ -111,19 +112,21 @@ def test_outcomes_are_kept_while_the_store_is_away_and_nobody_is_asked_meanwhile
 
 
 def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
-    jobs = Watched()
-    cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs)
-    job = jobs.claim("slow", cloud.clock.now(), LEASE)
+    clock = MemoryClock()
+    jobs = Watched(clock)
+    cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs, clock=clock)
+    job = jobs.claim("slow", LEASE)
     jobs.failures = 1
 
     def take_over():
         assert jobs.failed.wait(PATIENCE_S)
-        jobs.claim("heir", cloud.clock.now() + LEASE, LEASE)
+        cloud.clock.advance(LEASE)
+        jobs.claim("heir", LEASE)
 
     threading.Thread(target=take_over).start()
 
     with pytest.raises(LeaseLost):
-        cloud.conductor("slow")(job, threading.Event())
+        cloud.conductor()(job, threading.Event())
 
     assert jobs.get("job").lease_owner == "heir"
     assert cloud.events().count(END) == 0
@@ -131,10 +134,10 @@ def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
 
 def test_an_answer_that_cannot_be_stored_ends_that_host_alone():
     class Picky(MemoryJobs):
-        def record(self, job_id, owner, steps):
+        def record(self, claim, steps):
             if any(result.reason == "odd" for step in steps if isinstance(step, HostEnded) for result in step.results):
                 raise ValueError("nobody foresaw this")
-            super().record(job_id, owner, steps)
+            super().record(claim, steps)
 
     def answers_oddly(request):
         return [TaskResult(image, Outcome.ERROR, reason="odd") for image in request.images]
@@ -150,9 +153,10 @@ def test_an_answer_that_cannot_be_stored_ends_that_host_alone():
 
 
 def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_again():
-    jobs, stop = Watched(), threading.Event()
-    cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs)
-    job = jobs.claim("one", cloud.clock.now(), LEASE)
+    clock, stop = MemoryClock(), threading.Event()
+    jobs = Watched(clock)
+    cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs, clock=clock)
+    job = jobs.claim("one", LEASE)
     jobs.failures = 99
 
     def stop_then():
@@ -161,7 +165,7 @@ def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_
 
     threading.Thread(target=stop_then).start()
     with pytest.raises(StoreUnavailable):
-        cloud.conductor("one")(job, stop)
+        cloud.conductor()(job, stop)
     jobs.failures = 0
     cloud.clock.advance(LEASE)
 
@@ -240,3 +244,32 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
 
 def beat(name, cloud):
     return HostBeat(name, "cell1", "fake", cloud.clock.now())
+
+
+def test_a_pool_that_gets_no_thread_is_given_the_hosts_again_and_each_is_asked_once():
+    class ScarcePool(ThreadPoolExecutor):
+        """Fails as the library does: the work is in the queue already, and a later thread takes it from there."""
+
+        refusals = 3
+
+        def submit(self, *args, **kwargs):
+            future = super().submit(*args, **kwargs)
+            if self.refusals:
+                self.refusals -= 1
+                raise RuntimeError("can't start new thread")
+            return future
+
+    asked = []
+
+    def answer(request):
+        asked.append(request.host)
+        return [TaskResult(image, Outcome.CACHED) for image in request.images]
+
+    hosts = [f"host-{number}" for number in range(6)]
+    cloud = Cloud(dict.fromkeys(hosts, answer))
+    cloud.pool = ScarcePool(2)
+
+    cloud.run()
+
+    assert sorted(asked) == hosts
+    assert cloud.jobs.get("job").state is JobState.SUCCEEDED

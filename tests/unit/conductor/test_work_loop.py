@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from precache.adapters.clock_system import SystemClock
+from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.work_loop import WorkLoop
 from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, NewJob
+from tests.waiting import wait_until
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 PATIENCE = timedelta(seconds=10)
@@ -26,10 +27,10 @@ def loops():
     """Give a function that starts a loop; all are stopped at the end."""
     started = []
 
-    def start(claims, run_job, *, lease=timedelta(seconds=30), at_once=4) -> WorkLoop:
+    def start(claims, run_job, *, lease=timedelta(seconds=30), at_once=4, **options) -> WorkLoop:
         loop = WorkLoop(
-            claims=claims, run_job=run_job, clock=SystemClock(), owner="one", lease=lease,
-            poll_interval=timedelta(seconds=0.05), jobs_at_once=at_once,
+            claims=claims, leases=claims, run_job=run_job, owner="one", lease=lease,
+            poll_interval=timedelta(seconds=0.05), jobs_at_once=at_once, **options,
         )  # fmt: skip
         loop.start()
         started.append(loop)
@@ -47,7 +48,7 @@ def test_waiting_jobs_are_run_oldest_first(loops):
 
     def run(job, stop):
         ran.append(job.id)
-        jobs.finish(job.id, "one", JobState.SUCCEEDED, START)
+        jobs.finish(job.claim, JobState.SUCCEEDED)
         if len(ran) == 3:
             done.set()
 
@@ -77,11 +78,11 @@ def test_a_store_that_fails_for_a_while_is_asked_again(loops, trouble):
     class Flaky(MemoryJobs):
         failures = 3
 
-        def claim(self, owner, now, lease):
+        def claim(self, owner, lease, *, skip=()):
             if self.failures:
                 self.failures -= 1
                 raise trouble
-            return super().claim(owner, now, lease)
+            return super().claim(owner, lease, skip=skip)
 
     jobs, done = Flaky(), threading.Event()
     jobs.add(new_job("job"))
@@ -96,11 +97,12 @@ def test_the_lease_of_a_running_job_is_extended(loops, trouble):
     extended, troubles = threading.Event(), [trouble] if trouble else []
 
     class Seen(MemoryJobs):
-        def extend(self, job_id, owner, now, lease):
+        def extend(self, claims, lease):
             if troubles:
                 raise troubles.pop()
-            super().extend(job_id, owner, now, lease)
+            lost = super().extend(claims, lease)
             extended.set()
+            return lost
 
     jobs = Seen()
     jobs.add(new_job("job"))
@@ -142,3 +144,85 @@ def test_stopping_tells_the_running_jobs_and_claims_no_more(loops):
 
     assert told.is_set()
     assert jobs.get("later").state is JobState.QUEUED
+
+
+def test_a_job_that_runs_here_is_not_claimed_again_though_its_lease_ran_out(loops):
+    class Counting(MemoryJobs):
+        looks = 0
+
+        def claim(self, owner, lease, *, skip=()):
+            self.looks += 1
+            return super().claim(owner, lease, skip=skip)
+
+    clock, runs, running, end = MemoryClock(), [], threading.Event(), threading.Event()
+    jobs = Counting(clock=clock)
+    jobs.add(new_job("job"))
+
+    def run(job, stop):
+        runs.append(job.id)
+        running.set()
+        end.wait(10)
+        jobs.finish(job.claim, JobState.SUCCEEDED)
+
+    loop = loops(jobs, run)
+    assert running.wait(10)
+
+    clock.advance(timedelta(seconds=90))  # the store was unavailable for three leases
+    before = jobs.looks
+    loop.wake()
+    wait_until(lambda: jobs.looks >= before + 2)
+    end.set()
+
+    wait_until(lambda: jobs.get("job").state is JobState.SUCCEEDED)
+    assert runs == ["job"]
+    assert jobs.get("job").lease_token == 1
+
+
+def test_without_a_thread_for_it_a_job_is_given_back_and_run_later(loops):
+    refusals, done = [1, 2], threading.Event()
+
+    class ScarceThread(threading.Thread):
+        def start(self):
+            if refusals:
+                refusals.pop()
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    jobs = MemoryJobs()
+    jobs.add(new_job("job"))
+
+    loops(jobs, lambda job, stop: done.set(), at_once=1, new_thread=ScarceThread)
+
+    assert done.wait(10)
+    assert jobs.get("job").lease_token == 3
+
+
+def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
+    class NoThread(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    class Away(MemoryJobs):
+        extended = 0
+        refused = threading.Event()
+
+        def release(self, claim):
+            self.refused.set()
+            raise StoreUnavailable("gone")
+
+        def extend(self, claims, lease):
+            self.extended += len(claims)
+            return super().extend(claims, lease)
+
+    clock = MemoryClock()
+    jobs = Away(clock=clock)
+    jobs.add(new_job("job"))
+
+    loops(jobs, lambda job, stop: None, lease=timedelta(seconds=0.1), new_thread=NoThread)
+    assert jobs.refused.wait(10)
+    before = jobs.get("job").lease_until
+    clock.advance(timedelta(seconds=1))
+    wait_until(lambda: jobs.get("job").lease_token >= 2)  # it is free for another, and was claimed again
+
+    assert jobs.get("job").lease_until > before
+    assert jobs.extended == 0

@@ -14,7 +14,7 @@ def beat(host, cell):
 
 
 def known(cell, silent_for):
-    return {"cmp-1": Host("cmp-1", cell, last_seen=NOW - silent_for)}
+    return {"cmp-1": Host("cmp-1", cell, last_seen=NOW - silent_for, silent_for=silent_for)}
 
 
 def test_a_host_that_its_cell_still_hears_of_is_no_other_cells():

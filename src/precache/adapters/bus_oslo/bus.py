@@ -200,9 +200,9 @@ class Bus:
         with self._lock:
             if self._is_watched:
                 return
+            for target in (self._make_callable, self._probe_until_closed):
+                threading.Thread(target=target, name=f"bus {self.place}", daemon=True).start()
             self._is_watched = True
-        for target in (self._make_callable, self._probe_until_closed):
-            threading.Thread(target=target, name=f"bus {self.place}", daemon=True).start()
 
     def _wait_until_callable(self, timeout_s: float) -> None:
         """Return when a call can be sent. Raises BusUnavailable at once if the broker is known to be away."""

@@ -133,8 +133,13 @@ class CellBuses:
         server = ConductorServer(
             bus=bus, cell=cell.name, reports=self._reports, progress=self._progress, clock=self._clock
         )
-        bus.watch()
-        server.start()
+        try:
+            bus.watch()
+            server.start()
+        except RuntimeError:
+            # The system has no thread to give. All of it is tried again at the next look at the table.
+            bus.close()
+            raise
         with self._lock:  # at once, for whoever asks the cell's hosts may look at any moment
             self._connected[cell.name] = _Connected(fingerprint, bus, server)
             self._complaints.pop(cell.name, None)
@@ -161,8 +166,8 @@ def _leave_aside(name: str, connected: _Connected) -> None:
 
 
 def _leave(connected: _Connected, patience: timedelta) -> None:
-    connected.server.stop(patience)
-    connected.bus.close()
+    guarded(lambda: connected.server.stop(patience), what=f"Leaving the message bus {connected.bus.place}")
+    guarded(connected.bus.close, what=f"Leaving the message bus {connected.bus.place}")
 
 
 def _at_once(actions: Iterable[Callable[[], None]]) -> None:

@@ -28,12 +28,21 @@ class DaemonThreads:
     def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         with self._lock:
+            if self._unfinished >= self._workers and self._workers < self._max_workers:
+                self._start_worker()
             self._unfinished += 1
             self._work.put(lambda: _settle(future, function, args, kwargs))
-            if self._unfinished > self._workers and self._workers < self._max_workers:
-                self._workers += 1
-                threading.Thread(target=self._run, name="bus-work", daemon=True).start()
         return future
+
+    def _start_worker(self) -> None:
+        """Raises RuntimeError if the system has no thread to give and there is none yet that would do the work."""
+        try:
+            threading.Thread(target=self._run, name="bus-work", daemon=True).start()
+        except RuntimeError:
+            if not self._workers:
+                raise
+        else:
+            self._workers += 1
 
     def shutdown(self, wait: bool = True) -> None:
         """Wait until all that was submitted is done."""

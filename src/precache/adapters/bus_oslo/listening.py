@@ -37,7 +37,8 @@ class Listening:
         self._is_listening = threading.Event()
 
     def start(self, then: Callable[[], None] | None = None) -> None:
-        """Begin as soon as the broker is there; does not wait for it. then: called once, when that has come about."""
+        """Begin as soon as the broker is there; does not wait for it. then: called when that has come about,
+        and again if it fails."""
         threading.Thread(
             target=self._start_when_possible, args=(then,), name=f"listen {self._target.topic}", daemon=True
         ).start()
@@ -59,8 +60,12 @@ class Listening:
         while not guarded(self._begin, stopping=self._stopping, what=what):
             if self._stopping.wait(_RETRY_S):
                 return
-        if then is not None and self._is_listening.is_set():
-            guarded(then, stopping=self._stopping, what=f"What follows on {what.lower()}")
+        if then is None or not self._is_listening.is_set():
+            return
+        # Tried again like the rest: a host that listens and is never announced would wait for requests in vain.
+        while not guarded(lambda: then() or True, stopping=self._stopping, what=f"What follows on {what.lower()}"):
+            if self._stopping.wait(_RETRY_S):
+                return
 
     def _begin(self) -> bool:
         """Say whether no further attempt is needed: it listens, or is not to any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.listening import Listening
 from precache.adapters.bus_oslo.topics import RPC_VERSION, WAKE_TOPIC
 from precache.core.errors import BusUnavailable
+
+_log = logging.getLogger(__name__)
 
 
 class BusWake:
@@ -32,7 +35,12 @@ class BusWake:
                 return
             self._is_sending = True
         # Started when needed, for a server of WSGI applications may fork after it has loaded us.
-        threading.Thread(target=self._send, name="wake", daemon=True).start()
+        try:
+            threading.Thread(target=self._send, name="wake", daemon=True).start()
+        except RuntimeError as error:
+            with self._lock:
+                self._is_sending = False
+            _log.warning("The conductors are not woken, and find the job by themselves: %s", error)
 
     def _send(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -56,12 +56,12 @@ class SqlCells:
             connection.execute(update(cells).where(cells.c.id == number).values(transport_url=url))
 
     @repeatable
-    def delete_cell(self, name: str, silent_since: datetime) -> int:
+    def delete_cell(self, name: str, silent_for: timedelta) -> int:
         with self._database.write() as connection:
             number = _find(connection, name)
             is_meant = hosts.c.cell_id == number
-            found = hold_hosts(connection, is_meant)
-            if heard := heard_hosts(found, silent_since):
+            found = hold_hosts(connection, is_meant, self._database.now(-silent_for))
+            if heard := heard_hosts(found):
                 raise CellHasHosts(name, [host.name for host in heard])
             if self._owns_aggregates and (members := memberships(connection, is_meant)):
                 raise CellHostsInAggregates(name, members.hosts, members.aggregates)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, select, update
+from sqlalchemy import Connection, Row, Select, Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
@@ -19,7 +20,6 @@ from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host, HostBeat
 
-_HOSTS = select(hosts, cells.c.name.label("cell")).join_from(hosts, cells, isouter=True)
 _DELETED = "a host or a cell was deleted in this very moment"
 
 
@@ -33,7 +33,8 @@ class SqlHosts:
     def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._database.read() as connection:
             name = by_code_point(connection, hosts.c.name)
-            after = _HOSTS if marker is None else _HOSTS.where(name > marker)
+            every = self._select()
+            after = every if marker is None else every.where(name > marker)
             return [_host(row) for row in connection.execute(after.order_by(name).limit(limit))]
 
     @repeatable
@@ -47,7 +48,7 @@ class SqlHosts:
         found: dict[str, Host] = {}
         with self._database.read() as connection:
             for batch in batches(list(dict.fromkeys(names))):
-                for row in connection.execute(_HOSTS.where(hosts.c.name.in_(batch))):
+                for row in connection.execute(self._select().where(hosts.c.name.in_(batch))):
                     found[row.name] = _host(row)
         return found
 
@@ -55,7 +56,7 @@ class SqlHosts:
     def set_forced_down(self, name: str, forced_down: bool) -> Host:
         with self._database.write() as connection:
             connection.execute(update(hosts).where(hosts.c.name == name).values(forced_down=forced_down))
-            row = connection.execute(_HOSTS.where(hosts.c.name == name)).first()
+            row = connection.execute(self._select().where(hosts.c.name == name)).first()
             if row is None:
                 raise HostNotFound(name)
             return _host(row)
@@ -65,7 +66,10 @@ class SqlHosts:
         latest = {beat.host: beat for beat in beats}
         if not latest:
             return
-        with self._database.write(is_forgettable=True) as connection, _amid_deletions():
+        with self._database.write_singly() as connection, _amid_deletions():
+            # The server's clock says when; the clock of this process only, how old a heartbeat is by now.
+            now = connection.execute(select(self._database.now().label("now"))).scalar_one()
+            local_now = self._database.local_now()
             named = sorted({beat.cell for beat in latest.values()})
             cell_ids = _ids(connection, cells, [{"name": name} for name in named])
             heard: list[dict[str, Any]] = [
@@ -74,7 +78,7 @@ class SqlHosts:
                     "cell_id": cell_ids[beat.cell],
                     "driver": beat.driver,
                     "forced_down": False,
-                    "last_seen": beat.seen_at,
+                    "last_seen": now - max(local_now - beat.seen_at, timedelta()),
                     "rpc_version": beat.rpc_version,
                     "release": beat.release,
                 }
@@ -86,6 +90,10 @@ class SqlHosts:
             rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
             changing = ["cell_id", "driver", "last_seen", "rpc_version", "release"]
             upsert(connection, hosts, rows, key=["id"], changing=changing)
+
+    def _select(self) -> Select[Any]:
+        columns = hosts, cells.c.name.label("cell"), self._database.now().label("read_at")
+        return select(*columns).join_from(hosts, cells, isouter=True)
 
 
 @contextmanager
@@ -106,6 +114,7 @@ def _host(row: Row[Any]) -> Host:
         last_seen=row.last_seen,
         rpc_version=row.rpc_version,
         release=row.release,
+        silent_for=row.read_at - row.last_seen if row.last_seen else None,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select
@@ -29,13 +29,13 @@ class SqlHostRemoval:
         self._owns_aggregates = owns_aggregates
 
     @repeatable
-    def delete_host(self, name: str, silent_since: datetime) -> None:
+    def delete_host(self, name: str, silent_for: timedelta) -> None:
         is_meant = hosts.c.name == name
         with self._database.write() as connection:
-            found = hold_hosts(connection, is_meant)
+            found = hold_hosts(connection, is_meant, self._database.now(-silent_for))
             if not found:
                 raise HostNotFound(name)
-            if heard := heard_hosts(found, silent_since):
+            if heard := heard_hosts(found):
                 raise HostStillHeard(name, heard[0].last_seen)
             if self._owns_aggregates and (members := memberships(connection, is_meant)):
                 raise HostInAggregates(name, members.aggregates)
@@ -53,15 +53,23 @@ class Memberships:
         return bool(self.hosts)
 
 
-def hold_hosts(connection: Connection, is_meant: ColumnElement[bool]) -> Sequence[Row[Any]]:
-    """Lock these hosts and give their names and when they were last heard of, by name."""
+def hold_hosts(
+    connection: Connection, is_meant: ColumnElement[bool], since: ColumnElement[datetime]
+) -> Sequence[Row[Any]]:
+    """Lock these hosts; return their names, their last heartbeats and the instant `since` for comparison, by name."""
     # In the order of the ids, as whoever notes heartbeats locks them.
-    statement = select(hosts.c.name, hosts.c.last_seen).where(is_meant).order_by(hosts.c.id).with_for_update()
+    statement = (
+        select(hosts.c.name, hosts.c.last_seen, since.label("since"))
+        .where(is_meant)
+        .order_by(hosts.c.id)
+        .with_for_update()
+    )
     return sorted(connection.execute(statement), key=lambda host: str(host.name))
 
 
-def heard_hosts(found: Sequence[Row[Any]], silent_since: datetime) -> list[Row[Any]]:
-    return [host for host in found if host.last_seen is not None and host.last_seen >= silent_since]
+def heard_hosts(found: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Return those whose last heartbeat is not older than the instant they are compared with."""
+    return [host for host in found if host.last_seen is not None and host.last_seen >= host.since]
 
 
 def memberships(connection: Connection, is_meant: ColumnElement[bool]) -> Memberships:

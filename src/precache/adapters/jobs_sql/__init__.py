@@ -2,7 +2,8 @@
 
 from precache.adapters.jobs_sql.claims import SqlJobClaims
 from precache.adapters.jobs_sql.intake import SqlJobIntake
+from precache.adapters.jobs_sql.leases import SqlJobLeases
 from precache.adapters.jobs_sql.progress import SqlProgressLog
 from precache.adapters.jobs_sql.queries import SqlJobQueries
 
-__all__ = ["SqlJobClaims", "SqlJobIntake", "SqlJobQueries", "SqlProgressLog"]
+__all__ = ["SqlJobClaims", "SqlJobIntake", "SqlJobLeases", "SqlJobQueries", "SqlProgressLog"]

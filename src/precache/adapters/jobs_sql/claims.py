@@ -1,7 +1,7 @@
 """Own a job for a while, and record what becomes of its tasks.
 
-A claim is decided by one UPDATE that repeats its own condition: of two owners who saw the same job, one changes a
-row and the other none. Every later step first locks the job's row and looks whether it is still ours.
+A claim locks the row of the job, or passes the job over where another transaction holds that row. Every later step
+first locks the job's row and compares the fencing token that it got.
 
 A step whose confirmation was lost is done again, unless it is seen to have been made: a claim would take a second job,
 an end would find the job no longer ours.
@@ -9,12 +9,11 @@ an end would find the job no longer ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
 from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs
@@ -23,8 +22,11 @@ from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import job_outcomes, jobs, tasks
 from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
-from precache.core.jobs import Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
+from precache.core.jobs import Claim, Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
 from precache.rules import task_steps
+
+_CANDIDATES = 50
+"""Free jobs that one claim looks at, oldest first. Only those whose rows are locked are passed over."""
 
 
 class SqlJobClaims:
@@ -33,55 +35,58 @@ class SqlJobClaims:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
-    def claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
+    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
         try:
-            return self._claim(owner, now, lease)
+            return self._claim(owner, lease, skip)
         except ChangeUncertain:
-            # An extended lease of the same owner ends at another instant.
-            is_this = (jobs.c.lease_owner == owner) & (jobs.c.lease_until == now + lease)
-            return self._find(is_this & (jobs.c.state == JobState.RUNNING)) or self._claim(owner, now, lease)
+            # The caller names all of its jobs, so one more of them is the one that this claim took.
+            is_this = (jobs.c.lease_owner == owner) & (jobs.c.state == JobState.RUNNING) & jobs.c.id.not_in(skip)
+            return self._find(is_this) or self._claim(owner, lease, skip)
 
     @repeatable
-    def _claim(self, owner: str, now: datetime, lease: timedelta) -> Job | None:
-        is_free = _is_free(now)
-        oldest = select(jobs.c.number).where(is_free).order_by(jobs.c.created_at, jobs.c.number).limit(1)
+    def _claim(self, owner: str, lease: timedelta, skip: Collection[str]) -> Job | None:
+        is_free = self._is_free()
+        wanted = select(jobs.c.number, jobs.c.state).where(is_free, jobs.c.id.not_in(skip))
+        oldest = wanted.order_by(jobs.c.created_at, jobs.c.number).limit(_CANDIDATES)
+        with self._database.write() as connection:
+            for number, state in connection.execute(oldest).all():
+                this = select(jobs.c.number).where(jobs.c.number == number, is_free)
+                if connection.scalar(this.with_for_update(skip_locked=True)) is None:
+                    continue  # Another owner was faster, or a process that is halted holds the row.
+                self._take(connection, number, owner, lease)
+                if state is JobState.RUNNING:
+                    _put_back_tasks(connection, tasks.c.job == number)
+                return load_job(connection, number)
+        return None
+
+    def _is_free(self) -> ColumnElement[bool]:
+        expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until <= self._database.now())
+        return or_(jobs.c.state == JobState.QUEUED, expired)
+
+    def _take(self, connection: Connection, number: int, owner: str, lease: timedelta) -> None:
         taken = {
             "state": JobState.RUNNING,
             "lease_owner": owner,
-            "lease_until": now + lease,
-            "started_at": func.coalesce(jobs.c.started_at, literal(now, jobs.c.started_at.type)),
+            "lease_until": self._database.now(lease),
+            "lease_token": jobs.c.lease_token + 1,
+            "started_at": func.coalesce(jobs.c.started_at, self._database.now()),
         }
-        while True:
-            with self._database.write() as connection:
-                number = connection.scalar(oldest)
-                if number is None:
-                    return None
-                claimed = connection.execute(update(jobs).where(jobs.c.number == number, is_free).values(taken))
-                if claimed.rowcount == 1:
-                    _put_back_tasks(connection, tasks.c.job == number)
-                    return load_job(connection, number)
-            # Another owner was faster, so one job fewer is free: this ends.
+        connection.execute(update(jobs).where(jobs.c.number == number).values(taken))
 
-    @idempotent
-    def extend(self, job_id: str, owner: str, now: datetime, lease: timedelta) -> None:
-        with self._database.write() as connection:
-            held = _hold(connection, job_id, owner)
-            connection.execute(update(jobs).where(jobs.c.number == held.number).values(lease_until=now + lease))
-
-    def release(self, job_id: str, owner: str) -> None:
+    def release(self, claim: Claim) -> None:
         try:
-            self._release(job_id, owner)
+            self._release(claim)
         except ChangeUncertain:
             with suppress(LeaseLost):
-                self._release(job_id, owner)
+                self._release(claim)
 
     @repeatable
-    def _release(self, job_id: str, owner: str) -> None:
+    def _release(self, claim: Claim) -> None:
         with self._database.write() as connection:
-            held = _hold(connection, job_id, owner)
-            check_job_transition(held.state, JobState.QUEUED)
-            _queue_again(connection, jobs.c.number == held.number)
-            _put_back_tasks(connection, tasks.c.job == held.number)
+            number = _hold(connection, claim)
+            check_job_transition(JobState.RUNNING, JobState.QUEUED)
+            _queue_again(connection, jobs.c.number == number)
+            _put_back_tasks(connection, tasks.c.job == number)
 
     @idempotent
     def release_all(self) -> int:
@@ -91,40 +96,46 @@ class SqlJobClaims:
             return _queue_again(connection, jobs.c.state == JobState.RUNNING)
 
     @idempotent
-    def record(self, job_id: str, owner: str, steps: Sequence[JobStep]) -> None:
+    def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
         with self._database.write() as connection:
-            number = _hold(connection, job_id, owner).number
-            held = load_host_tasks(connection, job_id, number, {step.host for step in steps})
+            number = _hold(connection, claim)
+            held = load_host_tasks(connection, claim.job_id, number, {step.host for step in steps})
             changed: dict[str, dict[ImageId, Task]] = {}
             for step in steps:
                 of_host = changed.get(step.host) or held.of_host(step.host)
-                changed[step.host] = task_steps.after(of_host, step, job_id)
+                changed[step.host] = task_steps.after(of_host, step, claim.job_id)
             save_host_tasks(connection, number, held, changed)
 
-    def finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+    def finish(self, claim: Claim, state: JobState) -> Job:
         try:
-            return self._finish(job_id, owner, state, now)
+            return self._finish(claim, state)
         except ChangeUncertain:
             try:
-                return self._finish(job_id, owner, state, now)
+                return self._finish(claim, state)
             except LeaseLost:
-                is_this = (jobs.c.id == job_id) & (jobs.c.state == state) & (jobs.c.finished_at == now)
+                is_this = (jobs.c.id == claim.job_id) & (jobs.c.state == state)
+                is_this &= jobs.c.lease_token == claim.token
                 if (finished := self._find(is_this)) is None:
                     raise
                 return finished
 
     @repeatable
-    def _finish(self, job_id: str, owner: str, state: JobState, now: datetime) -> Job:
+    def _finish(self, claim: Claim, state: JobState) -> Job:
         with self._database.write() as connection:
-            held = _hold(connection, job_id, owner)
-            check_job_transition(held.state, state)
+            number = _hold(connection, claim)
+            check_job_transition(JobState.RUNNING, state)
             if not state.is_final:
-                raise IllegalTransition("A job that is finished", held.state, state)
-            counts = count_outcomes(tasks.c.job == held.number)
+                raise IllegalTransition("A job that is finished", JobState.RUNNING, state)
+            counts = count_outcomes(tasks.c.job == number)
             connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
-            final = {"state": state, "finished_at": now, "lease_owner": None, "lease_until": None}
-            connection.execute(update(jobs).where(jobs.c.number == held.number).values(final))
-            return load_job(connection, held.number)
+            final = {
+                "state": state,
+                "finished_at": self._database.now(),
+                "lease_owner": None,
+                "lease_until": None,
+            }
+            connection.execute(update(jobs).where(jobs.c.number == number).values(final))
+            return load_job(connection, number)
 
     @repeatable
     def _find(self, condition: ColumnElement[bool]) -> Job | None:
@@ -132,25 +143,29 @@ class SqlJobClaims:
             return next(iter(load_jobs(connection, select(jobs).where(condition))), None)
 
 
-class _Held(NamedTuple):
-    number: int
-    state: JobState
+def is_held(claim: Claim) -> ColumnElement[bool]:
+    """Return the condition under which the claim is the job's last and the job runs.
+
+    The owner is compared as well: the release before claims jobs without a new token.
+    """
+    return and_(
+        jobs.c.id == claim.job_id,
+        jobs.c.state == JobState.RUNNING,
+        jobs.c.lease_owner == claim.owner,
+        jobs.c.lease_token == claim.token,
+    )
 
 
-def _is_free(now: datetime) -> ColumnElement[bool]:
-    expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until <= now)
-    return or_(jobs.c.state == JobState.QUEUED, expired)
-
-
-def _hold(connection: Connection, job_id: str, owner: str) -> _Held:
-    """Lock the job's row until the end of the transaction. Raises JobNotFound, LeaseLost."""
-    statement = select(jobs.c.number, jobs.c.state, jobs.c.lease_owner).where(jobs.c.id == job_id)
+def _hold(connection: Connection, claim: Claim) -> int:
+    """Lock the job's row until the end of the transaction and return its key. Raises JobNotFound, LeaseLost."""
+    statement = select(jobs.c.number, is_held(claim).label("is_held")).where(jobs.c.id == claim.job_id)
     job = connection.execute(statement.with_for_update()).first()
     if job is None:
-        raise JobNotFound(job_id)
-    if job.state is not JobState.RUNNING or job.lease_owner != owner:
-        raise LeaseLost(job_id, owner)
-    return _Held(job.number, job.state)
+        raise JobNotFound(claim.job_id)
+    if not job.is_held:
+        raise LeaseLost(claim.job_id, claim.owner)
+    number: int = job.number
+    return number
 
 
 def _queue_again(connection: Connection, which: ColumnElement[bool]) -> int:

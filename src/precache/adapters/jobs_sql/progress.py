@@ -1,24 +1,67 @@
-"""Keep the latest word of the hosts on their running tasks."""
+"""Store the latest report of the hosts on their running tasks.
+
+One statement for each job, which commits by itself and takes no job's row: a process that is halted holds nothing that
+another one waits for. A row that a conductor holds, because it stores an outcome, is waited for as briefly as the
+limits of the database say.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select, text, update
 
-from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
+from precache.adapters.jobs_sql.host_tasks import load_host_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import idempotent
-from precache.adapters.sql.tables import jobs
-from precache.core.images import ImageId
-from precache.core.jobs import JobState, Task, TaskProgress
+from precache.adapters.sql.tables import jobs, tasks
+from precache.core.jobs import JobState, Task, TaskProgress, TaskState
 from precache.rules.task_steps import progressed
+
+_SAME_RUN = """tasks.job = :job AND tasks.host_position = new.host_position
+AND tasks.image_position = new.image_position AND tasks.state = 'running' AND tasks.attempts = new.attempts"""
+"""The task still runs, and for the same request to its host, as when the report was compared with it."""
+
+_ON_POSTGRESQL = text(f"""
+UPDATE tasks SET phase = new.phase, bytes_done = new.bytes_done, bytes_total = new.bytes_total
+FROM json_to_recordset(CAST(:reports AS json)) AS new (host_position int, image_position int, attempts int,
+    phase text, bytes_done bigint, bytes_total bigint)
+WHERE {_SAME_RUN}""")  # noqa: S608  constants
+
+# The reports first: for each of them the database finds the task by its key.
+_ON_MARIADB = text(f"""
+UPDATE JSON_TABLE(:reports, '$[*]' COLUMNS (host_position INT PATH '$.host_position',
+    image_position INT PATH '$.image_position', attempts INT PATH '$.attempts', phase VARCHAR(32) PATH '$.phase',
+    bytes_done BIGINT PATH '$.bytes_done', bytes_total BIGINT PATH '$.bytes_total')) AS new
+STRAIGHT_JOIN tasks ON {_SAME_RUN}
+SET tasks.phase = new.phase, tasks.bytes_done = new.bytes_done, tasks.bytes_total = new.bytes_total""")  # noqa: S608
+
+# SQLite is called and not talked to: a statement for each row costs nothing.
+_ON_SQLITE = (
+    update(tasks)
+    .where(
+        tasks.c.job == bindparam("of_job"),
+        tasks.c.host_position == bindparam("at_host"),
+        tasks.c.image_position == bindparam("at_image"),
+        tasks.c.state == TaskState.RUNNING,
+        tasks.c.attempts == bindparam("of_attempt"),
+    )
+    .values(
+        phase=bindparam("new_phase"), bytes_done=bindparam("new_bytes_done"), bytes_total=bindparam("new_bytes_total")
+    )
+)
 
 
 class SqlProgressLog:
-    """The port `ProgressLog`. A power cut may undo the last reports."""
+    """The port `ProgressLog`. A power cut may undo the last reports.
+
+    database: with limits for leases, so that the reports of one job do not wait long for a row of another.
+    """
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -30,26 +73,60 @@ class SqlProgressLog:
             by_job[report.job_id].append(report)
         if not by_job:
             return
-        with self._database.write(is_forgettable=True) as connection:
-            for job_id, number in _hold_running(connection, sorted(by_job)).items():
+        with self._database.write_singly() as connection:
+            for job_id, number in _running(connection, sorted(by_job)).items():
                 _note_one_job(connection, job_id, number, by_job[job_id])
 
 
-def _hold_running(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
-    """Lock those of the jobs that run, in the order of their numbers, and give the numbers."""
+def _running(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of those of the jobs that run."""
     running: dict[str, int] = {}
     for batch in batches(job_ids):
         statement = select(jobs.c.id, jobs.c.number).where(jobs.c.id.in_(batch), jobs.c.state == JobState.RUNNING)
-        for row in connection.execute(statement.order_by(jobs.c.number).with_for_update()):
-            running[row.id] = row.number
+        running |= {row.id: row.number for row in connection.execute(statement)}
     return running
 
 
 def _note_one_job(connection: Connection, job_id: str, number: int, progress: Sequence[TaskProgress]) -> None:
     held = load_host_tasks(connection, job_id, number, {report.host for report in progress})
-    changed: defaultdict[str, dict[ImageId, Task]] = defaultdict(dict)
+    changed: dict[tuple[int, int], Task] = {}
     for report in progress:
         task = held.of_host(report.host).get(report.image)
         if task is not None and (now := progressed(task, report)) is not task:
-            changed[report.host][report.image] = now
-    save_host_tasks(connection, number, held, changed)
+            changed[held.place(task)] = now
+    if changed:
+        _update(connection, number, changed)
+
+
+def _update(connection: Connection, number: int, changed: Mapping[tuple[int, int], Task]) -> None:
+    """Write phase and bytes of the tasks, by their positions, where the task still runs as it was read."""
+    backend = connection.dialect.name
+    if backend == "sqlite":
+        connection.execute(_ON_SQLITE, [_bound(number, place, task) for place, task in changed.items()])
+        return
+    reports = json.dumps([_report(place, task) for place, task in sorted(changed.items(), key=itemgetter(0))])
+    statement = _ON_POSTGRESQL if backend == "postgresql" else _ON_MARIADB
+    connection.execute(statement, {"job": number, "reports": reports})
+
+
+def _report(place: tuple[int, int], task: Task) -> dict[str, Any]:
+    return {
+        "host_position": place[0],
+        "image_position": place[1],
+        "attempts": task.attempts,
+        "phase": task.phase.value,
+        "bytes_done": task.bytes_done,
+        "bytes_total": task.bytes_total,
+    }
+
+
+def _bound(number: int, place: tuple[int, int], task: Task) -> dict[str, Any]:
+    return {
+        "of_job": number,
+        "at_host": place[0],
+        "at_image": place[1],
+        "of_attempt": task.attempts,
+        "new_phase": task.phase,
+        "new_bytes_done": task.bytes_done,
+        "new_bytes_total": task.bytes_total,
+    }

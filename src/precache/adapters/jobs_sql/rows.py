@@ -75,6 +75,7 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
             counts=counts[row.number],
             image_names={image: name for image, name in images[row.number].items() if name is not None},
             for_host=row.for_host,
+            lease_token=row.lease_token,
         )
         for row in rows
     ]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine
+from sqlalchemy import URL, ColumnElement, Connection, Engine, QueuePool, cast, create_engine, literal
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from precache.adapters.sql import failures, mariadb, postgresql, sqlite
 from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.server_time import ServerInstant, utc_now
 from precache.adapters.sql.tls import check_tls
+from precache.adapters.sql.types import Instant
 from precache.adapters.sql.urls import missing_driver, parse_url
 from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnavailable
+from precache.ports.clock import Clock
 
 CONNECTIONS = 20
 """Connections kept at most; a thread more waits for one. The embedded service has about as many threads."""
@@ -26,13 +29,24 @@ class Database:
 
     Both raise TransactionUndone where the block may be run again, ChangeUncertain if `write` cannot know whether its
     changes were made, another StoreUnavailable where no repetition helps.
+
+    local_now: the clock of this process. is_time_local: have it decide instead of the server's, see `now`.
     """
 
-    def __init__(self, *, engine: Engine, limits: Limits) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        limits: Limits,
+        local_now: Callable[[], datetime] = utc_now,
+        is_time_local: bool = False,
+    ) -> None:
         self.engine = engine
         self.limits = limits
+        self.local_now = local_now
         # SQLite has one writer at a time, and its own waiting is a sleep of up to 100 ms: threads queue here instead.
         is_sqlite = engine.dialect.name == "sqlite"
+        self._is_time_local = is_time_local or is_sqlite
         self._writer = threading.Lock() if is_sqlite else None
         # A reader sees one state of things through all its statements; SQLite's transactions are always so.
         self._snapshot = None if is_sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -73,6 +87,31 @@ class Database:
                         raise ChangeUncertain(self.place) from exc
                     raise
 
+    @contextmanager
+    def write_singly(self) -> Iterator[Connection]:
+        """Open a connection on which every statement is a transaction of its own, and may be undone by a power cut.
+
+        The server commits it without hearing from this process again, so a process that is halted between two
+        statements holds no lock. SQLite has one writer and one process: there it is a transaction like any other.
+        """
+        if self._writer is not None:
+            with self.write(is_forgettable=True) as connection:
+                yield connection
+            return
+        with failures.translated(self.place), self._connected() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def now(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:
+        """Return an expression for the present instant plus `after`, by the clock of the database.
+
+        That is the server's, so that the clocks of the processes that use it need not agree. SQLite has no server: it
+        is the clock of this process.
+        """
+        if self._is_time_local:
+            instant = literal(self.local_now() + after, Instant())
+            return instant if self._writer else cast(instant, Instant())  # MariaDB returns a bare value as text
+        return ServerInstant(after)
+
     def close(self) -> None:
         """Close the idle connections. A later transaction opens new ones."""
         self.engine.dispose()
@@ -80,7 +119,8 @@ class Database:
     @contextmanager
     def for_migrations(self) -> Iterator[Connection]:
         """Open a transaction like `write`, on a connection of its own, whose statements may take long."""
-        database = _open(self.engine.url, self.limits.for_migrations())
+        limits = self.limits.for_migrations()
+        database = Database(engine=_open(self.engine.url, limits), limits=limits)
         try:
             with database.write() as connection:
                 yield connection
@@ -108,25 +148,34 @@ class Database:
             self._writer.release()
 
 
-def open_database(url: str, *, limits: Limits | None = None) -> Database:
+def open_database(
+    url: str, *, limits: Limits | None = None, clock: Clock | None = None, is_time_local: bool = False
+) -> Database:
     """Give the database behind an SQLAlchemy URL such as `sqlite:////var/lib/precache/precache.sqlite`.
+
+    clock: of this process; by default the system's. is_time_local: have it decide on servers as well.
 
     Nothing is connected yet. Raises DatabaseUrlRefused for a URL that can never work.
     """
     parsed = parse_url(url)
     check_tls(parsed)
-    return _open(parsed, limits or Limits())
+    engine = _open(parsed, limits or Limits())
+    return Database(
+        engine=engine,
+        limits=limits or Limits(),
+        local_now=clock.now if clock else utc_now,
+        is_time_local=is_time_local,
+    )
 
 
-def _open(url: URL, limits: Limits) -> Database:
+def _open(url: URL, limits: Limits) -> Engine:
     try:
-        engine = _open_sqlite(url, limits) if url.get_backend_name() == "sqlite" else _open_server(url, limits)
+        return _open_sqlite(url, limits) if url.get_backend_name() == "sqlite" else _open_server(url, limits)
     except (NoSuchModuleError, ImportError) as exc:
         raise missing_driver(url, exc) from exc
     except ValueError:
         # The message quotes the value, which may be the beginning of something else.
         raise DatabaseUrlRefused(f"one of {', '.join(sorted(url.query))} is not a number") from None
-    return Database(engine=engine, limits=limits)
 
 
 def _open_server(url: URL, limits: Limits) -> Engine:

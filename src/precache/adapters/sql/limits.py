@@ -38,6 +38,16 @@ class Limits:
             patience=timedelta(seconds=5),
         )
 
+    @classmethod
+    def for_leases(cls, lease: timedelta) -> Limits:
+        """Return limits under which an attempt to extend a lease, and a second one, end before the lease does.
+
+        Nothing is begun again here: the caller does, when others have had their turn.
+        """
+        wait = max(lease / 6, timedelta(seconds=2))
+        lock = max(lease / 15, timedelta(seconds=1))
+        return cls(queue=wait, connect=wait, statement=wait, lock=lock, patience=timedelta())
+
     def for_migrations(self) -> Limits:
         """Give limits under which a large table may be changed, which still waits for nobody's forgotten lock."""
         return replace(self, statement=timedelta(days=1))

@@ -4,7 +4,9 @@ A task is the meeting of one `job_hosts` row and one `job_images` row, known by 
 of some thirty bytes, stored in the order in which it is read, and a job of 10,000 hosts is stored by one statement
 that multiplies the two lists.
 
-Order of locks: whoever changes tasks holds the row of their job first; of several jobs, by number.
+Order of locks: what becomes of tasks is written by a transaction that holds the row of their job first; of several
+jobs, by number. Progress is the exception: it takes no job's row and is one statement for each job, which commits by
+itself. So a process that is halted amid a change holds rows of its own jobs at most.
 """
 
 from __future__ import annotations
@@ -123,6 +125,8 @@ jobs = Table(
     Column("lease_until", Instant),
     # The host that was named instead of an aggregate; the aggregate's columns then hold 0 and empty text.
     Column("for_host", NAME),
+    # Grows with every claim. The default is for the release before, which inserts jobs without it.
+    Column("lease_token", Integer, nullable=False, server_default=text("0")),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so their leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),

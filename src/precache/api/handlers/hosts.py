@@ -63,7 +63,7 @@ class Hosts:
         return Answer({"host": self._view(host)})
 
     def delete(self, call: Call) -> Answer:
-        self._removal.delete_host(_host_name(call), self._clock.now() - self._service_down_time)
+        self._removal.delete_host(_host_name(call), self._service_down_time)
         return Answer(status=204)
 
     def _find(self, call: Call) -> Host:
@@ -89,7 +89,7 @@ class Hosts:
         return found[:limit]
 
     def _view(self, host: Host) -> dict[str, Any]:
-        is_up = host.is_up(self._clock.now(), self._service_down_time)
+        is_up = host.is_up(self._service_down_time)
         return {
             "name": host.name,
             "cell": host.cell,

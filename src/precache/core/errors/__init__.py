@@ -15,6 +15,7 @@ never holds a secret. Adapters translate foreign exceptions into these at their 
 
 from precache.core.errors.bugs import (
     IllegalTransition,
+    ThreadDied,
 )
 from precache.core.errors.conflict import (
     AddressUnavailable,
@@ -176,6 +177,7 @@ __all__ = [
     "Stopped",
     "StoreUnavailable",
     "TaskNotFound",
+    "ThreadDied",
     "TokenNameTaken",
     "TokenNotFound",
     "TransferInterrupted",

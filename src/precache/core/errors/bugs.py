@@ -3,6 +3,17 @@
 from precache.core.errors.tree import InvariantBroken
 
 
+class ThreadDied(InvariantBroken):
+    """A thread that the process cannot do without has ended."""
+
+    def __init__(self, thread: str, reason: str) -> None:
+        super().__init__(
+            f"The thread {thread} ended by a bug ({reason}), and the process ends with it; the log has the traceback. "
+            "Start the process again."
+        )
+        self.thread = thread
+
+
 class IllegalTransition(InvariantBroken):
     """The transition table does not allow this change of state."""
 

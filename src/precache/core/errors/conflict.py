@@ -124,7 +124,7 @@ class LeaseLost(Conflict):
     """The job belongs to another conductor now; whatever we know of it is stale."""
 
     def __init__(self, job: str, owner: str) -> None:
-        super().__init__(f"Conductor {owner} no longer holds job {job}; another has taken it over")
+        super().__init__(f"Conductor {owner} no longer holds job {job}; it was claimed again or released")
         self.job, self.owner = job, owner
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from precache.adapters.bus_oslo import bus_place
-from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells
 from precache.cli.columns import Text
 from precache.cli.command import Columns, Command, ListCommand
@@ -88,7 +87,7 @@ class CellDelete(_OnCells):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         config = load_config(parsed_args.config_file)
         with _cells(config) as cells:
-            count = cells.delete_cell(parsed_args.name, SystemClock().now() - config.host.service_down_time)
+            count = cells.delete_cell(parsed_args.name, config.host.service_down_time)
         hosts = f" with {count} host{'' if count == 1 else 's'}" if count else ""
         self.tell(f"Cell {parsed_args.name} is forgotten{hosts}.")
 

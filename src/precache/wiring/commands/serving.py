@@ -8,8 +8,11 @@ from datetime import timedelta
 from typing import Protocol
 
 from precache.cli.command import Command
+from precache.cli.exit_codes import ExitCode
 from precache.config.load import Config, load_config
+from precache.core.errors import ThreadDied
 from precache.wiring.commands.options import add_config_file
+from precache.wiring.dead_threads import DeadThreads
 from precache.wiring.end_signals import EndSignals
 from precache.wiring.leaving import leave_waiting_threads
 from precache.wiring.log_output import start_logging
@@ -31,15 +34,26 @@ class Runs(Protocol):
 def serve_until_told(
     service: Runs, *, tell: Callable[[str], None], greeting: Callable[[str], str], farewell: str
 ) -> None:
-    """Run the service until Ctrl-C or SIGTERM. greeting: of what `start` gives."""
+    """Run the service until Ctrl-C or SIGTERM. greeting: of what `start` gives.
+
+    Raises ThreadDied, with the service stopped, if a thread of the process ends by a bug.
+    """
     signals = EndSignals()
+    deaths = DeadThreads(then=signals.end)
+    with deaths.watched():
+        try:
+            started = service.start()
+            tell(greeting(started))
+            signals.wait()
+            tell(farewell)
+        finally:
+            service.stop()
     try:
-        started = service.start()
-        tell(greeting(started))
-        signals.wait()
-        tell(farewell)
-    finally:
-        service.stop()
+        deaths.check()
+    except ThreadDied as death:
+        tell(str(death))
+        leave_waiting_threads(LEAVING_PATIENCE, status=ExitCode.REFUSED)
+        raise
     leave_waiting_threads(LEAVING_PATIENCE)
 
 

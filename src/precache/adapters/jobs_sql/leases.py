@@ -1,0 +1,57 @@
+"""Keep the jobs that were claimed: one statement for all of them, which commits by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, or_, select, update
+
+from precache.adapters.jobs_sql.claims import is_held
+from precache.adapters.sql import Database
+from precache.adapters.sql.batches import batches
+from precache.adapters.sql.repeating import TransactionUndone, idempotent
+from precache.adapters.sql.tables import jobs
+from precache.core.jobs import Claim
+
+_PER_STATEMENT = 100
+"""Claims, of four values each; a conductor has some eight."""
+
+
+class SqlJobLeases:
+    """The port `JobLeases`. database: with limits for leases, so that a locked row is not waited for until they end."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    def extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:
+        lost: list[Claim] = []
+        for some in batches(claims, _PER_STATEMENT):
+            try:
+                lost += self._extend(some, lease)
+            except TransactionUndone:
+                # Another transaction may hold one of the rows. That is no reason to lose the other jobs.
+                self._extend_unlocked(some, lease)
+                raise
+        return lost
+
+    @idempotent
+    def _extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:
+        with self._database.write_singly() as connection:
+            if self._set(connection, claims, lease) == len(claims):
+                return []
+            held = select(jobs.c.id, jobs.c.lease_owner, jobs.c.lease_token).where(or_(*map(is_held, claims)))
+            still_held = {Claim(*row) for row in connection.execute(held)}
+        return [claim for claim in claims if claim not in still_held]
+
+    @idempotent
+    def _extend_unlocked(self, claims: Sequence[Claim], lease: timedelta) -> None:
+        with self._database.write() as connection:
+            lockable = select(jobs.c.id).where(or_(*map(is_held, claims))).with_for_update(skip_locked=True)
+            found = set(connection.scalars(lockable))
+            if found:
+                self._set(connection, [claim for claim in claims if claim.job_id in found], lease)
+
+    def _set(self, connection: Connection, claims: Sequence[Claim], lease: timedelta) -> int:
+        extended = update(jobs).where(or_(*map(is_held, claims))).values(lease_until=self._database.now(lease))
+        return connection.execute(extended).rowcount

@@ -1,0 +1,172 @@
+"""What one conductor holds, or believes of the time, must not cost another its leases and hosts: on real servers."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event, select
+
+from precache.adapters.inventory_sql import SqlHosts
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries, SqlProgressLog
+from precache.adapters.sql import open_database
+from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.tables import jobs
+from precache.core.errors import StoreUnavailable
+from precache.core.hosts import HostBeat
+from precache.core.jobs import HostAsked, HostEnded, Outcome, Phase, TaskProgress, TaskResult
+from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, SetClock, job_id, new_job
+
+pytestmark = pytest.mark.external
+
+SOON = Limits(statement=timedelta(seconds=10), lock=SECOND, patience=timedelta())
+HOUR = timedelta(hours=1)
+DOWN_TIME = timedelta(seconds=60)
+STEPS = [HostAsked(f"cmp-{number}", "cell1", (DEBIAN,), NOW) for number in (1, 2)]
+
+
+@pytest.fixture(params=["postgresql_url", "mariadb_url"])
+def opened(request):
+    """Give what opens the empty database once more, as another process would."""
+    url = request.getfixturevalue(request.param)
+    with contextlib.ExitStack() as stack:
+
+        def open_again(clock=None):
+            database = open_database(url, limits=SOON, clock=clock)
+            stack.callback(database.close)
+            return database
+
+        yield open_again
+
+
+@pytest.fixture
+def held_jobs(opened):
+    """Two jobs that `me` holds, with their tasks running; give the claims."""
+    database = opened()
+    intake, claims = SqlJobIntake(database=database), SqlJobClaims(database=database)
+    for number in (1, 2):
+        intake.add(new_job(number, images=(DEBIAN,), created_at=NOW + number * SECOND))
+    mine = [claims.claim("me", LEASE).claim for _ in range(2)]
+    for claim in mine:
+        claims.record(claim, STEPS)
+    return mine
+
+
+def test_a_conductor_halted_while_it_stores_progress_keeps_nobody_from_leases_and_outcomes(opened, held_jobs):
+    halted, other = opened(), opened()
+    leases, claims = SqlJobLeases(database=other), SqlJobClaims(database=other)
+    ended = [HostEnded("cmp-2", (TaskResult(DEBIAN, Outcome.CACHED),), NOW)]
+    halts = []
+
+    def while_halted(*_):
+        halts.append(leases.extend(held_jobs, LEASE))
+        for claim in held_jobs:
+            claims.record(claim, ended)
+
+    event.listen(halted.engine, "after_cursor_execute", while_halted)
+    reports = [
+        TaskProgress(job_id(number), host, DEBIAN, Phase.DOWNLOADING, 5, 9, "cell1")
+        for number in (1, 2)
+        for host in ("cmp-1", "cmp-2")
+    ]
+
+    SqlProgressLog(database=halted).note(reports)
+
+    assert len(halts) >= 3
+    assert set(map(tuple, halts)) == {()}
+    for number in (1, 2):
+        shown = {task.host: task.bytes_done for task in SqlJobQueries(database=other).tasks(job_id(number))}
+        assert shown == {"cmp-1": 5, "cmp-2": 0}  # an outcome that came in between is not undone
+
+
+def test_a_conductor_halted_while_it_stores_heartbeats_keeps_nobody_from_theirs(opened):
+    halted, other = opened(), opened()
+    beats = [HostBeat(f"cmp-{number}", f"cell{number}", "fake", datetime.now(UTC)) for number in (1, 2)]
+    halts = []
+
+    def while_halted(*_):
+        halts.append(SqlHosts(database=other).note_beats(beats))
+
+    event.listen(halted.engine, "after_cursor_execute", while_halted)
+
+    SqlHosts(database=halted).note_beats(beats)
+    SqlHosts(database=halted).note_beats(beats)
+
+    assert len(halts) >= 6
+    assert [host.name for host in SqlHosts(database=other).list_hosts()] == ["cmp-1", "cmp-2"]
+
+
+@contextlib.contextmanager
+def row_held(database, number):
+    """Hold the row of a job, as a conductor does that is halted while it records an outcome."""
+    with database.write() as connection:
+        connection.execute(select(jobs.c.number).where(jobs.c.id == job_id(number)).with_for_update())
+        yield
+
+
+def test_progress_does_not_wait_for_the_row_of_its_job(opened, held_jobs):
+    other = opened()
+    report = TaskProgress(job_id(1), "cmp-1", DEBIAN, Phase.CONVERTING, 7, 9, "cell1")
+
+    with row_held(opened(), 1):
+        SqlProgressLog(database=other).note([report])
+
+    assert {task.phase for task in SqlJobQueries(database=other).tasks(job_id(1))} == {Phase.CONVERTING, Phase.WAITING}
+
+
+def test_a_lease_whose_row_is_held_does_not_cost_the_others_theirs(opened, held_jobs):
+    other = opened()
+    queries = SqlJobQueries(database=other)
+    before = [queries.get(job_id(number)).lease_until for number in (1, 2)]
+
+    with row_held(opened(), 1), pytest.raises(StoreUnavailable):
+        SqlJobLeases(database=other).extend(held_jobs, LEASE)
+
+    after = [queries.get(job_id(number)).lease_until for number in (1, 2)]
+    assert after[0] == before[0]
+    assert after[1] > before[1]
+
+
+def test_a_claim_passes_over_a_job_whose_row_is_held(opened):
+    database = opened()
+    for number in (1, 2):
+        SqlJobIntake(database=database).add(new_job(number, created_at=NOW + number * SECOND))
+    claims = SqlJobClaims(database=database)
+
+    with row_held(opened(), 1):
+        claimed = [claims.claim("me", LEASE), claims.claim("me", LEASE)]
+
+    assert [job and job.id for job in claimed] == [job_id(2), None]
+    assert claims.claim("me", LEASE).id == job_id(1)
+
+
+@pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["ahead", "behind"])
+class TestWrongClocks:
+    def test_no_conductor_takes_a_job_whose_lease_has_not_run_out(self, opened, off):
+        wrong = opened(SetClock(datetime.now(UTC) + off))
+        SqlJobIntake(database=wrong).add(new_job())
+
+        job = SqlJobClaims(database=wrong).claim("wrong", LEASE)
+        extended = SqlJobLeases(database=wrong).extend([job.claim], LEASE)
+
+        assert extended == []
+        for database in (wrong, opened()):
+            assert SqlJobClaims(database=database).claim("right", LEASE) is None
+        remaining = SqlJobQueries(database=wrong).get(job.id).lease_until - datetime.now(UTC)
+        assert timedelta() < remaining <= LEASE + SECOND
+
+    def test_a_lease_that_ran_out_is_taken_over(self, opened, off):
+        wrong = opened(SetClock(datetime.now(UTC) + off))
+        SqlJobIntake(database=wrong).add(new_job())
+        SqlJobClaims(database=opened()).claim("dead", timedelta())
+
+        assert SqlJobClaims(database=wrong).claim("heir", LEASE).lease_token == 2
+
+    def test_a_host_is_up_for_all_whoever_heard_it(self, opened, off):
+        clock = SetClock(datetime.now(UTC) + off)
+        wrong, right = opened(clock), opened()
+
+        SqlHosts(database=wrong).note_beats([HostBeat("cmp-1", "cell1", "fake", clock.now())])
+        SqlHosts(database=wrong).note_beats([HostBeat("cmp-2", "cell1", "fake", clock.now() - 2 * DOWN_TIME)])
+
+        for database in (wrong, right):
+            assert [host.is_up(DOWN_TIME) for host in SqlHosts(database=database).list_hosts()] == [True, False]
