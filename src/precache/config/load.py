@@ -9,7 +9,18 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from precache.config import api, bus, conductor, database, host, identity, image_cache, images, inventory
+from precache.config import (
+    api,
+    bus,
+    conductor,
+    database,
+    host,
+    identity,
+    image_cache,
+    images,
+    inventory,
+    workarounds,
+)
 from precache.config.api import ApiSettings, PolicySettings
 from precache.config.bus import BusSettings, NotificationSettings, UpgradeSettings
 from precache.config.conductor import ConductorSettings
@@ -22,6 +33,7 @@ from precache.config.inventory import InventorySettings, NovaSettings
 from precache.config.logs import register_log_options
 from precache.config.options import read_value
 from precache.config.unknown_options import UnknownOption, unknown_options
+from precache.config.workarounds import WorkaroundSettings
 from precache.core.errors import InvalidConfiguration
 
 GROUPS = (
@@ -40,6 +52,7 @@ GROUPS = (
     images.GLANCE_GROUP,
     images.COMPUTE_GROUP,
     images.LIBVIRT_GROUP,
+    workarounds.GROUP,
 )
 
 DEFAULT_FILE = Path("/etc/precache/precache.conf")
@@ -69,6 +82,7 @@ class Config:
     glance: GlanceSettings
     compute: ComputeSettings
     libvirt: LibvirtSettings
+    workarounds: WorkaroundSettings
     oslo: cfg.ConfigOpts = field(repr=False, compare=False)
     unknown: tuple[UnknownOption, ...] = ()
 
@@ -159,6 +173,7 @@ def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts, unknown: tuple[U
         glance=images.GLANCE_GROUP.read(conf),
         compute=images.COMPUTE_GROUP.read(conf),
         libvirt=images.LIBVIRT_GROUP.read(conf),
+        workarounds=workarounds.GROUP.read(conf),
         oslo=for_libraries,
         unknown=unknown,
     )

@@ -26,6 +26,7 @@ _OPTIONS = {
         cfg.BoolOpt("enable_certificate_validation", default=False),
         cfg.ListOpt("default_trusted_certificate_ids", default=[]),
     ],
+    "workarounds": [cfg.BoolOpt("disable_deep_image_inspection", default=False)],
     "libvirt": [cfg.StrOpt("images_type", default="default")],
 }
 
@@ -61,6 +62,11 @@ def _pairs(nova: cfg.ConfigOpts, config: Config) -> Iterator[tuple[str, object, 
     yield "[DEFAULT] force_raw_images", nova.force_raw_images, config.host.force_raw_images
     yield "[image_cache] subdirectory_name", nova.image_cache.subdirectory_name, config.image_cache.subdirectory_name
     yield "[libvirt] images_type", nova.libvirt.images_type, config.libvirt.images_type
+    theirs_disabled, ours_disabled = (
+        nova.workarounds.disable_deep_image_inspection,
+        not config.workarounds.deep_inspection,
+    )
+    yield "[workarounds] disable_deep_image_inspection", theirs_disabled, ours_disabled
     ours = config.glance.signatures
     yield "[glance] verify_glance_signatures", nova.glance.verify_glance_signatures, ours.verify_glance_signatures
     yield "[glance] enable_certificate_validation", nova.glance.enable_certificate_validation, ours.must_validate

@@ -46,6 +46,7 @@ class Conversion:
         crew: Crew,
         make_room: Callable[[int], None],
         vmdk_types: Collection[str] = VMDK_TYPES,
+        deep_inspection: bool = True,
     ) -> None:
         """target: where the raw result goes; None to keep the download as it is.
 
@@ -56,6 +57,7 @@ class Conversion:
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._crew, self._vmdk_types = qemu_img, crew, vmdk_types
         self._make_room = make_room
+        self._deep_inspection = deep_inspection
         self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
         self.disk_bytes = 0
         """The size of the disk inside as qemu sees it, the only truth for a converted result; set by `run`."""
@@ -67,7 +69,7 @@ class Conversion:
         image service promised: damaged bytes are the cause of more failures than damaged images.
         Also NotEnoughSpace, OSError for a full disk, Abandoned.
         """
-        inspection = inspect(self._image, self._arriving.chunks(HEAD_CHUNK_BYTES))
+        inspection = inspect(self._image, self._arriving.chunks(HEAD_CHUNK_BYTES), deep=self._deep_inspection)
         with self._arriving.reader() as read:
             self._run(inspection, Content(size_bytes=self._arriving.wait_for_size(), read=read))
 

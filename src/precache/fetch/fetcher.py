@@ -49,6 +49,7 @@ class FetchRules:
     """What the host's configuration says about fetching.
 
     force_raw_images: convert to raw; else the cache gets the bytes as they are.
+    deep_inspection: inspect content before qemu-img reads it; without, only qemu-img's own word on it counts.
     retries: further attempts of an interrupted transfer without a new byte in between.
     least_rate: the slowest transfer that is waited for.
     refetches: how often data with a wrong digest is thrown away and fetched again.
@@ -57,6 +58,7 @@ class FetchRules:
     """
 
     force_raw_images: bool = True
+    deep_inspection: bool = True
     retries: int = 3
     least_rate: LeastRate = field(default_factory=LeastRate)
     refetches: int = 1
@@ -157,6 +159,7 @@ class Fetcher:
                 crew=crew,
                 make_room=lambda result_bytes: room.admit_result(result_bytes, transfer.arriving.arrived_bytes),
                 vmdk_types=self._rules.vmdk_types,
+                deep_inspection=self._rules.deep_inspection,
             )
             Attempt(image=record, transfer=transfer, conversion=conversion, qemu_img=qemu_img, crew=crew).run(watch)
             arrived = transfer.arriving.arrived_bytes

@@ -74,6 +74,7 @@ def host_setup(
     rules = FetchRules(
         force_raw_images=config.host.force_raw_images,
         retries=config.glance.num_retries,
+        deep_inspection=config.workarounds.deep_inspection,
         least_rate=config.glance.least_rate,
         reserves_whole_disk=config.image_cache.reserve_whole_disk,
         vmdk_types=config.compute.vmdk_allowed_types,

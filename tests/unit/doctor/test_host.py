@@ -222,6 +222,15 @@ def test_signatures_that_nova_verifies_and_we_do_not_are_named(host, tmp_path):
     assert only(look_at_nova_conf(host(wanted), (nova,))).status == "ok"
 
 
+def test_inspection_that_nova_leaves_out_and_we_do_not_is_named(host, tmp_path):
+    nova = tmp_path / "nova.conf"
+    text = "[workarounds]\ndisable_deep_image_inspection = true\n"
+    nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n{text}")
+
+    assert "disable_deep_image_inspection is True" in only(look_at_nova_conf(host(), (nova,))).found
+    assert only(look_at_nova_conf(host(text), (nova,))).status == "ok"
+
+
 def test_a_nova_conf_that_agrees_is_well(host, tmp_path):
     nova = tmp_path / "nova.conf"
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")

@@ -19,6 +19,7 @@ from precache.core.errors import (
     ImageTooLong,
     NoImageData,
     NotEnoughSpace,
+    Refused,
     Stopped,
     TransferInterrupted,
     UnsafeImage,
@@ -422,3 +423,45 @@ def test_such_a_text_inside_a_disk_image_is_refused_and_what_it_names_left_alone
         world.fetch((tmp_path / "outer.qcow2").read_bytes(), "qcow2")
 
     assert world.litter() == []
+
+
+def _pc_kernel():
+    """Return what a kernel of a PC begins with: half a boot record, without partitions."""
+    return (b"MZ".ljust(510, b"\0") + b"\x55\xaa" + b"HdrS").ljust(MIB, b"\x90")
+
+
+def test_refusal_for_which_the_workaround_is_the_way_out_says_so(world):
+    with pytest.raises(
+        UnsafeImage, match=r"safety check \(mbr: .*\[workarounds\] disable_deep_image_inspection = true"
+    ):
+        world.fetch(_pc_kernel(), "aki")
+
+    assert world.litter() == []
+
+
+def test_workaround_lets_in_what_only_the_inspection_refuses(world):
+    assert world.fetch(_pc_kernel(), "aki", rules=FetchRules(deep_inspection=False)).read_bytes() == _pc_kernel()
+
+
+def test_workaround_does_not_let_in_what_refers_to_another_file(world, tmp_path):
+    command = ["qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd", "evil.qcow2", "1M"]
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=-3)
+    data = (tmp_path / "evil.qcow2").read_bytes()
+
+    with pytest.raises(Refused, match=r"/etc/passwd|backing") as caught:
+        world.fetch(data, "qcow2", rules=FetchRules(deep_inspection=False))
+
+    assert "disable_deep_image_inspection" not in str(caught.value)
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("disk_format", ["raw", "vmdk"])
+def test_workaround_does_not_let_in_what_is_another_format_to_qemu(world, make_image, disk_format):
+    with pytest.raises(UnsafeImage, match="Image content does not match disk_format"):
+        world.fetch(make_image("qcow2"), disk_format, rules=FetchRules(deep_inspection=False))
+
+
+def test_workaround_leaves_the_result_as_it_is(world, make_image, disk_bytes):
+    path = world.fetch(make_image("qcow2"), "qcow2", rules=FetchRules(deep_inspection=False))
+
+    assert path.read_bytes() == disk_bytes
