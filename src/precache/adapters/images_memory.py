@@ -36,6 +36,7 @@ class ImageFaults:
     longest_read: most bytes that one `readinto` gives.
     has_ranges: False refuses to start anywhere but at the start.
     announces_length: False gives None for `remaining_bytes`.
+    marks_end: of data without a length, whether their end can be told from a broken connection.
     """
 
     breaks_at: Collection[int] = ()
@@ -47,6 +48,7 @@ class ImageFaults:
     longest_read: int | None = None
     has_ranges: bool = True
     announces_length: bool = True
+    marks_end: bool = False
 
 
 NO_FAULTS = ImageFaults()
@@ -137,6 +139,10 @@ class MemoryStream:
     @property
     def remaining_bytes(self) -> int | None:
         return max(self._announced - self._start, 0) if self._faults.announces_length else None
+
+    @property
+    def has_marked_end(self) -> bool:
+        return self._faults.announces_length or self._faults.marks_end
 
     def readinto(self, buffer: memoryview) -> int:
         if self._closed.is_set():

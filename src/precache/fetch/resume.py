@@ -13,6 +13,7 @@ from precache.core.errors import (
     NoImageData,
     TransferInterrupted,
     TransferTooSlow,
+    UnusableImage,
 )
 from precache.core.images import Image
 from precache.fetch.arriving_file import Abandoned
@@ -25,6 +26,11 @@ _log = logging.getLogger(__name__)
 
 _NAP = timedelta(milliseconds=500)  # the longest sleep in one piece: a stop must not wait for more
 _SKIP_BYTES = 1 << 20
+
+_NO_END = (
+    "the image service gives neither its size nor its hash, and sends its data without a length: a broken transfer "
+    "could not be told from a whole one; let the image service compute the hash, or upload the image again"
+)
 
 
 class ResumingStream:
@@ -61,7 +67,7 @@ class ResumingStream:
         """Put the next bytes into `buffer` and give their number; 0 at the end.
 
         Raises TransferInterrupted or ImageServiceUnavailable when all attempts have failed, ImageTooLong,
-        NoImageData, ImageNotFound, ImageNotAuthorized; Abandoned once it is closed.
+        NoImageData, UnusableImage, ImageNotFound, ImageNotAuthorized; Abandoned once it is closed.
         """
         while True:
             try:
@@ -97,6 +103,7 @@ class ResumingStream:
             stream.close()
             raise Abandoned
         self._check_announced(stream, start)
+        self._check_end(stream)
         self._skip(stream, self._offset - start)
         return stream
 
@@ -139,6 +146,11 @@ class ResumingStream:
                 least=least.bytes_per_s,
             )
         return count
+
+    def _check_end(self, stream: ImageStream) -> None:
+        """Raise UnusableImage for data of which nothing could tell whether they are all."""
+        if self._image.size_bytes is None and self._image.digest is None and not stream.has_marked_end:
+            raise UnusableImage(self._image.id, _NO_END)
 
     def _skip(self, stream: ImageStream, count: int) -> None:
         scratch = memoryview(bytearray(min(count, _SKIP_BYTES)))

@@ -52,6 +52,11 @@ class ImageStream(Protocol):
         """The announced number of bytes still to come when the stream was opened; None if not announced."""
         ...
 
+    @property
+    def has_marked_end(self) -> bool:
+        """Whether the end of the data can be told from a connection that broke: by a length, or by a last chunk."""
+        ...
+
     def readinto(self, buffer: memoryview) -> int:
         """Fill up to len(buffer) bytes and give their number, 0 at the end. A short read is not the end.
 

@@ -149,6 +149,19 @@ def test_chunked_data_come_without_an_announced_length():
     assert (counts, bytes(buffer[:4])) == ([4, 0], b"data")
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_marked"),
+    [
+        ({"Content_Length": "4"}, True),
+        ({"Content_Length": None, "Transfer_Encoding": "chunked"}, True),
+        ({"Content_Length": None}, False),
+    ],
+)
+def test_stream_says_whether_its_end_can_be_told_from_a_broken_connection(headers, is_marked):
+    with opened(http("200 OK", b"4\r\ndata\r\n0\r\n\r\n", **headers)) as stream:
+        assert stream.has_marked_end is is_marked
+
+
 @pytest.mark.parametrize("body", [b"4\r\nda", b"4\r\ndata\r\n", b"4\r\ndata\r\nzz\r\n"])
 def test_chunked_data_that_end_early_are_an_interruption(body):
     chunked = http("200 OK", body, Content_Length=None, Transfer_Encoding="chunked")

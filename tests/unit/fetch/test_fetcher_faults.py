@@ -23,6 +23,7 @@ from precache.core.errors import (
     Stopped,
     TransferInterrupted,
     UnsafeImage,
+    UnusableImage,
 )
 from precache.core.jobs import Phase
 from precache.fetch.fetcher import FetchRules
@@ -75,6 +76,23 @@ def test_image_without_data_is_told(world, size_bytes):
         world.fetch(b"", record=record_of(b"", size_bytes=size_bytes))
 
     assert world.litter() == []
+
+
+def test_image_of_which_nothing_tells_whether_it_is_whole_is_refused(world):
+    data = b"\x90" * (3 * MIB)
+    record = record_of(data, size_bytes=None, digest=None)
+
+    with pytest.raises(UnusableImage, match="neither its size nor its hash"):
+        world.fetch(data, record=record, faults=ImageFaults(ends_at=MIB, announces_length=False))
+
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("faults", [ImageFaults(), ImageFaults(announces_length=False, marks_end=True)])
+def test_image_without_size_and_hash_is_taken_if_its_transfer_says_where_it_ends(world, faults):
+    record = record_of(b"data", size_bytes=None, digest=None)
+
+    assert world.fetch(b"data", record=record, faults=faults).read_bytes() == b"data"
 
 
 # The transfer does not work.

@@ -83,8 +83,12 @@ def check_data_answer(
 
 def _content_length(answer: requests.Response) -> int | None:
     text = answer.headers.get("Content-Length", "")
-    is_chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
-    return int(text) if text.isascii() and text.isdigit() and not is_chunked else None
+    return int(text) if text.isascii() and text.isdigit() and not is_chunked(answer) else None
+
+
+def is_chunked(answer: requests.Response) -> bool:
+    """Return whether the data come in chunks, of which the last one says that it is the last."""
+    return "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
 
 
 def _resumed_length(image: ImageId, answer: requests.Response, offset_bytes: int, length: int | None) -> int:

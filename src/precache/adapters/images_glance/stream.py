@@ -14,6 +14,7 @@ import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from precache.adapters.http import innermost
+from precache.adapters.images_glance.answers import is_chunked
 from precache.core.errors import TransferInterrupted
 from precache.core.images import ImageId
 
@@ -33,6 +34,10 @@ class GlanceStream:
     @property
     def remaining_bytes(self) -> int | None:
         return self._remaining
+
+    @property
+    def has_marked_end(self) -> bool:
+        return self._remaining is not None or is_chunked(self._response)
 
     def readinto(self, buffer: memoryview) -> int:
         with self._reading:

@@ -32,6 +32,10 @@ class WatchedStream:
     def remaining_bytes(self) -> int | None:
         return self._inner.remaining_bytes
 
+    @property
+    def has_marked_end(self) -> bool:
+        return self._inner.has_marked_end
+
     def readinto(self, buffer: memoryview) -> int:
         try:
             return self._inner.readinto(buffer)
