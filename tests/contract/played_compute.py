@@ -24,7 +24,7 @@ from tests.contract.buses import new_conf
 from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=6)
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 
 
 def main(url: str, host: str, seconds: float, file: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.lab.process import ServerFailed, ServerProcess, listens
 
 PROGRAM = "/usr/sbin/nginx"
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
 
 _MAIN = """\

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.external]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PROJECT = "8a3f0c4be1f24dbf9ce0d3d1d6c9a111"
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 @contextmanager

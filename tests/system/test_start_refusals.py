@@ -19,7 +19,7 @@ from tools.local_service import PROGRAM
 pytestmark = pytest.mark.system
 
 REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
-TIMEOUT_S = 30
+TIMEOUT_S = 90
 
 
 @dataclass
