@@ -68,16 +68,9 @@ class Doctor(ListCommand):
         findings = _examined(parsed_args, self._show_bug)
         if any(finding.status is Status.FAILED for _, finding in findings):
             self.exit_code = ExitCode.UNHEALTHY
-        self._summary = _summary([finding.status for _, finding in findings])
         return self.columns, [
             (name, finding.status.value, Text(finding.found), Text(finding.advice)) for name, finding in findings
         ]
-
-    def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> int:
-        code = super().produce_output(parsed_args, column_names, data)
-        if not self.is_quiet:
-            self.tell(self._summary)
-        return int(code or 0)
 
     def _show_bug(self, bug: Exception) -> None:
         if self.app.options.debug:
@@ -97,8 +90,3 @@ def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Findi
     found = [("configuration", finding) for finding in (*look_at_files(read), *look_at_unknown(config.unknown))]
     checks = checks_for(asked.role or likely_roles(config), config)
     return found + examine(embedded(config, asked.state_dir), checks, on_bug)
-
-
-def _summary(statuses: Sequence[Status]) -> str:
-    counts = ", ".join(f"{statuses.count(each)} {each.value}" for each in Status if each in statuses)
-    return f"{len(statuses)} checks: {counts}"

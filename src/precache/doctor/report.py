@@ -1,4 +1,4 @@
-"""The findings as text for a terminal: a line or two each, what to do below, never wider than the terminal."""
+"""The findings as text for a terminal: a line or two each, what to do below, a count at the end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 from cliff.columns import FormattableColumn
 from cliff.formatters.base import ListFormatter
+
+from precache.doctor.findings import Status
 
 WIDTH = 80
 """Lines longer than this are hard to read, however wide the terminal is."""
@@ -33,6 +35,7 @@ class Report(ListFormatter):
         status_width = max((len(row.get("status", "")) for row in rows), default=0)
         for row in rows:
             stdout.write("\n".join(_lines(row, status_width, max(width, 40))) + "\n")
+        stdout.write(f"{_count([row['status'] for row in rows if 'status' in row])}\n")
 
 
 def _lines(row: dict[str, str], status_width: int, width: int) -> list[str]:
@@ -43,6 +46,11 @@ def _lines(row: dict[str, str], status_width: int, width: int) -> list[str]:
     if row.get("advice"):
         lines += textwrap.wrap(row["advice"], width, initial_indent=f"{indent}-> ", subsequent_indent=f"{indent}   ")
     return lines
+
+
+def _count(statuses: Sequence[str]) -> str:
+    counts = ", ".join(f"{statuses.count(each)} {each}" for each in Status if each in statuses)
+    return f"{len(statuses)} checks: {counts}"
 
 
 def _text(value: Any) -> str:

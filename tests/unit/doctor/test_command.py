@@ -122,5 +122,5 @@ def test_the_report_fits_a_narrow_terminal_and_ends_with_a_count(tmp_path, monke
 
     lines = stdout.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
-    assert [line for line in lines if "->" in line][-1].strip() == "-> did you mean transport_url?"
-    assert stderr.getvalue() == "2 checks: 2 failed\n"
+    assert [line.strip() for line in lines[-2:]] == ["-> did you mean transport_url?", "2 checks: 2 failed"]
+    assert stderr.getvalue() == ""
