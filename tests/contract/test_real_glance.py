@@ -27,6 +27,10 @@ class Shown:
         """Make an image of the stranger's project."""
         return parse_image_id(self.cloud.glance.upload_image(content, owner=self.cloud.stranger, **attributes))
 
+    def publish(self, **attributes):
+        """Make a public image, which only an administrator may."""
+        return parse_image_id(self.cloud.glance.upload_image(CONTENT, visibility="public", **attributes))
+
     def to(self, user, image):
         return self.images.show_to(self.cloud.keystone.token(user), image)
 
@@ -69,8 +73,8 @@ class TestWhoSeesIt:
         assert shown.to(shown.cloud.reader, image).is_active
 
     def test_a_list_never_shows_what_the_caller_may_not_see_and_leaves_out_what_is_hidden(self, shown):
-        private, public = shown.upload(visibility="private"), shown.upload(visibility="public")
-        hidden = shown.upload(visibility="public", os_hidden=True)
+        private, public = shown.upload(visibility="private"), shown.publish()
+        hidden = shown.publish(os_hidden=True)
         community = shown.upload(visibility="community")
         pending = shown.upload(visibility="shared")
         shown.cloud.glance.share(pending, shown.cloud.member, status="pending")
@@ -85,7 +89,7 @@ class TestWhoSeesIt:
         assert listed(shown.cloud.stranger)[private] == shown.to(shown.cloud.stranger, private)
 
     def test_a_token_that_is_not_sound_lists_nothing(self, shown):
-        images = [shown.upload(visibility="public"), shown.upload(visibility="public")]
+        images = [shown.publish(), shown.publish()]
 
         assert shown.images.find_listed("not-a-token", images) == {}
 
