@@ -78,21 +78,23 @@ class ImageCache:
             return True
 
     def use(self, image: ImageId, consume: Callable[[Path], T], wait: Callable[[], None] = _wait_patiently) -> T:
-        """Call `consume` with the entry's path, under its lock: meanwhile nobody removes it. Gives what it gives.
+        """Call `consume` with the entry's path, under its lock, and return what it returns; no cleaner removes it then.
 
-        Raises ImageNotCached, CacheUnusable, and whatever `consume` and `wait` raise.
+        The entry's expiry counts from now. Raises ImageNotCached, CacheUnusable where the age cannot be reset,
+        and whatever `consume` and `wait` raise.
         """
         path = self.path_of(image)
         with self.locks.hold(path.name, wait):
             with _explained(self.directory):
                 if not _is_present(path):
                     raise ImageNotCached(image, str(self.directory))
+                _reset_age(path, self._clock.now())
             return consume(path)
 
     def _fill(self, image: ImageId, path: Path, produce: Callable[[Staging], Path]) -> None:
         staging = Staging(self.directory, path.name)
         try:
-            with _explained(self.directory, image):
+            with _explained(self.directory, image), staging.alive():
                 publish(produce(staging), path, self._clock.now())
         finally:
             try:
@@ -114,9 +116,13 @@ def _is_present(path: Path) -> bool:
     return size > 0
 
 
+def _reset_age(path: Path, now: datetime) -> None:
+    os.utime(path, (now.timestamp(), now.timestamp()), follow_symlinks=False)
+
+
 def _touch(path: Path, now: datetime) -> None:
     try:
-        os.utime(path, (now.timestamp(), now.timestamp()))
+        _reset_age(path, now)
     except PermissionError:
         # The entry serves all the same; only its expiry goes on counting.
         _log.warning(

@@ -30,7 +30,8 @@ from precache.ports.clock import Clock
 POLL_INTERVAL = timedelta(milliseconds=100)  # as often as oslo.concurrency looks while it waits
 
 _LOCK_PREFIX = "nova-"
-_OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+# Through no link and not held up by a pipe: nova can replace any name in the directory, also while we run as root.
+_OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BUSY = frozenset({errno.EACCES, errno.EAGAIN})
 
 
@@ -140,7 +141,7 @@ class EntryLocks:
             fd = os.open(draft, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 give_to_owner_of(self.directory, fd)
-                os.link(draft, path)
+                os.link(draft, path, follow_symlinks=False)
             finally:
                 os.close(fd)
                 draft.unlink()
@@ -155,6 +156,6 @@ class EntryLocks:
 
 def _is_file_at(path: Path, fd: int) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
+        return os.path.samestat(path.lstat(), os.fstat(fd))
     except FileNotFoundError:
         return False

@@ -11,7 +11,7 @@ import re
 
 from precache.core.images import ImageId
 
-_TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-.+")
+_TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
 
 
 def entry_name(image: ImageId) -> str:
@@ -28,6 +28,12 @@ def entry_of_temporary(name: str) -> str | None:
     """Give the entry that a temporary name belongs to; None for every other name."""
     match = _TEMPORARY.fullmatch(name)
     return match[1] if match else None
+
+
+def token_of_temporary(name: str) -> str | None:
+    """Return the word of the filling that a temporary name belongs to; None for every other name."""
+    match = _TEMPORARY.fullmatch(name)
+    return match[2] if match else None
 
 
 def overlays_name(entry: str) -> str:

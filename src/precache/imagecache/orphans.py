@@ -1,30 +1,40 @@
-"""Temporary files whose filler is dead. A live one, in whatever process, holds its entry's lock; the kernel
-lets go of a dead one's. So an orphan is a temporary file whose lock can be had without waiting."""
+"""Temporary files of a process that is dead. A live one holds two locks: that of the entry, and that of its filling.
+
+Nova's cleaner removes lock files of entries, so the entry's lock alone can be had twice. The kernel releases both with
+the process. So an orphan is a temporary file for which both locks can be had without waiting.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.names import entry_of_temporary
+from precache.imagecache.names import entry_of_temporary, token_of_temporary
+from precache.imagecache.staging import hold_if_dead
 
 _log = logging.getLogger(__name__)
 
 
 def remove_orphans(directory: Path, locks: EntryLocks) -> list[str]:
-    """Remove every orphan in the cache directory and give the names. Raises OSError, CacheUnusable."""
-    by_entry: dict[str, list[Path]] = {}
+    """Remove every orphan in the cache directory and return the names. Raises OSError, CacheUnusable."""
+    fillings: dict[tuple[str, str], list[Path]] = {}
     for path in directory.iterdir():
-        entry = entry_of_temporary(path.name)
-        if entry is not None:
-            by_entry.setdefault(entry, []).append(path)
+        entry, token = entry_of_temporary(path.name), token_of_temporary(path.name)
+        if entry is not None and token is not None:
+            fillings.setdefault((entry, token), []).append(path)
     removed: list[str] = []
-    for entry, paths in by_entry.items():
+    for (entry, token), paths in fillings.items():
         with locks.hold_if_free(entry) as is_held:
             if is_held:
-                removed += [_remove(path) for path in paths]
+                removed += _remove_if_dead(directory, entry, token, paths)
     return removed
+
+
+def _remove_if_dead(directory: Path, entry: str, token: str, paths: Iterable[Path]) -> list[str]:
+    with hold_if_dead(directory, entry, token) as is_dead:
+        return [_remove(path) for path in paths] if is_dead else []
 
 
 def _remove(path: Path) -> str:

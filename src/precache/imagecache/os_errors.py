@@ -10,6 +10,7 @@ _ADVICE = {
     errno.EROFS: "the file system is read-only; mount it for writing",
     errno.ENOENT: "it does not exist; create or mount it, then restart the compute",
     errno.ENOTDIR: "a part of its path is not a directory; correct instances_path",
+    errno.ELOOP: "a symbolic link is where a file should be; find out who made it, and remove it",
     errno.EEXIST: "a file of that name is in the way; move it elsewhere",
     errno.ENOSPC: "the disk is full; free some space or move the cache to a larger disk",
     errno.EDQUOT: "the disk quota is used up; raise it or free some space",

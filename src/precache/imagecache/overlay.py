@@ -7,9 +7,13 @@ a raw disk, which its owner chose, for a header that names any file of the host.
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from oslo_utils.imageutils import format_inspector
 
 from precache.core.errors import DiskExists, DiskRefused, DiskUnreadable
 from precache.imagecache.os_errors import explain
@@ -19,6 +23,7 @@ from precache.imagecache.staging import new_token
 
 _QCOW2_MAGIC = b"QFI\xfb"
 _SECTOR_BYTES = 512
+_QEMU_NAMES = {"vhd": "vpc", "gpt": "raw", "iso": "raw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +37,40 @@ class Base:
 
 
 def inspect_base(path: Path, *, force_raw: bool) -> Base:
-    """Tell what a cache entry is. Raises DiskUnreadable if it is not safe to stand on.
+    """Return what a cache entry is. Raises DiskUnreadable if it is not safe to stand on.
 
     force_raw: this host keeps every entry in raw format, so the content is not looked at to guess one.
     """
-    if force_raw:
+    _check_is_file(path)
+    disk_format = "raw" if force_raw else _format_of_entry(path)
+    if disk_format == "raw":
         return _raw_base(path)
-    info = read_info(path)
+    info = read_info(path, disk_format)
     details = info.get("format-specific", {}).get("data", {})
     if info.get("backing-filename") or details.get("data-file"):
         raise DiskUnreadable(str(path), "it stands on another file itself, which no image in the cache may do")
-    is_qcow2 = info["format"] == "qcow2"
-    return Base(path, info["format"], info["virtual-size"], info.get("cluster-size") if is_qcow2 else None)
+    is_qcow2 = disk_format == "qcow2"
+    return Base(path, disk_format, info["virtual-size"], info.get("cluster-size") if is_qcow2 else None)
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        kind = path.lstat().st_mode
+    except OSError as error:
+        raise DiskUnreadable(str(path), explain(error)) from error
+    if not stat.S_ISREG(kind):
+        raise DiskUnreadable(str(path), "it is a link or no regular file, which no image in the cache is; remove it")
+
+
+def _format_of_entry(path: Path) -> str:
+    """Return qemu's name of the entry's format. The fetch has compared the content with the image's format."""
+    try:
+        found = str(format_inspector.detect_file_format(str(path)))
+    except format_inspector.ImageFormatError as error:
+        raise DiskUnreadable(str(path), str(error)) from error
+    except OSError as error:
+        raise DiskUnreadable(str(path), explain(error)) from error
+    return _QEMU_NAMES.get(found, found)
 
 
 def _raw_base(path: Path) -> Base:
@@ -56,40 +83,53 @@ def _raw_base(path: Path) -> Base:
         raise DiskUnreadable(
             str(path),
             "it is qcow2 although force_raw_images is on; it was cached under another setting: "
-            "remove it, and it will be fetched anew",
+            "remove it, and it will be fetched again",
         )
     return Base(path, "raw", -(-size // _SECTOR_BYTES) * _SECTOR_BYTES)
 
 
-def create_overlay(base: Base, path: Path, size_bytes: int) -> None:
+def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: Callable[..., str] = run) -> None:
     """Make a new disk at `path`, all at once or not at all; a file that is there stays.
 
-    Raises DiskExists, DiskRefused.
+    qemu_img: runs it with the arguments and raises QemuImgFailed. Raises DiskExists, DiskRefused.
     """
-    draft = path.with_name(f".{path.name}.precache-{new_token()}")
     try:
-        _run_create(base, draft, size_bytes)
-        fd = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fchmod(fd, file_mode())
-            give_to_owner_of(path.parent, fd)
-            os.fsync(fd)
+            _create_in(directory, base, path.name, size_bytes, qemu_img)
         finally:
-            os.close(fd)
-        os.link(draft, path)  # unlike rename, never replaces a file
+            os.close(directory)
     except FileExistsError:
         raise DiskExists(str(path)) from None
     except QemuImgFailed as error:
         raise DiskRefused(str(path), str(error)) from error
     except OSError as error:
         raise DiskRefused(str(path), explain(error)) from error
+
+
+def _create_in(directory: int, base: Base, name: str, size_bytes: int, qemu_img: Callable[..., str]) -> None:
+    """Make the disk in the open directory. Raises OSError, QemuImgFailed.
+
+    The directory's owner may replace any name in it meanwhile, so after its creation the file is only used through its
+    descriptor, by qemu-img as well.
+    """
+    draft = f".{name}.precache-{new_token()}"
+    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        qemu_img(*_arguments(base, f"/proc/{os.getpid()}/fd/{fd}", size_bytes))
+        os.fchmod(fd, file_mode())
+        give_to_owner_of(directory, fd)
+        os.fsync(fd)
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory)  # unlike rename, never replaces a file
+        os.fsync(directory)
     finally:
+        os.close(fd)
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            os.unlink(draft, dir_fd=directory)
 
 
-def _run_create(base: Base, draft: Path, size_bytes: int) -> None:
+def _arguments(base: Base, draft: str, size_bytes: int) -> list[str]:
     options = [] if base.cluster_size_bytes is None else ["-o", f"cluster_size={base.cluster_size_bytes}"]
     # -u: size and format are known, so the backing file need not be opened.
     backing = ["-u", "-b", str(base.path.absolute()), "-F", base.disk_format]
-    run("create", "-q", "-f", "qcow2", *backing, *options, str(draft), str(size_bytes))
+    return ["create", "-q", "-f", "qcow2", *backing, *options, draft, str(size_bytes)]

@@ -25,16 +25,20 @@ def file_mode() -> int:
     return 0o666 & ~_umask()
 
 
-def give_to_owner_of(directory: Path, fd: int) -> None:
+def give_to_owner_of(directory: Path | int, fd: int) -> None:
     """As root, make the owner of `directory` the owner of the open file too; as any other user do nothing.
 
-    Raises OSError.
+    directory: a path, or a descriptor where the path may be replaced meanwhile. Raises OSError.
     """
     if os.geteuid() != 0:
         return
-    parent, own = directory.stat(), os.fstat(fd)
+    parent, own = _status(directory), os.fstat(fd)
     if (parent.st_uid, parent.st_gid) != (own.st_uid, own.st_gid):
         os.fchown(fd, parent.st_uid, parent.st_gid)
+
+
+def _status(directory: Path | int) -> os.stat_result:
+    return os.fstat(directory) if isinstance(directory, int) else directory.stat()
 
 
 def make_directory(path: Path) -> None:
@@ -44,7 +48,7 @@ def make_directory(path: Path) -> None:
     if path.parent != path:
         make_directory(path.parent)
     path.mkdir(exist_ok=True)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         give_to_owner_of(path.parent, fd)
     finally:

@@ -5,7 +5,11 @@ A staging is made by `ImageCache` for one filling of one entry, under that entry
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +19,7 @@ from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
 _TOKEN_BYTES = 4
+_LOCK_KIND = "lock"
 
 
 def new_token() -> str:
@@ -39,12 +44,68 @@ class Staging:
         """Give the path for one temporary file, such as kind `download`; equal kinds give equal paths."""
         return self.directory / temporary_name(self.entry, self.token, kind)
 
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Show to every process, within, that this filling is under way: its files are no orphans.
+
+        The entry's lock does not show it: a process that waits for the lock can get it on a new file, if Nova's cleaner
+        removes the old one. Raises OSError.
+        """
+        fd = self._lock()
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def _lock(self) -> int:
+        path = self.path(_LOCK_KIND)
+        while True:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            # A look for orphans can have removed it between the two calls.
+            if os.fstat(fd).st_nlink:
+                return fd
+            os.close(fd)
+
     def discard(self) -> None:
         """Remove every temporary file of this filling; harmless if there is none."""
         mine = temporary_name(self.entry, self.token, "")
         for path in self.directory.iterdir():
             if path.name.startswith(mine):
                 path.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold_if_dead(directory: Path, entry: str, token: str) -> Iterator[bool]:
+    """Hold a filling's own lock if its process is gone: True within if it is, False if it is at work. Raises OSError.
+
+    A filling without such a lock, of an older release, counts as dead.
+    """
+    path = Staging(directory, entry, token).path(_LOCK_KIND)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        yield _is_free(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_free(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Create a small file that was not there, through no link. Raises OSError, FileExistsError among them."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
 
 
 class EntryFetcher(Protocol):

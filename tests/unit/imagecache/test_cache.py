@@ -238,7 +238,7 @@ def test_what_a_killed_filler_left_is_gone_after_the_next_start(cache: ImageCach
 
     cache.start()
 
-    assert len(left) == 2
+    assert len(left) == 3
     assert names(cache) == []
 
 
