@@ -68,6 +68,12 @@ LIBVIRT_OPTIONS = [
         choices=["raw", "flat", "qcow2", "lvm", "rbd", "ploop", "default"],
         help="How instance disks are made; a type that does not use the cache makes the host answer `unsupported`.",
     ),
+    cfg.StrOpt(
+        "connection_uri",
+        default="qemu:///system",
+        help="The libvirt of this host. The cleaner asks it which disks its guests have. Used where the owner of the "
+        "cache is precache.",
+    ),
     cfg.IntOpt(
         "images_cpu_time_limit",
         default=30,
@@ -136,6 +142,7 @@ class GlanceSettings:
 @dataclass(frozen=True, slots=True)
 class LibvirtSettings:
     images_type: str
+    connection_uri: str
     cpu_time_limit: timedelta
     address_space_limit_bytes: int
 
@@ -195,6 +202,7 @@ def check_token_endpoints(endpoints: Sequence[str], option: str) -> None:
 def _parse_libvirt(values: Any) -> LibvirtSettings:
     return LibvirtSettings(
         images_type=values.images_type,
+        connection_uri=values.connection_uri or "qemu:///system",
         cpu_time_limit=timedelta(seconds=values.images_cpu_time_limit),
         address_space_limit_bytes=values.images_address_space_limit * 1024**3,
     )

@@ -1,114 +1,142 @@
-"""Which files a disk image stands on, read from headers alone.
+"""Which files a disk image stands on, read from headers by us alone: no tool opens a disk that a guest wrote.
 
-A guest may write what it likes into its disk; all that a name in a header does here is to keep a file of the cache from
-being removed.
+A guest may write what it likes into a raw disk. So a header counts as the truth only where the format is known from
+elsewhere. In every other file it is a claim, which can do no more than keep a file of the cache from being removed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any
 
 from precache.core.errors import DiskUnreadable
-from precache.imagecache.qemu_img import read_info
+from precache.imagecache.headers import LAYERED_FORMATS, HeaderDamaged, Reference, format_of, read_references
+from precache.ports.domain_disks import DiskFile
+from precache.rules.expiry import shape_of
 
-_QCOW_MAGIC = b"QFI\xfb"
-_QCOW_HEADER = struct.Struct(
-    ">4sIQI"
-)  # magic, version, offset and length of the backing file's name; qcow and qcow2 alike
-_LONGEST_NAME_BYTES = 1023
-
-# Formats that may stand on another file too. They are rare in instance directories, so qemu-img reads their headers.
-_OTHER_LAYERED = (
-    b"QED\0",
-    b"KDMV",
-    b"COWD",
-    b"# Disk De",
-    b"conectix",
-    b"vhdxfile",
-    b"WithoutFreeSpace",
-    b"WithouFreSpacExt",
-)
-
-_DEEPEST_CHAIN = 32
+_MOST_FILES = 64
+"""Of one disk. A longer chain that is known stops the pass; of a claim the rest is not looked at."""
 
 
-def backing_chain(disk: Path) -> Iterator[Path]:
-    """Give the files that the disk stands on, nearest first; the last may not exist. Nothing for a raw disk.
+class _Source(Enum):
+    """Where we have a file from, which decides what its absence means."""
 
-    Raises DiskUnreadable if any file of the chain that exists cannot be understood.
+    KNOWN = auto()  # named by what can be trusted: if it is missing, nobody knows what is below it
+    FOUND = auto()  # met in a directory: it may be deleted before we look
+    CLAIMED = auto()  # named by bytes that a guest may have written: nothing about it is an error
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A file of a chain."""
+
+    file: DiskFile
+    source: _Source
+
+
+def backing_chain(disk: DiskFile) -> Iterator[Path]:
+    """Return the files that the disk stands on, nearest first; the last may not exist. Nothing for a raw disk.
+
+    Raises DiskUnreadable where a file of known format is missing or damaged, or any file may not be read.
     """
-    for _ in range(_DEEPEST_CHAIN):
-        name = _backing_name(disk)
-        if name is None:
+    is_known = disk.disk_format is not None
+    waiting, seen = [_Link(disk, _Source.KNOWN if is_known else _Source.FOUND)], {disk.path}
+    while waiting:
+        for link in _references(waiting.pop(0)):
+            path = link.file.path
+            if path not in seen:
+                seen.add(path)
+                yield path
+                if not _is_entry(path):
+                    waiting.append(link)
+        if len(seen) > _MOST_FILES:
+            if is_known:
+                raise DiskUnreadable(str(disk.path), f"it stands on more than {_MOST_FILES} files")
             return
-        disk = disk.parent / name  # relative names are relative to the file that holds them
-        yield disk
-    raise DiskUnreadable(str(disk), f"more than {_DEEPEST_CHAIN} files stand one on another")
 
 
-def _backing_name(path: Path) -> str | None:
+def _is_entry(path: Path) -> bool:
+    """Return whether it has the name of an entry, which stands on nothing, and is no link to another file."""
+    return shape_of(path.name) is not None and not path.is_symlink()
+
+
+def _references(link: _Link) -> list[_Link]:
+    """Return what the file's header names. Raises DiskUnreadable as `backing_chain` does."""
+    file = link.file
+    if file.disk_format is not None and file.disk_format not in LAYERED_FORMATS:
+        return []
+    fd = _open(file.path, link.source)
+    if fd is None:
+        return []
     try:
-        # Not to be held up by a named pipe.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None  # gone, and what it stood on is free
+        return _read_header(file, fd)
     except OSError as error:
-        raise DiskUnreadable(str(path), error.strerror or str(error)) from error
-    try:
-        kind = os.fstat(fd).st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
-            return None
-        return _name_in_header(path, fd)
-    except OSError as error:
-        raise DiskUnreadable(str(path), error.strerror or str(error)) from error
+        _judge(file.path, link.source, error)
+        return []
     finally:
         os.close(fd)
 
 
-def _name_in_header(path: Path, fd: int) -> str | None:
-    start = os.pread(fd, _QCOW_HEADER.size, 0)
-    if start.startswith(_OTHER_LAYERED):
-        found = read_info(path).get("full-backing-filename")
-        return None if found is None else _file_name(path, str(found))
-    if not start.startswith(_QCOW_MAGIC):
+def _read_header(file: DiskFile, fd: int) -> list[_Link]:
+    disk_format = file.disk_format or format_of(fd)
+    if disk_format is None:
+        return []
+    try:
+        references = read_references(fd, disk_format)
+    except HeaderDamaged as error:
+        if file.disk_format is None:
+            return []  # a guest's own bytes, or a disk that no qemu can open
+        raise DiskUnreadable(str(file.path), str(error)) from error
+    return [_follow(file, reference) for reference in references]
+
+
+def _follow(file: DiskFile, reference: Reference) -> _Link:
+    path = _place(file.path, reference.name)
+    if file.disk_format is None:
+        return _Link(DiskFile(path), _Source.CLAIMED)  # what a claim says of the next file is a claim as well
+    return _Link(DiskFile(path, reference.disk_format), _Source.KNOWN if reference.is_certain else _Source.CLAIMED)
+
+
+def _place(file: Path, name: str) -> Path:
+    """Return where a name in the header of `file` leads: from its directory, or from that of what it is a link to."""
+    nominal = file.parent / name
+    if os.path.lexists(nominal) or not file.is_symlink():
+        return nominal
+    return Path(os.path.realpath(file)).parent / name
+
+
+def _open(path: Path, source: _Source) -> int | None:
+    """Open what is a disk, and nothing else: to open a device or a pipe can have effects, or never end."""
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        _judge(path, source, error)
         return None
-    if len(start) < _QCOW_HEADER.size:
-        raise DiskUnreadable(str(path), "its qcow2 header is cut short")
-    _, _, offset, length = _QCOW_HEADER.unpack(start)
-    if offset == 0:
+    try:
+        kind = os.fstat(place).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+            return None
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        _judge(path, source, error)
         return None
-    name = os.pread(fd, length, offset) if 0 < length <= _LONGEST_NAME_BYTES and offset < 1 << 62 else b""
-    if not name or len(name) != length:
-        raise DiskUnreadable(str(path), "its qcow2 header names no readable backing file")
-    return _file_name(path, os.fsdecode(name))
+    finally:
+        os.close(place)
 
 
-def _file_name(path: Path, name: str) -> str | None:
-    """Give the local file that qemu's notation means; None for one on a network."""
-    if name.startswith("json:"):
-        try:
-            return _file_in_json(json.loads(name.removeprefix("json:")))
-        except ValueError as error:
-            raise DiskUnreadable(str(path), f"its backing file is {name!r}") from error
-    if name.startswith("file:"):
-        return name.removeprefix("file:")
-    return None if "://" in name or name.startswith(("nbd:", "rbd:", "iscsi:")) else name
-
-
-def _file_in_json(value: Any) -> str | None:
-    """Find the file name in a block description, however deep it is nested."""
-    if not isinstance(value, dict):
-        return None
-    for key, inner in value.items():
-        if key.rpartition(".")[2] == "filename" and isinstance(inner, str):
-            return inner
-        found = _file_in_json(inner)
-        if found is not None:
-            return found
-    return None
+def _judge(path: Path, source: _Source, error: OSError) -> None:
+    """Raise DiskUnreadable if the file's failure leaves a doubt."""
+    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    if source is _Source.CLAIMED or (source is _Source.FOUND and is_missing):
+        return
+    reason = error.strerror or str(error)
+    if is_missing:
+        reason = (
+            "it is not there, so what it stands on is unknown; mount its file system, "
+            "or remove what names it: the domain, or the disk on top of it"
+        )
+    raise DiskUnreadable(str(path), reason) from error

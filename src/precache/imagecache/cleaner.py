@@ -1,7 +1,8 @@
 """Removes what has outlived its use, by Nova's rule (`rules/expiry.py`), on hosts where no nova-compute does it.
 
-One pass: look who uses what, reset the age of what is used, then remove what is unused and old enough, each file under
-its own lock and after a second look. In doubt nothing is removed. One pass at a time for each cache.
+One pass: look what is in use, reset the age of that, then remove what is unused and old enough, each file under
+its own lock and after a second look at everything. In doubt nothing is removed. One pass at a time for each cache.
+The first pass after a start removes nothing: file systems may not be mounted yet, nor guests defined.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from precache.core.errors import CacheUnusable, DiskUnreadable
+from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
 from precache.imagecache.os_errors import explain
@@ -41,41 +42,58 @@ class Cleaner:
         self._clock = clock
         self._limits = limits
         self._removes_unused = removes_unused
+        self._passes = 0
+        self._last_doubt: str | None = None
 
     def clean(self) -> list[str]:
-        """Make one pass and give the names that were removed. Raises CacheUnusable if the cache cannot be read."""
+        """Make one pass and return the names that were removed. Raises CacheUnusable if the cache cannot be read."""
+        self._passes += 1
         try:
             files = self._list_files()
         except FileNotFoundError:
             return []  # as Nova: nothing is cached yet
         except OSError as error:
             raise CacheUnusable(str(self._directory), explain(error)) from error
-        try:
-            in_use = self._disks.names_in_use()
-        except DiskUnreadable as error:
-            _log.warning(
-                "Nothing is removed from %s in this pass, for what is in use cannot be known: %s",
-                self._directory,
-                error,
-            )
+        in_use = self._names_in_use()
+        if in_use is None:
             return []
         for file in files:
             if file.name in in_use:
                 self._reset_age(file)
-        if not self._removes_unused:
+        if not self._removes_unused or self._passes == 1:
             return []
         candidates = expired(files, in_use, self._clock.now(), self._limits)
         return [file.name for file in candidates if self._removed(file)]
 
+    def _names_in_use(self) -> set[str] | None:
+        """Return what is in use; None if that cannot be known. Each reason is logged once, until it changes."""
+        try:
+            in_use = self._disks.names_in_use()
+        except (DiskUnreadable, DomainsUnknown) as error:
+            if str(error) != self._last_doubt:
+                _log.warning(
+                    "Nothing is removed from %s as long as it is not known what is in use. %s", self._directory, error
+                )
+            self._last_doubt = str(error)
+            return None
+        if self._last_doubt is not None:
+            _log.info("What is in use in %s is known again", self._directory)
+        self._last_doubt = None
+        return in_use
+
     def _list_files(self) -> list[CacheFile]:
         with os.scandir(self._directory) as found:
-            names = [entry.name for entry in found if shape_of(entry.name) is not None and entry.is_file()]
+            names = [
+                entry.name
+                for entry in found
+                if shape_of(entry.name) is not None and entry.is_file(follow_symlinks=False)
+            ]
         files = (self._look(name) for name in names)
         return [file for file in files if file is not None]
 
     def _look(self, name: str) -> CacheFile | None:
         try:
-            found = (self._directory / name).stat()
+            found = (self._directory / name).lstat()
         except FileNotFoundError:
             return None
         return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC))
@@ -83,14 +101,14 @@ class Cleaner:
     def _reset_age(self, file: CacheFile) -> None:
         now = self._clock.now().timestamp()
         try:
-            os.utime(self._directory / file.name, (now, now))
+            os.utime(self._directory / file.name, (now, now), follow_symlinks=False)
         except OSError as error:
             _log.warning("The age of %s, which is in use, could not be reset: %s", file.name, explain(error))
 
     def _removed(self, file: CacheFile) -> bool:
         try:
             with self._locks.hold_if_free(file.name) as is_held:
-                # A lock that is taken means use: somebody fetches, copies or boots from it.
+                # A lock that is taken means use: a process fetches, copies or boots from it.
                 return is_held and self._remove_if_still_unused(file.name)
         except (CacheUnusable, OSError) as error:
             reason = explain(error) if isinstance(error, OSError) else error
@@ -101,6 +119,9 @@ class Cleaner:
         file = self._look(name)
         if file is None or not is_expired(file, self._clock.now(), self._limits):
             return False  # used since we looked
+        in_use = self._names_in_use()
+        if in_use is None or name in in_use:
+            return False  # a disk was made or moved since we looked
         path = self._directory / name
         if is_open_in_qemu(path):
             self._reset_age(file)
@@ -108,7 +129,7 @@ class Cleaner:
         path.unlink()
         if shape_of(name) is Shape.IMAGE:
             forget_overlays(self._directory, name)
-            # While we hold it: whoever waits for the lock sees that the file has gone, and begins anew.
+            # While we hold it: a process that waits for the lock sees that the file has gone, and begins again.
             self._locks.remove_file(name)
         _log.info("Removed %s from %s, unused since %s", name, self._directory, file.last_used)
         return True

@@ -1,47 +1,96 @@
-"""Which disks we made on an entry, for those that are outside of the instances directory.
+"""Which disks we made on an entry, wherever they are.
 
-One file beside each entry, `<entry>.overlays`, a JSON text with a path on each line; Nova ignores it. It is changed
-only under the entry's lock and goes away with the entry.
+One file beside each entry, `<entry>.overlays`; Nova ignores it. Each line is a JSON object: `path`, and `directory`,
+the mark of the directory that the disk was made in (`directory_mark`). Older lists have a JSON string, the path alone.
+A list is changed only under the entry's lock and goes away with the entry.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum, auto
 from pathlib import Path
 
-from precache.core.errors import CacheUnusable, DiskUnreadable
+from precache.core.errors import CacheUnusable, DiskRefused, DiskUnreadable
+from precache.imagecache.directory_mark import mark_directory, mark_of
 from precache.imagecache.names import overlays_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.publish import publish
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Staging, create_file
 
-_ANY = overlays_name("*")
+_SUFFIX = overlays_name("")
+
+
+class Presence(Enum):
+    """What is known of a listed disk."""
+
+    THERE = auto()
+    GONE = auto()  # its directory is there, and the name is not
+    UNKNOWN = auto()  # its file system may not be mounted
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOverlay:
+    """A disk that we made. directory: the mark of its directory; None if it was listed by an older release."""
+
+    path: Path
+    directory: str | None
+
+    def presence(self) -> Presence:
+        """Return whether the disk is there. Any doubt is UNKNOWN."""
+        try:
+            if os.path.lexists(self.path):
+                return Presence.THERE
+            is_same_directory = self.directory is not None and mark_of(self.path.parent) == self.directory
+        except OSError:
+            return Presence.UNKNOWN
+        # The look at the mark came second: a file system that was mounted between the two would have shown the disk.
+        is_gone = is_same_directory and not os.path.lexists(self.path)
+        return Presence.GONE if is_gone else Presence.UNKNOWN
 
 
 def note_overlay(directory: Path, entry: str, overlay: Path, now: datetime) -> None:
-    """Remember, before it is made, that `overlay` stands on the entry; forget those that are gone.
+    """Remember, before it is made, that `overlay` stands on the entry; forget those that are gone for sure.
 
-    Raises CacheUnusable, DiskUnreadable.
+    Raises CacheUnusable, DiskUnreadable; DiskRefused if the directory of `overlay` cannot be marked.
     """
+    overlay = overlay.absolute()
     try:
-        _rewrite(directory, entry, overlay, now)
+        mark = mark_directory(overlay.parent)
+    except OSError as error:
+        raise DiskRefused(str(overlay), f"its directory cannot be marked: {explain(error)}") from error
+    try:
+        _rewrite(directory, entry, ListedOverlay(overlay, mark), now)
     except OSError as error:
         raise CacheUnusable(str(directory), explain(error)) from error
 
 
-def _rewrite(directory: Path, entry: str, overlay: Path, now: datetime) -> None:
+def _rewrite(directory: Path, entry: str, overlay: ListedOverlay, now: datetime) -> None:
     path = directory / overlays_name(entry)
-    known = [listed for listed in _read(path) if listed.exists()]
-    lines = [json.dumps(str(listed)) for listed in dict.fromkeys([*known, overlay.absolute()])]
+    known = (_marked(listed) for listed in _read(path) if listed.path != overlay.path)
+    kept = [listed for listed in known if listed.presence() is not Presence.GONE]
+    lines = [json.dumps({"path": str(each.path), "directory": each.directory}) for each in [*kept, overlay]]
     staging = Staging(directory, entry)
     try:
-        draft = staging.path("overlays")
-        draft.write_text("\n".join(lines) + "\n")
-        publish(draft, path, now)
+        with staging.alive():
+            draft = staging.path("overlays")
+            create_file(draft, ("\n".join(lines) + "\n").encode())
+            publish(draft, path, now)
     finally:
         staging.discard()
+
+
+def _marked(listed: ListedOverlay) -> ListedOverlay:
+    """Return it with its directory's mark, if an older release listed it and the disk is there."""
+    if listed.directory is None and listed.presence() is Presence.THERE:
+        with suppress(OSError):
+            return replace(listed, directory=mark_directory(listed.path.parent))
+    return listed
 
 
 def forget_overlays(directory: Path, entry: str) -> None:
@@ -49,20 +98,34 @@ def forget_overlays(directory: Path, entry: str) -> None:
     (directory / overlays_name(entry)).unlink(missing_ok=True)
 
 
-def listed_overlays(directory: Path) -> Iterator[Path]:
-    """Give all disks that are listed for any entry, also those that no longer exist. Raises OSError, DiskUnreadable."""
-    for path in directory.glob(_ANY):
-        yield from _read(path)
+def listed_overlays(directory: Path) -> Iterator[tuple[str, ListedOverlay]]:
+    """Return all disks that are listed, also those that no longer exist, each with its entry's name.
+
+    Raises OSError, DiskUnreadable.
+    """
+    for path in directory.iterdir():
+        if path.name.endswith(_SUFFIX):
+            for listed in _read(path):
+                yield path.name.removesuffix(_SUFFIX), listed
 
 
-def _read(path: Path) -> list[Path]:
+def _read(path: Path) -> list[ListedOverlay]:
     try:
-        return [Path(json.loads(line)) for line in path.read_text().splitlines()]
+        return [_parse(json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
     except FileNotFoundError:
         return []
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise DiskUnreadable(
             str(path),
             "this list of the disks that stand on the image is damaged; write the path of each of them into it, as "
             "a JSON string on a line of its own: a disk that is not listed loses its base when the image expires",
         ) from error
+
+
+def _parse(line: object) -> ListedOverlay:
+    if isinstance(line, str):
+        return ListedOverlay(Path(line), None)
+    if not isinstance(line, dict) or not isinstance(line["path"], str):
+        raise TypeError("neither a path nor an object with one")
+    directory = line.get("directory")
+    return ListedOverlay(Path(line["path"]), directory if isinstance(directory, str) else None)

@@ -10,7 +10,9 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.staging import EntryFetcher, Staging
+from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
+from precache.virt.libvirt_domains import LibvirtDomains
 from precache.virt.setup import HostSetup
 
 # Those of Nova's images_type under which a boot reads its image from the cache directory.
@@ -34,13 +36,22 @@ class LibvirtDriver:
 
     @classmethod
     def build(cls, setup: HostSetup) -> LibvirtDriver:
+        return cls.build_with(setup, LibvirtDomains(uri=setup.libvirt_uri))
+
+    @classmethod
+    def build_with(cls, setup: HostSetup, domains: DomainDisks) -> LibvirtDriver:
+        """Build the driver with what its cleaner asks for the disks of guests."""
         cache = setup.image_cache()
         cleaner = None
         if setup.cleaning is not None:
             cleaner = Cleaner(
                 directory=cache.directory,
                 locks=cache.locks,
-                disks=InstanceDisks(instances_path=setup.instances_path, cache_directory=cache.directory),
+                disks=InstanceDisks(
+                    instances_path=setup.instances_path,
+                    cache_directory=cache.directory,
+                    domains=domains,
+                ),
                 clock=setup.clock,
                 limits=setup.cleaning.limits,
                 removes_unused=setup.cleaning.removes_unused,

@@ -19,6 +19,8 @@ from precache.rules.expiry import ExpiryLimits
 
 ENTRY_POINTS = "precache.virt"
 
+DEFAULT_LIBVIRT_URI = "qemu:///system"
+
 _LOCKS = "locks"  # Nova's name; not configurable there either
 
 
@@ -35,7 +37,7 @@ class HostSetup:
     """One compute host, as configured.
 
     instances_path, subdirectory: where instances are, and the cache below it; nova-compute's own where one runs.
-    images_type: Nova's `[libvirt] images_type`.
+    images_type, libvirt_uri: Nova's `[libvirt] images_type` and `connection_uri`.
     cleaning: None where another, such as nova-compute, owns the cache and removes what has expired.
     options: the driver's own, by name, as text; a driver ignores names that it does not know.
     """
@@ -46,6 +48,7 @@ class HostSetup:
     clock: Clock
     subdirectory: str = "_base"
     images_type: str = "default"
+    libvirt_uri: str = DEFAULT_LIBVIRT_URI
     cleaning: Cleaning | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 

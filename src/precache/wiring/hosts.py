@@ -89,6 +89,7 @@ def host_setup(
         clock=clock,
         subdirectory=config.image_cache.subdirectory_name,
         images_type=config.libvirt.images_type,
+        libvirt_uri=config.libvirt.connection_uri,
         cleaning=_cleaning(config),
         options=config.compute.driver_options,
     )

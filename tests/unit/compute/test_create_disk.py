@@ -129,7 +129,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> Non
         Host(tmp_path, Meanwhile("raw")).create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
 
     assert (tmp_path / "vm.qcow2").read_text() == "precious"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["instances", "vm.qcow2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".precache-directory", "instances", "vm.qcow2"]
 
 
 def test_a_missing_directory_is_named_before_anything_is_fetched(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_the_format_and_cluster_size_of_an_unconverted_image_are_kept(tmp_path: 
 def test_an_entry_cached_before_force_raw_images_was_switched_on_is_refused(tmp_path: Path) -> None:
     host = Host(tmp_path, Images("qcow2"), force_raw=True)
 
-    with pytest.raises(DiskUnreadable, match="remove it, and it will be fetched anew"):
+    with pytest.raises(DiskUnreadable, match="remove it, and it will be fetched again"):
         host.create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
 
 
@@ -226,4 +226,4 @@ def test_a_disk_anywhere_on_the_host_is_noted_beside_its_entry(tmp_path: Path) -
     host.create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
 
     listed = (host.cache.directory / f"{host.cache.path_of(IMAGE).name}.overlays").read_text()
-    assert json.loads(listed) == str(tmp_path / "vm.qcow2")
+    assert json.loads(listed)["path"] == str(tmp_path / "vm.qcow2")

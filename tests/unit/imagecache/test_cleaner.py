@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.core.errors import DomainsUnknown
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.overlay_list import note_overlay
+from precache.ports.domain_disks import DiskFile
 from precache.rules.expiry import ExpiryLimits, shape_of
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY
@@ -32,14 +34,42 @@ with cache.locks.hold("{ENTRY}", lambda: None):
 """
 
 
-def cleaner_of(cache: ImageCache, clock: MemoryClock, *, removes_unused: bool = True) -> Cleaner:
-    return Cleaner(
+class Domains:
+    """The port `DomainDisks`, as the test says; None stands for a host without a hypervisor."""
+
+    def __init__(self, *files: DiskFile) -> None:
+        self.found: list[DiskFile] | DomainsUnknown | None = list(files)
+
+    def files(self) -> list[DiskFile] | None:
+        if isinstance(self.found, DomainsUnknown):
+            raise self.found
+        return self.found
+
+
+def cleaner_of(
+    cache: ImageCache,
+    clock: MemoryClock,
+    *,
+    removes_unused: bool = True,
+    domains: Domains | None = None,
+    disks: InstanceDisks | None = None,
+) -> Cleaner:
+    """Return a cleaner that has made its first pass, which removes nothing."""
+    cleaner = Cleaner(
         directory=cache.directory,
         locks=cache.locks,
-        disks=InstanceDisks(instances_path=cache.directory.parent, cache_directory=cache.directory),
+        disks=disks or disks_of(cache, domains),
         clock=clock,
         limits=LIMITS,
         removes_unused=removes_unused,
+    )
+    assert cleaner.clean() == []
+    return cleaner
+
+
+def disks_of(cache: ImageCache, domains: Domains | None = None) -> InstanceDisks:
+    return InstanceDisks(
+        instances_path=cache.directory.parent, cache_directory=cache.directory, domains=domains or Domains()
     )
 
 
@@ -125,7 +155,7 @@ def test_a_disk_outside_of_the_instances_keeps_its_image_until_it_is_deleted(
     assert names(cache) == set()
 
 
-def test_a_disk_that_cannot_be_read_stops_the_pass_and_is_named(
+def test_a_known_disk_that_cannot_be_understood_stops_the_pass_and_is_named(
     cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(cache, ENTRY, clock, age=timedelta(days=9))
@@ -133,8 +163,149 @@ def test_a_disk_that_cannot_be_read_stops_the_pass_and_is_named(
     disk.parent.mkdir()
     disk.write_bytes(header(512, 30, b"cut"))
 
-    assert cleaner_of(cache, clock).clean() == []
+    assert cleaner_of(cache, clock, domains=Domains(DiskFile(disk, "qcow2"))).clean() == []
     assert str(disk) in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"QFI\xfb\0\0\0\2" + b"\xff" * 60,
+        b"KDMV" + b"\xff" * 60,
+        b'# Disk DescriptorFile\nRW 8 FLAT "pipe" 0\n',
+        b"QED\0" + b"\xff" * 60,
+        header(512, 5, b"/dev/"),
+    ],
+)
+def test_what_a_guest_wrote_into_its_raw_disk_neither_stops_nor_delays_a_pass(
+    cache: ImageCache, clock: MemoryClock, content: bytes
+) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    disk = cache.directory.parent / "instance-1" / "disk"
+    disk.parent.mkdir()
+    os.mkfifo(disk.with_name("pipe"))
+    disk.write_bytes(content.ljust(4096, b"\0"))
+
+    assert cleaner_of(cache, clock).clean() == [ENTRY]
+
+
+def test_the_first_pass_after_a_start_removes_nothing(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    cleaner = Cleaner(directory=cache.directory, locks=cache.locks, disks=disks_of(cache), clock=clock, limits=LIMITS)
+
+    assert [cleaner.clean(), cleaner.clean()] == [[], [ENTRY]]
+
+
+def test_while_the_file_system_of_a_listed_disk_is_not_mounted_nothing_is_removed(
+    cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    guests = tmp_path_factory.mktemp("guests")
+    disk = guests / "vm.qcow2"
+    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
+    put(cache, OTHER, clock, age=timedelta(days=9))  # a disk that nobody listed may be there, too
+    cleaner = cleaner_of(cache, clock)
+    clock.advance(timedelta(days=9))
+
+    guests.rename(guests.with_name("away"))
+    guests.mkdir()
+    while_away = [cleaner.clean(), cleaner.clean()]
+    guests.rmdir()
+    guests.with_name("away").rename(guests)
+
+    assert while_away == [[], []]
+    assert caplog.text.count("may not be mounted") == 1  # one line, not one for each pass
+    assert cleaner.clean() == [OTHER]
+
+
+@pytest.mark.parametrize("name", ["root.qcow2", "snapshots/before.img", "a/b/c/disk", ".hidden"])
+def test_a_disk_of_any_name_at_any_depth_of_an_instance_keeps_its_image(
+    cache: ImageCache, clock: MemoryClock, name: str
+) -> None:
+    disk = cache.directory.parent / "instance-1" / name
+    disk.parent.mkdir(parents=True)
+    put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
+
+    assert cleaner_of(cache, clock).clean() == []
+
+
+def test_a_disk_inside_of_the_cache_directory_keeps_its_image(cache: ImageCache, clock: MemoryClock) -> None:
+    put_overlay(cache.directory / "vm.qcow2", put(cache, ENTRY, clock, age=timedelta(days=9)))
+
+    assert cleaner_of(cache, clock).clean() == []
+
+
+@pytest.mark.parametrize("change", ["renamed", "moved", "copied", "a snapshot deeper"])
+def test_a_listed_disk_that_was_changed_keeps_its_image_where_the_hypervisor_knows_it(
+    cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory, change: str
+) -> None:
+    disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"
+    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
+    new = {"renamed": disk.with_name("web.qcow2")}.get(change, tmp_path_factory.mktemp("other") / "vm.qcow2")
+    disk.rename(new)
+    if change == "a snapshot deeper":
+        put_overlay(new.with_suffix(".snap"), new)
+        new = new.with_suffix(".snap")
+
+    assert cleaner_of(cache, clock, domains=Domains(DiskFile(new, "qcow2"))).clean() == []
+
+
+def test_a_medium_of_a_domain_that_is_an_entry_itself_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    path = put(cache, ENTRY, clock, age=timedelta(days=9))
+
+    assert cleaner_of(cache, clock, domains=Domains(DiskFile(path, "raw"))).clean() == []
+
+
+def test_a_hypervisor_that_does_not_answer_stops_every_pass_and_is_reported_once(
+    cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    domains = Domains()
+    domains.found = DomainsUnknown("libvirt does not answer", "start libvirtd")
+    cleaner = cleaner_of(cache, clock, domains=domains)
+
+    while_silent = [cleaner.clean(), cleaner.clean()]
+    domains.found = []
+
+    assert while_silent == [[], []]
+    assert caplog.text.count("start libvirtd") == 1
+    assert cleaner.clean() == [ENTRY]
+
+
+def test_without_a_hypervisor_an_image_stays_whose_disk_may_have_been_moved(
+    cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"
+    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    put(cache, OTHER, clock, age=timedelta(days=9))
+    domains = Domains()
+    domains.found = None
+
+    assert cleaner_of(cache, clock, domains=domains).clean() == [OTHER]
+
+
+def test_a_disk_made_between_look_and_removal_keeps_its_image_though_its_age_was_not_reset(
+    cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = put(cache, ENTRY, clock, age=timedelta(days=9))
+    disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"
+
+    class MadeMeanwhile(InstanceDisks):
+        def names_in_use(self) -> set[str]:
+            found = super().names_in_use()
+            if looks and not disk.exists():
+                note_overlay(cache.directory, ENTRY, disk, clock.now())
+                put_overlay(disk, path)
+            looks.append(found)
+            return found
+
+    looks: list[set[str]] = []
+    disks = MadeMeanwhile(instances_path=cache.directory.parent, cache_directory=cache.directory, domains=Domains())
+
+    assert cleaner_of(cache, clock, disks=disks).clean() == []
+    assert len(looks) == 3
 
 
 def test_a_damaged_list_of_disks_stops_the_pass_and_is_named(
@@ -165,8 +336,9 @@ def test_an_image_that_is_used_between_look_and_removal_stays(cache: ImageCache,
             os.utime(path, (clock.now().timestamp(), clock.now().timestamp()))
             return found
 
-    disks = UsedMeanwhile(instances_path=cache.directory.parent, cache_directory=cache.directory)
-    cleaner = Cleaner(directory=cache.directory, locks=cache.locks, disks=disks, clock=clock, limits=LIMITS)
+    disks = UsedMeanwhile(instances_path=cache.directory.parent, cache_directory=cache.directory, domains=Domains())
+    cleaner = cleaner_of(cache, clock, disks=disks)
+    clock.advance(timedelta(days=9))
 
     assert cleaner.clean() == []
 

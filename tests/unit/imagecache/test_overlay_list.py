@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.core.errors import CacheUnusable
-from precache.imagecache.overlay_list import forget_overlays, listed_overlays, note_overlay
+from precache.core.errors import CacheUnusable, DiskRefused
+from precache.imagecache.directory_mark import MARK_NAME, mark_directory, mark_of
+from precache.imagecache.overlay_list import Presence, forget_overlays, listed_overlays, note_overlay
 from tests.unit.imagecache.conftest import ENTRY
 
 OTHER = "0d5e6b61602d758984b3bf038267614d6016eb2a"
@@ -20,14 +24,14 @@ def test_disks_of_all_entries_are_listed(tmp_path: Path, clock: MemoryClock) -> 
         note_overlay(tmp_path, entry, disk, clock.now())
         disk.touch()
 
-    assert set(listed_overlays(tmp_path)) == set(disks)
+    assert {overlay.path for _, overlay in listed_overlays(tmp_path)} == set(disks)
 
 
 def test_a_disk_that_is_gone_is_forgotten_when_the_next_is_noted(tmp_path: Path, clock: MemoryClock) -> None:
     note_overlay(tmp_path, ENTRY, tmp_path / "gone.qcow2", clock.now())
     note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
 
-    assert list(listed_overlays(tmp_path)) == [tmp_path / "new.qcow2"]
+    assert [overlay.path for _, overlay in listed_overlays(tmp_path)] == [tmp_path / "new.qcow2"]
 
 
 def test_a_list_goes_away_as_a_whole(tmp_path: Path, clock: MemoryClock) -> None:
@@ -35,9 +39,73 @@ def test_a_list_goes_away_as_a_whole(tmp_path: Path, clock: MemoryClock) -> None
 
     forget_overlays(tmp_path, ENTRY)
 
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".precache-directory"]
 
 
 def test_a_list_that_cannot_be_written_is_an_error_of_the_cache(tmp_path: Path, clock: MemoryClock) -> None:
     with pytest.raises(CacheUnusable, match="does not exist"):
         note_overlay(tmp_path / "nowhere", ENTRY, tmp_path / "vm.qcow2", clock.now())
+
+
+def presence(directory: Path) -> Presence:
+    ((_, overlay),) = listed_overlays(directory)
+    return overlay.presence()
+
+
+def test_a_disk_is_gone_only_from_the_very_directory_that_it_was_made_in(tmp_path: Path, clock: MemoryClock) -> None:
+    guests, cache = tmp_path / "guests", tmp_path / "_base"
+    guests.mkdir()
+    cache.mkdir()
+    note_overlay(cache, ENTRY, guests / "vm.qcow2", clock.now())
+
+    found = [presence(cache)]  # never made, or deleted
+    guests.rename(tmp_path / "unmounted")
+    found.append(presence(cache))
+    guests.mkdir()  # as an empty mount point
+    found.append(presence(cache))
+    mark_directory(guests)  # another file system that has disks of ours, too
+    found.append(presence(cache))
+
+    assert found == [Presence.GONE, Presence.UNKNOWN, Presence.UNKNOWN, Presence.UNKNOWN]
+
+
+def test_a_disk_on_a_file_system_that_is_not_mounted_stays_listed(tmp_path: Path, clock: MemoryClock) -> None:
+    guests = tmp_path / "guests"
+    guests.mkdir()
+    note_overlay(tmp_path, ENTRY, guests / "vm.qcow2", clock.now())
+    guests.rename(tmp_path / "unmounted")
+
+    note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
+
+    assert [overlay.path.name for _, overlay in listed_overlays(tmp_path)] == ["vm.qcow2", "new.qcow2"]
+
+
+def test_a_list_of_an_older_release_is_read_and_its_disks_are_in_doubt_when_missing(
+    tmp_path: Path, clock: MemoryClock
+) -> None:
+    (tmp_path / f"{ENTRY}.overlays").write_text(json.dumps(str(tmp_path / "vm.qcow2")) + "\n")
+
+    while_missing = presence(tmp_path)
+    (tmp_path / "vm.qcow2").touch()
+    while_there = presence(tmp_path)
+
+    assert (while_missing, while_there) == (Presence.UNKNOWN, Presence.THERE)
+
+
+def test_the_next_note_adds_the_mark_to_an_older_line(tmp_path: Path, clock: MemoryClock) -> None:
+    (tmp_path / f"{ENTRY}.overlays").write_text(json.dumps(str(tmp_path / "vm.qcow2")) + "\n")
+    (tmp_path / "vm.qcow2").touch()
+
+    note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
+
+    assert {overlay.directory for _, overlay in listed_overlays(tmp_path)} == {mark_of(tmp_path)}
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/hostname"), os.mkfifo, Path.mkdir])
+def test_a_mark_that_is_no_file_of_ours_refuses_the_disk(
+    tmp_path: Path, clock: MemoryClock, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / MARK_NAME)
+
+    with pytest.raises(DiskRefused, match="cannot be marked"):
+        note_overlay(tmp_path, ENTRY, tmp_path / "vm.qcow2", clock.now())

@@ -12,6 +12,7 @@ from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.imagecache.staging import Staging
+from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
 from precache.rules.expiry import ExpiryLimits
 from precache.virt.libvirt import LibvirtDriver
@@ -33,6 +34,13 @@ class OneByte:
         return path
 
 
+class NoDomains:
+    """The port `DomainDisks` of a libvirt without guests."""
+
+    def files(self) -> list[DiskFile]:
+        return []
+
+
 def nobody(phase: Phase, bytes_done: int, bytes_total: int) -> None:
     """Watch nothing."""
 
@@ -48,7 +56,7 @@ def build(
         images_type=images_type,
         cleaning=cleaning,
     )
-    return LibvirtDriver.build(setup)
+    return LibvirtDriver.build_with(setup, NoDomains())
 
 
 @pytest.mark.parametrize("images_type", ["default", "qcow2", "raw", "flat", "lvm", "ploop"])
@@ -103,6 +111,7 @@ def test_a_cache_that_is_ours_is_cleaned(tmp_path: Path) -> None:
     driver.start()
     driver.cache_image(IMAGE, nobody)
 
+    driver.clean_cache()  # the first pass removes nothing
     driver.clean_cache()
 
     assert driver.cache_image(IMAGE, nobody) is True

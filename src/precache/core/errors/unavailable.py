@@ -122,3 +122,11 @@ class DatabaseDamaged(StoreUnavailable):
 
     def __init__(self, reason: str, database: str) -> None:
         super().__init__(f"{reason} ({database}); restore it from a backup, or move it away to begin with an empty one")
+
+
+class DomainsUnknown(Unavailable):
+    """The hypervisor of this host does not tell which disks its guests have. advice: what an operator can do."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"The disks of this host's guests are not known: {reason}; {advice}")
+        self.reason, self.advice = reason, advice

@@ -1,0 +1,72 @@
+"""A small file in a directory by which that very directory is known again: `.precache-directory`, with a random text.
+
+A path alone does not say whether its file system is mounted, and device numbers change with every start of a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from precache.imagecache.ownership import file_mode, give_to_owner_of
+
+MARK_NAME = ".precache-directory"
+
+_MARK = re.compile(r"[0-9a-f]{32}")
+_MARK_BYTES = 16
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def mark_of(directory: Path) -> str | None:
+    """Return the directory's mark; None where it has none, or is not there. Raises OSError where it cannot be read."""
+    try:
+        fd = os.open(directory / MARK_NAME, _READ_FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        found = os.read(fd, 2 * _MARK_BYTES + 1).decode("ascii", errors="replace").strip()
+    finally:
+        os.close(fd)
+    return found if _MARK.fullmatch(found) else None
+
+
+def mark_directory(directory: Path) -> str:
+    """Return the directory's mark, which is made if there is none. Durable; safe for several processes.
+
+    Raises OSError, FileExistsError among them where something else has the mark's name.
+    """
+    mark = mark_of(directory)
+    if mark is not None:
+        return mark
+    draft = directory / f"{MARK_NAME}.{secrets.token_hex(_MARK_BYTES)}"
+    fd = os.open(draft, _WRITE_FLAGS, 0o600)
+    try:
+        os.write(fd, secrets.token_hex(_MARK_BYTES).encode() + b"\n")
+        os.fchmod(fd, file_mode() | 0o444)
+        give_to_owner_of(directory, fd)
+        os.fsync(fd)
+        os.link(draft, directory / MARK_NAME)  # the first of several wins, and is complete
+    except FileExistsError:
+        pass
+    finally:
+        os.close(fd)
+        draft.unlink()
+    mark = mark_of(directory)
+    if mark is None:
+        raise FileExistsError(None, "a file of that name is in the way", str(directory / MARK_NAME))
+    _sync(directory)
+    return mark
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
