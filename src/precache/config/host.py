@@ -50,6 +50,7 @@ class HostSettings:
     force_raw_images: bool
     report_interval: timedelta
     service_down_time: timedelta
+    is_instances_path_chosen: bool = True
 
 
 def _parse(values: Any) -> HostSettings:

@@ -68,7 +68,7 @@ OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class ImageCacheSettings:
-    """manager_interval is None where no passes are wanted."""
+    """manager_interval is None where no passes are wanted. is_owner_chosen: False where no file says who owns it."""
 
     precache_concurrency: int
     subdirectory_name: str
@@ -78,6 +78,7 @@ class ImageCacheSettings:
     remove_unused_base_images: bool
     original_minimum_age: timedelta
     resized_minimum_age: timedelta
+    is_owner_chosen: bool = True
 
     @property
     def is_ours(self) -> bool:

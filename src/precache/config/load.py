@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oslo_config import cfg
@@ -133,6 +133,12 @@ def find_unknown_options(files: Sequence[Path] | None) -> list[UnknownOption]:
         return []
 
 
+def is_chosen(conf: cfg.ConfigOpts, group: str | None, option: str) -> bool:
+    """Return whether a file, the environment or the command itself says a value, rather than the option's default."""
+    place = conf.get_location(option, group)
+    return place is not None and place.location is not cfg.Locations.opt_default
+
+
 def _existing(files: Sequence[Path] | None) -> list[str]:
     if files is None:
         return [str(DEFAULT_FILE)] if DEFAULT_FILE.exists() else []
@@ -158,7 +164,7 @@ def _check_values(conf: cfg.ConfigOpts) -> None:
 
 def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts, unknown: tuple[UnknownOption, ...]) -> Config:
     config = Config(
-        host=host.GROUP.read(conf),
+        host=replace(host.GROUP.read(conf), is_instances_path_chosen=is_chosen(conf, None, "instances_path")),
         bus=bus.GROUP.read(conf),
         upgrade_levels=bus.UPGRADE_GROUP.read(conf),
         notifications=bus.NOTIFICATION_GROUP.read(conf),
@@ -169,7 +175,9 @@ def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts, unknown: tuple[U
         conductor=conductor.GROUP.read(conf),
         inventory=inventory.GROUP.read(conf),
         nova=inventory.NOVA_GROUP.read(conf),
-        image_cache=image_cache.GROUP.read(conf),
+        image_cache=replace(
+            image_cache.GROUP.read(conf), is_owner_chosen=is_chosen(conf, image_cache.GROUP.name, "owner")
+        ),
         glance=images.GLANCE_GROUP.read(conf),
         compute=images.COMPUTE_GROUP.read(conf),
         libvirt=images.LIBVIRT_GROUP.read(conf),

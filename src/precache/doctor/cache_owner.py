@@ -6,13 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precache.config.load import Config
+from precache.core.errors import DomainsUnknown
 from precache.doctor.findings import Finding, failed, ok, warning
+from precache.ports.domain_disks import DomainDisks
+from precache.virt.libvirt_domains import LibvirtDomains
 
 PROCESSES = Path("/proc")
 
 
-def look_at_cache_owner(config: Config, processes: Path = PROCESSES) -> Iterator[Finding]:
-    """Compare [image_cache] owner with whether a nova-compute runs here. processes: the kernel's list of them."""
+def look_at_cache_owner(
+    config: Config, processes: Path = PROCESSES, domains: DomainDisks | None = None
+) -> Iterator[Finding]:
+    """Compare [image_cache] owner with whether a nova-compute runs here, and see that its cleaner knows all disks.
+
+    processes: the kernel's list of them. domains: None for those of the configured libvirt.
+    """
     runs = nova_compute_runs(processes)
     if config.image_cache.is_ours and runs:
         yield failed(
@@ -21,11 +29,30 @@ def look_at_cache_owner(config: Config, processes: Path = PROCESSES) -> Iterator
         )
     elif not config.image_cache.is_ours and not runs:
         yield warning(
-            "[image_cache] owner is nova but no nova-compute runs here: nobody removes expired images",
+            f"{_owner_is_nova(config)} but no nova-compute runs here: expired images are never removed",
             "start nova-compute, or set owner = precache on a host without Nova",
         )
     else:
         yield ok(f"[image_cache] owner is {config.image_cache.owner}, as is right here")
+    if config.image_cache.is_ours:
+        yield _look_at_domains(domains or LibvirtDomains(uri=config.libvirt.connection_uri))
+
+
+def _owner_is_nova(config: Config) -> str:
+    if config.image_cache.is_owner_chosen:
+        return "[image_cache] owner is nova"
+    return "[image_cache] owner is nova because no configuration file sets it,"
+
+
+def _look_at_domains(domains: DomainDisks) -> Finding:
+    """Ask libvirt as the cleaner does."""
+    try:
+        files = domains.files()
+    except DomainsUnknown as error:
+        return warning(f"{error.reason}; as long as this is so, no expired image is removed", error.advice)
+    if files is None:
+        return ok("this host has no libvirt; an image that a disk was ever made on is kept")
+    return ok("libvirt tells which disks its guests have")
 
 
 def nova_compute_runs(processes: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from precache.core.errors import DomainsUnknown
 from precache.doctor.cache_owner import look_at_cache_owner
 from precache.doctor.directories import look_at_cache, look_at_instances
 from precache.doctor.disk_space import judge_space, look_at_disk_space
@@ -189,7 +190,42 @@ def test_the_cache_has_one_owner_that_runs(configured, tmp_path, owner, command,
 
     config = configured(f"[image_cache]\nowner = {owner}\n")
 
-    assert only(look_at_cache_owner(config, processes)).status == status
+    assert next(iter(look_at_cache_owner(config, processes, Domains()))).status == status
+
+
+class Domains:
+    """The port `DomainDisks`, as the test says."""
+
+    def __init__(self, found=()):
+        self._found = found
+
+    def files(self):
+        if isinstance(self._found, DomainsUnknown):
+            raise self._found
+        return self._found
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "text"),
+    [
+        ([], "ok", "libvirt tells which disks"),
+        (None, "ok", "no libvirt"),
+        (DomainsUnknown("libvirt is silent", "start libvirtd"), "warning", "libvirt is silent"),
+    ],
+)
+def test_a_cleaner_that_is_not_told_of_all_disks_is_reported(configured, tmp_path, found, status, text):
+    config = configured("[image_cache]\nowner = precache\n")
+
+    finding = [*look_at_cache_owner(config, tmp_path, Domains(found))][-1]
+
+    assert (finding.status, text in finding.found) == (status, True)
+
+
+def test_an_owner_that_changed_with_the_first_configuration_file_is_reported(configured, tmp_path):
+    finding = only(look_at_cache_owner(configured("[DEFAULT]\ndebug = true\n"), tmp_path))
+
+    assert finding.status == "warning"
+    assert "because no configuration file sets it" in finding.found
 
 
 def test_what_differs_from_nova_conf_is_named(host, tmp_path):

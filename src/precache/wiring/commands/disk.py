@@ -9,15 +9,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from precache.cli.client import PrecacheClient
 from precache.cli.client.endpoints import Endpoints
+from precache.cli.client.transport import UrllibTransport
 from precache.cli.command import ShowCommand
 from precache.cli.errors import UsageError
 from precache.compute.create_disk import CreateDisk, Disk
 from precache.config.load import Config, load_config
-from precache.core.errors import InvalidConfiguration
-from precache.core.images import parse_image_id
+from precache.core.errors import InvalidConfiguration, InvalidImageId
+from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
-from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
+from precache.imagecache.nova_at_work import trace_of_nova
+from precache.wiring.commands.options import OWNER_BY_DEFAULT, STANDALONE, add_config_file, existing_directory
 from precache.wiring.hosts import build_driver, host_setup, image_service
 from precache.wiring.log_output import start_logging
 from precache.wiring.signatures import image_signatures
@@ -41,7 +44,9 @@ class DiskCreate(ShowCommand):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--image", metavar="ID", required=True, help="id of the image")
+        parser.add_argument(
+            "--image", metavar="IMAGE", required=True, help="id of the image, or its name if only one has it"
+        )
         parser.add_argument(
             "--path", metavar="FILE", type=Path, required=True, help="the disk to create; must not exist"
         )
@@ -55,27 +60,44 @@ class DiskCreate(ShowCommand):
             "--instances-path",
             metavar="DIR",
             type=Path,
-            help="where this host's instances and image cache are (default: [DEFAULT] instances_path)",
+            help="where this host's instances and image cache are (default: [DEFAULT] instances_path, if a "
+            "configuration file sets it)",
         )
         add_config_file(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        image = parse_image_id(parsed_args.image)
         if parsed_args.size is not None and not 1 <= parsed_args.size <= LARGEST_GIB:
             raise UsageError(f"--size is a number of GiB from 1 to {LARGEST_GIB}, not {parsed_args.size}")
         config = load_config(parsed_args.config_file, STANDALONE)
         if not config.image_cache.is_ours:
+            is_nova = "[image_cache] owner is nova" if config.image_cache.is_owner_chosen else OWNER_BY_DEFAULT
             raise InvalidConfiguration(
-                "[image_cache] owner is nova: nova-compute does not know of disks made by this command and would "
+                f"{is_nova}: nova-compute does not know of disks made by this command and would "
                 "remove the images below them; create instances with Nova on this host, or set owner = precache"
             )
         start_logging(config, process="disk", is_quiet=True)
-        create = _on_this_host(config, parsed_args.instances_path, self._image_url())
+        path = _instances_path(config, parsed_args.instances_path)
+        image = self._find_image(config, parsed_args.image)
+        create = _on_this_host(config, path, self._image_url())
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _leave)  # as Ctrl-C does: what was begun is undone
         size_bytes = None if parsed_args.size is None else parsed_args.size * GIB
         return self.columns, _row(create(image, parsed_args.path, size_bytes, _unwatched))
+
+    def _find_image(self, config: Config, name_or_id: str) -> ImageId:
+        """Return the image's id. An id is not looked up: the image may be in the cache while its service is down."""
+        try:
+            return parse_image_id(name_or_id)
+        except InvalidImageId:
+            pass
+        if not config.glance.endpoints:
+            return parse_image_id(str(self.service.images.find(name_or_id)["id"]))
+        options = cast(Any, self.app).options
+        endpoints = Endpoints.derive(options.url, image=config.glance.endpoints[0])
+        transport = UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert)
+        client = PrecacheClient(transport=transport, endpoints=endpoints)
+        return parse_image_id(str(client.images.find(name_or_id)["id"]))
 
     def _image_url(self) -> str:
         """Give the image service of the command line, for a host whose configuration names none."""
@@ -87,8 +109,25 @@ def _leave(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _on_this_host(config: Config, instances_path: Path | None, image_url: str) -> CreateDisk:
-    path = existing_directory(instances_path or config.host.instances_path, "--instances-path")
+def _instances_path(config: Config, given: Path | None) -> Path:
+    """Return the directory that has the cache. Raises InvalidConfiguration where it is not ours for sure."""
+    if given is None and not config.host.is_instances_path_chosen:
+        raise InvalidConfiguration(
+            f"no instances directory is set, and {config.host.instances_path} is Nova's; give --instances-path DIR, "
+            "or set [DEFAULT] instances_path in the configuration file"
+        )
+    path = existing_directory(given or config.host.instances_path, "--instances-path")
+    trace = trace_of_nova(path)
+    if trace is not None:
+        raise InvalidConfiguration(
+            f"{path} is the instances directory of a nova-compute, which wrote {trace} and would remove the images "
+            "below disks made by this command; create instances with Nova, give another directory, or remove that "
+            "file if Nova has left this host for good"
+        )
+    return path
+
+
+def _on_this_host(config: Config, path: Path, image_url: str) -> CreateDisk:
     images = image_service(config, image_url)
     setup = host_setup(
         config=config, host=config.host.host, instances_path=path, images=images, signatures=image_signatures(config)

@@ -12,6 +12,13 @@ STANDALONE: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"):
 """What commands for hosts without Nova assume as long as no configuration file says anything."""
 
 
+OWNER_BY_DEFAULT = (
+    "[image_cache] owner is nova, only because a configuration file is read that does not set it; "
+    "without any file it would be precache"
+)
+"""What adding a file of any content changes, which a user of these commands does not expect."""
+
+
 def add_config_file(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--config-file",

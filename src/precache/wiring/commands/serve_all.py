@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import socket
 from pathlib import Path
 
 from precache.cli.command import Command
 from precache.config.load import load_config
 from precache.rules.listen_address import parse_listen_address
-from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory
+from precache.wiring.commands.options import OWNER_BY_DEFAULT, STANDALONE, add_config_file, existing_directory
 from precache.wiring.commands.serving import serve_until_told
 from precache.wiring.embedded_process import EmbeddedProcess, Embedding
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
 from precache.wiring.log_output import log_to_file_instead_of_terminal, start_logging
 from precache.wiring.state_dir import StateDir
+
+_log = logging.getLogger(__name__)
 
 
 class ServeAll(Command):
@@ -64,6 +67,8 @@ class ServeAll(Command):
         state.take()
         log_file = log_to_file_instead_of_terminal(config, state.log_file) if self.app.stderr.isatty() else None
         start_logging(config, process="all")
+        if not config.image_cache.is_ours and not config.image_cache.is_owner_chosen:
+            _log.warning("%s. No expired image is removed here; set owner = precache or owner = nova", OWNER_BY_DEFAULT)
         embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
         serve_until_told(
             EmbeddedProcess(config=config, embedding=embedding),
