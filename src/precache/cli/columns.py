@@ -45,10 +45,10 @@ class Text(FormattableColumn[str | None]):
 
 
 class Instant(FormattableColumn[str | None]):
-    """An instant as the service writes it; whole seconds in a table."""
+    """An instant as the service writes it; in a table whole seconds, with a space where a line may end."""
 
     def human_readable(self) -> str:
-        return _FRACTION.sub("", on_one_line(str(self._value))) if self._value else ""
+        return _FRACTION.sub("", on_one_line(str(self._value))).replace("T", " ", 1) if self._value else ""
 
 
 class Names(FormattableColumn[Sequence[str]]):
@@ -59,6 +59,25 @@ class Names(FormattableColumn[Sequence[str]]):
         if len(self._value) > 1 and len(names) > _CELL_COLUMNS:
             return f"{len(self._value)} of them"
         return names
+
+
+class Images(FormattableColumn[Sequence[str]]):
+    """Images by their ids; in a table by their names, where those are known."""
+
+    def __init__(self, ids: Sequence[str], names: Mapping[str, str]) -> None:
+        super().__init__(ids)
+        self._names = names
+
+    def human_readable(self) -> str:
+        return Names([self._names.get(image) or image for image in self._value]).human_readable()
+
+
+class AllImages(Images):
+    """Images by their ids; in a table one a line, with the name in front of the id."""
+
+    def human_readable(self) -> str:
+        known = {image: on_one_line(self._names.get(image) or "") for image in self._value}
+        return "\n".join(f"{name} ({image})" if name else image for image, name in known.items())
 
 
 class AllNames(Names):

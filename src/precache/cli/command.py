@@ -20,7 +20,7 @@ from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_error
 from precache.cli.formatters import FOR_LISTS, FOR_ONE, FormatterTable
 from precache.cli.printable import printable
-from precache.core.errors import PrecacheError
+from precache.core.errors import PrecacheError, Unavailable
 
 Columns = tuple[Sequence[str], Iterable[Any]]
 
@@ -77,15 +77,25 @@ class _Ours(command.Command):
 class Command(_Ours):
     """A command without a result to format."""
 
-    def for_each(self, names: Sequence[str], act: Callable[[str], None]) -> int:
-        """Do with each what can be done; the first failure decides the exit code, each has its message."""
-        code = ExitCode.DONE
-        for name in names:
+    def for_each(self, names: Sequence[str], act: Callable[[str], object]) -> int:
+        """Do with each what can be done; the first failure decides the exit code, each has its message.
+
+        A service that is not there is not asked for the rest. What was done is said only if something was not.
+        """
+        code, done = ExitCode.DONE, list[str]()
+        for place, name in enumerate(names):
             try:
                 act(name)
             except PrecacheError as error:
                 self.tell(f"precache: {printable(str(error))}")
                 code = code or code_for_error(error)
+                if isinstance(error, Unavailable) and names[place + 1 :]:
+                    self.tell(f"precache: Not tried: {printable(', '.join(names[place + 1 :]))}")
+                    break
+            else:
+                done.append(name)
+        if code and done:
+            self.tell(f"precache: Done: {printable(', '.join(done))}")
         return code
 
 
@@ -111,10 +121,17 @@ class _Displays(_Ours):
 
 
 class ListCommand(_Displays, lister.Lister):
-    """A command whose result is a list."""
+    """A command whose result is a list.
+
+    least_needed: columns that a table leaves out where it would not fit the terminal, the first of them first.
+    """
+
+    least_needed: ClassVar[tuple[str, ...]] = ()
 
     def _load_formatter_plugins(self) -> Any:
-        return FormatterTable(FOR_LISTS)
+        formatters = FormatterTable[Any](FOR_LISTS)
+        formatters["table"].obj.least_needed = self.least_needed
+        return formatters
 
 
 class ShowCommand(_Displays, show.ShowOne):

@@ -1,7 +1,8 @@
 """cliff's formatters, loaded by name. cliff itself would first read the metadata of every installed package.
 
-Ours where cliff's falls short: `-f csv` for a single object, JSON instead of Python's notation within a csv
-field, and nothing at all instead of `None` in a table.
+Ours where cliff's falls short: tables that fit the terminal, `-f csv` for a single object, JSON instead of Python's
+notation for what is no plain value, nothing at all instead of `None`, one line for each row of `-f value`, and quotes
+of `-f shell` that hold.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import argparse
 import csv
 import importlib
 import json
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TextIO, TypeVar
 
 from cliff.columns import FormattableColumn
-from cliff.formatters.base import SingleFormatter
+from cliff.formatters.base import ListFormatter, SingleFormatter
 from cliff.formatters.commaseparated import CSVLister
 from cliff.formatters.table import TableFormatter
+
+from precache.cli.table_width import as_records, drop_columns, fit_rows, table_width, wrapped
 
 FormatterT = TypeVar("FormatterT")
 
@@ -24,15 +29,15 @@ FOR_LISTS = {
     "csv": "precache.cli.formatters:CsvOfMany",
     "json": "cliff.formatters.json_format:JSONFormatter",
     "table": "precache.cli.formatters:Table",
-    "value": "cliff.formatters.value:ValueFormatter",
+    "value": "precache.cli.formatters:Values",
     "yaml": "cliff.formatters.yaml_format:YAMLFormatter",
 }
 FOR_ONE = {
     "csv": "precache.cli.formatters:CsvOfOne",
     "json": "cliff.formatters.json_format:JSONFormatter",
-    "shell": "cliff.formatters.shell:ShellFormatter",
+    "shell": "precache.cli.formatters:Shell",
     "table": "precache.cli.formatters:Table",
-    "value": "cliff.formatters.value:ValueFormatter",
+    "value": "precache.cli.formatters:Values",
     "yaml": "cliff.formatters.yaml_format:YAMLFormatter",
 }
 
@@ -62,7 +67,12 @@ class FormatterTable(Generic[FormatterT]):
 
 
 class Table(TableFormatter):
-    """cliff's table, in which an unknown value is an empty cell."""
+    """cliff's table, in which an unknown value is an empty cell, and that fits the terminal without breaking a word.
+
+    least_needed: columns of a list that may be left out, the first of them first, unless -c chose the columns.
+    """
+
+    least_needed: Sequence[str] = ()
 
     def emit_list(
         self,
@@ -71,13 +81,24 @@ class Table(TableFormatter):
         stdout: TextIO,
         parsed_args: argparse.Namespace,
     ) -> None:
-        rows = [["" if value is None else value for value in row] for row in data]
-        super().emit_list(column_names, rows, stdout, parsed_args)
+        names, rows = list(column_names), [[_cell(value) for value in row] for row in data]
+        width = table_width(parsed_args)
+        left_out = [] if parsed_args.columns else drop_columns(names, rows, self.least_needed, width)
+        unfit = fit_rows(names, rows, width)
+        if unfit:
+            stdout.write(as_records(names, rows, width))
+        else:
+            super().emit_list(names, rows, stdout, _without_limit(parsed_args))
+        if left_out and rows:
+            note = f"Left out to fit the width: {', '.join(left_out)}; -c chooses columns"
+            stdout.write(wrapped(note, width or len(note)) + "\n")
 
     def emit_one(
         self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
     ) -> None:
-        super().emit_one(column_names, ["" if value is None else value for value in data], stdout, parsed_args)
+        rows = [[name, _cell(value)] for name, value in zip(column_names, data, strict=True)]
+        fit_rows(["Field", "Value"], rows, table_width(parsed_args))
+        super().emit_one(column_names, [value for _, value in rows], stdout, _without_limit(parsed_args))
 
 
 class CsvOfMany(CSVLister):
@@ -106,6 +127,76 @@ class CsvOfOne(SingleFormatter):
         writer = csv.writer(stdout, lineterminator="\n")
         writer.writerow(column_names)
         writer.writerow([_field(value) for value in data])
+
+
+class Values(ListFormatter, SingleFormatter):
+    """Values alone: a row is one line with tabs between its fields; of a single object, each value is one line."""
+
+    def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
+        """There is nothing to choose."""
+
+    def emit_list(
+        self,
+        column_names: Sequence[str],
+        data: Iterable[Sequence[Any]],
+        stdout: TextIO,
+        parsed_args: argparse.Namespace,
+    ) -> None:
+        for row in data:
+            stdout.write("\t".join(_on_one_line(value) for value in row) + "\n")
+
+    def emit_one(
+        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
+    ) -> None:
+        stdout.writelines(f"{_on_one_line(value)}\n" for value in data)
+
+
+class Shell(SingleFormatter):
+    """Assignments that a POSIX shell reads back exactly, whatever the values hold: `eval "$(... -f shell)"`."""
+
+    def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("shell formatter", "assignments for a POSIX shell: name='value'")
+        group.add_argument("--prefix", default="", type=_shell_prefix, help="put this in front of all variable names")
+
+    def emit_one(
+        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
+    ) -> None:
+        for name, value in zip(column_names, data, strict=True):
+            variable = re.sub(r"\W", "_", f"{parsed_args.prefix}{name.lower()}", flags=re.ASCII)
+            stdout.write(f"{variable}={shlex.quote(_plain_text(value))}\n")
+
+
+def _shell_prefix(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z_]\w*", text, flags=re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot begin the name of a variable")
+    return text
+
+
+def _plain_text(value: Any) -> str:
+    found = _field(value)
+    return "" if found is None else str(found)
+
+
+def _on_one_line(value: Any) -> str:
+    """Return the value with backslash, tab and line ends written as `\\\\`, `\\t`, `\\n` and `\\r`."""
+    return _plain_text(value).translate(_ESCAPES)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands in a table's cell: text, or a number, which is aligned to the right."""
+    shown = value.human_readable() if isinstance(value, FormattableColumn) else value
+    return "" if shown is None else shown
+
+
+def _without_limit(parsed_args: argparse.Namespace) -> argparse.Namespace:
+    """Return the same without a limit of the width, which cliff would keep by breaking words."""
+    return argparse.Namespace(**{**vars(parsed_args), "max_width": _BEYOND_EVERY_TERMINAL})
+
+
+_BEYOND_EVERY_TERMINAL = 1_000_000
 
 
 def _field(value: Any) -> Any:

@@ -41,6 +41,7 @@ def task(host: str, image: str = DEBIAN, **fields: Any) -> dict[str, Any]:
         "host": host,
         "cell": "cell1",
         "image": image,
+        "image_name": "debian-12" if image == DEBIAN else None,
         "state": "ended" if fields.get("outcome") else "waiting",
         "outcome": None,
         "phase": "waiting" if fields.get("state") == "running" else None,
@@ -59,7 +60,9 @@ def job(state: str, *tasks: dict[str, Any]) -> dict[str, Any]:
         "id": JOB_ID,
         "state": state,
         "aggregate": {"id": 1, "uuid": "788608ec-ebdc-45c5-bc7f-e5f24ab92c80", "name": "web"},
+        "host": None,
         "images": [DEBIAN],
+        "image_names": {DEBIAN: "debian-12"},
         "requested_by": "admin",
         "created_at": "2026-01-02T03:04:05Z",
         "started_at": None,
@@ -84,6 +87,8 @@ class StubService:
                 "state": "up",
                 "forced_down": False,
                 "driver": "libvirt",
+                "release": "0.1.0",
+                "rpc_version": "1.0",
                 "last_seen": "2026-01-02T03:04:05Z",
             }
         ]
@@ -186,9 +191,12 @@ class StubService:
         if noun == "hosts":
             if asked.method == "GET":
                 return self._page(asked, "hosts", self.hosts, lambda host: host["name"])
+            name, _, verb = name.partition("/") if asked.method == "POST" else (name, "", "")
             found = next((one for one in self.hosts if one["name"] == name), None)
             if found is None:
                 return self._missing(f"Compute host {name} could not be found.")
+            if verb == "images":
+                return Reply(202, {"job": job("queued") | {"aggregate": None, "host": name}})
             if asked.method == "DELETE":
                 self.hosts.remove(found)
                 return Reply(204)

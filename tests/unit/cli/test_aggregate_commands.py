@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Ran, Run
 from tests.unit.cli.stub_service import Reply, StubService
 
 
@@ -97,12 +97,37 @@ def test_a_key_that_is_both_set_and_removed_is_a_usage_error(run: Run, service: 
     assert service.asked == []
 
 
-def test_hosts_are_added_and_removed(run: Run) -> None:
-    added = run("aggregate", "add", "host", "web", "cmp-3", "-f", "json")
-    removed = run("aggregate", "remove", "host", "web", "cmp-1", "-f", "json")
+def test_hosts_are_added_and_removed_without_a_word(run: Run, service: StubService) -> None:
+    assert run("aggregate", "add", "host", "web", "cmp-3", "cmp-4") == Ran(0, "", "")
+    assert run("aggregate", "remove", "host", "web", "cmp-1", "cmp-3") == Ran(0, "", "")
+    assert service.aggregates[0]["hosts"] == ["cmp-2", "cmp-4"]
 
-    assert added.json["hosts"] == ["cmp-1", "cmp-2", "cmp-3"]
-    assert removed.json["hosts"] == ["cmp-2", "cmp-3"]
+
+def test_what_was_added_before_and_after_a_refusal_is_said(run: Run, service: StubService) -> None:
+    action = ("POST", "/compute/v2.1/os-aggregates/1/action")
+
+    def refuse_the_second() -> Reply:
+        if service.asked[-1].body == {"add_host": {"host": "cmp-4"}}:
+            return Reply(404, {"itemNotFound": {"code": 404, "message": "Compute host cmp-4 could not be found."}})
+        return Reply(200, {"aggregate": service.aggregates[0]})
+
+    service.replies[action] = refuse_the_second
+
+    ran = run("aggregate", "add", "host", "web", "cmp-3", "cmp-4", "cmp-5")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "precache: Compute host cmp-4 could not be found.\nprecache: Done: cmp-3, cmp-5\n"
+
+
+def test_a_service_that_fails_is_not_asked_for_the_rest(run: Run, service: StubService) -> None:
+    action = ("POST", "/compute/v2.1/os-aggregates/1/action")
+    service.replies[action] = Reply(503, {"serviceUnavailable": {"code": 503, "message": "busy"}})
+
+    ran = run("aggregate", "remove", "host", "web", "cmp-1", "cmp-2", "cmp-3")
+
+    assert ran.code == 3
+    assert ran.err.endswith("precache: Not tried: cmp-2, cmp-3\n")
+    assert len(service.requests("POST")) == 1
 
 
 def test_delete_goes_on_after_a_failure_and_reports_it(run: Run, service: StubService) -> None:

@@ -65,12 +65,35 @@ def test_the_exit_code_after_waiting_says_how_the_job_ended(
     ended = [task(f"cmp-{n}", outcome=outcome, reason=f"why {outcome}") for n, outcome in enumerate(outcomes)]
     service.frames = [("queued", [task("cmp-0"), task("cmp-1")]), (state, ended)]
 
-    ran = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "json")
+    ran = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "--all", "-f", "json")
 
     assert ran.code == code
     assert ran.json["state"] == state
     assert [one["outcome"] for one in ran.json["tasks"]] == outcomes
     assert f"Job {JOB_ID} {state}: " in ran.err
+
+
+def test_a_wait_ends_with_what_failed_unless_all_is_asked_for(run: Run, service: StubService) -> None:
+    ended = [task("cmp-1", outcome="cached"), task("cmp-2", outcome="error", reason="disk full")]
+    service.frames = [("partly_failed", ended)]
+    words = ("aggregate", "cache", "image", "web", "debian-12", "--wait")
+
+    table, full, machine = run(*words), run(*words, "--all"), run(*words, "-f", "json")
+
+    assert "cmp-2" in table.out
+    assert "1 cached, 1 error" in table.out
+    assert "cmp-1" not in table.out
+    assert "requested_by" not in table.out
+    assert "cmp-1" in full.out
+    assert "requested_by" in full.out
+    assert [one["host"] for one in machine.json["tasks"]] == ["cmp-2"]
+
+
+def test_all_without_a_wait_is_refused(run: Run, service: StubService) -> None:
+    ran = run("aggregate", "cache", "image", "web", "debian-12", "--all")
+
+    assert (ran.code, service.asked) == (2, [])
+    assert "--all says what --wait shows" in ran.err
 
 
 def test_progress_goes_to_stderr_one_line_per_change(run: Run, service: StubService) -> None:
@@ -156,7 +179,7 @@ def test_a_table_shows_the_tasks_below_the_job(run: Run, service: StubService) -
     ran = run("aggregate", "cache", "image", "web", "debian-12", "--wait")
 
     assert ran.code == 5
-    assert "| state        | failed" in ran.out
+    assert "| state  | failed" in ran.out
     assert r"no \x1b]0;route\x07 to host" in ran.out
     assert "\x1b" not in ran.out + ran.err
 

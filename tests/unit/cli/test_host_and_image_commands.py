@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from tests.unit.cli.conftest import Ran, Run
-from tests.unit.cli.stub_service import Reply, StubService
+from tests.unit.cli.stub_service import DEBIAN, JOB_ID, UBUNTU, Reply, StubService
 
 
 def test_host_list_shows_state_and_cell(run: Run) -> None:
-    assert run("host", "list", "-f", "value", "-c", "name", "-c", "cell", "-c", "state").out == "cmp-1 cell1 up\n"
+    assert run("host", "list", "-f", "value", "-c", "name", "-c", "cell", "-c", "state").out == "cmp-1\tcell1\tup\n"
+
+
+def test_host_list_shows_the_release_and_the_messages_of_a_host(run: Run) -> None:
+    told = run("host", "list", "-f", "value", "-c", "release", "-c", "rpc_version")
+
+    assert told.out == "0.1.0\t1.0\n"
+
+
+def test_host_list_has_the_service_choose(run: Run, service: StubService) -> None:
+    assert run("host", "list", "--cell", "cell1", "--state", "up", "--driver", "libvirt").code == 0
+    assert service.asked[-1].query == {"cell": "cell1", "state": "up", "driver": "libvirt"}
+    assert run("host", "list", "--state", "asleep").code == 2
+
+
+def test_one_host_alone_is_filled(run: Run, service: StubService) -> None:
+    plain = run("host", "cache", "image", "cmp-1", "debian-12", "ubuntu-24", "-f", "json")
+    waited = run("host", "cache", "image", "cmp-1", "debian-12", "--wait", "--all", "-f", "json")
+
+    asked = [(one.path, one.body) for one in service.asked if one.method == "POST"]
+    assert asked[0] == ("/v1/hosts/cmp-1/images", {"cache": [{"id": DEBIAN}, {"id": UBUNTU}]})
+    assert (plain.code, plain.json["id"], plain.json["host"], plain.json["aggregate"]) == (0, JOB_ID, "cmp-1", None)
+    assert (waited.code, [one["outcome"] for one in waited.json["tasks"]]) == (0, ["cached"])
+
+
+def test_a_host_that_is_not_there_is_refused_in_the_words_of_the_service(run: Run) -> None:
+    ran = run("host", "cache", "image", "cmp-9", "debian-12")
+
+    assert (ran.code, ran.err) == (1, "precache: Compute host cmp-9 could not be found.\n")
 
 
 def test_a_host_is_forced_down_and_let_in_again(run: Run, service: StubService) -> None:
@@ -38,7 +66,11 @@ def test_hosts_are_deleted_as_far_as_they_can_be(run: Run, service: StubService)
     ran = run("host", "delete", "cmp-2", "cmp-1", "../cmp-1")
 
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "precache: cmp-2 is alive\nprecache: Compute host ../cmp-1 could not be found.\n"
+    assert ran.err.splitlines() == [
+        "precache: cmp-2 is alive",
+        "precache: Compute host ../cmp-1 could not be found.",
+        "precache: Done: cmp-1",
+    ]
     assert service.requests("DELETE") == ["/v1/hosts/cmp-2", "/v1/hosts/cmp-1", "/v1/hosts/../cmp-1"]
     assert service.hosts == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from precache.cli.client.pages import read_pages
@@ -15,8 +16,14 @@ class Hosts:
         self._session = session
         self._url = f"{own_url}/hosts"
 
-    def every(self) -> list[Document]:
-        return read_pages(self._session, self._url, "hosts", query={})
+    def every(self, **only: str | None) -> list[Document]:
+        """Return the hosts by name. only: what they must have, of `cell`, `state` and `driver`; None is left out."""
+        return read_pages(self._session, self._url, "hosts", query=only)
+
+    def cache_images(self, name: str, image_ids: Sequence[str]) -> Document:
+        """Ask for these images on this host alone; return the job."""
+        body = {"cache": [{"id": image_id} for image_id in image_ids]}
+        return self._session.read("POST", f"{self._url_of(name)}/images", "job", body=body)
 
     def force_down(self, name: str, forced_down: bool) -> Document:
         """Take the host out of every job until it is let in again. Gives the host as it is then."""

@@ -52,6 +52,7 @@ class AggregateList(ListCommand):
     """
 
     columns = ("id", "name", "availability_zone", "hosts", "metadata")
+    least_needed = ("metadata", "availability_zone")
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         rows = [

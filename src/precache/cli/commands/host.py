@@ -8,11 +8,12 @@ from precache.cli.client import Document
 from precache.cli.columns import Instant, Text
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 
-_FIELDS = ("name", "cell", "state", "forced_down", "driver", "last_seen")
+_FIELDS = ("name", "cell", "state", "forced_down", "driver", "release", "rpc_version", "last_seen")
+_TEXTS = ("name", "cell", "driver", "release", "rpc_version")
 
 
 def _values(host: Document) -> list[object]:
-    texts: dict[str, object] = {field: Text(host.get(field)) for field in ("name", "cell", "driver")}
+    texts: dict[str, object] = {field: Text(host.get(field)) for field in _TEXTS}
     texts["last_seen"] = Instant(host.get("last_seen"))
     return [texts.get(field, host.get(field)) for field in _FIELDS]
 
@@ -22,12 +23,22 @@ class HostList(ListCommand):
 
     Example:
       precache host list -f value -c name -c state
+      precache host list --cell cell1 --state down
     """
 
     columns = _FIELDS
+    least_needed = ("forced_down", "rpc_version", "driver", "last_seen")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--cell", metavar="CELL", help="only hosts of this cell")
+        parser.add_argument("--state", choices=["up", "down"], help="only hosts in this state")
+        parser.add_argument("--driver", metavar="DRIVER", help="only hosts with this virt driver")
+        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        return self.columns, [_values(host) for host in self.service.hosts.every()]
+        found = self.service.hosts.every(cell=parsed_args.cell, state=parsed_args.state, driver=parsed_args.driver)
+        return self.columns, [_values(host) for host in found]
 
 
 class HostSet(ShowCommand):

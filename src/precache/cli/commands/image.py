@@ -16,6 +16,7 @@ class ImageList(ListCommand):
     """
 
     columns = ("id", "name", "status", "disk_format", "size", "virtual_size")
+    least_needed = ("virtual_size", "status", "disk_format", "size")
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         rows = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.columns import Names
+from precache.cli.columns import Images
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_values, task_values
 from precache.cli.wait.waiting import add_wait_options, wait_for_job
@@ -29,7 +29,8 @@ class JobList(ListCommand):
       precache job list --limit 0 -f csv
     """
 
-    columns = ("id", "state", "aggregate", "images", "task_count", "counts", "created_at", "finished_at")
+    columns = ("id", "state", "aggregate", "host", "images", "task_count", "counts", "created_at", "finished_at")
+    least_needed = ("finished_at", "task_count", "host", "created_at", "aggregate", "counts")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -44,7 +45,7 @@ class JobList(ListCommand):
         rows = []
         for job in self.service.jobs.newest(state=parsed_args.state, limit=parsed_args.limit):
             values = job_values(job)
-            values["images"] = Names(values["images"].machine_readable())
+            values["images"] = Images(values["images"].machine_readable(), job.get("image_names") or {})
             rows.append([values.get(column) for column in self.columns])
         return self.columns, rows
 
@@ -53,7 +54,8 @@ class JobShow(JobCommand):
     """Show a job and what became of each image on each host.
 
     With --wait the command ends when the job has ended, and its exit code tells how it went: 0 succeeded,
-    4 partly_failed, 5 failed, 6 cancelled, 7 --timeout ran out. Without it, 0 says that the job was found.
+    4 partly_failed, 5 failed, 6 cancelled, 7 --timeout ran out. It shows the tasks that failed then; --all shows
+    every one. Without --wait every task is shown, and 0 says that the job was found.
 
     Example:
       precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
@@ -76,6 +78,7 @@ class JobShow(JobCommand):
             timeout_s=parsed_args.timeout,
             is_quiet=self.is_quiet,
             labels={},
+            every_task=parsed_args.every_task,
         )
         return self.job_result(snapshot.job, snapshot.tasks)
 
@@ -89,6 +92,9 @@ class JobTaskList(ListCommand):
     """
 
     columns = TASK_FIELDS
+    least_needed = (
+        "image", "attempts", "state", "phase", "started_at", "bytes_total", "finished_at", "cell", "bytes_done",
+    )  # fmt: skip
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from precache.cli.client import Document
-from precache.cli.columns import AllNames, Bytes, Counts, Instant, Text
+from precache.cli.columns import AllImages, Bytes, Counts, Instant, Properties, Text
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import FOR_LISTS, Loaded
 from precache.cli.wait.waiting import check_wait_options
@@ -17,7 +17,9 @@ JOB_FIELDS = (
     "state",
     "aggregate",
     "aggregate_id",
+    "host",
     "images",
+    "image_names",
     "requested_by",
     "created_at",
     "started_at",
@@ -29,6 +31,7 @@ TASK_FIELDS = (
     "host",
     "cell",
     "image",
+    "image_name",
     "state",
     "outcome",
     "phase",
@@ -41,6 +44,8 @@ TASK_FIELDS = (
 )
 # What fits a terminal; -f json and `job task list` have the rest. Here `outcome` says how far it is until there is one.
 _IN_TABLE = ("host", "image", "outcome", "bytes_done", "reason", "started_at", "finished_at")
+_TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
+_AFTER_WAITING = ("id", "state", "counts")
 
 
 def job_values(job: Document) -> dict[str, Any]:
@@ -51,7 +56,9 @@ def job_values(job: Document) -> dict[str, Any]:
         **{field: Instant(job.get(field)) for field in ("created_at", "started_at", "finished_at")},
         "aggregate": Text(aggregate.get("name")),
         "aggregate_id": aggregate.get("id"),
-        "images": AllNames([_image_id(image) for image in job.get("images") or []]),
+        "host": Text(job.get("host")),
+        "images": AllImages([_image_id(image) for image in job.get("images") or []], job.get("image_names") or {}),
+        "image_names": Properties(job.get("image_names") or {}),
         "requested_by": Text(job.get("requested_by")),
         "counts": Counts(job.get("counts") or {}),
     }
@@ -64,6 +71,7 @@ def task_values(task: Document) -> dict[str, Any]:
         **{field: Instant(task.get(field)) for field in ("started_at", "finished_at")},
         "host": Text(task.get("host")),
         "cell": Text(task.get("cell")),
+        "image_name": Text(task.get("image_name")),
         "outcome": Text(task.get("outcome")),
         "phase": Text(task.get("phase")),
         "bytes_done": Bytes(task.get("bytes_done")),
@@ -74,7 +82,7 @@ def task_values(task: Document) -> dict[str, Any]:
 
 def _in_table(task: Document) -> dict[str, Any]:
     standing = task.get("outcome") or (task.get("phase") if task.get("state") == "running" else task.get("state"))
-    return task_values(task) | {"outcome": Text(standing)}
+    return task_values(task) | {"outcome": Text(standing), "image": Text(task.get("image_name") or task.get("image"))}
 
 
 def _image_id(image: Any) -> str:
@@ -106,6 +114,10 @@ class JobCommand(ShowCommand):
             return super().produce_output(parsed_args, column_names, list(values.values()))
         tasks = values.pop("tasks")
         asked = self.asked_columns(parsed_args)
+        if not asked:
+            values.pop("image_names")  # they stand with the images
+        if not asked and parsed_args.wait and not parsed_args.every_task:
+            values = {name: values[name] for name in _AFTER_WAITING}
         if asked != ["tasks"]:
             super().produce_output(parsed_args, list(values), list(values.values()))
         if tasks and (not asked or "tasks" in asked):
@@ -117,4 +129,7 @@ class JobCommand(ShowCommand):
         has_several_images = len({task.get("image") for task in tasks}) > 1
         fields = [field for field in _IN_TABLE if field != "image" or has_several_images]
         rows = [[_in_table(task).get(field) for field in fields] for task in tasks]
-        Loaded[Any](FOR_LISTS["table"]).obj.emit_list(fields, rows, self.app.stdout, parsed_args)
+        table = Loaded[Any](FOR_LISTS["table"]).obj
+        table.least_needed = _TASK_LEAST_NEEDED
+        without_choice = argparse.Namespace(**{**vars(parsed_args), "columns": []})
+        table.emit_list(fields, rows, self.app.stdout, without_choice)

@@ -100,7 +100,7 @@ def _table(views: Sequence[TaskView], labels: Mapping[str, str]) -> Table:
     table.add_column(no_wrap=True, overflow="ellipsis")
     has_several_images = len({view.image for view in views}) > 1
     for view in views:
-        name = on_one_line(labels.get(view.image, view.image)) if has_several_images else ""
+        name = on_one_line(labels.get(view.image, view.name)) if has_several_images else ""
         table.add_row(Text(on_one_line(view.host)), Text(name), _bar(view), Text(amount(view)), _standing(view))
     return table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from precache.cli.client import Document
 from precache.cli.client.jobs import Jobs
 from precache.cli.client.pages import PAGE
-from precache.cli.wait.snapshot import SUCCESSES, Snapshot
+from precache.cli.wait.snapshot import SUCCESSES, Snapshot, TaskView
 
 FAILURES = 100
 """Of each outcome, that are asked for while a large job goes on."""
@@ -46,3 +46,13 @@ class JobLook:
 def in_full(jobs: Jobs, snapshot: Snapshot) -> Snapshot:
     """Return the same with all tasks, for a result that shows them."""
     return snapshot if snapshot.is_whole else Snapshot(job=snapshot.job, tasks=jobs.tasks(snapshot.id))
+
+
+def only_failures(jobs: Jobs, snapshot: Snapshot) -> Snapshot:
+    """Return the same with all tasks that failed, and no others."""
+    if snapshot.is_whole:
+        failed = [task for task in snapshot.tasks if TaskView.of(task).is_failure]
+    else:
+        outcomes = [outcome for outcome, number in snapshot.counts.items() if number and outcome not in SUCCESSES]
+        failed = [task for outcome in outcomes for task in jobs.tasks(snapshot.id, outcome=outcome)]
+    return Snapshot(job=snapshot.job, tasks=failed, is_whole=False)

@@ -13,7 +13,10 @@ SUCCESSES = frozenset(str(outcome) for outcome in Outcome if outcome.is_success)
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One image on one host. outcome: None until it ended. bytes_total: 0 while unknown."""
+    """One image on one host.
+
+    outcome: None until it ended. bytes_total: 0 while unknown. name: the image's, or its id.
+    """
 
     host: str
     image: str
@@ -23,6 +26,7 @@ class TaskView:
     bytes_done: int
     bytes_total: int
     reason: str
+    name: str
 
     @classmethod
     def of(cls, document: Document) -> TaskView:
@@ -35,6 +39,7 @@ class TaskView:
             bytes_done=int(document.get("bytes_done") or 0),
             bytes_total=int(document.get("bytes_total") or 0),
             reason=str(document.get("reason") or ""),
+            name=str(document.get("image_name") or document.get("image", "")),
         )
 
     @property

@@ -14,7 +14,7 @@ from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
 from precache.cli.options import seconds
 from precache.cli.wait.follow import Followed, follow
-from precache.cli.wait.look import in_full
+from precache.cli.wait.look import in_full, only_failures
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
@@ -30,21 +30,39 @@ def add_wait_options(parser: argparse.ArgumentParser) -> None:
         "--timeout", metavar="SECONDS", type=seconds, help="with --wait: how long at most; then exit with code 7"
     )
 
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        dest="every_task",
+        help="with --wait: show every task, not just failures",
+    )
+
 
 def check_wait_options(parsed_args: argparse.Namespace) -> None:
     """Raise UsageError for an option that would do nothing."""
     if parsed_args.timeout is not None and not parsed_args.wait:
         raise UsageError("--timeout says how long to wait; give --wait, too, or leave it out")
+    if parsed_args.every_task and not parsed_args.wait:
+        raise UsageError("--all says what --wait shows at its end; give --wait, too, or leave it out")
 
 
 def wait_for_job(
-    jobs: Jobs, job_id: str, *, stderr: TextIO, timeout_s: float | None, is_quiet: bool, labels: Mapping[str, str]
+    jobs: Jobs,
+    job_id: str,
+    *,
+    stderr: TextIO,
+    timeout_s: float | None,
+    is_quiet: bool,
+    labels: Mapping[str, str],
+    every_task: bool = False,
 ) -> tuple[Snapshot, ExitCode]:
-    """Wait for the job's end; give the last that was seen of it and the exit code that says how it went.
+    """Wait for the job's end; return the last that was seen of it and the exit code that says how it went.
 
-    labels: names to show instead of image ids. All words go to `stderr`. Ctrl-C and a service that stays
+    labels: names to show instead of image ids. every_task: return all tasks, not only failures.
+    All words go to `stderr`. Ctrl-C and a service that stays
     silent pass through as exceptions, after a word on how to find the job again.
     """
+    shown = in_full if every_task else only_failures
     try:
         followed = _watched(jobs, job_id, stderr=stderr, timeout_s=timeout_s, is_quiet=is_quiet, labels=labels)
     except KeyboardInterrupt:
@@ -55,10 +73,10 @@ def wait_for_job(
         raise
     if followed.timed_out:
         _say_it_goes_on(stderr, f"Not ended after {timeout_s:g} s", job_id)
-        return in_full(jobs, followed.snapshot), ExitCode.TIMED_OUT
+        return shown(jobs, followed.snapshot), ExitCode.TIMED_OUT
     if not is_quiet:
         stderr.writelines(f"{line}\n" for line in closing_report(followed.snapshot, labels))
-    return in_full(jobs, followed.snapshot), code_for_job(followed.snapshot.state)
+    return shown(jobs, followed.snapshot), code_for_job(followed.snapshot.state)
 
 
 def _watched(

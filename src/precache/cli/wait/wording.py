@@ -28,7 +28,7 @@ def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
     what = view.outcome or (view.phase if view.is_running else view.state)
     detail = on_one_line(view.reason) if view.is_failure else amount(view)
     separator = ": " if view.is_failure else ", "
-    name = on_one_line(labels.get(view.image, view.image))
+    name = on_one_line(labels.get(view.image, view.name))
     return f"{on_one_line(view.host)}: {name}: {what}" + (f"{separator}{detail}" if detail else "")
 
 

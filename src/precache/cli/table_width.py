@@ -1,0 +1,98 @@
+"""Make a table fit the terminal: leave columns out, wrap text between words; never break a word, such as an id."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import textwrap
+from collections.abc import MutableSequence, Sequence
+from typing import Any
+
+_Row = MutableSequence[Any]
+
+
+def table_width(parsed_args: argparse.Namespace) -> int | None:
+    """Return the width that a table may have; None if there is no limit, as in a pipe."""
+    if parsed_args.max_width > 0:
+        return int(parsed_args.max_width)
+    if sys.stdout.isatty() or parsed_args.fit_width:
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def drop_columns(
+    names: MutableSequence[str], rows: Sequence[_Row], least_needed: Sequence[str], width: int | None
+) -> list[str]:
+    """Take out of `names` and `rows` as many of the least needed columns as must go; return their names."""
+    dropped: list[str] = []
+    if width is None:
+        return dropped
+    least = _widths(names, rows, _widest_word)
+    for name in filter(names.__contains__, least_needed):
+        if _total(least) <= width:
+            break
+        place = names.index(name)
+        del names[place], least[place]
+        for row in rows:
+            del row[place]
+        dropped.append(name)
+    return dropped
+
+
+def fit_rows(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> bool:
+    """Wrap the cells of `rows` so that the table is no wider; return True, and change nothing, if it cannot be."""
+    if width is None:
+        return False
+    widths, least = _widths(names, rows, _widest_line), _widths(names, rows, _widest_word)
+    if _total(least) > width:
+        return True
+    while _total(widths) > width:
+        # Take from the widest of those that can still shrink, down to the next one or as much as is needed.
+        widest = max((place for place in range(len(widths)) if widths[place] > least[place]), key=widths.__getitem__)
+        widths[widest] -= 1
+    for row in rows:
+        for place, value in enumerate(row):
+            if isinstance(value, str):
+                row[place] = wrapped(value, widths[place])
+    return False
+
+
+def as_records(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> str:
+    """Return the rows as blocks with a line for each field, for a table that is too wide in any case."""
+    label = max(map(len, names), default=0)
+    blocks = []
+    for row in rows:
+        lines = []
+        for name, value in zip(names, row, strict=True):
+            text = wrapped(str(value), max(1, (width or 0) - label - 2))
+            lines.append(f"{name:<{label}}  {textwrap.indent(text, ' ' * (label + 2)).lstrip()}".rstrip())
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _widths(names: Sequence[str], rows: Sequence[_Row], of: Any) -> list[int]:
+    return [max(len(name), *(of(str(row[place])) for row in rows), 0) for place, name in enumerate(names)]
+
+
+def _total(widths: Sequence[int]) -> int:
+    """Return the width of the whole table: a space on both sides of each cell, and lines between them."""
+    return sum(widths) + 3 * len(widths) + 1
+
+
+def _widest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
+
+
+def _widest_line(text: str) -> int:
+    return max(map(len, text.splitlines()), default=0)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return the text in lines of at most `width` characters, as far as its words are no longer."""
+    if _widest_line(text) <= width:
+        return text
+    lines = (
+        textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""] for line in text.splitlines()
+    )
+    return "\n".join("\n".join(parts) for parts in lines)
