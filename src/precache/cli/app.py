@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import traceback
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.metadata import version as installed_version
 from typing import Any, TextIO
 
@@ -92,7 +93,20 @@ class PrecacheApp(App):
         # In front of the other options: help is wanted even where one of those is wrong.
         return self.run_subcommand([*words[:plain], "--help", *words[plain:]])
 
+    def _unknown_option(self, typed: str) -> int:
+        name = typed.partition("=")[0]
+        known = [option for action in self.parser._actions for option in action.option_strings]
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        self.stderr.write(
+            f"precache: There is no option {printable(name)} in front of a command; {hint}'precache --help' lists "
+            "those; the options of a command stand behind it\n"
+        )
+        return ExitCode.USAGE
+
     def _unknown(self, argv: list[str]) -> int:
+        if argv[0].startswith("-"):
+            return self._unknown_option(argv[0])
         words = [word for word in argv if not word.startswith("-")]
         below = commands_below(self.command_manager, words[:1])
         likely = below or (self.get_fuzzy_matches(words[0]) if words else [])

@@ -59,6 +59,17 @@ class LoginRefused(Refused):
         self.place = place
 
 
+class NoKeystone(Unavailable):
+    """Something answers at the address of the login, but not as a Keystone does."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"What answers at {place} is no Keystone: {reason}; correct OS_AUTH_URL (auth_url in clouds.yaml), which "
+            "is one such as http://controller:5000/v3"
+        )
+        self.place = place
+
+
 class LoginWithoutProject(Refused):
     """Keystone gave a token, but for no project: such a token comes without a catalogue, and is good for nothing."""
 

@@ -189,3 +189,19 @@ def test_a_bug_is_one_sentence_and_a_traceback_only_on_demand(run: Run, service:
     assert "Traceback" not in plain.err
     assert "--debug" in plain.err
     assert "Traceback" in debug.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (["--ulr", "http://x", "job", "list"], "no option --ulr in front of a command; did you mean --url?"),
+        (["--debugging=x"], "no option --debugging in front of a command; did you mean --debug?"),
+        (["-f", "json", "job", "list"], "no option -f in front of a command; 'precache --help'"),
+    ],
+)
+def test_an_option_that_is_none_is_named_with_the_one_that_is_like_it(run: Run, argv: list[str], hint: str) -> None:
+    ran = run(*argv)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert hint in ran.err
+    assert ran.err.endswith("the options of a command stand behind it\n")

@@ -48,6 +48,7 @@ def login_from_environment(
     if token:
         environ = {**environ, "OS_TOKEN": token, "OS_AUTH_TYPE": _token_type(environ.get("OS_AUTH_TYPE"))}
     auth_type = environ.get("OS_AUTH_TYPE") or _likely_type(environ)
+    _check_password(environ, auth_type)
     _have_errors_said_once()
     try:
         loader: Any = loading.get_plugin_loader(auth_type)
@@ -116,6 +117,24 @@ class _Session(Session):
 def _have_errors_said_once() -> None:
     """Keep the library's log off stderr, where it goes without a handler: its errors say the same."""
     logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
+
+
+def _check_password(environ: Mapping[str, str], auth_type: str) -> None:
+    """Raise UsageError where a password is what logs in, and there is no user or no password."""
+    if not auth_type.endswith("password"):
+        return
+    # The generic type chooses its version only when it is used, and complains with a bare Exception then.
+    missing = [
+        names[0]
+        for names in (("OS_USERNAME", "OS_USER_ID", "OS_USER_NAME"), ("OS_PASSWORD",))
+        if not any(environ.get(name) for name in names)
+    ]
+    if missing:
+        raise UsageError(
+            f"OS_AUTH_URL names a Keystone, but {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set; set what is missing (source the openrc file), or "
+            "OS_TOKEN, or OS_CLOUD; unset OS_AUTH_URL for a service without a Keystone"
+        )
 
 
 def _token_type(wanted: str | None) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from keystoneauth1 import exceptions
 
 from precache.cli.client.transport import Answer
-from precache.cli.errors import AnswerNotUnderstood, LoginRefused, ServiceFailed, ServiceUnreachable
+from precache.cli.errors import LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
 from precache.core.errors import PrecacheError
 
 
@@ -50,13 +50,25 @@ class SessionTransport:
             raise explained_by_keystone(error, self._session) from error
 
 
+_NOT_OF_A_KEYSTONE = (
+    exceptions.DiscoveryFailure,
+    exceptions.HttpNotImplemented,
+    exceptions.InvalidResponse,
+    exceptions.MethodNotAllowed,
+    exceptions.NotFound,
+)
+"""What a web server answers that is asked for a token, or for the versions of an API that it does not have."""
+
+
 def explained_by_keystone(error: exceptions.ClientException, session: Any) -> PrecacheError:
     """Give our error for one that came while the session logged in or looked into the catalogue."""
     place = _place(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
     if isinstance(error, exceptions.MissingAuthPlugin):
-        return AnswerNotUnderstood(f"Keystone at {place}", "it wants a login before it says which versions it has")
+        return NoKeystone(place, "it wants a login before it says which versions it has")
+    if isinstance(error, _NOT_OF_A_KEYSTONE):
+        return NoKeystone(place, _first_sentence(error))
     if isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(
             f"Keystone at {place} cannot be reached: {_reason(error)}; is it running, and is OS_AUTH_URL (auth_url in "
@@ -90,9 +102,12 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
         )
     if isinstance(error, exceptions.HttpError) and error.http_status >= 500:
         return ServiceFailed(f"Keystone at {place}", error.http_status, str(error), error.request_id)
-    if isinstance(error, (exceptions.NotFound, exceptions.MethodNotAllowed)):
-        return AnswerNotUnderstood(f"Keystone at {place}", str(error).rstrip("."))
     return LoginRefused(place, str(error).rstrip("."))
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Return the words without the page of HTML that may follow them."""
+    return str(error).splitlines()[0].partition(". ")[0].rstrip(".")
 
 
 def _place(url: str) -> str:

@@ -202,8 +202,23 @@ def test_what_knows_no_login_is_no_keystone(run: Run, keystone: PlayedKeystone, 
     ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=f"{service.url}/v3"))
 
     assert ran.code == 3
-    assert "is the address right?" in ran.err
+    assert f"What answers at {service.url} is no Keystone: " in ran.err
+    assert "correct OS_AUTH_URL" in ran.err
     assert "OS_USERNAME" not in ran.err
+
+
+@pytest.mark.parametrize("path", ["", "/v3"])
+@pytest.mark.parametrize("answer", ["200 OK", "404 Not Found", "405 Method Not Allowed", "501 Not Implemented"])
+def test_a_web_server_is_no_keystone(run: Run, keystone: PlayedKeystone, answer: str, path: str) -> None:
+    page = b"<!DOCTYPE HTML>\n<html>Welcome. This is a page.</html>"
+    with FaultyServer(http(answer, page)) as server:
+        ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=server.url + path))
+        place = server.url
+
+    assert ran.code == 3
+    assert ran.err.startswith(f"precache: What answers at {place} is no Keystone: ")
+    assert "correct OS_AUTH_URL (auth_url in clouds.yaml)" in ran.err
+    assert ran.err.count("\n") == 1
 
 
 @pytest.mark.timeout(30)  # else it waits for itself for ever
@@ -213,7 +228,7 @@ def test_what_wants_a_login_before_anything_else_is_no_keystone(run: Run, keysto
         ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=server.url + path))
 
     assert ran.code == 3
-    assert "it wants a login before it says which versions it has; is the address right?" in ran.err
+    assert "it wants a login before it says which versions it has; correct OS_AUTH_URL" in ran.err
 
 
 def test_a_login_without_a_project_is_told_to_name_one(run: Run, keystone: PlayedKeystone) -> None:
@@ -242,6 +257,9 @@ def test_https_where_there_is_none_is_no_matter_of_authorities(
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
+        ({"OS_PASSWORD": ""}, "OS_PASSWORD is not set; set what is missing"),
+        ({"OS_PASSWORD": "", "OS_AUTH_TYPE": "v3password"}, "OS_PASSWORD is not set; set what is missing"),
+        ({"OS_PASSWORD": "", "OS_USERNAME": ""}, "OS_USERNAME and OS_PASSWORD are not set; set what is missing"),
         ({"OS_AUTH_TYPE": "palmreading"}, "'palmreading', which keystoneauth does not know"),
         ({"OS_AUTH_TYPE": "v3applicationcredential", "OS_APPLICATION_CREDENTIAL_ID": "a1"}, "an auth secret"),
     ],
