@@ -90,7 +90,7 @@ def test_the_result_has_all_tasks() -> None:
 
 def test_the_lines_on_a_large_job_are_few() -> None:
     stream = StringIO()
-    view = PlainView(stream=stream, labels={})
+    view = PlainView(stream=stream, labels={}, clock=lambda: 0.0)
     jobs = LargeJob(PAGE + 1, failed=1)
     look = look_at(jobs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TextIO
 
@@ -14,12 +14,13 @@ from rich.text import Text
 
 from precache.cli.columns import human_bytes
 from precache.cli.printable import on_one_line
+from precache.cli.wait.pace import Pace
 from precache.cli.wait.snapshot import Snapshot, TaskView
 from precache.cli.wait.wording import amount, counted
 
 _LINES_AROUND = 4  # the summary, its bar, the line on what is not shown, and the cursor's own line
 _BAR_COLUMNS = 24
-_WHOLE_BAR_COLUMNS = 60
+_WHOLE_BAR_COLUMNS = 40  # leaves room for rate and time on 80 columns
 
 _STYLES = {
     "cached": "green",
@@ -37,8 +38,11 @@ class LiveView:
     The picture is wiped at the end: the closing report and the result take its place.
     """
 
-    def __init__(self, *, stream: TextIO, labels: Mapping[str, str]) -> None:
+    def __init__(self, *, stream: TextIO, labels: Mapping[str, str], clock: Callable[[], float]) -> None:
+        """clock: seconds from any start."""
         self._labels = labels
+        self._clock = clock
+        self._pace = Pace()
         self._console = Console(file=stream, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._last: Snapshot | None = None
@@ -54,6 +58,7 @@ class LiveView:
 
     def show(self, snapshot: Snapshot) -> None:
         self._last = snapshot
+        self._pace.note(snapshot, self._clock())
         self._draw(snapshot, "")
 
     def silence(self, message: str) -> None:
@@ -62,18 +67,22 @@ class LiveView:
 
     def _draw(self, snapshot: Snapshot, note: str) -> None:
         rows = max(1, self._console.size.height - _LINES_AROUND)
-        self._live.update(picture(snapshot, labels=self._labels, rows=rows, note=note), refresh=True)
+        self._live.update(
+            picture(snapshot, labels=self._labels, rows=rows, note=note, pace=self._pace.words()), refresh=True
+        )
 
 
-def picture(snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "") -> RenderableType:
+def picture(
+    snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "", pace: str = ""
+) -> RenderableType:
     """Give what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
     ended, total = snapshot.ended_count, snapshot.task_count
     summary = Text(no_wrap=True, overflow="ellipsis")
     summary.append(f"Job {snapshot.id} {snapshot.state}: {ended} of {total} ended ({counted(snapshot.counts)})")
     if snapshot.is_whole:
         summary.append(f", {human_bytes(sum(view.bytes_done for view in snapshot.views))} received")
-    whole = Table.grid()  # a bar alone would not end its line
-    whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS))
+    whole = Table.grid(padding=(0, 2))  # a bar alone would not end its line
+    whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS), Text(pace))
     parts: list[RenderableType] = [summary, whole]
     chosen, rest = shown(snapshot, rows)
     if chosen:

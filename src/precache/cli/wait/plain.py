@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TextIO
 
+from precache.cli.wait.pace import Pace
 from precache.cli.wait.snapshot import Snapshot, TaskView
 from precache.cli.wait.wording import counted, task_line
+
+_PACE_INTERVAL_S = 30.0
 
 
 class PlainView:
     """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of a download.
 
-    Of a large job it tells the counts, each time that another hundredth has ended, and the tasks that failed.
+    Rate and time left follow every half minute. Of a large job it tells the counts, each time that another hundredth
+    has ended, and the tasks that failed.
     """
 
-    def __init__(self, *, stream: TextIO, labels: Mapping[str, str]) -> None:
+    def __init__(self, *, stream: TextIO, labels: Mapping[str, str], clock: Callable[[], float]) -> None:
+        """clock: seconds from any start."""
         self._stream = stream
         self._labels = labels
         self._job_state = ""
         self._tasks: dict[tuple[str, str], tuple[object, ...]] = {}
         self._is_silent = False
         self._hundredths = 0
+        self._clock = clock
+        self._pace = Pace()
+        self._paced_at = clock()
 
     def __enter__(self) -> PlainView:
         return self
@@ -46,10 +54,21 @@ class PlainView:
                 self._tasks[key] = now
                 self._write(task_line(view, self._labels))
 
+        self._tell_pace(snapshot)
+
     def silence(self, message: str) -> None:
         if not self._is_silent:
             self._write(f"{message}. Still waiting.")
         self._is_silent = True
+
+    def _tell_pace(self, snapshot: Snapshot) -> None:
+        now = self._clock()
+        self._pace.note(snapshot, now)
+        if now - self._paced_at < _PACE_INTERVAL_S or snapshot.is_final:
+            return
+        self._paced_at = now
+        if words := self._pace.words():
+            self._write(f"{snapshot.ended_count} of {snapshot.task_count} ended; {words}")
 
     def _count(self, snapshot: Snapshot) -> None:
         hundredths = 100 * snapshot.ended_count // snapshot.task_count

@@ -88,12 +88,12 @@ def _watched(
 
 def _view(stderr: TextIO, is_quiet: bool, labels: Mapping[str, str]) -> LiveView | PlainView:
     if is_quiet:
-        return PlainView(stream=StringIO(), labels=labels)
+        return PlainView(stream=StringIO(), labels=labels, clock=time.monotonic)
     if stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         from precache.cli.wait.live import LiveView  # rich costs 100 ms, which only a terminal is worth
 
-        return LiveView(stream=stderr, labels=labels)
-    return PlainView(stream=stderr, labels=labels)
+        return LiveView(stream=stderr, labels=labels, clock=time.monotonic)
+    return PlainView(stream=stderr, labels=labels, clock=time.monotonic)
 
 
 def _say_it_goes_on(stderr: TextIO, why: str, job_id: str) -> None:

@@ -1,0 +1,66 @@
+"""How fast a job goes, and when it may end. Time comes in as an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from precache.cli.columns import human_bytes
+from precache.cli.wait.snapshot import Snapshot, TaskView
+
+_WINDOW_S = 15.0
+"""How far the rate looks back: long enough to be steady, short enough to notice a stall."""
+_MINUTE_S = 60
+
+
+class Pace:
+    """Looks at snapshots of one job, in order."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[tuple[str, str], int] = {}
+        self._steps: deque[tuple[float, int, float]] = deque()  # at which second, bytes since the last, tasks done
+        self._left = 0.0
+
+    def note(self, snapshot: Snapshot, now: float) -> None:
+        """now: seconds from any start."""
+        seen = {(view.host, view.image): view.bytes_done for view in snapshot.views}
+        # A task that was not seen before may have moved its bytes at any time.
+        moved = sum(max(0, done - self._bytes.get(task, done)) for task, done in seen.items())
+        self._bytes = seen
+        done = snapshot.ended_count + sum(_part(view) for view in snapshot.running)
+        self._left = snapshot.task_count - done
+        self._steps.append((now, moved, done))
+        while len(self._steps) > 2 and now - self._steps[1][0] >= _WINDOW_S:
+            self._steps.popleft()
+
+    @property
+    def bytes_per_s(self) -> float:
+        elapsed = self._elapsed
+        return sum(moved for _, moved, _ in list(self._steps)[1:]) / elapsed if elapsed else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None while nothing gets done."""
+        gained = self._steps[-1][2] - self._steps[0][2] if self._steps else 0.0
+        return self._left * self._elapsed / gained if gained > 0 and self._elapsed else None
+
+    def words(self) -> str:
+        """Return `112.4 MiB/s, about 3 min left`, as much of it as is known; empty if nothing is."""
+        rate = f"{human_bytes(int(self.bytes_per_s))}/s" if self.bytes_per_s >= 1 else ""
+        left = "" if self.seconds_left is None else f"about {_duration(self.seconds_left)} left"
+        return ", ".join(filter(None, (rate, left)))
+
+    @property
+    def _elapsed(self) -> float:
+        return self._steps[-1][0] - self._steps[0][0] if self._steps else 0.0
+
+
+def _part(view: TaskView) -> float:
+    return min(1.0, view.bytes_done / view.bytes_total) if view.bytes_total else 0.0
+
+
+def _duration(seconds: float) -> str:
+    whole = max(1, round(seconds))
+    if whole < 2 * _MINUTE_S:
+        return f"{whole} s"
+    minutes = round(whole / _MINUTE_S)
+    return f"{minutes} min" if minutes < 2 * _MINUTE_S else f"{round(minutes / _MINUTE_S)} h"

@@ -1,0 +1,93 @@
+"""Rate and time left of a job."""
+
+from __future__ import annotations
+
+import io
+
+from precache.cli.wait.pace import Pace
+from precache.cli.wait.plain import PlainView
+from precache.cli.wait.snapshot import Snapshot
+from tests.unit.cli.stub_service import job, task
+
+MIB = 1024**2
+
+
+def looked_at(*tasks):
+    return Snapshot(job("running", *tasks), list(tasks))
+
+
+def loading(host, mebibytes, total=100):
+    return task(host, state="running", bytes_done=mebibytes * MIB, bytes_total=total * MIB)
+
+
+def test_nothing_is_said_before_the_second_look():
+    pace = Pace()
+    assert pace.words() == ""
+
+    pace.note(looked_at(loading("cmp-1", 10)), 5.0)
+
+    assert pace.words() == ""
+
+
+def test_rate_and_time_left_follow_from_what_moved():
+    pace = Pace()
+    pace.note(looked_at(loading("cmp-1", 10), loading("cmp-2", 0)), 0.0)
+
+    pace.note(looked_at(loading("cmp-1", 30), loading("cmp-2", 20)), 2.0)
+
+    # 40 MiB in 2 s: a fifth of each of two tasks; 1.5 tasks are left.
+    assert pace.words() == "20.0 MiB/s, about 8 s left"
+
+
+def test_a_job_that_stands_still_promises_nothing():
+    pace = Pace()
+    for second in range(40):
+        pace.note(looked_at(loading("cmp-1", min(second, 10))), float(second))
+
+    assert pace.bytes_per_s == 0
+    assert pace.words() == ""
+
+
+def test_a_task_that_ended_keeps_its_bytes_and_counts_whole():
+    pace = Pace()
+    pace.note(looked_at(loading("cmp-1", 50), task("cmp-2")), 0.0)
+
+    pace.note(looked_at(task("cmp-1", outcome="cached", bytes_done=100 * MIB), task("cmp-2")), 10.0)
+
+    assert pace.words() == "5.0 MiB/s, about 20 s left"
+
+
+def test_a_task_that_is_asked_again_takes_no_bytes_back():
+    pace = Pace()
+    pace.note(looked_at(loading("cmp-1", 50)), 0.0)
+
+    pace.note(looked_at(loading("cmp-1", 0)), 1.0)
+
+    assert pace.words() == ""
+
+
+def test_long_times_are_told_in_minutes_and_hours():
+    pace = Pace()
+    pace.note(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
+    pace.note(looked_at(loading("cmp-1", 100, 100_000)), 1.0)
+    assert pace.words().endswith("about 17 min left")
+
+    slow = Pace()
+    slow.note(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
+    slow.note(looked_at(loading("cmp-1", 100, 100_000)), 10.0)
+    assert slow.words().endswith("about 3 h left")
+
+
+def test_a_log_gets_the_pace_every_half_minute():
+    stream, now = io.StringIO(), [0.0]
+    view = PlainView(stream=stream, labels={}, clock=lambda: now[0])
+
+    for second in range(61):
+        now[0] = float(second)
+        view.show(looked_at(loading("cmp-1", second), task("cmp-2")))
+
+    told = [line for line in stream.getvalue().splitlines() if "/s" in line]
+    assert told == [
+        "0 of 2 ended; 1.0 MiB/s, about 3 min left",
+        "0 of 2 ended; 1.0 MiB/s, about 2 min left",
+    ]
