@@ -11,7 +11,14 @@ from precache.adapters.cells_memory import MemoryCells
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries, SqlProgressLog
+from precache.adapters.jobs_sql import (
+    SqlJobClaims,
+    SqlJobIntake,
+    SqlJobLeases,
+    SqlJobPurge,
+    SqlJobQueries,
+    SqlProgressLog,
+)
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
@@ -25,7 +32,7 @@ from precache.ports.inventory import (
     HostRemoval,
     HostReports,
 )
-from precache.ports.job_store import JobClaims, JobIntake, JobLeases, JobQueries, ProgressLog, StoreProbe
+from precache.ports.job_store import JobClaims, JobIntake, JobLeases, JobPurge, JobQueries, ProgressLog, StoreProbe
 from precache.ports.tokens import TokenChanges, TokenQueries
 from tests.contract.job_values import SetClock
 
@@ -41,6 +48,7 @@ class Stores:
     queries: JobQueries
     claims: JobClaims
     leases: JobLeases
+    purge: JobPurge
     progress: ProgressLog
     probe: StoreProbe
     aggregates: AggregateQueries
@@ -69,6 +77,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         queries=jobs,
         claims=jobs,
         leases=jobs,
+        purge=jobs,
         progress=jobs,
         probe=jobs,
         aggregates=inventory,
@@ -106,6 +115,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         queries=SqlJobQueries(database=database),
         claims=SqlJobClaims(database=database),
         leases=SqlJobLeases(database=database),
+        purge=SqlJobPurge(database=database),
         progress=SqlProgressLog(database=database),
         probe=SqlProbe(database=database),
         aggregates=SqlAggregateQueries(database=database),

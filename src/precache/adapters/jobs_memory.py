@@ -68,6 +68,7 @@ class MemoryJobs:
         self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
+        self._added = 0  # in all, so that a number never means two jobs
 
     def add(self, job: NewJob) -> Job:
         with self._lock:
@@ -75,7 +76,8 @@ class MemoryJobs:
                 raise JobExists(job.id)
             tasks = {host: {image: _new_task(job, host, image) for image in job.images} for host in job.hosts}
             task_count = sum(len(of_host) for of_host in tasks.values())
-            record = _Record(_new_job(job, task_count), len(self._records), tasks)
+            self._added += 1
+            record = _Record(_new_job(job, task_count), self._added, tasks)
             self._records[job.id] = record
             return record.seen()
 
@@ -175,6 +177,17 @@ class MemoryJobs:
             record.job = replace(record.job, state=state, finished_at=self._now(), lease_owner=None, lease_until=None)
             return record.seen()
 
+    def count_ended(self, before: timedelta) -> int:
+        with self._lock:
+            return len(self._ended(before))
+
+    def purge(self, before: timedelta, limit: int) -> int:
+        with self._lock:
+            purged = self._ended(before)[:limit]
+            for job_id in purged:
+                del self._records[job_id]
+            return len(purged)
+
     def note(self, progress: Sequence[TaskProgress]) -> None:
         with self._lock:
             for report in progress:
@@ -183,6 +196,10 @@ class MemoryJobs:
                 task = of_host.get(report.image)
                 if task:
                     of_host[report.image] = task_steps.progressed(task, report)
+
+    def _ended(self, before: timedelta) -> list[str]:
+        until = self._now() - before
+        return [key for key, record in self._records.items() if (at := record.job.finished_at) and at <= until]
 
     def _get(self, job_id: str) -> _Record:
         try:

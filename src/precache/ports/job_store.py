@@ -109,6 +109,21 @@ class JobLeases(Protocol):
         ...
 
 
+class JobPurge(Protocol):
+    """For the operator: remove the record of jobs that ended long ago."""
+
+    def count_ended(self, before: timedelta) -> int:
+        """Return how many jobs ended that long ago or earlier, by the store's clock."""
+        ...
+
+    def purge(self, before: timedelta, limit: int) -> int:
+        """Remove up to `limit` of these jobs with their tasks; return how many. 0 means that none is left.
+
+        A job that has not ended is never removed. After a lost confirmation the number may be too small.
+        """
+        ...
+
+
 class ProgressLog(Protocol):
     """For whoever hears from the hosts: how far they are."""
 

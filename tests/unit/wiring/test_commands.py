@@ -2,13 +2,20 @@
 
 import io
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.fernet import Fernet
 
+from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake
 from precache.adapters.sql import check_schema, open_database
 from precache.cli.app import PrecacheApp
+from precache.core.images import parse_image_id
+from precache.core.jobs import JobState, NewJob
 from precache.wiring.state_dir import StateDir
+
+IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +119,47 @@ def test_a_disk_of_something_that_is_no_image_id_is_refused(tmp_path, image):
 
     assert code == 1
     assert "is not an image id" in told
+
+
+class TestDbPurge:
+    @pytest.fixture
+    def state_dir(self, tmp_path):
+        """One job ended forty days ago, one waits."""
+        run("db", "upgrade", "--state-dir", str(tmp_path))
+        clock = MemoryClock(start=datetime.now(UTC) - timedelta(days=40))
+        database = open_database(StateDir(tmp_path).database_url, clock=clock)
+        intake, claims = SqlJobIntake(database=database), SqlJobClaims(database=database)
+        for name in ("old", "waits"):
+            intake.add(NewJob(name, 1, "uuid", "agg", ("host",), (IMAGE,), "admin", "req", clock.now()))
+            clock.advance(timedelta(seconds=1))
+        claims.finish(claims.claim("me", timedelta(seconds=30)).claim, JobState.FAILED)
+        database.close()
+        return tmp_path
+
+    def test_says_how_many_would_be_removed_and_then_removes_them(self, state_dir):
+        purge = ("db", "purge", "--state-dir", str(state_dir), "--older-than")
+
+        told = [run(*purge, "30", "--dry-run"), run(*purge, "41"), run(*purge, "30"), run(*purge, "30")]
+
+        assert [code for code, _, _ in told] == [0] * 4
+        assert [words for _, _, words in told] == [
+            "1 job that ended 30 days ago or earlier would be removed.\n",
+            "0 jobs that ended 41 days ago or earlier were removed.\n",
+            "1 job that ended 30 days ago or earlier was removed.\n",
+            "0 jobs that ended 30 days ago or earlier were removed.\n",
+        ]
+
+    @pytest.mark.parametrize("days", ["0", "-1", "1.5", "", "x", "36501", "9" * 30, "\N{SUPERSCRIPT TWO}"])
+    def test_refuses_what_is_no_number_of_days(self, capsys, days):
+        with pytest.raises(SystemExit) as refused:
+            run("db", "purge", f"--older-than={days}")
+
+        assert refused.value.code == 2
+        assert "is not a whole number from 1 to 36500" in capsys.readouterr().err
+
+    def test_refuses_to_make_a_state_directory(self, tmp_path):
+        code, _, told = run("db", "purge", "--older-than", "1", "--state-dir", str(tmp_path / "missing"))
+
+        assert code == 2
+        assert "is not a directory" in told
+        assert not (tmp_path / "missing").exists()

@@ -4,6 +4,7 @@ from precache.adapters.jobs_sql.claims import SqlJobClaims
 from precache.adapters.jobs_sql.intake import SqlJobIntake
 from precache.adapters.jobs_sql.leases import SqlJobLeases
 from precache.adapters.jobs_sql.progress import SqlProgressLog
+from precache.adapters.jobs_sql.purge import SqlJobPurge
 from precache.adapters.jobs_sql.queries import SqlJobQueries
 
-__all__ = ["SqlJobClaims", "SqlJobIntake", "SqlJobLeases", "SqlJobQueries", "SqlProgressLog"]
+__all__ = ["SqlJobClaims", "SqlJobIntake", "SqlJobLeases", "SqlJobPurge", "SqlJobQueries", "SqlProgressLog"]

@@ -1,16 +1,28 @@
-"""`precache db upgrade`: brings a database to this release's schema."""
+"""`precache db ...`: the tables of a database, and what is no longer wanted in them."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
-from precache.adapters.sql import open_database, upgrade
+from precache.adapters.jobs_sql import SqlJobPurge
+from precache.adapters.sql import Database, check_schema, open_database, upgrade
 from precache.cli.command import Command
 from precache.config.load import load_config
+from precache.core.errors import InvalidConfiguration
 from precache.wiring.commands.options import add_config_file
-from precache.wiring.databases import configured_database
+from precache.wiring.databases import configured_database, current_database
 from precache.wiring.state_dir import StateDir
+
+PURGE_BATCH = 20
+"""Jobs in one transaction; each may have 100,000 tasks."""
+
+MOST_DAYS = 36_500
+"""A hundred years: an instant before that is none that databases have in common."""
 
 
 class DbUpgrade(Command):
@@ -26,11 +38,7 @@ class DbUpgrade(Command):
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group()
-        which.add_argument("--state-dir", metavar="DIR", type=Path, help="state directory of the embedded service")
-        add_config_file(which)
-        return parser
+        return _with_database(super().get_parser(prog_name))
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         if parsed_args.state_dir is None:
@@ -38,6 +46,81 @@ class DbUpgrade(Command):
         else:
             place = _upgrade_embedded(parsed_args.state_dir)
         self.tell(f"The database {place} is up to date.")
+
+
+class DbPurge(Command):
+    """Remove jobs that ended long ago, with their tasks.
+
+    A job that is queued or running is never removed. Conductors and APIs may run meanwhile; `precache serve all` must
+    be stopped for its own state directory. Removed jobs cannot be restored.
+
+    Examples:
+      precache db purge --older-than 90 --dry-run
+      precache db purge --older-than 90
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = _with_database(super().get_parser(prog_name))
+        parser.add_argument(
+            "--older-than",
+            metavar="DAYS",
+            type=_days,
+            required=True,
+            help=f"remove jobs that ended so many days ago or earlier: a whole number from 1 to {MOST_DAYS}",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say how many would be removed")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        days = parsed_args.older_than
+        with _opened(parsed_args) as database:
+            purge = SqlJobPurge(database=database)
+            if parsed_args.dry_run:
+                count = purge.count_ended(timedelta(days=days))
+            else:
+                count = sum(iter(lambda: purge.purge(timedelta(days=days), PURGE_BATCH), 0))
+        would = "would be" if parsed_args.dry_run else "were" if count != 1 else "was"
+        self.tell(f"{count} job{'' if count == 1 else 's'} that ended {_ago(days)} {would} removed.")
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_DAYS and len(text) < 9):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_DAYS}")
+    return int(text)
+
+
+def _ago(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'} ago or earlier"
+
+
+def _with_database(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--state-dir", metavar="DIR", type=Path, help="state directory of the embedded service")
+    add_config_file(which)
+    return parser
+
+
+@contextmanager
+def _opened(parsed_args: argparse.Namespace) -> Iterator[Database]:
+    """Open the database that the command line names. Raises what `current_database` and `StateDir.take` raise."""
+    if parsed_args.state_dir is None:
+        database = current_database(load_config(parsed_args.config_file))
+        try:
+            yield database
+        finally:
+            database.close()
+        return
+    state = StateDir(parsed_args.state_dir)
+    if not state.root.is_dir():
+        raise InvalidConfiguration(f"--state-dir: {state.root} is not a directory; give that of `precache serve all`")
+    state.take()
+    database = open_database(state.database_url)
+    try:
+        check_schema(database, upgrade_command=f"precache db upgrade --state-dir {shlex.quote(str(state.root))}")
+        yield database
+    finally:
+        database.close()
+        state.release()
 
 
 def _upgrade_configured(files: list[Path] | None) -> str:
