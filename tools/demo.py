@@ -93,8 +93,8 @@ class Demo:
     def _precache(self) -> None:
         scene("The request that Nova's clients send, and what becomes of it")
         job = self._send_request()
-        command(["precache", "job", "show", job, "--wait"])
-        self._service.run("job", "show", job, "--wait", shows=True, accepts=(PARTLY_FAILED,))
+        command(["precache", "job", "show", job, "--wait", "--all"])
+        self._service.run("job", "show", job, "--wait", "--all", shows=True, accepts=(PARTLY_FAILED,))
         self._first = self._tasks(job)
         for host in CACHING:
             expect(self._first[host]["outcome"] == "cached", f"{host} was to cache the image")

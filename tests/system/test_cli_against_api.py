@@ -114,11 +114,11 @@ def test_an_aggregate_lives_its_life(deployment: Deployment) -> None:
     run = deployment.run
 
     _, created, _ = run("aggregate", "create", "web", "--zone", "az1", "--property", "rack=7", "-f", "json")
-    run("aggregate", "add", "host", "web", "cmp-1", "-f", "json")
+    run("aggregate", "add", "host", "web", "cmp-1")
     _, changed, _ = run("aggregate", "set", str(created["id"]), "--name", "w2", "--unset", "rack", "-f", "json")
     _, listed, _ = run("aggregate", "list", "-f", "json")
     refused = run("aggregate", "delete", "w2")
-    run("aggregate", "remove", "host", created["uuid"], "cmp-1", "-f", "json")
+    run("aggregate", "remove", "host", created["uuid"], "cmp-1")
     deleted = run("aggregate", "delete", "w2")
 
     assert created["metadata"] == {"availability_zone": "az1", "rack": "7"}
@@ -134,9 +134,9 @@ def test_a_job_is_waited_for_shown_and_listed(deployment: Deployment) -> None:
     deployment.conductor.outcomes = {"cmp-1": (Outcome.CACHED, ""), "cmp-2": (Outcome.ERROR, "disk full")}
     run("aggregate", "create", "web", "-f", "json")
     for host in ("cmp-1", "cmp-2"):
-        run("aggregate", "add", "host", "web", host, "-f", "json")
+        run("aggregate", "add", "host", "web", host)
 
-    code, job, said = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "json")
+    code, job, said = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "--all", "-f", "json")
     _, shown, _ = run("job", "show", job["id"], "-f", "json")
     _, listed, _ = run("job", "list", "--state", "partly_failed", "-f", "json")
     _, tasks, _ = run("job", "task", "list", job["id"], "--outcome", "error", "-f", "json")
