@@ -208,7 +208,7 @@ _DAMAGED = [
 _CUT = [
     Case("iso cut", "iso", lambda _: iso(500, size=900_000), CUT, nova_boots=True),
     Case("qcow2 cut", "qcow2", _cut(_whole("qcow2"), keep=0.7), CUT, nova_boots=True),
-    Case("qcow2 compressed cut", "qcow2", _cut(_whole("qcow2", "-c"), keep=0.6), CUT),
+    Case("qcow2 compressed cut", "qcow2", _cut(_whole("qcow2", "-c"), keep=0.6), CUT, nova_boots=True),
     Case("vmdk sparse cut", "vmdk", _cut(_whole("vmdk", *_MONO), keep=0.7), CUT, nova_boots=True),
     Case("vmdk sparse cut by a sector", "vmdk", lambda w: w.convert("vmdk", *_MONO)[:-512], CUT, nova_boots=True),
     Case("vmdk stream cut", "vmdk", _cut(_whole("vmdk", *_STREAM), keep=0.7), CUT),
@@ -216,9 +216,7 @@ _CUT = [
     Case("vhd cut", "vhd", _cut(_whole("vpc", *_VHD), keep=0.7), CUT),
     Case("vhd without its end", "vhd", lambda w: w.convert("vpc", *_VHD)[:-512]),
     Case("vhdx cut", "vhdx", _cut(_whole("vhdx", "-o", "block_size=1M"), keep=0.9), CUT),
-    Case(
-        "vhdx cut by a sector", "vhdx", lambda w: w.convert("vhdx", "-o", "block_size=1M")[:-512], CUT, nova_boots=True
-    ),
+    Case("vhdx cut by a sector", "vhdx", lambda w: w.convert("vhdx", "-o", "block_size=1M")[:-512], CUT),
     Case("vdi cut", "vdi", _cut(_whole("vdi"), keep=0.7), CUT, nova_boots=True),
     Case("vdi cut by a sector", "vdi", lambda w: w.convert("vdi")[:-512], CUT, nova_boots=True),
 ]
@@ -231,7 +229,7 @@ _EMPTY = [
     ),
     Case("vhd empty", "vhd", lambda w: vhd(w, creator=b"win ", current=0), EMPTY, nova_boots=True),
     Case("vdi empty", "vdi", lambda w: put(w.convert("vdi"), *_VDI_SIZE, 0), EMPTY, nova_boots=True),
-    Case("vhdx empty", "vhdx", lambda w: w.create("vhdx", size="0"), "."),
+    Case("vhdx empty", "vhdx", lambda w: w.create("vhdx", size="0"), ".", nova_boots=True),
     Case("vmdk empty", "vmdk", lambda w: put(w.convert("vmdk", *_MONO), 12, "<Q", 0), "."),
 ]
 
