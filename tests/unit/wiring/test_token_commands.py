@@ -80,7 +80,10 @@ def test_revoked_tokens_are_gone_and_unknown_ones_are_told(run, tokens):
 
     code, _, told = run("revoke", "one", "three", "two")
 
-    assert (code, told) == (1, "precache: Token three could not be found; 'precache token list' shows all.\n")
+    assert (code, told.splitlines()) == (
+        1,
+        ["precache: Token three could not be found; 'precache token list' shows all.", "precache: Done: one, two"],
+    )
     assert tokens.list_tokens() == []
 
 
