@@ -205,7 +205,7 @@ def test_the_first_beat_registers_host_and_cell(stores):
 def test_a_later_beat_moves_the_host_on_and_keeps_it_forced_down(stores):
     stores.host_reports.note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW)])
     stores.host_changes.set_forced_down("cmp-1", True)
-    stores.clock.advance(LATER - NOW)
+    stores.clock.set(LATER)
 
     stores.host_reports.note_beats([HostBeat("cmp-1", "cell2", "fake", LATER)])
 
@@ -232,7 +232,7 @@ def test_a_beat_says_which_release_runs_on_the_host(stores):
 
 
 def test_of_several_beats_of_a_host_the_last_counts(stores):
-    stores.clock.advance(LATER - NOW)
+    stores.clock.set(LATER)
 
     stores.host_reports.note_beats([])
     stores.host_reports.note_beats(
