@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from precache.adapters.sql import failures, mariadb, postgresql, sqlite
 from precache.adapters.sql.limits import Limits
+from precache.adapters.sql.repeating import TransactionUndone
 from precache.adapters.sql.server_time import ServerInstant, utc_now
 from precache.adapters.sql.tls import check_tls
 from precache.adapters.sql.types import Instant
@@ -98,8 +99,8 @@ class Database:
             with self.write(is_forgettable=True) as connection:
                 yield connection
             return
-        with failures.translated(self.place), self._connected() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        with failures.translated(self.place), self._connected() as connection, self._autocommit(connection):
+            yield connection
 
     def now(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:
         """Return an expression for the present instant plus `after`, by the clock of the database.
@@ -133,6 +134,30 @@ class Database:
             connection = self.engine.connect()
         with connection:
             yield connection
+
+    @contextmanager
+    def _autocommit(self, connection: Connection) -> Iterator[None]:
+        """Have the server commit every statement by itself until the end of the block.
+
+        Not by the library's own option: what that does at the end may raise the driver's error, and lose the place of
+        the connection in the pool.
+        """
+        driver: Any = self.engine.dialect.loaded_dbapi
+        server = postgresql if self.engine.dialect.name == "postgresql" else mariadb
+        raw = connection.connection.driver_connection
+        try:
+            server.set_autocommit(raw, True)
+        except driver.Error as exc:
+            connection.invalidate(exc)
+            raise TransactionUndone(f"the connection broke ({self.place})") from exc
+        try:
+            yield
+        finally:
+            if not connection.invalidated:
+                try:
+                    server.set_autocommit(raw, False)
+                except driver.Error as exc:  # All is done by now; the next one gets another connection.
+                    connection.invalidate(exc)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

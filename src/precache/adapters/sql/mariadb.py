@@ -49,6 +49,11 @@ def prepare(engine: Engine, limits: Limits) -> None:
     event.listen(engine, "connect", set_up)
 
 
+def set_autocommit(raw: Any, is_on: bool) -> None:
+    """Set whether each statement on the driver's connection is a transaction of its own."""
+    raw.autocommit(is_on)
+
+
 def code_of(error: BaseException | None) -> int | None:
     """Give the server's or the driver's number of an error, if it has one."""
     code = error.args[0] if error is not None and error.args else None

@@ -64,6 +64,11 @@ def prepare(engine: Engine, limits: Limits) -> None:
     event.listen(engine, "connect", set_up)
 
 
+def set_autocommit(raw: Any, is_on: bool) -> None:
+    """Set whether each statement on the driver's connection is a transaction of its own."""
+    raw.autocommit = is_on
+
+
 def code_of(error: BaseException | None) -> str | None:
     """Give the server's code of an error, if it has one."""
     code = getattr(error, "sqlstate", None)
