@@ -12,6 +12,7 @@ from precache.adapters.http import open_session
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import NovaAggregates, NovaApi, NovaHosts
 from precache.core.errors import AggregateNotFound
+from tests.contract.job_values import SetClock
 from tests.contract.test_inventory import (
     NO_SUCH_IDS,
     test_a_created_aggregate_is_found_as_it_was_given,
@@ -40,6 +41,7 @@ class Inventory:
     hosts: NovaHosts
     host_changes: Any
     host_reports: Any
+    clock: SetClock
 
 
 class ChangedInNova:
@@ -93,13 +95,14 @@ class HeardByBoth:
 
 @pytest.fixture
 def stores():
-    ours = MemoryInventory()
+    clock = SetClock()
+    ours = MemoryInventory(clock=clock)
     with PlayedNova() as nova:
         api = NovaApi(session=open_session(), endpoint=nova.url)
         aggregates = NovaAggregates(api=api)
         hosts = NovaHosts(api=api, hosts=ours, clock=MemoryClock(), cache_time=timedelta())
         changes = ChangedInNova(nova, aggregates, hosts)
-        yield Inventory(aggregates, changes, hosts, changes, HeardByBoth(nova, ours))
+        yield Inventory(aggregates, changes, hosts, changes, HeardByBoth(nova, ours), clock)
 
 
 @pytest.mark.parametrize("aggregate_id", NO_SUCH_IDS)

@@ -181,6 +181,7 @@ def test_a_pass_over_the_cache_keeps_what_is_young(driver: Driver) -> None:
 def test_a_pass_over_the_cache_removes_what_is_old_and_unused(driver: Driver) -> None:
     host = driver(timedelta())
     host.cache_image(IMAGE, Seen())
+    host.clean_cache()  # the first pass after a start may only look
 
     host.clean_cache()
 
