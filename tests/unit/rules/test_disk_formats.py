@@ -83,6 +83,18 @@ def test_qcow2_whose_compressed_cluster_lies_behind_the_end_is_cut_off():
     assert not cut_off("qcow2", Reads(image(1000)).content(), is_converted=False)
 
 
+@pytest.mark.parametrize(("version", "is_refused"), [(3, False), (2, True)])
+def test_bits_of_extended_qcow2_entries_are_no_offsets(version, is_refused):
+    header = struct.pack(">IQIIQIIQ", version, 0, 0, 9, 1 << 20, 0, 64, 512)
+    features = struct.pack(">Q", 0b10000)
+    table = struct.pack(">QQ", 1 << 63 | 1536, 0xFFFF0000).ljust(512, b"\0")  # half of the cluster's parts have data
+    image = (b"QFI\xfb" + header).ljust(72, b"\0") + features
+    image = image.ljust(512, b"\0") + struct.pack(">Q", 1 << 63 | 1024).ljust(512, b"\0") + table + bytes(512)
+
+    assert cut_off("qcow2", Reads(image).content(), is_converted=False) is is_refused
+    assert cut_off("qcow2", Reads(image[:-512]).content(), is_converted=False)
+
+
 def test_table_of_a_vmdk_that_is_named_a_million_times_is_read_once():
     header = struct.pack("<4sIIQQQQIQQ", b"KDMV", 1, 3, 1 << 40, 8, 1, 1, 64, 0, 2).ljust(1024, b"\0")
     reads = Reads(header + struct.pack("<I", 1) * 500_000)

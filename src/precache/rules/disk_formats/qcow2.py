@@ -8,6 +8,7 @@ from precache.rules.disk_formats.content import Content
 
 _CLUSTER_BITS = range(9, 22)  # qemu refuses any other number
 _CORRUPT = 0b10
+_EXTENDED_ENTRIES = 0b10000
 _COMPRESSED_BYTE = 0x40  # in the first byte of an entry
 _OFFSET = 0x00FFFFFFFFFFFE00
 _READS_AS_ZERO = 1
@@ -16,10 +17,7 @@ _MOST_TABLES = 1 << 22  # qemu's own limit
 
 
 def objection(content: Content) -> str | None:
-    header = content.take(0, 104)
-    (version,) = struct.unpack_from(">I", header, 4)
-    (features,) = struct.unpack_from(">Q", header, 72)
-    if version >= 3 and features & _CORRUPT:
+    if _features(content.take(0, 104)) & _CORRUPT:
         # The dirty bit beside it speaks of reference counts only, which a reader does not use.
         return "this qcow2 is marked as corrupt; repair it with `qemu-img check -r all`, look at it, and upload that"
     return None
@@ -36,20 +34,28 @@ def data_end(content: Content) -> int:
     entries, table_at = struct.unpack_from(">IQ", header, 36)
     if bits not in _CLUSTER_BITS:
         return 0  # qemu refuses it
+    # Each entry has a second word then, of bits that say which parts of its cluster have data.
+    words_per_entry = 2 if _features(header) & _EXTENDED_ENTRIES else 1
     end, seen = 0, {0}
     for piece in content.words(table_at, min(entries, _MOST_TABLES), "Q", "big"):
         new = {entry & _OFFSET for entry in set(piece)} - seen
         seen |= new
         for table in new:
             if table % (1 << bits) == 0:
-                end = max(end, table + 1, _furthest(content, table, bits))
+                end = max(end, table + 1, _furthest(content, table, bits, words_per_entry))
     return end
 
 
-def _furthest(content: Content, table: int, cluster_bits: int) -> int:
+def _features(header: bytes) -> int:
+    """Return the features that a reader must know of; version 2 has none."""
+    version, features = struct.unpack_from(">I", header, 4)[0], struct.unpack_from(">Q", header, 72)[0]
+    return int(features) if version >= 3 else 0
+
+
+def _furthest(content: Content, table: int, cluster_bits: int, words_per_entry: int) -> int:
     found = 0
     for piece in content.words(table, 1 << cluster_bits - 3, "Q", "big"):
-        for entry in set(piece):
+        for entry in set(piece[::words_per_entry]):
             found = max(found, _end_of(entry, cluster_bits))
     return found
 
