@@ -103,9 +103,13 @@ def create_empty(path: Path, size_bytes: int) -> None:
 
 
 def cut_to(path: Path, size_bytes: int) -> None:
-    """Remove what a writer with a large unit has put behind the end. Raises OSError."""
-    if path.stat().st_size > size_bytes:
-        os.truncate(path, size_bytes)
+    """Remove what a writer with a large unit has put behind the end, through no link. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if os.fstat(fd).st_size > size_bytes:
+            os.ftruncate(fd, size_bytes)
+    finally:
+        os.close(fd)
 
 
 def flush(path: Path) -> None:

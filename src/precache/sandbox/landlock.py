@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,8 +44,8 @@ def version() -> int:
 def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path]) -> int:
     """Return a descriptor of rules: only these files, and what is below these directories, can be opened.
 
-    readable: to be read and executed. writable: to be read, written and truncated. Missing ones are left out.
-    The caller closes it. Raises OSError.
+    readable: to be read and executed. writable: to be read, written and truncated; a link among them allows nothing,
+    because another user may have put it there. Missing ones are left out. The caller closes it. Raises OSError.
     """
     abi = version()
     handled = _FILE_RIGHTS.get(abi, _ALL_FILE_RIGHTS)
@@ -55,7 +56,7 @@ def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path]) -> int:
         for path in readable:
             _allow(ruleset, path, handled & (_EXECUTE | _READ_FILE | _READ_DIR))
         for path in writable:
-            _allow(ruleset, path, handled & (_WRITE_FILE | _READ_FILE | _TRUNCATE))
+            _allow(ruleset, path, handled & (_WRITE_FILE | _READ_FILE | _TRUNCATE), os.O_NOFOLLOW)
     except BaseException:
         os.close(ruleset)
         raise
@@ -70,13 +71,16 @@ def restrict_self(ruleset: int) -> bool:
     return int(_libc.syscall(_RESTRICT_SELF, ruleset, 0)) == 0
 
 
-def _allow(ruleset: int, path: Path, rights: int) -> None:
+def _allow(ruleset: int, path: Path, rights: int, flags: int = 0) -> None:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        if not path.is_dir():
+        kind = os.fstat(place).st_mode
+        if stat.S_ISLNK(kind):
+            return
+        if not stat.S_ISDIR(kind):
             rights &= _FILE_ONLY
         rule = _PATH_BENEATH.pack(rights, place)
         _checked(_libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precache.fetch.blocks import ALIGNMENT_BYTES, BLOCK_BYTES, Block
-from precache.fetch.sparse_file import SparseFile, flush
+from precache.fetch.sparse_file import SparseFile, cut_to, flush
 
 RUNS = st.lists(
     st.tuples(st.sampled_from([b"\0", b"x"]), st.integers(1, 3 * ALIGNMENT_BYTES)), min_size=1, max_size=12
@@ -94,3 +94,13 @@ def test_flush_works_on_a_file_that_another_wrote(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
 
     flush(tmp_path / "file")
+
+
+def test_file_that_a_link_names_is_not_cut(tmp_path):
+    (tmp_path / "other").write_bytes(b"long")
+    (tmp_path / "link").symlink_to("other")
+
+    with pytest.raises(OSError, match="symbolic links"):
+        cut_to(tmp_path / "link", 1)
+
+    assert (tmp_path / "other").read_bytes() == b"long"

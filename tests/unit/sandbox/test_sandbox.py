@@ -60,6 +60,18 @@ def test_only_files_that_were_given_can_be_written(tmp_path):
 
 
 @needs_landlock
+def test_link_in_the_place_of_a_file_to_write_allows_nothing(tmp_path):
+    (tmp_path / "other").write_text("before")
+    (tmp_path / "given").symlink_to("other")
+    needs = Needs(**NEEDS, writable=(tmp_path / "given",))
+
+    refused = run(Sandbox(), needs, "dd", f"of={tmp_path}/given", "if=/dev/null")
+
+    assert "Permission denied" in refused.stderr
+    assert (tmp_path / "other").read_text() == "before"
+
+
+@needs_landlock
 def test_named_pipe_is_refused_in_place_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
 
