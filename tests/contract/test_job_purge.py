@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from precache.adapters.jobs_sql import SqlJobPurge
 from precache.core.errors import JobNotFound
 from precache.core.jobs import JobState, Outcome, TaskResult
 from tests.contract.job_values import DEBIAN, NOW, SECOND, asked, claim, ended, finish, job_id, new_job
@@ -44,6 +45,19 @@ def test_no_more_are_removed_at_once_than_was_asked_for(stores):
     stores.clock.set(NOW)
 
     assert [stores.purge.purge(DAY, 2) for _ in range(3)] == [2, 1, 0]
+
+
+def test_jobs_with_many_tasks_are_removed_in_several_transactions(stores):
+    if stores.database is None:
+        pytest.skip("no database")
+    for number in (1, 2, 3):
+        end(stores, number, NOW - 2 * DAY)
+    stores.clock.set(NOW)
+
+    def removed(most_tasks):
+        return SqlJobPurge(database=stores.database, most_tasks=most_tasks).purge(DAY, 10)
+
+    assert [removed(most_tasks=1), removed(most_tasks=4), removed(most_tasks=4)] == [1, 2, 0]
 
 
 def test_a_job_can_be_stored_after_others_were_removed(stores):

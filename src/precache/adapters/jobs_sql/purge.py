@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
@@ -14,12 +15,15 @@ from precache.core.jobs import JobState
 _PARTS = (tasks, job_hosts, job_images, job_outcomes)
 """What refers to a job, in the order in which it can be deleted."""
 
+MOST_TASKS = 100_000
+"""In one transaction, unless a single job has more: a statement on more rows may not end within its time limit."""
+
 
 class SqlJobPurge:
     """The port `JobPurge`."""
 
-    def __init__(self, *, database: Database) -> None:
-        self._database = database
+    def __init__(self, *, database: Database, most_tasks: int = MOST_TASKS) -> None:
+        self._database, self._most_tasks = database, most_tasks
 
     @repeatable
     def count_ended(self, before: timedelta) -> int:
@@ -28,14 +32,26 @@ class SqlJobPurge:
 
     @idempotent
     def purge(self, before: timedelta, limit: int) -> int:
-        oldest = select(jobs.c.number).where(self._has_ended(before)).order_by(jobs.c.number).limit(limit)
+        ended = select(jobs.c.number, jobs.c.task_count).where(self._has_ended(before))
+        oldest = ended.order_by(jobs.c.number).limit(limit).with_for_update(skip_locked=True)
         with self._database.write() as connection:
-            numbers = connection.scalars(oldest.with_for_update(skip_locked=True)).all()
+            numbers = self._first(connection.execute(oldest).tuples())
             if numbers:
                 for part in _PARTS:
                     connection.execute(delete(part).where(part.c.job.in_(numbers)))
                 connection.execute(delete(jobs).where(jobs.c.number.in_(numbers)))
             return len(numbers)
+
+    def _first(self, found: Iterable[tuple[int, int]]) -> list[int]:
+        """Return the numbers of the first jobs that have no more tasks together than one transaction removes."""
+        numbers: list[int] = []
+        tasks_so_far = 0
+        for number, task_count in found:
+            tasks_so_far += task_count
+            if numbers and tasks_so_far > self._most_tasks:
+                break
+            numbers.append(number)
+        return numbers
 
     def _has_ended(self, before: timedelta) -> ColumnElement[bool]:
         final = [state for state in JobState if state.is_final]

@@ -19,7 +19,7 @@ from precache.wiring.databases import configured_database, current_database
 from precache.wiring.state_dir import StateDir
 
 PURGE_BATCH = 20
-"""Jobs in one transaction; each may have 100,000 tasks."""
+"""Jobs in one transaction at most; of jobs with many tasks it takes fewer."""
 
 MOST_DAYS = 36_500
 """A hundred years: an instant before that is none that databases have in common."""
