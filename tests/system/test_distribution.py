@@ -136,6 +136,7 @@ def test_the_sdist_builds_the_very_same_wheel(dist: Path, tmp_path: Path) -> Non
     assert only(tmp_path / "again", "*.whl").read_bytes() == only(dist, "*.whl").read_bytes()
     assert (tree / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (tree / "constraints.txt").is_file()
+    assert (tree / "share" / "man" / "man1" / "precache.1").is_file()
     assert (tree / "tests" / "unit").is_dir()
     assert not (tree / "var").exists()
 
@@ -147,6 +148,24 @@ def test_the_program_says_its_version_and_what_it_can_do(installed: Installed) -
     told = installed.run("precache", "help")
     for command in ("aggregate cache image", "cell create", "db upgrade", "doctor", "serve api", "serve compute"):
         assert command in told
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "man/man1/precache.1",
+        "bash-completion/completions/precache",
+        "zsh/site-functions/_precache",
+        "fish/vendor_completions.d/precache.fish",
+    ],
+)
+def test_man_page_and_completions_are_installed(name: str, installed: Installed) -> None:
+    text = (installed.share.parent / name).read_text(encoding="utf-8")
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"precache {version}" in text
+    assert "complete" in text
+    assert "doctor" in text
 
 
 def test_samples_are_printed_as_in_the_documentation(installed: Installed) -> None:

@@ -1,0 +1,49 @@
+"""Puts the man page and the completions into the wheel and the sdist.
+
+In a checkout they are made from the commands, so a build there needs what the program needs at run time. The sdist has
+them ready in its folder `share`; the wheel that is built from it takes those and needs nothing besides hatchling.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class CommandFilesHook(BuildHookInterface[Any]):
+    """_made: where the files are until the build has packed them."""
+
+    _made: TemporaryDirectory[str] | None = None
+
+    @property
+    def _ready(self) -> Path:
+        return Path(self.root) / "share"
+
+    def dependencies(self) -> list[str]:
+        return [] if self._ready.is_dir() else list(self.metadata.core.dependencies)
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version == "editable":
+            return
+        share = self._ready if self._ready.is_dir() else self._make()
+        place = "force_include" if self.target_name == "sdist" else "shared_data"
+        build_data[place][str(share)] = "share"
+
+    def _make(self) -> Path:
+        self._made = TemporaryDirectory(prefix="precache-share-")
+        # A process of its own, so that this tree is imported and not another one that may be installed.
+        path = os.pathsep.join(filter(None, [str(Path(self.root) / "src"), os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "tools.command_files", self._made.name]
+        subprocess.run(command, cwd=self.root, env=environment, check=True)
+        return Path(self._made.name)
+
+    def finalize(self, *_: object) -> None:
+        if self._made:
+            self._made.cleanup()
