@@ -44,7 +44,7 @@ _IDENTITY_HEADERS = (
 class KnownTokens:
     """The tokens in memory, read from their store again once they are older than `longest_age`; thread-safe.
 
-    An unknown token causes no question to the store, so nobody can load the database with guesses.
+    An unknown token causes no question to the store, so guesses cannot load the database.
     """
 
     def __init__(

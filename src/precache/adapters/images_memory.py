@@ -66,7 +66,7 @@ class MemoryImages:
         unlisted: Collection[ImageId] = (),
         available: bool = True,
     ) -> None:
-        """forbidden: images that nobody is authorized for. unlisted: those that lists leave out.
+        """forbidden: images that no caller is authorized for. unlisted: those that lists leave out.
         available: False makes every call fail."""
         self._images = dict(images)
         self._faults = dict(faults or {})

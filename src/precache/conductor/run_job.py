@@ -202,7 +202,7 @@ class RunJob:
                 asking.hold()
                 give_up_at = time.monotonic() + self._stop_patience_s
             # Looked at before the steps: what the last turn had to say is among them by then. At rest with hosts left,
-            # though nobody stopped it: the system had no thread to give, and is asked for one again.
+            # though the job was not stopped: the system had no thread to give, and is asked for one again.
             is_at_rest = asking.is_at_rest
             is_done = is_at_rest and (run.stop.is_set() or not asking.has_hosts_left)
             is_over = is_done or (give_up_at is not None and time.monotonic() > give_up_at)

@@ -35,7 +35,7 @@ def _look_at_tokens(config: Config) -> Iterator[Finding]:
     valid = [token for token in tokens if not token.is_expired(now)]
     if not any(TokenRole.ADMIN in token.roles for token in valid):
         yield warning(
-            "no valid token has the role admin: nobody can ask for anything",
+            "no valid token has the role admin: no caller can ask for anything",
             "make one: precache token create NAME --role admin",
         )
         return

@@ -59,7 +59,7 @@ class Room:
         self._admit(self._needed(self._download_bytes - arrived_bytes))
 
     def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
-        """Return the error of ours for one of the cache's disk; call it when the files of the attempt are gone."""
+        """Return what an error of the cache's disk means; call it when the files of the attempt are gone."""
         image, place = self._image.id, str(self._directory)
         if error.errno == errno.EFBIG:
             return UnusableImage(image, _TOO_LONG.format(place))

@@ -25,7 +25,7 @@ _MOST_FILES = 64
 class _Source(Enum):
     """Where we have a file from, which decides what its absence means."""
 
-    KNOWN = auto()  # named by what can be trusted: if it is missing, nobody knows what is below it
+    KNOWN = auto()  # named by what can be trusted: if it is missing, what is below it is unknown
     FOUND = auto()  # met in a directory: it may be deleted before we look
     CLAIMED = auto()  # named by bytes that a guest may have written: nothing about it is an error
 

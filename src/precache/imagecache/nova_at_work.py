@@ -1,4 +1,4 @@
-"""Whether a nova-compute uses an instances directory, by what it leaves there. It removes what it does not know of."""
+"""Finds out by its traces whether a nova-compute uses a directory of instances. It removes what it does not know of."""
 
 from __future__ import annotations
 

@@ -34,6 +34,6 @@ class CellChanges(Protocol):
         """Delete the cell and its hosts, or neither; return the number of hosts. A later heartbeat registers both.
 
         Raises CellHasHosts if the last heartbeat of one of its hosts is not older than `silent_for` by the store's
-        clock, CellHostsInAggregates while one is in aggregates of ours.
+        clock, CellHostsInAggregates while one is in our aggregates.
         """
         ...

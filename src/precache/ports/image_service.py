@@ -54,7 +54,7 @@ class ImageStream(Protocol):
 
     @property
     def has_marked_end(self) -> bool:
-        """Whether the end of the data can be told from a connection that broke: by a length, or by a last chunk."""
+        """Return whether the end of the data can be told from a broken connection: by a length or a last chunk."""
         ...
 
     def readinto(self, buffer: memoryview) -> int:

@@ -70,7 +70,7 @@ class HostRemoval(Protocol):
         """Delete the host. The next heartbeat registers it again; jobs keep its name and cell.
 
         Raises HostNotFound, HostStillHeard if its last heartbeat is not older than `silent_for` by the store's clock,
-        HostInAggregates while it is in aggregates of ours.
+        HostInAggregates while it is in our aggregates.
         """
         ...
 

@@ -49,7 +49,7 @@ class JobQueries(Protocol):
 
 
 class StoreProbe(Protocol):
-    """For whoever watches the service: is the store there?"""
+    """For health checks: is the store available?"""
 
     def check_reachable(self) -> None:
         """Return soon, whatever the store holds and does. Raises StoreUnavailable if it does not answer."""
@@ -125,7 +125,7 @@ class JobPurge(Protocol):
 
 
 class ProgressLog(Protocol):
-    """For whoever hears from the hosts: how far they are."""
+    """For the receivers of the hosts' reports: how far the tasks are."""
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
         """Store the latest report on each of these tasks, without waiting for a conductor that holds the job.

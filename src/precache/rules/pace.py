@@ -1,4 +1,4 @@
-"""Whether a transfer is fast enough to be waited for: the cache entry's lock is held for as long as it takes."""
+"""Decides whether a transfer is fast enough to be waited for: the cache entry's lock is held all the while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what a client sent, a token above all, could be read on its way by others."""
+"""Decides whether others could read what a client sent, a token above all, on its way."""
 
 from __future__ import annotations
 

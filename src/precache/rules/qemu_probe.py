@@ -5,7 +5,7 @@ follows whatever such a header names, so content must never be one format to us 
 checks a version or the rest of the header, the magic alone counts here: content may be refused that qemu calls raw, but
 none passes as raw that qemu does not.
 
-Two of its probes look at the file's name only (`.dmg`, and `.vhd` in some releases); no file of ours has such a name.
+Two of its probes look at the file's name only (`.dmg`, and `.vhd` in some releases); none of our files has such a name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAGICS = (
 _VMDK_DESCRIPTOR = re.compile(rb"(?:#[^\n]*+(?:\n|\Z)|[ \t\r\n])*+(?:version[ \t]*=|createType[ \t]*=)", re.IGNORECASE)
 """Comments and blank lines, in any bytes, then the first entry of a VMDK's text descriptor.
 
-Possessive, for the content is chosen by whoever made the image: no repetition is ever tried a second time."""
+Possessive, for the maker of the image chooses the content: no repetition is ever tried a second time."""
 
 _VMDK_FIRST_LINE = b"# Disk Descriptor"
 

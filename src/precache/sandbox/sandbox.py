@@ -67,12 +67,12 @@ class Sandbox:
 
     @property
     def is_confining(self) -> bool:
-        """Whether the kernel keeps the tool from opening other files."""
+        """Return whether the kernel keeps the tool from opening other files."""
         return self._landlock > 0
 
     @contextmanager
     def entered_by(self, program: str, needs: Needs) -> Iterator[Callable[[], object]]:
-        """Give the function for `subprocess`'s preexec_fn; leave the context when the run has ended.
+        """Yield the function for `subprocess`'s preexec_fn; leave the context when the run has ended.
 
         program: the tool, to be found in PATH.
         """

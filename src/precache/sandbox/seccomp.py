@@ -50,7 +50,7 @@ class Filter:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a filter for this processor."""
+        """Return whether there is a filter for this processor."""
         return self._call is not None
 
     def apply(self) -> bool:

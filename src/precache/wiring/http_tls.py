@@ -131,7 +131,7 @@ class TlsInbox(Inbox):
         return part
 
     def _explain(self, error: OSError) -> None:
-        """Tell a client that speaks plain HTTP; log why another one has no handshake."""
+        """Answer a client that speaks plain HTTP; log why another one has no handshake."""
         if self._is_shaken or not isinstance(error, ssl.SSLError):
             return
         if error.reason == "HTTP_REQUEST":

@@ -1,4 +1,4 @@
-"""What servers need for callers with tokens of our own: the tokens, and TLS to receive them by."""
+"""What servers need for callers with the service's own tokens: the tokens, and TLS to receive them by."""
 
 from __future__ import annotations
 

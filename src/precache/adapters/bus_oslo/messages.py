@@ -41,7 +41,7 @@ class Malformed(Exception):
 
 
 def request_message(request: CacheRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
-    """expires_at: by the clock of the host, in seconds since 1970, when nobody waits for this message any more.
+    """expires_at: by the clock of the host, in seconds since 1970, when no conductor waits for this message any more.
 
     allowed_s: how long the host may take from when it has the message; the two clocks need not agree for that.
     """

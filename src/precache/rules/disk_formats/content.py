@@ -1,4 +1,4 @@
-"""The bytes of an image, for whoever reads its tables."""
+"""The bytes of an image, for the readers of its tables."""
 
 from __future__ import annotations
 
