@@ -84,14 +84,17 @@ class Sandbox:
             heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             closing.callback(os.close, heard)
             closing.callback(os.close, told)
-            yield preparation(
+            prepare = preparation(
                 connection=needs.connection,
                 ruleset=self._ruleset(program, needs, closing),
                 calls=self._filter if self._filter.is_known else None,
                 limits=[(limit.kind, limit.most) for limit in limits],
                 report=told,
             )
-            self._hear(heard)
+            try:
+                yield prepare
+            finally:
+                self._hear(heard)  # also of a run that failed, perhaps because of what could not be set
 
     def _ruleset(self, program: str, needs: Needs, closing: ExitStack) -> int | None:
         if not self.is_confining:

@@ -127,6 +127,16 @@ def test_limit_that_cannot_be_set_is_reported_once_and_the_tool_runs_without_it(
     assert reports == ["a limit of qemu-img could not be set, so it runs without that one"]
 
 
+def test_limit_that_cannot_be_set_is_reported_of_a_run_that_fails_too():
+    reports = []
+    sandbox = Sandbox(warn=reports.append, limits=lambda *_: (Limit(resource.RLIMIT_NOFILE, 1 << 40, 1 << 40),))
+
+    with pytest.raises(subprocess.CalledProcessError), sandbox.entered_by("false", Needs(**NEEDS)) as prepare:
+        subprocess.run(["false"], preexec_fn=prepare, check=True)
+
+    assert reports == ["a limit of qemu-img could not be set, so it runs without that one"]
+
+
 def test_limits_are_never_above_those_of_this_process():
     program = (
         "import resource, datetime; from precache.sandbox.limits import limits_of;"
