@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -111,7 +113,7 @@ def load_config(
         for_libraries = cfg.ConfigOpts()
         register_log_options(for_libraries)
         for each in (conf, for_libraries):
-            each([], project="precache", default_config_files=existing, default_config_dirs=[])
+            _read(each, existing)
         unknown = unknown_options(existing, os.environ, GROUPS)
         if refuse_misspelt:
             _refuse_misspelt(unknown)
@@ -125,11 +127,22 @@ def load_config(
     return _parse(conf, for_libraries, tuple(unknown))
 
 
+def _read(conf: cfg.ConfigOpts, files: list[str]) -> None:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            conf([], project="precache", default_config_files=files, default_config_dirs=[])
+    except SystemExit as error:
+        # The library ends the process for a bad value of an option that it also knows as one of a command line.
+        reason = " ".join(said.getvalue().split()).removeprefix("argument --")
+        raise InvalidConfiguration(f"[DEFAULT] {reason}") from error
+
+
 def find_unknown_options(files: Sequence[Path] | None) -> list[UnknownOption]:
     """Return the entries that no option has; none where a file cannot be read, which `load_config` reports."""
     try:
         return unknown_options(_existing(files), os.environ, GROUPS)
-    except (InvalidConfiguration, cfg.Error, OSError, UnicodeDecodeError):
+    except (InvalidConfiguration, cfg.Error, cfg.ParseError, OSError, UnicodeDecodeError):
         return []
 
 

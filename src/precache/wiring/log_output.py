@@ -32,7 +32,7 @@ def start_logging(config: Config, *, process: str, is_quiet: bool = False) -> No
         conf.set_default("log_file", f"precache-{process}.log")
     try:
         log.setup(conf, "precache")
-    except (log.LogConfigError, OSError, RuntimeError) as error:
+    except (log.LogConfigError, OSError, RuntimeError, ValueError) as error:
         raise InvalidConfiguration(f"the log cannot be written as [DEFAULT] says: {_reason(conf, error)}") from error
     for handler in logging.getLogger().handlers:
         handler.addFilter(_add_ids)
@@ -62,6 +62,8 @@ def log_to_file_instead_of_terminal(config: Config, file: Path) -> Path | None:
 def _reason(conf: cfg.ConfigOpts, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or conf.log_file}: {error.strerror or error}"
+    if isinstance(error, ValueError):
+        return f"default_log_levels must be module=LEVEL pairs with commas between them: {error}"
     if conf.use_journal:
         return (
             "use_journal needs Python's systemd module (Debian: python3-systemd); without it, leave the option out: "

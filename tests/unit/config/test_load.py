@@ -76,6 +76,7 @@ def test_the_image_service_may_have_several_endpoints(tmp_path):
         ("[DEFAULT]\ninstances_path = here\n", "instances_path must be an absolute path"),
         ("[DEFAULT]\nforce_raw_images = no\n[libvirt]\nimages_type = rbd\n", "force_raw_images must be true"),
         ("[glance]\nendpoint_override = http://a, b:9292\n", "[glance] endpoint_override has an entry that is no http"),
+        ("[DEFAULT]\nuse_json = ture\n", "[DEFAULT] use_json: Invalid Boolean value: ture"),
         ("no section here\n", "Failed to parse"),
         (b"\xff\xfe\x00[DEFAULT]\n", "not a UTF-8 text file"),
     ],

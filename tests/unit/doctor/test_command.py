@@ -85,6 +85,16 @@ def test_misspelt_options_are_all_listed_beside_whatever_else_is_wrong(tmp_path)
     assert "auth_url is missing" in rows[0]["found"]
 
 
+def test_a_file_that_is_no_configuration_is_a_finding(tmp_path):
+    config = tmp_path / "precache.conf"
+    config.write_text("no section\n")
+
+    code, [row], _ = doctor("--config-file", str(config))
+
+    assert (code, row["status"]) == (8, "failed")
+    assert "Failed to parse" in row["found"]
+
+
 def test_the_embedded_service_is_checked_in_its_state_directory(tmp_path):
     state = StateDir(tmp_path / "state")
 

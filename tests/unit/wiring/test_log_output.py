@@ -74,6 +74,7 @@ def test_levels_are_set_by_module_and_debug_shows_everything_of_our_own(tmp_path
     ("text", "told"),
     [
         ("[DEFAULT]\nlog_file = /nowhere/x.log\n", "/nowhere/x.log: No such file or directory"),
+        ("[DEFAULT]\ndefault_log_levels = foo\n", "default_log_levels must be module=LEVEL pairs"),
         ("[DEFAULT]\nuse_journal = true\n", "use_journal needs Python's systemd module"),
         ("[DEFAULT]\nlog_config_append = /nowhere/x.ini\n", "/nowhere/x.ini"),
     ],
