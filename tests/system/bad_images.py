@@ -17,6 +17,7 @@ _VIRTUAL_SIZE, _L1_ENTRIES, _L1_OFFSET, _REFCOUNT_CLUSTERS = 24, 36, 40, 56
 
 _SECTOR_BYTES = 512
 _ISO_SYSTEM_AREA_BYTES = 32 * 1024
+_VOLUME_BLOCKS, _BLOCK_BYTES = 64, 2048
 _PARTITION_TABLE = 446
 _BOOT_SIGNATURE = b"\x55\xaa"
 
@@ -138,14 +139,16 @@ def truncated_vhd(path: Path, secret: Path) -> None:
 
 def iso(path: Path, secret: Path) -> None:
     """A good one, as far as anybody looks: the system area, and the first volume descriptor."""
-    path.write_bytes(bytes(_ISO_SYSTEM_AREA_BYTES) + _volume_descriptor() + b"files" * 10_000)
+    content = bytes(_ISO_SYSTEM_AREA_BYTES) + _volume_descriptor() + b"files" * 10_000
+    path.write_bytes(content.ljust(_VOLUME_BLOCKS * _BLOCK_BYTES, b"\0"))
 
 
 def _volume_descriptor() -> bytes:
     descriptor = bytearray(2048)
     descriptor[:7] = b"\x01CD001\x01"
-    descriptor[80:88] = struct.pack("<I", 64) + struct.pack(">I", 64)  # logical blocks, in both orders
-    descriptor[128:132] = struct.pack("<H", 2048) + struct.pack(">H", 2048)
+    # Logical blocks, in both orders.
+    descriptor[80:88] = struct.pack("<I", _VOLUME_BLOCKS) + struct.pack(">I", _VOLUME_BLOCKS)
+    descriptor[128:132] = struct.pack("<H", _BLOCK_BYTES) + struct.pack(">H", _BLOCK_BYTES)
     return bytes(descriptor)
 
 

@@ -92,7 +92,8 @@ def litter(service: LocalService) -> list[str]:
 
 def notifications(log: str) -> list[tuple[str, str | None]]:
     """Give the notifications in a log in their order: the event, and the host if it is about one."""
-    bodies = [json.loads(line.partition(NOTIFICATIONS)[2]) for line in log.splitlines() if NOTIFICATIONS in line]
+    lines = [line.partition(NOTIFICATIONS)[2] for line in log.splitlines() if NOTIFICATIONS in line]
+    bodies = [json.loads(line[line.index("{") :]) for line in lines]  # the ids of request and job may stand before it
     return [(body["event_type"].rpartition(".")[2], host_of(body["payload"])) for body in bodies]
 
 

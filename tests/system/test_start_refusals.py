@@ -128,7 +128,7 @@ def damaged_database(place: Place) -> None:
 
 def broken_policy(place: Place) -> None:
     (place.root / "policy.yaml").write_text('"precache:jobs:list": "role reader or or"\n')
-    place.configure(f"[oslo_policy]\npolicy_file = {place.root}/policy.yaml\n")
+    place.configure(f"[oslo_policy]\npolicy_file = {place.root}/policy.yaml\n[image_cache]\nowner = precache\n")
 
 
 CASES = {
