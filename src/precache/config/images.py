@@ -36,10 +36,11 @@ GLANCE_OPTIONS = [
     cfg.IntOpt("read_timeout", default=60, min=1, help="Seconds without a byte after which a transfer has stalled."),
     cfg.IntOpt(
         "min_throughput",
-        default=64,
+        default=8,
         min=0,
         help="KiB each second that a transfer must bring, averaged over min_throughput_window; a slower one is broken "
-        "off and goes on over another connection, up to num_retries times in a row. 0 accepts any.",
+        "off and goes on over another connection, up to num_retries times in a row. Hosts that share a thin link share "
+        "its rate, too. 0 accepts any.",
     ),
     cfg.BoolOpt(
         "verify_glance_signatures",
