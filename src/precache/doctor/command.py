@@ -21,7 +21,7 @@ from precache.doctor.examine import OnBug, examine
 from precache.doctor.files import look_at_files, look_at_unknown
 from precache.doctor.findings import Finding, Status
 from precache.doctor.roles import ROLES, checks_for, likely_roles
-from precache.wiring.commands.options import add_config_file
+from precache.wiring.commands.options import add_config_file, given_path
 
 
 class Doctor(ListCommand):
@@ -55,7 +55,7 @@ class Doctor(ListCommand):
             "[database] connection is set, compute where instances_path exists)",
         )
         parser.add_argument(
-            "--state-dir", metavar="DIR", type=Path, help="directory of `precache serve all`, for --role all"
+            "--state-dir", metavar="DIR", type=given_path, help="directory of `precache serve all`, for --role all"
         )
         add_config_file(parser)
         return parser

@@ -80,6 +80,23 @@ def test_each_key_is_new_and_encrypts():
     assert Fernet(first.strip()).decrypt(Fernet(first.strip()).encrypt(b"url")) == b"url"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("db", "upgrade", "--state-dir", ""),
+        ("serve", "all", "--state-dir", ""),
+        ("disk", "create", "--image", "x", "--path", "d", "--instances-path", ""),
+        ("doctor", "--role", "all", "--state-dir", ""),
+    ],
+)
+def test_an_empty_path_is_a_mistake_and_not_the_current_directory(words, capsys):
+    with pytest.raises(SystemExit) as left:
+        run(*words)
+
+    assert left.value.code == 2
+    assert "the path is empty" in capsys.readouterr().err
+
+
 def test_db_upgrade_where_no_directory_can_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 

@@ -14,7 +14,7 @@ from precache.adapters.sql import Database, check_schema, open_database, upgrade
 from precache.cli.command import Command
 from precache.config.load import load_config
 from precache.core.errors import InvalidConfiguration
-from precache.wiring.commands.options import add_config_file
+from precache.wiring.commands.options import add_config_file, given_path
 from precache.wiring.databases import configured_database, current_database
 from precache.wiring.state_dir import StateDir
 
@@ -95,7 +95,7 @@ def _ago(days: int) -> str:
 
 def _with_database(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--state-dir", metavar="DIR", type=Path, help="state directory of the embedded service")
+    which.add_argument("--state-dir", metavar="DIR", type=given_path, help="state directory of the embedded service")
     add_config_file(which)
     return parser
 

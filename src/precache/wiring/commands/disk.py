@@ -20,7 +20,13 @@ from precache.core.errors import InvalidConfiguration, InvalidImageId
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
 from precache.imagecache.nova_at_work import trace_of_nova
-from precache.wiring.commands.options import OWNER_BY_DEFAULT, STANDALONE, add_config_file, existing_directory
+from precache.wiring.commands.options import (
+    OWNER_BY_DEFAULT,
+    STANDALONE,
+    add_config_file,
+    existing_directory,
+    given_path,
+)
 from precache.wiring.hosts import build_driver, host_setup, image_service
 from precache.wiring.log_output import start_logging
 from precache.wiring.signatures import image_signatures
@@ -48,7 +54,7 @@ class DiskCreate(ShowCommand):
             "--image", metavar="IMAGE", required=True, help="id of the image, or its name if only one has it"
         )
         parser.add_argument(
-            "--path", metavar="FILE", type=Path, required=True, help="the disk to create; must not exist"
+            "--path", metavar="FILE", type=given_path, required=True, help="the disk to create; must not exist"
         )
         parser.add_argument(
             "--size",
@@ -59,7 +65,7 @@ class DiskCreate(ShowCommand):
         parser.add_argument(
             "--instances-path",
             metavar="DIR",
-            type=Path,
+            type=given_path,
             help="where this host's instances and image cache are (default: [DEFAULT] instances_path, if a "
             "configuration file sets it)",
         )

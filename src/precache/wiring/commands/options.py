@@ -19,11 +19,18 @@ OWNER_BY_DEFAULT = (
 """What adding a file of any content changes, which a user of these commands does not expect."""
 
 
+def given_path(text: str) -> Path:
+    """Parse a path of the command line. An empty one, of an unset variable, would mean the current directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def add_config_file(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--config-file",
         metavar="FILE",
-        type=Path,
+        type=given_path,
         action="append",
         help="configuration file; may be given several times, later ones win (default: /etc/precache/precache.conf)",
     )

@@ -10,7 +10,13 @@ from pathlib import Path
 from precache.cli.command import Command
 from precache.config.load import load_config
 from precache.rules.listen_address import parse_listen_address
-from precache.wiring.commands.options import OWNER_BY_DEFAULT, STANDALONE, add_config_file, existing_directory
+from precache.wiring.commands.options import (
+    OWNER_BY_DEFAULT,
+    STANDALONE,
+    add_config_file,
+    existing_directory,
+    given_path,
+)
 from precache.wiring.commands.serving import serve_until_told
 from precache.wiring.embedded_process import EmbeddedProcess, Embedding
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
@@ -35,7 +41,11 @@ class ServeAll(Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "--state-dir", metavar="DIR", type=Path, required=True, help="where database, caches and logs are kept"
+            "--state-dir",
+            metavar="DIR",
+            type=given_path,
+            required=True,
+            help="where database, caches and logs are kept",
         )
         parser.add_argument(
             "--listen", metavar="ADDRESS:PORT", default="127.0.0.1:8775", help="where to answer (default: %(default)s)"
@@ -50,7 +60,7 @@ class ServeAll(Command):
         parser.add_argument(
             "--images",
             metavar="DIR",
-            type=Path,
+            type=given_path,
             help="directory of disk images to serve as image service (default: images in the state directory)",
         )
         add_config_file(parser)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from precache.cli.errors import UsageError
 from precache.rules.listen_address import parse_listen_address
-from precache.wiring.commands.options import existing_directory
+from precache.wiring.commands.options import existing_directory, given_path
 from precache.wiring.commands.serving import ServesPart, serve_until_told
 from precache.wiring.images_process import ImagesProcess, Serving
 from precache.wiring.state_dir import StateDir
@@ -28,14 +28,14 @@ class ServeImages(ServesPart):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="directory of disk images")
+        parser.add_argument("--images", metavar="DIR", type=given_path, required=True, help="directory of disk images")
         parser.add_argument(
             "--listen", metavar="ADDRESS:PORT", default="127.0.0.1:9292", help="where to answer (default: %(default)s)"
         )
         parser.add_argument(
             "--state-dir",
             metavar="DIR",
-            type=Path,
+            type=given_path,
             default=Path("/var/lib/precache"),
             help="where hashes of images and the log of requests are kept (default: %(default)s)",
         )
