@@ -99,7 +99,7 @@ class Bench:
 
     @contextmanager
     def _empty_folder(self) -> Iterator[Path]:
-        """Give an empty folder on a disk that has nothing left to write; gone afterwards."""
+        """Return an empty folder on a disk that has nothing left to write; gone afterwards."""
         folder = self.folder / "run"
         folder.mkdir()
         os.sync()

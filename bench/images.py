@@ -29,7 +29,7 @@ class TestImage:
         return self.file_name.rpartition(".")[2]
 
     def make(self, folder: Path, data_mib: int) -> Path:
-        """Write the image, with `data_mib` of data in it, into `folder` and give its path."""
+        """Write the image, with `data_mib` of data in it, into `folder` and return its path."""
         path = folder / self.file_name
         raw = path if self.disk_format == "raw" else path.with_suffix(".tmp")
         _write_raw(raw, data_mib, self.disk_per_data, _half_compressible if self.is_compressed else _incompressible)
@@ -61,7 +61,7 @@ def _incompressible(chance: random.Random) -> bytes:
 
 
 def _half_compressible(chance: random.Random) -> bytes:
-    """Give pages half of noise and half of one repeated word: zlib makes them half as long."""
+    """Return pages half of noise and half of one repeated word: zlib makes them half as long."""
     filler = b"precache" * (_PAGE // 2 // 8)
     noise = chance.randbytes(EXTENT_MIB << 19)
     return b"".join(noise[at : at + _PAGE // 2] + filler for at in range(0, len(noise), _PAGE // 2))

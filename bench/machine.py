@@ -12,7 +12,7 @@ CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 
 
 def describe_machine(folder: Path) -> dict[str, str]:
-    """Give processor, memory, kernel, file system of `folder` and versions of what was used."""
+    """Return processor, memory, kernel, file system of `folder` and versions of what was used."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s*(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
     return {

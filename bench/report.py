@@ -43,12 +43,12 @@ class Row:
 
 
 def rows(results: dict[str, Any]) -> list[Row]:
-    """Give a row for each image, in the order in which they were measured."""
+    """Return a row for each image, in the order in which they were measured."""
     return [_row(name, measured, results["image_bytes"][name]) for name, measured in results["measured"].items()]
 
 
 def figures(results: dict[str, Any]) -> dict[str, float]:
-    """Give the figures that the aims are about. The ratios are geometric means over the images."""
+    """Return the figures that the aims are about. The ratios are geometric means over the images."""
     all_rows = rows(results)
     return {
         "ratio_to_nova": round(geometric_mean([row.to_nova for row in all_rows]), 3),
@@ -59,7 +59,7 @@ def figures(results: dict[str, Any]) -> dict[str, float]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Give the whole result as a page."""
+    """Return the whole result as a page."""
     settings, summary = results["settings"], figures(results)
     machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
     lines = [

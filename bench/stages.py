@@ -17,7 +17,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 def download(url: str, path: Path) -> float:
-    """Give the seconds of one plain GET into a file, every byte written as it comes."""
+    """Return the seconds of one plain GET into a file, every byte written as it comes."""
     address = urlsplit(url)
     start = time.perf_counter()
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
@@ -34,7 +34,7 @@ def download(url: str, path: Path) -> float:
 
 
 def digest(path: Path) -> float:
-    """Give the seconds of a sha512 over the file, in the page cache."""
+    """Return the seconds of a sha512 over the file, in the page cache."""
     start = time.perf_counter()
     with path.open("rb", buffering=0) as file:
         hashlib.file_digest(file, "sha512")
@@ -42,7 +42,7 @@ def digest(path: Path) -> float:
 
 
 def convert(source: Path, target: Path) -> float:
-    """Give the seconds of the faster of qemu-img's two ways to raw: past the page cache (Nova's), and through it."""
+    """Return the seconds of the faster of qemu-img's two ways to raw: past the page cache (Nova's), and through it."""
     return min(_convert(source, target, cache) for cache in ("none", "writeback"))
 
 

@@ -8,7 +8,7 @@ from cheroot import wsgi
 
 @contextlib.contextmanager
 def listening(app, *, prefix="/image", threads=4):
-    """Give the URL under which the application answers. threads: requests that it serves at the same time."""
+    """Return the URL under which the application answers. threads: requests that it serves at the same time."""
     server = wsgi.Server(
         ("127.0.0.1", 0), wsgi.PathInfoDispatcher({prefix: app}), numthreads=threads, shutdown_timeout=1
     )

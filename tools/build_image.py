@@ -66,7 +66,7 @@ class Disk:
 
 
 def kept_image(disk: Disk = Disk(), say: Callable[[str], None] = print) -> Path:
-    """Give the path of such an image in var/images, built now unless one with the newest kernel is there.
+    """Return the path of such an image in var/images, built now unless one with the newest kernel is there.
 
     `say` gets a line about each step that takes time. Raises PackageUnavailable.
     """
@@ -92,7 +92,7 @@ def kept_image(disk: Disk = Disk(), say: Callable[[str], None] = print) -> Path:
 
 
 def build(disk: Disk, work: Path, apt: Apt, say: Callable[[str], None]) -> tuple[Path, Kernel]:
-    """Make the image inside `work`, an empty folder, and give its path and its kernel. Raises PackageUnavailable."""
+    """Make the image inside `work`, an empty folder, and return its path and its kernel. Raises PackageUnavailable."""
     say("fetching the kernel and busybox with apt")
     try:
         kernel = _fetch(apt, work / "debs")

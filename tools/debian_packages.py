@@ -40,7 +40,7 @@ class Apt:
         self._options = ["-oAPT::Sandbox::User=root"]
 
     def lists_changed_at(self) -> float:
-        """Give the newest time of change, in seconds since the epoch, of the lists of the machine; 0 if it has none."""
+        """Return when the machine's lists last changed, in seconds since the epoch; 0 if it has none."""
         return max((file.stat().st_mtime for file in LISTS.glob("*_Packages*")), default=0)
 
     def refresh(self) -> None:

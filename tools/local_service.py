@@ -46,12 +46,12 @@ class LocalService:
 
     @property
     def log(self) -> str:
-        """Give what it has logged since its last start."""
+        """Return what it has logged since its last start."""
         return self.whole_log[self._log_start :]
 
     @property
     def whole_log(self) -> str:
-        """Give what it has logged since its first start."""
+        """Return what it has logged since its first start."""
         return self._log.read_text() if self._log.exists() else ""
 
     @property
@@ -82,7 +82,7 @@ class LocalService:
         self._running().wait()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        """End it as Ctrl-C would, and give its exit code; 0 if it was never started."""
+        """End it as Ctrl-C would, and return its exit code; 0 if it was never started."""
         if self._process is None:
             return 0
         if self._process.poll() is None:
@@ -90,7 +90,7 @@ class LocalService:
         return self.wait()
 
     def wait(self) -> int:
-        """Give the exit code of a service that was told to end. Raises ServiceFailed if it does not."""
+        """Return the exit code of a service that was told to end. Raises ServiceFailed if it does not."""
         try:
             return self._running().wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -103,7 +103,7 @@ class LocalService:
         return self._process
 
     def run(self, *words: str, shows: bool = False, accepts: Sequence[int] = (0,)) -> Any:
-        """Run one `precache` command; give what it answers as JSON, or let it write to the terminal."""
+        """Run one `precache` command; return what it answers as JSON, or let it write to the terminal."""
         line = [str(PROGRAM), "--url", self.url, *words]
         if shows:
             code = subprocess.run(line, check=False).returncode

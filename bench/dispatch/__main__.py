@@ -70,7 +70,7 @@ class Worker:
 
 
 def measure(deployed: Cloud, bare: Worker, sizes: tuple[int, ...], rounds: int) -> dict[str, list[Any]]:
-    """Give by number of hosts a list with one item for each round."""
+    """Return by number of hosts a list with one item for each round."""
     aggregates = {count: deployed.aggregate(count) for count in {WARM_UP_HOSTS, *sizes}}
     deployed.run_job(aggregates[WARM_UP_HOSTS], WARM_UP_HOSTS)
     bare.ask(WARM_UP_HOSTS)
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _machine(folder: Path) -> dict[str, str]:
-    """Give what the figures were measured on, and the parts that bear on them."""
+    """Return what the figures were measured on, and the parts that bear on them."""
     described = describe_machine(folder)
     parts = {name: described[name] for name in ("processor", "memory", "kernel", "python")}
     server = subprocess.run([SERVER, "--version"], capture_output=True, text=True, check=True).stdout

@@ -64,7 +64,7 @@ class Cloud:
         SqlHosts(database=self.database).note_beats([HostBeat(name, CELL, "fake", now, "1.0") for name in names])
 
     def aggregate(self, count: int) -> int:
-        """Make an aggregate of the first so many hosts, and give its id."""
+        """Make an aggregate of the first so many hosts, and return its id."""
         body = {"aggregate": {"name": f"of-{count}", "availability_zone": None}}
         answer = self.precache.call("POST", "/compute/v2.1/os-aggregates", body)
         answer.raise_for_status()
@@ -96,7 +96,7 @@ class Cloud:
         self.precache.get(f"/v1/jobs/{newest['id']}/tasks")
 
     def hear_beats(self, count: int) -> float:
-        """Have the conductor find a heartbeat of so many hosts in its queue; give the seconds until all are noted.
+        """Have the conductor find a heartbeat of so many hosts in its queue; return the seconds until all are noted.
 
         It is halted while they are sent, so that only what it does itself is measured.
         """
@@ -127,7 +127,7 @@ class Cloud:
                 time.sleep(LOOK_INTERVAL_S)
 
     def peak_bytes(self, part: str) -> int:
-        """Give the most memory that the api or the conductor has had so far, by the kernel's account."""
+        """Return the most memory that the api or the conductor has had so far, by the kernel's account."""
         status = Path(f"/proc/{self.precache._running[part].pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -175,7 +175,7 @@ def _broker(folder: Path) -> Iterator[RabbitMq]:
 
 @contextmanager
 def _image_service(folder: Path) -> Iterator[tuple[str, str]]:
-    """Serve one small image; give the service's URL and the image's id."""
+    """Serve one small image; return the service's URL and the image's id."""
     folder.mkdir()
     (folder / "small.raw").write_bytes(bytes(1 << 20))
     library = ImageLibrary(images_dir=folder, index_path=folder.with_suffix(".index"))
@@ -201,7 +201,7 @@ def _await_end(watcher: Connection, job: str) -> Any:
 
 
 def _statements_of_others(watcher: Connection) -> int:
-    """Give how many statements the server has got so far from everybody but this connection."""
+    """Return how many statements the server has got so far from everybody but this connection."""
     total, own = (
         int(watcher.execute(text(f"SHOW {scope} STATUS LIKE 'Questions'")).one()[1]) for scope in ("GLOBAL", "SESSION")
     )

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _listen(bus: Any, names: list[str]) -> Any:
-    """Give a listener to the queues of all hosts on one connection; a server for each would need one each."""
+    """Return a listener to the queues of all hosts on one connection; a server for each would need one each."""
     # Of the library's insides: it has no server for many names.
     from oslo_messaging._drivers.amqpdriver import RpcAMQPListener
     from oslo_messaging._drivers.common import PURPOSE_LISTEN

@@ -11,7 +11,7 @@ COLUMNS = ("hosts", "hosts/s", "bare calls/s", "of it", "request to end, s", "st
 
 
 def figures(results: dict[str, Any]) -> dict[str, float]:
-    """Give the figures that the aims are about, of the largest job."""
+    """Return the figures that the aims are about, of the largest job."""
     largest = max(results["measured"], key=int)
     row = _row(int(largest), results["measured"][largest])
     return {
@@ -23,7 +23,7 @@ def figures(results: dict[str, Any]) -> dict[str, float]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Give the whole result as a page."""
+    """Return the whole result as a page."""
     settings, peak = results["settings"], results["peak_bytes"]
     machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
     lines = [

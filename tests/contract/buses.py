@@ -14,7 +14,7 @@ PATIENCE = timedelta(seconds=10)
 
 
 def new_conf(**rabbit: object) -> cfg.ConfigOpts:
-    """Give a configuration as a process would have read it; rabbit: values of [oslo_messaging_rabbit]."""
+    """Return a configuration as a process would have read it; rabbit: values of [oslo_messaging_rabbit]."""
     conf = cfg.ConfigOpts()
     conf([], project="precache", default_config_files=[], default_config_dirs=[])
     register_options(conf)
@@ -32,7 +32,7 @@ class BusWorld:
         self._servers: dict[str, ComputeServer] = {}
 
     def bus(self):
-        """Give a bus of its own, as another process would have."""
+        """Return a bus of its own, as another process would have."""
         bus = open_bus(new_conf(), self.url)
         self._stops.callback(bus.close)
         return bus

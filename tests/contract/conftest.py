@@ -12,7 +12,7 @@ from tests.contract.stores import EXTERNAL, STORES
     params=[pytest.param(name, marks=[pytest.mark.external] if name in EXTERNAL else []) for name in STORES]
 )
 def stores(request):
-    """Give an empty store."""
+    """Return an empty store."""
     opened = STORES[request.param](request)
     yield opened
     opened.close()

@@ -23,7 +23,7 @@ class Consumer:
         self._queue = self._connection.SimpleQueue(entity)
 
     def take(self, number: int | None = None) -> list[dict[str, Any]]:
-        """Give what is there, in order; with a number, wait for that many."""
+        """Return what is there, in order; with a number, wait for that many."""
         taken: list[dict[str, Any]] = []
         while number is None or len(taken) < number:
             try:

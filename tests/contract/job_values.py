@@ -18,7 +18,7 @@ def job_id(number):
 
 
 def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW, **fields):
-    """Give a job, by default with names that do not come in the order of the alphabet."""
+    """Return a job, by default with names that do not come in the order of the alphabet."""
     return NewJob(
         id=job_id(number),
         aggregate_id=7,

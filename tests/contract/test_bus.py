@@ -48,7 +48,7 @@ def ended():
 
 
 def hear(world, ended, cell="cell1"):
-    """Give what a conductor hears in a cell."""
+    """Return what a conductor hears in a cell."""
     hearing = Hearing()
     server = ConductorServer(bus=world.bus(), cell=cell, reports=hearing, progress=hearing, clock=SystemClock())
     server.start()

@@ -48,7 +48,7 @@ def ended():
 
 
 def follow(ended, table):
-    """Give what is heard in the cells of the table, and their buses."""
+    """Return what is heard in the cells of the table, and their buses."""
     hearing = Hearing()
     cells = CellBuses(
         conf=new_conf(),
@@ -64,7 +64,7 @@ def follow(ended, table):
 
 
 def beat_until_heard(ended, url, host, hearing):
-    """Have a compute on the bus beat, as a real one would, until a beat is heard; give its cell."""
+    """Have a compute on the bus beat, as a real one would, until a beat is heard; return its cell."""
     world = BusWorld(url)
     ended.callback(world.close)
     reports = BusReports(bus=world.bus())
@@ -78,7 +78,7 @@ def beat_until_heard(ended, url, host, hearing):
 
 
 def patient_gateway(ended, cells):
-    """Give a gateway that finds its buses among the cells'."""
+    """Return a gateway that finds its buses among the cells'."""
     gateway = OsloComputes(
         buses=cells.bus_of, long_rpc_timeout=timedelta(seconds=90), call_monitor_timeout=timedelta(seconds=6)
     )

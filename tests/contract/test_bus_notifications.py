@@ -78,7 +78,7 @@ def notifier_on(*urls, **options):
 
 @pytest.fixture
 def two_buses(rabbitmq):
-    """Give a notifier on two buses, and a consumer on each."""
+    """Return a notifier on two buses, and a consumer on each."""
     rabbitmq.start()
     urls = [rabbitmq.fresh_url(), rabbitmq.fresh_url()]
     notifier = notifier_on(*urls)

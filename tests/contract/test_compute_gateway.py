@@ -31,7 +31,7 @@ class InProcessWorld:
 
 @pytest.fixture(params=["inprocess", pytest.param("oslo", marks=pytest.mark.external)])
 def world(request):
-    """Give something with a gateway, to which computes are connected by `join` under a host's name."""
+    """Return something with a gateway, to which computes are connected by `join` under a host's name."""
     made = InProcessWorld() if request.param == "inprocess" else BusWorld(request.getfixturevalue("cell_url"))
     yield made
     made.close()

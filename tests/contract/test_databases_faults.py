@@ -51,7 +51,7 @@ def server(request):
 
 @pytest.fixture
 def opened(server):
-    """Give what opens the empty database."""
+    """Return what opens the empty database."""
     with contextlib.ExitStack() as stack:
 
         def open_with(limits, port=None):
@@ -309,7 +309,7 @@ class TestLostConfirmations:
 
     @pytest.fixture(params=[True, False], ids=["committed", "not committed"])
     def lost_commit(self, request, server, line, opened):
-        """Give a database, and what has its next commit's confirmation lost."""
+        """Return a database, and what has its next commit's confirmation lost."""
         database = opened(LATE, port=line.port)
 
         def lose():

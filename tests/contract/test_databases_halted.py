@@ -26,7 +26,7 @@ STEPS = [HostAsked(f"cmp-{number}", "cell1", (DEBIAN,), NOW) for number in (1, 2
 
 @pytest.fixture(params=["postgresql_url", "mariadb_url"])
 def opened(request):
-    """Give what opens the empty database once more, as another process would."""
+    """Return what opens the empty database once more, as another process would."""
     url = request.getfixturevalue(request.param)
     with contextlib.ExitStack() as stack:
 
@@ -40,7 +40,7 @@ def opened(request):
 
 @pytest.fixture
 def held_jobs(opened):
-    """Two jobs that `me` holds, with their tasks running; give the claims."""
+    """Two jobs that `me` holds, with their tasks running; return the claims."""
     database = opened()
     intake, claims = SqlJobIntake(database=database), SqlJobClaims(database=database)
     for number in (1, 2):

@@ -16,7 +16,7 @@ from tests.contract.image_services import CONTENT, EXTERNAL_SERVICES, SERVICES, 
     scope="module",
 )
 def served(request, tmp_path_factory):
-    """Give a service, one for all tests: they only read."""
+    """Return a service, one for all tests: they only read."""
     service = (SERVICES | EXTERNAL_SERVICES)[request.param]
     with service(request, tmp_path_factory.mktemp("images")) as opened:
         yield opened

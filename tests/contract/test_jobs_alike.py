@@ -129,7 +129,7 @@ def test_memory_and_sql_answer_alike_whatever_is_done_to_them(sqlite_template):
 
 
 def answer(step, stores: Stores):
-    """Give what the step gives, or the words of its refusal."""
+    """Return what the step gives, or the words of its refusal."""
     try:
         return step(stores)
     except PrecacheError as exc:

@@ -19,7 +19,7 @@ NOTIFICATION = Notification(
 
 @pytest.fixture(params=["memory", "log", pytest.param("oslo", marks=pytest.mark.external)])
 def sending(request, caplog):
-    """Give a notifier, and a function that tells what arrived, as dicts."""
+    """Return a notifier, and a function that tells what arrived, as dicts."""
     if request.param == "oslo":
         return over_a_bus(request)
     if request.param == "memory":

@@ -34,7 +34,7 @@ def policy():
 
 @pytest.fixture
 def write(tmp_path):
-    """Give a function that writes the policy file and gives its path."""
+    """Return a function that writes the policy file and gives its path."""
     path = tmp_path / "policy.yaml"
 
     def put(text: str):

@@ -18,7 +18,7 @@ ALLOWED = 10
 
 @pytest.fixture
 def cost(stores):
-    """Give a function that calls another and says how many statements that took; none in memory."""
+    """Return a function that calls another and says how many statements that took; none in memory."""
     statements = []
     if stores.database is not None:
         event.listen(stores.database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
@@ -47,7 +47,7 @@ def test_a_job_of_thousands_takes_some_more_for_each_thousand(stores, cost):
 
 
 def cost_of_a_life(stores, cost, number, host_count):
-    """Lead a job from the door to the end, and give the statements of each step."""
+    """Lead a job from the door to the end, and return the statements of each step."""
     job, claims = job_id(number), stores.claims
     stores.clock.set(NOW)
 

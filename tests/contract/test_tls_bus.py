@@ -69,7 +69,7 @@ def beat(reports, host):
 
 
 def run_conductor(ended, urls):
-    """Give what a conductor hears on these cells' buses, and its way to their hosts."""
+    """Return what a conductor hears on these cells' buses, and its way to their hosts."""
     hearing = Hearing()
     cells = CellBuses(conf=new_conf(), cells=Cells(urls), reports=hearing, progress=hearing, clock=SystemClock())
     cells.start()
@@ -82,7 +82,7 @@ def run_conductor(ended, urls):
 
 
 def failure(conf, url):
-    """Give what an operator reads of a message that could not be sent."""
+    """Return what an operator reads of a message that could not be sent."""
     bus = open_bus(conf, url)
     try:
         with pytest.raises(BusUnavailable) as caught:

@@ -45,7 +45,7 @@ class Safe:
         self.server.use_certificate(certificate)
 
     def url(self, cafile=None):
-        """Give the URL of the empty database, with all checks."""
+        """Return the URL of the empty database, with all checks."""
         return f"{self.server.empty_url()}?{OPTIONS[self.kind].format(cafile or self.authority.cafile)}"
 
 
@@ -67,7 +67,7 @@ def opened(url, limits=None):
 
 
 def failure(url):
-    """Give what an operator reads where there is no connection; at once, for waiting does not help."""
+    """Return what an operator reads where there is no connection; at once, for waiting does not help."""
     with opened(url, PATIENT) as database:
         begun = time.monotonic()
         with pytest.raises(StoreUnavailable) as caught:

@@ -62,7 +62,7 @@ class Documented:
             assert content["error"].get("request_id", own_id) == own_id
 
     def _describe(self, method: str, path: str, status: str) -> dict[str, Any]:
-        """Give what the document says of this answer; an address that it does not know may only be refused."""
+        """Return what the document says of this answer; an address that it does not know may only be refused."""
         template = next((each for pattern, each in self._paths if pattern.fullmatch(split_project(path)[0])), None)
         operations = self._document["paths"].get(template, {})
         if method.lower() not in operations:

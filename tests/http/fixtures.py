@@ -28,7 +28,7 @@ class Current:
 
 
 def current_app() -> Any:
-    """Give an application that passes requests on to the one of that moment."""
+    """Return an application that passes requests on to the one of that moment."""
 
     def forward(environ: dict[str, Any], start_response: Any) -> Any:
         # The client decodes the path as UTF-8; a WSGI server hands it in as Latin-1.

@@ -74,7 +74,7 @@ def test_body_sent_to_no_path_is_not_taken_for_the_next_request(connection):
 
 
 def refused(connection, rest):
-    """Send a request whose body is this, and nothing after it; give the answer."""
+    """Send a request whose body is this, and nothing after it; return the answer."""
     connection.connect()
     head = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nOpenStack-API-Version: compute 2.81\r\n"
     connection.sock.sendall(head.encode() + rest)

@@ -16,7 +16,7 @@ SIZE = 32 * 1024 * 1024  # far more than sockets hold, so that the server cannot
 
 @contextlib.contextmanager
 def serving(tmp_path):
-    """Give a library with one large image, a hole without data, and the URL of its service."""
+    """Return a library with one large image, a hole without data, and the URL of its service."""
     images_dir = tmp_path / "images"
     images_dir.mkdir()
     with (images_dir / "large.raw").open("wb") as out:

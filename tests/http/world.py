@@ -66,7 +66,7 @@ class World:
         self.app = self.app_with()
 
     def app_with(self, auth_strategy: str = "keystone", **replaced: Any) -> Any:
-        """Give the application, with other ports where a test wants them; no answer passes that is not documented."""
+        """Return the application, with other ports where a test wants them; no answer passes that is not documented."""
         return Documented(self.undocumented(auth_strategy, **replaced), DOCUMENT)
 
     def undocumented(self, auth_strategy: str, **replaced: Any) -> Any:

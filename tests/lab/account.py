@@ -18,7 +18,7 @@ from tests.lab.guardian import guardian
 
 
 def identity(account: str | None) -> dict[str, Any]:
-    """Give the arguments of `subprocess` that make a child of root's run as this user; none for everybody else."""
+    """Return the arguments of `subprocess` that make a child of root's run as this user; none for everybody else."""
     if account is None or os.geteuid() != 0:
         return {}
     user = pwd.getpwnam(account)
@@ -35,7 +35,7 @@ def hand_over(path: Path, account: str) -> None:
 
 @contextmanager
 def directory_of(account: str) -> Iterator[Path]:
-    """Give an empty directory of this user's; it is removed at the end, and also after the test run was killed."""
+    """Return an empty directory of this user's; it is removed at the end, and also after the test run was killed."""
     # Not below pytest's own directory, which only the user who runs the tests may enter.
     directory = Path(tempfile.mkdtemp(prefix=f"{account}-"))
     guardian().guard_directory(directory)

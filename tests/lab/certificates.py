@@ -38,7 +38,7 @@ class Certificate:
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """Give what makes the sockets of a server in Python speak TLS with it."""
+        """Return what makes the sockets of a server in Python speak TLS with it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cert, self.key)
         return context
@@ -61,7 +61,7 @@ class Authority:
     def certificate(
         self, *names: str, valid_for: datetime.timedelta = VALID, directory: Path | None = None
     ) -> Certificate:
-        """Give a certificate for these addresses and names; asked again, another one in the same files.
+        """Return a certificate for these addresses and names; asked again, another one in the same files.
 
         directory: where its files go, if not beside the authority's.
         """

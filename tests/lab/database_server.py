@@ -52,13 +52,13 @@ class DatabaseServer(Server):
         return f"{self.scheme}://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def fresh_url(self) -> str:
-        """Give the URL of a new database without a table in it."""
+        """Return the URL of a new database without a table in it."""
         database = f"test_{uuid.uuid4().hex[:12]}"
         self.execute(f"CREATE DATABASE {database}")
         return self.url(database)
 
     def empty_url(self) -> str:
-        """Give the URL of the one database with this release's tables, emptied.
+        """Return the URL of the one database with this release's tables, emptied.
 
         For one test after the other: to migrate a database takes some twenty times as long as to empty it.
         """
@@ -90,7 +90,7 @@ class DatabaseServer(Server):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Give what runs the server in the foreground."""
+        """Return what runs the server in the foreground."""
 
     @abstractmethod
     def execute(self, *statements: str, database: str | None = None) -> None:
@@ -118,7 +118,7 @@ class DatabaseServer(Server):
 
 @contextlib.contextmanager
 def running(kind: type[DatabaseServer]) -> Iterator[Any]:
-    """Give a server that runs, in a directory of its own."""
+    """Return a server that runs, in a directory of its own."""
     with directory_of(kind.account) as directory:
         server = kind(directory)
         try:

@@ -50,7 +50,7 @@ class Glance(WsgiServer):
         return f"glance-{self.port}"
 
     def upload_image(self, content: bytes | None = b"data", *, owner: User | None = None, **attributes: Any) -> str:
-        """Make an image and give its id.
+        """Make an image and return its id.
 
         content: None leaves it `queued`. owner: whose project it belongs to; the administrator's by default, who
         alone may make it `visibility="public"`. attributes: of the Glance API; without any it is a `private` raw image.
@@ -64,7 +64,7 @@ class Glance(WsgiServer):
         return image
 
     def upload_file(self, path: Path, *, owner: User | None = None, **attributes: Any) -> str:
-        """Make an image of a file, which may be larger than memory, and give its id."""
+        """Make an image of a file, which may be larger than memory, and return its id."""
         image = self.upload_image(None, owner=owner, **attributes)
         with path.open("rb") as content:
             headers = {"Content-Type": "application/octet-stream"}
@@ -88,7 +88,7 @@ class Glance(WsgiServer):
             self._call("PUT", f"/images/{image}/members/{member.project_id}", json={"status": status})
 
     def data_requests(self, image: str) -> int:
-        """Give how many requests for the image's data have arrived so far, resumed ones too."""
+        """Return how many requests for the image's data have arrived so far, resumed ones too."""
         path = f"/v2/images/{image}/file"
         return sum(request.method == "GET" and request.path == path for request in self.requests())
 

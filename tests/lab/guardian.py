@@ -59,7 +59,7 @@ class Guardian:
 
 @functools.cache
 def guardian() -> Guardian:
-    """Give the guardian of this test run, or of this worker of one."""
+    """Return the guardian of this test run, or of this worker of one."""
     started = Guardian()
     atexit.register(started.close)
     return started

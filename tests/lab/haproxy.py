@@ -27,7 +27,7 @@ class HaProxy:
         return f"http://127.0.0.1:{self._port}"
 
     def check(self) -> str:
-        """Give what `haproxy -c` says of the configuration. Raises ServerFailed if it refuses it."""
+        """Return what `haproxy -c` says of the configuration. Raises ServerFailed if it refuses it."""
         command = [PROGRAM, "-c", "-f", str(self._file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode != 0:

@@ -67,7 +67,7 @@ class Keystone(WsgiServer):
         return f"{self.url}/v3"
 
     def session(self, user: User) -> Session:
-        """Give a keystoneauth session with this user's credentials."""
+        """Return a keystoneauth session with this user's credentials."""
         auth = Password(
             auth_url=self.auth_url,
             username=user.name,
@@ -81,11 +81,11 @@ class Keystone(WsgiServer):
         return Session(auth=auth, session=http, timeout=60)
 
     def token(self, user: User) -> str:
-        """Give a new token of this user's, in its project."""
+        """Return a new token of this user's, in its project."""
         return str(self.session(user).get_token())
 
     def openrc(self, user: User) -> dict[str, str]:
-        """Give the whole environment in which the stock clients act as this user."""
+        """Return the whole environment in which the stock clients act as this user."""
         return {
             **CLOUD.variables(self._directory),
             "OS_AUTH_URL": self.auth_url,
@@ -99,7 +99,7 @@ class Keystone(WsgiServer):
         }
 
     def login(self, user: User) -> dict[str, object]:
-        """Give the options with which a service logs in as this user, as its configuration file has them."""
+        """Return the options with which a service logs in as this user, as its configuration file has them."""
         return {
             "auth_type": "password",
             "auth_url": self.auth_url,
@@ -122,7 +122,7 @@ class Keystone(WsgiServer):
         return user
 
     def grant(self, user: User, role: str) -> None:
-        """Give the user one more role in its project."""
+        """Return the user one more role in its project."""
         self._call("PUT", f"/projects/{user.project_id}/users/{user.id}/roles/{self._id('role', role)}")
 
     def withdraw(self, user: User, role: str) -> None:
@@ -130,7 +130,7 @@ class Keystone(WsgiServer):
         self._call("DELETE", f"/projects/{user.project_id}/users/{user.id}/roles/{self._id('role', role)}")
 
     def project_id(self, name: str) -> str:
-        """Give the id of the project of this name in the default domain, which is made when it is first asked for."""
+        """Return the id of the project of this name in the default domain, which is made when it is first asked for."""
         return self._id("project", name, domain_id=DOMAIN)
 
     def revoke(self, token: str) -> None:

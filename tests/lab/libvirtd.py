@@ -91,7 +91,7 @@ class LibvirtHost:
         self._process.wait_until(self._socket.exists, START_TIMEOUT_S)
 
     def inside(self, command: Sequence[str | Path]) -> list[str | Path]:
-        """Give the command line that runs `command` on this host, but with the machine's network."""
+        """Return the command line that runs `command` on this host, but with the machine's network."""
         if self._process is None:
             raise ServerFailed("the libvirt host was not started")
         first = _only_child(self._process.pid)
@@ -128,5 +128,5 @@ class LibvirtHost:
 
 
 def _only_child(pid: int) -> int:
-    """Give the process that `unshare` started: the first one of the new namespaces."""
+    """Return the process that `unshare` started: the first one of the new namespaces."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

@@ -55,7 +55,7 @@ class Nginx:
         return f"http://127.0.0.1:{self._port}"
 
     def check(self) -> str:
-        """Give what `nginx -t` says of the configuration. Raises ServerFailed if it refuses it."""
+        """Return what `nginx -t` says of the configuration. Raises ServerFailed if it refuses it."""
         done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode != 0:
             raise ServerFailed(f"nginx refuses its configuration: {done.stderr}")

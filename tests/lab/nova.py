@@ -33,7 +33,7 @@ class Surroundings:
     network_url: str
 
     def settings(self, state: Path) -> dict[str, dict[str, object]]:
-        """Give the sections that every process of Nova gets, to be written by whoever adds to them."""
+        """Return the sections that every process of Nova gets, to be written by whoever adds to them."""
         login = dict(self.login)
         return {
             "DEFAULT": {

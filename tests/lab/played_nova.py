@@ -75,7 +75,7 @@ class PlayedNova:
             self._aggregates[aggregate_id]["updated_at"] = None
 
     def answer(self, method, path, body, microversion):
-        """Give status and document for one request."""
+        """Return status and document for one request."""
         with self._lock:
             if path.startswith("/v2.1/os-services"):
                 return self._answer_service(method, path, body)
@@ -253,7 +253,7 @@ class NovaOperator:
         self._headers = {"X-Auth-Token": token, "OpenStack-API-Version": "compute 2.81"}
 
     def create_aggregate(self, name, metadata=()):
-        """Give its id."""
+        """Return its id."""
         made = self._send("POST", "/os-aggregates", {"aggregate": {"name": name}})["aggregate"]["id"]
         if metadata:
             self.act(made, "set_metadata", metadata=dict(metadata))

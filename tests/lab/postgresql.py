@@ -97,7 +97,7 @@ class Postgresql(DatabaseServer):
 
 
 def _tool(name: str) -> str:
-    """Give the newest version of a tool of the server; Debian keeps each version in a directory of its own."""
+    """Return the newest version of a tool of the server; Debian keeps each version in a directory of its own."""
     found = sorted(DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     if not found:
         raise ServerFailed(f"no {name} below {DEBIAN}: install postgresql")

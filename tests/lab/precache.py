@@ -75,7 +75,7 @@ class Deployment:
         return f"{self.url}/compute/v2.1"
 
     def start_api(self, settings: Sections | None = None) -> str:
-        """Start the API and give its URL."""
+        """Start the API and return its URL."""
         file = self._control_settings("api", settings or {})
         api = self._start("api", "answers at ", "serve", "api", "--config-file", file, "--listen", "127.0.0.1:0")
         self.url = api.said().split("answers at ")[1].split(". ")[0]
@@ -116,7 +116,7 @@ class Deployment:
         self._running.clear()
 
     def run(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
-        """Run one `precache` command that must succeed, and give what it printed."""
+        """Run one `precache` command that must succeed, and return what it printed."""
         done = subprocess.run(
             [str(PROGRAM), *words],
             env={**os.environ, **(environment or {})},
@@ -128,7 +128,7 @@ class Deployment:
         return done.stdout
 
     def log(self, name: str) -> str:
-        """Give all that a process has said since its first start."""
+        """Return all that a process has said since its first start."""
         path = self._log_path(name)
         return path.read_text() if path.exists() else ""
 
@@ -139,11 +139,11 @@ class Deployment:
         return self._folder / "hosts" / host / "instances"
 
     def entry(self, host: str, image: str) -> Path:
-        """Give where the image's entry in the host's cache is, or would be."""
+        """Return where the image's entry in the host's cache is, or would be."""
         return self.instances(host) / "_base" / hashlib.sha1(image.encode()).hexdigest()
 
     def litter(self) -> list[Path]:
-        """Give what transfers have left, or still need, in the caches of all hosts."""
+        """Return what transfers have left, or still need, in the caches of all hosts."""
         return list(self._folder.glob("hosts/*/instances/_base/*.precache-*"))
 
     def call(self, method: str, path: str, body: object = None, token: str | None = None) -> requests.Response:
@@ -152,13 +152,13 @@ class Deployment:
         return requests.request(method, self.url + path, json=body, headers=headers, timeout=REQUEST_TIMEOUT_S)
 
     def get(self, path: str, token: str | None = None) -> Any:
-        """Give the JSON of an answer that must be one of success."""
+        """Return the JSON of an answer that must be one of success."""
         answer = self.call("GET", path, token=token)
         assert answer.ok, answer.text
         return answer.json()
 
     def control_sections(self, settings: Sections) -> Sections:
-        """Give what the configuration file of a controller holds, with these settings on top."""
+        """Return what the configuration file of a controller holds, with these settings on top."""
         around = self._around
         common: Sections = {
             "DEFAULT": {"transport_url": around.wake_bus or next(iter(around.buses.values()))},
@@ -184,5 +184,5 @@ class Deployment:
 
 
 def merged(sections: Sections, more: Sections) -> Sections:
-    """Give both, option by option; `more` wins."""
+    """Return both, option by option; `more` wins."""
     return {name: {**sections.get(name, {}), **more.get(name, {})} for name in (*sections, *more)}

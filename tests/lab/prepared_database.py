@@ -27,5 +27,5 @@ def copy_prepared(name: str, venv: Venv, target: Path, make: Callable[[], None])
 
 
 def database_options(path: Path) -> dict[str, object]:
-    """Give the options of a service's database; it need not outlive the machine, so nothing is flushed to the disk."""
+    """Return the options of a service's database; nothing is flushed to the disk: it need not outlive the machine."""
     return {"connection": f"sqlite:///{path}", "sqlite_synchronous": "false"}

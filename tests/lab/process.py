@@ -64,7 +64,7 @@ class ServerProcess:
         return self._process.pid
 
     def said(self) -> str:
-        """Give its output so far; the log may also have what others said before it."""
+        """Return its output so far; the log may also have what others said before it."""
         with self._log.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
@@ -88,7 +88,7 @@ class ServerProcess:
     def stop(self, patience_s: float, number: signal.Signals = signal.SIGTERM) -> bool:
         """Have it gone, and whatever it started in its session; it is killed where it takes too long.
 
-        Gives whether it ended by itself.
+        Returns whether it ended by itself.
         """
         self.ask_to_stop(number)
         with suppress(subprocess.TimeoutExpired):
@@ -125,14 +125,14 @@ class ServerProcess:
 
 
 def listens(port: int) -> bool:
-    """Say whether somebody accepts connections on this port of loopback."""
+    """Return whether somebody accepts connections on this port of loopback."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
 
 
 def free_port() -> int:
-    """Give a port of loopback that nobody uses at the moment, and that no client is given."""
+    """Return a port of loopback that nobody uses at the moment, and that no client is given."""
     for port in random.SystemRandom().sample(PORTS, 1000):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

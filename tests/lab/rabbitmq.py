@@ -67,13 +67,13 @@ class RabbitMq(Server):
         self._write_configuration()
 
     def url(self, vhost: str) -> str:
-        """Give the transport URL of a virtual host, which is made when it is first asked for."""
+        """Return the transport URL of a virtual host, which is made when it is first asked for."""
         if vhost not in self._known:
             self._add_vhosts(vhost)
         return f"rabbit://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{'' if vhost == '/' else vhost}"
 
     def fresh_url(self) -> str:
-        """Give the transport URL of a virtual host that nobody else uses."""
+        """Return the transport URL of a virtual host that nobody else uses."""
         if not self._fresh:
             self._fresh = [f"cell-{uuid.uuid4().hex[:12]}" for _ in range(AT_ONCE)]
             self._add_vhosts(*self._fresh)
@@ -90,7 +90,7 @@ class RabbitMq(Server):
         return self._process is not None and READY in self._process.said()
 
     def tls_url(self, url: str, query: str = "") -> str:
-        """Give a URL of ours with the port for TLS in place of the other, and options."""
+        """Return a URL of ours with the port for TLS in place of the other, and options."""
         return url.replace(f":{self.port}/", f":{self.tls_port}/") + (f"?{query}" if query else "")
 
     def renew_certificate(self, valid_for: timedelta = VALID) -> None:
@@ -109,7 +109,7 @@ class RabbitMq(Server):
             self.renew_certificate()
 
     def control(self, *words: str) -> str:
-        """Run rabbitmqctl and give what it printed."""
+        """Run rabbitmqctl and return what it printed."""
         done = subprocess.run(
             [str(CONTROL), "--quiet", *words],
             env=self._environment(),

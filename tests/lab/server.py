@@ -32,7 +32,7 @@ class Server(ABC):
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Say whether it can be worked with. Asked over and over while it starts."""
+        """Return whether it can be worked with. Asked over and over while it starts."""
 
     def start(self) -> None:
         """Have it running and ready; nothing happens if it is. Raises ServerFailed."""

@@ -10,7 +10,7 @@ Sections = Mapping[str, Mapping[str, object]]
 
 
 def write_settings(path: Path, sections: Sections) -> Path:
-    """Write the file and give its path; only its owner may read it."""
+    """Write the file and return its path; only its owner may read it."""
     lines: list[str] = []
     for section, options in sections.items():
         lines += [f"[{section}]", *(f"{name} = {value}" for name, value in options.items()), ""]

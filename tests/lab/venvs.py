@@ -28,7 +28,7 @@ class Venv:
         return self.path / "bin" / name
 
     def variables(self, home: Path) -> dict[str, str]:
-        """Give the whole environment of a process, which has its home there."""
+        """Return the whole environment of a process, which has its home there."""
         path = os.pathsep.join([str(self.path / "bin"), os.environ["PATH"]])
         return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(home), "PYTHONWARNINGS": "ignore"}
 

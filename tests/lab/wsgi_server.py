@@ -59,7 +59,7 @@ class WsgiServer(Server):
         return False
 
     def requests(self) -> list[Request]:
-        """Give the requests that have arrived so far, in order; also those that still wait for their answer."""
+        """Return the requests that have arrived so far, in order; also those that still wait for their answer."""
         lines = self._request_log.read_text().splitlines() if self._request_log.exists() else []
         return [Request(*line.split(" ", 2)) for line in lines]
 

@@ -21,7 +21,7 @@ class EntryFacts:
 
 
 def entry_path(instances_path: Path, image: str) -> Path:
-    """Give where nova-compute looks for the image."""
+    """Return where nova-compute looks for the image."""
     return instances_path / "_base" / entry_name(image)
 
 

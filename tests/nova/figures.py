@@ -19,7 +19,7 @@ class Figures:
         self._rows.append((key, words, round(value, 2) if isinstance(value, float) else value))
 
     def table(self) -> list[str]:
-        """Give the lines of the table."""
+        """Return the lines of the table."""
         width = max((len(words) for _, words, _ in self._rows), default=0)
         return [f"{words:<{width}}  {_shown(value):>10}" for _, words, value in self._rows]
 

@@ -35,12 +35,12 @@ class NovaUser:
         self._flavor: str | None = None
 
     def hosts_up(self) -> set[str]:
-        """Give the hosts that Nova can place instances on."""
+        """Return the hosts that Nova can place instances on."""
         found = self._call("GET", "/os-hypervisors/detail")["hypervisors"]
         return {each["service"]["host"] for each in found if each["state"] == "up"}
 
     def create_aggregate(self, name: str, *hosts: str) -> int:
-        """Make an aggregate of these hosts and give its id."""
+        """Make an aggregate of these hosts and return its id."""
         made = self._call("POST", "/os-aggregates", {"aggregate": {"name": name}})
         number: int = made["aggregate"]["id"]
         for host in hosts:
@@ -48,7 +48,7 @@ class NovaUser:
         return number
 
     def request_boot(self, image: str, compute: NovaCompute) -> str:
-        """Ask for an instance of this image on this host and give its id."""
+        """Ask for an instance of this image on this host and return its id."""
         server = {
             "name": f"boots-{image}",
             "flavorRef": self._small_flavor(),
@@ -94,7 +94,7 @@ class NovaUser:
 
 
 def spawn_seconds(compute: NovaCompute, instance: str) -> float:
-    """Give how long nova-compute says that it took to make the disk of the instance and start its guest."""
+    """Return how long nova-compute says that it took to make the disk of the instance and start its guest."""
     found = re.search(SPAWNED.format(instance=instance), compute.log)
     assert found is not None, f"nova-compute did not say how long {instance} took"
     return float(found["seconds"])

@@ -17,7 +17,7 @@ class PrecacheUser:
         self._session, self._url = session, url
 
     def request(self, aggregate: int, *images: str) -> str:
-        """Ask for the images on the hosts of the aggregate and give the job's id."""
+        """Ask for the images on the hosts of the aggregate and return the job's id."""
         body = {"cache": [{"id": image} for image in images]}
         url = f"{self._url}/compute/v2.1/os-aggregates/{aggregate}/images"
         answer = self._session.post(url, json=body, headers=MICROVERSION)
@@ -25,7 +25,7 @@ class PrecacheUser:
         return str(answer.headers["X-Precache-Job-Id"])
 
     def newest_job(self) -> str:
-        """Give the id of the job that was requested last."""
+        """Return the id of the job that was requested last."""
         return str(self._get("/v1/jobs")["jobs"][0]["id"])
 
     def hosts_up(self) -> set[str]:
@@ -36,12 +36,12 @@ class PrecacheUser:
         return found
 
     def outcomes(self, job: str) -> dict[tuple[str, str], str]:
-        """Wait until the job has ended; give how, by host and image."""
+        """Wait until the job has ended; return how, by host and image."""
         wait_until(lambda: self._get(f"/v1/jobs/{job}")["job"]["finished_at"], f"the end of job {job}")
         return {(task["host"], task["image"]): task["outcome"] for task in self.tasks(job)}
 
     def precache(self, aggregate: int, *images: str) -> dict[tuple[str, str], str]:
-        """Ask for the images, wait until the job has ended, and give how, by host and image."""
+        """Ask for the images, wait until the job has ended, and return how, by host and image."""
         return self.outcomes(self.request(aggregate, *images))
 
     def wait_for_phase(self, job: str, phase: str) -> None:

@@ -37,12 +37,12 @@ class CloudApi:
         return self.deployment.call("POST", f"{AGGREGATES}/{self.aggregate_id}/images", body, token)
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Give the jobs that are stored, newest first."""
+        """Return the jobs that are stored, newest first."""
         jobs: list[dict[str, Any]] = self._get("/v1/jobs")["jobs"]
         return jobs
 
     def tasks(self, job: str) -> set[tuple[str, str]]:
-        """Give the hosts and images of a job."""
+        """Return the hosts and images of a job."""
         return {(task["host"], task["image"]) for task in self._get(f"/v1/jobs/{job}/tasks")["tasks"]}
 
     def settle(self) -> None:

@@ -31,7 +31,7 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def new_service(tmp_path: Path, images: Path) -> Iterator[Callable[..., LocalService]]:
-    """Give a function that makes a service, not started; each is stopped when the test ends.
+    """Return a function that makes a service, not started; each is stopped when the test ends.
 
     Whatever a test does to a service: it ends by itself when told, with 0, and never shows anybody a traceback.
     """

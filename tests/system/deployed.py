@@ -40,7 +40,7 @@ class Deployed:
         return self.cloud.keystone.token(self.cloud.admin)
 
     def aggregate(self, *hosts: str) -> int:
-        """Make an aggregate of these hosts and give its id."""
+        """Make an aggregate of these hosts and return its id."""
         token, name = self.token, f"agg-{uuid.uuid4().hex[:8]}"
         body = {"aggregate": {"name": name, "availability_zone": None}}
         answer = self.precache.call("POST", AGGREGATES, body, token)
@@ -52,14 +52,14 @@ class Deployed:
         return number
 
     def request(self, aggregate: int, *images: str) -> str:
-        """Send the request that all of this is for, and give the job's id."""
+        """Send the request that all of this is for, and return the job's id."""
         body = {"cache": [{"id": image} for image in images]}
         answer = self.precache.call("POST", f"{AGGREGATES}/{aggregate}/images", body, self.token)
         assert answer.status_code == 202, answer.text
         return answer.headers["X-Precache-Job-Id"]
 
     def tasks(self, job: str) -> dict[str, dict[str, Any]]:
-        """Give the tasks of a job with one image, by host."""
+        """Return the tasks of a job with one image, by host."""
         return {task["host"]: task for task in self.precache.get(f"/v1/jobs/{job}/tasks", self.token)["tasks"]}
 
     def outcomes(self, job: str) -> dict[str, str | None]:
@@ -70,7 +70,7 @@ class Deployed:
         return {host["name"] for host in hosts if host["state"] == "up"}
 
     def ended(self, job: str) -> str:
-        """Wait until the job has ended, and give the state in which it did."""
+        """Wait until the job has ended, and return the state in which it did."""
         token = self.token
 
         def state() -> str:
@@ -80,12 +80,12 @@ class Deployed:
         return state()
 
     def conductor_of(self, job: str) -> str:
-        """Give the conductor that took the job up last."""
+        """Return the conductor that took the job up last."""
         [name] = [name for name in CONDUCTORS if f"(job {job})" in self.precache.log(name)]
         return name
 
     def holds(self, host: str, image: str, content: bytes) -> bool:
-        """Say whether the host's cache has the whole image, and not anything else under its name."""
+        """Return whether the host's cache has the whole image, and not anything else under its name."""
         entry = self.precache.entry(host, image)
         return entry.exists() and entry.read_bytes() == content
 

@@ -32,7 +32,7 @@ def succeed(service: LocalService, method: str, path: str, body: object = None) 
 
 
 def aggregate(service: LocalService, *hosts: str, name: str = "agg") -> int:
-    """Create an aggregate of these hosts and give its id."""
+    """Create an aggregate of these hosts and return its id."""
     created = succeed(service, "POST", AGGREGATES, {"aggregate": {"name": name, "availability_zone": None}})
     number: int = created.json()["aggregate"]["id"]
     for host in hosts:
@@ -41,7 +41,7 @@ def aggregate(service: LocalService, *hosts: str, name: str = "agg") -> int:
 
 
 def request(service: LocalService, number: int, *images: str) -> str:
-    """Send the request that all of this is for, and give the job's id."""
+    """Send the request that all of this is for, and return the job's id."""
     body = {"cache": [{"id": image} for image in images]}
     answer = succeed(service, "POST", f"{AGGREGATES}/{number}/images", body)
     assert answer.status_code == 202
@@ -49,7 +49,7 @@ def request(service: LocalService, number: int, *images: str) -> str:
 
 
 def ended(service: LocalService, job: str) -> str:
-    """Wait until the job has ended, and give the state in which it did."""
+    """Wait until the job has ended, and return the state in which it did."""
     wait_until(lambda: state(service, job) not in ("queued", "running"))
     return state(service, job)
 
@@ -59,7 +59,7 @@ def state(service: LocalService, job: str) -> str:
 
 
 def tasks(service: LocalService, job: str) -> dict[str, dict[str, Any]]:
-    """Give the tasks of a job with one image, by host."""
+    """Return the tasks of a job with one image, by host."""
     return {task["host"]: task for task in service.get(f"/v1/jobs/{job}/tasks")["tasks"]}
 
 
@@ -69,7 +69,7 @@ def outcomes(service: LocalService, job: str) -> dict[tuple[str, str], str]:
 
 
 def ids(service: LocalService) -> dict[str, str]:
-    """Give the ids of the images by name."""
+    """Return the ids of the images by name."""
     return {image["name"]: image["id"] for image in service.get("/image/v2/images")["images"]}
 
 
@@ -86,12 +86,12 @@ def entry(service: LocalService, host: str, image: str) -> Path:
 
 
 def litter(service: LocalService) -> list[str]:
-    """Give what transfers have left, or still need, in the caches of all hosts."""
+    """Return what transfers have left, or still need, in the caches of all hosts."""
     return [str(file) for file in service.state.glob("hosts/*/instances/_base/*.precache-*")]
 
 
 def notifications(log: str) -> list[tuple[str, str | None]]:
-    """Give the notifications in a log in their order: the event, and the host if it is about one."""
+    """Return the notifications in a log in their order: the event, and the host if it is about one."""
     lines = [line.partition(NOTIFICATIONS)[2] for line in log.splitlines() if NOTIFICATIONS in line]
     bodies = [json.loads(line[line.index("{") :]) for line in lines]  # the ids of request and job may stand before it
     return [(body["event_type"].rpartition(".")[2], host_of(body["payload"])) for body in bodies]

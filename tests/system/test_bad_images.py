@@ -39,7 +39,7 @@ class Bench:
         return [line for line in self.service.whole_log.splitlines() if "Running cmd (subprocess): qemu-img" in line]
 
     def offer(self, name: str, make: Callable[[Path, Path], object]) -> str:
-        """Put a file among the images, and give the id that it is served under."""
+        """Put a file among the images, and return the id that it is served under."""
         file = self.root / "made" / name
         make(file, self.secret)
         settled(file).rename(self.root / "images" / name)
@@ -47,7 +47,7 @@ class Bench:
         return str(image["id"])
 
     def files_of(self, image: str) -> list[Path]:
-        """Give whatever there is of the image on the host: entry, download, conversion."""
+        """Return whatever there is of the image on the host: entry, download, conversion."""
         return list(self.service.state.rglob(f"_base/{entry(self.service, 'cmp-1', image).name}*"))
 
     def cache(self, image: str) -> tuple[str, str]:

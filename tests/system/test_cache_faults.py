@@ -37,7 +37,7 @@ IN_NAMESPACE = 'mount -t tmpfs -o "$1" small "$2" && shift 2 && exec "$@"'
 
 @pytest.fixture
 def namespace() -> list[str]:
-    """Give the words in front of a command that lets it mount in private."""
+    """Return the words in front of a command that lets it mount in private."""
     for words in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
         if (
             shutil.which("unshare")
@@ -49,7 +49,7 @@ def namespace() -> list[str]:
 
 @pytest.fixture
 def new_service_on_small_disk(new_service, namespace, tmp_path):
-    """Give a function that makes a service whose host cmp-1 has a disk of so many MiB."""
+    """Return a function that makes a service whose host cmp-1 has a disk of so many MiB."""
 
     def make(hosts: str, size_mib: int) -> LocalService:
         disk = tmp_path / "state" / "hosts" / "cmp-1" / "instances"
@@ -60,7 +60,7 @@ def new_service_on_small_disk(new_service, namespace, tmp_path):
 
 
 def disk_of(service: LocalService, host: str = "cmp-1") -> Path:
-    """Give the host's instances directory as the service sees it."""
+    """Return the host's instances directory as the service sees it."""
     return Path(f"/proc/{service.pid}/root{cache_of(service, host).parent}")
 
 

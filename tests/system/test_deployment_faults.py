@@ -42,7 +42,7 @@ def image(here: Deployed) -> str:
 
 
 def all_have_begun(here: Deployed, image: str) -> bool:
-    """Say whether every host has a transfer under way; what arrives is beside the entry until it is whole."""
+    """Return whether every host has a transfer under way; what arrives is beside the entry until it is whole."""
     arriving = [str(path) for path in here.precache.litter()]
     return all(any(path.startswith(str(here.precache.entry(host, image))) for path in arriving) for host in CELLS)
 

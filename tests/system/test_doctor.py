@@ -43,7 +43,7 @@ class Operator:
             subprocess.run([PROGRAM, *words, "--config-file", self._file], check=True, capture_output=True)
 
     def ask_doctor(self, **changes: dict[str, object]) -> tuple[int, dict[str, list[tuple[str, str]]], str]:
-        """Give the exit code, (status, what was found) by check, and all that was printed."""
+        """Return the exit code, (status, what was found) by check, and all that was printed."""
         self._write(merged(self.settings, changes))
         command = [PROGRAM, "doctor", "-f", "json", "--config-file", self._file, *ALL_ROLES]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -55,7 +55,7 @@ def image(cloud: Cloud) -> str:
 
 
 def token_of(cloud: Cloud, user: User, **scope: str) -> str:
-    """Give a token of another scope than the user's project."""
+    """Return a token of another scope than the user's project."""
     auth = Password(
         cloud.keystone.auth_url, username=user.name, password=user.password, user_domain_id="default", **scope
     )
@@ -63,7 +63,7 @@ def token_of(cloud: Cloud, user: User, **scope: str) -> str:
 
 
 def grant(cloud: Cloud, path: str) -> None:
-    """Give a role that is not on a project. path: of Keystone's API, with {reader} or {admin} for the role's id."""
+    """Return a role that is not on a project. path: of Keystone's API, with {reader} or {admin} for the role's id."""
     session, url = cloud.keystone.session(cloud.admin), cloud.keystone.auth_url
     roles = {role["name"]: role["id"] for role in session.get(f"{url}/roles").json()["roles"]}
     session.put(url + path.format(**roles))

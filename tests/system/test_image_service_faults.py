@@ -79,14 +79,14 @@ def task_of(service: LocalService, job: str, image: PlayedImage) -> dict[str, An
 
 
 def table_of(service: LocalService, job: str) -> str:
-    """Give the job as a person sees it."""
+    """Return the job as a person sees it."""
     out = io.StringIO()
     PrecacheApp(environ={"PRECACHE_URL": service.url}, stdout=out, stderr=io.StringIO()).run(["job", "show", job])
     return out.getvalue()
 
 
 def files_of(service: LocalService, image: PlayedImage) -> list[Path]:
-    """Give whatever there is of the image in any cache: entry, download, conversion."""
+    """Return whatever there is of the image in any cache: entry, download, conversion."""
     return list(service.state.glob(f"hosts/*/instances/_base/{entry(service, 'any', image.id).name}*"))
 
 

@@ -20,7 +20,7 @@ LIMIT_MIB = 100
 
 
 def memory_mib(pid: int, field: str) -> int:
-    """Give VmRSS, what the process has now, or VmHWM, the most it has ever had."""
+    """Return VmRSS, what the process has now, or VmHWM, the most it has ever had."""
     text = Path(f"/proc/{pid}/status").read_text()
     found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
     assert found is not None

@@ -69,7 +69,7 @@ def begin(service: LocalService, slow: SlowImages) -> str:
 
 
 def stored_states(service: LocalService) -> list[str]:
-    """Give the states of all jobs, read from the database of a service that does not run."""
+    """Return the states of all jobs, read from the database of a service that does not run."""
     with closing(sqlite3.connect(service.state / "precache.sqlite")) as database:
         return [state for (state,) in database.execute("select state from jobs")]
 

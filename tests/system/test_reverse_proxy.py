@@ -27,7 +27,7 @@ TIMEOUT_S = 60
 
 @contextmanager
 def played(name: str) -> Iterator[str]:
-    """Give the address of a server that answers every request with its own name and what it was asked."""
+    """Return the address of a server that answers every request with its own name and what it was asked."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -65,7 +65,7 @@ def played(name: str) -> Iterator[str]:
 
 
 def configured(file: str, port: int, nova: str, precache: str) -> str:
-    """Give a file of deploy/ with the addresses of a test in place of those of the example."""
+    """Return a file of deploy/ with the addresses of a test in place of those of the example."""
     text = (DEPLOY / file).read_text()
     for example, ours in {
         "127.0.0.1:8080": f"127.0.0.1:{port}",
@@ -94,7 +94,7 @@ KINDS = {"nginx": nginx, "haproxy": haproxy}
 
 @contextmanager
 def running(kind: str, directory: Path, nova: str, precache: str) -> Iterator[str]:
-    """Give the address of a proxy of this kind in front of the two."""
+    """Return the address of a proxy of this kind in front of the two."""
     proxy = KINDS[kind](directory, nova, precache)
     try:
         proxy.start()

@@ -60,7 +60,7 @@ def logs(here: Deployed) -> list[tuple[str, str]]:
 
 
 def answers(here: Deployed, token: str, image: str, *, all_kinds: bool = True) -> list[tuple[str, str]]:
-    """Send requests of all kinds, or the two that matter most, with this token, and give all that is answered."""
+    """Send requests of all kinds, or the two that matter most, with this token, and return all that is answered."""
     found = []
     requests: list[tuple[str, str, object]] = [
         ("GET", "/v1/jobs", None),
@@ -214,7 +214,7 @@ def test_a_cells_url_that_is_wrong_is_not_repeated(here: Deployed, tmp_path: Pat
 
 
 def _sections(here: Deployed, instances_path: Path) -> Sections:
-    """Give what all processes of this deployment have in common, as somebody else's configuration."""
+    """Return what all processes of this deployment have in common, as somebody else's configuration."""
     sections: dict[str, dict[str, object]] = {}
     for line in here.precache.tools.read_text().splitlines():
         if line.startswith("["):
@@ -226,7 +226,7 @@ def _sections(here: Deployed, instances_path: Path) -> Sections:
 
 
 def run_until_it_says(told: str, words: list[str], log: Path) -> str:
-    """Run a `precache` command until it has said this, and give all that it says until it has ended."""
+    """Run a `precache` command until it has said this, and return all that it says until it has ended."""
     # Unmeasured: coverage has a traceback of its own for a process that is told to end while it ends.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     process = ServerProcess(name=words[0], command=[PROGRAM, *words], environment=environment, log=log)

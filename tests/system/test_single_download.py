@@ -110,7 +110,7 @@ def nova_compute(service: LocalService, image: PlayedImage) -> Iterator[subproce
 
 @contextmanager
 def watched(file: Path) -> Iterator[Callable[[], None]]:
-    """Give a function that waits until somebody opens the file, from now on."""
+    """Return a function that waits until somebody opens the file, from now on."""
     libc, in_open = ctypes.CDLL(None, use_errno=True), 0x20
     fd = libc.inotify_init1(os.O_CLOEXEC)
     try:

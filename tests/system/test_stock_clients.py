@@ -76,7 +76,7 @@ def overriding(api: CloudApi, cloud: Cloud) -> dict[str, str]:
 
 @pytest.fixture
 def run(cloud: Cloud, tmp_path: Path) -> Client:
-    """Give a function that runs a client's command; in the name of the administrator unless told otherwise."""
+    """Return a function that runs a client's command; in the name of the administrator unless told otherwise."""
 
     def command(
         *words: str, user: User = cloud.admin, environment: dict[str, str] | None = None

@@ -77,7 +77,7 @@ class Site:
             nginx.stop()
 
     def openrc(self, cafile: Path | str | None) -> dict[str, str]:
-        """Give the environment of an administrator's command line."""
+        """Return the environment of an administrator's command line."""
         variables = {
             **self._cloud.keystone.openrc(self._cloud.admin),
             "OS_AUTH_URL": self.keystone_url,
@@ -153,7 +153,7 @@ def test_the_command_line_says_which_authority_is_missing(site, cafile: str | No
 
 
 def ask_doctor(precache: Deployment, folder: Path, changes: Sections) -> dict[str, list[tuple[str, str]]]:
-    """Give (status, what was found) by check."""
+    """Return (status, what was found) by check."""
     file = write_settings(folder / "doctor.conf", precache.control_sections(changes))
     roles = ("--role", "api", "--role", "conductor", "--role", "compute")
     done = subprocess.run(

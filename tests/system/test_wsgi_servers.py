@@ -83,7 +83,7 @@ def test_processes_that_were_forked_off_share_no_connection(cloud: Cloud, served
 
 
 def run_to_its_end(file: Path, command: list[str], **environment: str) -> str:
-    """Give what a server that cannot start has said on standard error."""
+    """Return what a server that cannot start has said on standard error."""
     ended = subprocess.run(
         command,
         env=os.environ | {"PRECACHE_CONFIG_FILES": str(file)} | environment,

@@ -12,7 +12,7 @@ FERNET = re.compile(r"gAAAA[A-Za-z0-9_=-]{40,}")
 
 
 def forms(secret: str) -> set[str]:
-    """Give every form in which the secret may turn up."""
+    """Return every form in which the secret may turn up."""
     found = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
     for offset in range(3):
         # What stands before decides on how the bits fall; the first and last characters also hold neighbours' bits.
@@ -23,7 +23,7 @@ def forms(secret: str) -> set[str]:
 
 
 def traces(secrets: Iterable[str], texts: Iterable[tuple[str, str]]) -> list[str]:
-    """Give, for each text (what it is, itself) in which a secret is found, what it is and a piece of it."""
+    """Return, for each text (what it is, itself) in which a secret is found, what it is and a piece of it."""
     wanted = {form for secret in secrets for form in forms(secret)}
     pattern = re.compile("|".join(re.escape(form) for form in sorted(wanted, key=len, reverse=True)))
     found = []

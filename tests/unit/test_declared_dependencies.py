@@ -22,12 +22,12 @@ ONLY_FOR_TYPES = {"_typeshed"}
 
 
 def normal(name: str) -> str:
-    """Give a distribution's name as all its spellings are compared."""
+    """Return a distribution's name as all its spellings are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def imported() -> set[str]:
-    """Give the first name of every import from outside."""
+    """Return the first name of every import from outside."""
     names: set[str] = set()
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_bytes())):
@@ -39,7 +39,7 @@ def imported() -> set[str]:
 
 
 def runtime_requirements() -> list[str]:
-    """Give what the service and its databases need, not what its development does."""
+    """Return what the service and its databases need, not what its development does."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     return [*project["dependencies"], *(line for name in extras if name != "dev" for line in extras[name])]

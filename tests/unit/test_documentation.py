@@ -27,12 +27,12 @@ _BREAKS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 
 
 def fenced(document: Path, *kinds: str) -> Iterator[str]:
-    """Give the blocks of these kinds, such as `sh`; an empty kind is a block without one."""
+    """Return the blocks of these kinds, such as `sh`; an empty kind is a block without one."""
     yield from (text for kind, text in _FENCE.findall(document.read_text()) if kind in kinds)
 
 
 def command_lines(text: str) -> Iterator[list[str]]:
-    """Give every `precache ...` of shell text as words, without what the shell would take for itself."""
+    """Return every `precache ...` of shell text as words, without what the shell would take for itself."""
     for line in filter(_HAS_COMMAND.search, text.replace("\\\n", " ").splitlines()):
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -86,7 +86,7 @@ def test_a_command_in_a_document_can_be_read(app: PrecacheApp, document: str, wo
 
 
 def _begins_a_command(said: str, known: list[str]) -> bool:
-    """Say whether this is a command, perhaps with arguments, or what several have in common: `serve api|conductor`."""
+    """Return whether this is a command, perhaps with arguments, or a group of several: `serve api|conductor`."""
     words = re.split(r"\.\.\.|\||(?:^|\s)-", " ".join(said.split()))[0].strip()
     return any(name.startswith(words) or f"{words} ".startswith(name) for name in known)
 
@@ -104,7 +104,7 @@ def test_a_command_named_in_a_sentence_exists(app: PrecacheApp) -> None:
 
 
 def _first_cells(document: Path, heading: str) -> list[str]:
-    """Give the first cell of each row of the tables below a heading."""
+    """Return the first cell of each row of the tables below a heading."""
     _, _, text = document.read_text().partition(f"\n## {heading}\n")
     rows = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("|")]
     return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows]

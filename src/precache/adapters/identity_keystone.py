@@ -79,7 +79,7 @@ def keystone(app: WSGIApplication, conf: cfg.ConfigOpts) -> WSGIApplication:
 
 
 def _auth_url(conf: cfg.ConfigOpts) -> str:
-    """Give the URL at which we use Keystone ourselves, for clients if no other is set."""
+    """Return the URL at which we use Keystone ourselves, for clients if no other is set."""
     holder = conf[GROUP].auth_section or GROUP
     conf.register_opts(loading.get_auth_common_conf_options(), group=holder)
     conf.register_opts(loading.get_auth_plugin_conf_options(conf[holder].auth_type), group=holder)

@@ -174,7 +174,7 @@ class MemoryStream:
         return min(len(buffer), self._faults.longest_read or len(buffer))
 
     def _marks(self) -> list[int]:
-        """Give the offsets ahead at which something happens, so that a read ends just before."""
+        """Return the offsets ahead at which something happens, so that a read ends just before."""
         stall = self._faults.stalls_at
         marks = [*self._breaks, *([] if stall is None else [stall])]
         return [mark for mark in marks if mark > self._offset]

@@ -123,7 +123,7 @@ class MemoryInventory:
             del self._hosts[name]
 
     def heard_cells(self) -> set[str]:
-        """Give the cells that heartbeats have registered."""
+        """Return the cells that heartbeats have registered."""
         with self._lock:
             return set(self._cells)
 

@@ -42,12 +42,12 @@ class _Record:
         return self.job.created_at, self.number
 
     def seen(self) -> Job:
-        """Give the job with its outcomes counted."""
+        """Return the job with its outcomes counted."""
         outcomes = Counter(task.outcome for task in self.all_tasks() if task.outcome is not None)
         return replace(self.job, counts=dict(outcomes))
 
     def all_tasks(self) -> list[Task]:
-        """Give the tasks in the order of the request."""
+        """Return the tasks in the order of the request."""
         return [task for tasks in self.tasks.values() for task in tasks.values()]
 
     def put_back_tasks(self) -> None:

@@ -82,7 +82,7 @@ class OsloPolicy:
         return enforcer
 
     def _broken(self, enforcer: policy.Enforcer) -> list[str]:
-        """Give the names of our rules that lead nowhere. Others are not our business: the file may be Nova's."""
+        """Return the names of our rules that lead nowhere. Others are not our business: the file may be Nova's."""
         try:
             enforcer.check_rules(raise_on_violation=True)
         except policy.InvalidDefinitionError as error:
@@ -101,7 +101,7 @@ def render_sample(rules: Iterable[PolicyRule]) -> str:
 
 
 def _fingerprint(path: Path) -> _Fingerprint | None:
-    """Give what changes when the file does; None while it cannot be seen."""
+    """Return what changes when the file does; None while it cannot be seen."""
     try:
         status = path.stat()
     except OSError:
@@ -110,7 +110,7 @@ def _fingerprint(path: Path) -> _Fingerprint | None:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Give the rules of a policy file. Raises InvalidConfiguration."""
+    """Return the rules of a policy file. Raises InvalidConfiguration."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -130,7 +130,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _is_understood(check: str) -> bool:
-    """Say whether the library can read the rule. What it cannot read it takes for `!`, never."""
+    """Return whether the library can read the rule. What it cannot read it takes for `!`, never."""
     with _quiet():
         parsed = policy.RuleDefault("candidate", check).check
     return "!" in check or "!" not in str(parsed)

@@ -32,7 +32,7 @@ class BodyReader:
         req.context.read_body = lambda: self._read(req)
 
     def _read(self, req: falcon.Request) -> bytes:
-        """Give the whole body. Raises BodyTooLarge, BodyBrokenOff, MalformedBody for chunks that are none."""
+        """Return the whole body. Raises BodyTooLarge, BodyBrokenOff, MalformedBody for chunks that are none."""
         try:
             if _is_chunked(req):
                 return self._read_to_end(req.stream)
@@ -67,7 +67,7 @@ def check_content_type(content_type: str | None) -> None:
 
 
 def parse_json(raw: bytes) -> Any:
-    """Give the document, None for an empty body. Raises MalformedBody.
+    """Return the document, None for an empty body. Raises MalformedBody.
 
     What no database takes is malformed, too: the character NUL and halves of surrogate pairs.
     """

@@ -51,7 +51,7 @@ def _body(req: falcon.Request, error: Exception, fault: errors.Fault, message: s
 def _translated(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
 ) -> PrecacheError | falcon.HTTPError:
-    """Give our own word for what the framework found: an unknown path, a method, an unreadable header."""
+    """Return our own word for what the framework found: an unknown path, a method, an unreadable header."""
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NoSuchPath()
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

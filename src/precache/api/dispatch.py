@@ -51,7 +51,7 @@ class Dispatcher:
         self._schemas = schemas
 
     def resources(self, rows: Sequence[Route]) -> list[tuple[str, Resource]]:
-        """Give (path, resource) for every path of the table."""
+        """Return (path, resource) for every path of the table."""
         by_path: dict[str, dict[str, list[Route]]] = {}
         for row in rows:
             by_path.setdefault(row.path, {}).setdefault(row.method, []).append(row)
@@ -104,7 +104,7 @@ class Dispatcher:
 
 
 def _choose(choices: list[Route], body: Any) -> Route:
-    """Give the operation that the only key of the body names, where several share a path. Raises MalformedBody,
+    """Return the operation that the only key of the body names, where several share a path. Raises MalformedBody,
     NoSuchAction."""
     if choices[0].action is None:
         return choices[0]
@@ -118,14 +118,14 @@ def _choose(choices: list[Route], body: Any) -> Route:
 
 
 def _has_strict_query(route: Route, path: str, version: Microversion) -> bool:
-    """Say whether an unknown query parameter is an error: always in our own half, since 2.102 in Nova's."""
+    """Return whether an unknown query parameter is an error: always in our own half, since 2.102 in Nova's."""
     if route.rule is None:
         return False
     return not is_compute(path) or (route.method == "GET" and version >= STRICT_QUERIES)
 
 
 def _base_url(req: falcon.Request) -> str:
-    """Give the address under which the client, or the proxy in front of us, reached the service.
+    """Return the address under which the client, or the proxy in front of us, reached the service.
 
     What a proxy says is believed: it goes nowhere but into the links of the answer to the same request.
     """

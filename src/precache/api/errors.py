@@ -107,7 +107,7 @@ def fault_of(error: Exception) -> Fault | None:
 
 
 def server_code(status: int) -> str:
-    """Give the code for what the HTTP server refuses before the request reaches the application."""
+    """Return the code for what the HTTP server refuses before the request reaches the application."""
     return _CODES_OF_SERVER.get(status, "precache.request.malformed")
 
 

@@ -52,7 +52,7 @@ MAX = Microversion(2, 104)
 
 
 def requested(get_header: Callable[[str], str | None]) -> str | None:
-    """Give the version that the headers name for this service, the last one if there are several."""
+    """Return the version that the headers name for this service, the last one if there are several."""
     for part in reversed((get_header(HEADER) or "").split(",")):
         words = part.split(None, 1)
         if len(words) == 2 and words[0].lower() in _SERVICES:

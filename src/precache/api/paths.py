@@ -27,7 +27,7 @@ _WITH_PROJECT = re.compile(r"(/compute/v2\.1)/([0-9a-f-]+)(/os-aggregates(?:/.*)
 
 
 def is_compute(path: str) -> bool:
-    """Say whether errors on this path speak Nova's language."""
+    """Return whether errors on this path speak Nova's language."""
     return path == COMPUTE or path.startswith(f"{COMPUTE}/")
 
 
@@ -40,6 +40,6 @@ def is_open(path: str) -> bool:
 
 
 def split_project(path: str) -> tuple[str, str | None]:
-    """Give the path without the project id that an older catalogue put into it, and that id."""
+    """Return the path without the project id that an older catalogue put into it, and that id."""
     match = _WITH_PROJECT.fullmatch(path)
     return (path, None) if match is None else (match[1] + match[3], match[2])

@@ -54,7 +54,7 @@ _RULE = "os_compute_api:os-aggregates"
 
 
 def routes(to: Handlers) -> tuple[Route, ...]:
-    """Give the table, every row bound to its handler."""
+    """Return the table, every row bound to its handler."""
     return (
         Route("GET", "/", to.service.versions),
         Route("GET", "/v1", to.service.version),

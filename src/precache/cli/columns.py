@@ -16,7 +16,7 @@ _FRACTION = re.compile(r"\.\d+")
 
 
 def human_bytes(size_bytes: int | None) -> str:
-    """Give a size with three or four digits: `0 B`, `999 B`, `1.2 GiB`; empty for an unknown one."""
+    """Return a size with three or four digits: `0 B`, `999 B`, `1.2 GiB`; empty for an unknown one."""
     if size_bytes is None:
         return ""
     if size_bytes < 1024:

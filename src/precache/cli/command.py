@@ -66,7 +66,7 @@ class _Ours(command.Command):
         return bool(self.app.options.verbose_level < 1)
 
     def tell(self, message: str) -> None:
-        """Say something on stderr that is not the result."""
+        """Print a line on stderr that is not the result."""
         cast(Any, self.app).stderr.write(f"{message}\n")
 
     def _load_hooks(self) -> None:
@@ -105,11 +105,11 @@ class _Displays(_Ours):
     columns: ClassVar[tuple[str, ...]]
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
-        """Give the columns of the result of this command line, where it has not all of them."""
+        """Return the columns of the result of this command line, where it has not all of them."""
         return self.columns
 
     def asked_columns(self, parsed_args: argparse.Namespace) -> list[str]:
-        """Give the names of the columns that -c chose, as we write them; none means all."""
+        """Return the names of the columns that -c chose, as we write them; none means all."""
         return [name.lower().strip().replace(" ", "_") for name in parsed_args.columns]
 
     def run(self, parsed_args: argparse.Namespace) -> int:

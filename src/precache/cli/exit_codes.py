@@ -57,10 +57,10 @@ _BY_JOB_STATE = {
 
 
 def code_for_error(error: PrecacheError) -> ExitCode:
-    """Give the exit code of a command that ended with this error."""
+    """Return the exit code of a command that ended with this error."""
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.REFUSED)
 
 
 def code_for_job(state: str) -> ExitCode:
-    """Give the exit code for a job that was waited for and ended in `state`."""
+    """Return the exit code for a job that was waited for and ended in `state`."""
     return _BY_JOB_STATE.get(state, ExitCode.FAILED)

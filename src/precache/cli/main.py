@@ -9,7 +9,7 @@ from precache.cli.streams import prepare_streams, settle
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line and give its exit code."""
+    """Run one command line and return its exit code."""
     prepare_streams()
     try:
         # Imported here so that Ctrl-C during the import is quiet, too.

@@ -109,7 +109,7 @@ class ClientManager:
 
     @cached_property
     def precache(self) -> PrecacheClient:
-        """Give the client; nothing is sent before a command asks it to, but for a look into Keystone's catalogue."""
+        """Return the client; nothing is sent before a command asks it to, but for a look into Keystone's catalogue."""
         options = self._options
         if own_token := self._own_token:
             return self._with_own_token(own_token)

@@ -32,5 +32,5 @@ def write_commands(commands: CommandManager, names: list[str], out: TextIO) -> N
 
 
 def commands_below(commands: CommandManager, words: list[str]) -> list[str]:
-    """Give the commands that begin with these words: `aggregate` has `aggregate list` and more below it."""
+    """Return the commands that begin with these words: `aggregate` has `aggregate list` and more below it."""
     return [name for name, _ in commands if words and name.split()[: len(words)] == words]

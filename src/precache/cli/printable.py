@@ -12,10 +12,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """Give the text with control characters written out (`\\x1b`); line feeds and tabs stay."""
+    """Return the text with control characters written out (`\\x1b`); line feeds and tabs stay."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def on_one_line(text: str) -> str:
-    """Give the text fit for one line of a list."""
+    """Return the text fit for one line of a list."""
     return printable(" ".join(text.split()))

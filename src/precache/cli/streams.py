@@ -43,7 +43,7 @@ def prepare_streams() -> None:
 
 
 def why_unwritten(error: OSError) -> str:
-    """Give the system's words for output that nothing takes, or ours where those are hard to understand."""
+    """Return the system's words for output that nothing takes, or ours where those are hard to understand."""
     return "standard output is closed" if error.errno == errno.EBADF else error.strerror or str(error)
 
 
@@ -55,7 +55,7 @@ def accept_any_text(*streams: TextIO) -> None:
 
 
 def settle(code: int, stdout: TextIO, stderr: TextIO) -> int:
-    """Write out what is still buffered and give the exit code that is true after that.
+    """Write out what is still buffered and return the exit code that is true after that.
 
     A reader that has gone (`| head`) is no error of ours: quietly OUTPUT_CLOSED. A full disk is: REFUSED.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def summary(target: str) -> str:
-    """Give the first line of the docstring of the class at `package.module:Class`; empty if none is found."""
+    """Return the first line of the docstring of the class at `package.module:Class`; empty if none is found."""
     module, _, name = target.partition(":")
     try:
         tree = _source_of(module)

@@ -40,7 +40,7 @@ class CacheImages:
         self._stop = stop
 
     def __call__(self, request: CacheRequest) -> list[TaskResult]:
-        """Give one result for each image, in the request's order; one failure does not stop the rest.
+        """Return one result for each image, in the request's order; one failure does not stop the rest.
 
         Raises Stopped if the compute is being stopped.
         """

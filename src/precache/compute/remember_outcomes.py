@@ -37,7 +37,7 @@ class RememberOutcomes:
         self._lock = threading.Lock()
 
     def __call__(self, request: CacheRequest) -> list[TaskResult]:
-        """Give one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
+        """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
         return [self._one(replace(request, images=(image,))) for image in request.images]
 
     def _one(self, request: CacheRequest) -> TaskResult:

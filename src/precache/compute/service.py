@@ -66,7 +66,7 @@ class ComputeService:
             cleaner.start()
 
     def announce(self) -> None:
-        """Tell that the host is there, now and at every interval until it is asked to stop.
+        """Report that the host is there, now and at every interval until it is asked to stop.
 
         Not before a request would be heard: whoever asks a host that was heard of, and finds nobody, gives it up.
         """

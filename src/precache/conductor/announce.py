@@ -1,4 +1,4 @@
-"""Tells the outside how a job goes: start, one progress for each host, end, in Nova's formats."""
+"""Returns the outside how a job goes: start, one progress for each host, end, in Nova's formats."""
 
 from __future__ import annotations
 

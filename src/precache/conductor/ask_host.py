@@ -17,7 +17,7 @@ NO_ANSWER = "the host answered, but not for this image; update its compute to th
 
 
 def ask_host(gateway: ComputeGateway, request: CacheRequest) -> list[TaskResult]:
-    """Give one result for each image of the request, in its order, whatever the host does.
+    """Return one result for each image of the request, in its order, whatever the host does.
 
     Raises Stopped if we or the host's compute are being stopped: then nothing is known of the images.
     """

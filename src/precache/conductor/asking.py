@@ -50,7 +50,7 @@ class Asking:
 
     @property
     def is_at_rest(self) -> bool:
-        """Say whether no host is being asked and none will be unless `go_on` is called."""
+        """Return whether no host is being asked and none will be unless `go_on` is called."""
         return self._turns == 0
 
     def go_on(self) -> None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def insist(act: Callable[[], T], *, stop: Event, what: str, in_trouble: Callable[[], None] | None = None) -> T:
-    """Give what `act` gives; while it raises Unavailable call it again, after waits that grow.
+    """Return what `act` gives; while it raises Unavailable call it again, after waits that grow.
 
     stop: when it is set the next failure is raised. A job's own is set when its lease is lost, so this ends.
     what: names the deed in the log, as the start of a sentence.

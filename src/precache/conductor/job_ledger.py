@@ -49,7 +49,7 @@ class JobLedger:
 
     @property
     def rest_s(self) -> float | None:
-        """Give the seconds until the next batch is due, 0 if it is; None if there is nothing to write."""
+        """Return the seconds until the next batch is due, 0 if it is; None if there is nothing to write."""
         return max(0.0, self._due_at - time.monotonic()) if self._unwritten else None
 
     def write(self) -> None:
@@ -68,7 +68,7 @@ class JobLedger:
         self._due_at = time.monotonic() + self._interval_s
 
     def _record(self, steps: Sequence[JobStep]) -> Sequence[JobStep]:
-        """Write them down; give them as they were written."""
+        """Write them down; return them as they were written."""
         try:
             self._claims.record(self.job.claim, steps)
         except (Unavailable, LeaseLost):

@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 def log_summary(job: Job, tasks: Sequence[Task]) -> None:
-    """Say how long the finished job took, how its tasks ended, and which images failed how often.
+    """Log how long the finished job took, how its tasks ended, and which images failed how often.
 
     tasks: of the job; none where none has failed, or nobody knows which.
     """

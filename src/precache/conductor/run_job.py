@@ -112,7 +112,7 @@ class RunJob:
         self._stop_patience_s = stop_patience.total_seconds()
 
     def __call__(self, job: Job, stop: Event) -> None:
-        """Run the job to its end, or until `stop` is set: then leave the rest waiting and give the job back.
+        """Run the job to its end, or until `stop` is set: then leave the rest waiting and return the job back.
 
         While the store is away, what the hosts answered is kept and no further one is asked. Raises LeaseLost if
         another conductor has taken the job over, Unavailable if a part that we need is away when we are to stop; in
@@ -228,7 +228,7 @@ class RunJob:
         run.steps.put(HostEnded(host.name, results, self._clock.now()))
 
     def _insist(self, run: _Run, what: str, act: Callable[[], T], asking: Asking | None = None) -> T:
-        """Give what `act` gives, when it can; meanwhile nobody is asked."""
+        """Return what `act` gives, when it can; meanwhile nobody is asked."""
         in_trouble = asking.hold if asking else None
         return insist(act, stop=run.stop, what=f"{what} job {run.job.id}", in_trouble=in_trouble)
 

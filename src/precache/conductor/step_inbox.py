@@ -24,7 +24,7 @@ class StepInbox:
             self._has_some.set()
 
     def end(self) -> None:
-        """Say that no more is under way, for which nobody need wait any longer."""
+        """Mark that no step is under way any more; waiting for one then returns at once."""
         self._is_last.set()
         self._has_some.set()
 
@@ -37,7 +37,7 @@ class StepInbox:
         self._is_last.wait(timeout_s)
 
     def take(self) -> list[JobStep]:
-        """Give all that has come in, in its order."""
+        """Return all that has come in, in its order."""
         self._has_some.clear()  # before the look, so that a step that comes in during it wakes for the next one
         self._is_last.clear()
         taken = []

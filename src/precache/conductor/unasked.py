@@ -22,7 +22,7 @@ UNMAPPED = (
 def end_unasked(
     collation: Collation, images: Mapping[str, tuple[ImageId, ...]], messages: Messages | None
 ) -> Iterator[tuple[str, tuple[TaskResult, ...]]]:
-    """Give each host that may not be asked, with a result for each of its images."""
+    """Return each host that may not be asked, with a result for each of its images."""
     for host in collation.down:
         _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
         yield host.name, all_alike(images[host.name], Outcome.SKIPPED, DOWN)
@@ -37,5 +37,5 @@ def end_unasked(
 
 
 def all_alike(images: tuple[ImageId, ...], outcome: Outcome, reason: str) -> tuple[TaskResult, ...]:
-    """Give the same result for each image."""
+    """Return the same result for each image."""
     return tuple(TaskResult(image, outcome, reason=reason) for image in images)

@@ -72,7 +72,7 @@ class BusSettings:
     call_monitor_timeout: timedelta
 
     def require_transport_url(self) -> str:
-        """Give the URL. Raises InvalidConfiguration where there is none."""
+        """Return the URL. Raises InvalidConfiguration where there is none."""
         if self.transport_url is None:
             raise InvalidConfiguration(
                 "[DEFAULT] transport_url is not set; give the URL of the cell's message bus, such as "
@@ -120,7 +120,7 @@ def _parse_notifications(values: Any) -> NotificationSettings:
 
 
 def _whole_urls(pieces: Sequence[str]) -> tuple[str, ...]:
-    """Give the URLs that were cut at every comma: one of them has a comma between two brokers, too."""
+    """Return the URLs that were cut at every comma: one of them has a comma between two brokers, too."""
     return tuple(url for url in _BETWEEN_URLS.split(",".join(pieces).strip(" ,'\"\n")) if url)
 
 

@@ -36,7 +36,7 @@ class DatabaseSettings:
     encryption_keys: tuple[str, ...] = field(repr=False)
 
     def require_connection(self) -> str:
-        """Give the URL. Raises InvalidConfiguration where there is none."""
+        """Return the URL. Raises InvalidConfiguration where there is none."""
         if self.connection is None:
             raise InvalidConfiguration(
                 "[database] connection is not set; give the URL of the database, such as "

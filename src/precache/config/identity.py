@@ -29,7 +29,7 @@ _PASSWORD = ("password", "v3password")
 
 
 def _listed(plugin: str) -> list[cfg.Opt]:
-    """Give a plugin's options, none of them required: that is checked once it is known which plugin is meant."""
+    """Return a plugin's options, none of them required: that is checked once it is known which plugin is meant."""
     options = loading.get_auth_plugin_conf_options(plugin)
     for option in options:
         option.required = False
@@ -100,7 +100,7 @@ GROUP = _ServiceUser(SERVICE_USER, "The service's own credentials, for Glance an
 
 
 def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
-    """Give the keystoneauth plugin of a section, None if it sets no `auth_type`.
+    """Return the keystoneauth plugin of a section, None if it sets no `auth_type`.
 
     Raises InvalidConfiguration that names the option and says what to do, for credentials that cannot work.
     """
@@ -198,7 +198,7 @@ def require_authtoken(conf: cfg.ConfigOpts) -> None:
 
 
 def authtoken_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
-    """Give [keystone_authtoken] for the sample file: the middleware's options, and those of its credentials."""
+    """Return [keystone_authtoken] for the sample file: the middleware's options, and those of its credentials."""
     group = cfg.OptGroup(AUTHTOKEN, help="How the tokens of callers are checked, where auth_strategy is keystone.")
     return group, [*_authtoken_options(), *_listed("password")]
 

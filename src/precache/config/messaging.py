@@ -10,7 +10,7 @@ _GROUP = "oslo_messaging_rabbit"
 
 
 def rabbit_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
-    """Give the section for the sample file."""
+    """Return the section for the sample file."""
     use_native_threads()  # the import below decides it
     # Only the sample needs it here, and it is a large library.
     from oslo_messaging.opts import list_opts

@@ -36,7 +36,7 @@ class OptionGroup(Generic[Settings]):
 
 
 def read_value(conf: cfg.ConfigOpts, group: str | None, option: cfg.Opt) -> Any:
-    """Give an option's value. Raises InvalidConfiguration that names the option, and shows no part of a secret."""
+    """Return an option's value. Raises InvalidConfiguration that names the option, and shows no part of a secret."""
     place = f"[{group or 'DEFAULT'}] {option.name}"
     try:
         return (conf if group is None else conf[group])[option.dest]

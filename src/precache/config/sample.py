@@ -11,7 +11,7 @@ from precache.config.messaging import rabbit_sample
 
 
 def list_opts() -> list[tuple[str | cfg.OptGroup, list[cfg.Opt]]]:
-    """Give (group, options) pairs, in the order of the sample file."""
+    """Return (group, options) pairs, in the order of the sample file."""
     own: list[tuple[str | cfg.OptGroup, list[cfg.Opt]]] = [
         ("DEFAULT" if group.name is None else cfg.OptGroup(group.name, help=group.help), list(group.options))
         for group in GROUPS

@@ -20,7 +20,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 def parse_image_id(text: str) -> ImageId:
-    """Give the canonical form of an image id; upper case and missing dashes are accepted, as Nova accepts them.
+    """Return the canonical form of an image id; upper case and missing dashes are accepted, as Nova accepts them.
 
     Raises InvalidImageId for anything that is not a UUID.
     """

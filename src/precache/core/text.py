@@ -11,7 +11,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def plain_line(text: str, length: int = REASON_LENGTH) -> str:
-    """Give the text as one line of at most `length` characters, that every database, message and terminal takes.
+    """Return the text as one line of at most `length` characters, that every database, message and terminal takes.
 
     Control characters become spaces. What has no place in UTF-8, such as undecodable bytes of a file's name, is written
     out (`\\udcff`). What is plain stays as it is.

@@ -54,7 +54,7 @@ _TELL_IT_THEMSELVES = (InvalidConfiguration, BusUnavailable, InventoryUnavailabl
 
 
 def failure(error: PrecacheError) -> Finding:
-    """Give the finding of a check that ended with this error."""
+    """Return the finding of a check that ended with this error."""
     text = str(error)
     if isinstance(error, SchemaOutdated):
         return failed(text, f"run `{error.command}`")

@@ -40,7 +40,7 @@ def look_at_notifications(config: Config) -> Iterator[Finding]:
 
 
 def reach_buses(config: Config, buses: Sequence[tuple[str, str]]) -> list[Finding]:
-    """Give a finding for each (what it is of, transport URL), with what it is of in front."""
+    """Return a finding for each (what it is of, transport URL), with what it is of in front."""
     found = side_by_side([(partial(reach_bus, config, url), TIMEOUT_S) for _, url in buses])
     return [
         replace(finding or _SILENT, found=f"{owner}{(finding or _SILENT).found}")

@@ -56,7 +56,7 @@ def _look_at_domains(domains: DomainDisks) -> Finding:
 
 
 def nova_compute_runs(processes: Path) -> bool:
-    """Say whether one of the processes is a nova-compute."""
+    """Return whether one of the processes is a nova-compute."""
     return any(_is_nova_compute(file) for file in processes.glob("[0-9]*/cmdline"))
 
 

@@ -40,7 +40,7 @@ def look_at_database(config: Config) -> Iterator[Finding]:
 
 
 def on_database(look: Look) -> Look:
-    """Give a check that is skipped where the database cannot be used; that is a finding of another check."""
+    """Return a check that is skipped where the database cannot be used; that is a finding of another check."""
 
     def look_if_there(config: Config) -> Iterator[Finding]:
         try:
@@ -52,13 +52,13 @@ def on_database(look: Look) -> Look:
 
 
 def read_cells(config: Config) -> list[Cell]:
-    """Give the cells with their transport URLs. Raises what `CellQueries` and `SecretBox` raise."""
+    """Return the cells with their transport URLs. Raises what `CellQueries` and `SecretBox` raise."""
     with opened(config) as database:
         return SqlCells(database=database, keys=config.database.encryption_keys).list_cells()
 
 
 def read_heard_hosts(config: Config) -> list[Host]:
-    """Give the hosts whose computes have been heard of."""
+    """Return the hosts whose computes have been heard of."""
     with opened(config) as database:
         return SqlHosts(database=database).list_hosts()
 

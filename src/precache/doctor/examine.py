@@ -33,7 +33,7 @@ class Check:
 
 
 def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) -> list[tuple[str, Finding]]:
-    """Give the findings with the names of their checks, in the order of the checks.
+    """Return the findings with the names of their checks, in the order of the checks.
 
     on_bug: is told of what no check should raise, by any thread.
     """

@@ -55,7 +55,7 @@ def look_at_authtoken(config: Config) -> Iterator[Finding]:
 
 
 def why_no_token(session: Session, section: str) -> Finding | None:
-    """Say what keeps Keystone from giving a token for the user in this section; None if nothing does."""
+    """Return what keeps Keystone from giving a token for the user in this section; None if nothing does."""
     try:
         session.get_auth_headers()  # by the session, which notices a server that wants a login first
     except (ksa.Unauthorized, ksa.Forbidden):
@@ -83,7 +83,7 @@ def _log_in(session: Session, section: str) -> Finding:
 
 
 def _roles(session: Session) -> list[str]:
-    """Give the roles of the token that the session has got."""
+    """Return the roles of the token that the session has got."""
     auth: Any = session.auth
     return list(auth.get_access(session).role_names) if hasattr(auth, "get_access") else []
 

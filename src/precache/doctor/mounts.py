@@ -18,7 +18,7 @@ class Mount:
 
 
 def mount_of(path: Path, table: Path = MOUNTS) -> Mount | None:
-    """Give the innermost mount that holds the path; None if the kernel does not say."""
+    """Return the innermost mount that holds the path; None if the kernel does not say."""
     try:
         lines = table.read_text().splitlines()
     except OSError:

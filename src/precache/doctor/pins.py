@@ -13,7 +13,7 @@ _LIFT_IT = "when all hosts run this release, remove the option and restart the c
 
 
 def look_at_pins(config: Config) -> Iterator[Finding]:
-    """Tell of a pin: what is newer than it is not sent."""
+    """Report a pin: what is newer than it is not sent."""
     pin = config.upgrade_levels.compute
     if pin is None:
         yield skipped("[upgrade_levels] compute is not set: each host is asked in the newest version that it knows")

@@ -90,7 +90,7 @@ def likely_roles(config: Config) -> tuple[str, ...]:
 
 
 def checks_for(roles: Sequence[str], config: Config) -> list[Check]:
-    """Give the checks of these processes, each once."""
+    """Return the checks of these processes, each once."""
     checks = [check for role in ROLES if role in roles for check in _BY_ROLE[role]]
     if "compute" in roles and config.compute.virt_driver == "libvirt":
         checks += _OF_A_FILE_CACHE

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 def side_by_side(calls: Sequence[tuple[Callable[[], Answer], float]]) -> list[Answer | None]:
-    """Make every call and give what it gives, None where it took longer than its seconds. Raises what a call raises."""
+    """Make every call and return each result, None where it took longer than its seconds. Raises what a call raises."""
     begun = time.monotonic()
     futures = [_begin(call) for call, _ in calls]
     answers: list[Answer | None] = []

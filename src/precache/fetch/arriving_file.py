@@ -49,7 +49,7 @@ class ArrivingFile:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Say that no more will come and all is well."""
+        """Mark that no more will come and all is well."""
         self._file.finish(self._arrived)
         with self._changed:
             self._size = self._arrived
@@ -63,7 +63,7 @@ class ArrivingFile:
             self._changed.notify_all()
 
     def wait_for_size(self) -> int:
-        """Give the size, at once if it was announced, else at the end. Raises Abandoned."""
+        """Return the size, at once if it was announced, else at the end. Raises Abandoned."""
         with self._changed:
             self._changed.wait_for(lambda: self._size is not None or self._abandoned)
             return self._checked(self._size or 0)
@@ -75,7 +75,7 @@ class ArrivingFile:
             self._checked(0)
 
     def wait_for(self, end: int) -> int:
-        """Wait until the bytes before `end` are there, or all that will ever come; give how many are.
+        """Wait until the bytes before `end` are there, or all that will ever come; return how many are.
 
         Raises Abandoned.
         """
@@ -86,7 +86,7 @@ class ArrivingFile:
             return self._checked(self._arrived)
 
     def open_reader(self) -> int:
-        """Give a descriptor to read what has arrived; the caller closes it.
+        """Return a descriptor to read what has arrived; the caller closes it.
 
         Holes after the last data are not in the file before `finish`: where a read ends early, the rest is zero.
         """
@@ -111,7 +111,7 @@ class ArrivingFile:
             os.close(fd)
 
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
-        """Give the content from the start, as it comes. Raises Abandoned."""
+        """Return the content from the start, as it comes. Raises Abandoned."""
         offset = 0
         with self.reader() as read:
             while (end := min(self.wait_for(offset + chunk_bytes), offset + chunk_bytes)) > offset:

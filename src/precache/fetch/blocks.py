@@ -34,15 +34,15 @@ class Block:
         self.length = 0
 
     def is_zero(self) -> bool:
-        """Say whether all of it is zero; only for a block that is full or padded."""
+        """Return whether all of it is zero; only for a block that is full or padded."""
         return self._memory.startswith(_ZERO_BLOCK[: self._padded()], self._start)
 
     def is_zero_grain(self, start: int) -> bool:
-        """Say whether the bytes from `start`, as many as the alignment, are all zero."""
+        """Return whether the bytes from `start`, as many as the alignment, are all zero."""
         return self._memory.startswith(_ZERO_GRAIN, self._start + start)
 
     def pad(self) -> int:
-        """Fill up with zeros to the next multiple of the alignment and give the length then."""
+        """Fill up with zeros to the next multiple of the alignment and return the length then."""
         padded = self._padded()
         self.view[self.length : padded] = _ZERO_GRAIN[: padded - self.length]
         return padded
@@ -56,7 +56,7 @@ BlockQueue = SimpleQueue[Block | None]
 
 
 def new_pool(count: int) -> BlockQueue:
-    """Give a queue with `count` free blocks."""
+    """Return a queue with `count` free blocks."""
     pool: BlockQueue = SimpleQueue()
     for _ in range(count):
         pool.put(Block())

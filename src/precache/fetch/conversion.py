@@ -166,7 +166,7 @@ def _format_of_file(path: Path) -> str:
 
 
 def _broken_rule(info: ImageInfo, vmdk_types: Collection[str]) -> str | None:
-    """Give Nova's words for the first rule that the image breaks in qemu-img's eyes; None if it breaks none."""
+    """Return Nova's words for the first rule that the image breaks in qemu-img's eyes; None if it breaks none."""
     if info.backing_file is not None:
         return f"fmt={info.format} backed by: {info.backing_file}"
     if info.data_file is not None:

@@ -92,7 +92,7 @@ class Fetcher:
         self._signatures = signatures
 
     def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
-        """Give the path of a complete, verified, inspected and, as configured, raw file; it is on the disk.
+        """Return the path of a complete, verified, inspected and, as configured, raw file; it is on the disk.
 
         The data is verified against the image's digest. An image without one (the image service has it from a
         foreign location, and never read it) is accepted as Nova accepts it, with a warning.

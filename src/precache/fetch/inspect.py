@@ -51,7 +51,7 @@ class Inspection:
 
 
 def inspect(image: Image, chunks: Iterable[bytes], *, deep: bool = True) -> Inspection:
-    """Read as much of the content as the verdict needs, and give it.
+    """Read as much of the content as the verdict needs, and return it.
 
     chunks: the content from its start; consumed only as far as needed, to the end for formats with a footer.
     deep: False to leave the inspectors out; what qemu would take the content for is checked all the same.

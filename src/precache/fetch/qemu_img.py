@@ -232,7 +232,7 @@ def _end_of(exit_code: int, cpu_seconds: int) -> str | None:
 
 
 def _escaped(path: Path) -> str:
-    """Give the path as a value of qemu's options, in which a comma is doubled."""
+    """Return the path as a value of qemu's options, in which a comma is doubled."""
     return str(path).replace(",", ",,")
 
 

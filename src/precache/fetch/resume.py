@@ -64,7 +64,7 @@ class ResumingStream:
         self._closed = False
 
     def readinto(self, buffer: memoryview) -> int:
-        """Put the next bytes into `buffer` and give their number; 0 at the end.
+        """Put the next bytes into `buffer` and return their number; 0 at the end.
 
         Raises TransferInterrupted or ImageServiceUnavailable when all attempts have failed, ImageTooLong,
         NoImageData, UnusableImage, ImageNotFound, ImageNotAuthorized; Abandoned once it is closed.
@@ -108,7 +108,7 @@ class ResumingStream:
         return stream
 
     def _begin(self) -> tuple[ImageStream, int]:
-        """Ask for the first missing byte, else for everything; give the stream and the offset at which it begins."""
+        """Ask for the first missing byte, else for everything; return the stream and the offset at which it begins."""
         if self._offset and self._has_ranges:
             try:
                 stream = self._images.open(self._image.id, self._offset, is_wanted=self._is_wanted)
@@ -200,7 +200,7 @@ class ResumingStream:
     def _told_in_full(
         self, error: TransferInterrupted | ImageServiceUnavailable
     ) -> TransferInterrupted | ImageServiceUnavailable:
-        """Give the error with what the whole transfer knows: one request knows not what came before, nor the size."""
+        """Return the error with what the whole transfer knows: one request knows not what came before, nor the size."""
         return self._interrupted(error.reason) if isinstance(error, TransferInterrupted) else error
 
     def _interrupted(self, reason: str) -> TransferInterrupted:

@@ -55,7 +55,7 @@ class SparseFile:
             self._write_run(block.view[start:end], block.offset + start)
 
     def finish(self, size_bytes: int) -> None:
-        """Give the file its exact length."""
+        """Return the file its exact length."""
         os.ftruncate(self._fd, size_bytes)
 
     def flush(self) -> None:
@@ -133,7 +133,7 @@ def _create(path: Path) -> tuple[int, bool]:
 
 
 def _data_runs(block: Block, length: int) -> Iterator[tuple[int, int]]:
-    """Give the longest runs of grains that are not all zero."""
+    """Return the longest runs of grains that are not all zero."""
     if block.is_zero():
         return
     run_start: int | None = None

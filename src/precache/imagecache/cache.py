@@ -55,7 +55,7 @@ class ImageCache:
             remove_orphans(self.directory, self.locks)
 
     def path_of(self, image: ImageId) -> Path:
-        """Give the path that the image's entry has, or would have."""
+        """Return the path that the image's entry has, or would have."""
         return self.directory / entry_name(image)
 
     def ensure(

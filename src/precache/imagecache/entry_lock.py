@@ -108,7 +108,7 @@ class EntryLocks:
             return _in_process.setdefault((place.st_dev, place.st_ino, entry), _ThreadLock())
 
     def _lock_file(self, entry: str) -> int | None:
-        """Open and lock the file, give its descriptor; None if another process has it. Raises OSError."""
+        """Open and lock the file, return its descriptor; None if another process has it. Raises OSError."""
         while True:
             fd = self._open(entry)
             try:

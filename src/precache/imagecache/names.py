@@ -15,17 +15,17 @@ _TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
 
 
 def entry_name(image: ImageId) -> str:
-    """Give the name under which Nova looks for the image: the sha1 of its canonical id, as text."""
+    """Return the name under which Nova looks for the image: the sha1 of its canonical id, as text."""
     return hashlib.sha1(image.encode(), usedforsecurity=False).hexdigest()
 
 
 def temporary_name(entry: str, token: str, kind: str) -> str:
-    """Give a name for something on its way to becoming `entry`."""
+    """Return a name for something on its way to becoming `entry`."""
     return f"{entry}.precache-{token}-{kind}"
 
 
 def entry_of_temporary(name: str) -> str | None:
-    """Give the entry that a temporary name belongs to; None for every other name."""
+    """Return the entry that a temporary name belongs to; None for every other name."""
     match = _TEMPORARY.fullmatch(name)
     return match[1] if match else None
 
@@ -37,5 +37,5 @@ def token_of_temporary(name: str) -> str | None:
 
 
 def overlays_name(entry: str) -> str:
-    """Give the name of the list of disks that we made on top of `entry`."""
+    """Return the name of the list of disks that we made on top of `entry`."""
     return f"{entry}.overlays"

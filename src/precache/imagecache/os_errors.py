@@ -23,6 +23,6 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explain(error: OSError) -> str:
-    """Give a sentence for the error, with the file it is about where the system says so."""
+    """Return a sentence for the error, with the file it is about where the system says so."""
     advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
     return f"{advice} ({error.filename})" if error.filename else advice

@@ -21,7 +21,7 @@ _USUAL_UMASK = 0o022
 
 
 def file_mode() -> int:
-    """Give the mode that open() gives to a new file of this process."""
+    """Return the mode that open() gives to a new file of this process."""
     return 0o666 & ~_umask()
 
 

@@ -19,7 +19,7 @@ _IS_LINK = frozenset({errno.ELOOP, errno.EMLINK})
 
 
 def publish(temporary: Path, final: Path, now: datetime) -> None:
-    """Give the complete, verified file its name, durably: after a power cut the name means all of it or nothing.
+    """Return the complete, verified file its name, durably: after a power cut the name means all of it or nothing.
 
     The file gets the mode and owner that Nova's would have, and the mtime `now`, from which its expiry counts.
     temporary: in the directory of `final`. Raises OSError, FileExistsError if it is a link or has another name, too.

@@ -22,7 +22,7 @@ class QemuImgFailed(Exception):
 
 
 def run(*arguments: str) -> str:
-    """Run qemu-img and give what it prints. Raises QemuImgFailed."""
+    """Run qemu-img and return what it prints. Raises QemuImgFailed."""
     try:
         out, _ = processutils.execute(
             "qemu-img",

@@ -23,7 +23,7 @@ _LOCK_KIND = "lock"
 
 
 def new_token() -> str:
-    """Give a short word that no other filling, in any process, has."""
+    """Return a short word that no other filling, in any process, has."""
     return secrets.token_hex(_TOKEN_BYTES)
 
 
@@ -41,7 +41,7 @@ class Staging:
     token: str = field(default_factory=new_token)
 
     def path(self, kind: str) -> Path:
-        """Give the path for one temporary file, such as kind `download`; equal kinds give equal paths."""
+        """Return the path for one temporary file, such as kind `download`; equal kinds give equal paths."""
         return self.directory / temporary_name(self.entry, self.token, kind)
 
     @contextmanager
@@ -112,7 +112,7 @@ class EntryFetcher(Protocol):
     """Brings an image to the host. Called from several threads at once, for different images."""
 
     def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
-        """Make a complete, verified file of `staging` and give its path; blocks for as long as that takes.
+        """Make a complete, verified file of `staging` and return its path; blocks for as long as that takes.
 
         Raises an error of core/errors; whatever it leaves in `staging` is discarded by the caller.
         """

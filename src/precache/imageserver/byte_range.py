@@ -28,7 +28,7 @@ class ByteRange:
 
 
 def requested_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """Give the range that the header asks for, cut at the end; None for all of the data.
+    """Return the range that the header asks for, cut at the end; None for all of the data.
 
     Headers that are no range of bytes, and those with several ranges, are ignored, as RFC 9110 allows.
     Raises Unsatisfiable.

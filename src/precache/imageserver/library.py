@@ -58,12 +58,12 @@ class ImageLibrary:
         self._reader: threading.Thread | None = None
 
     def images(self) -> list[LibraryImage]:
-        """Give all images, after a look at the directory. Raises ImagesUnreadable."""
+        """Return all images, after a look at the directory. Raises ImagesUnreadable."""
         self._catch_up()
         return list(self._images.values())
 
     def find(self, image_id: str) -> LibraryImage | None:
-        """Give the image if its file is there and unchanged. Raises ImagesUnreadable."""
+        """Return the image if its file is there and unchanged. Raises ImagesUnreadable."""
         known = self._images.get(image_id)
         if known is None or not _is_intact(known):
             self._catch_up()
@@ -101,7 +101,7 @@ class ImageLibrary:
         reader.join(self._patience_s)
 
     def _publish(self) -> list[ImageFile]:
-        """Show the images whose facts are known, and give the files that nobody has read yet."""
+        """Show the images whose facts are known, and return the files that nobody has read yet."""
         files = self._survey()
         known = [(file, self._index.get(file.name, file.fingerprint)) for file in files]
         self._index.keep_only({(file.name, file.fingerprint) for file in files})

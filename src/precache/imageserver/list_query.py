@@ -34,7 +34,7 @@ class Page:
 
 
 def select(records: Sequence[Record], query: Mapping[str, str]) -> Page:
-    """Give the page of `records` that the query asks for. Raises BadQuery."""
+    """Return the page of `records` that the query asks for. Raises BadQuery."""
     chosen = [record for record in records if _matches(record, query)]
     for key, descending in reversed(_order(query)):
         chosen.sort(key=lambda record: _sortable(record[key]), reverse=descending)
@@ -105,7 +105,7 @@ _CONTROLS = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
 
 
 def _order(query: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """Give the keys to sort by, most important first, each with whether it descends; newest first by default."""
+    """Return the keys to sort by, most important first, each with whether it descends; newest first by default."""
     if "sort" in query:
         pairs = [part.partition(":")[::2] for part in query["sort"].split(",")]
         order = [(key.strip(), direction.strip() or "desc") for key, direction in pairs]

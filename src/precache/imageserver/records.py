@@ -19,7 +19,7 @@ NO_DATA_STATUSES = frozenset({ImageStatus.QUEUED, ImageStatus.SAVING, ImageStatu
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Tells whether a file is still the one that was hashed; any write or replacement changes one of the three."""
+    """Returns whether a file is still the one that was hashed; any write or replacement changes one of the three."""
 
     size_bytes: int
     mtime_ns: int
@@ -67,7 +67,7 @@ class LibraryImage:
 
 
 def image_id(file_name: str, sha512: str) -> ImageId:
-    """Give the id of this content under this name: the same for ever, and another one when either changes.
+    """Return the id of this content under this name: the same for ever, and another one when either changes.
 
     Images are immutable to whoever caches them, so a replaced file has to be a new image.
     """
@@ -75,5 +75,5 @@ def image_id(file_name: str, sha512: str) -> ImageId:
 
 
 def printable(file_name: str) -> str:
-    """Give a file name as text that can be encoded; bytes that are no UTF-8 become replacement characters."""
+    """Return a file name as text that can be encoded; bytes that are no UTF-8 become replacement characters."""
     return os.fsencode(file_name).decode("utf-8", "replace")

@@ -49,7 +49,7 @@ class RequestLog:
 
 
 def logged(app: WSGIApplication, log: RequestLog) -> WSGIApplication:
-    """Give the application with every request of it written to the log."""
+    """Return the application with every request of it written to the log."""
 
     def logging_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         seen: list[str] = []

@@ -34,7 +34,7 @@ _UNREADABLE_FORMAT = (
 
 
 def study(file: ImageFile, stop: threading.Event) -> FileFacts | None:
-    """Give what is in the file; None if it changed while it was read, or `stop` was set.
+    """Return what is in the file; None if it changed while it was read, or `stop` was set.
 
     Raises OSError if the file cannot be read.
     """
@@ -53,7 +53,7 @@ def study(file: ImageFile, stop: threading.Event) -> FileFacts | None:
 
 
 def _disk_format(path: Path) -> str:
-    """Give Glance's word for the ending; `.img` alone says nothing, so there the content may say qcow2."""
+    """Return Glance's word for the ending; `.img` alone says nothing, so there the content may say qcow2."""
     declared = DISK_FORMAT_BY_ENDING[path.suffix.lower()]
     if path.suffix.lower() == ".img":
         with path.open("rb") as head:
@@ -63,7 +63,7 @@ def _disk_format(path: Path) -> str:
 
 
 def _virtual_size(file: ImageFile, disk_format: str) -> int | None:
-    """Give the size of the disk inside, None where the content does not tell or is not what the name says."""
+    """Return the size of the disk inside, None where the content does not tell or is not what the name says."""
     if disk_format == DiskFormat.RAW:
         return file.fingerprint.size_bytes
     try:

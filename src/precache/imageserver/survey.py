@@ -49,7 +49,7 @@ class Passed:
 
 
 def survey(directory: Path) -> Iterator[ImageFile | Passed]:
-    """Give the directory's image files by name, and those that look like one but are none.
+    """Return the directory's image files by name, and those that look like one but are none.
 
     Hidden files and other endings are passed in silence: rsync and browsers write to such names while they
     copy. Links to files are followed. Raises ImagesUnreadable.

@@ -10,7 +10,7 @@ from precache.imageserver.records import LibraryImage, printable
 
 
 def image_record(image: LibraryImage) -> dict[str, Any]:
-    """Give the record. Links are relative to the root of the service, as Glance's are: clients put their
+    """Return the record. Links are relative to the root of the service, as Glance's are: clients put their
     endpoint before them."""
     facts, has_content = image.facts, image.has_data or not image.fingerprint.size_bytes
     changed = datetime.fromtimestamp(image.fingerprint.mtime_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

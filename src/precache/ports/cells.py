@@ -17,7 +17,7 @@ class CellQueries(Protocol):
     """For the conductor, which is a client of every cell's bus."""
 
     def list_cells(self) -> list[Cell]:
-        """Give all cells by name. Raises SecretUnreadable if a URL was encrypted with a key that we do not have."""
+        """Return all cells by name. Raises SecretUnreadable if a URL was encrypted with a key that we do not have."""
         ...
 
 

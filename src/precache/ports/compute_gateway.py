@@ -29,7 +29,7 @@ class ComputeGateway(Protocol):
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
         """Ask the host and wait until it has dealt with every image; blocks for as long as that takes.
 
-        Gives the host's word on each image. Raises ComputeUnreachable if the host does not answer or dies
+        Returns the host's word on each image. Raises ComputeUnreachable if the host does not answer or dies
         meanwhile, Stopped if we or the host are being stopped. Asking again for the same job is harmless: an image that
         is there is touched.
         """

@@ -13,11 +13,11 @@ from typing import Protocol
 from precache.core.images import Image, ImageId
 
 IsWanted = Callable[[], bool]
-"""Says whether somebody still waits for what was asked for; may be called often, and by any thread."""
+"""Returns whether somebody still waits for what was asked for; may be called often, and by any thread."""
 
 
 def for_ever() -> bool:
-    """Say that the wait does not end before its time."""
+    """Return True: the wait does not end before its time."""
     return True
 
 
@@ -25,7 +25,7 @@ class ImageCatalog(Protocol):
     """What a caller may see of the images. Every call asks the service with that caller's own token."""
 
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:
-        """Give the image as the bearer of the token sees it.
+        """Return the image as the bearer of the token sees it.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable.
         """
@@ -58,7 +58,7 @@ class ImageStream(Protocol):
         ...
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill up to len(buffer) bytes and give their number, 0 at the end. A short read is not the end.
+        """Fill up to len(buffer) bytes and return their number, 0 at the end. A short read is not the end.
 
         Raises TransferInterrupted if the connection breaks, stalls or ends before the announced length.
         """
@@ -77,7 +77,7 @@ class ImageSource(Protocol):
     """Images for a host, read with the service's own credentials."""
 
     def show(self, image: ImageId) -> Image:
-        """Give the image's record. Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable."""
+        """Return the image's record. Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable."""
         ...
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:

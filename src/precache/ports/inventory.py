@@ -16,7 +16,7 @@ from precache.core.hosts import Host, HostBeat
 
 class AggregateQueries(Protocol):
     def list_aggregates(self) -> list[Aggregate]:
-        """Give all aggregates by id, in a constant number of queries."""
+        """Return all aggregates by id, in a constant number of queries."""
         ...
 
     def get_aggregate(self, aggregate_id: int) -> Aggregate: ...
@@ -55,7 +55,7 @@ class HostQueries(Protocol):
         ...
 
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
-        """Give those of `names` that exist, by name; a number of queries that does not grow with each host."""
+        """Return those of `names` that exist, by name; a number of queries that does not grow with each host."""
         ...
 
 

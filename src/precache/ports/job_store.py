@@ -29,13 +29,13 @@ class JobQueries(Protocol):
     """For the API: look."""
 
     def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
-        """Give jobs, newest first, after the job `marker`. Raises JobNotFound for an unknown marker."""
+        """Return jobs, newest first, after the job `marker`. Raises JobNotFound for an unknown marker."""
         ...
 
     def get(self, job_id: str) -> Job: ...
 
     def tasks(self, job_id: str) -> list[Task]:
-        """Give all tasks of a job, by host in the order of the request, then by image in that order."""
+        """Return all tasks of a job, by host in the order of the request, then by image in that order."""
         ...
 
     def list_tasks(
@@ -74,11 +74,11 @@ class JobClaims(Protocol):
         ...
 
     def release(self, claim: Claim) -> None:
-        """Give the job back unfinished: queued, its running tasks waiting."""
+        """Return the job back unfinished: queued, its running tasks waiting."""
         ...
 
     def release_all(self) -> int:
-        """Give back every running job, whoever holds it; only for a process that is alone on this store.
+        """Release every running job, whoever holds it; only for a process that is alone on this store.
 
         Return how many. The embedded service calls it at start: what was running belonged to its dead predecessor.
         """

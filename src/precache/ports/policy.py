@@ -27,13 +27,13 @@ class Caller:
 
     @property
     def has_scope(self) -> bool:
-        """Say whether the roles mean anything here: those on a domain are about its users and projects."""
+        """Return whether the roles mean anything here: those on a domain are about its users and projects."""
         return bool(self.project_id) or self.system_scope == "all"
 
 
 class Policy(Protocol):
     def allows(self, caller: Caller, rule: str) -> bool:
-        """Say whether the rule, by its name such as `compute:aggregates:images`, lets the caller through."""
+        """Return whether the rule, by its name such as `compute:aggregates:images`, lets the caller through."""
         ...
 
 

@@ -8,7 +8,7 @@ from precache.core.aggregates import Aggregate
 
 
 def conflicting_zones(zone: str, hosts: Sequence[str], others: Iterable[Aggregate]) -> list[str]:
-    """Give the zones other than `zone` that the hosts have through `others`, one for each such aggregate.
+    """Return the zones other than `zone` that the hosts have through `others`, one for each such aggregate.
 
     others: all aggregates but the one that is to be in `zone`. Hosts without a zone stand in nobody's way.
     """

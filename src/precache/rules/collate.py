@@ -19,11 +19,11 @@ class Messages:
 
     @property
     def is_pinned_below(self) -> bool:
-        """Say whether the pin forbids what is needed, whatever a compute speaks."""
+        """Return whether the pin forbids what is needed, whatever a compute speaks."""
         return self.pin is not None and not understands(self.pin, self.needed)
 
     def are_understood_by(self, host: Host) -> bool:
-        """Say whether the host may be sent what is needed. One without a version is not reached by messages."""
+        """Return whether the host may be sent what is needed. One without a version is not reached by messages."""
         return not host.rpc_version or understands(host.rpc_version, self.needed)
 
 
@@ -46,7 +46,7 @@ class Collation:
 def unheard(
     down: Iterable[Host], heard_for_s: Callable[[str], float], service_down_time: timedelta
 ) -> tuple[Host, ...]:
-    """Give those of the hosts that are not up of which only their silence says so, and it says nothing.
+    """Return those of the hosts that are not up of which only their silence says so, and it says nothing.
 
     heard_for_s: for how many seconds, until now, a heartbeat from this cell would have been noted.
     """

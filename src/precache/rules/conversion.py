@@ -38,7 +38,7 @@ SMALLEST_PART_BYTES = 512 << 20
 
 
 def qemu_format(disk_format: str | None) -> str | None:
-    """Give qemu-img's name for Glance's disk format; None if no inspector can vouch for such content.
+    """Return qemu-img's name for Glance's disk format; None if no inspector can vouch for such content.
 
     ISO images and Amazon's formats are raw to qemu.
     """
@@ -49,12 +49,12 @@ def qemu_format(disk_format: str | None) -> str | None:
 
 
 def is_converted(disk_format: str | None, force_raw_images: bool) -> bool:
-    """Say whether the cache gets a raw copy in place of the bytes as they were downloaded."""
+    """Return whether the cache gets a raw copy in place of the bytes as they were downloaded."""
     return force_raw_images and qemu_format(disk_format) != RAW
 
 
 def part_size(virtual_size_bytes: int, done_bytes: int) -> int:
-    """Give the size of the next part of a disk that is converted while it is still being downloaded.
+    """Return the size of the next part of a disk that is converted while it is still being downloaded.
 
     qemu-img looks at all the tables of what it is to convert before it copies a byte, and qcow2 has its tables
     spread among the data: asked for the whole disk, it would wait for nearly the whole download. Each part costs
@@ -66,7 +66,7 @@ def part_size(virtual_size_bytes: int, done_bytes: int) -> int:
 
 
 def conversion_cpu_time(virtual_size_bytes: int, floor: timedelta) -> timedelta:
-    """Give the processor time that a conversion may use.
+    """Return the processor time that a conversion may use.
 
     It grows with the virtual size, for that bounds the work; `floor`, the limit for merely looking at an image,
     covers the start and the smallest disks. A crafted image cannot keep a processor busy for longer.

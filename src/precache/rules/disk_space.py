@@ -7,7 +7,7 @@ from precache.core.images import ImageId
 
 
 def bytes_needed(download_bytes: int, converted_bytes: int) -> int:
-    """Give the space that must be free while an image is fetched.
+    """Return the space that must be free while an image is fetched.
 
     download_bytes: what is still to be downloaded. converted_bytes: the size of the disk inside, if it is to be
     written as a file of its own; 0 if the download itself is the result. Both files exist at once until the

@@ -43,7 +43,7 @@ class CacheFile:
 
 
 def shape_of(name: str) -> Shape | None:
-    """Tell what a name stands for: an image, a resized copy, a blank (swap, ephemeral); None for what is not Nova's."""
+    """Return what a name stands for: an image, resized copy, blank (swap, ephemeral); None for what is not Nova's."""
     if len(name) == ENTRY_NAME_LENGTH:
         return Shape.IMAGE
     if len(name) >= _SHORTEST_RESIZED_LENGTH and name[ENTRY_NAME_LENGTH] == "_":
@@ -54,7 +54,7 @@ def shape_of(name: str) -> Shape | None:
 
 
 def is_expired(file: CacheFile, now: datetime, limits: ExpiryLimits) -> bool:
-    """Say whether a file, if unused, may be removed now: it has reached its limit. A future last use keeps it."""
+    """Return whether a file, if unused, may be removed now: it has reached its limit. A future last use keeps it."""
     shape = shape_of(file.name)
     if shape is None:
         return False

@@ -23,7 +23,7 @@ class FanOut:
         return sum(len(hosts) for hosts in self._waiting.values())
 
     def take(self) -> tuple[str, Host] | None:
-        """Give cell and host of the next one to ask: of the cell that has the fewest under way.
+        """Return cell and host of the next one to ask: of the cell that has the fewest under way.
 
         Among equals the cell that was taken from the longest ago, at first in the order of the request. So hosts that
         take for ever fill no more than their own cell's share, as long as others wait. None if all are taken.

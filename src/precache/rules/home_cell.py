@@ -9,7 +9,7 @@ from precache.core.hosts import Host, HostBeat
 
 
 def strangers(beats: Iterable[HostBeat], known: Mapping[str, Host], service_down_time: timedelta) -> set[HostBeat]:
-    """Give the beats of hosts that another cell has: a host stays where it was heard of within `service_down_time`.
+    """Return the beats of hosts that another cell has: a host stays where it was heard of within `service_down_time`.
 
     So no cell can take another's hosts, and two hosts with one name do not take turns. A host that moved is its new
     cell's when its old one has not heard of it for that long.

@@ -19,7 +19,7 @@ class ListenAddress:
 
     @property
     def is_loopback(self) -> bool:
-        """Say whether only processes of this machine can connect."""
+        """Return whether only processes of this machine can connect."""
         return self.host == LOCALHOST or ipaddress.ip_address(self.host).is_loopback
 
 

@@ -12,7 +12,7 @@ DEEPEST = 50
 
 
 def is_too_deep(document: Any) -> bool:
-    """Say whether the document, as read from JSON, has more than DEEPEST levels of lists and objects."""
+    """Return whether the document, as read from JSON, has more than DEEPEST levels of lists and objects."""
     level = [document]
     for _ in range(DEEPEST + 1):
         level = [child for each in level for child in _children(each)]

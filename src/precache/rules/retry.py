@@ -14,7 +14,7 @@ _MOST_DOUBLINGS = 10  # keeps the product small; the limit is reached long befor
 
 
 def wait_before_retry(failures: int, retries: int) -> timedelta | None:
-    """Give how long to wait after the `failures`-th failure in a row without progress; None means give up.
+    """Return how long to wait after the `failures`-th failure in a row without progress; None means give up.
 
     failures: at least 1; whoever counts starts again from 0 whenever bytes have arrived.
     retries: how many further attempts one place in the data is worth; 0 means none.
@@ -23,6 +23,6 @@ def wait_before_retry(failures: int, retries: int) -> timedelta | None:
 
 
 def wait_after(failures: int) -> timedelta:
-    """Give how long to wait after the `failures`-th failure in a row; it doubles from FIRST_WAIT up to LONGEST_WAIT."""
+    """Return the wait after the `failures`-th failure in a row; it doubles from FIRST_WAIT up to LONGEST_WAIT."""
     doublings = min(failures - 1, _MOST_DOUBLINGS)
     return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)

@@ -2,7 +2,7 @@
 
 
 def understands(spoken: str, needed: str) -> bool:
-    """Say whether one that speaks version `spoken`, such as `1.2`, understands messages of version `needed`.
+    """Return whether one that speaks version `spoken`, such as `1.2`, understands messages of version `needed`.
 
     A higher second number only adds to what the lower ones know; another first number is another language.
     """
@@ -15,6 +15,6 @@ def is_newer(version: str, than: str) -> bool:
 
 
 def _parts(version: str) -> tuple[int, int]:
-    """Give both numbers; what is no version is older than any."""
+    """Return both numbers; what is no version is older than any."""
     first, _, second = version.partition(".")
     return (int(first), int(second)) if first.isdecimal() and second.isdecimal() else (0, 0)

@@ -21,7 +21,7 @@ from precache.core.jobs import (
 
 
 def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
-    """Give all tasks that the job has for the step's host, by image, as they are after the step.
+    """Return all tasks that the job has for the step's host, by image, as they are after the step.
 
     Raises TaskNotFound for an image that the job does not ask of the host, IllegalTransition.
     """
@@ -43,7 +43,7 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
 
 
 def started(task: Task, cell: str, now: datetime) -> Task:
-    """Give the task as it runs from `now`, with one attempt more. Raises IllegalTransition if it runs already.
+    """Return the task as it runs from `now`, with one attempt more. Raises IllegalTransition if it runs already.
 
     The same start told twice counts once, for a write whose confirmation was lost is done again: one that has
     ended, or has run from the same instant, stays as it is.
@@ -64,20 +64,20 @@ def started(task: Task, cell: str, now: datetime) -> Task:
 
 
 def progressed(task: Task, progress: TaskProgress) -> Task:
-    """Give the task with what its host says; the same task unless it runs, and in the cell that says it."""
+    """Return the task with what its host says; the same task unless it runs, and in the cell that says it."""
     if task.state is not TaskState.RUNNING or task.cell != progress.cell:
         return task
     return replace(task, phase=progress.phase, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total)
 
 
 def put_back(task: Task) -> Task:
-    """Give a running task as it waits to be asked for again; what was heard of its progress is void."""
+    """Return a running task as it waits to be asked for again; what was heard of its progress is void."""
     check_task_transition(task.state, TaskState.WAITING)
     return replace(task, state=TaskState.WAITING, phase=Phase.WAITING, bytes_done=0, bytes_total=0, started_at=None)
 
 
 def ended(task: Task, result: TaskResult, now: datetime) -> Task:
-    """Give the task with its outcome; one that had ended keeps its first outcome.
+    """Return the task with its outcome; one that had ended keeps its first outcome.
 
     The host's own times are preferred to ours. A host that died cannot say how much it had received: after
     a failure the last progress stands, where it was further.

@@ -6,7 +6,7 @@ from precache.core.jobs import JobState, Outcome
 
 
 def verdict(outcomes: Iterable[Outcome]) -> JobState:
-    """Give the final state of a job whose tasks ended so.
+    """Return the final state of a job whose tasks ended so.
 
     Every image in every cache: succeeded. None: failed. Some: partly_failed. A job without tasks (an empty
     aggregate) has nothing left undone and succeeded. A job in which tasks were called off is cancelled.

@@ -9,12 +9,12 @@ from precache.config.load import Config
 
 
 def configured_database(config: Config, limits: Limits | None = None) -> Database:
-    """Give the database that the configuration names; nothing is connected yet. Raises InvalidConfiguration."""
+    """Return the database that the configuration names; nothing is connected yet. Raises InvalidConfiguration."""
     return open_database(config.database.require_connection(), limits=limits)
 
 
 def current_database(config: Config, limits: Limits | None = None) -> Database:
-    """Give the database once it is known to have this release's tables.
+    """Return the database once it is known to have this release's tables.
 
     limits: for somebody who waits at the other end; by default those for work in the background.
 
@@ -30,6 +30,6 @@ def current_database(config: Config, limits: Limits | None = None) -> Database:
 
 
 def upgrade_command(config: Config) -> str:
-    """Give the command that works on the very database that this configuration names."""
+    """Return the command that works on the very database that this configuration names."""
     files = config.oslo.default_config_files or []
     return " ".join(["precache db upgrade", *(f"--config-file {shlex.quote(str(file))}" for file in files)])

@@ -67,7 +67,7 @@ def build_compute(
 def host_setup(
     *, config: Config, host: str, instances_path: Path, images: ImageSource, signatures: ImageSignatures | None = None
 ) -> HostSetup:
-    """Say how one host caches images, from the configuration. images: the image service as it is."""
+    """Return how one host caches images, from the configuration. images: the image service as it is."""
     clock = SystemClock()
     limited = Limited(images, connections=config.glance.connections)
     images = Retrying(limited, clock=clock, attempts=config.glance.num_retries + 1)

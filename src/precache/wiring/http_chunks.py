@@ -29,7 +29,7 @@ class Chunks:
         self.closed = False
 
     def read(self, size: int | None = None) -> bytes:
-        """Give so many bytes, all of them by default; fewer only at the end."""
+        """Return so many bytes, all of them by default; fewer only at the end."""
         body = bytearray()
         wanted = float("inf") if size is None or size < 0 else size
         while len(body) < wanted and not self.closed:

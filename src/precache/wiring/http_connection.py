@@ -142,7 +142,7 @@ class Connection(HTTPConnection):
         return not self.rfile.is_ended and time.monotonic() - since < HEAD_PATIENCE_S
 
     def _finish_early(self) -> bool:
-        """Say that no more is sent. To close with bytes unread would take the answer from who has not read it yet."""
+        """Announce the end of what is sent. Closing with unread bytes could destroy the answer in transit."""
         self._unread_since = self.waiting_since = time.monotonic()
         try:
             self.wfile.flush()

@@ -39,7 +39,7 @@ class Inbox:
             self._held += part
 
     def has_data(self) -> bool:
-        """Say whether a request can be begun: its head is here, or more than a head may have."""
+        """Return whether a request can be begun: its head is here, or more than a head may have."""
         # The end of a head may have come in pieces.
         if _END_OF_HEAD.search(self._held, max(0, self._scanned - 2)) or len(self._held) >= HEAD_BYTES:
             return True
@@ -103,7 +103,7 @@ class Inbox:
         return bool(part)
 
     def _arrived(self) -> bytes | None:
-        """Give what is there, nothing at the end of the stream, None if one would have to wait."""
+        """Return what is there, nothing at the end of the stream, None if one would have to wait."""
         try:
             # A socket with a timeout waits before it receives; its descriptor does not.
             part = os.read(self._socket.fileno(), _BLOCK_BYTES)

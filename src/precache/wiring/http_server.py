@@ -70,7 +70,7 @@ class HttpServer:
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     def bind(self) -> str:
-        """Reserve the address and give the URL. Raises AddressUnavailable if it cannot be had."""
+        """Reserve the address and return the URL. Raises AddressUnavailable if it cannot be had."""
         try:
             self._server.prepare()
         except OSError as error:
@@ -101,7 +101,7 @@ class HttpServer:
 
 
 def _reason(error: OSError) -> str:
-    """Give the system's words; the server hides them in a list of all addresses that it has tried."""
+    """Return the system's words; the server hides them in a list of all addresses that it has tried."""
     told = re.findall(r"\[Errno \d+\] ([^)]*)", str(error))
     return str(told[-1]) if told else error.strerror or str(error)
 

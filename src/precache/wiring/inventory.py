@@ -38,7 +38,7 @@ def local_inventory(database: Database) -> Inventory:
 
 
 def configured_inventory(config: Config, database: Database, session: Session) -> Inventory:
-    """Give Nova's inventory or our own, as [inventory] source says. session: with the service's own credentials."""
+    """Return Nova's inventory or our own, as [inventory] source says. session: with the service's own credentials."""
     if not config.inventory.is_novas:
         return local_inventory(database)
     api, foreign = nova_api(config, session), ForeignInventory(owner="Nova")

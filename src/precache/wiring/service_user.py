@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def service_session(config: Config) -> Session:
-    """Give the session that authenticates as [service_user]; nothing is asked yet."""
+    """Return the session that authenticates as [service_user]; nothing is asked yet."""
     user = config.service_user
     return open_session(auth=user.auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
 
@@ -36,7 +36,7 @@ def warn_if_refused(session: Session) -> threading.Thread:
     """Ask Keystone for the first token, in the background, and log one warning if it refuses us.
 
     Otherwise only tasks would tell, perhaps weeks later. A Keystone that is away may be there when it is needed: no
-    warning. Gives the thread; nobody has to wait for it.
+    warning. Returns the thread; nobody has to wait for it.
     """
     asking = threading.Thread(target=_warn_if_refused, args=(session,), name="first-token", daemon=True)
     asking.start()

@@ -10,7 +10,7 @@ SERVICES_OWN = "the-services-own-token"
 
 
 def token(*, roles=(), expires_in=timedelta(hours=1), **scope):
-    """Give what Keystone says of a token. scope: project, domain or system, as in its API."""
+    """Return what Keystone says of a token. scope: project, domain or system, as in its API."""
     expires = datetime.now(UTC) + expires_in
     return {
         "methods": ["password"],

@@ -14,7 +14,7 @@ from tests.unit.adapters.stub_keystone import PASSWORD, SERVICES_OWN, StubKeysto
 
 @pytest.fixture(params=["", "/v3"])
 def wanting_login(request):
-    """Give the auth_url of something that answers everything with 401."""
+    """Return the auth_url of something that answers everything with 401."""
     with FaultyServer(http("401 Unauthorized", b"{}")) as server:
         yield server.url + request.param
 
@@ -31,7 +31,7 @@ def account(auth_url):
 
 
 def outcome(question):
-    """Give what is raised. A dead-lock holds a thread that nothing can end, so the test does not wait for it."""
+    """Return what is raised. A dead-lock holds a thread that nothing can end, so the test does not wait for it."""
     raised = []
 
     def ask():

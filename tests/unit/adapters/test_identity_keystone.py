@@ -47,7 +47,7 @@ def configured(tmp_path, stub, **options):
 
 @pytest.fixture
 def ask(tmp_path, stub):
-    """Give a function that sends a request and gives the identity headers that the application was given."""
+    """Return a function that sends a request and gives the identity headers that the application was given."""
 
     def app(environ, start_response):
         seen = {name: environ[f"HTTP_{name}"] for name in SEEN if environ.get(f"HTTP_{name}") is not None}
@@ -68,7 +68,7 @@ def ask(tmp_path, stub):
 
 
 def served(tmp_path, stub, **options):
-    """Give a client of the real API behind the middleware."""
+    """Return a client of the real API behind the middleware."""
     return falcon.testing.TestClient(keystone(World().app, configured(tmp_path, stub, **options)))
 
 

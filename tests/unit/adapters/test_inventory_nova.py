@@ -66,7 +66,7 @@ def api_at(url, auth=None, **options):
 
 
 def hosts_of(nova, *heard, clock=None, cache_time=timedelta(), silent_for=timedelta()):
-    """Give Nova's hosts, of which the computes on `heard` were heard so long ago."""
+    """Return Nova's hosts, of which the computes on `heard` were heard so long ago."""
     store_clock = MemoryClock(start=NOW)
     ours = MemoryInventory(clock=store_clock)
     ours.note_beats([HostBeat(name, "cell1", "libvirt", NOW) for name in heard])

@@ -13,7 +13,7 @@ from tests.unit.cli.stub_service import job, task
 
 
 class ScriptedJobs:
-    """Gives one state after another; an error in the script is raised."""
+    """Returns one state after another; an error in the script is raised."""
 
     def __init__(self, *script: str | Exception) -> None:
         self._script = list(script)

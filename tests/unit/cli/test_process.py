@@ -34,7 +34,7 @@ HEAVY = (
 
 
 def environ(service: StubService, **more: str) -> dict[str, str]:
-    """Give our own environment without what would steer the program; with what measures its coverage."""
+    """Return our own environment without what would steer the program; with what measures its coverage."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PRECACHE_", "OS_", "CLIFF_"))}
     return kept | {"PRECACHE_URL": service.url} | more
 

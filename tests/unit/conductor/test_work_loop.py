@@ -24,7 +24,7 @@ def new_job(name: str, number: int = 0) -> NewJob:
 
 @pytest.fixture
 def loops():
-    """Give a function that starts a loop; all are stopped at the end."""
+    """Return a function that starts a loop; all are stopped at the end."""
     started = []
 
     def start(claims, run_job, *, lease=timedelta(seconds=30), at_once=4, **options) -> WorkLoop:

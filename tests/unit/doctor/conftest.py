@@ -19,7 +19,7 @@ project_domain_name = Default
 
 @pytest.fixture
 def configured(tmp_path):
-    """Give a function from the text of a file to the configuration."""
+    """Return a function from the text of a file to the configuration."""
 
     def configure(text=""):
         file = tmp_path / "precache.conf"
@@ -42,7 +42,7 @@ def sqlite_url(tmp_path):
 
 @pytest.fixture
 def host(tmp_path, configured):
-    """Give a function to the configuration of a host whose instances are in `instances`, which is there."""
+    """Return a function to the configuration of a host whose instances are in `instances`, which is there."""
     (tmp_path / "instances").mkdir()
 
     def configure(text=""):

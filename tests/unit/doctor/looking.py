@@ -2,7 +2,7 @@
 
 
 def only(findings):
-    """Give the one finding."""
+    """Return the one finding."""
     [finding] = findings
     return finding
 

@@ -29,7 +29,7 @@ def test_no_credentials_are_worth_a_warning(configured):
 
 
 def keystone(answer):
-    """Give the answers of a Keystone: which version it is, then this one."""
+    """Return the answers of a Keystone: which version it is, then this one."""
     version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": NOBODY}]}
     # Held, for a connection that is closed before the whole request was read is reset, and its answer lost.
     return http("200 OK", json.dumps({"version": version}).encode()), (answer, HOLD)

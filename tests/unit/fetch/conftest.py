@@ -31,7 +31,7 @@ def disk_bytes() -> bytes:
 
 @pytest.fixture(scope="session")
 def make_image(tmp_path_factory, disk_bytes):
-    """Give the bytes of the disk in one of qemu's formats; each is made once."""
+    """Return the bytes of the disk in one of qemu's formats; each is made once."""
     directory = tmp_path_factory.mktemp("images")
     source = directory / "disk.raw"
     source.write_bytes(disk_bytes)

@@ -29,7 +29,7 @@ class Process:
         self._process = process
 
     def hear(self) -> str:
-        """Give the next line that the process says; empty once it has ended."""
+        """Return the next line that the process says; empty once it has ended."""
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 

@@ -22,7 +22,7 @@ def index_path(tmp_path):
 
 @pytest.fixture
 def open_library(images_dir, index_path):
-    """Give a function that opens a library; without other options new files count as settled at once."""
+    """Return a function that opens a library; without other options new files count as settled at once."""
     with contextlib.ExitStack() as stack:
 
         def open_one(**options):

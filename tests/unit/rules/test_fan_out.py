@@ -14,7 +14,7 @@ def fan_out(**counts):
 
 
 def names(hosts, count):
-    """Take so many hosts and give their names."""
+    """Take so many hosts and return their names."""
     taken = (hosts.take() for _ in range(count))
     return [found[1].name for found in taken if found]
 

@@ -13,7 +13,7 @@ from tests.contract.stores import KEY
 
 @pytest.fixture
 def start(tmp_path):
-    """Give a function that starts a conductor on a database with one cell, with further lines in its file."""
+    """Return a function that starts a conductor on a database with one cell, with further lines in its file."""
     url = f"sqlite:///{tmp_path}/precache.sqlite"
     database = open_database(url)
     upgrade(database)

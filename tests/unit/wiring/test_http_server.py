@@ -114,7 +114,7 @@ class TestHalfRequests:
 
     @pytest.fixture
     def half(self, address):
-        """Give what opens so many connections and sends the same on each of them."""
+        """Return what opens so many connections and sends the same on each of them."""
         opened = []
         host, _, port = address.partition(":")
 

@@ -9,7 +9,7 @@ from precache.wiring.per_process import PerProcess
 
 
 def in_a_child(work):
-    """Give what `work` gives, done in a forked process."""
+    """Return what `work` gives, done in a forked process."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -24,14 +24,14 @@ def in_a_child(work):
 
 
 def ask(app):
-    """Give the status and the body of an answer."""
+    """Return the status and the body of an answer."""
     statuses = []
     body = b"".join(app({}, lambda status, headers: statuses.append(status)))
     return statuses[0], body
 
 
 def builder():
-    """Give a function that builds applications, each of which tells its number and the process that built it."""
+    """Return a function that builds applications, each of which tells its number and the process that built it."""
     built = []
 
     def build():

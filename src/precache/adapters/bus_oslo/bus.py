@@ -148,7 +148,7 @@ class Bus:
         self.state.note_up()
 
     def probe(self) -> bool:
-        """Say whether the broker is there, and have the state know; within seconds."""
+        """Return whether the broker is there, and have the state know; within seconds."""
         client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
         try:
             client.cast({}, "ping")
@@ -190,7 +190,7 @@ class Bus:
         return BusUnavailable(self.place, self.note_failure(error))
 
     def note_failure(self, error: BaseException) -> str:
-        """Have the state know that the bus is away, and give the reason in a few words."""
+        """Have the state know that the bus is away, and return the reason in a few words."""
         if self._closed.is_set():
             return _LEFT
         return self.state.note_failure(error)
@@ -227,7 +227,7 @@ class Bus:
             self._closed.wait(_CONNECT_RETRY_S)
 
     def _call_nobody(self) -> bool:
-        """Say whether the broker took it."""
+        """Return whether the broker took it."""
         client = self._caller.prepare(
             topic=_NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_TO_SOMEBODY
         )

@@ -58,7 +58,7 @@ class BusState:
             _log.info("The message bus %s is available again", self._place)
 
     def note_failure(self, error: BaseException) -> str:
-        """Note that it is away, and give the reason in a few words."""
+        """Note that it is away, and return the reason in a few words."""
         with self._changed:
             may_lack_tls = not self._uses_tls and not self._has_been_up
         reason = cause(error, may_lack_tls=may_lack_tls)
@@ -77,17 +77,17 @@ class BusState:
             _log.warning("The message bus %s is not available: %s; trying until it is", self._place, reason)
 
     def away_for_s(self) -> float:
-        """Give for how long it has been away; 0 if it is not, or nothing is known."""
+        """Return for how long it has been away; 0 if it is not, or nothing is known."""
         with self._changed:
             return 0.0 if self._away_since is None else self._monotonic() - self._away_since
 
     def up_for_s(self) -> float:
-        """Give for how long it has been there; 0 if it is away, or nothing is known."""
+        """Return for how long it has been there; 0 if it is away, or nothing is known."""
         with self._changed:
             return 0.0 if self._up_since is None else self._monotonic() - self._up_since
 
     def was_away_within(self, seconds: float) -> bool:
-        """Say whether an attempt failed in the last `seconds`, or the last one did."""
+        """Return whether an attempt failed in the last `seconds`, or the last one did."""
         with self._changed:
             if self._is_up is False:
                 return True

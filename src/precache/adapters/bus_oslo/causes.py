@@ -51,7 +51,7 @@ _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
 def is_exchange_missing(error: BaseException) -> bool:
-    """Say whether the broker has no exchange of ours: it goes with the last queue, that is, when nobody listens.
+    """Return whether the broker has no exchange of ours: it goes with the last queue, that is, when nobody listens.
 
     A connection that had declared it learns so by failing once; the next attempt declares it anew.
     """
@@ -59,7 +59,7 @@ def is_exchange_missing(error: BaseException) -> bool:
 
 
 def cause(error: BaseException, *, may_lack_tls: bool = False) -> str:
-    """Give the reason in a few words. may_lack_tls: we speak without TLS, and nothing has ever gone through."""
+    """Return the reason in a few words. may_lack_tls: we speak without TLS, and nothing has ever gone through."""
     text = str(error)
     for sign, words in _BY_CODE:
         if sign in text:
@@ -75,7 +75,7 @@ def cause(error: BaseException, *, may_lack_tls: bool = False) -> str:
 
 
 def _tls_cause(text: str) -> str | None:
-    """Give the reason if it is one of TLS. The libraries hand on words only."""
+    """Return the reason if it is one of TLS. The libraries hand on words only."""
     if found := _NOT_FOR.search(text):
         return (
             f"its certificate is not valid for {found[1]}; correct the host in the transport URL or the certificate, "

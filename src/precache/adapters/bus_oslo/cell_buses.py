@@ -80,7 +80,7 @@ class CellBuses:
         _at_once(partial(_leave, each, patience) for each in connected.values())
 
     def bus_of(self, cell: str) -> Bus:
-        """Give the bus of a cell. Raises BusUnavailable if none is known or its URL is of no use."""
+        """Return the bus of a cell. Raises BusUnavailable if none is known or its URL is of no use."""
         with self._lock:
             connected = self._connected.get(cell)
             complaint = self._complaints.get(cell) or self._complaints.get("")
@@ -90,7 +90,7 @@ class CellBuses:
         return connected.bus
 
     def heard_for_s(self, cell: str) -> float:
-        """Give for how many seconds, until now, we could hear the hosts of the cell."""
+        """Return for how many seconds, until now, we could hear the hosts of the cell."""
         with self._lock:
             connected = self._connected.get(cell)
         return connected.bus.state.up_for_s() if connected is not None else 0.0

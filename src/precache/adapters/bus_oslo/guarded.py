@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def guarded(act: Callable[[], T], *, what: str, stopping: threading.Event | None = None) -> T | None:
-    """Give what `act` gives; None, with the traceback in the log, if it fails.
+    """Return what `act` gives; None, with the traceback in the log, if it fails.
 
     what: starts the line in the log. stopping: once it is set a failure means nothing, for what is needed may be gone.
     """

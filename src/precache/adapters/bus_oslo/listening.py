@@ -52,7 +52,7 @@ class Listening:
             run_within(patience.total_seconds(), lambda: _stop(server), f"stop {self._target.topic}")
 
     def wait_until_listening(self, timeout: timedelta) -> bool:
-        """Say whether it listens, as soon as it does or the time is over."""
+        """Return whether it listens, as soon as it does or the time is over."""
         return self._is_listening.wait(timeout.total_seconds())
 
     def _start_when_possible(self, then: Callable[[], None] | None) -> None:
@@ -68,7 +68,7 @@ class Listening:
                 return
 
     def _begin(self) -> bool:
-        """Say whether no further attempt is needed: it listens, or is not to any more."""
+        """Return whether no further attempt is needed: it listens, or is not to any more."""
         if not self._bus.probe():  # the library would wait for the broker without end, and say nothing
             return False
         server = oslo_messaging.get_rpc_server(

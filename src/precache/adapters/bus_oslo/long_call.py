@@ -62,7 +62,7 @@ class LongCall:
         self._expired = 0
 
     def run(self) -> Sequence[TaskResult]:
-        """Give the host's word on each image.
+        """Return the host's word on each image.
 
         Raises ComputeUnreachable, ComputeOutdated, Stopped, and what `bus_now` raises.
         """
@@ -72,7 +72,7 @@ class LongCall:
                 return results
 
     def _ask_once(self) -> Sequence[TaskResult] | None:
-        """Give the results; None if it is to be asked again."""
+        """Return the results; None if it is to be asked again."""
         began = time.monotonic()
         left_s = self._deadline - began
         if left_s <= 0:

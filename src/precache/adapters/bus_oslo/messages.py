@@ -78,7 +78,7 @@ def failure_message(code: str, **details: object) -> dict[str, Any]:
 
 
 def read_failure(answer: object) -> Mapping[str, Any] | None:
-    """Give the error that an answer holds instead of results, with a `code` that is text; None if it holds results."""
+    """Return the error that an answer holds, with a `code` that is text; None if it holds results."""
     if not isinstance(answer, Mapping):
         raise Malformed("the answer is not an object")
     error = answer.get("error")
@@ -90,7 +90,7 @@ def read_failure(answer: object) -> Mapping[str, Any] | None:
 
 
 def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
-    """Give the results that make sense. Raises Malformed if there is no list of them."""
+    """Return the results that make sense. Raises Malformed if there is no list of them."""
     return _sensible("a result", _items(answer, "results"), _read_result)
 
 
@@ -110,7 +110,7 @@ def beats_message(beats: Sequence[HostBeat], rpc_version: str) -> dict[str, Any]
 
 
 def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[HostBeat]:
-    """Give those that make sense, as heard now on the bus of `cell`. Raises Malformed."""
+    """Return those that make sense, as heard now on the bus of `cell`. Raises Malformed."""
 
     def read(item: Mapping[str, Any]) -> HostBeat:
         version = _text(item, "rpc_version")
@@ -141,12 +141,12 @@ def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
 
 
 def read_progress(message: Mapping[str, Any], cell: str) -> list[TaskProgress]:
-    """Give those that make sense, as heard on the bus of `cell`. Raises Malformed."""
+    """Return those that make sense, as heard on the bus of `cell`. Raises Malformed."""
     return _sensible("progress", _items(message, "tasks"), partial(_read_progress, cell))
 
 
 def read_reason(error: Mapping[str, Any]) -> str:
-    """Give the reason of a failure, fit for a log and a terminal; empty if there is none."""
+    """Return the reason of a failure, fit for a log and a terminal; empty if there is none."""
     reason = error.get("reason", "")
     return plain_line(reason) if isinstance(reason, str) else ""
 
@@ -248,7 +248,7 @@ def _instant_text(instant: datetime | None) -> str | None:
 
 
 def _instant(value: object) -> datetime | None:
-    """Give the instant in UTC; None for what is none, since nothing depends on it."""
+    """Return the instant in UTC; None for what is none, since nothing depends on it."""
     if not isinstance(value, str):
         return None
     try:
@@ -259,7 +259,7 @@ def _instant(value: object) -> datetime | None:
 
 
 def seconds(value: object) -> float | None:
-    """Give a number as seconds; None for what is none, or for one that no clock shows."""
+    """Return a number as seconds; None for what is none, or for one that no clock shows."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_SECONDS:
         return None
     return float(value)

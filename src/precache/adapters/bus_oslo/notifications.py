@@ -174,7 +174,7 @@ class _Outlet:
                 return  # The broker is away, and nobody waits for it any more.
 
     def _next(self) -> Notification | None:
-        """Give the first in the queue, without taking it off; None when it is time to end."""
+        """Return the first in the queue, without taking it off; None when it is time to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
             return self._waiting[0] if self._waiting else None

@@ -45,7 +45,7 @@ def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
 
 
 def doubts_about(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
-    """Give what makes less of TLS than the operator may think, and what to do about it; None if nothing does."""
+    """Return what makes less of TLS than the operator may think, and what to do about it; None if nothing does."""
     has_authority = bool(_value(conf, url, "ssl_ca_file"))
     if not uses_tls(conf, url):
         return (
@@ -77,7 +77,7 @@ def check_names_by_default(conf: cfg.ConfigOpts, url: Any) -> None:
 
 
 def checks_names(conf: cfg.ConfigOpts) -> bool:
-    """Say whether the installed oslo.messaging can check the name in a certificate."""
+    """Return whether the installed oslo.messaging can check the name in a certificate."""
     return _NAME_CHECK in conf[_GROUP]
 
 

@@ -36,7 +36,7 @@ def register_options(conf: cfg.ConfigOpts) -> None:
 
 
 def bus_place(conf: cfg.ConfigOpts, transport_url: str) -> str:
-    """Give where the bus is, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
+    """Return where the bus is, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
     return place_of(parse_url(conf, transport_url))
 
 
@@ -65,8 +65,10 @@ def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
 
 
 def _are_hosts_alike(netloc: str) -> bool:
-    """Say whether all hosts come with a password or none does. Otherwise one was cut at a comma, and what is left of it
-    would be taken for a host, whose name goes into logs."""
+    """Return whether all hosts come with a password or none does.
+
+    Otherwise one was cut at a comma, and what is left of it would be taken for a host, whose name goes into logs.
+    """
     return len({":" in part.rpartition("@")[0] for part in netloc.split(",")}) == 1
 
 

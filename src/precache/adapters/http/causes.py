@@ -6,7 +6,7 @@ _LONGEST_TEXT = 200  # the rest of a longer one is some server's prose
 
 
 def innermost(error: BaseException) -> str:
-    """Give the text of the first cause of an error on one line, or the name of its class where it has no text."""
+    """Return the text of the first cause of an error on one line, or the name of its class where it has no text."""
     cause = _first_cause(error)
     if isinstance(cause, IncompleteRead):
         return "it was closed before the end"
@@ -14,7 +14,7 @@ def innermost(error: BaseException) -> str:
 
 
 def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """Give the first of this kind among an error and its causes."""
+    """Return the first of this kind among an error and its causes."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, kind):
         found = found.__cause__ or found.__context__
@@ -22,7 +22,7 @@ def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException
 
 
 def is_hang_up(error: BaseException) -> bool:
-    """Say whether the server closed an established connection before it answered."""
+    """Return whether the server closed an established connection before it answered."""
     # http.client's RemoteDisconnected is a ConnectionResetError.
     return isinstance(_first_cause(error), ConnectionResetError | BrokenPipeError | ConnectionAbortedError)
 

@@ -42,18 +42,18 @@ class Credentials:
         return isinstance(self._session.auth, NoAuth)
 
     def headers(self) -> dict[str, str]:
-        """Give the headers that authenticate a request; Keystone is asked where no token is at hand."""
+        """Return the headers that authenticate a request; Keystone is asked where no token is at hand."""
         return self._ask(lambda: self._session.get_auth_headers()) or {}
 
     def renew(self, rejected: Mapping[str, str]) -> dict[str, str] | None:
-        """Give other headers in place of those that a service rejected; None if there are no others."""
+        """Return other headers in place of those that a service rejected; None if there are no others."""
         # Another thread may have renewed them already.
         if self.headers() == rejected and not self._session.invalidate():
             return None
         return self.headers()
 
     def endpoint(self, kind: str, region_name: str | None, interfaces: Sequence[str]) -> str | None:
-        """Give the URL of this kind of service in the catalogue; None if it has none."""
+        """Return the URL of this kind of service in the catalogue; None if it has none."""
 
         def look_up() -> str | None:
             try:

@@ -18,7 +18,7 @@ _BLOCK_BYTES = 1 << 16
 
 
 def read_document(answer: requests.Response, endpoint: str, *, longest_bytes: int, patience: timedelta) -> Any:
-    """Give what the answer's body says; None if it is no JSON, or none that a service would send.
+    """Return what the answer's body says; None if it is no JSON, or none that a service would send.
 
     Raises ServiceUnreachable if it is too long, too slow or breaks off.
     """

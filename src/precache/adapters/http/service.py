@@ -51,7 +51,7 @@ class ServiceClient:
         return not self._credentials.are_none
 
     def root(self) -> str:
-        """Give the URL of the service, without a trailing slash."""
+        """Return the URL of the service, without a trailing slash."""
         url = self._endpoint or self._credentials.endpoint(self._kind, self._region_name, self._interfaces)
         if not url:
             raise ServiceUnreachable(

@@ -24,7 +24,7 @@ def open_session(
     cert: str | tuple[str, str] | None = None,
     timeout: timedelta = KEYSTONE_TIMEOUT,
 ) -> Session:
-    """Give a session for the clients of all services; thread-safe.
+    """Return a session for the clients of all services; thread-safe.
 
     auth: a keystoneauth plugin with the service's own credentials; without one nothing is authenticated, for a
         service on loopback or in `noauth` mode.

@@ -10,7 +10,7 @@ from precache.adapters.http.causes import find_cause, innermost
 
 
 def why_unreachable(error: ksa.ClientException, section: str = "service_user") -> str:
-    """Give the reason for an error that keystoneauth raised in place of an answer. It holds no header.
+    """Return the reason for an error that keystoneauth raised in place of an answer. It holds no header.
 
     section: of the configuration, where the authorities are named that we believe.
     """

@@ -33,7 +33,7 @@ _OURS = {
 
 
 def error_of_failure(image: ImageId, failure: ServiceUnreachable, *, is_ours: bool) -> PrecacheError:
-    """Give the error for an answer that did not come. is_ours: as below; a caller is not at fault for our password."""
+    """Return the error for a missing answer. is_ours: as below; a caller is not at fault for our password."""
     if is_ours and isinstance(failure, CredentialsRefused):
         return ImageNotAuthorized(image, failure.reason)
     if isinstance(failure, TokenUnavailable):
@@ -42,7 +42,7 @@ def error_of_failure(image: ImageId, failure: ServiceUnreachable, *, is_ours: bo
 
 
 def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:
-    """Give the error for a status that is no success. A redirect is one: following it would carry the token on.
+    """Return the error for a status that is no success. A redirect is one: following it would carry the token on.
 
     is_ours: the service's own credentials were used, so an operator can do something about them.
     """
@@ -59,7 +59,7 @@ def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool
 def check_data_answer(
     image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int, *, is_ours: bool
 ) -> int | None:
-    """Give the number of bytes that the answer announces, None if it does not.
+    """Return the number of bytes that the answer announces, None if it does not.
 
     Raises what `ImageSource.open` raises if the answer is not the data from the offset to the end.
     """
@@ -92,7 +92,7 @@ def is_chunked(answer: requests.Response) -> bool:
 
 
 def _resumed_length(image: ImageId, answer: requests.Response, offset_bytes: int, length: int | None) -> int:
-    """Give the length of the part that was sent; it has to begin at the offset and reach to the end."""
+    """Return the length of the part that was sent; it has to begin at the offset and reach to the end."""
     text = answer.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if match is None:

@@ -126,7 +126,7 @@ class GlanceImages:
         return images_from_list(images, document)
 
     def _root(self) -> str:
-        """Give the URL of the service without its version."""
+        """Return the URL of the service without its version."""
         return self._service.root().removesuffix("/v2")
 
 

@@ -54,7 +54,7 @@ def images_from_list(asked: Sequence[ImageId], document: Any) -> dict[ImageId, I
 
 
 def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:
-    """Give the strongest hash that can be computed here: the multihash, else the MD5 in `checksum`.
+    """Return the strongest hash that can be computed here: the multihash, else the MD5 in `checksum`.
 
     A multihash of an algorithm that is unknown here leaves the checksum to verify against. None only if there is
     neither; that is logged where the service did give a hash, for then the data go unverified.

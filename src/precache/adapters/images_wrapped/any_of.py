@@ -52,7 +52,7 @@ class AnyOf:
         return WatchedStream(stream, on_break=lambda: self._turn_away_from(number))
 
     def _first_answer(self, ask: Callable[[Server], _T], is_wanted: IsWanted = for_ever) -> tuple[_T, int]:
-        """Give the answer of the first server that has one, and the server's number."""
+        """Return the answer of the first server that has one, and the server's number."""
         failures: list[ImageServiceUnavailable] = []
         start = self._preferred
         for step in range(len(self._servers)):

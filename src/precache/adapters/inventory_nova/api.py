@@ -64,7 +64,7 @@ class NovaApi:
         self._read_timeout, self._document_timeout = read_timeout, document_timeout
 
     def read(self, path: str, rule: str, parse: Callable[[Any], _T], *, missing: PrecacheError | None = None) -> _T:
-        """Give what `parse` makes of the document at `path`, such as `/os-aggregates`.
+        """Return what `parse` makes of the document at `path`, such as `/os-aggregates`.
 
         rule: of Nova's policy that lets us read it, for the message if we may not.
         parse: raises KeyError, TypeError, ValueError or AttributeError for what is no such document of Nova's.
@@ -93,13 +93,13 @@ class NovaApi:
             raise InventoryUnavailable(root, why) from exc
 
     def _root(self) -> str:
-        """Give the URL of the API with its version."""
+        """Return the URL of the API with its version."""
         root = self._service.root()
         return root if _VERSION.search(root) else f"{root}/v2.1"
 
 
 def _meaning(status: int, rule: str) -> str:
-    """Say what a status that is no success means, and what to do."""
+    """Return what a status that is no success means, and what to do."""
     if status == 401:
         return "it refuses the token of [service_user]; check that it asks the same Keystone as we do"
     if status == 403:

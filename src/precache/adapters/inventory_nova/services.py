@@ -49,7 +49,7 @@ class NovaServices:
         self._under_way: Future[Services] | None = None
 
     def list_services(self) -> Services:
-        """Give what Nova said not longer than the cache time ago. Raises InventoryUnavailable."""
+        """Return what Nova said not longer than the cache time ago. Raises InventoryUnavailable."""
         with self._lock:
             if self._is_fresh():
                 return self._known

@@ -34,7 +34,7 @@ class SqlAggregateQueries:
 
 
 def load_aggregate(connection: Connection, aggregate_id: int) -> Aggregate:
-    """Give one aggregate as it is in this transaction. Raises AggregateNotFound."""
+    """Return one aggregate as it is in this transaction. Raises AggregateNotFound."""
     found = _load(connection, aggregate_id) if 0 < aggregate_id <= LARGEST_ID else []
     if not found:
         raise AggregateNotFound(aggregate_id)

@@ -82,7 +82,7 @@ class SqlCells:
 
 
 def _find(connection: Connection, name: str) -> int:
-    """Lock the cell's row and give its key. Raises CellNotFound."""
+    """Lock the cell's row and return its key. Raises CellNotFound."""
     number: int | None = connection.scalar(select(cells.c.id).where(cells.c.name == name).with_for_update())
     if number is None:
         raise CellNotFound(name)

@@ -124,7 +124,7 @@ def _check_range(aggregate_id: int) -> None:
 
 
 def _find_host(connection: Connection, name: str) -> int:
-    """Give the host's key, and keep the host from being deleted meanwhile. Raises HostNotFound."""
+    """Return the host's key, and keep the host from being deleted meanwhile. Raises HostNotFound."""
     statement = select(hosts.c.id).where(hosts.c.name == name).with_for_update(read=True, key_share=True)
     host_id: int | None = connection.scalar(statement)
     if host_id is None:

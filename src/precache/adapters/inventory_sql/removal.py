@@ -73,7 +73,7 @@ def heard_hosts(found: Sequence[Row[Any]]) -> list[Row[Any]]:
 
 
 def memberships(connection: Connection, is_meant: ColumnElement[bool]) -> Memberships:
-    """Give the aggregates of ours that these hosts are in. Nobody can add a held host to one meanwhile."""
+    """Return the aggregates of ours that these hosts are in. Nobody can add a held host to one meanwhile."""
     pairs = select(hosts.c.name.label("host"), aggregates.c.name.label("aggregate")).where(is_meant)
     rows = connection.execute(pairs.select_from(aggregate_hosts).join(hosts).join(aggregates)).all()
     return Memberships(tuple(sorted({row.host for row in rows})), tuple(sorted({row.aggregate for row in rows})))

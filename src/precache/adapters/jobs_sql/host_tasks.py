@@ -48,16 +48,16 @@ class HostTasks:
         self._places[task.host, task.image] = host_position, image_position
 
     def of_host(self, host: str) -> Mapping[ImageId, Task]:
-        """Give them by image; none if the job does not name the host."""
+        """Return them by image; none if the job does not name the host."""
         return self._tasks.get(host, {})
 
     def place(self, task: Task) -> tuple[int, int]:
-        """Give the positions of the task's host and image in the request."""
+        """Return the positions of the task's host and image in the request."""
         return self._places[task.host, task.image]
 
 
 def load_host_tasks(connection: Connection, job_id: str, number: int, hosts: Collection[str]) -> HostTasks:
-    """Give all tasks that the job has for these hosts."""
+    """Return all tasks that the job has for these hosts."""
     found = HostTasks()
     for batch in batches(sorted(hosts)):
         rows: Sequence[Any] = connection.execute(

@@ -39,7 +39,7 @@ TASKS = (
 
 
 def find_number(connection: Connection, job_id: str) -> int:
-    """Give the job's key. Raises JobNotFound."""
+    """Return the job's key. Raises JobNotFound."""
     number: int | None = connection.scalar(select(jobs.c.number).where(jobs.c.id == job_id))
     if number is None:
         raise JobNotFound(job_id)
@@ -47,12 +47,12 @@ def find_number(connection: Connection, job_id: str) -> int:
 
 
 def load_job(connection: Connection, number: int) -> Job:
-    """Give the job with this key, which is known to exist."""
+    """Return the job with this key, which is known to exist."""
     return load_jobs(connection, select(jobs).where(jobs.c.number == number))[0]
 
 
 def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
-    """Give the jobs whose rows `statement` selects, in its order."""
+    """Return the jobs whose rows `statement` selects, in its order."""
     rows = connection.execute(statement).all()
     images = _images(connection, [row.number for row in rows])
     counts = _counts(connection, rows)
@@ -82,7 +82,7 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
 
 
 def load_tasks(connection: Connection, job_id: str, number: int, *conditions: Any) -> list[Task]:
-    """Give the job's tasks that meet the conditions, by host and then image in the order of the request."""
+    """Return the job's tasks that meet the conditions, by host and then image in the order of the request."""
     rows: Sequence[Any] = connection.execute(TASKS.where(tasks.c.job == number, *conditions)).all()
     return [Task(job_id, *row) for row in rows]
 

@@ -10,6 +10,6 @@ VALUES_PER_STATEMENT = 900
 
 
 def batches(values: Sequence[T], size: int = VALUES_PER_STATEMENT) -> Iterator[Sequence[T]]:
-    """Give `values` in order, in slices of at most `size`; nothing for an empty sequence."""
+    """Return `values` in order, in slices of at most `size`; nothing for an empty sequence."""
     for start in range(0, len(values), size):
         yield values[start : start + size]

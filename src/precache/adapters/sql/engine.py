@@ -176,7 +176,7 @@ class Database:
 def open_database(
     url: str, *, limits: Limits | None = None, clock: Clock | None = None, is_time_local: bool = False
 ) -> Database:
-    """Give the database behind an SQLAlchemy URL such as `sqlite:////var/lib/precache/precache.sqlite`.
+    """Return the database behind an SQLAlchemy URL such as `sqlite:////var/lib/precache/precache.sqlite`.
 
     clock: of this process; by default the system's. is_time_local: have it decide on servers as well.
 

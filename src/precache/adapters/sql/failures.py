@@ -62,7 +62,7 @@ def _is_final(error: BaseException | None) -> bool:
 
 
 def is_in_the_way(error: DBAPIError) -> bool:
-    """Say whether a table, a column or an index could not be made because it is there."""
+    """Return whether a table, a column or an index could not be made because it is there."""
     original = error.orig
     return (
         mariadb.code_of(original) in mariadb.IN_THE_WAY
@@ -72,7 +72,7 @@ def is_in_the_way(error: DBAPIError) -> bool:
 
 
 def first_line(error: SQLAlchemyError) -> str:
-    """Give what the database said, without the statement and its values; of TLS, what is wrong with it."""
+    """Return what the database said, without the statement and its values; of TLS, what is wrong with it."""
     original = getattr(error, "orig", None)
     text = str(mariadb.text_of(original) or original or type(error).__name__)
     lines = text.strip().splitlines()

@@ -6,7 +6,7 @@ from precache.core.errors import InvariantBroken
 
 
 def insert_with_key(connection: Connection, statement: Insert) -> int:
-    """Insert one row and give its key."""
+    """Insert one row and return its key."""
     key = connection.execute(statement).inserted_primary_key
     if key is None:
         raise InvariantBroken(f"A new row of {statement.table} has no key")

@@ -25,7 +25,7 @@ class Limits:
 
     @classmethod
     def for_requests(cls) -> Limits:
-        """Give limits under which a client learns of a silent database before it gives up itself.
+        """Return limits under which a client learns of a silent database before it gives up itself.
 
         At the worst a statement's silence, and then that of a new connection: some 20 s. (PyMySQL waits for a server's
         greeting as for a statement.) The statements of requests take well under that, also for the largest job.
@@ -49,7 +49,7 @@ class Limits:
         return cls(queue=wait, connect=wait, statement=wait, lock=lock, patience=timedelta())
 
     def for_migrations(self) -> Limits:
-        """Give limits under which a large table may be changed, which still waits for nobody's forgotten lock."""
+        """Return limits under which a large table may be changed, which still waits for nobody's forgotten lock."""
         return replace(self, statement=timedelta(days=1))
 
 

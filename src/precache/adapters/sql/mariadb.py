@@ -22,7 +22,7 @@ IN_THE_WAY = frozenset({1050, 1060, 1061, 1826})
 
 
 def connect_args(limits: Limits) -> dict[str, Any]:
-    """Give the options for the driver; those in the URL come on top."""
+    """Return the options for the driver; those in the URL come on top."""
     return {
         "connect_timeout": whole_seconds(limits.connect),
         "read_timeout": whole_seconds(limits.statement),
@@ -55,13 +55,13 @@ def set_autocommit(raw: Any, is_on: bool) -> None:
 
 
 def code_of(error: BaseException | None) -> int | None:
-    """Give the server's or the driver's number of an error, if it has one."""
+    """Return the server's or the driver's number of an error, if it has one."""
     code = error.args[0] if error is not None and error.args else None
     return code if isinstance(code, int) else None
 
 
 def text_of(error: BaseException | None) -> str | None:
-    """Give the words of an error without its number, if it has both."""
+    """Return the words of an error without its number, if it has both."""
     has_both = code_of(error) is not None and error is not None and len(error.args) > 1
     return str(error.args[1]) if has_both and error is not None else None
 

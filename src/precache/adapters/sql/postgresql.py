@@ -32,7 +32,7 @@ ANSWER_MARGIN = timedelta(seconds=2)
 
 
 def connect_args(limits: Limits) -> dict[str, Any]:
-    """Give the options for the driver; those in the URL come on top."""
+    """Return the options for the driver; those in the URL come on top."""
     return {
         "connect_timeout": whole_seconds(limits.connect),
         "keepalives_idle": 15,
@@ -70,18 +70,18 @@ def set_autocommit(raw: Any, is_on: bool) -> None:
 
 
 def code_of(error: BaseException | None) -> str | None:
-    """Give the server's code of an error, if it has one."""
+    """Return the server's code of an error, if it has one."""
     code = getattr(error, "sqlstate", None)
     return code if isinstance(code, str) else None
 
 
 def is_hopeless(error: BaseException | None) -> bool:
-    """Say whether a connection was refused for a reason that does not go away by itself."""
+    """Return whether a connection was refused for a reason that does not go away by itself."""
     return any(words in str(error) for words in _HOPELESS)
 
 
 def _impatient_connect(limit: timedelta) -> Any:
-    """Give what opens connections that do not wait for ever for a server that is alive and silent."""
+    """Return what opens connections that do not wait for ever for a server that is alive and silent."""
     import psycopg  # here and not above, because only a user of PostgreSQL has it
 
     class ImpatientConnection(psycopg.Connection[Any]):

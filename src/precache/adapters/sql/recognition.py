@@ -19,14 +19,14 @@ _Shape = frozenset[tuple[str, str]]
 
 
 def recognise(connection: Connection, config: Config) -> str | None:
-    """Give the one revision whose tables these are; None if there is none, or more than one is alike."""
+    """Return the one revision whose tables these are; None if there is none, or more than one is alike."""
     found = _shape(connection)
     alike = [revision for revision, shape in _shapes(config) if shape == found]
     return alike[0] if len(alike) == 1 else None
 
 
 def marking(connection: Connection, revision: str) -> str:
-    """Give the SQL that marks the database as being of this revision."""
+    """Return the SQL that marks the database as being of this revision."""
     if not inspect(connection).has_table(_MARK):
         return f"CREATE TABLE {_MARK} (version_num VARCHAR(32) NOT NULL); {_insert(revision)}"
     if MigrationContext.configure(connection).get_current_revision() is None:
@@ -39,7 +39,7 @@ def _insert(revision: str) -> str:
 
 
 def _shapes(config: Config) -> Iterator[tuple[str, _Shape]]:
-    """Give every revision with what its migrations make of a database in memory."""
+    """Return every revision with what its migrations make of a database in memory."""
     engine = create_engine("sqlite://")
     try:
         with engine.begin() as connection:

@@ -103,7 +103,7 @@ def _alone(connection: Connection, database: Database) -> Iterator[None]:
 
 
 def alembic_config() -> Config:
-    """Give what alembic's commands need; the connection is still to be put into its attributes."""
+    """Return what alembic's commands need; the connection is still to be put into its attributes."""
     config = Config()
     # A per cent sign in the path would be taken for an interpolation.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -30,12 +30,12 @@ def prepare(engine: Engine) -> None:
 
 
 def is_ours(error: BaseException | None) -> bool:
-    """Say whether the error is one of SQLite's."""
+    """Return whether the error is one of SQLite's."""
     return isinstance(error, sqlite3.Error)
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Say whether SQLite found that the file is no database, or one with broken pages."""
+    """Return whether SQLite found that the file is no database, or one with broken pages."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY_CODE in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 

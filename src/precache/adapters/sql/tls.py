@@ -36,7 +36,7 @@ def check_tls(url: URL) -> None:
 
 
 def tls_cause(text: str) -> str | None:
-    """Give, for a driver's words, what is wrong with TLS and does not mend itself; None for all else."""
+    """Return, for a driver's words, what is wrong with TLS and does not mend itself; None for all else."""
     for sign, words in _FAILURES:
         if sign in text:
             return words

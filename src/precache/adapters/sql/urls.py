@@ -20,7 +20,7 @@ _DIALECTS = {
 
 
 def parse_url(url: str) -> URL:
-    """Give the URL with a driver that we bring along. Raises DatabaseUrlRefused, which never quotes the URL."""
+    """Return the URL with a driver that we bring along. Raises DatabaseUrlRefused, which never quotes the URL."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as exc:
@@ -43,7 +43,7 @@ def parse_url(url: str) -> URL:
 
 
 def missing_driver(url: URL, error: Exception) -> DatabaseUrlRefused:
-    """Say which driver is missing and what brings it, or which to write in its place."""
+    """Return which driver is missing and what brings it, or which to write in its place."""
     if not isinstance(error, ImportError):
         return DatabaseUrlRefused(f"there is no {url.drivername}; write {_DIALECTS[url.get_backend_name()]}://")
     extras = {"mysql+pymysql": "mariadb", "postgresql+psycopg": "postgresql"}

@@ -14,7 +14,7 @@ _NUMBER = re.compile(r" *-?[0-9]+ *")  # and not all that Python takes for one: 
 
 
 def parse_aggregate_id(call: Call) -> int:
-    """Give the id as a number; blanks around it and a minus pass, as in Nova.
+    """Return the id as a number; blanks around it and a minus pass, as in Nova.
 
     Raises IdNotInteger, or AggregateNotFound for a number that no aggregate can have.
     """

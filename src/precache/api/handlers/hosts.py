@@ -103,7 +103,7 @@ class Hosts:
 
 
 def _host_name(call: Call) -> str:
-    """Give the name in the path. Raises HostNotFound for what no host can be called."""
+    """Return the name in the path. Raises HostNotFound for what no host can be called."""
     name = call.params["host_name"]
     if not is_name(name):
         raise HostNotFound(name)

@@ -56,7 +56,7 @@ class Jobs:
 
 
 def _job_id(text: str) -> str:
-    """Give the id as it was made. Raises JobNotFound for what cannot be one, so that no store has to cope with it."""
+    """Return the id as it was made. Raises JobNotFound for what cannot be one, so that no store has to cope with it."""
     try:
         return parse_image_id(text)
     except InvalidImageId as error:

@@ -18,7 +18,7 @@ def load_document() -> Document:
 
 
 def operation(document: Document, method: str, path: str) -> Mapping[str, Any]:
-    """Give what the document says of one method of one path; raises KeyError if it says nothing."""
+    """Return what the document says of one method of one path; raises KeyError if it says nothing."""
     return cast(Mapping[str, Any], document["paths"][path][method.lower()])
 
 

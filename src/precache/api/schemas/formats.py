@@ -18,7 +18,7 @@ class InvalidName(ValueError):
 
 
 def format_checker() -> FormatChecker:
-    """Give a checker that knows `uuid`, `name`, `name_with_spaces` and `zone_name`, and nothing else.
+    """Return a checker that knows `uuid`, `name`, `name_with_spaces` and `zone_name`, and nothing else.
 
     An empty name passes `name` and `zone_name`: its length is for `minLength` to find wrong.
     """

@@ -37,7 +37,7 @@ class Schemas:
             raise InvalidRequest(_describe(violation))
 
     def check_query(self, method: str, path: str, given: Mapping[str, Any], *, is_strict: bool) -> dict[str, Any]:
-        """Give the query parameters that the operation declares, converted to their types.
+        """Return the query parameters that the operation declares, converted to their types.
 
         is_strict: whether a parameter that it does not declare is an error. Raises InvalidRequest.
         """

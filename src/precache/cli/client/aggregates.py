@@ -25,7 +25,7 @@ class Aggregates:
         return objects(self._session.whole("GET", self._url, headers=_VERSION), "aggregates", f"GET {self._url}")
 
     def find(self, name_or_id: str) -> Document:
-        """Give the aggregate with this id, else this UUID, else this name.
+        """Return the aggregate with this id, else this UUID, else this name.
 
         Raises Missing, or Ambiguous if several have the name.
         """
@@ -68,7 +68,7 @@ class Aggregates:
         self._session.call("DELETE", f"{self._url}/{aggregate_id}", headers=_VERSION)
 
     def cache_images(self, aggregate_id: int, image_ids: Sequence[str]) -> str | None:
-        """Ask for these images on every host. Gives the job's id; None where the service has no jobs (Nova)."""
+        """Ask for these images on every host. Returns the job's id; None where the service has no jobs (Nova)."""
         body = {"cache": [{"id": image_id} for image_id in image_ids]}
         answer = self._session.call("POST", f"{self._url}/{aggregate_id}/images", body=body, headers=_VERSION)
         return answer.headers.get(_JOB_ID_HEADER)

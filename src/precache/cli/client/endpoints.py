@@ -24,7 +24,7 @@ class Endpoints:
 
     @classmethod
     def derive(cls, url: str | None, *, compute: str | None = None, image: str | None = None) -> Endpoints:
-        """Give the addresses of a service at `url` (None: on this machine).
+        """Return the addresses of a service at `url` (None: on this machine).
 
         `compute` and `image` override where those two are.
         An override may leave its version out: `http://glance:9292` means `http://glance:9292/v2`.
@@ -39,7 +39,7 @@ class Endpoints:
 
 
 def is_address(url: str) -> bool:
-    """Say whether this is the address of something that is spoken to over HTTP."""
+    """Return whether this is the address of something that is spoken to over HTTP."""
     try:
         parts = urlsplit(url)
         acceptable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -60,7 +60,7 @@ def is_private(url: str) -> bool:
 
 
 def _checked(url: str) -> str:
-    """Give the address without a slash at its end."""
+    """Return the address without a slash at its end."""
     if not is_address(url):
         raise UsageError(f"{url!r} is not an address that can be used; give one such as {DEFAULT_URL}")
     return url.rstrip("/")

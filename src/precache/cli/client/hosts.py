@@ -26,7 +26,7 @@ class Hosts:
         return self._session.read("POST", f"{self._url_of(name)}/images", "job", body=body)
 
     def force_down(self, name: str, forced_down: bool) -> Document:
-        """Take the host out of every job until it is let in again. Gives the host as it is then."""
+        """Take the host out of every job until it is let in again. Returns the host as it is then."""
         return self._session.read("PUT", self._url_of(name), "host", body={"forced_down": forced_down})
 
     def delete(self, name: str) -> None:

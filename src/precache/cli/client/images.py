@@ -18,7 +18,7 @@ class Images:
         self._url = f"{image_url}/images"
 
     def every(self, *, name: str | None = None) -> list[Document]:
-        """Give all images, or those of one name, page by page as the service hands them out."""
+        """Return all images, or those of one name, page by page as the service hands them out."""
         found: list[Document] = []
         try:
             document = self._session.whole("GET", self._url, query={"name": name})
@@ -38,7 +38,7 @@ class Images:
             document = self._session.whole("GET", self._address_of(str(following)))
 
     def find(self, name_or_id: str) -> Document:
-        """Give the image with this id, else this name. Raises Missing, or Ambiguous if several have the name."""
+        """Return the image with this id, else this name. Raises Missing, or Ambiguous if several have the name."""
         by_id = self._by_id(name_or_id)
         if by_id is not None:
             return by_id
@@ -51,7 +51,7 @@ class Images:
         return matches[0]
 
     def _by_id(self, text: str) -> Document | None:
-        """Give the image if the text is an id and there is one; an image may be named like an id."""
+        """Return the image if the text is an id and there is one; an image may be named like an id."""
         try:
             image_id = parse_image_id(text)
         except InvalidImageId:
@@ -67,7 +67,7 @@ class Images:
         return found
 
     def _address_of(self, following: str) -> str:
-        """Give the address of the next page.
+        """Return the address of the next page.
 
         `following` is a path on the image service's side of any proxy, so that only its query means anything here.
         """

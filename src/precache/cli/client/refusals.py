@@ -30,7 +30,7 @@ def refusal(what: str, answer: Answer) -> PrecacheError:
 
 
 def _fault(body: bytes) -> Mapping[str, Any]:
-    """Give the object that holds the message: `{"error": {...}}`, `{"badRequest": {...}}`, `{"errors": [{...}]}`."""
+    """Return the object that holds the message: `{"error": {...}}`, `{"badRequest": {...}}`, `{"errors": [{...}]}`."""
     try:
         document = json.loads(body)
     except ValueError:

@@ -36,7 +36,7 @@ class Session:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Give the answer of a request that was accepted (2xx); raise the service's refusal otherwise."""
+        """Return the answer of a request that was accepted (2xx); raise the service's refusal otherwise."""
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
         full_url = f"{url}?{urlencode(wanted, errors='surrogateescape')}" if wanted else url
         sent = {**self._standing, **(headers or {})}
@@ -58,7 +58,7 @@ class Session:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Document:
-        """Give the object under the key `member` of the answer."""
+        """Return the object under the key `member` of the answer."""
         document = self.whole(method, url, query=query, body=body, headers=headers)
         found = document.get(member)
         if not isinstance(found, dict):
@@ -74,7 +74,7 @@ class Session:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Document:
-        """Give the answer's whole JSON object."""
+        """Return the answer's whole JSON object."""
         answer = self.call(method, url, query=query, body=body, headers=headers)
         try:
             document = json.loads(answer.body)
@@ -87,7 +87,7 @@ class Session:
 
 
 def objects(document: Document, member: str, what: str) -> list[Document]:
-    """Give the list of objects under the key `member`; `what` names the request for the error."""
+    """Return the list of objects under the key `member`; `what` names the request for the error."""
     found = document.get(member)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise AnswerNotUnderstood(what, f"it has no list {member!r}")

@@ -39,7 +39,7 @@ class Transport(Protocol):
     """Carries one request. Another one may put a keystoneauth session behind the same commands."""
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        """Give the answer, whatever its status. Raises ServiceUnreachable if there is none in time."""
+        """Return the answer, whatever its status. Raises ServiceUnreachable if there is none in time."""
         ...
 
 

@@ -15,7 +15,7 @@ AGGREGATE_FIELDS = ("id", "uuid", "name", "availability_zone", "hosts", "metadat
 
 
 def shown_aggregate(aggregate: Document) -> Columns:
-    """Give an aggregate as the result of a command."""
+    """Return an aggregate as the result of a command."""
     values = {
         **aggregate,
         **{field: Instant(aggregate.get(field)) for field in ("created_at", "updated_at")},

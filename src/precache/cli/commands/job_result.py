@@ -49,7 +49,7 @@ _AFTER_WAITING = ("id", "state", "counts")
 
 
 def job_values(job: Document) -> dict[str, Any]:
-    """Give a job's fields as columns."""
+    """Return a job's fields as columns."""
     aggregate = job.get("aggregate") or {}
     return {
         **job,
@@ -65,7 +65,7 @@ def job_values(job: Document) -> dict[str, Any]:
 
 
 def task_values(task: Document) -> dict[str, Any]:
-    """Give a task's fields as columns."""
+    """Return a task's fields as columns."""
     return {
         **task,
         **{field: Instant(task.get(field)) for field in ("started_at", "finished_at")},
@@ -99,7 +99,7 @@ class JobCommand(ShowCommand):
         return super().run(parsed_args)
 
     def job_result(self, job: Document, tasks: Sequence[Document] | None) -> Columns:
-        """Give the columns; without tasks there is no such column."""
+        """Return the columns; without tasks there is no such column."""
         values = job_values(job)
         names, data = list(JOB_FIELDS), [values.get(field) for field in JOB_FIELDS]
         if tasks is not None:

@@ -18,7 +18,7 @@ SERVICE_TYPE = "image-precache"
 IMAGE = "image"
 
 FindEndpoint = Callable[[str], str | None]
-"""Gives the address of a service by its type; None, or keystoneauth's EndpointNotFound, if there is none."""
+"""Returns the address of a service by its type; None, or keystoneauth's EndpointNotFound, if there is none."""
 
 
 def client_over(
@@ -32,7 +32,7 @@ def client_over(
     compute_url: str | None = None,
     image_url: str | None = None,
 ) -> PrecacheClient:
-    """Give the client of the service that the catalogue names; an address that is given wins.
+    """Return the client of the service that the catalogue names; an address that is given wins.
 
     where, hint: end the sentence for a catalogue without our service. A catalogue without an image service leaves the
     one that `precache serve all` brings along.

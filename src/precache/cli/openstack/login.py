@@ -26,7 +26,7 @@ class Login:
     override: Callable[[str], str | None]
 
     def endpoint(self, service_type: str) -> str | None:
-        """Give the address of a service; None if the catalogue has none."""
+        """Return the address of a service; None if the catalogue has none."""
         told = self.override(service_type)
         if told:
             return told
@@ -39,7 +39,7 @@ class Login:
 def login_from_environment(
     environ: Mapping[str, str], *, timeout_s: float, cacert: str | None, token: str | None = None
 ) -> Login:
-    """Give the login that OS_AUTH_URL and its companions describe; nothing is sent yet.
+    """Return the login that OS_AUTH_URL and its companions describe; nothing is sent yet.
 
     OS_AUTH_TYPE is any type that keystoneauth knows; without it, what is set decides: a token, an application
     credential, else a password. token: one that was given apart from the environment; it is what is logged in with.
@@ -69,7 +69,7 @@ def login_from_environment(
 
 
 def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
-    """Give the login to a cloud of clouds.yaml. cacert: wins over the one that is named there.
+    """Return the login to a cloud of clouds.yaml. cacert: wins over the one that is named there.
 
     Raises UsageError if there is none of this name, or nobody to read it.
     """
@@ -138,7 +138,7 @@ def _check_password(environ: Mapping[str, str], auth_type: str) -> None:
 
 
 def _token_type(wanted: str | None) -> str:
-    """Give the wanted type if it logs in with a token, else the usual one that does."""
+    """Return the wanted type if it logs in with a token, else the usual one that does."""
     return wanted if wanted and wanted.endswith("token") else "token"
 
 
@@ -151,7 +151,7 @@ def _likely_type(environ: Mapping[str, str]) -> str:
 
 
 def _value(environ: Mapping[str, str], option: Any) -> str | None:
-    """Give an option's value under its name, or under one that it once had."""
+    """Return an option's value under its name, or under one that it once had."""
     names = [_variable(one.name) for one in (option, *option.deprecated)]
     return next((environ[name] for name in names if environ.get(name)), None)
 

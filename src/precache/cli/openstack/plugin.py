@@ -24,7 +24,7 @@ _OVERRIDE_VARIABLE = f"OS_{_OVERRIDE.replace('-', '_').upper()}"
 
 
 def make_client(instance: Any) -> PrecacheClient:
-    """Give what our commands find as `app.client_manager.precache`; `instance` is the client's own manager."""
+    """Return what our commands find as `app.client_manager.precache`; `instance` is the client's own manager."""
     from precache.cli.openstack.catalogue import client_over
 
     return client_over(

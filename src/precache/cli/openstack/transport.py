@@ -61,7 +61,7 @@ _NOT_OF_A_KEYSTONE = (
 
 
 def explained_by_keystone(error: exceptions.ClientException, session: Any) -> PrecacheError:
-    """Give our error for one that came while the session logged in or looked into the catalogue."""
+    """Return our error for one that came while the session logged in or looked into the catalogue."""
     place = _place(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
@@ -78,12 +78,12 @@ def explained_by_keystone(error: exceptions.ClientException, session: Any) -> Pr
 
 
 def keystone_of(session: Any) -> str:
-    """Give the address of the session's Keystone, for a message."""
+    """Return the address of the session's Keystone, for a message."""
     return str(getattr(session.auth, "auth_url", None) or "")
 
 
 def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
-    """Give our error for one of keystoneauth's; `url` is what was asked."""
+    """Return our error for one of keystoneauth's; `url` is what was asked."""
     place = _place(url)
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
@@ -111,20 +111,20 @@ def _first_sentence(error: BaseException) -> str:
 
 
 def _place(url: str) -> str:
-    """Give the address without path and credentials."""
+    """Return the address without path and credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _reason(error: BaseException) -> str:
-    """Give the system's own words, which the libraries wrap several times over."""
+    """Return the system's own words, which the libraries wrap several times over."""
     layers = _layers(error)
     told = [getattr(layer, "verify_message", None) or getattr(layer, "strerror", None) for layer in layers]
     return next((words for words in reversed(told) if words), None) or str(layers[-1])
 
 
 def _layers(error: BaseException) -> list[BaseException]:
-    """Give the error and what it wraps, the innermost last."""
+    """Return the error and what it wraps, the innermost last."""
     seen: list[BaseException] = []
     layer: object = error
     while isinstance(layer, BaseException) and layer not in seen:

@@ -79,5 +79,5 @@ def follow(
 
 
 def pause_for(task_count: int) -> float:
-    """Give the seconds between two looks at a job of so many tasks."""
+    """Return the seconds between two looks at a job of so many tasks."""
     return min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, task_count / _TASKS_PER_SECOND))

@@ -75,7 +75,7 @@ class LiveView:
 def picture(
     snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "", pace: str = ""
 ) -> RenderableType:
-    """Give what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
+    """Return what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
     ended, total = snapshot.ended_count, snapshot.task_count
     summary = Text(no_wrap=True, overflow="ellipsis")
     summary.append(f"Job {snapshot.id} {snapshot.state}: {ended} of {total} ended ({counted(snapshot.counts)})")

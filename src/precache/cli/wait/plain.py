@@ -85,7 +85,7 @@ _NOTHING_YET = (None, "waiting", 0)
 
 
 def _worth_a_line(view: TaskView) -> tuple[object, ...]:
-    """Give what makes a new line when it differs."""
+    """Return what makes a new line when it differs."""
     if view.outcome:
         return (view.outcome, "ended", 0)
     if not view.is_running:

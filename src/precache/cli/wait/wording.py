@@ -12,19 +12,19 @@ _FAILURES_SHOWN = 20
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """Give `4 cached, 1 error`, or `nothing ended yet`."""
+    """Return `4 cached, 1 error`, or `nothing ended yet`."""
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number) or "nothing ended yet"
 
 
 def amount(view: TaskView) -> str:
-    """Give `312.0 MiB of 1.2 GiB`, as much of it as is known; empty before the first byte."""
+    """Return `312.0 MiB of 1.2 GiB`, as much of it as is known; empty before the first byte."""
     if view.bytes_total and view.outcome is None:
         return f"{human_bytes(view.bytes_done)} of {human_bytes(view.bytes_total)}"
     return human_bytes(view.bytes_done) if view.bytes_done else ""
 
 
 def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
-    """Give one line on a task: `cmp-1: debian-12: downloading, 312.0 MiB of 1.2 GiB`."""
+    """Return one line on a task: `cmp-1: debian-12: downloading, 312.0 MiB of 1.2 GiB`."""
     what = view.outcome or (view.phase if view.is_running else view.state)
     detail = on_one_line(view.reason) if view.is_failure else amount(view)
     separator = ": " if view.is_failure else ", "
@@ -33,7 +33,7 @@ def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
 
 
 def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
-    """Give the lines that end a wait: the counts, then each failure with its reason."""
+    """Return the lines that end a wait: the counts, then each failure with its reason."""
     outcome = counted(snapshot.counts) if snapshot.task_count else "there was no host to ask"
     lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}"]
     shown = snapshot.failures[:_FAILURES_SHOWN]

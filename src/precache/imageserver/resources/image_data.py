@@ -39,7 +39,7 @@ class ImageData:
             resp.content_length = wanted.length
 
     def _describe(self, req: falcon.Request, resp: falcon.Response, image: LibraryImage) -> ByteRange | None:
-        """Set status and headers and give the bytes to send; None if there is nothing to send."""
+        """Set status and headers and return the bytes to send; None if there is nothing to send."""
         if image.status == ImageStatus.DEACTIVATED:
             raise falcon.HTTPForbidden(description=f"Image {image.id} is deactivated: its data may not be read")
         if not image.has_data:

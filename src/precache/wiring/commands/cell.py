@@ -125,7 +125,7 @@ def _with_transport_url(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
 
 
 def _transport_url(config: Config, given: str) -> str:
-    """Give the URL. Raises InvalidConfiguration, without quoting it, if it can never work."""
+    """Return the URL. Raises InvalidConfiguration, without quoting it, if it can never work."""
     url = sys.stdin.readline().strip() if given == FROM_INPUT else given
     if not url:
         raise InvalidConfiguration("--transport-url is empty; give rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL-HOST")

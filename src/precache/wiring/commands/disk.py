@@ -107,7 +107,7 @@ class DiskCreate(ShowCommand):
         return parse_image_id(str(client.images.find(name_or_id)["id"]))
 
     def _image_url(self) -> str:
-        """Give the image service of the command line, for a host whose configuration names none."""
+        """Return the image service of the command line, for a host whose configuration names none."""
         options = cast(Any, self.app).options
         return Endpoints.derive(options.url, image=options.image_url).image.removesuffix("/v2")
 

@@ -37,7 +37,7 @@ def add_config_file(parser: argparse._ActionsContainer) -> None:
 
 
 def existing_directory(path: Path, option: str) -> Path:
-    """Give the absolute path. Raises InvalidConfiguration unless it is a directory."""
+    """Return the absolute path. Raises InvalidConfiguration unless it is a directory."""
     if not path.is_dir():
         raise InvalidConfiguration(f"{option}: {path} is not a directory; create it or give another")
     return path.absolute()

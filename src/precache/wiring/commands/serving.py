@@ -25,7 +25,7 @@ class Runs(Protocol):
     """A process's service. After a failed `start`, `stop` is still to be called."""
 
     def start(self) -> str:
-        """Start it and give what its greeting names: a URL, a host."""
+        """Start it and return what its greeting names: a URL, a host."""
         ...
 
     def stop(self) -> None: ...

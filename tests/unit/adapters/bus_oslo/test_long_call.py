@@ -41,7 +41,7 @@ class ScriptedBus:
 
 
 def ask(*buses, long_s=60, silence_s=9, stopping=None):
-    """Give what comes of it. buses: of the cell, whenever it is asked for; the last one stays."""
+    """Return what comes of it. buses: of the cell, whenever it is asked for; the last one stays."""
     request = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
     left = list(buses)
 

@@ -21,7 +21,7 @@ from tests.unit.cli.stub_service import StubService
 
 
 def manager(keystone: PlayedKeystone) -> Any:
-    """Give as much of the client's manager as a plugin is promised."""
+    """Return as much of the client's manager as a plugin is promised."""
     auth = Password(keystone.url, username="admin", password=PASSWORD, project_name="admin", user_domain_id="default")
 
     def endpoint(service_type: str, region_name: str | None, interface: str) -> str:
