@@ -21,7 +21,7 @@ from precache.adapters.bus_oslo import BusReports, open_bus
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import Database, open_database
 from precache.adapters.sql.tables import aggregate_hosts, hosts, jobs
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.imageserver.app import create_image_app
 from precache.imageserver.library import ImageLibrary
 from tests.lab.database_server import running
@@ -61,7 +61,7 @@ class Cloud:
         """Make so many hosts known, as if each had just been heard."""
         now = datetime.now(UTC)
         names = host_names(count)
-        SqlHosts(database=self.database).note_beats([HostBeat(name, CELL, "fake", now, "1.0") for name in names])
+        SqlHosts(database=self.database).note_beats([Heartbeat(name, CELL, "fake", now, "1.0") for name in names])
 
     def aggregate(self, count: int) -> int:
         """Make an aggregate of the first so many hosts, and return its id."""
@@ -108,7 +108,7 @@ class Cloud:
         os.kill(conductor, signal.SIGSTOP)
         try:
             for name in host_names(count):
-                reports.note_beats([HostBeat(name, CELL, "fake", began_at)])
+                reports.note_beats([Heartbeat(name, CELL, "fake", began_at)])
         finally:
             os.kill(conductor, signal.SIGCONT)
             began = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import TaskProgress
 
 
@@ -12,7 +12,7 @@ class Hearing:
     """The ports `HostReports` and `ProgressSink`."""
 
     def __init__(self) -> None:
-        self.beats: list[HostBeat] = []
+        self.beats: list[Heartbeat] = []
         self.progress: list[TaskProgress] = []
 
     @property
@@ -20,7 +20,7 @@ class Hearing:
         """The host of each beat."""
         return [beat.host for beat in self.beats]
 
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         self.beats += beats
 
     def report(self, progress: TaskProgress) -> None:

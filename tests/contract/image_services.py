@@ -16,7 +16,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.http import open_session
 from precache.adapters.images_glance import GlanceImages
 from precache.adapters.images_memory import MemoryImages
-from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
+from precache.adapters.images_wrapped import Failover, Limited, Retrying
 from precache.core.images import Digest, Image, ImageId, parse_image_id
 from precache.imageserver import ImageLibrary, create_image_app
 from tests.listening import listening
@@ -85,9 +85,9 @@ def real(request, tmp_path):
 def wrapped(request, tmp_path):
     """Everything that wraps a service, around one."""
     with embedded(request, tmp_path) as served:
-        any_of = AnyOf([GlanceImages(session=open_session(), endpoint=UNUSED_ENDPOINT), served.images])
-        source = Retrying(Limited(any_of, connections=4), clock=MemoryClock())
-        yield replace(served, images=_Both(catalog=any_of, source=source))
+        failover = Failover([GlanceImages(session=open_session(), endpoint=UNUSED_ENDPOINT), served.images])
+        source = Retrying(Limited(failover, connections=4), clock=MemoryClock())
+        yield replace(served, images=_Both(catalog=failover, source=source))
 
 
 class _Both:

@@ -18,7 +18,7 @@ from pathlib import Path
 from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
 from precache.compute.remember_outcomes import RememberOutcomes
 from precache.core.errors import Stopped
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from tests.contract.buses import new_conf
 from tests.waiting import wait_until
@@ -44,7 +44,7 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
         return [TaskResult(image, Outcome.CACHED, bytes_moved=7) for image in request.images]
 
     server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(cache_images))
-    beat = HostBeat(host, "", "fake", datetime.now(UTC))
+    beat = Heartbeat(host, "", "fake", datetime.now(UTC))
     server.start(then=lambda: BusReports(bus=bus).note_beats([beat]))
     if server.wait_until_listening(timedelta(seconds=0.5)):
         print("listening", flush=True)

@@ -16,7 +16,7 @@ from precache.adapters.bus_oslo import BusProgress, BusReports, BusWake, Conduct
 from precache.adapters.bus_oslo.messages import beats_message
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import ComputeOutdated, ComputeUnreachable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
 from precache.ports.compute_gateway import CacheRequest
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.external
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-BEAT = HostBeat("cmp-1", "", "fake", NOW, release="0.1.0")
+BEAT = Heartbeat("cmp-1", "", "fake", NOW, release="0.1.0")
 
 
 @pytest.fixture

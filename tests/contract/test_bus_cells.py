@@ -12,7 +12,7 @@ from precache.adapters.bus_oslo import BusReports, CellBuses, OsloComputes
 from precache.adapters.clock_system import SystemClock
 from precache.core.cells import Cell
 from precache.core.errors import BusUnavailable, ComputeUnreachable, SecretUnreadable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
@@ -70,7 +70,7 @@ def beat_until_heard(ended, url, host, hearing):
     reports = BusReports(bus=world.bus())
 
     def is_heard():
-        reports.note_beats([HostBeat(host, "", "fake", NOW)])
+        reports.note_beats([Heartbeat(host, "", "fake", NOW)])
         return any(beat.host == host for beat in hearing.beats)
 
     wait_until(is_heard)

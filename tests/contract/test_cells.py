@@ -20,7 +20,7 @@ from precache.core.errors import (
     InvalidConfiguration,
     SecretUnreadable,
 )
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from tests.contract.job_values import since
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_a_cell_with_a_host_that_is_heard_of_stays_with_all_its_hosts(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
     stores.clock.set(LATER)
-    stores.host_reports.note_beats([HostBeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
+    stores.host_reports.note_beats([Heartbeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
 
     with pytest.raises(CellHasHosts, match=r"Cell cell1 .* cmp-2, cmp-3; stop their computes") as refused:
         stores.cell_changes.delete_cell("cell1", since(stores, LATER))
@@ -180,7 +180,7 @@ def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_anew(st
     def hear(numbers):
         together.wait(10)
         for _ in range(ROUNDS):
-            stores.host_reports.note_beats([HostBeat(f"cmp-{number}", "cell1", "fake", NOW) for number in numbers])
+            stores.host_reports.note_beats([Heartbeat(f"cmp-{number}", "cell1", "fake", NOW) for number in numbers])
 
     def delete():
         together.wait(10)
@@ -206,7 +206,7 @@ def test_what_is_not_there_can_be_neither_changed_nor_deleted(stores):
 
 
 def beat(stores, host, cell):
-    stores.host_reports.note_beats([HostBeat(host, cell, "fake", NOW)])
+    stores.host_reports.note_beats([Heartbeat(host, cell, "fake", NOW)])
 
 
 class TestWrittenDown:

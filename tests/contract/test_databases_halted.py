@@ -12,7 +12,7 @@ from precache.adapters.sql import open_database
 from precache.adapters.sql.limits import Limits
 from precache.adapters.sql.tables import jobs
 from precache.core.errors import StoreUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, Outcome, Phase, TaskProgress, TaskResult
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, SetClock, job_id, new_job
 
@@ -80,7 +80,7 @@ def test_a_conductor_halted_while_it_stores_progress_keeps_nobody_from_leases_an
 
 def test_a_conductor_halted_while_it_stores_heartbeats_keeps_nobody_from_theirs(opened):
     halted, other = opened(), opened()
-    beats = [HostBeat(f"cmp-{number}", f"cell{number}", "fake", datetime.now(UTC)) for number in (1, 2)]
+    beats = [Heartbeat(f"cmp-{number}", f"cell{number}", "fake", datetime.now(UTC)) for number in (1, 2)]
     halts = []
 
     def while_halted(*_):
@@ -165,8 +165,8 @@ class TestWrongClocks:
         clock = SetClock(datetime.now(UTC) + off)
         wrong, right = opened(clock), opened()
 
-        SqlHosts(database=wrong).note_beats([HostBeat("cmp-1", "cell1", "fake", clock.now())])
-        SqlHosts(database=wrong).note_beats([HostBeat("cmp-2", "cell1", "fake", clock.now() - 2 * DOWN_TIME)])
+        SqlHosts(database=wrong).note_beats([Heartbeat("cmp-1", "cell1", "fake", clock.now())])
+        SqlHosts(database=wrong).note_beats([Heartbeat("cmp-2", "cell1", "fake", clock.now() - 2 * DOWN_TIME)])
 
         for database in (wrong, right):
             assert [host.is_up(DOWN_TIME) for host in SqlHosts(database=database).list_hosts()] == [True, False]

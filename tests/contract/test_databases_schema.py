@@ -16,7 +16,7 @@ from precache.adapters.sql import check_schema, open_database, upgrade
 from precache.adapters.sql.schema import alembic_config
 from precache.adapters.sql.tables import metadata
 from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew, SchemaUnmarked
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from tests.contract.job_values import LEASE, NOW, new_job
 from tests.lab.database_server import PASSWORD
 
@@ -223,7 +223,7 @@ def test_a_url_without_a_driver_or_with_novas_charset_serves_as_well(request, se
     database = open_database(url + ("?charset=utf8" if server == "mariadb" else ""))
     hosts = SqlHosts(database=database)
 
-    hosts.note_beats([HostBeat("cmp-\N{PILE OF POO}", "cell1", "fake", NOW)])
+    hosts.note_beats([Heartbeat("cmp-\N{PILE OF POO}", "cell1", "fake", NOW)])
 
     assert [host.name for host in hosts.list_hosts()] == ["cmp-\N{PILE OF POO}"]
     SqlJobIntake(database=database).add(new_job())

@@ -9,7 +9,7 @@ import pytest
 
 from precache.adapters.inventory_sql import SqlCells, SqlHostRemoval
 from precache.core.errors import HostInAggregates, HostNotFound, HostStillHeard
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 from precache.core.images import parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, Outcome, TaskResult
 from tests.contract.job_values import NOW, claim, held, job_id, new_job, since
@@ -77,7 +77,7 @@ def test_a_deleted_host_that_starts_again_registers_itself_anew(stores):
     stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     stores.clock.set(LATER)
-    stores.host_reports.note_beats([HostBeat("cmp-1", "cell2", "fake", LATER, "1.1")])
+    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell2", "fake", LATER, "1.1")])
 
     found = stores.hosts.find_hosts(["cmp-1"])["cmp-1"]
     assert found == Host("cmp-1", "cell2", "fake", forced_down=False, last_seen=LATER, rpc_version="1.1")
@@ -179,4 +179,4 @@ def at_once(*actions):
 
 
 def beat(stores, *names):
-    stores.host_reports.note_beats([HostBeat(name, "cell1", "libvirt", NOW) for name in names])
+    stores.host_reports.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names])

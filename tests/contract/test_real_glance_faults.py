@@ -9,7 +9,7 @@ from keystoneauth1.identity.v3 import Password
 
 from precache.adapters.http import open_session
 from precache.adapters.images_glance import GlanceImages
-from precache.adapters.images_wrapped import AnyOf
+from precache.adapters.images_wrapped import Failover
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, ServiceTokenUnavailable
 from precache.core.images import parse_image_id
 from tests.contract.image_services import UNUSED_ENDPOINT
@@ -148,7 +148,7 @@ class TestGlanceAway:
 
     def test_the_next_endpoint_is_asked_and_a_resume_goes_there(self, cloud, image):
         session = session_of(cloud, cloud.precache)
-        images = AnyOf(
+        images = Failover(
             [GlanceImages(session=session, endpoint=url) for url in (UNUSED_ENDPOINT, f"{cloud.glance.url}/v2")]
         )
 

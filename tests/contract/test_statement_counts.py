@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
 from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
@@ -77,7 +77,7 @@ def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
     def cost_of_beats(first, count):
         names = [f"cmp-{number}" for number in range(first, first + count)]
         return [
-            cost(lambda: stores.host_reports.note_beats([HostBeat(name, "cell1", "libvirt", NOW) for name in names]))
+            cost(lambda: stores.host_reports.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names]))
             for _ in range(2)
         ]
 
@@ -91,7 +91,7 @@ def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
 
 def test_a_cell_goes_with_hundreds_of_hosts_in_as_many_statements_as_with_two(stores, cost):
     def cost_of_a_cell(name, count):
-        stores.host_reports.note_beats([HostBeat(f"{name}-{number}", name, "fake", NOW) for number in range(count)])
+        stores.host_reports.note_beats([Heartbeat(f"{name}-{number}", name, "fake", NOW) for number in range(count)])
         return cost(lambda: stores.cell_changes.delete_cell(name, since(stores, NOW + timedelta(seconds=1))))
 
     few = cost_of_a_cell("small", FEW)

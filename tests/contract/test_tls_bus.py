@@ -12,7 +12,7 @@ from precache.adapters.bus_oslo.tls import checks_names
 from precache.adapters.clock_system import SystemClock
 from precache.core.cells import Cell
 from precache.core.errors import BusUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
@@ -65,7 +65,7 @@ def run_compute(ended, conf, url, host):
 
 
 def beat(reports, host):
-    reports.note_beats([HostBeat(host, "", "fake", datetime.now(UTC))])
+    reports.note_beats([Heartbeat(host, "", "fake", datetime.now(UTC))])
 
 
 def run_conductor(ended, urls):

@@ -11,7 +11,7 @@ from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory
 from precache.api.noauth import noauth
 from precache.core.errors import InventoryUnavailable, StoreUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, Phase, TaskProgress, TaskResult
 from tests.http.world import DEBIAN, UBUNTU, World
 
@@ -93,7 +93,7 @@ class NovasInventory(Cloud):
 
     def build(self, world: World) -> Any:
         foreign, heard = ForeignInventory(owner="Nova"), MemoryInventory(clock=world.clock)
-        heard.note_beats([HostBeat("cmp3", "cell2", "libvirt", world.clock.now() - timedelta(minutes=5))])
+        heard.note_beats([Heartbeat("cmp3", "cell2", "libvirt", world.clock.now() - timedelta(minutes=5))])
         return world.app_with(aggregate_changes=foreign, host_changes=foreign, host_removal=heard)
 
 

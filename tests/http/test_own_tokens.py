@@ -10,7 +10,7 @@ from precache.adapters.inventory_sql import SqlAggregateChanges, SqlHosts
 from precache.adapters.sql import open_database, upgrade
 from precache.adapters.tokens_sql import SqlTokens
 from precache.config.load import load_config
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.tokens import Token, TokenRole, digest_of
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.api_process import ApiProcess
@@ -151,7 +151,7 @@ def test_identity_headers_give_no_rights(fleet):
 
 def test_the_image_service_is_asked_with_the_callers_token(fleet):
     now, changes = datetime.now(UTC), SqlAggregateChanges(database=fleet.database)
-    SqlHosts(database=fleet.database).note_beats([HostBeat("cmp-1", "cell1", "fake", now)])
+    SqlHosts(database=fleet.database).note_beats([Heartbeat("cmp-1", "cell1", "fake", now)])
     number = changes.create_aggregate("rack", {}, now).id
     changes.add_host(number, "cmp-1", now)
 

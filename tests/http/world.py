@@ -15,7 +15,7 @@ from precache.adapters.policy_oslo import OsloPolicy
 from precache.api.app import create_app
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import Image, ImageId
 from tests.http.documented import Documented
 
@@ -94,12 +94,12 @@ class World:
         )
 
     def _settle(self) -> None:
-        self.inventory.note_beats([HostBeat("cmp3", "cell2", "libvirt", self.clock.now())])
+        self.inventory.note_beats([Heartbeat("cmp3", "cell2", "libvirt", self.clock.now())])
         self.clock.advance(timedelta(minutes=5))
         now = self.clock.now()
         beats = [
-            HostBeat("cmp1", "cell1", "libvirt", now, "1.0", release="0.1.0"),
-            HostBeat("cmp2", "cell1", "fake", now),
+            Heartbeat("cmp1", "cell1", "libvirt", now, "1.0", release="0.1.0"),
+            Heartbeat("cmp2", "cell1", "fake", now),
         ]
         self.inventory.note_beats(beats)
         edge = self.inventory.create_aggregate("edge", {}, now)

@@ -13,7 +13,7 @@ from typing import Any
 
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import open_database
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from tests.lab.cloud import Cloud
 from tests.lab.precache import Deployment, Surroundings, merged
 from tests.lab.settings_file import Sections
@@ -76,7 +76,7 @@ def cloud_api(folder: Path, cloud: Cloud, settings: Sections | None = None) -> I
     deployment = Deployment(folder, surroundings)
     deployment.run("db", "upgrade", "--config-file", str(deployment.tools))
     database = open_database(database_url)
-    SqlHosts(database=database).note_beats([HostBeat(host, "cell1", "fake", datetime.now(UTC)) for host in HOSTS])
+    SqlHosts(database=database).note_beats([Heartbeat(host, "cell1", "fake", datetime.now(UTC)) for host in HOSTS])
     database.close()
     try:
         deployment.start_api()

@@ -24,7 +24,7 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.app import create_app
 from precache.api.noauth import noauth
 from precache.cli.app import PrecacheApp
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import Image, parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
 from tests.unit.cli.stub_service import DEBIAN, Serving, StubService
@@ -98,7 +98,7 @@ def deployment() -> Iterator[Deployment]:
         service_down_time=A_MINUTE,
     )
     for host in ("cmp-1", "cmp-2"):
-        inventory.note_beats([HostBeat(host, "cell1", "fake", clock.now())])
+        inventory.note_beats([Heartbeat(host, "cell1", "fake", clock.now())])
     server = wsgi.Server(("127.0.0.1", 0), noauth(app), numthreads=2, shutdown_timeout=1)
     server.prepare()
     thread = threading.Thread(target=server.serve)
@@ -170,7 +170,7 @@ def test_a_host_is_forced_down(deployment: Deployment) -> None:
 
 
 def test_a_silent_host_is_deleted_and_one_that_is_heard_of_is_not(deployment: Deployment) -> None:
-    deployment.inventory.note_beats([HostBeat("cmp-2", "cell1", "fake", SystemClock().now() - 2 * A_MINUTE)])
+    deployment.inventory.note_beats([Heartbeat("cmp-2", "cell1", "fake", SystemClock().now() - 2 * A_MINUTE)])
 
     code, _, said = deployment.run("host", "delete", "cmp-1", "cmp-2")
     _, hosts, _ = deployment.run("host", "list", "-f", "json")

@@ -22,7 +22,7 @@ from precache.core.errors import (
     HostNotFound,
     HostStillHeard,
 )
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 from precache.ports.clock import Clock
 
 
@@ -143,7 +143,7 @@ class MemoryInventory:
             self._cells.discard(cell)
             return len(found)
 
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         with self._lock:
             self._cells.update(beat.cell for beat in beats)
             for beat in beats:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from precache.compute.cache_images import CacheImages
 from precache.compute.repeat import Repeat
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import TaskResult
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
@@ -49,7 +49,7 @@ class ComputeService:
         self._cell = cell
         self._rpc_version = rpc_version
         self._release = release
-        self._incarnation = uuid.uuid4().hex
+        self._boot_id = uuid.uuid4().hex
         self._reports = reports
         self._clock = clock
         self._heartbeat = Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")
@@ -90,13 +90,13 @@ class ComputeService:
             repeat.stop(patience)
 
     def _beat(self) -> None:
-        beat = HostBeat(
+        beat = Heartbeat(
             host=self.host,
             cell=self._cell,
             driver=self._driver.name,
             seen_at=self._clock.now(),
             rpc_version=self._rpc_version,
-            incarnation=self._incarnation,
+            boot_id=self._boot_id,
             release=self._release,
         )
         self._reports.note_beats([beat])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from precache.conductor.gathering import Gathering
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.ports.inventory import HostReports
 
 
@@ -14,7 +14,7 @@ class GatherBeats:
     """The port `HostReports` before another one: passes on the latest beat of each host and cell every `interval`."""
 
     def __init__(self, *, reports: HostReports, interval: timedelta) -> None:
-        self._gathering = Gathering[HostBeat](
+        self._gathering = Gathering[Heartbeat](
             write=reports.note_beats,
             subject=lambda beat: (beat.host, beat.cell),
             cell=lambda beat: beat.cell,
@@ -29,6 +29,6 @@ class GatherBeats:
         """Return for how many seconds, until now, whatever was heard from the cell has been noted."""
         return self._gathering.lossless_for_s(cell)
 
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         for beat in beats:
             self._gathering.add(beat)

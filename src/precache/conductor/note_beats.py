@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from precache.conductor.recent import Recent
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 from precache.ports.inventory import CellSizes, HostQueries, HostReports
 from precache.rules.home_cell import strangers
 
@@ -43,11 +43,11 @@ class NoteBeats:
         self._most_per_cell = most_per_cell
         self._told = Recent[tuple[str, str], bool](most=most_remembered)
         self._full: set[str] = set()  # cells that were warned of
-        # By host: the incarnation that was heard last, and the one before; and those that were warned of.
-        self._incarnations = Recent[str, tuple[str, str]](most=most_remembered)
+        # By host: the boot_id that was heard last, and the one before; and those that were warned of.
+        self._boot_ids = Recent[str, tuple[str, str]](most=most_remembered)
         self._twins = Recent[str, frozenset[str]](most=most_remembered)
 
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         known = self._hosts.find_hosts([beat.host for beat in beats])
         dropped = strangers(beats, known, self._service_down_time)
         for beat in dropped:
@@ -58,13 +58,13 @@ class NoteBeats:
             self._compare(beat)
         self._reports.note_beats(at_home)
 
-    def _in_excess(self, beats: Sequence[HostBeat], known: Mapping[str, Host]) -> set[HostBeat]:
+    def _in_excess(self, beats: Sequence[Heartbeat], known: Mapping[str, Host]) -> set[Heartbeat]:
         """Return the beats of hosts that are new to their cell, and for which it has no room."""
-        newcomers: dict[str, list[HostBeat]] = {}
+        newcomers: dict[str, list[Heartbeat]] = {}
         for beat in beats:
             if beat.host not in known or known[beat.host].cell != beat.cell:
                 newcomers.setdefault(beat.cell, []).append(beat)
-        excess: set[HostBeat] = set()
+        excess: set[Heartbeat] = set()
         for cell, of_cell in newcomers.items():
             room = max(0, self._most_per_cell - self._sizes.count_hosts(cell))
             excess.update(of_cell[room:])
@@ -77,14 +77,14 @@ class NoteBeats:
                 )  # fmt: skip
         return excess
 
-    def _compare(self, beat: HostBeat) -> None:
+    def _compare(self, beat: Heartbeat) -> None:
         """Warn of two computes with one name: one that was restarted is never heard again, one of two is."""
-        last, before = self._incarnations.find(beat.host) or ("", "")
-        if not beat.incarnation or beat.incarnation == last:
+        last, before = self._boot_ids.find(beat.host) or ("", "")
+        if not beat.boot_id or beat.boot_id == last:
             return
-        self._incarnations.store(beat.host, (beat.incarnation, last))
-        twins = frozenset((beat.incarnation, last))
-        if beat.incarnation == before and self._twins.find(beat.host) != twins:
+        self._boot_ids.store(beat.host, (beat.boot_id, last))
+        twins = frozenset((beat.boot_id, last))
+        if beat.boot_id == before and self._twins.find(beat.host) != twins:
             self._twins.store(beat.host, twins)
             _log.warning(
                 "Two computes announce themselves as host %s in cell %s, and take its requests by turns, each for its "
@@ -92,7 +92,7 @@ class NoteBeats:
                 beat.host, beat.cell,
             )  # fmt: skip
 
-    def _tell(self, beat: HostBeat, home: str | None) -> None:
+    def _tell(self, beat: Heartbeat, home: str | None) -> None:
         if self._told.find((beat.host, beat.cell)):
             return
         self._told.store((beat.host, beat.cell), True)

@@ -20,11 +20,11 @@ from typing import TypeVar
 
 from precache.conductor.announce import Announcer
 from precache.conductor.ask_host import ask_host
-from precache.conductor.asking import Asking
+from precache.conductor.event_queue import EventQueue
+from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.insist import insist
-from precache.conductor.job_ledger import JobLedger
 from precache.conductor.job_summary import log_summary
-from precache.conductor.step_inbox import StepInbox
+from precache.conductor.outcome_recorder import OutcomeRecorder
 from precache.conductor.unasked import all_alike, end_unasked
 from precache.core.errors import Stopped, Unavailable
 from precache.core.hosts import Host
@@ -34,8 +34,8 @@ from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobClaims, JobQueries
-from precache.rules.collate import Collation, Messages, collate, unheard
 from precache.rules.fan_out import FanOut
+from precache.rules.group_by_cell import Collation, Messages, group_by_cell, unheard
 from precache.rules.verdict import verdict
 
 T = TypeVar("T")
@@ -66,9 +66,9 @@ class _Run:
 
     job: Job
     images: dict[str, tuple[ImageId, ...]]
-    ledger: JobLedger
+    recorder: OutcomeRecorder
     stop: Event
-    steps: StepInbox = field(default_factory=StepInbox)
+    steps: EventQueue = field(default_factory=EventQueue)
 
 
 class RunJob:
@@ -119,13 +119,13 @@ class RunJob:
         both cases whoever holds the lease next goes on.
         """
         run = self._open(job, stop)
-        collation = self._collate(run)
+        collation = self._group_by_cell(run)
         _log.info(
             "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
             ",".join(job.images), len(run.images), len(collation.by_cell), job.id,
         )  # fmt: skip
         for host, results in end_unasked(collation, run.images, self._messages):
-            run.ledger.note(HostEnded(host, results, self._clock.now()))
+            run.recorder.note(HostEnded(host, results, self._clock.now()))
         self._ask_all(run, collation)
         # Counted by the store: thousands of tasks need not come here once more.
         seen = self._insist(run, "The last look at", lambda: self._queries.get(job.id))
@@ -145,7 +145,7 @@ class RunJob:
         hosts = list(dict.fromkeys(task.host for task in tasks))
         if not any(task.attempts or task.outcome for task in tasks):  # else the one before us has announced it
             insist(lambda: self._announcer.started(job, hosts), stop=stop, what=start)
-        ledger = JobLedger(
+        recorder = OutcomeRecorder(
             job=job,
             hosts=hosts,
             ended_hosts=len(hosts) - len(images),
@@ -153,9 +153,9 @@ class RunJob:
             announcer=self._announcer,
             interval=self._write_interval,
         )
-        return _Run(job, images, ledger, stop)
+        return _Run(job, images, recorder, stop)
 
-    def _collate(self, run: _Run) -> Collation:
+    def _group_by_cell(self, run: _Run) -> Collation:
         """Sort the hosts, when it can be known which of them are up.
 
         After we were away, or a message bus or the store was, hosts may be silent only because nobody listened. They
@@ -165,7 +165,7 @@ class RunJob:
         is_told = False
         while True:
             known = self._insist(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
-            collation = collate(run.images, known, self._service_down_time, self._messages)
+            collation = group_by_cell(run.images, known, self._service_down_time, self._messages)
             doubtful = unheard(collation.down, self._heard_for_s, self._service_down_time)
             if not doubtful or time.monotonic() >= give_up_at:
                 return collation
@@ -180,38 +180,38 @@ class RunJob:
 
     def _ask_all(self, run: _Run, collation: Collation) -> None:
         """Ask, and write down what comes of it, until no host is left or we are to stop."""
-        asking = Asking(
+        asking = HostDispatcher(
             hosts=FanOut(collation.by_cell),
             ask=lambda host: self._ask(run, host),
-            at_rest=run.steps.end,
+            on_idle=run.steps.end,
             pool=self._pool,
             width=self._concurrency,
         )
         try:
             self._follow(run, asking)
         finally:
-            asking.hold()
+            asking.pause()
 
-    def _follow(self, run: _Run, asking: Asking) -> None:
+    def _follow(self, run: _Run, asking: HostDispatcher) -> None:
         give_up_at: float | None = None
         is_over = False
         while not is_over:
             if not run.stop.is_set():
-                asking.go_on()
+                asking.resume()
             elif give_up_at is None:
-                asking.hold()
+                asking.pause()
                 give_up_at = time.monotonic() + self._stop_patience_s
             # Looked at before the steps: what the last turn had to say is among them by then. At rest with hosts left,
             # though the job was not stopped: the system had no thread to give, and is asked for one again.
-            is_at_rest = asking.is_at_rest
-            is_done = is_at_rest and (run.stop.is_set() or not asking.has_hosts_left)
+            is_idle = asking.is_idle
+            is_done = is_idle and (run.stop.is_set() or not asking.has_hosts_left)
             is_over = is_done or (give_up_at is not None and time.monotonic() > give_up_at)
             if not is_over:
-                run.stop.wait(LOOK_S) if is_at_rest else _wait(run)
+                run.stop.wait(LOOK_S) if is_idle else _wait(run)
             for step in run.steps.take():
-                run.ledger.note(step)
-            if is_over or run.ledger.rest_s == 0.0:
-                self._insist(run, "The record of", run.ledger.write, asking)
+                run.recorder.note(step)
+            if is_over or run.recorder.rest_s == 0.0:
+                self._insist(run, "The record of", run.recorder.write, asking)
 
     def _ask(self, run: _Run, host: Host) -> None:
         """Ask the host unless we are to stop, and say so to the run's thread before and after."""
@@ -227,9 +227,9 @@ class RunJob:
             results = all_alike(images, Outcome.ERROR, COMPUTE_STOPPED)
         run.steps.put(HostEnded(host.name, results, self._clock.now()))
 
-    def _insist(self, run: _Run, what: str, act: Callable[[], T], asking: Asking | None = None) -> T:
+    def _insist(self, run: _Run, what: str, act: Callable[[], T], asking: HostDispatcher | None = None) -> T:
         """Return what `act` gives, when it can; meanwhile nobody is asked."""
-        in_trouble = asking.hold if asking else None
+        in_trouble = asking.pause if asking else None
         return insist(act, stop=run.stop, what=f"{what} job {run.job.id}", in_trouble=in_trouble)
 
     def _close(self, run: _Run, state: JobState) -> None:
@@ -237,7 +237,7 @@ class RunJob:
         self._insist(run, "The end of", lambda: self._claims.record(run.job.claim, []))
         # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
         # which announces it again. The other way round the end could be lost, and somebody may wait for it.
-        self._announcer.ended(run.job, run.ledger.hosts)
+        self._announcer.ended(run.job, run.recorder.hosts)
         finished = self._insist(run, "The end of", lambda: self._claims.finish(run.job.claim, state))
         log_summary(finished, self._tasks_with_errors(finished))
 
@@ -254,7 +254,7 @@ class RunJob:
 
 def _wait(run: _Run) -> None:
     """Wait for the first step or, where some are noted, until they are to be written or no more can come."""
-    if run.ledger.rest_s is None:
+    if run.recorder.rest_s is None:
         run.steps.wait_for_first(LOOK_S)
     else:
-        run.steps.wait_for_last(min(run.ledger.rest_s, LOOK_S))
+        run.steps.wait_for_last(min(run.recorder.rest_s, LOOK_S))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from precache.core.errors import ComputeOutdated
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
-from precache.rules.collate import Collation, Messages
+from precache.rules.group_by_cell import Collation, Messages
 
 _log = logging.getLogger(__name__)
 

@@ -165,9 +165,9 @@ def _check_complete(section: str, plugin: str, values: dict[str, Any]) -> None:
         _require(section, values, ["project_domain_name", "project_domain_id", *defaults], "the project's domain")
 
 
-def _require(section: str, values: dict[str, Any], any_of: Sequence[str], meaning: str) -> None:
-    if not any(values.get(option) for option in any_of):
-        raise InvalidConfiguration(f"[{section}] {any_of[0]} is missing; set it to {meaning}")
+def _require(section: str, values: dict[str, Any], failover: Sequence[str], meaning: str) -> None:
+    if not any(values.get(option) for option in failover):
+        raise InvalidConfiguration(f"[{section}] {failover[0]} is missing; set it to {meaning}")
 
 
 def _is_http(url: str) -> bool:

@@ -37,13 +37,13 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class HostBeat:
+class Heartbeat:
     """One heartbeat: this host's compute is alive.
 
     cell: empty from a compute on a bus; whoever hears it there knows the cell.
     release: of precache on the host; empty if unknown.
     seen_at: by the clock of the process that stores it, which measures with it how old the heartbeat is.
-    incarnation: another one for every start of a compute, by which two with one name are told apart; empty if unknown.
+    boot_id: another one for every start of a compute, by which two with one name are told apart; empty if unknown.
     """
 
     host: str
@@ -51,5 +51,5 @@ class HostBeat:
     driver: str
     seen_at: datetime
     rpc_version: str = ""
-    incarnation: str = ""
+    boot_id: str = ""
     release: str = ""

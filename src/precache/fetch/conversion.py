@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from precache.core.errors import ConversionFailed, UnsafeImage, UnusableImage
 from precache.core.images import Image
-from precache.fetch.arriving_file import ArrivingFile
 from precache.fetch.crew import Crew
+from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.qemu_img import ImageInfo, NativeAioUnavailable, Output, Part, QemuImg
@@ -39,7 +39,7 @@ class Conversion:
         self,
         *,
         image: Image,
-        arriving: ArrivingFile,
+        arriving: GrowingFile,
         target: Path | None,
         qemu_img: QemuImg,
         direct: bool,

@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 
-from precache.fetch.arriving_file import Abandoned, ArrivingFile
+from precache.fetch.growing_file import Abandoned, GrowingFile
 
 _GREETING = struct.pack(">QQH", 0x4E42444D41474943, 0x49484156454F5054, 0b11)  # fixed newstyle, no zeroes
 _OPTION_MAGIC = 0x49484156454F5054
@@ -49,7 +49,7 @@ class NbdExport:
     """Serves one client until it leaves or the download is abandoned. `serve` runs in a thread of its own."""
 
     def __init__(
-        self, *, arriving: ArrivingFile, size_bytes: int, connection: socket.socket, cluster_bytes: int | None = None
+        self, *, arriving: GrowingFile, size_bytes: int, connection: socket.socket, cluster_bytes: int | None = None
     ) -> None:
         """size_bytes: of the download. connection: our end of the socket pair; closed by `serve`.
 

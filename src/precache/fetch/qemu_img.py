@@ -26,7 +26,7 @@ from oslo_concurrency import processutils
 
 from precache.core.errors import ConversionFailed
 from precache.core.images import ImageId
-from precache.fetch.arriving_file import Abandoned
+from precache.fetch.growing_file import Abandoned
 from precache.rules.conversion import conversion_cpu_time, wall_time
 from precache.rules.qemu_errors import reason_of
 from precache.sandbox import Needs, Sandbox

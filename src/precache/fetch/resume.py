@@ -16,7 +16,7 @@ from precache.core.errors import (
     UnusableImage,
 )
 from precache.core.images import Image
-from precache.fetch.arriving_file import Abandoned
+from precache.fetch.growing_file import Abandoned
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream
 from precache.rules.pace import LeastRate, Pace

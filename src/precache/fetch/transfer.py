@@ -12,9 +12,9 @@ from queue import SimpleQueue
 
 from precache.core.errors import DigestMismatch
 from precache.core.images import Digest, Image
-from precache.fetch.arriving_file import Abandoned, ArrivingFile
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.crew import Crew
+from precache.fetch.growing_file import Abandoned, GrowingFile
 from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import SparseFile
 from precache.ports.image_signatures import SignatureCheck
@@ -37,7 +37,7 @@ class Transfer:
         self._read: BlockQueue = SimpleQueue()
         self._hashed: BlockQueue = SimpleQueue()
         self._stopped = threading.Event()
-        self.arriving = ArrivingFile(file=file, size_bytes=image.size_bytes)
+        self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
 
     def start(self, crew: Crew) -> None:
         """Begin.

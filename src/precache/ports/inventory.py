@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from precache.core.aggregates import Aggregate
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 
 
 class AggregateQueries(Protocol):
@@ -86,7 +86,7 @@ class CellSizes(Protocol):
 class HostReports(Protocol):
     """For whoever hears from the hosts."""
 
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         """Store that these hosts' computes are alive; the first heartbeat registers host and cell.
 
         A number of statements that does not grow with each host. Each is a transaction of its own, so that no row

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 
 
-def strangers(beats: Iterable[HostBeat], known: Mapping[str, Host], service_down_time: timedelta) -> set[HostBeat]:
+def strangers(beats: Iterable[Heartbeat], known: Mapping[str, Host], service_down_time: timedelta) -> set[Heartbeat]:
     """Return the beats of hosts that another cell has: a host stays where it was heard of within `service_down_time`.
 
     So no cell can take another's hosts, and two hosts with one name do not take turns. A host that moved is its new

@@ -19,7 +19,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.ports.compute_gateway import ComputeGateway
 from precache.ports.notifier import Notifier
-from precache.rules.collate import Messages
+from precache.rules.group_by_cell import Messages
 from precache.wiring.inventory import Inventory
 
 

@@ -27,7 +27,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.ports.notifier import Notifier
-from precache.rules.collate import Messages
+from precache.rules.group_by_cell import Messages
 from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database

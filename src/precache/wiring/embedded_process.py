@@ -14,7 +14,7 @@ from typing import Any
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
-from precache.adapters.images_wrapped import AnyOf
+from precache.adapters.images_wrapped import Failover
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
@@ -136,7 +136,7 @@ class EmbeddedProcess:
         self._stops.callback(library.close)
         return create_image_app(library=library, log=RequestLog(path=state.image_request_log))
 
-    def _start_computes(self, database: Database, gateway: InProcessComputes, images: AnyOf) -> None:
+    def _start_computes(self, database: Database, gateway: InProcessComputes, images: Failover) -> None:
         progress = GatherProgress(store=SqlProgressLog(database=database), interval=PROGRESS_INTERVAL)
         progress.start()
         self._stops.callback(progress.stop, PATIENCE)

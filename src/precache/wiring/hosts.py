@@ -11,7 +11,7 @@ from stevedore.exception import NoMatches
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.http import open_session
-from precache.adapters.images_wrapped import AnyOf, Limited, Retrying
+from precache.adapters.images_wrapped import Failover, Limited, Retrying
 from precache.compute.service import ComputeService
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
@@ -28,7 +28,7 @@ from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup
 from precache.wiring.service_user import image_service_of
 
 
-def image_service(config: Config, endpoint: str) -> AnyOf:
+def image_service(config: Config, endpoint: str) -> Failover:
     """Connect to an image service without credentials: the configured one, else that at `endpoint`."""
     return image_service_of(config, open_session(), default=endpoint)
 

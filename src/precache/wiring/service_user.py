@@ -11,7 +11,7 @@ from keystoneauth1.session import Session
 
 from precache.adapters.http import Credentials, CredentialsRefused, TokenUnavailable, open_session, token_plugin
 from precache.adapters.images_glance import RECORD_TIMEOUT, GlanceImages
-from precache.adapters.images_wrapped import AnyOf
+from precache.adapters.images_wrapped import Failover
 from precache.config.load import Config
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _warn_if_refused(session: Session) -> None:
 
 def image_service_of(
     config: Config, session: Session, *, default: str | None = None, record_timeout: timedelta = RECORD_TIMEOUT
-) -> AnyOf:
+) -> Failover:
     """Connect to the image service: the configured endpoints, else `default`, else the catalogue's.
 
     record_timeout: how long one endpoint may take for an image's record, and to be connected for it.
@@ -62,7 +62,7 @@ def image_service_of(
     """
     endpoints = config.glance.endpoints or (default,)
     session = image_session(config, session)
-    return AnyOf(
+    return Failover(
         [
             GlanceImages(
                 session=session,

@@ -16,7 +16,7 @@ from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory, NovaAggregates, NovaApi, NovaHosts
 from precache.adapters.inventory_nova.api import LONGEST_DOCUMENT_BYTES
 from precache.core.errors import InventoryForeign, InventoryUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from tests.lab.played_nova import NovaOperator, PlayedNova
 from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http
 
@@ -69,7 +69,7 @@ def hosts_of(nova, *heard, clock=None, cache_time=timedelta(), silent_for=timede
     """Return Nova's hosts, of which the computes on `heard` were heard so long ago."""
     store_clock = MemoryClock(start=NOW)
     ours = MemoryInventory(clock=store_clock)
-    ours.note_beats([HostBeat(name, "cell1", "libvirt", NOW) for name in heard])
+    ours.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in heard])
     store_clock.advance(silent_for)
     return NovaHosts(api=api_at(nova.url), hosts=ours, clock=clock or MemoryClock(), cache_time=cache_time)
 

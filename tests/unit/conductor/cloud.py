@@ -14,7 +14,7 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import Announcer
 from precache.conductor.run_job import RunJob
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import NewJob, Outcome, TaskResult
 from precache.ports.compute_gateway import CacheRequest
@@ -61,7 +61,7 @@ class Cloud:
         self.pool = ThreadPoolExecutor(concurrency)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.note_beats(
-                [HostBeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
+                [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
             )
             self.gateway.join(name, compute)
         aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())

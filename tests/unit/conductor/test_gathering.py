@@ -10,7 +10,7 @@ from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
 from precache.conductor.gathering import MOST_WORDS, Gathering
 from precache.core.errors import StoreUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
 
@@ -46,8 +46,8 @@ def test_only_the_latest_word_on_a_task_is_written():
 def test_beats_of_many_hosts_are_passed_on_together_the_latest_of_each():
     notes = Notes()
     gather = GatherBeats(reports=notes, interval=timedelta(hours=1))
-    early, late = (HostBeat("a", "cell1", "fake", NOW + timedelta(seconds=n), "1.0") for n in range(2))
-    other = HostBeat("b", "cell1", "fake", NOW, "1.0")
+    early, late = (Heartbeat("a", "cell1", "fake", NOW + timedelta(seconds=n), "1.0") for n in range(2))
+    other = Heartbeat("b", "cell1", "fake", NOW, "1.0")
     for beat in (early, other, late):
         gather.note_beats([beat])
 
@@ -61,7 +61,7 @@ def test_what_was_gathered_is_written_before_the_end():
     inventory = MemoryInventory()
     gather = GatherBeats(reports=inventory, interval=timedelta(hours=1))
     gather.start()
-    gather.note_beats([HostBeat("a", "cell1", "fake", NOW)])
+    gather.note_beats([Heartbeat("a", "cell1", "fake", NOW)])
 
     gather.stop(PATIENCE)
 

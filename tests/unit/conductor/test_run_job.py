@@ -15,10 +15,10 @@ from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
 from precache.ports.compute_gateway import CacheRequest
-from precache.rules.collate import Messages
+from precache.rules.group_by_cell import Messages
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
 
 
@@ -72,7 +72,7 @@ def test_hosts_that_are_down_or_forced_down_are_skipped_without_being_asked():
     cloud = Cloud({"silent": compute, "forced": compute, "up": compute})
     cloud.clock.advance(DOWN_TIME + timedelta(seconds=1))
     for name in ("forced", "up"):
-        cloud.inventory.note_beats([HostBeat(name, "cell1", "fake", cloud.clock.now())])
+        cloud.inventory.note_beats([Heartbeat(name, "cell1", "fake", cloud.clock.now())])
     cloud.inventory.set_forced_down("forced", forced_down=True)
 
     cloud.run()
@@ -314,7 +314,7 @@ def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_co
     def heard_for_s(cell):
         asked.append(cell)
         if len(asked) == 5:  # in the third look, with two silent hosts in each
-            cloud.inventory.note_beats([HostBeat("late", "cell1", "fake", cloud.clock.now())])
+            cloud.inventory.note_beats([Heartbeat("late", "cell1", "fake", cloud.clock.now())])
         return 0.0 if len(asked) < 9 else DOWN_TIME.total_seconds()
 
     cloud.run(heard_for_s=heard_for_s)
@@ -329,7 +329,7 @@ def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_co
 def test_a_conductor_that_stops_before_it_has_heard_its_hosts_calls_none_of_them_down():
     cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
     cloud.clock.advance(DOWN_TIME * 2)
-    cloud.inventory.note_beats([HostBeat("b", "cell2", "fake", cloud.clock.now())])
+    cloud.inventory.note_beats([Heartbeat("b", "cell2", "fake", cloud.clock.now())])
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
 

@@ -11,9 +11,9 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.conductor.announce import END, PROGRESS
-from precache.conductor.job_ledger import UNSTORABLE
+from precache.conductor.outcome_recorder import UNSTORABLE
 from precache.core.errors import LeaseLost, StoreUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostEnded, JobState, Outcome, TaskResult
 from tests.unit.conductor.cloud import LEASE, Cloud, answers
 from tests.waiting import wait_until
@@ -243,7 +243,7 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
 
 
 def beat(name, cloud):
-    return HostBeat(name, "cell1", "fake", cloud.clock.now())
+    return Heartbeat(name, "cell1", "fake", cloud.clock.now())
 
 
 def test_a_pool_that_gets_no_thread_is_given_the_hosts_again_and_each_is_asked_once():

@@ -8,7 +8,7 @@ import pytest
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import open_database
 from precache.core.errors import InventoryUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
 from precache.doctor.clock import compare_clocks, look_at_clock
 from precache.doctor.image_service import look_at_image_service
@@ -142,7 +142,7 @@ def test_nova_is_left_alone_where_the_inventory_is_ours(configured):
 
 def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sqlite_url):
     database = open_database(sqlite_url)
-    SqlHosts(database=database).note_beats([HostBeat("cmp-1", "cell1", "libvirt", NOW)])
+    SqlHosts(database=database).note_beats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
     database.close()
     with PlayedNova() as nova:
         nova.add_compute("cmp-1.example.org")

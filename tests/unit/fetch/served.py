@@ -6,8 +6,8 @@ import socket
 import struct
 import threading
 
-from precache.fetch.arriving_file import ArrivingFile
 from precache.fetch.blocks import BLOCK_BYTES, Block
+from precache.fetch.growing_file import GrowingFile
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.sparse_file import SparseFile
 
@@ -21,7 +21,7 @@ class Served:
 
     def __init__(self, path, data, **options):
         self.file = SparseFile(path, direct=False)
-        arriving = ArrivingFile(file=self.file, size_bytes=len(data))
+        arriving = GrowingFile(file=self.file, size_bytes=len(data))
         block = Block()
         for offset in range(0, len(data), BLOCK_BYTES):
             piece = data[offset : offset + BLOCK_BYTES]

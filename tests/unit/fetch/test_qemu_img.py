@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from precache.core.errors import ConversionFailed
-from precache.fetch.arriving_file import Abandoned
+from precache.fetch.growing_file import Abandoned
 from precache.fetch.qemu_img import Output, Part, QemuImg, QemuImgLimits
 from precache.fetch.sparse_file import create_empty
 from precache.sandbox import Sandbox, landlock

@@ -16,7 +16,7 @@ from precache.core.errors import (
     TransferInterrupted,
     TransferTooSlow,
 )
-from precache.fetch.arriving_file import Abandoned
+from precache.fetch.growing_file import Abandoned
 from precache.fetch.resume import ResumingStream
 from precache.rules.pace import LeastRate, Pace
 from tests.unit.fetch.world import IMAGE, record_of

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 from precache.rules.home_cell import strangers
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -10,7 +10,7 @@ DOWN_TIME = timedelta(seconds=60)
 
 
 def beat(host, cell):
-    return HostBeat(host, cell, "fake", NOW, "1.0")
+    return Heartbeat(host, cell, "fake", NOW, "1.0")
 
 
 def known(cell, silent_for):

@@ -8,7 +8,7 @@ import pytest
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlHosts
 from precache.adapters.sql import open_database, upgrade
 from precache.cli.app import PrecacheApp
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -90,4 +90,4 @@ def test_aggregates_of_ours_count_only_where_they_are_in_use(run, database):
 
 
 def heard(database, when, *names, cell="cell1"):
-    SqlHosts(database=database).note_beats([HostBeat(name, cell, "fake", when) for name in names])
+    SqlHosts(database=database).note_beats([Heartbeat(name, cell, "fake", when) for name in names])

@@ -19,7 +19,7 @@ from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, doubts_about, uses_tls
 from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
-from precache.adapters.bus_oslo.url import parse_url, place_of, with_our_defaults
+from precache.adapters.bus_oslo.url import parse_url, redacted, with_our_defaults
 from precache.core.errors import BusUnavailable, InvalidConfiguration
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
     """
     quieten_libraries()
     url = parse_url(conf, transport_url)
-    check_tls(conf, url, place_of(url))
+    check_tls(conf, url, redacted(url))
     return Bus(conf=conf, url=url)
 
 
@@ -74,7 +74,7 @@ class Bus:
     """
 
     def __init__(self, *, conf: cfg.ConfigOpts, url: Any) -> None:
-        self.place = place_of(url)
+        self.place = redacted(url)
         self.state = BusState(place=self.place, uses_tls=uses_tls(conf, url))
         self.doubts = doubts_about(conf, url)
         check_names_by_default(conf, url)
@@ -125,7 +125,7 @@ class Bus:
             raise self._unavailable(error) from None
         except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
             self._check_open()  # else the library has fallen over what it let go
-            _log.exception("Asking %s failed in a way that nobody foresaw, there or here", server)
+            _log.exception("HostDispatcher %s failed in a way that nobody foresaw, there or here", server)
             raise RemoteBug(type(error).__name__) from None
         self.state.note_up()
         return answer

@@ -78,7 +78,7 @@ class LongCall:
         if left_s <= 0:
             raise ComputeUnreachable(self._request.host, TOO_LONG)
         if self._stopping.is_set():
-            raise Stopped("Asking a host")
+            raise Stopped("HostDispatcher a host")
         self._heed_change_of_bus()
         monitor_s = self._next_monitor_s()
         try:

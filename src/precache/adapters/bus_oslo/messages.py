@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from precache.core.errors import InvalidImageId
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.names import NAME_RULE, is_name
@@ -94,14 +94,14 @@ def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
     return _sensible("a result", _items(answer, "results"), _read_result)
 
 
-def beats_message(beats: Sequence[HostBeat], rpc_version: str) -> dict[str, Any]:
+def beats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any]:
     return {
         "beats": [
             {
                 "host": beat.host,
                 "driver": beat.driver,
                 "rpc_version": rpc_version,
-                "incarnation": beat.incarnation,
+                "incarnation": beat.boot_id,
                 "release": beat.release,
             }
             for beat in beats
@@ -109,17 +109,17 @@ def beats_message(beats: Sequence[HostBeat], rpc_version: str) -> dict[str, Any]
     }
 
 
-def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[HostBeat]:
+def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Heartbeat]:
     """Return those that make sense, as heard now on the bus of `cell`. Raises Malformed."""
 
-    def read(item: Mapping[str, Any]) -> HostBeat:
+    def read(item: Mapping[str, Any]) -> Heartbeat:
         version = _text(item, "rpc_version")
         if not _VERSION.fullmatch(version):
             raise Malformed("rpc_version is not like 1.0")
-        incarnation = _name(item, "incarnation") if item.get("incarnation") else ""
+        boot_id = _name(item, "incarnation") if item.get("incarnation") else ""
         release = item.get("release")
         release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only shown
-        return HostBeat(_name(item, "host"), cell, _name(item, "driver"), now, version, incarnation, release)
+        return Heartbeat(_name(item, "host"), cell, _name(item, "driver"), now, version, boot_id, release)
 
     return _sensible("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
 

@@ -20,7 +20,7 @@ from precache.adapters.bus_oslo.causes import cause
 from precache.adapters.bus_oslo.daemon_threads import run_within
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, uses_tls
-from precache.adapters.bus_oslo.url import parse_url, place_of
+from precache.adapters.bus_oslo.url import parse_url, redacted
 from precache.core.errors import InvalidConfiguration
 from precache.ports.notifier import Notification
 
@@ -83,7 +83,7 @@ class _Line:
 
     def __init__(self, conf: cfg.ConfigOpts, transport_url: str, to: _Address) -> None:
         url = parse_url(conf, transport_url)
-        place = place_of(url)
+        place = redacted(url)
         check_tls(conf, url, place)
         check_names_by_default(conf, url)
         self.place = place

@@ -9,7 +9,7 @@ from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.messages import beats_message
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
 from precache.core.errors import BusUnavailable
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 
 
 class BusReports:
@@ -22,6 +22,6 @@ class BusReports:
     def __init__(self, *, bus: Bus) -> None:
         self._bus = bus
 
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         with suppress(BusUnavailable):
             self._bus.cast(CONDUCTOR_TOPIC, "heartbeat", beats_message(beats, RPC_VERSION))

@@ -37,7 +37,7 @@ def register_options(conf: cfg.ConfigOpts) -> None:
 
 def bus_place(conf: cfg.ConfigOpts, transport_url: str) -> str:
     """Return where the bus is, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
-    return place_of(parse_url(conf, transport_url))
+    return redacted(parse_url(conf, transport_url))
 
 
 def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
@@ -72,7 +72,7 @@ def _are_hosts_alike(netloc: str) -> bool:
     return len({":" in part.rpartition("@")[0] for part in netloc.split(",")}) == 1
 
 
-def place_of(url: Any) -> str:
+def redacted(url: Any) -> str:
     hosts = ",".join(f"{_bracketed(host.hostname)}:{host.port or 5672}" for host in url.hosts)
     return f"{hosts}/{url.virtual_host or ''}"
 

@@ -18,7 +18,7 @@ from precache.adapters.sql.repeating import TransactionUndone, idempotent, repea
 from precache.adapters.sql.tables import cells, hosts
 from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
-from precache.core.hosts import Host, HostBeat
+from precache.core.hosts import Heartbeat, Host
 
 _DELETED = "a host or a cell was deleted in this very moment"
 
@@ -62,7 +62,7 @@ class SqlHosts:
             return _host(row)
 
     @idempotent
-    def note_beats(self, beats: Sequence[HostBeat]) -> None:
+    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         latest = {beat.host: beat for beat in beats}
         if not latest:
             return

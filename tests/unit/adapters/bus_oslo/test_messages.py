@@ -21,7 +21,7 @@ from precache.adapters.bus_oslo.messages import (
     request_message,
     results_message,
 )
-from precache.core.hosts import HostBeat
+from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.names import is_name
@@ -30,7 +30,7 @@ from precache.ports.compute_gateway import CacheRequest
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
-BEAT = HostBeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
+BEAT = Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
 PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")
 RESULTS = [
     TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from precache.adapters.images_memory import ImageFaults, MemoryImages
-from precache.adapters.images_wrapped import AnyOf
+from precache.adapters.images_wrapped import Failover
 from precache.core.errors import (
     ImageNotFound,
     ImageServiceUnavailable,
@@ -65,14 +65,14 @@ def calls(*servers):
 def test_the_next_server_is_asked_when_one_is_away(ask):
     one, two = Server("one").away(), Server("two")
 
-    ask(AnyOf([one, two]))
+    ask(Failover([one, two]))
 
     assert calls(one, two) == [1, 1]
 
 
 def test_the_server_that_answered_is_kept_to():
     one, two = Server("one").away(), Server("two")
-    images = AnyOf([one, two])
+    images = Failover([one, two])
 
     images.show(IMAGE)
     one.failure = None
@@ -83,7 +83,7 @@ def test_the_server_that_answered_is_kept_to():
 
 def test_after_the_last_server_comes_the_first_again():
     one, two = Server("one").away(), Server("two")
-    images = AnyOf([one, two])
+    images = Failover([one, two])
     images.show(IMAGE)
     one.failure = None
     two.away()
@@ -96,7 +96,7 @@ def test_what_one_server_says_of_an_image_is_final():
     one, two = Server("one", failure=ImageNotFound(IMAGE)), Server("two")
 
     with pytest.raises(ImageNotFound):
-        AnyOf([one, two]).show(IMAGE)
+        Failover([one, two]).show(IMAGE)
 
     assert calls(one, two) == [1, 0]
 
@@ -105,13 +105,13 @@ def test_a_keystone_that_is_away_is_asked_once_and_not_for_each_server():
     one, two = Server("one", failure=ServiceTokenUnavailable("keystone", "away")), Server("two")
 
     with pytest.raises(ServiceTokenUnavailable):
-        AnyOf([one, two]).show(IMAGE)
+        Failover([one, two]).show(IMAGE)
 
     assert calls(one, two) == [1, 0]
 
 
 def test_when_all_are_away_each_is_named_with_its_reason():
-    images = AnyOf([Server("one").away(), Server("two").away("HTTP status 503")])
+    images = Failover([Server("one").away(), Server("two").away("HTTP status 503")])
 
     with pytest.raises(ImageServiceUnavailable, match=r"one: Connection refused; two: HTTP status 503"):
         images.show(IMAGE)
@@ -121,7 +121,7 @@ def test_nobody_else_is_asked_for_an_image_that_is_not_wanted_any_more():
     one, two = Server("one").away(), Server("two")
 
     with pytest.raises(ImageServiceUnavailable):
-        AnyOf([one, two]).open(IMAGE, is_wanted=lambda: False)
+        Failover([one, two]).open(IMAGE, is_wanted=lambda: False)
 
     assert calls(one, two) == [1, 0]
 
@@ -129,7 +129,7 @@ def test_nobody_else_is_asked_for_an_image_that_is_not_wanted_any_more():
 def test_a_transfer_that_breaks_goes_on_at_the_next_server():
     faulty = MemoryImages(images={IMAGE: (RECORD, DATA)}, faults={IMAGE: ImageFaults(breaks_at=[4])})
     one, two = Server("one", inner=faulty), Server("two")
-    images, buffer = AnyOf([one, two]), memoryview(bytearray(20))
+    images, buffer = Failover([one, two]), memoryview(bytearray(20))
     with images.open(IMAGE) as stream:
         begun = stream.readinto(buffer)
         with pytest.raises(TransferInterrupted):
@@ -144,7 +144,7 @@ def test_a_transfer_that_breaks_goes_on_at_the_next_server():
 
 def test_a_transfer_that_was_closed_says_nothing_against_its_server():
     one, two = Server("one"), Server("two")
-    images = AnyOf([one, two])
+    images = Failover([one, two])
     stream = images.open(IMAGE)
     stream.close()
     with pytest.raises(TransferInterrupted):
@@ -157,4 +157,4 @@ def test_a_transfer_that_was_closed_says_nothing_against_its_server():
 
 def test_no_servers_at_all_are_refused():
     with pytest.raises(ValueError, match="at least one"):
-        AnyOf([])
+        Failover([])

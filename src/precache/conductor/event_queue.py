@@ -8,7 +8,7 @@ from threading import Event
 from precache.core.jobs import JobStep
 
 
-class StepInbox:
+class EventQueue:
     """Many threads put steps in, one takes them out. It is woken for the first, not for each: at hundreds of hosts a
     second a thread that wakes for each step takes more of the processor than the steps themselves.
     """

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precache.core.hosts import Host
-from precache.rules.collate import Messages, collate
+from precache.rules.group_by_cell import Messages, group_by_cell
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DOWN_TIME = timedelta(seconds=60)
@@ -26,7 +26,7 @@ def known(*hosts):
 def test_hosts_of_a_cell_stand_together_in_the_order_of_the_request():
     hosts = known(host("a", "east"), host("b", "west"), host("c", "east"))
 
-    placed = collate(["c", "b", "a"], hosts, DOWN_TIME)
+    placed = group_by_cell(["c", "b", "a"], hosts, DOWN_TIME)
 
     assert placed.by_cell == {"east": (hosts["c"], hosts["a"]), "west": (hosts["b"],)}
     assert (placed.down, placed.unmapped) == ((), ())
@@ -48,7 +48,7 @@ def test_hosts_of_a_cell_stand_together_in_the_order_of_the_request():
     ],
 )
 def test_a_host_is_placed_by_what_is_known_of_it(one, place):
-    placed = collate(["x"], known(one), DOWN_TIME)
+    placed = group_by_cell(["x"], known(one), DOWN_TIME)
 
     assert (placed.by_cell, placed.down, placed.unmapped) == (
         {one.cell: (one,)} if place == "up" else {},
@@ -74,7 +74,7 @@ def test_a_host_is_placed_by_what_is_known_of_it(one, place):
 def test_a_host_is_not_asked_what_it_or_a_pin_does_not_know(spoken, needed, pin, place):
     one = host("x", rpc_version=spoken)
 
-    placed = collate(["x"], known(one), DOWN_TIME, Messages(needed, pin))
+    placed = group_by_cell(["x"], known(one), DOWN_TIME, Messages(needed, pin))
 
     assert (placed.by_cell, placed.outdated) == (({"cell1": (one,)}, ()) if place == "asked" else ({}, (one,)))
 
@@ -82,19 +82,19 @@ def test_a_host_is_not_asked_what_it_or_a_pin_does_not_know(spoken, needed, pin,
 def test_an_outdated_host_that_is_down_is_down():
     one = host("x", forced_down=True, rpc_version="0.9")
 
-    placed = collate(["x"], known(one), DOWN_TIME, Messages("1.0"))
+    placed = group_by_cell(["x"], known(one), DOWN_TIME, Messages("1.0"))
 
     assert (placed.down, placed.outdated) == ((one,), ())
 
 
 def test_a_host_named_twice_is_asked_once():
-    placed = collate(["a", "a", "b", "a"], known(host("a"), host("b")), DOWN_TIME)
+    placed = group_by_cell(["a", "a", "b", "a"], known(host("a"), host("b")), DOWN_TIME)
 
     assert [one.name for one in placed.by_cell["cell1"]] == ["a", "b"]
 
 
 def test_no_hosts_are_no_cells():
-    assert collate([], known(host("a")), DOWN_TIME).by_cell == {}
+    assert group_by_cell([], known(host("a")), DOWN_TIME).by_cell == {}
 
 
 NAMES = st.sampled_from("abcdefgh")
@@ -105,7 +105,7 @@ HOSTS = st.dictionaries(
 
 @given(st.lists(NAMES, max_size=16), HOSTS)
 def test_every_host_is_in_exactly_one_place(names, hosts):
-    placed = collate(names, hosts, DOWN_TIME)
+    placed = group_by_cell(names, hosts, DOWN_TIME)
 
     asked = [one.name for of_cell in placed.by_cell.values() for one in of_cell]
     everywhere = [*asked, *(one.name for one in placed.down), *placed.unmapped]
@@ -114,7 +114,7 @@ def test_every_host_is_in_exactly_one_place(names, hosts):
 
 @given(st.lists(NAMES, max_size=16), HOSTS)
 def test_only_hosts_that_are_up_are_asked_and_each_under_its_own_cell(names, hosts):
-    placed = collate(names, hosts, DOWN_TIME)
+    placed = group_by_cell(names, hosts, DOWN_TIME)
 
     for cell, of_cell in placed.by_cell.items():
         assert of_cell

@@ -20,7 +20,7 @@ class Server(ImageCatalog, ImageSource, Protocol):
     """One of them: what a caller sees, and what the service does."""
 
 
-class AnyOf:
+class Failover:
     """An `ImageCatalog` and `ImageSource` over servers that give the same images, in the order in which to try them.
 
     One server is asked until it is unavailable or breaks off a transfer; then the next one, which is kept to in the

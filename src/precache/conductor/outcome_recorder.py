@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 UNSTORABLE = "the host's answer could not be stored; the conductor's log has the details"
 
 
-class JobLedger:
+class OutcomeRecorder:
     """Of one run of a job, under the claim that the job was given with; for the run's own thread only.
 
     hosts: all of the job; ended_hosts: how many of them had ended before this run.

@@ -59,7 +59,7 @@ def unheard(
     )
 
 
-def collate(
+def group_by_cell(
     names: Iterable[str],
     known: Mapping[str, Host],
     service_down_time: timedelta,

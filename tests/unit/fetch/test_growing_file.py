@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from precache.fetch.arriving_file import Abandoned, ArrivingFile
 from precache.fetch.blocks import BLOCK_BYTES, Block
+from precache.fetch.growing_file import Abandoned, GrowingFile
 from precache.fetch.sparse_file import SparseFile
 
 SIZE = 4 * BLOCK_BYTES - 12_345
@@ -23,7 +23,7 @@ def content():
 @pytest.fixture(params=[True, False], ids=["direct", "cached"])
 def arriving(tmp_path, request):
     with SparseFile(tmp_path / "download", direct=request.param) as file:
-        yield ArrivingFile(file=file, size_bytes=None)
+        yield GrowingFile(file=file, size_bytes=None)
 
 
 def append(arriving, data, offset):

@@ -21,7 +21,7 @@ class Abandoned(Exception):
     """
 
 
-class ArrivingFile:
+class GrowingFile:
     """A file of the size `size_bytes` (None if not announced) that grows from its start."""
 
     def __init__(self, *, file: SparseFile, size_bytes: int | None) -> None:

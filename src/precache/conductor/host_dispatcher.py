@@ -19,14 +19,14 @@ class _Turn:
     is_void: bool = False
 
 
-class Asking:
+class HostDispatcher:
     """Asks one host in each turn; a turn that is over queues up again behind those of other jobs.
 
     So a job that is alone has the whole pool, several have equal shares, and thousands of hosts wait in a list and
     not in the pool. Thread-safe.
 
     ask: called in a thread of the pool; must not raise.
-    at_rest: called whenever no turn is left: all hosts were asked, or `hold` was called.
+    on_idle: called whenever no turn is left: all hosts were asked, or `pause` was called.
     width: turns of one job at most; as many as the pool has threads.
     """
 
@@ -35,37 +35,37 @@ class Asking:
         *,
         hosts: FanOut,
         ask: Callable[[Host], None],
-        at_rest: Callable[[], None],
+        on_idle: Callable[[], None],
         pool: Executor,
         width: int,
     ) -> None:
         self._hosts = hosts
         self._ask = ask
-        self._at_rest = at_rest
+        self._at_rest = on_idle
         self._pool = pool
         self._width = width
         self._turns = 0
-        self._is_held = False
+        self._is_paused = False
         self._lock = Lock()
 
     @property
-    def is_at_rest(self) -> bool:
-        """Return whether no host is being asked and none will be unless `go_on` is called."""
+    def is_idle(self) -> bool:
+        """Return whether no host is being asked and none will be unless `resume` is called."""
         return self._turns == 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Ask, until all hosts were asked. Does nothing if that is under way."""
         with self._lock:
-            self._is_held = False
+            self._is_paused = False
             turns = max(0, min(self._width - self._turns, len(self._hosts)))
             self._turns += turns
         for _ in range(turns):
             self._queue_up()
 
-    def hold(self) -> None:
-        """Ask no further host until `go_on` is called. Those that are being asked go on."""
+    def pause(self) -> None:
+        """Ask no further host until `resume` is called. Those that are being asked go on."""
         with self._lock:
-            self._is_held = True
+            self._is_paused = True
 
     @property
     def has_hosts_left(self) -> bool:
@@ -90,7 +90,7 @@ class Asking:
             if turn.is_void:
                 return
             turn.is_begun = True
-            taken = None if self._is_held else self._hosts.take()
+            taken = None if self._is_paused else self._hosts.take()
         if taken is None:
             self._end_turn()
             return
