@@ -112,7 +112,7 @@ class RunJob:
         self._stop_patience_s = stop_patience.total_seconds()
 
     def __call__(self, job: Job, stop: Event) -> None:
-        """Run the job to its end, or until `stop` is set: then leave the rest waiting and return the job back.
+        """Run the job to its end, or until `stop` is set: then leave the rest waiting and release the job.
 
         While the store is away, what the hosts answered is kept and no further one is asked. Raises LeaseLost if
         another conductor has taken the job over, Unavailable if a part that we need is away when we are to stop; in
