@@ -14,7 +14,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.core.errors import PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import ExpiryLimits
@@ -33,7 +33,7 @@ Driver = Callable[[timedelta], VirtDriver]
 class SmallImages:
     """The port `EntryFetcher`: every image is a few zeros, but for the bad one."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
         watch(Phase.DOWNLOADING, 0, SIZE_BYTES)
         path = staging.path("download")
         path.write_bytes(bytes(SIZE_BYTES // 2))
@@ -42,7 +42,7 @@ class SmallImages:
             raise UnsafeImage(image, "Image does not pass safety check")
         path.write_bytes(bytes(SIZE_BYTES))
         watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
-        return path
+        return Fetched(path, path)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The sequence of one fetch: look, check the space, transfer and convert at once, have it on the disk.
 
-Whatever goes wrong, no file, thread or process is left. What the result is called, and that nobody else fetches
-the same image meanwhile, is the caller's part.
+Whatever goes wrong, no file, thread or process is left. The caller gives the result its name, removes what is not kept,
+and sees to it that the image is fetched only once at a time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from precache.fetch.resume import ResumingStream
 from precache.fetch.space import Room, allocated_bytes, free_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
@@ -91,8 +91,8 @@ class Fetcher:
         self._sandbox = sandbox or Sandbox()
         self._signatures = signatures
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
-        """Return the path of a complete, verified, inspected and, as configured, raw file; it is on the disk.
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+        """Return the complete, verified, inspected and, as configured, raw file, and the download it was made from.
 
         The data is verified against the image's digest. An image without one (the image service has it from a
         foreign location, and never read it) is accepted as Nova accepts it, with a warning.
@@ -120,9 +120,7 @@ class Fetcher:
             if isinstance(error, OSError):
                 raise room.failure(error, written) from error
             raise
-        if target is not None:
-            _remove(download)
-        return target or download
+        return Fetched(target or download, download)
 
     def _fetch_sound(self, record: Image, download: Path, target: Path | None, room: Room, watch: Watcher) -> None:
         for remaining in reversed(range(self._rules.refetches + 1)):

@@ -22,7 +22,7 @@ from precache.imagecache.orphans import remove_orphans
 from precache.imagecache.os_errors import DISK_FULL, explain
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -59,12 +59,13 @@ class ImageCache:
         return self.directory / entry_name(image)
 
     def ensure(
-        self, image: ImageId, produce: Callable[[Staging], Path], wait: Callable[[], None] = _wait_patiently
+        self, image: ImageId, produce: Callable[[Staging], Fetched], wait: Callable[[], None] = _wait_patiently
     ) -> bool:
         """Have the entry: True if it was made now, False if it was there; its expiry counts from now either way.
 
-        produce: makes the complete file in the staging and gives its path. It runs under the entry's lock, however long
-        it takes: a boot from this image, or a second request, waits for it and then finds the entry.
+        produce: makes the complete file in the staging. It runs under the entry's lock, however long it takes: a boot
+        from this image, or a second request, waits for it and then finds the entry. Only the entry is kept: the
+        download is removed as soon as the entry has its name.
         wait: called some ten times a second while another has the lock; what it raises breaks the wait off.
         Raises CacheUnusable, CacheFull, and whatever `produce` and `wait` raise; then no file of ours is left.
         """
@@ -91,11 +92,11 @@ class ImageCache:
                 _reset_age(path, self._clock.now())
             return consume(path)
 
-    def _fill(self, image: ImageId, path: Path, produce: Callable[[Staging], Path]) -> None:
+    def _fill(self, image: ImageId, path: Path, produce: Callable[[Staging], Fetched]) -> None:
         staging = Staging(self.directory, path.name)
         try:
             with _explained(self.directory, image), staging.alive():
-                publish(produce(staging), path, self._clock.now())
+                publish(produce(staging).entry, path, self._clock.now())
         finally:
             try:
                 staging.discard()

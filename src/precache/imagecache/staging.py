@@ -108,12 +108,24 @@ def create_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The files that a fetch made in its staging. The caller decides which of them are kept.
+
+    entry: the complete, verified file to publish; it is on the disk.
+    download: the verified bytes as the image service sent them; the same file as `entry` if nothing was converted.
+    """
+
+    entry: Path
+    download: Path
+
+
 class EntryFetcher(Protocol):
     """Brings an image to the host. Called from several threads at once, for different images."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
-        """Make a complete, verified file of `staging` and return its path; blocks for as long as that takes.
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+        """Fetch the image into files of `staging` and return them; blocks for as long as that takes.
 
-        Raises an error of core/errors; whatever it leaves in `staging` is discarded by the caller.
+        Raises an error of core/errors. The caller discards the staging, after a failure as well.
         """
         ...

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.in_use import InstanceDisks
-from precache.imagecache.staging import EntryFetcher, Staging
+from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
 from precache.virt.libvirt_domains import LibvirtDomains
@@ -71,7 +69,7 @@ class LibvirtDriver:
         if reason is not None:
             raise NotImplementedError(reason)
 
-        def produce(staging: Staging) -> Path:
+        def produce(staging: Staging) -> Fetched:
             return self._fetcher.fetch(image, staging, watch)
 
         return self._cache.ensure(image, produce, wait=lambda: watch(Phase.WAITING, 0, 0))

@@ -22,7 +22,7 @@ from precache.core.errors import (
 )
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
 from precache.virt.libvirt import LibvirtDriver
@@ -40,12 +40,12 @@ class Images:
         self._arguments = ["-f", disk_format, *options]
         self.fetched = 0
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
         self.fetched += 1
         path = staging.path("result")
         command = ["qemu-img", "create", "-q", *self._arguments, str(path), str(2 * MIB)]
         subprocess.run(command, check=True, capture_output=True)
-        return path
+        return Fetched(path, path)
 
 
 class Host:
@@ -121,7 +121,7 @@ def test_an_existing_file_is_left_as_it_is_and_nothing_is_fetched(tmp_path: Path
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     class Meanwhile(Images):
-        def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+        def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
             (tmp_path / "vm.qcow2").write_text("precious")
             return super().fetch(image, staging, watch)
 
@@ -171,7 +171,7 @@ def test_an_entry_that_stands_on_another_file_is_refused(tmp_path: Path) -> None
 
 def test_a_failed_fetch_passes_on_and_leaves_no_disk(tmp_path: Path) -> None:
     class Unsafe(Images):
-        def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+        def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
             raise UnsafeImage(image, "Image does not pass safety check")
 
     with pytest.raises(UnsafeImage):

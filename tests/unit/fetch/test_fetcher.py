@@ -37,6 +37,15 @@ def test_every_format_becomes_the_raw_disk_inside(world, make_image, disk_bytes,
     assert world.litter() == [path.name]
 
 
+@pytest.mark.parametrize(("disk_format", "recipe"), [FORMATS[0], ("raw", ("raw",))])
+def test_the_verified_download_is_handed_over_with_the_entry(world, make_image, disk_format, recipe):
+    data = make_image(*recipe)
+
+    world.fetch(data, disk_format)
+
+    assert world.downloaded == data
+
+
 def test_raw_image_is_kept_byte_for_byte_with_its_holes(world, disk_bytes):
     path = world.fetch(disk_bytes, "raw")
 

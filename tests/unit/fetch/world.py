@@ -33,7 +33,7 @@ def record_of(data: bytes, disk_format: str | None = "raw", **changes) -> Image:
 
 
 class World:
-    """One image, one host. `fetch` gives the result's path; `litter` what else is left of a fetch."""
+    """One image, one host. `fetch` returns the entry's path; `litter` what is left of a fetch."""
 
     def __init__(self, cache: Path) -> None:
         cache.mkdir()
@@ -50,7 +50,11 @@ class World:
         self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
         fetcher = Fetcher(images=self.images, clock=self.clock, rules=rules, **parts)
         staging = Staging(self.cache, entry_name(IMAGE))
-        return fetcher.fetch(IMAGE, staging, watch or self._note)
+        fetched = fetcher.fetch(IMAGE, staging, watch or self._note)
+        self.downloaded = fetched.download.read_bytes()
+        if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone
+            fetched.download.unlink()
+        return fetched.entry
 
     def litter(self) -> list[str]:
         files = [path.name for path in self.cache.iterdir()]

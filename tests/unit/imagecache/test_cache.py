@@ -15,7 +15,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import CacheFull, CacheUnusable, DigestMismatch, ImageNotCached, Stopped
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 
@@ -27,7 +27,7 @@ def produce(staging):
     staging.path("raw").write_text("more")
     say("written")
     hear()
-    return path
+    return Fetched(path, path)
 say(cache.ensure(ImageId("{IMAGE}"), produce))
 """
 
@@ -42,17 +42,17 @@ say(cache.ensure(ImageId("{IMAGE}"), produce, wait))
 """
 
 
-def write(content: bytes) -> Callable[[Staging], Path]:
-    def produce(staging: Staging) -> Path:
+def write(content: bytes) -> Callable[[Staging], Fetched]:
+    def produce(staging: Staging) -> Fetched:
         path = staging.path("download")
         path.write_bytes(content)
-        return path
+        return Fetched(path, path)
 
     return produce
 
 
-def fail_with(error: BaseException) -> Callable[[Staging], Path]:
-    def produce(staging: Staging) -> Path:
+def fail_with(error: BaseException) -> Callable[[Staging], Fetched]:
+    def produce(staging: Staging) -> Fetched:
         staging.path("download").write_bytes(b"half")
         staging.path("raw").write_bytes(b"a quarter")
         raise error
@@ -60,7 +60,7 @@ def fail_with(error: BaseException) -> Callable[[Staging], Path]:
     return produce
 
 
-def never(staging: Staging) -> Path:
+def never(staging: Staging) -> Fetched:
     raise AssertionError("the entry was there, yet somebody fetched it")
 
 
@@ -69,9 +69,11 @@ def names(cache: ImageCache) -> list[str]:
 
 
 def test_an_absent_entry_is_made_under_its_name_and_nothing_else_stays(cache: ImageCache) -> None:
-    def produce(staging: Staging) -> Path:
-        staging.path("download").write_bytes(b"compressed")
-        return write(b"content")(staging)
+    def produce(staging: Staging) -> Fetched:
+        download, entry = staging.path("download"), staging.path("raw")
+        download.write_bytes(b"compressed")
+        entry.write_bytes(b"content")
+        return Fetched(entry, download)
 
     made = cache.ensure(IMAGE, produce)
 
@@ -91,10 +93,10 @@ def test_a_present_entry_is_touched_and_not_made_again(cache: ImageCache, clock:
 
 
 def test_expiry_counts_from_the_publication_even_if_the_data_is_old(cache: ImageCache, clock: MemoryClock) -> None:
-    def produce(staging: Staging) -> Path:
-        path = write(b"content")(staging)
-        os.utime(path, (0, 0))
-        return path
+    def produce(staging: Staging) -> Fetched:
+        fetched = write(b"content")(staging)
+        os.utime(fetched.entry, (0, 0))
+        return fetched
 
     cache.ensure(IMAGE, produce)
 
@@ -102,10 +104,10 @@ def test_expiry_counts_from_the_publication_even_if_the_data_is_old(cache: Image
 
 
 def test_an_entry_is_readable_for_qemu_however_the_temporary_file_was_made(cache: ImageCache) -> None:
-    def produce(staging: Staging) -> Path:
-        path = write(b"content")(staging)
-        path.chmod(0o600)
-        return path
+    def produce(staging: Staging) -> Fetched:
+        fetched = write(b"content")(staging)
+        fetched.entry.chmod(0o600)
+        return fetched
 
     cache.ensure(IMAGE, produce)
 

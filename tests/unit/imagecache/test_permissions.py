@@ -13,7 +13,7 @@ from precache.core.errors import CacheUnusable
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.in_use import InstanceDisks
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.rules.expiry import ExpiryLimits
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 
@@ -27,7 +27,7 @@ def foreign(open_path: Path, clock: MemoryClock) -> ImageCache:
     return cache
 
 
-def never(staging: Staging) -> Path:
+def never(staging: Staging) -> Fetched:
     raise AssertionError("nothing can be written here, yet somebody tried")
 
 

@@ -16,7 +16,7 @@ from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.overlay import Base, create_overlay, inspect_base
 from precache.imagecache.publish import publish
 from precache.imagecache.qemu_img import run
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,9 +73,9 @@ def test_an_entry_that_was_replaced_while_it_was_fetched_is_an_error_of_the_cach
 ) -> None:
     before = traces(secret)
 
-    def produce(staging: Staging) -> Path:
+    def produce(staging: Staging) -> Fetched:
         staging.path("raw").symlink_to(secret)
-        return staging.path("raw")
+        return Fetched(staging.path("raw"), staging.path("raw"))
 
     with pytest.raises(CacheUnusable, match="put something else in the place"):
         cache.ensure(IMAGE, produce)

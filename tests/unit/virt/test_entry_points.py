@@ -9,7 +9,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.images import ImageId
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
 from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup
@@ -18,7 +18,7 @@ from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup
 class Nothing:
     """The port `EntryFetcher`, never asked."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
         raise AssertionError("nothing is fetched here")
 
 

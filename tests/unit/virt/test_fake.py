@@ -11,7 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import InvalidConfiguration
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.virt.fake import FakeDriver
 from precache.virt.setup import HostSetup
@@ -22,7 +22,7 @@ IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 class Nothing:
     """The port `EntryFetcher`, never asked."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
         raise AssertionError("the fake driver fetches nothing")
 
 

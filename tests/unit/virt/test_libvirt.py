@@ -11,7 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.imagecache.staging import Staging
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
 from precache.rules.expiry import ExpiryLimits
@@ -27,11 +27,11 @@ class OneByte:
     def __init__(self) -> None:
         self.fetched = 0
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Path:
+    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
         self.fetched += 1
         path = staging.path("raw")
         path.write_bytes(b"1")
-        return path
+        return Fetched(path, path)
 
 
 class NoDomains:
