@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
+from precache.background.periodic_task import PeriodicTask
 from precache.compute.cache_images import CacheImages
-from precache.compute.repeat import Repeat
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import TaskResult
 from precache.ports.clock import Clock
@@ -52,9 +52,9 @@ class ComputeService:
         self._boot_id = uuid.uuid4().hex
         self._reports = reports
         self._clock = clock
-        self._heartbeat = Repeat(action=self._beat, interval=report_interval, name=f"heartbeat of {host}")
+        self._heartbeat = PeriodicTask(action=self._beat, interval=report_interval, what="The heartbeat of", of=host)
         self._cleaners = (
-            [Repeat(action=driver.clean_cache, interval=clean_interval, name=f"cache cleaner of {host}")]
+            [PeriodicTask(action=driver.clean_cache, interval=clean_interval, what="The cache cleaner of", of=host)]
             if clean_interval is not None
             else []
         )
@@ -80,14 +80,14 @@ class ComputeService:
     def ask_to_stop(self) -> None:
         """End transfers under way without litter, refuse requests with Stopped, announce nothing; does not wait."""
         self._stopping.set()
-        for repeat in (self._heartbeat, *self._cleaners):
-            repeat.ask_to_stop()
+        for task in (self._heartbeat, *self._cleaners):
+            task.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
         """Ask to stop, and wait that long for the heartbeat, and for a pass over the cache."""
         self.ask_to_stop()
-        for repeat in (self._heartbeat, *self._cleaners):
-            repeat.stop(patience)
+        for task in (self._heartbeat, *self._cleaners):
+            task.stop(patience)
 
     def _beat(self) -> None:
         beat = Heartbeat(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from precache.conductor.gathering import Gathering
+from precache.background.batcher import Batcher
 from precache.core.jobs import TaskProgress
 from precache.ports.job_store import ProgressLog
 
@@ -13,16 +13,16 @@ class GatherProgress:
     """The port `ProgressSink`: keeps the latest word on each task, and notes all of them every `interval`."""
 
     def __init__(self, *, store: ProgressLog, interval: timedelta) -> None:
-        self._gathering = Gathering[TaskProgress](
+        self._batcher = Batcher[TaskProgress](
             write=store.note,
-            subject=lambda progress: (progress.job_id, progress.host, progress.image, progress.cell),
-            cell=lambda progress: progress.cell,
+            key=lambda progress: (progress.job_id, progress.host, progress.image, progress.cell),
+            source=lambda progress: progress.cell,
             interval=interval,
-            what="words on the progress of tasks",
+            what="reports on the progress of tasks",
         )
-        self.start = self._gathering.start
-        self.stop = self._gathering.stop
-        self.flush = self._gathering.flush
+        self.start = self._batcher.start
+        self.stop = self._batcher.stop
+        self.flush = self._batcher.flush
 
     def report(self, progress: TaskProgress) -> None:
-        self._gathering.add(progress)
+        self._batcher.add(progress)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from precache.background.task_group import TaskGroup
 from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.fetch.conversion import Conversion
-from precache.fetch.crew import Crew
 from precache.fetch.qemu_img import QemuImg
 from precache.fetch.transfer import Transfer
 from precache.ports.progress import Watcher
@@ -18,11 +18,11 @@ class Attempt:
     """Holds the parts of one attempt together; `run` may be called once."""
 
     def __init__(
-        self, *, image: Image, transfer: Transfer, conversion: Conversion, qemu_img: QemuImg, crew: Crew
+        self, *, image: Image, transfer: Transfer, conversion: Conversion, qemu_img: QemuImg, group: TaskGroup
     ) -> None:
         self._image = image
         self._transfer, self._conversion, self._qemu_img = transfer, conversion, qemu_img
-        self._crew = crew
+        self._group = group
 
     def run(self, watch: Watcher) -> None:
         """Return when everything has arrived, was verified and converted; raise the first failure of any part.
@@ -31,15 +31,15 @@ class Attempt:
         """
         self._report(watch)
         try:
-            self._transfer.start(self._crew)
-            self._crew.start("converter", self._conversion.run)
-            while not self._crew.wait(_POLL_SECONDS):
+            self._transfer.start(self._group)
+            self._group.start("converter", self._conversion.run)
+            while not self._group.wait(_POLL_SECONDS):
                 self._qemu_img.kill_if_overdue(is_arriving=not self._transfer.arriving.is_complete)
                 self._report(watch)
         finally:
             self._transfer.stop()
             self._qemu_img.stop()
-            self._crew.join()
+            self._group.join()
 
     def _report(self, watch: Watcher) -> None:
         arriving = self._transfer.arriving

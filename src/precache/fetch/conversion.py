@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
+from precache.background.task_group import TaskGroup
 from precache.core.errors import ConversionFailed, UnsafeImage, UnusableImage
 from precache.core.images import Image
-from precache.fetch.crew import Crew
 from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
@@ -33,7 +33,7 @@ CUT_OFF = "it is cut off: it refers to data behind its end at {} bytes; upload i
 
 
 class Conversion:
-    """One image's inspection and conversion. `run` is the work of one thread of the crew."""
+    """One image's inspection and conversion. `run` is the work of one thread of the group."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Conversion:
         target: Path | None,
         qemu_img: QemuImg,
         direct: bool,
-        crew: Crew,
+        group: TaskGroup,
         make_room: Callable[[int], None],
         vmdk_types: Collection[str] = VMDK_TYPES,
         deep_inspection: bool = True,
@@ -55,7 +55,7 @@ class Conversion:
         make_room: called with the size of the result once qemu-img has told it; raises NotEnoughSpace.
         """
         self._image, self._arriving, self._target = image, arriving, target
-        self._qemu_img, self._crew, self._vmdk_types = qemu_img, crew, vmdk_types
+        self._qemu_img, self._group, self._vmdk_types = qemu_img, group, vmdk_types
         self._make_room = make_room
         self._deep_inspection = deep_inspection
         self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
@@ -149,7 +149,7 @@ class Conversion:
         export = NbdExport(
             arriving=self._arriving, size_bytes=size, connection=ours, cluster_bytes=inspection.cluster_bytes
         )
-        self._crew.start("export", export.serve)
+        self._group.start("export", export.serve)
         with theirs:
             try:
                 return run(theirs)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from precache.background.task_group import TaskGroup
 from precache.core.errors import (
     DigestMismatch,
     ImageNotActive,
@@ -24,7 +25,6 @@ from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.fetch.attempt import Attempt
 from precache.fetch.conversion import VMDK_TYPES, Conversion
-from precache.fetch.crew import Crew
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.qemu_img import QemuImg, QemuImgLimits
 from precache.fetch.resume import ResumingStream
@@ -147,19 +147,19 @@ class Fetcher:
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file, signature=signature)
             qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img, sandbox=self._sandbox)
-            crew = Crew(record.id)
+            group = TaskGroup(record.id)
             conversion = Conversion(
                 image=record,
                 arriving=transfer.arriving,
                 target=target,
                 qemu_img=qemu_img,
                 direct=file.can_be_direct,
-                crew=crew,
+                group=group,
                 make_room=lambda result_bytes: room.admit_result(result_bytes, transfer.arriving.arrived_bytes),
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection,
             )
-            Attempt(image=record, transfer=transfer, conversion=conversion, qemu_img=qemu_img, crew=crew).run(watch)
+            Attempt(image=record, transfer=transfer, conversion=conversion, qemu_img=qemu_img, group=group).run(watch)
             arrived = transfer.arriving.arrived_bytes
             watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:

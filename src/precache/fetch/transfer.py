@@ -10,10 +10,10 @@ import hashlib
 import threading
 from queue import SimpleQueue
 
+from precache.background.task_group import TaskGroup
 from precache.core.errors import DigestMismatch
 from precache.core.images import Digest, Image
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
-from precache.fetch.crew import Crew
 from precache.fetch.growing_file import Abandoned, GrowingFile
 from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import SparseFile
@@ -39,15 +39,15 @@ class Transfer:
         self._stopped = threading.Event()
         self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
 
-    def start(self, crew: Crew) -> None:
+    def start(self, group: TaskGroup) -> None:
         """Begin.
 
-        A failure, in `crew`, is one of ResumingStream.readinto, DigestMismatch, SignatureRefused, or OSError of the
+        A failure, in `group`, is one of ResumingStream.readinto, DigestMismatch, SignatureRefused, or OSError of the
         disk.
         """
-        crew.start("reader", self._read_all)
-        crew.start("hasher", self._hash_all)
-        crew.start("writer", self._write_all)
+        group.start("reader", self._read_all)
+        group.start("hasher", self._hash_all)
+        group.start("writer", self._write_all)
 
     def stop(self) -> None:
         """Make all threads of the transfer, and whoever waits for its bytes, end soon. Harmless at the end."""

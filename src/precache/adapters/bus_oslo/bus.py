@@ -7,6 +7,8 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import oslo_messaging
@@ -14,12 +16,14 @@ from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
-from precache.adapters.bus_oslo.daemon_threads import run_within
-from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, doubts_about, uses_tls
 from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
 from precache.adapters.bus_oslo.url import parse_url, redacted, with_our_defaults
+from precache.background.backoff import every, retry_until
+from precache.background.log_exceptions import log_exceptions
+from precache.background.periodic_task import PeriodicTask
+from precache.background.threads import run_within, start_thread
 from precache.core.errors import BusUnavailable, InvalidConfiguration
 
 _log = logging.getLogger(__name__)
@@ -27,7 +31,7 @@ _log = logging.getLogger(__name__)
 RETRIES = 1
 """How often a send is repeated at once: a connection that lay idle over a restart of the broker fails once."""
 
-WATCH_INTERVAL_S = 1.0
+WATCH_INTERVAL = timedelta(seconds=1)
 """How soon a broker that went away is noticed where calls depend on it."""
 
 CLOSE_WITHIN_S = 2.0
@@ -90,6 +94,9 @@ class Bus:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._is_watched = False
+        self._watch = PeriodicTask(
+            action=self.probe, interval=WATCH_INTERVAL, what="A look at the message bus", of=self.place
+        )
         self._can_call = threading.Event()
 
     def __repr__(self) -> str:
@@ -166,8 +173,9 @@ class Bus:
         Whoever calls, casts or waits for an answer from now on gets BusUnavailable.
         """
         self._closed.set()
+        self._watch.ask_to_stop()
         for transport in (self._casts, self.transport):
-            run_within(CLOSE_WITHIN_S, transport.cleanup, "bus-close")
+            run_within(CLOSE_WITHIN_S, transport.cleanup, name="bus-close")
 
     def _check_open(self) -> None:
         if self._closed.is_set():
@@ -200,8 +208,8 @@ class Bus:
         with self._lock:
             if self._is_watched:
                 return
-            for target in (self._make_callable, self._probe_until_closed):
-                threading.Thread(target=target, name=f"bus {self.place}", daemon=True).start()
+            start_thread(self._make_callable, name=f"bus {self.place}")
+            self._watch.start()
             self._is_watched = True
 
     def _wait_until_callable(self, timeout_s: float) -> None:
@@ -217,17 +225,23 @@ class Bus:
                 raise BusUnavailable(self.place, "the broker does not answer")
 
     def _make_callable(self) -> None:
-        """Call nobody, so that the queue of answers is there before anybody depends on it."""
-        while not self._closed.is_set():
-            if guarded(
-                self._call_nobody, stopping=self._closed, what=f"A first call over the message bus {self.place}"
-            ):
-                self._can_call.set()
-                return
-            self._closed.wait(_CONNECT_RETRY_S)
+        """Make a call that no server takes, so that the queue of answers is there before anything depends on it."""
+        what = "The first call over the message bus"
+        first = partial(
+            retry_until,
+            self._call_nobody,
+            what=what,
+            of=self.place,
+            wait=self._closed.wait,
+            backoff=every(timedelta(seconds=_CONNECT_RETRY_S)),
+            errors=Exception,
+            level=logging.DEBUG,
+        )
+        if log_exceptions(first, what=what, stopping=self._closed):
+            self._can_call.set()
 
-    def _call_nobody(self) -> bool:
-        """Return whether the broker took it."""
+    def _call_nobody(self) -> None:
+        """Raises BusUnavailable if the broker does not take it."""
         client = self._caller.prepare(
             topic=_NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_TO_SOMEBODY
         )
@@ -235,12 +249,5 @@ class Bus:
             client.call({}, "ping")
         except (oslo_messaging.MessageUndeliverable, oslo_messaging.MessagingTimeout):
             self.state.note_up()
-            return True
         except BUS_ERRORS as error:
-            self.note_failure(error)
-        return False
-
-    def _probe_until_closed(self) -> None:
-        while not self._closed.is_set():
-            guarded(self.probe, stopping=self._closed, what=f"A look at the message bus {self.place}")
-            self._closed.wait(WATCH_INTERVAL_S)
+            raise self._unavailable(error) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,7 +13,9 @@ from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus import Bus, open_bus
 from precache.adapters.bus_oslo.conductor_server import ConductorServer
-from precache.adapters.bus_oslo.guarded import guarded
+from precache.background.log_exceptions import log_exceptions
+from precache.background.periodic_task import PeriodicTask
+from precache.background.threads import call_in_thread, start_thread
 from precache.core.cells import Cell
 from precache.core.errors import BusUnavailable, PrecacheError
 from precache.ports.cells import CellQueries
@@ -59,12 +60,12 @@ class CellBuses:
         self._reports = reports
         self._progress = progress
         self._clock = clock
-        self._interval_s = interval.total_seconds()
         self._connected: dict[str, _Connected] = {}
         self._complaints: dict[str, str] = {}  # the last said of each cell, so that it is said once
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._follower = threading.Thread(target=self._follow_until_stopped, name="cells", daemon=True)
+        self._follower = PeriodicTask(
+            action=self._follow, interval=interval, delay=interval, what="A look at the table of cells"
+        )
 
     def start(self) -> None:
         """Listen to the cells that there are, and follow every change; does not wait for any broker."""
@@ -72,12 +73,12 @@ class CellBuses:
         self._follower.start()
 
     def stop(self, patience: timedelta) -> None:
-        self._stopping.set()
-        if self._follower.is_alive():
-            self._follower.join(patience.total_seconds())
+        self._follower.stop(patience)
         with self._lock:
             connected, self._connected = self._connected, {}
-        _at_once(partial(_leave, each, patience) for each in connected.values())
+        leaving = [call_in_thread(partial(_leave, each, patience), name="leave cell") for each in connected.values()]
+        for each in leaving:
+            each.result()
 
     def bus_of(self, cell: str) -> Bus:
         """Return the bus of a cell. Raises BusUnavailable if none is known or its URL is of no use."""
@@ -94,10 +95,6 @@ class CellBuses:
         with self._lock:
             connected = self._connected.get(cell)
         return connected.bus.state.up_for_s() if connected is not None else 0.0
-
-    def _follow_until_stopped(self) -> None:
-        while not self._stopping.wait(self._interval_s):
-            guarded(self._follow, stopping=self._stopping, what="Following the table of cells")
 
     def _follow(self) -> None:
         try:
@@ -162,17 +159,10 @@ class CellBuses:
 
 def _leave_aside(name: str, connected: _Connected) -> None:
     """Leave it without waiting for its broker. Calls under way on it end, and ask for the cell's bus again."""
-    threading.Thread(target=_leave, args=(connected, _LEAVE_WITHIN), name=f"leave {name}", daemon=True).start()
+    start_thread(partial(_leave, connected, _LEAVE_WITHIN), name=f"leave {name}")
 
 
 def _leave(connected: _Connected, patience: timedelta) -> None:
-    guarded(lambda: connected.server.stop(patience), what=f"Leaving the message bus {connected.bus.place}")
-    guarded(connected.bus.close, what=f"Leaving the message bus {connected.bus.place}")
-
-
-def _at_once(actions: Iterable[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=action, name="leave cell", daemon=True) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    what, of = "Leaving the message bus", connected.bus.place
+    log_exceptions(partial(connected.server.stop, patience), what=what, of=of)
+    log_exceptions(connected.bus.close, what=what, of=of)

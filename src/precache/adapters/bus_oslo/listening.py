@@ -3,9 +3,11 @@ time even if it is not."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import oslo_messaging
@@ -13,11 +15,14 @@ from oslo_messaging.rpc.server import RPCServer
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.causes import BUS_ERRORS
-from precache.adapters.bus_oslo.daemon_threads import DaemonThreads, run_within
-from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.topics import EXCHANGE
+from precache.background.backoff import every, retry_until
+from precache.background.daemon_pool import DaemonPool
+from precache.background.log_exceptions import log_exceptions
+from precache.background.threads import run_within, start_thread
+from precache.core.errors import BusUnavailable
 
-_RETRY_S = 5.0
+RETRIES = every(timedelta(seconds=5))
 
 
 class Listening:
@@ -36,12 +41,9 @@ class Listening:
         self._server: Any = None
         self._is_listening = threading.Event()
 
-    def start(self, then: Callable[[], None] | None = None) -> None:
-        """Begin as soon as the broker is there; does not wait for it. then: called when that has come about,
-        and again if it fails."""
-        threading.Thread(
-            target=self._start_when_possible, args=(then,), name=f"listen {self._target.topic}", daemon=True
-        ).start()
+    def start(self, then: Callable[[], object] | None = None) -> None:
+        """Begin as soon as the broker is there; do not wait for it. then: called after that, until it succeeds."""
+        start_thread(partial(self._start_when_possible, then), name=f"listen {self._target.topic}")
 
     def stop(self, patience: timedelta) -> None:
         """Take nothing more, let what is under way be answered, and wait for that so long."""
@@ -49,36 +51,43 @@ class Listening:
         with self._lock:
             server, self._server = self._server, None
         if server is not None:
-            run_within(patience.total_seconds(), lambda: _stop(server), f"stop {self._target.topic}")
+            run_within(patience.total_seconds(), partial(_stop, server), name=f"stop {self._target.topic}")
 
     def wait_until_listening(self, timeout: timedelta) -> bool:
         """Return whether it listens, as soon as it does or the time is over."""
         return self._is_listening.wait(timeout.total_seconds())
 
-    def _start_when_possible(self, then: Callable[[], None] | None) -> None:
-        what = f"Listening on the message bus {self._bus.place}"
-        while not guarded(self._begin, stopping=self._stopping, what=what):
-            if self._stopping.wait(_RETRY_S):
-                return
-        if then is None or not self._is_listening.is_set():
-            return
-        # Tried again like the rest: a host that listens and is never announced would wait for requests in vain.
-        while not guarded(lambda: then() or True, stopping=self._stopping, what=f"What follows on {what.lower()}"):
-            if self._stopping.wait(_RETRY_S):
-                return
+    def _start_when_possible(self, then: Callable[[], object] | None) -> None:
+        what = "Listening on the message bus"
+        log_exceptions(partial(self._retry, self._begin, what), what=what, stopping=self._stopping)
+        if then is not None and self._is_listening.is_set():
+            # Retried as well: a host that listens and is never announced would wait for requests in vain.
+            what = "The announcement on the message bus"
+            log_exceptions(partial(self._retry, then, what), what=what, stopping=self._stopping)
 
-    def _begin(self) -> bool:
-        """Return whether no further attempt is needed: it listens, or is not to any more."""
-        if not self._bus.probe():  # the library would wait for the broker without end, and say nothing
-            return False
+    def _retry(self, act: Callable[[], object], what: str) -> None:
+        """Call `act` until it succeeds or the server is stopped; that the broker is down is logged by the bus."""
+        retry_until(
+            act,
+            what=what,
+            of=self._bus.place,
+            wait=self._stopping.wait,
+            backoff=RETRIES,
+            errors=Exception,
+            level=logging.DEBUG,
+        )
+
+    def _begin(self) -> None:
+        """Listen, unless it is to stop. Raises BusUnavailable."""
+        if not self._bus.probe():  # the library would wait for the broker without end, and log nothing
+            raise BusUnavailable(self._bus.place, self._bus.state.reason)
         server = oslo_messaging.get_rpc_server(
             self._bus.transport, self._target, [self._endpoint], server_cls=_DaemonServer
         )
         try:
             server.start(override_pool_size=self._threads)
         except (*BUS_ERRORS, oslo_messaging.server.ServerListenError) as error:
-            self._bus.note_failure(error)
-            return False
+            raise BusUnavailable(self._bus.place, self._bus.note_failure(error)) from None
         self._bus.state.note_up()
         with self._lock:
             is_wanted = not self._stopping.is_set()
@@ -87,7 +96,6 @@ class Listening:
             self._is_listening.set()
         else:
             _stop(server)
-        return True
 
 
 class _DaemonServer(RPCServer):  # type: ignore[misc]
@@ -96,7 +104,7 @@ class _DaemonServer(RPCServer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._executor_cls = DaemonThreads
+        self._executor_cls = DaemonPool
 
 
 def _stop(server: Any) -> None:

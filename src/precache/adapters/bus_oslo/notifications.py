@@ -17,10 +17,10 @@ from oslo_config import cfg
 from precache.adapters.bus_oslo.bus import CLOSE_WITHIN_S, RETRIES
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import cause
-from precache.adapters.bus_oslo.daemon_threads import run_within
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, uses_tls
 from precache.adapters.bus_oslo.url import parse_url, redacted
+from precache.background.threads import run_within
 from precache.core.errors import InvalidConfiguration
 from precache.ports.notifier import Notification
 
@@ -156,7 +156,7 @@ class _Outlet:
             self._thread.join(seconds)
         if not self._thread.is_alive():
             logging.getLogger(_LIBRARY_LOG).removeFilter(self._failures)
-            run_within(CLOSE_WITHIN_S, self._line.transport.cleanup, "notify-close")
+            run_within(CLOSE_WITHIN_S, self._line.transport.cleanup, name="notify-close")
         if self._waiting:
             _log.warning(
                 "%i notifications to the message bus %s were not sent any more", len(self._waiting), self._line.place

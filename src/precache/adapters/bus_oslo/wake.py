@@ -11,9 +11,10 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.listening import Listening
 from precache.adapters.bus_oslo.topics import RPC_VERSION, WAKE_TOPIC
+from precache.background.daemon_pool import DaemonPool
+from precache.background.log_exceptions import log_exceptions
 from precache.core.errors import BusUnavailable
 
 _log = logging.getLogger(__name__)
@@ -26,30 +27,24 @@ class BusWake:
         self._bus = bus
         self._lock = threading.Lock()
         self._is_due = False
-        self._is_sending = False
+        # It starts its thread when needed: a server of WSGI applications may fork after it has loaded us.
+        self._pool = DaemonPool(max_workers=1, name="wake")
 
     def __call__(self) -> None:
         with self._lock:
-            self._is_due = True
-            if self._is_sending:
+            if self._is_due:
                 return
-            self._is_sending = True
-        # Started when needed, for a server of WSGI applications may fork after it has loaded us.
+            self._is_due = True
         try:
-            threading.Thread(target=self._send, name="wake", daemon=True).start()
+            self._pool.submit(self._send)
         except RuntimeError as error:
-            with self._lock:
-                self._is_sending = False
+            self._is_due = False
             _log.warning("The conductors are not woken, and find the job by themselves: %s", error)
 
     def _send(self) -> None:
-        while True:
-            with self._lock:
-                if not self._is_due:
-                    self._is_sending = False
-                    return
-                self._is_due = False
-            guarded(self._cast, what="Waking the conductors")
+        with self._lock:
+            self._is_due = False  # before the message: a call during it causes another one
+        log_exceptions(self._cast, what="Waking the conductors")
 
     def _cast(self) -> None:
         with suppress(BusUnavailable):

@@ -1,4 +1,4 @@
-"""Progress and heartbeats of many hosts are written together, the latest word of each."""
+"""Progress and heartbeats of many hosts are written together, the latest of each."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from precache.adapters.inventory_memory import MemoryInventory
+from precache.background.batcher import MOST_ITEMS, Batcher
 from precache.conductor.gather_beats import GatherBeats
 from precache.conductor.gather_progress import GatherProgress
-from precache.conductor.gathering import MOST_WORDS, Gathering
 from precache.core.errors import StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
@@ -25,13 +25,13 @@ class Notes:
     def __init__(self):
         self.batches = []
 
-    def note(self, words):
-        self.batches.append(list(words))
+    def note(self, items):
+        self.batches.append(list(items))
 
     note_beats = note
 
 
-def test_only_the_latest_word_on_a_task_is_written():
+def test_only_the_latest_report_on_a_task_is_written():
     notes = Notes()
     gather = GatherProgress(store=notes, interval=timedelta(hours=1))
     for done in (1, 2, 3):
@@ -80,43 +80,43 @@ def test_progress_that_cannot_be_noted_harms_nobody(caplog, trouble):
 
     gather.stop(PATIENCE)
 
-    assert "could not be noted" in caplog.text
+    assert "are dropped" in caplog.text
 
 
-def test_a_flood_of_words_is_cut_off_and_what_was_known_is_still_brought_up_to_date(caplog):
+def test_a_flood_of_reports_is_cut_off_and_what_was_known_is_still_brought_up_to_date(caplog):
     notes = Notes()
     gather = GatherProgress(store=notes, interval=timedelta(hours=1))
-    for number in range(MOST_WORDS + 7):
+    for number in range(MOST_ITEMS + 7):
         gather.report(TaskProgress(f"job {number}", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
     gather.report(TaskProgress("job 0", "host", IMAGE, Phase.DOWNLOADING, 2, 3))
 
     gather.flush()
 
     [batch] = notes.batches
-    assert len(batch) == MOST_WORDS
+    assert len(batch) == MOST_ITEMS
     assert batch[0].bytes_done == 2
-    assert f"7 words on the progress of tasks from cell  were dropped: more than {MOST_WORDS} came in" in caplog.text
+    assert f"7 reports on the progress of tasks from cell  were dropped: more than {MOST_ITEMS} came in" in caplog.text
 
 
 def test_a_flooded_cell_pushes_out_nothing_of_others_and_casts_no_doubt_on_them():
     wall, notes = Wall(), Notes()
-    gathering = Gathering(
-        write=notes.note, subject=str, cell=lambda word: word[:5], interval=timedelta(hours=1), what="words", now=wall
+    batcher = Batcher(
+        write=notes.note, key=str, source=lambda item: item[:5], interval=timedelta(hours=1), what="items", now=wall
     )
     wall.now_s += 10
-    for number in range(MOST_WORDS + 1):
-        gathering.add(f"cell1 {number}")
-    gathering.add("cell2 1")
+    for number in range(MOST_ITEMS + 1):
+        batcher.add(f"cell1 {number}")
+    batcher.add("cell2 1")
 
-    gathering.flush()
+    batcher.flush()
     wall.now_s += 5
-    gathering.add("cell1 again")  # there is room once more
-    gathering.flush()
+    batcher.add("cell1 again")  # there is room once more
+    batcher.flush()
 
     first, second = notes.batches
-    assert (len(first), first[-1], second) == (MOST_WORDS + 1, "cell2 1", ["cell1 again"])
-    assert gathering.lossless_for_s("cell1") == 5
-    assert gathering.lossless_for_s("cell2") == 15
+    assert (len(first), first[-1], second) == (MOST_ITEMS + 1, "cell2 1", ["cell1 again"])
+    assert batcher.lossless_for_s("cell1") == 5
+    assert batcher.lossless_for_s("cell2") == 15
 
 
 class Wall:
@@ -129,44 +129,42 @@ class Wall:
         return self.now_s
 
 
-def test_it_is_known_for_how_long_no_word_was_lost():
+def test_it_is_known_for_how_long_no_item_was_lost():
     class Leaves:
         is_away = False
 
-        def note(self, words):
+        def note(self, items):
             if self.is_away:
                 raise StoreUnavailable("gone")
 
     store, wall = Leaves(), Wall()
-    gathering = Gathering(
-        write=store.note, subject=str, cell=str.lower, interval=timedelta(hours=1), what="words", now=wall
-    )
+    batcher = Batcher(write=store.note, key=str, source=str.lower, interval=timedelta(hours=1), what="items", now=wall)
 
     wall.now_s += 10
-    gathering.add("one")
-    gathering.flush()
-    assert gathering.lossless_for_s("one") == 10
+    batcher.add("one")
+    batcher.flush()
+    assert batcher.lossless_for_s("one") == 10
 
     store.is_away = True
-    gathering.add("two")
-    gathering.flush()
+    batcher.add("two")
+    batcher.flush()
     wall.now_s += 3
-    assert gathering.lossless_for_s("one") == 3
+    assert batcher.lossless_for_s("one") == 3
 
 
-def test_a_gathering_that_was_halted_may_have_lost_words():
+def test_a_batcher_that_was_halted_may_have_lost_items():
     wall, flushed = Wall(), threading.Semaphore(0)
     interval = timedelta(seconds=0.01)
-    gathering = Gathering(
-        write=lambda words: flushed.release(), subject=str, cell=str.lower, interval=interval, what="words", now=wall
+    batcher = Batcher(
+        write=lambda items: flushed.release(), key=str, source=str.lower, interval=interval, what="items", now=wall
     )
-    gathering.start()
-    for word in ("one", "two"):  # the second comes after an hour in which nothing ran
-        gathering.add(word)
+    batcher.start()
+    for item in ("one", "two"):  # the second comes after an hour in which nothing ran
+        batcher.add(item)
         assert flushed.acquire(timeout=10)
         wall.now_s += 3600
-    gathering.add("three")
+    batcher.add("three")
     assert flushed.acquire(timeout=10)
 
-    assert gathering.lossless_for_s("one") == 0
-    gathering.stop(PATIENCE)
+    assert batcher.lossless_for_s("one") == 0
+    batcher.stop(PATIENCE)

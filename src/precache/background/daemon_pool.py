@@ -1,4 +1,4 @@
-"""Threads for what may hang: a library that waits for a broker cannot be interrupted, and must not keep a process."""
+"""A pool of threads for work that may hang: a library that waits for a broker must not keep a process from ending."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
+
+from precache.background.threads import settle, start_thread
 
 IDLE_S = 10.0
 """How long a thread waits for more work before it ends."""
 
 
-class DaemonThreads:
-    """Runs functions in daemon threads, up to `max_workers` at once; what is beyond waits. No process waits for them.
+class DaemonPool:
+    """Runs functions in daemon threads, up to `max_workers` at once; more wait in a queue.
 
-    Has as much of an Executor as oslo.messaging uses.
+    Threads start when there is work and end when there has been none for a while. Has as much of an Executor as
+    oslo.messaging uses.
     """
 
-    def __init__(self, max_workers: int) -> None:
+    def __init__(self, max_workers: int, name: str = "pool") -> None:
+        self._name = name
         self._max_workers = max_workers
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Condition()
@@ -26,18 +31,18 @@ class DaemonThreads:
         self._unfinished = 0
 
     def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run the function soon. Raises RuntimeError if there is no thread and the system has none to give."""
         future: Future[Any] = Future()
         with self._lock:
             if self._unfinished >= self._workers and self._workers < self._max_workers:
                 self._start_worker()
             self._unfinished += 1
-            self._work.put(lambda: _settle(future, function, args, kwargs))
+            self._work.put(partial(settle, future, partial(function, *args, **kwargs)))
         return future
 
     def _start_worker(self) -> None:
-        """Raises RuntimeError if the system has no thread to give and there is none yet that would do the work."""
         try:
-            threading.Thread(target=self._run, name="bus-work", daemon=True).start()
+            start_thread(self._run, name=self._name)
         except RuntimeError:
             if not self._workers:
                 raise
@@ -45,7 +50,7 @@ class DaemonThreads:
             self._workers += 1
 
     def shutdown(self, wait: bool = True) -> None:
-        """Wait until all that was submitted is done."""
+        """Wait until all submitted work is done."""
         with self._lock:
             if wait:
                 self._lock.wait_for(lambda: not self._unfinished)
@@ -64,20 +69,3 @@ class DaemonThreads:
             with self._lock:
                 self._unfinished -= 1
                 self._lock.notify_all()
-
-
-def _settle(future: Future[Any], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(function(*args, **kwargs))
-    except BaseException as error:  # noqa: BLE001  it belongs to whoever holds the future
-        future.set_exception(error)
-
-
-def run_within(seconds: float, action: Callable[[], Any], name: str) -> bool:
-    """Run the action in a thread of its own and wait for it that long; False if it goes on without us."""
-    thread = threading.Thread(target=action, name=name, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()

@@ -1,4 +1,4 @@
-"""Threads that work on one image together: the first failure of any of them is the failure of all."""
+"""Threads that work on one thing together: the first failure of any of them is the failure of all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import logging
 import threading
 from collections.abc import Callable
 
+from precache.background.threads import start_thread
+
 _log = logging.getLogger(__name__)
 
-_JOIN_SECONDS = 5.0
-"""After a stop every thread ends at once, but for one: a reader inside `ImageSource.open`, which only the image
-service's own timeout can end. It holds nothing of ours, so it is left to end by itself."""
+_JOIN_S = 5.0
+"""Threads that were told to stop end at once, unless one waits in a library for an answer: it ends when that comes."""
 
 
-class Crew:
-    """Start threads, wait for all, learn why they failed. A thread of the crew may start another one."""
+class TaskGroup:
+    """Starts threads, waits for all of them, and raises why the first of them failed.
+
+    A thread of the group may start another one.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -24,32 +28,30 @@ class Crew:
         self._failure: BaseException | None = None
 
     def start(self, role: str, work: Callable[[], None]) -> None:
-        """Run `work` in a thread of its own."""
+        """Run `work` in a thread of its own. Raises RuntimeError if the system has none to give."""
 
         def run() -> None:
             failure: BaseException | None = None
             try:
                 work()
-            except BaseException as error:  # noqa: BLE001  (handed over to the one who waits)
+            except BaseException as error:  # noqa: BLE001  raised by `wait`
                 failure = error
             with self._changed:
                 self._running -= 1
                 self._failure = self._failure or failure
                 self._changed.notify_all()
 
-        thread = threading.Thread(target=run, name=f"{role}-{self._name}", daemon=True)
         with self._changed:
             self._running += 1
         try:
-            thread.start()
-        except RuntimeError:  # The system has no thread to give: it is not waited for.
+            self._threads.append(start_thread(run, name=f"{role}-{self._name}"))
+        except RuntimeError:  # The thread did not start: it is not waited for.
             with self._changed:
                 self._running -= 1
             raise
-        self._threads.append(thread)
 
     def wait(self, seconds: float) -> bool:
-        """Wait, at most so long; True if all have ended. Raises the first failure as soon as there is one."""
+        """Wait at most that long; return whether all have ended. Raises the first failure as soon as there is one."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure is not None or not self._running, seconds)
             if self._failure is not None:
@@ -57,8 +59,8 @@ class Crew:
             return not self._running
 
     def join(self) -> None:
-        """Return when the threads are gone; whoever calls has made them stop before."""
+        """Wait until the threads have ended; the caller has told them to stop before."""
         for thread in self._threads:
-            thread.join(_JOIN_SECONDS)
+            thread.join(_JOIN_S)
             if thread.is_alive():
-                _log.warning("Thread %s still waits for the image service; it ends when that answers", thread.name)
+                _log.warning("Thread %s still waits for an answer; it ends when that comes", thread.name)

@@ -1,11 +1,10 @@
-"""A bug of ours is told with its traceback, and ends none of the bus's threads."""
+"""A bug ends none of the bus's threads."""
 
 from __future__ import annotations
 
 import threading
 from datetime import timedelta
 
-from precache.adapters.bus_oslo.guarded import guarded
 from precache.adapters.bus_oslo.progress import BusProgress
 from precache.adapters.bus_oslo.wake import BusWake
 from precache.core.images import parse_image_id
@@ -16,7 +15,7 @@ PATIENCE = timedelta(seconds=20)
 
 
 class BuggyBus:
-    """Fails at the first cast in a way that nobody foresaw; `was_used` is set at the next."""
+    """Fails unexpectedly at the first cast; `was_used` is set at the next."""
 
     def __init__(self):
         self.casts, self.has_failed, self.was_used = [], threading.Event(), threading.Event()
@@ -29,32 +28,7 @@ class BuggyBus:
         self.was_used.set()
 
 
-def fail():
-    raise RuntimeError("a bug")
-
-
-def test_what_succeeds_gives_its_result():
-    assert guarded(lambda: 7, what="Counting") == 7
-
-
-def test_a_bug_is_told_with_its_traceback(caplog):
-    assert guarded(fail, what="Counting") is None
-
-    (record,) = caplog.records
-    assert record.message.startswith("Counting failed")
-    assert record.exc_info
-
-
-def test_what_fails_because_of_a_stop_is_not_told(caplog):
-    stopping = threading.Event()
-    stopping.set()
-
-    assert guarded(fail, what="Counting", stopping=stopping) is None
-
-    assert not caplog.records
-
-
-def test_progress_is_told_again_after_a_bug(caplog):
+def test_progress_is_sent_again_after_a_bug(caplog):
     bus = BuggyBus()
     progress = BusProgress(bus=bus, interval=timedelta(milliseconds=10))
     progress.start()
@@ -77,3 +51,28 @@ def test_conductors_are_woken_again_after_a_bug():
     wake()
 
     assert bus.was_used.wait(PATIENCE.total_seconds())
+
+
+class SlowBus:
+    """Holds the first cast until `may_go_on` is set."""
+
+    def __init__(self):
+        self.begun, self.may_go_on = threading.Semaphore(0), threading.Event()
+
+    def cast(self, topic, method, message, *, to_all=False):
+        self.begun.release()
+        assert self.may_go_on.wait(PATIENCE.total_seconds())
+
+
+def test_calls_during_a_message_to_the_conductors_cause_one_more():
+    bus = SlowBus()
+    wake = BusWake(bus=bus)
+    wake()
+    assert bus.begun.acquire(timeout=PATIENCE.total_seconds())
+
+    for _ in range(3):
+        wake()
+    bus.may_go_on.set()
+
+    assert bus.begun.acquire(timeout=PATIENCE.total_seconds())
+    assert not bus.begun.acquire(timeout=0.2)

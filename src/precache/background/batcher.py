@@ -1,0 +1,111 @@
+"""Batches: what many hosts report is passed on together, so that a thousand hosts cost few transactions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from precache.background.log_exceptions import log_exceptions
+from precache.background.threads import start_thread
+
+_LATE_S = 5.0
+
+Item = TypeVar("Item")
+
+MOST_ITEMS = 100_000
+"""Items of one source that wait to be written. No cell has as many hosts: one whose bus is flooded must neither fill
+our memory nor push out what other cells report."""
+
+_log = logging.getLogger(__name__)
+
+
+class Batcher(Generic[Item]):
+    """Keeps the latest item for each key, and writes all of them every `interval`.
+
+    key: what an item is about; a later item with the same key replaces one that was not written yet.
+    source: where an item comes from; each source has its own bound.
+    what: names the items in the log, in the plural. Items that cannot be written are dropped: the next are newer.
+    now: a clock in seconds that goes on while the process is halted.
+    """
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Sequence[Item]], None],
+        key: Callable[[Item], Hashable],
+        source: Callable[[Item], str] = lambda _item: "",
+        interval: timedelta,
+        what: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._write = write
+        self._key = key
+        self._source = source
+        self._interval_s = interval.total_seconds()
+        self._what = what
+        self._latest: dict[Hashable, Item] = {}
+        self._now = now
+        self._waiting: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._dropped_at: dict[str, float] = {}
+        self._lossless_since = self._now()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._writer: threading.Thread | None = None
+
+    def lossless_for_s(self, source: str) -> float:
+        """Return for how many seconds, until now, everything from the source was written, and soon."""
+        return self._now() - max(self._lossless_since, self._dropped_at.get(source, self._lossless_since))
+
+    def start(self) -> None:
+        self._lossless_since = self._now()
+        self._writer = start_thread(self._write_until_stopped, name=self._what)
+
+    def stop(self, patience: timedelta) -> None:
+        """Write what is left, and wait that long for it. Harmless if it was never started."""
+        self._stopping.set()
+        if self._writer is not None:
+            self._writer.join(patience.total_seconds())
+
+    def add(self, item: Item) -> None:
+        key, source = self._key(item), self._source(item)
+        with self._lock:
+            if key in self._latest:
+                self._latest[key] = item
+            elif self._waiting[source] < MOST_ITEMS:
+                self._latest[key] = item
+                self._waiting[source] += 1
+            else:
+                self._dropped[source] += 1
+
+    def flush(self) -> None:
+        """Write what has come in."""
+        with self._lock:
+            batch, self._latest = list(self._latest.values()), {}
+            dropped, self._dropped = self._dropped, Counter()
+            self._waiting.clear()
+        for source, number in dropped.items():
+            self._dropped_at[source] = self._now()
+            _log.warning(
+                "%i %s from cell %s were dropped: more than %i came in before they could be written",
+                number, self._what, source, MOST_ITEMS,
+            )  # fmt: skip
+        if batch and not log_exceptions(
+            lambda: self._write(batch), what="Writing", of=self._what, then=f"{len(batch)} are dropped"
+        ):
+            self._lossless_since = self._now()
+
+    def _write_until_stopped(self) -> None:
+        woke_at = self._now()
+        while not self._stopping.wait(self._interval_s):
+            if self._now() - woke_at > self._interval_s + _LATE_S:
+                # The process was halted, or writing took long: what was reported meanwhile may be lost.
+                self._lossless_since = self._now()
+            woke_at = self._now()
+            self.flush()
+        self.flush()

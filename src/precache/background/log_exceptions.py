@@ -1,0 +1,37 @@
+"""The boundary of work in a thread: a failure is logged and does not end the thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event
+
+from precache.background.observer import observed
+from precache.core.errors import PrecacheError
+
+_log = logging.getLogger(__name__)
+
+
+def log_exceptions(
+    act: Callable[[], object], *, what: str, of: str = "", then: str = "", stopping: Event | None = None
+) -> bool:
+    """Call `act` and return whether it succeeded. A failure is logged: a bug with its traceback.
+
+    what, of: the kind of work, as the start of a sentence, and which one, for the log. then: what happens next.
+    stopping: once it is set, failures are not logged: what the work needs may be closed already.
+    """
+    try:
+        with observed(what):
+            act()
+    except Exception as error:  # noqa: BLE001  the process loop
+        if stopping is None or not stopping.is_set():
+            _log_failure(error, f"{what} {of}".rstrip(), f" and {then}" if then else "")
+        return False
+    return True
+
+
+def _log_failure(error: Exception, work: str, then: str) -> None:
+    if isinstance(error, PrecacheError):
+        _log.warning("%s failed%s: %s", work, then, error)
+    else:
+        _log.exception("%s failed unexpectedly%s", work, then)

@@ -1,0 +1,58 @@
+"""One action, again and again: a heartbeat, a pass over the cache, a look at a table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from precache.background.log_exceptions import log_exceptions
+from precache.background.threads import start_thread
+
+
+class PeriodicTask:
+    """Calls `action` every `interval` in a thread of its own, from `start` until it is stopped.
+
+    A failure is logged, and the action is called again after `retry_interval`, by default the interval.
+    delay: before the first call. what, of: the kind of work, as the start of a sentence, and which one, for the log.
+    """
+
+    def __init__(
+        self,
+        *,
+        action: Callable[[], object],
+        interval: timedelta,
+        what: str,
+        of: str = "",
+        delay: timedelta = timedelta(),
+        retry_interval: timedelta | None = None,
+    ) -> None:
+        self._action = action
+        self._interval, self._delay = interval, delay
+        self._retry_interval = interval if retry_interval is None else min(interval, retry_interval)
+        self._what, self._of = what, of
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread. Raises RuntimeError if the system has none to give."""
+        self._thread = start_thread(self._run, name=f"{self._what} {self._of}".rstrip())
+
+    def ask_to_stop(self) -> None:
+        """Let no further call begin; do not wait."""
+        self._stopping.set()
+
+    def stop(self, patience: timedelta) -> None:
+        """Ask to stop, and wait that long for a call under way. Harmless if it was never started."""
+        self.ask_to_stop()
+        if self._thread is not None:
+            self._thread.join(patience.total_seconds())
+
+    def _run(self) -> None:
+        pause = self._delay
+        while not self._stopping.wait(pause.total_seconds()):
+            pause = self._interval if self._call() else self._retry_interval
+
+    def _call(self) -> bool:
+        then = f"will be tried again in {self._retry_interval}"
+        return log_exceptions(self._action, what=self._what, of=self._of, then=then, stopping=self._stopping)

@@ -1,0 +1,43 @@
+"""Daemon threads. Every function raises RuntimeError if the system has no further thread to give."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def start_thread(run: Callable[[], object], *, name: str) -> threading.Thread:
+    """Start a daemon thread that runs `run`, and return it. What `run` raises ends the process: see `dead_threads`."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def call_in_thread(function: Callable[[], T], *, name: str) -> Future[T]:
+    """Call `function` in a thread of its own; return the future of its result."""
+    future: Future[T] = Future()
+    start_thread(lambda: settle(future, function), name=name)
+    return future
+
+
+def run_within(seconds: float, action: Callable[[], object], *, name: str) -> bool:
+    """Run `action` in a thread of its own and wait that long; return False if it still runs then."""
+    thread = start_thread(action, name=name)
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def settle(future: Future[T], function: Callable[[], T]) -> None:
+    """Call `function` and store its result or error in `future`, unless that was cancelled."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001  raised again where the result is asked for
+        future.set_exception(error)
+    else:
+        future.set_result(result)
