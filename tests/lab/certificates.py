@@ -54,21 +54,30 @@ class Authority:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of a test")])
-        certificate = self._sign(self._name, self._key.public_key(), VALID, x509.BasicConstraints(True, 0), _SIGNS)
+        extensions = (x509.BasicConstraints(True, 0), _SIGNS, self._key_identifier())
+        certificate = self._sign(self._name, self._key.public_key(), VALID, *extensions)
         self.cafile = directory / "authority.pem"
         self.cafile.write_bytes(_pem(certificate))
 
     def certificate(
-        self, *names: str, valid_for: datetime.timedelta = VALID, directory: Path | None = None
+        self,
+        *names: str,
+        valid_for: datetime.timedelta = VALID,
+        directory: Path | None = None,
+        names_authority: bool = True,
     ) -> Certificate:
         """Return a certificate for these addresses and names; asked again, another one in the same files.
 
         directory: where its files go, if not beside the authority's.
+        names_authority: with the extension Authority Key Identifier.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         owner = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server of a test")])
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
-        certificate = self._sign(owner, key.public_key(), valid_for, x509.BasicConstraints(False, None), alternatives)
+        extensions = [x509.BasicConstraints(False, None), alternatives]
+        if names_authority:
+            extensions.append(self._key_identifier())
+        certificate = self._sign(owner, key.public_key(), valid_for, *extensions)
         stem = (directory or self._directory) / "-".join(names)
         made = Certificate(Path(f"{stem}.pem"), Path(f"{stem}.key"))
         made.cert.write_bytes(_pem(certificate))
@@ -79,6 +88,9 @@ class Authority:
             )
         )
         return made
+
+    def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
     def _sign(
         self,
@@ -97,11 +109,7 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + valid_for)
         )
-        key_identifiers = (
-            x509.SubjectKeyIdentifier.from_public_key(public_key),
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
-        )
-        for extension in (*extensions, *key_identifiers):
+        for extension in (*extensions, x509.SubjectKeyIdentifier.from_public_key(public_key)):
             builder = builder.add_extension(extension, critical=isinstance(extension, _CRITICAL))
         return builder.sign(self._key, hashes.SHA256())
 

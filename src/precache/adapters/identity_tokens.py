@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from precache.core.errors import StoreUnavailable
+from precache.core.private_transport import is_private
 from precache.core.tokens import Token, find_token
 from precache.ports.clock import Clock
 from precache.ports.tokens import TokenQueries
-from precache.rules.private_transport import is_private
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from precache.cli.client import PrecacheClient
-from precache.cli.client.endpoints import DEFAULT_URL, Endpoints, is_private
+from precache.cli.client.endpoints import DEFAULT_URL, Endpoints
 from precache.cli.client.transport import UrllibTransport
 from precache.cli.errors import UsageError
+from precache.core.private_transport import is_private_url
 
 _DEFAULT_TIMEOUT_S = 30.0
 
@@ -140,7 +141,7 @@ class ClientManager:
         if not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError("The token holds characters that no token has; check --auth-token (PRECACHE_TOKEN)")
         endpoints = Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url)
-        if exposed := [url for url in (endpoints.own, endpoints.compute, endpoints.image) if not is_private(url)]:
+        if exposed := [url for url in (endpoints.own, endpoints.compute, endpoints.image) if not is_private_url(url)]:
             raise UsageError(
                 f"The token would be sent unencrypted to {exposed[0]}, so nothing was sent; use https in --url "
                 "(PRECACHE_URL), --compute-url and --image-url"

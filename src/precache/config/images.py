@@ -11,8 +11,8 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup
 from precache.core.errors import InvalidConfiguration
+from precache.core.private_transport import is_private_url
 from precache.rules.pace import LeastRate
-from precache.rules.private_transport import is_private_url
 
 GLANCE_OPTIONS = [
     cfg.ListOpt(

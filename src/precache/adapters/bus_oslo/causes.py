@@ -9,6 +9,8 @@ import amqp.exceptions
 import kombu.exceptions
 import oslo_messaging
 
+from precache.core.certificates import TlsNames, explain_certificate
+
 BUS_ERRORS = (
     oslo_messaging.MessagingException,
     amqp.exceptions.AMQPError,
@@ -22,11 +24,7 @@ CLOSED = "the broker closed the connection"
 CLOSED_AT_ONCE = f"{CLOSED} at once; if this is its port for TLS, set [oslo_messaging_rabbit] ssl"
 
 _BY_CODE = (
-    ("certificate has expired", "its certificate has expired; renew it on the broker"),
-    ("certificate is not yet valid", "its certificate is not valid yet; correct the clock of this machine"),
     ("WRONG_VERSION_NUMBER", "there is no TLS on this port; correct the port, which is 5671 as a rule"),
-    ("certificate required", "it asks for a certificate of ours; set [oslo_messaging_rabbit] ssl_cert_file"),
-    ("CERTIFICATE_REQUIRED", "it asks for a certificate of ours; set [oslo_messaging_rabbit] ssl_cert_file"),
     ("ACCESS_REFUSED - Login", "the broker refuses the user or the password; correct the transport URL"),
     ("ACCESS_REFUSED", "the user has no permission there; see: rabbitmqctl set_permissions"),
     ("NOT_ALLOWED", "the virtual host does not exist, or the user may not enter it; see: rabbitmqctl add_vhost"),
@@ -44,8 +42,12 @@ _BY_CODE = (
     ("ECONNRESET", CLOSED),
     ("reset by peer", CLOSED),
 )
-_NOT_FOR = re.compile(r"certificate is not valid for '([^']+)'")
-_DISTRUST = re.compile(r"certificate verify failed:? ?([^(]*)")
+_NAMES = TlsNames(
+    cafile="[oslo_messaging_rabbit] ssl_ca_file",
+    own="[oslo_messaging_rabbit] ssl_cert_file and ssl_key_file",
+    address="the transport URL",
+    server="the broker",
+)
 _TLS = re.compile(r"\[(?:SSL|X509)[^]]*\] ([^(]*)")
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
@@ -61,31 +63,16 @@ def is_exchange_missing(error: BaseException) -> bool:
 def cause(error: BaseException, *, may_lack_tls: bool = False) -> str:
     """Return the reason in a few words. may_lack_tls: we speak without TLS, and nothing has ever gone through."""
     text = str(error)
+    if told := explain_certificate(text, _NAMES):
+        return told
     for sign, words in _BY_CODE:
         if sign in text:
             return CLOSED_AT_ONCE if words == CLOSED and may_lack_tls else words
-    if refusal := _tls_cause(text):
-        return refusal
+    if found := _TLS.search(text):
+        return f"TLS failed: {found[1].strip()}; see [oslo_messaging_rabbit] ssl"
     if isinstance(error, socket.gaierror):
         return "the broker's name cannot be resolved; correct the transport URL"
     if isinstance(error, TimeoutError):
         return "the broker does not answer"
     first = (text.splitlines() or [""])[0]
     return _CREDENTIALS.sub("//", first)[:200] or type(error).__name__
-
-
-def _tls_cause(text: str) -> str | None:
-    """Return the reason if it is one of TLS. The libraries hand on words only."""
-    if found := _NOT_FOR.search(text):
-        return (
-            f"its certificate is not valid for {found[1]}; correct the host in the transport URL or the certificate, "
-            "which has to name every host of the URL"
-        )
-    if found := _DISTRUST.search(text):
-        return (
-            f"its certificate is not accepted ({found[1].strip() or 'no reason given'}); name the authority that "
-            "signed it in [oslo_messaging_rabbit] ssl_ca_file"
-        )
-    if found := _TLS.search(text):
-        return f"TLS failed: {found[1].strip()}; see [oslo_messaging_rabbit] ssl"
-    return None

@@ -7,6 +7,7 @@ import ssl
 from keystoneauth1 import exceptions as ksa
 
 from precache.adapters.http.causes import find_cause, innermost
+from precache.core.certificates import TlsNames, explain_certificate
 
 
 def why_unreachable(error: ksa.ClientException, section: str = "service_user") -> str:
@@ -16,13 +17,10 @@ def why_unreachable(error: ksa.ClientException, section: str = "service_user") -
     """
     if find_cause(error, ksa.ConnectTimeout):
         return "it does not answer in time"
-    distrust = find_cause(error, ssl.SSLCertVerificationError)
-    if isinstance(distrust, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not accepted ({distrust.verify_message}); name the authority that signed it in "
-            f"[{section}] cafile, or correct the URL or the certificate"
-        )
-    if find_cause(error, ssl.SSLError):
+    if failure := find_cause(error, ssl.SSLError):
+        names = TlsNames(cafile=f"[{section}] cafile", own=f"[{section}] certfile and keyfile", address="its URL")
+        if told := explain_certificate(str(failure), names):
+            return told
         return f"there is no TLS to be had ({innermost(error)}); correct http or https in its URL"
     if isinstance(error, ksa.MissingAuthPlugin):  # keystoneauth would have asked with a token, and was to get one
         return "it wants a login before it says which versions it has; correct auth_url"

@@ -3,12 +3,12 @@ cannot be used; what the drivers say of a failure is put into words."""
 
 from __future__ import annotations
 
-import re
 import ssl
 from pathlib import Path
 
 from sqlalchemy import URL
 
+from precache.core.certificates import TlsNames, explain_certificate
 from precache.core.errors import DatabaseUrlRefused
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -17,13 +17,11 @@ _PYMYSQL_OPTIONS = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
 _PYMYSQL_FILES = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key")
 _SYSTEM = "system"  # libpq's name for the authorities of the system
 
-_NOT_FOR = re.compile(r"certificate is not valid for '([^']+)'|certificate .* does not match host name \"([^\"]+)\"")
-_DISTRUST = re.compile(r"(certificate verify failed(?:: [^(]*)?|\w+ signature failure|alert [\w ]*certificate[\w ]*)")
-_FAILURES = (
-    ("certificate has expired", "its certificate has expired; renew it on the server"),
-    ("certificate is not yet valid", "its certificate is not valid yet; correct the clock of this machine"),
-    ("SSL is required but", "the server has no TLS, which [database] connection demands; turn it on there"),
-    ("does not support SSL", "the server has no TLS, which [database] connection demands; turn it on there"),
+_NO_TLS = ("SSL is required but", "does not support SSL")
+_NAMES = TlsNames(
+    cafile="[database] connection (ssl_ca; for PostgreSQL sslrootcert)",
+    own="[database] connection (ssl_cert and ssl_key; for PostgreSQL sslcert and sslkey)",
+    address="[database] connection",
 )
 
 
@@ -36,21 +34,10 @@ def check_tls(url: URL) -> None:
 
 
 def tls_cause(text: str) -> str | None:
-    """Return, for a driver's words, what is wrong with TLS and does not mend itself; None for all else."""
-    for sign, words in _FAILURES:
-        if sign in text:
-            return words
-    if found := _NOT_FOR.search(text):
-        return (
-            f"its certificate is not valid for {found[1] or found[2]}; correct the host in [database] connection, "
-            "or the certificate"
-        )
-    if found := _DISTRUST.search(text):
-        return (
-            f"its certificate is not accepted ({found[1].strip()}); see that it has not expired, and that "
-            "[database] connection names the authority that signed it (ssl_ca; for PostgreSQL sslrootcert)"
-        )
-    return None
+    """Return what a driver's text says of TLS, if waiting does not help; else None."""
+    if any(sign in text for sign in _NO_TLS):
+        return "the server has no TLS, which [database] connection demands; turn it on there"
+    return explain_certificate(text, _NAMES)
 
 
 def _check_postgresql(url: URL) -> None:

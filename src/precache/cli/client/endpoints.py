@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -46,17 +45,6 @@ def is_address(url: str) -> bool:
     except ValueError:
         acceptable = False
     return acceptable and not re.search(r"[\s\x00-\x1f]", url)
-
-
-def is_private(url: str) -> bool:
-    """Return whether what is sent to this address is encrypted, or stays on this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _checked(url: str) -> str:

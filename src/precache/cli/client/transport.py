@@ -16,7 +16,13 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from precache.cli.errors import ServiceUnreachable, UsageError
+from precache.core.certificates import TlsNames, explain_certificate
 
+TLS_NAMES = TlsNames(
+    cafile="--cacert (OS_CACERT)",
+    own="cert and key of the cloud in clouds.yaml",
+    address="--url (PRECACHE_URL) or in Keystone's catalogue",
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -102,11 +108,9 @@ class UrllibTransport:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
             return f"No answer from {place} within {self._timeout_s:g} s; try again, or raise --http-timeout"
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"The certificate of {place} is not trusted: {cause.verify_message}; name its authority with --cacert"
-            )
         if isinstance(cause, ssl.SSLError):
+            if told := explain_certificate(str(cause), TLS_NAMES):
+                return f"The server at {place} is not trusted: {told}"
             return f"There is no TLS to be had at {place}: {cause}; correct http or https in --url (PRECACHE_URL)"
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return f"The service at {place} cannot be reached: {reason}; is it running, and is --url (PRECACHE_URL) right?"

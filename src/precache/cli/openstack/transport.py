@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions
 
-from precache.cli.client.transport import Answer
+from precache.cli.client.transport import TLS_NAMES, Answer
 from precache.cli.errors import LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
+from precache.core.certificates import explain_certificate
 from precache.core.errors import PrecacheError
 
 
@@ -88,13 +88,10 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
     if isinstance(error, exceptions.SSLError):
-        distrust = next((layer for layer in _layers(error) if isinstance(layer, ssl.SSLCertVerificationError)), None)
-        if distrust is None:
-            return ServiceUnreachable(
-                f"There is no TLS to be had at {place}: {_reason(error)}; correct http or https in its address"
-            )
+        if told := explain_certificate(str(error), TLS_NAMES):
+            return ServiceUnreachable(f"The server at {place} is not trusted: {told}")
         return ServiceUnreachable(
-            f"The certificate of {place} is not trusted: {_reason(error)}; name its authority with OS_CACERT"
+            f"There is no TLS to be had at {place}: {_reason(error)}; correct http or https in its address"
         )
     if isinstance(error, exceptions.ConnectionError):
         return ServiceUnreachable(

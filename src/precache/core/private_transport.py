@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from precache.rules.listen_address import LOCALHOST
-
 
 def is_private(scheme: str, client_address: str | None, forwarded_proto: str | None) -> bool:
     """Return whether a request came encrypted, or from this machine.
@@ -24,7 +22,7 @@ def is_private_url(url: str) -> bool:
     """Return whether what is sent to this URL is encrypted, or stays on this machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return parts.scheme == "https" or host == LOCALHOST or _is_loopback(host)
+    return parts.scheme == "https" or host == "localhost" or _is_loopback(host)
 
 
 def _is_loopback(address: str) -> bool:

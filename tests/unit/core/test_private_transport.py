@@ -1,6 +1,6 @@
 import pytest
 
-from precache.rules.private_transport import is_private, is_private_url
+from precache.core.private_transport import is_private, is_private_url
 
 
 @pytest.mark.parametrize(
