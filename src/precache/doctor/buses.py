@@ -9,9 +9,8 @@ from functools import partial
 from precache.adapters.bus_oslo import open_bus
 from precache.config.load import Config
 from precache.core.errors import BusUnavailable, InvalidConfiguration
-from precache.doctor.advice import failure
 from precache.doctor.examine import TIMEOUT_S
-from precache.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.doctor.findings import Finding, failed, failure, ok, skipped, warning
 from precache.doctor.side_by_side import side_by_side
 
 _NOBODY = "precache-doctor"

@@ -13,8 +13,7 @@ from precache.config.load import Config
 from precache.core.cells import Cell
 from precache.core.errors import DatabaseUrlRefused, SchemaOutdated, SchemaTooNew, StoreUnavailable
 from precache.core.hosts import Host
-from precache.doctor.advice import failure
-from precache.doctor.findings import Finding, ok, skipped
+from precache.doctor.findings import Finding, failure, ok, skipped
 from precache.wiring.databases import upgrade_command
 
 _LIMITS = Limits(

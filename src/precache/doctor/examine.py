@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from precache.config.load import Config
-from precache.core.errors import PrecacheError
-from precache.doctor.advice import REPORT_IT, failure
-from precache.doctor.findings import Finding, failed
+from precache.core.errors import InvariantBroken, PrecacheError
+from precache.doctor.findings import Finding, failed, failure
 from precache.doctor.side_by_side import side_by_side
 
 TIMEOUT_S = 8.0
@@ -54,7 +53,7 @@ def _look(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:
         return [_os_failure(error)]
     except Exception as error:  # noqa: BLE001  one check's bug must not hide what the others found
         on_bug(error)
-        return [failed(f"the check itself failed: {type(error).__name__}", REPORT_IT)]
+        return [failed(f"the check itself failed: {type(error).__name__}", InvariantBroken.usual_advice)]
 
 
 def _os_failure(error: OSError) -> Finding:

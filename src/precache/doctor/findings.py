@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from precache.core.errors import PrecacheError
+
 
 class Status(StrEnum):
     OK = "ok"
@@ -36,6 +38,11 @@ def warning(found: str, advice: str) -> Finding:
 
 def failed(found: str, advice: str) -> Finding:
     return Finding(Status.FAILED, found, advice)
+
+
+def failure(error: PrecacheError) -> Finding:
+    """Return the finding of a check that ended with this error."""
+    return failed(error.message, error.advice)
 
 
 def skipped(found: str) -> Finding:

@@ -9,8 +9,8 @@
     |-- Stopped           we were asked to stop; whatever was begun is undone
     `-- InvariantBroken   a bug of ours
 
-Errors take typed fields and build their message themselves: what, which, and what to do now. A message
-never holds a secret. Adapters translate foreign exceptions into these at their edge.
+Errors take typed fields and build their `message` (what, which) and their `advice` (what to do now) themselves.
+Neither ever holds a secret. Adapters translate foreign exceptions into these at their edge.
 """
 
 from precache.core.errors.bugs import (

@@ -37,7 +37,7 @@ class CellNameTaken(Conflict):
     """Another cell has this name."""
 
     def __init__(self, cell: str) -> None:
-        super().__init__(f"Cell {cell} already exists; change its transport URL with: precache cell set {cell}")
+        super().__init__(f"Cell {cell} already exists", f"change its transport URL with: precache cell set {cell}")
         self.cell = cell
 
 
@@ -47,8 +47,8 @@ class HostStillHeard(Conflict):
     def __init__(self, host: str, last_seen: datetime) -> None:
         heard = last_seen.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         super().__init__(
-            f"Compute host {host} is alive, it was heard of at {heard}; stop its compute first, and delete the host "
-            f"once it has been silent for [DEFAULT] service_down_time."
+            f"Compute host {host} is alive, it was heard of at {heard}",
+            "stop its compute first, and delete the host once it has been silent for [DEFAULT] service_down_time.",
         )
         self.host, self.last_seen = host, last_seen
 
@@ -58,8 +58,8 @@ class HostInAggregates(Conflict):
 
     def __init__(self, host: str, aggregates: Sequence[str]) -> None:
         super().__init__(
-            f"Compute host {host} is in {_counted('aggregate', aggregates)}; remove it there first, with: "
-            f"precache aggregate remove host"
+            f"Compute host {host} is in {_counted('aggregate', aggregates)}",
+            "remove it there first, with: precache aggregate remove host",
         )
         self.host, self.aggregates = host, tuple(aggregates)
 
@@ -69,8 +69,9 @@ class CellHasHosts(Conflict):
 
     def __init__(self, cell: str, hosts: Sequence[str]) -> None:
         super().__init__(
-            f"Cell {cell} has hosts that are alive: {_some(hosts)}; stop their computes, or move them to another cell, "
-            f"and delete the cell once it has been silent for [DEFAULT] service_down_time"
+            f"Cell {cell} has hosts that are alive: {_some(hosts)}",
+            "stop their computes, or move them to another cell, and delete the cell once it has been silent for "
+            "[DEFAULT] service_down_time",
         )
         self.cell, self.hosts = cell, tuple(hosts)
 
@@ -80,8 +81,8 @@ class CellHostsInAggregates(Conflict):
 
     def __init__(self, cell: str, hosts: Sequence[str], aggregates: Sequence[str]) -> None:
         super().__init__(
-            f"Cell {cell} has hosts in {_counted('aggregate', aggregates)}: {_some(hosts)}; remove them there first, "
-            f"with: precache aggregate remove host"
+            f"Cell {cell} has hosts in {_counted('aggregate', aggregates)}: {_some(hosts)}",
+            "remove them there first, with: precache aggregate remove host",
         )
         self.cell, self.hosts, self.aggregates = cell, tuple(hosts), tuple(aggregates)
 
@@ -90,7 +91,7 @@ class InventoryForeign(Conflict):
     """Hosts and aggregates belong to another service, where the change is to be made."""
 
     def __init__(self, owner: str) -> None:
-        super().__init__(f"Hosts and aggregates are kept by {owner} ([inventory] source); make the change there.")
+        super().__init__(f"Hosts and aggregates are kept by {owner} ([inventory] source)", "make the change there.")
         self.owner = owner
 
 
@@ -106,7 +107,7 @@ class DiskExists(Conflict):
     """There is a file at the path where a disk was to be made."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path} exists already and is left as it is; remove it or name another path")
+        super().__init__(f"{path} exists already and is left as it is", "remove it or name another path")
         self.path = path
 
 
@@ -115,7 +116,7 @@ class TokenNameTaken(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"Token {name} already exists; choose another name, or revoke it first: precache token revoke {name}"
+            f"Token {name} already exists", f"choose another name, or revoke it first: precache token revoke {name}"
         )
         self.name = name
 
@@ -143,7 +144,7 @@ class AddressUnavailable(Conflict):
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(
-            f"cannot listen on {address}: {reason}; stop what uses it, or choose another address with --listen"
+            f"cannot listen on {address}: {reason}", "stop what uses it, or choose another address with --listen"
         )
         self.address, self.reason = address, reason
 

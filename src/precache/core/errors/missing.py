@@ -82,7 +82,7 @@ class TokenNotFound(NotFound):
     """No token has this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Token {name} could not be found; 'precache token list' shows all.")
+        super().__init__(f"Token {name} could not be found", "'precache token list' shows all.")
         self.name = name
 
 

@@ -1,6 +1,6 @@
 """The request, the image, or a part of this host is not acceptable as it is."""
 
-from precache.core.errors.tree import Refused
+from precache.core.errors.tree import Refused, message_and_advice
 
 
 class InvalidImageId(Refused):
@@ -109,8 +109,10 @@ class ConversionFailed(Refused):
 class InvalidConfiguration(Refused):
     """A configuration that cannot be read or cannot be meant; `sentence` says which option and what to do."""
 
+    usual_advice = "correct that option in the configuration file"
+
     def __init__(self, sentence: str) -> None:
-        super().__init__(f"Invalid configuration: {sentence}")
+        super().__init__(*message_and_advice(f"Invalid configuration: {sentence}"))
         self.sentence = sentence
 
 
@@ -144,7 +146,8 @@ class DiskTooSmall(Refused):
     def __init__(self, image: str, asked_bytes: int, virtual_size_bytes: int) -> None:
         super().__init__(
             f"A disk of {asked_bytes / 2**30:.2f} GiB is too small for image {image}, whose virtual size is "
-            f"{virtual_size_bytes / 2**30:.2f} GiB; ask for at least {-(-virtual_size_bytes // 2**30)} GiB"
+            f"{virtual_size_bytes / 2**30:.2f} GiB",
+            f"ask for at least {-(-virtual_size_bytes // 2**30)} GiB",
         )
         self.image, self.asked_bytes, self.virtual_size_bytes = image, asked_bytes, virtual_size_bytes
 
@@ -171,6 +174,8 @@ class CacheFull(Refused):
 class DatabaseUrlRefused(Refused):
     """The database URL cannot be used; `reason` never holds its password."""
 
+    usual_advice = "correct [database] connection"
+
     def __init__(self, reason: str) -> None:
         super().__init__(f"The database URL cannot be used: {reason}")
 
@@ -181,11 +186,14 @@ class SchemaOutdated(Refused):
     def __init__(self, database: str, found: str | None, expected: str, command: str) -> None:
         state = "has no tables of ours" if found is None else f"has the schema {found}"
         super().__init__(f"Database {database} {state}, but this release needs {expected}: run `{command}`")
+        self.advice = f"run `{command}`"
         self.found, self.expected, self.command = found, expected, command
 
 
 class SchemaTooNew(Refused):
     """A newer release has changed the tables; this one must not touch them."""
+
+    usual_advice = "run the release that made it here, too, or restore the backup taken before that upgrade"
 
     def __init__(self, database: str, found: str) -> None:
         super().__init__(
@@ -198,6 +206,8 @@ class SchemaTooNew(Refused):
 
 class SchemaHalfDone(Refused):
     """The tables are neither the old nor the new ones; `reason` says what was found in the way."""
+
+    usual_advice = "restore the backup taken before the upgrade, and upgrade again"
 
     def __init__(self, database: str, found: str | None, reason: str) -> None:
         state = "no schema of ours" if found is None else f"the schema {found}"
@@ -243,6 +253,10 @@ class ComputeOutdated(Refused):
 
 class SecretUnreadable(Refused):
     """A stored secret cannot be decrypted with any key that is configured."""
+
+    usual_advice = (
+        "put that key back, behind the newer one, or enter the secret anew: precache cell set NAME --transport-url -"
+    )
 
     def __init__(self, what: str) -> None:
         super().__init__(

@@ -1,8 +1,22 @@
 """The branches of the tree of errors; the leaves are in the file of their branch."""
 
+from __future__ import annotations
+
+from typing import ClassVar
+
 
 class PrecacheError(Exception):
-    """The root; raised only through its children."""
+    """The root; raised only through its children.
+
+    message: what is wrong. advice: what an operator can do about it. The text of the error is both, with a semicolon
+    between them. usual_advice: of an error that is raised without one; it is not in the text.
+    """
+
+    usual_advice: ClassVar[str] = "correct what is named here, then run this again"
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(f"{message}; {advice}" if advice else message)
+        self.message, self.advice = message, advice or self.usual_advice
 
 
 class NotFound(PrecacheError):
@@ -20,6 +34,8 @@ class Refused(PrecacheError):
 class Unavailable(PrecacheError):
     """A part that we need is away, slow or failing; worth a retry."""
 
+    usual_advice = "see that it is there and can be reached from here, then run this again"
+
 
 class Corrupt(PrecacheError):
     """What arrived is not what was promised; discard it and fetch it again."""
@@ -34,3 +50,11 @@ class Stopped(PrecacheError):
 
 class InvariantBroken(PrecacheError):
     """A bug of ours: a state that must not exist."""
+
+    usual_advice = "this is a bug; report it with what `precache --debug doctor` shows"
+
+
+def message_and_advice(sentence: str) -> tuple[str, str]:
+    """Return the two parts of a sentence of this project, which a semicolon separates; the second may be empty."""
+    message, _, advice = sentence.partition("; ")
+    return message, advice

@@ -1,10 +1,12 @@
 """A part is away or slow."""
 
-from precache.core.errors.tree import Unavailable
+from precache.core.errors.tree import Unavailable, message_and_advice
 
 
 class ImageServiceUnavailable(Unavailable):
     """The image service did not answer, or answered with an error of its own."""
+
+    usual_advice = "see that Glance is there, and that the catalogue or [glance] endpoint_override leads to it"
 
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(f"Connection to glance host {endpoint} failed: {reason}")
@@ -77,13 +79,17 @@ class ComputeUnreachable(Unavailable):
 class BusUnavailable(Unavailable):
     """The message bus of a cell did not take a message. `place` holds no user and no password."""
 
+    usual_advice = "see that the broker is there, and that the transport URL leads to it"
+
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"The message bus {place} is not available: {reason}")
+        super().__init__(*message_and_advice(f"The message bus {place} is not available: {reason}"))
         self.place, self.reason = place, reason
 
 
 class IdentityServiceUnavailable(Unavailable):
     """Nobody could say who the caller is."""
+
+    usual_advice = "see that Keystone is there, and that auth_url leads to it"
 
     def __init__(self) -> None:
         super().__init__(
@@ -95,16 +101,23 @@ class IdentityServiceUnavailable(Unavailable):
 class InventoryUnavailable(Unavailable):
     """The service that keeps hosts and aggregates did not answer, or answered with an error of its own."""
 
+    usual_advice = (
+        "see that Nova is there, that the catalogue or [nova] endpoint_override leads to it, and that [service_user] "
+        "may read it"
+    )
+
     def __init__(self, endpoint: str, reason: str) -> None:
-        super().__init__(f"The compute API {endpoint} did not give hosts and aggregates: {reason}")
+        super().__init__(*message_and_advice(f"The compute API {endpoint} did not give hosts and aggregates: {reason}"))
         self.endpoint, self.reason = endpoint, reason
 
 
 class StoreUnavailable(Unavailable):
-    """The database did not answer."""
+    """The database did not answer. advice: what to do, where that is known; the reason may be a library's."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The database is not available: {reason}")
+    usual_advice = "start the database, or correct [database] connection: host, user, password, name"
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(f"The database is not available: {reason}", advice)
 
 
 class ChangeUncertain(StoreUnavailable):
@@ -112,8 +125,8 @@ class ChangeUncertain(StoreUnavailable):
 
     def __init__(self, database: str) -> None:
         super().__init__(
-            f"the connection to {database} broke while a change was being confirmed; "
-            "look whether it was made before you ask for it again"
+            f"the connection to {database} broke while a change was being confirmed",
+            "look whether it was made before you ask for it again",
         )
 
 
@@ -121,12 +134,14 @@ class DatabaseDamaged(StoreUnavailable):
     """The file of the database does not hold what a database holds; no retry helps before somebody acts."""
 
     def __init__(self, reason: str, database: str) -> None:
-        super().__init__(f"{reason} ({database}); restore it from a backup, or move it away to begin with an empty one")
+        super().__init__(
+            f"{reason} ({database})", "restore it from a backup, or move it away to begin with an empty one"
+        )
 
 
 class DomainsUnknown(Unavailable):
     """The hypervisor of this host does not tell which disks its guests have. advice: what an operator can do."""
 
     def __init__(self, reason: str, advice: str) -> None:
-        super().__init__(f"The disks of this host's guests are not known: {reason}; {advice}")
-        self.reason, self.advice = reason, advice
+        super().__init__(f"The disks of this host's guests are not known: {reason}", advice)
+        self.reason = reason
