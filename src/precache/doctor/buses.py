@@ -9,9 +9,8 @@ from functools import partial
 from precache.adapters.bus_oslo import open_bus
 from precache.config.load import Config
 from precache.core.errors import BusUnavailable, InvalidConfiguration
-from precache.doctor.examine import TIMEOUT_S
+from precache.doctor.examine import TIMEOUT_S, side_by_side
 from precache.doctor.findings import Finding, failed, failure, ok, skipped, warning
-from precache.doctor.side_by_side import side_by_side
 
 _NOBODY = "precache-doctor"
 _SILENT = failed(f"the message bus does not answer within {TIMEOUT_S:.0f} seconds", "see that the broker is there")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
+from precache.background.threads import call_in_thread
 from precache.config.load import Config
 from precache.core.errors import InvariantBroken, PrecacheError
 from precache.doctor.findings import Finding, failed, failure
-from precache.doctor.side_by_side import side_by_side
 
 TIMEOUT_S = 8.0
 """A part that is well answers in far less. Libraries try some things twice, a few seconds each."""
 
+
+T = TypeVar("T")
 
 OnBug = Callable[[Exception], None]
 
@@ -42,6 +46,22 @@ def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) ->
         for check, findings in zip(checks, found, strict=True)
         for finding in (findings if findings is not None else [_unanswered(check)])
     ]
+
+
+def side_by_side(calls: Sequence[tuple[Callable[[], T], float]]) -> list[T | None]:
+    """Make all calls at once and return their results, None where one took longer than its seconds.
+
+    Raises what a call raises. A call that takes longer goes on in a thread that ends with the process.
+    """
+    began = time.monotonic()
+    futures = [call_in_thread(call, name="doctor") for call, _ in calls]
+    results: list[T | None] = []
+    for future, (_, timeout_s) in zip(futures, calls, strict=True):
+        try:
+            results.append(future.result(max(0.0, began + timeout_s - time.monotonic())))
+        except TimeoutError:
+            results.append(None)
+    return results
 
 
 def _look(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:

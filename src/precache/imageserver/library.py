@@ -18,10 +18,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from precache.background.single_flight import SingleFlight
 from precache.imageserver.facts_index import FactsIndex
 from precache.imageserver.records import FileFacts, Fingerprint, LibraryImage
 from precache.imageserver.study import study
-from precache.imageserver.survey import ImageFile, ImagesUnreadable, Passed, survey
+from precache.imageserver.survey import ImageFile, Passed, survey
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class ImageLibrary:
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._reader: threading.Thread | None = None
+        self._read_new_files = SingleFlight(self._read_until_quiet, name="image-library")
 
     def images(self) -> list[LibraryImage]:
         """Return all images, after a look at the directory. Raises ImagesUnreadable."""
@@ -85,20 +86,15 @@ class ImageLibrary:
     def close(self) -> None:
         """End the reading of new files; what is known stays readable."""
         self._stop.set()
-        if (reader := self._reader) is not None:
-            reader.join()
+        self._read_new_files.join()
 
     def _catch_up(self) -> None:
         """Look at the directory and wait a while for new files to be read."""
         with self._lock:
             if not self._publish() or self._stop.is_set():
                 return
-            if self._reader is None or not self._reader.is_alive():
-                reader = threading.Thread(target=self._read_new_files, name="image-library", daemon=True)
-                reader.start()
-                self._reader = reader
-            reader = self._reader
-        reader.join(self._patience_s)
+        with suppress(TimeoutError):  # the files are found by a later request
+            self._read_new_files(self._patience_s)
 
     def _publish(self) -> list[ImageFile]:
         """Show the images whose facts are known, and return the files that nobody has read yet."""
@@ -119,12 +115,11 @@ class ImageLibrary:
     def _image(self, file: ImageFile, facts: FileFacts) -> LibraryImage:
         return LibraryImage(file.name, file.path, file.fingerprint, facts, self._overrides.get(file.name, {}))
 
-    def _read_new_files(self) -> None:
-        """Read what is new; wait once for files that are being written, then leave them to the next look."""
-        with suppress(ImagesUnreadable):  # whoever looks next is told
-            self._read_until_quiet()
-
     def _read_until_quiet(self) -> None:
+        """Read what is new; wait once for files that are being written, then leave them to the next request.
+
+        Raises ImagesUnreadable.
+        """
         for last in (False, True):
             with self._lock:
                 unread = self._publish()

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from cheroot import wsgi
 
+from precache.background.threads import start_thread
 from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http_connection import Connection
@@ -67,7 +68,7 @@ class HttpServer:
         self._server.request_queue_size = BACKLOG
         self._server.max_request_header_size = HEAD_BYTES
         self._server.error_log = _log_of_server
-        self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def bind(self) -> str:
         """Reserve the address and return the URL. Raises AddressUnavailable if it cannot be had."""
@@ -82,7 +83,7 @@ class HttpServer:
     def start(self, apps: Mapping[str, Any]) -> None:
         """Serve WSGI applications, by path prefix ("/" for what no other prefix takes)."""
         self._server.wsgi_app = wsgi.PathInfoDispatcher(dict(apps))  # type: ignore[no-untyped-call]
-        self._thread.start()
+        self._thread = start_thread(self._server.serve, name="http")
 
     def stop(self, patience: timedelta) -> None:
         """Close the address; give requests under way their grace, then cut the connections of those that are left.
@@ -90,13 +91,12 @@ class HttpServer:
         A request that still waits for somebody else after `patience` is left to itself.
         """
         # The library waits for each connection's own time-out, and without end for a request that does not return.
-        stopping = threading.Thread(target=self._server.stop, name="http-stop", daemon=True)
-        stopping.start()
+        stopping = start_thread(self._server.stop, name="http-stop")
         stopping.join(GRACE.total_seconds())
         for connection in self._connections.copy():
             connection.cut()
         stopping.join(patience.total_seconds())
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(patience.total_seconds())
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from datetime import timedelta
+from functools import partial
+from threading import Thread
 
 from keystoneauth1.session import Session
 
 from precache.adapters.http import Credentials, CredentialsRefused, TokenUnavailable, open_session, token_plugin
 from precache.adapters.images_glance import RECORD_TIMEOUT, GlanceImages
 from precache.adapters.images_wrapped import Failover
+from precache.background.threads import start_thread
 from precache.config.load import Config
 
 _log = logging.getLogger(__name__)
@@ -32,15 +34,13 @@ def image_session(config: Config, session: Session) -> Session:
     return open_session(auth=auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
 
 
-def warn_if_refused(session: Session) -> threading.Thread:
+def warn_if_refused(session: Session) -> Thread:
     """Ask Keystone for the first token, in the background, and log one warning if it refuses us.
 
     Otherwise only tasks would tell, perhaps weeks later. A Keystone that is away may be there when it is needed: no
     warning. Returns the thread; nobody has to wait for it.
     """
-    asking = threading.Thread(target=_warn_if_refused, args=(session,), name="first-token", daemon=True)
-    asking.start()
-    return asking
+    return start_thread(partial(_warn_if_refused, session), name="first-token")
 
 
 def _warn_if_refused(session: Session) -> None:

@@ -5,9 +5,8 @@ import threading
 import pytest
 
 from precache.core.errors import StoreUnavailable
-from precache.doctor.examine import Check, examine
+from precache.doctor.examine import Check, examine, side_by_side
 from precache.doctor.findings import ok
-from precache.doctor.side_by_side import side_by_side
 
 
 def well(config):

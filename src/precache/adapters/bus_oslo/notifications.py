@@ -7,8 +7,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import oslo_messaging
@@ -20,8 +22,9 @@ from precache.adapters.bus_oslo.causes import cause
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, uses_tls
 from precache.adapters.bus_oslo.url import parse_url, redacted
-from precache.background.threads import run_within
-from precache.core.errors import InvalidConfiguration
+from precache.background.backoff import every, retry_until
+from precache.background.threads import run_within, start_thread
+from precache.core.errors import BusUnavailable, InvalidConfiguration
 from precache.ports.notifier import Notification
 
 _log = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ DRIVER = "messagingv2"
 CAPACITY = 10_000
 """Notifications kept for a broker that is away, some two kilobytes each; what comes on top is dropped."""
 
-_RETRY_S = 2.0
+_RETRIES = every(timedelta(seconds=2))
 _LIBRARY_LOG = "oslo_messaging.notify.messaging"
 
 
@@ -122,14 +125,14 @@ class _Outlet:
         self._dropped = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._send_until_stopped, name=f"notify {line.place}", daemon=True)
-        self._failures = _SwallowedFailures(self._thread)
+        self._thread: threading.Thread | None = None
+        self._failures = _SwallowedFailures()
 
     def start(self) -> None:
         library = logging.getLogger(_LIBRARY_LOG)
         library.setLevel(logging.ERROR)
         library.addFilter(self._failures)
-        self._thread.start()
+        self._thread = start_thread(self._send_until_stopped, name=f"notify {self._line.place}")
 
     def put(self, notification: Notification) -> None:
         with self._changed:
@@ -152,9 +155,9 @@ class _Outlet:
             self._changed.notify()
 
     def wait(self, seconds: float) -> None:
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(seconds)
-        if not self._thread.is_alive():
+        if self._thread is None or not self._thread.is_alive():
             logging.getLogger(_LIBRARY_LOG).removeFilter(self._failures)
             run_within(CLOSE_WITHIN_S, self._line.transport.cleanup, name="notify-close")
         if self._waiting:
@@ -163,15 +166,19 @@ class _Outlet:
             )
 
     def _send_until_stopped(self) -> None:
-        while (notification := self._next()) is not None:
-            failure = self._send(notification)
-            if failure is None:
+        self._failures.thread = threading.current_thread()
+        with suppress(BusUnavailable):  # it is to stop, and the broker is down
+            while (notification := self._next()) is not None:
+                retry_until(
+                    partial(self._send, notification),
+                    what="Sending a notification to the message bus",
+                    of=self._line.place,
+                    wait=self._stopping.wait,
+                    backoff=_RETRIES,
+                    level=logging.DEBUG,  # the state has logged it
+                )
                 self._line.state.note_up()
                 self._take_off()
-                continue
-            self._line.state.note_failure(failure)
-            if self._stopping.wait(_RETRY_S):
-                return  # The broker is away, and nobody waits for it any more.
 
     def _next(self) -> Notification | None:
         """Return the first in the queue, without taking it off; None when it is time to end."""
@@ -186,25 +193,27 @@ class _Outlet:
         if dropped:
             _log.warning("%i notifications to the message bus %s were dropped", dropped, self._line.place)
 
-    def _send(self, notification: Notification) -> BaseException | None:
+    def _send(self, notification: Notification) -> None:
+        """Raises BusUnavailable."""
         notifier = self._line.notifier.prepare(publisher_id=notification.publisher_id)
         level = getattr(notifier, notification.priority.lower())
         self._failures.last = None
         level({}, notification.event_type, dict(notification.payload))
-        return self._failures.last
+        if self._failures.last is not None:
+            raise BusUnavailable(self._line.place, self._line.state.note_failure(self._failures.last))
 
 
 class _SwallowedFailures(logging.Filter):
     """Learns why a notification was not sent: the library tells nobody but its log, with the whole payload and a
     traceback, which are kept out of there. Concerns one thread only."""
 
-    def __init__(self, thread: threading.Thread) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._thread = thread
+        self.thread: threading.Thread | None = None
         self.last: BaseException | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is not self.thread:
             return True
         self.last = record.exc_info[1] if record.exc_info else RuntimeError("the library gave no reason")
         return False

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from datetime import timedelta
 
 from sqlalchemy import literal, select
 
 from precache.adapters.sql.engine import Database
+from precache.background.single_flight import SingleFlight
 from precache.core.errors import StoreUnavailable
 
 ANSWER_WITHIN = timedelta(seconds=1.5)
@@ -24,31 +23,14 @@ class SqlProbe:
     def __init__(self, *, database: Database, answer_within: timedelta = ANSWER_WITHIN) -> None:
         self._database = database
         self._limit_s = answer_within.total_seconds()
-        self._lock = threading.Lock()
-        self._answer: Future[None] | None = None
+        self._ask = SingleFlight(self._select, name="store-probe")
 
     def check_reachable(self) -> None:
-        with self._lock:
-            if self._answer is None:
-                self._answer = Future()
-                threading.Thread(target=self._ask, args=(self._answer,), name="store-probe", daemon=True).start()
-            answer = self._answer
         try:
-            answer.result(self._limit_s)
+            self._ask(self._limit_s)
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {self._limit_s:g} s ({self._database.place})") from None
 
-    def _ask(self, answer: Future[None]) -> None:
-        try:
-            with self._database.read() as connection:
-                connection.execute(select(literal(1)))
-        except BaseException as error:  # noqa: BLE001  passed on to those who wait
-            self._forget()
-            answer.set_exception(error)
-        else:
-            self._forget()
-            answer.set_result(None)
-
-    def _forget(self) -> None:
-        with self._lock:
-            self._answer = None
+    def _select(self) -> None:
+        with self._database.read() as connection:
+            connection.execute(select(literal(1)))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
+from precache.background.dead_threads import DeadThreads
 from precache.cli.command import Command
 from precache.cli.exit_codes import ExitCode
 from precache.config.load import Config, load_config
 from precache.core.errors import ThreadDied
 from precache.wiring.commands.options import add_config_file
-from precache.wiring.dead_threads import DeadThreads
 from precache.wiring.end_signals import EndSignals
 from precache.wiring.leaving import leave_waiting_threads
 from precache.wiring.log_output import start_logging

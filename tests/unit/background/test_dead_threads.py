@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from precache.background.dead_threads import DeadThreads
 from precache.core.errors import ThreadDied
-from precache.wiring.dead_threads import DeadThreads
 
 PROGRAM = """
 import threading
