@@ -1,1 +1,1 @@
-"""Configuration: files and environment in, frozen dataclasses out, once at start."""
+"""Configuration: files and environment are read once at start into frozen dataclasses."""

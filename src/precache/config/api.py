@@ -1,4 +1,4 @@
-"""[api] and [oslo_policy]: who may come in, and how much they may send."""
+"""[api] and [oslo_policy]: the HTTP server, authentication and policy."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ OPTIONS = [
         "auth_strategy",
         sample_default="keystone",
         choices=[
-            ("keystone", "by the token that Keystone gave them; see [keystone_authtoken]"),
-            ("token", "by a token that `precache token create` made; over TLS, or on loopback addresses"),
-            ("noauth", "everybody who can connect is an administrator; on loopback addresses only"),
+            ("keystone", "by Keystone tokens; see [keystone_authtoken]"),
+            ("token", "by tokens that `precache token create` made; over TLS, or on loopback addresses"),
+            ("noauth", "not at all: every caller is an administrator; on loopback addresses only"),
         ],
         help="How callers are identified. Default: keystone; noauth for the embedded service.",
     ),
     cfg.StrOpt("listen", default="127.0.0.1:8775", help="Address and port of `precache serve api`."),
     cfg.StrOpt(
         "cert_file",
-        help="PEM file of the certificate with which `precache serve api` and `precache serve images` speak TLS, those "
-        "that signed it below it. It is read again when it is renewed. Default: plain HTTP, for a proxy that ends TLS.",
+        help="PEM file of the TLS certificate of `precache serve api` and `precache serve images`, followed by the "
+        "certificates that signed it. It is read again when it changes. Default: plain HTTP, for a proxy that "
+        "terminates TLS.",
     ),
     cfg.StrOpt("key_file", help="PEM file of the certificate's key, without a passphrase."),
-    cfg.IntOpt("max_request_body_size", default=114688, min=1024, help="Longest request body that is read, in bytes."),
+    cfg.IntOpt(
+        "max_request_body_size", default=114688, min=1024, help="Largest request body that is accepted, in bytes."
+    ),
     cfg.IntOpt("workers", default=10, min=1, max=1000, help="Requests that are served at the same time (threads)."),
 ]
 
 POLICY_OPTIONS = [
     cfg.StrOpt(
         "policy_file",
-        help="YAML file with rules that override the defaults; it is read again when it changes. "
-        "Default: the built-in rules; administrators do everything, readers of the whole cloud look.",
+        help="YAML file with rules that override the defaults; it is read again when it changes. Default: the "
+        "built-in rules; administrators may do everything, readers of the whole cloud may read everything.",
     ),
 ]
 
@@ -46,7 +49,7 @@ POLICY_OPTIONS = [
 class ApiSettings:
     """tls_files: of the certificate and of its key; None for plain HTTP."""
 
-    auth_strategy: str | None  # None: whatever suits the process
+    auth_strategy: str | None  # None: the default of the process
     listen: str
     tls_files: tuple[Path, Path] | None
     max_request_body_bytes: int

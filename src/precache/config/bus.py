@@ -18,9 +18,9 @@ OPTIONS = [
         "transport_url",
         secret=True,
         help="Message bus of this process, such as rabbit://precache:PASSWORD@rabbit:5672/cell1, or, with several "
-        "brokers, rabbit://precache:PASSWORD@rabbit1:5672,precache:PASSWORD@rabbit2:5672/cell1. A compute: its cell's. "
-        "API and conductor: the one on which the API wakes the conductor; without it a conductor looks for new jobs "
-        "every [conductor] poll_interval.",
+        "brokers, rabbit://precache:PASSWORD@rabbit1:5672,precache:PASSWORD@rabbit2:5672/cell1. For a compute: "
+        "the bus of its cell. For API and conductor: the bus on which the API tells conductors of new jobs; "
+        "without it a conductor looks for new jobs every [conductor] poll_interval.",
     ),
     cfg.IntOpt(
         "long_rpc_timeout",
@@ -32,8 +32,8 @@ OPTIONS = [
         "call_monitor_timeout",
         default=60,
         min=4,
-        help="Seconds without a sign of life of a host that works on a job, after which it is given up. A broker that "
-        "restarts faster than this goes unnoticed.",
+        help="Seconds without a sign of life after which a host that works on a job is given up. A broker restart "
+        "that is shorter than this has no effect.",
     ),
 ]
 
@@ -43,8 +43,9 @@ _BETWEEN_URLS = re.compile(r"[\s,'\"]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 UPGRADE_OPTIONS = [
     cfg.StrOpt(
         "compute",
-        help="Version of the messages to computes, such as 1.0, to which conductors are held during an upgrade. What "
-        "needs a newer one is not sent and is reported. Default: the newest that each compute announces.",
+        help="Pinned version of the messages to computes, such as 1.0, during an upgrade. A request that needs a "
+        "newer version is not sent; its tasks end as error. Default: the newest version that each compute "
+        "announces.",
     ),
 ]
 
@@ -53,26 +54,26 @@ NOTIFICATION_OPTIONS = [
         "transport_urls",
         default=[],
         secret=True,
-        help="Message buses that get the notifications aggregate.cache_images.*, in Nova's versioned format: URLs like "
-        "that of [DEFAULT] transport_url, several separated by commas. One with several brokers is written as usual: "
-        "rabbit://nova:PASSWORD@rabbit1:5672,nova:PASSWORD@rabbit2:5672/. Somebody should read them there, for the "
-        "broker keeps what nobody takes. Default: none; they are in the log only.",
+        help="Message buses that get the notifications aggregate.cache_images.*, in Nova's versioned format: URLs "
+        "like that of [DEFAULT] transport_url, several separated by commas. A URL can name several brokers: "
+        "rabbit://nova:PASSWORD@rabbit1:5672,nova:PASSWORD@rabbit2:5672/. Their queues need a consumer, because "
+        "the broker keeps messages that are not consumed. Default: none; notifications are only logged.",
     ),
     cfg.ListOpt("topics", default=["versioned_notifications"], help="Topics to publish them on."),
-    cfg.StrOpt("exchange", default="nova", help="Exchange to publish them on; Nova's, where its consumers listen."),
+    cfg.StrOpt("exchange", default="nova", help="Exchange to publish them on. The default is Nova's."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class BusSettings:
-    """transport_url is a secret, which no representation shows."""
+    """The settings of one bus. transport_url is a secret, so `repr` omits it."""
 
     transport_url: str | None = field(repr=False)
     long_rpc_timeout: timedelta
     call_monitor_timeout: timedelta
 
     def require_transport_url(self) -> str:
-        """Return the URL. Raises InvalidConfiguration where there is none."""
+        """Return the URL. Raises InvalidConfiguration if it is not set."""
         if self.transport_url is None:
             raise InvalidConfiguration(
                 "[DEFAULT] transport_url is not set; give the URL of the cell's message bus, such as "
@@ -88,7 +89,7 @@ class UpgradeSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
-    """transport_urls are secrets, which no representation shows."""
+    """Where notifications are sent. transport_urls are secrets, so `repr` omits them."""
 
     transport_urls: tuple[str, ...] = field(repr=False)
     topics: tuple[str, ...]
@@ -120,12 +121,12 @@ def _parse_notifications(values: Any) -> NotificationSettings:
 
 
 def _whole_urls(pieces: Sequence[str]) -> tuple[str, ...]:
-    """Return the URLs that were cut at every comma: one of them has a comma between two brokers, too."""
+    """Return the URLs that oslo.config split at every comma: a URL of several brokers has commas too."""
     return tuple(url for url in _BETWEEN_URLS.split(",".join(pieces).strip(" ,'\"\n")) if url)
 
 
 GROUP = OptionGroup(None, "", OPTIONS, _parse)
 UPGRADE_GROUP = OptionGroup(
-    "upgrade_levels", "What to hold back while releases are mixed.", UPGRADE_OPTIONS, _parse_upgrade
+    "upgrade_levels", "Pinned versions while releases are mixed.", UPGRADE_OPTIONS, _parse_upgrade
 )
-NOTIFICATION_GROUP = OptionGroup("notifications", "Who is told of jobs.", NOTIFICATION_OPTIONS, _parse_notifications)
+NOTIFICATION_GROUP = OptionGroup("notifications", "Notifications of jobs.", NOTIFICATION_OPTIONS, _parse_notifications)

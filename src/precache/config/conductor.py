@@ -15,17 +15,22 @@ OPTIONS = [
         "lease",
         default=30,
         min=3,
-        help="Seconds for which a conductor holds a job without extending its claim; a dead conductor's jobs are "
-        "taken over when they have passed.",
+        help="Seconds until a conductor's claim on a job expires unless it is extended; another conductor then takes "
+        "the job over.",
     ),
-    cfg.IntOpt("poll_interval", default=5, min=1, help="Seconds between two looks for jobs that nobody announced."),
+    cfg.IntOpt(
+        "poll_interval",
+        default=5,
+        min=1,
+        help="Seconds between two searches for new jobs that were not announced on the bus.",
+    ),
     cfg.IntOpt("jobs_at_once", default=8, min=1, help="Jobs that a conductor works on at the same time."),
     cfg.IntOpt(
         "max_hosts_per_cell",
         default=20000,
         min=1,
-        help="Hosts that are registered for one cell. Heartbeats of further ones are dropped, so that a sender on a "
-        "cell's message bus cannot fill the database with invented hosts.",
+        help="Most hosts of one cell. Heartbeats of further hosts are dropped, so that a sender on a cell's message "
+        "bus cannot fill the database with invented hosts.",
     ),
 ]
 
@@ -47,4 +52,4 @@ def _parse(values: Any) -> ConductorSettings:
     )
 
 
-GROUP = OptionGroup("conductor", "The process that decides which host is asked when.", OPTIONS, _parse)
+GROUP = OptionGroup("conductor", "The process that calls the hosts.", OPTIONS, _parse)

@@ -1,4 +1,4 @@
-"""[database]: where jobs, hosts, aggregates and cells are kept, and the keys for the secrets among them."""
+"""[database]: the database of jobs, hosts, aggregates and cells, and the keys for the secrets in it."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ OPTIONS = [
         "connection",
         secret=True,
         help="URL of the database, such as mysql+pymysql://precache:PASSWORD@db/precache or "
-        "postgresql+psycopg://precache:PASSWORD@db/precache. The embedded service keeps an SQLite file of its own "
-        "unless this is set.",
+        "postgresql+psycopg://precache:PASSWORD@db/precache. The default of the embedded service is an SQLite "
+        "file in its state directory.",
     ),
     cfg.ListOpt(
         "encryption_keys",
         default=[],
         secret=True,
         help="Keys for the secrets in the database (transport URLs of cells), as `precache config key` prints them; "
-        "the first encrypts, all decrypt, so a new key goes in front. Every conductor needs the same ones.",
+        "the first one encrypts, all of them decrypt, so put a new key first. Every conductor needs the same keys.",
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """connection and encryption_keys are secrets, which no representation shows."""
+    """The database and its keys. Both are secrets, so `repr` omits them."""
 
     connection: str | None = field(repr=False)
     encryption_keys: tuple[str, ...] = field(repr=False)
 
     def require_connection(self) -> str:
-        """Return the URL. Raises InvalidConfiguration where there is none."""
+        """Return the URL. Raises InvalidConfiguration if it is not set."""
         if self.connection is None:
             raise InvalidConfiguration(
                 "[database] connection is not set; give the URL of the database, such as "
@@ -49,4 +49,4 @@ def _parse(values: Any) -> DatabaseSettings:
     return DatabaseSettings(connection=values.connection or None, encryption_keys=tuple(values.encryption_keys))
 
 
-GROUP = OptionGroup("database", "Where jobs, hosts, aggregates and cells are kept.", OPTIONS, _parse)
+GROUP = OptionGroup("database", "The database of jobs, hosts, aggregates and cells.", OPTIONS, _parse)

@@ -1,4 +1,4 @@
-"""[DEFAULT]: this machine, its paths, and how the service keeps in touch with itself."""
+"""[DEFAULT]: this machine, its paths, and its heartbeats."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from precache.core.errors import InvalidConfiguration
 from precache.core.names import NAME_RULE, is_name
 
 OPTIONS = [
-    cfg.BoolOpt("debug", default=False, help="Log what is done in every step, not only what was achieved."),
+    cfg.BoolOpt("debug", default=False, help="Log every step, not only results."),
     cfg.StrOpt(
         "host",
         sample_default="<name of this machine>",
-        help="Name of this compute host, as the inventory knows it. Default: the machine's own name.",
+        help="Name of this compute host, as in the inventory. Default: the machine's name.",
     ),
     cfg.StrOpt(
         "instances_path",
         default="/var/lib/nova/instances",
-        help="Where instances are kept on this host; the image cache and its locks are below. Must be nova-compute's "
-        "own instances_path where one runs.",
+        help="Directory of instances on this host; the image cache and its locks are below it. Must be the same as "
+        "for nova-compute on this host.",
     ),
     cfg.BoolOpt(
         "force_raw_images",
         default=True,
-        help="Convert images to raw when they enter the cache. Must be what nova-compute has where one runs.",
+        help="Convert images to raw when they are cached. Must be the same as for nova-compute on this host.",
     ),
     cfg.IntOpt("report_interval", default=10, min=1, help="Seconds between two heartbeats of a compute."),
     cfg.IntOpt(
         "service_down_time",
         default=60,
         min=2,
-        help="Seconds without a heartbeat after which a host counts as down and is not asked.",
+        help="Seconds without a heartbeat after which a host counts as down and is not called.",
     ),
 ]
 
@@ -57,7 +57,7 @@ def _parse(values: Any) -> HostSettings:
     if values.service_down_time <= values.report_interval:
         raise InvalidConfiguration(
             f"[DEFAULT] service_down_time ({values.service_down_time} s) must be longer than report_interval "
-            f"({values.report_interval} s), or every host counts as down between two heartbeats"
+            f"({values.report_interval} s), because otherwise every host counts as down between two heartbeats"
         )
     if values.host and not is_name(values.host):
         raise InvalidConfiguration(

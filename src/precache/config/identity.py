@@ -1,8 +1,7 @@
-"""[service_user] and [keystone_authtoken]: with which credentials we call other services, and by which we find out
-who calls us.
+"""[service_user] and [keystone_authtoken]: credentials for calls of other services, and for checking callers' tokens.
 
-Both sections take the options of keystoneauth. Which ones exist follows from the section's own `auth_type`, so they
-are registered after the files have been read. No value of them is ever part of a message.
+Both sections take the options of keystoneauth. The section's `auth_type` decides which ones exist, so they are
+registered after the files have been read. No message contains a value of them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _PASSWORD = ("password", "v3password")
 
 
 def _listed(plugin: str) -> list[cfg.Opt]:
-    """Return a plugin's options, none of them required: that is checked once it is known which plugin is meant."""
+    """Return a plugin's options, none of them required: `_check_complete` checks that when the plugin is known."""
     options = loading.get_auth_plugin_conf_options(plugin)
     for option in options:
         option.required = False
@@ -44,10 +43,13 @@ OPTIONS = [
         default=["internal", "public"],
         help="Interfaces of the catalogue's endpoints, the preferred one first.",
     ),
-    cfg.StrOpt("cafile", help="PEM file of the authorities that vouch for the services' certificates."),
-    cfg.StrOpt("certfile", help="PEM file of our own certificate, for services that ask for one."),
-    cfg.StrOpt("keyfile", help="PEM file of the key of our own certificate."),
-    cfg.BoolOpt("insecure", default=False, help="Do not check the services' certificates. For trying out only."),
+    cfg.StrOpt(
+        "cafile",
+        help="PEM file of the certificate authorities (CAs) that are trusted to sign the services' certificates.",
+    ),
+    cfg.StrOpt("certfile", help="PEM file of the client certificate, for services that require one."),
+    cfg.StrOpt("keyfile", help="PEM file of the key of the client certificate."),
+    cfg.BoolOpt("insecure", default=False, help="Do not check the services' certificates. For tests only."),
     cfg.FloatOpt("timeout", default=30, min=1, help="Seconds to wait for an answer of Keystone."),
     *_listed("password"),
 ]
@@ -57,9 +59,9 @@ OPTIONS = [
 class ServiceUserSettings:
     """How to call other services.
 
-    auth: a keystoneauth plugin; None where no `auth_type` is set, for services that ask for no token.
-    verify: how their certificates are checked: by the system's authorities, not at all, or by this file.
-    cert: our own certificate: one file, or a file and that of its key.
+    auth: a keystoneauth plugin; None if no `auth_type` is set, for services without authentication.
+    verify: True for the system's CAs, False for no check, or a file of CAs.
+    cert: the client certificate: one file, or a file and that of its key.
     timeout: for Keystone; calls of the other services have their own.
     """
 
@@ -72,18 +74,18 @@ class ServiceUserSettings:
 
 
 class _ServiceUser(OptionGroup[ServiceUserSettings]):
-    """A section whose options are not all known before it has been read."""
+    """The section: some of its options are known only after it has been read."""
 
     def read(self, conf: cfg.ConfigOpts) -> ServiceUserSettings:
         return replace(self.parse(conf[SERVICE_USER]), auth=load_credentials(conf, SERVICE_USER))
 
 
 def _parse(values: Any) -> ServiceUserSettings:
-    """Make the settings of all but the credentials."""
+    """Return the settings without the credentials."""
     if values.insecure and values.cafile:
         raise InvalidConfiguration(f"[{SERVICE_USER}] insecure and cafile contradict each other; remove one")
     if values.keyfile and not values.certfile:
-        raise InvalidConfiguration(f"[{SERVICE_USER}] keyfile belongs to a certfile; set it, too")
+        raise InvalidConfiguration(f"[{SERVICE_USER}] keyfile needs a certfile; set it too")
     for option in ("cafile", "certfile", "keyfile"):
         _check_file(SERVICE_USER, option, values[option])
     return ServiceUserSettings(
@@ -102,10 +104,10 @@ GROUP = _ServiceUser(SERVICE_USER, "The service's own credentials, for Glance an
 def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
     """Return the keystoneauth plugin of a section, None if it sets no `auth_type`.
 
-    Raises InvalidConfiguration that names the option and says what to do, for credentials that cannot work.
+    Raises InvalidConfiguration, with the option and what to do, for credentials that cannot work.
     """
     conf.register_opts(loading.get_auth_common_conf_options(), group=section)
-    holder = conf[section].auth_section or section  # one section may borrow another's credentials
+    holder = conf[section].auth_section or section  # a section may use the credentials of another one
     conf.register_opts(loading.get_auth_common_conf_options(), group=holder)
     name = conf[holder].auth_type
     if not name:
@@ -115,7 +117,7 @@ def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
         loader: Any = loading.get_plugin_loader(name)
     except ksa.NoMatchingPlugin as error:
         raise InvalidConfiguration(
-            f"[{holder}] auth_type: there is no way to authenticate called {name!r}; set it to password"
+            f"[{holder}] auth_type: there is no authentication plugin called {name!r}; set it to password"
         ) from error
     values = _plugin_values(conf, holder, name)
     _check_complete(holder, name, values)
@@ -124,7 +126,7 @@ def load_credentials(conf: cfg.ConfigOpts, section: str) -> Any:
             _require(holder, values, [option.dest], f"what auth_type = {name} needs")
     try:
         return loader.load_from_options_getter(lambda option: values[option.dest])
-    except ksa.ClientException as error:  # of what options mean together; it names options, no values
+    except ksa.ClientException as error:  # about a combination of options; it names options, not values
         raise InvalidConfiguration(f"[{holder}] {' '.join(str(error).split())}") from error
 
 
@@ -137,7 +139,7 @@ def _check_unused(conf: cfg.ConfigOpts, section: str) -> None:
 
 
 def _plugin_values(conf: cfg.ConfigOpts, section: str, plugin: str) -> dict[str, Any]:
-    """Read the options of a plugin, those of the same name that are registered already included."""
+    """Return the values of a plugin's options, also of those that are registered already under the same name."""
     values = {}
     for option in loading.get_auth_plugin_conf_options(plugin):
         with suppress(cfg.DuplicateOptError):  # the same option, with another plugin's help
@@ -147,20 +149,20 @@ def _plugin_values(conf: cfg.ConfigOpts, section: str, plugin: str) -> dict[str,
 
 
 def _check_complete(section: str, plugin: str, values: dict[str, Any]) -> None:
-    """Find what the library would notice only when the first token is asked for, or never."""
+    """Check what the library would notice only at its first request for a token, or never."""
     if "auth_url" in values:
         _require(section, values, ["auth_url"], "the URL of Keystone, such as https://keystone.example/v3")
     if "auth_url" in values and not _is_http(values["auth_url"]):
         raise InvalidConfiguration(f"[{section}] auth_url is not an http or https URL; set it to that of Keystone")
     if plugin not in _PASSWORD:
         return
-    _require(section, values, ["username", "user_id"], "the user that Keystone knows the service by")
+    _require(section, values, ["username", "user_id"], "the service's user in Keystone")
     _require(section, values, ["password"], "the password of that user")
     defaults = ("default_domain_name", "default_domain_id")
     if values["username"] and not values["user_id"]:
         _require(section, values, ["user_domain_name", "user_domain_id", *defaults], "the user's domain")
     scopes = ["project_name", "project_id", "system_scope", "domain_name", "domain_id", "trust_id"]
-    _require(section, values, scopes, "the project that the service's roles are in")
+    _require(section, values, scopes, "the project in which the service has its roles")
     if values["project_name"] and not values["project_id"]:
         _require(section, values, ["project_domain_name", "project_domain_id", *defaults], "the project's domain")
 
@@ -184,7 +186,7 @@ def _check_file(section: str, option: str, path: str | None) -> None:
 
 
 def require_authtoken(conf: cfg.ConfigOpts) -> None:
-    """Check [keystone_authtoken], for the process that answers requests. Raises InvalidConfiguration."""
+    """Check [keystone_authtoken], for the API. Raises InvalidConfiguration."""
     for option in _authtoken_options():
         conf.register_opt(option, group=AUTHTOKEN)
         read_value(conf, AUTHTOKEN, option)
@@ -192,19 +194,19 @@ def require_authtoken(conf: cfg.ConfigOpts) -> None:
         _check_file(AUTHTOKEN, name, conf[AUTHTOKEN][name])
     if load_credentials(conf, AUTHTOKEN) is None:
         raise InvalidConfiguration(
-            f"[{AUTHTOKEN}] auth_type is missing; give credentials with which callers' tokens can be checked, such as "
+            f"[{AUTHTOKEN}] auth_type is missing; set credentials for checking callers' tokens, such as "
             f"auth_section = {SERVICE_USER}"
         )
 
 
 def authtoken_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
     """Return [keystone_authtoken] for the sample file: the middleware's options, and those of its credentials."""
-    group = cfg.OptGroup(AUTHTOKEN, help="How the tokens of callers are checked, where auth_strategy is keystone.")
+    group = cfg.OptGroup(AUTHTOKEN, help="How callers' tokens are checked. Used if [api] auth_strategy is keystone.")
     return group, [*_authtoken_options(), *_listed("password")]
 
 
 def _authtoken_options() -> list[cfg.Opt]:
-    # Only the process that answers requests needs the library, which is a large one.
+    # Only the API needs this library, which is large.
     from keystonemiddleware.opts import list_auth_token_opts
 
     [(_, options)] = list_auth_token_opts()

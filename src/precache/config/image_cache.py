@@ -1,4 +1,4 @@
-"""[image_cache]: Nova's section, with Nova's names, defaults and meanings, and the few options that Nova lacks."""
+"""[image_cache]: Nova's options with their names, defaults and meanings, and a few options that Nova does not have."""
 
 from __future__ import annotations
 
@@ -15,60 +15,60 @@ OPTIONS = [
         "precache_concurrency",
         default=1,
         min=1,
-        help="How many hosts are asked to cache images at the same time, over all jobs of a conductor. Each of them "
-        "downloads from the image service, so raise it with an eye on the image service's bandwidth.",
+        help="How many hosts cache images at the same time, over all jobs of a conductor. All of them download from "
+        "the image service, so its bandwidth limits this.",
     ),
     cfg.StrOpt(
         "subdirectory_name",
         default="_base",
-        help="Directory of the image cache below instances_path. Must be what nova-compute has where one runs.",
+        help="Directory of the image cache below instances_path. Must be the same as for nova-compute on this host.",
     ),
     cfg.BoolOpt(
         "reserve_whole_disk",
         default=True,
-        help="Refuse an image unless the download and the whole converted disk fit into the free space, with holes. "
-        "False: only the download must fit, which lets in large disks that are mostly empty; one that turns out to be "
-        "too full ends as an error in mid-conversion.",
+        help="Refuse an image unless the download and the full size of the converted disk fit into the free space. "
+        "False: only the download must fit, which admits large disks that are mostly empty; if the disk then "
+        "becomes full, the conversion ends as an error.",
     ),
     cfg.StrOpt(
         "owner",
         default="nova",
         choices=[
-            ("nova", "nova-compute removes what has expired; we never remove an entry"),
-            ("precache", "no nova-compute runs on this host; we remove what has expired"),
+            ("nova", "nova-compute removes expired entries; Precache never removes one"),
+            ("precache", "Precache removes expired entries; no nova-compute runs on this host"),
         ],
-        help="Who removes expired entries. Two owners of one directory would disagree on what is in use.",
+        help="Which service removes expired entries. A directory must have only one owner.",
     ),
     cfg.IntOpt(
         "manager_interval",
         default=2400,
         min=-1,
-        help="Seconds between two passes over the cache; 0 means 60 seconds, -1 means none. Used where the owner "
+        help="Seconds between two passes over the cache; 0 means 60 seconds, -1 means none. Used if the owner "
         "is precache.",
     ),
     cfg.BoolOpt(
         "remove_unused_base_images",
         default=True,
-        help="Remove entries that no instance uses once they are old enough. Used where the owner is precache.",
+        help="Remove entries that no instance uses when they are old enough. Used if the owner is precache.",
     ),
     cfg.IntOpt(
         "remove_unused_original_minimum_age_seconds",
         default=86400,
         min=0,
-        help="Age since the last use at which an unused image is removed.",
+        help="Seconds since the last use after which an unused image is removed.",
     ),
     cfg.IntOpt(
         "remove_unused_resized_minimum_age_seconds",
         default=3600,
         min=0,
-        help="Age since the last use at which an unused resized copy is removed.",
+        help="Seconds since the last use after which an unused resized copy is removed.",
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCacheSettings:
-    """manager_interval is None where no passes are wanted. is_owner_chosen: False where no file says who owns it."""
+    """Settings of the cache. manager_interval: None for no passes. is_owner_chosen: False if no file sets the owner."""
 
     precache_concurrency: int
     subdirectory_name: str

@@ -1,4 +1,4 @@
-"""[glance]: where images come from. [libvirt] and [compute]: what becomes of them on a host, by Nova's names."""
+"""[glance]: the image service. [libvirt] and [compute]: images on a host. The options have Nova's names."""
 
 from __future__ import annotations
 
@@ -18,46 +18,48 @@ GLANCE_OPTIONS = [
     cfg.ListOpt(
         "endpoint_override",
         default=[],
-        help="URL of the image service, without the version; or several of one service, separated by commas: each "
-        "process keeps to one of them until it is away, then to the next. Default: the catalogue's; the embedded "
-        "service uses its own.",
+        help="URL of the image service, without the version, or several of them, separated by commas: each process "
+        "uses one until it is unavailable, then the next. Default: from the catalogue; the embedded service uses "
+        "its own.",
     ),
     cfg.StrOpt(
         "auth_token",
         secret=True,
-        help="Token for a `precache serve images` with [api] auth_strategy = token, of the role compute; see `precache "
+        help="Token of the role compute for a `precache serve images` with [api] auth_strategy = token; see `precache "
         "token create`. Needs endpoint_override. Default: the credentials in [service_user].",
     ),
     cfg.IntOpt(
-        "num_retries", default=3, min=0, help="Attempts after a failed one; only those without any progress count."
+        "num_retries", default=3, min=0, help="Retries after a failed attempt; attempts that brought data do not count."
     ),
-    cfg.IntOpt("connections", default=4, min=1, help="Transfers from the image service at once, for each host."),
+    cfg.IntOpt("connections", default=4, min=1, help="Simultaneous transfers from the image service on each host."),
     cfg.IntOpt("connect_timeout", default=10, min=1, help="Seconds to wait for a connection."),
-    cfg.IntOpt("read_timeout", default=60, min=1, help="Seconds without a byte after which a transfer has stalled."),
+    cfg.IntOpt(
+        "read_timeout", default=60, min=1, help="Seconds without data after which a transfer counts as stalled."
+    ),
     cfg.IntOpt(
         "min_throughput",
         default=8,
         min=0,
-        help="KiB each second that a transfer must bring, averaged over min_throughput_window; a slower one is broken "
-        "off and goes on over another connection, up to num_retries times in a row. Hosts that share a thin link share "
-        "its rate, too. 0 accepts any.",
+        help="Lowest rate of a transfer in KiB per second, averaged over min_throughput_window. A slower one is "
+        "interrupted and resumed on another connection, up to num_retries times in a row. Note that hosts behind "
+        "one slow link share its rate. 0 accepts any rate.",
     ),
     cfg.BoolOpt(
         "verify_glance_signatures",
         default=False,
-        help="Verify the signature of every image, as nova-compute does; an image without one is refused. Must be what "
-        "nova-compute has where one runs. Needs a key manager: see [key_manager].",
+        help="Verify the signature of every image, as nova-compute does; an image without one is refused. Must be the "
+        "same as for nova-compute on this host. Needs a key manager: see [key_manager].",
     ),
     cfg.BoolOpt(
         "enable_certificate_validation",
         default=False,
-        help="Accept only certificates that one of default_trusted_certificate_ids has signed; without any, every "
-        "image is refused.",
+        help="Accept only certificates that one of default_trusted_certificate_ids has signed; if that list is empty, "
+        "every image is refused.",
     ),
     cfg.ListOpt(
         "default_trusted_certificate_ids",
         default=[],
-        help="Ids in the key manager of certificates that are trusted to sign those of images.",
+        help="Ids, in the key manager, of certificates that are trusted to sign certificates of images.",
     ),
     cfg.IntOpt("min_throughput_window", default=60, min=1, help="Seconds over which min_throughput is averaged."),
 ]
@@ -67,26 +69,26 @@ LIBVIRT_OPTIONS = [
         "images_type",
         default="default",
         choices=["raw", "flat", "qcow2", "lvm", "rbd", "ploop", "default"],
-        help="How instance disks are made; a type that does not use the cache makes the host answer `unsupported`.",
+        help="How instance disks are made. With a type that does not use the cache the host answers `unsupported`.",
     ),
     cfg.StrOpt(
         "connection_uri",
         default="qemu:///system",
-        help="The libvirt of this host. The cleaner asks it which disks its guests have. Used where the owner of the "
+        help="The libvirt of this host, from which the cleaner reads the disks of guests. Used if the owner of the "
         "cache is precache.",
     ),
     cfg.IntOpt(
         "images_cpu_time_limit",
         default=30,
         min=1,
-        help="Seconds of processor time that qemu-img may take to examine an image; a conversion may take more, by "
-        "the size of the disk.",
+        help="Seconds of processor time that qemu-img may use to examine an image; a conversion may use more, "
+        "depending on the size of the disk.",
     ),
     cfg.IntOpt(
         "images_address_space_limit",
         default=2,
         min=1,
-        help="Address space that qemu-img may take, in GiB.",
+        help="Address space that qemu-img may use, in GiB.",
     ),
 ]
 
@@ -95,12 +97,12 @@ COMPUTE_OPTIONS = [
         "virt_driver",
         default="libvirt",
         help="The virt driver of this host: libvirt; uncached for a hypervisor without an image cache; fake to "
-        "simulate one; or another that is installed.",
+        "simulate one; or another installed driver.",
     ),
     cfg.ListOpt(
         "vmdk_allowed_types",
         default=["streamOptimized", "monolithicSparse"],
-        help="VMDK create-types that may be cached; others can name files of the host.",
+        help="VMDK create-types that may be cached; other types can refer to files of the host.",
     ),
     cfg.DictOpt(
         "driver_options",
@@ -112,9 +114,10 @@ COMPUTE_OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class SignatureSettings:
-    """must_verify: check every image's signature. must_validate: also the certificate, by one of `trusted`.
+    """How signatures are checked.
 
-    verify_glance_signatures: the option as it was set; trusted certificates ask for the check as well.
+    must_verify: check every image's signature. must_validate: also check the certificate, by one of `trusted`.
+    verify_glance_signatures: the option as it was set; trusted certificates also require the check.
     """
 
     verify_glance_signatures: bool
@@ -125,9 +128,10 @@ class SignatureSettings:
 
 @dataclass(frozen=True, slots=True)
 class GlanceSettings:
-    """endpoints: URLs of one image service; empty where the catalogue is to say.
+    """How the image service is called.
 
-    auth_token: a secret, which no representation shows; None for the credentials in [service_user].
+    endpoints: URLs of one image service; empty to use the catalogue.
+    auth_token: a secret, so `repr` omits it; None to use the credentials in [service_user].
     """
 
     endpoints: tuple[str, ...]
@@ -159,7 +163,8 @@ def _parse_glance(values: Any) -> GlanceSettings:
     endpoints = tuple(url for url in values.endpoint_override if url)
     if not all(url.startswith(("http://", "https://")) for url in endpoints):
         raise InvalidConfiguration(
-            "[glance] endpoint_override has an entry that is no http or https URL; give such as http://glance:9292"
+            "[glance] endpoint_override has an entry that is not an http or https URL; give one such as "
+            "http://glance:9292"
         )
     if values.auth_token:
         check_token_endpoints(endpoints, "[glance] auth_token")
@@ -177,7 +182,7 @@ def _parse_glance(values: Any) -> GlanceSettings:
 
 def _parse_signatures(values: Any) -> SignatureSettings:
     trusted = tuple(values.default_trusted_certificate_ids) if values.enable_certificate_validation else ()
-    # Nova verifies where either is so.
+    # Nova verifies if either is set.
     must_verify = values.verify_glance_signatures or bool(trusted)
     return SignatureSettings(
         values.verify_glance_signatures, must_verify, values.enable_certificate_validation, trusted
@@ -185,14 +190,14 @@ def _parse_signatures(values: Any) -> SignatureSettings:
 
 
 def check_token_endpoints(endpoints: Sequence[str], option: str) -> None:
-    """Raise InvalidConfiguration unless tokens of our own can be sent to these endpoints of the image service.
+    """Raise InvalidConfiguration unless Precache's own tokens may be sent to these endpoints of the image service.
 
-    option: that asks for it, as the message names it.
+    option: the option that requires it, for the message.
     """
     if not endpoints:
         raise InvalidConfiguration(
-            f"{option} needs [glance] endpoint_override, the URL of `precache serve images`; without Keystone there is "
-            "no catalogue that names it"
+            f"{option} needs [glance] endpoint_override, the URL of `precache serve images`; there is no catalogue "
+            "without Keystone"
         )
     if exposed := [url for url in endpoints if not is_private_url(url)]:
         raise InvalidConfiguration(

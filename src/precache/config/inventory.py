@@ -1,4 +1,4 @@
-"""[inventory] and [nova]: who keeps hosts and aggregates, and how Nova is asked where it is Nova."""
+"""[inventory] and [nova]: where hosts and aggregates come from, and how Nova is called."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ OPTIONS = [
         "source",
         default=LOCAL,
         choices=[
-            (LOCAL, "hosts register themselves by their heartbeats, aggregates are made through our own API"),
-            (NOVA, "Nova keeps both; we read them from its API with the credentials in [service_user]"),
+            (LOCAL, "hosts register themselves by their heartbeats, aggregates are made through Precache's API"),
+            (NOVA, "both are read from Nova's API with the credentials in [service_user]"),
         ],
-        help="Who keeps hosts and aggregates.",
+        help="Where hosts and aggregates come from.",
     ),
 ]
 
 NOVA_OPTIONS = [
     cfg.StrOpt(
         "endpoint_override",
-        help="URL of Nova's compute API, such as http://controller:8774/v2.1. Default: what the catalogue says.",
+        help="URL of Nova's compute API, such as http://controller:8774/v2.1. Default: from the catalogue.",
     ),
     cfg.StrOpt(
         "region_name", help="Region of the catalogue to take the compute API from. Default: that in [service_user]."
@@ -46,11 +46,13 @@ NOVA_OPTIONS = [
         default=3,
         min=0,
         max=300,
-        help="Seconds for which what Nova said of the state of its hosts is not asked again. Aggregates are read anew "
-        "for each request, so that a host that was just added is not left out.",
+        help="Seconds for which the state of Nova's hosts is cached. Aggregates are read for each request, so that a "
+        "host that was just added is not left out.",
     ),
     cfg.IntOpt("connect_timeout", default=5, min=1, help="Seconds to wait for a connection."),
-    cfg.IntOpt("read_timeout", default=30, min=1, help="Seconds of silence after which Nova counts as away."),
+    cfg.IntOpt(
+        "read_timeout", default=30, min=1, help="Seconds without an answer after which Nova counts as unavailable."
+    ),
 ]
 
 
@@ -65,7 +67,7 @@ class InventorySettings:
 
 @dataclass(frozen=True, slots=True)
 class NovaSettings:
-    """region_name and valid_interfaces: None and empty where those in [service_user] are meant."""
+    """How Nova is called. region_name and valid_interfaces: None and empty to use those in [service_user]."""
 
     endpoint_override: str | None
     region_name: str | None
@@ -93,7 +95,5 @@ def _parse_nova(values: Any) -> NovaSettings:
     )
 
 
-GROUP = OptionGroup("inventory", "Where hosts and aggregates come from.", OPTIONS, _parse)
-NOVA_GROUP = OptionGroup(
-    "nova", "Nova's compute API. Used where [inventory] source is nova.", NOVA_OPTIONS, _parse_nova
-)
+GROUP = OptionGroup("inventory", "Hosts and aggregates.", OPTIONS, _parse)
+NOVA_GROUP = OptionGroup("nova", "Nova's compute API. Used if [inventory] source is nova.", NOVA_OPTIONS, _parse_nova)

@@ -1,4 +1,4 @@
-"""Reads files and environment once, and gives everything that the service can be told as one frozen value."""
+"""Reads files and environment once into one frozen value with all settings."""
 
 from __future__ import annotations
 
@@ -62,11 +62,10 @@ DEFAULT_FILE = Path("/etc/precache/precache.conf")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration; for `wiring` only, which hands each constructor the values it needs.
+    """The whole configuration; for `wiring` only, which passes each constructor the values it needs.
 
-    oslo: the same files once more, for libraries that read sections of their own from them (oslo.messaging,
-        keystonemiddleware, oslo.log) and register options that would clash with ours of the same name.
-    unknown: entries that no option has.
+    oslo: the same files, for libraries that read their own sections (oslo.messaging, keystonemiddleware, oslo.log) and
+    register options that would conflict with options of the same name here. unknown: entries that are no option.
     """
 
     host: HostSettings
@@ -97,11 +96,11 @@ def load_config(
 ) -> Config:
     """Read `files` (None: /etc/precache/precache.conf if there is one) and the environment (OS_<GROUP>__<OPTION>).
 
-    defaults: by (group, option), for a process that works without any file; as soon as one is read, the documented
-    defaults hold, for a section copied from nova.conf must mean what it means there.
+    defaults: by (group, option), used only if no file is read. With a file the documented defaults apply, because a
+        section copied from nova.conf must have its meaning there.
     refuse_misspelt: raise for an entry whose name is nearly that of an option, instead of only listing it.
     Raises InvalidConfiguration, in one sentence, for a file that cannot be read, a misspelt option, a value out of
-    range, or a combination that cannot be meant.
+    range, or a contradictory combination.
     """
     conf = cfg.ConfigOpts()
     for group in GROUPS:
@@ -133,13 +132,13 @@ def _read(conf: cfg.ConfigOpts, files: list[str]) -> None:
         with contextlib.redirect_stderr(said):
             conf([], project="precache", default_config_files=files, default_config_dirs=[])
     except SystemExit as error:
-        # The library ends the process for a bad value of an option that it also knows as one of a command line.
+        # The library calls sys.exit for a bad value of an option that is also a command-line option.
         reason = " ".join(said.getvalue().split()).removeprefix("argument --")
         raise InvalidConfiguration(f"[DEFAULT] {reason}") from error
 
 
 def find_unknown_options(files: Sequence[Path] | None) -> list[UnknownOption]:
-    """Return the entries that no option has; none where a file cannot be read, which `load_config` reports."""
+    """Return the entries that are no option; none if a file cannot be read, which `load_config` reports."""
     try:
         return unknown_options(_existing(files), os.environ, GROUPS)
     except (InvalidConfiguration, cfg.Error, cfg.ParseError, OSError, UnicodeDecodeError):
@@ -147,7 +146,7 @@ def find_unknown_options(files: Sequence[Path] | None) -> list[UnknownOption]:
 
 
 def is_chosen(conf: cfg.ConfigOpts, group: str | None, option: str) -> bool:
-    """Return whether a file, the environment or the command itself says a value, rather than the option's default."""
+    """Return whether a file, the environment or the command sets the value."""
     place = conf.get_location(option, group)
     return place is not None and place.location is not cfg.Locations.opt_default
 
@@ -169,7 +168,7 @@ def _refuse_misspelt(unknown: Sequence[UnknownOption]) -> None:
 
 
 def _check_values(conf: cfg.ConfigOpts) -> None:
-    """Read every option once, so that a bad value stops the start and not a request at night."""
+    """Read every option once, so that a bad value is reported at start."""
     for group in GROUPS:
         for option in group.options:
             read_value(conf, group.name, option)

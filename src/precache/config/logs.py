@@ -17,7 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "logging_exception_prefix": _FORMAT,
     "logging_debug_format_suffix": "",
     "default_log_levels": [
-        # Their debug output speaks of every connection and statement, and may hold request headers.
+        # Their debug output has a line for every connection and statement, and may contain request headers.
         "urllib3=WARN",
         "keystoneauth=WARN",
         "sqlalchemy=WARN",
@@ -26,18 +26,18 @@ DEFAULTS: dict[str, Any] = {
         "amqp=WARN",
         "oslo.messaging=INFO",
         "oslo_messaging=INFO",
-        # It reports every bad token, and its own history.
+        # It logs every invalid token, and notes on deprecated behaviour.
         "keystonemiddleware=ERROR",
-        # It warns of a missing plugin, which gets a sentence of its own.
+        # It warns of a missing plugin, for which there is a separate message.
         "stevedore=ERROR",
     ],
 }
-"""Lines of a request or a job begin with their ids; debug lines do not name the line of code."""
+"""Lines of a request or a job begin with its ids; debug lines do not name the line of code."""
 
 
 def register_log_options(conf: cfg.ConfigOpts) -> None:
-    """Register the options of oslo.log. To be called before `conf` reads its files."""
-    use_native_threads()  # the import below decides it
+    """Register the options of oslo.log. Call it before `conf` reads its files."""
+    use_native_threads()  # must precede the import below
     from oslo_log import log
 
     log.register_options(conf)
@@ -46,7 +46,7 @@ def register_log_options(conf: cfg.ConfigOpts) -> None:
 
 
 def log_options() -> list[cfg.Opt]:
-    """Return the options of oslo.log for the sample file, without `debug`, which stands there already."""
+    """Return the options of oslo.log for the sample file, without `debug`, which is in it already."""
     use_native_threads()
     from oslo_log import _options
 

@@ -1,4 +1,4 @@
-"""[oslo_messaging_rabbit]: how every message bus is spoken to. The library reads it by itself; here it is told of."""
+"""[oslo_messaging_rabbit]: connections to all message buses. The library reads it; here it is only documented."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ _GROUP = "oslo_messaging_rabbit"
 
 def rabbit_sample() -> tuple[cfg.OptGroup, list[cfg.Opt]]:
     """Return the section for the sample file."""
-    use_native_threads()  # the import below decides it
-    # Only the sample needs it here, and it is a large library.
+    use_native_threads()  # must precede the import below
+    # Only the sample needs this import, which is large.
     from oslo_messaging.opts import list_opts
 
     [options] = [options for name, options in list_opts() if name == _GROUP]
-    told = "How every message bus is spoken to: the options of oslo.messaging. What a transport URL says of them wins."
+    told = (
+        "Connections to all message buses: the options of oslo.messaging. Options in a transport URL take precedence."
+    )
     return cfg.OptGroup(_GROUP, help=told), list(options)

@@ -17,8 +17,8 @@ Settings = TypeVar("Settings")
 class OptionGroup(Generic[Settings]):
     """A section of the file.
 
-    name: of the section; None is [DEFAULT]. parse: makes the settings of the section's parsed options, and
-    raises InvalidConfiguration for a combination that cannot be meant.
+    name: of the section; None is [DEFAULT]. parse: makes the settings from the section's parsed options, and
+    raises InvalidConfiguration for a contradictory combination.
     """
 
     name: str | None
@@ -36,16 +36,16 @@ class OptionGroup(Generic[Settings]):
 
 
 def read_value(conf: cfg.ConfigOpts, group: str | None, option: cfg.Opt) -> Any:
-    """Return an option's value. Raises InvalidConfiguration that names the option, and shows no part of a secret."""
+    """Return an option's value. Raises InvalidConfiguration with the option's name, without any part of a secret."""
     place = f"[{group or 'DEFAULT'}] {option.name}"
     try:
         return (conf if group is None else conf[group])[option.dest]
     except (ValueError, cfg.ConfigFileValueError) as error:
-        # oslo.config puts the place of the value, as a repr, before this part of its message.
-        reason = "it cannot be understood" if option.secret else str(error).rpartition("is not valid: ")[2]
+        # oslo.config's message has the option's repr before this part.
+        reason = "its value is not valid" if option.secret else str(error).rpartition("is not valid: ")[2]
         raise InvalidConfiguration(f"{place}: {reason}") from error
     except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
-        # Passwords have such signs, and the library's message has what follows it.
+        # Passwords can contain a $, and the library's message would show the text after it.
         raise InvalidConfiguration(
-            f"{place}: a $ stands for the value of another option; write $$ for the sign itself"
+            f"{place}: a $ refers to the value of another option; write $$ for a literal $"
         ) from error

@@ -1,10 +1,10 @@
-"""Finds what the configuration says and no part of this process reads: most of it is misspelt.
+"""Finds entries of the configuration that are no option: most of them are misspelt.
 
-oslo.config ignores such entries, so that a password or an address in them would be missed only in operation. Its own
-validator is a program that writes to a log; it suggests no name and knows no section that `auth_section` names.
+oslo.config ignores such entries, so a missing password or address would be noticed only in operation. Its own
+validator is a program that writes to a log; it suggests no name and does not know a section that `auth_section` names.
 
-An entry whose name is nearly that of an option is misspelt. Another one may be copied from nova.conf with the rest of
-its section, and does no harm.
+An entry whose name is similar to that of an option is misspelt. Any other may be copied from nova.conf with the rest
+of its section, and does no harm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEY_MANAGER = ("key_manager", "barbican", "barbican_service_user", "vault")
 _SIMILARITY, _LENGTH_DIFFERENCE = 0.75, 2
 """What counts as misspelt: similar by difflib's measure and of nearly the same length.
 
-Two swapped letters in a word of four are; no option of a current nova.conf is so near to one of these.
+Two swapped letters in a word of four are misspelt. No option of a current nova.conf is so similar to one of these.
 """
 
 Sections = Mapping[str, Mapping[str, Sequence[str]]]
@@ -39,9 +39,10 @@ Sections = Mapping[str, Mapping[str, Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class UnknownOption:
-    """place: the file or the environment variable. option: None where the section itself is unknown.
+    """An entry that is no option.
 
-    suggestion: the nearest name that exists, such as `transport_url` or `[image_cache]`; None if none is near.
+    place: the file or the environment variable. option: None if the section itself is unknown.
+    suggestion: the most similar name that exists, such as `transport_url` or `[image_cache]`; None if none is similar.
     """
 
     place: str
@@ -68,10 +69,10 @@ class UnknownOption:
 def unknown_options(
     files: Iterable[str], environment: Mapping[str, str], groups: Sequence[OptionGroup[Any]]
 ) -> list[UnknownOption]:
-    """Return the entries of the files and of the environment that no option has, in their order.
+    """Return the entries of the files and of the environment that are no option, in their order.
 
-    environment: only variables OS_<GROUP>__<OPTION> count, and only those whose group is known or nearly so: other
-        programs use such names, too. groups: the sections of this program; those of libraries are known besides.
+    environment: only variables OS_<GROUP>__<OPTION> with a known or similar group count, because other programs use
+        such names too. groups: the sections of this program, in addition to those of libraries.
     Raises OSError, cfg.ParseError or UnicodeDecodeError for a file that cannot be read.
     """
     found: list[UnknownOption] = []
@@ -83,7 +84,7 @@ def unknown_options(
 
 
 class _Vocabulary:
-    """The names of sections and options that mean something. Those of large libraries are read only if needed."""
+    """The names of all sections and options. Those of large libraries are loaded only if needed."""
 
     def __init__(self, groups: Sequence[OptionGroup[Any]], sections: Sections) -> None:
         self._own: dict[str, set[str]] = {}
@@ -115,7 +116,7 @@ class _Vocabulary:
         return self._sections.get(name, {})
 
     def _sources(self) -> set[str]:
-        """Return the sections that describe further sources of configuration; each kind has options of its own."""
+        """Return the sections that describe further sources of configuration; each kind has its own options."""
         values = self._section(_lower(DEFAULT)).get("config_source", ())
         return {_lower(name.strip()) for value in values for name in value.split(",")}
 
@@ -126,7 +127,7 @@ class _Vocabulary:
         for plugin in self._section(name).get("auth_type", ["password"]):
             try:
                 known |= _names(loading.get_auth_plugin_conf_options(plugin.strip()))
-            except ksa.NoMatchingPlugin:  # which has a message of its own
+            except ksa.NoMatchingPlugin:  # for which there is a separate message
                 known |= set(self._section(name))
         return known
 
@@ -186,14 +187,14 @@ def _log_names() -> set[str]:
 
 
 def _messaging_names() -> dict[str, set[str]]:
-    use_native_threads()  # the import below decides it
+    use_native_threads()  # must precede the import below
     from oslo_messaging.opts import list_opts
 
     return {_lower(str(group or DEFAULT)): _names(options) for group, options in list_opts()}
 
 
 def _key_manager_names() -> dict[str, set[str]]:
-    """Return what castellan has; nothing where it is not installed, for then no process reads these sections."""
+    """Return castellan's options; none if it is not installed, because then no process reads these sections."""
     try:
         from castellan.options import list_opts
     except ImportError:

@@ -1,4 +1,4 @@
-"""[workarounds]: ways round trouble that Nova has options for, by Nova's names."""
+"""[workarounds]: Nova's options, with Nova's names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OPTIONS = [
     cfg.BoolOpt(
         "disable_deep_image_inspection",
         default=False,
-        help="Leave out the inspection of images before qemu-img reads them, where it refuses images that are trusted. "
-        "That they are of their disk_format to qemu and stand on no other file is checked all the same. Nova's own "
-        "option; set it for both.",
+        help="Do not inspect images before qemu-img reads them, if the inspection refuses images that are trusted. It "
+        "is still checked that qemu finds the disk_format and no other file behind the image. Set the same value "
+        "for Nova.",
     ),
 ]
 
@@ -29,4 +29,4 @@ def _parse(values: Any) -> WorkaroundSettings:
     return WorkaroundSettings(deep_inspection=not values.disable_deep_image_inspection)
 
 
-GROUP = OptionGroup("workarounds", "What is trusted in spite of a check.", OPTIONS, _parse)
+GROUP = OptionGroup("workarounds", "Checks that are switched off.", OPTIONS, _parse)

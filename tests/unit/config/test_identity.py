@@ -88,7 +88,7 @@ def test_no_representation_shows_a_secret(tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (COMPLETE | {"auth_type": "pasword"}, "auth_type: there is no way to authenticate called 'pasword'"),
+        (COMPLETE | {"auth_type": "pasword"}, "auth_type: there is no authentication plugin called 'pasword'"),
         (COMPLETE | {"auth_url": ""}, "auth_url is missing; set it to the URL of Keystone"),
         (COMPLETE | {"auth_url": "keystone:5000/hunter2"}, "auth_url is not an http or https URL"),
         (COMPLETE | {"auth_url": "http://a:hunter2@:99999/"}, "auth_url is not an http or https URL"),
@@ -108,7 +108,7 @@ def test_no_representation_shows_a_secret(tmp_path):
         ),
         ({"auth_type": "v3token"}, "auth_url is missing"),
         ({"insecure": "true", "cafile": "/ca.pem"}, "insecure and cafile contradict each other"),
-        ({"keyfile": "/key.pem"}, "keyfile belongs to a certfile"),
+        ({"keyfile": "/key.pem"}, "keyfile needs a certfile"),
         ({"cafile": "/nowhere/ca.pem"}, "cafile: /nowhere/ca.pem is not a file"),
     ],
 )
