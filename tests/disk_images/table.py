@@ -172,7 +172,7 @@ _DEPENDENT = [
         "vdi with more in each block",
         "vdi",
         lambda w: put(w.convert("vdi"), 0x17C, "<I", 16),
-        "16 bytes in front",
+        "begins with 16 bytes",
         nova_boots=True,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Decides whether others could read what a client sent, a token above all, on its way."""
+"""Decides whether others on the network could read what a client sent, such as a token."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 def is_private(scheme: str, client_address: str | None, forwarded_proto: str | None) -> bool:
     """Return whether a request came encrypted, or from this machine.
 
-    scheme: by which it reached this process. client_address: None or empty for a UNIX socket.
-    forwarded_proto: the header X-Forwarded-Proto, by which a proxy says how it was asked itself; of several entries
-    the first is the client's. A client that forges it endangers its own token only.
+    scheme: of the connection to this process. client_address: None or empty for a UNIX socket.
+    forwarded_proto: the header X-Forwarded-Proto, in which a proxy states the scheme of its own client; of several
+        entries the first is the client's. A client that forges it endangers only its own token.
     """
     if forwarded_proto:
         return forwarded_proto.partition(",")[0].strip().lower() == "https"

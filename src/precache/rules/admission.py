@@ -19,6 +19,6 @@ def check_admissible(image: Image) -> None:
 
 
 def check_uncompressed(image: Image) -> None:
-    """Raise ImageCompressed if the data are a compressed file. Nova would boot from that very file."""
+    """Raise ImageCompressed if the data are a compressed file. Nova would boot from the compressed file."""
     if image.container_format == _COMPRESSED:
         raise ImageCompressed(image.id)

@@ -1,4 +1,4 @@
-"""A host is in at most one availability zone: which zones stand in the way of putting hosts into another."""
+"""A host is in at most one availability zone: which zones keep hosts from being put into another one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from precache.core.aggregates import Aggregate
 def conflicting_zones(zone: str, hosts: Sequence[str], others: Iterable[Aggregate]) -> list[str]:
     """Return the zones other than `zone` that the hosts have through `others`, one for each such aggregate.
 
-    others: all aggregates but the one that is to be in `zone`. Hosts without a zone stand in nobody's way.
+    others: all aggregates but the one that is to be in `zone`. Hosts without a zone cause no conflict.
     """
     wanted = set(hosts)
     return [

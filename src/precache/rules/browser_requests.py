@@ -1,9 +1,9 @@
-"""Which requests a page of another site may have sent, where a caller is not asked who it is.
+"""Detects requests that a web page of another site may have sent, for servers without authentication.
 
-A browser on the operator's machine reaches a loopback address for any page that it shows. A page can send there what
-an HTML form can (a cross-site request), and can read the answers if its own name is made to stand for the address (DNS
-rebinding). Both leave traces that a page cannot remove: the headers Host, Origin, Sec-Fetch-Site and Content-Type.
-Programs such as curl and the OpenStack clients send Host and Content-Type alone.
+A browser on the operator's machine can reach a loopback address on behalf of any page. A page can send there what an
+HTML form can send (a cross-site request). It can also read the answers if its host name resolves to the address (DNS
+rebinding). A page cannot change the headers that reveal both: Host, Origin, Sec-Fetch-Site and Content-Type. Programs
+such as curl and the OpenStack clients send only Host and Content-Type.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def is_served_host(host: str | None, listening: Collection[str] = ()) -> bool:
 
 
 def is_own_origin(origin: str | None, host: str | None) -> bool:
-    """Return whether a header Origin is missing, or names the very place that the request was sent to.
+    """Return whether a header Origin is missing, or names the server that the request was sent to.
 
-    The scheme does not matter, because a proxy in front may be the end of TLS.
+    The scheme does not matter, because a proxy in front may terminate TLS.
     """
     if origin is None:
         return True
@@ -44,17 +44,17 @@ def is_own_origin(origin: str | None, host: str | None) -> bool:
 
 
 def is_own_site(fetch_site: str | None) -> bool:
-    """Return whether a header Sec-Fetch-Site is missing, or tells of no other site."""
+    """Return whether a header Sec-Fetch-Site is missing, or names no other site."""
     return fetch_site is None or fetch_site.strip().lower() in _OWN_SITES
 
 
 def is_json(content_type: str | None) -> bool:
-    """Return whether this is a type that a page of another site must ask for before it may send it."""
+    """Return whether a page of another site needs a preflight request before it may send this content type."""
     return (content_type or "").partition(";")[0].strip().lower() in _JSON_TYPES
 
 
 def _name_in(host: str) -> str | None:
-    """Return the name in `name:port`, in lower case; None for what is none."""
+    """Return the name in `name:port`, in lower case; None if there is none."""
     try:
         parts = urlsplit(f"//{host}")
         name, _ = parts.hostname, parts.port

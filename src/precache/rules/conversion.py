@@ -1,4 +1,4 @@
-"""What a disk format means for the cache: what qemu-img calls it, whether it is converted, how long that may take."""
+"""What a disk format means for the cache: its name in qemu-img, whether it is converted, how long that may take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from precache.core.images import DiskFormat
 RAW = "raw"
 
 BARE_FORMATS = frozenset({DiskFormat.AMI, DiskFormat.AKI, DiskFormat.ARI})
-"""Amazon's words for a bare file system, kernel or ramdisk: any content that no tool takes for a disk format."""
+"""Amazon's names for a bare file system, kernel or ramdisk: any content that tools do not take for a disk format."""
 
 _QEMU_NAMES = {
     DiskFormat.RAW: RAW,
@@ -29,7 +29,7 @@ CPU_TIME_PER_GIB = timedelta(seconds=60)
 processor and a slow disk are allowed ten times that."""
 
 WALL_TIME_FACTOR = 4
-"""A run that only waits is ended, too: after this many times the processor time that it may use, for disks are slow."""
+"""A run that only waits is ended after this many times its limit of processor time, because disks are slow."""
 
 MOST_PARTS = 4
 
@@ -38,7 +38,7 @@ SMALLEST_PART_BYTES = 512 << 20
 
 
 def qemu_format(disk_format: str | None) -> str | None:
-    """Return qemu-img's name for Glance's disk format; None if no inspector can vouch for such content.
+    """Return qemu-img's name for Glance's disk format; None if no inspector can check such content.
 
     ISO images and Amazon's formats are raw to qemu.
     """
@@ -49,16 +49,16 @@ def qemu_format(disk_format: str | None) -> str | None:
 
 
 def is_converted(disk_format: str | None, force_raw_images: bool) -> bool:
-    """Return whether the cache gets a raw copy in place of the bytes as they were downloaded."""
+    """Return whether the cache gets a raw copy instead of the bytes as they were downloaded."""
     return force_raw_images and qemu_format(disk_format) != RAW
 
 
 def part_size(virtual_size_bytes: int, done_bytes: int) -> int:
     """Return the size of the next part of a disk that is converted while it is still being downloaded.
 
-    qemu-img looks at all the tables of what it is to convert before it copies a byte, and qcow2 has its tables
-    spread among the data: asked for the whole disk, it would wait for nearly the whole download. Each part costs
-    the start of a process, hence no more than MOST_PARTS, none smaller than SMALLEST_PART_BYTES.
+    qemu-img reads all tables of the range before it copies a byte, and qcow2 has its tables spread among the data. For
+    the whole disk it would wait for nearly the whole download. Each part costs the start of a process, so there are no
+    more than MOST_PARTS, and none is smaller than SMALLEST_PART_BYTES.
     """
     wanted = -(-virtual_size_bytes // MOST_PARTS)
     aligned = -(-wanted // SMALLEST_PART_BYTES) * SMALLEST_PART_BYTES
@@ -68,12 +68,12 @@ def part_size(virtual_size_bytes: int, done_bytes: int) -> int:
 def conversion_cpu_time(virtual_size_bytes: int, floor: timedelta) -> timedelta:
     """Return the processor time that a conversion may use.
 
-    It grows with the virtual size, for that bounds the work; `floor`, the limit for merely looking at an image,
-    covers the start and the smallest disks. A crafted image cannot keep a processor busy for longer.
+    It grows with the virtual size, which bounds the work. `floor`, the limit for examining an image, covers the start
+    and the smallest disks. A crafted image cannot use a processor for longer.
     """
     return floor + CPU_TIME_PER_GIB * (virtual_size_bytes / 2**30)
 
 
 def wall_time(cpu_time: timedelta) -> timedelta:
-    """Return how long a run that may use this processor time may take, once all of its image is there."""
+    """Return how long a run with this limit of processor time may take after all of its image has arrived."""
     return cpu_time * WALL_TIME_FACTOR

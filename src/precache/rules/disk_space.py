@@ -1,4 +1,4 @@
-"""May an image be fetched onto a disk with so much free space?"""
+"""Whether an image fits into the free space of a disk."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from precache.core.images import ImageId
 def bytes_needed(download_bytes: int, converted_bytes: int) -> int:
     """Return the space that must be free while an image is fetched.
 
-    download_bytes: what is still to be downloaded. converted_bytes: the size of the disk inside, if it is to be
-    written as a file of its own; 0 if the download itself is the result. Both files exist at once until the
-    conversion is done. Holes may make both smaller on disk; nobody knows that before the last byte, so the
-    whole size counts.
+    download_bytes: what is still to be downloaded. converted_bytes: the size of the disk inside, if it is written as a
+    second file; 0 if the download itself is the result. Both files exist until the conversion is done. Holes may make
+    both smaller on disk. That is not known before the last byte, so the full size counts.
     """
     return download_bytes + converted_bytes
 

@@ -1,8 +1,8 @@
-"""Which files of the image cache have outlived their use: Nova's rule, with Nova's limits.
+"""Which files of the image cache have expired: Nova's rule, with Nova's limits.
 
-What a file is follows from the shape of its name alone; whatever has another shape belongs to somebody else and is
-never removed. Age counts from the last use, which is the file's mtime. With a pass every interval, an unused file lives
-for at least its limit and at most its limit plus one interval.
+The shape of a file's name says what it is. A file with another shape is foreign and never removed. Age counts from
+the last use, which is the file's mtime. With a pass every interval, an unused file stays for at least its limit and at
+most its limit plus one interval.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 ENTRY_NAME_LENGTH = 40
-"""Of a sha1 in hex. Nova counts characters and does not look whether they are hex digits."""
+"""Characters of a sha1 in hex. Nova counts them and does not check whether they are hex digits."""
 
 _SHORTEST_RESIZED_LENGTH = 43
 
 
 class Shape(Enum):
-    """What a name in the cache stands for."""
+    """The kind of a file in the cache, by its name."""
 
     IMAGE = auto()
     RESIZED = auto()
@@ -43,7 +43,7 @@ class CacheFile:
 
 
 def shape_of(name: str) -> Shape | None:
-    """Return what a name stands for: an image, resized copy, blank (swap, ephemeral); None for what is not Nova's."""
+    """Return the kind of a name: an image, resized copy, blank (swap, ephemeral); None if it is not one of Nova's."""
     if len(name) == ENTRY_NAME_LENGTH:
         return Shape.IMAGE
     if len(name) >= _SHORTEST_RESIZED_LENGTH and name[ENTRY_NAME_LENGTH] == "_":
@@ -65,6 +65,6 @@ def is_expired(file: CacheFile, now: datetime, limits: ExpiryLimits) -> bool:
 def expired(
     files: Iterable[CacheFile], in_use: Collection[str], now: datetime, limits: ExpiryLimits
 ) -> list[CacheFile]:
-    """Choose the files to remove: unused and expired, oldest first. in_use: names of files that somebody uses."""
+    """Return the files to remove: unused and expired, oldest first. in_use: names of files in use."""
     found = [file for file in files if file.name not in in_use and is_expired(file, now, limits)]
     return sorted(found, key=lambda file: (file.last_used, file.name))

@@ -1,4 +1,4 @@
-"""Which host of a job is asked next, so that a slow cell does not hold up the others."""
+"""Which host of a job is called next, so that a slow cell does not delay the others."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from precache.core.hosts import Host
 
 
 class FanOut:
-    """The hosts that are still to be asked, and how many of each cell are being asked. For one thread at a time.
+    """The hosts that are still to be called, and how many of each cell are being called. For one thread at a time.
 
-    by_cell: the hosts to ask; within a cell they are taken in this order.
+    by_cell: the hosts to call; within a cell they are taken in this order.
     """
 
     def __init__(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
@@ -19,14 +19,14 @@ class FanOut:
         self._under_way: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Count the hosts that nobody has taken yet."""
+        """Return the number of hosts that have not been taken."""
         return sum(len(hosts) for hosts in self._waiting.values())
 
     def take(self) -> tuple[str, Host] | None:
-        """Return cell and host of the next one to ask: of the cell that has the fewest under way.
+        """Return the next cell and host to call, from the cell with the fewest running calls; None if all are taken.
 
-        Among equals the cell that was taken from the longest ago, at first in the order of the request. So hosts that
-        take for ever fill no more than their own cell's share, as long as others wait. None if all are taken.
+        Among equals it is the cell that was taken from the longest ago, at first in the order of the request. So while
+        others wait, hosts that never end use only their own cell's share.
         """
         cell = min(
             (cell for cell, hosts in self._waiting.items() if hosts),
@@ -37,9 +37,9 @@ class FanOut:
             return None
         self._under_way[cell] += 1
         hosts = self._waiting.pop(cell)
-        self._waiting[cell] = hosts  # at the end, so that its turn comes last among equals
+        self._waiting[cell] = hosts  # at the end, so that it is last among equals
         return cell, hosts.popleft()
 
     def ended(self, cell: str) -> None:
-        """Note that one host of the cell is no longer being asked."""
+        """Record that the call to one host of the cell has ended."""
         self._under_way[cell] -= 1

@@ -1,4 +1,4 @@
-"""Sort the hosts of a job by cell, and say which of them may be asked."""
+"""Groups the hosts of a job by cell, and separates those that cannot be called."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from precache.rules.rpc_versions import understands
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """What is to be spoken with computes: the version that is needed, and the one that an operator pinned, if any."""
+    """The message version that a request needs, and the one that an operator pinned, if any."""
 
     needed: str
     pin: str | None = None
 
     @property
     def is_pinned_below(self) -> bool:
-        """Return whether the pin forbids what is needed, whatever a compute speaks."""
+        """Return whether the pinned version is lower than the one that is needed."""
         return self.pin is not None and not understands(self.pin, self.needed)
 
     def are_understood_by(self, host: Host) -> bool:
-        """Return whether the host may be sent what is needed. One without a version is not reached by messages."""
+        """Return whether the request may be sent to the host. A host without a version is not called by messages."""
         return not host.rpc_version or understands(host.rpc_version, self.needed)
 
 
 @dataclass(frozen=True, slots=True)
 class Collation:
-    """The hosts of a job, each in exactly one place.
+    """The hosts of a job, each in exactly one field.
 
-    by_cell: hosts to ask, by cell name; within a cell in the order of the request.
+    by_cell: hosts to call, by cell name; within a cell in the order of the request.
     down: hosts that are known but not up.
-    outdated: hosts that are up, but do not understand what they would be asked, or must not be asked so.
-    unmapped: hosts that no inventory knows, or that belong to no cell.
+    outdated: hosts that are up, but do not understand the request, or may not be sent it because of the pin.
+    unmapped: hosts that are not in the inventory, or that belong to no cell.
     """
 
     by_cell: Mapping[str, tuple[Host, ...]]
@@ -46,9 +46,9 @@ class Collation:
 def unheard(
     down: Iterable[Host], heard_for_s: Callable[[str], float], service_down_time: timedelta
 ) -> tuple[Host, ...]:
-    """Return those of the hosts that are not up of which only their silence says so, and it says nothing.
+    """Return the down hosts whose state is unknown, because their cell was not listened to for long enough.
 
-    heard_for_s: for how many seconds, until now, a heartbeat from this cell would have been noted.
+    heard_for_s: for how many seconds, until now, heartbeats from this cell would have been received.
     """
     return tuple(
         host
@@ -65,9 +65,9 @@ def group_by_cell(
     service_down_time: timedelta,
     messages: Messages | None = None,
 ) -> Collation:
-    """Place every host of `names` (duplicates once) by what `known` says of it.
+    """Group the hosts of `names` (duplicates once) by their records in `known`.
 
-    messages: None where no bus lies between, and no host can be outdated.
+    messages: None without a bus; then no host can be outdated.
     """
     by_cell: dict[str, list[Host]] = {}
     down: list[Host] = []

@@ -1,4 +1,4 @@
-"""Which cell a host belongs to when more than one says that it has it."""
+"""Which cell a host belongs to when several cells report it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from precache.core.hosts import Heartbeat, Host
 
 
 def strangers(beats: Iterable[Heartbeat], known: Mapping[str, Host], service_down_time: timedelta) -> set[Heartbeat]:
-    """Return the beats of hosts that another cell has: a host stays where it was heard of within `service_down_time`.
+    """Return the heartbeats of hosts of another cell: one that heard of the host within `service_down_time`.
 
-    So no cell can take another's hosts, and two hosts with one name do not take turns. A host that moved is its new
-    cell's when its old one has not heard of it for that long.
+    So no cell can take another's hosts, and two hosts with one name do not alternate. A host that moved belongs to its
+    new cell when its old one has not heard of it for that long.
     """
     found = set()
     for beat in beats:

@@ -1,4 +1,4 @@
-"""Where a server may listen: reading the address, and telling whether only this machine can reach it."""
+"""Parses the address to listen on, and checks whether only this machine can reach it."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ class ListenAddress:
 
 
 def check_noauth(address: ListenAddress) -> None:
-    """Raises InvalidConfiguration where callers whom nobody identifies could come from other machines."""
+    """Raise InvalidConfiguration if unauthenticated callers could come from other machines."""
     if not address.is_loopback:
         raise InvalidConfiguration(
-            "[api] auth_strategy = noauth makes everybody an administrator, so it works on loopback addresses only, "
-            f"not on {address.host}; listen on 127.0.0.1, or run `precache serve api` with auth_strategy = keystone"
+            "[api] auth_strategy = noauth makes every caller an administrator, so it is allowed on loopback "
+            f"addresses only, not on {address.host}; listen on 127.0.0.1, or run `precache serve api` with "
+            "auth_strategy = keystone"
         )
 
 
 def check_tokens(address: ListenAddress, *, has_tls: bool) -> None:
-    """Raise InvalidConfiguration where tokens would cross a network unencrypted."""
+    """Raise InvalidConfiguration if tokens would be sent over a network unencrypted."""
     if not has_tls and not address.is_loopback:
         raise InvalidConfiguration(
             f"[api] auth_strategy = token without TLS would show every token to the network of {address.host}; set "
-            "[api] cert_file and key_file, or listen on 127.0.0.1 behind a proxy that ends TLS"
+            "[api] cert_file and key_file, or listen on 127.0.0.1 behind a proxy that terminates TLS"
         )
 
 
 def parse_listen_address(text: str) -> ListenAddress:
-    """Read `ADDRESS:PORT`, an IPv6 address in brackets. Raises InvalidConfiguration for anything else.
+    """Parse `ADDRESS:PORT`, an IPv6 address in brackets. Raises InvalidConfiguration for anything else.
 
-    Names other than localhost are not accepted: what they stand for can change after it was checked.
+    Names other than localhost are not accepted, because their address can change after the check.
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

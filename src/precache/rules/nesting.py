@@ -1,7 +1,7 @@
-"""How deep a JSON document may go. Nothing that we read needs more than a few levels.
+"""How deeply a JSON document may be nested. Valid documents need only a few levels.
 
-Python reads some hundred levels more than it can write out again or quote in a message, so that a document which was
-read without complaint fails later, wherever somebody looks at it.
+Python can read some hundred levels more than it can write or print. A document that was read without an error could
+therefore fail later, wherever it is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The payloads of Nova's aggregate notifications, as they go over the wire.
+"""The payloads of Nova's aggregate notifications, as they are sent.
 
 Source: Nova's public notification samples, AggregatePayload 1.1 and AggregateCachePayload 1.0.
 """
@@ -25,7 +25,7 @@ def cache_progress_payload(
 ) -> dict[str, Any]:
     """Build the payload of `aggregate.cache_images.progress` for one host that has ended.
 
-    index: 1 to total, how many hosts have ended with this one. total: hosts of the job.
+    index: 1 to total, the number of hosts that have ended, including this one. total: hosts of the job.
     """
     cached: list[ImageId] = []
     failed: list[ImageId] = []

@@ -1,4 +1,4 @@
-"""Decides whether a transfer is fast enough to be waited for: the cache entry's lock is held all the while."""
+"""Decides whether a transfer is too slow to wait for: the cache entry's lock is held meanwhile."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class LeastRate:
-    """The slowest transfer that is waited for. bytes_per_s: 0 for any. window: over which the rate is averaged."""
+    """The lowest rate of a transfer. bytes_per_s: 0 for any. window: over which the rate is averaged."""
 
     bytes_per_s: int = 64 << 10
     window: timedelta = timedelta(seconds=60)
 
 
 class Pace:
-    """Counts one window after another. Only time in which the sender could have sent is to be added."""
+    """Measures one window after another. Add only time in which the sender could have sent."""
 
     def __init__(self, least: LeastRate) -> None:
         self.least = least
@@ -24,7 +24,7 @@ class Pace:
         self.slow_windows = 0
 
     def add(self, seconds: float, count: int) -> int | None:
-        """Add what came in this time; return the bytes of a window that has just ended too slow, else None.
+        """Add the bytes of this time; return the bytes of a window that has just ended too slow, otherwise None.
 
         slow_windows: how many in a row were too slow, this one included.
         """
@@ -41,5 +41,5 @@ class Pace:
         return came
 
     def wait(self, seconds: float) -> None:
-        """Add time in which nothing was read; it is judged with the next read."""
+        """Add time in which nothing was read; it counts for the next read."""
         self._seconds += seconds

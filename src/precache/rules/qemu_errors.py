@@ -1,11 +1,11 @@
-"""What qemu-img printed when it failed, as one sentence for an operator."""
+"""Extracts one sentence for an operator from the output of a failed qemu-img."""
 
 from __future__ import annotations
 
 import re
 
 _OURS = re.compile(r"'(?:json:|driver=|nbd|fd:).*?'(?=[:;,.)\s]|$)")
-"""The image as we name it to qemu-img, in options that mean nothing to the reader."""
+"""The image as it is given to qemu-img, in options that mean nothing to the reader."""
 
 _REPEATED = re.compile(r"(Could not open the image: )+")
 
@@ -14,7 +14,7 @@ _NAME = "qemu-img: "
 _FURTHER = "; further non-fatal corruption events"
 
 _PASSING = re.compile(r"qemu-img: (?:warning|info):|Try |.* for OFD lock probing:")
-"""Lines that come before or after the one that tells why; the last kind because qemu-img may not open /dev/null."""
+"""Lines before or after the one with the reason; the last kind because qemu-img may not open /dev/null."""
 
 _LOG = "contains a log that needs to be replayed"
 _LOG_REASON = (
@@ -24,10 +24,10 @@ _LOG_REASON = (
 
 
 def reason_of(errors: str) -> str | None:
-    """Return the first line that tells why, without our own options; None if there is no line.
+    """Return the first line with a reason, without our own options; None if there is no line.
 
-    errors: what qemu-img wrote on its standard error. Further lines repeat the first one in other words, follow from
-    it, or explain the command's usage.
+    errors: what qemu-img wrote to standard error. Further lines repeat the first one, follow from it, or explain the
+    command's usage.
     """
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     telling = [line for line in lines if not _PASSING.match(line)] or lines

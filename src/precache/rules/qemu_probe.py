@@ -1,11 +1,10 @@
-"""What qemu would take content for if it were left to guess: its own probes, read more strictly.
+"""The format that qemu would guess for some content: qemu's own probes, but stricter.
 
-qemu's probes look at the first 512 bytes (block/*.c, `bdrv_probe`). A program that opens a file without a given format
-follows whatever such a header names, so content must never be one format to us and another to qemu. Where qemu also
-checks a version or the rest of the header, the magic alone counts here: content may be refused that qemu calls raw, but
-none passes as raw that qemu does not.
-
-Two of its probes look at the file's name only (`.dmg`, and `.vhd` in some releases); none of our files has such a name.
+qemu's probes read the first 512 bytes (block/*.c, `bdrv_probe`). A program that opens a file without a given format
+follows what such a header names, so content must never be one format for us and another for qemu. Where qemu also
+checks a version or the rest of the header, only the magic counts here. So content may be refused that qemu calls raw,
+but no content is called raw here that is not raw to qemu. Two of its probes use only the file's name (`.dmg`, and
+`.vhd` in some releases); none of our files has such a name.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import re
 RAW = "raw"
 
 HEAD_BYTES = 4096
-"""How much of the start is looked at; qemu looks at 512 bytes."""
+"""How much of the start is read; qemu reads 512 bytes."""
 
 _QCOW_MAGIC = b"QFI\xfb"
 _VDI_SIGNATURE = b"\x7f\x10\xda\xbe"
@@ -37,15 +36,15 @@ _MAGICS = (
 _VMDK_DESCRIPTOR = re.compile(rb"(?:#[^\n]*+(?:\n|\Z)|[ \t\r\n])*+(?:version[ \t]*=|createType[ \t]*=)", re.IGNORECASE)
 """Comments and blank lines, in any bytes, then the first entry of a VMDK's text descriptor.
 
-Possessive, for the maker of the image chooses the content: no repetition is ever tried a second time."""
+The quantifiers are possessive, because the content may be hostile: the pattern never backtracks."""
 
 _VMDK_FIRST_LINE = b"# Disk Descriptor"
 
 
 def probe(head: bytes) -> str:
-    """Return qemu's name for the format of content that starts with `head`, `raw` if it has none.
+    """Return qemu's name for the format of content that starts with `head`; `raw` if no probe matches.
 
-    head: the first HEAD_BYTES, or all of it where there is less.
+    head: the first HEAD_BYTES, or all of the content if it is shorter.
     """
     if head.startswith(_QCOW_MAGIC):
         return "qcow" if head[4:8] == b"\0\0\0\1" else "qcow2"

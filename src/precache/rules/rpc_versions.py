@@ -1,10 +1,10 @@
-"""Which messages a compute understands, by the version that it announces."""
+"""Whether a compute understands a message, by the version that it announces."""
 
 
 def understands(spoken: str, needed: str) -> bool:
-    """Return whether one that speaks version `spoken`, such as `1.2`, understands messages of version `needed`.
+    """Return whether a compute with version `spoken`, such as `1.2`, understands messages of version `needed`.
 
-    A higher second number only adds to what the lower ones know; another first number is another language.
+    A higher minor number only adds to the lower ones; another major number is incompatible.
     """
     spoken_parts, needed_parts = _parts(spoken), _parts(needed)
     return spoken_parts[0] == needed_parts[0] and spoken_parts[1] >= needed_parts[1]
@@ -15,6 +15,6 @@ def is_newer(version: str, than: str) -> bool:
 
 
 def _parts(version: str) -> tuple[int, int]:
-    """Return both numbers; what is no version is older than any."""
+    """Return both numbers; a text that is not a version is lower than any."""
     first, _, second = version.partition(".")
     return (int(first), int(second)) if first.isdecimal() and second.isdecimal() else (0, 0)

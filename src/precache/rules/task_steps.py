@@ -1,4 +1,4 @@
-"""What a task becomes when it is started, put back or ended. Every store follows these, so that all agree."""
+"""The state of a task after it is started, put back or ended. All stores use these functions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from precache.core.jobs import (
 
 
 def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
-    """Return all tasks that the job has for the step's host, by image, as they are after the step.
+    """Return all tasks of the step's host, by image, as they are after the step.
 
-    Raises TaskNotFound for an image that the job does not ask of the host, IllegalTransition.
+    Raises TaskNotFound if the job has no such image for the host, IllegalTransition.
     """
-    # The cell is the host's, so its other tasks show it as well.
+    # The cell is the host's, so its other tasks get it too.
     tasks = {
         image: replace(task, cell=step.cell) if isinstance(step, HostAsked) and task.cell != step.cell else task
         for image, task in of_host.items()
@@ -43,10 +43,10 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
 
 
 def started(task: Task, cell: str, now: datetime) -> Task:
-    """Return the task as it runs from `now`, with one attempt more. Raises IllegalTransition if it runs already.
+    """Return the task as running from `now`, with one more attempt. Raises IllegalTransition if it runs already.
 
-    The same start told twice counts once, for a write whose confirmation was lost is done again: one that has
-    ended, or has run from the same instant, stays as it is.
+    The same start counts once even if it is recorded twice, because a write whose confirmation was lost is repeated. A
+    task that has ended, or runs from the same instant, is unchanged.
     """
     if task.state is TaskState.ENDED or (task.state is TaskState.RUNNING and task.started_at == now):
         return task
@@ -64,14 +64,14 @@ def started(task: Task, cell: str, now: datetime) -> Task:
 
 
 def progressed(task: Task, progress: TaskProgress) -> Task:
-    """Return the task with what its host says; the same task unless it runs, and in the cell that says it."""
+    """Return the task with its host's report; unchanged unless it runs, and in the cell that sent the report."""
     if task.state is not TaskState.RUNNING or task.cell != progress.cell:
         return task
     return replace(task, phase=progress.phase, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total)
 
 
 def put_back(task: Task) -> Task:
-    """Return a running task as it waits to be asked for again; what was heard of its progress is void."""
+    """Return a running task as waiting for another attempt, without its progress."""
     check_task_transition(task.state, TaskState.WAITING)
     return replace(task, state=TaskState.WAITING, phase=Phase.WAITING, bytes_done=0, bytes_total=0, started_at=None)
 
@@ -79,8 +79,8 @@ def put_back(task: Task) -> Task:
 def ended(task: Task, result: TaskResult, now: datetime) -> Task:
     """Return the task with its outcome; one that had ended keeps its first outcome.
 
-    The host's own times are preferred to ours. A host that died cannot say how much it had received: after
-    a failure the last progress stands, where it was further.
+    The host's own times are preferred. A host that died cannot report how much it had received, so after a failure the
+    last progress counts if it is larger.
     """
     if task.state is TaskState.ENDED:
         return task

@@ -1,4 +1,4 @@
-"""How a job ended, seen from the outcomes of its tasks."""
+"""How a job ended, derived from the outcomes of its tasks."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ from precache.core.jobs import JobState, Outcome
 
 
 def verdict(outcomes: Iterable[Outcome]) -> JobState:
-    """Return the final state of a job whose tasks ended so.
+    """Return the final state of a job with these outcomes.
 
-    Every image in every cache: succeeded. None: failed. Some: partly_failed. A job without tasks (an empty
-    aggregate) has nothing left undone and succeeded. A job in which tasks were called off is cancelled.
+    Every image in every cache: succeeded. None: failed. Some: partly_failed. A job without tasks (an empty aggregate)
+    succeeded. A job with cancelled tasks is cancelled.
     """
     seen = list(outcomes)
     if Outcome.CANCELLED in seen:

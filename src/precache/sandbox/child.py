@@ -1,8 +1,8 @@
-"""What a child does between its fork and the moment when it becomes a tool that works on other people's files.
+"""What a child process does between fork and exec of a tool that reads untrusted files.
 
-It is a copy of a process with many threads, of which only one lives on: a lock that another thread held is held for
-ever. So nothing here takes one, and nothing is logged or imported; and no coverage is measured, which takes one for
-every line.
+It is a copy of a process with many threads, of which only one continues: a lock that another thread held is never
+released. So nothing here takes a lock, logs or imports. Coverage is not measured, because that takes a lock for every
+line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from precache.sandbox.seccomp import Filter
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS = 38
 
-# What the child reports when it could not do something; one byte each.
+# What the child reports when a step failed; one byte each.
 NO_LANDLOCK, NO_FILTER, NO_LIMIT = b"L", b"F", b"R"
 
 
@@ -32,17 +32,17 @@ def preparation(
     limits: Sequence[tuple[int, int]],
     report: int,
 ) -> Callable[[], object]:
-    """Return what the child does just before it becomes the tool.
+    """Return the function that the child calls before exec.
 
     connection: becomes its standard input. ruleset: of Landlock.
-    limits: pairs of resource and most; that of the address space comes last.
-    report: a descriptor that gets one byte for each thing that could not be done.
+    limits: pairs of resource and limit; that of the address space comes last.
+    report: a descriptor to which one byte is written for each step that failed.
     """
     number = None if connection is None else connection.fileno()
 
     def prepare() -> None:
-        # A terminal's Ctrl-C and systemd's stop reach our children too, but when to end them is our decision: one that
-        # died before we knew why would pass for a broken image.
+        # Ctrl-C of a terminal and systemd's stop signal reach children too, but this process must end them itself: a
+        # child that died before would look like a broken image.
         for told_to_end in (signal.SIGINT, signal.SIGTERM):
             signal.signal(told_to_end, signal.SIG_IGN)
         if number is not None:
@@ -52,8 +52,8 @@ def preparation(
             os.write(report, NO_LANDLOCK)
         if calls is not None and not calls.apply():
             os.write(report, NO_FILTER)
-        # oslo.concurrency's own way, a Python that sets the limits and then becomes the tool, costs 60 ms of processor
-        # time for each of some ten runs.
+        # oslo.concurrency would start a Python process that sets the limits and then executes the tool. That costs 60
+        # ms of processor time for each of some ten runs.
         for kind, most in limits:
             try:
                 resource.setrlimit(kind, (most, _hard_limit(kind, most)))
@@ -66,8 +66,8 @@ def preparation(
 def _hard_limit(kind: int, most: int) -> int:
     """Return the limit that the child itself cannot raise.
 
-    For processor time it is a second more, if this process may give that: at the soft limit the kernel sends SIGXCPU,
-    which names the cause. At the hard one it kills, as it does when memory runs out.
+    For processor time it is a second more, if this process may set that. At the soft limit the kernel sends SIGXCPU,
+    which shows the cause. At the hard limit it sends SIGKILL, as it does when memory runs out.
     """
     inherited = resource.getrlimit(kind)[1]
     has_room = inherited == resource.RLIM_INFINITY or inherited > most

@@ -1,6 +1,6 @@
-"""Landlock: which files a process may open from now on, kept by the kernel (Linux 5.13 or newer).
+"""Landlock: which files a process may open, enforced by the kernel (Linux 5.13 or newer).
 
-The rules are made before the fork and only put into force in the child, by one system call that needs no privilege.
+The rules are made before the fork and take effect in the child by one system call that needs no privilege.
 The C library has no functions for these calls. Source: https://docs.kernel.org/userspace-api/landlock.html
 """
 
@@ -25,7 +25,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE = 1 << 14
 _FILE_ONLY = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 
-# By the version of the interface: what can be handled is refused unless a rule allows it. Files: from the 13 rights of
+# By the version of the interface: these rights are refused unless a rule allows them. Files: from the 13 rights of
 # the first version; 2 adds links to other directories, 3 truncation, 5 commands to devices.
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
 _ALL_FILE_RIGHTS = (1 << 16) - 1
@@ -42,10 +42,10 @@ def version() -> int:
 
 
 def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path]) -> int:
-    """Return a descriptor of rules: only these files, and what is below these directories, can be opened.
+    """Return a descriptor of a ruleset: only these files, and all below these directories, can be opened.
 
-    readable: to be read and executed. writable: to be read, written and truncated; a link among them allows nothing,
-    because another user may have put it there. Missing ones are left out. The caller closes it. Raises OSError.
+    readable: may be read and executed. writable: may be read, written and truncated; a symbolic link allows nothing,
+    because another user may have made it. Missing paths are left out. The caller closes the descriptor. Raises OSError.
     """
     abi = version()
     handled = _FILE_RIGHTS.get(abi, _ALL_FILE_RIGHTS)
@@ -64,7 +64,7 @@ def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path]) -> int:
 
 
 def restrict_self(ruleset: int) -> bool:
-    """Put the rules into force for this thread and what it starts; return whether that worked.
+    """Apply the rules to this thread and its children; return whether that worked.
 
     For a child between fork and exec: takes no lock. Needs no_new_privs.
     """

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 _MIB = 1 << 20
 MOST_FILES = 256
-"""Descriptors of one run: a few for its threads' own use, one for the connection, one for the target."""
+"""Descriptors of one run: a few for its threads, one for the connection, one for the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit: the setrlimit resource, what is wanted, and what this process may give."""
+    """One limit: the setrlimit resource, the wanted value, and the most that this process may set."""
 
     kind: int
     wanted: int
@@ -25,7 +25,7 @@ class Limit:
 
 
 def limits_of(cpu_time: timedelta, address_space_bytes: int) -> tuple[Limit, ...]:
-    """Return the limits of a run. That of the address space comes last: no memory may be needed after it is set."""
+    """Return the limits of a run. The address space comes last, because no memory may be allocated after it is set."""
     return (
         _limit(resource.RLIMIT_CORE, 0),
         _limit(resource.RLIMIT_NOFILE, MOST_FILES),
@@ -35,19 +35,19 @@ def limits_of(cpu_time: timedelta, address_space_bytes: int) -> tuple[Limit, ...
 
 
 def shortfall(limit: Limit) -> str:
-    """Describe a limit that this process cannot give as it is wanted."""
+    """Describe a limit that this process cannot set as wanted."""
     if limit.kind == resource.RLIMIT_AS:
         return (
-            f"the address space of qemu-img is limited to {limit.most // _MIB} MiB in place of {limit.wanted // _MIB} "
-            "MiB ([libvirt] images_address_space_limit), for this process itself may have no more; raise LimitAS= of "
-            "its unit"
+            f"the address space of qemu-img is limited to {limit.most // _MIB} MiB instead of {limit.wanted // _MIB} "
+            "MiB ([libvirt] images_address_space_limit), because this process has that limit itself; raise LimitAS= "
+            "of its unit"
         )
     if limit.kind == resource.RLIMIT_CPU:
         return (
-            f"the processor time of qemu-img is limited to {limit.most} s in place of {limit.wanted} s, for this "
-            "process itself may have no more; raise LimitCPU= of its unit"
+            f"the processor time of qemu-img is limited to {limit.most} s instead of {limit.wanted} s, because this "
+            "process has that limit itself; raise LimitCPU= of its unit"
         )
-    return f"qemu-img may open {limit.most} files in place of {limit.wanted}; raise LimitNOFILE= of this process's unit"
+    return f"qemu-img may open {limit.most} files instead of {limit.wanted}; raise LimitNOFILE= of this process's unit"
 
 
 def _limit(kind: int, wanted: int) -> Limit:

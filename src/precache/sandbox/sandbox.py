@@ -1,4 +1,4 @@
-"""Puts a run of a tool under limits: what it may open, call and use. What cannot be set is reported once."""
+"""Limits what a run of a tool may open, call and use. A limit that cannot be set is reported once."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _log = logging.getLogger(__name__)
 SYSTEM = tuple(
     map(Path, ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/nix/store", "/gnu/store", "/dev/null"))
 )
-"""Where programs and their libraries are. Nothing in there is secret, and nothing in there waits to be opened."""
+"""Where programs and their libraries are. Nothing in these directories is secret."""
 
 NO_CONFINEMENT = (
-    "this kernel has no Landlock, so qemu-img can open any file that this user can; what it is given is inspected all "
-    "the same (Linux 5.13 or newer has it; some distributions need `landlock` in the boot option lsm=)"
+    "this kernel has no Landlock, so qemu-img can open any file that this user can open; images are still inspected "
+    "before (Linux 5.13 or newer has it; some distributions need `landlock` in the boot option lsm=)"
 )
 _REPORTS = {
-    NO_LANDLOCK: "Landlock's rules could not be put into force: qemu-img can open any file that this user can",
-    NO_FILTER: "the filter of system calls could not be put into force: qemu-img can open connections",
+    NO_LANDLOCK: "Landlock's rules could not be applied: qemu-img can open any file that this user can open",
+    NO_FILTER: "the filter of system calls could not be applied: qemu-img can open connections",
     NO_LIMIT: "a limit of qemu-img could not be set, so it runs without that one",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one run needs. connection: becomes its standard input. readable, writable: files, the latter both."""
+    """What one run needs. connection: becomes its standard input. readable: files. writable: files, also readable."""
 
     cpu_time: timedelta
     address_space_bytes: int
@@ -67,12 +67,12 @@ class Sandbox:
 
     @property
     def is_confining(self) -> bool:
-        """Return whether the kernel keeps the tool from opening other files."""
+        """Return whether the kernel prevents the tool from opening other files."""
         return self._landlock > 0
 
     @contextmanager
     def entered_by(self, program: str, needs: Needs) -> Iterator[Callable[[], object]]:
-        """Yield the function for `subprocess`'s preexec_fn; leave the context when the run has ended.
+        """Yield the function for `subprocess`'s preexec_fn; exit the context when the run has ended.
 
         program: the tool, to be found in PATH.
         """
@@ -94,7 +94,7 @@ class Sandbox:
             try:
                 yield prepare
             finally:
-                self._hear(heard)  # also of a run that failed, perhaps because of what could not be set
+                self._hear(heard)  # also after a run that failed, perhaps because a limit could not be set
 
     def _ruleset(self, program: str, needs: Needs, closing: ExitStack) -> int | None:
         if not self.is_confining:
@@ -126,7 +126,7 @@ class Sandbox:
 
 
 def _places_of(program: str) -> Iterator[Path]:
-    """Return the program's file, and the libraries of its own that an installation outside of the system's has."""
+    """Return the program's file, and the directory of its libraries if it is not a system directory."""
     found = shutil.which(program)
     if found is not None:
         yield Path(found)

@@ -1,6 +1,6 @@
-"""A filter of system calls: a tool that was given its one connection has no need to make others, or to trace processes.
+"""A filter of system calls: a tool that inherits its connection needs no other, and need not trace processes.
 
-Landlock does not know of Unix sockets with a path. For the processors listed here; elsewhere there is no filter.
+Landlock does not cover Unix sockets with a path. The filter exists for the processors listed here.
 Source: https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
 
@@ -15,7 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _SET_MODE_FILTER = 1
 _SPEC_ALLOW = 1 << 2
-"""Without it older kernels switch off speculation for the process, which makes it slower."""
+"""Without this flag older kernels disable speculation for the process, which makes it slower."""
 
 # (AUDIT_ARCH, seccomp, then the refused: socket, connect, bind, listen, ptrace, process_vm_readv, process_vm_writev,
 # io_uring_setup, which can do all of these, and open_by_handle_at)
@@ -37,14 +37,14 @@ class _Program(ctypes.Structure):
 
 
 class Filter:
-    """The filter as the kernel takes it. `apply` is for a child between fork and exec: takes no lock."""
+    """The filter in the kernel's format. `apply` is for a child between fork and exec: it takes no lock."""
 
     def __init__(self, machine: str = platform.machine()) -> None:
-        """machine: of this kernel, as `uname -m` has it."""
+        """machine: as printed by `uname -m`."""
         self._call: int | None = None
         if machine in _BY_MACHINE:
             architecture, self._call, refused = _BY_MACHINE[machine]
-            self._code = _instructions(architecture, refused)  # kept, for the program only points to it
+            self._code = _instructions(architecture, refused)  # kept alive, because the program only points to it
             self._program = _Program(len(self._code) // _INSTRUCTION.size, self._code)
             self._pointer = ctypes.byref(self._program)
 
@@ -54,7 +54,7 @@ class Filter:
         return self._call is not None
 
     def apply(self) -> bool:
-        """Put the filter into force for this thread and what it starts; return whether that worked."""
+        """Apply the filter to this thread and its children; return whether that worked."""
         return int(_libc.syscall(self._call, _SET_MODE_FILTER, _SPEC_ALLOW, self._pointer)) == 0
 
 

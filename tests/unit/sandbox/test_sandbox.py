@@ -112,7 +112,7 @@ def test_limit_of_this_process_below_ours_is_reported_once_and_the_tool_runs_und
         assert run(sandbox, Needs(**NEEDS), "sh", "-c", "ulimit -v").stdout == "1048576\n"
 
     (report,) = reports
-    assert "limited to 1024 MiB in place of 2048 MiB ([libvirt] images_address_space_limit)" in report
+    assert "limited to 1024 MiB instead of 2048 MiB ([libvirt] images_address_space_limit)" in report
     assert "LimitAS=" in report
 
 

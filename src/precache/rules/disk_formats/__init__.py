@@ -1,7 +1,7 @@
-"""What a disk image says of itself and qemu's drivers pass over: a parent, another file, data behind its end.
+"""Finds in a disk image what qemu's drivers ignore: a parent, another file, data behind its end.
 
-One file per format. All are pure functions over `Content`; they read a bounded number of bytes, whatever these say,
-and never raise for what they read. What qemu itself refuses is not looked for a second time.
+One file per format. All are pure functions over `Content`. They read a bounded number of bytes, and never raise for
+the content of these. What qemu itself refuses is not checked here.
 """
 
 from precache.rules.disk_formats.content import Content

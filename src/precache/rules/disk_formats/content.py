@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 PIECE_BYTES = 1 << 20
-"""Tables are read in pieces of this size, so that a large one takes no memory."""
+"""Tables are read in pieces of this size, so that a large one needs little memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """An image of `size_bytes`.
-
-    read: gives the bytes at an offset, for an offset and a length that lie within the image.
-    """
+    """An image of `size_bytes`. read: returns the bytes at an offset; offset and length must be within the image."""
 
     size_bytes: int
     read: Callable[[int, int], bytes]
@@ -27,7 +24,7 @@ class Content:
         return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
 
     def words(self, offset: int, count: int, kind: str, byte_order: str) -> Iterator[array[int]]:
-        """Yield a table of `count` numbers piece by piece, as far as it lies within the image.
+        """Yield a table of `count` numbers piece by piece, as far as it is within the image.
 
         kind: `I` for 32 bits, `Q` for 64. byte_order: `big` or `little`.
         """

@@ -1,4 +1,4 @@
-"""The one question for every format: is this image a whole disk by itself?"""
+"""For every format: whether an image is a complete disk by itself."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _DATA_ENDS = {
 
 
 def objection(disk_format: str | None, content: Content) -> str | None:
-    """Return why this is no whole disk by itself, in words for an operator; None if nothing says so.
+    """Return why this is not a complete disk by itself, as a text for an operator; None if it may be one.
 
-    disk_format: Glance's word; the content has been recognised as this. Only what stands at the front is read.
+    disk_format: Glance's name; the content must have been recognised as this. Only the front of the image is read.
     """
     look = _OBJECTIONS.get(disk_format)  # type: ignore[call-overload]
     return look(content) if look else None
@@ -36,8 +36,8 @@ def objection(disk_format: str | None, content: Content) -> str | None:
 def cut_off(disk_format: str | None, content: Content, *, is_converted: bool) -> bool:
     """Return whether the image refers to data behind its end.
 
-    is_converted: the conversion will read all of it and meets what is missing by itself. Then formats whose tables are
-        spread among the data are passed over: to read them would be to wait for the whole download.
+    is_converted: the conversion will read all of it, and so find what is missing. Then formats with tables among the
+        data are not checked, because reading these tables would wait for the whole download.
     """
     if is_converted and _is_met_by_conversion(disk_format, content):
         return False

@@ -18,23 +18,23 @@ _MOST_TABLES = 1 << 22  # qemu's own limit
 
 def objection(content: Content) -> str | None:
     if _features(content.take(0, 104)) & _CORRUPT:
-        # The dirty bit beside it speaks of reference counts only, which a reader does not use.
-        return "this qcow2 is marked as corrupt; repair it with `qemu-img check -r all`, look at it, and upload that"
+        # The dirty bit beside it is about reference counts only, which a reader does not use.
+        return "this qcow2 is marked as corrupt; repair it with `qemu-img check -r all`, check and upload it"
     return None
 
 
 def data_end(content: Content) -> int:
     """Return the end of the last sector that must be there; 0 if there is none.
 
-    Of the last cluster that is referred to, a file need not have more than the beginning: qemu writes such files.
-    An offset in the middle of a cluster is damage of another kind, which qemu refuses.
+    The file may end within the last cluster that is referred to: qemu writes such files. An offset in the middle of a
+    cluster is damage that qemu refuses.
     """
     header = content.take(0, 104)
     (bits,) = struct.unpack_from(">I", header, 20)
     entries, table_at = struct.unpack_from(">IQ", header, 36)
     if bits not in _CLUSTER_BITS:
         return 0  # qemu refuses it
-    # Each entry has a second word then, of bits that say which parts of its cluster have data.
+    # Each entry then has a second 64-bit number, whose bits say which parts of its cluster have data.
     words_per_entry = 2 if _features(header) & _EXTENDED_ENTRIES else 1
     end, seen = 0, {0}
     for piece in content.words(table_at, min(entries, _MOST_TABLES), "Q", "big"):
@@ -47,7 +47,7 @@ def data_end(content: Content) -> int:
 
 
 def _features(header: bytes) -> int:
-    """Return the features that a reader must know of; version 2 has none."""
+    """Return the incompatible features; version 2 has none."""
     version, features = struct.unpack_from(">I", header, 4)[0], struct.unpack_from(">Q", header, 72)[0]
     return int(features) if version >= 3 else 0
 

@@ -7,9 +7,9 @@ import struct
 from precache.rules.disk_formats.content import Content
 
 _TYPE_AT, _MAP_AT, _DISK_SIZE_AT, _UUIDS_AT = 0x4C, 0x154, 0x170, 0x1A8
-_WHOLE = (1, 2)  # growing, and of fixed size; the others (undo, difference) are steps of a chain
+_WHOLE = (1, 2)  # dynamic and fixed; the others (undo, difference) are parts of a chain
 _NO_UUID = bytes(16)
-_FIRST_UNUSED = 0xFFFFFFFE  # the two highest numbers: never written, and given back
+_FIRST_UNUSED = 0xFFFFFFFE  # the two highest numbers: never written, and discarded
 
 
 def objection(content: Content) -> str | None:
@@ -21,7 +21,7 @@ def objection(content: Content) -> str | None:
         return "it depends on another file: this VDI holds the differences to a parent; merge the two and upload that"
     if extra_bytes:
         return (
-            f"each block of this VDI has {extra_bytes} bytes in front that qemu does not know; copy it with VBoxManage"
+            f"each block of this VDI begins with {extra_bytes} bytes that qemu does not know; copy it with VBoxManage"
         )
     return None
 
@@ -37,7 +37,7 @@ def data_end(content: Content) -> int:
         used = max(filter(_FIRST_UNUSED.__gt__, piece[:last] if last < len(piece) else piece), default=-1)
         end = max(end, data_at + (used + 1) * block_bytes if used >= 0 else 0)
         if last < len(piece) and piece[last] < _FIRST_UNUSED:
-            # Of the disk's last block, a file need not have more than the disk has.
+            # The file may end where the disk ends, within the last block.
             rest = min(block_bytes, max(disk_bytes - (blocks - 1) * block_bytes, 0))
             end = max(end, data_at + piece[last] * block_bytes + rest)
         index += len(piece)

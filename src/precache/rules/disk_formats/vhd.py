@@ -18,7 +18,8 @@ def objection(content: Content) -> str | None:
     if kind == _DIFFERENCING:
         return "it depends on another file: this VHD holds the differences to a parent; merge the two and upload that"
     if kind != _DYNAMIC:
-        # qemu takes whatever begins like this for a dynamic disk, also a fixed one whose guest wrote such a beginning.
+        # qemu takes everything that begins like this for a dynamic disk, also a fixed one whose guest wrote such a
+        # header.
         return f"this VHD says that it is of type {kind}, but only dynamic disks (type {_DYNAMIC}) begin as it does"
     return None
 

@@ -20,7 +20,7 @@ _MOST_ENTRIES = 2047
 _HAS_PARENT = 0b10
 _PRESENT = 6
 _STATE, _OFFSET = 0b111, ~0xFFFFF
-_SECTORS_PER_BITMAP = 1 << 23  # so many sectors of the disk one block of the bitmap covers
+_SECTORS_PER_BITMAP = 1 << 23  # sectors of the disk that one block of the bitmap covers
 
 
 def objection(content: Content) -> str | None:
@@ -49,7 +49,7 @@ def data_end(content: Content) -> int:
     for piece in content.words(table_at, count, "Q", "little"):
         is_last = index + len(piece) >= count
         if is_last and piece[-1] & _STATE == _PRESENT:
-            # Of the disk's last block, a file need not have more than the disk has.
+            # The file may end where the disk ends, within the last block.
             end = max(end, (piece[-1] & _OFFSET) + disk_bytes - (blocks - 1) * block_bytes)
         end = max(end, _furthest(piece[: -1 if is_last else None], index, period) + block_bytes)
         index += len(piece)
@@ -69,7 +69,7 @@ def _regions(content: Content) -> dict[bytes, int]:
 
 
 def _metadata(content: Content) -> dict[bytes, int]:
-    """Return where the items of the metadata are, as offsets in the file."""
+    """Return the file offsets of the metadata items."""
     start = _regions(content).get(_METADATA, 0)
     table = content.take(start, 32 * (1 + _MOST_ENTRIES))
     (count,) = struct.unpack_from("<H", table, 10)

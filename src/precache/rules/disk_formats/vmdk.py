@@ -14,9 +14,9 @@ _COMPRESSED = 1 << 16
 _AT_END = (1 << 64) - 1
 _FOOTER_FROM_END = 1024
 _MARKER_BYTES = 12
-_LONGEST_DESCRIPTOR = (1 << 20) - 1  # as of qemu and the inspector
+_LONGEST_DESCRIPTOR = (1 << 20) - 1  # as in qemu and the inspector
 _MOST_TABLES = 1 << 20
-"""Of 512 entries for 64 KiB each they cover 32 TiB; a disk in one file has no more than 2 TiB."""
+"""With 512 entries for 64 KiB each they cover 32 TiB; a disk in one file has at most 2 TiB."""
 _MOST_TABLE_ENTRIES = 512
 
 _PARENT = re.compile(rb'^[ \t]*parentCID[ \t]*=[ \t]*"?([0-9a-f]+)', re.IGNORECASE | re.MULTILINE)
@@ -32,12 +32,12 @@ def objection(content: Content) -> str | None:
         return "it depends on another file: this VMDK holds the differences to a parent; merge the two and upload that"
     extents = len(_EXTENT.findall(descriptor))
     if extents > 1:
-        return f"it depends on other files: this VMDK is the first of {extents}; make one of them and upload that"
+        return f"it depends on other files: this VMDK is the first of {extents}; merge and upload them"
     return None
 
 
 def is_compressed(content: Content) -> bool:
-    """Return whether its data are compressed: then its tables are spread among them, or behind them."""
+    """Return whether its data are compressed: then its tables are among or behind the data."""
     return bool(_fields(content.take(0, 512))[2] & _COMPRESSED)
 
 
@@ -51,7 +51,7 @@ def data_end(content: Content) -> int:
         return 0  # qemu refuses it
     tables = min(-(-capacity // (grain * entries)), _MOST_TABLES)
     last = max(_grains(content, directory * _SECTOR_BYTES, tables, entries), default=0) * _SECTOR_BYTES
-    if last <= _SECTOR_BYTES:  # an entry of 1 says "zeros" without a place
+    if last <= _SECTOR_BYTES:  # an entry of 1 means zeros that are not stored
         return 0
     if not flags & _COMPRESSED:
         return last + grain * _SECTOR_BYTES
@@ -60,7 +60,7 @@ def data_end(content: Content) -> int:
 
 
 def _grains(content: Content, directory: int, tables: int, entries: int) -> Iterator[int]:
-    """Yield the highest sector that each table refers to; each is read once, however often it is named."""
+    """Yield the highest sector that each table refers to; each is read only once."""
     seen: set[int] = set()
     for piece in content.words(directory, tables, "I", "little"):
         new = set(piece) - seen - {0}
