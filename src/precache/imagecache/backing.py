@@ -1,7 +1,7 @@
-"""Which files a disk image stands on, read from headers by us alone: no tool opens a disk that a guest wrote.
+"""Reads the backing chain of a disk image from its headers. No tool opens a disk that a guest wrote.
 
-A guest may write what it likes into a raw disk. So a header counts as the truth only where the format is known from
-elsewhere. In every other file it is a claim, which can do no more than keep a file of the cache from being removed.
+A guest may write anything into a raw disk. So a header is trusted only if the format is known from elsewhere. In every
+other file it is a claim, whose only effect can be that a file of the cache is kept.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from precache.ports.domain_disks import DiskFile
 from precache.rules.expiry import shape_of
 
 _MOST_FILES = 64
-"""Of one disk. A longer chain that is known stops the pass; of a claim the rest is not looked at."""
+"""Of one disk. A longer chain that is trusted stops the pass; the rest of a claimed chain is not read."""
 
 
 class _Source(Enum):
-    """Where we have a file from, which decides what its absence means."""
+    """How a file was found, which decides what its absence means."""
 
-    KNOWN = auto()  # named by what can be trusted: if it is missing, what is below it is unknown
-    FOUND = auto()  # met in a directory: it may be deleted before we look
+    KNOWN = auto()  # named by a trusted source: if it is missing, its backing chain is unknown
+    FOUND = auto()  # found in a directory: it may be deleted before it is read
     CLAIMED = auto()  # named by bytes that a guest may have written: nothing about it is an error
 
 
@@ -39,9 +39,9 @@ class _Link:
 
 
 def backing_chain(disk: DiskFile) -> Iterator[Path]:
-    """Return the files that the disk stands on, nearest first; the last may not exist. Nothing for a raw disk.
+    """Return the files of the disk's backing chain, nearest first; the last may not exist. Empty for a raw disk.
 
-    Raises DiskUnreadable where a file of known format is missing or damaged, or any file may not be read.
+    Raises DiskUnreadable if a file of known format is missing or damaged, or a file may not be read.
     """
     is_known = disk.disk_format is not None
     waiting, seen = [_Link(disk, _Source.KNOWN if is_known else _Source.FOUND)], {disk.path}
@@ -55,12 +55,12 @@ def backing_chain(disk: DiskFile) -> Iterator[Path]:
                     waiting.append(link)
         if len(seen) > _MOST_FILES:
             if is_known:
-                raise DiskUnreadable(str(disk.path), f"it stands on more than {_MOST_FILES} files")
+                raise DiskUnreadable(str(disk.path), f"its backing chain has more than {_MOST_FILES} files")
             return
 
 
 def _is_entry(path: Path) -> bool:
-    """Return whether it has the name of an entry, which stands on nothing, and is no link to another file."""
+    """Return whether it has the name of an entry, which has no backing file, and is not a symbolic link."""
     return shape_of(path.name) is not None and not path.is_symlink()
 
 
@@ -97,12 +97,12 @@ def _read_header(file: DiskFile, fd: int) -> list[_Link]:
 def _follow(file: DiskFile, reference: Reference) -> _Link:
     path = _place(file.path, reference.name)
     if file.disk_format is None:
-        return _Link(DiskFile(path), _Source.CLAIMED)  # what a claim says of the next file is a claim as well
+        return _Link(DiskFile(path), _Source.CLAIMED)  # what a claim names is a claim too
     return _Link(DiskFile(path, reference.disk_format), _Source.KNOWN if reference.is_certain else _Source.CLAIMED)
 
 
 def _place(file: Path, name: str) -> Path:
-    """Return where a name in the header of `file` leads: from its directory, or from that of what it is a link to."""
+    """Return the path of a name in the header of `file`, relative to its directory, or to that of its link's target."""
     nominal = file.parent / name
     if os.path.lexists(nominal) or not file.is_symlink():
         return nominal
@@ -110,7 +110,7 @@ def _place(file: Path, name: str) -> Path:
 
 
 def _open(path: Path, source: _Source) -> int | None:
-    """Open what is a disk, and nothing else: to open a device or a pipe can have effects, or never end."""
+    """Open the file if it can be a disk: opening a device or a pipe can have effects, or block."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
@@ -129,14 +129,14 @@ def _open(path: Path, source: _Source) -> int | None:
 
 
 def _judge(path: Path, source: _Source, error: OSError) -> None:
-    """Raise DiskUnreadable if the file's failure leaves a doubt."""
+    """Raise DiskUnreadable if the file's failure leaves its chain unknown."""
     is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     if source is _Source.CLAIMED or (source is _Source.FOUND and is_missing):
         return
     reason = error.strerror or str(error)
     if is_missing:
         reason = (
-            "it is not there, so what it stands on is unknown; mount its file system, "
-            "or remove what names it: the domain, or the disk on top of it"
+            "it is not there, so its backing files are unknown; mount its file system, or remove what refers to it: "
+            "the domain, or the disk based on it"
         )
     raise DiskUnreadable(str(path), reason) from error

@@ -1,7 +1,7 @@
 """The image cache on a host's disk, shared with nova-compute where one runs.
 
-A name in the cache means verified, complete content. Everything that makes, uses or removes an entry happens under that
-entry's lock. Safe for many threads and processes; what lives here knows nothing of where images come from.
+An entry is always verified and complete. It is made, used and removed only under its lock. Safe for many threads and
+processes. Nothing here knows where images come from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def _wait_patiently() -> None:
-    """Wait for a lock until it is free, without end."""
+    """Wait for a lock without a limit."""
 
 
 class ImageCache:
@@ -43,7 +43,7 @@ class ImageCache:
         self._clock = clock
 
     def start(self) -> None:
-        """Create the directories where absent and remove what a dead filler left; a live one's files stay.
+        """Create the directories if absent, and remove temporary files of dead processes.
 
         Raises CacheUnusable if the cache cannot be used.
         """
@@ -61,13 +61,12 @@ class ImageCache:
     def ensure(
         self, image: ImageId, produce: Callable[[Staging], Fetched], wait: Callable[[], None] = _wait_patiently
     ) -> bool:
-        """Have the entry: True if it was made now, False if it was there; its expiry counts from now either way.
+        """Make the entry if it is absent; return whether it was made now. Its expiry restarts.
 
-        produce: makes the complete file in the staging. It runs under the entry's lock, however long it takes: a boot
-        from this image, or a second request, waits for it and then finds the entry. Only the entry is kept: the
-        download is removed as soon as the entry has its name.
-        wait: called some ten times a second while another has the lock; what it raises breaks the wait off.
-        Raises CacheUnusable, CacheFull, and whatever `produce` and `wait` raise; then no file of ours is left.
+        produce: makes the complete file in the staging. It runs under the entry's lock: a boot from this image, or a
+            second request, waits for it and then finds the entry. Only the entry is kept; the download is removed.
+        wait: called some ten times a second while another has the lock; what it raises ends the wait.
+        Raises CacheUnusable, CacheFull, and what `produce` and `wait` raise; then no temporary file is left.
         """
         path = self.path_of(image)
         with self.locks.hold(path.name, wait):
@@ -79,10 +78,10 @@ class ImageCache:
             return True
 
     def use(self, image: ImageId, consume: Callable[[Path], T], wait: Callable[[], None] = _wait_patiently) -> T:
-        """Call `consume` with the entry's path, under its lock, and return what it returns; no cleaner removes it then.
+        """Call `consume` with the entry's path under its lock, so that no cleaner removes it, and return its result.
 
-        The entry's expiry counts from now. Raises ImageNotCached, CacheUnusable where the age cannot be reset,
-        and whatever `consume` and `wait` raise.
+        The entry's expiry restarts. Raises ImageNotCached, CacheUnusable if the age cannot be reset, and what `consume`
+        and `wait` raise.
         """
         path = self.path_of(image)
         with self.locks.hold(path.name, wait):
@@ -112,8 +111,8 @@ def _is_present(path: Path) -> bool:
     except FileNotFoundError:
         return False
     if size == 0:
-        # No image is empty; whoever made this file died before the first byte. Nova would boot from it.
-        _log.warning("The entry %s is empty and will be filled anew", path)
+        # No image is empty: the process that made this file died before the first byte. Nova would boot from it.
+        _log.warning("The entry %s is empty and will be fetched again", path)
     return size > 0
 
 
@@ -125,9 +124,9 @@ def _touch(path: Path, now: datetime) -> None:
     try:
         _reset_age(path, now)
     except PermissionError:
-        # The entry serves all the same; only its expiry goes on counting.
+        # The entry can be used; only its expiry is not restarted.
         _log.warning(
-            "The expiry of %s could not be reset, for the file belongs to another user; "
+            "The expiry of %s could not be restarted, because the file belongs to another user; "
             "run the compute as the owner of the cache or as root",
             path,
         )
@@ -135,7 +134,7 @@ def _touch(path: Path, now: datetime) -> None:
 
 @contextmanager
 def _explained(directory: Path, image: ImageId | None = None) -> Iterator[None]:
-    """Turn errors of the disk into ours."""
+    """Translate errors of the disk."""
     try:
         yield
     except OSError as error:

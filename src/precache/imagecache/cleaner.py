@@ -1,8 +1,8 @@
-"""Removes what has outlived its use, by Nova's rule (`rules/expiry.py`), on hosts where no nova-compute does it.
+"""Removes expired files by Nova's rule (`rules/expiry.py`), on hosts where no nova-compute does it.
 
-One pass: look what is in use, reset the age of that, then remove what is unused and old enough, each file under
-its own lock and after a second look at everything. In doubt nothing is removed. One pass at a time for each cache.
-The first pass after a start removes nothing: file systems may not be mounted yet, nor guests defined.
+One pass: find what is in use, reset the age of that, then remove what is unused and old enough. Each file is removed
+under its own lock, after a second check of what is in use. In doubt nothing is removed. One pass at a time for each
+cache. The first pass after a start removes nothing, because file systems may not be mounted or guests not be defined.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Cleaner:
-    """The cleaner of one cache directory. removes_unused: False to reset ages only, and remove nothing."""
+    """The cleaner of one cache directory. removes_unused: False to reset ages only."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class Cleaner:
         return [file.name for file in candidates if self._removed(file)]
 
     def _names_in_use(self) -> set[str] | None:
-        """Return what is in use; None if that cannot be known. Each reason is logged once, until it changes."""
+        """Return what is in use; None if that is unknown. Each reason is logged once, until it changes."""
         try:
             in_use = self._disks.names_in_use()
         except (DiskUnreadable, DomainsUnknown) as error:
             if str(error) != self._last_doubt:
                 _log.warning(
-                    "Nothing is removed from %s as long as it is not known what is in use. %s", self._directory, error
+                    "Nothing is removed from %s, because it is not known what is in use. %s", self._directory, error
                 )
             self._last_doubt = str(error)
             return None
@@ -108,7 +108,7 @@ class Cleaner:
     def _removed(self, file: CacheFile) -> bool:
         try:
             with self._locks.hold_if_free(file.name) as is_held:
-                # A lock that is taken means use: a process fetches, copies or boots from it.
+                # A lock that is held means use: a process fetches, copies or boots from it.
                 return is_held and self._remove_if_still_unused(file.name)
         except (CacheUnusable, OSError) as error:
             reason = explain(error) if isinstance(error, OSError) else error
@@ -118,10 +118,10 @@ class Cleaner:
     def _remove_if_still_unused(self, name: str) -> bool:
         file = self._look(name)
         if file is None or not is_expired(file, self._clock.now(), self._limits):
-            return False  # used since we looked
+            return False  # used since the first check
         in_use = self._names_in_use()
         if in_use is None or name in in_use:
-            return False  # a disk was made or moved since we looked
+            return False  # a disk was made or moved since the first check
         path = self._directory / name
         if is_open_in_qemu(path):
             self._reset_age(file)
@@ -129,7 +129,7 @@ class Cleaner:
         path.unlink()
         if shape_of(name) is Shape.IMAGE:
             forget_overlays(self._directory, name)
-            # While we hold it: a process that waits for the lock sees that the file has gone, and begins again.
+            # While the lock is held: a process that waits for it sees that the file is gone, and tries again.
             self._locks.remove_file(name)
         _log.info("Removed %s from %s, unused since %s", name, self._directory, file.last_used)
         return True

@@ -1,6 +1,6 @@
-"""A small file in a directory by which that very directory is known again: `.precache-directory`, with a random text.
+"""A small file by which a directory is recognized: `.precache-directory`, with a random text.
 
-A path alone does not say whether its file system is mounted, and device numbers change with every start of a machine.
+A path does not say whether its file system is mounted, and device numbers change when a machine starts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEX
 
 
 def mark_of(directory: Path) -> str | None:
-    """Return the directory's mark; None where it has none, or is not there. Raises OSError where it cannot be read."""
+    """Return the directory's mark; None if it has none, or is not there. Raises OSError if it cannot be read."""
     try:
         fd = os.open(directory / MARK_NAME, _READ_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
@@ -37,9 +37,9 @@ def mark_of(directory: Path) -> str | None:
 
 
 def mark_directory(directory: Path) -> str:
-    """Return the directory's mark, which is made if there is none. Durable; safe for several processes.
+    """Return the directory's mark; make it if there is none. Durable; safe for several processes.
 
-    Raises OSError, FileExistsError among them where something else has the mark's name.
+    Raises OSError, such as FileExistsError if something else has the mark's name.
     """
     mark = mark_of(directory)
     if mark is not None:

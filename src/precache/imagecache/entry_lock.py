@@ -1,12 +1,11 @@
-"""The lock of one cache entry: the very lock that nova-compute takes to fetch, copy or remove it.
+"""The lock of one cache entry: the same lock that nova-compute takes to fetch, copy or remove it.
 
-It is a POSIX record lock (lockf) over the whole of `<locks>/nova-<entry>`, as oslo.concurrency's external locks are; a
-contract test takes one against the other. It is written out here because Nova's cleaner unlinks lock files, so
-whoever has the lock must compare inodes, and because a wait behind a long download must be possible to break off;
-the library allows neither.
+It is a POSIX record lock (lockf) on `<locks>/nova-<entry>`, like oslo.concurrency's external locks; a contract test
+shows that they exclude each other. The library is not used for two reasons (adr/0005). Nova's cleaner unlinks lock
+files, so the inode must be compared after locking. A wait for a long download must be interruptible.
 
-A record lock belongs to the process, and closing any descriptor of the file gives it up. Hence a lock
-within the process encloses it, one for each lock file, whichever object asks and by whichever path.
+A record lock belongs to the process, and closing any descriptor of the file releases it. So a lock within the process
+encloses it: one for each lock file, for all objects and paths.
 """
 
 from __future__ import annotations
@@ -27,16 +26,17 @@ from precache.imagecache.ownership import give_to_owner_of
 from precache.imagecache.staging import new_token
 from precache.ports.clock import Clock
 
-POLL_INTERVAL = timedelta(milliseconds=100)  # as often as oslo.concurrency looks while it waits
+POLL_INTERVAL = timedelta(milliseconds=100)  # the same as oslo.concurrency's interval
 
 _LOCK_PREFIX = "nova-"
-# Through no link and not held up by a pipe: nova can replace any name in the directory, also while we run as root.
+# Not through a link, and not blocked by a pipe: nova can replace any name in the directory, also when this runs as
+# root.
 _OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BUSY = frozenset({errno.EACCES, errno.EAGAIN})
 
 
 class _ThreadLock:
-    """A lock that a weak dictionary can hold."""
+    """A lock that can be a value of a weak dictionary."""
 
     __slots__ = ("__weakref__", "lock")
 
@@ -58,9 +58,9 @@ class EntryLocks:
 
     @contextmanager
     def hold(self, entry: str, wait: Callable[[], None]) -> Iterator[None]:
-        """Hold the entry's lock, however long it takes to get it.
+        """Hold the entry's lock; wait for it without a limit.
 
-        wait: called before every further attempt, some ten times a second; what it raises breaks the wait off.
+        wait: called before every further attempt, some ten times a second; what it raises ends the wait.
         Raises CacheUnusable if the lock file cannot be made.
         """
         while True:
@@ -73,7 +73,7 @@ class EntryLocks:
 
     @contextmanager
     def hold_if_free(self, entry: str) -> Iterator[bool]:
-        """Hold the entry's lock if nobody has it: True within if we have it, False if another has."""
+        """Hold the entry's lock if it is free; yield True if it is held, False if another has it."""
         with self._translated():
             thread_lock = self._thread_lock(entry)
         if not thread_lock.lock.acquire(blocking=False):
@@ -88,14 +88,14 @@ class EntryLocks:
             try:
                 yield True
             finally:
-                os.close(fd)  # which gives the record lock up
+                os.close(fd)  # which releases the record lock
         finally:
             thread_lock.lock.release()
 
     def remove_file(self, entry: str) -> None:
-        """Remove the lock file, as Nova does with the entry it belongs to; only for whoever holds the lock.
+        """Remove the lock file, as Nova does together with the entry. The caller must hold the lock.
 
-        Whoever waits for it sees that the inode has gone and begins anew.
+        A process that waits for the lock sees that the inode is gone and tries again.
         """
         self._path(entry).unlink(missing_ok=True)
 
@@ -120,7 +120,7 @@ class EntryLocks:
                 if error.errno in _BUSY:
                     return None
                 raise
-            # Somebody removed the file between our open and our lock: what we hold excludes nobody.
+            # The file was removed between open and lock: this lock excludes no other process.
             os.close(fd)
 
     def _open(self, entry: str) -> int:
@@ -132,9 +132,9 @@ class EntryLocks:
             return os.open(path, _OPEN_FLAGS | os.O_CREAT, 0o666)
 
     def _create(self, path: Path) -> None:
-        """Make the file appear with its owner set, for nova-compute must never meet one that it cannot open.
+        """Create the file with its owner already set, because nova-compute must never find one that it cannot open.
 
-        Where this does not work, the caller's own attempt shows why, or succeeds.
+        If this fails, the caller's own attempt succeeds or raises the error.
         """
         draft = path.with_name(f".{path.name}.{new_token()}")
         with suppress(OSError):

@@ -1,6 +1,6 @@
-"""The headers of the formats that qemu lets stand on other files: qcow, qcow2, QED and VMDK. Bytes in, names out.
+"""Reads the headers of the formats with backing files: qcow, qcow2, QED and VMDK.
 
-Nothing here opens a name that it finds. Sources: qemu's docs/interop/qcow2.rst and qed_spec.rst; block/vmdk.c.
+Nothing here opens a file that a header names. Sources: qemu's docs/interop/qcow2.rst and qed_spec.rst; block/vmdk.c.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LAYERED_FORMATS = frozenset({"qcow", "qcow2", "qed", "vmdk"})
-"""Of all others, qemu opens the one file alone."""
+"""For all other formats qemu opens only the file itself."""
 
 _LONGEST_NAME_BYTES = 1023
 _LONGEST_DESCRIPTOR_BYTES = 64 * 1024  # qemu reads 20 sectors of an embedded one
@@ -26,9 +26,9 @@ _QCOW2_LENGTH_AT, _QCOW2_FIRST_LENGTH = 100, 72  # version 3 says how long its h
 _EXTENSION = struct.Struct(">II")
 _BACKING_FORMAT, _DATA_FILE, _LAST_EXTENSION = 0xE2792ACA, 0x44415441, 0
 _MOST_EXTENSIONS = 64
-_QED = struct.Struct("<4s3I5QII")  # ... offset and length of the backing file's name at the end
+_QED = struct.Struct("<4s3I5QII")  # offset and length of the backing file's name are last
 _QED_HAS_BACKING = 1
-_VMDK_DESCRIPTOR_AT = struct.Struct("<QQ")  # sectors: where, and how many
+_VMDK_DESCRIPTOR_AT = struct.Struct("<QQ")  # start and number of sectors
 _VMDK_DESCRIPTOR_OFFSET = 28
 _SECTOR_BYTES = 512
 _QUOTED = re.compile(rb'"([^"\r\n]{1,1023})"')
@@ -36,14 +36,14 @@ _NETWORK = ("nbd:", "rbd:", "iscsi:", "fat:", "nvme:")
 
 
 class HeaderDamaged(Exception):
-    """A header is not what its format asks for. Stays inside this package."""
+    """A header is not valid for its format. Used only inside this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Another file that a header names. disk_format: of that file, if the header tells it.
+    """Another file that a header names.
 
-    is_certain: False for a text that may be no file name at all.
+    disk_format: of that file, if the header has it. is_certain: False for a text that may not be a file name.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Reference:
 
 
 def format_of(fd: int) -> str | None:
-    """Return the format that the first bytes claim; None for one that stands on nothing, such as raw."""
+    """Return the format that the first bytes claim; None for a format without backing files, such as raw."""
     start = os.pread(fd, 64, 0)
     if start.startswith(_QCOW_MAGIC):
         return "qcow2" if start[4:8] > b"\0\0\0\1" else "qcow"
@@ -62,7 +62,7 @@ def format_of(fd: int) -> str | None:
 
 
 def read_references(fd: int, disk_format: str) -> list[Reference]:
-    """Return the files that a disk of this format stands on. Raises HeaderDamaged, OSError."""
+    """Return the files that the header of a disk of this format names. Raises HeaderDamaged, OSError."""
     read = {"qcow": _read_qcow, "qcow2": _read_qcow, "qed": _read_qed, "vmdk": _read_vmdk}[disk_format]
     return list(read(fd))
 
@@ -128,7 +128,7 @@ def _name_at(fd: int, offset: int, length: int) -> bytes:
 
 
 def _files(raw_name: bytes, disk_format: str | None) -> Iterator[Reference]:
-    """Return the local files that qemu's notation means; none for one on a network."""
+    """Return the local files of a name in qemu's notation; none for a network protocol."""
     if b"\0" in raw_name:
         raise HeaderDamaged("the name of its backing file has a zero byte")
     name = os.fsdecode(raw_name)
@@ -137,7 +137,7 @@ def _files(raw_name: bytes, disk_format: str | None) -> Iterator[Reference]:
             found = list(_files_in_json(json.loads(name.removeprefix("json:"))))
         except (ValueError, RecursionError) as error:
             raise HeaderDamaged(f"its backing file is {name!r}") from error
-        # The description has a driver of its own, so the format in the header does not count.
+        # The description names its own driver, so the format in the header does not count.
         yield from (Reference(file) for file in found)
         return
     for prefix in ("file:", "host_device:"):
@@ -147,7 +147,7 @@ def _files(raw_name: bytes, disk_format: str | None) -> Iterator[Reference]:
 
 
 def _files_in_json(value: Any) -> Iterator[str]:
-    """Return the file names in a block description, however deep they are nested."""
+    """Return the file names in a block description, at any depth."""
     if isinstance(value, list):
         for inner in value:
             yield from _files_in_json(inner)

@@ -1,7 +1,7 @@
-"""The names of files in the image cache: those that Nova looks for, and ours that its cleaner never touches.
+"""The names of files in the image cache: entries, as in Nova, and Precache's own files, which Nova's cleaner ignores.
 
-Nova's cleaner tells files apart by the shape of their names (`rules/expiry.py`). A dot after the forty characters
-of an entry's name makes a shape that it ignores.
+Nova's cleaner decides by the shape of names (`rules/expiry.py`). It ignores a name with a dot after the forty
+characters of an entry's name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def entry_name(image: ImageId) -> str:
 
 
 def temporary_name(entry: str, token: str, kind: str) -> str:
-    """Return a name for something on its way to becoming `entry`."""
+    """Return the name of a temporary file of `entry`."""
     return f"{entry}.precache-{token}-{kind}"
 
 
@@ -31,11 +31,11 @@ def entry_of_temporary(name: str) -> str | None:
 
 
 def token_of_temporary(name: str) -> str | None:
-    """Return the word of the filling that a temporary name belongs to; None for every other name."""
+    """Return the token of the staging that a temporary name belongs to; None for every other name."""
     match = _TEMPORARY.fullmatch(name)
     return match[2] if match else None
 
 
 def overlays_name(entry: str) -> str:
-    """Return the name of the list of disks that we made on top of `entry`."""
+    """Return the name of the list of disks that Precache made on `entry`."""
     return f"{entry}.overlays"

@@ -1,11 +1,11 @@
-"""Finds out by its traces whether a nova-compute uses a directory of instances. It removes what it does not know of."""
+"""Detects, by files that it writes, whether a nova-compute uses a directory of instances."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Written by nova-compute alone: who cleans the directory, the lock of that file, and the id of the host, which is in
-# Nova's state_path, by default the directory above.
+# Written only by nova-compute: the hosts that share the directory, the lock of that file, and the id of the host, which
+# is in Nova's state_path, by default the directory above.
 _TRACES = ("compute_nodes", "locks/nova-storage-registry-lock", "compute_id", "../compute_id")
 
 

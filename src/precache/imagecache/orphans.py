@@ -1,7 +1,7 @@
-"""Temporary files of a process that is dead. A live one holds two locks: that of the entry, and that of its filling.
+"""Temporary files of dead processes. A live one holds two locks: that of the entry, and that of its staging.
 
-Nova's cleaner removes lock files of entries, so the entry's lock alone can be had twice. The kernel releases both with
-the process. So an orphan is a temporary file for which both locks can be had without waiting.
+Nova's cleaner removes lock files of entries, so two processes can hold the entry's lock. The kernel releases both locks
+when the process ends. So an orphan is a temporary file for which both locks are free.
 """
 
 from __future__ import annotations
@@ -39,5 +39,5 @@ def _remove_if_dead(directory: Path, entry: str, token: str, paths: Iterable[Pat
 
 def _remove(path: Path) -> str:
     path.unlink(missing_ok=True)
-    _log.info("Removed %s, which a transfer that did not end had left", path)
+    _log.info("Removed %s of an interrupted transfer", path)
     return path.name

@@ -1,4 +1,4 @@
-"""What the errors of a disk mean to an operator: what is wrong, and what to do now."""
+"""Explains errors of the disk to an operator: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _ADVICE = {
     errno.EROFS: "the file system is read-only; mount it for writing",
     errno.ENOENT: "it does not exist; create or mount it, then restart the compute",
     errno.ENOTDIR: "a part of its path is not a directory; correct instances_path",
-    errno.ELOOP: "a symbolic link is where a file should be; find out who made it, and remove it",
+    errno.ELOOP: "a symbolic link is in the place of a file; find out what made it, and remove it",
     errno.EEXIST: "a file of that name is in the way; move it elsewhere",
     errno.ENOSPC: "the disk is full; free some space or move the cache to a larger disk",
     errno.EDQUOT: "the disk quota is used up; raise it or free some space",
     errno.EIO: "the disk reports an input/output error; check it before anything else",
-    errno.ESTALE: "the network file system lost it; mount it again",
-    errno.ENOLCK: "the file system gives no locks; enable locking on it or use another one",
+    errno.ESTALE: "its handle on the network file system is stale; mount it again",
+    errno.ENOLCK: "the file system has no locks; enable locking on it or use another one",
 }
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explain(error: OSError) -> str:
-    """Return a sentence for the error, with the file it is about where the system says so."""
+    """Return a sentence for the error, with its file if the system names it."""
     advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
     return f"{advice} ({error.filename})" if error.filename else advice

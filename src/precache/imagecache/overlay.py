@@ -1,7 +1,7 @@
-"""Instance disks on cache entries: a qcow2 file that holds what the guest writes, on a backing file in the cache.
+"""Instance disks on cache entries: a qcow2 file for the guest's writes, with a backing file in the cache.
 
-The format of the backing file is always written into the overlay: a qemu left to guess it could take the first bytes of
-a raw disk, which its owner chose, for a header that names any file of the host.
+The format of the backing file is always written into the overlay. If qemu guessed it, the owner of a raw disk could
+write a header into its first bytes that names any file of the host.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Base:
 
 
 def inspect_base(path: Path, *, force_raw: bool) -> Base:
-    """Return what a cache entry is. Raises DiskUnreadable if it is not safe to stand on.
+    """Return the format of a cache entry. Raises DiskUnreadable if it is not a safe backing file.
 
-    force_raw: this host keeps every entry in raw format, so the content is not looked at to guess one.
+    force_raw: this host keeps every entry in raw format, so the format is not read from the content.
     """
     _check_is_file(path)
     disk_format = "raw" if force_raw else _format_of_entry(path)
@@ -48,7 +48,7 @@ def inspect_base(path: Path, *, force_raw: bool) -> Base:
     info = read_info(path, disk_format)
     details = info.get("format-specific", {}).get("data", {})
     if info.get("backing-filename") or details.get("data-file"):
-        raise DiskUnreadable(str(path), "it stands on another file itself, which no image in the cache may do")
+        raise DiskUnreadable(str(path), "it has a backing file itself, which is not allowed in the cache")
     is_qcow2 = disk_format == "qcow2"
     return Base(path, disk_format, info["virtual-size"], info.get("cluster-size") if is_qcow2 else None)
 
@@ -59,11 +59,13 @@ def _check_is_file(path: Path) -> None:
     except OSError as error:
         raise DiskUnreadable(str(path), explain(error)) from error
     if not stat.S_ISREG(kind):
-        raise DiskUnreadable(str(path), "it is a link or no regular file, which no image in the cache is; remove it")
+        raise DiskUnreadable(
+            str(path), "it is a symbolic link or not a regular file, which is not allowed in the cache; remove it"
+        )
 
 
 def _format_of_entry(path: Path) -> str:
-    """Return qemu's name of the entry's format. The fetch has compared the content with the image's format."""
+    """Return qemu's name of the entry's format. The fetch has compared content and format."""
     try:
         found = str(format_inspector.detect_file_format(str(path)))
     except format_inspector.ImageFormatError as error:
@@ -82,14 +84,14 @@ def _raw_base(path: Path) -> Base:
     if start == _QCOW2_MAGIC:
         raise DiskUnreadable(
             str(path),
-            "it is qcow2 although force_raw_images is on; it was cached under another setting: "
-            "remove it, and it will be fetched again",
+            "it is qcow2 although force_raw_images is on, because it was cached with another setting: remove it, and "
+            "it will be fetched again",
         )
     return Base(path, "raw", -(-size // _SECTOR_BYTES) * _SECTOR_BYTES)
 
 
 def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: Callable[..., str] = run) -> None:
-    """Make a new disk at `path`, all at once or not at all; a file that is there stays.
+    """Make a new disk at `path` atomically; an existing file is not replaced.
 
     qemu_img: runs it with the arguments and raises QemuImgFailed. Raises DiskExists, DiskRefused.
     """
@@ -110,8 +112,8 @@ def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: Callable[.
 def _create_in(directory: int, base: Base, name: str, size_bytes: int, qemu_img: Callable[..., str]) -> None:
     """Make the disk in the open directory. Raises OSError, QemuImgFailed.
 
-    The directory's owner may replace any name in it meanwhile, so after its creation the file is only used through its
-    descriptor, by qemu-img as well.
+    The directory's owner may replace any name in it meanwhile. So after its creation the file is used only through its
+    descriptor, also by qemu-img.
     """
     draft = f".{name}.precache-{new_token()}"
     fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
@@ -120,7 +122,7 @@ def _create_in(directory: int, base: Base, name: str, size_bytes: int, qemu_img:
         os.fchmod(fd, file_mode())
         give_to_owner_of(directory, fd)
         os.fsync(fd)
-        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory)  # unlike rename, never replaces a file
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory)  # link, unlike rename, never replaces a file
         os.fsync(directory)
     finally:
         os.close(fd)

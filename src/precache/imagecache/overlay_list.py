@@ -1,8 +1,8 @@
-"""Which disks we made on an entry, wherever they are.
+"""The list of disks that Precache made on an entry, in any directory.
 
 One file beside each entry, `<entry>.overlays`; Nova ignores it. Each line is a JSON object: `path`, and `directory`,
-the mark of the directory that the disk was made in (`directory_mark`). Older lists have a JSON string, the path alone.
-A list is changed only under the entry's lock and goes away with the entry.
+the mark of the directory that the disk was made in (`directory_mark`). Older lists have a JSON string, only the path.
+A list is changed only under the entry's lock and removed with the entry.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _SUFFIX = overlays_name("")
 
 
 class Presence(Enum):
-    """What is known of a listed disk."""
+    """Whether a listed disk is there."""
 
     THERE = auto()
-    GONE = auto()  # its directory is there, and the name is not
+    GONE = auto()  # its directory is there, and the disk is not in it
     UNKNOWN = auto()  # its file system may not be mounted
 
 
 @dataclass(frozen=True, slots=True)
 class ListedOverlay:
-    """A disk that we made. directory: the mark of its directory; None if it was listed by an older release."""
+    """A disk that Precache made. directory: the mark of its directory; None if it was listed by an older release."""
 
     path: Path
     directory: str | None
@@ -49,13 +49,13 @@ class ListedOverlay:
             is_same_directory = self.directory is not None and mark_of(self.path.parent) == self.directory
         except OSError:
             return Presence.UNKNOWN
-        # The look at the mark came second: a file system that was mounted between the two would have shown the disk.
+        # The mark is read after the disk: a file system that was mounted in between would have shown the disk.
         is_gone = is_same_directory and not os.path.lexists(self.path)
         return Presence.GONE if is_gone else Presence.UNKNOWN
 
 
 def note_overlay(directory: Path, entry: str, overlay: Path, now: datetime) -> None:
-    """Remember, before it is made, that `overlay` stands on the entry; forget those that are gone for sure.
+    """Add `overlay` to the entry's list, before the disk is made; drop those that are certainly gone.
 
     Raises CacheUnusable, DiskUnreadable; DiskRefused if the directory of `overlay` cannot be marked.
     """
@@ -99,7 +99,7 @@ def forget_overlays(directory: Path, entry: str) -> None:
 
 
 def listed_overlays(directory: Path) -> Iterator[tuple[str, ListedOverlay]]:
-    """Return all disks that are listed, also those that no longer exist, each with its entry's name.
+    """Return all listed disks, also those that no longer exist, each with its entry's name.
 
     Raises OSError, DiskUnreadable.
     """
@@ -117,8 +117,8 @@ def _read(path: Path) -> list[ListedOverlay]:
     except (ValueError, TypeError, KeyError) as error:
         raise DiskUnreadable(
             str(path),
-            "this list of the disks that stand on the image is damaged; write the path of each of them into it, as "
-            "a JSON string on a line of its own: a disk that is not listed loses its base when the image expires",
+            "this list of the disks on the image is damaged; write the path of each disk into it, as a JSON string "
+            "on a separate line: a disk that is not listed loses its base when the image expires",
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""Who owns what we put on the host's disk, and who may read it.
+"""Owner and mode of the files that Precache makes on the host's disk.
 
-Nova creates its files as its own user, with the modes that its umask leaves. A file that we make as root must not
-stand in its way: above all a lock file that nova-compute cannot open would fail every boot from that image. So root
-gives what it makes to the owner of the directory. Another user cannot give files away and keeps them.
+Nova creates its files as its own user, with the modes of its umask. A file that Precache makes as root must not block
+Nova: a lock file that nova-compute cannot open would fail every boot from that image. So as root it gives its files to
+the owner of the directory. Another user cannot change the owner of files.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _USUAL_UMASK = 0o022
 
 
 def file_mode() -> int:
-    """Return the mode that open() gives to a new file of this process."""
+    """Return the mode of a new file of this process, as open() would set it."""
     return 0o666 & ~_umask()
 
 
 def give_to_owner_of(directory: Path | int, fd: int) -> None:
-    """As root, make the owner of `directory` the owner of the open file too; as any other user do nothing.
+    """As root, give the open file the owner of `directory`; as any other user do nothing.
 
-    directory: a path, or a descriptor where the path may be replaced meanwhile. Raises OSError.
+    directory: a path, or a descriptor if the path may be replaced meanwhile. Raises OSError.
     """
     if os.geteuid() != 0:
         return
@@ -42,7 +42,7 @@ def _status(directory: Path | int) -> os.stat_result:
 
 
 def make_directory(path: Path) -> None:
-    """Create the directory and its parents where absent, each owned like the one above it. Raises OSError."""
+    """Create the directory and its parents if absent, each with the owner of the one above it. Raises OSError."""
     if path.is_dir():
         return
     if path.parent != path:
@@ -56,18 +56,18 @@ def make_directory(path: Path) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise CacheUnusable unless we may make files here; warn where nova-compute could not open what we make."""
+    """Raise CacheUnusable unless files can be made here; warn if nova-compute could not open them."""
     if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
         raise CacheUnusable(
             str(directory),
-            "it is read-only for us; run the compute as the owner of that directory or as root, "
-            "and see that it is mounted for writing",
+            "this user cannot write there; run the compute as the owner of that directory or as root, and mount it "
+            "for writing",
         )
     owner = directory.stat().st_uid
     if os.geteuid() not in (0, owner):
         _log.warning(
-            "%s belongs to uid %d but the compute runs as uid %d: a nova-compute on this host could not open the files "
-            "made here; run the compute as that user or as root",
+            "%s belongs to uid %d but the compute runs as uid %d: nova-compute could not open files that are made "
+            "here; run the compute as that user or as root",
             directory,
             owner,
             os.geteuid(),

@@ -1,7 +1,7 @@
-"""How a complete file gets its name in the cache. Nova trusts the name alone: no size, no digest is looked at again.
+"""How a complete file gets its name in the cache. Nova trusts the name: it checks neither size nor digest again.
 
-The directory can belong to a user that we do not trust with the files of root: nova. That user can replace any name in
-it, at any moment. So the file is opened once, through no link, and all that is changed is changed on what was opened.
+The directory can belong to the user nova, who must not get control of root's files and can replace any name in it at
+any moment. So the file is opened once, not through a link, and all changes are made on the descriptor.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _IS_LINK = frozenset({errno.ELOOP, errno.EMLINK})
 
 
 def publish(temporary: Path, final: Path, now: datetime) -> None:
-    """Return the complete, verified file its name, durably: after a power cut the name means all of it or nothing.
+    """Rename the complete, verified file durably: after a power cut the file is complete, or the name is absent.
 
-    The file gets the mode and owner that Nova's would have, and the mtime `now`, from which its expiry counts.
-    temporary: in the directory of `final`. Raises OSError, FileExistsError if it is a link or has another name, too.
+    The file gets the mode and owner of Nova's files, and the mtime `now`, from which its expiry counts.
+    temporary: in the directory of `final`. Raises OSError, FileExistsError if it is a link or has another hard link.
     """
     directory = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -44,8 +44,8 @@ def publish(temporary: Path, final: Path, now: datetime) -> None:
 def open_own(name: str, directory: int) -> int:
     """Open a file that this process made in the directory, and return its descriptor.
 
-    Raises FileExistsError if the name now means something else: a link, a pipe, a file that has another name, too,
-    or one that neither we nor the directory's owner own.
+    Raises FileExistsError if the name is now something else: a symbolic link, a pipe, a file with another hard link, or
+    one of another user than this process's and the directory's owner.
     """
     try:
         fd = os.open(name, _READ_FLAGS, dir_fd=directory)
@@ -62,13 +62,11 @@ def open_own(name: str, directory: int) -> int:
 
 
 def _check_same(name: str, directory: int, fd: int) -> None:
-    """See that the name means the file that was verified, not one that took its name in the last moment."""
+    """Check that the name is still that of the verified file."""
     if not os.path.samestat(os.stat(name, dir_fd=directory, follow_symlinks=False), os.fstat(fd)):
         os.unlink(name, dir_fd=directory)
         raise _replaced(name)
 
 
 def _replaced(name: str) -> FileExistsError:
-    return FileExistsError(
-        None, "another process put something else in the place of this file; find out which, and stop it", name
-    )
+    return FileExistsError(None, "another process replaced this file; find out which, and stop it", name)

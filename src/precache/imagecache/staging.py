@@ -1,6 +1,6 @@
-"""The place where one entry is put together before it gets its name, and who does it.
+"""The temporary files of one entry before it is published, and the port that fetches it.
 
-A staging is made by `ImageCache` for one filling of one entry, under that entry's lock; it belongs to one thread.
+`ImageCache` makes a staging for one attempt to fill one entry, under that entry's lock. It belongs to one thread.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _LOCK_KIND = "lock"
 
 
 def new_token() -> str:
-    """Return a short word that no other filling, in any process, has."""
+    """Return a short text that is unique for each staging, over all processes."""
     return secrets.token_hex(_TOKEN_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Temporary files of one filling of one entry, on the file system of the cache.
+    """Temporary files of one attempt to fill one entry, on the file system of the cache.
 
-    directory: the cache. entry: the name that the result will get.
-    token: makes the names of this filling its own. Nova's cleaner unlinks lock files after letting go of them,
-    so for a moment two fillers can each believe they hold the lock; they must not write into one file.
+    directory: the cache. entry: the name that the result will get. token: makes the names of the files unique. Nova's
+    cleaner unlinks lock files after it released them, so two processes can hold the lock for a moment. They must not
+    write into the same file.
     """
 
     directory: Path
@@ -41,15 +41,14 @@ class Staging:
     token: str = field(default_factory=new_token)
 
     def path(self, kind: str) -> Path:
-        """Return the path for one temporary file, such as kind `download`; equal kinds give equal paths."""
+        """Return the path of one temporary file. kind: such as `download`; the same kind has the same path."""
         return self.directory / temporary_name(self.entry, self.token, kind)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Show to every process, within, that this filling is under way: its files are no orphans.
+        """Hold this staging's own lock, which shows to other processes that its files are no orphans. Raises OSError.
 
-        The entry's lock does not show it: a process that waits for the lock can get it on a new file, if Nova's cleaner
-        removes the old one. Raises OSError.
+        The entry's lock is not enough: if Nova's cleaner removes the lock file, another process can lock a new one.
         """
         fd = self._lock()
         try:
@@ -62,13 +61,13 @@ class Staging:
         while True:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX)
-            # A look for orphans can have removed it between the two calls.
+            # The removal of orphans can have removed it between the two calls.
             if os.fstat(fd).st_nlink:
                 return fd
             os.close(fd)
 
     def discard(self) -> None:
-        """Remove every temporary file of this filling; harmless if there is none."""
+        """Remove every temporary file of this staging; harmless if there is none."""
         mine = temporary_name(self.entry, self.token, "")
         for path in self.directory.iterdir():
             if path.name.startswith(mine):
@@ -77,9 +76,9 @@ class Staging:
 
 @contextmanager
 def hold_if_dead(directory: Path, entry: str, token: str) -> Iterator[bool]:
-    """Hold a filling's own lock if its process is gone: True within if it is, False if it is at work. Raises OSError.
+    """Hold a staging's own lock if its process is gone; yield True if it is gone, False if it is alive. Raises OSError.
 
-    A filling without such a lock, of an older release, counts as dead.
+    A staging without such a lock, of an older release, counts as dead.
     """
     path = Staging(directory, entry, token).path(_LOCK_KIND)
     try:
@@ -102,7 +101,7 @@ def _is_free(fd: int) -> bool:
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Create a small file that was not there, through no link. Raises OSError, FileExistsError among them."""
+    """Create a small new file, not through a link. Raises OSError, such as FileExistsError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
@@ -121,7 +120,7 @@ class Fetched:
 
 
 class EntryFetcher(Protocol):
-    """Brings an image to the host. Called from several threads at once, for different images."""
+    """Fetches an image to the host. Called from several threads at once, for different images."""
 
     def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
         """Fetch the image into files of `staging` and return them; blocks for as long as that takes.

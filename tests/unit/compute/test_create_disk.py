@@ -163,7 +163,7 @@ def test_an_entry_that_stands_on_another_file_is_refused(tmp_path: Path) -> None
     (tmp_path / "secret").write_bytes(bytes(2 * MIB))
     images = Images("qcow2", "-b", str(tmp_path / "secret"), "-F", "raw")
 
-    with pytest.raises(DiskUnreadable, match="stands on another file"):
+    with pytest.raises(DiskUnreadable, match="has a backing file itself"):
         Host(tmp_path, images, force_raw=False).create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
 
     assert not (tmp_path / "vm.qcow2").exists()

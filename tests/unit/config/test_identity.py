@@ -97,7 +97,7 @@ def test_no_representation_shows_a_secret(tmp_path):
         (COMPLETE | {"user_domain_name": ""}, "user_domain_name is missing; set it to the user's domain"),
         (COMPLETE | {"project_name": ""}, "project_name is missing"),
         (COMPLETE | {"project_domain_name": ""}, "project_domain_name is missing"),
-        (COMPLETE | {"password": PASSWORD}, "password: a $ stands for the value of another option; write $$"),
+        (COMPLETE | {"password": PASSWORD}, "password: a $ refers to the value of another option; write $$"),
         (
             {"auth_type": "v3applicationcredential", "auth_url": "http://k/v3"},
             "application_credential_secret is missing",

@@ -75,7 +75,7 @@ def test_the_image_service_may_have_several_endpoints(tmp_path):
         ("[DEFAULT]\nservice_down_time = 5\n", "service_down_time (5 s) must be longer than report_interval (10 s)"),
         ("[DEFAULT]\ninstances_path = here\n", "instances_path must be an absolute path"),
         ("[DEFAULT]\nforce_raw_images = no\n[libvirt]\nimages_type = rbd\n", "force_raw_images must be true"),
-        ("[glance]\nendpoint_override = http://a, b:9292\n", "[glance] endpoint_override has an entry that is not an http"),
+        ("[glance]\nendpoint_override = http://a, b:9292\n", "[glance] endpoint_override has an entry that is not an"),
         ("[DEFAULT]\nuse_json = ture\n", "[DEFAULT] use_json: Invalid Boolean value: ture"),
         ("no section here\n", "Failed to parse"),
         (b"\xff\xfe\x00[DEFAULT]\n", "not a UTF-8 text file"),

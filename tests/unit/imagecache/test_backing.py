@@ -76,7 +76,7 @@ def test_a_known_chain_without_end_is_unreadable_and_a_claimed_one_is_cut(tmp_pa
         content[100:104] = (104).to_bytes(4, "big")
         content[104 : 104 + len(extension)] = extension
         path.write_bytes(content)
-    with pytest.raises(DiskUnreadable, match="stands on more than"):
+    with pytest.raises(DiskUnreadable, match="backing chain has more than"):
         list(backing_chain(DiskFile(tmp_path / "file000", "qcow2")))
 
 

@@ -32,7 +32,7 @@ def never(staging: Staging) -> Fetched:
 
 
 def test_a_cache_that_is_read_only_for_us_stops_the_start(foreign: ImageCache, as_nobody: None) -> None:
-    with pytest.raises(CacheUnusable, match=r"_base cannot be used: it is read-only for us; run the compute as"):
+    with pytest.raises(CacheUnusable, match=r"_base cannot be used: this user cannot write there; run the compute as"):
         foreign.start()
 
 
@@ -49,7 +49,7 @@ def test_an_entry_of_another_user_is_found_though_it_cannot_be_touched(
     os.seteuid(65534)
 
     assert not foreign.ensure(IMAGE, never)
-    assert f"expiry of {foreign.path_of(IMAGE)} could not be reset" in caplog.text
+    assert f"expiry of {foreign.path_of(IMAGE)} could not be restarted" in caplog.text
 
 
 def test_a_cache_of_another_user_that_we_may_write_to_is_used_with_a_warning(
@@ -62,7 +62,7 @@ def test_a_cache_of_another_user_that_we_may_write_to_is_used_with_a_warning(
 
     foreign.start()
 
-    assert "a nova-compute on this host could not open the files made here" in caplog.text
+    assert "nova-compute could not open files that are made here" in caplog.text
 
 
 def test_a_cleaner_that_may_not_read_a_disk_removes_nothing(

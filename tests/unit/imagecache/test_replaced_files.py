@@ -53,7 +53,7 @@ def test_publish_changes_no_file_that_was_put_in_the_place_of_the_temporary_one(
     replace(secret, temporary)
     before = traces(secret)
 
-    with pytest.raises(FileExistsError, match="put something else in the place"):
+    with pytest.raises(FileExistsError, match="another process replaced this file"):
         publish(temporary, novas / ENTRY, NOW)
 
     assert traces(secret) == before
@@ -77,7 +77,7 @@ def test_an_entry_that_was_replaced_while_it_was_fetched_is_an_error_of_the_cach
         staging.path("raw").symlink_to(secret)
         return Fetched(staging.path("raw"), staging.path("raw"))
 
-    with pytest.raises(CacheUnusable, match="put something else in the place"):
+    with pytest.raises(CacheUnusable, match="another process replaced this file"):
         cache.ensure(IMAGE, produce)
     assert traces(secret) == before
 
@@ -125,7 +125,7 @@ def test_an_overlay_is_written_through_its_descriptor_whatever_becomes_of_its_na
 def test_no_disk_is_made_on_an_entry_that_is_a_link(novas: Path, secret: Path) -> None:
     (novas / ENTRY).symlink_to(secret)
 
-    with pytest.raises(DiskUnreadable, match="is a link"):
+    with pytest.raises(DiskUnreadable, match="is a symbolic link"):
         inspect_base(novas / ENTRY, force_raw=True)
 
 
