@@ -156,7 +156,7 @@ def option(section: str, **values: object) -> Wrong:
     return lambda _: {section: values}
 
 
-A_DOLLAR = "a $ stands for the value of another option; write $$"
+A_DOLLAR = "a $ refers to the value of another option; write $$"
 API = ("serve", "api", "--listen", "127.0.0.1:0")
 
 # What is wrong; a command that is stopped by it, or says so and goes on; a part of the sentence it says.
