@@ -60,7 +60,7 @@ def retry_until(
     wait: Callable[[float], object],
     backoff: Backoff = SERVICE_RESTARTS,
     errors: type[Exception] | tuple[type[Exception], ...] = Unavailable,
-    gives_up: Callable[[Exception, float], bool] = lambda _error, _wait_s: False,
+    gives_up: Callable[[Exception, int, float], bool] = lambda _error, _failures, _pause_s: False,
     on_first_failure: Callable[[], object] = lambda: None,
     level: int = logging.WARNING,
 ) -> T:
@@ -69,7 +69,7 @@ def retry_until(
     Raises the last error when the attempts are used up, `gives_up` says so, or `wait` returns true.
     what, of: the kind of work, as the start of a sentence, and which one, for the log.
     wait: waits for so many seconds and returns true when it is time to stop: `wait` of an event or a cancel token.
-    gives_up: gets the error and the seconds that would be waited.
+    gives_up: gets the error, the number of failures, and the seconds that would be waited.
     level: of the log lines for foreseen failures; a bug is logged with its traceback.
     """
     failures = 0
@@ -82,7 +82,7 @@ def retry_until(
             if failures == 1:
                 on_first_failure()
             pause = backoff.wait_after(failures)
-            if pause is None or wait(0) or gives_up(error, pause.total_seconds()):
+            if pause is None or wait(0) or gives_up(error, failures, pause.total_seconds()):
                 raise
             _log_failure(error, f"{what} {of}".rstrip(), pause, level)
             if wait(pause.total_seconds()):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
+from precache.background.backoff import SERVICE_RESTARTS
 from precache.core.errors import (
     ImageServiceUnavailable,
     ImageTooLong,
@@ -20,7 +22,6 @@ from precache.fetch.growing_file import Abandoned
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream
 from precache.rules.pace import LeastRate, Pace
-from precache.rules.retry import wait_before_retry
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class ResumingStream:
         `retries` says, for a single byte is no progress then. monotonic: a clock, in seconds.
         """
         self._pace, self._monotonic = Pace(least_rate or LeastRate()), monotonic
-        self._images, self._image, self._clock, self._retries = images, image, clock, retries
+        self._images, self._image, self._clock = images, image, clock
+        self._backoff = replace(SERVICE_RESTARTS, attempts=retries + 1)
         self._stream: ImageStream | None = None
         self._offset = 0
         self._failures = 0
@@ -187,7 +189,7 @@ class ResumingStream:
     def _wait(self, error: TransferInterrupted | ImageServiceUnavailable, failures: int) -> None:
         if self._closed:
             raise Abandoned from error
-        wait = wait_before_retry(failures, self._retries)
+        wait = self._backoff.wait_after(failures)
         if wait is None:
             raise error
         _log.warning("%s; trying again from byte %d in %.0f s", error, self._offset, wait.total_seconds())

@@ -131,14 +131,14 @@ def test_only_the_first_failure_is_told_to_the_caller():
 def test_the_caller_may_give_up_knowing_the_error_and_the_wait():
     asked, error = [], ImageServiceUnavailable("memory", "gone")
 
-    def gives_up(failure, wait_s):
-        asked.append((failure, wait_s))
-        return wait_s > 1
+    def gives_up(failure, failures, pause_s):
+        asked.append((failure, failures, pause_s))
+        return pause_s > 1
 
     with pytest.raises(ImageServiceUnavailable):
         retry_until(Flaky(error, error), what="The end", wait=Waits(), gives_up=gives_up)
 
-    assert asked == [(error, 1), (error, 2)]
+    assert asked == [(error, 1, 1), (error, 2, 2)]
 
 
 def test_a_bug_among_the_errors_to_retry_is_logged_with_its_traceback(caplog):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from datetime import timedelta
 
-from precache.core.errors import Unavailable
+from precache.background.backoff import SERVICE_RESTARTS, retry_until
 from precache.core.images import Image, ImageId
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
-from precache.rules.retry import wait_after
-
-_log = logging.getLogger(__name__)
 
 
 class Retrying:
-    """An `ImageSource` whose `show` is tried up to `attempts` times, with the waits of `rules.retry` between.
+    """An `ImageSource` whose `show` is tried up to `attempts` times, with growing waits between them.
 
     `open` is passed on as it is: whoever transfers knows how far it got and resumes by itself.
     """
@@ -22,16 +21,18 @@ class Retrying:
     def __init__(self, inner: ImageSource, *, clock: Clock, attempts: int = 3) -> None:
         if attempts < 1:
             raise ValueError(f"at least one attempt is needed, not {attempts}")
-        self._inner, self._clock, self._attempts = inner, clock, attempts
+        self._inner, self._clock = inner, clock
+        self._backoff = replace(SERVICE_RESTARTS, attempts=attempts)
 
     def show(self, image: ImageId) -> Image:
-        for failures in range(1, self._attempts):
-            try:
-                return self._inner.show(image)
-            except Unavailable as exc:
-                _log.info("image %s: %s; attempt %d of %d failed", image, exc, failures, self._attempts)
-                self._clock.sleep(wait_after(failures))
-        return self._inner.show(image)
+        return retry_until(
+            lambda: self._inner.show(image),
+            what="The query for image",
+            of=str(image),
+            wait=lambda seconds: self._clock.sleep(timedelta(seconds=seconds)),
+            backoff=self._backoff,
+            level=logging.INFO,
+        )
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
         return self._inner.open(image, offset_bytes, is_wanted=is_wanted)

@@ -7,22 +7,18 @@ is one transaction, computed from its arguments alone: where that holds, `@repea
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from precache.background.backoff import Backoff, retry_until
 from precache.core.errors import ChangeUncertain, StoreUnavailable
 
-FIRST_WAIT_S = 0.02
-"""Two transactions that met in a deadlock are to miss each other; each takes some milliseconds."""
-
-LONGEST_WAIT_S = 1.0
-"""A database that restarts is back within seconds, and is used within one more."""
-
-_log = logging.getLogger(__name__)
+RETRIES = Backoff(first=timedelta(seconds=0.02), longest=timedelta(seconds=1), jitter=0.5)
+"""The first: two transactions that met in a deadlock, each of some milliseconds, must miss each other. The longest: a
+database that restarts is back within seconds, and is used within one more."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,19 +81,21 @@ def repeat(
 ) -> T:
     """Do the work, and again if it fails for one of the causes, until the patience is over.
 
-    Once in any case, for it may have been used up by a lock or by a connection that died in silence; but not for want
-    of a new connection: a server that says nothing would be waited for twice.
+    It is done twice in any case: a lock, or a connection that died in silence, may have used the patience up. Not after
+    a connection that could not be made: a server that does not answer would be waited for twice.
     """
     deadline = time.monotonic() + patience.total_seconds()
-    wait_s = FIRST_WAIT_S
-    while True:
-        try:
-            return work()
-        except causes as exc:
-            is_due_once_more = wait_s == FIRST_WAIT_S and not isinstance(exc, NotConnected)
-            if time.monotonic() + wait_s > deadline and not is_due_once_more:
-                raise
-            _log.info("A transaction is begun again: %s", exc)
-        # At random, or two that failed over each other do so again.
-        time.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311  nothing secret
-        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def gives_up(error: Exception, failures: int, pause_s: float) -> bool:
+        is_due_once_more = failures == 1 and not isinstance(error, NotConnected)
+        return time.monotonic() + pause_s > deadline and not is_due_once_more
+
+    return retry_until(
+        work,
+        what="A transaction",
+        wait=time.sleep,
+        backoff=RETRIES,
+        errors=causes,
+        gives_up=gives_up,
+        level=logging.INFO,
+    )
