@@ -18,7 +18,6 @@ from cliff._argparse import SmartHelpFormatter
 from precache.cli.client import PrecacheClient
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_error
-from precache.cli.formatters import FOR_LISTS, FOR_ONE, FormatterTable
 from precache.cli.printable import printable
 from precache.core.errors import PrecacheError, Unavailable
 
@@ -68,10 +67,6 @@ class _Ours(command.Command):
     def tell(self, message: str) -> None:
         """Print a line on stderr that is not the result."""
         cast(Any, self.app).stderr.write(f"{message}\n")
-
-    def _load_hooks(self) -> None:
-        # Nobody hooks our commands, and looking for hooks reads the metadata of every installed package.
-        self._hooks = []
 
 
 class Command(_Ours):
@@ -128,8 +123,10 @@ class ListCommand(_Displays, lister.Lister):
 
     least_needed: ClassVar[tuple[str, ...]] = ()
 
+    formatter_namespace = "precache.formatters.list"
+
     def _load_formatter_plugins(self) -> Any:
-        formatters = FormatterTable[Any](FOR_LISTS)
+        formatters: Any = super()._load_formatter_plugins()
         formatters["table"].obj.least_needed = self.least_needed
         return formatters
 
@@ -137,5 +134,4 @@ class ListCommand(_Displays, lister.Lister):
 class ShowCommand(_Displays, show.ShowOne):
     """A command whose result is one object."""
 
-    def _load_formatter_plugins(self) -> Any:
-        return FormatterTable(FOR_ONE)
+    formatter_namespace = "precache.formatters.one"

@@ -1,6 +1,6 @@
-"""cliff's formatters, loaded by name. cliff itself would first read the metadata of every installed package.
+"""The formatters of results that are used in place of cliff's; pyproject.toml names them all.
 
-Ours where cliff's falls short: tables that fit the terminal, `-f csv` for a single object, JSON instead of Python's
+They do what cliff's do not: tables that fit the terminal, `-f csv` for a single object, JSON instead of Python's
 notation for what is no plain value, nothing at all instead of `None`, one line for each row of `-f value`, and quotes
 of `-f shell` that hold.
 """
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TextIO, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
 
 from cliff.columns import FormattableColumn
 from cliff.formatters.base import ListFormatter, SingleFormatter
@@ -22,48 +21,6 @@ from cliff.formatters.commaseparated import CSVLister
 from cliff.formatters.table import TableFormatter
 
 from precache.cli.table_width import as_records, drop_columns, fit_rows, table_width, wrapped
-
-FormatterT = TypeVar("FormatterT")
-
-FOR_LISTS = {
-    "csv": "precache.cli.formatters:CsvOfMany",
-    "json": "cliff.formatters.json_format:JSONFormatter",
-    "table": "precache.cli.formatters:Table",
-    "value": "precache.cli.formatters:Values",
-    "yaml": "cliff.formatters.yaml_format:YAMLFormatter",
-}
-FOR_ONE = {
-    "csv": "precache.cli.formatters:CsvOfOne",
-    "json": "cliff.formatters.json_format:JSONFormatter",
-    "shell": "precache.cli.formatters:Shell",
-    "table": "precache.cli.formatters:Table",
-    "value": "precache.cli.formatters:Values",
-    "yaml": "cliff.formatters.yaml_format:YAMLFormatter",
-}
-
-
-class Loaded(Generic[FormatterT]):
-    """One formatter, in the place of a stevedore extension."""
-
-    def __init__(self, target: str) -> None:
-        module, _, name = target.partition(":")
-        self.obj: FormatterT = getattr(importlib.import_module(module), name)()
-
-
-class FormatterTable(Generic[FormatterT]):
-    """The formatters of one kind, in the place of a stevedore manager."""
-
-    def __init__(self, targets: Mapping[str, str]) -> None:
-        self._loaded: dict[str, Loaded[FormatterT]] = {name: Loaded(target) for name, target in targets.items()}
-
-    def names(self) -> list[str]:
-        return list(self._loaded)
-
-    def __iter__(self) -> Iterator[Loaded[FormatterT]]:
-        return iter(self._loaded.values())
-
-    def __getitem__(self, name: str) -> Loaded[FormatterT]:
-        return self._loaded[name]
 
 
 class Table(TableFormatter):

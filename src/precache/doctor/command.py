@@ -7,13 +7,11 @@ import logging
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from precache.cli.columns import Text
 from precache.cli.command import Columns, ListCommand
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode
-from precache.cli.formatters import FOR_LISTS, FormatterTable
 from precache.config.load import DEFAULT_FILE, find_unknown_options, load_config
 from precache.core.errors import InvalidConfiguration
 from precache.doctor.embedded import DEFAULTS, embedded
@@ -38,12 +36,8 @@ class Doctor(ListCommand):
 
     columns = ("check", "status", "found", "advice")
 
-    @property
-    def formatter_default(self) -> str:
-        return "text"
-
-    def _load_formatter_plugins(self) -> Any:
-        return FormatterTable({**FOR_LISTS, "text": "precache.doctor.report:Report"})
+    formatter_namespace = "precache.formatters.doctor"
+    formatter_default = "text"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

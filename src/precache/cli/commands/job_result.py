@@ -9,7 +9,7 @@ from typing import Any
 from precache.cli.client import Document
 from precache.cli.columns import AllImages, Bytes, Counts, Instant, Properties, Text
 from precache.cli.command import Columns, ShowCommand
-from precache.cli.formatters import FOR_LISTS, Loaded
+from precache.cli.formatters import Table
 from precache.cli.wait.waiting import check_wait_options
 
 JOB_FIELDS = (
@@ -129,7 +129,7 @@ class JobCommand(ShowCommand):
         has_several_images = len({task.get("image") for task in tasks}) > 1
         fields = [field for field in _IN_TABLE if field != "image" or has_several_images]
         rows = [[_in_table(task).get(field) for field in fields] for task in tasks]
-        table = Loaded[Any](FOR_LISTS["table"]).obj
+        table = Table()
         table.least_needed = _TASK_LEAST_NEEDED
         without_choice = argparse.Namespace(**{**vars(parsed_args), "columns": []})
         table.emit_list(fields, rows, self.app.stdout, without_choice)
