@@ -54,8 +54,13 @@ class Table(TableFormatter):
         self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
     ) -> None:
         rows = [[name, _cell(value)] for name, value in zip(column_names, data, strict=True)]
-        fit_rows(["Field", "Value"], rows, table_width(parsed_args))
-        super().emit_one(column_names, [value for _, value in rows], stdout, _without_limit(parsed_args))
+        width = table_width(parsed_args)
+        unfit = fit_rows(["Field", "Value"], rows, width)
+        cells = [value for _, value in rows]
+        if unfit:
+            stdout.write(as_records(column_names, [cells], width))
+        else:
+            super().emit_one(column_names, cells, stdout, _without_limit(parsed_args))
 
 
 class CsvOfMany(CSVLister):

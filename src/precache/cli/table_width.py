@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import MutableSequence, Sequence
 from typing import Any
 
+from wcwidth import wcswidth
+
 _Row = MutableSequence[Any]
 
 
@@ -60,19 +62,20 @@ def fit_rows(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> b
 
 def as_records(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> str:
     """Return the rows as blocks with a line for each field, for a table that is too wide in any case."""
-    label = max(map(len, names), default=0)
+    label = max(map(_columns, names), default=0)
     blocks = []
     for row in rows:
         lines = []
         for name, value in zip(names, row, strict=True):
             text = wrapped(str(value), max(1, (width or 0) - label - 2))
-            lines.append(f"{name:<{label}}  {textwrap.indent(text, ' ' * (label + 2)).lstrip()}".rstrip())
+            padding = " " * (label - _columns(name))
+            lines.append(f"{name}{padding}  {textwrap.indent(text, ' ' * (label + 2)).lstrip()}".rstrip())
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
 
 def _widths(names: Sequence[str], rows: Sequence[_Row], of: Any) -> list[int]:
-    return [max(len(name), *(of(str(row[place])) for row in rows), 0) for place, name in enumerate(names)]
+    return [max(_columns(name), *(of(str(row[place])) for row in rows), 0) for place, name in enumerate(names)]
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -81,18 +84,33 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _widest_word(text: str) -> int:
-    return max(map(len, text.split()), default=0)
+    return max(map(_columns, text.split()), default=0)
 
 
 def _widest_line(text: str) -> int:
-    return max(map(len, text.splitlines()), default=0)
+    return max(map(_columns, text.splitlines()), default=0)
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal the text takes: Chinese characters and most emoji take two."""
+    columns: int = wcswidth(text)
+    return columns if columns >= 0 else len(text)
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return the text in lines of at most `width` characters, as far as its words are no longer."""
+    """Return the text in lines of at most `width` columns, as far as its words are no longer."""
     if _widest_line(text) <= width:
         return text
-    lines = (
-        textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""] for line in text.splitlines()
-    )
-    return "\n".join("\n".join(parts) for parts in lines)
+    return "\n".join(_wrapped_line(line, width) for line in text.splitlines())
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    # textwrap counts characters.
+    lines = [""]
+    for word in line.split():
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and _columns(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 
 import pytest
+from wcwidth import wcswidth
 
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.stub_service import DEBIAN, JOB_ID, UBUNTU, StubService, job, task
@@ -63,6 +64,27 @@ def test_columns_that_were_chosen_are_all_shown(run: Run, wide: StubService) -> 
     assert max(map(len, out.splitlines())) <= 60
     assert f"id          {JOB_ID}\n" in out
     assert "created_at  2026-01-02 03:04:05Z\n" in out
+
+
+def test_one_object_with_a_word_that_is_too_wide_is_written_without_a_frame(run: Run, wide: StubService) -> None:
+    name = "x" * 100
+    wide.aggregates[0]["name"] = name
+
+    out = run("aggregate", "show", "1", "--max-width", "80").out
+
+    assert "|" not in out
+    assert f"name               {name}\n" in out
+    assert max(len(line) for line in out.splitlines() if name not in line) <= 80
+
+
+def test_wide_characters_are_counted_as_the_columns_that_they_take(run: Run, wide: StubService) -> None:
+    wide.aggregates[0]["metadata"] = {"owner": "二階の保存チーム " * 6}
+
+    out = run("aggregate", "list", "--max-width", "80").out
+
+    assert "二階の保存チーム" in out
+    assert {wcswidth(line) for line in out.splitlines()} == {wcswidth(out.splitlines()[0])}
+    assert wcswidth(out.splitlines()[0]) <= 80
 
 
 def test_a_table_without_a_limit_is_as_wide_as_it_must_be(run: Run, wide: StubService) -> None:
