@@ -81,6 +81,8 @@ class WsgiServer(Server):
             "--listen=100",
             "--buffer-size=65535",
             "--http-chunked-input",
+            # Its default of 4 s ends a transfer that a test holds up, and a second request then brings the rest.
+            "--socket-timeout=600",
             # uWSGI gives up kept connections without a word.
             "--add-header=Connection: close",
         ]
