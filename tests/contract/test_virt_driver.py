@@ -20,7 +20,8 @@ from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import ExpiryLimits
 from precache.virt.fake import FakeDriver
 from precache.virt.libvirt import LibvirtDriver
-from precache.virt.setup import Cleaning, HostSetup
+from precache.virt.setup import Cleaning, HostSetup, LocalCache
+from tests.contract.volume_driver import VolumeDriver
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 OTHER = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -58,14 +59,14 @@ class Seen:
             raise Stopped("The transfer")
 
 
-@pytest.fixture(params=[LibvirtDriver, FakeDriver])
+@pytest.fixture(params=[LibvirtDriver, FakeDriver, VolumeDriver])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
     """Build the driver of a host on which an unused image expires after the given time."""
 
     def build(limit: timedelta = timedelta(days=1)) -> VirtDriver:
         setup = HostSetup(
             host="host1",
-            instances_path=tmp_path,
+            local_cache=LocalCache(tmp_path),
             fetcher=SmallImages(),
             clock=SystemClock(),
             cleaning=Cleaning(ExpiryLimits(original=limit, resized=limit)),

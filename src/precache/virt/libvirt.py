@@ -10,7 +10,7 @@ from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
-from precache.virt.libvirt_domains import LibvirtDomains
+from precache.virt.libvirt_domains import DEFAULT_LIBVIRT_URI, LibvirtDomains
 from precache.virt.setup import HostSetup
 
 # Those of Nova's images_type under which a boot reads its image from the cache directory.
@@ -34,19 +34,20 @@ class LibvirtDriver:
 
     @classmethod
     def build(cls, setup: HostSetup) -> LibvirtDriver:
-        return cls.build_with(setup, LibvirtDomains(uri=setup.libvirt_uri))
+        """Options: `images_type` and `connection_uri`, as in Nova's section `[libvirt]`."""
+        return cls.build_with(setup, LibvirtDomains(uri=setup.options.get("connection_uri", DEFAULT_LIBVIRT_URI)))
 
     @classmethod
     def build_with(cls, setup: HostSetup, domains: DomainDisks) -> LibvirtDriver:
         """Build the driver with what its cleaner asks for the disks of guests."""
-        cache = setup.image_cache()
+        cache = setup.local_cache.open(setup.clock)
         cleaner = None
         if setup.cleaning is not None:
             cleaner = Cleaner(
                 directory=cache.directory,
                 locks=cache.locks,
                 disks=InstanceDisks(
-                    instances_path=setup.instances_path,
+                    instances_path=setup.local_cache.instances_path,
                     cache_directory=cache.directory,
                     domains=domains,
                 ),
@@ -54,7 +55,8 @@ class LibvirtDriver:
                 limits=setup.cleaning.limits,
                 removes_unused=setup.cleaning.removes_unused,
             )
-        return cls(cache=cache, fetcher=setup.fetcher, images_type=setup.images_type, cleaner=cleaner)
+        images_type = setup.options.get("images_type", "default")
+        return cls(cache=cache, fetcher=setup.fetcher, images_type=images_type, cleaner=cleaner)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,8 @@ from xml.etree.ElementTree import Element
 from precache.core.errors import DomainsUnknown
 from precache.ports.domain_disks import DiskFile
 from precache.virt import libvirt_query
-from precache.virt.setup import DEFAULT_LIBVIRT_URI
+
+DEFAULT_LIBVIRT_URI = "qemu:///system"
 
 LIBVIRT_PLACES = (
     Path("/etc/libvirt/qemu"),

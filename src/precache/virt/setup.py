@@ -1,7 +1,6 @@
-"""What a virt driver is built from, the same for every driver, ours or a third party's.
+"""What a virt driver is built from, the same for every driver, also for one of another project (docs/virt-drivers.md).
 
-A driver is a class named by an entry point of the group `precache.virt`; it is built by its `build`. A driver outside
-this project needs this module, `ports/virt_driver.py` and `core/errors`, nothing else of ours.
+A driver is a class named by an entry point of the group `precache.virt`; it is built by its `build`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from precache.rules.expiry import ExpiryLimits
 
 ENTRY_POINTS = "precache.virt"
 
-DEFAULT_LIBVIRT_URI = "qemu:///system"
-
 _LOCKS = "locks"  # Nova's name; not configurable there either
 
 
@@ -33,32 +30,40 @@ class Cleaning:
 
 
 @dataclass(frozen=True, slots=True)
-class HostSetup:
-    """One compute host, as configured.
+class LocalCache:
+    """The image cache as a directory on this host; nova-compute's own where one runs.
 
-    instances_path, subdirectory: where instances are, and the cache below it; nova-compute's own where one runs.
-    images_type, libvirt_uri: Nova's `[libvirt] images_type` and `connection_uri`.
+    instances_path, subdirectory: where instances are, and the cache below it.
+    """
+
+    instances_path: Path
+    subdirectory: str = "_base"
+
+    def open(self, clock: Clock) -> ImageCache:
+        """Return the image cache; any number of them on one directory exclude each other."""
+        return ImageCache(
+            directory=self.instances_path / self.subdirectory,
+            locks_directory=self.instances_path / _LOCKS,
+            clock=clock,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HostSetup:
+    """One compute host, as configured: what every driver is given.
+
+    fetcher: brings verified images to this host.
+    local_cache: for a driver that keeps images as files on this host; others ignore it.
     cleaning: None where another, such as nova-compute, owns the cache and removes what has expired.
     options: the driver's own, by name, as text; a driver ignores names that it does not know.
     """
 
     host: str
-    instances_path: Path
-    fetcher: EntryFetcher
     clock: Clock
-    subdirectory: str = "_base"
-    images_type: str = "default"
-    libvirt_uri: str = DEFAULT_LIBVIRT_URI
+    fetcher: EntryFetcher
+    local_cache: LocalCache
     cleaning: Cleaning | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-
-    def image_cache(self) -> ImageCache:
-        """Build the host's image cache; any number of them on one directory exclude each other."""
-        return ImageCache(
-            directory=self.instances_path / self.subdirectory,
-            locks_directory=self.instances_path / _LOCKS,
-            clock=self.clock,
-        )
 
 
 class DriverFactory(Protocol):

@@ -24,7 +24,7 @@ from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import ExpiryLimits
-from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup
+from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup, LocalCache
 from precache.wiring.service_user import image_service_of
 
 
@@ -84,14 +84,15 @@ def host_setup(
     )
     return HostSetup(
         host=host,
-        instances_path=instances_path,
-        fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures),
         clock=clock,
-        subdirectory=config.image_cache.subdirectory_name,
-        images_type=config.libvirt.images_type,
-        libvirt_uri=config.libvirt.connection_uri,
+        fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures),
+        local_cache=LocalCache(instances_path, config.image_cache.subdirectory_name),
         cleaning=_cleaning(config),
-        options=config.compute.driver_options,
+        options={
+            **config.compute.driver_options,
+            "images_type": config.libvirt.images_type,
+            "connection_uri": config.libvirt.connection_uri,
+        },
     )
 
 

@@ -26,7 +26,7 @@ from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
 from precache.virt.libvirt import LibvirtDriver
-from precache.virt.setup import HostSetup
+from precache.virt.setup import HostSetup, LocalCache
 from precache.virt.uncached import UncachedDriver
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
@@ -51,8 +51,8 @@ class Images:
 class Host:
     def __init__(self, root: Path, images: Images, *, force_raw: bool = True) -> None:
         clock = MemoryClock()
-        setup = HostSetup(host="host1", instances_path=root / "instances", fetcher=images, clock=clock)
-        self.cache = setup.image_cache()
+        setup = HostSetup(host="host1", local_cache=LocalCache(root / "instances"), fetcher=images, clock=clock)
+        self.cache = setup.local_cache.open(clock)
         self.driver: VirtDriver = LibvirtDriver.build(setup)
         self.driver.start()
         self.create_disk = CreateDisk(driver=self.driver, cache=self.cache, clock=clock, force_raw=force_raw)

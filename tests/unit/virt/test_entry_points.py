@@ -12,7 +12,7 @@ from precache.core.images import ImageId
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
-from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup
+from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup, LocalCache
 
 
 class Nothing:
@@ -25,7 +25,7 @@ class Nothing:
 def build(name: str, root: Path) -> VirtDriver:
     (entry_point,) = entry_points(group=ENTRY_POINTS, name=name)
     factory: DriverFactory = entry_point.load()
-    return factory.build(HostSetup(host="host1", instances_path=root, fetcher=Nothing(), clock=MemoryClock()))
+    return factory.build(HostSetup(host="host1", local_cache=LocalCache(root), fetcher=Nothing(), clock=MemoryClock()))
 
 
 @pytest.mark.parametrize("name", ["libvirt", "fake", "uncached"])

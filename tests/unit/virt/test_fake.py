@@ -14,7 +14,7 @@ from precache.core.jobs import Phase
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.virt.fake import FakeDriver
-from precache.virt.setup import HostSetup
+from precache.virt.setup import HostSetup, LocalCache
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 
@@ -31,7 +31,8 @@ def nobody(phase: Phase, bytes_done: int, bytes_total: int) -> None:
 
 
 def build(clock: MemoryClock, **options: str) -> FakeDriver:
-    setup = HostSetup(host="host1", instances_path=Path("/nowhere"), fetcher=Nothing(), clock=clock, options=options)
+    cache = LocalCache(Path("/nowhere"))
+    setup = HostSetup(host="host1", local_cache=cache, fetcher=Nothing(), clock=clock, options=options)
     return FakeDriver.build(setup)
 
 

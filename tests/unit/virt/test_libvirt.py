@@ -16,7 +16,7 @@ from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
 from precache.rules.expiry import ExpiryLimits
 from precache.virt.libvirt import LibvirtDriver
-from precache.virt.setup import Cleaning, HostSetup
+from precache.virt.setup import Cleaning, HostSetup, LocalCache
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 
@@ -50,10 +50,10 @@ def build(
 ) -> LibvirtDriver:
     setup = HostSetup(
         host="host1",
-        instances_path=root,
+        local_cache=LocalCache(root),
         fetcher=fetcher,
         clock=MemoryClock(),
-        images_type=images_type,
+        options={"images_type": images_type},
         cleaning=cleaning,
     )
     return LibvirtDriver.build_with(setup, NoDomains())

@@ -142,7 +142,10 @@ def _on_this_host(config: Config, path: Path, image_url: str) -> CreateDisk:
     driver = build_driver("libvirt", setup)
     driver.start()
     return CreateDisk(
-        driver=driver, cache=setup.image_cache(), clock=setup.clock, force_raw=config.host.force_raw_images
+        driver=driver,
+        cache=setup.local_cache.open(setup.clock),
+        clock=setup.clock,
+        force_raw=config.host.force_raw_images,
     )
 
 

@@ -1,0 +1,67 @@
+"""A driver without files of its own, as another project would write one: each image becomes a volume of a storage.
+
+docs/virt-drivers.md explains it. The storage is a dict here; it stands for the client of a real one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from precache.core.images import ImageId
+from precache.core.jobs import Phase
+from precache.imagecache.staging import Staging
+from precache.ports.progress import Watcher
+from precache.virt.setup import HostSetup
+
+_WAIT_SECONDS = 0.1
+
+
+@dataclass
+class VolumeDriver:
+    """The port `VirtDriver` on volumes. One image at a time."""
+
+    setup: HostSetup
+    volumes: dict[ImageId, bytes] = field(default_factory=dict)
+    last_use: dict[ImageId, datetime] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def build(cls, setup: HostSetup) -> VolumeDriver:
+        return cls(setup)
+
+    @property
+    def name(self) -> str:
+        return "volume"
+
+    def start(self) -> None:
+        """A driver of a real storage removes the volumes that a dead process left incomplete."""
+
+    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+        while not self.lock.acquire(timeout=_WAIT_SECONDS):
+            watch(Phase.WAITING, 0, 0)
+        try:
+            is_new = image not in self.volumes
+            if is_new:
+                self._make_volume(image, watch)
+            self.last_use[image] = self.setup.clock.now()
+            return is_new
+        finally:
+            self.lock.release()
+
+    def clean_cache(self) -> None:
+        if self.setup.cleaning is None or not self.setup.cleaning.removes_unused:
+            return
+        oldest = self.setup.clock.now() - self.setup.cleaning.limits.original
+        with self.lock:
+            for image in [image for image, used in self.last_use.items() if used <= oldest]:
+                del self.last_use[image], self.volumes[image]
+
+    def _make_volume(self, image: ImageId, watch: Watcher) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            fetched = self.setup.fetcher.fetch(image, Staging(Path(directory), image), watch)
+            # Only now, complete and verified, it gets the name under which it is found.
+            self.volumes[image] = fetched.entry.read_bytes()
