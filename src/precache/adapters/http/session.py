@@ -38,7 +38,7 @@ def open_session(
     http.trust_env = False
     for scheme in ("http://", "https://"):
         http.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=CONNECTIONS_KEPT))
-    return _Session(
+    return SeparateLoginSession(
         auth=auth or NoAuth(),
         session=http,
         verify=str(verify) if isinstance(verify, Path) else verify,
@@ -54,7 +54,7 @@ def token_plugin(token: str) -> BaseAuthPlugin:
     return plugin
 
 
-class _Session(Session):
+class SeparateLoginSession(Session):
     """A session whose plugin gets its token through another one, which has no credentials.
 
     A 401 to the question for Keystone's versions makes keystoneauth repeat it with the session's token. With this

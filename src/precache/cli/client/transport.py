@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from precache.cli.errors import ServiceUnreachable, UsageError
 from precache.core.certificates import TlsNames, explain_certificate
 
-TLS_NAMES = TlsNames(
+_TLS_NAMES = TlsNames(
     cafile="--cacert (OS_CACERT)",
     own="cert and key of the cloud in clouds.yaml",
     address="--url (PRECACHE_URL) or in Keystone's catalogue",
@@ -103,14 +103,24 @@ class UrllibTransport:
             raise UsageError(f"The CA file {self._cacert} cannot be used: {error.strerror or error}") from error
 
     def _explain(self, url: str, error: Exception) -> str:
-        parts = urlsplit(url)
-        place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        place = place_of(url)
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
             return f"No answer from {place} within {self._timeout_s:g} s; try again, or raise --http-timeout"
         if isinstance(cause, ssl.SSLError):
-            if told := explain_certificate(str(cause), TLS_NAMES):
-                return f"The server at {place} is not trusted: {told}"
-            return f"There is no TLS to be had at {place}: {cause}; correct http or https in --url (PRECACHE_URL)"
+            return without_tls(place, str(cause), address="--url (PRECACHE_URL)")
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return f"The service at {place} cannot be reached: {reason}; is it running, and is --url (PRECACHE_URL) right?"
+
+
+def place_of(url: str) -> str:
+    """Return the address without path and credentials, for a message."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def without_tls(place: str, reason: str, *, address: str) -> str:
+    """Return what an operator reads of a failure of TLS. address: what holds the server's address."""
+    if told := explain_certificate(reason, _TLS_NAMES):
+        return f"The server at {place} is not trusted: {told}"
+    return f"There is no TLS to be had at {place}: {reason}; correct http or https in {address}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystoneauth1 import exceptions, loading
-from keystoneauth1.session import Session
 
+from precache.adapters.http import SeparateLoginSession
 from precache.cli.errors import UsageError
 
 
@@ -61,7 +61,7 @@ def login_from_environment(
     except exceptions.ClientException as error:
         raise UsageError(f"The OS_ variables cannot be used to log in: {error}") from error
     return Login(
-        session=_Session(auth=plugin, verify=cacert or True, timeout=timeout_s),
+        session=SeparateLoginSession(auth=plugin, verify=cacert or True, timeout=timeout_s),
         region=environ.get("OS_REGION_NAME") or None,
         interface=(environ.get("OS_INTERFACE") or environ.get("OS_ENDPOINT_TYPE") or "public").removesuffix("URL"),
         override=lambda kind: environ.get(_variable(f"{kind}-endpoint-override")),
@@ -94,24 +94,6 @@ def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
         interface=region.get_interface() or "public",
         override=lambda kind: region.config.get(f"{kind.replace('-', '_')}_endpoint_override"),
     )
-
-
-class _Session(Session):
-    """A session that has its plugin log in through another one, without credentials.
-
-    A Keystone, or what is taken for one, that answers the question for its versions with 401 is asked again with the
-    session's token, by which keystoneauth would wait for itself for ever. So it raises MissingAuthPlugin.
-    """
-
-    def __init__(self, *, auth: Any, **options: Any) -> None:
-        super().__init__(auth=auth, **options)
-        self._without = Session(**options)
-
-    def get_auth_headers(self, auth: Any = None) -> dict[str, str] | None:
-        return self._without.get_auth_headers(auth or self.auth)
-
-    def get_endpoint(self, auth: Any = None, **options: Any) -> str | None:
-        return self._without.get_endpoint(auth or self.auth, **options)
 
 
 def _have_errors_said_once() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions
 
-from precache.cli.client.transport import TLS_NAMES, Answer
+from precache.adapters.http import innermost
+from precache.cli.client.transport import Answer, place_of, without_tls
 from precache.cli.errors import LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
-from precache.core.certificates import explain_certificate
 from precache.core.errors import PrecacheError
 
 
@@ -62,7 +61,7 @@ _NOT_OF_A_KEYSTONE = (
 
 def explained_by_keystone(error: exceptions.ClientException, session: Any) -> PrecacheError:
     """Return our error for one that came while the session logged in or looked into the catalogue."""
-    place = _place(keystone_of(session))
+    place = place_of(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
     if isinstance(error, exceptions.MissingAuthPlugin):
@@ -71,8 +70,8 @@ def explained_by_keystone(error: exceptions.ClientException, session: Any) -> Pr
         return NoKeystone(place, _first_sentence(error))
     if isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(
-            f"Keystone at {place} cannot be reached: {_reason(error)}; is it running, and is OS_AUTH_URL (auth_url in "
-            "clouds.yaml) right?"
+            f"Keystone at {place} cannot be reached: {innermost(error)}; is it running, and is OS_AUTH_URL "
+            "(auth_url in clouds.yaml) right?"
         )
     return explained(error, keystone_of(session))
 
@@ -84,18 +83,14 @@ def keystone_of(session: Any) -> str:
 
 def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     """Return our error for one of keystoneauth's; `url` is what was asked."""
-    place = _place(url)
+    place = place_of(url)
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
     if isinstance(error, exceptions.SSLError):
-        if told := explain_certificate(str(error), TLS_NAMES):
-            return ServiceUnreachable(f"The server at {place} is not trusted: {told}")
-        return ServiceUnreachable(
-            f"There is no TLS to be had at {place}: {_reason(error)}; correct http or https in its address"
-        )
+        return ServiceUnreachable(without_tls(place, innermost(error), address="its address"))
     if isinstance(error, exceptions.ConnectionError):
         return ServiceUnreachable(
-            f"The service at {place} cannot be reached: {_reason(error)}; is it running, and is its address right?"
+            f"The service at {place} cannot be reached: {innermost(error)}; is it running, and is its address right?"
         )
     if isinstance(error, exceptions.HttpError) and error.http_status >= 500:
         return ServiceFailed(f"Keystone at {place}", error.http_status, str(error), error.request_id)
@@ -105,27 +100,3 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
 def _first_sentence(error: BaseException) -> str:
     """Return the words without the page of HTML that may follow them."""
     return str(error).splitlines()[0].partition(". ")[0].rstrip(".")
-
-
-def _place(url: str) -> str:
-    """Return the address without path and credentials."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _reason(error: BaseException) -> str:
-    """Return the system's own words, which the libraries wrap several times over."""
-    layers = _layers(error)
-    told = [getattr(layer, "verify_message", None) or getattr(layer, "strerror", None) for layer in layers]
-    return next((words for words in reversed(told) if words), None) or str(layers[-1])
-
-
-def _layers(error: BaseException) -> list[BaseException]:
-    """Return the error and what it wraps, the innermost last."""
-    seen: list[BaseException] = []
-    layer: object = error
-    while isinstance(layer, BaseException) and layer not in seen:
-        seen.append(layer)
-        inner = next((part for part in layer.args if isinstance(part, BaseException)), None)
-        layer = inner or getattr(layer, "reason", None) or layer.__cause__ or layer.__context__
-    return seen

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.lab.certificates import Authority
 from tests.unit.adapters.faulty_server import FaultyServer, http
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.openstack.played_keystone import PASSWORD, PlayedKeystone
@@ -252,6 +254,19 @@ def test_https_where_there_is_none_is_no_matter_of_authorities(
         assert ran.code == 3
         assert "There is no TLS to be had at https://127.0.0.1:" in ran.err
         assert "CACERT" not in ran.err
+
+
+def test_both_ways_of_http_explain_a_certificate_alike(run: Run, keystone: PlayedKeystone, tmp_path: Path) -> None:
+    context = Authority(tmp_path).certificate("127.0.0.1").context()
+    with FaultyServer(http("200 OK"), context=context) as server:
+        at_keystone = run("host", "list", environ=password(keystone, OS_AUTH_URL=f"{server.url}/v3"))
+        at_the_service = run("host", "list", environ={"PRECACHE_URL": server.url})
+        distrust = f"precache: The server at {server.url} is not trusted: its certificate is not accepted ("
+
+    for ran in (at_keystone, at_the_service):
+        assert ran.code == 3
+        assert ran.err.startswith(distrust)
+        assert ran.err.endswith("name the authority that signed it in --cacert (OS_CACERT)\n")
 
 
 @pytest.mark.parametrize(
