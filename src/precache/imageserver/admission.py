@@ -1,6 +1,6 @@
-"""Who is answered: the versions are open to everyone, as Glance's are; all else asks for a valid token of any role.
+"""Authentication of requests: versions need no token, as in Glance; all else needs a valid token of any role.
 
-Every image here is public, so that no role sees more than another.
+Every image here is public, so no role sees more than another.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _NO_TOKEN = (falcon.HTTP_401, "The request you have made requires authentication
 
 
 class Admission:
-    """Middleware: reads the header `X-Identity-Status`, which authentication in front of us sets."""
+    """Middleware: reads the header `X-Identity-Status`, which the authentication middleware before it sets."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer in the shape of keystonemiddleware, which stands in front of Glance, unless the caller is known."""
+        """Answer 401 in the format of keystonemiddleware, as Glance does, unless the caller is known."""
         status = req.get_header("X-Identity-Status") or ""
         if req.path in _OPEN or status == "Confirmed":
             return

@@ -1,4 +1,4 @@
-"""The application: which path is answered by which resource."""
+"""The application: which resource handles which path."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def create_image_app(
 ) -> WSGIApplication:
     """Build the embedded image service: the reading part of the Glance v2 API over a library.
 
-    Mount it under any prefix (SCRIPT_NAME). The counts at `/requests` live as long as the application.
-    asks_for_token: answer only callers whom the middleware in front has identified, see `admission.py`. Without it
-        everyone who can connect is answered: only for loopback.
+    Mount it under any prefix (SCRIPT_NAME). The counts at `/requests` are reset with the application.
+    asks_for_token: serve only callers whom the middleware has identified, see `admission.py`. Without it every caller
+    is
+        served: for loopback addresses only.
     """
     counts = DataCounts()
     app = falcon.App(middleware=[Admission()] if asks_for_token else [])

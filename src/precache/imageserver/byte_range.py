@@ -9,7 +9,7 @@ _ONE_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*", re.ASC
 
 
 class Unsatisfiable(ValueError):
-    """The range begins beyond the end of the data, or asks for none of it."""
+    """The range begins beyond the end of the data, or is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ByteRange:
 
 
 def requested_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """Return the range that the header asks for, cut at the end; None for all of the data.
+    """Return the range in the header, limited to the data; None for all of the data.
 
     Headers that are no range of bytes, and those with several ranges, are ignored, as RFC 9110 allows.
     Raises Unsatisfiable.

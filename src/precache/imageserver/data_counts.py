@@ -1,4 +1,4 @@
-"""How often and how much of each image was asked for since the service started. Thread-safe."""
+"""Counts requests for data of each image since the service started. Thread-safe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class DataCounts:
-    """Counts requests for data (`GET .../file`, whatever their range) and the bytes given for them, by image id."""
+    """Counts requests for data (`GET .../file`, with any range) and the bytes sent for them, by image id."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

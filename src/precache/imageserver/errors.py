@@ -1,4 +1,4 @@
-"""How an error looks to a client: as from Glance, JSON to those who ask for it, else a small HTML page."""
+"""The format of errors, as in Glance: JSON if the client accepts it, otherwise a small HTML page."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The facts that hashing has found, kept in a file, so that no image file is read twice. Not thread-safe: the
-library holds its lock around every call."""
+"""Stores hashes and sizes in a file, so that each image file is read only once.
+
+Not thread-safe: the library holds its lock around every call."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _Key = tuple[str, Fingerprint]
 
 
 class FactsIndex:
-    """Facts by file name and fingerprint. Losing the file costs only the time to hash again."""
+    """Facts by file name and fingerprint. If the file is lost, all images are hashed again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,12 +30,12 @@ class FactsIndex:
         return self._facts.get((name, fingerprint))
 
     def put(self, name: str, fingerprint: Fingerprint, facts: FileFacts) -> None:
-        """Remember, on disk as well; a disk that refuses is logged, for the facts hold without it."""
+        """Store the facts, also on disk. An error of the disk is only logged: the facts are valid without it."""
         self._facts[name, fingerprint] = facts
         self._save()
 
     def keep_only(self, files: Collection[_Key]) -> None:
-        """Forget all other files, in memory; the next `put` forgets them on disk."""
+        """Drop all other files, in memory; the next `put` drops them on disk."""
         self._facts = {key: facts for key, facts in self._facts.items() if key in files}
 
     def _load(self) -> dict[_Key, FileFacts]:
@@ -57,7 +58,7 @@ class FactsIndex:
         staged = self._path.with_name(f"{self._path.name}.new")
         try:
             with staged.open("w", encoding="utf-8") as out:
-                # ASCII keeps file names that are no UTF-8: they travel as lone surrogate escapes.
+                # ASCII keeps file names that are not UTF-8, as lone surrogate escapes.
                 json.dump({"version": _VERSION, "files": rows}, out, ensure_ascii=True)
                 out.flush()
                 os.fsync(out.fileno())

@@ -1,4 +1,4 @@
-"""The body of an answer with data: a file's bytes in blocks, read as the client takes them."""
+"""The body of a response with data: a file's bytes in blocks, read when the server sends them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK_BYTES = 1024 * 1024  # measured with cheroot: smaller blocks double the pr
 
 
 class FileBlocks:
-    """A WSGI body. Never gives a byte of a file that has changed since it was hashed: it breaks off instead."""
+    """A WSGI body. It ends with an error if the file has changed since it was hashed."""
 
     def __init__(
         self, *, image: LibraryImage, data: BinaryIO, wanted: ByteRange, on_block: Callable[[int], None]
@@ -30,9 +30,9 @@ class FileBlocks:
         while left:
             block = self._data.read(min(left, BLOCK_BYTES))
             if not block or Fingerprint.of(os.fstat(self._data.fileno())) != self._image.fingerprint:
-                _log.warning("image file %r changed while it was sent; the transfer is broken off", self._image.path)
-                # The server closes a connection quietly on this error, so the client sees data that end too early;
-                # just ending here would leave the client waiting on an open connection.
+                _log.warning("image file %r changed while it was sent; the transfer is interrupted", self._image.path)
+                # On this error the server closes the connection, so the client sees that data are missing. A normal end
+                # would leave the client waiting on an open connection.
                 raise BrokenPipeError(errno.EPIPE, "the image file changed")
             left -= len(block)
             self._on_block(len(block))

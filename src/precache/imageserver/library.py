@@ -1,9 +1,8 @@
-"""The images of a directory, followed while files come and go. Thread-safe.
+"""The images of a directory, updated when files change. Thread-safe.
 
-A file becomes an image when it has been quiet for a moment and has been read through without changing; it stays
-that image until its size, time of change or inode differ, and is gone from then on: what it holds now is a new
-image with a new id. Copy large files under another name (`.part`) or a hidden one and rename them, as rsync does,
-and no half file is ever looked at.
+A file becomes an image when it has not changed for a moment and has been read once. When its size, time of change or
+inode differ, that image is gone, and the file is a new image with a new id. Copy large files under another name
+(`.part`) or a hidden one and rename them, as rsync does, so that no incomplete file is read.
 """
 
 from __future__ import annotations
@@ -26,18 +25,17 @@ from precache.imageserver.survey import ImageFile, Passed, survey
 
 _log = logging.getLogger(__name__)
 
-SETTLE = timedelta(seconds=2)  # a copy under way moves the time of change on at least this often
+SETTLE = timedelta(seconds=2)  # a running copy changes the file's time at least this often
 PATIENCE = timedelta(seconds=10)  # below the timeouts of usual clients, enough for some GiB
 
 
 class ImageLibrary:
-    """Knows the images; reads new files in a thread of its own.
+    """Lists the images; a separate thread reads new files.
 
-    index_path: where the hashes are kept, outside the directory of images.
-    overrides: for file names, fields of the Glance record set by hand, such as {"status": "queued"}; with a
-        status before `active` the image is shown without data, size and hash.
-    settle: how long a file must have been left alone. patience: how long a request waits for new files to be
-        read; later ones find them.
+    index_path: file of the hashes, outside the directory of images.
+    overrides: by file name, fields of the Glance record, such as {"status": "queued"}; with a status before `active`
+        the image is shown without data, size and hash.
+    settle: how long a file must not have changed. patience: how long a request waits for new files to be read.
     """
 
     def __init__(
@@ -59,7 +57,7 @@ class ImageLibrary:
         self._read_new_files = SingleFlight(self._read_until_quiet, name="image-library")
 
     def images(self) -> list[LibraryImage]:
-        """Return all images, after a look at the directory. Raises ImagesUnreadable."""
+        """Read the directory again and return all images. Raises ImagesUnreadable."""
         self._catch_up()
         return list(self._images.values())
 
@@ -84,12 +82,12 @@ class ImageLibrary:
         return None
 
     def close(self) -> None:
-        """End the reading of new files; what is known stays readable."""
+        """Stop reading new files; known images stay readable."""
         self._stop.set()
         self._read_new_files.join()
 
     def _catch_up(self) -> None:
-        """Look at the directory and wait a while for new files to be read."""
+        """Scan the directory and wait for a limited time until new files are read."""
         with self._lock:
             if not self._publish() or self._stop.is_set():
                 return
@@ -97,7 +95,7 @@ class ImageLibrary:
             self._read_new_files(self._patience_s)
 
     def _publish(self) -> list[ImageFile]:
-        """Show the images whose facts are known, and return the files that nobody has read yet."""
+        """Publish the images whose facts are known, and return the files that have not been read."""
         files = self._survey()
         known = [(file, self._index.get(file.name, file.fingerprint)) for file in files]
         self._index.keep_only({(file.name, file.fingerprint) for file in files})
@@ -130,7 +128,8 @@ class ImageLibrary:
                 return
 
     def _is_quiet(self, file: ImageFile) -> bool:
-        # A time in the future, from an archive or another machine's clock, says nothing about writing now.
+        # A time in the future, from an archive or another machine's clock, does not mean that the file is being
+        # written.
         return abs(self._now() - file.fingerprint.mtime_ns / 1e9) >= self._settle_s
 
     def _read(self, file: ImageFile) -> None:

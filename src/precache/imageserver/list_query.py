@@ -1,7 +1,7 @@
-"""The query of a listing: which records, in which order, how many, after which one. Pure.
+"""The query of a listing: filters, order, limit and marker. Pure.
 
-Follows Glance: an unknown key is taken for a property of the images, which these images do not have, so that it
-matches nothing (`names=` of an old client does that).
+As in Glance, an unknown key is a property of images. These images have none, so such a filter matches nothing (old
+clients send `names=`).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _TIMES = {"gt": "__gt__", "gte": "__ge__", "lt": "__lt__", "lte": "__le__", "eq"
 
 
 class BadQuery(ValueError):
-    """The query cannot be understood; the text says which part."""
+    """The query is not valid; the text says which part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to a listing. next_query: what asks for the following page; None at the end."""
+    """One page of a listing. next_query: for the following page; None at the end."""
 
     records: tuple[Record, ...]
     next_query: str | None
 
 
 def select(records: Sequence[Record], query: Mapping[str, str]) -> Page:
-    """Return the page of `records` that the query asks for. Raises BadQuery."""
+    """Return the page of `records` for the query. Raises BadQuery."""
     chosen = [record for record in records if _matches(record, query)]
     for key, descending in reversed(_order(query)):
         chosen.sort(key=lambda record: _sortable(record[key]), reverse=descending)
@@ -99,13 +99,13 @@ _FILTERS: Mapping[str, Callable[[Record, str, str], bool]] = {
     "size_max": _size,
     "created_at": _time,
     "updated_at": _time,
-    "member_status": lambda _record, _key, _value: True,  # about images shared with others: there are none
+    "member_status": lambda _record, _key, _value: True,  # about shared images: there are none
 }
 _CONTROLS = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
 
 
 def _order(query: Mapping[str, str]) -> list[tuple[str, bool]]:
-    """Return the keys to sort by, most important first, each with whether it descends; newest first by default."""
+    """Return the sort keys, most important first, each with True if it descends; newest first by default."""
     if "sort" in query:
         pairs = [part.partition(":")[::2] for part in query["sort"].split(",")]
         order = [(key.strip(), direction.strip() or "desc") for key, direction in pairs]

@@ -1,4 +1,4 @@
-"""What the embedded image service knows of one image file. Values and the rule that names an image; no I/O."""
+"""Values of one image file, and the rule for the id of an image; no I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from precache.core.images import ImageId, ImageStatus
 
-# The name space of all ids that this service gives out. Changing it gives every image a new id.
+# The UUID name space of image ids. Changing it would change the id of every image.
 _NAMESPACE = uuid.UUID("6d4c2b52-6a2f-5d0e-9c1c-3f1d1b0f7e24")
 
 NO_DATA_STATUSES = frozenset({ImageStatus.QUEUED, ImageStatus.SAVING, ImageStatus.UPLOADING, ImageStatus.IMPORTING})
@@ -19,7 +19,7 @@ NO_DATA_STATUSES = frozenset({ImageStatus.QUEUED, ImageStatus.SAVING, ImageStatu
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Returns whether a file is still the one that was hashed; any write or replacement changes one of the three."""
+    """Identifies the state of a file that was hashed; a write or a replacement changes one of the three values."""
 
     size_bytes: int
     mtime_ns: int
@@ -32,7 +32,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What reading a file once has told about its content."""
+    """What is known of a file's content after reading it once."""
 
     sha512: str
     md5: str
@@ -67,13 +67,13 @@ class LibraryImage:
 
 
 def image_id(file_name: str, sha512: str) -> ImageId:
-    """Return the id of this content under this name: the same for ever, and another one when either changes.
+    """Return the id for this content and name. It changes if either of them changes.
 
-    Images are immutable to whoever caches them, so a replaced file has to be a new image.
+    Caches treat images as immutable, so a replaced file must be a new image.
     """
     return ImageId(str(uuid.uuid5(_NAMESPACE, f"{sha512} {printable(file_name)}")))
 
 
 def printable(file_name: str) -> str:
-    """Return a file name as text that can be encoded; bytes that are no UTF-8 become replacement characters."""
+    """Return a file name as valid text; bytes that are not UTF-8 become replacement characters."""
     return os.fsencode(file_name).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The request log: one line of JSON for each request, written when its answer has ended. Thread-safe.
+"""The request log: one line of JSON for each request, written at the end of the response. Thread-safe.
 
 A line holds time, client, method, path (with the prefix under which the service is mounted), query, status,
 bytes_sent, range and agent. Tokens and other headers are never written.
@@ -23,7 +23,7 @@ ROTATE_AT_BYTES = 16 * 1024 * 1024  # some 60 000 requests; one older file is ke
 
 
 class RequestLog:
-    """Appends lines to a file. A disk that refuses is said once; requests are answered all the same."""
+    """Appends lines to a file. An error of the disk is logged once; requests are still answered."""
 
     def __init__(self, *, path: Path, rotate_at_bytes: int = ROTATE_AT_BYTES) -> None:
         self._path, self._rotate_at_bytes = path, rotate_at_bytes
@@ -66,7 +66,7 @@ def logged(app: WSGIApplication, log: RequestLog) -> WSGIApplication:
 
 
 class _CountedBody:
-    """Passes a body on and tells at its close how many bytes of it were taken."""
+    """Passes a body on and reports at its end how many bytes of it were sent."""
 
     def __init__(self, body: Iterable[bytes], on_close: Callable[[int], None]) -> None:
         self._body, self._on_close, self._sent = body, on_close, 0
@@ -74,7 +74,7 @@ class _CountedBody:
     def __iter__(self) -> Iterator[bytes]:
         for block in self._body:
             yield block
-            # Counted when the server asks for the next block: only then has it written this one.
+            # Counted when the server reads the next block: only then has it written this one.
             self._sent += len(block)
 
     def close(self) -> None:

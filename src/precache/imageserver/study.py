@@ -1,4 +1,4 @@
-"""Read an image file once: hash it, and find out its format and the size of the disk inside."""
+"""Reads an image file once: its hash, its format and the size of the disk inside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK_BYTES = 1024 * 1024  # large enough that the loop costs nothing beside the
 _LARGEST_DISK_BYTES = 2**63 - 1  # no file system has larger files
 _QCOW_MAGIC = b"QFI\xfb"
 
-# What the inspectors raise on a broken image: their own error, or whatever its odd numbers lead to.
+# What the inspectors raise for a broken image: their own error, or one that its invalid numbers cause.
 _UNREADABLE_FORMAT = (
     format_inspector.ImageFormatError,
     OSError,
@@ -53,7 +53,7 @@ def study(file: ImageFile, stop: threading.Event) -> FileFacts | None:
 
 
 def _disk_format(path: Path) -> str:
-    """Return Glance's word for the ending; `.img` alone says nothing, so there the content may say qcow2."""
+    """Return Glance's name for the extension; `.img` can be raw or qcow2, depending on the content."""
     declared = DISK_FORMAT_BY_ENDING[path.suffix.lower()]
     if path.suffix.lower() == ".img":
         with path.open("rb") as head:
@@ -63,7 +63,7 @@ def _disk_format(path: Path) -> str:
 
 
 def _virtual_size(file: ImageFile, disk_format: str) -> int | None:
-    """Return the size of the disk inside, None where the content does not tell or is not what the name says."""
+    """Return the size of the disk inside; None if the content does not have it or does not match the file's name."""
     if disk_format == DiskFormat.RAW:
         return file.fingerprint.size_bytes
     try:
@@ -74,5 +74,5 @@ def _virtual_size(file: ImageFile, disk_format: str) -> int | None:
     except _UNREADABLE_FORMAT as exc:
         _log.info("image file %r: the size of the disk inside is unknown: %s", file.name, exc)
         return None
-    # The inspectors give 0 where they do not know, and a broken header may hold any number.
+    # The inspectors return 0 if they do not know it, and a broken header may have any number.
     return size if 0 < size <= _LARGEST_DISK_BYTES else None

@@ -1,4 +1,4 @@
-"""Which files of the directory are image files. Looks at names and inodes only; reads no content."""
+"""Which files of the directory are image files. Uses only names and inodes; reads no content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from precache.imageserver.records import Fingerprint
 
 
 class ImagesUnreadable(Unavailable):
-    """The directory of images cannot be read, which is not the same as having no images."""
+    """The directory of images cannot be read, which differs from having no images."""
 
     def __init__(self, directory: str, reason: str) -> None:
         super().__init__(f"The directory of images {directory} cannot be read: {reason}; mount it or put it back")
@@ -33,7 +33,7 @@ DISK_FORMAT_BY_ENDING = {
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file that may be an image, as it is at this moment."""
+    """The current state of a file that may be an image."""
 
     name: str
     path: Path
@@ -42,17 +42,17 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A file with an image's ending that cannot be one, and why."""
+    """A file with an image's extension that cannot be one, with the reason."""
 
     name: str
     reason: str
 
 
 def survey(directory: Path) -> Iterator[ImageFile | Passed]:
-    """Return the directory's image files by name, and those that look like one but are none.
+    """Return the directory's image files by name, and files with an image's extension that are not images.
 
-    Hidden files and other endings are passed in silence: rsync and browsers write to such names while they
-    copy. Links to files are followed. Raises ImagesUnreadable.
+    Hidden files and other extensions are ignored: rsync and browsers write to such names while they copy. Links to
+    files are followed. Raises ImagesUnreadable.
     """
     try:
         paths = sorted(directory.iterdir())

@@ -10,5 +10,5 @@ class Clock(Protocol):
         ...
 
     def sleep(self, duration: timedelta) -> None:
-        """Wait. A test's clock returns at once and moves `now` on."""
+        """Wait. A test's clock returns at once and advances `now`."""
         ...

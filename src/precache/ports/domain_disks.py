@@ -10,9 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DiskFile:
-    """A file of a disk. disk_format: qemu's name of its format; None where nothing but its own content tells it.
+    """A file of a disk.
 
-    The content of a raw disk is the guest's: it can look like any other format.
+    disk_format: qemu's name of its format; None if only its own content says it. A guest can make the content of a raw
+    disk look like any other format.
     """
 
     path: Path
@@ -26,6 +27,6 @@ class DomainDisks(Protocol):
         """Return the files of all defined domains, backing files included as far as known; None without a hypervisor.
 
         May be called often, from one thread at a time; returns or raises within a minute.
-        Raises DomainsUnknown where there is a hypervisor that cannot be asked, or does not tell all.
+        Raises DomainsUnknown if there is a hypervisor that does not answer completely.
         """
         ...

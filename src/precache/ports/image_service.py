@@ -1,6 +1,6 @@
-"""Images of the image service (Glance v2): what they are, for the API; their bytes, for the hosts.
+"""Images of the image service (Glance v2): records for the API, data for the hosts.
 
-Three needs, three ports. Errors: ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable (worth a retry),
+Errors: ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable (worth a retry),
 and while reading TransferInterrupted (worth a resume).
 """
 
@@ -17,12 +17,12 @@ IsWanted = Callable[[], bool]
 
 
 def for_ever() -> bool:
-    """Return True: the wait does not end before its time."""
+    """Return True: the wait is never ended early."""
     return True
 
 
 class ImageCatalog(Protocol):
-    """What a caller may see of the images. Every call asks the service with that caller's own token."""
+    """The images that a caller may see. Every call uses that caller's own token."""
 
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:
         """Return the image as the bearer of the token sees it.
@@ -32,19 +32,19 @@ class ImageCatalog(Protocol):
         ...
 
     def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
-        """Return those of the images that the bearer of the token finds in a list, by id; in few requests.
+        """Return those of the images that a listing with the token contains, by id; in few requests.
 
-        They are as `show_to` gives them. Of the others nothing is known: a list leaves out what is hidden, and images
-        of other projects that `show_to` may well show. Raises ImageServiceUnavailable.
+        They are as `show_to` returns them. The others may still exist: a listing leaves out hidden images, and some
+        images of other projects that `show_to` returns. Raises ImageServiceUnavailable.
         """
         ...
 
 
 class ImageStream(Protocol):
-    """The bytes of one image from some offset to the end; a context manager, closed by whoever opened it.
+    """The bytes of one image from an offset to the end; a context manager, closed by the code that opened it.
 
-    Not for several threads at once, except `close`, which may be called by another thread to make a
-    blocked `readinto` end (it then raises TransferInterrupted).
+    Not for several threads at once, except `close`: another thread may call it to end a blocked `readinto`, which then
+    raises TransferInterrupted.
     """
 
     @property
@@ -54,7 +54,7 @@ class ImageStream(Protocol):
 
     @property
     def has_marked_end(self) -> bool:
-        """Return whether the end of the data can be told from a broken connection: by a length or a last chunk."""
+        """Return whether a length or a last chunk distinguishes the end of the data from a broken connection."""
         ...
 
     def readinto(self, buffer: memoryview) -> int:
@@ -83,8 +83,8 @@ class ImageSource(Protocol):
     def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
         """Begin to read at `offset_bytes`; one request to the service.
 
-        is_wanted: looked at now and then by whoever makes the caller wait, for a turn or for another server; once it
-            says no, ImageServiceUnavailable is raised soon.
+        is_wanted: called from time to time while the caller waits; when it returns False, ImageServiceUnavailable is
+            raised soon.
         Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable; NoImageData if the record has no data;
         TransferInterrupted if the service will not start at an offset other than 0.
         """

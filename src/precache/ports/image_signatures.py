@@ -1,4 +1,4 @@
-"""Signed images: whether data are what the holder of a certificate has signed, and where certificates are kept."""
+"""Signed images: verification of signatures, and the store of certificates."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class SignatureCheck(Protocol):
 
 class ImageSignatures(Protocol):
     def begin(self, image: Image) -> SignatureCheck:
-        """Prepare the check of an image before its first byte is asked for. Safe for several threads.
+        """Prepare the check of an image before its download begins. Safe for several threads.
 
-        Raises SignatureRefused if it is not signed, or by a certificate that is missing or not trusted;
-        KeyManagerUnavailable if that cannot be found out now.
+        Raises SignatureRefused if it is not signed, or its certificate is missing or not trusted; KeyManagerUnavailable
+        if the key manager does not answer.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Hosts, cells and aggregates: who there is. Split by who asks.
+"""Hosts, cells and aggregates. The ports are split by caller.
 
 Errors: AggregateNotFound, HostNotFound, AggregateNameTaken, AggregateHostTaken, AggregateHasHosts,
 AggregateHostNotFound, HostStillHeard, HostInAggregates, StoreUnavailable. Each method is one transaction.
@@ -23,14 +23,14 @@ class AggregateQueries(Protocol):
 
 
 class AggregateChanges(Protocol):
-    """For deployments in which we own the aggregates. Every change gives the aggregate as it is then."""
+    """For deployments with `[inventory] source = local`. Every change returns the changed aggregate."""
 
     def create_aggregate(self, name: str, metadata: Mapping[str, str], now: datetime) -> Aggregate: ...
 
     def rename_aggregate(self, aggregate_id: int, name: str, now: datetime) -> Aggregate: ...
 
     def set_metadata(self, aggregate_id: int, metadata: Mapping[str, str | None], now: datetime) -> Aggregate:
-        """Merge `metadata` in; a None value removes its key (AggregateMetadataNotFound if it is not there)."""
+        """Merge `metadata`; a None value removes its key (AggregateMetadataNotFound if it is not there)."""
         ...
 
     def add_host(self, aggregate_id: int, host: str, now: datetime) -> Aggregate:
@@ -50,12 +50,12 @@ class HostQueries(Protocol):
     def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         """Return hosts by name, in the order of code points; up to `limit` whose names come after `marker`.
 
-        The marker need not be a host any more.
+        The marker need not exist any more.
         """
         ...
 
     def find_hosts(self, names: Sequence[str]) -> dict[str, Host]:
-        """Return those of `names` that exist, by name; a number of queries that does not grow with each host."""
+        """Return those of `names` that exist, by name; the number of queries does not depend on the number of hosts."""
         ...
 
 
@@ -64,19 +64,19 @@ class HostChanges(Protocol):
 
 
 class HostRemoval(Protocol):
-    """For the hosts that we have heard of, whoever owns the inventory."""
+    """For hosts that sent heartbeats, with any inventory."""
 
     def delete_host(self, name: str, silent_for: timedelta) -> None:
         """Delete the host. The next heartbeat registers it again; jobs keep its name and cell.
 
         Raises HostNotFound, HostStillHeard if its last heartbeat is not older than `silent_for` by the store's clock,
-        HostInAggregates while it is in our aggregates.
+        HostInAggregates if it is in a stored aggregate.
         """
         ...
 
 
 class CellSizes(Protocol):
-    """For the conductor, which bounds how many hosts a cell may have."""
+    """For conductors, which limit the number of hosts of a cell."""
 
     def count_hosts(self, cell: str) -> int:
         """Return how many hosts belong to the cell; 0 for an unknown one."""
@@ -84,12 +84,12 @@ class CellSizes(Protocol):
 
 
 class HostReports(Protocol):
-    """For whoever hears from the hosts."""
+    """For the receivers of heartbeats."""
 
     def note_beats(self, beats: Sequence[Heartbeat]) -> None:
-        """Store that these hosts' computes are alive; the first heartbeat registers host and cell.
+        """Store these heartbeats; the first one registers host and cell.
 
-        A number of statements that does not grow with each host. Each is a transaction of its own, so that no row
-        stays locked while the caller is halted: cell and host may be registered one after the other.
+        The number of statements does not depend on the number of hosts. Each statement is a separate transaction, so
+        that no row stays locked while the caller is halted. So the cell may be registered before the host.
         """
         ...

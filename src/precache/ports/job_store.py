@@ -1,6 +1,6 @@
-"""Where jobs and their tasks live. Split by who uses what: the API takes in and looks, the conductor works.
+"""The store of jobs and tasks. The ports are split by caller: the API adds and reads, the conductor works on jobs.
 
-Each method is one transaction: all of it happens or nothing. Errors: JobNotFound, LeaseLost,
+Each method is one transaction. Errors: JobNotFound, LeaseLost,
 StoreUnavailable. Writing the same result twice is harmless.
 """
 
@@ -26,7 +26,7 @@ class JobIntake(Protocol):
 
 
 class JobQueries(Protocol):
-    """For the API: look."""
+    """For the API: read jobs."""
 
     def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
         """Return jobs, newest first, after the job `marker`. Raises JobNotFound for an unknown marker."""
@@ -52,14 +52,14 @@ class StoreProbe(Protocol):
     """For health checks: is the store available?"""
 
     def check_reachable(self) -> None:
-        """Return soon, whatever the store holds and does. Raises StoreUnavailable if it does not answer."""
+        """Return quickly, independent of the size of the store. Raises StoreUnavailable if it does not answer."""
         ...
 
 
 class JobClaims(Protocol):
-    """For the conductor: own a job for a while, and store what became of its tasks.
+    """For the conductor: claim jobs, and store the steps of their tasks.
 
-    All instants are the store's: the clock of a conductor decides nothing. Every method that takes a claim raises
+    All instants are by the store's clock, never a conductor's. Every method that takes a claim raises
     LeaseLost unless it is the last claim of the job and the job still runs.
     """
 
@@ -74,7 +74,7 @@ class JobClaims(Protocol):
         ...
 
     def release(self, claim: Claim) -> None:
-        """Return the job back unfinished: queued, its running tasks waiting."""
+        """Put the unfinished job back: queued, its running tasks waiting."""
         ...
 
     def release_all(self) -> int:

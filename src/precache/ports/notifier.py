@@ -1,4 +1,4 @@
-"""Notifications to the outside, in Nova's own formats."""
+"""Notifications in Nova's format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One versioned notification. payload: the object as it goes over the wire (nova_object.*)."""
+    """One versioned notification. payload: the object as it is sent (nova_object.*)."""
 
     event_type: str
     publisher_id: str
@@ -17,5 +17,5 @@ class Notification:
 
 class Notifier(Protocol):
     def emit(self, notification: Notification) -> None:
-        """Send it. Never raises: a notification that cannot be sent is logged and must not hold up a job."""
+        """Send it. Never raises: a notification that cannot be sent is logged and must not delay a job."""
         ...

@@ -8,9 +8,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request, as authentication found out.
+    """The authenticated sender of a request.
 
-    token: for asking the image service in their name.
+    token: for requests to the image service on behalf of the caller.
     Roles are on the project, or on the whole cloud if `system_scope` is `all`, or on the domain `domain_id`.
     """
 
@@ -27,22 +27,22 @@ class Caller:
 
     @property
     def has_scope(self) -> bool:
-        """Return whether the roles mean anything here: those on a domain are about its users and projects."""
+        """Return whether the roles count here: roles on a domain are only for its users and projects."""
         return bool(self.project_id) or self.system_scope == "all"
 
 
 class Policy(Protocol):
     def allows(self, caller: Caller, rule: str) -> bool:
-        """Return whether the rule, by its name such as `compute:aggregates:images`, lets the caller through."""
+        """Return whether the rule, such as `compute:aggregates:images`, allows the caller."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """One rule as it is by default.
+    """One default rule.
 
-    check: who passes, in the language of oslo.policy, such as `role:admin`.
-    operations: (method, path) of the requests that it guards; none for a rule that only others refer to.
+    check: the condition, in the syntax of oslo.policy, such as `role:admin`.
+    operations: (method, path) of the requests that it guards; none for a rule that only other rules refer to.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How a host tells how far it is while it works."""
+"""How a host reports its progress."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from precache.core.jobs import Phase, TaskProgress
 
 
 class ProgressSink(Protocol):
-    """The compute's way to the conductor's side for progress."""
+    """Sends a compute's progress to the conductors."""
 
     def report(self, progress: TaskProgress) -> None:
-        """Pass it on; may drop intermediate reports, never blocks for long, never raises."""
+        """Send the report; may drop intermediate ones, never blocks for long, never raises."""
         ...
 
 

@@ -1,6 +1,6 @@
 """The service's own tokens, where `[api] auth_strategy` is `token`.
 
-Errors: TokenNotFound, TokenNameTaken, StoreUnavailable. A secret never reaches a store: it gets the digest.
+Errors: TokenNotFound, TokenNameTaken, StoreUnavailable. A store never gets a secret, only its digest.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ class TokenChanges(Protocol):
         ...
 
     def revoke_token(self, name: str) -> None:
-        """Delete it: it is accepted no more, and its name is free. Raises TokenNotFound."""
+        """Delete it: it is no longer accepted, and its name is free. Raises TokenNotFound."""
         ...

@@ -13,11 +13,11 @@ class VirtDriver(Protocol):
 
     @property
     def name(self) -> str:
-        """The word for it in configuration and in the host list, such as `libvirt`."""
+        """Its name in configuration and in the host list, such as `libvirt`."""
         ...
 
     def start(self) -> None:
-        """Make ready once, before anything else: remove what a dead predecessor left half done.
+        """Prepare once, before any other call: remove temporary files of a dead process.
 
         Raises CacheUnusable if the cache cannot be used at all.
         """
@@ -32,5 +32,5 @@ class VirtDriver(Protocol):
         ...
 
     def clean_cache(self) -> None:
-        """Make one pass over the cache and remove what has expired; does nothing where another owns the cache."""
+        """Make one pass over the cache and remove what has expired; does nothing if another service owns the cache."""
         ...

@@ -16,7 +16,7 @@ from precache.imageserver.resources.images import found_image
 
 
 class ImageData:
-    """The data of one image. A file that is not the one that was hashed is an image that does not exist."""
+    """The data of one image. If the file has changed since it was hashed, the image does not exist."""
 
     def __init__(self, *, library: ImageLibrary, counts: DataCounts) -> None:
         self._library, self._counts = library, counts

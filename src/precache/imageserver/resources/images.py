@@ -48,7 +48,7 @@ class Image:
 
 
 def found_image(library: ImageLibrary, image_id: str) -> LibraryImage:
-    """Return the image, or answer 404. Anything that is no id is an image that does not exist."""
+    """Return the image, or raise 404, also for a text that is not an id."""
     image = library.find(image_id)
     if image is None:
         raise falcon.HTTPNotFound(description=f"No image found with ID {image_id}")

@@ -1,4 +1,4 @@
-"""`GET /requests`: who was asked for data how often. Ours alone; Glance has nothing like it."""
+"""`GET /requests`: how often data of each image were requested. Glance has no such resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /v2/schemas/image` and `/v2/schemas/images`: what glanceclient asks for before it builds its objects."""
+"""`GET /v2/schemas/image` and `/v2/schemas/images`: glanceclient reads them before it builds its objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOUND_IN_DATA = ("checksum", "os_hash_algo", "os_hash_value")
 
 
 def _read_only(schema: dict[str, Any]) -> dict[str, Any]:
-    """Mark what only the service sets: of all else, glance's command line makes options, which then collide."""
+    """Mark the fields that only the service sets: glance's command line makes options of all others."""
     return {**schema, "readOnly": True}
 
 
