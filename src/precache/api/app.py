@@ -1,4 +1,4 @@
-"""Puts the API together: ports in, one WSGI application out."""
+"""Builds the WSGI application of the API from ports."""
 
 from __future__ import annotations
 
@@ -52,10 +52,11 @@ def create_app(
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application; safe for many threads.
 
-    auth_strategy: as in [api] auth_strategy; for the description alone.
-    wake: tells the conductor that there is a new job; never raises, never blocks.
-    Who calls comes from the headers that authentication in front of it sets, see `identity.py`: put
-    keystonemiddleware (with its decision delayed) or `noauth.noauth` around it, never nothing.
+    auth_strategy: as in [api] auth_strategy; only for the OpenAPI document.
+    wake: tells conductors that there is a new job; never raises, never blocks.
+    The caller's identity is in headers, see `identity.py`. So the application must always be wrapped in an
+    authentication
+    middleware: keystonemiddleware (with delay_auth_decision), or `noauth.noauth`.
     """
     document = load_document()
     requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)
@@ -73,7 +74,7 @@ def create_app(
             service_down_time=service_down_time,
         ),
     )
-    # In the order of Nova's pipeline: name the request, bound its size, who is it, which version.
+    # In the order of Nova's pipeline: request id, size limit, identity, version.
     middleware: list[Any] = [
         RequestIds(),
         BodyReader(max_bytes=max_body_bytes),
@@ -82,7 +83,7 @@ def create_app(
         Negotiation(),
     ]
     app = falcon.App(middleware=middleware)
-    # The framework has a handler of its own for its own errors, unless it is replaced by name.
+    # The framework handles its own errors unless this handler is registered by their class.
     app.add_error_handler(Exception, handle_error)
     app.add_error_handler(falcon.HTTPError, handle_error)
     for path, resource in Dispatcher(policy=policy, schemas=Schemas(document)).resources(routes(handlers)):

@@ -1,4 +1,4 @@
-"""Reads the body of a request: bounded, whatever length its sender announces, and as JSON that can be stored."""
+"""Reads the body of a request: with a size limit, and as JSON that can be stored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BLOCK_BYTES = 64 * 1024
 
 
 class BodyReader:
-    """Middleware: refuses a body that announces too much, and has the others read only when somebody asks for them.
+    """Middleware: refuses a body whose announced length is too large, and reads others only when they are needed.
 
-    Nothing is read for a stranger, nor for an address that takes no body: a client that sends half of what it
-    announced would hold a thread. The server in front closes such a connection or reads the rest off, as it sees fit.
+    Nothing is read for an unauthenticated caller or for an operation without a body, because a client that sends an
+    incomplete body would block a thread. The server closes such a connection or discards the rest.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
@@ -32,7 +32,7 @@ class BodyReader:
         req.context.read_body = lambda: self._read(req)
 
     def _read(self, req: falcon.Request) -> bytes:
-        """Return the whole body. Raises BodyTooLarge, BodyBrokenOff, MalformedBody for chunks that are none."""
+        """Return the whole body. Raises BodyTooLarge, BodyBrokenOff, MalformedBody for invalid chunks."""
         try:
             if _is_chunked(req):
                 return self._read_to_end(req.stream)
@@ -59,7 +59,7 @@ def _is_chunked(req: falcon.Request) -> bool:
 
 
 def check_content_type(content_type: str | None) -> None:
-    """Accept JSON, no word at all, and `text/plain`, which some clients send for want of a better. Raises
+    """Accept JSON, a missing content type, and `text/plain`, which some clients send. Raises
     WrongContentType."""
     name = (content_type or "").partition(";")[0].strip().lower()
     if name not in _JSON_TYPES and name not in ("", "text/plain"):
@@ -69,7 +69,7 @@ def check_content_type(content_type: str | None) -> None:
 def parse_json(raw: bytes) -> Any:
     """Return the document, None for an empty body. Raises MalformedBody.
 
-    What no database takes is malformed, too: the character NUL and halves of surrogate pairs.
+    Text that databases refuse is malformed too: the character NUL and unpaired surrogates.
     """
     if not raw:
         return None

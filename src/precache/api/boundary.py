@@ -1,4 +1,4 @@
-"""The border between exceptions and HTTP: every error becomes an answer here, and a bug a traceback in the log."""
+"""Turns exceptions into HTTP responses; a bug is logged with its traceback."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _log = logging.getLogger("precache.api")
 
 
 def write_json(resp: falcon.Response, content: Any) -> None:
-    """Make `content` the body. Pure ASCII: what a client sent must always be possible to send back."""
+    """Make `content` the body. Pure ASCII, so that any text from a client can be sent back."""
     resp.content_type = falcon.MEDIA_JSON
     resp.data = json.dumps(content).encode("ascii")
 
 
 def handle_error(req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]) -> None:
-    """Answer any error: ours by the table, the framework's as ours, and anything else as a bug."""
+    """Answer an error: Precache's by the table, the framework's translated, and any other as a bug."""
     if isinstance(error, falcon.HTTPError):
         error = _translated(req, resp, error)
     fault = errors.fault_of(error)
@@ -51,7 +51,7 @@ def _body(req: falcon.Request, error: Exception, fault: errors.Fault, message: s
 def _translated(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
 ) -> PrecacheError | falcon.HTTPError:
-    """Return our own word for what the framework found: an unknown path, a method, an unreadable header."""
+    """Translate the framework's error: an unknown path, a wrong method, a malformed header."""
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NoSuchPath()
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

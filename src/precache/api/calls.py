@@ -1,4 +1,4 @@
-"""A request that passed every check, and what a handler gives for it. Handlers see nothing of HTTP but these."""
+"""A request that passed every check, and a handler's answer. Handlers see only these, not HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from precache.api.microversions import Microversion
 from precache.ports.policy import Caller
 
 NOBODY = Caller(user_id="", project_id="", roles=())
-"""Who calls where no authentication is asked for."""
+"""The caller of operations without authentication."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Call:
     """One request.
 
     params: the variable parts of the path. query: the query string, checked and converted as the document says.
-    body: the checked JSON document; None where the operation takes none.
+    body: the checked JSON document; None if the operation has none.
     base_url: scheme, host and prefix under which the client reaches the service; no slash at the end.
     """
 
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to send back; `content` becomes JSON, None an empty body."""
+    """The response; `content` becomes JSON, None an empty body."""
 
     content: Any = None
     status: int = 200

@@ -1,7 +1,7 @@
 """From an authenticated request to its handler: the checks that all operations share, in Nova's order.
 
-Version, size and identity were dealt with by the middleware. Here: content type, JSON, which operation, the
-project in the address, the operation's first microversion, its schema, the policy. The handler does the rest.
+Middleware has checked version, size and identity. Here: content type, JSON, the operation, the project in the path, the
+operation's first microversion, its schema, the policy. The handler does the rest.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class ProjectPaths:
 
 
 class Resource:
-    """All operations of one path, as the framework wants them: `on_get`, `on_post` and so on."""
+    """All operations of one path, with the methods that the framework calls: `on_get`, `on_post` and so on."""
 
     def __init__(self, responders: dict[str, Callable[..., None]]) -> None:
         for method, responder in responders.items():
             setattr(self, f"on_{method.lower()}", responder)
 
     def on_options(self, _req: falcon.Request, _resp: falcon.Response, **_params: str) -> None:
-        # Without this the framework would answer for us, also to those who may not know the path.
+        # Otherwise the framework would answer, also to callers who are not allowed to know the path.
         raise falcon.HTTPMethodNotAllowed([name[3:].upper() for name in vars(self) if name.startswith("on_")])
 
 
@@ -73,7 +73,7 @@ class Dispatcher:
         return respond
 
     def _admit(self, choices: list[Route], req: falcon.Request, params: dict[str, str]) -> tuple[Route, Call]:
-        """Run the checks; the first that fails raises."""
+        """Run the checks; the first failure raises."""
         caller, version = req.context.caller, req.context.microversion
         if not all(params.values()):  # an address that ends where an id should be
             raise NoSuchPath
@@ -104,7 +104,7 @@ class Dispatcher:
 
 
 def _choose(choices: list[Route], body: Any) -> Route:
-    """Return the operation that the only key of the body names, where several share a path. Raises MalformedBody,
+    """Return the operation named by the only key of the body, if several share a path. Raises MalformedBody,
     NoSuchAction."""
     if choices[0].action is None:
         return choices[0]
@@ -118,16 +118,16 @@ def _choose(choices: list[Route], body: Any) -> Route:
 
 
 def _has_strict_query(route: Route, path: str, version: Microversion) -> bool:
-    """Return whether an unknown query parameter is an error: always in our own half, since 2.102 in Nova's."""
+    """Return whether an unknown query parameter is an error: always under `/v1`, since 2.102 in Nova's API."""
     if route.rule is None:
         return False
     return not is_compute(path) or (route.method == "GET" and version >= STRICT_QUERIES)
 
 
 def _base_url(req: falcon.Request) -> str:
-    """Return the address under which the client, or the proxy in front of us, reached the service.
+    """Return the base URL under which the client, or the proxy in front, reached the service.
 
-    What a proxy says is believed: it goes nowhere but into the links of the answer to the same request.
+    A proxy's headers are trusted, because they are used only in the links of the response to the same request.
     """
     prefix = (req.get_header("X-Forwarded-Prefix") or "").strip("/")
     return f"{req.forwarded_prefix.rstrip('/')}{f'/{prefix}' if prefix else ''}"

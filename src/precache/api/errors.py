@@ -1,7 +1,7 @@
-"""How errors leave the API: one table, and the shapes of the two halves of the address space.
+"""The table of errors, and the two formats of error bodies: Nova's and Precache's.
 
-Codes are stable: they are never renamed and never reused for something else. An error that the table lacks is
-found through its parent in the tree of `core/errors`; one outside that tree is a bug, and answers 500.
+Codes are stable: never renamed and never reused. For an error that is not in the table its parent in the tree of
+`core/errors` counts; an error outside of that tree is a bug, and answers 500.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ INTERNAL_CODE = "precache.internal"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a client gets to see of an error."""
+    """HTTP status and code of an error."""
 
     status: int
     code: str
 
 
 ERRORS: dict[type[Exception], Fault] = {
-    # The request as such.
+    # The request itself.
     refusals.NotAuthenticated: Fault(401, "precache.request.unauthenticated"),
     refusals.TokenExposed: Fault(401, "precache.request.token_exposed"),
     refusals.NotAllowed: Fault(403, "precache.request.forbidden"),
@@ -50,7 +50,7 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.ImageNotActive: Fault(400, "precache.image.not_active"),
     errors.ImageCompressed: Fault(400, "precache.image.compressed"),
     errors.ImageFormatUnsupported: Fault(400, "precache.image.format_unsupported"),
-    # Nova's clients know no 503 from this call: the service that is away is named in the message.
+    # Nova's clients do not expect 503 from this call; the message names the service that is down.
     errors.ImageServiceUnavailable: Fault(400, "precache.image_service.unavailable"),
     # Aggregates.
     errors.AggregateNotFound: Fault(404, "precache.aggregate.not_found"),
@@ -70,18 +70,18 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
-    # Parts of ours that are away.
+    # Unavailable parts of the service.
     errors.StoreUnavailable: Fault(503, "precache.store.unavailable"),
     errors.InventoryUnavailable: Fault(503, "precache.inventory.unavailable"),
     errors.IdentityServiceUnavailable: Fault(503, "precache.identity_service.unavailable"),
-    # Whatever else has a place in the tree.
+    # All other errors of the tree.
     errors.NotFound: Fault(404, "precache.not_found"),
     errors.Conflict: Fault(409, "precache.conflict"),
     errors.Refused: Fault(400, "precache.refused"),
     errors.Unavailable: Fault(503, "precache.unavailable"),
 }
 
-# Nova's word for each status; whatever has none is a computeFault.
+# Nova's name for each status; all others are a computeFault.
 _NOVA_WORDS = {
     400: "badRequest",
     403: "forbidden",
@@ -102,12 +102,12 @@ _CODES_OF_SERVER = {
 
 
 def fault_of(error: Exception) -> Fault | None:
-    """Find the error, or the nearest of its parents, in the table; None for a bug."""
+    """Return the entry of the error, or of its nearest parent in the table; None for a bug."""
     return next((ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS), None)
 
 
 def server_code(status: int) -> str:
-    """Return the code for what the HTTP server refuses before the request reaches the application."""
+    """Return the code of an error of the HTTP server, before the request reaches the application."""
     return _CODES_OF_SERVER.get(status, "precache.request.malformed")
 
 

@@ -1,9 +1,9 @@
-"""Who calls, from the headers that authentication in front of us sets (keystonemiddleware,
-`adapters/identity_tokens.py`, or `noauth.py`).
+"""Reads the caller from the headers of the authentication middleware.
 
-The middleware in front must remove these headers from what a client sends, and must let every request through, for
-the version documents are open to everybody. `X-Identity-Status` is its word: `Confirmed`; `Unavailable` if it could
-not find out; `Exposed` for a token that others may have read; anything else for a stranger.
+That is keystonemiddleware, `adapters/identity_tokens.py`, or `noauth.py`. It must remove these headers from a client's
+request, and must pass every request on, because some paths need no authentication. It sets `X-Identity-Status`:
+`Confirmed`; `Unavailable` if the check was not possible; `Exposed` for a token that others may have read; any other
+value for an unauthenticated caller.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Identity:
     """Middleware: sets `req.context.caller`."""
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Raises NotAuthenticated, IdentityServiceUnavailable, unless the path is open to everybody."""
+        """Raise NotAuthenticated or IdentityServiceUnavailable, unless the path needs no authentication."""
         req.context.caller = NOBODY
         if is_open(req.path):
             return
@@ -30,7 +30,7 @@ class Identity:
             raise IdentityServiceUnavailable
         if status == "Exposed":
             raise TokenExposed
-        # A request that a service passes on for its caller is as good as the worse of the two tokens.
+        # A request with a service token is confirmed only if both tokens are.
         of_service = req.get_header("X-Service-Identity-Status") or "Confirmed"
         caller = _caller(req)
         if (status, of_service) != ("Confirmed", "Confirmed") or not caller.user_id:
@@ -40,7 +40,7 @@ class Identity:
 
 def _caller(req: falcon.Request) -> Caller:
     def header(name: str) -> str:
-        return req.get_header(name) or ""  # the middleware sets to None what a token does not say
+        return req.get_header(name) or ""  # the middleware sets missing values to None
 
     roles = (role.strip() for role in header("X-Roles").split(","))
     return Caller(

@@ -1,7 +1,7 @@
-"""Nova's microversions: which one a request asks for, and which headers the answer carries.
+"""Nova's microversions: the one that a request names, and the headers of the response.
 
-Every aggregate call behaves in each version as it does in Nova 34, whose newest version is our newest: clients
-pick the highest version that both sides know, and none of them must be told no.
+Every aggregate call behaves in each version as in Nova 34. The newest version is the same as Nova's, because clients
+use the highest version that both sides know, and must not be refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEGACY_HEADER = "X-OpenStack-Nova-API-Version"
 
 _SERVICE = "compute"
 OWN_SERVICE = "compute-precache"
-"""Our type in a catalogue in which `compute` stays Nova's; clients put the type that they use into the header."""
+"""The service type beside Nova's `compute` in a catalogue; clients put the type that they use into the header."""
 
 _SERVICES = (_SERVICE, OWN_SERVICE)
 _FORM = re.compile(r"([1-9][0-9]*)\.([1-9][0-9]*|0)")
@@ -34,7 +34,7 @@ class Microversion:
 
     @classmethod
     def parse(cls, text: str) -> Microversion:
-        """Read `2.81`. Raises MalformedVersion."""
+        """Parse a version such as `2.81`. Raises MalformedVersion."""
         match = _FORM.fullmatch(text)
         if match is None or len(text) > _LONGEST:
             raise MalformedVersion(text)
@@ -62,7 +62,7 @@ def requested(get_header: Callable[[str], str | None]) -> str | None:
 
 
 class Negotiation:
-    """Middleware: settles the version of every request under the versioned part of `/compute`."""
+    """Middleware: negotiates the version of every request under the versioned part of `/compute`."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Set `req.context.microversion`. Raises MalformedVersion, VersionOutOfRange."""
@@ -72,7 +72,7 @@ class Negotiation:
         text = requested(req.get_header)
         version = MIN if text is None else MAX if text == "latest" else Microversion.parse(text)
         req.context.microversion = version
-        # Like Nova, name the version also in the answer that refuses it.
+        # As in Nova, the response that refuses a version also has this header.
         resp.set_header(HEADER, f"{_SERVICE} {version}")
         resp.set_header(LEGACY_HEADER, str(version))
         resp.append_header("Vary", HEADER)

@@ -1,8 +1,8 @@
-"""`auth_strategy = noauth`: everybody who can connect is who they say they are, and an administrator.
+"""`auth_strategy = noauth`: callers are not authenticated, and every caller is an administrator.
 
-For one machine, on a loopback address only; the wiring refuses any other, and puts `wiring/browser_guard.py` in front.
-A token `user:project` (or `user`) names the caller, as in Nova's noauth2. The header `X-Roles: reader,member` takes the
-administrator's role away for one request, so that policies can be tried out. Nothing else of the request is changed.
+For loopback addresses only; the wiring refuses any other, and adds `wiring/browser_guard.py`.
+A token `user:project` (or `user`) names the caller, as in Nova's noauth2. The header `X-Roles: reader,member` replaces
+the role admin for one request, to test policies. Nothing else of the request is changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ADMIN = "admin"
 
 
 def noauth(app: WSGIApplication) -> WSGIApplication:
-    """Put the identity headers on every request on its way to `app`."""
+    """Return `app` with identity headers added to every request."""
 
     def vouch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         user, _, project = environ.get("HTTP_X_AUTH_TOKEN", "").partition(":")

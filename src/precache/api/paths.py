@@ -1,4 +1,4 @@
-"""Which part of the address space a path belongs to; this decides the shape of errors and who may come in."""
+"""Classifies paths: the format of errors and whether authentication is needed depend on it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OPEN = frozenset(
         f"{VERSIONED_COMPUTE}/",
     }
 )
-"""What anybody may read: version documents, the description of the API, the health check."""
+"""Paths without authentication: version documents, the OpenAPI document, the health check."""
 
 # Older catalogues put the caller's project between the version and the resource.
 _WITH_PROJECT = re.compile(r"(/compute/v2\.1)/([0-9a-f-]+)(/os-aggregates(?:/.*)?)", re.DOTALL)
 
 
 def is_compute(path: str) -> bool:
-    """Return whether errors on this path speak Nova's language."""
+    """Return whether errors on this path have Nova's format."""
     return path == COMPUTE or path.startswith(f"{COMPUTE}/")
 
 

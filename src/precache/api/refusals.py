@@ -1,6 +1,6 @@
-"""What the API itself finds wrong with a request, before or instead of asking a port.
+"""Errors of a request that the API itself finds.
 
-Most texts are the ones that Nova sends for the same fault, for its clients show or compare them.
+Most texts are those of Nova for the same error, because clients show or compare them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from precache.core.errors import Conflict, NotFound, Refused
 
 
 class NotAuthenticated(Refused):
-    """Nobody vouches for who sends the request."""
+    """The caller is not authenticated."""
 
     def __init__(self) -> None:
         super().__init__("The request you have made requires authentication.")
 
 
 class TokenExposed(NotAuthenticated):
-    """The token came over a network without encryption. It is not even looked up: others may have it by now."""
+    """The token came unencrypted over a network. It is not looked up, because others may have read it."""
 
     def __init__(self) -> None:
         Refused.__init__(
@@ -70,14 +70,14 @@ class VersionOutOfRange(Refused):
 
 
 class WrongContentType(Refused):
-    """The body is said to be something other than JSON."""
+    """The content type is not JSON."""
 
     def __init__(self) -> None:
         super().__init__("Unsupported Content-Type")
 
 
 class BodyTooLarge(Refused):
-    """The body is longer than we read."""
+    """The body is larger than the limit."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"Request is too large. Larger than max_request_body_size ({max_bytes} bytes).")
@@ -91,14 +91,14 @@ class MalformedBody(Refused):
 
 
 class BodyBrokenOff(Refused):
-    """The client fell silent, or went, before its body was complete."""
+    """The client stopped sending, or disconnected, before its body was complete."""
 
     def __init__(self) -> None:
         super().__init__("The body of the request did not arrive as a whole")
 
 
 class NoSuchAction(Refused):
-    """The only key of an action's body names no action."""
+    """The only key of the body is not an action."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no such action: {name}")

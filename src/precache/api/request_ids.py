@@ -1,4 +1,4 @@
-"""Names every request: `req-<uuid>` in the answer and in the log, with the id that an outer service gave it."""
+"""Request ids: `req-<uuid>` in the response and in the log, with the global id from the calling service."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _log = logging.getLogger("precache.api")
 
 
 class RequestIds:
-    """Middleware, the outermost: one id and one line in the log for every request."""
+    """The outermost middleware: one id and one log line for every request."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.request_id = f"req-{uuid4()}"
         given = req.get_header(HEADER) or ""
-        # Only the log learns it: whoever sends it might have made it up.
+        # Used only in the log, because a client can send any value.
         outer = given if _FORM.fullmatch(given) else None
         set_current_work(WorkContext(request_id=req.context.request_id, global_request_id=outer))
         resp.set_header(HEADER, req.context.request_id)

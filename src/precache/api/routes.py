@@ -1,6 +1,6 @@
-"""The table of all requests: method, path, who handles it, what guards it.
+"""The table of all operations: method, path, handler, policy rule.
 
-The document `openapi.yaml` lists the same; a test compares them. Paths are written as there.
+`openapi.yaml` lists the same; a test compares them. Paths are written as there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from precache.api.microversions import CACHE_IMAGES, MIN, Microversion
 class Route:
     """One operation.
 
-    rule: the policy rule that guards it; None if it is open to everybody.
+    rule: its policy rule; None if it needs no authentication.
     body: the name of the schema of its body; None if it takes none.
     action: for operations that share a path, the only key of the body that selects this one.
     since: the first microversion that has it.
@@ -38,7 +38,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """Whoever handles the requests, one per noun."""
+    """The handlers, one per noun."""
 
     service: Service
     aggregates: Aggregates
@@ -54,7 +54,7 @@ _RULE = "os_compute_api:os-aggregates"
 
 
 def routes(to: Handlers) -> tuple[Route, ...]:
-    """Return the table, every row bound to its handler."""
+    """Return the table with the handlers."""
     return (
         Route("GET", "/", to.service.versions),
         Route("GET", "/v1", to.service.version),

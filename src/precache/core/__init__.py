@@ -1,1 +1,1 @@
-"""Values and rules of the trade. No I/O, no clock, no thread, no library of the outside world."""
+"""Values of the domain. No I/O, no clock, no thread, no third-party library."""

@@ -1,4 +1,4 @@
-"""Host aggregates: the named sets of hosts that a request speaks of."""
+"""Host aggregates: named sets of hosts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 AVAILABILITY_ZONE = "availability_zone"
-"""The metadata key that Nova's API also shows as a field of its own."""
+"""The metadata key that Nova's API also shows as a separate field."""
 
 
 @dataclass(frozen=True, slots=True)

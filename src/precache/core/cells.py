@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell and the way to its bus.
+    """A cell and its bus.
 
-    transport_url: oslo.messaging's URL with its password, which must never be shown; None for a cell without a bus
-        of its own (the embedded service reaches its computes by plain calls).
+    transport_url: oslo.messaging's URL with its password, which must never be shown; None for a cell without a bus (the
+    embedded service calls its computes directly).
     """
 
     name: str

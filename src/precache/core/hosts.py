@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A compute host as the inventory knows it.
+    """A compute host of the inventory.
 
     cell: name of its cell; None if the host is known but mapped to no cell.
     driver: the virt driver that its compute announced; empty until the first heartbeat.
     last_seen: instant of the last heartbeat, by the store's clock (aware UTC); None if there was none yet.
-    silent_for: how long ago that was when the host was read, by the same clock; None as before.
-    rpc_version: of the messages that its compute understands, such as `1.0`; empty where no bus lies between.
-    release: of precache on the host, such as `0.1.0`; empty where its compute does not say.
-    owner_says_down: another service owns the inventory (Nova) and holds its own service on the host for down.
+    silent_for: the age of `last_seen` when the host was read, by the same clock; None if there was no heartbeat.
+    rpc_version: of the messages that its compute understands, such as `1.0`; empty without a bus.
+    release: of precache on the host, such as `0.1.0`; empty if its compute does not report it.
+    owner_says_down: the inventory is Nova's, and nova-compute on the host is down.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Host:
     silent_for: timedelta | None = field(default=None, compare=False)
 
     def is_up(self, service_down_time: timedelta) -> bool:
-        """Return whether the host may be asked: nobody says it is down, and heard of within `service_down_time`."""
+        """Return whether the host may be called: not marked as down, and heard of within `service_down_time`."""
         if self.forced_down or self.owner_says_down or self.silent_for is None:
             return False
         return self.silent_for <= service_down_time
@@ -40,10 +40,10 @@ class Host:
 class Heartbeat:
     """One heartbeat: this host's compute is alive.
 
-    cell: empty from a compute on a bus; whoever hears it there knows the cell.
+    cell: empty from a compute on a bus; the receiver knows the cell.
     release: of precache on the host; empty if unknown.
-    seen_at: by the clock of the process that stores it, which measures with it how old the heartbeat is.
-    boot_id: another one for every start of a compute, by which two with one name are told apart; empty if unknown.
+    seen_at: by the clock of the process that stores it, for the age of the heartbeat.
+    boot_id: a new one for every start of a compute, by which two with one name are distinguished; empty if unknown.
     """
 
     host: str

@@ -1,5 +1,6 @@
-"""An image as the image service describes it: identity, digest, format. Values only; whoever fetches one
-from a service builds these at the border, so that nobody has to check them again inside."""
+"""An image as the image service describes it: identity, digest, format.
+
+Values only. Adapters build them, so that other code need not check them again."""
 
 from __future__ import annotations
 
@@ -31,9 +32,9 @@ def parse_image_id(text: str) -> ImageId:
 
 
 class DiskFormat(StrEnum):
-    """The disk formats that a host's cache can take, by Glance's names.
+    """The disk formats that can be cached, by Glance's names.
 
-    Virtuozzo's ploop is not among them: no inspector can vouch for such content.
+    Virtuozzo's ploop is not among them, because no inspector can check it.
     """
 
     RAW = "raw"
@@ -49,7 +50,7 @@ class DiskFormat(StrEnum):
 
 
 class ImageStatus(StrEnum):
-    """Glance's life of an image; only an active one has data that may be read."""
+    """Glance's states of an image; only an active one has data that may be read."""
 
     ACTIVE = "active"
     QUEUED = "queued"
@@ -71,7 +72,7 @@ class Digest:
 
     @classmethod
     def parse(cls, algorithm: str, value: str) -> Digest:
-        """Check and build. Raises InvalidDigest for an unknown algorithm or a value of the wrong length."""
+        """Return the checked digest. Raises InvalidDigest for an unknown algorithm or a value of the wrong length."""
         name, text = algorithm.lower(), value.lower()
         if name not in _DIGEST_NAMES or not _HEX.fullmatch(text):
             raise InvalidDigest(algorithm, value)
@@ -85,7 +86,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class ImageSignature:
-    """What the record says of the data's signature, in properties that begin with img_signature; each may be None.
+    """The signature of the data, from the properties that begin with img_signature; each may be None.
 
     signature: in base64. hash_method, key_type: by Nova's names. certificate_id: of the key manager.
     """
@@ -100,11 +101,11 @@ class ImageSignature:
 class Image:
     """One image of the image service.
 
-    disk_format: Glance's word, or None where the record has none; not every word is a `DiskFormat`.
+    disk_format: Glance's name, or None if the record has none; not every name is a `DiskFormat`.
     size_bytes: length of the data as downloaded; None while unknown (a queued image).
-    virtual_size_bytes: size of the disk inside; None where the service does not say.
-    container_format: Glance's word for what the disk is wrapped in, `bare` for nothing; None where the record has none.
-    digest: what the data must hash to; None if the service has no hash, and then nothing can be verified.
+    virtual_size_bytes: size of the disk inside; None if the service does not have it.
+    container_format: Glance's name of the container of the disk, `bare` for none; None if the record has none.
+    digest: the expected hash of the data; None if the service has no hash, and then nothing can be verified.
     """
 
     id: ImageId

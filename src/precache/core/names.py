@@ -1,4 +1,4 @@
-"""The one rule for the name of a host, and for that of a cell. Every edge asks here: options, messages, requests."""
+"""The rule for names of hosts and cells. All inputs are checked with it: options, messages, requests."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ _DIRECTORIES = frozenset({".", ".."})  # a host's name is also that of its direc
 
 
 def is_name(text: str) -> bool:
-    """Return whether this can name a host or a cell: by NAME_RULE, which is what Nova lets into an aggregate."""
+    """Return whether this can name a host or a cell: by NAME_RULE, as Nova allows it in an aggregate."""
     return _NAME.fullmatch(text) is not None and text not in _DIRECTORIES

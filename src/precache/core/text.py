@@ -1,20 +1,20 @@
-"""Text that comes from elsewhere - a host, a tool, the name of a file - made fit to be stored, sent and shown."""
+"""Cleans text from other sources (a host, a tool, a file name) so that it can be stored, sent and shown."""
 
 from __future__ import annotations
 
 import re
 
 REASON_LENGTH = 1000
-"""Characters of a reason that are kept; what matters of an error is at its beginning."""
+"""Characters of a reason that are kept: the beginning of an error is its most important part."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def plain_line(text: str, length: int = REASON_LENGTH) -> str:
-    """Return the text as one line of at most `length` characters, that every database, message and terminal takes.
+    """Return the text as one line of at most `length` characters, for databases, messages and terminals.
 
-    Control characters become spaces. What has no place in UTF-8, such as undecodable bytes of a file's name, is written
-    out (`\\udcff`). What is plain stays as it is.
+    Control characters become spaces. Characters that UTF-8 cannot encode, such as undecodable bytes of a file name, are
+    escaped (`\\udcff`).
     """
     line = _CONTROL.sub(" ", text[:length])
     return line.encode("utf-8", "backslashreplace").decode("utf-8")[:length]

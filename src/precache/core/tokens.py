@@ -1,6 +1,6 @@
-"""Tokens of the service's own, for sites without Keystone: who may call, in which role, and until when.
+"""Precache's own tokens, for sites without Keystone: name, role and expiry.
 
-A secret is 256 random bits, so its plain SHA-256 cannot be guessed back from a stolen database. The slow hashes that
+A secret is 256 random bits, so it cannot be guessed from its SHA-256 in a stolen database. The slow hashes that
 passwords need would only make each request slower. See adr/0008.
 """
 
@@ -18,9 +18,9 @@ SECRET_PREFIX = "precache_"  # noqa: S105  lets scanners of repositories and log
 
 
 class TokenRole(StrEnum):
-    """What the holder of a token may do, by the policies' defaults.
+    """What the holder of a token may do, by the default policies.
 
-    admin: everything. reader: look at everything. compute: read images, and nothing of the API.
+    admin: everything. reader: read everything. compute: read images, and nothing in the API.
     """
 
     ADMIN = "admin"
@@ -46,14 +46,14 @@ class Token:
 
 
 def digest_of(secret: str) -> str:
-    """Return the SHA-256 of a secret in 64 hexadecimal digits, which is all that is stored of it."""
+    """Return the SHA-256 of a secret in 64 hexadecimal digits. Only this is stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def find_token(secret: str, known: Iterable[Token], now: datetime) -> Token | None:
     """Return the valid token with this secret, or None.
 
-    Every known token is compared, in constant time, so that the duration tells nothing of what is known.
+    Every token is compared, in constant time, so that the duration reveals nothing.
     """
     digest = digest_of(secret)
     matching = [token for token in known if hmac.compare_digest(token.digest, digest)]

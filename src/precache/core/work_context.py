@@ -1,6 +1,6 @@
-"""The request or job that the running code works for, so that every line of the log can carry its ids.
+"""The request or job that the current thread works for, so that log lines have its ids.
 
-Each thread has its own; a thread that works on for a request enters the context again.
+Each thread has its own. A thread that continues the work of a request must enter the context again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkContext:
-    """request_id: `req-<uuid>` of the request to the API. global_request_id: the id that an outer service gave it."""
+    """request_id: `req-<uuid>` of the request to the API. global_request_id: the id from the calling service."""
 
     request_id: str | None = None
     global_request_id: str | None = None
@@ -24,18 +24,18 @@ _current: ContextVar[WorkContext | None] = ContextVar("work", default=None)
 
 
 def current_work() -> WorkContext | None:
-    """Return what this thread works for; None outside of any request and job."""
+    """Return the work context of this thread; None outside of requests and jobs."""
     return _current.get()
 
 
 def set_current_work(work: WorkContext | None) -> None:
-    """Set what this thread works for until it is set again; for a beginning and an end that no one block holds."""
+    """Set the work context of this thread until it is set again, if start and end are not in one block."""
     _current.set(work)
 
 
 @contextmanager
 def working_on(work: WorkContext) -> Iterator[None]:
-    """Set what this thread works for within the block."""
+    """Set the work context of this thread within the block."""
     token = _current.set(work)
     try:
         yield

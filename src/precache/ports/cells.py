@@ -31,7 +31,7 @@ class CellChanges(Protocol):
     def set_transport_url(self, name: str, transport_url: str) -> None: ...
 
     def delete_cell(self, name: str, silent_for: timedelta) -> int:
-        """Delete the cell and its hosts, or neither; return the number of hosts. A later heartbeat registers both again.
+        """Delete the cell and its hosts, or neither; return the number of hosts. Heartbeats register both again.
 
         Raises CellHasHosts if the last heartbeat of a host is not older than `silent_for` by the store's clock,
         CellHostsInAggregates if one is in a stored aggregate.

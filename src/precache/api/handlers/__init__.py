@@ -1,1 +1,1 @@
-"""One file per noun: what happens after the checks. A handler calls a port and renders what it gives."""
+"""Handlers, one file per noun. A handler runs after the checks, calls a port and renders its result."""

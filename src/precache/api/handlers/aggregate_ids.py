@@ -8,9 +8,9 @@ from precache.api.calls import Call
 from precache.api.refusals import IdNotInteger
 from precache.core.errors import AggregateNotFound
 
-_LARGEST = 2**31 - 1  # what the column of any database takes; beyond it there is nothing to look for
+_LARGEST = 2**31 - 1  # the largest number that the column can have
 
-_NUMBER = re.compile(r" *-?[0-9]+ *")  # and not all that Python takes for one: 1_0, +1, digits of other scripts
+_NUMBER = re.compile(r" *-?[0-9]+ *")  # stricter than Python's int(): no 1_0, +1 or digits of other scripts
 
 
 def parse_aggregate_id(call: Call) -> int:

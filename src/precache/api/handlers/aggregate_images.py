@@ -1,4 +1,4 @@
-"""The request that all of this is for: cache these images on every host of an aggregate."""
+"""The request of Nova's clients: cache these images on every host of an aggregate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ JOB_ID_HEADER = "X-Precache-Job-Id"
 
 
 class AggregateImages:
-    """Takes the request in. Nothing is stored, and no host is asked, unless every check has passed."""
+    """Accepts the request. A job is stored only if every check has passed."""
 
     def __init__(self, *, aggregates: AggregateQueries, requests: JobRequests) -> None:
         self._aggregates = aggregates
@@ -21,5 +21,5 @@ class AggregateImages:
         aggregate_id = parse_aggregate_id(call)
         images = requested_images(call)
         job = self._requests.for_aggregate(call, images, self._aggregates.get_aggregate(aggregate_id))
-        # No client follows the Location of a 202 by itself.
+        # Clients do not follow the Location of a 202.
         return Answer(status=202, headers={JOB_ID_HEADER: job.id, "Location": f"{call.base_url}/v1/jobs/{job.id}"})

@@ -1,4 +1,4 @@
-"""Host aggregates, to Nova's contract, for deployments in which they are ours."""
+"""Host aggregates as in Nova's API, for `[inventory] source = local`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Aggregates:
         zone = fields.get("availability_zone")
         metadata = {} if zone is None else {AVAILABILITY_ZONE: zone}
         view = _view(self._changes.create_aggregate(fields["name"], metadata, self._clock.now()), call)
-        # Nova leaves these two out here, and only here.
+        # Nova omits these two fields only here.
         del view["hosts"], view["metadata"]
         return Answer({"aggregate": view})
 
@@ -108,7 +108,7 @@ def _one(aggregate: Aggregate, call: Call) -> Answer:
 
 
 def _view(aggregate: Aggregate, call: Call) -> dict[str, Any]:
-    """Show the aggregate as Nova does; nothing deleted is ever shown, but the fields are there."""
+    """Render the aggregate as Nova does, including the fields for deleted ones, which are never shown."""
     view = {
         "id": aggregate.id,
         "name": aggregate.name,

@@ -1,4 +1,4 @@
-"""Compute hosts: list, show, force down, delete them, and have images cached on one of them."""
+"""Compute hosts: list, show, force down and delete hosts, and cache images on one host."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Hosts:
         return Answer(status=204)
 
     def _find(self, call: Call) -> Host:
-        """Return the host in the path. Raises HostNotFound, with the names that are like it."""
+        """Return the host in the path. Raises HostNotFound, with similar names."""
         name = call.params["host_name"]
         host = self._queries.find_hosts([name]).get(name) if is_name(name) else None
         if host is None:
@@ -76,11 +76,11 @@ class Hosts:
         return host
 
     def _matching(self, query: Mapping[str, Any], limit: int) -> list[Host]:
-        """Return up to `limit` hosts that have every value that the query gives, after its marker."""
+        """Return up to `limit` hosts that match all filters of the query, after its marker."""
         marker, found = query.get("marker"), list[Host]()
         only = {key: query[key] for key in ("cell", "state", "driver") if key in query}
         while len(found) < limit:
-            # Whether a host is up depends on the time, and with some inventories on Nova: read pages, and choose here.
+            # Whether a host is up depends on the time, and possibly on Nova: read pages, and filter here.
             batch = self._queries.list_hosts(limit=MOST_ITEMS if only else limit, marker=marker)
             found += [host for host in batch if only.items() <= self._view(host).items()]
             if not only or len(batch) < MOST_ITEMS:
@@ -103,7 +103,7 @@ class Hosts:
 
 
 def _host_name(call: Call) -> str:
-    """Return the name in the path. Raises HostNotFound for what no host can be called."""
+    """Return the name in the path. Raises HostNotFound for a text that cannot be a host's name."""
     name = call.params["host_name"]
     if not is_name(name):
         raise HostNotFound(name)

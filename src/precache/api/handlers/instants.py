@@ -1,4 +1,4 @@
-"""How instants are written: Nova's way, without a time zone, and RFC 3339 in our own half."""
+"""Formats of instants: Nova's, without a time zone, and RFC 3339 under `/v1`."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
 
 _NAME_LENGTH = 255
-"""Characters of an image's name that are kept: as many as Glance admits."""
+"""Characters of an image's name that are kept: Glance's limit."""
 
 
 class JobRequests:
     """Turns a checked body of the schema CacheImages into a job.
 
-    wake: tells the conductor that there is work; never raises, never blocks.
+    wake: tells conductors that there is work; never raises, never blocks.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class JobRequests:
     def _admitted(self, call: Call, images: Sequence[ImageId]) -> dict[ImageId, str]:
         """Check the images; return the names of those that have one."""
         names: dict[ImageId, str] = {}
-        # The caller's own token: a caller who may not see an image cannot have it put anywhere.
+        # With the caller's own token: a caller who may not see an image cannot have it cached.
         token = call.caller.token
         listed = self._images.find_listed(token, images)
         for image in images:

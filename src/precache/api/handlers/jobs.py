@@ -1,4 +1,4 @@
-"""Jobs and their tasks, to look at."""
+"""Lists and shows jobs and their tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists a page at a time, as Nova's lists are: `limit` and `marker` in, the items and a link to the next page out."""
+"""Paged lists, as in Nova: `limit` and `marker` in the query, a link to the next page in the response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precache.api.calls import Answer, Call
 T = TypeVar("T")
 
 MOST_ITEMS = 1000
-"""On one page, and how many come without a limit; the document says the same."""
+"""Most items on a page, and the default; the OpenAPI document has the same number."""
 
 
 def page(

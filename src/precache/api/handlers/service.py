@@ -1,4 +1,4 @@
-"""What the service says of itself: versions, the description of the API, health. Open to everybody."""
+"""Version documents, the OpenAPI document and the health check. They need no authentication."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from precache.api.microversions import MAX, MIN
 from precache.api.schemas.document import Document, served_document
 from precache.ports.job_store import StoreProbe
 
-# The day on which v2.1 appeared, as every Nova says it.
+# The date of v2.1 in Nova's own documents.
 _COMPUTE_UPDATED = "2013-07-23T11:33:21Z"
 _UPDATED = "2026-11-22T00:00:00Z"
 
 
 class Service:
-    """Version documents have the form that keystoneauth's discovery reads."""
+    """Version documents have the format of keystoneauth's discovery."""
 
     def __init__(self, *, store: StoreProbe, document: Document, auth_strategy: str) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Service:
         return Answer(served_document(self._document, auth_strategy=self._auth_strategy, base_url=call.base_url))
 
     def health(self, _call: Call) -> Answer:
-        """Answer 200 while requests can be taken in, which needs the database."""
+        """Answer 200 while requests can be accepted, which needs the database."""
         self._store.check_reachable()
         return Answer({"status": "ok"})
 

@@ -1,4 +1,4 @@
-"""Rules of the aggregate calls, under Nova's own names, so that an operator's policy file fits both."""
+"""Rules of the aggregate calls, with Nova's names, so that one policy file can be used for both services."""
 
 from precache.ports.policy import PolicyRule
 
@@ -20,7 +20,7 @@ RULES = (
     PolicyRule(
         "compute:aggregates:images",
         _ADMIN,
-        "Have images cached on the hosts of an aggregate.",
+        "Cache images on the hosts of an aggregate.",
         (("POST", f"{_ONE}/images"),),
     ),
 )

@@ -11,19 +11,19 @@ RULES = (
     PolicyRule(
         "precache:hosts:update",
         _ADMIN,
-        "Force a compute host down, or let it in again.",
+        "Force a compute host down, or undo that.",
         (("PUT", "/v1/hosts/{host_name}"),),
     ),
     PolicyRule(
         "precache:hosts:delete",
         _ADMIN,
-        "Forget a compute host that is gone for good.",
+        "Delete a compute host.",
         (("DELETE", "/v1/hosts/{host_name}"),),
     ),
     PolicyRule(
         "precache:hosts:images",
         _ADMIN,
-        "Have images cached on one compute host.",
+        "Cache images on one compute host.",
         (("POST", "/v1/hosts/{host_name}/images"),),
     ),
 )

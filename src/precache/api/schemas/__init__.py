@@ -1,1 +1,1 @@
-"""What requests must look like. The schemas themselves are in `openapi.yaml`; here is what reads and applies them."""
+"""Validation of requests. The schemas are in `openapi.yaml`."""

@@ -1,4 +1,4 @@
-"""The OpenAPI document, the one source of every schema."""
+"""The OpenAPI document, the source of all schemas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_document() -> Document:
 
 
 def operation(document: Document, method: str, path: str) -> Mapping[str, Any]:
-    """Return what the document says of one method of one path; raises KeyError if it says nothing."""
+    """Return the document's operation for a method and path; raises KeyError if there is none."""
     return cast(Mapping[str, Any], document["paths"][path][method.lower()])
 
 
@@ -34,15 +34,15 @@ def resolve(document: Document, thing: Mapping[str, Any]) -> Mapping[str, Any]:
 
 _TOKENS = {
     "keystone": "A token of Keystone.",
-    "noauth": "`user:project` names who calls; without it the caller is an administrator, too.",
-    "token": "A token that `precache token create` made; it is as good in `Authorization: Bearer`.",
+    "noauth": "`user:project` names the caller; without it the caller is an administrator too.",
+    "token": "A token that `precache token create` made; it can also be sent as `Authorization: Bearer`.",
 }
 
 
 def served_document(document: Document, *, auth_strategy: str, base_url: str) -> Document:
-    """Return the document as it holds for one service: its address, and how callers are identified.
+    """Return the document for one service, with its address and authentication.
 
-    Without authentication no token is needed, and pages of other sites are refused everywhere.
+    Without authentication no token is needed, and requests from pages of other sites are refused.
     """
     header = {**document["components"]["securitySchemes"]["token"], "description": _TOKENS[auth_strategy]}
     schemes: dict[str, Any] = {"token": header}
@@ -61,7 +61,7 @@ def served_document(document: Document, *, auth_strategy: str, base_url: str) ->
 
 
 def _guarded(path: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Add the refusals of `wiring/browser_guard.py` to every operation of a path."""
+    """Add the errors of `wiring/browser_guard.py` to every operation of a path."""
     kind = "ComputeUnversioned" if path.startswith("/compute") else "Error"
     refusals = {status: {"$ref": f"#/components/responses/{kind}"} for status in ("403", "415")}
     return {

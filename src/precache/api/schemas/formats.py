@@ -1,4 +1,4 @@
-"""The formats that our schemas name beyond those of JSON Schema, with Nova's meaning and words."""
+"""Formats in the schemas that JSON Schema does not define, with Nova's meaning and messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precache.core.images import parse_image_id
 
 
 class InvalidName(ValueError):
-    """A name that cannot be one; its text is the whole message to the client."""
+    """An invalid name; its text is the whole message to the client."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(f"An invalid 'name' value was provided. The name must be: {rule}")

@@ -1,7 +1,7 @@
-"""Checks bodies and queries against the document, and says what is wrong in Nova's words.
+"""Validates bodies and queries against the document, with Nova's messages.
 
-The first violation answers. Which one is first follows from the order of the keywords within a schema, so that
-order is part of the contract; `openapi.yaml` says so where it matters.
+The first violation is reported. The order of keywords within a schema decides which one is first, so that order is part
+of the contract; `openapi.yaml` says where it matters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from precache.api.schemas.document import Document, operation, resolve
 from precache.api.schemas.formats import InvalidName, format_checker
 
 _DOCUMENT = "precache:openapi"
-_INTEGER = re.compile(r"-?[0-9]{1,18}")  # and not all that Python takes for one: 1_0, +1, digits of other scripts
+_INTEGER = re.compile(r"-?[0-9]{1,18}")  # stricter than Python's int(): no 1_0, +1 or digits of other scripts
 
 
 class Schemas:
@@ -32,7 +32,7 @@ class Schemas:
         self._bodies = {name: self._compile(name) for name in document["components"]["schemas"]}
 
     def check_body(self, name: str, body: Any) -> None:
-        """Raise InvalidRequest unless the body is as the schema of this name wants it."""
+        """Raise InvalidRequest unless the body is valid by the schema of this name."""
         for violation in self._bodies[name].iter_errors(body):
             raise InvalidRequest(_describe(violation))
 
