@@ -10,6 +10,7 @@ import pytest
 from precache.core.errors import ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import BusWorld
 from tests.contract.played_compute import played_compute
@@ -22,7 +23,7 @@ PATIENCE_S = 100
 
 
 def asking(host, job="job"):
-    return CacheRequest(job, host, "cell1", (IMAGE,))
+    return CacheRequest(job, host, "cell1", (CacheOrder(IMAGE),))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.orders import CacheOrder
 from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import BusWorld
@@ -14,7 +15,7 @@ from tests.contract.buses import BusWorld
 pytestmark = pytest.mark.external
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.core.errors import ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import BusWorld
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
 
 
 class InProcessWorld:

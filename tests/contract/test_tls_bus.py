@@ -15,6 +15,7 @@ from precache.core.errors import BusUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.hearing import Hearing
@@ -106,7 +107,7 @@ def test_cells_with_tls_and_without_work_side_by_side(ended, rabbitmq, cell_url,
     hearing, hosts = run_conductor(ended, {"safe": in_url, "plain": plain_url})
 
     for cell, host, reports in computes:
-        results = hosts.cache_images(CacheRequest("job", host, cell, (IMAGE,)))
+        results = hosts.cache_images(CacheRequest("job", host, cell, (CacheOrder(IMAGE),)))
         beat(reports, host)
         assert [result.outcome for result in results] == [Outcome.CACHED]
 

@@ -14,6 +14,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.core.errors import PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -34,13 +35,13 @@ Driver = Callable[[timedelta], VirtDriver]
 class SmallImages:
     """The port `EntryFetcher`: every image is a few zeros, but for the bad one."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         watch(Phase.DOWNLOADING, 0, SIZE_BYTES)
         path = staging.path("download")
         path.write_bytes(bytes(SIZE_BYTES // 2))
         watch(Phase.DOWNLOADING, SIZE_BYTES // 2, SIZE_BYTES)
-        if image == BAD:
-            raise UnsafeImage(image, "Image does not pass safety check")
+        if order.image == BAD:
+            raise UnsafeImage(order.image, "Image does not pass safety check")
         path.write_bytes(bytes(SIZE_BYTES))
         watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
         return Fetched(path, path)
@@ -85,21 +86,21 @@ DAY = timedelta(days=1)
 def test_an_image_is_fetched_the_first_time_and_found_the_second(driver: Driver) -> None:
     host = driver(DAY)
 
-    assert host.cache_image(IMAGE, Seen()) is True
-    assert host.cache_image(IMAGE, Seen()) is False
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
 
 
 def test_images_are_cached_each_by_itself(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(IMAGE, Seen())
+    host.cache_image(CacheOrder(IMAGE), Seen())
 
-    assert host.cache_image(OTHER, Seen()) is True
+    assert host.cache_image(CacheOrder(OTHER), Seen()) is True
 
 
 def test_a_fetch_is_watched_up_to_its_last_byte(driver: Driver) -> None:
     seen = Seen()
 
-    driver(DAY).cache_image(IMAGE, seen)
+    driver(DAY).cache_image(CacheOrder(IMAGE), seen)
 
     done = [bytes_done for _, bytes_done, _ in seen.reports]
     assert done == sorted(done)
@@ -109,10 +110,10 @@ def test_a_fetch_is_watched_up_to_its_last_byte(driver: Driver) -> None:
 
 def test_an_image_that_is_there_moves_no_byte(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(IMAGE, Seen())
+    host.cache_image(CacheOrder(IMAGE), Seen())
     seen = Seen()
 
-    host.cache_image(IMAGE, seen)
+    host.cache_image(CacheOrder(IMAGE), seen)
 
     assert seen.reports == []
 
@@ -122,22 +123,24 @@ def test_a_failed_fetch_raises_one_of_our_errors_and_leaves_the_image_absent(dri
 
     for _ in range(2):
         with pytest.raises(PrecacheError, match=BAD):
-            host.cache_image(BAD, Seen())
+            host.cache_image(CacheOrder(BAD), Seen())
 
 
 def test_a_stopped_fetch_leaves_the_image_absent(driver: Driver) -> None:
     host = driver(DAY)
 
     with pytest.raises(Stopped):
-        host.cache_image(IMAGE, Seen(stop_at=SIZE_BYTES // 2))
+        host.cache_image(CacheOrder(IMAGE), Seen(stop_at=SIZE_BYTES // 2))
 
-    assert host.cache_image(IMAGE, Seen()) is True
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
 
 
 def test_requests_at_once_for_one_image_fetch_it_once(driver: Driver) -> None:
     host = driver(DAY)
     fetched: list[bool] = []
-    threads = [threading.Thread(target=lambda: fetched.append(host.cache_image(IMAGE, Seen()))) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: fetched.append(host.cache_image(CacheOrder(IMAGE), Seen()))) for _ in range(6)
+    ]
 
     for thread in threads:
         thread.start()
@@ -162,31 +165,31 @@ def test_a_request_that_waits_for_another_can_be_stopped(driver: Driver) -> None
 
     def ask() -> None:
         try:
-            host.cache_image(IMAGE, stop_while_waiting)
+            host.cache_image(CacheOrder(IMAGE), stop_while_waiting)
         except Stopped as error:
             outcomes.append(str(error))
 
-    assert host.cache_image(IMAGE, ask_too) is True
+    assert host.cache_image(CacheOrder(IMAGE), ask_too) is True
     assert outcomes == ["The request, which was waiting, was stopped before it ended"]
 
 
 def test_a_pass_over_the_cache_keeps_what_is_young(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(IMAGE, Seen())
+    host.cache_image(CacheOrder(IMAGE), Seen())
 
     host.clean_cache()
 
-    assert host.cache_image(IMAGE, Seen()) is False
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
 
 
 def test_a_pass_over_the_cache_removes_what_is_old_and_unused(driver: Driver) -> None:
     host = driver(timedelta())
-    host.cache_image(IMAGE, Seen())
+    host.cache_image(CacheOrder(IMAGE), Seen())
     host.clean_cache()  # the first pass after a start may only look
 
     host.clean_cache()
 
-    assert host.cache_image(IMAGE, Seen()) is True
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
 
 
 def test_a_pass_over_an_empty_cache_is_harmless(driver: Driver) -> None:
@@ -195,11 +198,11 @@ def test_a_pass_over_an_empty_cache_is_harmless(driver: Driver) -> None:
 
 def test_a_second_start_keeps_the_cache(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(IMAGE, Seen())
+    host.cache_image(CacheOrder(IMAGE), Seen())
 
     host.start()
 
-    assert host.cache_image(IMAGE, Seen()) is False
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
 
 
 def test_a_driver_has_a_name(driver: Driver) -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
-from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.orders import CacheOrder
 from precache.core.work_context import WorkContext, working_on
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
@@ -49,7 +49,7 @@ class CacheImages:
 
     def _cache_all(self, request: CacheRequest) -> list[TaskResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
-        results = [self._cache_one(request, image) for image in request.images]
+        results = [self._cache_one(request, order) for order in request.orders]
         if any(result.outcome is Outcome.UNSUPPORTED for result in results):
             _log.warning(
                 "Virt driver %s on %s does not support image pre-caching; ignoring request",
@@ -58,21 +58,22 @@ class CacheImages:
             )
         return results
 
-    def _cache_one(self, request: CacheRequest, image: ImageId) -> TaskResult:
-        beginning = TaskProgress(request.job_id, self._host, image, Phase.WAITING, 0, 0, self._cell)
+    def _cache_one(self, request: CacheRequest, order: CacheOrder) -> TaskResult:
+        beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
         watch = _Watch(beginning, self._progress, self._stop, partial(self._is_late, request))
         started_at = self._clock.now()
-        outcome, reason = self._outcome(image, watch)
-        return TaskResult(image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
+        outcome, reason = self._outcome(order, watch)
+        return TaskResult(order.image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
 
     def _is_late(self, request: CacheRequest) -> bool:
         return request.deadline is not None and self._clock.now() >= request.deadline
 
-    def _outcome(self, image: ImageId, watch: _Watch) -> tuple[Outcome, str]:
+    def _outcome(self, order: CacheOrder, watch: _Watch) -> tuple[Outcome, str]:
+        image = order.image
         _log.info("Caching image %s by request on %s", image, self._host)
         try:
             watch.check_stop()
-            fetched = self._driver.cache_image(image, watch)
+            fetched = self._driver.cache_image(order, watch)
         except NotImplementedError as error:
             return Outcome.UNSUPPORTED, str(error) or UNSUPPORTED
         except Stopped:

@@ -38,7 +38,7 @@ class RememberOutcomes:
 
     def __call__(self, request: CacheRequest) -> list[TaskResult]:
         """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
-        return [self._one(replace(request, images=(image,))) for image in request.images]
+        return [self._one(replace(request, orders=(order,))) for order in request.orders]
 
     def _one(self, request: CacheRequest) -> TaskResult:
         key = (request.job_id, request.images[0])

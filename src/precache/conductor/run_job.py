@@ -30,6 +30,7 @@ from precache.core.errors import Stopped, Unavailable
 from precache.core.hosts import Host
 from precache.core.images import ImageId
 from precache.core.jobs import HostAsked, HostEnded, Job, JobState, Outcome, Task, TaskState
+from precache.core.orders import CacheOrder
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -218,9 +219,10 @@ class RunJob:
         if run.stop.is_set():
             return
         images, cell = run.images[host.name], host.cell or ""
+        orders = tuple(CacheOrder(image) for image in images)
         run.steps.put(HostAsked(host.name, cell, images, self._clock.now()))
         try:
-            results = tuple(ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, images)))
+            results = tuple(ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, orders)))
         except Stopped:
             if run.stop.is_set():
                 return  # Nothing is known of the host; it is asked again when the job goes on.

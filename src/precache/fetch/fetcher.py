@@ -21,8 +21,9 @@ from precache.core.errors import (
     UnsafeImage,
     UnusableImage,
 )
-from precache.core.images import Image, ImageId
+from precache.core.images import Image
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.fetch.attempt import Attempt
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
@@ -91,7 +92,7 @@ class Fetcher:
         self._sandbox = sandbox or Sandbox()
         self._signatures = signatures
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         """Return the complete, verified, inspected and, as configured, raw file, and the download it was made from.
 
         The data is verified against the image's digest. An image without one (the image service has it from a
@@ -101,7 +102,7 @@ class Fetcher:
         NotEnoughSpace, DiskFilledUp, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
         TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and whatever `watch` raises.
         """
-        record = self._images.show(image)
+        record = self._images.show(order.image)
         _check(record)
         target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
         download = staging.path("download")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from precache.core.images import ImageId
+from precache.core.orders import CacheOrder
 from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
@@ -122,7 +122,7 @@ class Fetched:
 class EntryFetcher(Protocol):
     """Fetches an image to the host. Called from several threads at once, for different images."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         """Fetch the image into files of `staging` and return them; blocks for as long as that takes.
 
         Raises an error of core/errors. The caller discards the staging, after a failure as well.

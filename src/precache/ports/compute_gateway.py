@@ -9,6 +9,7 @@ from typing import Protocol
 
 from precache.core.images import ImageId
 from precache.core.jobs import TaskResult
+from precache.core.orders import CacheOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,17 @@ class CacheRequest:
     job_id: str
     host: str
     cell: str
-    images: tuple[ImageId, ...]
+    orders: tuple[CacheOrder, ...]
     deadline: datetime | None = None
+
+    @property
+    def images(self) -> tuple[ImageId, ...]:
+        return tuple(order.image for order in self.orders)
+
+    @property
+    def has_options(self) -> bool:
+        """Return whether a host must understand options of orders."""
+        return any(order.has_options for order in self.orders)
 
 
 class ComputeGateway(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from precache.core.images import ImageId
+from precache.core.orders import CacheOrder
 from precache.ports.progress import Watcher
 
 
@@ -23,8 +23,8 @@ class VirtDriver(Protocol):
         """
         ...
 
-    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
-        """Have the image in the cache: True if it was fetched now, False if it was there and was touched.
+    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+        """Put the image into the cache. Return True if it was fetched now, False if it was there and was touched.
 
         Raises NotImplementedError, with the reason, where this host cannot or need not cache images;
         any error of core/errors where it failed.

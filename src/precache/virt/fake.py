@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from precache.core.errors import ConversionFailed, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
@@ -69,7 +70,8 @@ class FakeDriver:
     def start(self) -> None:
         """There is nothing to make ready."""
 
-    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+        image = order.image
         while not self._begin(image):
             watch(Phase.WAITING, 0, 0)
             self._clock.sleep(POLL_INTERVAL)

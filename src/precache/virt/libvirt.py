@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.in_use import InstanceDisks
@@ -66,15 +66,15 @@ class LibvirtDriver:
         if self._reason_against_caching() is None:
             self._cache.start()
 
-    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
         reason = self._reason_against_caching()
         if reason is not None:
             raise NotImplementedError(reason)
 
         def produce(staging: Staging) -> Fetched:
-            return self._fetcher.fetch(image, staging, watch)
+            return self._fetcher.fetch(order, staging, watch)
 
-        return self._cache.ensure(image, produce, wait=lambda: watch(Phase.WAITING, 0, 0))
+        return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0))
 
     def clean_cache(self) -> None:
         if self._cleaner is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from precache.core.images import ImageId
+from precache.core.orders import CacheOrder
 from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
 
@@ -21,7 +21,7 @@ class UncachedDriver:
     def start(self) -> None:
         """There is nothing to make ready."""
 
-    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
         raise NotImplementedError("the hypervisor of this host keeps no image cache")
 
     def clean_cache(self) -> None:

@@ -12,6 +12,7 @@ from precache.compute.cache_images import CacheImages
 from precache.core.errors import ImageNotFound, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -32,9 +33,9 @@ class ScriptedDriver:
 
     def clean_cache(self) -> None: ...
 
-    def cache_image(self, image, watch):
-        self.asked.append(image)
-        what = self.script[image]
+    def cache_image(self, order, watch):
+        self.asked.append(order.image)
+        what = self.script[order.image]
         if isinstance(what, Exception):
             raise what
         if what:
@@ -64,7 +65,7 @@ def compute(driver, *, progress=None, stop=None, clock=None) -> CacheImages:
 
 
 def request(*images: ImageId) -> CacheRequest:
-    return CacheRequest("job", "cmp-1", "cell1", images)
+    return CacheRequest("job", "cmp-1", "cell1", tuple(map(CacheOrder, images)))
 
 
 def test_images_are_dealt_with_in_the_order_of_the_request():
@@ -144,9 +145,9 @@ def test_a_transfer_under_way_is_stopped_at_its_next_word():
     stop = threading.Event()
 
     class StoppingDriver(ScriptedDriver):
-        def cache_image(self, image, watch):
+        def cache_image(self, order, watch):
             stop.set()
-            return super().cache_image(image, watch)
+            return super().cache_image(order, watch)
 
     with pytest.raises(Stopped):
         compute(StoppingDriver({FIRST: True}), stop=stop)(request(FIRST))
@@ -159,8 +160,8 @@ class DrippingDriver(ScriptedDriver):
         super().__init__({})
         self._clock = clock
 
-    def cache_image(self, image, watch):
-        self.asked.append(image)
+    def cache_image(self, order, watch):
+        self.asked.append(order.image)
         for count in range(10**6):
             watch(Phase.DOWNLOADING, count, 10**6)
             self._clock.advance(timedelta(seconds=10))

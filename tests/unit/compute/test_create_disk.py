@@ -22,6 +22,7 @@ from precache.core.errors import (
 )
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -40,7 +41,7 @@ class Images:
         self._arguments = ["-f", disk_format, *options]
         self.fetched = 0
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         self.fetched += 1
         path = staging.path("result")
         command = ["qemu-img", "create", "-q", *self._arguments, str(path), str(2 * MIB)]
@@ -121,9 +122,9 @@ def test_an_existing_file_is_left_as_it_is_and_nothing_is_fetched(tmp_path: Path
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     class Meanwhile(Images):
-        def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+        def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
             (tmp_path / "vm.qcow2").write_text("precious")
-            return super().fetch(image, staging, watch)
+            return super().fetch(order, staging, watch)
 
     with pytest.raises(DiskExists):
         Host(tmp_path, Meanwhile("raw")).create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
@@ -171,8 +172,8 @@ def test_an_entry_that_stands_on_another_file_is_refused(tmp_path: Path) -> None
 
 def test_a_failed_fetch_passes_on_and_leaves_no_disk(tmp_path: Path) -> None:
     class Unsafe(Images):
-        def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
-            raise UnsafeImage(image, "Image does not pass safety check")
+        def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+            raise UnsafeImage(order.image, "Image does not pass safety check")
 
     with pytest.raises(UnsafeImage):
         Host(tmp_path, Unsafe("raw")).create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
@@ -194,8 +195,8 @@ class Losing(UncachedDriver):
     def __init__(self, driver: VirtDriver, entry: Path, times: int) -> None:
         self._driver, self._entry, self._times = driver, entry, times
 
-    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
-        fetched = self._driver.cache_image(image, watch)
+    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+        fetched = self._driver.cache_image(order, watch)
         if self._times:
             self._times -= 1
             self._entry.unlink()

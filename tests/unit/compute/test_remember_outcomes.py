@@ -9,6 +9,7 @@ from precache.compute.remember_outcomes import RememberOutcomes
 from precache.core.errors import Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGES = tuple(parse_image_id(f"00000000-0000-0000-0000-00000000000{number}") for number in range(4))
@@ -28,7 +29,7 @@ class Counted:
 
 
 def asking(*images, job="job"):
-    return CacheRequest(job, "cmp-1", "cell1", images)
+    return CacheRequest(job, "cmp-1", "cell1", tuple(map(CacheOrder, images)))
 
 
 def test_the_same_request_of_a_job_is_done_once_and_answered_alike():

@@ -12,10 +12,11 @@ from precache.compute.service import ComputeService
 from precache.core.errors import CacheUnusable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
 PATIENCE = timedelta(seconds=20)
 
 
@@ -34,7 +35,7 @@ class EndlessDriver:
 
     def clean_cache(self) -> None: ...
 
-    def cache_image(self, image, watch):
+    def cache_image(self, order, watch):
         try:
             while not self.has_ended.wait(0.01):
                 watch(Phase.DOWNLOADING, 1, 2)

@@ -17,6 +17,7 @@ from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 from precache.rules.group_by_cell import Messages
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
@@ -150,7 +151,7 @@ def test_each_host_is_asked_once_for_all_images_in_the_order_of_the_request():
 
     cloud.run()
 
-    assert requests == [CacheRequest("job", "a", "cell1", (SECOND, FIRST))]
+    assert requests == [CacheRequest("job", "a", "cell1", (CacheOrder(SECOND), CacheOrder(FIRST)))]
 
 
 def test_start_one_progress_per_host_and_end_are_announced():

@@ -9,6 +9,7 @@ from pathlib import Path
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import ImageFaults, MemoryImages
 from precache.core.images import Digest, Image, ImageId
+from precache.core.orders import CacheOrder
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.imagecache.names import entry_name
 from precache.imagecache.staging import Staging
@@ -50,7 +51,7 @@ class World:
         self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
         fetcher = Fetcher(images=self.images, clock=self.clock, rules=rules, **parts)
         staging = Staging(self.cache, entry_name(IMAGE))
-        fetched = fetcher.fetch(IMAGE, staging, watch or self._note)
+        fetched = fetcher.fetch(CacheOrder(IMAGE), staging, watch or self._note)
         self.downloaded = fetched.download.read_bytes()
         if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone
             fetched.download.unlink()

@@ -11,6 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import InvalidConfiguration
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.virt.fake import FakeDriver
@@ -22,7 +23,7 @@ IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 class Nothing:
     """The port `EntryFetcher`, never asked."""
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         raise AssertionError("the fake driver fetches nothing")
 
 
@@ -41,8 +42,8 @@ def test_a_fetch_takes_the_configured_time_and_a_found_image_none() -> None:
     driver = build(clock, delay_seconds="90")
     before = clock.now()
 
-    driver.cache_image(IMAGE, nobody)
-    driver.cache_image(IMAGE, nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
 
     assert clock.now() - before == timedelta(seconds=90)
 
@@ -54,4 +55,4 @@ def test_an_option_that_is_no_number_is_refused(options: dict[str, str]) -> None
 
 
 def test_options_of_other_drivers_are_ignored() -> None:
-    assert build(MemoryClock(), colour="red").cache_image(IMAGE, nobody)
+    assert build(MemoryClock(), colour="red").cache_image(CacheOrder(IMAGE), nobody)

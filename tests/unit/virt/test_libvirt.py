@@ -11,6 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
@@ -27,7 +28,7 @@ class OneByte:
     def __init__(self) -> None:
         self.fetched = 0
 
-    def fetch(self, image: ImageId, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         self.fetched += 1
         path = staging.path("raw")
         path.write_bytes(b"1")
@@ -64,7 +65,7 @@ def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str)
     driver = build(tmp_path, OneByte(), images_type)
     driver.start()
 
-    driver.cache_image(IMAGE, nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
 
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == b"1"
 
@@ -78,7 +79,7 @@ def test_a_host_that_does_not_boot_from_the_cache_says_so_and_fetches_nothing(
     driver.start()
 
     with pytest.raises(NotImplementedError, match=reason):
-        driver.cache_image(IMAGE, nobody)
+        driver.cache_image(CacheOrder(IMAGE), nobody)
 
     assert fetcher.fetched == 0
     assert list(tmp_path.iterdir()) == []
@@ -89,8 +90,8 @@ def test_an_image_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
     driver = build(tmp_path, fetcher)
     driver.start()
 
-    driver.cache_image(IMAGE, nobody)
-    driver.cache_image(IMAGE, nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
 
     assert fetcher.fetched == 1
 
@@ -98,23 +99,23 @@ def test_an_image_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
 def test_a_cache_that_another_owns_is_not_cleaned(tmp_path: Path) -> None:
     driver = build(tmp_path, OneByte(), cleaning=None)
     driver.start()
-    driver.cache_image(IMAGE, nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
 
     driver.clean_cache()
 
-    assert driver.cache_image(IMAGE, nobody) is False
+    assert driver.cache_image(CacheOrder(IMAGE), nobody) is False
 
 
 def test_a_cache_that_is_ours_is_cleaned(tmp_path: Path) -> None:
     now = timedelta()
     driver = build(tmp_path, OneByte(), cleaning=Cleaning(ExpiryLimits(original=now, resized=now)))
     driver.start()
-    driver.cache_image(IMAGE, nobody)
+    driver.cache_image(CacheOrder(IMAGE), nobody)
 
     driver.clean_cache()  # the first pass removes nothing
     driver.clean_cache()
 
-    assert driver.cache_image(IMAGE, nobody) is True
+    assert driver.cache_image(CacheOrder(IMAGE), nobody) is True
 
 
 def test_a_cache_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.names import NAME_RULE, is_name
+from precache.core.orders import CacheOrder
 from precache.core.text import plain_line
 from precache.ports.compute_gateway import CacheRequest
 
@@ -59,13 +60,13 @@ def read_request(message: Mapping[str, Any], host: str, now: datetime) -> tuple[
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     if _text(message, "host") != host:
         raise Malformed("host is not the name of this host")
-    images = tuple(_image(item) for item in _items(message, "images"))
+    orders = tuple(CacheOrder(_image(item)) for item in _items(message, "images"))
     expires_at = seconds(message.get("expires_at"))
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
     deadline = None if allowed_s is None else now + timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))
-    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), images, deadline), expires_at
+    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline), expires_at
 
 
 def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from precache.adapters.bus_oslo.messages import results_message
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -42,7 +43,7 @@ class ScriptedBus:
 
 def ask(*buses, long_s=60, silence_s=9, stopping=None):
     """Return what comes of it. buses: of the cell, whenever it is asked for; the last one stays."""
-    request = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+    request = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
     left = list(buses)
 
     def bus_now():

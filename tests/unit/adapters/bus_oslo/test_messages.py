@@ -25,11 +25,12 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.names import is_name
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (IMAGE,))
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
 BEAT = Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
 PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")
 RESULTS = [

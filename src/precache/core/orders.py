@@ -1,0 +1,60 @@
+"""What is asked of a host for one image: the image, and how it is to be cached.
+
+An order has one form as JSON, wherever it goes: in the request of a client, in the row of a job, in the message to a
+host. Readers ignore fields that they do not know. A new option is a field of `CacheOptions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from precache.core.images import ImageId, parse_image_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """How one image is to be cached. Every option has a default: what was done before the option existed."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> CacheOptions:
+        """Return the options that stand in the document, beside anything else."""
+        return cls(**{option.name: document[option.name] for option in fields(cls) if option.name in document})
+
+    def document(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, as JSON takes them."""
+        chosen = {option.name: getattr(self, option.name) for option in fields(self)}
+        return {option.name: chosen[option.name] for option in fields(self) if chosen[option.name] != option.default}
+
+
+DEFAULT_OPTIONS = CacheOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOrder:
+    """One image, and how it is to be cached."""
+
+    image: ImageId
+    options: CacheOptions = DEFAULT_OPTIONS
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> CacheOrder:
+        """Return the order. Raises InvalidImageId."""
+        image = document.get("image")
+        return cls(parse_image_id(image if isinstance(image, str) else ""), CacheOptions.read(document))
+
+    def document(self) -> dict[str, Any]:
+        return {"image": self.image, **self.options.document()}
+
+    @property
+    def has_options(self) -> bool:
+        return self.options != DEFAULT_OPTIONS
+
+
+def first_orders(orders: Iterable[CacheOrder]) -> tuple[CacheOrder, ...]:
+    """Return the first order of each image."""
+    first: dict[ImageId, CacheOrder] = {}
+    for order in orders:
+        first.setdefault(order.image, order)
+    return tuple(first.values())
