@@ -11,8 +11,8 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.listening import Listening
 from precache.adapters.bus_oslo.messages import Malformed, failure_message, read_request, results_message
+from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.jobs import TaskResult
@@ -26,7 +26,7 @@ REQUESTS_AT_ONCE = 64
 CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
 
 
-class ComputeServer(Listening):
+class ComputeServer(RpcServer):
     """Answers requests to `host`; at its stop those under way are answered, and are to end by themselves.
 
     cache_images: called for several requests at once, and again for a request that is asked again; what it raises is

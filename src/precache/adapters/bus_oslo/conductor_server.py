@@ -8,8 +8,8 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.listening import Listening
 from precache.adapters.bus_oslo.messages import Malformed, read_beats, read_progress
+from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError
 from precache.ports.clock import Clock
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _THREADS = 4  # what they do is quick, and batched by those whom they call
 
 
-class ConductorServer(Listening):
+class ConductorServer(RpcServer):
     """Passes on what the hosts of `cell` say.
 
     reports, progress: told of each message as it comes; they are to gather what they hear.

@@ -11,7 +11,7 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.listening import Listening
+from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import RPC_VERSION, WAKE_TOPIC
 from precache.background.daemon_pool import DaemonPool
 from precache.background.log_exceptions import log_exceptions
@@ -51,7 +51,7 @@ class BusWake:
             self._bus.cast(WAKE_TOPIC, "wake", {}, to_all=True)
 
 
-class WakeListener(Listening):
+class WakeListener(RpcServer):
     """Calls `wake` whenever the API says that there is work."""
 
     def __init__(self, *, bus: Bus, name: str, wake: Callable[[], None]) -> None:

@@ -1,5 +1,4 @@
-"""Listening on a bus: a server of oslo.messaging that starts as soon as the broker is there, and is stopped in bounded
-time even if it is not."""
+"""A server of oslo.messaging that starts as soon as the broker is up, and stops in bounded time even if it is down."""
 
 from __future__ import annotations
 
@@ -25,10 +24,10 @@ from precache.core.errors import BusUnavailable
 RETRIES = every(timedelta(seconds=5))
 
 
-class Listening:
-    """Has `endpoint` answer what comes in for `topic` and `server`, from `start` until `stop`.
+class RpcServer:
+    """Passes the messages for `topic` and `server` to `endpoint`, from `start` until `stop`.
 
-    threads: how many messages may be worked on at once.
+    threads: how many messages are handled at once.
     """
 
     def __init__(self, *, bus: Bus, topic: str, server: str, endpoint: object, threads: int) -> None:
