@@ -95,9 +95,13 @@ class Batcher(Generic[Item]):
                 "%i %s from cell %s were dropped: more than %i came in before they could be written",
                 number, self._what, source, MOST_ITEMS,
             )  # fmt: skip
-        if batch and not log_exceptions(
-            lambda: self._write(batch), what="Writing", of=self._what, then=f"{len(batch)} are dropped"
-        ):
+        if not batch:
+            return
+        is_written = False
+        with log_exceptions(what="Writing", of=self._what, then=f"{len(batch)} are dropped"):
+            self._write(batch)
+            is_written = True
+        if not is_written:
             self._lossless_since = self._now()
 
     def _write_until_stopped(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 
 from precache.background.observer import observed
@@ -12,22 +13,19 @@ from precache.core.errors import PrecacheError
 _log = logging.getLogger(__name__)
 
 
-def log_exceptions(
-    act: Callable[[], object], *, what: str, of: str = "", then: str = "", stopping: Event | None = None
-) -> bool:
-    """Call `act` and return whether it succeeded. A failure is logged: a bug with its traceback.
+@contextmanager
+def log_exceptions(*, what: str, of: str = "", then: str = "", stopping: Event | None = None) -> Iterator[None]:
+    """Log a failure of the block, a bug with its traceback, and go on after the block.
 
     what, of: the kind of work, as the start of a sentence, and which one, for the log. then: what happens next.
     stopping: once it is set, failures are not logged: what the work needs may be closed already.
     """
     try:
         with observed(what):
-            act()
+            yield
     except Exception as error:  # noqa: BLE001  the process loop
         if stopping is None or not stopping.is_set():
             _log_failure(error, f"{what} {of}".rstrip(), f" and {then}" if then else "")
-        return False
-    return True
 
 
 def _log_failure(error: Exception, work: str, then: str) -> None:

@@ -51,8 +51,8 @@ class PeriodicTask:
     def _run(self) -> None:
         pause = self._delay
         while not self._stopping.wait(pause.total_seconds()):
-            pause = self._interval if self._call() else self._retry_interval
-
-    def _call(self) -> bool:
-        then = f"will be tried again in {self._retry_interval}"
-        return log_exceptions(self._action, what=self._what, of=self._of, then=then, stopping=self._stopping)
+            pause = self._retry_interval
+            then = f"will be tried again in {pause}"
+            with log_exceptions(what=self._what, of=self._of, then=then, stopping=self._stopping):
+                self._action()
+                pause = self._interval

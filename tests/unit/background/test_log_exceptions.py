@@ -18,13 +18,17 @@ def refuse():
 
 
 def test_what_succeeds_is_not_logged(caplog):
-    assert log_exceptions(lambda: None, what="Counting")
+    with log_exceptions(what="Counting"):
+        done = True
+
+    assert done
 
     assert not caplog.records
 
 
 def test_a_bug_is_logged_with_its_traceback(caplog):
-    assert not log_exceptions(fail, what="Counting", of="hosts")
+    with log_exceptions(what="Counting", of="hosts"):
+        fail()
 
     (record,) = caplog.records
     assert record.message == "Counting hosts failed unexpectedly"
@@ -32,7 +36,8 @@ def test_a_bug_is_logged_with_its_traceback(caplog):
 
 
 def test_a_foreseen_failure_is_one_line_with_what_happens_next(caplog):
-    assert not log_exceptions(refuse, what="Counting", then="will be tried again")
+    with log_exceptions(what="Counting", then="will be tried again"):
+        refuse()
 
     (record,) = caplog.records
     assert record.message.startswith("Counting failed and will be tried again: ")
@@ -44,7 +49,8 @@ def test_what_fails_because_of_a_stop_is_not_logged(caplog):
     stopping = threading.Event()
     stopping.set()
 
-    assert not log_exceptions(fail, what="Counting", stopping=stopping)
+    with log_exceptions(what="Counting", stopping=stopping):
+        fail()
 
     assert not caplog.records
 
@@ -53,9 +59,12 @@ def test_an_observer_learns_of_every_run_and_how_it_failed():
     runs = []
 
     with observing(lambda what, duration_s, error: runs.append((what, duration_s >= 0, type(error)))):
-        log_exceptions(lambda: None, what="Counting", of="hosts")
-        log_exceptions(fail, what="Counting", of="images")
-    log_exceptions(fail, what="Counting")
+        with log_exceptions(what="Counting", of="hosts"):
+            pass
+        with log_exceptions(what="Counting", of="images"):
+            fail()
+    with log_exceptions(what="Counting"):
+        fail()
 
     assert runs == [("Counting", True, type(None)), ("Counting", True, RuntimeError)]
 
@@ -64,7 +73,7 @@ def test_a_bug_in_an_observer_ends_no_thread(caplog):
     def observer(what, duration_s, error):
         raise RuntimeError("a bug of the observer")
 
-    with observing(observer):
-        assert not log_exceptions(lambda: None, what="Counting")
+    with observing(observer), log_exceptions(what="Counting"):
+        pass
 
     assert "a bug of the observer" in caplog.text

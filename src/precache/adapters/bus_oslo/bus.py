@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import oslo_messaging
@@ -226,18 +225,16 @@ class Bus:
 
     def _make_callable(self) -> None:
         """Make a call that no server takes, so that the queue of answers is there before anything depends on it."""
-        what = "The first call over the message bus"
-        first = partial(
-            retry_until,
-            self._call_nobody,
-            what=what,
-            of=self.place,
-            wait=self._closed.wait,
-            backoff=every(timedelta(seconds=_CONNECT_RETRY_S)),
-            errors=Exception,
-            level=logging.DEBUG,
-        )
-        if log_exceptions(first, what=what, stopping=self._closed):
+        with log_exceptions(what="Connecting to the message bus", of=self.place, stopping=self._closed):
+            retry_until(
+                self._call_nobody,
+                what="The first call over the message bus",
+                of=self.place,
+                wait=self._closed.wait,
+                backoff=every(timedelta(seconds=_CONNECT_RETRY_S)),
+                errors=Exception,
+                level=logging.DEBUG,
+            )
             self._can_call.set()
 
     def _call_nobody(self) -> None:

@@ -164,5 +164,7 @@ def _leave_aside(name: str, connected: _Connected) -> None:
 
 def _leave(connected: _Connected, patience: timedelta) -> None:
     what, of = "Leaving the message bus", connected.bus.place
-    log_exceptions(partial(connected.server.stop, patience), what=what, of=of)
-    log_exceptions(connected.bus.close, what=what, of=of)
+    with log_exceptions(what=what, of=of):
+        connected.server.stop(patience)
+    with log_exceptions(what=what, of=of):
+        connected.bus.close()

@@ -57,12 +57,11 @@ class RpcServer:
         return self._is_listening.wait(timeout.total_seconds())
 
     def _start_when_possible(self, then: Callable[[], object] | None) -> None:
-        what = "Listening on the message bus"
-        log_exceptions(partial(self._retry, self._begin, what), what=what, stopping=self._stopping)
-        if then is not None and self._is_listening.is_set():
-            # Retried as well: a host that listens and is never announced would wait for requests in vain.
-            what = "The announcement on the message bus"
-            log_exceptions(partial(self._retry, then, what), what=what, stopping=self._stopping)
+        with log_exceptions(what="The start of a server of messages", stopping=self._stopping):
+            self._retry(self._begin, "Listening on the message bus")
+            if then is not None and self._is_listening.is_set():
+                # Retried as well: a host that listens and is never announced would wait for requests in vain.
+                self._retry(then, "The announcement on the message bus")
 
     def _retry(self, act: Callable[[], object], what: str) -> None:
         """Call `act` until it succeeds or the server is stopped; that the broker is down is logged by the bus."""

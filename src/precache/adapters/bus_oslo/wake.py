@@ -44,10 +44,7 @@ class BusWake:
     def _send(self) -> None:
         with self._lock:
             self._is_due = False  # before the message: a call during it causes another one
-        log_exceptions(self._cast, what="Waking the conductors")
-
-    def _cast(self) -> None:
-        with suppress(BusUnavailable):
+        with log_exceptions(what="Waking the conductors"), suppress(BusUnavailable):
             self._bus.cast(WAKE_TOPIC, "wake", {}, to_all=True)
 
 
