@@ -5,67 +5,78 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from precache.background.threads import settle, start_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 IDLE_S = 10.0
 """How long a thread waits for more work before it ends."""
 
 
-class DaemonPool:
+class DaemonPool(Executor):
     """Runs functions in daemon threads, up to `max_workers` at once; more wait in a queue.
 
-    Threads start when there is work and end when there has been none for a while. Has as much of an Executor as
-    oslo.messaging uses.
+    Threads start when there is work and end when there has been none for a while.
+    start: starts a thread; raises RuntimeError if the system has none to give.
     """
 
-    def __init__(self, max_workers: int, name: str = "pool") -> None:
-        self._name = name
+    def __init__(self, max_workers: int, name: str = "pool", start: Callable[..., object] = start_thread) -> None:
+        self._name, self._start = name, start
         self._max_workers = max_workers
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._lock = threading.Condition()
         self._workers = 0
         self._unfinished = 0
 
-    def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function soon. Raises RuntimeError if there is no thread and the system has none to give."""
-        future: Future[Any] = Future()
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run the function soon. Raises RuntimeError if there is no thread and the system has none to give.
+
+        Then it is not run, unlike with the pools of the standard library.
+        """
+        future: Future[T] = Future()
         with self._lock:
             if self._unfinished >= self._workers and self._workers < self._max_workers:
                 self._start_worker()
             self._unfinished += 1
-            self._work.put(partial(settle, future, partial(function, *args, **kwargs)))
+            self._work.put((future, partial(fn, *args, **kwargs)))
         return future
 
     def _start_worker(self) -> None:
         try:
-            start_thread(self._run, name=self._name)
+            self._start(self._run, name=self._name)
         except RuntimeError:
             if not self._workers:
                 raise
         else:
             self._workers += 1
 
-    def shutdown(self, wait: bool = True) -> None:
-        """Wait until all submitted work is done."""
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait until all submitted work is done. cancel_futures: drop what has not begun."""
         with self._lock:
+            with suppress(queue.Empty):
+                while cancel_futures:
+                    self._work.get_nowait()[0].cancel()
+                    self._unfinished -= 1
             if wait:
                 self._lock.wait_for(lambda: not self._unfinished)
 
     def _run(self) -> None:
         while True:
             try:
-                work = self._work.get(timeout=IDLE_S)
+                future, work = self._work.get(timeout=IDLE_S)
             except queue.Empty:
                 with self._lock:
                     if self._work.empty():
                         self._workers -= 1
                         return
                 continue
-            work()
+            settle(future, work)
             with self._lock:
                 self._unfinished -= 1
                 self._lock.notify_all()

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from threading import Lock
 
+from precache.background.daemon_pool import DaemonPool
 from precache.core.hosts import Host
 from precache.rules.fan_out import FanOut
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One place in the pool's queue."""
-
-    is_begun: bool = False
-    is_void: bool = False
 
 
 class HostDispatcher:
@@ -36,7 +27,7 @@ class HostDispatcher:
         hosts: FanOut,
         ask: Callable[[Host], None],
         on_idle: Callable[[], None],
-        pool: Executor,
+        pool: DaemonPool,
         width: int,
     ) -> None:
         self._hosts = hosts
@@ -74,22 +65,13 @@ class HostDispatcher:
             return len(self._hosts) > 0
 
     def _queue_up(self) -> None:
-        turn = _Turn()
         try:
-            self._pool.submit(self._take_turn, turn)
-        except RuntimeError:
-            # The pool is shut down, because the process ends; or the system has no thread to give. Then the pool keeps
-            # the turn all the same, and a thread that it has may have begun with it.
-            with self._lock:
-                turn.is_void = not turn.is_begun
-            if turn.is_void:
-                self._end_turn()
+            self._pool.submit(self._take_turn)
+        except RuntimeError:  # the system has no thread to give
+            self._end_turn()
 
-    def _take_turn(self, turn: _Turn) -> None:
+    def _take_turn(self) -> None:
         with self._lock:
-            if turn.is_void:
-                return
-            turn.is_begun = True
             taken = None if self._is_paused else self._hosts.take()
         if taken is None:
             self._end_turn()

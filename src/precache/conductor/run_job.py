@@ -12,12 +12,12 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Event
 from typing import TypeVar
 
+from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.ask_host import ask_host
 from precache.conductor.event_queue import EventQueue
@@ -90,7 +90,7 @@ class RunJob:
         gateway: ComputeGateway,
         announcer: Announcer,
         clock: Clock,
-        pool: Executor,
+        pool: DaemonPool,
         concurrency: int,
         service_down_time: timedelta,
         messages: Messages | None = None,

@@ -6,13 +6,13 @@ import math
 import socket
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobLeases, SqlJobQueries
 from precache.adapters.sql import Database
+from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
@@ -42,7 +42,7 @@ def conductor_loop(
     """
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
-    pool = ThreadPoolExecutor(config.image_cache.precache_concurrency, thread_name_prefix="ask-host")
+    pool = DaemonPool(config.image_cache.precache_concurrency, name="ask-host")
     at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
     run_job = RunJob(
         claims=claims,

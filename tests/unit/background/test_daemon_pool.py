@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from precache.background.daemon_pool import DaemonPool
+from precache.background.threads import start_thread
 
 PATIENCE_S = 20
 
@@ -60,3 +61,56 @@ def test_work_that_was_cancelled_in_the_queue_is_not_done():
     pool.shutdown()
 
     assert done == []
+
+
+def test_a_shutdown_may_drop_what_has_not_begun():
+    pool, has_begun, may_end, done = DaemonPool(max_workers=1), threading.Event(), threading.Event(), []
+
+    def work():
+        has_begun.set()
+        may_end.wait(PATIENCE_S)
+
+    pool.submit(work)
+    assert has_begun.wait(PATIENCE_S)
+    waiting = pool.submit(done.append, 1)
+    pool.shutdown(wait=False, cancel_futures=True)
+    may_end.set()
+    pool.shutdown()
+
+    assert waiting.cancelled()
+    assert done == []
+
+
+def test_work_is_refused_and_never_done_where_the_system_has_no_thread_to_give():
+    refusals, done = [1], []
+
+    def scarce(run, *, name):
+        if refusals:
+            refusals.pop()
+            raise RuntimeError("can't start new thread")
+        return start_thread(run, name=name)
+
+    pool = DaemonPool(max_workers=1, start=scarce)
+    with pytest.raises(RuntimeError, match="new thread"):
+        pool.submit(done.append, 1)
+    pool.submit(done.append, 2)
+    pool.shutdown()
+
+    assert done == [2]
+
+
+def test_the_threads_that_there_are_do_the_work_where_the_system_gives_no_further_one():
+    given, may_end, done = [], threading.Event(), []
+
+    def scarce(run, *, name):
+        if given:
+            raise RuntimeError("can't start new thread")
+        given.append(start_thread(run, name=name))
+
+    pool = DaemonPool(max_workers=2, start=scarce)
+    pool.submit(may_end.wait, PATIENCE_S)
+    pool.submit(done.append, 1)
+    may_end.set()
+    pool.shutdown()
+
+    assert done == [1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from precache.adapters.clock_memory import MemoryClock
@@ -12,6 +11,7 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.notifier_memory import MemoryNotifier
+from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.run_job import RunJob
 from precache.core.hosts import Heartbeat
@@ -58,7 +58,7 @@ class Cloud:
         self.notifier = MemoryNotifier()
         self.gateway = InProcessComputes()
         self.concurrency = concurrency
-        self.pool = ThreadPoolExecutor(concurrency)
+        self.pool = DaemonPool(concurrency)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.note_beats(
                 [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.background.daemon_pool import DaemonPool
+from precache.background.threads import start_thread
 from precache.conductor.announce import END, PROGRESS
 from precache.conductor.outcome_recorder import UNSTORABLE
 from precache.core.errors import LeaseLost, StoreUnavailable
@@ -40,7 +41,7 @@ class Watched(MemoryJobs):
         self.batches.append(list(steps))
 
 
-class CountingPool(ThreadPoolExecutor):
+class CountingPool(DaemonPool):
     """Says how much it was given to do."""
 
     submitted = 0
@@ -247,19 +248,13 @@ def beat(name, cloud):
 
 
 def test_a_pool_that_gets_no_thread_is_given_the_hosts_again_and_each_is_asked_once():
-    class ScarcePool(ThreadPoolExecutor):
-        """Fails as the library does: the work is in the queue already, and a later thread takes it from there."""
+    asked, refusals = [], [1, 2, 3]
 
-        refusals = 3
-
-        def submit(self, *args, **kwargs):
-            future = super().submit(*args, **kwargs)
-            if self.refusals:
-                self.refusals -= 1
-                raise RuntimeError("can't start new thread")
-            return future
-
-    asked = []
+    def scarce(run, *, name):
+        if refusals:
+            refusals.pop()
+            raise RuntimeError("can't start new thread")
+        return start_thread(run, name=name)
 
     def answer(request):
         asked.append(request.host)
@@ -267,7 +262,7 @@ def test_a_pool_that_gets_no_thread_is_given_the_hosts_again_and_each_is_asked_o
 
     hosts = [f"host-{number}" for number in range(6)]
     cloud = Cloud(dict.fromkeys(hosts, answer))
-    cloud.pool = ScarcePool(2)
+    cloud.pool = DaemonPool(2, start=scarce)
 
     cloud.run()
 
