@@ -15,7 +15,7 @@ from pathlib import Path
 
 from precache.imageserver import ImageLibrary, create_image_app
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.server import HttpServer
 
 THREADS = 4
 PATIENCE = timedelta(minutes=10)

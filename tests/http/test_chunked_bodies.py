@@ -12,7 +12,7 @@ import pytest
 
 from precache.api.noauth import noauth
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.server import HttpServer
 from tests.http.world import DEBIAN, World
 
 HEADERS = {"OpenStack-API-Version": "compute 2.81", "Content-Type": "application/json"}

@@ -16,7 +16,7 @@ from precache.api.noauth import noauth
 from precache.api.schemas.document import load_document
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.browser_guard import guard_browsers
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.server import HttpServer
 from tests.http.fixtures import WithJobs
 from tests.http.test_document import METHODS
 from tests.http.world import World

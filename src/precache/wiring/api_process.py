@@ -19,7 +19,7 @@ from precache.rules.listen_address import ListenAddress, check_noauth, check_tok
 from precache.wiring.api_app import api_app
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import configured_inventory
 from precache.wiring.own_tokens import known_tokens, server_tls
 from precache.wiring.service_user import image_service_of, service_session

@@ -32,7 +32,7 @@ from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.hosts import build_compute, image_service
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import local_inventory
 from precache.wiring.signatures import image_signatures
 from precache.wiring.state_dir import StateDir

@@ -18,7 +18,7 @@ from precache.imageserver.request_log import RequestLog
 from precache.rules.listen_address import ListenAddress, check_noauth, check_tokens
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.server import HttpServer
 from precache.wiring.own_tokens import known_tokens, server_tls
 from precache.wiring.state_dir import StateDir
 

@@ -7,7 +7,7 @@ from precache.adapters.identity_tokens import KnownTokens
 from precache.adapters.sql import Database
 from precache.adapters.tokens_sql import SqlTokens
 from precache.config.load import Config
-from precache.wiring.http_tls import ServerTls
+from precache.wiring.http.tls import ServerTls
 
 
 def known_tokens(database: Database) -> KnownTokens:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.wiring.http_chunks import Chunks
+from precache.wiring.http.chunked_body import ChunkedBody
 
 
 def encoded(pieces: list[bytes], end: bytes = b"0\r\n\r\n") -> bytes:
@@ -16,7 +16,7 @@ def encoded(pieces: list[bytes], end: bytes = b"0\r\n\r\n") -> bytes:
 @given(st.lists(st.binary(min_size=1, max_size=300)), st.integers(1, 400))
 def test_a_body_comes_whole_in_whatever_pieces_and_nothing_beyond_it_is_read(pieces, size):
     source = io.BytesIO(encoded(pieces) + b"GET /")
-    chunks, blocks = Chunks(source), []
+    chunks, blocks = ChunkedBody(source), []
 
     while block := chunks.read(size):
         blocks.append(block)
@@ -30,7 +30,7 @@ def test_a_body_comes_whole_in_whatever_pieces_and_nothing_beyond_it_is_read(pie
 def test_extensions_and_trailers_are_read_over():
     source = io.BytesIO(b"A;name=value\r\n0123456789\r\n0 \r\nX-Sum: 1\r\n\r\nGET /")
 
-    assert Chunks(source).read() == b"0123456789"
+    assert ChunkedBody(source).read() == b"0123456789"
     assert source.read() == b"GET /"
 
 
@@ -50,7 +50,7 @@ def test_extensions_and_trailers_are_read_over():
     ],
 )
 def test_what_are_no_chunks_is_refused(body):
-    chunks = Chunks(io.BytesIO(body))
+    chunks = ChunkedBody(io.BytesIO(body))
 
     with pytest.raises(ValueError, match=r"chunk|trailers"):
         chunks.read()
@@ -61,4 +61,4 @@ def test_what_are_no_chunks_is_refused(body):
 @given(st.integers(0, len(encoded([b"abc", b"defg"])) - 1))
 def test_a_body_that_breaks_off_is_no_body(length):
     with pytest.raises(ConnectionError):
-        Chunks(io.BytesIO(encoded([b"abc", b"defg"])[:length])).read()
+        ChunkedBody(io.BytesIO(encoded([b"abc", b"defg"])[:length])).read()

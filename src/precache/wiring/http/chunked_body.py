@@ -17,7 +17,7 @@ class Source(Protocol):
     def readline(self, size: int) -> bytes: ...
 
 
-class Chunks:
+class ChunkedBody:
     """A WSGI input. `closed` once the end was read, trailers included, and the next request begins.
 
     Reads raise ValueError for what are no chunks, OSError if they break off.

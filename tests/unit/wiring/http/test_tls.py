@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.http_server import HttpServer
-from precache.wiring.http_tls import ServerTls
+from precache.wiring.http.server import HttpServer
+from precache.wiring.http.tls import ServerTls
 from tests.lab.certificates import Authority
 
 MIB = 1024**2

@@ -10,8 +10,8 @@ import pytest
 
 from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.http_connection import MOST_CONNECTIONS
-from precache.wiring.http_server import HttpServer
+from precache.wiring.http.connection import MOST_CONNECTIONS
+from precache.wiring.http.server import HttpServer
 
 MIB = 1024**2
 PATIENCE = timedelta(seconds=5)

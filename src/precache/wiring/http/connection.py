@@ -21,9 +21,9 @@ from cheroot.server import HTTPConnection, HTTPRequest
 
 from precache.api import errors
 from precache.api.paths import is_compute
-from precache.wiring.http_chunks import Chunks
-from precache.wiring.http_inbox import Inbox
-from precache.wiring.http_tls import TlsInbox, end_tls
+from precache.wiring.http.chunked_body import ChunkedBody
+from precache.wiring.http.receive_buffer import ReceiveBuffer
+from precache.wiring.http.tls import TlsReceiveBuffer, end_tls
 
 HEAD_PATIENCE_S = 10
 """How long a request's head may take once the server waits for it. Silence is ended by the server, after as long."""
@@ -58,7 +58,7 @@ class Request(HTTPRequest):
             super().respond()
             return
         # The library's own reader of chunks holds each as a whole, and takes a negative size for the end.
-        self.rfile = Chunks(self.conn.rfile)
+        self.rfile = ChunkedBody(self.conn.rfile)
         self.server.gateway(self).respond()
         self.ensure_headers_sent()
         if self.chunked_write:
@@ -98,7 +98,7 @@ class Connection(HTTPConnection):
 
     def __init__(self, server: Any, sock: socket.socket, *_rest: Any) -> None:
         super().__init__(server, sock, _file)
-        self.rfile: Any  # an Inbox
+        self.rfile: Any  # an ReceiveBuffer
         self.is_cut_short = False
         """Whether an answer went out before its request had come in."""
         self.waiting_since: float | None = time.monotonic()
@@ -162,7 +162,7 @@ class Connection(HTTPConnection):
 def _file(sock: socket.socket, mode: str, size: int) -> Any:
     if "r" not in mode:
         return MakeFile(sock, mode, size)
-    return TlsInbox(sock) if isinstance(sock, ssl.SSLSocket) else Inbox(sock)
+    return TlsReceiveBuffer(sock) if isinstance(sock, ssl.SSLSocket) else ReceiveBuffer(sock)
 
 
 def _make_room(connections: set[Connection]) -> None:

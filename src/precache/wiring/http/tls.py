@@ -18,7 +18,7 @@ from typing import Any
 from cheroot.errors import FatalSSLAlert
 
 from precache.core.errors import InvalidConfiguration
-from precache.wiring.http_inbox import Inbox
+from precache.wiring.http.receive_buffer import ReceiveBuffer
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class ServerTls:
         return context
 
 
-class TlsInbox(Inbox):
+class TlsReceiveBuffer(ReceiveBuffer):
     """An inbox whose bytes arrive encrypted; the first of them are the handshake's."""
 
     def __init__(self, sock: ssl.SSLSocket) -> None:

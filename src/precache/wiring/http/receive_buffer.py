@@ -18,7 +18,7 @@ _BLOCK_BYTES = 64 * 1024
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
-class Inbox:
+class ReceiveBuffer:
     """The file that the server reads requests from, by `has_data`, `read`, `readline`, `close` and `closed`."""
 
     def __init__(self, sock: socket.socket) -> None:

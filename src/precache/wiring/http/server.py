@@ -14,9 +14,9 @@ from cheroot import wsgi
 from precache.background.threads import start_thread
 from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.http_connection import Connection
-from precache.wiring.http_inbox import HEAD_BYTES
-from precache.wiring.http_tls import ServerTls
+from precache.wiring.http.connection import Connection
+from precache.wiring.http.receive_buffer import HEAD_BYTES
+from precache.wiring.http.tls import ServerTls
 
 _log = logging.getLogger(__name__)
 
