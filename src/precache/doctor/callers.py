@@ -13,7 +13,7 @@ from precache.doctor.database import on_database, opened
 from precache.doctor.findings import Finding, ok, warning
 from precache.doctor.keystone import look_at_authtoken
 from precache.rules.listen_address import check_tokens, parse_listen_address
-from precache.wiring.own_tokens import server_tls
+from precache.wiring.http.tls import ServerTls
 
 
 def look_at_callers(config: Config) -> Iterator[Finding]:
@@ -22,7 +22,8 @@ def look_at_callers(config: Config) -> Iterator[Finding]:
         yield from look_at_authtoken(config)
         return
     # As the API does at its start; each raises InvalidConfiguration with the way out.
-    server_tls(config)
+    if config.api.tls_files:
+        ServerTls(cert_file=config.api.tls_files[0], key_file=config.api.tls_files[1])
     check_tokens(parse_listen_address(config.api.listen), has_tls=config.api.tls_files is not None)
     check_token_endpoints(config.glance.endpoints, "[api] auth_strategy = token")
     yield from on_database(_look_at_tokens)(config)

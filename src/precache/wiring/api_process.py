@@ -9,7 +9,6 @@ from typing import Any
 
 from precache.adapters.bus_oslo import BusWake, open_bus
 from precache.adapters.identity_keystone import keystone
-from precache.adapters.identity_tokens import identified_by_token
 from precache.adapters.sql import Limits
 from precache.api.noauth import noauth
 from precache.config.identity import require_authtoken
@@ -21,11 +20,8 @@ from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
 from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import configured_inventory
-from precache.wiring.own_tokens import known_tokens, server_tls
+from precache.wiring.own_tokens import behind_tokens
 from precache.wiring.service_user import image_service_of, service_session
-
-CUT_PATIENCE = timedelta(seconds=1)
-"""How long a request may take to end whose connection was cut."""
 
 RECORD_PATIENCE = timedelta(seconds=12)
 """How long Glance may take for a record while a client waits, most of which give up after 30 s or 60 s."""
@@ -50,9 +46,11 @@ class ApiProcess:
         app = build_api(self._config, self._stops)
         if self._config.api.auth_strategy == "noauth":
             app = guard_browsers(app, self._address)
-        server = HttpServer(address=self._address, threads=self._config.api.workers, tls=server_tls(self._config))
+        server = HttpServer(
+            address=self._address, threads=self._config.api.workers, tls_files=self._config.api.tls_files
+        )
         url = server.bind()
-        self._stops.callback(server.stop, CUT_PATIENCE)
+        self._stops.callback(server.stop)
         server.start({"/": app})
         return url
 
@@ -82,7 +80,7 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     if config.api.auth_strategy == "noauth":
         return noauth(app)
     if config.api.auth_strategy == "token":
-        return identified_by_token(app, known_tokens(database))
+        return behind_tokens(app, database)
     require_authtoken(config.oslo)
     return keystone(app, config.oslo)
 

@@ -43,9 +43,6 @@ PROGRESS_INTERVAL = timedelta(seconds=0.5)
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop. A transfer notices at once, and gives up a silent image service after five."""
 
-CUT_PATIENCE = timedelta(seconds=1)
-"""How long a request may take to end whose connection was cut."""
-
 IMAGE_PREFIX = "/image"
 
 
@@ -85,7 +82,7 @@ class EmbeddedProcess:
         upgrade(database)
         server = HttpServer(address=self._embedding.address, threads=self._threads())
         url = server.bind()
-        self._stops.callback(server.stop, CUT_PATIENCE)
+        self._stops.callback(server.stop)
         images = image_service(self._config, url + IMAGE_PREFIX)
         gateway = InProcessComputes(deadline=self._deadline)
         inventory = local_inventory(database)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from precache.adapters.identity_tokens import identified_by_token
 from precache.adapters.sql import Limits
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
@@ -19,11 +17,8 @@ from precache.rules.listen_address import ListenAddress, check_noauth, check_tok
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
 from precache.wiring.http.server import HttpServer
-from precache.wiring.own_tokens import known_tokens, server_tls
+from precache.wiring.own_tokens import behind_tokens
 from precache.wiring.state_dir import StateDir
-
-CUT_PATIENCE = timedelta(seconds=1)
-"""How long a request may take to end whose connection was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +54,14 @@ class ImagesProcess:
 
     def start(self) -> str:
         state, serving = self._serving.state, self._serving
-        tls = server_tls(self._config)
+        server = HttpServer(address=serving.address, threads=serving.threads, tls_files=self._config.api.tls_files)
         state.take()
         self._stops.callback(state.release)
         library = ImageLibrary(images_dir=serving.images, index_path=state.image_index)
         self._stops.callback(library.close)
         app = self._behind_identification(library, RequestLog(path=state.image_request_log))
-        server = HttpServer(address=serving.address, threads=serving.threads, tls=tls)
         url = server.bind()
-        self._stops.callback(server.stop, CUT_PATIENCE)
+        self._stops.callback(server.stop)
         server.start({"/": app})
         return url
 
@@ -81,4 +75,4 @@ class ImagesProcess:
             return guard_browsers(app, self._serving.address)
         database = current_database(self._config, Limits.for_requests())
         self._stops.callback(database.close)
-        return identified_by_token(app, known_tokens(database))
+        return behind_tokens(app, database)

@@ -1,29 +1,24 @@
-"""The body of a request that comes in chunks (RFC 9112, 7.1). A chunk is never held as a whole, however long it is."""
+"""The body of a request in chunks (RFC 9112, 7.1). However long a chunk is, it is never in memory as a whole."""
 
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import BinaryIO
 
 _BLOCK_BYTES = 64 * 1024
-_LONGEST_LINE = 256  # characters; a size has eight of them, and nobody here uses extensions
+_LONGEST_LINE_BYTES = 256
 _MOST_TRAILERS = 20
 
 _SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(;[^\r\n]*)?\r\n")
 
 
-class Source(Protocol):
-    def read(self, size: int) -> bytes: ...
-    def readline(self, size: int) -> bytes: ...
-
-
 class ChunkedBody:
-    """A WSGI input. `closed` once the end was read, trailers included, and the next request begins.
+    """A WSGI input. `closed` is true once all was read, trailers included; the next request follows in the source.
 
-    Reads raise ValueError for what are no chunks, OSError if they break off.
+    Reads raise ValueError for malformed chunks, OSError if the body ends too early.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._left = 0
         self.closed = False
@@ -34,18 +29,18 @@ class ChunkedBody:
         wanted = float("inf") if size is None or size < 0 else size
         while len(body) < wanted and not self.closed:
             if not self._left:
-                self._begin()
+                self._begin_chunk()
                 continue
             part = self._source.read(int(min(self._left, wanted - len(body), _BLOCK_BYTES)))
             if not part:
-                raise _broken_off()
+                raise _ended_early()
             body += part
             self._left -= len(part)
             if not self._left and self._line() != b"\r\n":
-                raise ValueError("a chunk is longer than it said")
+                raise ValueError("a chunk is longer than its size")
         return bytes(body)
 
-    def _begin(self) -> None:
+    def _begin_chunk(self) -> None:
         match = _SIZE_LINE.fullmatch(self._line())
         if match is None:
             raise ValueError("a chunk begins without its size")
@@ -59,11 +54,11 @@ class ChunkedBody:
         raise ValueError("too many trailers")
 
     def _line(self) -> bytes:
-        line = self._source.readline(_LONGEST_LINE)
-        if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-            raise _broken_off()
+        line = self._source.readline(_LONGEST_LINE_BYTES)
+        if not line.endswith(b"\n") and len(line) < _LONGEST_LINE_BYTES:
+            raise _ended_early()
         return line
 
 
-def _broken_off() -> OSError:
-    return ConnectionError("the client went before the end of its request")
+def _ended_early() -> OSError:
+    return ConnectionError("the client closed the connection before the end of its request")

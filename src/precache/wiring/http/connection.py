@@ -1,7 +1,7 @@
-"""One connection of the embedded HTTP server: a thread is busy with it only while there is something to be done.
+"""One connection of the embedded HTTP server. It holds a thread only while there is work for it.
 
-A connection whose request has not arrived yet, and one on which an answer went out before the request's end, wait in
-the server's selector for more bytes. Whoever sends half a request and falls silent holds no thread.
+A connection waits in the server's selector while its request has not arrived, and after an answer that was sent before
+the end of its request. So a client that sends half a request and then nothing holds no thread.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from precache.wiring.http.receive_buffer import ReceiveBuffer
 from precache.wiring.http.tls import TlsReceiveBuffer, end_tls
 
 HEAD_PATIENCE_S = 10
-"""How long a request's head may take once the server waits for it. Silence is ended by the server, after as long."""
+"""How long the head of a request may take. cheroot closes a connection that is silent for as long."""
 
 BODY_PATIENCE_S = 30
-"""How long a request may take to arrive as a whole: it holds a thread meanwhile."""
+"""How long the body of a request may take: it holds a thread meanwhile."""
 
 UNREAD_PATIENCE_S = 10
 UNREAD_BYTES = 16 * 1024 * 1024
-"""How long, and how much, a client may go on sending after its answer, so that it gets to reading it."""
+"""How long, and how much, a client may send after its answer, so that it can read the answer."""
 
 MOST_CONNECTIONS = 500
-"""Open at once; well below 1024 open files, with which services are usually started. Beyond, those go that have
-waited longest for a request."""
+"""Open at once; well below 1024 open files, the usual limit of services. For a further one, the connection is cut that
+has waited longest for a request."""
 
 _NUMBER = re.compile(rb"[0-9]{1,15}")
 
 
 class Request(HTTPRequest):
-    """The library's request, which answers in JSON itself, and never reads what the application left unread."""
+    """cheroot's request, with errors in JSON. What the application has not read of the body is not waited for."""
 
     def read_request_headers(self) -> bool:
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
@@ -57,7 +57,7 @@ class Request(HTTPRequest):
         if not self.chunked_read:
             super().respond()
             return
-        # The library's own reader of chunks holds each as a whole, and takes a negative size for the end.
+        # cheroot's own reader has each chunk in memory as a whole, and takes a negative size for the end.
         self.rfile = ChunkedBody(self.conn.rfile)
         self.server.gateway(self).respond()
         self.ensure_headers_sent()
@@ -65,24 +65,23 @@ class Request(HTTPRequest):
             self.conn.wfile.write(b"0\r\n\r\n")
 
     def send_headers(self) -> None:
-        if not self._is_body_done():
-            self.close_connection = self.conn.is_cut_short = True
+        if not self._is_body_read():
+            self.close_connection = self.conn.is_answered_early = True
         super().send_headers()
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        """Answer what the library refuses by itself, and close the connection."""
-        self.close_connection = self.conn.is_cut_short = True
-        code = int(str(status)[:3])
-        body = json.dumps(_refusal(getattr(self, "uri", b""), code, msg)).encode("ascii")
-        phrase = HTTPStatus(code).phrase
+        """Send an error that cheroot has found, and close the connection."""
+        self.close_connection = self.conn.is_answered_early = True
+        code = HTTPStatus(int(status[:3]))
+        body = json.dumps(_error_body(getattr(self, "uri", b""), code, msg)).encode("ascii")
         head = (
-            f"{self.server.protocol} {code} {phrase}\r\nContent-Type: application/json\r\n"
+            f"{self.server.protocol} {code.value} {code.phrase}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        with contextlib.suppress(OSError):  # nobody there any more
+        with contextlib.suppress(OSError):  # the client has closed the connection
             self.conn.wfile.write(head.encode("ascii") + body)
 
-    def _is_body_done(self) -> bool:
+    def _is_body_read(self) -> bool:
         if self.chunked_read:
             return bool(self.rfile.closed)
         remaining = self.rfile.remaining
@@ -92,40 +91,37 @@ class Request(HTTPRequest):
 
 
 class Connection(HTTPConnection):
-    """A connection that can be cut from outside, and that begins nothing once the server is stopping."""
+    """A connection that another thread can cut, and that begins no request while the server stops."""
 
     RequestHandlerClass = Request
 
     def __init__(self, server: Any, sock: socket.socket, *_rest: Any) -> None:
         super().__init__(server, sock, _file)
-        self.rfile: Any  # an ReceiveBuffer
-        self.is_cut_short = False
-        """Whether an answer went out before its request had come in."""
+        self.rfile: Any  # a ReceiveBuffer
+        self.is_answered_early = False
+        """Whether an answer was sent before the end of its request."""
         self.waiting_since: float | None = time.monotonic()
-        self._unread_since: float | None = None
         self._unread_bytes = 0
         _make_room(server.connections_open)
         server.connections_open.add(self)
 
     def communicate(self) -> bool:
-        """Do what can be done now; True if the connection is to wait for more."""
+        """Do what can be done now; return whether the connection is to wait for more."""
         if not self.server.ready:
             return False
-        if self._unread_since is not None:
+        if self.is_answered_early:
             return self._has_more_unread()
-        self.rfile.gather()
+        self.rfile.fill()
         if not self.rfile.has_data():
-            return self._may_wait()
+            return not self.rfile.is_ended and not self._has_waited(HEAD_PATIENCE_S)
         self.waiting_since = None
         self.rfile.limit(BODY_PATIENCE_S)
         is_kept = bool(super().communicate())  # type: ignore[no-untyped-call]
-        if self.is_cut_short:
-            return self._finish_early()
         self.waiting_since = time.monotonic()
-        return is_kept
+        return self._finish_early() if self.is_answered_early else is_kept
 
     def cut(self) -> None:
-        with contextlib.suppress(OSError):  # closed by itself
+        with contextlib.suppress(OSError):  # closed already
             # Not the method of an SSL socket, which takes its session from the thread that is sending.
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
@@ -133,17 +129,15 @@ class Connection(HTTPConnection):
         self.server.connections_open.discard(self)
         end_tls(self.socket)
         super().close()
-        # The library leaves this file to the garbage collector, and with it the socket's descriptor.
+        # cheroot leaves this file to the garbage collector, and with it the socket's descriptor.
         with contextlib.suppress(OSError, ValueError):
             self.wfile.raw.close()
 
-    def _may_wait(self) -> bool:
-        since = self.waiting_since or time.monotonic()
-        return not self.rfile.is_ended and time.monotonic() - since < HEAD_PATIENCE_S
+    def _has_waited(self, seconds: float) -> bool:
+        return self.waiting_since is not None and time.monotonic() - self.waiting_since >= seconds
 
     def _finish_early(self) -> bool:
-        """Announce the end of what is sent. Closing with unread bytes could destroy the answer in transit."""
-        self._unread_since = self.waiting_since = time.monotonic()
+        """Send the end of the stream. To close with unread bytes could destroy the answer on its way."""
         try:
             self.wfile.flush()
             end_tls(self.socket)
@@ -154,9 +148,8 @@ class Connection(HTTPConnection):
 
     def _has_more_unread(self) -> bool:
         self._unread_bytes += self.rfile.discard(UNREAD_BYTES)
-        if self.rfile.is_ended or self._unread_bytes >= UNREAD_BYTES:
-            return False
-        return time.monotonic() - (self._unread_since or 0) < UNREAD_PATIENCE_S
+        is_enough = self._unread_bytes >= UNREAD_BYTES or self._has_waited(UNREAD_PATIENCE_S)
+        return not self.rfile.is_ended and not is_enough
 
 
 def _file(sock: socket.socket, mode: str, size: int) -> Any:
@@ -174,8 +167,8 @@ def _make_room(connections: set[Connection]) -> None:
         min(waiting)[2].cut()
 
 
-def _refusal(uri: bytes, status: int, message: str) -> dict[str, Any]:
-    told = message or HTTPStatus(status).description or HTTPStatus(status).phrase
+def _error_body(uri: bytes, status: HTTPStatus, message: str) -> dict[str, Any]:
+    text = message or status.description or status.phrase
     if is_compute(uri.decode("latin-1").partition("?")[0]):
-        return errors.nova_body(status, told)
-    return errors.own_body(status, errors.server_code(status), told, f"req-{uuid4()}")
+        return errors.nova_body(status, text)
+    return errors.own_body(status, errors.server_code(status), text, f"req-{uuid4()}")

@@ -1,7 +1,7 @@
-"""What a client has sent on a connection and nobody has read yet.
+"""What a client has sent on a connection and the server has not read yet.
 
-It is gathered without waiting while a request's head is incomplete, so that a client that sends half of one holds a
-few bytes of memory and no thread. Only who reads a body waits. One thread at a time.
+While the head of a request is incomplete, bytes are received without waiting: half a request costs a few bytes of
+memory and no thread. Only reading a body waits. For one thread at a time.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import socket
 import time
 
 HEAD_BYTES = 64 * 1024
-"""The longest request line and headers together; a token of Keystone's has at most some 8 kB."""
+"""The longest request line and headers together; a token of Keystone has at most some 8 kB."""
 
 _BLOCK_BYTES = 64 * 1024
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class ReceiveBuffer:
-    """The file that the server reads requests from, by `has_data`, `read`, `readline`, `close` and `closed`."""
+    """The file that cheroot reads requests from: `has_data`, `read`, `readline`, `close`, `closed`, `bytes_read`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -30,16 +30,13 @@ class ReceiveBuffer:
         self.closed = False
         self.bytes_read = 0
 
-    def gather(self) -> None:
-        """Take what has arrived, without waiting, until a head is complete or too long."""
-        while not (self.has_data() or self.is_ended):
-            part = self._arrived()
-            if part is None:
-                return
+    def fill(self) -> None:
+        """Receive what is there, without waiting, until a head is complete or too long."""
+        while not self.has_data() and (part := self._receive_ready()):
             self._held += part
 
     def has_data(self) -> bool:
-        """Return whether a request can be begun: its head is here, or more than a head may have."""
+        """Return whether a request can be read: its head is complete, or longer than a head may be."""
         # The end of a head may have come in pieces.
         if _END_OF_HEAD.search(self._held, max(0, self._scanned - 2)) or len(self._held) >= HEAD_BYTES:
             return True
@@ -47,16 +44,16 @@ class ReceiveBuffer:
         return False
 
     def discard(self, most_bytes: int) -> int:
-        """Forget what has arrived, without waiting, and say how much it was; most_bytes: about when to stop."""
+        """Drop what is there, without waiting, and return its length; stop at about `most_bytes`."""
         discarded = len(self._held)
         self._take(discarded)
-        while discarded < most_bytes and not self.is_ended and (part := self._arrived()) is not None:
+        while discarded < most_bytes and (part := self._receive_ready()):
             discarded += len(part)
         return discarded
 
     def skip(self, size: int) -> bool:
-        """Read over so many bytes if they are here already; else leave all as it is, and say False."""
-        while len(self._held) < size <= HEAD_BYTES and (part := self._arrived()):
+        """Drop exactly `size` bytes if they are there already, and return whether they were."""
+        while len(self._held) < size <= HEAD_BYTES and (part := self._receive_ready()):
             self._held += part
         if len(self._held) < size:
             return False
@@ -64,24 +61,21 @@ class ReceiveBuffer:
         return True
 
     def limit(self, seconds: float) -> None:
-        """Have reads raise TimeoutError from then on."""
+        """Let reads raise TimeoutError after this time."""
         self._deadline = time.monotonic() + seconds
 
     def read(self, size: int) -> bytes:
-        """Wait for so many bytes; fewer only at the end of the stream. Raises OSError, TimeoutError among them."""
+        """Wait for so many bytes; fewer only at the end of the stream. Raises OSError, of which TimeoutError is one."""
         while len(self._held) < size and self._receive():
             pass
         return self._take(size)
 
     def readline(self, size: int = -1) -> bytes:
         """Wait for a line; without its end after `size` bytes, or at the end of the stream. Raises like `read`."""
-        start = 0
-        while (end := self._held.find(b"\n", start)) < 0 and not 0 <= size <= len(self._held):
-            start = len(self._held)
-            if start >= HEAD_BYTES or not self._receive():
-                break
-        length = end + 1 if end >= 0 else len(self._held)
-        return self._take(min(length, size) if size >= 0 else length)
+        longest = size if size >= 0 else HEAD_BYTES
+        while (end := self._held.find(b"\n", 0, longest)) < 0 and len(self._held) < longest and self._receive():
+            pass
+        return self._take(end + 1 if end >= 0 else min(longest, len(self._held)))
 
     def close(self) -> None:
         self.closed = True
@@ -96,19 +90,21 @@ class ReceiveBuffer:
 
     def _receive(self) -> bool:
         if time.monotonic() > self._deadline:
-            raise TimeoutError("timed out")  # the library's own words, by which the server knows it
+            raise TimeoutError("timed out")  # cheroot compares this text
         part = self._socket.recv(_BLOCK_BYTES)
         self._held += part
         self.is_ended = not part
         return bool(part)
 
-    def _arrived(self) -> bytes | None:
-        """Return what is there, nothing at the end of the stream, None if one would have to wait."""
+    def _receive_ready(self) -> bytes:
+        """Return what can be received without waiting; nothing if there is none yet, or at the end of the stream."""
+        if self.is_ended:
+            return b""
         try:
             # A socket with a timeout waits before it receives; its descriptor does not.
             part = os.read(self._socket.fileno(), _BLOCK_BYTES)
         except BlockingIOError:
-            return None
+            return b""
         except OSError:
             part = b""
         self.is_ended = not part

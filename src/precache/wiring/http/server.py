@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 from cheroot import wsgi
@@ -23,8 +24,11 @@ _log = logging.getLogger(__name__)
 GRACE = timedelta(seconds=2)
 """How long a request under way may go on when the server is told to stop."""
 
+CUT_PATIENCE = timedelta(seconds=1)
+"""How long a request may take to end after its connection was cut."""
+
 BACKLOG = 128
-"""Connections that the system holds for us; where they are more, it lets clients try again a second later."""
+"""Connections that the system accepts before the server does; further clients try again a second later."""
 
 LARGE_BYTES = 64 * 1024
 """From this size on a piece of a body goes straight to the socket."""
@@ -33,7 +37,8 @@ LARGE_BYTES = 64 * 1024
 class _Gateway(wsgi.Gateway_10):
     """cheroot's way from WSGI to the connection, with a short cut for image data.
 
-    Its buffered writer copies what it has not sent yet for every send: five times the processor time for 1 MiB pieces.
+    cheroot's buffered writer copies what it has not sent yet for every send: five times the processor time for pieces
+    of 1 MiB.
     """
 
     def write(self, chunk: bytes) -> None:
@@ -46,21 +51,24 @@ class _Gateway(wsgi.Gateway_10):
             return
         self.req.conn.wfile.flush()
         rest = memoryview(chunk)
-        while rest:  # not sendall: its time-out is for all of it, and a thin link needs longer
+        while rest:  # not sendall: its timeout is for all of it, and a slow client needs longer
             rest = rest[self.req.conn.socket.send(rest) :]
 
 
 class HttpServer:
-    """cheroot behind three verbs: `bind` reserves the address or says why not, `start`, `stop`."""
+    """cheroot behind three verbs: `bind` reserves the address or raises the reason, `start`, `stop`."""
 
-    def __init__(self, *, address: ListenAddress, threads: int, tls: ServerTls | None = None) -> None:
-        """tls: the certificate to answer with; None for plain HTTP."""
-        self._address, self._scheme = address, "https" if tls else "http"
+    def __init__(self, *, address: ListenAddress, threads: int, tls_files: tuple[Path, Path] | None = None) -> None:
+        """tls_files: certificate and key, as [api] cert_file and key_file name them; None for plain HTTP.
+
+        Raises InvalidConfiguration for files that cannot be used.
+        """
+        self._address, self._scheme = address, "https" if tls_files else "http"
         self._connections: set[Connection] = set()
         server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
         # An open type: what follows replaces parts of it that its stubs do not name.
         self._server = cast(Any, server)
-        self._server.ssl_adapter = tls
+        self._server.ssl_adapter = ServerTls(cert_file=tls_files[0], key_file=tls_files[1]) if tls_files else None
         self._server.server_name = "precache"
         self._server.gateway = _Gateway
         self._server.ConnectionClass = Connection
@@ -71,7 +79,7 @@ class HttpServer:
         self._thread: threading.Thread | None = None
 
     def bind(self) -> str:
-        """Reserve the address and return the URL. Raises AddressUnavailable if it cannot be had."""
+        """Reserve the address and return the URL. Raises AddressUnavailable."""
         try:
             self._server.prepare()
         except OSError as error:
@@ -85,12 +93,12 @@ class HttpServer:
         self._server.wsgi_app = wsgi.PathInfoDispatcher(dict(apps))  # type: ignore[no-untyped-call]
         self._thread = start_thread(self._server.serve, name="http")
 
-    def stop(self, patience: timedelta) -> None:
-        """Close the address; give requests under way their grace, then cut the connections of those that are left.
+    def stop(self, patience: timedelta = CUT_PATIENCE) -> None:
+        """Close the address; let requests under way end within `GRACE`, then cut the connections that are left.
 
-        A request that still waits for somebody else after `patience` is left to itself.
+        A request that has not ended `patience` after that is not waited for.
         """
-        # The library waits for each connection's own time-out, and without end for a request that does not return.
+        # cheroot waits for each connection's own timeout, and forever for a request that does not return.
         stopping = start_thread(self._server.stop, name="http-stop")
         stopping.join(GRACE.total_seconds())
         for connection in self._connections.copy():
@@ -101,11 +109,11 @@ class HttpServer:
 
 
 def _reason(error: OSError) -> str:
-    """Return the system's words; the server hides them in a list of all addresses that it has tried."""
-    told = re.findall(r"\[Errno \d+\] ([^)]*)", str(error))
-    return str(told[-1]) if told else error.strerror or str(error)
+    """Return the system's reason; cheroot puts it into a list of all addresses that it has tried."""
+    reasons = re.findall(r"\[Errno \d+\] ([^)]*)", str(error))
+    return str(reasons[-1]) if reasons else error.strerror or str(error)
 
 
 def _log_of_server(message: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-    """Take the server's own words into our log; it shows tracebacks of what clients do to their connections."""
+    """Log what cheroot reports; without the tracebacks of what clients do to their connections."""
     _log.log(level, "%s", message, exc_info=traceback and level >= logging.ERROR)

@@ -1,7 +1,7 @@
-"""TLS for the embedded HTTP server, with the same promise as without it: a silent client holds no thread.
+"""TLS for the embedded HTTP server: a client that is silent in its handshake holds no thread, either.
 
-cheroot's own adapter waits for the handshake in the thread that accepts connections, so that one client that says
-nothing would keep all others out. Here the handshake is a part of what the inbox gathers without waiting.
+cheroot's own adapter waits for the handshake in the thread that accepts connections, so one silent client would keep
+all others out. Here the handshake is part of what the receive buffer does without waiting.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from typing import Any
 
 from cheroot.errors import FatalSSLAlert
 
@@ -22,7 +21,9 @@ from precache.wiring.http.receive_buffer import ReceiveBuffer
 
 _log = logging.getLogger(__name__)
 
-_RECORD_BYTES = 16 * 1024  # the most that one read of TLS gives
+_RECORD_BYTES = 16 * 1024
+"""The longest record of TLS. A shorter read could leave decrypted bytes behind, which the selector does not see."""
+
 _WOULD_WAIT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 _PLAIN_HTTP = (
@@ -34,15 +35,17 @@ _Stamp = tuple[int, int, int, int]
 
 
 class ServerTls:
-    """The server's certificate and key, read again when they are renewed. Has the methods that cheroot asks for.
+    """The certificate and key of a server; read again when the files change. cheroot calls `bind` and `wrap`.
 
     Raises InvalidConfiguration for files that cannot be used.
     """
 
+    makefile = None  # cheroot passes it on to our Connection, which does not need it
+
     def __init__(self, *, cert_file: Path, key_file: Path) -> None:
         self._cert_file, self._key_file = cert_file, key_file
         self._lock = threading.Lock()
-        self._stamp = self._found()
+        self._stamps = self._current_stamps()
         self._context = self._load()
 
     def bind(self, sock: socket.socket) -> socket.socket:
@@ -50,30 +53,26 @@ class ServerTls:
         return sock
 
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, str]]:
-        """Return the connection's socket before its handshake, and what the WSGI environment has on it."""
-        context = self._current()
+        """Return the connection's socket before its handshake, and what the WSGI environment says of it."""
         try:
-            wrapped = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        except OSError as error:  # the client has gone already
+            wrapped = self._current().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except OSError as error:  # the client has closed the connection already
             raise FatalSSLAlert(*error.args) from error
         return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
-    def makefile(self, *_arguments: Any) -> None:
-        """cheroot passes this on to our `Connection`, which makes its files itself."""
-
     def _current(self) -> ssl.SSLContext:
-        """Return the context with the present files; with the old ones while the new ones cannot be used."""
+        """Return the context of the present files; the previous one while they cannot be used."""
         with self._lock:
-            if (found := self._found()) != self._stamp:
-                self._stamp = found
+            if (stamps := self._current_stamps()) != self._stamps:
+                self._stamps = stamps
                 try:
                     self._context = self._load()
                     _log.info("The certificate %s was renewed", self._cert_file)
                 except InvalidConfiguration as error:
-                    _log.error("%s; the certificate from before stays in use", error)
+                    _log.error("%s; the previous certificate stays in use", error)
             return self._context
 
-    def _found(self) -> tuple[_Stamp | None, ...]:
+    def _current_stamps(self) -> tuple[_Stamp | None, ...]:
         return tuple(_stamp(file) for file in (self._cert_file, self._key_file))
 
     def _load(self) -> ssl.SSLContext:
@@ -96,43 +95,37 @@ class ServerTls:
 
 
 class TlsReceiveBuffer(ReceiveBuffer):
-    """An inbox whose bytes arrive encrypted; the first of them are the handshake's."""
+    """A receive buffer whose bytes arrive encrypted; the first of them are the handshake."""
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
         self._tls = sock
-        self._is_shaken = False
+        self._has_handshake = False
 
-    def has_data(self) -> bool:
-        # What TLS has decrypted already never makes the socket readable again: it must not be left there.
-        while not self.is_ended and self._tls.pending() and not super().has_data():
-            if (part := self._arrived()) is None:
-                break
-            self._held += part
-        return super().has_data()
-
-    def _arrived(self) -> bytes | None:
-        patience_s = self._tls.gettimeout()
+    def _receive_ready(self) -> bytes:
+        if self.is_ended:
+            return b""
+        timeout_s = self._tls.gettimeout()
         try:
             self._tls.settimeout(0)
-            if not self._is_shaken:
+            if not self._has_handshake:
                 self._tls.do_handshake()
-                self._is_shaken = True
+                self._has_handshake = True
             part = self._tls.recv(_RECORD_BYTES)
         except _WOULD_WAIT:
-            return None
+            return b""
         except OSError as error:
             self._explain(error)
             part = b""
         finally:
             with contextlib.suppress(OSError):  # closed meanwhile
-                self._tls.settimeout(patience_s)
+                self._tls.settimeout(timeout_s)
         self.is_ended = not part
         return part
 
     def _explain(self, error: OSError) -> None:
-        """Answer a client that speaks plain HTTP; log why another one has no handshake."""
-        if self._is_shaken or not isinstance(error, ssl.SSLError):
+        """Answer a client that speaks plain HTTP; log why a handshake failed otherwise."""
+        if self._has_handshake or not isinstance(error, ssl.SSLError):
             return
         if error.reason == "HTTP_REQUEST":
             with contextlib.suppress(OSError):

@@ -44,8 +44,7 @@ def certificate(authority):
 @pytest.fixture
 def address(certificate):
     """The address of a server with two threads."""
-    tls = ServerTls(cert_file=certificate.cert, key_file=certificate.key)
-    server = HttpServer(address=ListenAddress("127.0.0.1", 0), threads=2, tls=tls)
+    server = HttpServer(address=ListenAddress("127.0.0.1", 0), threads=2, tls_files=(certificate.cert, certificate.key))
     url = urlsplit(server.bind())
     assert url.scheme == "https"
     server.start({"/": application})
@@ -101,6 +100,17 @@ def test_requests_that_arrive_in_one_record_are_all_answered(connect):
     connection.sendall(b"GET /a HTTP/1.1\r\n\r\n" * 3 + b"GET /b HTTP/1.0\r\n\r\n")
 
     assert all_of(connection).count(b"https ") == 4
+
+
+def test_requests_in_records_that_arrive_together_are_all_answered(connect):
+    connection = connect()
+
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    for request in (b"GET /a HTTP/1.1\r\n\r\n", b"GET /b HTTP/1.1\r\n\r\nGET", b" /c HTTP/1.0\r\n\r\n"):
+        connection.sendall(request)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    assert all_of(connection).count(b"https ") == 3
 
 
 def test_a_request_may_come_in_pieces(connect):
