@@ -53,12 +53,15 @@ class ResumingStream:
     ) -> None:
         """retries: further attempts without a single new byte before the transfer counts as failed.
 
-        least_rate: a slower connection is dropped and the next one begins where it ended; as many times in a row as
-        `retries` says, for a single byte is no progress then. monotonic: a clock, in seconds.
+        least_rate: a slower connection is dropped, and the next one begins where it ended. It is kept if the service
+        cannot resume. After more slow windows in a row than `retries` the transfer has failed. monotonic: a clock, in
+        seconds.
         """
-        self._pace, self._monotonic = Pace(least_rate or LeastRate()), monotonic
+        # Bytes that are read again are no progress, but show how fast the service is: each kind is judged by itself.
+        self._pace, self._skip_pace = Pace(least_rate or LeastRate()), Pace(least_rate or LeastRate())
+        self._monotonic = monotonic
         self._images, self._image, self._clock = images, image, clock
-        self._backoff = replace(SERVICE_RESTARTS, attempts=retries + 1)
+        self._retries, self._backoff = retries, replace(SERVICE_RESTARTS, attempts=retries + 1)
         self._stream: ImageStream | None = None
         self._offset = 0
         self._failures = 0
@@ -73,12 +76,13 @@ class ResumingStream:
         """
         while True:
             try:
-                count = self._read(self._open(), buffer)
+                self._check_pace(self._pace)
+                count = self._read(self._open(), buffer, self._pace)
                 if count == 0 and self._is_short():
                     raise self._interrupted("the data ended early")
             except TransferTooSlow as error:
                 self._drop()
-                self._wait(error, self._pace.slow_windows)
+                self._wait(error, max(self._pace.slow_windows, self._skip_pace.slow_windows))
                 continue
             except (TransferInterrupted, ImageServiceUnavailable) as error:
                 if self._offset and self._offset == self._image.size_bytes:
@@ -129,25 +133,37 @@ class ResumingStream:
         if announced is not None and expected is not None and start + announced > expected:
             raise ImageTooLong(self._image.id, expected)
 
-    def _read(self, stream: ImageStream, buffer: memoryview) -> int:
-        """Read, and raise TransferTooSlow at the end of a window in which too little came.
+    def _read(self, stream: ImageStream, buffer: memoryview, pace: Pace) -> int:
+        """Read into the buffer and add the time to the pace.
 
         Only the time in which the service could send counts: not that of a slow disk, nor the wait for a turn.
         """
         began = self._monotonic()
         count = stream.readinto(buffer)
-        came = self._pace.add(self._monotonic() - began, count)
-        if came is not None and count and self._offset + count != self._image.size_bytes:
-            least = self._pace.least
-            raise TransferTooSlow(
-                self._image.id,
-                self._offset,
-                self._image.size_bytes,
-                came_bytes=came,
-                window_s=least.window.total_seconds(),
-                least=least.bytes_per_s,
-            )
+        pace.add(self._monotonic() - began, count)
         return count
+
+    def _check_pace(self, pace: Pace) -> None:
+        """Raise TransferTooSlow after a window in which too little came, unless everything is here."""
+        came = pace.take_slow_window()
+        if came is None or self._offset == self._image.size_bytes:
+            return
+        error = TransferTooSlow(
+            self._image.id,
+            self._offset,
+            self._image.size_bytes,
+            came_bytes=came,
+            window_s=pace.least.window.total_seconds(),
+            least=pace.least.bytes_per_s,
+        )
+        if self._has_ranges or pace.slow_windows > self._retries:
+            raise error
+        # The next connection would have to read everything again, so a slow one is better than none.
+        _log.warning(
+            "Image %s: %s; the image service cannot resume a transfer, so it goes on over the same connection",
+            self._image.id,
+            error.reason,
+        )
 
     def _check_end(self, stream: ImageStream) -> None:
         """Raise UnusableImage for data of which nothing could tell whether they are all."""
@@ -157,10 +173,11 @@ class ResumingStream:
     def _skip(self, stream: ImageStream, count: int) -> None:
         scratch = memoryview(bytearray(min(count, _SKIP_BYTES)))
         while count:
-            skipped = self._read(stream, scratch[: min(count, len(scratch))])
+            skipped = self._read(stream, scratch[: min(count, len(scratch))], self._skip_pace)
             if not skipped:
                 raise self._interrupted("the data ended early")
             count -= skipped
+            self._check_pace(self._skip_pace)
 
     def _note(self, count: int) -> int:
         expected = self._image.size_bytes

@@ -21,23 +21,25 @@ class Pace:
         self.least = least
         self._seconds = 0.0
         self._bytes = 0
+        self._slow_window_bytes: int | None = None
         self.slow_windows = 0
+        """How many windows in a row were too slow."""
 
-    def add(self, seconds: float, count: int) -> int | None:
-        """Add the bytes of this time; return the bytes of a window that has just ended too slow, otherwise None.
-
-        slow_windows: how many in a row were too slow, this one included.
-        """
+    def add(self, seconds: float, count: int) -> None:
+        """Add the bytes of this time, and judge the window if it has ended."""
         self.wait(seconds)
         self._bytes += count
         if not self.least.bytes_per_s or self._seconds < self.least.window.total_seconds():
-            return None
+            return
         took, came = self._seconds, self._bytes
         self._seconds, self._bytes = 0.0, 0
-        if came >= self.least.bytes_per_s * took:
-            self.slow_windows = 0
-            return None
-        self.slow_windows += 1
+        is_slow = came < self.least.bytes_per_s * took
+        self.slow_windows = self.slow_windows + 1 if is_slow else 0
+        self._slow_window_bytes = came if is_slow else None
+
+    def take_slow_window(self) -> int | None:
+        """Return the bytes of the last window if it was too slow, once for each window; otherwise None."""
+        came, self._slow_window_bytes = self._slow_window_bytes, None
         return came
 
     def wait(self, seconds: float) -> None:

@@ -226,6 +226,23 @@ def test_connections_that_break_after_a_few_bytes_each_are_too_slow_together():
         read_all(stream)
 
 
+def test_slow_connection_is_kept_where_the_next_one_would_begin_at_the_start():
+    images, stream = dripping(25, has_ranges=False)
+
+    with pytest.raises(TransferTooSlow, match=r"\[image_cache\] precache_concurrency"):
+        read_all(stream, 8)
+
+    assert [offset for _, offset in images.requests] == [0, 24, 0]
+
+
+def test_bytes_that_are_read_again_are_no_progress():
+    """Every connection brings a few new bytes after all the old ones, which come fast."""
+    _, stream = dripping(0.001, breaks_at=set(range(1000, len(DATA), 3)), has_ranges=False, longest_read=500)
+
+    with pytest.raises(TransferTooSlow):
+        read_all(stream)
+
+
 def test_any_pace_will_do_where_none_is_asked_for():
     _, stream = dripping(100, least_bytes_per_s=0)
 
@@ -242,7 +259,10 @@ def test_last_bytes_of_a_slow_transfer_are_not_thrown_away():
 def test_pace_counts_whole_windows(stalls):
     pace = Pace(LeastRate(10, timedelta(seconds=60)))
 
-    slow = [pace.add(seconds, 0) for seconds in stalls]
+    slow = []
+    for seconds in stalls:
+        pace.add(seconds, 0)
+        slow.append(pace.take_slow_window())
 
     assert slow.count(0) == pace.slow_windows
     assert pace.slow_windows <= sum(stalls) / 60

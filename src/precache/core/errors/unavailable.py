@@ -45,7 +45,8 @@ class TransferTooSlow(TransferInterrupted):
             received_bytes,
             expected_bytes,
             f"only {came_bytes} bytes came in {window_s:.0f} s, and [glance] min_throughput asks for {least // 1024} "
-            "KiB each second; see to the image service and the network, or lower min_throughput",
+            "KiB each second; let fewer hosts download at once ([image_cache] precache_concurrency), or "
+            "lower min_throughput",
         )
 
 
