@@ -1,10 +1,11 @@
-"""Counts requests for data of each image since the service started. Thread-safe."""
+"""Counts requests for data of each image since the service started, and serves the counts. Thread-safe."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any
+
+import falcon
 
 
 class DataCounts:
@@ -23,6 +24,9 @@ class DataCounts:
         with self._lock:
             self._bytes[image_id] += number
 
-    def as_json(self) -> dict[str, Any]:
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer `GET /requests`: `{"data_requests": {id: number}, "data_bytes": {id: number}}`."""
         with self._lock:
-            return {"data_requests": dict(self._requests), "data_bytes": dict(self._bytes)}
+            resp.media = {"data_requests": dict(self._requests), "data_bytes": dict(self._bytes)}
+
+    on_head = on_get

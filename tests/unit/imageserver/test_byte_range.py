@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.imageserver.byte_range import ByteRange, Unsatisfiable, requested_range
+from precache.imageserver.image_data import ByteRange, Unsatisfiable, requested_range
 
 
 @pytest.mark.parametrize(

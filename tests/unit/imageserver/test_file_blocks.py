@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from precache.imageserver.byte_range import ByteRange
-from precache.imageserver.file_blocks import BLOCK_BYTES, FileBlocks
+from precache.imageserver.image_data import BLOCK_BYTES, ByteRange, FileBlocks
 
 CONTENT = bytes(range(256)) * (BLOCK_BYTES // 128)  # two blocks
 
