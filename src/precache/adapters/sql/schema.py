@@ -17,9 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from precache.adapters.sql import failures
 from precache.adapters.sql.engine import Database
 from precache.adapters.sql.limits import milliseconds, whole_seconds
-from precache.adapters.sql.recognition import marking, recognise
 from precache.adapters.sql.repeating import TransactionUndone, repeat
-from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew, SchemaUnmarked, StoreUnavailable
+from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew, StoreUnavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -36,21 +35,9 @@ def upgrade(database: Database) -> None:
     """Create or migrate the tables; does nothing if they are current.
 
     One transaction where the database can change tables in one (SQLite, PostgreSQL); one process at a time everywhere.
-    Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if an earlier upgrade broke off where there is no such
-    transaction (MariaDB); SchemaUnmarked if only the mark of its end is missing.
+    Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if the tables are not those of the schema that the database
+    says it has: an earlier upgrade broke off (MariaDB), or the row that says it was lost.
     """
-    try:
-        _upgrade(database)
-    except SchemaHalfDone as error:
-        # Only now: PostgreSQL answers nothing more in a transaction that failed.
-        with database.read() as connection:
-            revision = recognise(connection, alembic_config())
-            if revision in (None, error.found):
-                raise
-            raise SchemaUnmarked(database.place, revision, marking(connection, revision)) from error
-
-
-def _upgrade(database: Database) -> None:
     config = alembic_config()
     with database.for_migrations() as connection, _alone(connection, database):
         found = MigrationContext.configure(connection).get_current_revision()

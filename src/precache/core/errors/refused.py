@@ -212,22 +212,12 @@ class SchemaHalfDone(Refused):
     def __init__(self, database: str, found: str | None, reason: str) -> None:
         state = "no schema of ours" if found is None else f"the schema {found}"
         super().__init__(
-            f"Database {database} has {state} and something more: {reason}. An earlier upgrade broke off half way, or "
-            "another program keeps its tables there: restore the backup taken before the upgrade, or name an empty "
-            "database, and upgrade again"
+            f"Database {database} has {state} and something more: {reason}. An earlier upgrade broke off half way, "
+            "another program keeps its tables there, or the row in alembic_version was lost: restore the backup taken "
+            "before the upgrade, or name an empty database, and upgrade again. With a backup at hand, the row can also "
+            "be written: it holds the number of the schema that the tables have"
         )
         self.found, self.reason = found, reason
-
-
-class SchemaUnmarked(Refused):
-    """The tables are complete, but the database does not say of which schema; `marking` is the SQL that does."""
-
-    def __init__(self, database: str, revision: str, marking: str) -> None:
-        super().__init__(
-            f"Database {database} has exactly the tables of the schema {revision}, but the row in alembic_version that "
-            f"says so is missing or wrong: take a backup, execute `{marking}` in it, and upgrade again"
-        )
-        self.revision, self.marking = revision, marking
 
 
 def _size(size_bytes: int) -> str:
