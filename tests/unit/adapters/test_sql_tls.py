@@ -3,7 +3,7 @@
 import pytest
 
 from precache.adapters.sql import open_database
-from precache.adapters.sql.tls import tls_cause
+from precache.adapters.sql.failures import tls_cause
 from precache.core.errors import DatabaseUrlRefused
 from tests.lab.certificates import Authority
 

@@ -8,12 +8,11 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, collate, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
-from precache.adapters.sql.collation import by_code_point
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
 from precache.adapters.sql.upserts import upsert
@@ -32,7 +31,7 @@ class SqlHosts:
     @repeatable
     def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._database.read() as connection:
-            name = by_code_point(connection, hosts.c.name)
+            name = _by_code_point(connection, hosts.c.name)
             every = self._select()
             after = every if marker is None else every.where(name > marker)
             return [_host(row) for row in connection.execute(after.order_by(name).limit(limit))]
@@ -137,3 +136,12 @@ def _known_ids(connection: Connection, table: Table, names: Sequence[str]) -> di
         for row in connection.execute(select(table.c.name, table.c.id).where(table.c.name.in_(batch))):
             found[row.name] = row.id
     return found
+
+
+def _by_code_point(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the column, to be compared and sorted as Python does it.
+
+    SQLite does so by itself, and so do our tables on MariaDB; PostgreSQL has the language that its database was made
+    with.
+    """
+    return collate(column, "C") if connection.dialect.name == "postgresql" else column

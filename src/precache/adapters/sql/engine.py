@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, QueuePool, cast, create_engine, literal
@@ -14,15 +14,18 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from precache.adapters.sql import failures, mariadb, postgresql, sqlite
 from precache.adapters.sql.limits import Limits
 from precache.adapters.sql.repeating import TransactionUndone
-from precache.adapters.sql.server_time import ServerInstant, utc_now
-from precache.adapters.sql.tls import check_tls
-from precache.adapters.sql.types import Instant
-from precache.adapters.sql.urls import missing_driver, parse_url
+from precache.adapters.sql.types import Instant, ServerInstant
+from precache.adapters.sql.urls import check_tls, missing_driver, parse_url
 from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnavailable
 from precache.ports.clock import Clock
 
 CONNECTIONS = 20
 """Connections kept at most; a thread more waits for one. The embedded service has about as many threads."""
+
+
+def utc_now() -> datetime:
+    """Return the present instant by the clock of this machine."""
+    return datetime.now(UTC)
 
 
 class Database:

@@ -10,8 +10,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from precache.adapters.sql import mariadb, postgresql, sqlite
 from precache.adapters.sql.repeating import NotConnected, TransactionUndone
-from precache.adapters.sql.tls import tls_cause
+from precache.core.certificates import TlsNames, explain_certificate
 from precache.core.errors import DatabaseDamaged, InvariantBroken, StoreUnavailable
+
+_NO_TLS = ("SSL is required but", "does not support SSL")
+_NAMES = TlsNames(
+    cafile="[database] connection (ssl_ca; for PostgreSQL sslrootcert)",
+    own="[database] connection (ssl_cert and ssl_key; for PostgreSQL sslcert and sslkey)",
+    address="[database] connection",
+)
 
 
 @contextmanager
@@ -59,6 +66,13 @@ def _is_final(error: BaseException | None) -> bool:
     if tls_cause(str(error)) is not None:
         return True
     return sqlite.is_ours(error) or mariadb.code_of(error) in mariadb.HOPELESS or postgresql.is_hopeless(error)
+
+
+def tls_cause(text: str) -> str | None:
+    """Return what a driver's text says of TLS, if waiting does not help; else None."""
+    if any(sign in text for sign in _NO_TLS):
+        return "the server has no TLS, which [database] connection demands; turn it on there"
+    return explain_certificate(text, _NAMES)
 
 
 def is_in_the_way(error: DBAPIError) -> bool:

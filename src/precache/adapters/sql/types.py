@@ -1,13 +1,15 @@
-"""Column types that mean the same on every database."""
+"""Column types, and the present instant, that mean the same on every database."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator, literal
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -59,3 +61,25 @@ class OneOf(TypeDecorator[Word]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Word | None:
         return None if value is None else self._by_text[value]
+
+
+class ServerInstant(FunctionElement[datetime]):
+    """Now plus `after`, in UTC with microseconds: when the statement is run, not when its transaction began."""
+
+    inherit_cache = True
+    type = Instant()
+
+    def __init__(self, after: timedelta = timedelta()) -> None:
+        super().__init__(literal(after // timedelta(microseconds=1), BigInteger()))
+
+
+@compiles(ServerInstant, "postgresql")
+def _postgresql(element: ServerInstant, compiler: Any, **options: Any) -> str:
+    microseconds = compiler.process(element.clauses, **options)
+    return f"(clock_timestamp() AT TIME ZONE 'UTC' + {microseconds} * INTERVAL '1 microsecond')"
+
+
+@compiles(ServerInstant, "mysql")
+@compiles(ServerInstant, "mariadb")
+def _mariadb(element: ServerInstant, compiler: Any, **options: Any) -> str:
+    return f"(UTC_TIMESTAMP(6) + INTERVAL {compiler.process(element.clauses, **options)} MICROSECOND)"
