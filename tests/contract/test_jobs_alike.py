@@ -112,13 +112,14 @@ class JobsAlike(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("error")
-def test_memory_and_sql_answer_alike_whatever_is_done_to_them(sqlite_template):
+@pytest.mark.parametrize("tries", [8, pytest.param(200, marks=pytest.mark.long)])
+def test_memory_and_sql_answer_alike_whatever_is_done_to_them(sqlite_template, tries):
     machine = type("JobsAlikeOnSqlite", (JobsAlike,), {"template": sqlite_template})
 
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20,
+            max_examples=tries,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

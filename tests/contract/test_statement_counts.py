@@ -12,7 +12,7 @@ from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, P
 from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
 
 IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
-FEW, MANY, VERY_MANY = 2, 400, 4000
+FEW, MANY, VERY_MANY = 2, 200, 2000
 ALLOWED = 10
 
 

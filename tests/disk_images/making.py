@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import struct
 import subprocess
+import tempfile
 import zlib
+from functools import cache
 from pathlib import Path
 
 MIB = 1 << 20
 DISK_BYTES = 6 * MIB
 
 
+@cache
 def disk(size: int = DISK_BYTES) -> bytes:
     """Return a disk with data at its start, in its middle and up to its last byte."""
     rng = random.Random(size)
@@ -29,11 +32,7 @@ class Workshop:
 
     def convert(self, kind: str, *options: str, size: int = DISK_BYTES) -> bytearray:
         """Return the disk of `size` bytes in one of qemu's formats."""
-        source, target = self._directory / "disk.raw", self._directory / "image"
-        source.write_bytes(disk(size))
-        target.unlink(missing_ok=True)
-        _qemu_img("convert", "-f", "raw", "-O", kind, *options, source, target)
-        return bytearray(target.read_bytes())
+        return bytearray(_converted(kind, *options, size=size))
 
     def create(self, kind: str, *options: str, size: str = "6M", on: bytes | None = None) -> bytearray:
         """Return a new image of qemu's, on a backing file with the content `on` if there is one."""
@@ -50,6 +49,16 @@ class Workshop:
         source.write_bytes(image)
         target.unlink(missing_ok=True)
         _qemu_img("convert", "-t", "none", "-f", kind, "-O", "raw", source, target)
+        return target.read_bytes()
+
+
+@cache
+def _converted(kind: str, *options: str, size: int) -> bytes:
+    """Return the same bytes for the same arguments, for many images are made from one."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "disk.raw", Path(folder) / "image"
+        source.write_bytes(disk(size))
+        _qemu_img("convert", "-f", "raw", "-O", kind, *options, source, target)
         return target.read_bytes()
 
 

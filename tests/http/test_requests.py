@@ -167,7 +167,7 @@ PATHS = [
 ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(target=st.sampled_from(PATHS), body=ANYTHING)
 def test_no_body_whatever_makes_the_service_fail(client, target, body):
     method, path = target
@@ -177,7 +177,7 @@ def test_no_body_whatever_makes_the_service_fail(client, target, body):
     assert answer.status_code < 500
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(aggregate=st.text(min_size=1, max_size=20), query=st.text(max_size=20))
 def test_no_path_whatever_makes_the_service_fail(client, aggregate, query):
     for prefix in ("/compute/v2.1/os-aggregates/", "/v1/jobs/", "/v1/hosts/"):

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.lab.certificates import Authority
 from tests.unit.cli.stub_service import JOB_ID, Reply, Serving, StubService, task
@@ -37,6 +38,11 @@ def environ(service: StubService, **more: str) -> dict[str, str]:
     """Return our own environment without what would steer the program; with what measures its coverage."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PRECACHE_", "OS_", "CLIFF_"))}
     return kept | {"PRECACHE_URL": service.url} | more
+
+
+def also_long(*values: str) -> list[ParameterSet]:
+    """Return parameters that start the program once more for the same code; `make test-long` runs them."""
+    return [pytest.param(value, marks=pytest.mark.long) for value in values]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["aggregate", "list"], ["job", "show", JOB_ID, "--wait"]])
@@ -85,7 +91,7 @@ def test_a_reader_that_has_gone_is_met_with_silence(service: StubService) -> Non
     assert (ran.wait(), said) == (141, b"")
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", *also_long("1")])
 def test_a_full_disk_is_told_in_one_sentence(service: StubService, unbuffered: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
@@ -112,7 +118,9 @@ def closed(redirections: str, words: str, service: StubService, **more: str) -> 
     return subprocess.run(["/bin/sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", ["host list -f json", "host list -f csv", "--version", "--help", "config sample"])
+@pytest.mark.parametrize(
+    "words", ["host list -f json", *also_long("host list -f csv", "--version", "--help", "config sample")]
+)
 def test_a_closed_standard_output_is_told_in_one_sentence(service: StubService, words: str) -> None:
     service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(500)]
 
@@ -124,7 +132,7 @@ def test_a_closed_standard_output_is_told_in_one_sentence(service: StubService, 
     assert ran.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+@pytest.mark.parametrize("streams", ["2>&-", *also_long("2>/dev/full", "<&- 2>&-")])
 def test_without_a_standard_error_result_and_exit_code_are_the_same(service: StubService, streams: str) -> None:
     done = closed(streams, "host list -f value -c name", service)
     away = closed(streams, "host list", service, PRECACHE_URL="http://127.0.0.1:9")
@@ -134,6 +142,7 @@ def test_without_a_standard_error_result_and_exit_code_are_the_same(service: Stu
     assert (away.returncode, wrong.returncode) == (3, 2)
 
 
+@pytest.mark.long
 def test_without_any_stream_the_exit_code_still_tells(service: StubService) -> None:
     assert closed("<&- >&- 2>&-", "host list", service).returncode == 1
     assert closed("<&- >&- 2>&-", "host list", service, PRECACHE_URL="http://127.0.0.1:9").returncode == 3
