@@ -25,6 +25,8 @@ SYSTEM = tuple(
 )
 """Where programs and their libraries are. Nothing in these directories is secret."""
 
+_LIBRARIES = ("lib", "lib32", "lib64")  # a directory of Debian's multiarch is below the first
+
 NO_CONFINEMENT = (
     "this kernel has no Landlock, so qemu-img can open any file that this user can open; images are still inspected "
     "before (Linux 5.13 or newer has it; some distributions need `landlock` in the boot option lsm=)"
@@ -126,8 +128,9 @@ class Sandbox:
 
 
 def _places_of(program: str) -> Iterator[Path]:
-    """Return the program's file, and the directory of its libraries if it is not a system directory."""
+    """Return the program's file, and the libraries beside it if it is installed outside of the system's directories."""
     found = shutil.which(program)
     if found is not None:
         yield Path(found)
-        yield Path(found).resolve().parent.parent / "lib"
+        prefixes = dict.fromkeys((Path(found).parent.parent, Path(found).resolve().parent.parent))
+        yield from (prefix / name for prefix in prefixes for name in _LIBRARIES)

@@ -47,6 +47,20 @@ def test_only_files_that_were_given_can_be_read(tmp_path):
 
 
 @needs_landlock
+@pytest.mark.parametrize("libraries", ["lib", "lib64", "lib/x86_64-linux-gnu"])
+def test_a_tool_of_its_own_prefix_can_read_its_libraries(tmp_path, monkeypatch, libraries):
+    tool, library = tmp_path / "bin" / "tool", tmp_path / libraries / "libtool.so.1"
+    for path in (tool, library):
+        path.parent.mkdir(parents=True)
+    library.write_text("library")
+    tool.write_text(f"#!/bin/sh\nexec cat {library}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+
+    assert run(Sandbox(), Needs(**NEEDS), "tool").stdout == "library"
+
+
+@needs_landlock
 def test_only_files_that_were_given_can_be_written(tmp_path):
     for name in ("given", "other"):
         (tmp_path / name).write_text("before")
