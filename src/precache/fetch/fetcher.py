@@ -29,9 +29,10 @@ from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.qemu_img import QemuImg, QemuImgLimits
 from precache.fetch.resume import ResumingStream
-from precache.fetch.space import Room, allocated_bytes, free_bytes
+from precache.fetch.space import Room, allocated_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
+from precache.imagecache.os_errors import free_bytes
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
@@ -99,7 +100,7 @@ class Fetcher:
         foreign location, and never read it) is accepted as Nova accepts it, with a warning.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, SignatureRefused,
-        NotEnoughSpace, DiskFilledUp, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
+        NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
         TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and whatever `watch` raises.
         """
         record = self._images.show(order.image)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from precache.core.errors import CacheUnusable, DiskFilledUp, NotEnoughSpace, PrecacheError, UnusableImage
+from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError, UnusableImage
 from precache.core.images import Image
-from precache.imagecache.os_errors import DISK_FULL, explain
+from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.rules.disk_space import admit, bytes_needed
 
 _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
 
 _TAKEN = "something else took its space"
-_QUOTA = "the quota of the cache's owner is used up"
 _NO_SIZE = "the image service gives no size for this image"
 _NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] reserve_whole_disk = false keeps no room"
 _TOO_LONG = "it has more bytes than a file may have in the file system of {}"
-
-
-def free_bytes(directory: Path) -> int:
-    """Return what this process may still write to the file system of `directory`. Raises OSError."""
-    status = os.statvfs(directory)
-    return status.f_bavail * status.f_frsize
 
 
 def allocated_bytes(*paths: Path | None) -> int:
@@ -67,15 +59,16 @@ class Room:
             return CacheUnusable(place, explain(error))
         needed, free = self._needed(self._download_bytes), self._free_bytes(self._directory)
         if self._image.size_bytes is not None and needed > free:
-            return NotEnoughSpace(image, needed, free, place)
-        return DiskFilledUp(image, written_bytes, free, place, why=self._why(error, free))
+            return NotEnoughSpace(image, free, place, needed_bytes=needed)
+        why = why_full(error, self._directory) or self._why(free)
+        return NotEnoughSpace(image, free, place, written_bytes=written_bytes, why=why)
 
-    def _why(self, error: OSError, free: int) -> str:
+    def _why(self, free: int) -> str:
         if self._image.size_bytes is None:
             return _NO_SIZE
         if bytes_needed(self._download_bytes, self._result_bytes) > free:
             return _NOT_RESERVED.format(self._result_bytes)
-        return _QUOTA if error.errno == errno.EDQUOT else _TAKEN
+        return _TAKEN
 
     def _needed(self, download_bytes: int) -> int:
         return bytes_needed(download_bytes, self._result_bytes if self._reserves_whole_disk else 0)

@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from precache.core.errors import CacheFull, CacheUnusable, ImageNotCached
+from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.images import ImageId
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.names import entry_name
 from precache.imagecache.orphans import remove_orphans
-from precache.imagecache.os_errors import DISK_FULL, explain
+from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
 from precache.imagecache.staging import Fetched, Staging
@@ -66,7 +66,7 @@ class ImageCache:
         produce: makes the complete file in the staging. It runs under the entry's lock: a boot from this image, or a
             second request, waits for it and then finds the entry. Only the entry is kept; the download is removed.
         wait: called some ten times a second while another has the lock; what it raises ends the wait.
-        Raises CacheUnusable, CacheFull, and what `produce` and `wait` raise; then no temporary file is left.
+        Raises CacheUnusable, NotEnoughSpace, and what `produce` and `wait` raise; then no temporary file is left.
         """
         path = self.path_of(image)
         with self.locks.hold(path.name, wait):
@@ -139,10 +139,6 @@ def _explained(directory: Path, image: ImageId | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         if image is not None and error.errno in DISK_FULL:
-            raise CacheFull(image, str(directory), _free_bytes(directory)) from error
+            free = free_bytes(directory)
+            raise NotEnoughSpace(image, free, str(directory), why=why_full(error, directory)) from error
         raise CacheUnusable(str(directory), explain(error)) from error
-
-
-def _free_bytes(directory: Path) -> int:
-    found = os.statvfs(directory)
-    return found.f_bavail * found.f_frsize

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
 
 _ADVICE = {
     errno.EACCES: "permission denied; run the compute as the owner of that directory or as root",
@@ -26,3 +28,17 @@ def explain(error: OSError) -> str:
     """Return a sentence for the error, with its file if the system names it."""
     advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
     return f"{advice} ({error.filename})" if error.filename else advice
+
+
+def free_bytes(directory: Path) -> int:
+    """Return what this process may still write to the file system of `directory`. Raises OSError."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+def why_full(error: OSError, directory: Path) -> str | None:
+    """Return why no more can be written although bytes may be free; None if there is no such reason. Raises OSError."""
+    if error.errno == errno.EDQUOT:
+        return "the quota of the cache's owner is used up"
+    status = os.statvfs(directory)
+    return "the file system has no file (inode) left" if status.f_files and not status.f_favail else None

@@ -19,4 +19,4 @@ def bytes_needed(download_bytes: int, converted_bytes: int) -> int:
 def admit(image: ImageId, needed_bytes: int, free_bytes: int, place: str) -> None:
     """Raise NotEnoughSpace unless `needed_bytes` fit into the `free_bytes` of `place`; an exact fit is enough."""
     if needed_bytes > free_bytes:
-        raise NotEnoughSpace(image, needed_bytes, free_bytes, place)
+        raise NotEnoughSpace(image, free_bytes, place, needed_bytes=needed_bytes)

@@ -12,7 +12,6 @@ from precache.core.errors import (
     CacheUnusable,
     ConversionFailed,
     DigestMismatch,
-    DiskFilledUp,
     ImageCompressed,
     ImageNotActive,
     ImageServiceUnavailable,
@@ -340,7 +339,7 @@ def test_disk_that_fills_up_though_it_seemed_large_enough_is_told_with_what_was_
     disk, data = FillingDisk(MIB, left_bytes=100 * MIB), os.urandom(3 * MIB)
     sizes = {} if is_size_known else {"size_bytes": None}
 
-    with pytest.raises(DiskFilledUp, match=why) as failure:
+    with pytest.raises(NotEnoughSpace, match=why) as failure:
         world.fetch(
             data,
             record=record_of(data, **sizes),
@@ -349,7 +348,7 @@ def test_disk_that_fills_up_though_it_seemed_large_enough_is_told_with_what_was_
         )
 
     assert MIB <= failure.value.written_bytes < len(data)
-    assert "104.9 MB are free without them; free some space" in str(failure.value)
+    assert "104.9 MB are free without the image; free some space" in str(failure.value)
     assert world.litter() == []
 
 

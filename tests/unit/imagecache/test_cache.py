@@ -13,7 +13,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.clock_system import SystemClock
-from precache.core.errors import CacheFull, CacheUnusable, DigestMismatch, ImageNotCached, Stopped
+from precache.core.errors import CacheUnusable, DigestMismatch, ImageNotCached, NotEnoughSpace, Stopped
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.another_process import another_process
@@ -144,7 +144,7 @@ def test_a_failed_entry_can_be_made_afterwards(cache: ImageCache) -> None:
 
 
 def test_a_disk_that_runs_full_is_reported_with_image_place_and_advice(cache: ImageCache) -> None:
-    with pytest.raises(CacheFull) as caught:
+    with pytest.raises(NotEnoughSpace) as caught:
         cache.ensure(IMAGE, fail_with(OSError(errno.ENOSPC, "No space left on device")))
 
     assert names(cache) == []

@@ -77,25 +77,31 @@ class UnusableImage(Refused):
 
 
 class NotEnoughSpace(Refused):
-    """The disk of the cache cannot take the image."""
+    """The disk of the cache cannot take the image, or became full while the image was written.
 
-    def __init__(self, image: str, needed_bytes: int, free_bytes: int, place: str) -> None:
-        super().__init__(
-            f"Image {image}: {_size(needed_bytes)} needed, {_size(free_bytes)} free in {place}; "
-            "free some space or move the cache to a larger disk"
-        )
-        self.image, self.needed_bytes, self.free_bytes = image, needed_bytes, free_bytes
+    needed_bytes: what must be free; None if it was free at the start, as far as was known. written_bytes, why: how much
+    was written by then, and why it was not enough.
+    """
 
-
-class DiskFilledUp(Refused):
-    """The disk of the cache ran full while an image was coming in that it could take, as far as was known."""
-
-    def __init__(self, image: str, written_bytes: int, free_bytes: int, place: str, *, why: str) -> None:
-        super().__init__(
-            f"Image {image}: the disk of {place} became full after {_size(written_bytes)} of it had been written "
-            f"({why}); {_size(free_bytes)} are free without them; free some space or move the cache to a larger disk"
-        )
-        self.image, self.written_bytes, self.free_bytes = image, written_bytes, free_bytes
+    def __init__(
+        self,
+        image: str,
+        free_bytes: int,
+        place: str,
+        *,
+        needed_bytes: int | None = None,
+        written_bytes: int = 0,
+        why: str | None = None,
+    ) -> None:
+        if needed_bytes is not None:
+            found = f"{_size(needed_bytes)} needed, {_size(free_bytes)} free in {place}"
+        else:
+            after = f" after {_size(written_bytes)} of it had been written" if written_bytes else ""
+            reason = f" ({why})" if why else ""
+            found = f"the disk of {place} became full{after}{reason}; {_size(free_bytes)} are free without the image"
+        super().__init__(f"Image {image}: {found}; free some space or move the cache to a larger disk")
+        self.image, self.free_bytes = image, free_bytes
+        self.needed_bytes, self.written_bytes = needed_bytes, written_bytes
 
 
 class ConversionFailed(Refused):
@@ -158,17 +164,6 @@ class CachingUnsupported(Refused):
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} cannot be cached on this host: {reason}")
         self.image, self.reason = image, reason
-
-
-class CacheFull(Refused):
-    """The disk of the cache ran full while the image was coming in."""
-
-    def __init__(self, image: str, place: str, free_bytes: int) -> None:
-        super().__init__(
-            f"Image {image}: the disk of {place} is full, {_size(free_bytes)} were left; "
-            "free some space or move the cache to a larger disk"
-        )
-        self.image, self.place, self.free_bytes = image, place, free_bytes
 
 
 class DatabaseUrlRefused(Refused):
