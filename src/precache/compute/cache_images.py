@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
@@ -25,12 +25,12 @@ UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 class CacheImages:
     """Has the host's driver cache images. Idempotent; safe to be called for several requests at once.
 
-    cell: of the host, for its progress. stop: set when the compute is being stopped; a transfer under way then ends
-        without leaving a file.
+    cell: of the host, for its progress. stop: cancelled when the compute is being stopped; a transfer under way then
+        ends without leaving a file.
     """
 
     def __init__(
-        self, *, host: str, cell: str, driver: VirtDriver, progress: ProgressSink, clock: Clock, stop: threading.Event
+        self, *, host: str, cell: str, driver: VirtDriver, progress: ProgressSink, clock: Clock, stop: CancelToken
     ) -> None:
         self._host = host
         self._cell = cell
@@ -97,7 +97,7 @@ class _Watch:
     """
 
     def __init__(
-        self, beginning: TaskProgress, progress: ProgressSink, stop: threading.Event, is_late: Callable[[], bool]
+        self, beginning: TaskProgress, progress: ProgressSink, stop: CancelToken, is_late: Callable[[], bool]
     ) -> None:
         self._is_late = is_late
         self._beginning = beginning
@@ -111,7 +111,6 @@ class _Watch:
         self._progress.report(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
 
     def check_stop(self) -> None:
-        if self._stop.is_set():
-            raise Stopped(f"Caching image {self._beginning.image} on {self._beginning.host}")
+        self._stop.check(f"Caching image {self._beginning.image} on {self._beginning.host}")
         if self._is_late():
             raise DeadlinePassed(self._beginning.image, self.bytes_done)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
+from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
 from precache.compute.cache_images import CacheImages
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import TaskResult
+from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
 from precache.ports.inventory import HostReports
@@ -42,7 +43,7 @@ class ComputeService:
     ) -> None:
         self.host = host
         self._driver = driver
-        self._stopping = threading.Event()
+        self._stopping = CancelToken()
         self._cache_images = CacheImages(
             host=host, cell=cell, driver=driver, progress=progress, clock=clock, stop=self._stopping
         )
@@ -70,7 +71,7 @@ class ComputeService:
 
         Not before a request would be heard: whoever asks a host that was heard of, and finds nobody, gives it up.
         """
-        if not self._stopping.is_set():
+        if not self._stopping.is_cancelled:
             self._beat()
             self._heartbeat.start()
 
@@ -79,7 +80,7 @@ class ComputeService:
 
     def ask_to_stop(self) -> None:
         """End transfers under way without litter, refuse requests with Stopped, announce nothing; does not wait."""
-        self._stopping.set()
+        self._stopping.cancel(StopReason.SHUTDOWN)
         for task in (self._heartbeat, *self._cleaners):
             task.ask_to_stop()
 

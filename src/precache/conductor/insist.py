@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import Event
 from typing import TypeVar
 
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import Unavailable
 from precache.rules.retry import wait_after
 
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def insist(act: Callable[[], T], *, stop: Event, what: str, in_trouble: Callable[[], None] | None = None) -> T:
+def insist(act: Callable[[], T], *, stop: CancelToken, what: str, in_trouble: Callable[[], None] | None = None) -> T:
     """Return what `act` gives; while it raises Unavailable call it again, after waits that grow.
 
-    stop: when it is set the next failure is raised. A job's own is set when its lease is lost, so this ends.
+    stop: once it is cancelled the next failure is raised. That of a job is cancelled when its lease is lost.
     what: names the deed in the log, as the start of a sentence.
     in_trouble: called at the first failure.
     """
@@ -30,7 +30,7 @@ def insist(act: Callable[[], T], *, stop: Event, what: str, in_trouble: Callable
             failures += 1
             if failures == 1 and in_trouble is not None:
                 in_trouble()
-            if stop.is_set():
+            if stop.is_cancelled:
                 raise
             wait_s = wait_after(failures).total_seconds()
             _log.warning("%s must wait: %s; trying again in %i s", what, error, wait_s)

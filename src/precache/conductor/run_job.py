@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from threading import Event
 from typing import TypeVar
 
+from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.ask_host import ask_host
@@ -68,7 +68,7 @@ class _Run:
     job: Job
     images: dict[str, tuple[ImageId, ...]]
     recorder: OutcomeRecorder
-    stop: Event
+    stop: CancelToken
     steps: EventQueue = field(default_factory=EventQueue)
 
 
@@ -112,8 +112,8 @@ class RunJob:
         self._write_interval = write_interval
         self._stop_patience_s = stop_patience.total_seconds()
 
-    def __call__(self, job: Job, stop: Event) -> None:
-        """Run the job to its end, or until `stop` is set: then leave the rest waiting and release the job.
+    def __call__(self, job: Job, stop: CancelToken) -> None:
+        """Run the job to its end, or until `stop` is cancelled: then leave the rest waiting and release the job.
 
         While the store is away, what the hosts answered is kept and no further one is asked. Raises LeaseLost if
         another conductor has taken the job over, Unavailable if a part that we need is away when we are to stop; in
@@ -136,7 +136,7 @@ class RunJob:
         else:
             self._close(run, verdict(Counter(seen.counts).elements()))
 
-    def _open(self, job: Job, stop: Event) -> _Run:
+    def _open(self, job: Job, stop: CancelToken) -> _Run:
         start = f"The start of job {job.id}"
         tasks = insist(lambda: self._queries.tasks(job.id), stop=stop, what=start)
         images: dict[str, tuple[ImageId, ...]] = {}
@@ -197,7 +197,7 @@ class RunJob:
         give_up_at: float | None = None
         is_over = False
         while not is_over:
-            if not run.stop.is_set():
+            if not run.stop.is_cancelled:
                 asking.resume()
             elif give_up_at is None:
                 asking.pause()
@@ -205,7 +205,7 @@ class RunJob:
             # Looked at before the steps: what the last turn had to say is among them by then. At rest with hosts left,
             # though the job was not stopped: the system had no thread to give, and is asked for one again.
             is_idle = asking.is_idle
-            is_done = is_idle and (run.stop.is_set() or not asking.has_hosts_left)
+            is_done = is_idle and (run.stop.is_cancelled or not asking.has_hosts_left)
             is_over = is_done or (give_up_at is not None and time.monotonic() > give_up_at)
             if not is_over:
                 run.stop.wait(LOOK_S) if is_idle else _wait(run)
@@ -216,7 +216,7 @@ class RunJob:
 
     def _ask(self, run: _Run, host: Host) -> None:
         """Ask the host unless we are to stop, and say so to the run's thread before and after."""
-        if run.stop.is_set():
+        if run.stop.is_cancelled:
             return
         images, cell = run.images[host.name], host.cell or ""
         orders = tuple(CacheOrder(image) for image in images)
@@ -224,7 +224,7 @@ class RunJob:
         try:
             results = tuple(ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, orders)))
         except Stopped:
-            if run.stop.is_set():
+            if run.stop.is_cancelled:
                 return  # Nothing is known of the host; it is asked again when the job goes on.
             results = all_alike(images, Outcome.ERROR, COMPUTE_STOPPED)
         run.steps.put(HostEnded(host.name, results, self._clock.now()))

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import LeaseLost, PrecacheError
 from precache.core.jobs import Claim, Job
+from precache.core.stopping import StopReason
 from precache.core.work_context import WorkContext, working_on
 from precache.ports.job_store import JobClaims, JobLeases
 
 _log = logging.getLogger(__name__)
 
-RunsJob = Callable[[Job, threading.Event], None]
+RunsJob = Callable[[Job, CancelToken], None]
 
 EXTEND_RETRY_S = 1.0
 """How soon an extension that failed is tried again: well before the lease ends."""
@@ -26,7 +28,7 @@ class _Run:
     """One run of a job; stop ends it, and its lease is extended as long as its thread lives."""
 
     claim: Claim
-    stop: threading.Event
+    stop: CancelToken
     thread: threading.Thread
 
 
@@ -64,7 +66,7 @@ class WorkLoop:
         self._runs: dict[str, _Run] = {}  # by job: a job that runs here is not claimed again
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._stop = CancelToken()
         self._loop = threading.Thread(target=self._claim_until_stopped, name="conductor", daemon=True)
         self._keeper = threading.Thread(target=self._extend_until_stopped, name="lease-keeper", daemon=True)
 
@@ -78,11 +80,8 @@ class WorkLoop:
 
     def ask_to_stop(self) -> None:
         """Start nothing new, and have the running jobs give back what is left; does not wait."""
-        self._stopping.set()
+        self._stop.cancel(StopReason.SHUTDOWN)
         self._wake.set()
-        with self._lock:
-            for run in self._runs.values():
-                run.stop.set()
 
     def stop(self, patience: timedelta) -> None:
         """Ask to stop, and wait for each thread that long."""
@@ -94,7 +93,7 @@ class WorkLoop:
                 thread.join(patience.total_seconds())
 
     def _claim_until_stopped(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stop.is_cancelled:
             if not self._slots.acquire(timeout=self._poll_interval.total_seconds()):
                 continue
             self._wake.clear()  # before the look, so that a call during it is not lost
@@ -107,7 +106,7 @@ class WorkLoop:
 
         A job that this process still runs is left alone, even if its lease ran out while the store was unavailable.
         """
-        if self._stopping.is_set():
+        if self._stop.is_cancelled:
             return False
         with self._lock:
             running = list(self._runs)
@@ -123,12 +122,10 @@ class WorkLoop:
 
     def _start(self, job: Job) -> bool:
         """Start the job's thread. Return False, with the job given back, if the system has none to give."""
-        stop = threading.Event()
+        stop = self._stop.child()
         thread = self._new_thread(target=self._run, args=(job, stop), name=f"job-{job.id[:8]}", daemon=True)
         with self._lock:
             self._runs[job.id] = _Run(job.claim, stop, thread)
-            if self._stopping.is_set():
-                stop.set()
         try:
             thread.start()
         except RuntimeError as error:
@@ -147,7 +144,7 @@ class WorkLoop:
         except Exception:  # noqa: BLE001  the process loop
             _log.exception("Job %s will be taken up when its lease runs out", job.id)
 
-    def _run(self, job: Job, stop: threading.Event) -> None:
+    def _run(self, job: Job, stop: CancelToken) -> None:
         try:
             with working_on(WorkContext(request_id=job.request_id, job_id=job.id)):
                 self._run_job(job, stop)
@@ -166,7 +163,7 @@ class WorkLoop:
     def _extend_until_stopped(self) -> None:
         usual_s = self._lease.total_seconds() / 3
         pause_s = usual_s
-        while not self._stopping.wait(pause_s):
+        while not self._stop.wait(pause_s):
             pause_s = usual_s if self._extend() else min(usual_s, EXTEND_RETRY_S)
 
     def _extend(self) -> bool:
@@ -188,5 +185,5 @@ class WorkLoop:
                 still_runs = self._runs.get(claim.job_id) is live[claim]
             if still_runs:  # else it has just ended
                 _log.warning("%s", LeaseLost(claim.job_id, claim.owner))
-                live[claim].stop.set()
+                live[claim].stop.cancel(StopReason.LEASE_LOST)
         return True

@@ -1,18 +1,19 @@
 """What one host makes of a request, whatever its driver does."""
 
 import logging
-import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.background.cancel_token import CancelToken
 from precache.compute.cache_images import CacheImages
 from precache.core.errors import ImageNotFound, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -60,7 +61,7 @@ def compute(driver, *, progress=None, stop=None, clock=None) -> CacheImages:
         driver=driver,
         progress=progress or Reports(),
         clock=clock or MemoryClock(),
-        stop=stop or threading.Event(),
+        stop=stop or CancelToken(),
     )
 
 
@@ -131,8 +132,8 @@ def test_progress_names_job_host_and_image():
 
 
 def test_a_stopped_compute_refuses_before_it_begins():
-    stop = threading.Event()
-    stop.set()
+    stop = CancelToken()
+    stop.cancel(StopReason.SHUTDOWN)
     driver = ScriptedDriver({FIRST: True})
 
     with pytest.raises(Stopped):
@@ -142,11 +143,11 @@ def test_a_stopped_compute_refuses_before_it_begins():
 
 
 def test_a_transfer_under_way_is_stopped_at_its_next_word():
-    stop = threading.Event()
+    stop = CancelToken()
 
     class StoppingDriver(ScriptedDriver):
         def cache_image(self, order, watch):
-            stop.set()
+            stop.cancel(StopReason.SHUTDOWN)
             return super().cache_image(order, watch)
 
     with pytest.raises(Stopped):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.notifier_memory import MemoryNotifier
+from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.run_job import RunJob
@@ -91,7 +91,7 @@ class Cloud:
     def run(self, *, owner="one", stop=None, **options) -> None:
         job = self.jobs.claim(owner, LEASE)
         assert job is not None
-        self.conductor(**options)(job, stop or threading.Event())
+        self.conductor(**options)(job, stop or CancelToken())
 
     def outcomes(self) -> dict[str, list[Outcome | None]]:
         by_host: dict[str, list[Outcome | None]] = {}

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.background.cancel_token import CancelToken
 from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 from precache.rules.group_by_cell import Messages
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
@@ -219,10 +221,10 @@ def test_the_end_is_announced_when_every_host_fails():
 
 
 def test_a_stopped_conductor_gives_the_rest_back_and_the_next_one_finishes_it():
-    stop = threading.Event()
+    stop = CancelToken()
 
     def stops_the_service(request):
-        stop.set()
+        stop.cancel(StopReason.SHUTDOWN)
         raise Stopped("Caching")
 
     asked_later = []
@@ -273,7 +275,7 @@ def test_a_conductor_that_lost_its_lease_changes_nothing_more():
     assert heir is not None
 
     with pytest.raises(LeaseLost):
-        cloud.conductor()(job, threading.Event())
+        cloud.conductor()(job, CancelToken())
 
     assert cloud.jobs.get("job").state is JobState.RUNNING
     assert END not in cloud.events()
@@ -331,8 +333,8 @@ def test_a_conductor_that_stops_before_it_has_heard_its_hosts_calls_none_of_them
     cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
     cloud.clock.advance(DOWN_TIME * 2)
     cloud.inventory.note_beats([Heartbeat("b", "cell2", "fake", cloud.clock.now())])
-    stop = threading.Event()
-    threading.Timer(0.2, stop.set).start()
+    stop = CancelToken()
+    threading.Timer(0.2, stop.cancel, [StopReason.SHUTDOWN]).start()
 
     cloud.run(stop=stop, heard_for_s=lambda _cell: 0.0)
 

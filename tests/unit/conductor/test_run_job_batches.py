@@ -9,6 +9,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.background.threads import start_thread
 from precache.conductor.announce import END, PROGRESS
@@ -16,6 +17,7 @@ from precache.conductor.outcome_recorder import UNSTORABLE
 from precache.core.errors import LeaseLost, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostEnded, JobState, Outcome, TaskResult
+from precache.core.stopping import StopReason
 from tests.unit.conductor.cloud import LEASE, Cloud, answers
 from tests.waiting import wait_until
 
@@ -127,7 +129,7 @@ def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
     threading.Thread(target=take_over).start()
 
     with pytest.raises(LeaseLost):
-        cloud.conductor()(job, threading.Event())
+        cloud.conductor()(job, CancelToken())
 
     assert jobs.get("job").lease_owner == "heir"
     assert cloud.events().count(END) == 0
@@ -154,7 +156,7 @@ def test_an_answer_that_cannot_be_stored_ends_that_host_alone():
 
 
 def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_again():
-    clock, stop = MemoryClock(), threading.Event()
+    clock, stop = MemoryClock(), CancelToken()
     jobs = Watched(clock)
     cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs, clock=clock)
     job = jobs.claim("one", LEASE)
@@ -162,7 +164,7 @@ def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_
 
     def stop_then():
         assert jobs.failed.wait(PATIENCE_S)
-        stop.set()
+        stop.cancel(StopReason.SHUTDOWN)
 
     threading.Thread(target=stop_then).start()
     with pytest.raises(StoreUnavailable):
@@ -176,10 +178,10 @@ def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_
 
 
 def test_a_stopped_job_does_not_wait_for_a_host_that_never_answers():
-    stop, release = threading.Event(), threading.Event()
+    stop, release = CancelToken(), threading.Event()
 
     def hangs(request):
-        stop.set()
+        stop.cancel(StopReason.SHUTDOWN)
         release.wait(PATIENCE_S)
         return answers(Outcome.CACHED)(request)
 

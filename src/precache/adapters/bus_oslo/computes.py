@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -10,7 +9,9 @@ from functools import partial
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.long_call import LongCall
+from precache.background.cancel_token import CancelToken
 from precache.core.jobs import TaskResult
+from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 
 
@@ -33,7 +34,7 @@ class OsloComputes:
         self._buses = buses
         self._long_s = long_rpc_timeout.total_seconds()
         self._silence_s = call_monitor_timeout.total_seconds()
-        self._stopping = threading.Event()
+        self._stopping = CancelToken()
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
         call = LongCall(
@@ -51,4 +52,4 @@ class OsloComputes:
         A call that was sent cannot be ended; whoever made it is not to wait for it. The host goes on, and will be asked
         again by somebody.
         """
-        self._stopping.set()
+        self._stopping.cancel(StopReason.SHUTDOWN)

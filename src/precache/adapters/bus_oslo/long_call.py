@@ -6,7 +6,6 @@ what makes up for it: a host that works on the request joins the call to that wo
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from precache.adapters.bus_oslo.messages import (
     seconds,
 )
 from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, COMPUTE_TOPIC
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
@@ -48,7 +48,7 @@ class LongCall:
         request: CacheRequest,
         deadline: float,
         silence_s: float,
-        stopping: threading.Event,
+        stopping: CancelToken,
     ) -> None:
         self._bus_now = bus_now
         self._bus = bus_now()
@@ -77,8 +77,7 @@ class LongCall:
         left_s = self._deadline - began
         if left_s <= 0:
             raise ComputeUnreachable(self._request.host, TOO_LONG)
-        if self._stopping.is_set():
-            raise Stopped("HostDispatcher a host")
+        self._stopping.check(f"The request to {self._request.host}")
         self._heed_change_of_bus()
         monitor_s = self._next_monitor_s()
         try:
@@ -146,7 +145,7 @@ class LongCall:
         self._silent_s = 0.0
         if self._bus.state.is_up:  # it is back already, or was left for another
             self._stopping.wait(_RETRY_S)
-        while not self._bus.state.is_up and not self._stopping.is_set():
+        while not self._bus.state.is_up and not self._stopping.is_cancelled:
             # As long as nothing is under way there that could be lost, a broker that is gone need not hold up the job.
             is_hopeless = not self._has_been_there and self._bus.state.away_for_s() >= self._limit_s
             if is_hopeless or time.monotonic() >= self._deadline:

@@ -6,7 +6,7 @@
     |-- Refused           the request or the image is not acceptable; do not retry
     |-- Unavailable       a part is away or slow; retry later
     |-- Corrupt           what arrived is not what was promised; discard and fetch again
-    |-- Stopped           we were asked to stop; whatever was begun is undone
+    |-- Stopped           the work was stopped, its `reason` says why; whatever was begun is undone
     `-- InvariantBroken   a bug of ours
 
 Errors take typed fields and build their `message` (what, which) and their `advice` (what to do now) themselves.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from precache.core.stopping import StopReason
+
 
 class PrecacheError(Exception):
     """The root; raised only through its children.
@@ -42,10 +44,11 @@ class Corrupt(PrecacheError):
 
 
 class Stopped(PrecacheError):
-    """Somebody asked us to stop; nothing partial is left behind."""
+    """The work was stopped before its end; nothing partial is left behind."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} was stopped before it ended")
+    def __init__(self, what: str, reason: StopReason = StopReason.SHUTDOWN) -> None:
+        super().__init__(f"{what} was stopped before it ended ({reason})")
+        self.reason = reason
 
 
 class InvariantBroken(PrecacheError):

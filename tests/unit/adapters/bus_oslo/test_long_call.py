@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
@@ -11,10 +10,12 @@ from precache.adapters.bus_oslo.bus import NoAnswer, QueueMissing, RemoteBug, Ve
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.long_call import LongCall
 from precache.adapters.bus_oslo.messages import results_message
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -57,7 +58,7 @@ def ask(*buses, long_s=60, silence_s=9, stopping=None):
         request=request,
         deadline=time.monotonic() + long_s,
         silence_s=silence_s,
-        stopping=stopping or threading.Event(),
+        stopping=stopping or CancelToken(),
     ).run()
 
 
@@ -198,8 +199,8 @@ def test_a_compute_that_is_being_stopped_is_told_apart():
 
 
 def test_nothing_is_asked_by_a_conductor_that_is_being_stopped():
-    stopping = threading.Event()
-    stopping.set()
+    stopping = CancelToken()
+    stopping.cancel(StopReason.SHUTDOWN)
     bus = ScriptedBus()
 
     with pytest.raises(Stopped):
