@@ -10,7 +10,7 @@ from typing import Any
 from precache.adapters.bus_oslo import BusWake, open_bus
 from precache.adapters.identity_keystone import keystone
 from precache.adapters.sql import Limits
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.config.identity import require_authtoken
 from precache.config.images import check_token_endpoints
 from precache.config.load import Config

@@ -19,7 +19,7 @@ from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, open_database, upgrade
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.conductor.gather_progress import GatherProgress
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration

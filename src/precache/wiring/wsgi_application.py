@@ -1,7 +1,7 @@
-"""The API as a WSGI application, built from the configuration, for a server that is not ours.
+"""The API as a WSGI application, built from the configuration, for servers such as uWSGI or mod_wsgi.
 
-It is configured by /etc/precache/precache.conf, or by the files that PRECACHE_CONFIG_FILES names, with a colon between
-two; the later one wins.
+It is configured by /etc/precache/precache.conf, or by the files that PRECACHE_CONFIG_FILES names, separated by colons;
+the later one wins.
 """
 
 from __future__ import annotations
@@ -10,28 +10,67 @@ import atexit
 import logging
 import os
 import sys
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from precache.config.load import Config, load_config
 from precache.core.errors import InvalidConfiguration, PrecacheError
 from precache.wiring.api_process import build_api
 from precache.wiring.log_output import start_logging
-from precache.wiring.per_process import PerProcess
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FILES_VARIABLE = "PRECACHE_CONFIG_FILES"
 CANNOT_START = 3
-"""The exit code that gunicorn takes for a worker that can never start: it ends, and begins no endless loop."""
+"""The exit code of a worker that can never start: gunicorn then ends, and does not start it again and again."""
 
 CANNOT_START_UWSGI = 22
-"""The same in uWSGI's language, with its option `need-app`."""
+"""The same for uWSGI with its option `need-app`."""
 
 _log = logging.getLogger(__name__)
 
 
+class PerProcess:
+    """Passes requests to the application of `build`, which is called at once and again in each forked process.
+
+    By default, uWSGI loads the application before it forks. So an error of the configuration ends uWSGI at its start,
+    and no two processes share a connection to the database or the message bus.
+    """
+
+    def __init__(self, build: Callable[[], WSGIApplication]) -> None:
+        """Raises what `build` does."""
+        self._build = build
+        self._lock = threading.Lock()
+        self._pid, self._app = os.getpid(), build()
+        self._inherited: list[WSGIApplication] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            app = self._of_this_process()
+        except PrecacheError as error:
+            _log.error("this process cannot answer yet: %s", error)
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+            return []
+        return app(environ, start_response)
+
+    def _of_this_process(self) -> WSGIApplication:
+        if self._pid == os.getpid():
+            return self._app
+        with self._lock:
+            if self._pid != os.getpid():
+                app = self._build()
+                # Never deleted: that would close its connections, which are the parent's.
+                self._inherited.append(self._app)
+                self._app, self._pid = app, os.getpid()
+        return self._app
+
+
 def load_application() -> PerProcess:
-    """Build the application. Ends the process, with one sentence in the log, where that cannot be."""
+    """Build the application. If that fails, log one sentence and end the process."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         config = _configured()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from precache.core.errors import StoreUnavailable
-from precache.wiring.per_process import PerProcess
+from precache.wiring.wsgi_application import PerProcess
 
 
 def in_a_child(work):
