@@ -9,7 +9,7 @@ from gabbi.fixture import GabbiFixture
 
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.core.errors import InventoryUnavailable, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, Phase, TaskProgress, TaskResult

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http.server import HttpServer
 from tests.http.world import DEBIAN, World

@@ -12,13 +12,12 @@ from openapi_spec_validator import validate
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
-from precache.api.handlers.aggregate_images import AggregateImages
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.api.policies import RULES
 from precache.api.routes import Handlers, routes
 from precache.api.schemas.document import load_document, operation
@@ -42,8 +41,7 @@ def table(document):
     return routes(
         Handlers(
             service=Service(store=jobs, document=document, auth_strategy="keystone"),
-            aggregates=Aggregates(queries=inventory, changes=inventory, clock=clock),
-            aggregate_images=AggregateImages(aggregates=inventory, requests=requests),
+            aggregates=Aggregates(queries=inventory, changes=inventory, requests=requests, clock=clock),
             jobs=Jobs(queries=jobs),
             hosts=Hosts(
                 queries=inventory,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precache.adapters.images_memory import MemoryImages
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.core.images import Image, ImageId
 from precache.core.work_context import current_work
 from tests.http.world import DEBIAN, IMAGES, QUEUED, UBUNTU, World

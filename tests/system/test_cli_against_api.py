@@ -22,7 +22,7 @@ from precache.adapters.images_memory import MemoryImages
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.app import create_app
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.cli.app import PrecacheApp
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, parse_image_id

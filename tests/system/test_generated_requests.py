@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from precache.api.app import MAX_BODY_BYTES
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 from precache.api.schemas.document import load_document
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.browser_guard import guard_browsers

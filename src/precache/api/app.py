@@ -11,7 +11,6 @@ import falcon
 from precache.api.bodies import BodyReader
 from precache.api.boundary import handle_error
 from precache.api.dispatch import Dispatcher, ProjectPaths
-from precache.api.handlers.aggregate_images import AggregateImages
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
@@ -62,8 +61,7 @@ def create_app(
     requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)
     handlers = Handlers(
         service=Service(store=store, document=document, auth_strategy=auth_strategy),
-        aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, clock=clock),
-        aggregate_images=AggregateImages(aggregates=aggregates, requests=requests),
+        aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, requests=requests, clock=clock),
         jobs=Jobs(queries=queries),
         hosts=Hosts(
             queries=hosts,

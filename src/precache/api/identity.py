@@ -1,12 +1,15 @@
 """Reads the caller from the headers of the authentication middleware.
 
-That is keystonemiddleware, `adapters/identity_tokens.py`, or `noauth.py`. It must remove these headers from a client's
+That is keystonemiddleware, `adapters/identity_tokens.py`, or `noauth`. It must remove these headers from a client's
 request, and must pass every request on, because some paths need no authentication. It sets `X-Identity-Status`:
 `Confirmed`; `Unavailable` if the check was not possible; `Exposed` for a token that others may have read; any other
 value for an unauthenticated caller.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import falcon
 
@@ -15,6 +18,12 @@ from precache.api.paths import is_open
 from precache.api.refusals import NotAuthenticated, TokenExposed
 from precache.core.errors import IdentityServiceUnavailable
 from precache.ports.policy import Caller
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_ANONYMOUS = "noauth"
+_ADMIN = "admin"
 
 
 class Identity:
@@ -55,3 +64,22 @@ def _caller(req: falcon.Request) -> Caller:
         domain_id=header("X-Domain-Id"),
         system_scope=header("OpenStack-System-Scope"),
     )
+
+
+def noauth(app: WSGIApplication) -> WSGIApplication:
+    """Return `app` with identity headers added to every request: callers are not authenticated, all are administrators.
+
+    For loopback addresses only; the wiring refuses any other, and adds `wiring/browser_guard.py`.
+    A token `user:project` (or `user`) names the caller, as in Nova's noauth2. The header `X-Roles: reader,member`
+    replaces the role admin for one request, to test policies. Nothing else of the request is changed.
+    """
+
+    def vouch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        user, _, project = environ.get("HTTP_X_AUTH_TOKEN", "").partition(":")
+        environ["HTTP_X_IDENTITY_STATUS"] = "Confirmed"
+        environ["HTTP_X_USER_ID"] = user or _ANONYMOUS
+        environ["HTTP_X_PROJECT_ID"] = project or user or _ANONYMOUS
+        environ.setdefault("HTTP_X_ROLES", _ADMIN)
+        return app(environ, start_response)
+
+    return vouch

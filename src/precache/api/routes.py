@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.aggregate_images import AggregateImages
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.jobs import Jobs
@@ -42,7 +41,6 @@ class Handlers:
 
     service: Service
     aggregates: Aggregates
-    aggregate_images: AggregateImages
     jobs: Jobs
     hosts: Hosts
 
@@ -76,7 +74,7 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route(
             "POST",
             f"{_AGGREGATE}/images",
-            to.aggregate_images.cache,
+            to.aggregates.cache_images,
             "compute:aggregates:images",
             "CacheImages",
             since=CACHE_IMAGES,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from precache.api.schemas.formats import InvalidName, format_checker
+from precache.api.schemas.validation import InvalidName, format_checker
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
 

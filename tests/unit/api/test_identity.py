@@ -1,6 +1,6 @@
 import pytest
 
-from precache.api.noauth import noauth
+from precache.api.identity import noauth
 
 
 def identity(**sent):

@@ -1,17 +1,19 @@
-"""Host aggregates as in Nova's API, for `[inventory] source = local`."""
+"""Host aggregates as in Nova's API. Changes are for `[inventory] source = local`; caching images is for any source."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.aggregate_ids import parse_aggregate_id
 from precache.api.handlers.instants import nova_instant
+from precache.api.handlers.job_requests import JobRequests, requested_images
 from precache.api.microversions import AGGREGATE_UUID
 from precache.api.refusals import (
     AggregateNotEmpty,
     CannotRemoveHost,
     EmptyZone,
+    IdNotInteger,
     ZoneOfHostDiffers,
     ZoneOfHostsDiffers,
 )
@@ -21,20 +23,29 @@ from precache.ports.clock import Clock
 from precache.ports.inventory import AggregateChanges, AggregateQueries
 from precache.rules.availability_zones import conflicting_zones
 
+_LARGEST = 2**31 - 1  # the largest number that the column can have
+
+_NUMBER = re.compile(r" *-?[0-9]+ *")  # stricter than Python's int(): no 1_0, +1 or digits of other scripts
+
+JOB_ID_HEADER = "X-Precache-Job-Id"
+
 
 class Aggregates:
     """One method per operation."""
 
-    def __init__(self, *, queries: AggregateQueries, changes: AggregateChanges, clock: Clock) -> None:
+    def __init__(
+        self, *, queries: AggregateQueries, changes: AggregateChanges, requests: JobRequests, clock: Clock
+    ) -> None:
         self._queries = queries
         self._changes = changes
+        self._requests = requests
         self._clock = clock
 
     def index(self, call: Call) -> Answer:
         return Answer({"aggregates": [_view(each, call) for each in self._queries.list_aggregates()]})
 
     def show(self, call: Call) -> Answer:
-        return _one(self._queries.get_aggregate(parse_aggregate_id(call)), call)
+        return _one(self._queries.get_aggregate(_aggregate_id(call)), call)
 
     def create(self, call: Call) -> Answer:
         fields = call.body["aggregate"]
@@ -47,7 +58,7 @@ class Aggregates:
 
     def update(self, call: Call) -> Answer:
         fields = call.body["aggregate"]
-        aggregate = self._queries.get_aggregate(parse_aggregate_id(call))
+        aggregate = self._queries.get_aggregate(_aggregate_id(call))
         if "availability_zone" in fields:
             self._check_zone("update", aggregate, fields["availability_zone"])
         now = self._clock.now()
@@ -59,7 +70,7 @@ class Aggregates:
         return _one(aggregate, call)
 
     def delete(self, call: Call) -> Answer:
-        aggregate_id = parse_aggregate_id(call)
+        aggregate_id = _aggregate_id(call)
         try:
             self._changes.delete_aggregate(aggregate_id)
         except AggregateHasHosts as error:
@@ -68,7 +79,7 @@ class Aggregates:
 
     def add_host(self, call: Call) -> Answer:
         host = call.body["add_host"]["host"]
-        aggregate = self._queries.get_aggregate(parse_aggregate_id(call))
+        aggregate = self._queries.get_aggregate(_aggregate_id(call))
         zone = aggregate.availability_zone
         if zone is not None and (conflicts := self._conflicting_zones(aggregate, zone, (host,))):
             raise ZoneOfHostDiffers(aggregate.id, conflicts)
@@ -76,7 +87,7 @@ class Aggregates:
 
     def remove_host(self, call: Call) -> Answer:
         host = call.body["remove_host"]["host"]
-        aggregate_id = parse_aggregate_id(call)
+        aggregate_id = _aggregate_id(call)
         try:
             return _one(self._changes.remove_host(aggregate_id, host, self._clock.now()), call)
         except (AggregateNotFound, AggregateHostNotFound, HostNotFound) as error:
@@ -85,11 +96,19 @@ class Aggregates:
     def set_metadata(self, call: Call) -> Answer:
         """Merge the metadata in. Removing a key that is not there is no error in Nova: the port is not asked."""
         wanted = call.body["set_metadata"]["metadata"]
-        aggregate = self._queries.get_aggregate(parse_aggregate_id(call))
+        aggregate = self._queries.get_aggregate(_aggregate_id(call))
         if AVAILABILITY_ZONE in wanted:
             self._check_zone("update metadata of", aggregate, wanted[AVAILABILITY_ZONE])
         metadata = {key: value for key, value in wanted.items() if value is not None or key in aggregate.metadata}
         return _one(self._changes.set_metadata(aggregate.id, metadata, self._clock.now()), call)
+
+    def cache_images(self, call: Call) -> Answer:
+        """Store a job for these images on every host of the aggregate, if every check has passed."""
+        aggregate_id = _aggregate_id(call)
+        images = requested_images(call)
+        job = self._requests.for_aggregate(call, images, self._queries.get_aggregate(aggregate_id))
+        # Clients do not follow the Location of a 202.
+        return Answer(status=202, headers={JOB_ID_HEADER: job.id, "Location": f"{call.base_url}/v1/jobs/{job.id}"})
 
     def _check_zone(self, doing: str, aggregate: Aggregate, zone: str | None) -> None:
         """Raise EmptyZone, or ZoneOfHostsDiffers if the aggregate's hosts are in another zone already."""
@@ -101,6 +120,23 @@ class Aggregates:
     def _conflicting_zones(self, aggregate: Aggregate, zone: str, hosts: tuple[str, ...]) -> list[str]:
         others = (each for each in self._queries.list_aggregates() if each.id != aggregate.id)
         return conflicting_zones(zone, hosts, others)
+
+
+def _aggregate_id(call: Call) -> int:
+    """Return the id as a number; blanks around it and a minus pass, as in Nova.
+
+    Raises IdNotInteger, or AggregateNotFound for a number that no aggregate can have.
+    """
+    text = call.params["aggregate_id"]
+    if _NUMBER.fullmatch(text) is None:
+        raise IdNotInteger
+    try:
+        aggregate_id = int(text)
+    except ValueError as error:  # thousands of digits, which Python refuses to read
+        raise IdNotInteger from error
+    if abs(aggregate_id) > _LARGEST:
+        raise AggregateNotFound(aggregate_id)
+    return aggregate_id
 
 
 def _one(aggregate: Aggregate, call: Call) -> Answer:
