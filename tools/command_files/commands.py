@@ -19,7 +19,7 @@ from precache.cli.options import option_parser
 
 ROOT = Path(__file__).parents[2]
 GROUP = "precache.commands"
-_ADDED_BY_THE_PROGRAM = {"complete": "cliff.complete:CompleteCommand", "help": "precache.cli.help:Help"}
+_ADDED_BY_THE_PROGRAM = {"complete": "cliff.complete:CompleteCommand", "help": "precache.cli.overview:Help"}
 
 
 @dataclass(frozen=True)

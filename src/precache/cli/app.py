@@ -18,10 +18,9 @@ from cliff.app import App
 from cliff.help import HelpExit
 
 from precache.cli.exit_codes import ExitCode, code_for_error
-from precache.cli.help import Help
 from precache.cli.lazy_commands import GROUP, LazyCommandManager
 from precache.cli.options import ClientManager, option_parser
-from precache.cli.overview import commands_below, write_commands, write_overview
+from precache.cli.overview import Help, commands_below, write_commands, write_overview
 from precache.cli.printable import printable
 from precache.cli.streams import why_unwritten
 from precache.core.errors import PrecacheError

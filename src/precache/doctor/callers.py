@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from precache.adapters.clock_system import SystemClock
@@ -10,7 +11,7 @@ from precache.config.images import check_token_endpoints
 from precache.config.load import Config
 from precache.core.tokens import TokenRole
 from precache.doctor.database import on_database, opened
-from precache.doctor.findings import Finding, ok, warning
+from precache.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.doctor.keystone import look_at_authtoken
 from precache.rules.listen_address import check_tokens, parse_listen_address
 from precache.wiring.http.tls import ServerTls
@@ -41,3 +42,16 @@ def _look_at_tokens(config: Config) -> Iterator[Finding]:
         )
         return
     yield ok(f"{len(valid)} tokens are valid, {len(tokens) - len(valid)} have expired")
+
+
+def look_at_policy(config: Config) -> Iterator[Finding]:
+    file = config.policy.policy_file
+    if file is None:
+        yield skipped(
+            "[oslo_policy] policy_file is not set: administrators may do everything; the role precache_reader, and the "
+            "role reader on the whole system, may look"
+        )
+    elif not os.access(file, os.R_OK):
+        yield failed(f"the policy file {file} cannot be read", "make it readable for the API, or correct the option")
+    else:
+        yield ok(f"the policy file {file} can be read")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import stat
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from precache.cli.columns import Text
@@ -13,11 +14,11 @@ from precache.cli.command import Columns, ListCommand
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode
 from precache.config.load import DEFAULT_FILE, find_unknown_options, load_config
+from precache.config.unknown_options import UnknownOption
 from precache.core.errors import InvalidConfiguration
 from precache.doctor.embedded import DEFAULTS, embedded
 from precache.doctor.examine import OnBug, examine
-from precache.doctor.files import look_at_files, look_at_unknown
-from precache.doctor.findings import Finding, Status
+from precache.doctor.findings import Finding, Status, failed, ok, skipped, warning
 from precache.doctor.roles import ROLES, checks_for, likely_roles
 from precache.wiring.commands.options import add_config_file, given_path
 
@@ -84,3 +85,20 @@ def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Findi
     found = [("configuration", finding) for finding in (*look_at_files(read), *look_at_unknown(config.unknown))]
     checks = checks_for(asked.role or likely_roles(config), config)
     return found + examine(embedded(config, asked.state_dir), checks, on_bug)
+
+
+def look_at_files(files: Sequence[Path]) -> Iterator[Finding]:
+    """See that not every user of the machine can read them. They have been read already, so they are there."""
+    if not files:
+        yield skipped("there is no configuration file; the defaults hold")
+    for file in files:
+        if file.stat().st_mode & stat.S_IROTH:
+            yield warning(f"every user of this machine can read {file}, which holds passwords", f"chmod o= {file}")
+        else:
+            yield ok(f"{file} was read")
+
+
+def look_at_unknown(entries: Sequence[UnknownOption]) -> Iterator[Finding]:
+    """Report each entry that no option has. The processes refuse to start with one whose name is nearly right."""
+    for entry in entries:
+        yield (failed if entry.is_misspelt else warning)(entry.found, entry.advice)

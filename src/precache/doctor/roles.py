@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from precache.config.load import Config
 from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
 from precache.doctor.cache_owner import look_at_cache_owner
-from precache.doctor.callers import look_at_callers
-from precache.doctor.cells import CELLS_TIMEOUT_S, look_at_cells, look_at_computes
+from precache.doctor.callers import look_at_callers, look_at_policy
+from precache.doctor.cells import CELLS_TIMEOUT_S, look_at_cells, look_at_computes, look_at_pins
 from precache.doctor.clock import look_at_clock
 from precache.doctor.database import look_at_database, on_database
-from precache.doctor.directories import look_at_cache, look_at_instances
-from precache.doctor.disk_space import look_at_disk_space
+from precache.doctor.directories import look_at_cache, look_at_disk_space, look_at_instances
 from precache.doctor.embedded import look_at_embedded_database, look_at_state_dir
 from precache.doctor.examine import Check
 from precache.doctor.image_service import look_at_image_service
@@ -20,8 +19,6 @@ from precache.doctor.keystone import look_at_service_user
 from precache.doctor.locks import look_at_locks
 from precache.doctor.nova import look_at_nova
 from precache.doctor.nova_conf import look_at_nova_conf
-from precache.doctor.pins import look_at_pins
-from precache.doctor.policy import look_at_policy
 from precache.doctor.qemu_img import look_at_qemu_img
 
 _DATABASE = Check("database", look_at_database)

@@ -10,7 +10,7 @@ import pytest
 
 from precache.cli.errors import CommandUnavailable
 from precache.cli.lazy_commands import LazyCommand
-from precache.cli.summaries import summary
+from precache.cli.overview import summary
 
 
 def test_a_command_whose_module_is_missing_is_one_sentence() -> None:

@@ -9,11 +9,9 @@ import pytest
 
 from precache.core.errors import DomainsUnknown
 from precache.doctor.cache_owner import look_at_cache_owner
-from precache.doctor.directories import look_at_cache, look_at_instances
-from precache.doctor.disk_space import judge_space, look_at_disk_space
+from precache.doctor.directories import judge_space, look_at_cache, look_at_disk_space, look_at_instances
 from precache.doctor.examine import Check, examine
-from precache.doctor.locks import look_at_locks, try_lock
-from precache.doctor.mounts import Mount, mount_of
+from precache.doctor.locks import Mount, look_at_locks, mount_of, try_lock
 from precache.doctor.nova_conf import look_at_nova_conf
 from precache.doctor.qemu_img import judge_confinement, judge_version, look_at_qemu_img
 from precache.sandbox import Sandbox, landlock

@@ -2,8 +2,8 @@
 
 import pytest
 
-from precache.doctor.pins import look_at_pins
-from precache.doctor.policy import look_at_policy
+from precache.doctor.callers import look_at_policy
+from precache.doctor.cells import look_at_pins
 from precache.doctor.roles import checks_for, likely_roles
 from tests.unit.doctor.looking import only
 

@@ -10,8 +10,7 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.session import Session
 
-from precache.adapters.http.failures import CredentialsRefused, TokenUnavailable
-from precache.adapters.http.unreachable import why_unreachable
+from precache.adapters.http.failures import CredentialsRefused, TokenUnavailable, why_unreachable
 
 _T = TypeVar("_T")
 

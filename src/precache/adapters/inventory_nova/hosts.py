@@ -2,15 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from precache.adapters.inventory_nova.api import NovaApi
-from precache.adapters.inventory_nova.services import NovaService, NovaServices
 from precache.core.hosts import Host
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostQueries
+
+_PATH = "/os-services?binary=nova-compute"
+_RULE = "os_compute_api:os-services:list"
+
+
+@dataclass(frozen=True, slots=True)
+class NovaService:
+    """A nova-compute as Nova sees it.
+
+    is_down: Nova has not heard of it lately, or it is forced down; it would not ask it. False where Nova cannot say,
+        because the database of that cell is away, and for a service that is merely disabled.
+    """
+
+    host: str
+    is_down: bool
+    forced_down: bool
+
+
+Services = Mapping[str, NovaService]
+
+
+class NovaServices:
+    """The services by host name."""
+
+    def __init__(self, *, api: NovaApi, clock: Clock, cache_time: timedelta) -> None:
+        self._api = api
+        self._clock = clock
+        self._cache_time = cache_time
+        self._lock = threading.Lock()
+        self._known: Services = {}
+        self._known_at: datetime | None = None
+        self._under_way: Future[Services] | None = None
+
+    def list_services(self) -> Services:
+        """Return what Nova said not longer than the cache time ago. Raises InventoryUnavailable."""
+        with self._lock:
+            if self._is_fresh():
+                return self._known
+        return self._ask()
+
+    def find_services(self, hosts: Collection[str]) -> Services:
+        """The same, but asked anew if one of `hosts` is not there: it may be younger than the last answer."""
+        with self._lock:
+            is_enough = self._is_fresh() and all(host in self._known for host in hosts)
+            if is_enough:
+                return self._known
+        return self._ask()
+
+    def _is_fresh(self) -> bool:
+        # A clock that was set back makes an answer old, not eternal.
+        return self._known_at is not None and timedelta() <= self._clock.now() - self._known_at < self._cache_time
+
+    def _ask(self) -> Services:
+        """Send the request, or wait for the one that another thread has under way."""
+        with self._lock:
+            under_way, ours = self._under_way, Future[Services]()
+            if under_way is None:
+                self._under_way = ours
+        if under_way is not None:
+            return under_way.result()
+        try:
+            services = self._api.read(_PATH, _RULE, _services)
+        except BaseException as error:
+            self._end(None)
+            ours.set_exception(error)
+            raise
+        self._end(services)
+        ours.set_result(services)
+        return services
+
+    def _end(self, services: Services | None) -> None:
+        with self._lock:
+            self._under_way = None
+            if services is not None:
+                self._known, self._known_at = services, self._clock.now()
+
+
+def _services(document: Any) -> Services:
+    return {service.host: service for service in map(_service, document["services"])}
+
+
+def _service(record: dict[str, Any]) -> NovaService:
+    # Both fields are missing where Nova could not reach the cell.
+    return NovaService(
+        host=str(record["host"]), is_down=record.get("state") == "down", forced_down=record.get("forced_down") is True
+    )
+
 
 CACHE_TIME = timedelta(seconds=3)
 
