@@ -9,6 +9,8 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from precache.imagecache.ownership import file_mode, give_to_owner_of
@@ -24,8 +26,42 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEX
 def mark_of(directory: Path) -> str | None:
     """Return the directory's mark; None if it has none, or is not there. Raises OSError if it cannot be read."""
     try:
-        fd = os.open(directory / MARK_NAME, _READ_FLAGS)
+        with _opened(directory) as fd:
+            return _read(fd)
     except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def mark_directory(directory: Path) -> str:
+    """Return the directory's mark; make it if there is none. Durable; safe for several processes.
+
+    Raises OSError, such as FileExistsError if something else has the mark's name.
+    """
+    with _opened(directory) as fd:
+        mark = _read(fd)
+        if mark is None:
+            _make(fd)
+            mark = _read(fd)
+            os.fsync(fd)
+        if mark is None:
+            raise FileExistsError(None, "a file of that name is in the way", str(directory / MARK_NAME))
+        return mark
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    """Open the directory, so that all is read and written in this one also if its path is replaced meanwhile."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _read(directory: int) -> str | None:
+    try:
+        fd = os.open(MARK_NAME, _READ_FLAGS, dir_fd=directory)
+    except FileNotFoundError:
         return None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -36,37 +72,19 @@ def mark_of(directory: Path) -> str | None:
     return found if _MARK.fullmatch(found) else None
 
 
-def mark_directory(directory: Path) -> str:
-    """Return the directory's mark; make it if there is none. Durable; safe for several processes.
-
-    Raises OSError, such as FileExistsError if something else has the mark's name.
-    """
-    mark = mark_of(directory)
-    if mark is not None:
-        return mark
-    draft = directory / f"{MARK_NAME}.{secrets.token_hex(_MARK_BYTES)}"
-    fd = os.open(draft, _WRITE_FLAGS, 0o600)
+def _make(directory: int) -> None:
+    """Give the directory a mark, unless it has one by then: the first of several processes wins."""
+    draft = f"{MARK_NAME}.{secrets.token_hex(_MARK_BYTES)}"
+    fd = os.open(draft, _WRITE_FLAGS, 0o600, dir_fd=directory)
     try:
         os.write(fd, secrets.token_hex(_MARK_BYTES).encode() + b"\n")
         os.fchmod(fd, file_mode() | 0o444)
         give_to_owner_of(directory, fd)
         os.fsync(fd)
-        os.link(draft, directory / MARK_NAME)  # the first of several wins, and is complete
-    except FileExistsError:
-        pass
+        # By descriptor: the draft's name may mean something else by now.
+        with suppress(FileExistsError):
+            os.link(f"/proc/self/fd/{fd}", MARK_NAME, dst_dir_fd=directory)
     finally:
         os.close(fd)
-        draft.unlink()
-    mark = mark_of(directory)
-    if mark is None:
-        raise FileExistsError(None, "a file of that name is in the way", str(directory / MARK_NAME))
-    _sync(directory)
-    return mark
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=directory)
