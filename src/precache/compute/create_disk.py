@@ -51,7 +51,7 @@ class CreateDisk:
         DiskTooSmall, CachingUnsupported, and what the driver raises; then nothing new is at `path`.
         """
         path = path.absolute()
-        _check_place(path)
+        self._check_place(path)
         for _ in range(_ATTEMPTS):
             fetched = self._cache_image(image, watch)
             with suppress(ImageNotCached):  # somebody removed it between the two steps
@@ -77,10 +77,14 @@ class CreateDisk:
 
         return self._cache.use(image, create, wait=lambda: watch(Phase.WAITING, 0, 0))
 
-
-def _check_place(path: Path) -> None:
-    """Refuse, before anything is downloaded, what would be refused after it."""
-    if path.exists() or path.is_symlink():
-        raise DiskExists(str(path))
-    if not path.parent.is_dir():
-        raise DiskRefused(str(path), f"{path.parent} is not a directory; create it first")
+    def _check_place(self, path: Path) -> None:
+        """Refuse, before anything is downloaded, what would be refused after it."""
+        if path.exists() or path.is_symlink():
+            raise DiskExists(str(path))
+        if not path.parent.is_dir():
+            raise DiskRefused(str(path), f"{path.parent} is not a directory; create it first")
+        cache = self._cache.directory.resolve()
+        if path.parent.resolve().is_relative_to(cache):
+            raise DiskRefused(
+                str(path), f"{cache} is the image cache, in which only images are kept; give another directory"
+            )

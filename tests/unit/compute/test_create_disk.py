@@ -142,6 +142,19 @@ def test_a_missing_directory_is_named_before_anything_is_fetched(tmp_path: Path)
     assert images.fetched == 0
 
 
+@pytest.mark.parametrize("place", ["instances/_base", "instances/_base/guests", "link"])
+def test_a_disk_inside_the_cache_is_refused_before_anything_is_fetched(tmp_path: Path, place: str) -> None:
+    images = Images("raw")
+    host = Host(tmp_path, images)
+    (host.cache.directory / "guests").mkdir()
+    (tmp_path / "link").symlink_to(host.cache.directory)
+
+    with pytest.raises(DiskRefused, match="_base is the image cache"):
+        host.create_disk(IMAGE, tmp_path / place / "vm.qcow2", None, nobody)
+
+    assert images.fetched == 0
+
+
 def test_the_format_and_cluster_size_of_an_unconverted_image_are_kept(tmp_path: Path) -> None:
     host = Host(tmp_path, Images("qcow2", "-o", "cluster_size=8192"), force_raw=False)
 
