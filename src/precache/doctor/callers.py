@@ -1,4 +1,4 @@
-"""How callers are identified: by Keystone, or by tokens of our own, which ask for TLS."""
+"""How callers are identified: by Keystone, or by tokens of our own, which ask for TLS; and the policy file."""
 
 from __future__ import annotations
 

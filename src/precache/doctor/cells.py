@@ -1,4 +1,4 @@
-"""The cells: their secrets readable, their buses there, their computes heard of."""
+"""The cells: their secrets readable, their buses there, their computes heard of, their messages not pinned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On a host: where instances and the image cache are, whose they are, and whether we may write there."""
+"""On a host: where instances and the image cache are, whose they are, whether they are writable and have space."""
 
 from __future__ import annotations
 

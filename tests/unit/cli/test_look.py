@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from precache.cli.client.pages import PAGE
-from precache.cli.wait.look import JobLook, in_full
+from precache.cli.wait.follow import JobLook, in_full
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report

@@ -1,4 +1,4 @@
-"""Why a service gave no answer that can be used. Each adapter tells these in errors of its own."""
+"""Why a service gave no answer that can be used: the errors, which each adapter translates, and their reasons."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 class ServiceUnreachable(Exception):
-    """A service did not answer, or answered what nobody can read.
+    """A service did not answer, or answered what cannot be read.
 
     reason: for an operator; it holds no token, no header and nothing of the answer.
     """
@@ -62,7 +62,7 @@ class TokenUnavailable(ServiceUnreachable):
 
 
 class CredentialsRefused(TokenUnavailable):
-    """Keystone knows our credentials for wrong; it will not think better of it by itself."""
+    """Keystone refuses the credentials; waiting does not help."""
 
 
 def why_unreachable(error: ksa.ClientException, section: str = "service_user") -> str:

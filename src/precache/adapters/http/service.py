@@ -1,4 +1,4 @@
-"""GETs from an OpenStack service, as its clients here send them: alike in tokens, patience and what is logged."""
+"""GETs from an OpenStack service, as its clients here send them, and the JSON documents that it answers with."""
 
 from __future__ import annotations
 

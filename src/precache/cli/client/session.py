@@ -1,4 +1,4 @@
-"""Requests with the caller's token; answers checked and read as JSON."""
+"""Requests with the caller's token; answers read as JSON, and the message of an answer that is an error."""
 
 from __future__ import annotations
 

@@ -13,8 +13,7 @@ from precache.cli.client.jobs import Jobs
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
 from precache.cli.options import seconds
-from precache.cli.wait.follow import Followed, follow
-from precache.cli.wait.look import in_full, only_failures
+from precache.cli.wait.follow import Followed, follow, in_full, only_failures
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
