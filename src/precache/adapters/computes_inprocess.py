@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 
+from precache.background.deadline import Deadline
 from precache.core.errors import ComputeUnreachable
 from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
@@ -17,9 +18,9 @@ Compute = Callable[[CacheRequest], Sequence[TaskResult]]
 class InProcessComputes:
     """The port `ComputeGateway` on plain calls. A host is known from `join` until `leave`."""
 
-    def __init__(self, *, deadline: Callable[[], datetime | None] = lambda: None) -> None:
-        """deadline: when a request that is made now is to be done; None for no such time."""
-        self._deadline = deadline
+    def __init__(self, *, allowed: timedelta | None = None) -> None:
+        """allowed: how long a host may take for all images of a request; None for no limit."""
+        self._allowed = allowed
         self._computes: dict[str, Compute] = {}
         self._lock = threading.Lock()
 
@@ -38,4 +39,4 @@ class InProcessComputes:
             raise ComputeUnreachable(
                 request.host, "no Precache compute runs there; start one and send the request again"
             )
-        return compute(replace(request, deadline=self._deadline()))
+        return compute(replace(request, deadline=Deadline(self._allowed)))

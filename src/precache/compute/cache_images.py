@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from precache.background.cancel_token import CancelToken
+from precache.background.deadline import Deadline
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
@@ -60,13 +59,10 @@ class CacheImages:
 
     def _cache_one(self, request: CacheRequest, order: CacheOrder) -> TaskResult:
         beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
-        watch = _Watch(beginning, self._progress, self._stop, partial(self._is_late, request))
+        watch = _Watch(beginning, self._progress, self._stop, request.deadline)
         started_at = self._clock.now()
         outcome, reason = self._outcome(order, watch)
         return TaskResult(order.image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
-
-    def _is_late(self, request: CacheRequest) -> bool:
-        return request.deadline is not None and self._clock.now() >= request.deadline
 
     def _outcome(self, order: CacheOrder, watch: _Watch) -> tuple[Outcome, str]:
         image = order.image
@@ -93,13 +89,11 @@ class _Watch:
     """The port `Watcher` for one task: passes progress on, and remembers how much has come in.
 
     It is called some ten times a second whatever is waited for, so it is what ends a wait: at a stop of the compute,
-    and when `is_late` says that the time of the request is over.
+    and when the deadline of the request has passed.
     """
 
-    def __init__(
-        self, beginning: TaskProgress, progress: ProgressSink, stop: CancelToken, is_late: Callable[[], bool]
-    ) -> None:
-        self._is_late = is_late
+    def __init__(self, beginning: TaskProgress, progress: ProgressSink, stop: CancelToken, deadline: Deadline) -> None:
+        self._deadline = deadline
         self._beginning = beginning
         self._progress = progress
         self._stop = stop
@@ -112,5 +106,5 @@ class _Watch:
 
     def check_stop(self) -> None:
         self._stop.check(f"Caching image {self._beginning.image} on {self._beginning.host}")
-        if self._is_late():
+        if self._deadline.has_passed:
             raise DeadlinePassed(self._beginning.image, self.bytes_done)

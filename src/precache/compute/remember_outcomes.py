@@ -6,9 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
+from precache.background.deadline import Deadline
 from precache.core.errors import Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import TaskResult
@@ -21,11 +22,17 @@ _CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
 _Key = tuple[str, ImageId]
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    outcome: Future[TaskResult]
+    deadline: Deadline
+
+
 class RememberOutcomes:
     """Wraps the use case `cache_images`, and keeps one outcome for each job and image. Thread-safe.
 
-    A request for what is under way for the same job waits for that, and gives its outcome. What ended with Stopped, or
-    with a bug, is forgotten.
+    A request for what is under way for the same job waits for that, and gives its outcome. The later deadline counts.
+    What ended with Stopped, or with a bug, is forgotten.
 
     cache_images: called with one image at a time, in the order of the request. capacity: outcomes kept; the oldest go.
     """
@@ -33,7 +40,7 @@ class RememberOutcomes:
     def __init__(self, cache_images: _CacheImages, *, capacity: int = CAPACITY) -> None:
         self._cache_images = cache_images
         self._capacity = capacity
-        self._outcomes: OrderedDict[_Key, Future[TaskResult]] = OrderedDict()
+        self._outcomes: OrderedDict[_Key, _Run] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, request: CacheRequest) -> list[TaskResult]:
@@ -45,9 +52,12 @@ class RememberOutcomes:
         with self._lock:
             known = self._outcomes.get(key)
             if known is None:
-                ours: Future[TaskResult] = Future()
+                ours = _Run(Future(), request.deadline)
                 self._outcomes[key] = ours
-        return known.result() if known is not None else self._do(key, request, ours)
+        if known is None:
+            return self._do(key, request, ours.outcome)
+        known.deadline.postpone_to(request.deadline)
+        return known.outcome.result()
 
     def _do(self, key: _Key, request: CacheRequest, outcome: Future[TaskResult]) -> TaskResult:
         try:
@@ -65,6 +75,6 @@ class RememberOutcomes:
     def _forget_oldest(self) -> None:
         with self._lock:
             surplus = max(len(self._outcomes) - self._capacity, 0)
-            ended = (key for key, outcome in self._outcomes.items() if outcome.done())
+            ended = (key for key, run in self._outcomes.items() if run.outcome.done())
             for key in list(islice(ended, surplus)):
                 del self._outcomes[key]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from precache.background.deadline import Deadline
 from precache.core.images import ImageId
 from precache.core.jobs import TaskResult
 from precache.core.orders import CacheOrder
@@ -16,14 +16,14 @@ from precache.core.orders import CacheOrder
 class CacheRequest:
     """The message: cache these images, one after another, in this order.
 
-    deadline: by the host's clock, when all of them are to be done; None for no such time.
+    deadline: on the host, when all of them must be done.
     """
 
     job_id: str
     host: str
     cell: str
     orders: tuple[CacheOrder, ...]
-    deadline: datetime | None = None
+    deadline: Deadline = field(default_factory=lambda: Deadline(None), compare=False)
 
     @property
     def images(self) -> tuple[ImageId, ...]:

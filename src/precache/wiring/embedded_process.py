@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class EmbeddedProcess:
         url = server.bind()
         self._stops.callback(server.stop)
         images = image_service(self._config, url + IMAGE_PREFIX)
-        gateway = InProcessComputes(deadline=self._deadline)
+        gateway = InProcessComputes(allowed=self._config.bus.long_rpc_timeout)
         inventory = local_inventory(database)
         loop = conductor_loop(
             config=self._config,
@@ -117,9 +117,6 @@ class EmbeddedProcess:
     def stop(self) -> None:
         """Stop what runs, in the opposite order of its start."""
         self._stops.close()
-
-    def _deadline(self) -> datetime:
-        return SystemClock().now() + self._config.bus.long_rpc_timeout
 
     def _threads(self) -> int:
         # A download from our own image service keeps a thread busy for as long as it takes.

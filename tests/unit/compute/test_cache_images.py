@@ -8,6 +8,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
+from precache.background.deadline import Deadline
 from precache.compute.cache_images import CacheImages
 from precache.core.errors import ImageNotFound, Stopped
 from precache.core.images import ImageId, parse_image_id
@@ -171,7 +172,8 @@ class DrippingDriver(ScriptedDriver):
 def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_begun():
     clock = MemoryClock()
     driver = DrippingDriver(clock)
-    deadline = clock.now() + timedelta(seconds=100)
+    begin = clock.now()
+    deadline = Deadline(timedelta(seconds=100), monotonic=lambda: clock.now().timestamp())
 
     results = compute(driver, clock=clock)(replace(request(FIRST, SECOND), deadline=deadline))
 
@@ -179,4 +181,4 @@ def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR]
     assert results[0].reason.startswith(f"Image {FIRST} was given up after 9 bytes: the time that the conductor allows")
     assert "long_rpc_timeout" in results[1].reason
-    assert clock.now() == deadline
+    assert clock.now() == begin + timedelta(seconds=100)

@@ -2,15 +2,20 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from precache.adapters.clock_memory import MemoryClock
+from precache.background.deadline import Deadline
 from precache.compute.remember_outcomes import RememberOutcomes
 from precache.core.errors import Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
+from tests.waiting import wait_until
 
 IMAGES = tuple(parse_image_id(f"00000000-0000-0000-0000-00000000000{number}") for number in range(4))
 PATIENCE_S = 10
@@ -102,6 +107,46 @@ def test_a_second_request_joins_what_is_under_way():
 
         assert first.result(PATIENCE_S) == second.result(PATIENCE_S)
     assert held.calls == 1
+
+
+class HeldUntilLate:
+    """A use case that is under way until it is let go, and then says whether the time of its request is over."""
+
+    def __init__(self):
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, request):
+        self.began.set()
+        assert self.go.wait(PATIENCE_S)
+        outcome = Outcome.ERROR if request.deadline.has_passed else Outcome.CACHED
+        return [TaskResult(image, outcome) for image in request.images]
+
+
+@pytest.mark.parametrize(
+    ("first_s", "second_s", "outcome"),
+    [(10, 100, Outcome.CACHED), (100, 10, Outcome.CACHED), (10, 20, Outcome.ERROR), (10, None, Outcome.CACHED)],
+)
+def test_the_later_deadline_counts_for_a_run_that_is_joined(first_s, second_s, outcome):
+    clock, held = MemoryClock(), HeldUntilLate()
+    remembering, begin = RememberOutcomes(held), clock.now()
+
+    def within(seconds):
+        allowed = None if seconds is None else timedelta(seconds=seconds)
+        deadline = Deadline(allowed, monotonic=lambda: (clock.now() - begin).total_seconds())
+        return replace(asking(IMAGES[0]), deadline=deadline)
+
+    with ThreadPoolExecutor(2) as threads:
+        first_request = within(first_s)
+        first = threads.submit(remembering, first_request)
+        assert held.began.wait(PATIENCE_S)
+        joining = within(second_s)
+        second = threads.submit(remembering, joining)
+        wait_until(lambda: first_request.deadline.left_s >= joining.deadline.left_s)
+        clock.advance(timedelta(seconds=50))
+        held.go.set()
+
+        assert [result.outcome for result in first.result(PATIENCE_S)] == [outcome]
+        assert first.result() == second.result(PATIENCE_S)
 
 
 def test_what_was_stopped_is_told_to_all_who_wait_and_forgotten():

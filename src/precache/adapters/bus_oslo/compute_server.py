@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import oslo_messaging
@@ -49,7 +48,7 @@ class _Endpoint:
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
-            request, expires_at = read_request(message, self._host, datetime.now(UTC))
+            request, expires_at = read_request(message, self._host)
         except Malformed as fault:
             _log.warning("A request to cache images was refused: %s", fault)
             return failure_message("malformed", reason=str(fault))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from precache.background.deadline import Deadline
 from precache.core.errors import InvalidImageId
 from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId, parse_image_id
@@ -56,7 +57,7 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
     }
 
 
-def read_request(message: Mapping[str, Any], host: str, now: datetime) -> tuple[CacheRequest, float]:
+def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     if _text(message, "host") != host:
         raise Malformed("host is not the name of this host")
@@ -65,7 +66,8 @@ def read_request(message: Mapping[str, Any], host: str, now: datetime) -> tuple[
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
-    deadline = None if allowed_s is None else now + timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))
+    # Counted from now, when the host has the message.
+    deadline = Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS)))
     return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline), expires_at
 
 
