@@ -1,7 +1,7 @@
-"""`precache doctor`: is this deployment in order, and what is to be done where it is not.
+"""`precache doctor`: checks a deployment, and advises what to do about failures.
 
-One file for each thing that is looked at. A check takes the configuration and gives findings; it looks and never
-changes anything that lasts, and it names no secret. `roles.py` says which checks concern which process.
+One file for each subject. A check takes the configuration and returns findings. It changes nothing permanently, and its
+findings contain no secrets. `roles.py` says which checks are for which process.
 
 Nothing is imported here: `precache --help` reads the command's source, and for that imports this module.
 """

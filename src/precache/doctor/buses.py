@@ -1,4 +1,4 @@
-"""Message buses: a message that nobody waits for is taken, so broker, virtual host, user and password are right."""
+"""Message buses: each must accept a test message, which checks broker, virtual host, user and password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SILENT = failed(f"the message bus does not answer within {TIMEOUT_S:.0f} second
 
 
 def look_at_own_bus(config: Config) -> Iterator[Finding]:
-    """See that the bus of this process, a compute's or that of the wake-ups, takes messages."""
+    """Check that the bus of this process accepts messages: a compute's, or the one for wake-ups."""
     if config.bus.transport_url is None:
         yield skipped("[DEFAULT] transport_url is not set: conductors look for new jobs by themselves")
     else:
@@ -25,12 +25,12 @@ def look_at_own_bus(config: Config) -> Iterator[Finding]:
 
 
 def look_at_computes_bus(config: Config) -> Iterator[Finding]:
-    """See that the compute's cell takes messages; here one is needed."""
+    """Check that the bus of the compute's cell, which is required, accepts messages."""
     yield reach_bus(config, config.bus.require_transport_url())
 
 
 def look_at_notifications(config: Config) -> Iterator[Finding]:
-    """See that the buses for notifications take them."""
+    """Check that the buses for notifications accept them."""
     urls = config.notifications.transport_urls
     if not urls:
         yield skipped("[notifications] transport_urls is empty: jobs are announced in the log only")
@@ -38,7 +38,7 @@ def look_at_notifications(config: Config) -> Iterator[Finding]:
 
 
 def reach_buses(config: Config, buses: Sequence[tuple[str, str]]) -> list[Finding]:
-    """Return a finding for each (what it is of, transport URL), with what it is of in front."""
+    """Return a finding for each (owner, transport URL), with the owner in front."""
     found = side_by_side([(partial(reach_bus, config, url), TIMEOUT_S) for _, url in buses])
     return [
         replace(finding or _SILENT, found=f"{owner}{(finding or _SILENT).found}")
@@ -47,7 +47,7 @@ def reach_buses(config: Config, buses: Sequence[tuple[str, str]]) -> list[Findin
 
 
 def reach_bus(config: Config, transport_url: str) -> Finding:
-    """Send a message to nobody."""
+    """Send a message without a receiver."""
     try:
         bus = open_bus(config.oslo, transport_url)
     except InvalidConfiguration as error:

@@ -1,4 +1,4 @@
-"""On a host: who removes expired entries, and whether that one runs."""
+"""On a host: which service removes expired entries, and whether it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROCESSES = Path("/proc")
 def look_at_cache_owner(
     config: Config, processes: Path = PROCESSES, domains: DomainDisks | None = None
 ) -> Iterator[Finding]:
-    """Compare [image_cache] owner with whether a nova-compute runs here, and see that its cleaner knows all disks.
+    """Compare [image_cache] owner with whether a nova-compute runs here, and check that the cleaner knows all disks.
 
     processes: the kernel's list of them. domains: None for those of the configured libvirt.
     """
@@ -45,14 +45,14 @@ def _owner_is_nova(config: Config) -> str:
 
 
 def _look_at_domains(domains: DomainDisks) -> Finding:
-    """Ask libvirt as the cleaner does."""
+    """Read the domains as the cleaner does."""
     try:
         files = domains.files()
     except DomainsUnknown as error:
-        return warning(f"{error.reason}; as long as this is so, no expired image is removed", error.advice)
+        return warning(f"{error.reason}; until this is corrected, no expired image is removed", error.advice)
     if files is None:
-        return ok("this host has no libvirt; an image that a disk was ever made on is kept")
-    return ok("libvirt tells which disks its guests have")
+        return ok("this host has no libvirt; every image on which a disk was ever made is kept")
+    return ok("libvirt lists the disks of its guests")
 
 
 def nova_compute_runs(processes: Path) -> bool:
@@ -63,7 +63,7 @@ def nova_compute_runs(processes: Path) -> bool:
 def _is_nova_compute(file: Path) -> bool:
     try:
         words = file.read_bytes().split(b"\0")
-    except OSError:  # it has ended meanwhile, or is hidden from us
+    except OSError:  # it has ended meanwhile, or is hidden from this user
         return False
     # Its own name, or that of the script that an interpreter runs.
     return any(Path(word.decode(errors="replace")).name == "nova-compute" for word in words[:3] if word)

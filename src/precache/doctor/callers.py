@@ -1,4 +1,4 @@
-"""How callers are identified: by Keystone, or by tokens of our own, which ask for TLS; and the policy file."""
+"""Authentication of callers, by Keystone or by Precache's own tokens, which need TLS; and the policy file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def look_at_callers(config: Config) -> Iterator[Finding]:
     if config.api.auth_strategy != "token":
         yield from look_at_authtoken(config)
         return
-    # As the API does at its start; each raises InvalidConfiguration with the way out.
+    # As the API does at its start; each raises InvalidConfiguration with what to do.
     if config.api.tls_files:
         ServerTls(cert_file=config.api.tls_files[0], key_file=config.api.tls_files[1])
     check_tokens(parse_listen_address(config.api.listen), has_tls=config.api.tls_files is not None)
@@ -37,7 +37,7 @@ def _look_at_tokens(config: Config) -> Iterator[Finding]:
     valid = [token for token in tokens if not token.is_expired(now)]
     if not any(TokenRole.ADMIN in token.roles for token in valid):
         yield warning(
-            "no valid token has the role admin: no caller can ask for anything",
+            "no valid token has the role admin: no caller can start a job",
             "make one: precache token create NAME --role admin",
         )
         return
@@ -49,7 +49,7 @@ def look_at_policy(config: Config) -> Iterator[Finding]:
     if file is None:
         yield skipped(
             "[oslo_policy] policy_file is not set: administrators may do everything; the role precache_reader, and the "
-            "role reader on the whole system, may look"
+            "role reader on the whole system, may read everything"
         )
     elif not os.access(file, os.R_OK):
         yield failed(f"the policy file {file} cannot be read", "make it readable for the API, or correct the option")

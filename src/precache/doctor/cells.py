@@ -1,4 +1,4 @@
-"""The cells: their secrets readable, their buses there, their computes heard of, their messages not pinned."""
+"""The cells: whether their secrets can be decrypted, their buses reached, their computes be up; pinned messages."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def look_at_cells(config: Config) -> Iterator[Finding]:
     cells = read_cells(config)
     if not any(cell.transport_url for cell in cells):
         yield warning(
-            "no cell has a message bus, so no host can be asked",
-            "make the cells known: precache cell create NAME --transport-url URL",
+            "no cell has a message bus, so no host can be called",
+            "register the cells: precache cell create NAME --transport-url URL",
         )
     buses = [(f"cell {cell.name}: ", cell.transport_url) for cell in cells if cell.transport_url]
     yield from reach_buses(config, buses)
     for cell in cells:
         if cell.transport_url is None:
             yield warning(
-                f"cell {cell.name} has no message bus, so its hosts cannot be asked",
+                f"cell {cell.name} has no message bus, so its hosts cannot be called",
                 f"give it one: precache cell create {cell.name} --transport-url URL",
             )
 
 
 def look_at_computes(config: Config) -> Iterator[Finding]:
-    """See which cells have a compute that was heard of lately."""
+    """Check which cells have computes that are up."""
     cells, hosts = read_cells(config), read_heard_hosts(config)
     if not cells:
         yield skipped("there is no cell yet")
@@ -48,9 +48,9 @@ def look_at_computes(config: Config) -> Iterator[Finding]:
 def _silent(cell: Cell, config: Config) -> Finding:
     seconds = config.host.service_down_time.total_seconds()
     return warning(
-        f"cell {cell.name}: no compute was heard of in the last {seconds:.0f} seconds",
+        f"cell {cell.name}: no compute sent a heartbeat in the last {seconds:.0f} seconds",
         "start `precache serve compute` on its hosts, with the transport URL of this cell, and `precache serve "
-        "conductor`, which listens to them",
+        "conductor`, which receives the heartbeats",
     )
 
 
@@ -58,19 +58,19 @@ _LIFT_IT = "when all hosts run this release, remove the option and restart the c
 
 
 def look_at_pins(config: Config) -> Iterator[Finding]:
-    """Report a pin: what is newer than it is not sent."""
+    """Report a pin: newer messages are not sent."""
     pin = config.upgrade_levels.compute
     if pin is None:
-        yield skipped("[upgrade_levels] compute is not set: each host is asked in the newest version that it knows")
+        yield skipped("[upgrade_levels] compute is not set: each host is called in the newest version that it knows")
     elif understands(pin, CACHE_IMAGES_SINCE):
         yield warning(
-            f"[upgrade_levels] compute holds the messages to hosts at version {pin}: what needs a newer one ends as "
-            "error on every host",
+            f"[upgrade_levels] compute pins the messages to hosts at version {pin}: a request that needs a newer one "
+            "ends as error on every host",
             _LIFT_IT,
         )
     else:
         yield failed(
-            f"[upgrade_levels] compute holds the messages to hosts at version {pin}, but to ask for images takes "
+            f"[upgrade_levels] compute pins the messages to hosts at version {pin}, but caching images needs "
             f"{CACHE_IMAGES_SINCE}: every task ends as error",
             f"set it to {CACHE_IMAGES_SINCE}, or remove it, and restart the conductors",
         )

@@ -1,4 +1,4 @@
-"""The clock of this machine against Keystone's, as far as that shows it."""
+"""Compares the clock of this machine with Keystone's."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.service_user import service_session
 
 TOLERABLE = timedelta(seconds=10)
-"""Leases and heartbeats go by the database's clock. This much does not matter for what is left: tokens expire after
-hours, and the times of tasks are for people to read."""
+"""Leases and heartbeats use the database's clock. The rest tolerates this: tokens expire after hours, and the
+times of tasks are for people to read."""
 
 
 def look_at_clock(config: Config) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def look_at_clock(config: Config) -> Iterator[Finding]:
 
 
 def compare_clocks(date: str | None, now: datetime, tolerable: timedelta) -> Finding:
-    """Compare the Date of an answer that has just come in."""
+    """Compare the header Date of a response that has just arrived."""
     try:
         skew = abs(parsedate_to_datetime(date or "") - now)
     except (ValueError, TypeError):
@@ -41,7 +41,7 @@ def compare_clocks(date: str | None, now: datetime, tolerable: timedelta) -> Fin
     if skew <= tolerable:
         return ok("the clock agrees with Keystone's")
     return warning(
-        f"the clock differs from Keystone's by {skew.total_seconds():.0f} seconds; {tolerable.total_seconds():.0f} "
-        "can be borne",
-        "have both machines keep time by NTP: the expiry of tokens and the times that tasks show depend on it",
+        f"the clock differs from Keystone's by {skew.total_seconds():.0f} seconds; up to "
+        f"{tolerable.total_seconds():.0f} are tolerated",
+        "use NTP on both machines: the expiry of tokens and the times of tasks depend on it",
     )

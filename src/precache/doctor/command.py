@@ -1,4 +1,4 @@
-"""`precache doctor`: looks a deployment over and says what to do about what is wrong."""
+"""`precache doctor`: checks a deployment and advises what to do about failures."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Doctor(ListCommand):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        # What libraries say of a part that is away would come between: the findings say it.
+        # Libraries' log lines about unavailable services would mix with the findings, which have the same information.
         logging.getLogger().addHandler(logging.NullHandler())
         if parsed_args.state_dir is not None and "all" not in (parsed_args.role or ()):
             raise UsageError("--state-dir is for --role all")
@@ -78,7 +78,7 @@ def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Findi
     try:
         config = load_config(files, DEFAULTS if is_embedded else None, refuse_misspelt=False)
     except InvalidConfiguration as error:
-        broken = Finding(Status.FAILED, str(error), "correct it; nothing else was looked at")
+        broken = Finding(Status.FAILED, str(error), "correct it; nothing else was checked")
         unknown = look_at_unknown(find_unknown_options(files))
         return [("configuration", finding) for finding in (broken, *unknown)]
     read = files if files is not None else [DEFAULT_FILE] if DEFAULT_FILE.exists() else []
@@ -88,9 +88,9 @@ def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Findi
 
 
 def look_at_files(files: Sequence[Path]) -> Iterator[Finding]:
-    """See that not every user of the machine can read them. They have been read already, so they are there."""
+    """Check that not every user of the machine can read them. They exist, because they have been read already."""
     if not files:
-        yield skipped("there is no configuration file; the defaults hold")
+        yield skipped("there is no configuration file; the defaults apply")
     for file in files:
         if file.stat().st_mode & stat.S_IROTH:
             yield warning(f"every user of this machine can read {file}, which holds passwords", f"chmod o= {file}")
@@ -99,6 +99,6 @@ def look_at_files(files: Sequence[Path]) -> Iterator[Finding]:
 
 
 def look_at_unknown(entries: Sequence[UnknownOption]) -> Iterator[Finding]:
-    """Report each entry that no option has. The processes refuse to start with one whose name is nearly right."""
+    """Report each entry that is no option. The processes refuse to start if one is misspelt."""
     for entry in entries:
         yield (failed if entry.is_misspelt else warning)(entry.found, entry.advice)

@@ -1,4 +1,4 @@
-"""The database: there, ours, of this release, and its secrets readable."""
+"""The database: whether it answers, has this release's tables, and its secrets can be decrypted."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LIMITS = Limits(
     lock=timedelta(seconds=2),
     patience=timedelta(),
 )
-"""Somebody waits in front of the terminal, and nothing is lost if a look fails."""
+"""Short, because a user waits for the result, and a failed check has no other effect."""
 
 Look = Callable[[Config], Iterable[Finding]]
 
 
 def look_at_database(config: Config) -> Iterator[Finding]:
-    """See that it answers and has this release's tables."""
+    """Check that it answers and has this release's tables."""
     with opened(config) as database:
         try:
             check_schema(database, upgrade_command=upgrade_command(config))
@@ -39,7 +39,7 @@ def look_at_database(config: Config) -> Iterator[Finding]:
 
 
 def on_database(look: Look) -> Look:
-    """Return a check that is skipped where the database cannot be used; that is a finding of another check."""
+    """Return a check that is skipped if the database cannot be used; another check reports that."""
 
     def look_if_there(config: Config) -> Iterator[Finding]:
         try:
@@ -57,14 +57,14 @@ def read_cells(config: Config) -> list[Cell]:
 
 
 def read_heard_hosts(config: Config) -> list[Host]:
-    """Return the hosts whose computes have been heard of."""
+    """Return the hosts that sent heartbeats."""
     with opened(config) as database:
         return SqlHosts(database=database).list_hosts()
 
 
 @contextmanager
 def opened(config: Config) -> Iterator[Database]:
-    """Open the database for a few looks."""
+    """Open the database for a few queries."""
     database = open_database(config.database.require_connection(), limits=_LIMITS)
     try:
         yield database

@@ -1,4 +1,4 @@
-"""On a host: where instances and the image cache are, whose they are, whether they are writable and have space."""
+"""On a host: the directories of instances and of the image cache, their owner, write access and free space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def cache_directory(config: Config) -> Path:
 
 
 def look_at_instances(config: Config) -> Iterator[Finding]:
-    """See that [DEFAULT] instances_path is a directory in which we may work."""
+    """Check that [DEFAULT] instances_path is a writable directory."""
     path = config.host.instances_path
     if not path.exists():
         yield failed(
@@ -31,7 +31,7 @@ def look_at_instances(config: Config) -> Iterator[Finding]:
 
 
 def look_at_cache(config: Config) -> Iterator[Finding]:
-    """See that the image cache is, or can be made."""
+    """Check that the image cache exists or can be made."""
     path, parent = cache_directory(config), config.host.instances_path
     if path.exists():
         yield from look_at_directory(path, "the image cache")
@@ -50,7 +50,7 @@ def look_at_cache(config: Config) -> Iterator[Finding]:
 
 
 def look_at_directory(path: Path, what: str) -> Iterator[Finding]:
-    """See whose directory it is, and that we may make files there."""
+    """Check the owner of the directory, and that files can be made there."""
     if not path.is_dir():
         yield failed(f"{what} {path} is not a directory", "move it away")
         return
@@ -60,7 +60,7 @@ def look_at_directory(path: Path, what: str) -> Iterator[Finding]:
         yield failed(f"{what} {path} belongs to {owner} and cannot be written by {us}", run_as(owner))
     elif os.geteuid() not in (0, found.st_uid):
         yield warning(
-            f"{what} {path} belongs to {owner}; what {us} makes there nova-compute may not open", run_as(owner)
+            f"{what} {path} belongs to {owner}; nova-compute may be unable to open what {us} makes there", run_as(owner)
         )
     elif found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         yield warning(f"every user may change what is in {what} {path}", f"chmod o-w {path}")
@@ -69,7 +69,7 @@ def look_at_directory(path: Path, what: str) -> Iterator[Finding]:
 
 
 def is_writable(path: Path) -> bool:
-    # A read-only file system refuses root, too.
+    # Even root cannot write to a read-only file system.
     return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
 
 
@@ -85,7 +85,7 @@ def user_name(uid: int) -> str:
 
 
 SCARCE_BYTES = 20 << 30
-"""A usual cloud image takes a few GiB while it is downloaded and converted; instances need the disk, too."""
+"""A usual cloud image needs a few GiB while it is downloaded and converted; instances need space too."""
 
 
 def look_at_disk_space(config: Config) -> Iterator[Finding]:
@@ -99,7 +99,7 @@ def look_at_disk_space(config: Config) -> Iterator[Finding]:
 
 
 def judge_space(place: str, free_bytes: int, free_files: int | None) -> Finding:
-    """Judge what is free. free_files: how many more files there can be; None where there is no such limit."""
+    """Return the finding. free_files: how many more files there can be; None without such a limit."""
     if free_bytes == 0 or free_files == 0:
         what = "space" if free_bytes == 0 else "file (inode)"
         return failed(f"no {what} is free on the disk of {place}", "free some, or no image can be cached")

@@ -1,4 +1,4 @@
-"""The embedded service, `precache serve all`: its configuration, and the directory that it keeps everything in."""
+"""The embedded service, `precache serve all`: its configuration and its state directory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from precache.wiring.commands.options import STANDALONE
 from precache.wiring.state_dir import StateDir
 
 DEFAULTS: Mapping[tuple[str | None, str], object] = STANDALONE
-"""What the service assumes where no configuration file says anything."""
+"""The service's defaults without a configuration file."""
 
 
 def embedded(config: Config, state_dir: Path | None) -> Config:
-    """Return the configuration as the embedded service uses it: database and caches are in its state directory."""
+    """Return the configuration of the embedded service: database and caches are in its state directory."""
     if state_dir is None:
         return config
     state = StateDir(state_dir)

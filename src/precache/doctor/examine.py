@@ -1,4 +1,4 @@
-"""Runs checks: all of them, whatever becomes of one, and none for longer than it may take."""
+"""Runs all checks, each with a time limit, also if some of them fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from precache.core.errors import InvariantBroken, PrecacheError
 from precache.doctor.findings import Finding, failed, failure
 
 TIMEOUT_S = 8.0
-"""A part that is well answers in far less. Libraries try some things twice, a few seconds each."""
+"""A healthy service answers faster. Libraries try some calls twice, for a few seconds each."""
 
 
 T = TypeVar("T")
@@ -23,12 +23,12 @@ OnBug = Callable[[Exception], None]
 
 
 def _ignore(_bug: Exception) -> None:
-    """The finding says enough."""
+    """Do nothing: the finding says enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """look: gives what it finds. An error of ours is a failure."""
+    """look: returns the findings. A PrecacheError is a failure."""
 
     name: str
     look: Callable[[Config], Iterable[Finding]]
@@ -38,7 +38,7 @@ class Check:
 def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) -> list[tuple[str, Finding]]:
     """Return the findings with the names of their checks, in the order of the checks.
 
-    on_bug: is told of what no check should raise, by any thread.
+    on_bug: called with an unexpected exception, from any thread.
     """
     found = side_by_side([(partial(_look, check, config, on_bug), check.timeout_s) for check in checks])
     return [
@@ -79,12 +79,12 @@ def _look(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:
 def _os_failure(error: OSError) -> Finding:
     reason = error.strerror or str(error) or type(error).__name__
     if error.filename is None:
-        return failed(reason, "see that what this check asks for can be reached from here")
+        return failed(reason, "check that the service of this check can be reached from here")
     return failed(f"{error.filename}: {reason}", "run this command as the user that the process runs as")
 
 
 def _unanswered(check: Check) -> Finding:
     return failed(
         f"no answer within {check.timeout_s:.0f} seconds",
-        "see that the machine is there, and that no firewall swallows what is sent to it",
+        "check that the machine is up, and that no firewall drops the packets",
     )

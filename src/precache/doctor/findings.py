@@ -1,4 +1,4 @@
-"""What a check found, and what to do about it."""
+"""The result of a check, with advice."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from precache.core.errors import PrecacheError
 
 class Status(StrEnum):
     OK = "ok"
-    WARNING = "warning"  # works, but not as it should, or not for long
+    WARNING = "warning"  # works, but not as it should, or will fail soon
     FAILED = "failed"  # does not work
-    SKIPPED = "skipped"  # does not concern this deployment, or could not be looked at
+    SKIPPED = "skipped"  # is not for this deployment, or could not be checked
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """advice: what to do; empty where there is nothing to do, that is, never for a warning or a failure."""
+    """One result. advice: what to do; never empty for a warning or a failure."""
 
     status: Status
     found: str

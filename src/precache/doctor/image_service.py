@@ -1,4 +1,4 @@
-"""Glance: found, and willing to list an image to the service's own user."""
+"""Glance: whether it is found, and lists images to the service's user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CORRECT = "start it, or correct [glance] endpoint_override, or the image servic
 
 
 def look_at_image_service(config: Config) -> Iterator[Finding]:
-    """Ask for one image at each endpoint."""
+    """List one image at each endpoint."""
     for endpoint in config.glance.endpoints or (None,):
         yield from _look_at(config, endpoint)
 
@@ -27,7 +27,7 @@ def look_at_image_service(config: Config) -> Iterator[Finding]:
 def _look_at(config: Config, endpoint: str | None) -> Iterator[Finding]:
     session = image_session(config, service_session(config))
     if trouble := why_no_token(session, SERVICE_USER):
-        yield replace(trouble, found=f"Glance was not asked: {trouble.found}")
+        yield replace(trouble, found=f"Glance was not checked: {trouble.found}")
     elif url := endpoint or _in_catalogue(config, session):
         yield _ask(session, url.rstrip("/").removesuffix("/v2"))
     else:
@@ -52,12 +52,12 @@ def _ask(session: Session, base: str) -> Finding:
 
 def _meaning(base: str, status: int, is_list: bool) -> Finding:
     if status == 200 and is_list:
-        return ok(f"Glance at {base} lists images to us")
+        return ok(f"Glance at {base} lists images")
     if status in (401, 403):
         return failed(
-            f"Glance at {base} lets us list no images: HTTP status {status}",
-            "correct [glance] auth_token if that is set; else give the user in [service_user] a role that Glance's "
-            "policy get_images asks for, such as reader",
+            f"Glance at {base} refuses to list images: HTTP status {status}",
+            "correct [glance] auth_token if that is set; otherwise give the user in [service_user] a role that "
+            "Glance's policy get_images requires, such as reader",
         )
     return failed(f"there is no Glance at {base}: HTTP status {status}", _CORRECT)
 

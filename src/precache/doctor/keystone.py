@@ -1,4 +1,4 @@
-"""Keystone: there, and content with the credentials that we have."""
+"""Keystone: whether it answers, and accepts the configured credentials."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from precache.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.wiring.service_user import service_session
 
 VALIDATING_ROLES = frozenset({"admin", "service"})
-"""Those that Keystone's own policy lets check the tokens of others."""
+"""The roles that Keystone's policy allows to check others' tokens."""
 
 
 def look_at_service_user(config: Config) -> Iterator[Finding]:
     """Get a token as [service_user]."""
     if config.service_user.auth is None and config.glance.auth_token is not None:
-        yield skipped("the image service is asked with [glance] auth_token; there is no Keystone")
+        yield skipped("[glance] auth_token is used for the image service; there is no Keystone")
         return
     if config.service_user.auth is None:
         yield warning(
-            "[service_user] has no credentials: only services that ask for none can be used",
-            "fill [service_user] with those of the service's own user",
+            "[service_user] has no credentials: only services without authentication can be used",
+            "set the credentials of the service's user in [service_user]",
         )
         return
     yield _log_in(service_session(config), SERVICE_USER)
 
 
 def look_at_authtoken(config: Config) -> Iterator[Finding]:
-    """Get a token as [keystone_authtoken], and see whether its roles suffice to check the tokens of callers."""
+    """Get a token as [keystone_authtoken], and check whether its roles allow it to check callers' tokens."""
     if config.api.auth_strategy == "noauth":
         yield skipped("[api] auth_strategy is noauth: callers are not identified")
         return
     auth = load_credentials(config.oslo, AUTHTOKEN)
     if auth is None:
-        yield failed(f"[{AUTHTOKEN}] has no credentials", "fill it, or no caller can be identified")
+        yield failed(f"[{AUTHTOKEN}] has no credentials", "set them, because callers cannot be identified without")
         return
     session = open_session(auth=auth, verify=_verify(config))
     finding = _log_in(session, AUTHTOKEN)
@@ -49,15 +49,15 @@ def look_at_authtoken(config: Config) -> Iterator[Finding]:
     roles = _roles(session) if finding.status == "ok" else VALIDATING_ROLES
     if not VALIDATING_ROLES & set(roles):
         yield warning(
-            f"the user in [{AUTHTOKEN}] is neither admin nor service, and Keystone lets only these check tokens",
+            f"the user in [{AUTHTOKEN}] is neither admin nor service, and Keystone allows only these to check tokens",
             "give it the role service in its project",
         )
 
 
 def why_no_token(session: Session, section: str) -> Finding | None:
-    """Return what keeps Keystone from giving a token for the user in this section; None if nothing does."""
+    """Return why Keystone does not issue a token for the user in this section; None if it does."""
     try:
-        session.get_auth_headers()  # by the session, which notices a server that wants a login first
+        session.get_auth_headers()  # by the session, which detects a captive portal
     except (ksa.Unauthorized, ksa.Forbidden):
         return failed(
             f"Keystone refuses the user or the password in [{section}]", "correct them, and the domains and the project"
@@ -79,11 +79,11 @@ def _log_in(session: Session, section: str) -> Finding:
     if trouble := why_no_token(session, section):
         return trouble
     roles = _roles(session)
-    return ok(f"Keystone knows the user in [{section}]; its roles: {', '.join(sorted(roles)) or 'none'}")
+    return ok(f"Keystone accepts the user in [{section}]; its roles: {', '.join(sorted(roles)) or 'none'}")
 
 
 def _roles(session: Session) -> list[str]:
-    """Return the roles of the token that the session has got."""
+    """Return the roles of the session's token."""
     auth: Any = session.auth
     return list(auth.get_access(session).role_names) if hasattr(auth, "get_access") else []
 

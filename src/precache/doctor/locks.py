@@ -1,4 +1,4 @@
-"""On a host: the directory of the lock files that we share with nova-compute, and whether locks hold there."""
+"""On a host: the directory of the lock files that nova-compute uses too, and whether locks work there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOCK_FILES = "nova-*"
 
 
 def look_at_locks(config: Config) -> Iterator[Finding]:
-    """Lock a file of our own where the lock files are, or will be."""
+    """Lock a test file in the directory of the lock files."""
     instances = config.host.instances_path
     directory = instances / "locks"
     if directory.exists():
@@ -26,7 +26,7 @@ def look_at_locks(config: Config) -> Iterator[Finding]:
         yield from _foreign_files(directory)
     place = directory if directory.is_dir() else instances
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
-        yield skipped(f"no lock was tried, for nothing can be written in {place}")
+        yield skipped(f"no lock was tried, because nothing can be written in {place}")
         return
     yield try_lock(place, mount_of(place))
 
@@ -39,12 +39,12 @@ def try_lock(place: Path, mount: Mount | None) -> Finding:
     except OSError as error:
         return failed(
             f"a file in {place} ({kind}) cannot be locked: {error.strerror}",
-            "mount that file system with POSIX locks, or boots and pre-caching will get in each other's way",
+            "mount that file system with POSIX locks, because boots and pre-caching could disturb each other without",
         )
     if mount and mount.kind.startswith("nfs") and any(option in mount.options for option in _LOCAL_LOCKS):
         return warning(
-            f"{place} is on {kind} with locks of this host only",
-            "mount it without nolock and local_lock where several hosts share it",
+            f"{place} is on {kind}, mounted with locks that other hosts do not see",
+            "mount it without nolock and local_lock if several hosts share it",
         )
     return ok(f"files in {place} ({kind}) can be locked")
 
@@ -73,7 +73,7 @@ class Mount:
 
 
 def mount_of(path: Path, table: Path = MOUNTS) -> Mount | None:
-    """Return the innermost mount that holds the path; None if the kernel does not say."""
+    """Return the innermost mount of the path; None if it is not in the list."""
     try:
         lines = table.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Nova as the owner of hosts and aggregates: readable, and of one mind with our computes about the names of hosts."""
+"""Nova as the source of hosts and aggregates: whether it answers, and whether the names of hosts match."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.inventory import nova_api
 from precache.wiring.service_user import service_session
 
-_NAMED = 5  # hosts that a message names; of the rest it gives the number
+_NAMED = 5  # hosts that a message names; the rest are counted
 
 
 def look_at_nova(config: Config) -> Iterator[Finding]:
     if not config.inventory.is_novas:
-        yield skipped("[inventory] source is local: hosts and aggregates are our own")
+        yield skipped("[inventory] source is local: hosts and aggregates are Precache's own")
         return
     api = nova_api(config, service_session(config))
     aggregates = NovaAggregates(api=api).list_aggregates()
@@ -26,11 +26,11 @@ def look_at_nova(config: Config) -> Iterator[Finding]:
         ours = SqlHosts(database=database)
         hosts = NovaHosts(api=api, hosts=ours, clock=SystemClock()).list_hosts()
         heard = {host.name for host in ours.list_hosts()}
-    yield ok(f"Nova gives {len(aggregates)} aggregates and {len(hosts)} hosts")
+    yield ok(f"Nova lists {len(aggregates)} aggregates and {len(hosts)} hosts")
     if without := [host.name for host in hosts if host.cell is None]:
         yield warning(
-            f"on {len(without)} of Nova's hosts no Precache compute was ever heard of: {named(without)}",
-            "start `precache serve compute` there; in jobs they end as error",
+            f"on {len(without)} of Nova's hosts no Precache compute ever sent a heartbeat: {named(without)}",
+            "start `precache serve compute` there; their tasks end as error",
         )
     if unknown := sorted(heard - {host.name for host in hosts}):
         yield warning(

@@ -1,4 +1,4 @@
-"""On a host: what nova.conf says of the image cache must be what our configuration says."""
+"""On a host: nova.conf and Precache's configuration must have the same values for the image cache."""
 
 from __future__ import annotations
 
@@ -40,13 +40,16 @@ def look_at_nova_conf(config: Config, files: tuple[Path, ...] = FILES) -> Iterat
     try:
         pairs = list(_pairs(_read(readable), config))
     except (cfg.Error, ValueError, UnicodeDecodeError):
-        yield skipped(f"{readable[0]} cannot be understood, so nothing was compared with it")
+        yield skipped(f"{readable[0]} cannot be parsed, so nothing was compared with it")
         return
     differing = [(option, theirs, ours) for option, theirs, ours in pairs if theirs != ours]
     for option, theirs, ours in differing:
-        yield failed(f"{option} is {theirs} in {readable[0]} but {ours} in ours", f"set it to {theirs} in ours, too")
+        yield failed(
+            f"{option} is {theirs} in {readable[0]} but {ours} in Precache's configuration",
+            f"set it to {theirs} in Precache's configuration too",
+        )
     if not differing:
-        yield ok(f"{readable[0]} and our configuration agree")
+        yield ok(f"{readable[0]} and Precache's configuration agree")
 
 
 def _read(files: list[str]) -> cfg.ConfigOpts:

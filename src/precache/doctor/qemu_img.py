@@ -13,7 +13,7 @@ from precache.doctor.findings import Finding, failed, ok, warning
 from precache.sandbox import Needs, Sandbox
 
 OLDEST = (6, 2)
-"""What a current Nova asks for; older ones were never tried."""
+"""The minimum of a current Nova; older ones were not tested."""
 
 _VERSION = re.compile(r"version (\d+)\.(\d+)\S*")
 _TIMEOUT_S = 5
@@ -31,17 +31,17 @@ def look_at_qemu_img(_config: Config) -> Iterator[Finding]:
             [program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield failed(f"{program} does not run: {type(error).__name__}", "install it anew")
+        yield failed(f"{program} does not run: {type(error).__name__}", "install it again")
         return
     yield judge_version(program, said)
     yield judge_confinement(program, Sandbox(warn=lambda _: None))
 
 
 def judge_version(program: str, said: str) -> Finding:
-    """Judge what `qemu-img --version` said."""
+    """Return the finding for the output of `qemu-img --version`."""
     match = _VERSION.search(said)
     if match is None:
-        return failed(f"{program} does not say which version it is", "install qemu-img anew")
+        return failed(f"{program} does not print its version", "install qemu-img again")
     found = f"{program} is version {match[1]}.{match[2]}"
     if (int(match[1]), int(match[2])) < OLDEST:
         return warning(found, f"update it to {OLDEST[0]}.{OLDEST[1]} or newer")
@@ -49,11 +49,11 @@ def judge_version(program: str, said: str) -> Finding:
 
 
 def judge_confinement(program: str, sandbox: Sandbox) -> Finding:
-    """Judge whether the kernel keeps qemu-img from opening other files than its own, and whether it runs like that."""
+    """Check whether the kernel can confine qemu-img to its own files, and whether qemu-img runs then."""
     if not sandbox.is_confining:
         return warning(
-            "this kernel has no Landlock, so qemu-img can open any file that this user can",
-            "use Linux 5.13 or newer, with `landlock` in the boot option lsm= where that is given",
+            "this kernel has no Landlock, so qemu-img can open any file that this user can open",
+            "use Linux 5.13 or newer, with `landlock` in the boot option lsm= if that is set",
         )
     needs = Needs(timedelta(seconds=_TIMEOUT_S), _ADDRESS_SPACE_BYTES)
     with sandbox.entered_by(program, needs) as prepare:
@@ -66,7 +66,7 @@ def judge_confinement(program: str, sandbox: Sandbox) -> Finding:
                 check=False,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            return failed(f"{program} does not run where Landlock confines it: {error}", _WHERE_IT_MAY_BE)
+            return failed(f"{program} does not run when Landlock confines it: {error}", _WHERE_IT_MAY_BE)
     if ran.returncode:
-        return failed(f"{program} does not run where Landlock confines it: status {ran.returncode}", _WHERE_IT_MAY_BE)
-    return ok("the kernel keeps qemu-img from opening any file but its image (Landlock)")
+        return failed(f"{program} does not run when Landlock confines it: status {ran.returncode}", _WHERE_IT_MAY_BE)
+    return ok("the kernel allows qemu-img to open only its image (Landlock)")

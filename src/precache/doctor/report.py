@@ -1,4 +1,4 @@
-"""The findings as text for a terminal: a line or two each, what to do below, a count at the end."""
+"""Formats findings for a terminal: a line or two each, the advice below, a count at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cliff.formatters.base import ListFormatter
 from precache.doctor.findings import Status
 
 WIDTH = 80
-"""Lines longer than this are hard to read, however wide the terminal is."""
+"""Longer lines are hard to read, also on a wider terminal."""
 
 
 class Report(ListFormatter):

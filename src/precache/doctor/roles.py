@@ -1,4 +1,4 @@
-"""Which checks concern which process."""
+"""Which checks are for which process."""
 
 from __future__ import annotations
 

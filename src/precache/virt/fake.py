@@ -1,7 +1,6 @@
 """A driver without a hypervisor, for simulations of many hosts: its cache is a table in memory, its images are numbers.
 
-It keeps every promise of the port (the contract suite runs on it) and takes the time that a transfer would take, from
-the clock it is given.
+It passes the contract suite of the port, and takes as long as a transfer would, by the given clock.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _STEPS = 10
 class FakeDriver:
     """The port `VirtDriver` on a table. Safe for several threads.
 
-    size_bytes: of every image. delay: how long a fetch takes, told in ten steps.
+    size_bytes: of every image. delay: duration of a fetch, reported in ten steps.
     failing: images that cannot be fetched. cleaning: None if nothing ever expires.
     """
 

@@ -13,15 +13,15 @@ from precache.ports.progress import Watcher
 from precache.virt.libvirt_domains import DEFAULT_LIBVIRT_URI, LibvirtDomains
 from precache.virt.setup import HostSetup
 
-# Those of Nova's images_type under which a boot reads its image from the cache directory.
+# The values of Nova's images_type with which a boot reads its image from the cache directory.
 _FROM_CACHE = frozenset({"default", "qcow2", "raw", "flat", "lvm", "ploop"})
 
 
 class LibvirtDriver:
-    """The port `VirtDriver` on a file cache. Safe for several threads; one image is fetched once, whoever asks.
+    """The port `VirtDriver` on a file cache. Safe for several threads; an image is fetched once for all requests.
 
-    images_type: Nova's word for where instance disks are.
-    cleaner: None where another removes what has expired.
+    images_type: Nova's name for where instance disks are.
+    cleaner: None if another service removes expired entries.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class LibvirtDriver:
 
     @classmethod
     def build_with(cls, setup: HostSetup, domains: DomainDisks) -> LibvirtDriver:
-        """Build the driver with what its cleaner asks for the disks of guests."""
+        """Build the driver with the source of guests' disks for its cleaner."""
         cache = setup.local_cache.open(setup.clock)
         cleaner = None
         if setup.cleaning is not None:

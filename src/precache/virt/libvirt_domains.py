@@ -1,7 +1,7 @@
-"""Which files the guests that libvirt defines have, running or not: the port `DomainDisks` on libvirt.
+"""The port `DomainDisks` on libvirt: the files of all defined guests, running or not.
 
-libvirt-python is optional: `pip install precache[libvirt]`. A host with libvirt that cannot be asked is an error, for
-its guests' disks could be anywhere; a host without libvirt has no domains.
+libvirt-python is optional: `pip install precache[libvirt]`. If a host has libvirt and it does not answer, that is an
+error, because its guests' disks could be anywhere. A host without libvirt has no domains.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIBVIRT_PLACES = (
     Path("/run/libvirt/virtqemud-sock"),
     Path("/var/lib/libvirt/qemu"),
 )
-"""Where libvirt's qemu driver keeps domains and listens. One of them is enough for a host to have libvirt."""
+"""Paths of libvirt's qemu driver: its domains and its sockets. A host with one of them has libvirt."""
 
 _LONGEST_ANSWER_S = 60
 _RAW = "raw"
@@ -42,7 +42,7 @@ _START = (
 
 
 class LibvirtDomains:
-    """The domains of the libvirt at `uri`. places: of this host's libvirt, to know that there is one."""
+    """The domains of the libvirt at `uri`. places: paths whose existence shows that this host has libvirt."""
 
     def __init__(self, *, uri: str = DEFAULT_LIBVIRT_URI, places: Sequence[Path] = LIBVIRT_PLACES) -> None:
         self._uri = uri
@@ -71,7 +71,7 @@ class LibvirtDomains:
         raise DomainsUnknown(f"libvirt at {self._uri} cannot be asked: {reason}", _START)
 
     def _is_here(self) -> bool:
-        """Return whether this host has libvirt, or a libvirt was named that is not the usual one."""
+        """Return whether this host has libvirt, or another libvirt than the default is configured."""
         return self._uri != DEFAULT_LIBVIRT_URI or any(place.exists() for place in self._places)
 
 
@@ -83,7 +83,7 @@ def files_of_domain(xml: str, volumes: Mapping[str, str]) -> Iterator[DiskFile]:
     root = ElementTree.fromstring(xml)  # noqa: S314  libvirtd wrote it
     for disk in root.iter("disk"):
         yield from _files_of_disk(disk, volumes)
-    # A kernel, the medium of a drive: they may be files of the cache, but stand on nothing.
+    # A kernel, the medium of a drive: they may be files of the cache, but have no backing files.
     for element in root.iter():
         for text in (element.text or "", *element.attrib.values()):
             if text.strip().startswith("/"):

@@ -1,8 +1,8 @@
-"""Asks libvirt, in a process of its own: `python -m precache.virt.libvirt_query URI`. See `libvirt_domains`.
+"""Reads libvirt in a separate process: `python -m precache.virt.libvirt_query URI`. See `libvirt_domains`.
 
-libvirt's calls have no timeout, so the caller ends this process where no answer comes. Prints a JSON object: `domains`,
-the XML of every domain in every state that it is defined in, and `volumes`, the paths of pool volumes that they use.
-Ends with NO_LIBRARY or NO_ANSWER where it cannot, with the reason on standard error. It only reads.
+libvirt's calls have no timeout, so the caller kills this process if it takes too long. It prints a JSON object:
+`domains`, the XML of every domain in each of its definitions, and `volumes`, the paths of pool volumes that they use.
+After a failure the exit code is NO_LIBRARY or NO_ANSWER, with the reason on standard error. It only reads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(uri: str) -> int:
 
 
 def _definitions(libvirt: Any, domain: Any) -> Iterator[str]:
-    """Return the XML of the domain as it runs, as it will start, as it was saved, and as each snapshot has it."""
+    """Return the domain's XML: running, persistent, saved, and of each snapshot."""
     try:
         yield domain.XMLDesc()
         if domain.isPersistent():
@@ -45,12 +45,12 @@ def _definitions(libvirt: Any, domain: Any) -> Iterator[str]:
         for snapshot in domain.listAllSnapshots():
             yield snapshot.getXMLDesc()
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:  # undefined while we looked
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:  # undefined meanwhile
             raise
 
 
 def _volumes(domains: list[str]) -> set[tuple[str, str]]:
-    """Return the volumes of storage pools that disks are on: by the names of pool and volume."""
+    """Return the paths of the storage volumes of disks, by the names of pool and volume."""
     return {
         (source.get("pool", ""), source.get("volume", ""))
         for xml in domains

@@ -1,4 +1,4 @@
-"""The driver of hypervisors that keep no image cache: it says so, and does nothing."""
+"""The driver of hypervisors without an image cache: it answers so, and does nothing."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_a_cell_of_which_nobody_was_heard_is_worth_a_warning(configured, sqlite_
     finding = only(look_at_computes(configured(on(sqlite_url, key))))
 
     assert (finding.status, finding.found) == (
-        "warning", "cell cell1: no compute was heard of in the last 60 seconds",
+        "warning", "cell cell1: no compute sent a heartbeat in the last 60 seconds",
     )  # fmt: skip
 
 

@@ -206,7 +206,7 @@ class Domains:
 @pytest.mark.parametrize(
     ("found", "status", "text"),
     [
-        ([], "ok", "libvirt tells which disks"),
+        ([], "ok", "libvirt lists the disks"),
         (None, "ok", "no libvirt"),
         (DomainsUnknown("libvirt is silent", "start libvirtd"), "warning", "libvirt is silent"),
     ],

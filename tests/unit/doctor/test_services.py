@@ -89,7 +89,7 @@ def test_the_middlewares_credentials_are_tried(configured):
         (http("200 OK", b'{"images": []}'), "ok", "lists images"),
         (http("200 OK", b"<html>"), "failed", "no Glance"),
         (http("404 Not Found"), "failed", "no Glance"),
-        (http("403 Forbidden"), "failed", "lets us list no images"),
+        (http("403 Forbidden"), "failed", "refuses to list images"),
         (http("503 Oops"), "failed", "HTTP status 503"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_keystone_that_is_away_is_not_taken_for_glance(configured):
         finding = only(look_at_image_service(configured(LOGIN.format(url="http://127.0.0.1:1/v3") + glance)))
 
         assert finding.status == "failed"
-        assert finding.found.startswith("Glance was not asked: Keystone cannot be reached: ")
+        assert finding.found.startswith("Glance was not checked: Keystone cannot be reached: ")
         assert "[service_user] auth_url" in finding.advice
 
 
