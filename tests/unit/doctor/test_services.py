@@ -150,7 +150,7 @@ def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sq
 
     assert statuses(findings) == ["ok", "warning", "warning"]
     assert findings[0].found == "Nova gives 0 aggregates and 1 hosts"
-    assert "ever heard of: cmp-1.example.org" in findings[1].found
+    assert "ever sent a heartbeat: cmp-1.example.org" in findings[1].found
     assert "unknown to Nova: cmp-1" in findings[2].found
 
 
