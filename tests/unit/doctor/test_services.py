@@ -149,7 +149,7 @@ def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sq
         findings = list(look_at_nova(configured(on_nova(nova.url, sqlite_url))))
 
     assert statuses(findings) == ["ok", "warning", "warning"]
-    assert findings[0].found == "Nova gives 0 aggregates and 1 hosts"
+    assert findings[0].found == "Nova lists 0 aggregates and 1 hosts"
     assert "ever sent a heartbeat: cmp-1.example.org" in findings[1].found
     assert "unknown to Nova: cmp-1" in findings[2].found
 
