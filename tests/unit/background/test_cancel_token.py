@@ -34,10 +34,12 @@ def test_the_check_raises_what_was_stopped_and_why(reason):
     token = CancelToken()
     token.cancel(reason)
 
-    with pytest.raises(Stopped, match=f"The transfer was stopped before it ended \\({reason}\\)") as raised:
+    with pytest.raises(Stopped) as raised:
         token.check("The transfer")
 
     assert raised.value.reason is reason
+    assert str(raised.value).startswith("The transfer was stopped before it ended")
+    assert (f"({reason})" in str(raised.value)) == (reason is not StopReason.SHUTDOWN)
 
 
 def test_a_child_is_cancelled_with_its_parent_and_never_the_other_way_round():

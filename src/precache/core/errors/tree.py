@@ -47,7 +47,8 @@ class Stopped(PrecacheError):
     """The work was stopped before its end; nothing partial is left behind."""
 
     def __init__(self, what: str, reason: StopReason = StopReason.SHUTDOWN) -> None:
-        super().__init__(f"{what} was stopped before it ended ({reason})")
+        why = "" if reason is StopReason.SHUTDOWN else f" ({reason})"
+        super().__init__(f"{what} was stopped before it ended{why}")
         self.reason = reason
 
 
