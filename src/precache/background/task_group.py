@@ -10,7 +10,7 @@ from precache.background.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
-_JOIN_S = 5.0
+_JOIN_S = 1.0
 """Threads that were told to stop end at once, unless one waits in a library for an answer: it ends when that comes."""
 
 

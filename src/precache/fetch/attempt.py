@@ -10,7 +10,7 @@ from precache.fetch.qemu_img import QemuImg
 from precache.fetch.transfer import Transfer
 from precache.ports.progress import Watcher
 
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """How often the watcher hears of it, and hence how soon it can stop everything, even while no byte comes."""
 
 
@@ -33,7 +33,7 @@ class Attempt:
         try:
             self._transfer.start(self._group)
             self._group.start("converter", self._conversion.run)
-            while not self._group.wait(_POLL_SECONDS):
+            while not self._group.wait(POLL_SECONDS):
                 self._qemu_img.kill_if_overdue(is_arriving=not self._transfer.arriving.is_complete)
                 self._report(watch)
         finally:

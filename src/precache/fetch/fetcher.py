@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from precache.background.task_group import TaskGroup
+from precache.background.threads import call_in_thread
 from precache.core.errors import (
     DigestMismatch,
     ImageNotActive,
@@ -21,10 +24,10 @@ from precache.core.errors import (
     UnsafeImage,
     UnusableImage,
 )
-from precache.core.images import Image
+from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
-from precache.fetch.attempt import Attempt
+from precache.fetch.attempt import POLL_SECONDS, Attempt
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.qemu_img import QemuImg, QemuImgLimits
@@ -44,6 +47,8 @@ from precache.rules.pace import LeastRate
 from precache.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ class Fetcher:
         NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
         TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and whatever `watch` raises.
         """
-        record = self._images.show(order.image)
+        record = _watched(lambda: self._images.show(order.image), order.image, watch)
         _check(record)
         target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
         download = staging.path("download")
@@ -138,7 +143,8 @@ class Fetcher:
 
     def _fetch_once(self, record: Image, download: Path, target: Path | None, room: Room, watch: Watcher) -> None:
         # Before the first byte, as Nova does: an image without a signature is not worth its download.
-        signature = self._signatures.begin(record) if self._signatures else None
+        signatures = self._signatures
+        signature = _watched(lambda: signatures.begin(record), record.id, watch) if signatures else None
         stream = ResumingStream(
             images=self._images,
             image=record,
@@ -170,6 +176,14 @@ class Fetcher:
             else:
                 _check_length(record, target, conversion.disk_bytes)
                 flush(target)
+
+
+def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
+    """Return what `ask` returns; a stop by `watch` does not wait for it, because the service asked may be silent."""
+    answer = call_in_thread(ask, name=f"ask-{image[:8]}")
+    while not wait([answer], POLL_SECONDS).done:
+        watch(Phase.WAITING, 0, 0)
+    return answer.result()
 
 
 def _check(record: Image) -> None:

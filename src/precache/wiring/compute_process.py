@@ -18,7 +18,7 @@ from precache.wiring.signatures import image_signatures
 _log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=6)
-"""How long each part may take to stop. A transfer notices at once, and gives up a silent image service after five."""
+"""How long each part may take to stop. A transfer notices at once, and leaves a silent image service after one."""
 
 
 class ComputeProcess:

@@ -4,6 +4,7 @@ import errno
 import os
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -395,6 +396,43 @@ def test_stop_is_heard_while_the_service_stalls(world, make_image, disk_bytes, d
         world.fetch(data, disk_format, faults=ImageFaults(stalls_at=stalls_at), watch=watch)
 
     assert world.litter() == []
+
+
+class SilentService:
+    """An image service one call of which gives no answer until the test lets it go."""
+
+    def __init__(self, inner, silent_call):
+        self._inner, self._silent_call = inner, silent_call
+        self.go, self.was_asked = threading.Event(), threading.Event()
+
+    def show(self, image):
+        return self._answer("show", lambda: self._inner.show(image))
+
+    def open(self, image, offset_bytes=0, **options):
+        return self._answer("open", lambda: self._inner.open(image, offset_bytes, **options))
+
+    def _answer(self, call, answer):
+        if call == self._silent_call:
+            self.was_asked.set()
+            assert self.go.wait(60)
+        return answer()
+
+
+@pytest.mark.parametrize("silent_call", ["show", "open"])
+def test_stop_does_not_wait_for_an_answer_of_the_service(world, silent_call):
+    services = []
+
+    def silent(images):
+        services.append(SilentService(images, silent_call))
+        return services[0]
+
+    try:
+        with pytest.raises(Stopped):
+            world.fetch(b"data", wrap=silent, watch=stop_when(lambda phase, done: services[0].was_asked.is_set()))
+
+        assert list(world.cache.iterdir()) == []
+    finally:
+        services[0].go.set()
 
 
 def test_stop_at_the_first_report_leaves_nothing(world, make_image):

@@ -45,11 +45,11 @@ class World:
 
     def fetch(
         self, data: bytes, disk_format: str | None = "raw", *, faults=ImageFaults(), rules=FetchRules(), watch=None,  # noqa: B008
-        record: Image | None = None, **parts,
+        record: Image | None = None, wrap=lambda images: images, **parts,
     ) -> Path:  # fmt: skip
         record = record or record_of(data, disk_format)
         self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
-        fetcher = Fetcher(images=self.images, clock=self.clock, rules=rules, **parts)
+        fetcher = Fetcher(images=wrap(self.images), clock=self.clock, rules=rules, **parts)
         staging = Staging(self.cache, entry_name(IMAGE))
         fetched = fetcher.fetch(CacheOrder(IMAGE), staging, watch or self._note)
         self.downloaded = fetched.download.read_bytes()
