@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from precache.background.backoff import retry_until
 from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.ask_host import ask_host
 from precache.conductor.event_queue import EventQueue
 from precache.conductor.host_dispatcher import HostDispatcher
-from precache.conductor.insist import insist
 from precache.conductor.job_summary import log_summary
 from precache.conductor.outcome_recorder import OutcomeRecorder
 from precache.conductor.unasked import all_alike, end_unasked
@@ -129,7 +129,7 @@ class RunJob:
             run.recorder.note(HostEnded(host, results, self._clock.now()))
         self._ask_all(run, collation)
         # Counted by the store: thousands of tasks need not come here once more.
-        seen = self._insist(run, "The last look at", lambda: self._queries.get(job.id))
+        seen = self._retry(run, "The last look at", lambda: self._queries.get(job.id))
         if sum(seen.counts.values()) < seen.task_count:
             self._claims.release(job.claim)
             _log.info("Job %s goes on at the next start, or with another conductor", job.id)
@@ -137,15 +137,15 @@ class RunJob:
             self._close(run, verdict(Counter(seen.counts).elements()))
 
     def _open(self, job: Job, stop: CancelToken) -> _Run:
-        start = f"The start of job {job.id}"
-        tasks = insist(lambda: self._queries.tasks(job.id), stop=stop, what=start)
+        start = "The start of job"
+        tasks = retry_until(lambda: self._queries.tasks(job.id), what=start, of=job.id, wait=stop.wait)
         images: dict[str, tuple[ImageId, ...]] = {}
         for task in tasks:
             if task.state is TaskState.WAITING:
                 images[task.host] = (*images.get(task.host, ()), task.image)
         hosts = list(dict.fromkeys(task.host for task in tasks))
         if not any(task.attempts or task.outcome for task in tasks):  # else the one before us has announced it
-            insist(lambda: self._announcer.started(job, hosts), stop=stop, what=start)
+            retry_until(lambda: self._announcer.started(job, hosts), what=start, of=job.id, wait=stop.wait)
         recorder = OutcomeRecorder(
             job=job,
             hosts=hosts,
@@ -165,7 +165,7 @@ class RunJob:
         give_up_at = time.monotonic() + self._service_down_time.total_seconds()
         is_told = False
         while True:
-            known = self._insist(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
+            known = self._retry(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
             collation = group_by_cell(run.images, known, self._service_down_time, self._messages)
             doubtful = unheard(collation.down, self._heard_for_s, self._service_down_time)
             if not doubtful or time.monotonic() >= give_up_at:
@@ -212,7 +212,7 @@ class RunJob:
             for step in run.steps.take():
                 run.recorder.note(step)
             if is_over or run.recorder.rest_s == 0.0:
-                self._insist(run, "The record of", run.recorder.write, asking)
+                self._retry(run, "The record of", run.recorder.write, asking)
 
     def _ask(self, run: _Run, host: Host) -> None:
         """Ask the host unless we are to stop, and say so to the run's thread before and after."""
@@ -229,18 +229,18 @@ class RunJob:
             results = all_alike(images, Outcome.ERROR, COMPUTE_STOPPED)
         run.steps.put(HostEnded(host.name, results, self._clock.now()))
 
-    def _insist(self, run: _Run, what: str, act: Callable[[], T], asking: HostDispatcher | None = None) -> T:
-        """Return what `act` gives, when it can; meanwhile nobody is asked."""
-        in_trouble = asking.pause if asking else None
-        return insist(act, stop=run.stop, what=f"{what} job {run.job.id}", in_trouble=in_trouble)
+    def _retry(self, run: _Run, what: str, act: Callable[[], T], asking: HostDispatcher | None = None) -> T:
+        """Return what `act` returns, as soon as it can; meanwhile no further host is asked."""
+        pause = asking.pause if asking else lambda: None
+        return retry_until(act, what=f"{what} job", of=run.job.id, wait=run.stop.wait, on_first_failure=pause)
 
     def _close(self, run: _Run, state: JobState) -> None:
         # Still ours? Whoever has taken the job over announces its end.
-        self._insist(run, "The end of", lambda: self._claims.record(run.job.claim, []))
+        self._retry(run, "The end of", lambda: self._claims.record(run.job.claim, []))
         # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
         # which announces it again. The other way round the end could be lost, and somebody may wait for it.
         self._announcer.ended(run.job, run.recorder.hosts)
-        finished = self._insist(run, "The end of", lambda: self._claims.finish(run.job.claim, state))
+        finished = self._retry(run, "The end of", lambda: self._claims.finish(run.job.claim, state))
         log_summary(finished, self._tasks_with_errors(finished))
 
     def _tasks_with_errors(self, finished: Job) -> Sequence[Task]:

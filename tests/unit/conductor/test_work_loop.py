@@ -7,6 +7,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.background.threads import start_thread
 from precache.conductor.work_loop import WorkLoop
 from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
@@ -181,26 +182,24 @@ def test_a_job_that_runs_here_is_not_claimed_again_though_its_lease_ran_out(loop
 def test_without_a_thread_for_it_a_job_is_given_back_and_run_later(loops):
     refusals, done = [1, 2], threading.Event()
 
-    class ScarceThread(threading.Thread):
-        def start(self):
-            if refusals:
-                refusals.pop()
-                raise RuntimeError("can't start new thread")
-            super().start()
+    def scarce(run, *, name):
+        if refusals:
+            refusals.pop()
+            raise RuntimeError("can't start new thread")
+        return start_thread(run, name=name)
 
     jobs = MemoryJobs()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop: done.set(), at_once=1, new_thread=ScarceThread)
+    loops(jobs, lambda job, stop: done.set(), at_once=1, start_thread=scarce)
 
     assert done.wait(10)
     assert jobs.get("job").lease_token == 3
 
 
 def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
-    class NoThread(threading.Thread):
-        def start(self):
-            raise RuntimeError("can't start new thread")
+    def none_left(run, *, name):
+        raise RuntimeError("can't start new thread")
 
     class Away(MemoryJobs):
         extended = 0
@@ -218,7 +217,7 @@ def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
     jobs = Away(clock=clock)
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop: None, lease=timedelta(seconds=0.1), new_thread=NoThread)
+    loops(jobs, lambda job, stop: None, lease=timedelta(seconds=0.1), start_thread=none_left)
     assert jobs.refused.wait(10)
     before = jobs.get("job").lease_until
     clock.advance(timedelta(seconds=1))
