@@ -11,7 +11,7 @@ from precache.core.errors import CellNameTaken, CellNotFound
 
 
 class Inhabitants(Protocol):
-    """Whoever keeps the hosts. The cell of a host that was heard of exists, at first without a URL."""
+    """The store of hosts. The cell of a host that sent a heartbeat exists, at first without a URL."""
 
     def heard_cells(self) -> set[str]: ...
 

@@ -1,11 +1,11 @@
-"""A clock that stands still until somebody moves it; for tests and simulations."""
+"""A clock that changes only when it is advanced; for tests and simulations."""
 
 import threading
 from datetime import UTC, datetime, timedelta
 
 
 class MemoryClock:
-    """The port `Clock`, moved by `advance` and by whoever sleeps on it."""
+    """The port `Clock`; `advance` and `sleep` advance it."""
 
     def __init__(self, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start

@@ -128,7 +128,7 @@ class MemoryInventory:
             return set(self._cells)
 
     def delete_cell_hosts(self, cell: str, silent_for: timedelta) -> int:
-        """Forget the hosts of a cell, or none of them, for whoever keeps the cells; see `CellChanges.delete_cell`."""
+        """Delete all hosts of a cell, or none, for the store of cells; see `CellChanges.delete_cell`."""
         with self._lock:
             found = sorted(name for name, host in self._hosts.items() if host.cell == cell)
             silent_since = self._now() - silent_for

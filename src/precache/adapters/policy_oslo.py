@@ -70,7 +70,7 @@ class OsloPolicy:
     def _load(self) -> policy.Enforcer:
         overrides = {} if self._file is None else _read(self._file)
         rules = {rule.name: rule.check for rule in self._defaults} | overrides
-        # A configuration of its own: the global one belongs to nobody here.
+        # A separate configuration: the global one is not used.
         enforcer = policy.Enforcer(cfg.ConfigOpts(), use_conf=False)
         with _quiet():
             enforcer.set_rules(policy.Rules.from_dict(rules), use_conf=False)

@@ -9,7 +9,7 @@ from typing import Any
 from precache.api.microversions import Microversion
 from precache.ports.policy import Caller
 
-NOBODY = Caller(user_id="", project_id="", roles=())
+UNAUTHENTICATED = Caller(user_id="", project_id="", roles=())
 """The caller of operations without authentication."""
 
 

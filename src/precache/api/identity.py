@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import falcon
 
-from precache.api.calls import NOBODY
+from precache.api.calls import UNAUTHENTICATED
 from precache.api.paths import is_open
 from precache.api.refusals import NotAuthenticated, TokenExposed
 from precache.core.errors import IdentityServiceUnavailable
@@ -31,7 +31,7 @@ class Identity:
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Raise NotAuthenticated or IdentityServiceUnavailable, unless the path needs no authentication."""
-        req.context.caller = NOBODY
+        req.context.caller = UNAUTHENTICATED
         if is_open(req.path):
             return
         status = req.get_header("X-Identity-Status")

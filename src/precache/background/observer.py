@@ -17,7 +17,7 @@ class Observer(Protocol):
     def __call__(self, what: str, duration_s: float, error: BaseException | None) -> None: ...
 
 
-# One for the process, like the handlers of the log: work that nobody observes must not need a parameter for it.
+# One for the process, like the handlers of the log: work that is not observed must not need a parameter for it.
 _observers: tuple[Observer, ...] = ()
 
 

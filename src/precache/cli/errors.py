@@ -39,7 +39,7 @@ class Ambiguous(Conflict):
 
 
 class ServiceUnreachable(Unavailable):
-    """Nobody answered at this address, or not in time."""
+    """No server answered at this address, or not in time."""
 
 
 class NoImageService(NotFound):

@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     TIMED_OUT = 7
     UNHEALTHY = 8
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
-    OUTPUT_CLOSED = 141  # 128 + SIGPIPE: whoever read our output has gone
+    OUTPUT_CLOSED = 141  # 128 + SIGPIPE: the reader of the output has closed it
 
 
 MEANINGS = {
@@ -36,7 +36,7 @@ MEANINGS = {
     ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job goes on",
     ExitCode.UNHEALTHY: "doctor: a check has failed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was begun goes on",
-    ExitCode.OUTPUT_CLOSED: "whoever read the output has gone (| head)",
+    ExitCode.OUTPUT_CLOSED: "the reader of the output has closed it (| head)",
 }
 
 # First match decides, so a child stands before its parent.

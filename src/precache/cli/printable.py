@@ -1,7 +1,7 @@
 """Text from elsewhere, made harmless for a terminal.
 
 Names and reasons come from image records, hosts and tools. A control character among them could move the
-cursor or rename the window of whoever looks.
+cursor or rename the user's window.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from precache.cli.exit_codes import ExitCode
 
 
 class Heedless(io.TextIOWrapper):
-    """A stream for messages: that nobody can read them any more (a full disk, a log that has gone) ends nothing."""
+    """A stream for messages: a write error (a full disk, a closed log) does not end the command."""
 
     def write(self, text: str, /) -> int:
         try:

@@ -54,7 +54,7 @@ class CreateDisk:
         self._check_place(path)
         for _ in range(_ATTEMPTS):
             fetched = self._cache_image(image, watch)
-            with suppress(ImageNotCached):  # somebody removed it between the two steps
+            with suppress(ImageNotCached):  # it was removed between the two steps
                 return self._on_entry(image, path, size_bytes, watch, fetched)
         raise ImageNotCached(image, str(self._cache.directory))
 

@@ -65,7 +65,7 @@ class RememberOutcomes:
         except BaseException as error:
             with self._lock:
                 del self._outcomes[key]
-            # Whoever has joined is told the same; a bug is for the thread that met it, and its log.
+            # Callers that joined get the same error; a bug is only for the thread that met it, and its log.
             outcome.set_exception(error if isinstance(error, Exception) else Stopped(f"Caching image {key[1]}"))
             raise
         outcome.set_result(result)

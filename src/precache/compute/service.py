@@ -69,7 +69,7 @@ class ComputeService:
     def announce(self) -> None:
         """Report that the host is there, now and at every interval until it is asked to stop.
 
-        Not before a request would be heard: whoever asks a host that was heard of, and finds nobody, gives it up.
+        Call it when requests can be received: a conductor gives up a host that sent a heartbeat and does not listen.
         """
         if not self._stopping.is_cancelled:
             self._beat()

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 def log_summary(job: Job, tasks: Sequence[Task]) -> None:
     """Log how long the finished job took, how its tasks ended, and which images failed how often.
 
-    tasks: of the job; none where none has failed, or nobody knows which.
+    tasks: of the job; none if none has failed, or it is not known which.
     """
     seconds = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0.0
     counted = ", ".join(f"{job.counts.get(outcome, 0)} {outcome}" for outcome in Outcome)

@@ -1,6 +1,6 @@
 """Runs one job that we hold: every host of it ends in exactly one outcome for each image.
 
-Safe to be interrupted anywhere: what was recorded stays, and whoever claims the job next goes on with the
+Safe to be interrupted anywhere: what was recorded stays, and the conductor that claims the job next continues with the
 tasks that are still waiting. A host may have been asked, or even have answered, before that is recorded: to ask it
 again is harmless, for it answers from memory, joins the work under way, or touches the image that it has.
 """
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 COMPUTE_STOPPED = "the host's compute was being stopped; send the request again when it runs"
 
 WRITE_INTERVAL = timedelta(seconds=0.25)
-"""How long an outcome may lie before it is written: soon enough for whoever watches, few transactions a second."""
+"""How long an outcome waits before it is written: short for a user, but few transactions a second."""
 
 HEARING_INTERVAL_S = 1.0
 """How often a job that waits for a word from its hosts looks for one."""
@@ -117,7 +117,7 @@ class RunJob:
 
         While the store is away, what the hosts answered is kept and no further one is asked. Raises LeaseLost if
         another conductor has taken the job over, Unavailable if a part that we need is away when we are to stop; in
-        both cases whoever holds the lease next goes on.
+        both cases the next holder of the lease continues.
         """
         run = self._open(job, stop)
         collation = self._group_by_cell(run)
@@ -159,8 +159,8 @@ class RunJob:
     def _group_by_cell(self, run: _Run) -> Collation:
         """Sort the hosts, when it can be known which of them are up.
 
-        After we were away, or a message bus or the store was, hosts may be silent only because nobody listened. They
-        are given the time in which they would have been heard.
+        After this process, a message bus or the store was down, heartbeats may be missing only for that reason. These
+        hosts are given the time in which they would have been heard.
         """
         give_up_at = time.monotonic() + self._service_down_time.total_seconds()
         is_told = False
@@ -173,7 +173,7 @@ class RunJob:
             if not is_told:
                 is_told = True
                 _log.info(
-                    "Job %s waits for a word from %i host(s), such as %s, that nobody may have listened to",
+                    "Job %s waits for heartbeats of %i host(s), such as %s, that may have been missed",
                     run.job.id, len(doubtful), doubtful[0].name,
                 )  # fmt: skip
             if run.stop.wait(HEARING_INTERVAL_S):
@@ -235,10 +235,10 @@ class RunJob:
         return retry_until(act, what=f"{what} job", of=run.job.id, wait=run.stop.wait, on_first_failure=pause)
 
     def _close(self, run: _Run, state: JobState) -> None:
-        # Still ours? Whoever has taken the job over announces its end.
+        # If another conductor has taken the job over, that one announces its end.
         self._retry(run, "The end of", lambda: self._claims.record(run.job.claim, []))
         # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
-        # which announces it again. The other way round the end could be lost, and somebody may wait for it.
+        # which announces it again. In the other order the announcement could be lost.
         self._announcer.ended(run.job, run.recorder.hosts)
         finished = self._retry(run, "The end of", lambda: self._claims.finish(run.job.claim, state))
         log_summary(finished, self._tasks_with_errors(finished))

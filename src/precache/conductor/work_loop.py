@@ -44,7 +44,7 @@ class WorkLoop:
     to end then: jobs would lie unclaimed, or run without a lease.
 
     lease: how long a job stays with this process unless it is extended; it is extended three times as often.
-    poll_interval: how long a job that nobody woke us for may lie; also how soon a dead conductor's job is seen.
+    poll_interval: how long a job without a wake-up may wait; also how soon a dead conductor's job is found.
     jobs_at_once: how many jobs may be under way; their hosts share one pool.
     start_thread: starts the thread of a job.
     """

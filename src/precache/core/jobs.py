@@ -57,7 +57,7 @@ TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
 
 
 class Outcome(StrEnum):
-    """How a task ended: Nova's five words, and ours for a task that was called off."""
+    """How a task ended: Nova's five values, and one for a cancelled task."""
 
     CACHED = "cached"
     EXISTING = "existing"
@@ -258,7 +258,7 @@ JobStep = HostAsked | HostEnded
 class TaskProgress:
     """How far a host is with one image. bytes_total is 0 while unknown.
 
-    cell: as in a heartbeat: empty from a compute on a bus; whoever hears it there knows the cell.
+    cell: as in a heartbeat: empty from a compute on a bus; the receiver knows the cell.
     """
 
     job_id: str

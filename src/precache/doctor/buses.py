@@ -12,7 +12,7 @@ from precache.core.errors import BusUnavailable, InvalidConfiguration
 from precache.doctor.examine import TIMEOUT_S, side_by_side
 from precache.doctor.findings import Finding, failed, failure, ok, skipped, warning
 
-_NOBODY = "precache-doctor"
+_NO_RECEIVER = "precache-doctor"
 _SILENT = failed(f"the message bus does not answer within {TIMEOUT_S:.0f} seconds", "see that the broker is there")
 
 
@@ -53,7 +53,7 @@ def reach_bus(config: Config, transport_url: str) -> Finding:
     except InvalidConfiguration as error:
         return failure(error)
     try:
-        bus.cast(_NOBODY, "ping", {})
+        bus.cast(_NO_RECEIVER, "ping", {})
     except BusUnavailable as error:
         return failure(error)
     finally:

@@ -109,7 +109,8 @@ class Conversion:
         cut_to(target, size)
         found = _format_of_file(target)
         if found != RAW:
-            # A disk inside the disk: whoever opened the entry without a given format would follow its references.
+            # A disk inside the disk: a program that opened the entry without a given format would follow its
+            # references.
             raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
 
     def _info(self, inspection: Inspection) -> ImageInfo:

@@ -15,7 +15,7 @@ from precache.fetch.sparse_file import SparseFile
 
 
 class Abandoned(Exception):
-    """What somebody waits for will not come, because another part of the fetch has failed or was stopped.
+    """The awaited bytes will not come, because another part of the fetch has failed or was stopped.
 
     Never leaves this package: it is the failure behind it that is reported.
     """

@@ -106,7 +106,7 @@ class NbdExport:
         if magic != _REQUEST_MAGIC or command == _CMD_DISCONNECT:
             raise _Hangup
         if command != _CMD_READ:
-            # A write carries data after its header, which nobody may mistake for the next request.
+            # A write has data after its header, which must not be taken for the next request.
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EPERM, cookie))
             raise _Hangup
         if length > _READ_LIMIT_BYTES or offset + length > self._size:

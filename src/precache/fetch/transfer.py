@@ -50,7 +50,7 @@ class Transfer:
         group.start("writer", self._write_all)
 
     def stop(self) -> None:
-        """Make all threads of the transfer, and whoever waits for its bytes, end soon. Harmless at the end."""
+        """Make all threads of the transfer, and readers that wait for its bytes, end soon. Harmless at the end."""
         self._stopped.set()
         self._stream.close()
         for queue in (self._free, self._read, self._hashed):

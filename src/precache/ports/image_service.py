@@ -13,7 +13,7 @@ from typing import Protocol
 from precache.core.images import Image, ImageId
 
 IsWanted = Callable[[], bool]
-"""Returns whether somebody still waits for what was asked for; may be called often, and by any thread."""
+"""Returns whether the caller still waits for the result; may be called often, and by any thread."""
 
 
 def for_ever() -> bool:

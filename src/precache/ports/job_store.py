@@ -78,7 +78,7 @@ class JobClaims(Protocol):
         ...
 
     def release_all(self) -> int:
-        """Release every running job, whoever holds it; only for a process that is alone on this store.
+        """Release every running job of any owner; only for a process that is alone on this store.
 
         Return how many. The embedded service calls it at start: what was running belonged to its dead predecessor.
         """

@@ -23,7 +23,7 @@ PATIENCE = timedelta(seconds=6)
 
 class ComputeProcess:
     """`start` gives the host's name, and does not wait for the bus: requests are waited for, and the host announces
-    itself, as soon as that is there. `stop` breaks off what is under way, and says so to whoever asked for it.
+    itself, as soon as that is there. `stop` ends running work, and its callers are told so.
 
     Both raise only errors of core/errors. `stop` is due after a failed start, too.
     """
@@ -73,7 +73,7 @@ class ComputeProcess:
 
 
 def _check_instances_path(path: Path) -> None:
-    # Made by us it would be a cache that no boot reads, on a disk that nobody meant.
+    # If Precache made it, it would be a cache that no boot reads, possibly on the wrong disk.
     if not path.is_dir():
         raise CacheUnusable(
             str(path),

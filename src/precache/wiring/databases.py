@@ -16,7 +16,7 @@ def configured_database(config: Config, limits: Limits | None = None) -> Databas
 def current_database(config: Config, limits: Limits | None = None) -> Database:
     """Return the database once it is known to have this release's tables.
 
-    limits: for somebody who waits at the other end; by default those for work in the background.
+    limits: those for a caller who waits; by default those for work in the background.
 
     Raises SchemaOutdated and SchemaTooNew, which name the command to run, StoreUnavailable, InvalidConfiguration.
     """

@@ -45,7 +45,7 @@ def build_compute(
     reports: HostReports,
     progress: ProgressSink,
 ) -> ComputeService:
-    """Build one host's compute, not started. cell: empty on a bus, where whoever hears the host knows it.
+    """Build one host's compute, not started. cell: empty on a bus, where the receiver knows it.
 
     Raises InvalidConfiguration if there is no such driver, or no host can have this name.
     """

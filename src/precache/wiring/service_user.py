@@ -38,7 +38,7 @@ def warn_if_refused(session: Session) -> Thread:
     """Ask Keystone for the first token, in the background, and log one warning if it refuses us.
 
     Otherwise only tasks would tell, perhaps weeks later. A Keystone that is away may be there when it is needed: no
-    warning. Returns the thread; nobody has to wait for it.
+    warning. Returns the thread, which need not be joined.
     """
     return start_thread(partial(_warn_if_refused, session), name="first-token")
 

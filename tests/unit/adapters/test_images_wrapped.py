@@ -65,7 +65,7 @@ class TestLimited:
         images.open(IMAGE)
         answers = iter([True, True, False])
 
-        with pytest.raises(ImageServiceUnavailable, match="nobody waits"):
+        with pytest.raises(ImageServiceUnavailable, match="the request for the image has ended"):
             images.open(IMAGE, is_wanted=lambda: next(answers))
 
     def test_closing_a_stream_twice_gives_back_one_place(self):

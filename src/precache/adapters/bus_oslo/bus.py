@@ -34,8 +34,8 @@ WATCH_INTERVAL = timedelta(seconds=1)
 """How soon a broker that went away is noticed where calls depend on it."""
 
 CLOSE_WITHIN_S = 2.0
-_TO_SOMEBODY = oslo_messaging.TransportOptions(at_least_once=True)  # else nobody says that nobody is there
-_NOBODY = "precache-nobody"
+_MANDATORY = oslo_messaging.TransportOptions(at_least_once=True)  # otherwise a missing receiver is not reported
+_NO_RECEIVER = "precache-nobody"
 _VERSION_UNKNOWN = "UnsupportedVersion"  # the dispatcher's own word
 _CONNECT_RETRY_S = 5.0
 _LOOK_INTERVAL_S = 0.2
@@ -43,7 +43,7 @@ _LEFT = "it is no longer used"
 
 
 class QueueMissing(Exception):
-    """Nobody listens under this name."""
+    """No process listens under this name."""
 
 
 class NoAnswer(Exception):
@@ -115,7 +115,7 @@ class Bus:
             server=server,
             timeout=timeout_s,
             call_monitor_timeout=monitor_s,
-            transport_options=_TO_SOMEBODY,
+            transport_options=_MANDATORY,
         )
         try:
             answer = client.call({}, method, **message)
@@ -131,13 +131,13 @@ class Bus:
             raise self._unavailable(error) from None
         except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
             self._check_open()  # else the library has fallen over what it let go
-            _log.exception("HostDispatcher %s failed in a way that nobody foresaw, there or here", server)
+            _log.exception("HostDispatcher %s failed unexpectedly, on the host or here", server)
             raise RemoteBug(type(error).__name__) from None
         self.state.note_up()
         return answer
 
     def cast(self, topic: str, method: str, message: Mapping[str, Any], *, to_all: bool = False) -> None:
-        """Send to one of those who listen, or to all; where nobody does it is dropped.
+        """Send to one listener, or to all; without a listener the message is dropped.
 
         Raises BusUnavailable, within seconds.
         """
@@ -155,7 +155,7 @@ class Bus:
 
     def probe(self) -> bool:
         """Return whether the broker is there, and have the state know; within seconds."""
-        client = self._caster.prepare(topic=_NOBODY, server="nobody", transport_options=_TO_SOMEBODY)
+        client = self._caster.prepare(topic=_NO_RECEIVER, server="none", transport_options=_MANDATORY)
         try:
             client.cast({}, "ping")
         except oslo_messaging.MessageUndeliverable:
@@ -169,7 +169,7 @@ class Bus:
     def close(self) -> None:
         """Let the connections go; those that the library holds on to end with the process.
 
-        Whoever calls, casts or waits for an answer from now on gets BusUnavailable.
+        From now on calls, casts and waits for an answer raise BusUnavailable.
         """
         self._closed.set()
         self._watch.ask_to_stop()
@@ -240,7 +240,7 @@ class Bus:
     def _call_nobody(self) -> None:
         """Raises BusUnavailable if the broker does not take it."""
         client = self._caller.prepare(
-            topic=_NOBODY, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_TO_SOMEBODY
+            topic=_NO_RECEIVER, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_MANDATORY
         )
         try:
             client.call({}, "ping")

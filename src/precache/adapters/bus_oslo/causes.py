@@ -53,9 +53,9 @@ _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
 def is_exchange_missing(error: BaseException) -> bool:
-    """Return whether the broker has no exchange of ours: it goes with the last queue, that is, when nobody listens.
+    """Return whether the broker has no exchange of Precache: it is deleted with its last queue.
 
-    A connection that had declared it learns so by failing once; the next attempt declares it anew.
+    A connection that had declared it fails once; the next attempt declares it again.
     """
     return "NOT_FOUND - no exchange" in str(error)
 

@@ -39,7 +39,7 @@ class _Connected:
 
 
 class CellBuses:
-    """Listens on every cell's bus and gives it to whoever calls its hosts, from `start` until `stop`.
+    """Listens on every cell's bus and returns it for calls of its hosts, from `start` until `stop`.
 
     A cell whose broker is away, or whose URL is of no use, does not concern the others.
     reports, progress, clock: see ConductorServer.
@@ -137,7 +137,7 @@ class CellBuses:
             # The system has no thread to give. All of it is tried again at the next look at the table.
             bus.close()
             raise
-        with self._lock:  # at once, for whoever asks the cell's hosts may look at any moment
+        with self._lock:  # at once, because the cell's hosts may be called at any moment
             self._connected[cell.name] = _Connected(fingerprint, bus, server)
             self._complaints.pop(cell.name, None)
         _log.info("Cell %s is on the message bus %s", cell.name, bus.place)

@@ -29,7 +29,7 @@ class ComputeServer(RpcServer):
     """Answers requests to `host`; at its stop those under way are answered, and are to end by themselves.
 
     cache_images: called for several requests at once, and again for a request that is asked again; what it raises is
-        told to the conductor, but for the words of an error that nobody foresaw.
+        told to the conductor, except the text of an unexpected error.
     """
 
     def __init__(self, *, bus: Bus, host: str, cache_images: CacheImages) -> None:

@@ -47,9 +47,9 @@ class OsloComputes:
         return call.run()
 
     def stop(self) -> None:
-        """Ask no further, and not again: whoever waits for the broker gets Stopped.
+        """Send no further calls, and repeat none: a call that waits for the broker raises Stopped.
 
-        A call that was sent cannot be ended; whoever made it is not to wait for it. The host goes on, and will be asked
-        again by somebody.
+        A call that was sent cannot be ended, so its caller must not wait for it. The host continues, and another
+        conductor will call it again.
         """
         self._stopping.cancel(StopReason.SHUTDOWN)

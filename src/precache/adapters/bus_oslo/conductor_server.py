@@ -34,7 +34,7 @@ class ConductorServer(RpcServer):
 
 
 class _Endpoint:
-    """What oslo.messaging calls; nobody waits for an answer."""
+    """The methods that oslo.messaging calls, without an answer."""
 
     target = oslo_messaging.Target(version=RPC_VERSION)
 

@@ -110,7 +110,7 @@ class LongCall:
         return max(_LEAST_MONITOR_S, int(self._limit_s * share))
 
     def _call(self, left_s: float, monitor_s: int) -> Any:
-        # Who is not heard of within the monitor's time is asked anew, so this message is of no use after it.
+        # A host that is silent for the monitor's time is called again, so this message expires then.
         expires_at = time.time() + self._clock_ahead_s + min(left_s, monitor_s)
         message = request_message(self._request, expires_at, left_s * _HANDED_DOWN)
         return self._bus.call(
@@ -119,7 +119,7 @@ class LongCall:
 
     def _note_silence(self, took_s: float, monitor_s: int) -> None:
         if self._bus.state.was_away_within(monitor_s + _SLACK_S):
-            self._silent_s = 0.0  # it may have called out, and nobody could hear it
+            self._silent_s = 0.0  # its signs of life could not be received
             return
         was_heard = took_s > monitor_s + _SLACK_S
         self._silent_s = monitor_s if was_heard else self._silent_s + monitor_s

@@ -204,7 +204,7 @@ class _Outlet:
 
 
 class _SwallowedFailures(logging.Filter):
-    """Learns why a notification was not sent: the library tells nobody but its log, with the whole payload and a
+    """Finds out why a notification was not sent: the library only logs it, with the whole payload and a
     traceback, which are kept out of there. Concerns one thread only."""
 
     def __init__(self) -> None:

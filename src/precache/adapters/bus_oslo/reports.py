@@ -13,7 +13,7 @@ from precache.core.hosts import Heartbeat
 
 
 class BusReports:
-    """The port `HostReports` for a compute: whoever hears it knows the cell and the time.
+    """The port `HostReports` for a compute: the receiver knows the cell and the time.
 
     Never raises: while the broker is away, of which the bus tells the log, a host is down anyway, and the next beat is
     soon due.

@@ -1,4 +1,4 @@
-"""Transport URLs: read, checked and, for whoever looks, shown without their secrets."""
+"""Transport URLs: parsed, checked, and shown without their secrets."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def redacted(url: Any) -> str:
 
 def with_our_defaults(conf: cfg.ConfigOpts, url: Any) -> Any:
     """Set in the URL what our protocol relies on, and what suits it better where the operator has chosen nothing."""
-    # A queue goes when nobody listens any more: a dead host's requests with it, and no heartbeats pile up while no
+    # A queue is deleted with its last listener: a dead host's requests with it, and no heartbeats pile up while no
     # conductor runs. All peers must agree on it, so it is no choice. adr/0006
     url.query["amqp_auto_delete"] = "true"
     if _is_default(conf, "rabbit_interval_max"):

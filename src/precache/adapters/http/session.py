@@ -32,7 +32,7 @@ def open_session(
     cert: our own certificate, for servers that ask for one: a file with its key, or two files.
     timeout: the longest silence of Keystone, and of any server whose client names no other.
     Proxies, certificate files and passwords (`.netrc`) from the environment are not used: loopback would go
-    through a proxy, and a token could be sent to one that nobody configured.
+    through a proxy, and a token could be sent to one that was not configured.
     """
     http = requests.Session()
     http.trust_env = False

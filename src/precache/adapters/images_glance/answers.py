@@ -72,7 +72,7 @@ def check_data_answer(
         raise error_of_status(image, endpoint, status, is_ours=is_ours)
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        raise ImageServiceUnavailable(endpoint, f"it sends the data as {encoding[:40]!r}, which nobody asked for")
+        raise ImageServiceUnavailable(endpoint, f"it sends the data as {encoding[:40]!r}, which was not requested")
     length = _content_length(answer)
     if offset_bytes:
         return _resumed_length(image, answer, offset_bytes, length)

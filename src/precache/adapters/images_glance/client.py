@@ -17,7 +17,7 @@ from precache.ports.image_service import IsWanted, for_ever
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 READ_TIMEOUT = timedelta(seconds=60)  # Glance may wait for a slow store before the first byte
-RECORD_TIMEOUT = timedelta(seconds=30)  # records come from a database: somebody waits for them at the API
+RECORD_TIMEOUT = timedelta(seconds=30)  # records come from a database, and a caller of the API waits for them
 
 LONGEST_RECORD_BYTES = 1 << 20
 """A record has a few kB, with all the properties that Glance's quota admits some 100 kB."""

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 def image_from_record(asked: ImageId, record: Any) -> Image:
     """Build the image. Raises ValueError if this is not the record of the image that was asked for.
 
-    A disk format that we do not know stays as it is: whoever caches decides.
+    An unknown disk format is kept: the code that caches the image decides.
     """
     if not isinstance(record, dict) or not isinstance(record.get("status"), str):
         raise ValueError("the answer is not an image record")

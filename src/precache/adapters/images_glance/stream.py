@@ -1,7 +1,7 @@
 """The body of one answer as an `ImageStream`.
 
 One thread reads; another may close. Closing an answer that is being read would wait for the reader, so `close`
-shuts the socket down first, which ends the read, and frees the connection only when nobody reads any more.
+shuts the socket down first, which ends the read, and frees the connection only after the last read.
 """
 
 from __future__ import annotations

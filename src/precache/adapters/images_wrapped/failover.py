@@ -26,7 +26,7 @@ class Failover:
     One server is asked until it is unavailable or breaks off a transfer; then the next one, which is kept to in the
     same way. So a server that is away costs one call its wait, and not each. What one server says of an image is
     final: an image that it has not is not looked for elsewhere. A transfer that broke may go on at another server.
-    Whoever builds several of these for one set of servers gives each another order, to spread the load.
+    Several of these for one set of servers should each have another order, to spread the load.
     """
 
     def __init__(self, servers: Sequence[Server]) -> None:
@@ -72,7 +72,7 @@ class Failover:
         raise ImageServiceUnavailable(", ".join(failure.endpoint for failure in failures), reasons) from failures[-1]
 
     def _turn_away_from(self, number: int) -> None:
-        """Have the next server asked first, unless somebody else has seen to that."""
+        """Make the next server the first one, unless another thread has done that."""
         if len(self._servers) == 1:
             return
         with self._lock:

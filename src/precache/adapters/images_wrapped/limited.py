@@ -13,14 +13,14 @@ from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for
 
 PATIENCE = timedelta(hours=1)  # as long as a large image may take over a thin link
 
-_SLICE_S = 0.2  # how soon somebody who waits for a place learns that nobody wants the image any more
+_SLICE_S = 0.2  # interval at which a waiting caller checks `is_wanted`
 _PLACE = "(own limit)"
 
 
 class Limited:
     """An `ImageSource` whose `open` waits for one of `connections` places; closing the stream gives it back.
 
-    Whoever waits longer than `patience`, or is not wanted any more, gets ImageServiceUnavailable. Records are shown
+    A wait that is longer than `patience`, or not wanted any more, raises ImageServiceUnavailable. Records are shown
     without waiting.
     """
 
@@ -52,4 +52,4 @@ class Limited:
                 raise ImageServiceUnavailable(
                     _PLACE, f"all {self._connections} connections were in use for {self._patience}"
                 )
-        raise ImageServiceUnavailable(_PLACE, "nobody waits for the image any more")
+        raise ImageServiceUnavailable(_PLACE, "the request for the image has ended")

@@ -15,7 +15,7 @@ from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for
 class Retrying:
     """An `ImageSource` whose `show` is tried up to `attempts` times, with growing waits between them.
 
-    `open` is passed on as it is: whoever transfers knows how far it got and resumes by itself.
+    `open` is not retried: the transfer knows its offset and resumes by itself.
     """
 
     def __init__(self, inner: ImageSource, *, clock: Clock, attempts: int = 3) -> None:

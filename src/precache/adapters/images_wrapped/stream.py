@@ -1,4 +1,4 @@
-"""A stream that is watched by whoever wrapped the source it came from."""
+"""A stream that is observed by the wrapper of its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nova's aggregates. Read anew each time: a host that was added a moment ago must not be left out of a job."""
+"""Nova's aggregates. They are not cached, so that a host that was just added is not left out of a job."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class NovaServices:
         return self._ask()
 
     def find_services(self, hosts: Collection[str]) -> Services:
-        """The same, but asked anew if one of `hosts` is not there: it may be younger than the last answer."""
+        """The same, but read again if one of `hosts` is missing: it may be newer than the last answer."""
         with self._lock:
             is_enough = self._is_fresh() and all(host in self._known for host in hosts)
             if is_enough:

@@ -118,7 +118,7 @@ def _host(row: Row[Any]) -> Host:
 
 
 def _ids(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the ids of the rows by name; those that are not there yet are inserted, whoever is faster."""
+    """Return the ids of the rows by name; missing ones are inserted; another process may do so too."""
     by_name = {row["name"]: row for row in sorted(rows, key=itemgetter("name"))}
     found = _known_ids(connection, table, list(by_name))
     missing = [row for name, row in by_name.items() if name not in found]

@@ -1,6 +1,6 @@
 """Forget hosts: one by its name, or all of a cell in the transaction that deletes the cell.
 
-The rows of the hosts are locked first: a beat that comes in meanwhile waits, and then registers its host anew.
+The rows of the hosts are locked first: a heartbeat that arrives meanwhile waits, and then registers its host again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SqlHostRemoval:
 
 @dataclass(frozen=True, slots=True)
 class Memberships:
-    """Who is in which aggregates, by name. False if nobody is in any."""
+    """Hosts and their aggregates, by name. False if no host is in an aggregate."""
 
     hosts: tuple[str, ...]
     aggregates: tuple[str, ...]
@@ -57,7 +57,7 @@ def hold_hosts(
     connection: Connection, is_meant: ColumnElement[bool], since: ColumnElement[datetime]
 ) -> Sequence[Row[Any]]:
     """Lock these hosts; return their names, their last heartbeats and the instant `since` for comparison, by name."""
-    # In the order of the ids, as whoever notes heartbeats locks them.
+    # In the order of the ids, as they are locked for heartbeats.
     statement = (
         select(hosts.c.name, hosts.c.last_seen, since.label("since"))
         .where(is_meant)
@@ -73,7 +73,7 @@ def heard_hosts(found: Sequence[Row[Any]]) -> list[Row[Any]]:
 
 
 def memberships(connection: Connection, is_meant: ColumnElement[bool]) -> Memberships:
-    """Return the aggregates of ours that these hosts are in. Nobody can add a held host to one meanwhile."""
+    """Return the stored aggregates of these hosts. A locked host cannot be added to one meanwhile."""
     pairs = select(hosts.c.name.label("host"), aggregates.c.name.label("aggregate")).where(is_meant)
     rows = connection.execute(pairs.select_from(aggregate_hosts).join(hosts).join(aggregates)).all()
     return Memberships(tuple(sorted({row.host for row in rows})), tuple(sorted({row.aggregate for row in rows})))

@@ -1,6 +1,6 @@
 """Read and write the tasks of some hosts of a job: few statements for hundreds of hosts.
 
-The caller holds the row of the job, so nobody else changes them meanwhile.
+The caller holds the row of the job, so no other transaction changes them meanwhile.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Limits:
         return cls(queue=wait, connect=wait, statement=wait, lock=lock, patience=timedelta())
 
     def for_migrations(self) -> Limits:
-        """Return limits under which a large table may be changed, which still waits for nobody's forgotten lock."""
+        """Return limits under which a large table may be changed, with a limited wait for locks."""
         return replace(self, statement=timedelta(days=1))
 
 

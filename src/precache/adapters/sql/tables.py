@@ -178,7 +178,7 @@ tasks = Table(
     **_EXACT,
 )
 
-# Written when a job becomes final, by whoever makes it so: a list of old jobs then counts no tasks.
+# Written when a job becomes final, so that a list of old jobs need not count tasks.
 job_outcomes = Table(
     "job_outcomes",
     metadata,

@@ -71,7 +71,7 @@ def login_from_environment(
 def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
     """Return the login to a cloud of clouds.yaml. cacert: wins over the one that is named there.
 
-    Raises UsageError if there is none of this name, or nobody to read it.
+    Raises UsageError if there is none of this name, or openstacksdk is not installed.
     """
     try:
         from openstack import config

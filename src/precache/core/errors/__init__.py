@@ -4,10 +4,10 @@
     |-- NotFound          name what is missing; do not retry
     |-- Conflict          the state of things forbids it; look again, then decide
     |-- Refused           the request or the image is not acceptable; do not retry
-    |-- Unavailable       a part is away or slow; retry later
+    |-- Unavailable       a part is down or slow; retry later
     |-- Corrupt           what arrived is not what was promised; discard and fetch again
     |-- Stopped           the work was stopped, its `reason` says why; whatever was begun is undone
-    `-- InvariantBroken   a bug of ours
+    `-- InvariantBroken   a bug
 
 Errors take typed fields and build their `message` (what, which) and their `advice` (what to do now) themselves.
 Neither ever holds a secret. Adapters translate foreign exceptions into these at their edge.

@@ -1,4 +1,4 @@
-"""Bugs of ours."""
+"""Bugs."""
 
 from precache.core.errors.tree import InvariantBroken
 

@@ -42,7 +42,7 @@ class ImageFormatUnsupported(Refused):
 
 
 class SignatureRefused(Refused):
-    """The image is to be signed, and is not, or not by whom it must be. The wording of the reasons is Nova's."""
+    """The image has no valid signature of a trusted certificate. The reasons have Nova's wording."""
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image signature verification failed for image {image}: {reason}")
@@ -240,12 +240,12 @@ class SecretUnreadable(Refused):
     """A stored secret cannot be decrypted with any key that is configured."""
 
     usual_advice = (
-        "put that key back, behind the newer one, or enter the secret anew: precache cell set NAME --transport-url -"
+        "put that key back, behind the newer one, or store the secret again: precache cell set NAME --transport-url -"
     )
 
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what} cannot be decrypted: the key that it was stored with is missing from [database] encryption_keys "
-            "of this process; put it there and start it again, or store the secret anew"
+            "of this process; put it there and start it again, or store the secret again"
         )
         self.what = what

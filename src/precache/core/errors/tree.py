@@ -34,7 +34,7 @@ class Refused(PrecacheError):
 
 
 class Unavailable(PrecacheError):
-    """A part that we need is away, slow or failing; worth a retry."""
+    """A part is down, slow or failing; worth a retry."""
 
     usual_advice = "see that it is there and can be reached from here, then run this again"
 
@@ -53,7 +53,7 @@ class Stopped(PrecacheError):
 
 
 class InvariantBroken(PrecacheError):
-    """A bug of ours: a state that must not exist."""
+    """A bug: a state that must not exist."""
 
     usual_advice = "this is a bug; report it with what `precache --debug doctor` shows"
 

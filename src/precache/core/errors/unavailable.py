@@ -1,4 +1,4 @@
-"""A part is away or slow."""
+"""A part is down or slow."""
 
 from precache.core.errors.tree import Unavailable, message_and_advice
 
@@ -14,7 +14,7 @@ class ImageServiceUnavailable(Unavailable):
 
 
 class ServiceTokenUnavailable(ImageServiceUnavailable):
-    """Keystone gives us no token of our own for the image service at present; which endpoint is asked is no matter."""
+    """Keystone issues no token for the image service at present, for any of its endpoints."""
 
 
 class TransferInterrupted(Unavailable):
@@ -88,7 +88,7 @@ class BusUnavailable(Unavailable):
 
 
 class IdentityServiceUnavailable(Unavailable):
-    """Nobody could say who the caller is."""
+    """The caller could not be identified."""
 
     usual_advice = "see that Keystone is there, and that auth_url leads to it"
 
@@ -132,7 +132,7 @@ class ChangeUncertain(StoreUnavailable):
 
 
 class DatabaseDamaged(StoreUnavailable):
-    """The file of the database does not hold what a database holds; no retry helps before somebody acts."""
+    """The file of the database is damaged; a retry helps only after an operator has replaced it."""
 
     def __init__(self, reason: str, database: str) -> None:
         super().__init__(

@@ -26,7 +26,7 @@ class ConfigSample(Command):
 class ConfigKey(Command):
     """Print a new key for [database] encryption_keys.
 
-    Transport URLs of cells are encrypted with it. Every conductor, and whoever runs `precache cell`, needs the same
+    Transport URLs of cells are encrypted with it. Every conductor, and the command `precache cell`, needs the same
     one; keep a copy, for without it the URLs must be entered again. To change it, put the new one in front of the old.
 
     Example:

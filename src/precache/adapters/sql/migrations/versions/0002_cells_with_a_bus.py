@@ -17,6 +17,6 @@ LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
 def upgrade() -> None:
-    # Plain ADD COLUMN on SQLite too: to make the table anew would drop the one that foreign keys point to.
+    # Plain ADD COLUMN on SQLite too: a new copy of the table would drop the one that foreign keys point to.
     op.add_column("cells", sa.Column("transport_url", LONG_TEXT))
     op.add_column("hosts", sa.Column("rpc_version", NAME, nullable=False, server_default=sa.text("''")))
