@@ -13,6 +13,7 @@ from pathlib import Path
 
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
@@ -40,13 +41,14 @@ class VolumeDriver:
     def start(self) -> None:
         """A driver of a real storage removes the volumes that a dead process left incomplete."""
 
-    def cache_image(self, image: ImageId, watch: Watcher) -> bool:
+    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+        image = order.image
         while not self.lock.acquire(timeout=_WAIT_SECONDS):
             watch(Phase.WAITING, 0, 0)
         try:
             is_new = image not in self.volumes
             if is_new:
-                self._make_volume(image, watch)
+                self._make_volume(order, watch)
             self.last_use[image] = self.setup.clock.now()
             return is_new
         finally:
@@ -60,8 +62,8 @@ class VolumeDriver:
             for image in [image for image, used in self.last_use.items() if used <= oldest]:
                 del self.last_use[image], self.volumes[image]
 
-    def _make_volume(self, image: ImageId, watch: Watcher) -> None:
+    def _make_volume(self, order: CacheOrder, watch: Watcher) -> None:
         with tempfile.TemporaryDirectory() as directory:
-            fetched = self.setup.fetcher.fetch(image, Staging(Path(directory), image), watch)
+            fetched = self.setup.fetcher.fetch(order, Staging(Path(directory), order.image), watch)
             # Only now, complete and verified, it gets the name under which it is found.
-            self.volumes[image] = fetched.entry.read_bytes()
+            self.volumes[order.image] = fetched.entry.read_bytes()
