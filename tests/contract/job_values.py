@@ -5,6 +5,7 @@ from uuid import UUID
 
 from precache.core.images import parse_image_id
 from precache.core.jobs import Claim, HostAsked, HostEnded, NewJob
+from precache.core.orders import CacheOrder
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -17,7 +18,7 @@ def job_id(number):
     return str(UUID(int=number))
 
 
-def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW, **fields):
+def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW, orders=None, **fields):
     """Return a job, by default with names that do not come in the order of the alphabet."""
     return NewJob(
         id=job_id(number),
@@ -25,7 +26,7 @@ def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), crea
         aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
         aggregate_name="gruppe-\N{SNOWMAN}",
         hosts=tuple(hosts),
-        images=tuple(images),
+        orders=tuple(map(CacheOrder, images)) if orders is None else orders,
         requested_by="admin",
         request_id="req-1",
         created_at=created_at,

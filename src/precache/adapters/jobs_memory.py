@@ -24,6 +24,7 @@ from precache.core.jobs import (
     TaskState,
     check_job_transition,
 )
+from precache.core.orders import first_orders
 from precache.ports.clock import Clock
 from precache.ports.job_store import TaskKey
 from precache.rules import task_steps
@@ -74,7 +75,9 @@ class MemoryJobs:
         with self._lock:
             if job.id in self._records:
                 raise JobExists(job.id)
-            tasks = {host: {image: _new_task(job, host, image) for image in job.images} for host in job.hosts}
+            tasks = {
+                host: {order.image: _new_task(job, host, order.image) for order in job.orders} for host in job.hosts
+            }
             task_count = sum(len(of_host) for of_host in tasks.values())
             self._added += 1
             record = _Record(_new_job(job, task_count), self._added, tasks)
@@ -227,7 +230,7 @@ def _new_job(job: NewJob, task_count: int) -> Job:
         aggregate_id=job.aggregate_id,
         aggregate_uuid=job.aggregate_uuid,
         aggregate_name=job.aggregate_name,
-        images=tuple(dict.fromkeys(job.images)),
+        orders=first_orders(job.orders),
         state=JobState.QUEUED,
         requested_by=job.requested_by,
         request_id=job.request_id,

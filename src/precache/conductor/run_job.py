@@ -30,7 +30,6 @@ from precache.core.errors import Stopped, Unavailable
 from precache.core.hosts import Host
 from precache.core.images import ImageId
 from precache.core.jobs import HostAsked, HostEnded, Job, JobState, Outcome, Task, TaskState
-from precache.core.orders import CacheOrder
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -62,12 +61,13 @@ STOP_PATIENCE = timedelta(seconds=4)
 class _Run:
     """What one run of a job knows; `steps` are put in by the pool's threads, the rest is for the run's own.
 
-    images: still to do, by host.
+    images: still to do, by host. messages: the versions that this job needs.
     """
 
     job: Job
     images: dict[str, tuple[ImageId, ...]]
     recorder: OutcomeRecorder
+    messages: Messages | None
     stop: CancelToken
     steps: EventQueue = field(default_factory=EventQueue)
 
@@ -125,7 +125,7 @@ class RunJob:
             "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
             ",".join(job.images), len(run.images), len(collation.by_cell), job.id,
         )  # fmt: skip
-        for host, results in end_unasked(collation, run.images, self._messages):
+        for host, results in end_unasked(collation, run.images, run.messages):
             run.recorder.note(HostEnded(host, results, self._clock.now()))
         self._ask_all(run, collation)
         # Counted by the store: thousands of tasks need not come here once more.
@@ -154,7 +154,9 @@ class RunJob:
             announcer=self._announcer,
             interval=self._write_interval,
         )
-        return _Run(job, images, recorder, stop)
+        has_options = any(order.has_options for order in job.orders)
+        messages = self._messages.with_options() if self._messages and has_options else self._messages
+        return _Run(job, images, recorder, messages, stop)
 
     def _group_by_cell(self, run: _Run) -> Collation:
         """Sort the hosts, when it can be known which of them are up.
@@ -166,7 +168,7 @@ class RunJob:
         is_told = False
         while True:
             known = self._retry(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
-            collation = group_by_cell(run.images, known, self._service_down_time, self._messages)
+            collation = group_by_cell(run.images, known, self._service_down_time, run.messages)
             doubtful = unheard(collation.down, self._heard_for_s, self._service_down_time)
             if not doubtful or time.monotonic() >= give_up_at:
                 return collation
@@ -219,7 +221,8 @@ class RunJob:
         if run.stop.is_cancelled:
             return
         images, cell = run.images[host.name], host.cell or ""
-        orders = tuple(CacheOrder(image) for image in images)
+        wanted = set(images)
+        orders = tuple(order for order in run.job.orders if order.image in wanted)
         run.steps.put(HostAsked(host.name, cell, images, self._clock.now()))
         try:
             results = tuple(ask_host(self._gateway, CacheRequest(run.job.id, host.name, cell, orders)))

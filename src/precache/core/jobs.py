@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from precache.core.errors import IllegalTransition
 from precache.core.images import ImageId
+from precache.core.orders import CacheOrder
 from precache.core.text import plain_line
 
 
@@ -94,7 +95,7 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `images`.
+    """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `orders`.
 
     image_names: of the images that have one.
     for_host: the host that the request named instead of an aggregate; the fields of the aggregate are then empty.
@@ -105,7 +106,7 @@ class NewJob:
     aggregate_uuid: str
     aggregate_name: str
     hosts: tuple[str, ...]
-    images: tuple[ImageId, ...]
+    orders: tuple[CacheOrder, ...]
     requested_by: str
     request_id: str
     created_at: datetime
@@ -140,7 +141,7 @@ class Job:
     aggregate_id: int
     aggregate_uuid: str
     aggregate_name: str
-    images: tuple[ImageId, ...]
+    orders: tuple[CacheOrder, ...]
     state: JobState
     requested_by: str
     request_id: str
@@ -154,6 +155,10 @@ class Job:
     image_names: dict[ImageId, str] = field(default_factory=dict)
     for_host: str | None = None
     lease_token: int = 0
+
+    @property
+    def images(self) -> tuple[ImageId, ...]:
+        return tuple(order.image for order in self.orders)
 
     @property
     def claim(self) -> Claim:

@@ -52,6 +52,19 @@ class CacheOrder:
         return self.options != DEFAULT_OPTIONS
 
 
+_VERSION = 1
+
+
+def orders_document(orders: Iterable[CacheOrder]) -> dict[str, Any]:
+    """Return the orders of a job as they are stored."""
+    return {"version": _VERSION, "orders": [order.document() for order in orders]}
+
+
+def read_orders(document: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
+    """Return stored orders. Another version comes with another schema of the database, which is refused at start."""
+    return tuple(map(CacheOrder.read, document["orders"]))
+
+
 def first_orders(orders: Iterable[CacheOrder]) -> tuple[CacheOrder, ...]:
     """Return the first order of each image."""
     first: dict[ImageId, CacheOrder] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from precache.core.hosts import Host
@@ -12,10 +12,19 @@ from precache.rules.rpc_versions import understands
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """The message version that a request needs, and the one that an operator pinned, if any."""
+    """The versions of messages to computes.
+
+    needed: to ask for images. pin: the newest that an operator allows, if any.
+    for_options: to ask for images with options.
+    """
 
     needed: str
     pin: str | None = None
+    for_options: str = ""
+
+    def with_options(self) -> Messages:
+        """Return the versions for a job that has options."""
+        return replace(self, needed=self.for_options)
 
     @property
     def is_pinned_below(self) -> bool:

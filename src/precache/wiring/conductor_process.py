@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from precache.adapters.bus_oslo import (
     CACHE_IMAGES_SINCE,
+    OPTIONS_SINCE,
     RPC_VERSION,
     CellBuses,
     OsloComputes,
@@ -132,7 +133,7 @@ class ConductorProcess:
             inventory=configured_inventory(config, database, session),
             gateway=gateway,
             notifier=notifier,
-            messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute),
+            messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute, for_options=OPTIONS_SINCE),
             heard_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.heard_for_s(cell)),
             at_stop=self._stops,
         )

@@ -17,6 +17,7 @@ from precache.conductor.run_job import RunJob
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import NewJob, Outcome, TaskResult
+from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -75,7 +76,7 @@ class Cloud:
         self.jobs.add(
             NewJob(
                 id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
-                hosts=tuple(hosts), images=tuple(images), requested_by="admin", request_id="req-1",
+                hosts=tuple(hosts), orders=tuple(map(CacheOrder, images)), requested_by="admin", request_id="req-1",
                 created_at=self.clock.now(),
             )
         )  # fmt: skip

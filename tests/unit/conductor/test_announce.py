@@ -10,13 +10,14 @@ from precache.conductor.announce import Announcer
 from precache.core.errors import AggregateNotFound, InventoryUnavailable
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState
+from precache.core.orders import CacheOrder
 
 JOB = Job(
     id="job",
     aggregate_id=1,
     aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
     aggregate_name="edge",
-    images=(parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b"),),
+    orders=(CacheOrder(parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")),),
     state=JobState.RUNNING,
     requested_by="alice",
     request_id="req-1",

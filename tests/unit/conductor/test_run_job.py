@@ -89,7 +89,9 @@ def test_an_unmapped_host_is_an_error_and_the_others_go_on():
     cloud = Cloud({"known": answers(Outcome.CACHED)})
     cloud.run()
     cloud.jobs.add(
-        NewJob("second", 1, "uuid", "agg", ("unknown", "known"), (FIRST,), "admin", "req-2", cloud.clock.now())
+        NewJob(
+            "second", 1, "uuid", "agg", ("unknown", "known"), (CacheOrder(FIRST),), "admin", "req-2", cloud.clock.now()
+        )
     )
 
     cloud.run()

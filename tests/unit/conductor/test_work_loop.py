@@ -12,6 +12,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, NewJob
+from precache.core.orders import CacheOrder
 from tests.waiting import wait_until
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -20,7 +21,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def new_job(name: str, number: int = 0) -> NewJob:
-    return NewJob(name, 1, "uuid", "agg", ("host",), (IMAGE,), "admin", "req", START + timedelta(seconds=number))
+    return NewJob(
+        name, 1, "uuid", "agg", ("host",), (CacheOrder(IMAGE),), "admin", "req", START + timedelta(seconds=number)
+    )
 
 
 @pytest.fixture

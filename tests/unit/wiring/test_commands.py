@@ -13,6 +13,7 @@ from precache.adapters.sql import check_schema, open_database
 from precache.cli.app import PrecacheApp
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, NewJob
+from precache.core.orders import CacheOrder
 from precache.wiring.state_dir import StateDir
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -148,7 +149,7 @@ class TestDbPurge:
         database = open_database(StateDir(tmp_path).database_url, clock=clock)
         intake, claims = SqlJobIntake(database=database), SqlJobClaims(database=database)
         for name in ("old", "waits"):
-            intake.add(NewJob(name, 1, "uuid", "agg", ("host",), (IMAGE,), "admin", "req", clock.now()))
+            intake.add(NewJob(name, 1, "uuid", "agg", ("host",), (CacheOrder(IMAGE),), "admin", "req", clock.now()))
             clock.advance(timedelta(seconds=1))
         claims.finish(claims.claim("me", timedelta(seconds=30)).claim, JobState.FAILED)
         database.close()

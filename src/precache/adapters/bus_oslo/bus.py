@@ -17,7 +17,7 @@ from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
 from precache.adapters.bus_oslo.library_log import quieten_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, doubts_about, uses_tls
-from precache.adapters.bus_oslo.topics import EXCHANGE, RPC_VERSION
+from precache.adapters.bus_oslo.topics import BASE_VERSION, EXCHANGE
 from precache.adapters.bus_oslo.url import parse_url, redacted, with_our_defaults
 from precache.background.backoff import every, retry_until
 from precache.background.log_exceptions import log_exceptions
@@ -102,7 +102,15 @@ class Bus:
         return f"<Bus {self.place}>"
 
     def call(
-        self, topic: str, server: str, method: str, message: Mapping[str, Any], *, timeout_s: float, monitor_s: int
+        self,
+        topic: str,
+        server: str,
+        method: str,
+        message: Mapping[str, Any],
+        *,
+        timeout_s: float,
+        monitor_s: int,
+        version: str = BASE_VERSION,
     ) -> Any:
         """Ask, and wait up to `timeout_s` for the answer, as long as there is a sign of life every `monitor_s` seconds.
 
@@ -113,6 +121,7 @@ class Bus:
         client = self._caller.prepare(
             topic=topic,
             server=server,
+            version=version,
             timeout=timeout_s,
             call_monitor_timeout=monitor_s,
             transport_options=_MANDATORY,
@@ -190,7 +199,7 @@ class Bus:
         return oslo_messaging.get_rpc_transport(self._conf, url=url)
 
     def _new_client(self, transport: Any) -> Any:
-        target = oslo_messaging.Target(exchange=EXCHANGE, version=RPC_VERSION)
+        target = oslo_messaging.Target(exchange=EXCHANGE, version=BASE_VERSION)
         return oslo_messaging.get_rpc_client(transport, target, retry=RETRIES)
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:

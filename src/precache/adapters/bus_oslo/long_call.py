@@ -19,7 +19,7 @@ from precache.adapters.bus_oslo.messages import (
     request_message,
     seconds,
 )
-from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, COMPUTE_TOPIC
+from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, COMPUTE_TOPIC, OPTIONS_SINCE
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.jobs import TaskResult
@@ -53,6 +53,7 @@ class LongCall:
         self._bus_now = bus_now
         self._bus = bus_now()
         self._request = request
+        self._version = OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE
         self._deadline = deadline
         self._limit_s = silence_s
         self._stopping = stopping
@@ -90,7 +91,7 @@ class LongCall:
         except BusUnavailable as error:
             self._wait_for_broker(error)
         except VersionUnknown:
-            raise ComputeOutdated(self._request.host, CACHE_IMAGES_SINCE, "another") from None
+            raise ComputeOutdated(self._request.host, self._version, "another") from None
         except RemoteBug as error:
             raise ComputeUnreachable(self._request.host, f"it failed ({error}); its log has the details") from None
         else:
@@ -114,7 +115,13 @@ class LongCall:
         expires_at = time.time() + self._clock_ahead_s + min(left_s, monitor_s)
         message = request_message(self._request, expires_at, left_s * _HANDED_DOWN)
         return self._bus.call(
-            COMPUTE_TOPIC, self._request.host, "cache_images", message, timeout_s=left_s, monitor_s=monitor_s
+            COMPUTE_TOPIC,
+            self._request.host,
+            "cache_images",
+            message,
+            timeout_s=left_s,
+            monitor_s=monitor_s,
+            version=self._version,
         )
 
     def _note_silence(self, took_s: float, monitor_s: int) -> None:

@@ -51,7 +51,8 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
         "job_id": request.job_id,
         "host": request.host,
         "cell": request.cell,
-        "images": list(request.images),
+        "images": list(request.images),  # for computes of version 1.0
+        "orders": [order.document() for order in request.orders],
         "expires_at": round(expires_at, 3),
         **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3)}),
     }
@@ -61,7 +62,7 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     if _text(message, "host") != host:
         raise Malformed("host is not the name of this host")
-    orders = tuple(CacheOrder(_image(item)) for item in _items(message, "images"))
+    orders = _orders(message)
     expires_at = seconds(message.get("expires_at"))
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
@@ -216,6 +217,19 @@ def _items(message: Mapping[str, Any], field: str, most: int = _MOST_ITEMS) -> S
     if not isinstance(value, list) or len(value) > most:
         raise Malformed(f"{field} is not a list of at most {most}")
     return value
+
+
+def _orders(message: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
+    if "orders" not in message:  # a conductor of version 1.0 sends ids alone
+        return tuple(CacheOrder(_image(item)) for item in _items(message, "images"))
+    return tuple(_order(item) for item in _items(message, "orders"))
+
+
+def _order(item: object) -> CacheOrder:
+    try:
+        return CacheOrder.read(item if isinstance(item, Mapping) else {})
+    except InvalidImageId:
+        raise Malformed("an order has no image id") from None
 
 
 def _text(message: Mapping[str, Any], field: str) -> str:

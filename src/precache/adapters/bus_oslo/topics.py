@@ -12,8 +12,14 @@ COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
 CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors takes each message
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: all of them hear it
 
-RPC_VERSION = "1.0"
+RPC_VERSION = "1.1"
 """What this release speaks."""
 
-CACHE_IMAGES_SINCE = "1.0"
-"""The first version in which a host understands `cache_images` as we send it."""
+BASE_VERSION = "1.0"
+"""What messages are sent as that need no newer version, so that every peer of this MAJOR takes them."""
+
+CACHE_IMAGES_SINCE = BASE_VERSION
+"""The first version in which a host understands `cache_images` without options."""
+
+OPTIONS_SINCE = "1.1"
+"""The first version in which a host reads `orders`, and so the options of each image."""

@@ -14,6 +14,7 @@ from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
 from precache.core.errors import ChangeUncertain, JobExists, StoreUnavailable
 from precache.core.jobs import Job, JobState, NewJob, Phase, TaskState
+from precache.core.orders import CacheOrder, first_orders
 
 
 class SqlJobIntake:
@@ -37,13 +38,13 @@ class SqlJobIntake:
 
     @repeatable
     def _add(self, job: NewJob) -> Job:
-        hosts, images = tuple(dict.fromkeys(job.hosts)), tuple(dict.fromkeys(job.images))
+        hosts, orders = tuple(dict.fromkeys(job.hosts)), first_orders(job.orders)
         with self._database.write() as connection:
-            number = _insert_job(connection, job, task_count=len(hosts) * len(images))
+            number = _insert_job(connection, job, orders, task_count=len(hosts) * len(orders))
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
             image_rows = [
-                {"job": number, "position": place, "image": image, "name": job.image_names.get(image)}
-                for place, image in enumerate(images)
+                {"job": number, "position": place, "image": order.image, "name": job.image_names.get(order.image)}
+                for place, order in enumerate(orders)
             ]
             if host_rows:
                 connection.execute(insert(job_hosts), host_rows)
@@ -58,7 +59,7 @@ class SqlJobIntake:
             return load_job(connection, find_number(connection, job_id))
 
 
-def _insert_job(connection: Connection, job: NewJob, task_count: int) -> int:
+def _insert_job(connection: Connection, job: NewJob, orders: tuple[CacheOrder, ...], task_count: int) -> int:
     statement = insert(jobs).values(
         id=job.id,
         aggregate_id=job.aggregate_id,
@@ -70,6 +71,7 @@ def _insert_job(connection: Connection, job: NewJob, task_count: int) -> int:
         request_id=job.request_id,
         created_at=job.created_at,
         for_host=job.for_host,
+        orders=orders,
     )
     try:
         return insert_with_key(connection, statement)

@@ -13,6 +13,7 @@ from precache.adapters.sql.tables import job_hosts, job_images, job_outcomes, jo
 from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import Job, Outcome, Task, TaskState
+from precache.core.orders import CacheOrder
 
 # In the order of Task's own fields after `job_id`: a job may have 100,000 tasks, and a row that is unpacked whole
 # costs half of one whose columns are looked up by name.
@@ -62,7 +63,8 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
             aggregate_id=row.aggregate_id,
             aggregate_uuid=row.aggregate_uuid,
             aggregate_name=row.aggregate_name,
-            images=tuple(images[row.number]),
+            # The release before stores none.
+            orders=row.orders or tuple(map(CacheOrder, images[row.number])),
             state=row.state,
             requested_by=row.requested_by,
             request_id=row.request_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, Typ
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from precache.core.orders import CacheOrder, orders_document, read_orders
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -83,3 +86,16 @@ def _postgresql(element: ServerInstant, compiler: Any, **options: Any) -> str:
 @compiles(ServerInstant, "mariadb")
 def _mariadb(element: ServerInstant, compiler: Any, **options: Any) -> str:
     return f"(UTC_TIMESTAMP(6) + INTERVAL {compiler.process(element.clauses, **options)} MICROSECOND)"
+
+
+class Orders(TypeDecorator[tuple[CacheOrder, ...]]):
+    """Orders as JSON, kept as text because the databases' own JSON types differ."""
+
+    impl = LONG_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[CacheOrder, ...] | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(orders_document(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[CacheOrder, ...] | None:
+        return None if value is None else read_orders(json.loads(value))

@@ -10,6 +10,7 @@ from precache.api.refusals import DuplicateImages
 from precache.core.aggregates import Aggregate
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, NewJob
+from precache.core.orders import CacheOrder
 from precache.core.text import plain_line
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
@@ -50,7 +51,7 @@ class JobRequests:
                 aggregate_uuid=aggregate.uuid,
                 aggregate_name=aggregate.name,
                 hosts=aggregate.hosts,
-                images=tuple(images),
+                orders=tuple(map(CacheOrder, images)),
                 requested_by=call.caller.user_id,
                 request_id=call.request_id,
                 created_at=self._clock.now(),
@@ -67,7 +68,7 @@ class JobRequests:
                 aggregate_uuid="",
                 aggregate_name="",
                 hosts=(host,),
-                images=tuple(images),
+                orders=tuple(map(CacheOrder, images)),
                 requested_by=call.caller.user_id,
                 request_id=call.request_id,
                 created_at=self._clock.now(),

@@ -32,7 +32,7 @@ class ScriptedBus:
         self._answers = list(answers)
         self.asked = []
 
-    def call(self, topic, server, method, message, *, timeout_s, monitor_s):
+    def call(self, topic, server, method, message, *, timeout_s, monitor_s, version):
         self.asked.append((message, monitor_s))
         answer = self._answers.pop(0)
         if callable(answer) and not isinstance(answer, type):

@@ -49,6 +49,11 @@ def newer(message):
     return {**message, "priority": 3}
 
 
+def _newer_request():
+    message = request_message(REQUEST, 1.5)
+    return newer(message | {"orders": [newer(order) for order in message["orders"]]})
+
+
 def test_every_message_comes_back_as_it_was():
     assert read_request(over_the_bus(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
@@ -77,6 +82,23 @@ def test_time_that_a_host_may_take_is_counted_from_when_it_has_the_message(allow
     assert request.deadline.has_passed == (left_s < 0)
 
 
+def test_a_conductor_and_a_compute_of_version_1_0_are_understood():
+    message = over_the_bus(request_message(REQUEST, 1.5))
+
+    assert message["images"] == [IMAGE]
+    del message["orders"]
+    assert read_request(message, "cmp-1") == (REQUEST, 1.5)
+
+
+@pytest.mark.parametrize("change", [{"images": None}, {"images": ["no uuid"]}, {"images": [str(IMAGE)] * 10_001}])
+def test_a_request_of_version_1_0_that_makes_no_sense_is_refused(change):
+    message = {**request_message(REQUEST, 1.5), **change}
+    del message["orders"]
+
+    with pytest.raises(Malformed):
+        read_request(message, "cmp-1")
+
+
 @pytest.mark.parametrize("name", ["_cmp", "-cmp", ".cmp", "7", "x" * 255])
 def test_a_host_that_may_start_is_heard(name):
     beat, progress = replace(BEAT, host=name), replace(PROGRESS, host=name)
@@ -87,7 +109,7 @@ def test_a_host_that_may_start_is_heard(name):
 
 
 def test_fields_of_a_newer_release_are_ignored():
-    assert read_request(newer(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
+    assert read_request(_newer_request(), "cmp-1") == (REQUEST, 1.5)
     assert read_results(newer({"results": [newer(results_message(RESULTS)["results"][0])]})) == RESULTS[:1]
     assert read_beats(newer({"beats": [newer(beats_message([BEAT], "1.0")["beats"][0])]}), "cell1", NOW) == [BEAT]
     assert read_progress(newer({"tasks": [newer(progress_message([PROGRESS])["tasks"][0])]}), "cell1") == [PROGRESS]
@@ -100,10 +122,11 @@ def test_fields_of_a_newer_release_are_ignored():
         {"host": None},
         {"job_id": "../job"},
         {"job_id": 7},
-        {"images": None},
-        {"images": ["no uuid"]},
-        {"images": [None]},
-        {"images": [str(IMAGE)] * 10_001},
+        {"orders": None},
+        {"orders": ["no object"]},
+        {"orders": [{}]},
+        {"orders": [{"image": "no uuid"}]},
+        {"orders": [{"image": str(IMAGE)}] * 10_001},
         {"expires_at": "soon"},
         {"expires_at": True},
         {"expires_at": 10**400},
