@@ -42,7 +42,7 @@ def table(document):
         Handlers(
             service=Service(store=jobs, document=document, auth_strategy="keystone"),
             aggregates=Aggregates(queries=inventory, changes=inventory, requests=requests, clock=clock),
-            jobs=Jobs(queries=jobs),
+            jobs=Jobs(queries=jobs, requests=requests, aggregates=inventory, hosts=inventory),
             hosts=Hosts(
                 queries=inventory,
                 changes=inventory,

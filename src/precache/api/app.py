@@ -62,7 +62,7 @@ def create_app(
     handlers = Handlers(
         service=Service(store=store, document=document, auth_strategy=auth_strategy),
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, requests=requests, clock=clock),
-        jobs=Jobs(queries=queries),
+        jobs=Jobs(queries=queries, requests=requests, aggregates=aggregates, hosts=hosts),
         hosts=Hosts(
             queries=hosts,
             changes=host_changes,

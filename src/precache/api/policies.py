@@ -42,6 +42,7 @@ _JOBS = (
         "Show one job and its tasks.",
         (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks")),
     ),
+    PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", (("POST", "/v1/jobs"),)),
 )
 
 _HOSTS = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import nova_instant
-from precache.api.handlers.job_requests import JobRequests, requested_images
+from precache.api.handlers.job_requests import JobRequests, requested_orders
 from precache.api.microversions import AGGREGATE_UUID
 from precache.api.refusals import (
     AggregateNotEmpty,
@@ -105,8 +105,8 @@ class Aggregates:
     def cache_images(self, call: Call) -> Answer:
         """Store a job for these images on every host of the aggregate, if every check has passed."""
         aggregate_id = _aggregate_id(call)
-        images = requested_images(call)
-        job = self._requests.for_aggregate(call, images, self._queries.get_aggregate(aggregate_id))
+        orders = requested_orders(call)
+        job = self._requests.for_aggregate(call, orders, self._queries.get_aggregate(aggregate_id))
         # Clients do not follow the Location of a 202.
         return Answer(status=202, headers={JOB_ID_HEADER: job.id, "Location": f"{call.base_url}/v1/jobs/{job.id}"})
 

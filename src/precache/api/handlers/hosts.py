@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import rfc3339
-from precache.api.handlers.job_requests import JobRequests, requested_images
+from precache.api.handlers.job_requests import JobRequests, find_host, requested_orders
 from precache.api.handlers.jobs import job_view
 from precache.api.handlers.pages import MOST_ITEMS, page
 from precache.core.errors import HostNotFound
@@ -17,8 +16,6 @@ from precache.core.hosts import Host
 from precache.core.names import is_name
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostChanges, HostQueries, HostRemoval
-
-_LONGEST_NAME = 255
 
 
 class Hosts:
@@ -50,12 +47,12 @@ class Hosts:
         return page(call, "hosts", "/v1/hosts", items=items, view=self._view, marker=lambda host: host.name)
 
     def show(self, call: Call) -> Answer:
-        return Answer({"host": self._view(self._find(call))})
+        return Answer({"host": self._view(find_host(self._queries, call.params["host_name"]))})
 
     def cache(self, call: Call) -> Answer:
         """Store a job for this host alone, as for an aggregate."""
-        images = requested_images(call)
-        job = self._requests.for_host(call, images, self._find(call).name)
+        orders = requested_orders(call)
+        job = self._requests.for_host(call, orders, find_host(self._queries, call.params["host_name"]).name)
         return Answer({"job": job_view(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"})
 
     def update(self, call: Call) -> Answer:
@@ -65,15 +62,6 @@ class Hosts:
     def delete(self, call: Call) -> Answer:
         self._removal.delete_host(_host_name(call), self._service_down_time)
         return Answer(status=204)
-
-    def _find(self, call: Call) -> Host:
-        """Return the host in the path. Raises HostNotFound, with similar names."""
-        name = call.params["host_name"]
-        host = self._queries.find_hosts([name]).get(name) if is_name(name) else None
-        if host is None:
-            known = [each.name for each in self._queries.list_hosts()]
-            raise HostNotFound(name, get_close_matches(name, known) if len(name) <= _LONGEST_NAME else ())
-        return host
 
     def _matching(self, query: Mapping[str, Any], limit: int) -> list[Host]:
         """Return up to `limit` hosts that match all filters of the query, after its marker."""

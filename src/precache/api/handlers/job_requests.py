@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from uuid import uuid4
 
 from precache.api.calls import Call
 from precache.api.refusals import DuplicateImages
 from precache.core.aggregates import Aggregate
+from precache.core.errors import HostNotFound
+from precache.core.hosts import Host
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, NewJob
-from precache.core.orders import CacheOrder
+from precache.core.names import is_name
+from precache.core.orders import CacheOrder, first_orders
 from precache.core.text import plain_line
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
+from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
 
@@ -42,7 +47,7 @@ class JobRequests:
         self._wake = wake
         self._new_id = new_id
 
-    def for_aggregate(self, call: Call, images: Sequence[ImageId], aggregate: Aggregate) -> Job:
+    def for_aggregate(self, call: Call, orders: Sequence[CacheOrder], aggregate: Aggregate) -> Job:
         """Store the job for all hosts of the aggregate. Nothing is stored unless every image passes its checks."""
         return self._store(
             NewJob(
@@ -51,15 +56,15 @@ class JobRequests:
                 aggregate_uuid=aggregate.uuid,
                 aggregate_name=aggregate.name,
                 hosts=aggregate.hosts,
-                orders=tuple(map(CacheOrder, images)),
+                orders=tuple(orders),
                 requested_by=call.caller.user_id,
                 request_id=call.request_id,
                 created_at=self._clock.now(),
-                image_names=self._admitted(call, images),
+                image_names=self._admitted(call, [order.image for order in orders]),
             )
         )
 
-    def for_host(self, call: Call, images: Sequence[ImageId], host: str) -> Job:
+    def for_host(self, call: Call, orders: Sequence[CacheOrder], host: str) -> Job:
         """Store the job for this host alone. Nothing is stored unless every image passes its checks."""
         return self._store(
             NewJob(
@@ -68,11 +73,11 @@ class JobRequests:
                 aggregate_uuid="",
                 aggregate_name="",
                 hosts=(host,),
-                orders=tuple(map(CacheOrder, images)),
+                orders=tuple(orders),
                 requested_by=call.caller.user_id,
                 request_id=call.request_id,
                 created_at=self._clock.now(),
-                image_names=self._admitted(call, images),
+                image_names=self._admitted(call, [order.image for order in orders]),
                 for_host=host,
             )
         )
@@ -96,9 +101,23 @@ class JobRequests:
         return stored
 
 
-def requested_images(call: Call) -> tuple[ImageId, ...]:
-    """Return the canonical ids in their order. Two spellings of one id are duplicates. Raises DuplicateImages."""
-    images = tuple(parse_image_id(item["id"]) for item in call.body["cache"])
-    if len(set(images)) != len(images):
+def requested_orders(call: Call) -> tuple[CacheOrder, ...]:
+    """Return an order without options for each image of a body of the schema CacheImages. Raises DuplicateImages."""
+    return checked_orders(CacheOrder(parse_image_id(item["id"])) for item in call.body["cache"])
+
+
+def checked_orders(orders: Iterable[CacheOrder]) -> tuple[CacheOrder, ...]:
+    """Return the orders. Raises DuplicateImages; two spellings of one id are duplicates."""
+    found = tuple(orders)
+    if len(first_orders(found)) != len(found):
         raise DuplicateImages
-    return images
+    return found
+
+
+def find_host(hosts: HostQueries, name: str) -> Host:
+    """Return the host. Raises HostNotFound, with the names that are like it."""
+    host = hosts.find_hosts([name]).get(name) if is_name(name) else None
+    if host is None:
+        known = [each.name for each in hosts.list_hosts()]
+        raise HostNotFound(name, get_close_matches(name, known) if len(name) <= _NAME_LENGTH else ())
+    return host

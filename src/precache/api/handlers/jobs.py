@@ -7,19 +7,39 @@ from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.instants import rfc3339
+from precache.api.handlers.job_requests import JobRequests, checked_orders, find_host
 from precache.api.handlers.pages import page
 from precache.api.refusals import InvalidRequest
-from precache.core.errors import InvalidImageId, JobNotFound, TaskNotFound
+from precache.core.aggregates import Aggregate
+from precache.core.errors import AggregateNotFound, InvalidImageId, JobNotFound, TaskNotFound
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
+from precache.core.orders import CacheOrder
+from precache.ports.inventory import AggregateQueries, HostQueries
 from precache.ports.job_store import JobQueries, TaskKey
 
 
 class Jobs:
     """One method per operation."""
 
-    def __init__(self, *, queries: JobQueries) -> None:
+    def __init__(
+        self, *, queries: JobQueries, requests: JobRequests, aggregates: AggregateQueries, hosts: HostQueries
+    ) -> None:
         self._queries = queries
+        self._requests = requests
+        self._aggregates = aggregates
+        self._hosts = hosts
+
+    def create(self, call: Call) -> Answer:
+        """Accept a job for one aggregate or one host. Nothing is stored unless every check has passed."""
+        # Options stand beside the images and hold for each of them.
+        orders = checked_orders(CacheOrder.read({**call.body, **item}) for item in call.body["images"])
+        target = call.body["target"]
+        if "hosts" in target:
+            job = self._requests.for_host(call, orders, find_host(self._hosts, target["hosts"][0]).name)
+        else:
+            job = self._requests.for_aggregate(call, orders, self._find_aggregate(target["aggregates"][0]))
+        return Answer({"job": job_view(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"})
 
     def index(self, call: Call) -> Answer:
         """List jobs, newest first, a page at a time: `marker` is the last id of the page before."""
@@ -53,6 +73,15 @@ class Jobs:
 
         path = f"/v1/jobs/{job_id}/tasks"
         return page(call, "tasks", path, items=items, view=_task_view, marker=lambda task: f"{task.host}:{task.image}")
+
+    def _find_aggregate(self, text: str) -> Aggregate:
+        """Return the aggregate with this id, or else this UUID, or else this name. Raises AggregateNotFound."""
+        known = self._aggregates.list_aggregates()
+        for field in ("id", "uuid", "name"):
+            for aggregate in known:
+                if str(getattr(aggregate, field)) == text:
+                    return aggregate
+        raise AggregateNotFound(text)
 
 
 def _job_id(text: str) -> str:
@@ -99,6 +128,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "aggregate": None if job.for_host else _aggregate_view(job),
         "host": job.for_host,
         "images": list(job.images),
+        "orders": [order.document() for order in job.orders],
         "image_names": dict(job.image_names),
         "requested_by": job.requested_by,
         "request_id": job.request_id,
