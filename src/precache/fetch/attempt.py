@@ -6,8 +6,8 @@ from precache.background.task_group import TaskGroup
 from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.fetch.conversion import Conversion
-from precache.fetch.qemu_img import QemuImg
 from precache.fetch.transfer import Transfer
+from precache.imagecache.qemu_img import QemuImg
 from precache.ports.progress import Watcher
 
 POLL_SECONDS = 0.1
@@ -34,7 +34,6 @@ class Attempt:
             self._transfer.start(self._group)
             self._group.start("converter", self._conversion.run)
             while not self._group.wait(POLL_SECONDS):
-                self._qemu_img.kill_if_overdue(is_arriving=not self._transfer.arriving.is_complete)
                 self._report(watch)
         finally:
             self._transfer.stop()

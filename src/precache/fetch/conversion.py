@@ -14,8 +14,9 @@ from precache.core.images import Image
 from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
-from precache.fetch.qemu_img import ImageInfo, NativeAioUnavailable, Output, Part, QemuImg
+from precache.fetch.qemu_commands import ImageInfo, Output, Part, convert_part, read_image_info
 from precache.fetch.sparse_file import create_empty, cut_to
+from precache.imagecache.qemu_img import NativeAioUnavailable, QemuImg, QemuImgFailed
 from precache.rules.conversion import RAW, part_size
 from precache.rules.disk_formats import Content, cut_off, objection
 from precache.rules.qemu_probe import HEAD_BYTES, probe
@@ -115,7 +116,7 @@ class Conversion:
 
     def _info(self, inspection: Inspection) -> ImageInfo:
         def info(connection: socket.socket) -> ImageInfo:
-            return self._qemu_img.info(connection, inspection.qemu_format)
+            return read_image_info(self._qemu_img, connection, inspection.qemu_format, self._is_arriving)
 
         return self._served(info, inspection)
 
@@ -129,7 +130,8 @@ class Conversion:
 
     def _convert_part(self, part: Part, target: Path, inspection: Inspection) -> None:
         def convert(connection: socket.socket) -> None:
-            self._qemu_img.convert(connection, inspection.qemu_format, part, target, self._output)
+            qemu_format, output = inspection.qemu_format, self._output
+            convert_part(self._qemu_img, connection, qemu_format, part, target, output, self._is_arriving)
 
         try:
             self._served(convert, inspection)
@@ -154,10 +156,14 @@ class Conversion:
         with theirs:
             try:
                 return run(theirs)
-            except ConversionFailed as error:
-                if export.misses_data:
-                    raise ConversionFailed(self._image.id, CUT_OFF.format(size)) from error
-                raise
+            except QemuImgFailed as error:
+                if isinstance(error, NativeAioUnavailable) and not export.misses_data:
+                    raise
+                reason = CUT_OFF.format(size) if export.misses_data else str(error)
+                raise ConversionFailed(self._image.id, reason) from error
+
+    def _is_arriving(self) -> bool:
+        return not self._arriving.is_complete
 
 
 def _format_of_file(path: Path) -> str:

@@ -30,12 +30,12 @@ from precache.core.orders import CacheOrder
 from precache.fetch.attempt import POLL_SECONDS, Attempt
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
-from precache.fetch.qemu_img import QemuImg, QemuImgLimits
 from precache.fetch.resume import ResumingStream
 from precache.fetch.space import Room, allocated_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
 from precache.imagecache.os_errors import free_bytes
+from precache.imagecache.qemu_img import QemuImg, QemuImgLimits
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
@@ -154,7 +154,7 @@ class Fetcher:
         )
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file, signature=signature)
-            qemu_img = QemuImg(image=record.id, limits=self._rules.qemu_img, sandbox=self._sandbox)
+            qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
             group = TaskGroup(record.id)
             conversion = Conversion(
                 image=record,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from oslo_utils.imageutils import format_inspector
 from precache.core.errors import DiskExists, DiskRefused, DiskUnreadable
 from precache.imagecache.os_errors import explain
 from precache.imagecache.ownership import file_mode, give_to_owner_of
-from precache.imagecache.qemu_img import QemuImgFailed, read_info, run
+from precache.imagecache.qemu_img import QemuImg, QemuImgFailed, read_info
 from precache.imagecache.staging import new_token
 
 _QCOW2_MAGIC = b"QFI\xfb"
@@ -90,15 +89,15 @@ def _raw_base(path: Path) -> Base:
     return Base(path, "raw", -(-size // _SECTOR_BYTES) * _SECTOR_BYTES)
 
 
-def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: Callable[..., str] = run) -> None:
+def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: QemuImg | None = None) -> None:
     """Make a new disk at `path` atomically; an existing file is not replaced.
 
-    qemu_img: runs it with the arguments and raises QemuImgFailed. Raises DiskExists, DiskRefused.
+    Raises DiskExists, DiskRefused.
     """
     try:
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _create_in(directory, base, path.name, size_bytes, qemu_img)
+            _create_in(directory, base, path.name, size_bytes, qemu_img or QemuImg())
         finally:
             os.close(directory)
     except FileExistsError:
@@ -109,7 +108,7 @@ def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: Callable[.
         raise DiskRefused(str(path), explain(error)) from error
 
 
-def _create_in(directory: int, base: Base, name: str, size_bytes: int, qemu_img: Callable[..., str]) -> None:
+def _create_in(directory: int, base: Base, name: str, size_bytes: int, qemu_img: QemuImg) -> None:
     """Make the disk in the open directory. Raises OSError, QemuImgFailed.
 
     The directory's owner may replace any name in it meanwhile. So after its creation the file is used only through its
@@ -118,7 +117,7 @@ def _create_in(directory: int, base: Base, name: str, size_bytes: int, qemu_img:
     draft = f".{name}.precache-{new_token()}"
     fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
-        qemu_img(*_arguments(base, f"/proc/{os.getpid()}/fd/{fd}", size_bytes))
+        qemu_img.run(_arguments(base, f"/proc/self/fd/{fd}", size_bytes), writable=(fd,))
         os.fchmod(fd, file_mode())
         give_to_owner_of(directory, fd)
         os.fsync(fd)

@@ -41,10 +41,11 @@ def version() -> int:
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)))
 
 
-def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path]) -> int:
+def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path | int]) -> int:
     """Return a descriptor of a ruleset: only these files, and all below these directories, can be opened.
 
-    readable: may be read and executed. writable: may be read, written and truncated; a symbolic link allows nothing,
+    readable: may be read and executed. writable, by path or
+    open descriptor: may be read, written and truncated; a symbolic link allows nothing,
     because another user may have made it. Missing paths are left out. The caller closes the descriptor. Raises OSError.
     """
     abi = version()
@@ -55,8 +56,8 @@ def new_ruleset(*, readable: Iterable[Path], writable: Iterable[Path]) -> int:
     try:
         for path in readable:
             _allow(ruleset, path, handled & (_EXECUTE | _READ_FILE | _READ_DIR))
-        for path in writable:
-            _allow(ruleset, path, handled & (_WRITE_FILE | _READ_FILE | _TRUNCATE), os.O_NOFOLLOW)
+        for file in writable:
+            _allow(ruleset, file, handled & (_WRITE_FILE | _READ_FILE | _TRUNCATE), os.O_NOFOLLOW)
     except BaseException:
         os.close(ruleset)
         raise
@@ -71,9 +72,9 @@ def restrict_self(ruleset: int) -> bool:
     return int(_libc.syscall(_RESTRICT_SELF, ruleset, 0)) == 0
 
 
-def _allow(ruleset: int, path: Path, rights: int, flags: int = 0) -> None:
+def _allow(ruleset: int, file: Path | int, rights: int, flags: int = 0) -> None:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
+        place = os.dup(file) if isinstance(file, int) else os.open(file, os.O_PATH | os.O_CLOEXEC | flags)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:

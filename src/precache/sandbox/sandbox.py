@@ -40,13 +40,16 @@ _REPORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one run needs. connection: becomes its standard input. readable: files. writable: files, also readable."""
+    """What one run needs. connection: becomes its standard input. readable: files.
+
+    writable: files, also readable; by path or open descriptor.
+    """
 
     cpu_time: timedelta
     address_space_bytes: int
     connection: socket.socket | None = None
     readable: tuple[Path, ...] = ()
-    writable: tuple[Path, ...] = ()
+    writable: tuple[Path | int, ...] = ()
 
 
 class Sandbox:

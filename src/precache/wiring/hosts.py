@@ -17,7 +17,7 @@ from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.core.names import NAME_RULE, is_name
 from precache.fetch.fetcher import Fetcher, FetchRules
-from precache.fetch.qemu_img import QemuImgLimits
+from precache.imagecache.qemu_img import QemuImgLimits
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
 from precache.ports.inventory import HostReports

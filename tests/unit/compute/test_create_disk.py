@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
+from precache.sandbox import landlock
 from precache.virt.libvirt import LibvirtDriver
 from precache.virt.setup import HostSetup, LocalCache
 from precache.virt.uncached import UncachedDriver
@@ -131,6 +134,21 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> Non
 
     assert (tmp_path / "vm.qcow2").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".precache-directory", "instances", "vm.qcow2"]
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_the_tool_that_makes_a_disk_can_write_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, tool = Host(tmp_path, Images("raw")), tmp_path / "bin" / "qemu-img"
+    host.create_disk(IMAGE, tmp_path / "first.qcow2", None, nobody)
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho more > {tmp_path}/elsewhere\nexec {shutil.which("qemu-img")} "$@"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+
+    host.create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
+
+    assert (tmp_path / "vm.qcow2").exists()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_missing_directory_is_named_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -1,19 +1,21 @@
 """qemu-img under limits: what it says, how it fails, how it is stopped."""
 
+import itertools
 import os
-import threading
 from datetime import timedelta
 
 import pytest
 
-from precache.core.errors import ConversionFailed
-from precache.fetch.growing_file import Abandoned
-from precache.fetch.qemu_img import Output, Part, QemuImg, QemuImgLimits
+from precache.fetch.qemu_commands import Output, Part, convert_part, read_image_info
 from precache.fetch.sparse_file import create_empty
+from precache.imagecache.qemu_img import QemuImg, QemuImgFailed, QemuImgLimits
 from precache.sandbox import Sandbox, landlock
 from tests.unit.fetch.served import Served
-from tests.unit.fetch.world import IMAGE
-from tests.waiting import wait_until
+
+
+def has_arrived() -> bool:
+    """Return that no byte of the image is still to come."""
+    return False
 
 
 @pytest.fixture
@@ -24,33 +26,33 @@ def served(tmp_path, make_image):
 
 
 def test_info_tells_what_the_rules_need(served, disk_bytes):
-    info = QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "vmdk")
+    info = read_image_info(QemuImg(), served.theirs, "vmdk", has_arrived)
 
     assert (info.format, info.vmdk_type, info.virtual_size_bytes) == ("vmdk", "streamOptimized", len(disk_bytes))
     assert (info.backing_file, info.data_file) == (None, None)
 
 
 def test_content_is_never_taken_for_another_format_than_the_given_one(served):
-    with pytest.raises(ConversionFailed, match="not in qcow2 format"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "qcow2")
+    with pytest.raises(QemuImgFailed, match="not in qcow2 format"):
+        read_image_info(QemuImg(), served.theirs, "qcow2", has_arrived)
 
 
 def test_address_space_is_limited(served):
-    with pytest.raises(ConversionFailed):
-        QemuImg(image=IMAGE, limits=QemuImgLimits(address_space_bytes=20 << 20)).info(served.theirs, "vmdk")
+    with pytest.raises(QemuImgFailed):
+        read_image_info(QemuImg(limits=QemuImgLimits(address_space_bytes=20 << 20)), served.theirs, "vmdk", has_arrived)
 
 
 def test_processor_time_is_limited(served):
-    with pytest.raises(ConversionFailed, match="used more than 0 s of processor time"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits(cpu_time=timedelta())).info(served.theirs, "vmdk")
+    with pytest.raises(QemuImgFailed, match="used more than 0 s of processor time"):
+        read_image_info(QemuImg(limits=QemuImgLimits(cpu_time=timedelta())), served.theirs, "vmdk", has_arrived)
 
 
 def test_nothing_runs_after_a_stop(served):
-    qemu_img = QemuImg(image=IMAGE, limits=QemuImgLimits())
+    qemu_img = QemuImg()
     qemu_img.stop()
 
-    with pytest.raises(Abandoned):
-        qemu_img.info(served.theirs, "vmdk")
+    with pytest.raises(QemuImgFailed, match="was stopped"):
+        read_image_info(qemu_img, served.theirs, "vmdk", has_arrived)
 
 
 @pytest.mark.parametrize("output", Output)
@@ -60,9 +62,8 @@ def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk
     create_empty(target, len(disk_bytes))
     served = Served(tmp_path / "download", disk_bytes)
 
-    QemuImg(image=IMAGE, limits=QemuImgLimits()).convert(
-        served.theirs, "raw", Part(half, len(disk_bytes) - half), target, output
-    )
+    part = Part(half, len(disk_bytes) - half)
+    convert_part(QemuImg(), served.theirs, "raw", part, target, output, has_arrived)
 
     served.close()
     assert target.read_bytes() == bytes(half) + disk_bytes[half:]
@@ -71,8 +72,8 @@ def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk
 def test_host_without_qemu_img_is_told(served, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
 
-    with pytest.raises(ConversionFailed, match="qemu-img is not installed on this host"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served.theirs, "vmdk")
+    with pytest.raises(QemuImgFailed, match="qemu-img is not installed on this host"):
+        read_image_info(QemuImg(), served.theirs, "vmdk", has_arrived)
 
 
 @pytest.fixture
@@ -88,37 +89,21 @@ def served_descriptor(tmp_path):
 
 @pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
 def test_file_that_an_image_names_cannot_be_opened(served_descriptor):
-    with pytest.raises(ConversionFailed, match=r"fifo.*(Permission denied|Operation not permitted)"):
-        QemuImg(image=IMAGE, limits=QemuImgLimits()).info(served_descriptor.theirs, "vmdk")
+    with pytest.raises(QemuImgFailed, match=r"fifo.*(Permission denied|Operation not permitted)"):
+        read_image_info(QemuImg(), served_descriptor.theirs, "vmdk", has_arrived)
 
 
 def test_run_that_only_waits_is_ended_with_the_reason_once_its_time_is_over(served_descriptor):
-    clock = FakeSeconds()
-    limits = QemuImgLimits(cpu_time=timedelta(seconds=30))
-    qemu_img = QemuImg(image=IMAGE, limits=limits, sandbox=Sandbox(landlock_version=0), monotonic=clock)
+    seconds = itertools.count(0, 50)
+    asked = []
 
-    def end_it() -> bool:
-        clock.seconds += 50
-        qemu_img.kill_if_overdue(is_arriving=clock.seconds < 1000)
-        return not run.is_alive()
+    def is_arriving() -> bool:
+        asked.append(True)
+        return len(asked) < 10  # while the image is still arriving, it is left alone
 
-    failures = []
-    run = threading.Thread(target=lambda: failures.append(_failure(qemu_img, served_descriptor)))
-    run.start()
-    wait_until(end_it)
+    qemu_img = QemuImg(sandbox=Sandbox(landlock_version=0), monotonic=lambda: next(seconds))
 
-    assert "qemu-img had not finished after 120 s, and was ended" in str(failures[0])
-    assert clock.seconds > 1000  # while the image was still arriving, it was left alone
+    with pytest.raises(QemuImgFailed, match="qemu-img had not finished after 120 s, and was ended"):
+        read_image_info(qemu_img, served_descriptor.theirs, "vmdk", is_arriving)
 
-
-class FakeSeconds:
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-def _failure(qemu_img, served):
-    with pytest.raises(ConversionFailed) as caught:
-        qemu_img.info(served.theirs, "vmdk")
-    return caught.value
+    assert len(asked) >= 12

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.overlay import Base, create_overlay, inspect_base
 from precache.imagecache.publish import publish
-from precache.imagecache.qemu_img import run
+from precache.imagecache.qemu_img import QemuImg
 from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 
@@ -109,14 +110,15 @@ def test_an_overlay_is_written_through_its_descriptor_whatever_becomes_of_its_na
 ) -> None:
     before = traces(secret)
 
-    def replaced_just_before(*arguments: str) -> str:
-        (draft,) = novas.iterdir()
-        draft.unlink()
-        draft.symlink_to(secret)
-        return run(*arguments)
+    class ReplacedJustBefore(QemuImg):
+        def run(self, command: Sequence[str], **needs: Any) -> str:
+            (draft,) = novas.iterdir()
+            draft.unlink()
+            draft.symlink_to(secret)
+            return super().run(command, **needs)
 
     with pytest.raises(DiskRefused):
-        create_overlay(Base(tmp_path / ENTRY, "raw", 1 << 20), novas / "vm.qcow2", 1 << 20, replaced_just_before)
+        create_overlay(Base(tmp_path / ENTRY, "raw", 1 << 20), novas / "vm.qcow2", 1 << 20, ReplacedJustBefore())
 
     assert traces(secret) == before
     assert list(novas.iterdir()) == []
