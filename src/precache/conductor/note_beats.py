@@ -9,7 +9,7 @@ from datetime import timedelta
 from precache.conductor.recent import Recent
 from precache.core.hosts import Heartbeat, Host
 from precache.ports.inventory import CellSizes, HostQueries, HostReports
-from precache.rules.home_cell import strangers
+from precache.rules.home_cell import beats_of_other_cells
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class NoteBeats:
 
     def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         known = self._hosts.find_hosts([beat.host for beat in beats])
-        dropped = strangers(beats, known, self._service_down_time)
+        dropped = beats_of_other_cells(beats, known, self._service_down_time)
         for beat in dropped:
             self._tell(beat, known[beat.host].cell)
         dropped |= self._in_excess([beat for beat in beats if beat not in dropped], known)

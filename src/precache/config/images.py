@@ -12,7 +12,7 @@ from oslo_config import cfg
 from precache.config.options import OptionGroup
 from precache.core.errors import InvalidConfiguration
 from precache.core.private_transport import is_private_url
-from precache.rules.pace import LeastRate
+from precache.rules.throughput import MinThroughput
 
 GLANCE_OPTIONS = [
     cfg.ListOpt(
@@ -140,7 +140,7 @@ class GlanceSettings:
     connections: int
     connect_timeout: timedelta
     read_timeout: timedelta
-    least_rate: LeastRate
+    least_rate: MinThroughput
     signatures: SignatureSettings
 
 
@@ -175,7 +175,7 @@ def _parse_glance(values: Any) -> GlanceSettings:
         connections=values.connections,
         connect_timeout=timedelta(seconds=values.connect_timeout),
         read_timeout=timedelta(seconds=values.read_timeout),
-        least_rate=LeastRate(values.min_throughput << 10, timedelta(seconds=values.min_throughput_window)),
+        least_rate=MinThroughput(values.min_throughput << 10, timedelta(seconds=values.min_throughput_window)),
         signatures=_parse_signatures(values),
     )
 

@@ -43,7 +43,7 @@ from precache.ports.image_signatures import ImageSignatures
 from precache.ports.progress import Watcher
 from precache.rules.admission import check_uncompressed
 from precache.rules.conversion import is_converted, qemu_format
-from precache.rules.pace import LeastRate
+from precache.rules.throughput import MinThroughput
 from precache.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class FetchRules:
     force_raw_images: bool = True
     deep_inspection: bool = True
     retries: int = 3
-    least_rate: LeastRate = field(default_factory=LeastRate)
+    least_rate: MinThroughput = field(default_factory=MinThroughput)
     refetches: int = 1
     reserves_whole_disk: bool = True
     vmdk_types: Collection[str] = VMDK_TYPES

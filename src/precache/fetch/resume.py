@@ -21,7 +21,7 @@ from precache.core.images import Image
 from precache.fetch.growing_file import Abandoned
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream
-from precache.rules.pace import LeastRate, Pace
+from precache.rules.throughput import MinThroughput, ThroughputMonitor
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class ResumingStream:
         image: Image,
         clock: Clock,
         retries: int,
-        least_rate: LeastRate | None = None,
+        least_rate: MinThroughput | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """retries: further attempts without a single new byte before the transfer counts as failed.
@@ -58,7 +58,10 @@ class ResumingStream:
         seconds.
         """
         # Bytes that are read again are no progress, but show how fast the service is: each kind is judged by itself.
-        self._pace, self._skip_pace = Pace(least_rate or LeastRate()), Pace(least_rate or LeastRate())
+        self._pace, self._skip_pace = (
+            ThroughputMonitor(least_rate or MinThroughput()),
+            ThroughputMonitor(least_rate or MinThroughput()),
+        )
         self._monotonic = monotonic
         self._images, self._image, self._clock = images, image, clock
         self._retries, self._backoff = retries, replace(SERVICE_RESTARTS, attempts=retries + 1)
@@ -133,7 +136,7 @@ class ResumingStream:
         if announced is not None and expected is not None and start + announced > expected:
             raise ImageTooLong(self._image.id, expected)
 
-    def _read(self, stream: ImageStream, buffer: memoryview, pace: Pace) -> int:
+    def _read(self, stream: ImageStream, buffer: memoryview, pace: ThroughputMonitor) -> int:
         """Read into the buffer and add the time to the pace.
 
         Only the time in which the service could send counts: not that of a slow disk, nor the wait for a turn.
@@ -143,7 +146,7 @@ class ResumingStream:
         pace.add(self._monotonic() - began, count)
         return count
 
-    def _check_pace(self, pace: Pace) -> None:
+    def _check_pace(self, pace: ThroughputMonitor) -> None:
         """Raise TransferTooSlow after a window in which too little came, unless everything is here."""
         came = pace.take_slow_window()
         if came is None or self._offset == self._image.size_bytes:

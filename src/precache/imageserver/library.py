@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from precache.background.single_flight import SingleFlight
+from precache.imageserver.directory_scan import ImageFile, SkippedFile, scan_directory
 from precache.imageserver.facts_index import FactsIndex
+from precache.imageserver.file_facts import read_facts
 from precache.imageserver.records import FileFacts, Fingerprint, LibraryImage
-from precache.imageserver.study import study
-from precache.imageserver.survey import ImageFile, Passed, survey
 
 _log = logging.getLogger(__name__)
 
@@ -104,9 +104,9 @@ class ImageLibrary:
         return [file for file, facts in known if facts is None]
 
     def _survey(self) -> list[ImageFile]:
-        found = list(survey(self._dir))
+        found = list(scan_directory(self._dir))
         for one in found:
-            if isinstance(one, Passed):
+            if isinstance(one, SkippedFile):
                 self._say_once(one.name, one.reason)
         return [one for one in found if isinstance(one, ImageFile)]
 
@@ -137,7 +137,7 @@ class ImageLibrary:
             return
         _log.info("image file %r: hashing %.1f MB", file.name, file.fingerprint.size_bytes / 1e6)
         try:
-            facts = study(file, self._stop)
+            facts = read_facts(file, self._stop)
         except OSError as exc:
             self._say_once(file.name, exc.strerror or str(exc))
             return

@@ -16,7 +16,7 @@ IsWanted = Callable[[], bool]
 """Returns whether the caller still waits for the result; may be called often, and by any thread."""
 
 
-def for_ever() -> bool:
+def always() -> bool:
     """Return True: the wait is never ended early."""
     return True
 
@@ -80,7 +80,7 @@ class ImageSource(Protocol):
         """Return the image's record. Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable."""
         ...
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
         """Begin to read at `offset_bytes`; one request to the service.
 
         is_wanted: called from time to time while the caller waits; when it returns False, ImageServiceUnavailable is

@@ -8,7 +8,9 @@ from datetime import timedelta
 from precache.core.hosts import Heartbeat, Host
 
 
-def strangers(beats: Iterable[Heartbeat], known: Mapping[str, Host], service_down_time: timedelta) -> set[Heartbeat]:
+def beats_of_other_cells(
+    beats: Iterable[Heartbeat], known: Mapping[str, Host], service_down_time: timedelta
+) -> set[Heartbeat]:
     """Return the heartbeats of hosts of another cell: one that heard of the host within `service_down_time`.
 
     So no cell can take another's hosts, and two hosts with one name do not alternate. A host that moved belongs to its

@@ -18,7 +18,7 @@ from precache.core.errors import (
 )
 from precache.fetch.growing_file import Abandoned
 from precache.fetch.resume import ResumingStream
-from precache.rules.pace import LeastRate, Pace
+from precache.rules.throughput import MinThroughput, ThroughputMonitor
 from tests.unit.fetch.world import IMAGE, record_of
 
 DATA = bytes(range(256)) * 8
@@ -196,7 +196,7 @@ def dripping(seconds_for_each_read, *, longest_read=8, least_bytes_per_s=10, **f
         image=images.show(IMAGE),
         clock=MemoryClock(),
         retries=3,
-        least_rate=LeastRate(least_bytes_per_s, timedelta(seconds=60)),
+        least_rate=MinThroughput(least_bytes_per_s, timedelta(seconds=60)),
         monotonic=Seconds(seconds_for_each_read),
     )
     return images, stream
@@ -257,7 +257,7 @@ def test_last_bytes_of_a_slow_transfer_are_not_thrown_away():
 
 @given(stalls=st.lists(st.floats(0, 59), max_size=20))
 def test_pace_counts_whole_windows(stalls):
-    pace = Pace(LeastRate(10, timedelta(seconds=60)))
+    pace = ThroughputMonitor(MinThroughput(10, timedelta(seconds=60)))
 
     slow = []
     for seconds in stalls:

@@ -10,7 +10,7 @@ from falcon.testing import TestClient
 
 from precache.core.images import parse_image_id
 from precache.imageserver import create_image_app
-from precache.imageserver.survey import ImagesUnreadable
+from precache.imageserver.directory_scan import ImagesUnreadable
 
 
 def names(library):

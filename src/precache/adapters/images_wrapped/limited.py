@@ -9,7 +9,7 @@ from datetime import timedelta
 from precache.adapters.images_wrapped.stream import WatchedStream
 from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import Image, ImageId
-from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
+from precache.ports.image_service import ImageSource, ImageStream, IsWanted, always
 
 PATIENCE = timedelta(hours=1)  # as long as a large image may take over a thin link
 
@@ -33,7 +33,7 @@ class Limited:
     def show(self, image: ImageId) -> Image:
         return self._inner.show(image)
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
         self._take_place(is_wanted)
         try:
             stream = self._inner.open(image, offset_bytes, is_wanted=is_wanted)

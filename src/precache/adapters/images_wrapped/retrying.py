@@ -9,7 +9,7 @@ from datetime import timedelta
 from precache.background.backoff import SERVICE_RESTARTS, retry_until
 from precache.core.images import Image, ImageId
 from precache.ports.clock import Clock
-from precache.ports.image_service import ImageSource, ImageStream, IsWanted, for_ever
+from precache.ports.image_service import ImageSource, ImageStream, IsWanted, always
 
 
 class Retrying:
@@ -34,5 +34,5 @@ class Retrying:
             level=logging.INFO,
         )
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = for_ever) -> ImageStream:
+    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
         return self._inner.open(image, offset_bytes, is_wanted=is_wanted)

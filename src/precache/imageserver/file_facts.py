@@ -12,8 +12,8 @@ from pathlib import Path
 from oslo_utils.imageutils import format_inspector
 
 from precache.core.images import DiskFormat
+from precache.imageserver.directory_scan import DISK_FORMAT_BY_ENDING, ImageFile
 from precache.imageserver.records import FileFacts, Fingerprint
-from precache.imageserver.survey import DISK_FORMAT_BY_ENDING, ImageFile
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _UNREADABLE_FORMAT = (
 )
 
 
-def study(file: ImageFile, stop: threading.Event) -> FileFacts | None:
+def read_facts(file: ImageFile, stop: threading.Event) -> FileFacts | None:
     """Return what is in the file; None if it changed while it was read, or `stop` was set.
 
     Raises OSError if the file cannot be read.

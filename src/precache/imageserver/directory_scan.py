@@ -41,14 +41,14 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class SkippedFile:
     """A file with an image's extension that cannot be one, with the reason."""
 
     name: str
     reason: str
 
 
-def survey(directory: Path) -> Iterator[ImageFile | Passed]:
+def scan_directory(directory: Path) -> Iterator[ImageFile | SkippedFile]:
     """Return the directory's image files by name, and files with an image's extension that are not images.
 
     Hidden files and other extensions are ignored: rsync and browsers write to such names while they copy. Links to
@@ -63,11 +63,11 @@ def survey(directory: Path) -> Iterator[ImageFile | Passed]:
             yield _look_at(path)
 
 
-def _look_at(path: Path) -> ImageFile | Passed:
+def _look_at(path: Path) -> ImageFile | SkippedFile:
     try:
         found = path.stat()
     except OSError as exc:
-        return Passed(path.name, exc.strerror or str(exc))
+        return SkippedFile(path.name, exc.strerror or str(exc))
     if not stat.S_ISREG(found.st_mode):
-        return Passed(path.name, "it is not a regular file")
+        return SkippedFile(path.name, "it is not a regular file")
     return ImageFile(path.name, path, Fingerprint.of(found))

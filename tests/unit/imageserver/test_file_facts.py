@@ -5,15 +5,15 @@ import threading
 
 import pytest
 
-from precache.imageserver.study import study
-from precache.imageserver.survey import ImageFile, survey
+from precache.imageserver.directory_scan import ImageFile, scan_directory
+from precache.imageserver.file_facts import read_facts
 
 MIB = 1024 * 1024
 
 
 def facts_of(path):
-    (file,) = survey(path.parent)
-    return study(file, threading.Event())
+    (file,) = scan_directory(path.parent)
+    return read_facts(file, threading.Event())
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_content_that_is_not_what_the_name_says_has_no_known_size(images_dir, co
 def test_a_file_that_changed_since_it_was_seen_has_no_facts(images_dir):
     path = images_dir / "disk.raw"
     path.write_bytes(b"half")
-    (seen,) = survey(images_dir)
+    (seen,) = scan_directory(images_dir)
     path.write_bytes(b"half and more")
 
     assert isinstance(seen, ImageFile)
-    assert study(seen, threading.Event()) is None
+    assert read_facts(seen, threading.Event()) is None
 
 
 def test_reading_ends_when_it_is_told_to(images_dir):
     (images_dir / "disk.raw").write_bytes(b"x")
-    (file,) = survey(images_dir)
+    (file,) = scan_directory(images_dir)
     stop = threading.Event()
     stop.set()
 
-    assert study(file, stop) is None
+    assert read_facts(file, stop) is None

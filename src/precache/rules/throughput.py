@@ -7,17 +7,17 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class LeastRate:
+class MinThroughput:
     """The lowest rate of a transfer. bytes_per_s: 0 for any. window: over which the rate is averaged."""
 
     bytes_per_s: int = 64 << 10
     window: timedelta = timedelta(seconds=60)
 
 
-class Pace:
+class ThroughputMonitor:
     """Measures one window after another. Add only time in which the sender could have sent."""
 
-    def __init__(self, least: LeastRate) -> None:
+    def __init__(self, least: MinThroughput) -> None:
         self.least = least
         self._seconds = 0.0
         self._bytes = 0
