@@ -14,7 +14,7 @@ _ADVICE = {
     errno.ENOTDIR: "a part of its path is not a directory; correct instances_path",
     errno.ELOOP: "a symbolic link is in the place of a file; find out what made it, and remove it",
     errno.EEXIST: "a file of that name is in the way; move it elsewhere",
-    errno.ENOSPC: "the disk is full; free some space or move the cache to a larger disk",
+    errno.ENOSPC: "the disk is full, in bytes or in files (inodes); free some space or use a larger disk",
     errno.EDQUOT: "the disk quota is used up; raise it or free some space",
     errno.EIO: "the disk reports an input/output error; check it before anything else",
     errno.ESTALE: "its handle on the network file system is stale; mount it again",
