@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import (
     ImageNotAuthorized,
     ImageNotFound,
@@ -15,7 +16,6 @@ from precache.core.errors import (
     TransferInterrupted,
 )
 from precache.core.images import Image, ImageId
-from precache.ports.image_service import IsWanted, always
 
 ENDPOINT = "memory"
 
@@ -94,7 +94,7 @@ class MemoryImages:
             raise ImageServiceUnavailable(ENDPOINT, "connection refused")
         return {image: self._images[image][0] for image in images if image in self._images.keys() - self._unlisted}
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
+    def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
         record, data = self._look_up(image)
         faults = self._faults.get(image, NO_FAULTS)
         with self._lock:

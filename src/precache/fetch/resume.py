@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from precache.background.backoff import SERVICE_RESTARTS
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import (
     ImageServiceUnavailable,
     ImageTooLong,
@@ -18,6 +19,7 @@ from precache.core.errors import (
     UnusableImage,
 )
 from precache.core.images import Image
+from precache.core.stopping import StopReason
 from precache.fetch.growing_file import Abandoned
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource, ImageStream
@@ -69,7 +71,7 @@ class ResumingStream:
         self._offset = 0
         self._failures = 0
         self._has_ranges = True
-        self._closed = False
+        self._stop = CancelToken()
 
     def readinto(self, buffer: memoryview) -> int:
         """Put the next bytes into `buffer` and return their number; 0 at the end.
@@ -96,19 +98,19 @@ class ResumingStream:
             return self._note(count)
 
     def close(self) -> None:
-        self._closed = True
+        self._stop.cancel(StopReason.ABANDONED)
         stream = self._stream
         if stream is not None:
             stream.close()
 
     def _open(self) -> ImageStream:
-        if self._closed:
+        if self._stop.is_cancelled:
             raise Abandoned
         if self._stream is not None:
             return self._stream
         stream, start = self._begin()
         self._stream = stream
-        if self._closed:  # by another thread, which found no stream to close yet
+        if self._stop.is_cancelled:  # by another thread, which found no stream to close yet
             stream.close()
             raise Abandoned
         self._check_announced(stream, start)
@@ -120,16 +122,13 @@ class ResumingStream:
         """Ask for the first missing byte, else for everything; return the stream and the offset at which it begins."""
         if self._offset and self._has_ranges:
             try:
-                stream = self._images.open(self._image.id, self._offset, is_wanted=self._is_wanted)
+                stream = self._images.open(self._image.id, self._offset, stop=self._stop)
                 return stream, self._offset
             except TransferInterrupted as error:
                 # The port says so of a service that does not start at an offset. No failed attempt: it answered.
                 _log.warning("%s; reading from the start again, and skipping %d bytes", error, self._offset)
                 self._has_ranges = False
-        return self._images.open(self._image.id, 0, is_wanted=self._is_wanted), 0
-
-    def _is_wanted(self) -> bool:
-        return not self._closed
+        return self._images.open(self._image.id, 0, stop=self._stop), 0
 
     def _check_announced(self, stream: ImageStream, start: int) -> None:
         announced, expected = stream.remaining_bytes, self._image.size_bytes
@@ -207,13 +206,13 @@ class ResumingStream:
         self._wait(error, self._failures)
 
     def _wait(self, error: TransferInterrupted | ImageServiceUnavailable, failures: int) -> None:
-        if self._closed:
+        if self._stop.is_cancelled:
             raise Abandoned from error
         wait = self._backoff.wait_after(failures)
         if wait is None:
             raise error
         _log.warning("%s; trying again from byte %d in %.0f s", error, self._offset, wait.total_seconds())
-        while wait > timedelta() and not self._closed:
+        while wait > timedelta() and not self._stop.is_cancelled:
             nap = min(wait, _NAP)
             self._clock.sleep(nap)
             self._pace.wait(nap.total_seconds())

@@ -7,12 +7,13 @@ others cost no time. A block is passed on in order: free -> reader -> hasher -> 
 from __future__ import annotations
 
 import hashlib
-import threading
 from queue import SimpleQueue
 
+from precache.background.cancel_token import CancelToken
 from precache.background.task_group import TaskGroup
 from precache.core.errors import DigestMismatch
 from precache.core.images import Digest, Image
+from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.growing_file import Abandoned, GrowingFile
 from precache.fetch.resume import ResumingStream
@@ -36,7 +37,7 @@ class Transfer:
         self._free = new_pool(_TRAVELLING_BLOCKS)
         self._read: BlockQueue = SimpleQueue()
         self._hashed: BlockQueue = SimpleQueue()
-        self._stopped = threading.Event()
+        self._stopped = CancelToken()
         self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
 
     def start(self, group: TaskGroup) -> None:
@@ -51,7 +52,7 @@ class Transfer:
 
     def stop(self) -> None:
         """Make all threads of the transfer, and readers that wait for its bytes, end soon. Harmless at the end."""
-        self._stopped.set()
+        self._stopped.cancel(StopReason.ABANDONED)
         self._stream.close()
         for queue in (self._free, self._read, self._hashed):
             queue.put(None)
@@ -107,6 +108,6 @@ class Transfer:
 
     def _take(self, queue: BlockQueue) -> Block | None:
         block = queue.get()
-        if self._stopped.is_set():
+        if self._stopped.is_cancelled:
             raise Abandoned
         return block

@@ -6,19 +6,12 @@ and while reading TransferInterrupted (worth a resume).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol
 
+from precache.background.cancel_token import CancelToken
 from precache.core.images import Image, ImageId
-
-IsWanted = Callable[[], bool]
-"""Returns whether the caller still waits for the result; may be called often, and by any thread."""
-
-
-def always() -> bool:
-    """Return True: the wait is never ended early."""
-    return True
 
 
 class ImageCatalog(Protocol):
@@ -80,11 +73,10 @@ class ImageSource(Protocol):
         """Return the image's record. Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable."""
         ...
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
+    def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
         """Begin to read at `offset_bytes`; one request to the service.
 
-        is_wanted: called from time to time while the caller waits; when it returns False, ImageServiceUnavailable is
-            raised soon.
+        stop: once it is cancelled, a caller that waits gets ImageServiceUnavailable soon.
         Raises ImageNotFound, ImageNotAuthorized, ImageServiceUnavailable; NoImageData if the record has no data;
         TransferInterrupted if the service will not start at an offset other than 0.
         """

@@ -8,8 +8,11 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import ImageFaults, MemoryImages
 from precache.adapters.images_wrapped import Limited, Retrying
+from precache.background.cancel_token import CancelToken
+from precache.background.threads import call_in_thread
 from precache.core.errors import ImageNotFound, ImageServiceUnavailable
 from precache.core.images import Image, parse_image_id
+from precache.core.stopping import StopReason
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOT_AT_ALL = timedelta()
@@ -33,8 +36,8 @@ class Flaky:
             raise self._error
         return self._inner.show(image)
 
-    def open(self, image, offset_bytes=0, *, is_wanted):
-        return self._inner.open(image, offset_bytes, is_wanted=is_wanted)
+    def open(self, image, offset_bytes=0, *, stop):
+        return self._inner.open(image, offset_bytes, stop=stop)
 
 
 class TestLimited:
@@ -63,10 +66,13 @@ class TestLimited:
     def test_a_wait_ends_soon_once_nobody_wants_the_image_any_more(self):
         images = Limited(source(), connections=1)
         images.open(IMAGE)
-        answers = iter([True, True, False])
+        stop = CancelToken()
+
+        waiting = call_in_thread(lambda: images.open(IMAGE, stop=stop), name="waits for a place")
+        stop.cancel(StopReason.ABANDONED)
 
         with pytest.raises(ImageServiceUnavailable, match="the request for the image has ended"):
-            images.open(IMAGE, is_wanted=lambda: next(answers))
+            waiting.result(10)
 
     def test_closing_a_stream_twice_gives_back_one_place(self):
         images = Limited(source(), connections=1, patience=NOT_AT_ALL)

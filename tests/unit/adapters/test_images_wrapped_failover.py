@@ -7,6 +7,7 @@ import pytest
 
 from precache.adapters.images_memory import ImageFaults, MemoryImages
 from precache.adapters.images_wrapped import Failover
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import (
     ImageNotFound,
     ImageServiceUnavailable,
@@ -14,6 +15,7 @@ from precache.core.errors import (
     TransferInterrupted,
 )
 from precache.core.images import Image, parse_image_id
+from precache.core.stopping import StopReason
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 DATA = b"some data"
@@ -39,8 +41,8 @@ class Server:
     def show(self, image):
         return self._asked().show(image)
 
-    def open(self, image, offset_bytes=0, *, is_wanted):
-        return self._asked().open(image, offset_bytes, is_wanted=is_wanted)
+    def open(self, image, offset_bytes=0, *, stop):
+        return self._asked().open(image, offset_bytes, stop=stop)
 
     def _asked(self):
         self.calls += 1
@@ -120,8 +122,11 @@ def test_when_all_are_away_each_is_named_with_its_reason():
 def test_nobody_else_is_asked_for_an_image_that_is_not_wanted_any_more():
     one, two = Server("one").away(), Server("two")
 
+    cancelled = CancelToken()
+    cancelled.cancel(StopReason.ABANDONED)
+
     with pytest.raises(ImageServiceUnavailable):
-        Failover([one, two]).open(IMAGE, is_wanted=lambda: False)
+        Failover([one, two]).open(IMAGE, stop=cancelled)
 
     assert calls(one, two) == [1, 0]
 

@@ -11,9 +11,9 @@ from precache.adapters.http import ServiceClient, ServiceUnreachable, read_docum
 from precache.adapters.images_glance.answers import check_data_answer, error_of_failure, error_of_status
 from precache.adapters.images_glance.record import image_from_record, images_from_list
 from precache.adapters.images_glance.stream import GlanceStream
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError
 from precache.core.images import Image, ImageId
-from precache.ports.image_service import IsWanted, always
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 READ_TIMEOUT = timedelta(seconds=60)  # Glance may wait for a slow store before the first byte
@@ -81,7 +81,7 @@ class GlanceImages:
     def show(self, image: ImageId) -> Image:
         return self._show(image, _RECORD, as_us=True)
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> GlanceStream:  # noqa: ARG002  (its own timeouts end the wait)
+    def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> GlanceStream:  # noqa: ARG002  (its own timeouts end the wait)
         is_ours = self._service.has_credentials
         headers = _DATA | ({"Range": f"bytes={offset_bytes}-"} if offset_bytes else {})
         try:

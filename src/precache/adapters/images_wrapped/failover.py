@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from precache.adapters.images_wrapped.stream import WatchedStream
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import ImageServiceUnavailable, ServiceTokenUnavailable
 from precache.core.images import Image, ImageId
-from precache.ports.image_service import ImageCatalog, ImageSource, ImageStream, IsWanted, always
+from precache.ports.image_service import ImageCatalog, ImageSource, ImageStream
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -45,13 +46,11 @@ class Failover:
     def show(self, image: ImageId) -> Image:
         return self._first_answer(lambda server: server.show(image))[0]
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
-        stream, number = self._first_answer(
-            lambda server: server.open(image, offset_bytes, is_wanted=is_wanted), is_wanted
-        )
+    def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
+        stream, number = self._first_answer(lambda server: server.open(image, offset_bytes, stop=stop), stop)
         return WatchedStream(stream, on_break=lambda: self._turn_away_from(number))
 
-    def _first_answer(self, ask: Callable[[Server], _T], is_wanted: IsWanted = always) -> tuple[_T, int]:
+    def _first_answer(self, ask: Callable[[Server], _T], stop: CancelToken | None = None) -> tuple[_T, int]:
         """Return the answer of the first server that has one, and the server's number."""
         failures: list[ImageServiceUnavailable] = []
         start = self._preferred
@@ -64,7 +63,7 @@ class Failover:
             except ImageServiceUnavailable as exc:
                 failures.append(exc)
                 self._turn_away_from(number)
-                if not is_wanted():
+                if stop is not None and stop.is_cancelled:
                     break
         if len(failures) == 1:
             raise failures[0]

@@ -7,13 +7,14 @@ import time
 from datetime import timedelta
 
 from precache.adapters.images_wrapped.stream import WatchedStream
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import Image, ImageId
-from precache.ports.image_service import ImageSource, ImageStream, IsWanted, always
+from precache.ports.image_service import ImageSource, ImageStream
 
 PATIENCE = timedelta(hours=1)  # as long as a large image may take over a thin link
 
-_SLICE_S = 0.2  # interval at which a waiting caller checks `is_wanted`
+_SLICE_S = 0.2  # interval at which a waiting caller checks `stop`
 _PLACE = "(own limit)"
 
 
@@ -33,18 +34,18 @@ class Limited:
     def show(self, image: ImageId) -> Image:
         return self._inner.show(image)
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
-        self._take_place(is_wanted)
+    def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
+        self._take_place(stop)
         try:
-            stream = self._inner.open(image, offset_bytes, is_wanted=is_wanted)
+            stream = self._inner.open(image, offset_bytes, stop=stop)
         except BaseException:
             self._places.release()
             raise
         return WatchedStream(stream, on_close=self._places.release)
 
-    def _take_place(self, is_wanted: IsWanted) -> None:
+    def _take_place(self, stop: CancelToken | None) -> None:
         end = time.monotonic() + self._patience.total_seconds()
-        while is_wanted():
+        while stop is None or not stop.is_cancelled:
             remaining = end - time.monotonic()
             if self._places.acquire(timeout=min(max(remaining, 0), _SLICE_S)):
                 return

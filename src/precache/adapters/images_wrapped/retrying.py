@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from precache.background.backoff import SERVICE_RESTARTS, retry_until
+from precache.background.cancel_token import CancelToken
 from precache.core.images import Image, ImageId
 from precache.ports.clock import Clock
-from precache.ports.image_service import ImageSource, ImageStream, IsWanted, always
+from precache.ports.image_service import ImageSource, ImageStream
 
 
 class Retrying:
@@ -34,5 +35,5 @@ class Retrying:
             level=logging.INFO,
         )
 
-    def open(self, image: ImageId, offset_bytes: int = 0, *, is_wanted: IsWanted = always) -> ImageStream:
-        return self._inner.open(image, offset_bytes, is_wanted=is_wanted)
+    def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
+        return self._inner.open(image, offset_bytes, stop=stop)
