@@ -10,16 +10,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from precache.core.errors import InvalidOption
 from precache.core.images import ImageId, parse_image_id
+
+MOST_BYTES_PER_S = 10**12
+"""More than any network carries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """How one image is to be cached. Every option has a default: what was done before the option existed."""
+    """How one image is to be cached. Every option has a default: what was done before the option existed.
+
+    rate_limit_bytes_per_s: the highest average rate of the download on each host; None for no limit.
+    """
+
+    rate_limit_bytes_per_s: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidOption."""
+        limit = self.rate_limit_bytes_per_s
+        # A bool is an int to Python.
+        if limit is not None and (type(limit) is not int or not 1 <= limit <= MOST_BYTES_PER_S):
+            raise InvalidOption("rate_limit_bytes_per_s", limit, f"a whole number from 1 to {MOST_BYTES_PER_S}")
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOptions:
-        """Return the options that stand in the document, beside anything else."""
+        """Return the options that stand in the document, beside anything else. Raises InvalidOption."""
         return cls(**{option.name: document[option.name] for option in fields(cls) if option.name in document})
 
     def document(self) -> dict[str, Any]:
@@ -40,7 +56,7 @@ class CacheOrder:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOrder:
-        """Return the order. Raises InvalidImageId."""
+        """Return the order. Raises InvalidImageId, InvalidOption."""
         image = document.get("image")
         return cls(parse_image_id(image if isinstance(image, str) else ""), CacheOptions.read(document))
 

@@ -26,10 +26,11 @@ from precache.core.errors import (
 )
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.fetch.attempt import POLL_SECONDS, Attempt
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
+from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.resume import ResumingStream
 from precache.fetch.space import Room, allocated_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
@@ -120,7 +121,7 @@ class Fetcher:
         )
         try:
             room.admit((record.virtual_size_bytes or 0) if target else 0)
-            self._fetch_sound(record, download, target, room, watch)
+            self._fetch_sound(record, order.options, download, target, room, watch)
         except BaseException as error:
             written = allocated_bytes(download, target)
             _remove(download, target)
@@ -129,10 +130,12 @@ class Fetcher:
             raise
         return Fetched(target or download, download)
 
-    def _fetch_sound(self, record: Image, download: Path, target: Path | None, room: Room, watch: Watcher) -> None:
+    def _fetch_sound(
+        self, record: Image, options: CacheOptions, download: Path, target: Path | None, room: Room, watch: Watcher
+    ) -> None:
         for remaining in reversed(range(self._rules.refetches + 1)):
             try:
-                self._fetch_once(record, download, target, room, watch)
+                self._fetch_once(record, options, download, target, room, watch)
             except (DigestMismatch, ImageTooLong) as error:
                 if not remaining:
                     raise
@@ -141,17 +144,13 @@ class Fetcher:
             else:
                 return
 
-    def _fetch_once(self, record: Image, download: Path, target: Path | None, room: Room, watch: Watcher) -> None:
+    def _fetch_once(
+        self, record: Image, options: CacheOptions, download: Path, target: Path | None, room: Room, watch: Watcher
+    ) -> None:
         # Before the first byte, as Nova does: an image without a signature is not worth its download.
         signatures = self._signatures
         signature = _watched(lambda: signatures.begin(record), record.id, watch) if signatures else None
-        stream = ResumingStream(
-            images=self._images,
-            image=record,
-            clock=self._clock,
-            retries=self._rules.retries,
-            least_rate=self._rules.least_rate,
-        )
+        stream = self._stream(record, options)
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file, signature=signature)
             qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
@@ -176,6 +175,17 @@ class Fetcher:
             else:
                 _check_length(record, target, conversion.disk_bytes)
                 flush(target)
+
+    def _stream(self, record: Image, options: CacheOptions) -> ResumingStream | LimitedStream:
+        stream = ResumingStream(
+            images=self._images,
+            image=record,
+            clock=self._clock,
+            retries=self._rules.retries,
+            least_rate=self._rules.least_rate,
+        )
+        limit = options.rate_limit_bytes_per_s
+        return stream if limit is None else LimitedStream(stream, bytes_per_s=limit, clock=self._clock)
 
 
 def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:

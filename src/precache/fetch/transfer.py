@@ -16,6 +16,7 @@ from precache.core.images import Digest, Image
 from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.growing_file import Abandoned, GrowingFile
+from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import SparseFile
 from precache.ports.image_signatures import SignatureCheck
@@ -28,7 +29,12 @@ class Transfer:
     """One download. `file.finish()` has been called when, and only when, everything came and the digest is right."""
 
     def __init__(
-        self, *, image: Image, stream: ResumingStream, file: SparseFile, signature: SignatureCheck | None = None
+        self,
+        *,
+        image: Image,
+        stream: ResumingStream | LimitedStream,
+        file: SparseFile,
+        signature: SignatureCheck | None = None,
     ) -> None:
         """signature: what else the data are checked against; None where none is asked for."""
         self._signature = signature

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.stub_service import DEBIAN, JOB_ID, UBUNTU, Reply, StubService, task
+from tests.unit.cli.stub_service import DEBIAN, JOB_ID, UBUNTU, Reply, StubService, job, task
 
 POST = "/compute/v2.1/os-aggregates/1/images"
 
@@ -190,3 +190,29 @@ def test_json_keeps_what_the_service_said(run: Run, service: StubService) -> Non
     out = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "json").out
 
     assert json.loads(out)["tasks"][0]["reason"] == "a\x1bb\né"
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        (["aggregate", "cache", "image", "web"], {"aggregates": ["1"]}),
+        (["host", "cache", "image", "cmp-1"], {"hosts": ["cmp-1"]}),
+    ],
+)
+def test_a_rate_limit_makes_it_the_native_request(run: Run, service: StubService, words, target) -> None:
+    service.replies["POST", "/v1/jobs"] = Reply(202, {"job": job("queued")})
+
+    ran = run(*words, "debian-12", "--rate-limit", "20M", "-f", "json")
+
+    (asked,) = [asked for asked in service.asked if asked.method == "POST"]
+    body = {"images": [{"image": DEBIAN}], "target": target, "rate_limit_bytes_per_s": 20_000_000}
+    assert (ran.code, asked.path, asked.body) == (0, "/v1/jobs", body)
+    assert ran.json["id"] == JOB_ID
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "20 M", "20m", "1.5M", "fast", "", "1001G"])
+def test_a_rate_that_is_none_is_refused(run: Run, service: StubService, rate: str) -> None:
+    ran = run("aggregate", "cache", "image", "web", "debian-12", f"--rate-limit={rate}")
+
+    assert ran.code == 2
+    assert service.requests("POST") == []

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from precache.core.errors import InvalidImageId
+from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.images import parse_image_id
-from precache.core.orders import CacheOrder, first_orders
+from precache.core.orders import CacheOptions, CacheOrder, first_orders
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
@@ -33,3 +33,18 @@ def test_the_first_order_of_each_image_counts():
         CacheOrder(SECOND),
         CacheOrder(FIRST),
     )
+
+
+def test_an_option_comes_back_from_json_as_it_was():
+    order = CacheOrder(FIRST, CacheOptions(rate_limit_bytes_per_s=20_000_000))
+
+    assert order.document() == {"image": FIRST, "rate_limit_bytes_per_s": 20_000_000}
+    assert CacheOrder.read(json.loads(json.dumps(order.document()))) == order
+    assert order.has_options
+    assert not CacheOrder(FIRST).has_options
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10**12 + 1, 2.0, "20M", True, [1]])
+def test_a_rate_limit_that_none_can_be_is_refused(limit):
+    with pytest.raises(InvalidOption, match="rate_limit_bytes_per_s"):
+        CacheOrder.read({"image": FIRST, "rate_limit_bytes_per_s": limit})

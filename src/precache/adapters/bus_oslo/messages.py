@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from precache.background.deadline import Deadline
-from precache.core.errors import InvalidImageId
+from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
@@ -228,8 +228,8 @@ def _orders(message: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
 def _order(item: object) -> CacheOrder:
     try:
         return CacheOrder.read(item if isinstance(item, Mapping) else {})
-    except InvalidImageId:
-        raise Malformed("an order has no image id") from None
+    except (InvalidImageId, InvalidOption):
+        raise Malformed("an order has no image id, or an option with a value that it cannot have") from None
 
 
 def _text(message: Mapping[str, Any], field: str) -> str:

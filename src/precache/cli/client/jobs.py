@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from precache.cli.client.pages import read_pages
@@ -14,6 +15,11 @@ class Jobs:
     def __init__(self, session: Session, own_url: str) -> None:
         self._session = session
         self._url = f"{own_url}/jobs"
+
+    def create(self, target: Mapping[str, Sequence[str]], image_ids: Sequence[str], options: Document) -> Document:
+        """Have these images cached; return the job. target: `aggregates` or `hosts`, one of them."""
+        body = {"images": [{"image": image_id} for image_id in image_ids], "target": dict(target), **options}
+        return self._session.read("POST", self._url, "job", body=body)
 
     def newest(self, *, state: str | None, limit: int) -> list[Document]:
         """Return up to `limit` jobs, newest first; 0 means all."""

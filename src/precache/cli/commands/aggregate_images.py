@@ -28,6 +28,11 @@ class AggregateCacheImage(CacheImageCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         aggregate = self.service.aggregates.find(parsed_args.aggregate)
         images = self.find_images(parsed_args)
+        job = self.create_with_options(parsed_args, images, aggregates=[str(aggregate["id"])])
+        if job is not None:
+            return (
+                self.wait(str(job.get("id")), images, parsed_args) if parsed_args.wait else self.job_result(job, None)
+            )
         job_id = self.service.aggregates.cache_images(aggregate["id"], [str(image["id"]) for image in images])
         accepted = {"id": job_id, "aggregate": aggregate, "images": [image["id"] for image in images]}
         if job_id is None:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from precache.cli.client import Document
 from precache.cli.command import Columns
 from precache.cli.commands.job_result import JOB_FIELDS, JobCommand
 from precache.cli.wait.waiting import add_wait_options, wait_for_job
+from precache.core.orders import MOST_BYTES_PER_S
+
+_OPTIONS = ("rate_limit_bytes_per_s",)
+"""Options of a job, by the names of the request."""
+
+_RATE = re.compile(r"([0-9]{1,18})([kMG]?)")
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def bytes_per_second(text: str) -> int:
+    """Read a rate, for argparse."""
+    match = _RATE.fullmatch(text)
+    rate = int(match[1]) * _FACTORS[match[2]] if match else 0
+    if not 1 <= rate <= MOST_BYTES_PER_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to {MOST_BYTES_PER_S}, such as 20M")
+    return rate
 
 
 class CacheImageCommand(JobCommand):
@@ -18,6 +35,13 @@ class CacheImageCommand(JobCommand):
         parser = super().get_parser(prog_name)
         self.add_target(parser)
         parser.add_argument("images", metavar="image", nargs="+", help="name or id")
+        parser.add_argument(
+            "--rate-limit",
+            metavar="BYTES-PER-SECOND",
+            type=bytes_per_second,
+            dest="rate_limit_bytes_per_s",
+            help="highest average rate of the download on each host, such as 20M; k, M and G are 1000, 1000² and 1000³",
+        )
         add_wait_options(parser)
         return parser
 
@@ -27,6 +51,15 @@ class CacheImageCommand(JobCommand):
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
         return self.columns if parsed_args.wait else JOB_FIELDS
+
+    def create_with_options(
+        self, parsed_args: argparse.Namespace, images: Sequence[Document], **target: Sequence[str]
+    ) -> Document | None:
+        """Send the native request and return the job; return None if no option is given, and nothing was sent."""
+        options = {name: value for name in _OPTIONS if (value := getattr(parsed_args, name)) is not None}
+        if not options:
+            return None
+        return self.service.jobs.create(target, [str(image["id"]) for image in images], options)
 
     def find_images(self, parsed_args: argparse.Namespace) -> list[Document]:
         return [self.service.images.find(name) for name in parsed_args.images]

@@ -22,7 +22,9 @@ class HostCacheImage(CacheImageCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         images = self.find_images(parsed_args)
-        job = self.service.hosts.cache_images(parsed_args.host, [str(image["id"]) for image in images])
+        job = self.create_with_options(parsed_args, images, hosts=[parsed_args.host])
+        if job is None:
+            job = self.service.hosts.cache_images(parsed_args.host, [str(image["id"]) for image in images])
         if not parsed_args.wait:
             return self.job_result(job, None)
         return self.wait(str(job.get("id")), images, parsed_args)

@@ -3,6 +3,14 @@
 from precache.core.errors.tree import Refused, message_and_advice
 
 
+class InvalidOption(Refused):
+    """An option of a request has a value that it cannot have."""
+
+    def __init__(self, option: str, value: object, expected: str) -> None:
+        super().__init__(f"{option} must be {expected}, not {value!r}")
+        self.option = option
+
+
 class InvalidImageId(Refused):
     """The text is not the id of an image."""
 
