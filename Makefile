@@ -30,7 +30,7 @@ bench-fetch: setup ## Measure our way of an image into the cache against Nova's;
 
 test-lowest: setup ## Run the quick tests with the oldest dependencies that pyproject.toml admits
 	@tools/make-venv var/lowest/venv constraints-lowest.txt --editable '.[dev]'
-	@var/lowest/venv/bin/python -m pytest -q -n 2 -m "not external" -k "not sample_in_the_documentation" tests/unit tests/contract tests/http
+	@var/lowest/venv/bin/python -m pytest -q -n 2 -m "not external and not long" -k "not sample_in_the_documentation" tests/unit tests/contract tests/http
 
 test-pythons: setup-packages ## Run the quick tests on every newer Python that is supported; PYTHONS="path ..." names them
 	@PYTHONS="$(PYTHONS)" tools/run-with-pythons
