@@ -140,7 +140,9 @@ def test_images_are_cached_in_a_deployment_that_knows_nothing_but_tls(site, clou
     assert not [line for log in precache.logs().values() for line in log.splitlines() if " WARNING " in line]
 
 
-@pytest.mark.parametrize(("cafile", "words"), [(None, "name the authority that signed it in --cacert"), ("/nowhere.pem", "/nowhere.pem")])
+@pytest.mark.parametrize(
+    ("cafile", "words"), [(None, "name the authority that signed it in --cacert"), ("/nowhere.pem", "/nowhere.pem")]
+)
 def test_the_command_line_says_which_authority_is_missing(site, cafile: str | None, words: str) -> None:
     site, _ = site
 

@@ -73,7 +73,7 @@ def _read(directory: int) -> str | None:
 
 
 def _make(directory: int) -> None:
-    """Give the directory a mark, unless it has one by then: the first of several processes wins."""
+    """Store a mark in the directory, unless it has one by then: the first of several processes wins."""
     draft = f"{MARK_NAME}.{secrets.token_hex(_MARK_BYTES)}"
     fd = os.open(draft, _WRITE_FLAGS, 0o600, dir_fd=directory)
     try:
