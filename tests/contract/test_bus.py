@@ -66,7 +66,7 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
 
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
-    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.0")
+    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.1")
     assert beat.release == BEAT.release == "0.1.0"
     assert began <= beat.seen_at <= datetime.now(UTC)
 
