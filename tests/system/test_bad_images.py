@@ -36,7 +36,7 @@ class Bench:
         return self.root / "secret"
 
     def qemu_img_runs(self) -> list[str]:
-        return [line for line in self.service.whole_log.splitlines() if "Running cmd (subprocess): qemu-img" in line]
+        return [line for line in self.service.whole_log.splitlines() if "Running qemu-img" in line]
 
     def offer(self, name: str, make: Callable[[Path, Path], object]) -> str:
         """Put a file among the images, and return the id that it is served under."""

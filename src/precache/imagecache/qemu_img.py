@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import signal
@@ -24,6 +25,8 @@ from precache.core.errors import DiskUnreadable
 from precache.rules.conversion import wall_time
 from precache.rules.qemu_errors import reason_of
 from precache.sandbox import Needs, Sandbox
+
+_log = logging.getLogger(__name__)
 
 _ENVIRONMENT = {
     "LANG": "C",
@@ -118,6 +121,7 @@ class QemuImg:
         with self._lock:
             if self._stopped:
                 raise QemuImgFailed("qemu-img was stopped")
+            _log.debug("Running qemu-img %s", " ".join(command))
             try:
                 self._process = subprocess.Popen(  # noqa: S603
                     ["qemu-img", *command],  # noqa: S607
