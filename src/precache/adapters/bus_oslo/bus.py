@@ -236,7 +236,7 @@ class Bus:
         """Make a call that no server takes, so that the queue of answers is there before anything depends on it."""
         with log_exceptions(what="Connecting to the message bus", of=self.place, stopping=self._closed):
             retry_until(
-                self._call_nobody,
+                self._call_no_receiver,
                 what="The first call over the message bus",
                 of=self.place,
                 wait=self._closed.wait,
@@ -246,7 +246,7 @@ class Bus:
             )
             self._can_call.set()
 
-    def _call_nobody(self) -> None:
+    def _call_no_receiver(self) -> None:
         """Raises BusUnavailable if the broker does not take it."""
         client = self._caller.prepare(
             topic=_NO_RECEIVER, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_MANDATORY
