@@ -9,7 +9,6 @@ import pytest
 
 from precache.adapters.bus_oslo import OsloNotifier
 from precache.conductor.announce import Announcer
-from precache.core.aggregates import Aggregate
 from precache.core.errors import InvalidConfiguration
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, TaskResult
@@ -57,18 +56,8 @@ JOB = Job(
     id="job", aggregate_id=1, aggregate_uuid=UUID, aggregate_name="my-aggregate", orders=(CacheOrder(IMAGE),),
     state=JobState.RUNNING, requested_by="admin", request_id="req", created_at=NOW, started_at=NOW, finished_at=None,
     lease_owner=None, lease_until=None, task_count=1, counts={},
+    aggregate_metadata={"availability_zone": "nova"},
 )  # fmt: skip
-
-
-class OneAggregate:
-    def list_aggregates(self):
-        return [self.get_aggregate(1)]
-
-    def get_aggregate(self, aggregate_id):
-        return Aggregate(
-            id=1, uuid=UUID, name="my-aggregate", hosts=("compute",), metadata={"availability_zone": "nova"},
-            created_at=NOW, updated_at=None,
-        )  # fmt: skip
 
 
 def notifier_on(*urls, **options):
@@ -93,7 +82,7 @@ def two_buses(rabbitmq):
 
 def test_start_progress_and_end_of_a_job_are_nova_s_samples_on_every_bus(two_buses):
     notifier, consumers = two_buses
-    announcer = Announcer(notifier=notifier, aggregates=OneAggregate(), origin="fake-mini")
+    announcer = Announcer(notifier=notifier, origin="fake-mini")
 
     announcer.started(JOB, ["compute"])
     announcer.host_ended(JOB, "compute", [TaskResult(IMAGE, Outcome.CACHED)], 1, 1)

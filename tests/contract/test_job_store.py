@@ -56,6 +56,14 @@ def test_a_job_for_one_host_keeps_its_name(stores):
     assert stores.queries.get(job_id(1)).for_host == "cmp-1"
 
 
+def test_a_job_keeps_the_metadata_that_its_aggregate_had(stores):
+    metadata = {"availability_zone": "nova", "note": "\N{SNOWMAN} \N{PILE OF POO}", "empty": ""}
+
+    stored = stores.intake.add(new_job(aggregate_metadata=metadata))
+
+    assert stored.aggregate_metadata == stores.queries.list_jobs()[0].aggregate_metadata == metadata
+
+
 def test_tasks_come_by_host_and_then_image_in_the_order_of_the_request(stores):
     stores.intake.add(new_job())
 

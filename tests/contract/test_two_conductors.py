@@ -61,7 +61,7 @@ class Conductors:
         stores = self.stores
         run_job = RunJob(
             claims=stores.claims, queries=stores.queries, hosts=stores.hosts, gateway=self.gateway,
-            announcer=Announcer(notifier=self.notifier, aggregates=stores.aggregates, origin=owner),
+            announcer=Announcer(notifier=self.notifier, origin=owner),
             clock=self.clock, pool=pool, concurrency=3, service_down_time=MINUTE,
             write_interval=timedelta(milliseconds=20),
         )  # fmt: skip

@@ -52,6 +52,14 @@ def test_accepted_request_is_stored_before_the_conductor_is_woken(world, client)
     assert job.created_at == world.clock.now()
 
 
+def test_the_job_has_the_metadata_that_the_aggregate_has_now(world, client):
+    world.inventory.set_metadata(1, {"availability_zone": "az"}, world.clock.now())
+
+    answer = cache(client, UBUNTU)
+
+    assert world.jobs.get(answer.headers["X-Precache-Job-Id"]).aggregate_metadata == {"availability_zone": "az"}
+
+
 def test_refused_request_stores_nothing_and_wakes_nobody(world, client):
     answer = cache(client, DEBIAN, QUEUED)
 

@@ -241,6 +241,7 @@ def _new_job(job: NewJob, task_count: int) -> Job:
         lease_until=None,
         task_count=task_count,
         counts={},
+        aggregate_metadata=dict(job.aggregate_metadata),
         image_names=dict(job.image_names),
         for_host=job.for_host,
     )

@@ -145,7 +145,7 @@ class RunJob:
                 images[task.host] = (*images.get(task.host, ()), task.image)
         hosts = list(dict.fromkeys(task.host for task in tasks))
         if not any(task.attempts or task.outcome for task in tasks):  # else the one before us has announced it
-            retry_until(lambda: self._announcer.started(job, hosts), what=start, of=job.id, wait=stop.wait)
+            self._announcer.started(job, hosts)
         recorder = OutcomeRecorder(
             job=job,
             hosts=hosts,

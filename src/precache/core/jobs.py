@@ -97,6 +97,7 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
 class NewJob:
     """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `orders`.
 
+    aggregate_metadata: of the aggregate, as it was when the request came.
     image_names: of the images that have one.
     for_host: the host that the request named instead of an aggregate; the fields of the aggregate are then empty.
     """
@@ -110,6 +111,7 @@ class NewJob:
     requested_by: str
     request_id: str
     created_at: datetime
+    aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
     image_names: Mapping[ImageId, str] = field(default_factory=dict)
     for_host: str | None = None
 
@@ -130,7 +132,7 @@ class Claim:
 class Job:
     """A stored job.
 
-    image_names, for_host: as in `NewJob`.
+    aggregate_metadata, image_names, for_host: as in `NewJob`. An older release stored no metadata.
 
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
     lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
@@ -152,6 +154,7 @@ class Job:
     lease_until: datetime | None
     task_count: int
     counts: dict[Outcome, int]
+    aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
     image_names: dict[ImageId, str] = field(default_factory=dict)
     for_host: str | None = None
     lease_token: int = 0

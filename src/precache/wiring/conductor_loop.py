@@ -49,7 +49,7 @@ def conductor_loop(
         queries=SqlJobQueries(database=database),
         hosts=inventory.hosts,
         gateway=gateway,
-        announcer=Announcer(notifier=notifier, aggregates=inventory.aggregates, origin=socket.gethostname()),
+        announcer=Announcer(notifier=notifier, origin=socket.gethostname()),
         clock=SystemClock(),
         pool=pool,
         concurrency=config.image_cache.precache_concurrency,

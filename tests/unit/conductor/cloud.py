@@ -76,6 +76,7 @@ class Cloud:
         self.jobs.add(
             NewJob(
                 id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
+                aggregate_metadata=aggregate.metadata,
                 hosts=tuple(hosts), orders=tuple(map(CacheOrder, images)), requested_by="admin", request_id="req-1",
                 created_at=self.clock.now(),
             )
@@ -84,7 +85,7 @@ class Cloud:
     def conductor(self, **options) -> RunJob:
         return RunJob(
             claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
-            announcer=Announcer(notifier=self.notifier, aggregates=self.inventory, origin="here"),
+            announcer=Announcer(notifier=self.notifier, origin="here"),
             clock=self.clock, pool=self.pool, concurrency=self.concurrency, service_down_time=DOWN_TIME,
             **options,
         )  # fmt: skip

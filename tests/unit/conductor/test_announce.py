@@ -1,4 +1,4 @@
-"""What is told of a job whose aggregate cannot be looked up."""
+"""What is announced of a job, with and without an aggregate."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,7 +7,6 @@ import pytest
 
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import Announcer
-from precache.core.errors import AggregateNotFound, InventoryUnavailable
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState
 from precache.core.orders import CacheOrder
@@ -31,49 +30,34 @@ JOB = Job(
 )
 
 
-class Failing:
-    def __init__(self, error):
-        self._error = error
-
-    def get_aggregate(self, aggregate_id):
-        raise self._error
+@pytest.fixture
+def notifier():
+    return MemoryNotifier()
 
 
-def announcer_over(error):
-    notifier = MemoryNotifier()
-    return Announcer(notifier=notifier, aggregates=Failing(error), origin="here"), notifier
+@pytest.fixture
+def announcer(notifier):
+    return Announcer(notifier=notifier, origin="here")
 
 
-def test_the_end_is_told_without_metadata_while_the_inventory_is_away():
-    announcer, notifier = announcer_over(InventoryUnavailable("http://nova/v2.1", "connection refused"))
+def test_start_and_end_have_the_metadata_that_the_job_has(announcer, notifier):
+    job = replace(JOB, aggregate_metadata={"availability_zone": "az"})
 
+    announcer.started(job, ["cmp-1"])
+    announcer.ended(job, ["cmp-1"])
+
+    assert [sent.payload["nova_object.data"]["metadata"] for sent in notifier.sent] == [{"availability_zone": "az"}] * 2
+
+
+def test_a_job_that_an_older_release_stored_is_announced_without_metadata(announcer, notifier):
     announcer.ended(JOB, ["cmp-1"])
 
-    [told] = notifier.sent
-    assert told.event_type == "aggregate.cache_images.end"
-    assert told.payload["nova_object.data"]["metadata"] == {}
+    [sent] = notifier.sent
+    assert sent.event_type == "aggregate.cache_images.end"
+    assert sent.payload["nova_object.data"]["metadata"] == {}
 
 
-def test_a_job_does_not_start_while_the_inventory_is_away():
-    announcer, notifier = announcer_over(InventoryUnavailable("http://nova/v2.1", "connection refused"))
-
-    with pytest.raises(InventoryUnavailable):
-        announcer.started(JOB, ["cmp-1"])
-
-    assert list(notifier.sent) == []
-
-
-def test_start_and_end_are_told_of_an_aggregate_that_was_deleted():
-    announcer, notifier = announcer_over(AggregateNotFound(1))
-
-    announcer.started(JOB, ["cmp-1"])
-    announcer.ended(JOB, ["cmp-1"])
-
-    assert len(notifier.sent) == 2
-
-
-def test_a_job_for_one_host_is_not_told_as_one_of_an_aggregate():
-    announcer, notifier = announcer_over(AggregateNotFound(0))
+def test_a_job_for_one_host_is_not_announced_as_one_of_an_aggregate(announcer, notifier):
     job = replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", for_host="cmp-1")
 
     announcer.started(job, ["cmp-1"])

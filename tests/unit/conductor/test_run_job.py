@@ -177,24 +177,33 @@ def test_start_one_progress_per_host_and_end_are_announced():
     ]  # fmt: skip
 
 
-def test_a_job_waits_for_an_inventory_that_is_away_at_its_start():
+def test_a_job_waits_for_an_inventory_that_is_unavailable_at_its_start():
     class Returns(MemoryInventory):
-        away = 1
+        failures = 1
 
-        def get_aggregate(self, aggregate_id):
-            if self.away:
-                self.away -= 1
+        def find_hosts(self, names):
+            if self.failures:
+                self.failures -= 1
                 raise InventoryUnavailable("http://nova/v2.1", "connection refused")
-            return super().get_aggregate(aggregate_id)
+            return super().find_hosts(names)
 
     clock = MemoryClock()
     cloud = Cloud({"a": answers(Outcome.CACHED)}, inventory=Returns(clock=clock), clock=clock)
 
     cloud.run()
 
-    assert cloud.events() == [START, PROGRESS, END]
-    assert cloud.notifier.sent[0].payload["nova_object.data"]["metadata"] == {"availability_zone": "az"}
     assert cloud.jobs.get("job").state is JobState.SUCCEEDED
+
+
+def test_the_metadata_of_the_request_is_announced_though_the_aggregate_is_gone_since():
+    cloud = Cloud({"a": answers(Outcome.CACHED)})
+    cloud.inventory.remove_host(cloud.aggregate.id, "a", cloud.clock.now())
+    cloud.inventory.delete_aggregate(cloud.aggregate.id)
+
+    cloud.run()
+
+    told = [dict(n.payload)["nova_object.data"] for n in cloud.notifier.sent if n.event_type in (START, END)]
+    assert [data["metadata"] for data in told] == [{"availability_zone": "az"}] * 2
 
 
 def test_a_job_that_has_ended_is_not_called_interrupted_when_the_store_goes_away_then(caplog):

@@ -72,6 +72,7 @@ def _insert_job(connection: Connection, job: NewJob, orders: tuple[CacheOrder, .
         created_at=job.created_at,
         for_host=job.for_host,
         orders=orders,
+        aggregate_metadata=job.aggregate_metadata,
     )
     try:
         return insert_with_key(connection, statement)

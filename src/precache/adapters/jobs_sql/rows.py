@@ -75,6 +75,8 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
             lease_until=row.lease_until,
             task_count=row.task_count,
             counts=counts[row.number],
+            # The release before stores none.
+            aggregate_metadata=row.aggregate_metadata or {},
             image_names={image: name for image, name in images[row.number].items() if name is not None},
             for_host=row.for_host,
             lease_token=row.lease_token,

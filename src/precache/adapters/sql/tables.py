@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf, Orders
+from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf, Orders, TextMap
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 
 metadata = MetaData(
@@ -129,6 +129,8 @@ jobs = Table(
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
     # What is asked for each image; none in jobs of the release before, whose images are in `job_images` alone.
     Column("orders", Orders),
+    # As it was when the request came; none in jobs of the release before.
+    Column("aggregate_metadata", TextMap),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so their leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),

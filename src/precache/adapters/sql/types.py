@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -99,3 +100,16 @@ class Orders(TypeDecorator[tuple[CacheOrder, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[CacheOrder, ...] | None:
         return None if value is None else read_orders(json.loads(value))
+
+
+class TextMap(TypeDecorator[Mapping[str, str]]):
+    """Texts by name as JSON, kept as text for the same reason."""
+
+    impl = LONG_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(dict(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, str] | None:
+        return None if value is None else json.loads(value)

@@ -55,6 +55,7 @@ class JobRequests:
                 aggregate_id=aggregate.id,
                 aggregate_uuid=aggregate.uuid,
                 aggregate_name=aggregate.name,
+                aggregate_metadata=aggregate.metadata,
                 hosts=aggregate.hosts,
                 orders=tuple(orders),
                 requested_by=call.caller.user_id,
