@@ -1,4 +1,4 @@
-"""One pass over an image's data: transfer and conversion side by side, watched until both have ended."""
+"""One pass over an image's data: transfer and conversion run in parallel, and are watched until both have ended."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from precache.imagecache.qemu_img import QemuImg
 from precache.ports.progress import Watcher
 
 POLL_SECONDS = 0.1
-"""How often the watcher hears of it, and hence how soon it can stop everything, even while no byte comes."""
+"""How often the watcher is called, and therefore how soon it can stop everything, even while no data arrives."""
 
 
 class Attempt:
-    """Holds the parts of one attempt together; `run` may be called once."""
+    """One attempt: it starts and ends the transfer and the conversion. `run` may be called once."""
 
     def __init__(
         self, *, image: Image, transfer: Transfer, conversion: Conversion, qemu_img: QemuImg, group: TaskGroup
@@ -25,9 +25,9 @@ class Attempt:
         self._group = group
 
     def run(self, watch: Watcher) -> None:
-        """Return when everything has arrived, was verified and converted; raise the first failure of any part.
+        """Return when the image is downloaded, verified and converted; raise the first failure of any part.
 
-        Either way every thread and process of the attempt has ended then.
+        In both cases every thread and process of the attempt has ended when this returns.
         """
         self._report(watch)
         try:

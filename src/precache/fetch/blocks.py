@@ -1,7 +1,7 @@
-"""Memory in which image bytes travel: a fixed number of aligned blocks, used again and again.
+"""Buffers for the data of an image: a fixed number of aligned blocks that are reused.
 
-Blocks are aligned because the kernel demands it for direct I/O. That there are few of them is what bounds the
-memory of a transfer, and what slows a fast sender down to the pace of the slowest stage.
+Blocks are aligned because the kernel requires it for direct I/O. Their small number bounds the memory of a transfer,
+and slows a fast sender down to the speed of the slowest stage.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import ctypes
 from queue import SimpleQueue
 
 BLOCK_BYTES = 1 << 20
-"""Large enough that a system call and a change of thread cost little per byte, small enough to keep many."""
+"""Large enough that a system call and a thread switch cost little per byte; small enough to hold many in memory."""
 
 ALIGNMENT_BYTES = 4096
-"""What every disk and file system is content with for direct I/O; also the grain in which holes are found."""
+"""An alignment that every disk and file system accepts for direct I/O; also the unit in which holes are found."""
 
 _ZERO_BLOCK = bytes(BLOCK_BYTES)
 _ZERO_GRAIN = bytes(ALIGNMENT_BYTES)
@@ -25,7 +25,7 @@ class Block:
     __slots__ = ("_memory", "_start", "length", "offset", "view")
 
     def __init__(self) -> None:
-        # A bytearray, for its startswith() is a memcmp; a memoryview compares item by item.
+        # A bytearray, because its startswith() is a memcmp; a memoryview compares item by item.
         self._memory = bytearray(BLOCK_BYTES + ALIGNMENT_BYTES)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self._start = -address % ALIGNMENT_BYTES
@@ -34,15 +34,15 @@ class Block:
         self.length = 0
 
     def is_zero(self) -> bool:
-        """Return whether all of it is zero; only for a block that is full or padded."""
+        """Return whether the whole block is zero. The block must be full or padded."""
         return self._memory.startswith(_ZERO_BLOCK[: self._padded()], self._start)
 
     def is_zero_grain(self, start: int) -> bool:
-        """Return whether the bytes from `start`, as many as the alignment, are all zero."""
+        """Return whether the ALIGNMENT_BYTES bytes from `start` are all zero."""
         return self._memory.startswith(_ZERO_GRAIN, self._start + start)
 
     def pad(self) -> int:
-        """Fill up with zeros to the next multiple of the alignment and return the length then."""
+        """Fill the block with zeros up to the next multiple of the alignment; return the new length."""
         padded = self._padded()
         self.view[self.length : padded] = _ZERO_GRAIN[: padded - self.length]
         return padded
@@ -52,7 +52,7 @@ class Block:
 
 
 BlockQueue = SimpleQueue[Block | None]
-"""Hands blocks from one thread to the next; None means that no more come. Bounded, since blocks are few."""
+"""Passes blocks from one thread to the next; None means that no more follow. Bounded by the number of blocks."""
 
 
 def new_pool(count: int) -> BlockQueue:

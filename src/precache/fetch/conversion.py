@@ -1,4 +1,4 @@
-"""What happens to a download beside its arrival: it is inspected, and where asked for converted, while it arrives."""
+"""The inspection of a download and, if requested, its conversion, both while the data arrives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from precache.rules.qemu_probe import HEAD_BYTES, probe
 T = TypeVar("T")
 
 VMDK_TYPES = ("streamOptimized", "monolithicSparse")
-"""The kinds of VMDK that hold all their data themselves; Nova's own default."""
+"""The kinds of VMDK that hold all their data in one file; Nova's default."""
 
 EMPTY_DISK = "it holds a disk of 0 bytes, from which nothing can boot; upload another image in its place"
 
@@ -49,11 +49,11 @@ class Conversion:
         vmdk_types: Collection[str] = VMDK_TYPES,
         deep_inspection: bool = True,
     ) -> None:
-        """target: where the raw result goes; None to keep the download as it is.
+        """target: path of the raw result; None to keep the download as it is.
 
-        direct: whether to write it past the page cache.
+        direct: whether to write the result past the page cache.
 
-        make_room: called with the size of the result once qemu-img has told it; raises NotEnoughSpace.
+        make_room: called with the size of the result as soon as qemu-img has reported it; raises NotEnoughSpace.
         """
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._group, self._vmdk_types = qemu_img, group, vmdk_types
@@ -61,14 +61,13 @@ class Conversion:
         self._deep_inspection = deep_inspection
         self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
         self.disk_bytes = 0
-        """The size of the disk inside as qemu sees it, the only truth for a converted result; set by `run`."""
+        """Size of the disk in the image as qemu reports it: the only valid size of a converted result. Set by `run`."""
 
     def run(self) -> None:
-        """Return when the content is known to be what it is said to be, and the target, if any, is complete.
+        """Return when the content has passed the inspection and the target, if any, is complete.
 
-        Raises UnsafeImage as soon as it is known, ConversionFailed only when the download has proved to be what the
-        image service promised: damaged bytes are the cause of more failures than damaged images.
-        Also NotEnoughSpace, OSError for a full disk, Abandoned.
+        Raises UnsafeImage at once; ConversionFailed only after the whole download has been verified, because damaged
+        transfers are more frequent than damaged images. Also raises NotEnoughSpace, OSError for a full disk, Abandoned.
         """
         inspection = inspect(self._image, self._arriving.chunks(HEAD_CHUNK_BYTES), deep=self._deep_inspection)
         with self._arriving.reader() as read:
@@ -92,7 +91,7 @@ class Conversion:
             raise
 
     def _check_end(self, content: Content, *, is_converted: bool) -> None:
-        """Raise if the image refers to data behind its end, once the download has proved to be what was promised."""
+        """Raise UnusableImage or ConversionFailed if the verified image refers to data beyond its end."""
         if cut_off(self._image.disk_format, content, is_converted=is_converted):
             self._arriving.wait_for_end()
             kind = UnusableImage if self._target is None else ConversionFailed
@@ -103,15 +102,15 @@ class Conversion:
         self._make_room(size)
         done = 0
         while done < size:
-            # While bytes still come, part by part; what is left when all are there, at once.
+            # Part by part while data arrives; the rest in one part when the download is complete.
             part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
             self._convert_part(part, target, inspection)
             done += part.size
         cut_to(target, size)
         found = _format_of_file(target)
         if found != RAW:
-            # A disk inside the disk: a program that opened the entry without a given format would follow its
-            # references.
+            # The raw disk itself looks like an image of another format. A program that opens the entry without a given
+            # format would follow the references in it.
             raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
 
     def _info(self, inspection: Inspection) -> ImageInfo:
@@ -167,13 +166,13 @@ class Conversion:
 
 
 def _format_of_file(path: Path) -> str:
-    """Return the format that qemu would take a file for if it were left to guess."""
+    """Return the format that qemu would detect for the file."""
     with path.open("rb") as file:
         return probe(file.read(HEAD_BYTES))
 
 
 def _broken_rule(info: ImageInfo, vmdk_types: Collection[str]) -> str | None:
-    """Return Nova's words for the first rule that the image breaks in qemu-img's eyes; None if it breaks none."""
+    """Return Nova's message for the first rule that the image breaks by qemu-img's output, or None."""
     if info.backing_file is not None:
         return f"fmt={info.format} backed by: {info.backing_file}"
     if info.data_file is not None:

@@ -1,7 +1,7 @@
-"""The sequence of one fetch: look, check the space, transfer and convert at once, have it on the disk.
+"""The steps of one fetch: read the image's record, check the space, transfer and convert in parallel, flush to disk.
 
-Whatever goes wrong, no file, thread or process is left. The caller gives the result its name, removes what is not kept,
-and sees to it that the image is fetched only once at a time.
+After a failure no file, thread or process is left. The caller renames the result, removes the files that are not kept,
+and ensures that one image is fetched only once at a time.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FetchRules:
-    """What the host's configuration says about fetching.
+    """The settings of the host's configuration for fetching.
 
-    force_raw_images: convert to raw; else the cache gets the bytes as they are.
-    deep_inspection: inspect content before qemu-img reads it; without, only qemu-img's own word on it counts.
-    retries: further attempts of an interrupted transfer without a new byte in between.
-    least_rate: the slowest transfer that is waited for.
-    refetches: how often data with a wrong digest is thrown away and fetched again.
+    force_raw_images: convert to raw; else the cache stores the download as it is.
+    deep_inspection: inspect the content before qemu-img reads it; if False, only qemu-img's own output is checked.
+    retries: how many attempts in a row may bring no new byte before an interrupted transfer fails.
+    least_rate: the lowest rate at which a transfer may continue.
+    refetches: how often data with a wrong digest is removed and fetched again.
     reserves_whole_disk: ask for free space for the whole converted disk, holes included; else for the download only.
     vmdk_types: the create-types that are accepted.
     """
@@ -76,7 +76,7 @@ class FetchRules:
 
 
 class Fetcher:
-    """Brings images to this host. May be used by several threads at once, for different images."""
+    """Fetches images to this host. Several threads may use it at once, for different images."""
 
     def __init__(
         self,
@@ -89,25 +89,26 @@ class Fetcher:
         sandbox: Sandbox | None = None,
         signatures: ImageSignatures | None = None,
     ) -> None:
-        """signatures: what every image is checked against; None to take unsigned ones.
+        """signatures: checks the signature of every image; None to accept unsigned images.
 
-        sandbox: what qemu-img is kept in.
+        sandbox: restricts qemu-img.
 
-        free_bytes, write_at: how to ask the disk and how to write to it; a test puts a full one here."""
+        free_bytes, write_at: return the free space; write to the file. Tests pass functions that act as a full disk."""
         self._images, self._clock, self._rules = images, clock, rules or FetchRules()
         self._free_bytes, self._write_at = free_bytes, write_at
         self._sandbox = sandbox or Sandbox()
         self._signatures = signatures
 
     def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
-        """Return the complete, verified, inspected and, as configured, raw file, and the download it was made from.
+        """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
+        from.
 
-        The data is verified against the image's digest. An image without one (the image service has it from a
-        foreign location, and never read it) is accepted as Nova accepts it, with a warning.
+        The data is verified against the image's digest. An image without a digest is accepted with a warning, as in
+        Nova: the image service has registered it from an external location and never read it.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, SignatureRefused,
         NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
-        TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and whatever `watch` raises.
+        TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and all that `watch` raises.
         """
         record = _watched(lambda: self._images.show(order.image), order.image, watch)
         _check(record)
@@ -147,7 +148,7 @@ class Fetcher:
     def _fetch_once(
         self, record: Image, options: CacheOptions, download: Path, target: Path | None, room: Room, watch: Watcher
     ) -> None:
-        # Before the first byte, as Nova does: an image without a signature is not worth its download.
+        # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
         signature = _watched(lambda: signatures.begin(record), record.id, watch) if signatures else None
         stream = self._stream(record, options)
@@ -189,7 +190,7 @@ class Fetcher:
 
 
 def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
-    """Return what `ask` returns; a stop by `watch` does not wait for it, because the service asked may be silent."""
+    """Return what `ask` returns. If `watch` raises, do not wait for `ask`: its service may not answer."""
     answer = call_in_thread(ask, name=f"ask-{image[:8]}")
     while not wait([answer], POLL_SECONDS).done:
         watch(Phase.WAITING, 0, 0)
@@ -209,7 +210,7 @@ def _check(record: Image) -> None:
 
 
 def _check_length(record: Image, result: Path, expected_bytes: int) -> None:
-    """Raise UnusableImage unless the file has the length of the disk: Nova trusts an entry's name and looks no more."""
+    """Raise UnusableImage unless the file is as long as the disk: later Nova trusts the entry's name."""
     found = result.stat().st_size
     if found != expected_bytes or not found:
         raise UnusableImage(record.id, f"the result has {found} bytes in place of the disk's {expected_bytes}")

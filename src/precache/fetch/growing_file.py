@@ -1,4 +1,4 @@
-"""What has arrived of a download so far, for those who read it while it is still growing.
+"""The part of a download that has arrived, for threads that read it while it grows.
 
 The writer appends blocks in order; any number of readers ask for ranges and wait until these are there.
 """
@@ -15,9 +15,9 @@ from precache.fetch.sparse_file import SparseFile
 
 
 class Abandoned(Exception):
-    """The awaited bytes will not come, because another part of the fetch has failed or was stopped.
+    """The awaited bytes will not arrive, because another part of the fetch has failed or was stopped.
 
-    Never leaves this package: it is the failure behind it that is reported.
+    Never leaves this package: the failure of the other part is reported instead.
     """
 
 
@@ -25,7 +25,7 @@ class GrowingFile:
     """A file of the size `size_bytes` (None if not announced) that grows from its start."""
 
     def __init__(self, *, file: SparseFile, size_bytes: int | None) -> None:
-        """file: where the blocks go, and stay readable."""
+        """file: the blocks are written to it and can be read from it."""
         self._file = file
         self._size = size_bytes
         self._arrived = 0
@@ -42,14 +42,14 @@ class GrowingFile:
         return self._complete
 
     def append(self, block: Block) -> None:
-        """Write the next block; then readers may have it. The block is free again after that."""
+        """Write the next block and wake the readers. Afterwards the caller may reuse the block."""
         self._file.write(block)
         with self._changed:
             self._arrived += block.length
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Mark that no more will come and all is well."""
+        """Mark the download as complete and verified."""
         self._file.finish(self._arrived)
         with self._changed:
             self._size = self._arrived
@@ -57,13 +57,13 @@ class GrowingFile:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Make everyone who waits, or will wait, end with Abandoned."""
+        """Make every present and later wait end with Abandoned."""
         with self._changed:
             self._abandoned = True
             self._changed.notify_all()
 
     def wait_for_size(self) -> int:
-        """Return the size, at once if it was announced, else at the end. Raises Abandoned."""
+        """Return the size: at once if it was announced, else when the download has ended. Raises Abandoned."""
         with self._changed:
             self._changed.wait_for(lambda: self._size is not None or self._abandoned)
             return self._checked(self._size or 0)
@@ -75,30 +75,30 @@ class GrowingFile:
             self._checked(0)
 
     def wait_for(self, end: int) -> int:
-        """Wait until the bytes before `end` are there, or all that will ever come; return how many are.
+        """Wait until the bytes before `end` have arrived, or the download is complete; return how many bytes there are.
 
         Raises Abandoned.
         """
         if self._arrived >= end and not self._abandoned:
-            return self._arrived  # most often so, and worth not taking the lock
+            return self._arrived  # the usual case, without the lock
         with self._changed:
             self._changed.wait_for(lambda: self._arrived >= end or self._complete or self._abandoned)
             return self._checked(self._arrived)
 
     def open_reader(self) -> int:
-        """Return a descriptor to read what has arrived; the caller closes it.
+        """Return a file descriptor for reading the data that has arrived; the caller closes it.
 
-        Holes after the last data are not in the file before `finish`: where a read ends early, the rest is zero.
+        Before `finish` the file lacks the zeros after the last data: if a read ends early, the rest is zero.
         """
         fd = os.open(self._file.path, os.O_RDONLY | os.O_CLOEXEC)
         if self._file.is_direct:
-            # No read-ahead: it would fill the page cache with places that are yet to be written past it.
+            # No read-ahead: it would fill the page cache with pages that direct writes change later.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         return fd
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[int, int], bytes]]:
-        """Return a function of offset and length that waits for these bytes; zeros follow the end. Raises Abandoned."""
+        """Return a function (offset, length) that waits for these bytes; zeros follow the end. It raises Abandoned."""
         fd = self.open_reader()
 
         def read(offset: int, length: int) -> bytes:
@@ -111,7 +111,7 @@ class GrowingFile:
             os.close(fd)
 
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
-        """Return the content from the start, as it comes. Raises Abandoned."""
+        """Return the content from the start, as it arrives. Raises Abandoned."""
         offset = 0
         with self.reader() as read:
             while (end := min(self.wait_for(offset + chunk_bytes), offset + chunk_bytes)) > offset:

@@ -1,7 +1,7 @@
-"""Is this the format it is said to be, and is it safe? Asked of the bytes, before any tool opens them.
+"""Checks that the content has the format of its record and is safe, before any tool opens it.
 
-The formats are read by the inspectors of oslo.utils, which Nova, Glance and Cinder trust too. The refusals are Nova's
-own, word by word, because operators search for them; the rule that was broken follows in brackets.
+The formats are read by the inspectors of oslo.utils, which Nova, Glance and Cinder trust too. The messages are Nova's
+to the letter, because operators search for them; the broken rule follows in brackets.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _QCOW2_CLUSTER_BITS_AT = 20
 _QCOW2_CLUSTER_BITS = range(9, 22)
 
 _HARMLESS_TO_READ = frozenset({"mbr", "unknown_features"})
-"""Rules whose breach names no file. A kernel of a PC always breaks the first: it begins with half a boot record."""
+"""Rules without references to files. A PC kernel always breaks the first: it begins with half a boot record."""
 
 _WAY_OUT = (
     "; if the image is trusted all the same, [workarounds] disable_deep_image_inspection = true, here and in Nova, "
@@ -41,9 +41,9 @@ _HYBRID_ISO = frozenset({"iso", "gpt"})
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What the content is. qemu_format: the only format that a tool may take it for.
+    """The result of an inspection. qemu_format: the only format in which a tool may open the content.
 
-    cluster_bytes: of a qcow2, the unit in which it says where its data are; None for every other format.
+    cluster_bytes: the cluster size of a qcow2; None for every other format.
     """
 
     qemu_format: str
@@ -51,18 +51,18 @@ class Inspection:
 
 
 def inspect(image: Image, chunks: Iterable[bytes], *, deep: bool = True) -> Inspection:
-    """Read as much of the content as the verdict needs, and return it.
+    """Return the inspection of the content, after reading only as much of it as is needed.
 
     chunks: the content from its start; consumed only as far as needed, to the end for formats with a footer.
-    deep: False to leave the inspectors out; what qemu would take the content for is checked all the same.
-    Raises UnsafeImage: the format is not one we can vouch for, not the one of the record, or breaks a safety check.
+    deep: False to skip the inspectors; the format that qemu would detect is checked in any case.
+    Raises UnsafeImage if the format is not supported, is not the format of the record, or breaks a safety check.
     """
     expected = qemu_format(image.disk_format)
     if expected is None:
         raise UnsafeImage(image.id, UNSUPPORTED)
     head, chunks = _split_head(chunks)
-    # The inspectors and qemu disagree on some content, a text descriptor with a byte that is not ASCII among it: what
-    # any tool would take for another format is refused, as Nova refuses it.
+    # The inspectors and qemu disagree on some content, such as a text descriptor with a byte that is not ASCII. Content
+    # that any tool would open as another format is refused, as in Nova.
     if not deep and probe(head) != expected:
         raise UnsafeImage(image.id, MISMATCH)
     if not deep:
@@ -80,7 +80,7 @@ def inspect(image: Image, chunks: Iterable[bytes], *, deep: bool = True) -> Insp
 
 
 def _split_head(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Return the first HEAD_BYTES, or what there is, and all the content with them."""
+    """Return the first HEAD_BYTES (or all, if there are fewer), and the whole content including them."""
     rest, taken, length = iter(chunks), [], 0
     for chunk in rest:
         taken.append(chunk)
@@ -97,17 +97,17 @@ def _recognise(image: Image, chunks: Iterable[bytes]) -> format_inspector.FileIn
             break
     matches = {str(found): found for found in wrapper.formats or ()}
     if matches.keys() == _HYBRID_ISO:
-        # An ISO image that also boots from a stick carries a partition table in its unused first sectors.
+        # An ISO image that also boots from a USB stick has a partition table in its unused first sectors.
         return matches["iso"]
     if len(matches) != 1:
-        # Content that is two things at once would be whatever the next tool takes it for.
+        # Content that is valid in two formats would be opened in a different one by each tool.
         raise UnsafeImage(image.id, MISMATCH)
     return next(iter(matches.values()))
 
 
 def _broken_rules(error: format_inspector.SafetyCheckFailed) -> str:
     rules = "; ".join(f"{name}: {violation}" for name, violation in error.failures.items())
-    # What an image refers to is refused with that option, too.
+    # References to other files are refused with that option, too.
     return rules + _WAY_OUT if error.failures.keys() <= _HARMLESS_TO_READ else rules
 
 
@@ -115,12 +115,12 @@ def _cluster_bytes(head: bytes) -> int | None:
     if probe(head) != "qcow2" or len(head) < _QCOW2_CLUSTER_BITS_AT + 4:
         return None
     (bits,) = struct.unpack_from(">I", head, _QCOW2_CLUSTER_BITS_AT)
-    # qemu refuses any other number.
+    # qemu refuses all other values.
     return 1 << bits if bits in _QCOW2_CLUSTER_BITS else None
 
 
 def _agrees(found: str, disk_format: str | None) -> bool:
     if disk_format in BARE_FORMATS:
         return True
-    # A partition table is what a whole-disk raw image begins with.
+    # A raw image of a whole disk begins with a partition table.
     return found == disk_format or (found, disk_format) == ("gpt", RAW)

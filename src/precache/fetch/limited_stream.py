@@ -1,4 +1,4 @@
-"""An image's stream that is read no faster than a rate."""
+"""An image's stream with a limit on its rate."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NAP_S = 0.5
 """The longest sleep in one piece, so that a stop does not wait longer."""
 
 _READS_PER_S = 10
-"""So many reads share the bytes of a second: without it one read could take the bytes of many seconds."""
+"""The bytes of one second are divided into this many reads; else one read could take the bytes of many seconds."""
 
 
 class LimitedStream:
-    """Reads another stream and waits after each read. As with that one, `close` may come from another thread."""
+    """Reads another stream and waits after each read. Another thread may call `close`, as with that stream."""
 
     def __init__(self, stream: ResumingStream, *, bytes_per_s: int, clock: Clock) -> None:
         self._stream = stream
@@ -26,7 +26,7 @@ class LimitedStream:
         self._closed = False
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read and wait. Raises what the other stream raises."""
+        """Read from the other stream, then wait. Raises what the other stream raises."""
         count = self._stream.readinto(buffer[: self._most_bytes])
         wait_s = self._bucket.take(count, self._now_s())
         while wait_s > 0 and not self._closed:

@@ -1,9 +1,8 @@
-"""A growing download as a block device: the read-only server side of the NBD protocol, for one client of ours.
+"""A growing download as a block device: the read-only server side of the NBD protocol, for one qemu-img process.
 
-A read of bytes that have not arrived yet waits for them; that is how a conversion overlaps its download. The client
-gets its end of a socket pair when it is started: there is no address to which anybody else could connect, and when
-either process dies the other one notices. Source: the NBD protocol document, fixed newstyle handshake,
-https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
+A read of bytes that have not arrived yet waits for them; so a conversion overlaps its download. The client inherits its
+end of a socket pair: no other process can connect, and if either process dies the other one notices. Source: the NBD
+protocol document, fixed newstyle handshake, https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 """
 
 from __future__ import annotations
@@ -42,33 +41,33 @@ _READ_LIMIT_BYTES = 32 << 20  # the protocol's own default
 
 
 class _Hangup(Exception):
-    """The client is gone, or says what no client of ours says."""
+    """The client has ended, or has sent a message that qemu-img never sends."""
 
 
 class NbdExport:
-    """Serves one client until it leaves or the download is abandoned. `serve` runs in a thread of its own."""
+    """Serves one client until it disconnects or the download is abandoned. `serve` runs in a thread of its own."""
 
     def __init__(
         self, *, arriving: GrowingFile, size_bytes: int, connection: socket.socket, cluster_bytes: int | None = None
     ) -> None:
-        """size_bytes: of the download. connection: our end of the socket pair; closed by `serve`.
+        """size_bytes: of the download. connection: the server's end of the socket pair; closed by `serve`.
 
-        cluster_bytes: the unit in which the client reads what ought to be in the download. The last one may be cut,
-        by the rule of `qemu-img check`; the read of a further one fails, and `misses_data` says so afterwards.
-        None if the client is to take all behind the end for zeros, as it does with a file.
+        cluster_bytes: the unit in which the client reads data. By the rule of `qemu-img check` the last cluster may be
+        truncated; a read beyond it fails, and then `misses_data` is True. None if the client reads zeros beyond the
+        end, as it does with a file.
         """
         self._arriving = arriving
-        # qemu's client waits for ever for the rest of a last sector that is cut; of a file it reads zeros there.
+        # qemu's client waits for ever for the rest of an incomplete last sector; in a file it reads zeros there.
         self._end = -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
         self._size_bytes, self._cluster = size_bytes, cluster_bytes
         self._end_of_clusters = -(-size_bytes // (cluster_bytes or 1)) * (cluster_bytes or 1)
-        # What is behind the end, as it knows it, the client never asks for.
+        # The client never requests data beyond the end that it was told.
         self._size = self._end if cluster_bytes is None else _ENDLESS_BYTES
         self._connection = connection
         self.misses_data = False
 
     def serve(self) -> None:
-        """Speak with the client. Never raises for what the client does: a lost client tells its story by its exit."""
+        """Answer the client until it disconnects. Never raises if the client fails: its exit status says why."""
         with (
             self._connection,
             contextlib.suppress(_Hangup, ConnectionError, Abandoned),
@@ -124,7 +123,7 @@ class NbdExport:
         return self._cluster is not None and (start >= self._end_of_clusters or end >= self._size_bytes + self._cluster)
 
     def _send(self, source: int, offset: int, length: int) -> None:
-        """Hand pages of the file to the client without copying them; behind the file's end all is zero."""
+        """Send pages of the file to the client without copying them; beyond the end of the file send zeros."""
         while length:
             sent = os.sendfile(self._connection.fileno(), source, offset, length)
             if not sent:

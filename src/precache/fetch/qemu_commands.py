@@ -1,6 +1,6 @@
-"""What a fetch asks of qemu-img: what an image is, and its conversion, part by part.
+"""The qemu-img commands of a fetch: read the properties of an image, and convert it part by part.
 
-The image is behind a connection that holds nothing but this one image.
+qemu-img reads the image over a connection that serves only this image.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from precache.imagecache.qemu_img import QemuImg, QemuImgFailed
 from precache.rules.conversion import conversion_cpu_time
 
 _CONNECTION = "{0}.driver=nbd,{0}.server.type=fd,{0}.server.str=0"
-"""The image is a block device behind the socket that the process finds as its standard input.
+"""The image as a block device, reached through the socket that is the standard input of the process.
 
-{0}: the node's place in the tree of options."""
+{0}: the prefix of the node's options."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What qemu-img reads in an image of a format. backing_file, data_file, vmdk_type: None if there is none."""
+    """An image's properties as qemu-img reports them. backing_file, data_file, vmdk_type: None if there is none."""
 
     format: str
     virtual_size_bytes: int
@@ -36,9 +36,9 @@ class ImageInfo:
 class Output(Enum):
     """How the result is written: (qemu's cache mode, further option of the file).
 
-    Past the page cache, as Nova does, where the file system can. The kernel's own asynchronous writes take half the
-    processor time of qemu's threads, which shows with the many small writes of a compressed image: 3.0 in place of
-    4.9 s for 1 GiB.
+    Past the page cache, as in Nova, if the file system supports it. The kernel's asynchronous writes take half the
+    processor time of qemu's threads. This matters for the many small writes of a compressed image: 3.0 s instead of 4.9
+    s for 1 GiB.
     """
 
     DIRECT_NATIVE = ("none", ",file.aio=native")
@@ -63,15 +63,15 @@ class Part:
 
 
 IsArriving = Callable[[], bool]
-"""Whether bytes of the image are still to come; a run may have to wait for the transfer, which has its own limits."""
+"""Whether the image is still arriving; then a run may wait for the transfer, which has its own limits."""
 
 
 def read_image_info(
     qemu_img: QemuImg, connection: socket.socket, source_format: str, is_arriving: IsArriving
 ) -> ImageInfo:
-    """Return what the image behind the connection is, which is closed.
+    """Return the properties of the image behind the connection, and close the connection.
 
-    source_format: qemu's name for the format that it was found to have. Raises QemuImgFailed if it has not.
+    source_format: qemu's name for the detected format. Raises QemuImgFailed if the image does not have it.
     """
     source = f"driver={source_format},{_CONNECTION.format('file')}"
     command = ["info", "--output=json", "--image-opts", source]
@@ -90,7 +90,7 @@ def convert_part(
     output: Output,
     is_arriving: IsArriving,
 ) -> None:
-    """Write one part of the disk behind the connection, which is closed, to the same place in `target`.
+    """Write one part of the disk behind the connection to the same place in `target`, and close the connection.
 
     target: a raw file that has its full length already and is zero in this part; zeros are not written.
     Raises NativeAioUnavailable, QemuImgFailed; OSError (ENOSPC) for a full disk.
@@ -98,7 +98,7 @@ def convert_part(
     section = f"driver=raw,offset={part.offset},size={part.size}"
     source = f"{section},file.driver={source_format},{_CONNECTION.format('file.file')}"
     sink = f"{section},file.driver=file,file.filename={_escaped(target)}{output.option}"
-    # Out-of-order writes (-W): without them one slow read holds up all that have come in behind it.
+    # Out-of-order writes (-W): without them one slow read delays all writes after it.
     command = ["convert", "-W", "-t", output.cache, "-n", "--target-is-zero", "--image-opts", "--target-image-opts"]
     qemu_img.run(
         [*command, source, sink],
@@ -110,7 +110,7 @@ def convert_part(
 
 
 def _escaped(path: Path) -> str:
-    """Return the path as a value of qemu's options, in which a comma is doubled."""
+    """Return the path as a value for qemu's options, with each comma doubled."""
     return str(path).replace(",", ",,")
 
 

@@ -1,4 +1,4 @@
-"""One image as one unbroken stream: when the transfer breaks, it goes on where it ended."""
+"""One image as one unbroken stream: a broken transfer continues where it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from precache.rules.throughput import MinThroughput, ThroughputMonitor
 
 _log = logging.getLogger(__name__)
 
-_NAP = timedelta(milliseconds=500)  # the longest sleep in one piece: a stop must not wait for more
+_NAP = timedelta(milliseconds=500)  # the longest sleep in one piece, so that a stop does not wait longer
 _SKIP_BYTES = 1 << 20
 
 _NO_END = (
@@ -37,10 +37,10 @@ _NO_END = (
 
 
 class ResumingStream:
-    """Reads one image from its start. One thread reads; `close` may come from another and ends that one's wait.
+    """Reads one image from its start. One thread reads; another may call `close`, which ends the reader's wait.
 
-    An image service that cannot start in the middle is read again from the start, and what we have is skipped:
-    an image's data never changes, and the digest covers the whole in any case.
+    If the image service cannot start at an offset, the image is read again from the start, and the bytes that are
+    already here are skipped: an image's data never changes, and the digest covers all of it in any case.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class ResumingStream:
         least_rate: MinThroughput | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """retries: further attempts without a single new byte before the transfer counts as failed.
+        """retries: how many attempts in a row may bring no new byte before the transfer fails.
 
-        least_rate: a slower connection is dropped, and the next one begins where it ended. It is kept if the service
-        cannot resume. After more slow windows in a row than `retries` the transfer has failed. monotonic: a clock, in
+        least_rate: a slower connection is closed, and the next one begins where it ended. It is kept if the service
+        cannot resume. The transfer fails after more than `retries` slow windows in a row. monotonic: a clock, in
         seconds.
         """
-        # Bytes that are read again are no progress, but show how fast the service is: each kind is judged by itself.
+        # Bytes that are read again are no progress, but show how fast the service is: each kind has its own window.
         self._pace, self._skip_pace = (
             ThroughputMonitor(least_rate or MinThroughput()),
             ThroughputMonitor(least_rate or MinThroughput()),
@@ -74,7 +74,7 @@ class ResumingStream:
         self._stop = CancelToken()
 
     def readinto(self, buffer: memoryview) -> int:
-        """Put the next bytes into `buffer` and return their number; 0 at the end.
+        """Read the next bytes into `buffer` and return their number; 0 at the end.
 
         Raises TransferInterrupted or ImageServiceUnavailable when all attempts have failed, ImageTooLong,
         NoImageData, UnusableImage, ImageNotFound, ImageNotAuthorized; Abandoned once it is closed.
@@ -91,7 +91,7 @@ class ResumingStream:
                 continue
             except (TransferInterrupted, ImageServiceUnavailable) as error:
                 if self._offset and self._offset == self._image.size_bytes:
-                    return 0  # everything is here: how the connection ended does not matter
+                    return 0  # all bytes have arrived: how the connection ended does not matter
                 self._drop()
                 self._wait_to_retry(self._told_in_full(error))
                 continue
@@ -110,7 +110,7 @@ class ResumingStream:
             return self._stream
         stream, start = self._begin()
         self._stream = stream
-        if self._stop.is_cancelled:  # by another thread, which found no stream to close yet
+        if self._stop.is_cancelled:  # by another thread, before there was a stream to close
             stream.close()
             raise Abandoned
         self._check_announced(stream, start)
@@ -119,13 +119,14 @@ class ResumingStream:
         return stream
 
     def _begin(self) -> tuple[ImageStream, int]:
-        """Ask for the first missing byte, else for everything; return the stream and the offset at which it begins."""
+        """Request the data from the first missing byte, else all; return the stream and the offset of its begin."""
         if self._offset and self._has_ranges:
             try:
                 stream = self._images.open(self._image.id, self._offset, stop=self._stop)
                 return stream, self._offset
             except TransferInterrupted as error:
-                # The port says so of a service that does not start at an offset. No failed attempt: it answered.
+                # By the port's contract: the service cannot start at an offset. This is not a failed attempt, because
+                # it answered.
                 _log.warning("%s; reading from the start again, and skipping %d bytes", error, self._offset)
                 self._has_ranges = False
         return self._images.open(self._image.id, 0, stop=self._stop), 0
@@ -136,9 +137,9 @@ class ResumingStream:
             raise ImageTooLong(self._image.id, expected)
 
     def _read(self, stream: ImageStream, buffer: memoryview, pace: ThroughputMonitor) -> int:
-        """Read into the buffer and add the time to the pace.
+        """Read into the buffer and record the bytes and the time that the read took.
 
-        Only the time in which the service could send counts: not that of a slow disk, nor the wait for a turn.
+        Only the time in which the service could send counts; not the time of a slow disk or of a wait for a free slot.
         """
         began = self._monotonic()
         count = stream.readinto(buffer)
@@ -146,7 +147,7 @@ class ResumingStream:
         return count
 
     def _check_pace(self, pace: ThroughputMonitor) -> None:
-        """Raise TransferTooSlow after a window in which too little came, unless everything is here."""
+        """Raise TransferTooSlow after a window in which too few bytes arrived, unless the transfer is complete."""
         came = pace.take_slow_window()
         if came is None or self._offset == self._image.size_bytes:
             return
@@ -160,7 +161,7 @@ class ResumingStream:
         )
         if self._has_ranges or pace.slow_windows > self._retries:
             raise error
-        # The next connection would have to read everything again, so a slow one is better than none.
+        # The next connection would read everything again, so a slow one is better.
         _log.warning(
             "Image %s: %s; the image service cannot resume a transfer, so it goes on over the same connection",
             self._image.id,
@@ -168,7 +169,7 @@ class ResumingStream:
         )
 
     def _check_end(self, stream: ImageStream) -> None:
-        """Raise UnusableImage for data of which nothing could tell whether they are all."""
+        """Raise UnusableImage if nothing shows whether the data is complete."""
         if self._image.size_bytes is None and self._image.digest is None and not stream.has_marked_end:
             raise UnusableImage(self._image.id, _NO_END)
 
@@ -221,7 +222,7 @@ class ResumingStream:
     def _told_in_full(
         self, error: TransferInterrupted | ImageServiceUnavailable
     ) -> TransferInterrupted | ImageServiceUnavailable:
-        """Return the error with what the whole transfer knows: one request knows not what came before, nor the size."""
+        """Return the error with the offset and size of the whole transfer: a single request does not know them."""
         return self._interrupted(error.reason) if isinstance(error, TransferInterrupted) else error
 
     def _interrupted(self, reason: str) -> TransferInterrupted:

@@ -1,4 +1,4 @@
-"""How much room a disk has for one image, and a full disk told in numbers."""
+"""The free space of a disk for one image, and the error that describes a full disk in numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOO_LONG = "it has more bytes than a file may have in the file system of {}"
 
 
 def allocated_bytes(*paths: Path | None) -> int:
-    """Return what the files take on the disk, holes not counted; those that are not there take nothing."""
+    """Return how many bytes the files occupy on the disk, without holes; a file that does not exist counts as 0."""
     taken = 0
     for path in paths:
         if path is not None and path.exists():
@@ -29,29 +29,29 @@ def allocated_bytes(*paths: Path | None) -> int:
 
 
 class Room:
-    """The space that one image needs in `directory`. Used by one fetch; `admit_result` may come from a thread of it."""
+    """The space that one image needs in `directory`. Used by one fetch; any of its threads may call `admit_result`."""
 
     def __init__(
         self, *, image: Image, directory: Path, free_bytes: Callable[[Path], int], reserves_whole_disk: bool
     ) -> None:
-        """reserves_whole_disk: ask for the whole converted disk, holes included; else for the download only."""
+        """reserves_whole_disk: require space for the whole converted disk, with its holes; else for the download."""
         self._image, self._directory, self._free_bytes = image, directory, free_bytes
         self._reserves_whole_disk = reserves_whole_disk
         self._download_bytes = image.size_bytes or 0
         self._result_bytes = 0
 
     def admit(self, result_bytes: int) -> None:
-        """Look before the first byte. result_bytes: of the conversion, as far as known. Raises NotEnoughSpace."""
+        """Check before the first byte. result_bytes: of the converted file, 0 if unknown. Raises NotEnoughSpace."""
         self._result_bytes = result_bytes
         self._admit(self._needed(self._download_bytes))
 
     def admit_result(self, result_bytes: int, arrived_bytes: int) -> None:
-        """Look again when the size of the result is known. Raises NotEnoughSpace."""
+        """Check the space again when the size of the result is known. Raises NotEnoughSpace."""
         self._result_bytes = result_bytes
         self._admit(self._needed(self._download_bytes - arrived_bytes))
 
     def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
-        """Return what an error of the cache's disk means; call it when the files of the attempt are gone."""
+        """Return the error for an OSError of the cache's disk; call it after the attempt's files are removed."""
         image, place = self._image.id, str(self._directory)
         if error.errno == errno.EFBIG:
             return UnusableImage(image, _TOO_LONG.format(place))

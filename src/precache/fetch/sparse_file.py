@@ -1,9 +1,9 @@
-"""A new file to which blocks are written without their zeros, past the page cache or through it.
+"""A new file to which blocks are written without their zeros, with direct I/O or through the page cache.
 
-A result is written past it, as Nova writes its conversions: it is read by others much later, so it should not push
-the guests' pages out of the host's memory; and the bytes are on disk when a write returns, so that the final fsync has
-nothing left to do. A download that is only the source of a conversion goes through the page cache: it is read again
-at once and then removed, most often before the kernel has found time to write it.
+A result is written past the page cache, as Nova writes its conversions. It is read much later, so it should not
+displace the guests' pages from the host's memory; and a write returns when the bytes are on the disk, so that the final
+fsync is quick. A download that is only the source of a conversion is written through the page cache: it is read at once
+and then removed, usually before the kernel has written it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pathlib import Path
 from precache.fetch.blocks import ALIGNMENT_BYTES, Block
 
 WriteAt = Callable[[int, memoryview, int], int]
-"""os.pwrite, or what a test puts in its place."""
+"""os.pwrite, or a replacement in tests."""
 
-_MODE = 0o666  # less the umask, as Nova's own open() has it
+_MODE = 0o666  # minus the umask, as with Nova's open()
 
 
 class SparseFile:
-    """Owned by one writer; others may read what has been written. A context manager: it closes, never removes."""
+    """Owned by one writer; others may read what is written. A context manager: it closes the file, never removes it."""
 
     def __init__(self, path: Path, *, direct: bool, write_at: WriteAt = os.pwrite) -> None:
-        """Create the file. Raises OSError, FileExistsError among them: a temporary file is never shared.
+        """Create the file. Raises OSError, also FileExistsError: a temporary file is never shared.
 
-        direct: past the page cache, where the file system can.
+        direct: write past the page cache if the file system supports it.
         """
         self.path = path
         self._write_at = write_at
@@ -43,7 +43,7 @@ class SparseFile:
 
     @property
     def can_be_direct(self) -> bool:
-        """Whether the file system has direct I/O, used or not."""
+        """Whether the file system supports direct I/O, even if it is not used."""
         return self._can_be_direct
 
     def write(self, block: Block) -> None:
@@ -55,11 +55,11 @@ class SparseFile:
             self._write_run(block.view[start:end], block.offset + start)
 
     def finish(self, size_bytes: int) -> None:
-        """Return the file its exact length."""
+        """Set the file to its exact length."""
         os.ftruncate(self._fd, size_bytes)
 
     def flush(self) -> None:
-        """Have everything on the disk before this returns."""
+        """Write all data to the disk before returning."""
         os.fsync(self._fd)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class SparseFile:
             except OSError as error:
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
-                # Some file systems take the flag at open() and refuse the write.
+                # Some file systems accept the flag at open() and refuse the write.
                 self._use_page_cache()
                 continue
             run, offset = run[written:], offset + written
@@ -95,15 +95,15 @@ def create_empty(path: Path, size_bytes: int) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
     try:
         os.ftruncate(fd, size_bytes)
-        # qemu finds out by reading the first block in which units it may write past the page cache. In a hole every
-        # unit seems possible; then it takes 4096 bytes for safety, and a disk that ends within such a unit grows.
+        # qemu reads the first block to detect the alignment of direct writes. In a hole every alignment seems to work;
+        # then it uses 4096 bytes, and a disk that ends within such a unit grows.
         os.pwrite(fd, bytes(min(size_bytes, ALIGNMENT_BYTES)), 0)
     finally:
         os.close(fd)
 
 
 def cut_to(path: Path, size_bytes: int) -> None:
-    """Remove what a writer with a large unit has put behind the end, through no link. Raises OSError."""
+    """Remove what a writer with large units has written beyond the end; never follow a link. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if os.fstat(fd).st_size > size_bytes:
@@ -113,7 +113,7 @@ def cut_to(path: Path, size_bytes: int) -> None:
 
 
 def flush(path: Path) -> None:
-    """Have a file that another process wrote on the disk before this returns."""
+    """Write a file of another process to the disk before returning."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.fsync(fd)
@@ -128,7 +128,7 @@ def _create(path: Path) -> tuple[int, bool]:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    path.unlink(missing_ok=True)  # some kernels create the file before they find out
+    path.unlink(missing_ok=True)  # some kernels create the file before they fail
     return os.open(path, flags, _MODE), False
 
 

@@ -1,7 +1,7 @@
-"""Bytes from the image service to the disk, hashed on the way: a reader, a hasher and a writer, each a thread.
+"""The transfer from the image service to the disk, hashed meanwhile: a reader, a hasher and a writer, each a thread.
 
-Reading, hashing and writing all let go of the interpreter's lock, so the slowest of them sets the pace and the
-others cost no time. A block is passed on in order: free -> reader -> hasher -> writer -> free.
+Reading, hashing and writing all release the interpreter's lock, so that they run in parallel and only the slowest
+counts. Each block is passed on in order: free -> reader -> hasher -> writer -> free.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from precache.fetch.sparse_file import SparseFile
 from precache.ports.image_signatures import SignatureCheck
 
 _TRAVELLING_BLOCKS = 16
-"""Blocks between the stages: enough for each stage to bridge a pause of its neighbours."""
+"""Blocks between the stages: enough for each stage to continue during a pause of its neighbours."""
 
 
 class Transfer:
-    """One download. `file.finish()` has been called when, and only when, everything came and the digest is right."""
+    """One download. `file.finish()` is called only after all data has arrived and the digest matches."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Transfer:
         file: SparseFile,
         signature: SignatureCheck | None = None,
     ) -> None:
-        """signature: what else the data are checked against; None where none is asked for."""
+        """signature: a second check of the data; None if no signature is required."""
         self._signature = signature
         self._image = image
         self._stream = stream
@@ -47,17 +47,17 @@ class Transfer:
         self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
 
     def start(self, group: TaskGroup) -> None:
-        """Begin.
+        """Start the three threads.
 
-        A failure, in `group`, is one of ResumingStream.readinto, DigestMismatch, SignatureRefused, or OSError of the
-        disk.
+        `group` gets their failures: those of ResumingStream.readinto, DigestMismatch, SignatureRefused, or OSError of
+        the disk.
         """
         group.start("reader", self._read_all)
         group.start("hasher", self._hash_all)
         group.start("writer", self._write_all)
 
     def stop(self) -> None:
-        """Make all threads of the transfer, and readers that wait for its bytes, end soon. Harmless at the end."""
+        """Make the threads of the transfer, and readers that wait for its data, end soon. Harmless at the end."""
         self._stopped.cancel(StopReason.ABANDONED)
         self._stream.close()
         for queue in (self._free, self._read, self._hashed):
