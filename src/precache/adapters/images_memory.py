@@ -1,4 +1,4 @@
-"""Images that live in memory, and go wrong in every way that a real image service can; for tests and simulations."""
+"""Images in memory that can fail in every way in which a real image service can; for tests and simulations."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from precache.core.images import Image, ImageId
 ENDPOINT = "memory"
 
 _LONGEST_STALL_SECONDS = 30.0
-"""A stalled stream of a test that forgot to close it must not hang for ever."""
+"""The limit for a stalled stream that a test has not closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFaults:
-    """What goes wrong with the data of one image. Offsets count from the start of the image.
+    """The faults in the transfers of one image. Offsets count from the start of the image.
 
     breaks_at: at each of these offsets, once, the connection breaks.
-    ends_at: every stream ends here, quietly, as if this were all.
-    surplus: comes after the end.
-    damaged_reads: so many streams from the start have their first byte changed.
-    failing_opens: so many openings fail as if the service were away.
-    stalls_at: here every stream waits until it is closed.
-    longest_read: most bytes that one `readinto` gives.
-    has_ranges: False refuses to start anywhere but at the start.
-    announces_length: False gives None for `remaining_bytes`.
-    marks_end: of data without a length, whether their end can be told from a broken connection.
+    ends_at: every stream ends here without an error, as if the image were complete.
+    surplus: bytes that follow the end.
+    damaged_reads: this many streams from the start have a changed first byte.
+    failing_opens: this many calls of `open` fail as if the service were down.
+    stalls_at: at this offset every stream waits until it is closed.
+    longest_read: the most bytes that one `readinto` returns.
+    has_ranges: False if a stream can only begin at the start.
+    announces_length: False if `remaining_bytes` is None.
+    marks_end: whether the end of data without a length differs from a broken connection.
     """
 
     breaks_at: Collection[int] = ()
@@ -66,7 +66,7 @@ class MemoryImages:
         unlisted: Collection[ImageId] = (),
         available: bool = True,
     ) -> None:
-        """forbidden: images that no caller is authorized for. unlisted: those that lists leave out.
+        """forbidden: images that no caller may see. unlisted: images that lists omit.
         available: False makes every call fail."""
         self._images = dict(images)
         self._faults = dict(faults or {})
@@ -128,7 +128,7 @@ class MemoryStream:
     def __init__(
         self, *, image: ImageId, data: bytes, offset_bytes: int, faults: ImageFaults, breaks: set[int]
     ) -> None:
-        """breaks: shared by all streams of the image; a break that has happened is taken out."""
+        """breaks: shared by all streams of the image; a break is removed when it has happened."""
         self._image, self._faults, self._breaks = image, faults, breaks
         self._announced = len(data)
         self._data = memoryview((data + faults.surplus)[: faults.ends_at])
@@ -174,7 +174,7 @@ class MemoryStream:
         return min(len(buffer), self._faults.longest_read or len(buffer))
 
     def _marks(self) -> list[int]:
-        """Return the offsets ahead at which something happens, so that a read ends just before."""
+        """Return the later offsets at which a fault happens, so that a read ends before it."""
         stall = self._faults.stalls_at
         marks = [*self._breaks, *([] if stall is None else [stall])]
         return [mark for mark in marks if mark > self._offset]

@@ -1,4 +1,4 @@
-"""Hosts, cells and aggregates in memory: for tests, and for a service that may forget."""
+"""Hosts, cells and aggregates in memory, for tests and for a service without a database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from precache.ports.clock import Clock
 
 
 class MemoryInventory:
-    """All ports of `ports/inventory.py` behind one lock. clock: by default this machine's."""
+    """All ports of `ports/inventory.py`, with one lock. clock: by default this machine's."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._now = clock.now if clock else lambda: datetime.now(UTC)

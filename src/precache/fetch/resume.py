@@ -56,8 +56,8 @@ class ResumingStream:
         """retries: how many attempts in a row may bring no new byte before the transfer fails.
 
         least_rate: a slower connection is closed, and the next one begins where it ended. It is kept if the service
-        cannot resume. The transfer fails after more than `retries` slow windows in a row. monotonic: a clock, in
-        seconds.
+        cannot resume. The transfer fails after more than `retries` slow windows in a row.
+        monotonic: a clock, in seconds.
         """
         # Bytes that are read again are no progress, but show how fast the service is: each kind has its own window.
         self._pace, self._skip_pace = (

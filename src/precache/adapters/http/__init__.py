@@ -1,4 +1,4 @@
-"""What the clients of OpenStack's HTTP APIs have in common: session, credentials, requests, and what went wrong."""
+"""The shared parts of the clients of OpenStack's HTTP APIs: session, credentials, requests, reasons of failures."""
 
 from precache.adapters.http.credentials import Credentials
 from precache.adapters.http.failures import (

@@ -1,4 +1,4 @@
-"""The service's own token for the services that it calls, and where the catalogue says that they are."""
+"""The service user's token for requests to other services, and the URLs of these services in the catalogue."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _REFUSED = (
 
 
 class Credentials:
-    """What a session's plugin gives, with failures told as ours; thread-safe.
+    """The token and the catalogue of a session's plugin, with its failures translated; thread-safe.
 
-    Only one thread asks Keystone at a time. Those that waited for it meanwhile share its failure: one after another
-    they would wait for a Keystone that hangs.
-    Each method but `are_none` raises CredentialsRefused if Keystone refuses us, TokenUnavailable if it is away.
+    Only one thread queries Keystone at a time. Threads that waited meanwhile share its failure: otherwise each of them
+    would in turn wait for a Keystone that hangs. All methods except `are_none` raise CredentialsRefused if Keystone
+    refuses the credentials, TokenUnavailable if Keystone is unavailable.
     """
 
     def __init__(self, session: Session) -> None:
@@ -37,22 +37,22 @@ class Credentials:
 
     @property
     def are_none(self) -> bool:
-        """True for services that ask for no token."""
+        """True if the service requires no token."""
         return isinstance(self._session.auth, NoAuth)
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that authenticate a request; Keystone is asked where no token is at hand."""
+        """Return the headers that authenticate a request; query Keystone only if there is no valid token yet."""
         return self._ask(lambda: self._session.get_auth_headers()) or {}
 
     def renew(self, rejected: Mapping[str, str]) -> dict[str, str] | None:
-        """Return other headers in place of those that a service rejected; None if there are no others."""
+        """Return new headers to replace those that a service rejected; None if there are none."""
         # Another thread may have renewed them already.
         if self.headers() == rejected and not self._session.invalidate():
             return None
         return self.headers()
 
     def endpoint(self, kind: str, region_name: str | None, interfaces: Sequence[str]) -> str | None:
-        """Return the URL of this kind of service in the catalogue; None if it has none."""
+        """Return the URL of this type of service in the catalogue; None if it is not there."""
 
         def look_up() -> str | None:
             try:

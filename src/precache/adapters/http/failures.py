@@ -1,4 +1,4 @@
-"""Why a service gave no answer that can be used: the errors, which each adapter translates, and their reasons."""
+"""The reasons why a service gave no usable answer, as errors that each adapter translates."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from keystoneauth1 import exceptions as ksa
 
 from precache.core.certificates import TlsNames, explain_certificate
 
-_LONGEST_TEXT = 200  # the rest of a longer one is some server's prose
+_LONGEST_TEXT = 200  # a longer reason usually quotes a server's page
 
 
 def innermost(error: BaseException) -> str:
-    """Return the text of the first cause of an error on one line, or the name of its class where it has no text."""
+    """Return the text of an error's first cause on one line, or the name of its class if it has no text."""
     cause = _first_cause(error)
     if isinstance(cause, IncompleteRead):
         return "it was closed before the end"
@@ -21,7 +21,7 @@ def innermost(error: BaseException) -> str:
 
 
 def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """Return the first of this kind among an error and its causes."""
+    """Return the first exception of this kind among an error and its causes."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, kind):
         found = found.__cause__ or found.__context__
@@ -35,7 +35,7 @@ def is_hang_up(error: BaseException) -> bool:
 
 
 def _on_one_line(text: str) -> str:
-    # It may quote what the server sent, and that goes into logs and to terminals.
+    # The text may quote what the server sent, and is shown in logs and on terminals.
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:_LONGEST_TEXT]
 
@@ -47,9 +47,9 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 class ServiceUnreachable(Exception):
-    """A service did not answer, or answered what cannot be read.
+    """A service did not answer, or its answer cannot be read.
 
-    reason: for an operator; it holds no token, no header and nothing of the answer.
+    reason: for an operator; contains no token, no header and no part of the answer.
     """
 
     def __init__(self, endpoint: str, reason: str) -> None:
@@ -58,7 +58,7 @@ class ServiceUnreachable(Exception):
 
 
 class TokenUnavailable(ServiceUnreachable):
-    """Keystone gives us no token at present, so the service was not asked."""
+    """Keystone issues no token at present, so the request was not sent."""
 
 
 class CredentialsRefused(TokenUnavailable):
@@ -66,9 +66,9 @@ class CredentialsRefused(TokenUnavailable):
 
 
 def why_unreachable(error: ksa.ClientException, section: str = "service_user") -> str:
-    """Return the reason for an error that keystoneauth raised in place of an answer. It holds no header.
+    """Return the reason for an error that keystoneauth raised. It contains no header.
 
-    section: of the configuration, where the authorities are named that we believe.
+    section: the configuration section that names the trusted certificate authorities.
     """
     if find_cause(error, ksa.ConnectTimeout):
         return "it does not answer in time"
@@ -77,7 +77,7 @@ def why_unreachable(error: ksa.ClientException, section: str = "service_user") -
         if told := explain_certificate(str(failure), names):
             return told
         return f"there is no TLS to be had ({innermost(error)}); correct http or https in its URL"
-    if isinstance(error, ksa.MissingAuthPlugin):  # keystoneauth would have asked with a token, and was to get one
+    if isinstance(error, ksa.MissingAuthPlugin):  # keystoneauth wants a token to get the token
         return "it wants a login before it says which versions it has; correct auth_url"
     if isinstance(error, ksa.HttpError):
         return f"HTTP status {error.http_status}"

@@ -1,4 +1,4 @@
-"""GETs from an OpenStack service, as its clients here send them, and the JSON documents that it answers with."""
+"""GET requests to an OpenStack service, and the JSON documents in its answers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _log = logging.getLogger(__name__)
 
 
 class ServiceClient:
-    """One service; safe for many threads. Names no token in errors or logs.
+    """One service; thread-safe. Writes no token into errors or logs.
 
-    kind: of the service in the catalogue, such as `image`; section: where the configuration names its endpoint.
-    session: its credentials are our own.
-    endpoint: URL of the service; by default the catalogue of the session's credentials says, at the first of
-        `interfaces` that it has.
-    Each method raises ServiceUnreachable in place of an answer. An answer has any status, also that of a redirect,
-    which is not followed, for it would carry the token on; its body is still to be received, and to be closed.
+    kind: the service's type in the catalogue, such as `image`; section: the configuration section of its endpoint.
+    session: its credentials are those of the service user.
+    endpoint: URL of the service; by default from the catalogue of the session's credentials, by the first of
+    `interfaces` that is there. Each method raises ServiceUnreachable if there is no answer. An answer can have any
+    status. Redirects are not followed, because the token would be sent to their target. The caller must read and close
+    the answer's body.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class ServiceClient:
     def get(
         self, root: str, path: str, headers: Mapping[str, str], silence: timedelta, *, as_us: bool
     ) -> requests.Response:
-        """Send a GET. silence: the longest time without a byte.
+        """Send a GET request. silence: the longest time without a byte.
 
-        as_us: with our own token, and with a new one if the service does not accept it any more.
+        as_us: send the service user's token, and a new one if the service no longer accepts it.
         """
         if not as_us:
             return self._get(root, path, headers, silence)
@@ -79,9 +79,9 @@ class ServiceClient:
         return self._get(root, path, {**headers, **renewed}, silence)
 
     def _get(self, root: str, path: str, headers: Mapping[str, str], silence: timedelta) -> requests.Response:
-        """Send one GET; a second one at once if the first met a kept connection that the server had given up.
+        """Send a GET request; repeat it at once if it was sent on a kept connection that the server had closed.
 
-        Servers drop idle connections when they like (uWSGI without a word), and no client can know beforehand.
+        Servers close idle connections at any time (uWSGI without notice), and a client cannot know it beforehand.
         """
         request = {"headers": dict(headers), "timeout": (self._connect_s, silence.total_seconds())}
         try:
@@ -95,8 +95,8 @@ class ServiceClient:
             raise ServiceUnreachable(root, why_unreachable(exc)) from exc
 
     def _send(self, url: str, **request: Any) -> requests.Response:
-        # authenticated=False: the token is among the headers already, for its failures are not the service's.
-        # log=False: keystoneauth would put what it reads into its debug log.
+        # authenticated=False: the token is in the headers already, because failures to get one are not the service's.
+        # log=False: else keystoneauth writes the answer's body into its debug log.
         return self._session.get(
             url,
             authenticated=False,
@@ -113,9 +113,9 @@ _BLOCK_BYTES = 1 << 16
 
 
 def read_document(answer: requests.Response, endpoint: str, *, longest_bytes: int, patience: timedelta) -> Any:
-    """Return what the answer's body says; None if it is no JSON, or none that a service would send.
+    """Return the JSON document of the answer's body; None if it is not JSON, or is nested too deeply.
 
-    Raises ServiceUnreachable if it is too long, too slow or breaks off.
+    Raises ServiceUnreachable if the body is too long, too slow or incomplete.
     """
     deadline, body = time.monotonic() + patience.total_seconds(), bytearray()
     try:

@@ -1,4 +1,4 @@
-"""How Keystone and the services that trust it are reached: a session that takes nothing from the environment."""
+"""The session for requests to Keystone and other services. It takes nothing from the environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
 from keystoneauth1.token_endpoint import Token
 
-CONNECTIONS_KEPT = 32  # more at once are opened and closed again; an API process seldom has more threads
+CONNECTIONS_KEPT = 32  # further connections are closed after use; an API process rarely has more threads
 KEYSTONE_TIMEOUT = timedelta(seconds=30)
 
 
@@ -26,13 +26,13 @@ def open_session(
 ) -> Session:
     """Return a session for the clients of all services; thread-safe.
 
-    auth: a keystoneauth plugin with the service's own credentials; without one nothing is authenticated, for a
-        service on loopback or in `noauth` mode.
+    auth: a keystoneauth plugin with the service user's credentials; None to authenticate nothing, for a service on
+    loopback or in `noauth` mode.
     verify: how servers' certificates are checked: by the system's authorities, not at all, or by this file.
-    cert: our own certificate, for servers that ask for one: a file with its key, or two files.
-    timeout: the longest silence of Keystone, and of any server whose client names no other.
-    Proxies, certificate files and passwords (`.netrc`) from the environment are not used: loopback would go
-    through a proxy, and a token could be sent to one that was not configured.
+    cert: the client certificate for servers that require one: a file that includes the key, or two files.
+    timeout: the longest silence of Keystone, and of other servers by default. Proxies, certificate files and passwords
+    (`.netrc`) from the environment are ignored: otherwise requests to loopback would go through a proxy, and a token
+    could be sent to a server that is not configured.
     """
     http = requests.Session()
     http.trust_env = False
@@ -49,16 +49,17 @@ def open_session(
 
 
 def token_plugin(token: str) -> BaseAuthPlugin:
-    """Return what has a session send this token, for a service whose URL is configured."""
+    """Return a plugin with which a session sends this token to a service whose URL is configured."""
     plugin: BaseAuthPlugin = Token(None, token)
     return plugin
 
 
 class SeparateLoginSession(Session):
-    """A session whose plugin gets its token through another one, which has no credentials.
+    """A session whose plugin gets its token through a second session without credentials.
 
-    A 401 to the question for Keystone's versions makes keystoneauth repeat it with the session's token. With this
-    session's, the plugin would wait at a lock that the same thread holds, for ever; now it raises MissingAuthPlugin.
+    If Keystone answers 401 to a query of its versions, keystoneauth repeats it with the session's token. In one session
+    the plugin would then wait for ever for a lock that its own thread holds. With the second session it raises
+    MissingAuthPlugin.
     """
 
     def __init__(self, *, auth: BaseAuthPlugin, **options: Any) -> None:

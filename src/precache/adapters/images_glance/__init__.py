@@ -1,6 +1,6 @@
 """The image service by the Glance v2 API, through keystoneauth: a real Glance or the embedded image service.
 
-Knows nothing of retries, limits or metrics; those wrap it. Names no token in errors or logs.
+Retries, limits and metrics are wrappers elsewhere. Writes no token into errors or logs.
 """
 
 from precache.adapters.images_glance.client import RECORD_TIMEOUT, GlanceImages

@@ -1,4 +1,4 @@
-"""What an answer of the image service means, or none: as one of our errors, or as the extent of its data."""
+"""Translates an answer of the image service, or its absence, into an error or the extent of its data."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _OURS = {
     404: "it was deleted, or the user in [service_user] may not see it; private images of other projects take the "
     "role admin, or a policy of Glance's that says otherwise",
 }
-"""What a status means when it answers the service's own credentials."""
+"""The meaning of a status if the request had the service user's credentials."""
 
 
 def error_of_failure(image: ImageId, failure: ServiceUnreachable, *, is_ours: bool) -> PrecacheError:
-    """Return the error for a missing answer. is_ours: as below; a caller is not at fault for our password."""
+    """Return the error for a missing answer. is_ours: see error_of_status; callers cannot correct a wrong password."""
     if is_ours and isinstance(failure, CredentialsRefused):
         return ImageNotAuthorized(image, failure.reason)
     if isinstance(failure, TokenUnavailable):
@@ -42,9 +42,9 @@ def error_of_failure(image: ImageId, failure: ServiceUnreachable, *, is_ours: bo
 
 
 def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:
-    """Return the error for a status that is no success. A redirect is one: following it would carry the token on.
+    """Return the error for a status other than success. Redirects count as errors: the token must not follow them.
 
-    is_ours: the service's own credentials were used, so an operator can do something about them.
+    is_ours: the request had the service user's credentials, which an operator can correct.
     """
     reason = _OURS.get(status) if is_ours else None
     if status in (404, 410):
@@ -59,9 +59,9 @@ def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool
 def check_data_answer(
     image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int, *, is_ours: bool
 ) -> int | None:
-    """Return the number of bytes that the answer announces, None if it does not.
+    """Return the number of bytes that the answer announces; None if it announces none.
 
-    Raises what `ImageSource.open` raises if the answer is not the data from the offset to the end.
+    Raises the errors of `ImageSource.open` if the answer is not the data from the offset to the end.
     """
     status = answer.status_code
     if status == 204:
@@ -87,12 +87,12 @@ def _content_length(answer: requests.Response) -> int | None:
 
 
 def is_chunked(answer: requests.Response) -> bool:
-    """Return whether the data come in chunks, of which the last one says that it is the last."""
+    """Return whether the body is chunked, so that its last chunk marks the end."""
     return "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
 
 
 def _resumed_length(image: ImageId, answer: requests.Response, offset_bytes: int, length: int | None) -> int:
-    """Return the length of the part that was sent; it has to begin at the offset and reach to the end."""
+    """Return the length of the part that was sent; the part must extend from the offset to the end."""
     text = answer.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if match is None:

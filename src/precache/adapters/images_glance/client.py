@@ -1,4 +1,4 @@
-"""The ports `ImageCatalog` and `ImageSource` by the Glance v2 API."""
+"""The ports `ImageCatalog` and `ImageSource` on the Glance v2 API."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from precache.core.images import Image, ImageId
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 READ_TIMEOUT = timedelta(seconds=60)  # Glance may wait for a slow store before the first byte
-RECORD_TIMEOUT = timedelta(seconds=30)  # records come from a database, and a caller of the API waits for them
+RECORD_TIMEOUT = timedelta(seconds=30)  # records come from a database, and API requests wait for them
 
 LONGEST_RECORD_BYTES = 1 << 20
-"""A record has a few kB, with all the properties that Glance's quota admits some 100 kB."""
+"""A record has a few kB; with all properties that Glance's quota allows, about 100 kB."""
 
 IMAGES_PER_LIST = 40
-"""Asked for in one list. Their ids make an address of 1.5 kB; uWSGI takes 4 kB for all headers, with the token."""
+"""Images per list request. Their ids make a URL of 1.5 kB; uWSGI accepts 4 kB for all headers, token included."""
 
 LONGEST_LIST_BYTES = 16 << 20
 
 
 class GlanceImages:
-    """Records and bytes of images; each call is one request, and a second one where the service's token is void.
+    """Records and data of images. Each call sends one request, and a second one if the service token has expired.
 
     session: from `open_session`, or any keystoneauth session; `show` and `open` use its credentials, `show_to`
         the caller's token instead.
-    endpoint: URL of the service, with or without `/v2`; by default the catalogue of the session's credentials
-        says, at the first of `interfaces` that it has.
-    read_timeout: the longest silence; an answer that takes hours is fine as long as bytes keep coming.
-    record_timeout: the longest time for a whole record, and silence before it, if that is shorter.
+    endpoint: URL of the service, with or without `/v2`; by default from the catalogue of the session's credentials, by
+    the first of `interfaces` that is there.
+    read_timeout: the longest silence; an answer may take hours as long as data keeps arriving.
+    record_timeout: the longest time for a whole record, and the longest silence before it if `read_timeout` is longer.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class GlanceImages:
 
     def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
         if len(images) < 2 or not _is_token(caller_token):
-            return {}  # a list saves nothing then, or `show_to` knows what to raise
+            return {}  # a list saves nothing for one image, and for a bad token `show_to` raises the right error
         headers = _RECORD if caller_token is None else {**_RECORD, "X-Auth-Token": caller_token}
         found: dict[ImageId, Image] = {}
         for start in range(0, len(images), IMAGES_PER_LIST):
@@ -113,7 +113,7 @@ class GlanceImages:
             raise ImageServiceUnavailable(root, f"it does not answer as Glance does: {exc}") from exc
 
     def _list(self, images: Sequence[ImageId], headers: Mapping[str, str]) -> dict[ImageId, Image]:
-        """Return those of the images that one list shows; none if the service refuses to list."""
+        """Return the images that one list request finds; none if the service refuses to list."""
         silence = min(self._read_timeout, self._record_timeout)
         try:
             root = self._root()
@@ -126,12 +126,12 @@ class GlanceImages:
         return images_from_list(images, document)
 
     def _root(self) -> str:
-        """Return the URL of the service without its version."""
+        """Return the URL of the service without a version."""
         return self._service.root().removesuffix("/v2")
 
 
 _RECORD = {"Accept": "application/json"}
-# Without `identity` a proxy may compress, and the bytes would no longer be those that were hashed.
+# Without `identity` a proxy may compress the data, and the hash would not match.
 _DATA = {"Accept": "application/octet-stream", "Accept-Encoding": "identity"}
 
 
@@ -140,10 +140,10 @@ def _record_path(image: ImageId) -> str:
 
 
 def _list_path(images: Sequence[ImageId]) -> str:
-    # Without a limit Glance gives 25.
+    # Without a limit Glance returns 25.
     return f"/v2/images?id=in:{','.join(images)}&limit={len(images)}"
 
 
 def _is_token(caller_token: str | None) -> bool:
-    """Return whether this can be sent; the HTTP library would repeat anything else in its own error."""
+    """Return whether this can be sent as a token; the HTTP library would quote any other text in its error."""
     return caller_token is None or (caller_token.isascii() and caller_token.isprintable())

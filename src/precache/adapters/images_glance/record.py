@@ -1,4 +1,4 @@
-"""A record of the Glance v2 API as our `Image`. Tolerates what is missing, refuses what is no record."""
+"""Reads a record of the Glance v2 API into an `Image`. Fields may be missing; other documents are refused."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 def image_from_record(asked: ImageId, record: Any) -> Image:
-    """Build the image. Raises ValueError if this is not the record of the image that was asked for.
+    """Return the image. Raises ValueError if this is not the record of the requested image.
 
-    An unknown disk format is kept: the code that caches the image decides.
+    An unknown disk format is kept: the caller decides whether it is supported.
     """
     if not isinstance(record, dict) or not isinstance(record.get("status"), str):
         raise ValueError("the answer is not an image record")
@@ -41,23 +41,23 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
 
 
 def images_from_list(asked: Sequence[ImageId], document: Any) -> dict[ImageId, Image]:
-    """Return those of the images whose records are in the answer to a list; whatever else it holds is left out."""
+    """Return the requested images whose records are in the answer to a list request; ignore all other records."""
     records = document.get("images") if isinstance(document, dict) else None
     wanted: dict[str, ImageId] = {image: image for image in asked}
     found = {}
     for record in records if isinstance(records, list) else []:
         image = wanted.get(str(record.get("id")).lower()) if isinstance(record, dict) else None
         if image is not None:
-            with suppress(ValueError):  # asked for by itself it is told what is wrong with it
+            with suppress(ValueError):  # a later request for this image alone reports the fault
                 found[image] = image_from_record(image, record)
     return found
 
 
 def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:
-    """Return the strongest hash that can be computed here: the multihash, else the MD5 in `checksum`.
+    """Return the strongest hash that this host can compute: the multihash, else the MD5 in `checksum`.
 
-    A multihash of an algorithm that is unknown here leaves the checksum to verify against. None only if there is
-    neither; that is logged where the service did give a hash, for then the data go unverified.
+    If the multihash has an unknown algorithm, the checksum is used. Return None if there is neither, and log it if the
+    service gave a hash, because the data is then not verified.
     """
     pairs = ((record.get("os_hash_algo"), record.get("os_hash_value")), ("md5", record.get("checksum")))
     given = [(str(algorithm), str(value)) for algorithm, value in pairs if algorithm and value]
@@ -77,5 +77,5 @@ def _text(value: object) -> str | None:
 
 
 def _size(value: object) -> int | None:
-    # A bool is an int to Python, and no size.
+    # In Python a bool is an int, but it is not a size.
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

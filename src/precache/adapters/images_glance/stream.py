@@ -1,7 +1,7 @@
-"""The body of one answer as an `ImageStream`.
+"""The body of one HTTP answer as an `ImageStream`.
 
-One thread reads; another may close. Closing an answer that is being read would wait for the reader, so `close`
-shuts the socket down first, which ends the read, and frees the connection only after the last read.
+One thread reads; another may close. To close an answer during a read would wait for the reader. So `close` shuts the
+socket down, which ends the read, and the connection is freed only after the last read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from precache.core.images import ImageId
 
 
 class GlanceStream:
-    """Bytes from `offset_bytes` on. A connection is used for one stream and not kept."""
+    """The data from `offset_bytes` on. Each stream has a connection of its own, which is not kept."""
 
     def __init__(
         self, *, image: ImageId, response: requests.Response, offset_bytes: int, remaining_bytes: int | None
@@ -44,17 +44,17 @@ class GlanceStream:
             if self._is_closed:
                 raise self._interrupted("the stream was closed")
             try:
-                # read1 gives what one receive gives: it does not hold back bytes on a slow link to fill the buffer.
+                # read1 returns the bytes of one receive: on a slow link it does not wait until the buffer is full.
                 data = self._response.raw.read1(len(buffer), decode_content=False)
             except ReadTimeoutError as exc:
                 raise self._interrupted("no data arrived within the read timeout") from exc
-            # AttributeError and ValueError: the connection was taken apart by `close` in this very moment.
+            # AttributeError and ValueError: `close` has just removed the connection.
             except (HTTPError, OSError, ValueError, AttributeError) as exc:
                 raise self._interrupted(f"the connection broke: {innermost(exc)}") from exc
             return self._accept(data, buffer)
 
     def _accept(self, data: bytes, buffer: memoryview) -> int:
-        # What arrives after a shutdown is not to be trusted: of a TLS connection it may be the ciphertext.
+        # Data that arrives after a shutdown is invalid: on a TLS connection it may be ciphertext.
         if self._is_closed or (not data and len(buffer) and self._position < (self._expected or 0)):
             raise self._interrupted("the service closed the connection")
         buffer[: len(data)] = data
@@ -63,7 +63,7 @@ class GlanceStream:
 
     def close(self) -> None:
         self._is_closed = True
-        # Shutting down is best effort: a connection that has ended by itself has no socket any more.
+        # Best effort: a connection that has already ended has no socket.
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
             self._response.raw.shutdown()
         with self._reading:

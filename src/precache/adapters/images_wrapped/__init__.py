@@ -1,6 +1,6 @@
-"""Concerns that wrap any `ImageSource`; wiring chooses and orders them.
+"""Wrappers for any `ImageSource`; wiring chooses and orders them.
 
-`Retrying(Limited(Failover([GlanceImages(...), ...]), connections=4))` reads as a sentence, and is what it says.
+Example: `Retrying(Limited(Failover([GlanceImages(...), ...]), connections=4))`.
 """
 
 from precache.adapters.images_wrapped.failover import Failover

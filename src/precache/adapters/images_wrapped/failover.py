@@ -1,4 +1,4 @@
-"""Several servers of the same images as one."""
+"""Failover between several servers of the same images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _T = TypeVar("_T")
 
 
 class Server(ImageCatalog, ImageSource, Protocol):
-    """One of them: what a caller sees, and what the service does."""
+    """One server: its catalogue for callers, and its source for the service."""
 
 
 class Failover:
-    """An `ImageCatalog` and `ImageSource` over servers that give the same images, in the order in which to try them.
+    """An `ImageCatalog` and `ImageSource` over servers with the same images, in the order in which to try them.
 
-    One server is asked until it is unavailable or breaks off a transfer; then the next one, which is kept to in the
-    same way. So a server that is away costs one call its wait, and not each. What one server says of an image is
-    final: an image that it has not is not looked for elsewhere. A transfer that broke may go on at another server.
-    Several of these for one set of servers should each have another order, to spread the load.
+    One server is used until it is unavailable or a transfer from it breaks; then the next one is used in the same way.
+    So only one call waits for a server that is down. The answer of a server is final: if it does not have an image, no
+    other server is asked. A broken transfer may continue at another server. Several instances for the same servers
+    should have different orders, to spread the load.
     """
 
     def __init__(self, servers: Sequence[Server]) -> None:
@@ -51,7 +51,7 @@ class Failover:
         return WatchedStream(stream, on_break=lambda: self._turn_away_from(number))
 
     def _first_answer(self, ask: Callable[[Server], _T], stop: CancelToken | None = None) -> tuple[_T, int]:
-        """Return the answer of the first server that has one, and the server's number."""
+        """Return the answer of the first server that gives one, and the server's number."""
         failures: list[ImageServiceUnavailable] = []
         start = self._preferred
         for step in range(len(self._servers)):
@@ -59,7 +59,7 @@ class Failover:
             try:
                 return ask(self._servers[number]), number
             except ServiceTokenUnavailable:
-                raise  # of Keystone, whichever server was to be asked
+                raise  # a failure of Keystone, which is the same for every server
             except ImageServiceUnavailable as exc:
                 failures.append(exc)
                 self._turn_away_from(number)
@@ -71,11 +71,11 @@ class Failover:
         raise ImageServiceUnavailable(", ".join(failure.endpoint for failure in failures), reasons) from failures[-1]
 
     def _turn_away_from(self, number: int) -> None:
-        """Make the next server the first one, unless another thread has done that."""
+        """Make the next server the first one, unless another thread has already done so."""
         if len(self._servers) == 1:
             return
         with self._lock:
             if self._preferred != number:
                 return
             self._preferred = (number + 1) % len(self._servers)
-        _log.info("Image server %d of %d is not to be relied on; the next one is asked", number + 1, len(self._servers))
+        _log.info("Image server %d of %d is unavailable; the next one is used", number + 1, len(self._servers))

@@ -1,4 +1,4 @@
-"""At most so many transfers from the image service at once."""
+"""A limit on the number of concurrent transfers from the image service."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from precache.core.errors import ImageServiceUnavailable
 from precache.core.images import Image, ImageId
 from precache.ports.image_service import ImageSource, ImageStream
 
-PATIENCE = timedelta(hours=1)  # as long as a large image may take over a thin link
+PATIENCE = timedelta(hours=1)  # as long as a large image may take over a slow link
 
 _SLICE_S = 0.2  # interval at which a waiting caller checks `stop`
 _PLACE = "(own limit)"
 
 
 class Limited:
-    """An `ImageSource` whose `open` waits for one of `connections` places; closing the stream gives it back.
+    """An `ImageSource` whose `open` waits for one of `connections` slots; closing the stream frees the slot.
 
-    A wait that is longer than `patience`, or not wanted any more, raises ImageServiceUnavailable. Records are shown
-    without waiting.
+    A wait that exceeds `patience` or is cancelled raises ImageServiceUnavailable. `show` does not wait.
     """
 
     def __init__(self, inner: ImageSource, *, connections: int, patience: timedelta = PATIENCE) -> None:

@@ -1,4 +1,4 @@
-"""Another try when the image service is away for a moment."""
+"""Retries while the image service is unavailable for a moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from precache.ports.image_service import ImageSource, ImageStream
 
 
 class Retrying:
-    """An `ImageSource` whose `show` is tried up to `attempts` times, with growing waits between them.
+    """An `ImageSource` that calls `show` up to `attempts` times, with growing waits between them.
 
     `open` is not retried: the transfer knows its offset and resumes by itself.
     """

@@ -1,4 +1,4 @@
-"""A stream that is observed by the wrapper of its source."""
+"""A stream that notifies the wrapper of its source."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def _nothing() -> None:
 
 
 class WatchedStream:
-    """A stream that tells when it breaks by itself, and when it has been closed.
+    """A stream with callbacks for a failed read and for its close.
 
-    on_break: called each time that a read fails before anybody closed the stream.
-    on_close: called once, after the first `close`, also one that failed.
+    on_break: called each time a read fails while the stream is not closed.
+    on_close: called once, after the first `close`, even if that failed.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """The inventory of a deployment in which Nova owns hosts and aggregates: read from its API, never changed.
 
-Which of Nova's hosts have a compute of ours is known from the heartbeats, which come in as everywhere; the two are
-joined by host name.
+Heartbeats show which of Nova's hosts have a Precache compute; the two are joined by host name.
 """
 
 from precache.adapters.inventory_nova.aggregates import NovaAggregates

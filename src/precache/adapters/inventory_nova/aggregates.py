@@ -1,4 +1,4 @@
-"""Nova's aggregates. They are not cached, so that a host that was just added is not left out of a job."""
+"""Nova's aggregates. They are not cached, so that a job includes hosts that were just added."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from precache.core.aggregates import Aggregate
 from precache.core.errors import AggregateNotFound
 
 _PATH = "/os-aggregates"
-_LARGEST_ID = 2**31 - 1  # of Nova's column; a greater number makes its database fail instead of finding nothing
+_LARGEST_ID = 2**31 - 1  # the limit of Nova's column; a greater number makes its database fail
 
 
 class NovaAggregates:
-    """The port `AggregateQueries`; each method is one request."""
+    """The port `AggregateQueries`; each method sends one request."""
 
     def __init__(self, *, api: NovaApi) -> None:
         self._api = api
@@ -52,6 +52,6 @@ def _aggregate(record: dict[str, Any]) -> Aggregate:
 
 
 def _instant(text: str) -> datetime:
-    """Read Nova's instant, which is in UTC and does not say so."""
+    """Return Nova's time as aware; it is in UTC but has no time zone."""
     parsed = datetime.fromisoformat(text)
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

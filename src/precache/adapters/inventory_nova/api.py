@@ -1,7 +1,7 @@
-"""Nova's compute API as a client with credentials of its own reads it, through keystoneauth.
+"""A reading client of Nova's compute API with the service user's credentials, through keystoneauth.
 
-Each call is one request, or two where a kept connection had been given up or a token had expired. Names no token in
-errors or logs.
+Each call sends one request, or two if a kept connection was closed or a token has expired. Writes no token into errors
+or logs.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from precache.core.errors import InventoryUnavailable, PrecacheError
 _T = TypeVar("_T")
 
 MICROVERSION = "2.81"
-"""The first of a Nova that knows pre-caching; newer ones change nothing that is read here."""
+"""The first microversion with pre-caching; newer ones change nothing that is read here."""
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 READ_TIMEOUT = timedelta(seconds=30)
 DOCUMENT_TIMEOUT = timedelta(seconds=60)
 
 LONGEST_DOCUMENT_BYTES = 64 << 20
-"""A service or a host of an aggregate takes some hundred bytes; a deployment has thousands of both."""
+"""A service or a host of an aggregate takes a few hundred bytes; a deployment has thousands of both."""
 
 _HEADERS = {"Accept": "application/json", "OpenStack-API-Version": f"compute {MICROVERSION}"}
 _VERSION = re.compile(r"/v\d+(\.\d+)?(/|$)")
 
 
 class NovaApi:
-    """Reads documents; safe for many threads.
+    """Reads documents; thread-safe.
 
     session: a keystoneauth session with the service's own credentials.
-    endpoint: URL of the compute API, with or without `/v2.1`; by default the catalogue of the session's credentials
-        says, at the first of `interfaces` that it has.
+    endpoint: URL of the compute API, with or without `/v2.1`; by default from the catalogue of the session's
+    credentials, by the first of `interfaces` that is there.
     read_timeout: the longest silence; document_timeout: the longest time for a whole document once it began.
     """
 
@@ -64,12 +64,12 @@ class NovaApi:
         self._read_timeout, self._document_timeout = read_timeout, document_timeout
 
     def read(self, path: str, rule: str, parse: Callable[[Any], _T], *, missing: PrecacheError | None = None) -> _T:
-        """Return what `parse` makes of the document at `path`, such as `/os-aggregates`.
+        """Return the result of `parse` for the document at `path`, such as `/os-aggregates`.
 
-        rule: of Nova's policy that lets us read it, for the message if we may not.
-        parse: raises KeyError, TypeError, ValueError or AttributeError for what is no such document of Nova's.
-        missing: raised where Nova says that there is no such thing; without it, such an answer is none of a Nova.
-        Raises InventoryUnavailable for everything that is no answer of a Nova.
+        rule: the rule of Nova's policy that allows the request; the message names it if Nova refuses.
+        parse: raises KeyError, TypeError, ValueError or AttributeError if the document is not Nova's.
+        missing: raised if Nova answers 404; None if a Nova never answers 404 to this path.
+        Raises InventoryUnavailable for every other failure.
         """
         try:
             root = self._root()
@@ -82,7 +82,7 @@ class NovaApi:
         match answer.status_code, document:
             case 200, _:
                 pass
-            case 404, {"itemNotFound": _} if missing is not None:  # else it is a path that no Nova would miss
+            case 404, {"itemNotFound": _} if missing is not None:  # else every Nova has this path
                 raise missing
             case status, _:
                 raise InventoryUnavailable(root, _meaning(status, rule))
@@ -99,7 +99,7 @@ class NovaApi:
 
 
 def _meaning(status: int, rule: str) -> str:
-    """Return what a status that is no success means, and what to do."""
+    """Return the meaning of a status other than success, and the advice."""
     if status == 401:
         return "it refuses the token of [service_user]; check that it asks the same Keystone as we do"
     if status == 403:

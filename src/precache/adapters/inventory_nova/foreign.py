@@ -1,5 +1,5 @@
-"""Changes of an inventory that is not ours: refused, with the name of the service where they are to be made."""
-# ruff: noqa: ARG002  the ports decide the signatures, and nothing is done with what comes in
+"""Refuses changes of an inventory that Nova owns, with the name of the service where they must be made."""
+# ruff: noqa: ARG002  the ports define the signatures, and the arguments are not used
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nova's hosts, and what their computes of ours have said."""
+"""Nova's hosts, joined with the heartbeats of their Precache computes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _RULE = "os_compute_api:os-services:list"
 
 @dataclass(frozen=True, slots=True)
 class NovaService:
-    """A nova-compute as Nova sees it.
+    """A nova-compute service, by Nova's API.
 
-    is_down: Nova has not heard of it lately, or it is forced down; it would not ask it. False where Nova cannot say,
-        because the database of that cell is away, and for a service that is merely disabled.
+    is_down: the service has not reported to Nova lately, or is forced down. False if Nova does not know, because the
+    database of that cell is down; also False for a service that is only disabled.
     """
 
     host: str
@@ -47,14 +47,14 @@ class NovaServices:
         self._under_way: Future[Services] | None = None
 
     def list_services(self) -> Services:
-        """Return what Nova said not longer than the cache time ago. Raises InventoryUnavailable."""
+        """Return Nova's answer, at most as old as the cache time. Raises InventoryUnavailable."""
         with self._lock:
             if self._is_fresh():
                 return self._known
         return self._ask()
 
     def find_services(self, hosts: Collection[str]) -> Services:
-        """The same, but read again if one of `hosts` is missing: it may be newer than the last answer."""
+        """Return the same, but query Nova again if one of `hosts` is missing: it may be newer than the cache."""
         with self._lock:
             is_enough = self._is_fresh() and all(host in self._known for host in hosts)
             if is_enough:
@@ -62,11 +62,11 @@ class NovaServices:
         return self._ask()
 
     def _is_fresh(self) -> bool:
-        # A clock that was set back makes an answer old, not eternal.
+        # If the clock was set back, the answer counts as old.
         return self._known_at is not None and timedelta() <= self._clock.now() - self._known_at < self._cache_time
 
     def _ask(self) -> Services:
-        """Send the request, or wait for the one that another thread has under way."""
+        """Send the request, or wait for the one that another thread has sent."""
         with self._lock:
             under_way, ours = self._under_way, Future[Services]()
             if under_way is None:
@@ -95,7 +95,7 @@ def _services(document: Any) -> Services:
 
 
 def _service(record: dict[str, Any]) -> NovaService:
-    # Both fields are missing where Nova could not reach the cell.
+    # Both fields are missing if Nova could not reach the cell.
     return NovaService(
         host=str(record["host"]), is_down=record.get("state") == "down", forced_down=record.get("forced_down") is True
     )
@@ -105,10 +105,9 @@ CACHE_TIME = timedelta(seconds=3)
 
 
 class NovaHosts:
-    """The port `HostQueries`: who exists and is up says Nova, where the compute is and what it can says `hosts`.
+    """The port `HostQueries`: Nova says which hosts exist and are up; `hosts` gives their cell, driver and versions.
 
-    A host of Nova's of which no compute was ever heard has no cell. One that only we have heard of is not given:
-    Nova does not know it under that name.
+    A host without any heartbeat has no cell. A host with heartbeats that Nova does not know is omitted.
     """
 
     def __init__(self, *, api: NovaApi, hosts: HostQueries, clock: Clock, cache_time: timedelta = CACHE_TIME) -> None:
