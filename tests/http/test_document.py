@@ -17,6 +17,7 @@ from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
+from precache.api.handlers.views import JobViews
 from precache.api.identity import noauth
 from precache.api.policies import RULES
 from precache.api.routes import Handlers, routes
@@ -37,17 +38,19 @@ def table(document):
     inventory: Any = MemoryInventory()
     jobs: Any = MemoryJobs()
     clock, images = MemoryClock(), None
+    views = JobViews(document)
     requests = JobRequests(images=images, jobs=jobs, clock=clock, wake=lambda: None)
     return routes(
         Handlers(
             service=Service(store=jobs, document=document, auth_strategy="keystone"),
             aggregates=Aggregates(queries=inventory, changes=inventory, requests=requests, clock=clock),
-            jobs=Jobs(queries=jobs, requests=requests, aggregates=inventory, hosts=inventory),
+            jobs=Jobs(queries=jobs, requests=requests, aggregates=inventory, hosts=inventory, views=views),
             hosts=Hosts(
                 queries=inventory,
                 changes=inventory,
                 removal=inventory,
                 requests=requests,
+                views=views,
                 clock=clock,
                 service_down_time=timedelta(seconds=60),
             ),

@@ -16,6 +16,7 @@ from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
+from precache.api.handlers.views import JobViews
 from precache.api.identity import Identity
 from precache.api.microversions import Negotiation
 from precache.api.request_ids import RequestIds
@@ -59,15 +60,17 @@ def create_app(
     """
     document = load_document()
     requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)
+    views = JobViews(document)
     handlers = Handlers(
         service=Service(store=store, document=document, auth_strategy=auth_strategy),
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, requests=requests, clock=clock),
-        jobs=Jobs(queries=queries, requests=requests, aggregates=aggregates, hosts=hosts),
+        jobs=Jobs(queries=queries, requests=requests, aggregates=aggregates, hosts=hosts, views=views),
         hosts=Hosts(
             queries=hosts,
             changes=host_changes,
             removal=host_removal,
             requests=requests,
+            views=views,
             clock=clock,
             service_down_time=service_down_time,
         ),

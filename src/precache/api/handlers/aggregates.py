@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.instants import nova_instant
 from precache.api.handlers.job_requests import JobRequests, requested_orders
 from precache.api.microversions import AGGREGATE_UUID
 from precache.api.refusals import (
@@ -151,11 +151,16 @@ def _view(aggregate: Aggregate, call: Call) -> dict[str, Any]:
         "availability_zone": aggregate.availability_zone,
         "hosts": list(aggregate.hosts),
         "metadata": dict(aggregate.metadata),
-        "created_at": nova_instant(aggregate.created_at),
-        "updated_at": nova_instant(aggregate.updated_at),
+        "created_at": _nova_instant(aggregate.created_at),
+        "updated_at": _nova_instant(aggregate.updated_at),
         "deleted": False,
         "deleted_at": None,
     }
     if call.microversion >= AGGREGATE_UUID:
         view["uuid"] = aggregate.uuid
     return view
+
+
+def _nova_instant(instant: datetime | None) -> str | None:
+    """Return the instant as Nova does: in UTC with microseconds, without a time zone."""
+    return None if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -7,10 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.instants import rfc3339
 from precache.api.handlers.job_requests import JobRequests, find_host, requested_orders
-from precache.api.handlers.jobs import job_view
 from precache.api.handlers.pages import MOST_ITEMS, page
+from precache.api.handlers.views import JobViews, rfc3339
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.core.names import is_name
@@ -28,6 +27,7 @@ class Hosts:
         changes: HostChanges,
         removal: HostRemoval,
         requests: JobRequests,
+        views: JobViews,
         clock: Clock,
         service_down_time: timedelta,
     ) -> None:
@@ -35,6 +35,7 @@ class Hosts:
         self._changes = changes
         self._removal = removal
         self._requests = requests
+        self._views = views
         self._clock = clock
         self._service_down_time = service_down_time
 
@@ -53,7 +54,9 @@ class Hosts:
         """Store a job for this host alone, as for an aggregate."""
         orders = requested_orders(call)
         job = self._requests.for_host(call, orders, find_host(self._queries, call.params["host_name"]).name)
-        return Answer({"job": job_view(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"})
+        return Answer(
+            {"job": self._views.job(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"}
+        )
 
     def update(self, call: Call) -> Answer:
         host = self._changes.set_forced_down(_host_name(call), call.body["forced_down"])

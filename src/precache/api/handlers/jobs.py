@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.instants import rfc3339
 from precache.api.handlers.job_requests import JobRequests, checked_orders, find_host
 from precache.api.handlers.pages import page
+from precache.api.handlers.views import JobViews
 from precache.api.refusals import InvalidRequest
 from precache.core.aggregates import Aggregate
 from precache.core.errors import AggregateNotFound, InvalidImageId, JobNotFound, TaskNotFound
@@ -23,12 +23,19 @@ class Jobs:
     """One method per operation."""
 
     def __init__(
-        self, *, queries: JobQueries, requests: JobRequests, aggregates: AggregateQueries, hosts: HostQueries
+        self,
+        *,
+        queries: JobQueries,
+        requests: JobRequests,
+        aggregates: AggregateQueries,
+        hosts: HostQueries,
+        views: JobViews,
     ) -> None:
         self._queries = queries
         self._requests = requests
         self._aggregates = aggregates
         self._hosts = hosts
+        self._views = views
 
     def create(self, call: Call) -> Answer:
         """Accept a job for one aggregate or one host. Nothing is stored unless every check has passed."""
@@ -39,7 +46,9 @@ class Jobs:
             job = self._requests.for_host(call, orders, find_host(self._hosts, target["hosts"][0]).name)
         else:
             job = self._requests.for_aggregate(call, orders, self._find_aggregate(target["aggregates"][0]))
-        return Answer({"job": job_view(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"})
+        return Answer(
+            {"job": self._views.job(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"}
+        )
 
     def index(self, call: Call) -> Answer:
         """List jobs, newest first, a page at a time: `marker` is the last id of the page before."""
@@ -55,10 +64,10 @@ class Jobs:
             except JobNotFound as error:
                 raise _bad_query("marker", marker, error) from error
 
-        return page(call, "jobs", "/v1/jobs", items=items, view=job_view, marker=lambda job: job.id)
+        return page(call, "jobs", "/v1/jobs", items=items, view=self._views.job, marker=lambda job: job.id)
 
     def show(self, call: Call) -> Answer:
-        return Answer({"job": job_view(self._queries.get(_job_id(call.params["job_id"])))})
+        return Answer({"job": self._views.job(self._queries.get(_job_id(call.params["job_id"])))})
 
     def tasks(self, call: Call) -> Answer:
         """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""
@@ -72,7 +81,9 @@ class Jobs:
                 raise _bad_query("marker", marker, error) from error
 
         path = f"/v1/jobs/{job_id}/tasks"
-        return page(call, "tasks", path, items=items, view=_task_view, marker=lambda task: f"{task.host}:{task.image}")
+        return page(
+            call, "tasks", path, items=items, view=self._views.task, marker=lambda task: f"{task.host}:{task.image}"
+        )
 
     def _find_aggregate(self, text: str) -> Aggregate:
         """Return the aggregate with this id, or else this UUID, or else this name. Raises AggregateNotFound."""
@@ -119,45 +130,3 @@ def _image_id(parameter: str, text: str) -> ImageId:
 
 def _bad_query(parameter: str, value: str | None, why: object) -> InvalidRequest:
     return InvalidRequest(f"Invalid input for query parameters {parameter}. Value: {value}. {why}")
-
-
-def job_view(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state.value,
-        "aggregate": None if job.for_host else _aggregate_view(job),
-        "host": job.for_host,
-        "images": list(job.images),
-        "orders": [order.document() for order in job.orders],
-        "image_names": dict(job.image_names),
-        "requested_by": job.requested_by,
-        "request_id": job.request_id,
-        "created_at": rfc3339(job.created_at),
-        "started_at": rfc3339(job.started_at),
-        "finished_at": rfc3339(job.finished_at),
-        "task_count": job.task_count,
-        "counts": {outcome.value: number for outcome, number in job.counts.items()},
-    }
-
-
-def _aggregate_view(job: Job) -> dict[str, Any]:
-    return {"id": job.aggregate_id, "uuid": job.aggregate_uuid, "name": job.aggregate_name}
-
-
-def _task_view(task: Task) -> dict[str, Any]:
-    return {
-        "job_id": task.job_id,
-        "host": task.host,
-        "cell": task.cell,
-        "image": task.image,
-        "image_name": task.image_name,
-        "state": task.state.value,
-        "outcome": None if task.outcome is None else task.outcome.value,
-        "phase": task.phase.value if task.state is TaskState.RUNNING else None,
-        "bytes_done": task.bytes_done,
-        "bytes_total": task.bytes_total,
-        "attempts": task.attempts,
-        "reason": task.reason,
-        "started_at": rfc3339(task.started_at),
-        "finished_at": rfc3339(task.finished_at),
-    }

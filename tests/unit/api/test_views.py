@@ -1,0 +1,120 @@
+"""What the API shows of a job and of a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+from precache.api.handlers.views import JobViews, rfc3339
+from precache.api.schemas.document import load_document
+from precache.core.images import parse_image_id
+from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskState
+from precache.core.orders import CacheOptions, CacheOrder
+
+IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+VIEWS = JobViews(load_document())
+
+JOB = Job(
+    id="a-job",
+    aggregate_id=7,
+    aggregate_uuid="a-uuid",
+    aggregate_name="web",
+    orders=(CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=5)),),
+    state=JobState.RUNNING,
+    requested_by="a-user",
+    request_id="req-1",
+    created_at=NOON,
+    started_at=NOON + timedelta(seconds=1),
+    finished_at=None,
+    lease_owner="a-conductor",
+    lease_until=NOON,
+    task_count=2,
+    counts={Outcome.CACHED: 1},
+    image_names={IMAGE: "debian-12"},
+)
+TASK = Task(
+    job_id="a-job",
+    host="cmp-1",
+    cell="cell1",
+    image=IMAGE,
+    state=TaskState.RUNNING,
+    outcome=None,
+    phase=Phase.DOWNLOADING,
+    bytes_done=3,
+    bytes_total=4,
+    attempts=1,
+    reason="",
+    started_at=NOON,
+    finished_at=None,
+    image_name="debian-12",
+)
+
+
+def test_a_job_is_shown_without_its_lease() -> None:
+    view = VIEWS.job(JOB)
+
+    assert (
+        view.items()
+        >= {
+            "id": "a-job",
+            "state": "running",
+            "aggregate": {"id": 7, "uuid": "a-uuid", "name": "web"},
+            "host": None,
+            "images": [IMAGE],
+            "orders": [{"image": IMAGE, "rate_limit_bytes_per_s": 5}],
+            "image_names": {IMAGE: "debian-12"},
+            "requested_by": "a-user",
+            "request_id": "req-1",
+            "created_at": "2026-11-22T12:00:00.000000Z",
+            "started_at": "2026-11-22T12:00:01.000000Z",
+            "finished_at": None,
+            "task_count": 2,
+            "counts": {"cached": 1},
+        }.items()
+    )
+    assert not [field for field in view if "lease" in field]
+
+
+def test_a_job_for_one_host_has_no_aggregate() -> None:
+    view = VIEWS.job(replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", for_host="cmp-1"))
+
+    assert (view["aggregate"], view["host"]) == (None, "cmp-1")
+
+
+def test_a_task_is_shown_with_every_field() -> None:
+    assert VIEWS.task(TASK) == {
+        "job_id": "a-job",
+        "host": "cmp-1",
+        "cell": "cell1",
+        "image": IMAGE,
+        "image_name": "debian-12",
+        "state": "running",
+        "outcome": None,
+        "phase": "downloading",
+        "bytes_done": 3,
+        "bytes_total": 4,
+        "attempts": 1,
+        "reason": "",
+        "started_at": "2026-11-22T12:00:00.000000Z",
+        "finished_at": None,
+    }
+
+
+def test_a_task_that_does_not_run_has_no_phase() -> None:
+    view = VIEWS.task(replace(TASK, state=TaskState.ENDED, outcome=Outcome.ERROR))
+
+    assert (view["state"], view["outcome"], view["phase"]) == ("ended", "error", None)
+
+
+def test_words_are_plain_text_in_a_view() -> None:
+    view = VIEWS.job(JOB)
+
+    assert type(view["state"]) is str
+    assert {type(outcome) for outcome in view["counts"]} == {str}
+
+
+def test_an_instant_is_shown_in_utc() -> None:
+    assert rfc3339(datetime(2026, 11, 22, 13, tzinfo=timezone(timedelta(hours=1)))) == "2026-11-22T12:00:00.000000Z"
+    assert rfc3339(None) is None
