@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from cliff.columns import FormattableColumn
 
@@ -99,3 +99,33 @@ class Properties(FormattableColumn[Mapping[str, Any]]):
 
     def human_readable(self) -> str:
         return ", ".join(f"{on_one_line(str(key))}={on_one_line(str(value))}" for key, value in self._value.items())
+
+
+class Field(NamedTuple):
+    """How one field of an object of the service becomes a column.
+
+    column: makes the cell's value of the field's value.
+    left_out: the rank among the columns that a list leaves out if it is too wide, lowest first; None if it never does.
+    """
+
+    column: Callable[[Any], Any]
+    left_out: int | None = None
+
+
+Fields = Mapping[str, Field]
+
+
+def plain(value: Any) -> Any:
+    """Return the value itself, for a column that needs no other form in a table."""
+    return value
+
+
+def cells(fields: Fields, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cells of one object by the names of their columns."""
+    return {name: field.column(document.get(name)) for name, field in fields.items()}
+
+
+def least_needed_first(fields: Fields) -> tuple[str, ...]:
+    """Return the columns that a list may leave out, the first of them first."""
+    ranks = {name: field.left_out for name, field in fields.items() if field.left_out is not None}
+    return tuple(sorted(ranks, key=ranks.__getitem__))

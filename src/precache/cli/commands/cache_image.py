@@ -50,7 +50,7 @@ class CacheImageCommand(JobCommand):
         raise NotImplementedError
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
-        return self.columns if parsed_args.wait else JOB_FIELDS
+        return self.columns if parsed_args.wait else tuple(JOB_FIELDS)
 
     def create_with_options(
         self, parsed_args: argparse.Namespace, images: Sequence[Document], **target: Sequence[str]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.client import Document
-from precache.cli.columns import Instant, Text
+from precache.cli.columns import Field, Fields, Instant, Text, cells, least_needed_first, plain
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 
-_FIELDS = ("name", "cell", "state", "forced_down", "driver", "release", "rpc_version", "last_seen")
-_TEXTS = ("name", "cell", "driver", "release", "rpc_version")
-
-
-def _values(host: Document) -> list[object]:
-    texts: dict[str, object] = {field: Text(host.get(field)) for field in _TEXTS}
-    texts["last_seen"] = Instant(host.get("last_seen"))
-    return [texts.get(field, host.get(field)) for field in _FIELDS]
+_FIELDS: Fields = {
+    "name": Field(Text),
+    "cell": Field(Text),
+    "state": Field(plain),
+    "forced_down": Field(plain, left_out=1),
+    "driver": Field(Text, left_out=3),
+    "release": Field(Text),
+    "rpc_version": Field(Text, left_out=2),
+    "last_seen": Field(Instant, left_out=4),
+}
 
 
 class HostList(ListCommand):
@@ -26,8 +27,8 @@ class HostList(ListCommand):
       precache host list --cell cell1 --state down
     """
 
-    columns = _FIELDS
-    least_needed = ("forced_down", "rpc_version", "driver", "last_seen")
+    columns = tuple(_FIELDS)
+    least_needed = least_needed_first(_FIELDS)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -38,7 +39,7 @@ class HostList(ListCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         found = self.service.hosts.every(cell=parsed_args.cell, state=parsed_args.state, driver=parsed_args.driver)
-        return self.columns, [_values(host) for host in found]
+        return self.columns, [list(cells(_FIELDS, host).values()) for host in found]
 
 
 class HostSet(ShowCommand):
@@ -48,7 +49,7 @@ class HostSet(ShowCommand):
       precache host set cmp-7 --down
     """
 
-    columns = _FIELDS
+    columns = tuple(_FIELDS)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -59,7 +60,8 @@ class HostSet(ShowCommand):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        return self.columns, _values(self.service.hosts.force_down(parsed_args.name, parsed_args.forced_down))
+        host = self.service.hosts.force_down(parsed_args.name, parsed_args.forced_down)
+        return self.columns, cells(_FIELDS, host).values()
 
 
 class HostDelete(Command):

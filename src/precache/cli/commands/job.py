@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.columns import Images
+from precache.cli.columns import Images, cells, least_needed_first
 from precache.cli.command import Columns, ListCommand
-from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_values, task_values
+from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_cells
 from precache.cli.wait.waiting import add_wait_options, wait_for_job
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
@@ -44,7 +44,7 @@ class JobList(ListCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         rows = []
         for job in self.service.jobs.newest(state=parsed_args.state, limit=parsed_args.limit):
-            values = job_values(job)
+            values = job_cells(job)
             values["images"] = Images(values["images"].machine_readable(), job.get("image_names") or {})
             rows.append([values.get(column) for column in self.columns])
         return self.columns, rows
@@ -91,10 +91,8 @@ class JobTaskList(ListCommand):
       precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --host cmp-7 --limit 20
     """
 
-    columns = TASK_FIELDS
-    least_needed = (
-        "image", "attempts", "state", "phase", "started_at", "bytes_total", "finished_at", "cell", "bytes_done",
-    )  # fmt: skip
+    columns = tuple(TASK_FIELDS)
+    least_needed = least_needed_first(TASK_FIELDS)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -119,8 +117,7 @@ class JobTaskList(ListCommand):
             state=parsed_args.state,
             outcome=parsed_args.outcome,
         )
-        tasks = [task_values(task) for task in found]
-        return self.columns, [[task.get(column) for column in self.columns] for task in tasks]
+        return self.columns, [list(cells(TASK_FIELDS, task).values()) for task in found]
 
     def _image_id(self, name_or_id: str) -> str:
         try:

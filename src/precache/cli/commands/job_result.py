@@ -7,82 +7,68 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from precache.cli.client import Document
-from precache.cli.columns import AllImages, Bytes, Counts, Instant, Properties, Text
+from precache.cli.columns import AllImages, Bytes, Counts, Field, Fields, Instant, Properties, Text, cells, plain
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import Table
 from precache.cli.wait.waiting import check_wait_options
 
-JOB_FIELDS = (
-    "id",
-    "state",
-    "aggregate",
-    "aggregate_id",
-    "host",
-    "images",
-    "image_names",
-    "requested_by",
-    "created_at",
-    "started_at",
-    "finished_at",
-    "task_count",
-    "counts",
-)
-TASK_FIELDS = (
-    "host",
-    "cell",
-    "image",
-    "image_name",
-    "state",
-    "outcome",
-    "phase",
-    "bytes_done",
-    "bytes_total",
-    "attempts",
-    "reason",
-    "started_at",
-    "finished_at",
-)
-# What fits a terminal; -f json and `job task list` have the rest. Here `outcome` says how far it is until there is one.
+JOB_FIELDS: Fields = {
+    "id": Field(plain),
+    "state": Field(plain),
+    "aggregate": Field(Text),
+    "aggregate_id": Field(plain),
+    "host": Field(Text),
+    "images": Field(plain),
+    "image_names": Field(Properties),
+    "requested_by": Field(Text),
+    "created_at": Field(Instant),
+    "started_at": Field(Instant),
+    "finished_at": Field(Instant),
+    "task_count": Field(plain),
+    "counts": Field(Counts),
+}
+TASK_FIELDS: Fields = {
+    "host": Field(Text),
+    "cell": Field(Text, left_out=8),
+    "image": Field(plain, left_out=1),
+    "image_name": Field(Text),
+    "state": Field(plain, left_out=3),
+    "outcome": Field(Text),
+    "phase": Field(Text, left_out=4),
+    "bytes_done": Field(Bytes, left_out=9),
+    "bytes_total": Field(Bytes, left_out=6),
+    "attempts": Field(plain, left_out=2),
+    "reason": Field(Text),
+    "started_at": Field(Instant, left_out=5),
+    "finished_at": Field(Instant, left_out=7),
+}
+# What fits a terminal; -f json and `job task list` have the rest. The column `outcome` has the state or
+# the phase of a task that has no outcome yet.
 _IN_TABLE = ("host", "image", "outcome", "bytes_done", "reason", "started_at", "finished_at")
 _TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
 _AFTER_WAITING = ("id", "state", "counts")
 
 
-def job_values(job: Document) -> dict[str, Any]:
-    """Return a job's fields as columns."""
-    aggregate = job.get("aggregate") or {}
-    return {
-        **job,
-        **{field: Instant(job.get(field)) for field in ("created_at", "started_at", "finished_at")},
-        "aggregate": Text(aggregate.get("name")),
+def job_cells(job: Document) -> dict[str, Any]:
+    """Return a job's cells by the names of their columns."""
+    aggregate, names = job.get("aggregate") or {}, job.get("image_names") or {}
+    images = AllImages([_image_id(image) for image in job.get("images") or []], names)
+    computed = {
+        "aggregate": aggregate.get("name"),
         "aggregate_id": aggregate.get("id"),
-        "host": Text(job.get("host")),
-        "images": AllImages([_image_id(image) for image in job.get("images") or []], job.get("image_names") or {}),
-        "image_names": Properties(job.get("image_names") or {}),
-        "requested_by": Text(job.get("requested_by")),
-        "counts": Counts(job.get("counts") or {}),
+        "images": images,
+        "image_names": names,
+        "counts": job.get("counts") or {},
     }
-
-
-def task_values(task: Document) -> dict[str, Any]:
-    """Return a task's fields as columns."""
-    return {
-        **task,
-        **{field: Instant(task.get(field)) for field in ("started_at", "finished_at")},
-        "host": Text(task.get("host")),
-        "cell": Text(task.get("cell")),
-        "image_name": Text(task.get("image_name")),
-        "outcome": Text(task.get("outcome")),
-        "phase": Text(task.get("phase")),
-        "bytes_done": Bytes(task.get("bytes_done")),
-        "bytes_total": Bytes(task.get("bytes_total")),
-        "reason": Text(task.get("reason")),
-    }
+    return cells(JOB_FIELDS, job | computed)
 
 
 def _in_table(task: Document) -> dict[str, Any]:
     standing = task.get("outcome") or (task.get("phase") if task.get("state") == "running" else task.get("state"))
-    return task_values(task) | {"outcome": Text(standing), "image": Text(task.get("image_name") or task.get("image"))}
+    return cells(TASK_FIELDS, task) | {
+        "outcome": Text(standing),
+        "image": Text(task.get("image_name") or task.get("image")),
+    }
 
 
 def _image_id(image: Any) -> str:
@@ -100,8 +86,8 @@ class JobCommand(ShowCommand):
 
     def job_result(self, job: Document, tasks: Sequence[Document] | None) -> Columns:
         """Return the columns; without tasks there is no such column."""
-        values = job_values(job)
-        names, data = list(JOB_FIELDS), [values.get(field) for field in JOB_FIELDS]
+        values = job_cells(job)
+        names, data = list(values), list(values.values())
         if tasks is not None:
             names.append("tasks")
             data.append([{field: task.get(field) for field in TASK_FIELDS} for task in tasks])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from precache.cli.client import Document
 from precache.core.jobs import JobState, Outcome
@@ -18,29 +18,21 @@ class TaskView:
     outcome: None until it ended. bytes_total: 0 while unknown. name: the image's, or its id.
     """
 
-    host: str
-    image: str
-    state: str
-    phase: str
-    outcome: str | None
-    bytes_done: int
-    bytes_total: int
-    reason: str
-    name: str
+    host: str = ""
+    image: str = ""
+    state: str = ""
+    phase: str = ""
+    outcome: str | None = None
+    bytes_done: int = 0
+    bytes_total: int = 0
+    reason: str = ""
+    name: str = ""
 
     @classmethod
     def of(cls, document: Document) -> TaskView:
-        return cls(
-            host=str(document.get("host", "")),
-            image=str(document.get("image", "")),
-            state=str(document.get("state", "")),
-            phase=str(document.get("phase") or ""),
-            outcome=document.get("outcome"),
-            bytes_done=int(document.get("bytes_done") or 0),
-            bytes_total=int(document.get("bytes_total") or 0),
-            reason=str(document.get("reason") or ""),
-            name=str(document.get("image_name") or document.get("image", "")),
-        )
+        """Return the task of an answer of the service; a value that is missing or null is empty here."""
+        known = {name: document[name] for name in _TASK_FIELDS if document.get(name) is not None}
+        return cls(**known | {"name": str(document.get("image_name") or document.get("image", ""))})
 
     @property
     def is_running(self) -> bool:
@@ -49,6 +41,9 @@ class TaskView:
     @property
     def is_failure(self) -> bool:
         return self.outcome is not None and self.outcome not in SUCCESSES
+
+
+_TASK_FIELDS = tuple(field.name for field in fields(TaskView))
 
 
 @dataclass(frozen=True, slots=True)
