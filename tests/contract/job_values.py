@@ -51,6 +51,12 @@ def finish(stores, state, at=NOW, *, job=1, owner="me"):
     return stores.claims.finish(held(stores, job, owner), state)
 
 
+def cancel(stores, at=NOW, *, job=1):
+    """Request at an instant of the store's clock that the job is cancelled."""
+    stores.clock.set(at)
+    return stores.steering.cancel(job_id(job))
+
+
 def since(stores, instant):
     """Return how long ago the instant was by the store's clock."""
     return stores.clock.now() - instant

@@ -17,6 +17,7 @@ from precache.adapters.jobs_sql import (
     SqlJobLeases,
     SqlJobPurge,
     SqlJobQueries,
+    SqlJobSteering,
     SqlProgressLog,
 )
 from precache.adapters.sql import Database, SqlProbe, open_database
@@ -32,7 +33,16 @@ from precache.ports.inventory import (
     HostRemoval,
     HostReports,
 )
-from precache.ports.job_store import JobClaims, JobIntake, JobLeases, JobPurge, JobQueries, ProgressLog, StoreProbe
+from precache.ports.job_store import (
+    JobClaims,
+    JobIntake,
+    JobLeases,
+    JobPurge,
+    JobQueries,
+    JobSteering,
+    ProgressLog,
+    StoreProbe,
+)
 from precache.ports.tokens import TokenChanges, TokenQueries
 from tests.contract.job_values import SetClock
 
@@ -46,6 +56,7 @@ class Stores:
 
     intake: JobIntake
     queries: JobQueries
+    steering: JobSteering
     claims: JobClaims
     leases: JobLeases
     purge: JobPurge
@@ -75,6 +86,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
     return Stores(
         intake=jobs,
         queries=jobs,
+        steering=jobs,
         claims=jobs,
         leases=jobs,
         purge=jobs,
@@ -113,6 +125,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
     return Stores(
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
+        steering=SqlJobSteering(database=database),
         claims=SqlJobClaims(database=database),
         leases=SqlJobLeases(database=database),
         purge=SqlJobPurge(database=database),

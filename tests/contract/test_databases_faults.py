@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlCells, SqlHosts
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries
+from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries, SqlJobSteering
 from precache.adapters.sql import open_database
 from precache.adapters.sql.limits import Limits
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells
 from precache.core.cells import Cell
 from precache.core.errors import ChangeUncertain, InvariantBroken, StoreUnavailable
-from precache.core.jobs import HostAsked, JobState, TaskState
+from precache.core.jobs import HostAsked, JobState, Outcome, TaskState
 from tests.contract.job_values import DEBIAN, LEASE, NOW, UBUNTU, job_id, new_job
 from tests.contract.stores import KEY
 from tests.lab.cut_line import CutLine
@@ -385,6 +385,41 @@ class TestLostConfirmations:
 
         assert finished == SqlJobQueries(database=database).get(job_id(1))
         assert finished.state is JobState.FAILED
+        assert line.breaks == 1
+
+    def test_a_job_that_an_operator_cancelled_meanwhile_is_given_as_cancelled(self, lost_commit, line):
+        database, lose = lost_commit
+        claims, claim = claimed(database)
+        SqlJobSteering(database=database).cancel(job_id(1))
+        lose()
+
+        finished = claims.finish(claim, JobState.FAILED)
+
+        assert finished == SqlJobQueries(database=database).get(job_id(1))
+        assert finished.state is JobState.CANCELLED
+        assert line.breaks == 1
+
+    def test_a_job_that_never_started_is_cancelled_once_and_given(self, lost_commit, line):
+        database, lose = lost_commit
+        SqlJobIntake(database=database).add(new_job())
+        lose()
+
+        job = SqlJobSteering(database=database).cancel(job_id(1))
+
+        assert job == SqlJobQueries(database=database).get(job_id(1))
+        assert (job.state, job.counts) == (JobState.CANCELLED, {Outcome.CANCELLED: 4})
+        assert line.breaks == 1
+
+    def test_a_request_to_cancel_a_running_job_is_stored_once(self, lost_commit, line):
+        database, lose = lost_commit
+        _, claim = claimed(database)
+        lose()
+
+        job = SqlJobSteering(database=database).cancel(job_id(1))
+
+        assert job == SqlJobQueries(database=database).get(job_id(1))
+        assert (job.state, job.claim) == (JobState.RUNNING, claim)
+        assert job.cancel_requested_at is not None
         assert line.breaks == 1
 
     def test_an_operator_is_told_that_nobody_knows(self, lost_commit, line):

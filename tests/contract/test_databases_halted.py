@@ -1,19 +1,28 @@
 """What one conductor holds, or believes of the time, must not cost another its leases and hosts: on real servers."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select
 
 from precache.adapters.inventory_sql import SqlHosts
-from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobLeases, SqlJobQueries, SqlProgressLog
+from precache.adapters.jobs_sql import (
+    SqlJobClaims,
+    SqlJobIntake,
+    SqlJobLeases,
+    SqlJobQueries,
+    SqlJobSteering,
+    SqlProgressLog,
+)
 from precache.adapters.sql import open_database
 from precache.adapters.sql.limits import Limits
 from precache.adapters.sql.tables import jobs
 from precache.core.errors import StoreUnavailable
 from precache.core.hosts import Heartbeat
-from precache.core.jobs import HostAsked, HostEnded, Outcome, Phase, TaskProgress, TaskResult
+from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
+from precache.core.stopping import StopReason
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, SetClock, job_id, new_job
 
 pytestmark = pytest.mark.external
@@ -137,6 +146,76 @@ def test_a_claim_passes_over_a_job_whose_row_is_held(opened):
 
     assert [job and job.id for job in claimed] == [job_id(2), None]
     assert claims.claim("me", LEASE).id == job_id(1)
+
+
+def test_a_request_to_cancel_waits_for_the_row_of_its_job_alone(opened, held_jobs):
+    steering = SqlJobSteering(database=opened())
+
+    with row_held(opened(), 1):
+        other = steering.cancel(job_id(2))
+        with pytest.raises(StoreUnavailable):
+            steering.cancel(job_id(1))
+
+    assert other.cancel_requested_at is not None
+    assert SqlJobQueries(database=opened()).get(job_id(1)).cancel_requested_at is None
+
+
+def test_requests_to_cancel_are_seen_while_the_rows_of_the_jobs_are_held(opened, held_jobs):
+    SqlJobSteering(database=opened()).cancel(job_id(1))
+
+    with row_held(opened(), 1), row_held(opened(), 2):
+        requests = SqlJobLeases(database=opened()).stop_requests(held_jobs)
+
+    assert requests == {held_jobs[0]: StopReason.CANCELLED}
+
+
+def test_an_api_halted_while_it_cancels_a_job_keeps_nobody_from_the_others(opened, held_jobs):
+    halted, other = opened(), opened()
+    SqlJobIntake(database=other).add(new_job(3, hosts=("cmp-1", "cmp-2"), images=(DEBIAN,)))
+    leases, claims, progress = (kind(database=other) for kind in (SqlJobLeases, SqlJobClaims, SqlProgressLog))
+    ended = HostEnded("cmp-2", (TaskResult(DEBIAN, Outcome.CACHED),), NOW)
+    report = TaskProgress(job_id(1), "cmp-1", DEBIAN, Phase.CONVERTING, 7, 9, "cell1")
+    halts = []
+
+    def while_halted(*_):
+        halts.append(leases.extend(held_jobs, LEASE))
+        claims.record(held_jobs[0], [ended])
+        progress.note([report])
+        # The job that is being cancelled is passed over, even before its new state can be seen.
+        assert claims.claim("me", LEASE, skip=[claim.job_id for claim in held_jobs]) is None
+
+    locked = select(jobs.c.number).where(jobs.c.id == job_id(3)).with_for_update(skip_locked=True)
+
+    def once_locked(*details):
+        with other.write() as connection:
+            is_locked = connection.scalar(locked) is None
+        if is_locked:
+            while_halted(*details)
+
+    event.listen(halted.engine, "after_cursor_execute", once_locked)
+
+    job = SqlJobSteering(database=halted).cancel(job_id(3))
+
+    assert len(halts) >= 4
+    assert job.state is JobState.CANCELLED
+
+
+def test_a_job_that_is_just_being_claimed_is_cancelled_after_its_claim(opened):
+    claiming, other = opened(), opened()
+    SqlJobIntake(database=other).add(new_job())
+    with ThreadPoolExecutor(1) as threads:
+        cancelling = []
+
+        def while_claiming(_connection, _cursor, statement, *_):
+            if statement.startswith("UPDATE jobs"):
+                cancelling.append(threads.submit(SqlJobSteering(database=other).cancel, job_id(1)))
+
+        event.listen(claiming.engine, "before_cursor_execute", while_claiming)
+        claimed = SqlJobClaims(database=claiming).claim("me", LEASE)
+        (cancelled,) = (future.result(30) for future in cancelling)
+
+    assert (cancelled.state, cancelled.claim) == (JobState.RUNNING, claimed.claim)
+    assert SqlJobLeases(database=other).stop_requests([claimed.claim]) == {claimed.claim: StopReason.CANCELLED}
 
 
 @pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["ahead", "behind"])

@@ -74,7 +74,8 @@ def test_a_database_of_the_release_before_keeps_its_rows(database):
     (aggregate,) = SqlAggregateQueries(database=database).list_aggregates()
     assert (aggregate.name, aggregate.hosts) == ("rack", ("cmp-1",))
     (job,) = SqlJobQueries(database=database).list_jobs()
-    assert (job.image_names, job.for_host, job.aggregate_metadata) == ({}, None, {})
+    assert (job.image_names, job.for_host) == ({}, None)
+    assert (job.aggregate_metadata, job.cancel_requested_at) == ({}, None)
     assert [order.document() for order in job.orders] == [{"image": "70a599e0-31e7-49b7-b260-868f441e862b"}]
     (task,) = SqlJobQueries(database=database).tasks(job.id)
     assert (task.host, task.image_name) == ("cmp-1", None)

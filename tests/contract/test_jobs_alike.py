@@ -46,7 +46,9 @@ class JobsAlike(RuleBasedStateMachine):
         self.database = open_database(f"sqlite:///{path}", clock=self.clock)
         jobs = MemoryJobs(clock=self.clock)
         self.sql = of_database(self.database, self.clock)
-        self.memory = replace(self.sql, intake=jobs, queries=jobs, claims=jobs, leases=jobs, progress=jobs)
+        self.memory = replace(
+            self.sql, intake=jobs, queries=jobs, steering=jobs, claims=jobs, leases=jobs, progress=jobs
+        )
 
     def teardown(self):
         self.database.close()
@@ -98,6 +100,15 @@ class JobsAlike(RuleBasedStateMachine):
     def note(self, job, host, cell, images, done):
         reports = [TaskProgress(job, host, image, Phase.DOWNLOADING, done, 9, cell) for image in images]
         self.both(lambda s: s.progress.note(reports))
+
+    @rule(job=JOBS, now=TIMES)
+    def cancel(self, job, now):
+        self.clock.set(now)
+        self.both(lambda s: s.steering.cancel(job))
+
+    @rule(claims=st.lists(CLAIMS, max_size=3))
+    def stop_requests(self, claims):
+        self.both(lambda s: s.leases.stop_requests(claims))
 
     @rule(claim=CLAIMS, state=st.sampled_from(JobState), now=TIMES)
     def finish(self, claim, state, now):

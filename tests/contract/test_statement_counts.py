@@ -68,9 +68,22 @@ def cost_of_a_life(stores, cost, number, host_count):
         "a page of tasks": cost(lambda: stores.queries.list_tasks(job, marker=(hosts[-2], IMAGES[0]))),
         "ended": cost(lambda: claims.record(own(2), [HostEnded(host, results, NOW) for host in hosts])),
         "extend": cost(lambda: stores.leases.extend([own(2)], LEASE)),
+        "stop requests": cost(lambda: stores.leases.stop_requests([own(2)])),
+        "cancel": cost(lambda: stores.steering.cancel(job)),
         "get": cost(lambda: stores.queries.get(job)),
         "finish": cost(lambda: claims.finish(own(2), JobState.SUCCEEDED)),
     }
+
+
+def test_a_job_of_ten_thousand_tasks_is_cancelled_in_as_many_statements_as_one_of_four(stores, cost):
+    for number, host_count in ((1, FEW), (2, 5000)):
+        hosts = [f"cmp-{place}" for place in range(host_count)]
+        stores.intake.add(new_job(number, hosts=hosts, images=IMAGES))
+
+    few, many = (cost(lambda number=number: stores.steering.cancel(job_id(number))) for number in (1, 2))
+
+    assert many == few <= ALLOWED
+    assert stores.queries.get(job_id(2)).counts == {Outcome.CANCELLED: 10_000}
 
 
 def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):

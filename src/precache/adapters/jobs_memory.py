@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from precache.core.errors import IllegalTransition, JobExists, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.errors import IllegalTransition, JobEnded, JobExists, JobNotFound, LeaseLost, TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import (
     EVERY_TASK,
@@ -17,14 +17,17 @@ from precache.core.jobs import (
     JobState,
     JobStep,
     NewJob,
+    Outcome,
     Phase,
     Task,
     TaskFilter,
     TaskProgress,
+    TaskResult,
     TaskState,
     check_job_transition,
 )
 from precache.core.orders import first_orders
+from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import TaskKey
 from precache.rules import task_steps
@@ -60,6 +63,10 @@ class _Record:
         check_job_transition(self.job.state, JobState.QUEUED)
         self.job = replace(self.job, state=JobState.QUEUED, lease_owner=None, lease_until=None)
         self.put_back_tasks()
+
+    def end(self, state: JobState, now: datetime) -> None:
+        check_job_transition(self.job.state, state)
+        self.job = replace(self.job, state=state, finished_at=now, lease_owner=None, lease_until=None)
 
 
 class MemoryJobs:
@@ -116,6 +123,20 @@ class MemoryJobs:
             start = keys.index(marker) + 1
         return [task for task in tasks[start:] if only.matches(task)][:limit]
 
+    def cancel(self, job_id: str) -> Job:
+        with self._lock:
+            record, now = self._get(job_id), self._now()
+            if not record.job.state.is_final:
+                record.job = replace(record.job, cancel_requested_at=record.job.cancel_requested_at or now)
+                if record.job.started_at is None:
+                    for task in record.all_tasks():
+                        result = TaskResult(task.image, Outcome.CANCELLED)
+                        record.tasks[task.host][task.image] = task_steps.ended(task, result, now)
+                    record.end(JobState.CANCELLED, now)
+            elif record.job.state is not JobState.CANCELLED:
+                raise JobEnded(job_id, record.job.state)
+            return record.seen()
+
     def check_reachable(self) -> None:
         """Memory is always there."""
 
@@ -150,6 +171,11 @@ class MemoryJobs:
                     record.job = replace(record.job, lease_until=self._now() + lease)
         return lost
 
+    def stop_requests(self, claims: Sequence[Claim]) -> Mapping[Claim, StopReason]:
+        with self._lock:
+            held = {record.job.claim for record in self._records.values() if _is_wanted_stopped(record.job)}
+            return {claim: StopReason.CANCELLED for claim in claims if claim in held}
+
     def release(self, claim: Claim) -> None:
         with self._lock:
             self._held(claim).queue_again()
@@ -177,7 +203,7 @@ class MemoryJobs:
             check_job_transition(record.job.state, state)
             if not state.is_final:
                 raise IllegalTransition("A job that is finished", record.job.state, state)
-            record.job = replace(record.job, state=state, finished_at=self._now(), lease_owner=None, lease_until=None)
+            record.end(JobState.CANCELLED if record.job.cancel_requested_at else state, self._now())
             return record.seen()
 
     def count_ended(self, before: timedelta) -> int:
@@ -222,6 +248,10 @@ def _is_free(job: Job, now: datetime) -> bool:
     if job.state is JobState.RUNNING:
         return job.lease_until is not None and job.lease_until <= now
     return job.state is JobState.QUEUED
+
+
+def _is_wanted_stopped(job: Job) -> bool:
+    return job.state is JobState.RUNNING and job.cancel_requested_at is not None
 
 
 def _new_job(job: NewJob, task_count: int) -> Job:

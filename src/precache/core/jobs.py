@@ -137,6 +137,7 @@ class Job:
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
     lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
     lease_token: the number of the last claim; it grows with every claim of this job.
+    cancel_requested_at: when an operator first asked that the job is cancelled; None if that has not happened.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Job:
     image_names: dict[ImageId, str] = field(default_factory=dict)
     for_host: str | None = None
     lease_token: int = 0
+    cancel_requested_at: datetime | None = None
 
     @property
     def images(self) -> tuple[ImageId, ...]:

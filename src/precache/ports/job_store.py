@@ -6,12 +6,13 @@ StoreUnavailable. Writing the same result twice is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
 from precache.core.images import ImageId
 from precache.core.jobs import EVERY_TASK, Claim, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
+from precache.core.stopping import StopReason
 
 TaskKey = tuple[str, ImageId]
 """Host and image, which name a task within its job."""
@@ -44,6 +45,19 @@ class JobQueries(Protocol):
         """Return up to `limit` of the tasks that `only` matches, in the same order, after the task `marker`.
 
         Raises JobNotFound, TaskNotFound for an unknown marker.
+        """
+        ...
+
+
+class JobSteering(Protocol):
+    """For the API: change the course of a job."""
+
+    def cancel(self, job_id: str) -> Job:
+        """Request that the job ends as `cancelled`; return it as it is afterwards. Idempotent.
+
+        A queued job that never started ends at once, with all its tasks. Any other job that has not ended gets
+        `cancel_requested_at`, and its conductor ends it; the time of the first request is kept. A cancelled job is
+        returned as it is. Raises JobNotFound, JobEnded for a job that ended otherwise.
         """
         ...
 
@@ -93,7 +107,10 @@ class JobClaims(Protocol):
         ...
 
     def finish(self, claim: Claim, state: JobState) -> Job:
-        """Set the job's final state and drop the lease."""
+        """Set the job's final state and drop the lease; return the job.
+
+        The state is `cancelled`, whatever the caller says, if a request to cancel the job came before.
+        """
         ...
 
 
@@ -105,6 +122,13 @@ class JobLeases(Protocol):
 
         Return the claims that are lost. Raises StoreUnavailable, soon, if some leases could not be extended; the
         others are extended nevertheless.
+        """
+        ...
+
+    def stop_requests(self, claims: Sequence[Claim]) -> Mapping[Claim, StopReason]:
+        """Return which of these jobs an operator wants stopped, and why. A claim that is lost is left out.
+
+        Waits for no lock. Until the job ends the same requests are returned at every call.
         """
         ...
 

@@ -6,5 +6,14 @@ from precache.adapters.jobs_sql.leases import SqlJobLeases
 from precache.adapters.jobs_sql.progress import SqlProgressLog
 from precache.adapters.jobs_sql.purge import SqlJobPurge
 from precache.adapters.jobs_sql.queries import SqlJobQueries
+from precache.adapters.jobs_sql.steering import SqlJobSteering
 
-__all__ = ["SqlJobClaims", "SqlJobIntake", "SqlJobLeases", "SqlJobPurge", "SqlJobQueries", "SqlProgressLog"]
+__all__ = [
+    "SqlJobClaims",
+    "SqlJobIntake",
+    "SqlJobLeases",
+    "SqlJobPurge",
+    "SqlJobQueries",
+    "SqlJobSteering",
+    "SqlProgressLog",
+]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
@@ -113,7 +113,7 @@ class SqlJobClaims:
             try:
                 return self._finish(claim, state)
             except LeaseLost:
-                is_this = (jobs.c.id == claim.job_id) & (jobs.c.state == state)
+                is_this = (jobs.c.id == claim.job_id) & jobs.c.state.in_([state, JobState.CANCELLED])
                 is_this &= jobs.c.lease_token == claim.token
                 if (finished := self._find(is_this)) is None:
                     raise
@@ -126,15 +126,9 @@ class SqlJobClaims:
             check_job_transition(JobState.RUNNING, state)
             if not state.is_final:
                 raise IllegalTransition("A job that is finished", JobState.RUNNING, state)
-            counts = count_outcomes(tasks.c.job == number)
-            connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
-            final = {
-                "state": state,
-                "finished_at": self._database.now(),
-                "lease_owner": None,
-                "lease_until": None,
-            }
-            connection.execute(update(jobs).where(jobs.c.number == number).values(final))
+            is_cancelled = select(jobs.c.cancel_requested_at.is_not(None)).where(jobs.c.number == number)
+            final = JobState.CANCELLED if connection.scalar(is_cancelled) else state
+            end_job(connection, number, final, self._database.now())
             return load_job(connection, number)
 
     @repeatable
@@ -154,6 +148,14 @@ def is_held(claim: Claim) -> ColumnElement[bool]:
         jobs.c.lease_owner == claim.owner,
         jobs.c.lease_token == claim.token,
     )
+
+
+def end_job(connection: Connection, number: int, state: JobState, now: ColumnElement[datetime]) -> None:
+    """Set the final state of the job, whose row this transaction holds, and count its outcomes for good."""
+    counts = count_outcomes(tasks.c.job == number)
+    connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
+    final = {"state": state, "finished_at": now, "lease_owner": None, "lease_until": None}
+    connection.execute(update(jobs).where(jobs.c.number == number).values(final))
 
 
 def _hold(connection: Connection, claim: Claim) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, or_, select, update
@@ -10,12 +10,15 @@ from sqlalchemy import Connection, or_, select, update
 from precache.adapters.jobs_sql.claims import is_held
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
-from precache.adapters.sql.repeating import TransactionUndone, idempotent
+from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import jobs
 from precache.core.jobs import Claim
+from precache.core.stopping import StopReason
 
 _PER_STATEMENT = 100
 """Claims, of four values each; a conductor has some eight."""
+
+_CLAIMS = select(jobs.c.id, jobs.c.lease_owner, jobs.c.lease_token)
 
 
 class SqlJobLeases:
@@ -35,13 +38,21 @@ class SqlJobLeases:
                 raise
         return lost
 
+    @repeatable
+    def stop_requests(self, claims: Sequence[Claim]) -> Mapping[Claim, StopReason]:
+        cancelled: set[Claim] = set()
+        for some in batches(claims, _PER_STATEMENT):
+            with self._database.read() as connection:
+                requested = _CLAIMS.where(or_(*map(is_held, some)), jobs.c.cancel_requested_at.is_not(None))
+                cancelled |= {Claim(*row) for row in connection.execute(requested)}
+        return {claim: StopReason.CANCELLED for claim in claims if claim in cancelled}
+
     @idempotent
     def _extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:
         with self._database.write_singly() as connection:
             if self._set(connection, claims, lease) == len(claims):
                 return []
-            held = select(jobs.c.id, jobs.c.lease_owner, jobs.c.lease_token).where(or_(*map(is_held, claims)))
-            still_held = {Claim(*row) for row in connection.execute(held)}
+            still_held = {Claim(*row) for row in connection.execute(_CLAIMS.where(or_(*map(is_held, claims))))}
         return [claim for claim in claims if claim not in still_held]
 
     @idempotent

@@ -80,6 +80,7 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
             image_names={image: name for image, name in images[row.number].items() if name is not None},
             for_host=row.for_host,
             lease_token=row.lease_token,
+            cancel_requested_at=row.cancel_requested_at,
         )
         for row in rows
     ]

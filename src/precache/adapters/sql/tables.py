@@ -131,6 +131,7 @@ jobs = Table(
     Column("orders", Orders),
     # As it was when the request came; none in jobs of the release before.
     Column("aggregate_metadata", TextMap),
+    Column("cancel_requested_at", Instant),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so their leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),

@@ -103,6 +103,14 @@ class JobExists(Conflict):
         self.job = job
 
 
+class JobEnded(Conflict):
+    """A job that has ended cannot be steered any more."""
+
+    def __init__(self, job: str, state: str) -> None:
+        super().__init__(f"Job {job} has ended as {state}: nothing of it is left to cancel.")
+        self.job, self.state = job, state
+
+
 class DiskExists(Conflict):
     """There is a file at the path where a disk was to be made."""
 
