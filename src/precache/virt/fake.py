@@ -5,6 +5,7 @@ It passes the contract suite of the port, and takes as long as a transfer would,
 
 from __future__ import annotations
 
+import math
 import threading
 from datetime import datetime, timedelta
 
@@ -18,13 +19,16 @@ from precache.ports.progress import Watcher
 from precache.virt.setup import Cleaning, HostSetup
 
 _DEFAULT_SIZE_BYTES = 1 << 30
-_STEPS = 10
+_LEAST_STEPS = 10
+
+LONGEST_STEP = timedelta(seconds=0.2)
+"""How soon a fetch notices that it is to stop."""
 
 
 class FakeDriver:
     """The port `VirtDriver` on a table. Safe for several threads.
 
-    size_bytes: of every image. delay: duration of a fetch, reported in ten steps.
+    size_bytes: of every image. delay: duration of a fetch, reported in at least ten steps of at most 0.2 seconds.
     failing: images that cannot be fetched. cleaning: None if nothing ever expires.
     """
 
@@ -67,7 +71,7 @@ class FakeDriver:
         return "fake"
 
     def start(self) -> None:
-        """There is nothing to make ready."""
+        """Do nothing: there is nothing to prepare."""
 
     def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
         image = order.image
@@ -105,7 +109,8 @@ class FakeDriver:
         watch(Phase.DOWNLOADING, 0, self._size_bytes)
         if image in self._failing:
             raise ConversionFailed(image, "the fake driver was told to fail")
-        for step in range(1, _STEPS + 1):
-            self._clock.sleep(self._delay / _STEPS)
-            watch(Phase.DOWNLOADING, self._size_bytes * step // _STEPS, self._size_bytes)
+        steps = max(_LEAST_STEPS, math.ceil(self._delay / LONGEST_STEP))
+        for step in range(1, steps + 1):
+            self._clock.sleep(self._delay / steps)
+            watch(Phase.DOWNLOADING, self._size_bytes * step // steps, self._size_bytes)
         watch(Phase.PUBLISHING, self._size_bytes, self._size_bytes)

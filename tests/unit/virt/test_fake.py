@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.core.errors import InvalidConfiguration
+from precache.core.errors import InvalidConfiguration, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.virt.fake import FakeDriver
@@ -46,6 +47,26 @@ def test_a_fetch_takes_the_configured_time_and_a_found_image_none() -> None:
     driver.cache_image(CacheOrder(IMAGE), nobody)
 
     assert clock.now() - before == timedelta(seconds=90)
+
+
+class Stops:
+    """A watcher that stops the fetch as soon as a byte has come in."""
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        if bytes_done:
+            raise Stopped("The fetch", StopReason.CANCELLED)
+
+
+def test_a_fetch_of_hours_notices_a_stop_at_once_and_leaves_no_entry() -> None:
+    clock = MemoryClock()
+    driver = build(clock, delay_seconds="7200")
+    before = clock.now()
+
+    with pytest.raises(Stopped):
+        driver.cache_image(CacheOrder(IMAGE), Stops())
+
+    assert clock.now() - before <= timedelta(seconds=0.2)
+    assert driver.cache_image(CacheOrder(IMAGE), nobody)
 
 
 @pytest.mark.parametrize("options", [{"delay_seconds": "soon"}, {"size_bytes": "1 GiB"}])
