@@ -1,7 +1,8 @@
 """A compute in a process of its own, on a real bus: `python -m tests.contract.played_compute URL HOST SECONDS FILE`.
 
-It takes SECONDS for every image, and writes a line to FILE whenever it begins with one. It reports progress and, once
-it listens, beats. SIGTERM tells the work under way first, then the server, as in wiring/compute_process.py.
+It takes SECONDS for every image, and writes the job's id to FILE whenever it begins with one. It reports progress and,
+once it listens, sends a heartbeat. SIGTERM stops the work under way first, then the server, as in
+wiring/compute_process.py.
 """
 
 from __future__ import annotations
@@ -10,40 +11,39 @@ import logging
 import signal
 import subprocess
 import sys
-import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
-from precache.compute.remember_outcomes import RememberOutcomes
-from precache.core.errors import Stopped
+from precache.adapters.clock_system import SystemClock
+from precache.background.cancel_token import CancelToken
+from precache.compute.cache_images import CacheImages
 from precache.core.hosts import Heartbeat
-from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.jobs import Phase
+from precache.core.stopping import StopReason
+from precache.core.work_context import current_work
 from tests.contract.buses import new_conf
 from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=6)
 START_TIMEOUT_S = 60
+WATCH_INTERVAL_S = 0.1
 
 
 def main(url: str, host: str, seconds: float, file: Path) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = CancelToken()
+    signal.signal(signal.SIGTERM, lambda *_: stop.cancel(StopReason.SHUTDOWN))
     bus = open_bus(new_conf(), url)
     progress = BusProgress(bus=bus)
     progress.start()
 
-    def cache_images(request):
-        with file.open("a") as out:
-            out.write(f"{request.job_id}\n")
-        progress.report(TaskProgress(request.job_id, host, request.images[0], Phase.DOWNLOADING, 1, 2))
-        if stop.wait(seconds):
-            raise Stopped("Caching")
-        return [TaskResult(image, Outcome.CACHED, bytes_moved=7) for image in request.images]
-
-    server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(cache_images))
+    caching = CacheImages(
+        host=host, cell="", driver=SlowDriver(seconds, file), progress=progress, clock=SystemClock(), stop=stop
+    )
+    server = ComputeServer(bus=bus, host=host, cache_images=caching)
     beat = Heartbeat(host, "", "fake", datetime.now(UTC))
     server.start(then=lambda: BusReports(bus=bus).note_beats([beat]))
     if server.wait_until_listening(timedelta(seconds=0.5)):
@@ -54,11 +54,36 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
         f"eventlet: {any(module and name.split('.')[0] == 'eventlet' for name, module in sys.modules.items())}",
         flush=True,
     )
-    stop.wait()
+    while not stop.wait(WATCH_INTERVAL_S):
+        pass
     server.stop(PATIENCE)
     progress.stop(PATIENCE)
     bus.close()
     print("ended", flush=True)
+
+
+class SlowDriver:
+    """Takes so many seconds for each image."""
+
+    name = "slow"
+
+    def __init__(self, seconds: float, file: Path) -> None:
+        self._seconds, self._file = seconds, file
+
+    def start(self) -> None: ...
+
+    def clean_cache(self) -> None: ...
+
+    def cache_image(self, order, watch) -> bool:
+        work = current_work()
+        with self._file.open("a") as out:
+            out.write(f"{work.job_id}\n")
+        until = time.monotonic() + self._seconds
+        watch(Phase.DOWNLOADING, 1, 2)
+        while time.monotonic() < until:
+            time.sleep(WATCH_INTERVAL_S)
+            watch(Phase.DOWNLOADING, 1, 2)
+        return True
 
 
 class PlayedCompute:

@@ -1,4 +1,4 @@
-"""The use case behind the RPC method `cache_images`: one host, several images, one after another."""
+"""The use case behind the RPC methods `cache_images` and `cancel_job`: one host, several images, one after another."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
+from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from precache.core.work_context import WorkContext, working_on
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
@@ -22,21 +24,32 @@ UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 
 
 class CacheImages:
-    """Has the host's driver cache images. Idempotent; safe to be called for several requests at once.
+    """Caches images through the host's driver. Thread-safe: several requests may be worked on at once.
 
-    cell: of the host, for its progress. stop: cancelled when the compute is being stopped; a transfer under way then
-        ends without leaving a file.
+    Each image of a job is cached once. A request for an image that is being cached for the same job waits for that, and
+    one for an image that is done is answered from memory. What was stopped, or failed by a bug, is not kept.
+
+    cell: of the host, for its progress. stop: cancelled when the compute is being stopped; running transfers then end
+        and leave no file. capacity: outcomes that are kept.
     """
 
     def __init__(
-        self, *, host: str, cell: str, driver: VirtDriver, progress: ProgressSink, clock: Clock, stop: CancelToken
+        self,
+        *,
+        host: str,
+        cell: str,
+        driver: VirtDriver,
+        progress: ProgressSink,
+        clock: Clock,
+        stop: CancelToken,
+        capacity: int = CAPACITY,
     ) -> None:
         self._host = host
         self._cell = cell
         self._driver = driver
         self._progress = progress
         self._clock = clock
-        self._stop = stop
+        self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 
     def __call__(self, request: CacheRequest) -> list[TaskResult]:
         """Return one result for each image, in the request's order; one failure does not stop the rest.
@@ -45,6 +58,11 @@ class CacheImages:
         """
         with working_on(WorkContext(job_id=request.job_id)):
             return self._cache_all(request)
+
+    def cancel_job(self, job_id: str) -> None:
+        """End each image of the job that is not done as `cancelled`, now and in later requests; does not wait."""
+        _log.info("Cancelling job %s on %s", job_id, self._host)
+        self._memory.cancel(job_id)
 
     def _cache_all(self, request: CacheRequest) -> list[TaskResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
@@ -58,13 +76,16 @@ class CacheImages:
         return results
 
     def _cache_one(self, request: CacheRequest, order: CacheOrder) -> TaskResult:
-        beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
-        watch = _Watch(beginning, self._progress, self._stop, request.deadline)
-        started_at = self._clock.now()
-        outcome, reason = self._outcome(order, watch)
-        return TaskResult(order.image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
+        def run(stop: CancelToken) -> TaskResult:
+            beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
+            watch = _Watch(beginning, self._progress, stop, request.deadline)
+            started_at = self._clock.now()
+            outcome, reason = self._outcome(order, watch, stop)
+            return TaskResult(order.image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
 
-    def _outcome(self, order: CacheOrder, watch: _Watch) -> tuple[Outcome, str]:
+        return self._memory.outcome_of(request.job_id, order.image, request.deadline, run)
+
+    def _outcome(self, order: CacheOrder, watch: _Watch, stop: CancelToken) -> tuple[Outcome, str]:
         image = order.image
         _log.info("Caching image %s by request on %s", image, self._host)
         try:
@@ -73,7 +94,10 @@ class CacheImages:
         except NotImplementedError as error:
             return Outcome.UNSUPPORTED, str(error) or UNSUPPORTED
         except Stopped:
-            raise
+            if stop.reason is not StopReason.CANCELLED:
+                raise
+            _log.info("Caching image %s on %s was cancelled after %i bytes", image, self._host, watch.bytes_done)
+            return Outcome.CANCELLED, ""
         except PrecacheError as error:
             _log.error("Failed to cache image %s on %s: %s", image, self._host, error)
             return Outcome.ERROR, str(error)
@@ -86,10 +110,10 @@ class CacheImages:
 
 
 class _Watch:
-    """The port `Watcher` for one task: passes progress on, and remembers how much has come in.
+    """The port `Watcher` for one task: reports progress, and keeps how many bytes were received.
 
-    It is called some ten times a second whatever is waited for, so it is what ends a wait: at a stop of the compute,
-    and when the deadline of the request has passed.
+    The driver calls it some ten times a second, whatever it waits for. So it ends the work: when the compute is being
+    stopped, when the job is cancelled, and when the deadline of the request has passed.
     """
 
     def __init__(self, beginning: TaskProgress, progress: ProgressSink, stop: CancelToken, deadline: Deadline) -> None:

@@ -78,6 +78,10 @@ class ComputeService:
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
         return self._cache_images(request)
 
+    def cancel_job(self, job_id: str) -> None:
+        """End all work for the job soon, each image that is not done as `cancelled`; idempotent, does not wait."""
+        self._cache_images.cancel_job(job_id)
+
     def ask_to_stop(self) -> None:
         """End transfers under way without litter, refuse requests with Stopped, announce nothing; does not wait."""
         self._stopping.cancel(StopReason.SHUTDOWN)

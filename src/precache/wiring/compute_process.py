@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
-from precache.compute.remember_outcomes import RememberOutcomes
 from precache.config.load import Config
 from precache.core.errors import CacheUnusable
 from precache.wiring.hosts import build_compute
@@ -55,7 +54,7 @@ class ComputeProcess:
         progress.start()
         compute.start()
         self._stops.callback(compute.stop, PATIENCE)
-        server = ComputeServer(bus=bus, host=host, cache_images=RememberOutcomes(compute.cache_images))
+        server = ComputeServer(bus=bus, host=host, cache_images=compute.cache_images)
 
         def announce() -> None:
             compute.announce()
