@@ -23,6 +23,10 @@ def new_conf(**rabbit: object) -> cfg.ConfigOpts:
     return conf
 
 
+def nothing_to_cancel(job_id: str) -> None:
+    """Confirm the cancel of a job that is done."""
+
+
 class BusWorld:
     """Buses, computes and a gateway on one transport URL; `close` ends all of them."""
 
@@ -48,9 +52,9 @@ class BusWorld:
         self._stops.callback(gateway.stop)
         return gateway
 
-    def join(self, host: str, compute) -> ComputeServer:
-        """Have `compute` answer for the host."""
-        server = ComputeServer(bus=self.bus(), host=host, cache_images=compute)
+    def join(self, host: str, cache_images, cancel_job=nothing_to_cancel) -> ComputeServer:
+        """Have these two functions answer for the host."""
+        server = ComputeServer(bus=self.bus(), host=host, cache_images=cache_images, cancel_job=cancel_job)
         server.start()
         self._stops.callback(server.stop, PATIENCE)
         assert server.wait_until_listening(timedelta(seconds=20))

@@ -66,7 +66,7 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
 
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
-    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.1")
+    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.2")
     assert beat.release == BEAT.release == "0.1.0"
     assert began <= beat.seen_at <= datetime.now(UTC)
 
@@ -196,6 +196,48 @@ def test_an_older_compute_s_refusal_of_the_version_is_reported_as_that(world, en
 
     with pytest.raises(ComputeOutdated, match="cmp-1"):
         world.gateway().cache_images(REQUEST)
+
+
+def test_a_compute_of_the_release_before_the_cancel_is_outdated_for_it_and_still_takes_requests(world, ended):
+    class OfOldTimes:
+        target = oslo_messaging.Target(version="1.1")
+
+        def cache_images(self, context, **message):
+            return {"results": []}
+
+    bus = world.bus()
+    server = oslo_messaging.get_rpc_server(
+        bus.transport,
+        oslo_messaging.Target(exchange="precache", topic="precache-compute", server="cmp-1"),
+        [OfOldTimes()],
+    )
+    server.start()
+    ended.callback(lambda: (server.stop(), server.wait()))
+    gateway = world.gateway()
+
+    with pytest.raises(ComputeOutdated, match=r"cmp-1.* 1\.2 "):
+        gateway.cancel("job", "cmp-1", "cell1")
+
+    assert gateway.cache_images(REQUEST) == []
+
+
+def test_a_cancel_for_another_host_is_refused(world, caplog):
+    cancelled = []
+    world.join("cmp-1", lambda request: [], cancelled.append)
+
+    answer = world.bus().call(
+        "precache-compute",
+        "cmp-1",
+        "cancel_job",
+        {"job_id": "job", "host": "cmp-2", "cell": "cell1"},
+        timeout_s=10,
+        monitor_s=10,
+        version="1.2",
+    )
+
+    assert answer == {"error": {"code": "malformed", "reason": "host is not the name of this host"}}
+    assert cancelled == []
+    assert "A request to cancel a job was refused: host is not the name of this host" in caplog.text
 
 
 def test_a_bug_of_the_compute_stays_in_its_log(world, caplog):

@@ -173,3 +173,45 @@ def test_a_stopped_gateway_asks_nobody(world):
 def test_work_that_takes_longer_than_long_rpc_timeout_is_given_up(world, cell_url, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path), pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
         world.gateway(long_s=4).cache_images(asking("cmp-1"))
+
+
+def test_a_cancel_reaches_a_host_although_all_its_time_is_taken_and_ends_its_request(
+    world, cell_url, threads, tmp_path
+):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
+        gateway = world.gateway()
+        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        wait_until(lambda: compute.begun)
+
+        gateway.cancel("job", "cmp-1", "cell1")
+
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CANCELLED]
+        assert [result.outcome for result in gateway.cache_images(asking("cmp-1"))] == [Outcome.CANCELLED]
+        assert compute.begun == ["job"]
+
+
+def test_a_cancel_over_a_broker_that_is_away_says_so_soon_and_works_once_it_is_back(
+    world, cell_url, threads, rabbitmq, tmp_path
+):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
+        gateway = world.gateway(long_s=300, silence_s=60)
+        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        wait_until(lambda: compute.begun)
+        rabbitmq.stop()
+
+        began = time.monotonic()
+        with pytest.raises(ComputeUnreachable, match="is not available"):
+            gateway.cancel("job", "cmp-1", "cell1")
+        assert time.monotonic() - began < 30
+
+        rabbitmq.start()
+        wait_until(lambda: _is_confirmed(gateway, "job"), PATIENCE_S)
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CANCELLED]
+
+
+def _is_confirmed(gateway, job_id):
+    try:
+        gateway.cancel(job_id, "cmp-1", "cell1")
+    except ComputeUnreachable:
+        return False
+    return True

@@ -1,19 +1,28 @@
-"""What every way to a host does, seen from the conductor."""
+"""What every gateway to hosts does, seen from the conductor."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
+from precache.background.cancel_token import CancelToken
+from precache.compute.cache_images import CacheImages
 from precache.core.errors import ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
-from tests.contract.buses import BusWorld
+from precache.virt.fake import FakeDriver
+from tests.contract.buses import BusWorld, nothing_to_cancel
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+PATIENCE_S = 30
 
 
 class InProcessWorld:
@@ -45,7 +54,7 @@ def test_the_host_gets_the_whole_request_and_its_word_comes_back(world):
         received.append(request)
         return [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
 
-    world.join("cmp-1", compute)
+    world.join("cmp-1", compute, nothing_to_cancel)
 
     assert list(world.gateway().cache_images(REQUEST)) == [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
     assert [replace(each, deadline=None) for each in received] == [REQUEST]
@@ -54,7 +63,7 @@ def test_the_host_gets_the_whole_request_and_its_word_comes_back(world):
 def test_a_reason_comes_back_as_something_that_can_be_stored(world):
     result = TaskResult(IMAGE, Outcome.ERROR, reason="caf\udce9.raw\nis gone\x00")
 
-    world.join("cmp-1", lambda request: [result])
+    world.join("cmp-1", lambda request: [result], nothing_to_cancel)
 
     assert world.gateway().cache_images(REQUEST)[0].reason == "caf\\udce9.raw is gone "
 
@@ -68,17 +77,118 @@ def test_a_compute_that_is_being_stopped_says_so(world):
     def compute(request):
         raise Stopped("Caching")
 
-    world.join("cmp-1", compute)
+    world.join("cmp-1", compute, nothing_to_cancel)
 
     with pytest.raises(Stopped):
         world.gateway().cache_images(REQUEST)
 
 
 def test_a_compute_that_left_is_unreachable(world):
-    world.join("cmp-1", lambda request: [])
+    world.join("cmp-1", lambda request: [], nothing_to_cancel)
     gateway = world.gateway()
 
     world.leave("cmp-1")
 
     with pytest.raises(ComputeUnreachable):
         gateway.cache_images(REQUEST)
+
+
+class Downloads:
+    """The port `ProgressSink`: knows which jobs have begun to download."""
+
+    def __init__(self):
+        self._begun = {}
+        self._lock = threading.Lock()
+
+    def of(self, job_id):
+        with self._lock:
+            return self._begun.setdefault(job_id, threading.Event())
+
+    def report(self, progress):
+        if progress.bytes_done:
+            self.of(progress.job_id).set()
+
+
+@contextmanager
+def running(world, *requests, delay=timedelta(hours=1)):
+    """Have a host download for these requests; yield a gateway and the pending answers."""
+    downloads = Downloads()
+    driver = FakeDriver(clock=SystemClock(), delay=delay)
+    host = CacheImages(
+        host="cmp-1", cell="cell1", driver=driver, progress=downloads, clock=SystemClock(), stop=CancelToken()
+    )
+    world.join("cmp-1", host, host.cancel_job)
+    gateway = world.gateway()
+    with ThreadPoolExecutor(len(requests) + 1) as threads:
+        answers = []
+        for request in requests:
+            answers.append(threads.submit(gateway.cache_images, request))
+            assert requests.index(request) or downloads.of(request.job_id).wait(PATIENCE_S)
+        try:
+            yield gateway, answers
+        finally:
+            for request in requests:
+                host.cancel_job(request.job_id)
+
+
+def test_a_cancel_ends_the_request_that_runs_with_the_bytes_that_had_come_in(world):
+    with running(world, REQUEST) as (gateway, (answer,)):
+        gateway.cancel("job", "cmp-1", "cell1")
+
+        (result,) = answer.result(PATIENCE_S)
+
+    assert (result.image, result.outcome, result.reason) == (IMAGE, Outcome.CANCELLED, "")
+    assert result.bytes_moved > 0
+
+
+def test_a_cancel_that_overtakes_its_request_counts_nevertheless(world):
+    with running(world) as (gateway, _):
+        gateway.cancel("job", "cmp-1", "cell1")
+
+        (result,) = gateway.cache_images(REQUEST)
+
+    assert (result.outcome, result.bytes_moved) == (Outcome.CANCELLED, 0)
+
+
+def test_a_cancel_may_be_repeated_and_what_was_done_keeps_its_outcome(world):
+    with running(world, delay=timedelta()) as (gateway, _):
+        done = gateway.cache_images(REQUEST)
+
+        gateway.cancel("job", "cmp-1", "cell1")
+        gateway.cancel("job", "cmp-1", "cell1")
+
+        assert list(gateway.cache_images(REQUEST)) == list(done)
+        assert done[0].outcome is Outcome.CACHED
+
+
+def test_a_job_that_the_host_does_not_know_can_be_cancelled(world):
+    cancelled = []
+    world.join("cmp-1", lambda request: [], cancelled.append)
+
+    world.gateway().cancel("unknown", "cmp-1", "cell1")
+
+    assert cancelled == ["unknown"]
+
+
+def test_a_cancel_leaves_the_download_of_the_same_image_for_another_job(world):
+    other = replace(REQUEST, job_id="other")
+    with running(world, REQUEST, other, delay=timedelta(seconds=1)) as (gateway, (cancelled, goes_on)):
+        gateway.cancel("job", "cmp-1", "cell1")
+
+        assert cancelled.result(PATIENCE_S)[0].outcome is Outcome.CANCELLED
+        assert goes_on.result(PATIENCE_S)[0].outcome is Outcome.CACHED
+
+
+def test_a_host_without_a_compute_cannot_confirm_a_cancel_and_is_named(world):
+    with pytest.raises(ComputeUnreachable, match="cmp-1"):
+        world.gateway().cancel("job", "cmp-1", "cell1")
+
+
+def test_a_compute_that_left_cannot_confirm_a_cancel(world):
+    world.join("cmp-1", lambda request: [], nothing_to_cancel)
+    gateway = world.gateway()
+
+    world.leave("cmp-1")
+
+    with pytest.raises(ComputeUnreachable):
+        gateway.cancel("job", "cmp-1", "cell1")

@@ -17,7 +17,7 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
-from tests.contract.buses import PATIENCE, new_conf
+from tests.contract.buses import PATIENCE, new_conf, nothing_to_cancel
 from tests.contract.hearing import Hearing
 from tests.lab.certificates import Authority
 from tests.lab.rabbitmq import NAMES, PASSWORD, USER
@@ -57,7 +57,7 @@ def cached(request):
 def run_compute(ended, conf, url, host):
     """Have the compute of a host answer and beat on this bus."""
     bus = open_bus(conf, url)
-    server = ComputeServer(bus=bus, host=host, cache_images=cached)
+    server = ComputeServer(bus=bus, host=host, cache_images=cached, cancel_job=nothing_to_cancel)
     ended.callback(bus.close)
     ended.callback(server.stop, PATIENCE)
     server.start()
@@ -181,7 +181,7 @@ def test_a_compute_that_started_before_its_certificate_was_right_listens_once_it
 ):
     with rabbitmq.expired_certificate():
         bus = open_bus(new_conf(), rabbitmq.tls_url(cell_url, f"ssl=1&ssl_ca_file={ca}"))
-        server = ComputeServer(bus=bus, host="cmp-1", cache_images=cached)
+        server = ComputeServer(bus=bus, host="cmp-1", cache_images=cached, cancel_job=nothing_to_cancel)
         ended.callback(bus.close)
         ended.callback(server.stop, PATIENCE)
 

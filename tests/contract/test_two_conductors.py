@@ -16,6 +16,7 @@ from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import Outcome, TaskResult
+from tests.contract.buses import nothing_to_cancel
 from tests.contract.job_values import DEBIAN, LEASE, NOW, asked, claim, ended, job_id, new_job
 from tests.waiting import wait_until
 
@@ -34,7 +35,7 @@ class Conductors:
         self.gateway = InProcessComputes()
         self.clock = SystemClock()
         for host in HOSTS:
-            self.gateway.join(host, self._answer)
+            self.gateway.join(host, self._answer, nothing_to_cancel)
         stores.host_reports.note_beats([Heartbeat(host, "cell1", "fake", self.clock.now()) for host in HOSTS])
         self._pools = [ThreadPoolExecutor(3) for _ in range(2)]
         self._loops = [self._loop(f"conductor-{number}", pool) for number, pool in enumerate(self._pools)]

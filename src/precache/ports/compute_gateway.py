@@ -1,4 +1,4 @@
-"""The conductor's way to a host: one long call for all images of a job on that host."""
+"""The conductor's way to a host: one long call for all images of a job on that host, and a short one to cancel it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,21 @@ class CacheRequest:
 
 class ComputeGateway(Protocol):
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
-        """Ask the host and wait until it has dealt with every image; blocks for as long as that takes.
+        """Send the request and wait until the host has dealt with every image; blocks for as long as that takes.
 
-        Returns the host's word on each image. Raises ComputeUnreachable if the host does not answer or dies
-        meanwhile, Stopped if we or the host are being stopped. Asking again for the same job is harmless: an image that
-        is there is touched.
+        Return the host's result for each image. Raises ComputeUnreachable if the host does not answer or dies
+        meanwhile; ComputeOutdated; Stopped if this process or the host's compute is being stopped. Sending it again for
+        the same job is harmless: the host joins the work under way, answers from memory, or touches the image.
+        """
+        ...
+
+    def cancel(self, job_id: str, host: str, cell: str) -> None:
+        """Make the host stop all its work for the job; return when the host has confirmed that it will.
+
+        Does not wait for the work to end: the pending `cache_images` of the job returns soon after, with the outcome
+        `cancelled` for each image that was not done. The host remembers the job: a request for it that comes later is
+        answered at once. Idempotent, also for a job that the host does not know. Raises, after some seconds at most,
+        ComputeUnreachable if the host does not confirm; ComputeOutdated if it does not know this message; Stopped if
+        this process or the host's compute is being stopped.
         """
         ...

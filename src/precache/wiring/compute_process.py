@@ -54,7 +54,7 @@ class ComputeProcess:
         progress.start()
         compute.start()
         self._stops.callback(compute.stop, PATIENCE)
-        server = ComputeServer(bus=bus, host=host, cache_images=compute.cache_images)
+        server = ComputeServer(bus=bus, host=host, cache_images=compute.cache_images, cancel_job=compute.cancel_job)
 
         def announce() -> None:
             compute.announce()

@@ -124,6 +124,7 @@ class ConductorProcess:
             buses=cells.bus_of,
             long_rpc_timeout=config.bus.long_rpc_timeout,
             call_monitor_timeout=config.bus.call_monitor_timeout,
+            pin=config.upgrade_levels.compute,
         )
         self._stops.callback(gateway.stop)
         return conductor_loop(

@@ -148,7 +148,7 @@ class EmbeddedProcess:
             )
             compute.start()
             self._stops.callback(compute.stop, PATIENCE)
-            gateway.join(host.name, compute.cache_images)
+            gateway.join(host.name, compute.cache_images, compute.cancel_job)
             compute.announce()
 
     def _instances_path(self, host: EmbeddedHost) -> Path:

@@ -39,6 +39,10 @@ def raises(error: Exception) -> Answer:
     return compute
 
 
+def nothing_to_cancel(job_id: str) -> None:
+    """Confirm the cancel of a job that is done."""
+
+
 class Cloud:
     """Two cells, an aggregate, and a conductor for them, all in memory."""
 
@@ -64,7 +68,7 @@ class Cloud:
             self.inventory.note_beats(
                 [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
             )
-            self.gateway.join(name, compute)
+            self.gateway.join(name, compute, nothing_to_cancel)
         aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
         for name in hosts:
             self.inventory.add_host(aggregate.id, name, self.clock.now())

@@ -22,7 +22,7 @@ from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 from precache.rules.group_by_cell import Messages
-from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
+from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, nothing_to_cancel, raises
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_stopped_conductor_gives_the_rest_back_and_the_next_one_finishes_it():
         return answers(Outcome.CACHED)(request)
 
     for name in "abc":
-        cloud.gateway.join(name, remembers)
+        cloud.gateway.join(name, remembers, nothing_to_cancel)
     cloud.run(owner="two")
 
     assert sorted(asked_later) == ["b", "c"]

@@ -13,12 +13,18 @@ from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa:
 from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
 from precache.adapters.bus_oslo.progress import BusProgress  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
-from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, OPTIONS_SINCE, RPC_VERSION  # noqa: E402
+from precache.adapters.bus_oslo.topics import (  # noqa: E402
+    CACHE_IMAGES_SINCE,
+    CANCEL_SINCE,
+    OPTIONS_SINCE,
+    RPC_VERSION,
+)
 from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
 from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 
 __all__ = [
     "CACHE_IMAGES_SINCE",
+    "CANCEL_SINCE",
     "OPTIONS_SINCE",
     "RPC_VERSION",
     "Bus",

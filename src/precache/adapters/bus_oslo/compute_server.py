@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.messages import Malformed, failure_message, read_request, results_message
+from precache.adapters.bus_oslo.messages import (
+    Malformed,
+    failure_message,
+    read_cancel,
+    read_request,
+    results_message,
+)
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
@@ -23,17 +30,19 @@ REQUESTS_AT_ONCE = 64
 """Requests that are worked on at once; all but one of each job only wait for that one."""
 
 CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
+CancelJob = Callable[[str], None]
 
 
 class ComputeServer(RpcServer):
     """Answers requests to `host`; at its stop those under way are answered, and are to end by themselves.
 
-    cache_images: called for several requests at once, and again for a request that is asked again; what it raises is
-        told to the conductor, except the text of an unexpected error.
+    cache_images: called for several requests at once, and again for a request that comes again. cancel_job: called
+        with the id of a job, at any time. What they raise is sent to the conductor, except the text of an unexpected
+        error.
     """
 
-    def __init__(self, *, bus: Bus, host: str, cache_images: CacheImages) -> None:
-        endpoint = _Endpoint(host, cache_images)
+    def __init__(self, *, bus: Bus, host: str, cache_images: CacheImages, cancel_job: CancelJob) -> None:
+        endpoint = _Endpoint(host, cache_images, cancel_job)
         super().__init__(bus=bus, topic=COMPUTE_TOPIC, server=host, endpoint=endpoint, threads=REQUESTS_AT_ONCE)
 
 
@@ -42,9 +51,10 @@ class _Endpoint:
 
     target = oslo_messaging.Target(version=RPC_VERSION)
 
-    def __init__(self, host: str, cache_images: CacheImages) -> None:
+    def __init__(self, host: str, cache_images: CacheImages, cancel_job: CancelJob) -> None:
         self._host = host
         self._cache_images = cache_images
+        self._cancel_job = cancel_job
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
@@ -54,18 +64,31 @@ class _Endpoint:
             return failure_message("malformed", reason=str(fault))
         now = time.time()
         if now > expires_at:
-            # It lay in the queue while we were away. Who still waits for it asks again, knowing our clock.
+            # It was in the queue while this compute was down. A conductor that still waits sends it again.
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
-        return self._answer(request)
+        return self._answer(request.job_id, lambda: results_message(self._cache_images(request)))
 
-    def _answer(self, request: CacheRequest) -> dict[str, Any]:
+    def cancel_job(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
-            return results_message(self._cache_images(request))
+            job_id = read_cancel(message, self._host)
+        except Malformed as fault:
+            _log.warning("A request to cancel a job was refused: %s", fault)
+            return failure_message("malformed", reason=str(fault))
+        return self._answer(job_id, partial(self._cancel, job_id))
+
+    def _cancel(self, job_id: str) -> dict[str, Any]:
+        self._cancel_job(job_id)
+        return {}
+
+    def _answer(self, job_id: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what `act` returns, or the message for what it raises."""
+        try:
+            return act()
         except Stopped:
             return failure_message("stopped")
         except PrecacheError as error:
             return failure_message("failed", reason=str(error))
         except Exception:  # noqa: BLE001  the request boundary of this process
-            _log.exception("The request of job %s failed", request.job_id)
+            _log.exception("A request for job %s failed", job_id)
             return failure_message("failed", reason=f"unexpected error; the log of the compute on {self._host} has it")

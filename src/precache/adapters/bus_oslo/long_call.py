@@ -1,43 +1,53 @@
-"""One request to one host, asked as often as it takes to know how it ended.
+"""One request to one host, sent until the host has answered or is given up.
 
-A call of oslo.messaging is delivered at most once, and neither it nor its answer outlives the broker. Asking again is
-what makes up for it: a host that works on the request joins the call to that work, one that is done gives its memory.
+A call of oslo.messaging is delivered at most once, and neither it nor its answer survives a restart of the broker. So
+it is sent again: a host that works on the request joins the call to that work, a host that is done answers from memory.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus, NoAnswer, QueueMissing, RemoteBug, VersionUnknown
-from precache.adapters.bus_oslo.messages import (
-    Malformed,
-    read_failure,
-    read_reason,
-    read_results,
-    request_message,
-    seconds,
-)
-from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, COMPUTE_TOPIC, OPTIONS_SINCE
+from precache.adapters.bus_oslo.messages import Malformed, read_failure, read_reason, seconds
+from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
-from precache.core.jobs import TaskResult
-from precache.ports.compute_gateway import CacheRequest
+
+T = TypeVar("T")
 
 NO_COMPUTE = "no Precache compute listens there; start it and send the request again"
-TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it"
 _LEAST_MONITOR_S = 2  # oslo.messaging sends signs of life no more often than every second, two for each interval
 _RETRY_S = 0.5
 _SLACK_S = 1.0
-_HANDED_DOWN = 0.98  # of the time that is left: the host is to say itself how far it came
 _MOST_EXPIRED = 3
 
 
-class LongCall:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRequest(Generic[T]):
+    """What is sent to a host, and how its answer is read.
+
+    version: the lowest that has what the message needs.
+    message: makes it; gets when it expires, by the host's clock in seconds since 1970, and the seconds that are left.
+    read: gets an answer that holds no error. Raises Malformed.
+    too_long: why the host is given up at the deadline, for an operator.
+    """
+
+    host: str
+    method: str
+    version: str
+    message: Callable[[float, float], Mapping[str, Any]]
+    read: Callable[[Mapping[str, Any]], T]
+    too_long: str
+
+
+class LongCall(Generic[T]):
     """`run` once.
 
-    bus_now: gives the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
+    bus_now: returns the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
     deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends it.
     """
 
@@ -45,7 +55,7 @@ class LongCall:
         self,
         *,
         bus_now: Callable[[], Bus],
-        request: CacheRequest,
+        request: HostRequest[T],
         deadline: float,
         silence_s: float,
         stopping: CancelToken,
@@ -53,7 +63,6 @@ class LongCall:
         self._bus_now = bus_now
         self._bus = bus_now()
         self._request = request
-        self._version = OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE
         self._deadline = deadline
         self._limit_s = silence_s
         self._stopping = stopping
@@ -62,24 +71,21 @@ class LongCall:
         self._clock_ahead_s = 0.0  # of the host's clock, once it has complained
         self._expired = 0
 
-    def run(self) -> Sequence[TaskResult]:
-        """Return the host's word on each image.
-
-        Raises ComputeUnreachable, ComputeOutdated, Stopped, and what `bus_now` raises.
-        """
+    def run(self) -> T:
+        """Return the answer. Raises ComputeUnreachable, ComputeOutdated, Stopped, and what `bus_now` raises."""
         while True:
-            results = self._ask_once()
-            if results is not None:
-                return results
+            answer = self._send_once()
+            if answer is not None:
+                return answer
 
-    def _ask_once(self) -> Sequence[TaskResult] | None:
-        """Return the results; None if it is to be asked again."""
+    def _send_once(self) -> T | None:
+        """Return the answer; None if the request is to be sent again."""
         began = time.monotonic()
         left_s = self._deadline - began
         if left_s <= 0:
-            raise ComputeUnreachable(self._request.host, TOO_LONG)
+            raise ComputeUnreachable(self._request.host, self._request.too_long)
         self._stopping.check(f"The request to {self._request.host}")
-        self._heed_change_of_bus()
+        self._follow_bus()
         monitor_s = self._next_monitor_s()
         try:
             answer = self._call(left_s, monitor_s)
@@ -91,37 +97,36 @@ class LongCall:
         except BusUnavailable as error:
             self._wait_for_broker(error)
         except VersionUnknown:
-            raise ComputeOutdated(self._request.host, self._version, "another") from None
+            raise ComputeOutdated(self._request.host, self._request.version, "another") from None
         except RemoteBug as error:
             raise ComputeUnreachable(self._request.host, f"it failed ({error}); its log has the details") from None
         else:
             return self._read(answer)
         return None
 
-    def _heed_change_of_bus(self) -> None:
-        """Go on over the bus that the cell has now: an operator may have corrected its URL."""
+    def _follow_bus(self) -> None:
+        """Continue on the bus that the cell has now: an operator may have corrected its URL."""
         bus = self._bus_now()
         if bus is not self._bus:
-            # The host may be at work, have called out on the old one, and need a while until it listens on the new one.
+            # The host may work for this request, and may need a while until it listens on the new bus.
             self._bus, self._silent_s, self._has_been_there = bus, 0.0, True
 
     def _next_monitor_s(self) -> int:
-        """Two thirds of what is granted at first, then a third: enough for a living host to be heard in each."""
+        """Return two thirds of the limit at first, then a third: a host that lives sends a sign of life in each."""
         share = 1 / 3 if self._silent_s else 2 / 3
         return max(_LEAST_MONITOR_S, int(self._limit_s * share))
 
     def _call(self, left_s: float, monitor_s: int) -> Any:
         # A host that is silent for the monitor's time is called again, so this message expires then.
         expires_at = time.time() + self._clock_ahead_s + min(left_s, monitor_s)
-        message = request_message(self._request, expires_at, left_s * _HANDED_DOWN)
         return self._bus.call(
             COMPUTE_TOPIC,
             self._request.host,
-            "cache_images",
-            message,
+            self._request.method,
+            self._request.message(expires_at, left_s),
             timeout_s=left_s,
             monitor_s=monitor_s,
-            version=self._version,
+            version=self._request.version,
         )
 
     def _note_silence(self, took_s: float, monitor_s: int) -> None:
@@ -136,7 +141,7 @@ class LongCall:
         is_fresh = not self._bus.state.was_away_within(self._limit_s)
         if is_fresh and not self._has_been_there:
             raise ComputeUnreachable(self._request.host, NO_COMPUTE)
-        # After an outage of the broker, or of its own way there, it comes back within seconds.
+        # After an outage of the broker, or of its own connection, the host comes back within seconds.
         self._stopping.wait(_RETRY_S)
         if is_fresh:
             self._silent_s += _RETRY_S
@@ -150,28 +155,28 @@ class LongCall:
 
     def _wait_for_broker(self, error: BusUnavailable) -> None:
         self._silent_s = 0.0
-        if self._bus.state.is_up:  # it is back already, or was left for another
+        if self._bus.state.is_up:  # the broker is back already, or the cell has another bus
             self._stopping.wait(_RETRY_S)
         while not self._bus.state.is_up and not self._stopping.is_cancelled:
-            # As long as nothing is under way there that could be lost, a broker that is gone need not hold up the job.
+            # If the host has not begun, no work can be lost: the job does not wait for this broker.
             is_hopeless = not self._has_been_there and self._bus.state.away_for_s() >= self._limit_s
             if is_hopeless or time.monotonic() >= self._deadline:
                 raise ComputeUnreachable(self._request.host, str(error))
             self._bus.state.wait_until_up(_RETRY_S)
-            self._heed_change_of_bus()
+            self._follow_bus()
 
-    def _read(self, answer: object) -> Sequence[TaskResult] | None:
+    def _read(self, answer: object) -> T | None:
         try:
             failure = read_failure(answer)
             if failure is None and isinstance(answer, Mapping):
-                return read_results(answer)
+                return self._request.read(answer)
         except Malformed as fault:
             raise ComputeUnreachable(self._request.host, f"its answer makes no sense ({fault})") from None
-        self._heed_failure(failure or {})
+        self._follow_failure(failure or {})
         return None
 
-    def _heed_failure(self, failure: Mapping[str, Any]) -> None:
-        """Raise what it means, or return if it is to be asked again."""
+    def _follow_failure(self, failure: Mapping[str, Any]) -> None:
+        """Raise what the error means; return if the request is to be sent again."""
         host = self._request.host
         code = failure.get("code")
         if code == "stopped":

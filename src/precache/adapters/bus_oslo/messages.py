@@ -33,7 +33,7 @@ _MOST_BYTES = 2**63 - 1
 _MOST_ALLOWED_SECONDS = 10**9
 _MOST_SECONDS = 2**40  # in some thirty thousand years
 
-_HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR})
+_HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR, Outcome.CANCELLED})
 
 _T = TypeVar("_T")
 
@@ -60,8 +60,7 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
 
 def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
-    if _text(message, "host") != host:
-        raise Malformed("host is not the name of this host")
+    _check_host(message, host)
     orders = _orders(message)
     expires_at = seconds(message.get("expires_at"))
     if expires_at is None:
@@ -70,6 +69,16 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     # Counted from now, when the host has the message.
     deadline = Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS)))
     return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline), expires_at
+
+
+def cancel_message(job_id: str, host: str, cell: str) -> dict[str, Any]:
+    return {"job_id": job_id, "host": host, "cell": cell}
+
+
+def read_cancel(message: Mapping[str, Any], host: str) -> str:
+    """Return the id of the job. Raises Malformed, also if the message is meant for another host."""
+    _check_host(message, host)
+    return _name(message, "job_id")
 
 
 def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:
@@ -210,6 +219,11 @@ def _sensible(what: str, items: Sequence[object], read: Callable[[Mapping[str, A
     if faults:
         _log.warning("Of %i messages with %s, %i were dropped; the first: %s", len(items), what, len(faults), faults[0])
     return good
+
+
+def _check_host(message: Mapping[str, Any], host: str) -> None:
+    if _text(message, "host") != host:
+        raise Malformed("host is not the name of this host")
 
 
 def _items(message: Mapping[str, Any], field: str, most: int = _MOST_ITEMS) -> Sequence[object]:

@@ -12,7 +12,7 @@ COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
 CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors takes each message
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: all of them hear it
 
-RPC_VERSION = "1.1"
+RPC_VERSION = "1.2"
 """What this release speaks."""
 
 BASE_VERSION = "1.0"
@@ -23,3 +23,6 @@ CACHE_IMAGES_SINCE = BASE_VERSION
 
 OPTIONS_SINCE = "1.1"
 """The first version in which a host reads `orders`, and so the options of each image."""
+
+CANCEL_SINCE = "1.2"
+"""The first version in which a host knows `cancel_job`, and answers with the outcome `cancelled`."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 
 from precache.adapters.bus_oslo.bus import NoAnswer, QueueMissing, RemoteBug, VersionUnknown
 from precache.adapters.bus_oslo.bus_state import BusState
-from precache.adapters.bus_oslo.long_call import LongCall
+from precache.adapters.bus_oslo.computes import OsloComputes
 from precache.adapters.bus_oslo.messages import results_message
-from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
-from precache.core.orders import CacheOrder
-from precache.core.stopping import StopReason
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -31,9 +30,11 @@ class ScriptedBus:
         self.state = BusState(place=self.place)
         self._answers = list(answers)
         self.asked = []
+        self.sent = []
 
     def call(self, topic, server, method, message, *, timeout_s, monitor_s, version):
         self.asked.append((message, monitor_s))
+        self.sent.append((server, method, version, message))
         answer = self._answers.pop(0)
         if callable(answer) and not isinstance(answer, type):
             answer = answer()
@@ -42,24 +43,32 @@ class ScriptedBus:
         return answer
 
 
-def ask(*buses, long_s=60, silence_s=9, stopping=None):
-    """Return what comes of it. buses: of the cell, whenever it is asked for; the last one stays."""
-    request = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+def gateway(*buses, long_s=60, silence_s=9, **options):
+    """Return a gateway to the hosts of a cell. buses: of the cell, each time it is asked for; the last one stays."""
     left = list(buses)
 
-    def bus_now():
+    def bus_now(cell):
+        assert cell == "cell1"
         bus = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(bus, Exception):
             raise bus
         return bus
 
-    return LongCall(
-        bus_now=bus_now,
-        request=request,
-        deadline=time.monotonic() + long_s,
-        silence_s=silence_s,
-        stopping=stopping or CancelToken(),
-    ).run()
+    return OsloComputes(
+        buses=bus_now,
+        long_rpc_timeout=timedelta(seconds=long_s),
+        call_monitor_timeout=timedelta(seconds=silence_s),
+        **options,
+    )
+
+
+def ask(*buses, **options):
+    """Return what comes of a request."""
+    return gateway(*buses, **options).cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+
+
+def cancel(*buses, **options):
+    gateway(*buses, **options).cancel("job", "cmp-1", "cell1")
 
 
 def error(code, **details):
@@ -199,12 +208,14 @@ def test_a_compute_that_is_being_stopped_is_told_apart():
 
 
 def test_nothing_is_asked_by_a_conductor_that_is_being_stopped():
-    stopping = CancelToken()
-    stopping.cancel(StopReason.SHUTDOWN)
     bus = ScriptedBus()
+    stopped = gateway(bus)
+    stopped.stop()
 
     with pytest.raises(Stopped):
-        ask(bus, stopping=stopping)
+        stopped.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+    with pytest.raises(Stopped):
+        stopped.cancel("job", "cmp-1", "cell1")
 
     assert bus.asked == []
 
@@ -233,3 +244,77 @@ def test_whatever_else_a_host_answers_is_an_error_of_that_host(answer, words):
         ask(ScriptedBus(answer))
 
     assert words in str(caught.value)
+
+
+def test_a_cancel_names_the_job_and_is_sent_in_the_version_that_has_it():
+    bus = ScriptedBus({})
+
+    cancel(bus)
+
+    assert bus.sent == [("cmp-1", "cancel_job", "1.2", {"job_id": "job", "host": "cmp-1", "cell": "cell1"})]
+
+
+def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs():
+    plain, limited = ScriptedBus(results_message(RESULTS)), ScriptedBus(results_message(RESULTS))
+    options = CacheOptions(rate_limit_bytes_per_s=1)
+
+    ask(plain)
+    gateway(limited).cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE, options),)))
+
+    assert [version for bus in (plain, limited) for _, _, version, _ in bus.sent] == ["1.0", "1.1"]
+
+
+def test_a_cancel_that_may_be_lost_is_sent_again():
+    bus = ScriptedBus(NoAnswer(), {})
+
+    cancel(bus)
+
+    assert len(bus.sent) == 2
+
+
+def test_a_host_that_does_not_confirm_a_cancel_is_given_up_after_seconds_however_long_a_request_may_take():
+    bus = ScriptedBus(NoAnswer(), NoAnswer())
+
+    with pytest.raises(ComputeUnreachable, match="no sign of life for 10 seconds"):
+        cancel(bus, long_s=3600, silence_s=600)
+
+    assert sum(monitor_s for _, monitor_s in bus.asked) < 10
+
+
+def test_a_host_without_a_compute_is_given_up_at_once_by_a_cancel():
+    with pytest.raises(ComputeUnreachable, match="no Precache compute listens"):
+        cancel(ScriptedBus(QueueMissing()))
+
+
+def test_a_cell_without_a_bus_makes_its_hosts_unreachable_for_a_cancel():
+    with pytest.raises(ComputeUnreachable, match=r"cmp-1.*no transport URL is known"):
+        cancel(BusUnavailable("of cell cell1", "no transport URL is known"))
+
+
+def test_a_host_of_an_earlier_release_is_outdated_for_a_cancel():
+    with pytest.raises(ComputeOutdated, match=r"cmp-1.* version 1\.2 "):
+        cancel(ScriptedBus(VersionUnknown()))
+
+
+def test_a_pinned_version_below_that_of_the_cancel_sends_nothing():
+    bus = ScriptedBus()
+
+    with pytest.raises(ComputeOutdated, match=r"pinned to version 1\.1"):
+        cancel(bus, pin="1.1")
+
+    assert bus.sent == []
+    cancel(ScriptedBus({}), pin="1.2")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error_type"),
+    [
+        (error("stopped"), Stopped),
+        (error("failed", reason="the disk is on fire"), ComputeUnreachable),
+        (None, ComputeUnreachable),
+        (RemoteBug("KeyError"), ComputeUnreachable),
+    ],
+)
+def test_an_error_of_the_host_is_no_confirmation_of_a_cancel(answer, error_type):
+    with pytest.raises(error_type):
+        cancel(ScriptedBus(answer))
