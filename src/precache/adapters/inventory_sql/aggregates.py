@@ -1,4 +1,4 @@
-"""Look at aggregates: three statements, however many aggregates and hosts there are."""
+"""Read aggregates with three statements, whatever the number of aggregates and hosts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from precache.core.aggregates import Aggregate
 from precache.core.errors import AggregateNotFound
 
 LARGEST_ID = 2**31 - 1
-"""A greater number can be no key of ours, and some databases would fail on it instead of finding nothing."""
+"""The largest key. A greater number finds nothing; some databases would raise an error for it."""
 
 
 class SqlAggregateQueries:
@@ -34,7 +34,7 @@ class SqlAggregateQueries:
 
 
 def load_aggregate(connection: Connection, aggregate_id: int) -> Aggregate:
-    """Return one aggregate as it is in this transaction. Raises AggregateNotFound."""
+    """Return one aggregate, read in this transaction. Raises AggregateNotFound."""
     found = _load(connection, aggregate_id) if 0 < aggregate_id <= LARGEST_ID else []
     if not found:
         raise AggregateNotFound(aggregate_id)

@@ -1,4 +1,4 @@
-"""Cells and the ways to their buses. A transport URL is in the table only encrypted."""
+"""Cells and the transport URLs of their buses, which are stored encrypted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from precache.core.errors import CellHasHosts, CellHostsInAggregates, CellNameTa
 class SqlCells:
     """The ports `CellQueries` and `CellChanges`.
 
-    keys: of `SecretBox`. Raises InvalidConfiguration for a key that is none, and if a URL is to be stored without any.
+    keys: of `SecretBox`. Raises InvalidConfiguration for an invalid key, and if a URL is stored without a key.
     owns_aggregates: see `SqlHostRemoval`.
     """
 
@@ -39,7 +39,7 @@ class SqlCells:
     def create_cell(self, cell: Cell) -> None:
         url = self._encrypt(cell.transport_url)
         with self._database.write() as connection:
-            # This locks the row, so of two that give the cell its URL one finds that it has one.
+            # This locks the row: of two processes that set the URL at once, the second finds the URL of the first.
             is_bare = (cells.c.name == cell.name) & cells.c.transport_url.is_(None)
             if url is not None and connection.execute(update(cells).where(is_bare).values(transport_url=url)).rowcount:
                 return
@@ -82,7 +82,7 @@ class SqlCells:
 
 
 def _find(connection: Connection, name: str) -> int:
-    """Lock the cell's row and return its key. Raises CellNotFound."""
+    """Lock the row of the cell and return its key. Raises CellNotFound."""
     number: int | None = connection.scalar(select(cells.c.id).where(cells.c.name == name).with_for_update())
     if number is None:
         raise CellNotFound(name)

@@ -1,7 +1,7 @@
 """Change aggregates.
 
-Every change of an aggregate begins by writing to its row, which locks it: two changes of one aggregate follow
-each other, and what was looked up between stays true until the end.
+Every change of an aggregate first writes to its row, which locks the row: a second change of the same aggregate waits,
+and what the first one has read stays valid until its end.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class SqlAggregateChanges:
 
 
 def _touch(connection: Connection, aggregate_id: int, now: datetime) -> None:
-    """Note the time of the change, and so lock the aggregate. Raises AggregateNotFound."""
+    """Store the time of the change, which also locks the aggregate. Raises AggregateNotFound."""
     _check_range(aggregate_id)
     statement = update(aggregates).where(aggregates.c.id == aggregate_id).values(updated_at=now)
     if connection.execute(statement).rowcount == 0:
@@ -124,7 +124,7 @@ def _check_range(aggregate_id: int) -> None:
 
 
 def _find_host(connection: Connection, name: str) -> int:
-    """Return the host's key, and keep the host from being deleted meanwhile. Raises HostNotFound."""
+    """Return the host's key and lock the host, so that it is not deleted meanwhile. Raises HostNotFound."""
     statement = select(hosts.c.id).where(hosts.c.name == name).with_for_update(read=True, key_share=True)
     host_id: int | None = connection.scalar(statement)
     if host_id is None:

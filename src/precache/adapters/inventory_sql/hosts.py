@@ -1,4 +1,4 @@
-"""Hosts and cells: look them up, force them down, hear from them."""
+"""Hosts and cells: list them, force hosts down, record their heartbeats."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SqlHosts:
         if not latest:
             return
         with self._database.write_singly() as connection, _amid_deletions():
-            # The server's clock says when; the clock of this process only, how old a heartbeat is by now.
+            # The time is that of the server's clock; the clock of this process only measures the heartbeat's age.
             now = connection.execute(select(self._database.now().label("now"))).scalar_one()
             local_now = self._database.local_now()
             named = sorted({beat.cell for beat in latest.values()})
@@ -84,8 +84,8 @@ class SqlHosts:
                 for beat in latest.values()
             ]
             host_ids = _ids(connection, hosts, heard)
-            # By id: an insert that meets a known name would use up a new id each time. In the order of the ids, so
-            # that two conductors do not wait for each other's rows.
+            # Update by id, because an insert of a known name uses up an id each time. In the order of the ids, so that
+            # two conductors do not deadlock.
             rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
             changing = ["cell_id", "driver", "last_seen", "rpc_version", "release"]
             upsert(connection, hosts, rows, key=["id"], changing=changing)
@@ -97,7 +97,7 @@ class SqlHosts:
 
 @contextmanager
 def _amid_deletions() -> Iterator[None]:
-    """Raise TransactionUndone where a host or a cell was deleted after it was looked up: the next attempt adds it."""
+    """Raise TransactionUndone if a host or a cell was deleted after it was read: the next attempt adds it."""
     try:
         yield
     except IntegrityError as exc:
@@ -118,7 +118,7 @@ def _host(row: Row[Any]) -> Host:
 
 
 def _ids(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the ids of the rows by name; missing ones are inserted; another process may do so too."""
+    """Return the ids of the rows by name, and insert missing rows. Another process may insert the same ones."""
     by_name = {row["name"]: row for row in sorted(rows, key=itemgetter("name"))}
     found = _known_ids(connection, table, list(by_name))
     missing = [row for name, row in by_name.items() if name not in found]
@@ -139,9 +139,9 @@ def _known_ids(connection: Connection, table: Table, names: Sequence[str]) -> di
 
 
 def _by_code_point(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """Return the column, to be compared and sorted as Python does it.
+    """Return the column with a collation that compares and sorts as Python does.
 
-    SQLite does so by itself, and so do our tables on MariaDB; PostgreSQL has the language that its database was made
-    with.
+    SQLite does so by default, and so do the tables on MariaDB; PostgreSQL uses the language with which its database was
+    created.
     """
     return collate(column, "C") if connection.dialect.name == "postgresql" else column

@@ -1,4 +1,4 @@
-"""Forget hosts: one by its name, or all of a cell in the transaction that deletes the cell.
+"""Delete hosts: one by its name, or all hosts of a cell in the transaction that deletes the cell.
 
 The rows of the hosts are locked first: a heartbeat that arrives meanwhile waits, and then registers its host again.
 """
@@ -21,7 +21,7 @@ from precache.core.errors import HostInAggregates, HostNotFound, HostStillHeard
 class SqlHostRemoval:
     """The port `HostRemoval`.
 
-    owns_aggregates: False where another service keeps the aggregates: ours are not in use then, and hold no host.
+    owns_aggregates: False if another service has the aggregates; those in this database are then not used.
     """
 
     def __init__(self, *, database: Database, owns_aggregates: bool = True) -> None:
@@ -44,7 +44,7 @@ class SqlHostRemoval:
 
 @dataclass(frozen=True, slots=True)
 class Memberships:
-    """Hosts and their aggregates, by name. False if no host is in an aggregate."""
+    """The aggregates of each host, by the host's name. False if no host is in an aggregate."""
 
     hosts: tuple[str, ...]
     aggregates: tuple[str, ...]
@@ -56,8 +56,8 @@ class Memberships:
 def hold_hosts(
     connection: Connection, is_meant: ColumnElement[bool], since: ColumnElement[datetime]
 ) -> Sequence[Row[Any]]:
-    """Lock these hosts; return their names, their last heartbeats and the instant `since` for comparison, by name."""
-    # In the order of the ids, as they are locked for heartbeats.
+    """Lock these hosts; return by name their last heartbeats and the time `since` for comparison."""
+    # In the order of the ids, in which heartbeats lock them, too.
     statement = (
         select(hosts.c.name, hosts.c.last_seen, since.label("since"))
         .where(is_meant)
@@ -68,19 +68,19 @@ def hold_hosts(
 
 
 def heard_hosts(found: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """Return those whose last heartbeat is not older than the instant they are compared with."""
+    """Return the hosts whose last heartbeat is not older than the time for comparison."""
     return [host for host in found if host.last_seen is not None and host.last_seen >= host.since]
 
 
 def memberships(connection: Connection, is_meant: ColumnElement[bool]) -> Memberships:
-    """Return the stored aggregates of these hosts. A locked host cannot be added to one meanwhile."""
+    """Return the stored aggregates of these hosts. A locked host cannot be added to another one meanwhile."""
     pairs = select(hosts.c.name.label("host"), aggregates.c.name.label("aggregate")).where(is_meant)
     rows = connection.execute(pairs.select_from(aggregate_hosts).join(hosts).join(aggregates)).all()
     return Memberships(tuple(sorted({row.host for row in rows})), tuple(sorted({row.aggregate for row in rows})))
 
 
 def delete_hosts(connection: Connection, is_meant: ColumnElement[bool]) -> None:
-    """Delete these hosts, from the aggregates as well."""
+    """Delete these hosts, also from all aggregates."""
     ids = select(hosts.c.id).where(is_meant)
     connection.execute(delete(aggregate_hosts).where(aggregate_hosts.c.host_id.in_(ids)))
     connection.execute(delete(hosts).where(is_meant))

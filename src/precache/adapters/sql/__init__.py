@@ -1,6 +1,6 @@
-"""The home of SQL: engine, tables, migrations. The SQL adapters of the ports stand on these and nothing else does.
+"""SQL: engine, tables, migrations. Only the SQL adapters of the ports use them.
 
-SQLite for the embedded service; statements and types are chosen so that PostgreSQL and MariaDB need no others.
+The embedded service uses SQLite; statements and types work on PostgreSQL and MariaDB as well.
 """
 
 from precache.adapters.sql.engine import Database, open_database

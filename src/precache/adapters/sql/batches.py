@@ -1,4 +1,4 @@
-"""Long lists, cut to what one statement can take."""
+"""Splits long lists into parts that fit into one statement."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -10,6 +10,6 @@ VALUES_PER_STATEMENT = 900
 
 
 def batches(values: Sequence[T], size: int = VALUES_PER_STATEMENT) -> Iterator[Sequence[T]]:
-    """Return `values` in order, in slices of at most `size`; nothing for an empty sequence."""
+    """Return `values` in order, in slices of at most `size`; no slice for an empty sequence."""
     for start in range(0, len(values), size):
         yield values[start : start + size]

@@ -20,21 +20,21 @@ from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnava
 from precache.ports.clock import Clock
 
 CONNECTIONS = 20
-"""Connections kept at most; a thread more waits for one. The embedded service has about as many threads."""
+"""The most connections; a further thread waits for one. The embedded service has about as many threads."""
 
 
 def utc_now() -> datetime:
-    """Return the present instant by the clock of this machine."""
+    """Return the current time by the clock of this machine."""
     return datetime.now(UTC)
 
 
 class Database:
-    """One database. `engine` is open for tests and migrations; adapters use `read` and `write`.
+    """One database. `engine` is for tests and migrations; adapters use `read` and `write`.
 
-    Both raise TransactionUndone where the block may be run again, ChangeUncertain if `write` cannot know whether its
-    changes were made, another StoreUnavailable where no repetition helps.
+    Both raise TransactionUndone if the block may be run again, ChangeUncertain if it is unknown whether the changes of
+    `write` were made, another StoreUnavailable if repeating does not help.
 
-    local_now: the clock of this process. is_time_local: have it decide instead of the server's, see `now`.
+    local_now: the clock of this process. is_time_local: use it instead of the server's, see `now`.
     """
 
     def __init__(
@@ -48,27 +48,27 @@ class Database:
         self.engine = engine
         self.limits = limits
         self.local_now = local_now
-        # SQLite has one writer at a time, and its own waiting is a sleep of up to 100 ms: threads queue here instead.
+        # SQLite has one writer at a time, and waits by sleeps of up to 100 ms: threads wait here instead.
         is_sqlite = engine.dialect.name == "sqlite"
         self._is_time_local = is_time_local or is_sqlite
         self._writer = threading.Lock() if is_sqlite else None
-        # A reader sees one state of things through all its statements; SQLite's transactions are always so.
+        # All statements of a reader see one snapshot; SQLite's transactions always do.
         self._snapshot = None if is_sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
     @property
     def place(self) -> str:
-        """Which database, for a message: never user, password or options."""
+        """The database, for messages: without user, password and options."""
         url = self.engine.url
         return f"{url.get_backend_name()} {'/'.join(part for part in (url.host, url.database) if part)}"
 
     @property
     def patience(self) -> timedelta:
-        """How long `@repeatable` methods try."""
+        """How long `@repeatable` methods repeat."""
         return self.limits.patience
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only looks, at one snapshot."""
+        """Open a transaction that only reads, from one snapshot."""
         with failures.translated(self.place), self._connected() as connection, connection.begin():
             if self._snapshot is not None:
                 connection.exec_driver_sql(self._snapshot)
@@ -76,9 +76,9 @@ class Database:
 
     @contextmanager
     def write(self, *, is_forgettable: bool = False) -> Iterator[Connection]:
-        """Open a transaction that changes something: committed at the end, undone if the block raises.
+        """Open a transaction that writes: committed at the end, undone if the block raises.
 
-        is_forgettable: a power cut may undo it, where that spares a flush of the disk (heartbeats, progress).
+        is_forgettable: a power cut may undo it, if that saves a flush of the disk (heartbeats, progress).
         """
         with self._turn(), failures.translated(self.place), self._connected() as connection:
             connection.execution_options(**{sqlite.WRITES: True, sqlite.FORGETTABLE: is_forgettable})
@@ -93,10 +93,10 @@ class Database:
 
     @contextmanager
     def write_singly(self) -> Iterator[Connection]:
-        """Open a connection on which every statement is a transaction of its own, and may be undone by a power cut.
+        """Open a connection on which every statement is its own transaction; a power cut may undo it.
 
-        The server commits it without hearing from this process again, so a process that is halted between two
-        statements holds no lock. SQLite has one writer and one process: there it is a transaction like any other.
+        The server commits each statement by itself, so a process that is halted between two statements holds no lock.
+        SQLite has one writer and one process: there it is an ordinary transaction.
         """
         if self._writer is not None:
             with self.write(is_forgettable=True) as connection:
@@ -106,10 +106,10 @@ class Database:
             yield connection
 
     def now(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:
-        """Return an expression for the present instant plus `after`, by the clock of the database.
+        """Return an SQL expression for the current time plus `after`, by the clock of the database.
 
-        That is the server's, so that the clocks of the processes that use it need not agree. SQLite has no server: it
-        is the clock of this process.
+        The server's clock is used, so that the clocks of its clients may differ. SQLite has no server: there it is the
+        clock of this process.
         """
         if self._is_time_local:
             instant = literal(self.local_now() + after, Instant())
@@ -140,10 +140,10 @@ class Database:
 
     @contextmanager
     def _autocommit(self, connection: Connection) -> Iterator[None]:
-        """Have the server commit every statement by itself until the end of the block.
+        """Make the server commit every statement by itself until the end of the block.
 
-        Not by the library's own option: what that does at the end may raise the driver's error, and lose the place of
-        the connection in the pool.
+        The library's own option is not used: at the end it may raise an error of the driver, and the pool may lose a
+        connection.
         """
         driver: Any = self.engine.dialect.loaded_dbapi
         server = postgresql if self.engine.dialect.name == "postgresql" else mariadb
@@ -159,7 +159,7 @@ class Database:
             if not connection.invalidated:
                 try:
                     server.set_autocommit(raw, False)
-                except driver.Error as exc:  # All is done by now; the next one gets another connection.
+                except driver.Error as exc:  # all is committed; the next one gets another connection
                     connection.invalidate(exc)
 
     @contextmanager
@@ -181,9 +181,9 @@ def open_database(
 ) -> Database:
     """Return the database behind an SQLAlchemy URL such as `sqlite:////var/lib/precache/precache.sqlite`.
 
-    clock: of this process; by default the system's. is_time_local: have it decide on servers as well.
+    clock: of this process; by default the system's. is_time_local: use it instead of a server's, too.
 
-    Nothing is connected yet. Raises DatabaseUrlRefused for a URL that can never work.
+    Makes no connection yet. Raises DatabaseUrlRefused for a URL that can never work.
     """
     parsed = parse_url(url)
     check_tls(parsed)
@@ -202,7 +202,7 @@ def _open(url: URL, limits: Limits) -> Engine:
     except (NoSuchModuleError, ImportError) as exc:
         raise missing_driver(url, exc) from exc
     except ValueError:
-        # The message quotes the value, which may be the beginning of something else.
+        # The library's message quotes the value, which may be a part of the password.
         raise DatabaseUrlRefused(f"one of {', '.join(sorted(url.query))} is not a number") from None
 
 
@@ -218,7 +218,7 @@ def _open_server(url: URL, limits: Limits) -> Engine:
         max_overflow=0,
         pool_timeout=limits.queue.total_seconds(),
         pool_pre_ping=True,
-        # Every statement sees what is committed; MariaDB's default would let a loser of a race look at old rows.
+        # Every statement sees committed rows; with MariaDB's default the loser of a race would read old rows.
         isolation_level="READ COMMITTED",
     )
     server.prepare(engine, limits)

@@ -1,4 +1,4 @@
-"""Foreign exceptions become ours here, at the edge of every transaction: what it was, and whether to begin again."""
+"""Translates the library's exceptions at the edge of every transaction: the cause, and whether to repeat it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NAMES = TlsNames(
 
 @contextmanager
 def translated(place: str) -> Iterator[None]:
-    """Raise our errors in place of the library's; `place` says which database, without secrets."""
+    """Raise the project's errors in place of the library's. place: the database, without secrets."""
     try:
         yield
     except IntegrityError as exc:
-        # The adapters look before they write and translate the races they know; what is left is a bug of ours.
+        # The adapters check before they write and translate the known races; all other cases are bugs.
         raise InvariantBroken(f"The database refuses a change: {first_line(exc)} ({place})") from exc
     except DataError as exc:
         raise InvariantBroken(f"A value cannot be stored: {first_line(exc)} ({place})") from exc
@@ -37,7 +37,7 @@ def translated(place: str) -> Iterator[None]:
         kind = TransactionUndone if exc.connection_invalidated or _is_undone(exc.orig) else StoreUnavailable
         raise kind(f"{first_line(exc)} ({place})") from exc
     except StatementError as exc:
-        # A value that its column cannot hold, found before the database saw it.
+        # The library found that the value does not fit its column.
         raise InvariantBroken(f"A value cannot be stored: {first_line(exc)} ({place})") from exc
     except PoolTimeout as exc:
         raise StoreUnavailable(f"every connection is in use and none became free in time ({place})") from exc
@@ -45,16 +45,16 @@ def translated(place: str) -> Iterator[None]:
 
 @contextmanager
 def connecting(place: str) -> Iterator[None]:
-    """Raise NotConnected if no connection came about: nothing has begun yet, so all of it may be tried again."""
+    """Raise NotConnected if no connection could be made: nothing has begun yet, so everything may be repeated."""
     try:
         yield
     except DBAPIError as exc:
-        # An answer that is final, or SQLite's, which has waited for its own file long enough.
+        # A final answer, or one of SQLite, which has already waited for its file.
         if _is_final(exc.orig):
             raise
         raise NotConnected(f"{first_line(exc)} ({place})") from exc
     except OSError as exc:
-        # A driver that read its own file of options, and the files for TLS that this one names.
+        # The driver could not read its own options file, or the TLS files that the URL names.
         raise StoreUnavailable(f"a file for the connection cannot be used: {exc.strerror or exc} ({place})") from exc
 
 
@@ -69,14 +69,14 @@ def _is_final(error: BaseException | None) -> bool:
 
 
 def tls_cause(text: str) -> str | None:
-    """Return what a driver's text says of TLS, if waiting does not help; else None."""
+    """Return the TLS failure that a driver's text describes, if waiting does not help; else None."""
     if any(sign in text for sign in _NO_TLS):
         return "the server has no TLS, which [database] connection demands; turn it on there"
     return explain_certificate(text, _NAMES)
 
 
 def is_in_the_way(error: DBAPIError) -> bool:
-    """Return whether a table, a column or an index could not be made because it is there."""
+    """Return whether a table, a column or an index could not be created because it exists."""
     original = error.orig
     return (
         mariadb.code_of(original) in mariadb.IN_THE_WAY
@@ -86,7 +86,7 @@ def is_in_the_way(error: DBAPIError) -> bool:
 
 
 def first_line(error: SQLAlchemyError) -> str:
-    """Return what the database said, without the statement and its values; of TLS, what is wrong with it."""
+    """Return the database's error without the statement and its values; for TLS, an explanation."""
     original = getattr(error, "orig", None)
     text = str(mariadb.text_of(original) or original or type(error).__name__)
     lines = text.strip().splitlines()

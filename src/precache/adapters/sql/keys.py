@@ -1,4 +1,4 @@
-"""Keys that the database chooses."""
+"""Inserts rows whose keys the database chooses."""
 
 from sqlalchemy import Connection, Insert
 

@@ -1,4 +1,4 @@
-"""How long a database may keep us waiting."""
+"""The time limits of database calls."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """queue: for one of our own connections while all are in use. connect: to be connected. statement: for the answer
-    to one statement. lock: for what another transaction holds.
+    """The longest waits. queue: for a free connection of the pool. connect: for a new connection. statement: for the
+    answer to one statement. lock: for a lock of another transaction.
 
-    patience: for how long a transaction that came to nothing is begun again; see repeating.py. The last attempt may go
-    on beyond it.
-    A transaction in which the client is silent for longer than a statement may take is undone by the server: a machine
-    that lost its power would hold its locks for hours.
+    patience: for how long a transaction that was undone is repeated; see repeating.py. The last attempt may end later.
+    If a client sends nothing during a transaction for longer than a statement may take, the server undoes the
+    transaction: otherwise a machine that lost its power would hold its locks for hours.
     """
 
     queue: timedelta = timedelta(seconds=30)
@@ -25,10 +24,11 @@ class Limits:
 
     @classmethod
     def for_requests(cls) -> Limits:
-        """Return limits under which a client learns of a silent database before it gives up itself.
+        """Return limits with which an API client gets an error for a silent database before its own timeout.
 
-        At the worst a statement's silence, and then that of a new connection: some 20 s. (PyMySQL waits for a server's
-        greeting as for a statement.) The statements of requests take well under that, also for the largest job.
+        The worst case is one statement and one new connection without an answer: about 20 s. (PyMySQL waits for a
+        server's greeting as long as for a statement.) The statements of requests take far less, also for the largest
+        job.
         """
         return cls(
             queue=timedelta(seconds=10),
@@ -40,21 +40,21 @@ class Limits:
 
     @classmethod
     def for_leases(cls, lease: timedelta) -> Limits:
-        """Return limits under which an attempt to extend a lease, and a second one, end before the lease does.
+        """Return limits with which two attempts to extend a lease end before the lease expires.
 
-        Nothing is begun again here: the caller does, when others have had their turn.
+        Nothing is repeated here: the caller repeats it after the other leases.
         """
         wait = max(lease / 6, timedelta(seconds=2))
         lock = max(lease / 15, timedelta(seconds=1))
         return cls(queue=wait, connect=wait, statement=wait, lock=lock, patience=timedelta())
 
     def for_migrations(self) -> Limits:
-        """Return limits under which a large table may be changed, with a limited wait for locks."""
+        """Return limits that allow the change of a large table, but not a long wait for locks."""
         return replace(self, statement=timedelta(days=1))
 
 
 def whole_seconds(duration: timedelta) -> int:
-    """Round up, for to most servers and drivers zero means for ever."""
+    """Return the duration in seconds, rounded up, because zero means no limit to most servers and drivers."""
     return max(1, -int(-duration.total_seconds() // 1))
 
 

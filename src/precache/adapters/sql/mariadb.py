@@ -1,4 +1,4 @@
-"""What MariaDB, or MySQL, needs so that it means the same as the others: strict values, bounded waits."""
+"""The settings with which MariaDB and MySQL behave like the other databases: strict values, bounded waits."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from precache.adapters.sql.limits import Limits, whole_seconds
 from precache.core.errors import DatabaseUrlRefused
 
 UNDONE = frozenset({1020, 1047, 1053, 1205, 1213})
-"""Codes that say that the transaction came to nothing and may be begun again: changed since it was read, no part of a
-cluster at the moment, going down, waited too long for a lock, deadlock."""
+"""Codes after which the transaction is undone and may be repeated: row changed since it was read, server not part of
+its cluster, server shutting down, wait for a lock too long, deadlock."""
 
 HOPELESS = frozenset({1044, 1045, 1049, 1130, 1227, 1698, 2026, 2061})
-"""Codes of a refused connection that waiting does not help: credentials, rights, no such database, encryption."""
+"""Codes of refused connections for which waiting does not help: credentials, rights, no such database, encryption."""
 
 IN_THE_WAY = frozenset({1050, 1060, 1061, 1826})
-"""Codes that say that a table, a column, an index or a foreign key is there already."""
+"""Codes for a table, a column, an index or a foreign key that exists already."""
 
 
 def connect_args(limits: Limits) -> dict[str, Any]:
-    """Return the options for the driver; those in the URL come on top."""
+    """Return the options for the driver; options in the URL take precedence."""
     return {
         "connect_timeout": whole_seconds(limits.connect),
         "read_timeout": whole_seconds(limits.statement),
@@ -31,14 +31,14 @@ def connect_args(limits: Limits) -> dict[str, Any]:
 
 
 def prepare(engine: Engine, limits: Limits) -> None:
-    """Have every connection of the engine set up. Raises DatabaseUrlRefused for an option that the driver lacks."""
+    """Register the setup of every connection. Raises DatabaseUrlRefused for an option that the driver lacks."""
     _check_options(engine)
     settings = (
-        # What does not fit into a column is refused, not cut.
+        # A value that does not fit into a column is refused, not truncated.
         "sql_mode = 'TRADITIONAL'",
         f"innodb_lock_wait_timeout = {whole_seconds(limits.lock)}",
         f"lock_wait_timeout = {whole_seconds(limits.lock)}",
-        # Only MariaDB looks into this comment.
+        # Only MariaDB reads this comment.
         f"character_set_results = utf8mb4 /*M! , idle_transaction_timeout = {whole_seconds(limits.statement)} */",
     )
 
@@ -61,13 +61,13 @@ def code_of(error: BaseException | None) -> int | None:
 
 
 def text_of(error: BaseException | None) -> str | None:
-    """Return the words of an error without its number, if it has both."""
+    """Return the text of an error without its number, if it has both."""
     has_both = code_of(error) is not None and error is not None and len(error.args) > 1
     return str(error.args[1]) if has_both and error is not None else None
 
 
 def _check_options(engine: Engine) -> None:
-    # The driver's own answer to an option that it lacks is a TypeError at the first connection.
+    # The driver itself raises a TypeError for an unknown option, and only at the first connection.
     _, given = engine.dialect.create_connect_args(engine.url)
     connect: Any = getattr(engine.dialect.loaded_dbapi, "connect", None)
     unknown = set(given) - set(inspect.signature(connect).parameters)

@@ -1,4 +1,4 @@
-"""What PostgreSQL needs: bounded waits, on the server's side, on the network's, and on ours."""
+"""The settings of PostgreSQL: bounded waits on the server, on the network, and in this process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sqlalchemy import Engine, event
 from precache.adapters.sql.limits import Limits, milliseconds, whole_seconds
 
 UNDONE = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
-"""States that say that the transaction came to nothing and may be begun again: not serializable, deadlock, waited too
-long for a lock, going down or coming up."""
+"""SQLSTATEs after which the transaction is undone and may be repeated: not serializable, deadlock, wait for a lock too
+long, server shutting down or starting."""
 
 IN_THE_WAY = frozenset({"42P07", "42701", "42710"})
-"""States that say that a table, an index, a column or a constraint is there already."""
+"""SQLSTATEs for a table, an index, a column or a constraint that exists already."""
 
 _HOPELESS = (
     "password authentication failed",
@@ -25,14 +25,14 @@ _HOPELESS = (
     "not permitted to log in",
     "invalid connection option",
 )
-"""What a refused connection says that waiting does not help. There is no code for it."""
+"""Texts of refused connections for which waiting does not help. There is no code for it."""
 
 ANSWER_MARGIN = timedelta(seconds=2)
-"""How much longer than the server we wait for a statement: its own word on it is the better one."""
+"""How much longer than the server this process waits for a statement: the server's own error is better."""
 
 
 def connect_args(limits: Limits) -> dict[str, Any]:
-    """Return the options for the driver; those in the URL come on top."""
+    """Return the options for the driver; options in the URL take precedence."""
     return {
         "connect_timeout": whole_seconds(limits.connect),
         "keepalives_idle": 15,
@@ -43,7 +43,7 @@ def connect_args(limits: Limits) -> dict[str, Any]:
 
 
 def prepare(engine: Engine, limits: Limits) -> None:
-    """Have every connection of the engine set up."""
+    """Register the setup of every connection of the engine."""
     settings = {
         "lock_timeout": milliseconds(limits.lock),
         "statement_timeout": milliseconds(limits.statement),
@@ -57,7 +57,7 @@ def prepare(engine: Engine, limits: Limits) -> None:
     def set_up(connection: Any, _record: Any) -> None:
         for name, value in settings.items():
             connection.execute(f"SET SESSION {name} = {value}")
-        # A setting that is not committed is undone with the transaction.
+        # A setting is undone with the transaction unless it is committed.
         connection.commit()
 
     event.listen(engine, "do_connect", open_connection)
@@ -70,26 +70,26 @@ def set_autocommit(raw: Any, is_on: bool) -> None:
 
 
 def code_of(error: BaseException | None) -> str | None:
-    """Return the server's code of an error, if it has one."""
+    """Return the server's SQLSTATE of an error, if it has one."""
     code = getattr(error, "sqlstate", None)
     return code if isinstance(code, str) else None
 
 
 def is_hopeless(error: BaseException | None) -> bool:
-    """Return whether a connection was refused for a reason that does not go away by itself."""
+    """Return whether a connection was refused for a permanent reason."""
     return any(words in str(error) for words in _HOPELESS)
 
 
 def _impatient_connect(limit: timedelta) -> Any:
-    """Return what opens connections that do not wait for ever for a server that is alive and silent."""
-    import psycopg  # here and not above, because only a user of PostgreSQL has it
+    """Return a function that opens connections which do not wait for ever for a running but silent server."""
+    import psycopg  # imported here, because only users of PostgreSQL have it
 
     class ImpatientConnection(psycopg.Connection[Any]):
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super().wait(_bounded(gen, limit), *args, **kwargs)
             except TimeoutError:
-                # Its answer may still come, and would be taken for that to the next statement.
+                # Its answer may still arrive, and would be read as the answer to the next statement.
                 self.close()
                 seconds = whole_seconds(limit)
                 raise psycopg.OperationalError(f"the server did not answer within {seconds} s") from None
@@ -98,7 +98,7 @@ def _impatient_connect(limit: timedelta) -> Any:
 
 
 def _bounded(generator: Generator[Any, Any, Any], limit: timedelta) -> Generator[Any, Any, Any]:
-    """Run the driver's generator, which is woken every 0.1 s, and raise TimeoutError in it after the limit."""
+    """Run the driver's generator, which resumes every 0.1 s; raise TimeoutError in it after the limit."""
     deadline = time.monotonic() + limit.total_seconds()
     try:
         wanted = next(generator)

@@ -1,4 +1,4 @@
-"""Ask whether the database answers, in bounded time and at no cost to it."""
+"""Checks whether the database answers, in bounded time and with little load."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ANSWER_WITHIN = timedelta(seconds=1.5)
 
 
 class SqlProbe:
-    """The port `StoreProbe`. Reads no table. Callers that come while a question is under way wait for its answer.
+    """The port `StoreProbe`. Reads no table. Callers that arrive during a query wait for its answer.
 
-    So a database that does not answer holds one thread and one connection, however often it is asked for.
+    So a database that does not answer occupies one thread and one connection, however many callers there are.
     """
 
     def __init__(self, *, database: Database, answer_within: timedelta = ANSWER_WITHIN) -> None:

@@ -1,7 +1,7 @@
-"""Transactions that are begun again: after a deadlock, a lost connection, a restart of the database.
+"""Repeats transactions after a deadlock, a lost connection, or a restart of the database.
 
-A block of `Database.write()` cannot run twice, so what is repeated is the method around it. Each method of our ports
-is one transaction, computed from its arguments alone: where that holds, `@repeatable` says so.
+A block of `Database.write()` cannot run twice, so the method around it is repeated. A method with `@repeatable` is one
+transaction that depends only on its arguments.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from precache.background.backoff import Backoff, retry_until
 from precache.core.errors import ChangeUncertain, StoreUnavailable
 
 RETRIES = Backoff(first=timedelta(seconds=0.02), longest=timedelta(seconds=1), jitter=0.5)
-"""The first: two transactions that met in a deadlock, each of some milliseconds, must miss each other. The longest: a
-database that restarts is back within seconds, and is used within one more."""
+"""The first wait separates two transactions of some milliseconds that were in a deadlock. The longest lets a restarted
+database, which takes seconds, be used within one more second."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class TransactionUndone(StoreUnavailable):
-    """Nothing of the transaction has happened, and it is worth another attempt."""
+    """The transaction has changed nothing, and a repetition may succeed."""
 
 
 class NotConnected(TransactionUndone):
-    """No connection came about. Who has waited for that already has waited enough."""
+    """No connection could be made. The caller has already waited for the connection, so it is not tried again."""
 
 
 class _Patient(Protocol):
@@ -47,9 +47,9 @@ Method = Callable[Concatenate[Owner, P], T]
 
 
 def repeatable(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
-    """Repeat the method for as long as the patience of its database lasts while its transactions come to nothing.
+    """Repeat the method while its transactions are undone, at most for the patience of its database.
 
-    Raises ChangeUncertain at once: what may have been done is not done again.
+    Raises ChangeUncertain at once, because a change that may have been made must not be repeated.
     """
 
     @wraps(method)
@@ -60,9 +60,9 @@ def repeatable(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
 
 
 def idempotent(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
-    """Repeat the method like `repeatable`, and also if it is not known whether its change was made.
+    """Repeat the method like `repeatable`, and also if it is unknown whether its change was made.
 
-    For methods that give the same when they are called twice.
+    For methods that have the same effect when they are called twice.
     """
 
     @wraps(method)
@@ -79,10 +79,10 @@ def repeat(
     patience: timedelta,
     causes: type[StoreUnavailable] | tuple[type[StoreUnavailable], ...],
 ) -> T:
-    """Do the work, and again if it fails for one of the causes, until the patience is over.
+    """Call the function; if it raises one of `causes`, repeat it until the patience is over.
 
-    It is done twice in any case: a lock, or a connection that died in silence, may have used the patience up. Not after
-    a connection that could not be made: a server that does not answer would be waited for twice.
+    It is repeated at least once, because a lock or a connection that died may have used up the patience. The exception
+    is a connection that could not be made: the caller would wait twice for a server that does not answer.
     """
     deadline = time.monotonic() + patience.total_seconds()
 

@@ -1,4 +1,4 @@
-"""Bring the tables to this release's schema, or refuse to work on any other. There is no way back: a backup is."""
+"""Migrates the tables to this release's schema, and refuses any other schema. The only way back is a backup."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ UPGRADE_WAIT = timedelta(minutes=10)
 """How long to wait for another process that upgrades the same database."""
 
 _LOCK = 0x7072_6563
-"""Any number that no other user of the database takes for its lock; this one spells our name."""
+"""A number that no other program uses for its lock in this database: the letters "prec" in ASCII."""
 
 
 def upgrade(database: Database) -> None:
-    """Create or migrate the tables; does nothing if they are current.
+    """Create or migrate the tables; do nothing if they are current.
 
-    One transaction where the database can change tables in one (SQLite, PostgreSQL); one process at a time everywhere.
-    Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if the tables are not those of the schema that the database
-    says it has: an earlier upgrade broke off (MariaDB), or the row that says it was lost.
+    One transaction if the database supports it for tables (SQLite, PostgreSQL). Only one process upgrades at a time.
+    Raises SchemaTooNew, StoreUnavailable; SchemaHalfDone if the tables do not match the stored revision: an earlier
+    upgrade was interrupted (MariaDB), or the row with the revision was lost.
     """
     config = alembic_config()
     with database.for_migrations() as connection, _alone(connection, database):
@@ -53,7 +53,7 @@ def upgrade(database: Database) -> None:
 
 
 def check_schema(database: Database, *, upgrade_command: str = UPGRADE_COMMAND) -> None:
-    """Raise SchemaOutdated, which names the command to run, or SchemaTooNew, unless the tables are current."""
+    """Raise SchemaOutdated, which names the command to run, or SchemaTooNew if the tables are not current."""
     config = alembic_config()
     found = repeat(lambda: _revision(database), database.patience, TransactionUndone)
     expected = ScriptDirectory.from_config(config).get_current_head() or ""
@@ -71,7 +71,7 @@ def _revision(database: Database) -> str | None:
 
 @contextmanager
 def _alone(connection: Connection, database: Database) -> Iterator[None]:
-    """Keep other upgrades of this database out until the end of the block. SQLite's writer is alone anyway."""
+    """Lock out other upgrades of this database until the end of the block. SQLite has only one writer."""
     backend = connection.dialect.name
     if backend == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds(UPGRADE_WAIT)}"))
@@ -80,19 +80,20 @@ def _alone(connection: Connection, database: Database) -> Iterator[None]:
     if backend not in ("mysql", "mariadb"):
         yield
         return
-    # Such locks belong to the server, so the name of the database is in theirs; it may be longer than they may be.
+    # These locks are shared by the whole server, so that the lock's name includes the database; hashed, because that
+    # name can be too long.
     lock = "CONCAT('precache.', MD5(DATABASE()))"
     if not connection.scalar(text(f"SELECT GET_LOCK({lock}, {whole_seconds(UPGRADE_WAIT)})")):
         minutes = UPGRADE_WAIT // timedelta(minutes=1)
         raise StoreUnavailable(f"another process has been upgrading it for {minutes} minutes ({database.place})")
-    # It ends with the connection, which is this upgrade's own.
+    # The lock ends with the connection, which only this upgrade uses.
     yield
 
 
 def alembic_config() -> Config:
-    """Return what alembic's commands need; the connection is still to be put into its attributes."""
+    """Return the configuration for alembic's commands; the caller adds the connection to its attributes."""
     config = Config()
-    # A per cent sign in the path would be taken for an interpolation.
+    # A per cent sign in the path would be read as an interpolation.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
 

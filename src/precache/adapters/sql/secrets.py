@@ -1,4 +1,4 @@
-"""Secrets in the database: encrypted with keys that it does not hold (Fernet: AES with a signature)."""
+"""Secrets in the database, encrypted with keys that are not stored there (Fernet: AES with a signature)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ OPTION = "[database] encryption_keys"
 
 
 class SecretBox:
-    """Encrypts with the first key, decrypts with whichever of them fits; safe for many threads.
+    """Encrypts with the first key, decrypts with the key that fits; thread-safe.
 
-    keys: as `precache config key` makes them; none is enough as long as nothing has to be encrypted or decrypted.
+    keys: in the form of `precache config key`; may be empty as long as nothing is encrypted or decrypted.
     Raises InvalidConfiguration, which never quotes a key.
     """
 
@@ -22,19 +22,19 @@ class SecretBox:
         self._keys = MultiFernet([_parse(key, place) for place, key in enumerate(keys, start=1)]) if keys else None
 
     def encrypt(self, secret: str) -> str:
-        """Raises InvalidConfiguration without a key."""
+        """Return the encrypted text. Raises InvalidConfiguration without a key."""
         if self._keys is None:
             raise InvalidConfiguration(f"{OPTION} is not set; make a key with: precache config key")
         return self._keys.encrypt(secret.encode()).decode()
 
     def decrypt(self, encrypted: str, what: str) -> str:
-        """Raises SecretUnreadable, which names the secret as `what`, if no key fits."""
+        """Return the decrypted text. Raises SecretUnreadable, which names the secret as `what`, if no key fits."""
         if self._keys is None:
             raise SecretUnreadable(what)
         try:
             return self._keys.decrypt(encrypted.encode()).decode()
         except InvalidToken:
-            # Nothing of the library's error is worth showing, not even as a cause.
+            # The library's error says nothing useful, also not as a cause.
             raise SecretUnreadable(what) from None
 
 

@@ -1,4 +1,4 @@
-"""What SQLite needs to be a database for many threads: write-ahead log, foreign keys, honest transactions."""
+"""The settings of SQLite for many threads: write-ahead log, foreign keys, explicit transactions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BUSY_TIMEOUT_MS = 30_000
 """How long to wait for another process that writes."""
 
 IN_THE_WAY = re.compile(r"^(table|index) \S+ already exists|^duplicate column name")
-"""What SQLite says of a table, an index or a column that is there already; it has no code for it."""
+"""SQLite's texts for a table, an index or a column that exists already; it has no code for it."""
 
-_PRIMARY_CODE = 0xFF  # the bits above it say more of the same
+_PRIMARY_CODE = 0xFF  # the higher bits are details of the same error
 
 
 def prepare(engine: Engine) -> None:
-    """Have every connection of the engine set up, and every transaction begun as its options say."""
+    """Register the setup of every connection, and the start of every transaction by its options."""
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
 
@@ -35,13 +35,13 @@ def is_ours(error: BaseException | None) -> bool:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Return whether SQLite found that the file is no database, or one with broken pages."""
+    """Return whether SQLite reports that the file is not a database, or has broken pages."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY_CODE in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def _set_up(connection: Any, _record: Any) -> None:
-    # Python's sqlite3 begins transactions by itself, late and only for some statements: switched off, see _begin.
+    # By default Python's sqlite3 begins transactions late and only for some statements: switched off, see _begin.
     connection.isolation_level = None
     for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -52,7 +52,7 @@ def _begin(connection: Connection) -> None:
     if not options.get(WRITES):
         connection.exec_driver_sql("BEGIN")
         return
-    # An accepted job must survive a power cut, so commits are flushed; a heartbeat is not worth a flush.
+    # An accepted job must survive a power cut, so commits are flushed; a heartbeat needs no flush.
     connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if options.get(FORGETTABLE) else 'FULL'}")
-    # The write lock at once: a transaction that reads first and then writes could not wait for another writer.
+    # Take the write lock at once: a transaction that first reads and then writes could not wait for another writer.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

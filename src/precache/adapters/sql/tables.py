@@ -1,12 +1,12 @@
 """The tables, as the newest migration leaves them.
 
-A task is the meeting of one `job_hosts` row and one `job_images` row, known by their places in the request: a row
-of some thirty bytes, stored in the order in which it is read, and a job of 10,000 hosts is stored by one statement
-that multiplies the two lists.
+A task joins one `job_hosts` row and one `job_images` row, by their positions in the request. Its row has some thirty
+bytes and is stored in the order in which it is read. A job of 10,000 hosts is stored by one statement that joins the
+two lists.
 
-Order of locks: what becomes of tasks is written by a transaction that holds the row of their job first; of several
-jobs, by number. Progress is the exception: it takes no job's row and is one statement for each job, which commits by
-itself. So a process that is halted amid a change holds rows of its own jobs at most.
+Order of locks: a transaction that changes tasks locks the row of their job first; rows of several jobs in the order of
+their numbers. Progress is the exception: it locks no job and is one statement per job, which commits by itself. So a
+process that is halted during a change holds only rows of its own jobs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ metadata = MetaData(
     }
 )
 
-# Names are compared exactly on every database; MariaDB would fold case and accents.
+# Names are compared exactly on every database; by default MariaDB ignores case and accents.
 _EXACT: dict[str, Any] = {
     f"{dialect}_{option}": value
     for dialect in ("mysql", "mariadb")
@@ -65,7 +65,7 @@ hosts = Table(
     Column("driver", NAME, nullable=False),
     Column("forced_down", Boolean, nullable=False),
     Column("last_seen", Instant),
-    # The default is for the release before, which inserts hosts without it.
+    # The default is for the previous release, which inserts hosts without it.
     Column("rpc_version", NAME, nullable=False, server_default=text("''")),
     Column("release", NAME, nullable=False, server_default=text("''")),
     **_EXACT,
@@ -79,7 +79,7 @@ aggregates = Table(
     Column("name", NAME, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant),
-    # A client may hold an id for long: the id of a deleted aggregate never means another one.
+    # Clients may keep an id for long: the id of a deleted aggregate is never reused.
     sqlite_autoincrement=True,
     **_EXACT,
 )
@@ -91,7 +91,7 @@ aggregate_hosts = Table(
     Column("aggregate_id", ForeignKey("aggregates.id"), nullable=False),
     Column("host_id", ForeignKey("hosts.id"), nullable=False),
     UniqueConstraint("aggregate_id", "host_id"),
-    # Hosts are shown in the order in which they were added, which is the order of these ids.
+    # Hosts are listed in the order in which they were added, which is the order of these ids.
     sqlite_autoincrement=True,
     **_EXACT,
 )
@@ -125,7 +125,7 @@ jobs = Table(
     Column("lease_until", Instant),
     # The host that was named instead of an aggregate; the aggregate's columns then hold 0 and empty text.
     Column("for_host", NAME),
-    # Grows with every claim. The default is for the release before, which inserts jobs without it.
+    # Grows with every claim. The default is for the previous release, which inserts jobs without it.
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
     # What is asked for each image; none in jobs of the release before, whose images are in `job_images` alone.
     Column("orders", Orders),
@@ -133,7 +133,7 @@ jobs = Table(
     Column("aggregate_metadata", TextMap),
     Column("cancel_requested_at", Instant),
     Index("ix_jobs_newest", "created_at", "number"),
-    # For claims and for the list of one state. Few jobs run at once, so their leases need no index.
+    # For claims and for the list of one state. Few jobs run at once, so that leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),
     sqlite_autoincrement=True,
     **_EXACT,
@@ -156,7 +156,7 @@ job_images = Table(
     Column("job", ForeignKey("jobs.number"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("image", UUID, nullable=False),
-    # As it was when the request came.
+    # As it was at the time of the request.
     Column("name", NAME),
     UniqueConstraint("job", "image"),
     **_EXACT,
@@ -177,7 +177,7 @@ tasks = Table(
     Column("reason", LONG_TEXT, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
-    # For counts and for the list of one state or outcome, which are read in the order of the list.
+    # For counts and for the list of one state or outcome, in the order of the list.
     Index("ix_tasks_standing", "job", "state", "outcome", "host_position", "image_position"),
     sqlite_with_rowid=False,
     **_EXACT,
@@ -198,7 +198,7 @@ tokens = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", NAME, nullable=False, unique=True),
-    # SHA-256 of the secret, in hexadecimal: the secret itself is nowhere.
+    # SHA-256 of the secret, in hexadecimal: the secret itself is not stored.
     Column("digest", String(64), nullable=False),
     Column("roles", NAME, nullable=False),
     Column("created_at", Instant, nullable=False),

@@ -1,4 +1,4 @@
-"""Column types, and the present instant, that mean the same on every database."""
+"""Column types and the current time, with the same meaning on every database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware instant, kept in UTC with microseconds and given back as aware UTC."""
+    """An aware datetime, stored in UTC with microseconds and read as aware UTC."""
 
     impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
     cache_ok = True
@@ -50,7 +50,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class OneOf(TypeDecorator[Word]):
-    """A word of a StrEnum, kept as text, so that a new word needs no change of the table."""
+    """A value of a StrEnum, stored as text, so that a new value needs no change of the table."""
 
     impl = String(32)
     cache_ok = True
@@ -68,7 +68,7 @@ class OneOf(TypeDecorator[Word]):
 
 
 class ServerInstant(FunctionElement[datetime]):
-    """Now plus `after`, in UTC with microseconds: when the statement is run, not when its transaction began."""
+    """The current time plus `after`, in UTC with microseconds: the time of the statement, not of its transaction."""
 
     inherit_cache = True
     type = Instant()
@@ -90,7 +90,7 @@ def _mariadb(element: ServerInstant, compiler: Any, **options: Any) -> str:
 
 
 class Orders(TypeDecorator[tuple[CacheOrder, ...]]):
-    """Orders as JSON, kept as text because the databases' own JSON types differ."""
+    """Orders as JSON, stored as text because the databases' own JSON types differ."""
 
     impl = LONG_TEXT
     cache_ok = True

@@ -1,4 +1,4 @@
-"""Many rows written by few statements, whether they are there already or not."""
+"""Writes many rows with few statements, whether the rows exist or not."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ def upsert(
     key: Sequence[str],
     changing: Sequence[str] = (),
 ) -> None:
-    """Insert the rows; of those that are there already, write the columns `changing`, which may be none.
+    """Insert the rows; for rows that exist, update the columns `changing`, which may be empty.
 
-    rows: all with the same columns. To find out that a row is there, the database tries to insert it: so every
-    column without a default is needed even where it will not be written.
-    key: the columns by which a row is known: its primary key or a unique constraint.
+    rows: all with the same columns. The database first tries to insert a row: so every column without a default is
+    needed, even for rows that exist.
+    key: the columns that identify a row: its primary key or a unique constraint.
 
-    The number of statements grows by one for some hundreds of rows; SQLite, which is called and not talked to, runs
-    one for each row at no cost.
+    One statement writes some hundreds of rows; SQLite runs one statement per row, which costs no round trip.
     """
     if rows:
         connection.execute(_statement(connection, table, key, changing), rows)
@@ -43,8 +42,8 @@ def _statement(connection: Connection, table: Table, key: Sequence[str], changin
             if changing
             else post.on_conflict_do_nothing(index_elements=key)
         )
-        # Only a statement that gives something back is sent for many rows at once.
+        # Only a statement that returns something is sent for many rows at once.
         return written.returning(table.c[key[0]])
-    # The driver writes many rows into one statement by itself. IGNORE would swallow more than a row that is there.
+    # The driver joins many rows into one statement. IGNORE would also hide other errors than existing rows.
     maria = mysql.insert(table)
     return maria.on_duplicate_key_update({name: maria.inserted[name] for name in changing} or {key[0]: table.c[key[0]]})

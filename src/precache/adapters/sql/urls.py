@@ -1,6 +1,6 @@
-"""Database URLs as operators have them, among them those of Nova's configuration, made into ones that work here.
+"""Translates database URLs of operators, also those of Nova's configuration, to URLs that work here.
 
-Options for TLS that protect less than they seem to are refused, and so are files that cannot be used."""
+TLS options that protect less than they seem to are refused, and so are unusable files."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _DIALECTS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
 }
-"""What a URL means that names no driver."""
+"""The driver for a URL that names none."""
 
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _CHECKING = ("require", "verify-ca", "verify-full")
 _PYMYSQL_OPTIONS = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
 _PYMYSQL_FILES = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key")
-_SYSTEM = "system"  # libpq's name for the authorities of the system
+_SYSTEM = "system"  # libpq's name for the system's certificate authorities
 
 
 def parse_url(url: str) -> URL:
-    """Return the URL with a driver that we bring along. Raises DatabaseUrlRefused, which never quotes the URL."""
+    """Return the URL with a driver that Precache depends on. Raises DatabaseUrlRefused, which never quotes the URL."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as exc:
@@ -41,21 +41,21 @@ def parse_url(url: str) -> URL:
     if parsed.get_backend_name() not in _DIALECTS:
         raise DatabaseUrlRefused(f"{parsed.get_backend_name()} is none of sqlite, postgresql, mysql and mariadb")
     if "@" in (parsed.host or "") + (parsed.database or ""):
-        # Part of the password was taken for host and database, which messages name.
+        # A part of the password was read as host and database, which messages quote.
         raise DatabaseUrlRefused("its password has an @ in it; write %40 for it there")
     parsed = parsed.set(drivername=_DIALECTS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() != "sqlite" and not parsed.database:
         raise DatabaseUrlRefused(f"it names no database; the form is {FORM}")
-    # A plugin of SQLAlchemy that another program counts its statements with.
+    # A plugin of SQLAlchemy with which another program counts its statements.
     parsed = parsed.difference_update_query(["plugin"])
     if parsed.get_backend_name() in ("mysql", "mariadb"):
-        # Nova's URLs say utf8, which to MariaDB means a set in which not every character can be written.
+        # Nova's URLs say utf8; in MariaDB that character set lacks many characters.
         parsed = parsed.difference_update_query(["charset", "use_unicode"]).update_query_dict({"charset": "utf8mb4"})
     return parsed
 
 
 def check_tls(url: URL) -> None:
-    """Raise DatabaseUrlRefused if the options for TLS cannot be meant."""
+    """Raise DatabaseUrlRefused if the TLS options are not sensible."""
     if url.get_backend_name() == "postgresql":
         _check_postgresql(url)
     elif url.get_backend_name() == "mysql":
@@ -63,7 +63,7 @@ def check_tls(url: URL) -> None:
 
 
 def missing_driver(url: URL, error: Exception) -> DatabaseUrlRefused:
-    """Return which driver is missing and what brings it, or which to write in its place."""
+    """Return the missing driver and how to install it, or which driver to write instead."""
     if not isinstance(error, ImportError):
         return DatabaseUrlRefused(f"there is no {url.drivername}; write {_DIALECTS[url.get_backend_name()]}://")
     extras = {"mysql+pymysql": "mariadb", "postgresql+psycopg": "postgresql"}
@@ -77,7 +77,7 @@ def _check_postgresql(url: URL) -> None:
     if mode is not None and mode not in _MODES:
         raise DatabaseUrlRefused(f"its sslmode is none of {', '.join(_MODES)}")
     if "sslrootcert" in url.query and mode not in _CHECKING:
-        # The driver goes on without TLS if the certificate is not to its liking.
+        # The driver continues without TLS if it does not accept the certificate.
         raise DatabaseUrlRefused("sslrootcert alone protects nothing; add sslmode=verify-full")
     _check_files(url, "sslrootcert", "sslcert", "sslkey")
 
@@ -86,7 +86,8 @@ def _check_mariadb(url: URL) -> None:
     if "ssl" in url.query:
         raise DatabaseUrlRefused("ssl is no option of a URL; write ssl_ca=FILE, with the authorities to believe")
     for name in _PYMYSQL_OPTIONS:
-        # In a URL every value of theirs is a text, which is true, and the first of them has the others forgotten.
+        # In a URL every value of these options is a text, which counts as true; and the first option makes the driver
+        # ignore the others.
         if name in url.query and url.drivername == "mysql+pymysql" and any(key in url.query for key in _PYMYSQL_FILES):
             raise DatabaseUrlRefused(
                 f"{name} has the driver forget ssl_ca; leave it out: with ssl_ca alone certificate and name are checked"

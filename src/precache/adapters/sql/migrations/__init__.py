@@ -1,1 +1,1 @@
-"""The history of the tables, run by alembic. A released revision is never edited; the next one changes what it left."""
+"""The migrations of the tables, run by alembic. A released revision is never edited; add a new one instead."""

@@ -1,4 +1,4 @@
-"""Alembic runs this file for every command; `precache.adapters.sql.schema` hands it a connection in a transaction.
+"""Alembic runs this file for every command; `precache.adapters.sql.schema` passes a connection in a transaction.
 
 To draft a revision: alembic -c src/precache/adapters/sql/migrations/alembic.ini -x url=sqlite:///FILE revision
 --autogenerate -m "what it does".

@@ -1,6 +1,6 @@
 """The first tables: cells, hosts, aggregates, jobs and tasks.
 
-The types are spelled out, not taken from the present code: this file must do the same for ever.
+The types are written out, not imported from the code, because this file must never change its effect.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""Cells have a way to their bus, and hosts say which messages they understand.
+"""Add the transport URL of a cell, and the RPC version of a host.
 
-Both columns do without a value from the release before, whose processes may still run against these tables.
+Both columns may be empty, because processes of the previous release may still write to these tables.
 """
 
 import sqlalchemy as sa

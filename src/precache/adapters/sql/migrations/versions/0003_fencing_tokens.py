@@ -1,7 +1,7 @@
 """Every claim of a job has a number, the fencing token.
 
-The default is for the release before, whose processes may still run against these tables: they neither know nor change
-the column. A job that one of them takes over is told apart by its owner.
+The default is for processes of the previous release, which may still use these tables: they do not know the column and
+never change it. If one of them takes a job over, the job's owner shows it.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Tokens of the service's own. The release before does not know the table and leaves it alone."""
+"""Add the service's own tokens. The previous release does not know the table and does not change it."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Jobs have the names of their images, or one host instead of an aggregate; hosts say which release they run.
+"""Add the names of a job's images, a job's single host instead of an aggregate, and the release of a host.
 
-All three do without a value from the release before, whose processes may still run against these tables.
+All three may be empty, because processes of the previous release may still write to these tables.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Tasks are found and counted by their state and outcome.
+"""An index to find and count tasks by their state and outcome.
 
-An index alone: the release before works with it and without it.
+The previous release works with it and without it.
 """
 
 from alembic import op

@@ -1,7 +1,6 @@
-"""Jobs have one order for each image: the image, and how it is to be cached.
+"""Add the orders of a job, one for each image: the image and its options.
 
-Jobs without a value, of the release before or from its processes that still run against these tables, order every image
-of `job_images` without options.
+A job without a value was made by the previous release: it orders every image of `job_images` without options.
 """
 
 import sqlalchemy as sa
