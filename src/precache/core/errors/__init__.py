@@ -1,16 +1,16 @@
-"""Every error that crosses a layer, in one tree, cut by what the caller does next.
+"""Every error that crosses a layer, in one tree; its branches are what the caller does next.
 
     PrecacheError
-    |-- NotFound          name what is missing; do not retry
-    |-- Conflict          the state of things forbids it; look again, then decide
+    |-- NotFound          what was named does not exist; do not retry
+    |-- Conflict          the present state forbids it; read the state again, then decide
     |-- Refused           the request or the image is not acceptable; do not retry
     |-- Unavailable       a part is down or slow; retry later
-    |-- Corrupt           what arrived is not what was promised; discard and fetch again
-    |-- Stopped           the work was stopped, its `reason` says why; whatever was begun is undone
+    |-- Corrupt           the received data is wrong; discard it and fetch it again
+    |-- Stopped           the work was stopped, its `reason` says why; nothing partial is left
     `-- InvariantBroken   a bug
 
 Errors take typed fields and build their `message` (what, which) and their `advice` (what to do now) themselves.
-Neither ever holds a secret. Adapters translate foreign exceptions into these at their edge.
+Neither contains a secret. Adapters translate foreign exceptions into these at their edge.
 """
 
 from precache.core.errors.bugs import (

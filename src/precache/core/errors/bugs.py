@@ -4,7 +4,7 @@ from precache.core.errors.tree import InvariantBroken
 
 
 class ThreadDied(InvariantBroken):
-    """A thread that the process cannot do without has ended."""
+    """A thread that the process needs has ended."""
 
     def __init__(self, thread: str, reason: str) -> None:
         super().__init__(

@@ -88,7 +88,7 @@ class CellHostsInAggregates(Conflict):
 
 
 class InventoryForeign(Conflict):
-    """Hosts and aggregates belong to another service, where the change is to be made."""
+    """Hosts and aggregates belong to another service, where the change must be made."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(f"Hosts and aggregates are kept by {owner} ([inventory] source)", "make the change there.")
@@ -112,7 +112,7 @@ class JobEnded(Conflict):
 
 
 class DiskExists(Conflict):
-    """There is a file at the path where a disk was to be made."""
+    """A disk cannot be created, because the path exists."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} exists already and is left as it is", "remove it or name another path")
@@ -130,7 +130,7 @@ class TokenNameTaken(Conflict):
 
 
 class LeaseLost(Conflict):
-    """The job belongs to another conductor now; whatever we know of it is stale."""
+    """The job belongs to another conductor now, so this one's knowledge of it is stale."""
 
     def __init__(self, job: str, owner: str) -> None:
         super().__init__(f"Conductor {owner} no longer holds job {job}; it was claimed again or released")
@@ -138,7 +138,7 @@ class LeaseLost(Conflict):
 
 
 def _some(names: Sequence[str]) -> str:
-    """Name the first of them, and say how many more there are."""
+    """Return the first of the names, and the number of the others."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more}"
 
@@ -148,7 +148,7 @@ def _counted(what: str, names: Sequence[str]) -> str:
 
 
 class AddressUnavailable(Conflict):
-    """The address to listen on cannot be had now."""
+    """The address to listen on is not available."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(
@@ -158,7 +158,7 @@ class AddressUnavailable(Conflict):
 
 
 class StateDirUnusable(Conflict):
-    """The directory of the embedded service cannot be used now."""
+    """The state directory of the embedded service cannot be used."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"the state directory {path} cannot be used: {reason}")

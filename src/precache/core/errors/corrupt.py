@@ -1,10 +1,10 @@
-"""What arrived is not what was promised."""
+"""The received data is not what the image service announced."""
 
 from precache.core.errors.tree import Corrupt
 
 
 class DigestMismatch(Corrupt):
-    """The bytes do not have the digest that the image service gave for them."""
+    """The data does not have the digest that the image service gave."""
 
     def __init__(self, image: str, expected: str, actual: str) -> None:
         super().__init__(f"Image {image}: the data does not match its digest: expected {expected}, got {actual}")

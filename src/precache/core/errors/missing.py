@@ -1,4 +1,4 @@
-"""What was named does not exist."""
+"""An object that was named does not exist."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ class AggregateMetadataNotFound(NotFound):
 
 
 class HostNotFound(NotFound):
-    """No compute host has this name. near: names of hosts that are like it."""
+    """No compute host has this name. near: similar names of hosts."""
 
     def __init__(self, host: str, near: Sequence[str] = ()) -> None:
         hint = f" There is {', '.join(near)}." if near else ""
@@ -71,7 +71,7 @@ class ImageNotCached(NotFound):
 
 
 class ImageNotFound(NotFound):
-    """The image service has no such image, or does not show it to the one who asks. reason: if there is more to say."""
+    """The image service has no such image, or does not show it to the caller. reason: further details, if any."""
 
     def __init__(self, image: str, reason: str | None = None) -> None:
         super().__init__(f"Image {image} could not be found{f': {reason}' if reason else '.'}")
@@ -87,7 +87,7 @@ class TokenNotFound(NotFound):
 
 
 class CertificateNotFound(NotFound):
-    """The key manager has no certificate of this id."""
+    """The key manager has no certificate with this id."""
 
     def __init__(self, certificate: str) -> None:
         super().__init__(f"Certificate not found with ID: {certificate}")

@@ -4,7 +4,7 @@ from precache.core.errors.tree import Refused, message_and_advice
 
 
 class InvalidOption(Refused):
-    """An option of a request has a value that it cannot have."""
+    """An option of a request has an invalid value."""
 
     def __init__(self, option: str, value: object, expected: str) -> None:
         super().__init__(f"{option} must be {expected}, not {value!r}")
@@ -19,14 +19,14 @@ class InvalidImageId(Refused):
 
 
 class InvalidDigest(Refused):
-    """The text is not a digest that we can compute."""
+    """The text is not a digest, or its algorithm is not available."""
 
     def __init__(self, algorithm: str, value: str) -> None:
         super().__init__(f"{algorithm}:{value} is not a digest that can be verified here")
 
 
 class ImageNotAuthorized(Refused):
-    """The image service denies the one who asks. reason: what is wrong with whose credentials, and what to do."""
+    """The image service refuses the caller. reason: whose credentials are wrong, and what to do."""
 
     def __init__(self, image: str, reason: str | None = None) -> None:
         super().__init__(f"Not authorized for image {image}{f': {reason}' if reason else '.'}")
@@ -34,7 +34,7 @@ class ImageNotAuthorized(Refused):
 
 
 class ImageNotActive(Refused):
-    """The image has no data to give now."""
+    """The image has no data at present."""
 
     def __init__(self, image: str, status: str) -> None:
         super().__init__(f"Image {image} is not active: its status is {status}.")
@@ -58,7 +58,7 @@ class SignatureRefused(Refused):
 
 
 class ImageCompressed(Refused):
-    """The data are a compressed file, which no host unpacks."""
+    """The data is a compressed file, which hosts do not unpack."""
 
     def __init__(self, image: str) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ class ImageCompressed(Refused):
 
 
 class UnsafeImage(Refused):
-    """The content breaks a rule that protects the host; it must never be opened by a tool."""
+    """The content breaks a rule that protects the host; no tool may open it."""
 
     def __init__(self, image: str, rule: str) -> None:
         super().__init__(f"Image {image}: {rule}")
@@ -77,7 +77,7 @@ class UnsafeImage(Refused):
 
 
 class UnusableImage(Refused):
-    """The content is not a whole disk by itself; `reason` says what is missing, and what to do."""
+    """The content alone is not a complete disk; `reason` says what is missing, and what to do."""
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image}: {reason}")
@@ -85,10 +85,10 @@ class UnusableImage(Refused):
 
 
 class NotEnoughSpace(Refused):
-    """The disk of the cache cannot take the image, or became full while the image was written.
+    """The disk of the cache has too little space for the image, or became full while the image was written.
 
-    needed_bytes: what must be free; None if it was free at the start, as far as was known. written_bytes, why: how much
-    was written by then, and why it was not enough.
+    needed_bytes: the required free space; None if the space seemed sufficient at the start. written_bytes, why: how
+    much had been written, and why the space was not sufficient.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class NotEnoughSpace(Refused):
 
 
 class ConversionFailed(Refused):
-    """qemu-img could not read or write the image; `reason` is the first line of its own that tells why."""
+    """qemu-img could not read or write the image; `reason` is the first line of its output that says why."""
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} could not be converted: {reason}")
@@ -121,7 +121,7 @@ class ConversionFailed(Refused):
 
 
 class InvalidConfiguration(Refused):
-    """A configuration that cannot be read or cannot be meant; `sentence` says which option and what to do."""
+    """The configuration cannot be read or is contradictory; `sentence` names the option and what to do."""
 
     usual_advice = "correct that option in the configuration file"
 
@@ -131,7 +131,7 @@ class InvalidConfiguration(Refused):
 
 
 class CacheUnusable(Refused):
-    """The cache directory, or its lock directory, cannot be used as it is."""
+    """The cache directory or its lock directory cannot be used."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The image cache in {path} cannot be used: {reason}")
@@ -139,7 +139,7 @@ class CacheUnusable(Refused):
 
 
 class DiskUnreadable(Refused):
-    """A disk image on the host cannot be understood."""
+    """A disk image on the host cannot be read."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The disk {path} cannot be read: {reason}")
@@ -147,7 +147,7 @@ class DiskUnreadable(Refused):
 
 
 class DiskRefused(Refused):
-    """A disk cannot be made as it was asked for."""
+    """A disk cannot be created as requested."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The disk {path} was not created: {reason}")
@@ -167,7 +167,7 @@ class DiskTooSmall(Refused):
 
 
 class CachingUnsupported(Refused):
-    """This host cannot, or need not, cache images; `reason` is the driver's."""
+    """This host cannot cache images or does not need to; `reason` comes from the driver."""
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} cannot be cached on this host: {reason}")
@@ -175,7 +175,7 @@ class CachingUnsupported(Refused):
 
 
 class DatabaseUrlRefused(Refused):
-    """The database URL cannot be used; `reason` never holds its password."""
+    """The database URL cannot be used; `reason` never contains its password."""
 
     usual_advice = "correct [database] connection"
 
@@ -184,7 +184,7 @@ class DatabaseUrlRefused(Refused):
 
 
 class SchemaOutdated(Refused):
-    """The tables are older than this release, or not there at all."""
+    """The tables are older than this release, or do not exist."""
 
     def __init__(self, database: str, found: str | None, expected: str, command: str) -> None:
         state = "has no tables of ours" if found is None else f"has the schema {found}"
@@ -208,7 +208,7 @@ class SchemaTooNew(Refused):
 
 
 class SchemaHalfDone(Refused):
-    """The tables are neither the old nor the new ones; `reason` says what was found in the way."""
+    """The tables match neither the old nor the new schema; `reason` says which table or column already exists."""
 
     usual_advice = "restore the backup taken before the upgrade, and upgrade again"
 
@@ -224,7 +224,7 @@ class SchemaHalfDone(Refused):
 
 
 def _size(size_bytes: int) -> str:
-    """Write a size in the largest unit of which there is at least one; what is less than that, in MB."""
+    """Return a size as text, in the largest unit of which it has at least one; MB is the smallest."""
     for unit, unit_bytes in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
         if size_bytes >= unit_bytes:
             return f"{size_bytes / unit_bytes:.1f} {unit}"
@@ -232,7 +232,7 @@ def _size(size_bytes: int) -> str:
 
 
 class ComputeOutdated(Refused):
-    """The host's compute, or a pin, does not know the message that we need."""
+    """The host's compute is too old for the message, or a pin forbids it."""
 
     def __init__(self, host: str, needed: str, spoken: str, pinned: bool = False) -> None:
         why = (
@@ -245,7 +245,7 @@ class ComputeOutdated(Refused):
 
 
 class SecretUnreadable(Refused):
-    """A stored secret cannot be decrypted with any key that is configured."""
+    """A stored secret cannot be decrypted with any configured key."""
 
     usual_advice = (
         "put that key back, behind the newer one, or store the secret again: precache cell set NAME --transport-url -"

@@ -1,4 +1,4 @@
-"""The branches of the tree of errors; the leaves are in the file of their branch."""
+"""The branches of the tree of errors; each branch has a file for its errors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from precache.core.stopping import StopReason
 
 
 class PrecacheError(Exception):
-    """The root; raised only through its children.
+    """The root; only its subclasses are raised.
 
     message: what is wrong. advice: what an operator can do about it. The text of the error is both, with a semicolon
-    between them. usual_advice: of an error that is raised without one; it is not in the text.
+    between them. usual_advice: the advice if none is given; it is not part of the text.
     """
 
     usual_advice: ClassVar[str] = "correct what is named here, then run this again"
@@ -30,17 +30,17 @@ class Conflict(PrecacheError):
 
 
 class Refused(PrecacheError):
-    """The request, or the image, is not acceptable as it is; trying again will not help."""
+    """The request or the image is not acceptable; a retry does not help."""
 
 
 class Unavailable(PrecacheError):
-    """A part is down, slow or failing; worth a retry."""
+    """A part is down, slow or failing; a retry may help."""
 
     usual_advice = "see that it is there and can be reached from here, then run this again"
 
 
 class Corrupt(PrecacheError):
-    """What arrived is not what was promised; discard it and fetch it again."""
+    """The received data is wrong; discard it and fetch it again."""
 
 
 class Stopped(PrecacheError):
@@ -53,12 +53,12 @@ class Stopped(PrecacheError):
 
 
 class InvariantBroken(PrecacheError):
-    """A bug: a state that must not exist."""
+    """A bug: an impossible state."""
 
     usual_advice = "this is a bug; report it with what `precache --debug doctor` shows"
 
 
 def message_and_advice(sentence: str) -> tuple[str, str]:
-    """Return the two parts of a sentence of this project, which a semicolon separates; the second may be empty."""
+    """Return message and advice of a text in which a semicolon separates them; the advice may be empty."""
     message, _, advice = sentence.partition("; ")
     return message, advice

@@ -4,7 +4,7 @@ from precache.core.errors.tree import Unavailable, message_and_advice
 
 
 class ImageServiceUnavailable(Unavailable):
-    """The image service did not answer, or answered with an error of its own."""
+    """The image service did not answer, or answered with an error."""
 
     usual_advice = "see that Glance is there, and that the catalogue or [glance] endpoint_override leads to it"
 
@@ -28,7 +28,7 @@ class TransferInterrupted(Unavailable):
 
 
 class TransferTooSlow(TransferInterrupted):
-    """The data came so slowly that it is not waited for; another server, or another time, may be faster."""
+    """The data arrived too slowly; another server or a later attempt may be faster."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class TransferTooSlow(TransferInterrupted):
 
 
 class DeadlinePassed(Unavailable):
-    """The host was not done in the time that the request allows."""
+    """The host did not finish within the time that the request allows."""
 
     def __init__(self, image: str, received_bytes: int) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class DeadlinePassed(Unavailable):
 
 
 class KeyManagerUnavailable(Unavailable):
-    """The key manager did not give a certificate, nor say that it has none."""
+    """The key manager did not answer whether it has the certificate."""
 
     def __init__(self, certificate: str, reason: str) -> None:
         super().__init__(f"Unable to retrieve certificate with ID: {certificate}: {reason}")
@@ -70,7 +70,7 @@ class KeyManagerUnavailable(Unavailable):
 
 
 class ComputeUnreachable(Unavailable):
-    """The host's agent did not answer, or died while it worked."""
+    """The host's compute did not answer, or ended during the work."""
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(f"Compute host {host} did not answer: {reason}")
@@ -78,7 +78,7 @@ class ComputeUnreachable(Unavailable):
 
 
 class BusUnavailable(Unavailable):
-    """The message bus of a cell did not take a message. `place` holds no user and no password."""
+    """The message bus of a cell did not accept a message. `place` contains no user and no password."""
 
     usual_advice = "see that the broker is there, and that the transport URL leads to it"
 
@@ -100,7 +100,7 @@ class IdentityServiceUnavailable(Unavailable):
 
 
 class InventoryUnavailable(Unavailable):
-    """The service that keeps hosts and aggregates did not answer, or answered with an error of its own."""
+    """The service that owns hosts and aggregates did not answer, or answered with an error."""
 
     usual_advice = (
         "see that Nova is there, that the catalogue or [nova] endpoint_override leads to it, and that [service_user] "
@@ -113,7 +113,7 @@ class InventoryUnavailable(Unavailable):
 
 
 class StoreUnavailable(Unavailable):
-    """The database did not answer. advice: what to do, where that is known; the reason may be a library's."""
+    """The database did not answer. advice: what to do, if that is known. The reason may be a library's text."""
 
     usual_advice = "start the database, or correct [database] connection: host, user, password, name"
 
@@ -141,7 +141,7 @@ class DatabaseDamaged(StoreUnavailable):
 
 
 class DomainsUnknown(Unavailable):
-    """The hypervisor of this host does not tell which disks its guests have. advice: what an operator can do."""
+    """The hypervisor of this host does not report the disks of its guests. advice: what an operator can do."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"The disks of this host's guests are not known: {reason}", advice)
