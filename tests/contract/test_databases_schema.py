@@ -102,7 +102,9 @@ def test_an_upgrade_that_broke_off_is_told_with_the_way_out(database):
     migrate(database, "0001")
     run(database, "ALTER TABLE cells ADD COLUMN transport_url VARCHAR(1)")
 
-    with pytest.raises(SchemaHalfDone, match=r"has the schema 0001 and.*transport_url.*broke off.*backup") as caught:
+    with pytest.raises(
+        SchemaHalfDone, match=r"has the schema 0001, but .*transport_url.*interrupted.*backup"
+    ) as caught:
         upgrade(database)
 
     assert PASSWORD not in str(caught.value)
@@ -128,7 +130,9 @@ def test_a_lost_row_of_the_schema_can_be_written_again(database, loss):
 def test_tables_of_another_program_are_left_alone(database):
     run(database, "CREATE TABLE hosts (id INTEGER)")
 
-    with pytest.raises(SchemaHalfDone, match=r"has no schema of ours and.*hosts.*another program"):
+    with pytest.raises(
+        SchemaHalfDone, match=r"has no schema of Precache, but cannot be upgraded: .*hosts.*another program"
+    ):
         upgrade(database)
 
     with database.read() as connection:
@@ -137,7 +141,7 @@ def test_tables_of_another_program_are_left_alone(database):
 
 def test_an_empty_database_and_an_older_one_are_refused_with_the_command(database):
     order = "precache db upgrade --config-file /etc/precache/precache.conf"
-    with pytest.raises(SchemaOutdated, match=f"has no tables of ours.*run `{order}`") as caught:
+    with pytest.raises(SchemaOutdated, match=f"has no tables of Precache.*run `{order}`") as caught:
         check_schema(database, upgrade_command=order)
     assert PASSWORD not in str(caught.value)
     migrate(database, "0001")

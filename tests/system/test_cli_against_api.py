@@ -176,5 +176,5 @@ def test_a_silent_host_is_deleted_and_one_that_is_heard_of_is_not(deployment: De
     _, hosts, _ = deployment.run("host", "list", "-f", "json")
 
     assert code == 1
-    assert said.startswith("precache: Compute host cmp-1 is alive, it was heard of at ")
+    assert said.startswith("precache: Compute host cmp-1 is alive: its last heartbeat was at ")
     assert [one["name"] for one in hosts] == ["cmp-1"]

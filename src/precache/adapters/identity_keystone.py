@@ -103,7 +103,7 @@ class _Callers(AuthProtocol):  # type: ignore[misc]  # the library has no types
             request.headers[_STATUS] = "Unavailable"
         except ksa.MissingAuthPlugin:  # keystoneauth repeats its question for versions with a token, and has none yet
             _log.error(
-                "What answers at [%s] auth_url wants a login before it says which versions it has; correct it", GROUP
+                "What answers at [%s] auth_url requires authentication for the list of its versions; correct it", GROUP
             )
             request.headers[_STATUS] = "Unavailable"
         except Exception as error:  # noqa: BLE001  whatever the library meets, the caller gets an answer

@@ -55,7 +55,7 @@ def explain_certificate(text: str, names: TlsNames) -> str | None:
 def _distrust(reason: str, names: TlsNames) -> str:
     told = f"its certificate is not accepted ({reason or 'no reason given'})"
     if not reason:
-        return f"{told}; see that it has not expired, and name the authority that signed it in {names.cafile}"
+        return f"{told}; check that it has not expired, and name the authority that signed it in {names.cafile}"
     if _STRICT.search(reason):
         return (
             f"{told}; issue it, or its authority's certificate, again with the extensions that RFC 5280 demands: "

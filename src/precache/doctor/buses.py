@@ -13,7 +13,7 @@ from precache.doctor.examine import TIMEOUT_S, side_by_side
 from precache.doctor.findings import Finding, failed, failure, ok, skipped, warning
 
 _NO_RECEIVER = "precache-doctor"
-_SILENT = failed(f"the message bus does not answer within {TIMEOUT_S:.0f} seconds", "see that the broker is there")
+_SILENT = failed(f"the message bus does not answer within {TIMEOUT_S:.0f} seconds", "check that the broker runs")
 
 
 def look_at_own_bus(config: Config) -> Iterator[Finding]:

@@ -105,5 +105,5 @@ def judge_space(place: str, free_bytes: int, free_files: int | None) -> Finding:
         return failed(f"no {what} is free on the disk of {place}", "free some, or no image can be cached")
     told = f"{human_bytes(free_bytes)} are free on the disk of {place}"
     if free_bytes < SCARCE_BYTES:
-        return warning(told, "see that the images that you cache fit in, converted and beside the instances")
+        return warning(told, "check that the converted images fit in beside the instances")
     return ok(told)

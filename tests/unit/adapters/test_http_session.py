@@ -1,4 +1,4 @@
-"""Sessions against a server that wants a login before it says which versions of Keystone it has."""
+"""Sessions against a server that requires authentication for the list of Keystone's versions."""
 
 import threading
 

@@ -210,7 +210,7 @@ def test_a_keystone_that_wants_a_login_first_is_a_wrong_url(tmp_path, stub, capl
         answer = client.simulate_get("/v1/jobs", headers={"X-Auth-Token": ADMIN})
 
     assert answer.status_code == 503
-    assert "[keystone_authtoken] auth_url wants a login" in caplog.text
+    assert "[keystone_authtoken] auth_url requires authentication" in caplog.text
     assert ADMIN not in caplog.text
 
 

@@ -50,7 +50,7 @@ def test_migrating_twice_is_harmless(database):
 
 
 def test_an_empty_database_is_refused_with_the_command_that_helps(database):
-    with pytest.raises(SchemaOutdated, match=r"has no tables of ours.*needs [0-9]{4}: run `precache db upgrade`"):
+    with pytest.raises(SchemaOutdated, match=r"has no tables of Precache.*needs [0-9]{4}: run `precache db upgrade`"):
         check_schema(database)
     with pytest.raises(SchemaOutdated, match=r"run `another way`"):
         check_schema(database, upgrade_command="another way")

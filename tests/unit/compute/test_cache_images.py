@@ -179,6 +179,6 @@ def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_
 
     assert driver.asked == [FIRST]
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR]
-    assert results[0].reason.startswith(f"Image {FIRST} was given up after 9 bytes: the time that the conductor allows")
+    assert results[0].reason.startswith(f"Image {FIRST} was stopped after 9 bytes: the time that the conductor allows")
     assert "long_rpc_timeout" in results[1].reason
     assert clock.now() == begin + timedelta(seconds=100)

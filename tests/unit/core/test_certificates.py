@@ -17,7 +17,10 @@ PYTHON = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
         (f"{PYTHON}certificate has expired (_ssl.c:1006)", "its certificate has expired; renew it on the broker"),
         (f"{PYTHON}certificate is not yet valid (_ssl.c:1)", "is not valid yet; correct the clock"),
         (f"{PYTHON}self-signed certificate (_ssl.c:1)", "(self-signed certificate); name the authority that signed it"),
-        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1)", "(no reason given); see that it has"),
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1)",
+            "(no reason given); check that it has",
+        ),
         ("SSL error: certificate verify failed", "in [db] cafile"),
         (
             f"{PYTHON}Hostname mismatch, certificate is not valid for 'db1'. (_ssl.c:1)",

@@ -46,7 +46,9 @@ def test_what_an_error_says_to_do_is_the_advice():
     assert failure(InvalidConfiguration("[a] b is not set; give a number; 3 is usual")) == Finding(
         Status.FAILED, "Invalid configuration: [a] b is not set", "give a number; 3 is usual"
     )
-    assert failure(BusUnavailable("rabbit1:5672/x", "no route to the broker")).advice.startswith("see that the broker")
+    assert failure(BusUnavailable("rabbit1:5672/x", "no route to the broker")).advice.startswith(
+        "check that the broker"
+    )
 
 
 def test_a_catalogue_without_nova_says_what_to_set():

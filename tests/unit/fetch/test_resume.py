@@ -205,7 +205,7 @@ def dripping(seconds_for_each_read, *, longest_read=8, least_bytes_per_s=10, **f
 def test_transfer_that_only_drips_is_dropped_each_window_and_ends_after_the_retries_with_the_reason():
     images, stream = dripping(2)
 
-    with pytest.raises(TransferTooSlow, match=r"only \d+ bytes came in 60 s, and \[glance\] min_throughput asks for"):
+    with pytest.raises(TransferTooSlow, match=r"only \d+ bytes arrived in 60 s, but \[glance\] min_throughput is"):
         read_all(stream)
 
     assert len(images.requests) == 4

@@ -76,9 +76,9 @@ def why_unreachable(error: ksa.ClientException, section: str = "service_user") -
         names = TlsNames(cafile=f"[{section}] cafile", own=f"[{section}] certfile and keyfile", address="its URL")
         if told := explain_certificate(str(failure), names):
             return told
-        return f"there is no TLS to be had ({innermost(error)}); correct http or https in its URL"
+        return f"it does not offer TLS ({innermost(error)}); correct http or https in its URL"
     if isinstance(error, ksa.MissingAuthPlugin):  # keystoneauth wants a token to get the token
-        return "it wants a login before it says which versions it has; correct auth_url"
+        return "it requires authentication for the list of its versions; correct auth_url"
     if isinstance(error, ksa.HttpError):
         return f"HTTP status {error.http_status}"
     if find_cause(error, OSError):

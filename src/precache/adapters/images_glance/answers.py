@@ -22,8 +22,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 
 _OURS = {
-    401: "the image service refuses our token; correct [glance] auth_token if that is set, else see that Glance asks "
-    "the same Keystone as we do",
+    401: "the image service refuses the service token; correct [glance] auth_token if that is set, else check that "
+    "Glance uses the same Keystone as Precache",
     403: "the user in [service_user] may not read it; give it a role that Glance's policies get_image and "
     "download_image ask for",
     404: "it was deleted, or the user in [service_user] may not see it; private images of other projects take the "

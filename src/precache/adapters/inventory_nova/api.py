@@ -101,7 +101,7 @@ class NovaApi:
 def _meaning(status: int, rule: str) -> str:
     """Return the meaning of a status other than success, and the advice."""
     if status == 401:
-        return "it refuses the token of [service_user]; check that it asks the same Keystone as we do"
+        return "it refuses the token of [service_user]; check that it uses the same Keystone as Precache"
     if status == 403:
         return f"the user in [service_user] lacks the role that Nova's policy asks for in {rule}; give it that role"
     if status == 404:

@@ -69,7 +69,7 @@ class SqlCells:
             try:
                 connection.execute(delete(cells).where(cells.c.id == number))
             except IntegrityError as exc:
-                raise TransactionUndone(f"a host of cell {name} was heard of in this very moment") from exc
+                raise TransactionUndone(f"a host of cell {name} has just sent a heartbeat") from exc
             return len(found)
 
     def _encrypt(self, transport_url: str | None) -> str | None:

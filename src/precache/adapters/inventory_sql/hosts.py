@@ -19,7 +19,7 @@ from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Heartbeat, Host
 
-_DELETED = "a host or a cell was deleted in this very moment"
+_DELETED = "a host or a cell has just been deleted"
 
 
 class SqlHosts:

@@ -123,4 +123,4 @@ def without_tls(place: str, reason: str, *, address: str) -> str:
     """Return what an operator reads of a failure of TLS. address: what holds the server's address."""
     if told := explain_certificate(reason, _TLS_NAMES):
         return f"The server at {place} is not trusted: {told}"
-    return f"There is no TLS to be had at {place}: {reason}; correct http or https in {address}"
+    return f"{place} does not offer TLS: {reason}; correct http or https in {address}"

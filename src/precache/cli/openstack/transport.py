@@ -65,7 +65,7 @@ def explained_by_keystone(error: exceptions.ClientException, session: Any) -> Pr
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
     if isinstance(error, exceptions.MissingAuthPlugin):
-        return NoKeystone(place, "it wants a login before it says which versions it has")
+        return NoKeystone(place, "it requires authentication for the list of its versions")
     if isinstance(error, _NOT_OF_A_KEYSTONE):
         return NoKeystone(place, _first_sentence(error))
     if isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.SSLError):

@@ -47,7 +47,7 @@ class HostStillHeard(Conflict):
     def __init__(self, host: str, last_seen: datetime) -> None:
         heard = last_seen.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         super().__init__(
-            f"Compute host {host} is alive, it was heard of at {heard}",
+            f"Compute host {host} is alive: its last heartbeat was at {heard}",
             "stop its compute first, and delete the host once it has been silent for [DEFAULT] service_down_time.",
         )
         self.host, self.last_seen = host, last_seen

@@ -187,7 +187,7 @@ class SchemaOutdated(Refused):
     """The tables are older than this release, or do not exist."""
 
     def __init__(self, database: str, found: str | None, expected: str, command: str) -> None:
-        state = "has no tables of ours" if found is None else f"has the schema {found}"
+        state = "has no tables of Precache" if found is None else f"has the schema {found}"
         super().__init__(f"Database {database} {state}, but this release needs {expected}: run `{command}`")
         self.advice = f"run `{command}`"
         self.found, self.expected, self.command = found, expected, command
@@ -213,9 +213,9 @@ class SchemaHalfDone(Refused):
     usual_advice = "restore the backup taken before the upgrade, and upgrade again"
 
     def __init__(self, database: str, found: str | None, reason: str) -> None:
-        state = "no schema of ours" if found is None else f"the schema {found}"
+        state = "no schema of Precache" if found is None else f"the schema {found}"
         super().__init__(
-            f"Database {database} has {state} and something more: {reason}. An earlier upgrade broke off half way, "
+            f"Database {database} has {state}, but cannot be upgraded: {reason}. An earlier upgrade was interrupted, "
             "another program keeps its tables there, or the row in alembic_version was lost: restore the backup taken "
             "before the upgrade, or name an empty database, and upgrade again. With a backup at hand, the row can also "
             "be written: it holds the number of the schema that the tables have"

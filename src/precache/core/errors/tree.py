@@ -36,7 +36,7 @@ class Refused(PrecacheError):
 class Unavailable(PrecacheError):
     """A part is down, slow or failing; a retry may help."""
 
-    usual_advice = "see that it is there and can be reached from here, then run this again"
+    usual_advice = "check that it runs and can be reached from this host, then run this again"
 
 
 class Corrupt(PrecacheError):

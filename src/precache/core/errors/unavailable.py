@@ -6,7 +6,7 @@ from precache.core.errors.tree import Unavailable, message_and_advice
 class ImageServiceUnavailable(Unavailable):
     """The image service did not answer, or answered with an error."""
 
-    usual_advice = "see that Glance is there, and that the catalogue or [glance] endpoint_override leads to it"
+    usual_advice = "check that Glance runs, and that the catalogue or [glance] endpoint_override has its URL"
 
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(f"Connection to glance host {endpoint} failed: {reason}")
@@ -44,8 +44,8 @@ class TransferTooSlow(TransferInterrupted):
             image,
             received_bytes,
             expected_bytes,
-            f"only {came_bytes} bytes came in {window_s:.0f} s, and [glance] min_throughput asks for {least // 1024} "
-            "KiB each second; let fewer hosts download at once ([image_cache] precache_concurrency), or "
+            f"only {came_bytes} bytes arrived in {window_s:.0f} s, but [glance] min_throughput is {least // 1024} "
+            "KiB/s; let fewer hosts download at once ([image_cache] precache_concurrency), or "
             "lower min_throughput",
         )
 
@@ -55,7 +55,7 @@ class DeadlinePassed(Unavailable):
 
     def __init__(self, image: str, received_bytes: int) -> None:
         super().__init__(
-            f"Image {image} was given up after {received_bytes} bytes: the time that the conductor allows a host for "
+            f"Image {image} was stopped after {received_bytes} bytes: the time that the conductor allows a host for "
             "all images of a job ([DEFAULT] long_rpc_timeout) is over; raise it, or ask again for fewer images at once"
         )
         self.image, self.received_bytes = image, received_bytes
@@ -80,7 +80,7 @@ class ComputeUnreachable(Unavailable):
 class BusUnavailable(Unavailable):
     """The message bus of a cell did not accept a message. `place` contains no user and no password."""
 
-    usual_advice = "see that the broker is there, and that the transport URL leads to it"
+    usual_advice = "check that the broker runs, and that the transport URL is right"
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(*message_and_advice(f"The message bus {place} is not available: {reason}"))
@@ -90,7 +90,7 @@ class BusUnavailable(Unavailable):
 class IdentityServiceUnavailable(Unavailable):
     """The caller could not be identified."""
 
-    usual_advice = "see that Keystone is there, and that auth_url leads to it"
+    usual_advice = "check that Keystone runs, and that auth_url is right"
 
     def __init__(self) -> None:
         super().__init__(
@@ -103,7 +103,7 @@ class InventoryUnavailable(Unavailable):
     """The service that owns hosts and aggregates did not answer, or answered with an error."""
 
     usual_advice = (
-        "see that Nova is there, that the catalogue or [nova] endpoint_override leads to it, and that [service_user] "
+        "check that Nova runs, that the catalogue or [nova] endpoint_override has its URL, and that [service_user] "
         "may read it"
     )
 

@@ -14,7 +14,7 @@ UNREACHED = "Unable to connect to AMQP server on rabbit1:5671 after 1 tries"
         (f"{NO_TRUST}: certificate has expired (_ssl.c:1006)", "its certificate has expired; renew"),
         (f"{NO_TRUST}: certificate is not yet valid (_ssl.c:1006)", "is not valid yet; correct the clock"),
         (f"{NO_TRUST}: self-signed certificate (_ssl.c:1006)", "not accepted (self-signed certificate); name"),
-        (f"{NO_TRUST} (_ssl.c:1006)", "not accepted (no reason given); see that it has not expired, and name"),
+        (f"{NO_TRUST} (_ssl.c:1006)", "not accepted (no reason given); check that it has not expired, and name"),
         (
             f"{NO_TRUST}: Hostname mismatch, certificate is not valid for 'rabbit1'. (_ssl.c:1006)",
             "its certificate is not valid for rabbit1; correct the host",

@@ -230,7 +230,7 @@ def test_what_wants_a_login_before_anything_else_is_no_keystone(run: Run, keysto
         ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=server.url + path))
 
     assert ran.code == 3
-    assert "it wants a login before it says which versions it has; correct OS_AUTH_URL" in ran.err
+    assert "it requires authentication for the list of its versions; correct OS_AUTH_URL" in ran.err
 
 
 def test_a_login_without_a_project_is_told_to_name_one(run: Run, keystone: PlayedKeystone) -> None:
@@ -252,7 +252,8 @@ def test_https_where_there_is_none_is_no_matter_of_authorities(
 
     for ran in (at_keystone, at_the_service):
         assert ran.code == 3
-        assert "There is no TLS to be had at https://127.0.0.1:" in ran.err
+        assert "https://127.0.0.1:" in ran.err
+        assert "does not offer TLS" in ran.err
         assert "CACERT" not in ran.err
 
 
