@@ -62,7 +62,7 @@ def test_by_default_a_reader_of_the_cloud_looks_and_changes_nothing(policy, read
 
 
 def test_rule_that_nobody_defined_lets_nobody_pass(policy):
-    assert not policy.allows(ADMIN, "precache:jobs:cancel")
+    assert not policy.allows(ADMIN, "precache:jobs:delete")
 
 
 def test_file_stands_in_front_of_the_defaults(write):

@@ -74,7 +74,8 @@ class StoreDown(Cloud):
                 raise StoreUnavailable("connection refused")
 
         away = Away()
-        return world.app_with(aggregates=away, queries=away, store=away, intake=away, hosts=away, host_removal=away)
+        stores = ("aggregates", "queries", "steering", "store", "intake", "hosts", "host_removal")
+        return world.app_with(**dict.fromkeys(stores, away))
 
 
 class InventoryDown(Cloud):
@@ -133,6 +134,16 @@ class WithJobs(Cloud):
             world.jobs.record(job.claim, steps)
         world.jobs.finish(job.claim, JobState.PARTLY_FAILED)
         return world.app
+
+
+class WithJobsInEveryState(WithJobs):
+    """A third job runs beside the two."""
+
+    def build(self, world: World) -> Any:
+        # It is claimed before the job that is to stay queued is there.
+        world.jobs.add(_job(RUNNING, world))
+        world.jobs.claim("conductor", LEASE)
+        return super().build(world)
 
 
 class WithARunningJob(Cloud):

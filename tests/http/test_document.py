@@ -44,7 +44,15 @@ def table(document):
         Handlers(
             service=Service(store=jobs, document=document, auth_strategy="keystone"),
             aggregates=Aggregates(queries=inventory, changes=inventory, requests=requests, clock=clock),
-            jobs=Jobs(queries=jobs, requests=requests, aggregates=inventory, hosts=inventory, views=views),
+            jobs=Jobs(
+                queries=jobs,
+                steering=jobs,
+                requests=requests,
+                aggregates=inventory,
+                hosts=inventory,
+                views=views,
+                wake=lambda: None,
+            ),
             hosts=Hosts(
                 queries=inventory,
                 changes=inventory,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 import falcon.testing
 import pytest
@@ -50,6 +51,28 @@ def test_accepted_request_is_stored_before_the_conductor_is_woken(world, client)
     assert [task.host for task in world.jobs.tasks(job.id)] == ["cmp1", "cmp1", "cmp2", "cmp2", "cmp3", "cmp3"]
     assert job.request_id == answer.headers["x-openstack-request-id"]
     assert job.created_at == world.clock.now()
+
+
+def test_a_request_to_cancel_is_stored_before_the_conductors_are_woken(world, client):
+    job = cache(client, DEBIAN).headers["X-Precache-Job-Id"]
+    world.jobs.claim("conductor", timedelta(minutes=1))
+    world.wakes.clear()
+    seen = []
+    app = world.app_with(wake=lambda: seen.append(world.jobs.get(job).cancel_requested_at))
+
+    answers = [falcon.testing.TestClient(noauth(app)).simulate_post(f"/v1/jobs/{job}/cancel") for _ in range(2)]
+
+    # The second one also: the conductor that the first one woke may have died.
+    assert seen == [world.clock.now()] * 2
+    assert [answer.status_code for answer in answers] == [202, 202]
+
+
+def test_a_job_that_ends_at_once_wakes_nobody(world, client):
+    job = cache(client, DEBIAN).headers["X-Precache-Job-Id"]
+    world.wakes.clear()
+
+    assert client.simulate_post(f"/v1/jobs/{job}/cancel").json["job"]["state"] == "cancelled"
+    assert world.wakes == []
 
 
 def test_the_job_has_the_metadata_that_the_aggregate_has_now(world, client):

@@ -80,6 +80,7 @@ class World:
             "host_removal": self.inventory,
             "intake": self.jobs,
             "queries": self.jobs,
+            "steering": self.jobs,
             "store": self.jobs,
             "images": images,
             "policy": OsloPolicy(rules=RULES, policy_file=self.policy_file),

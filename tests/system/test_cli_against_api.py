@@ -89,6 +89,7 @@ def deployment() -> Iterator[Deployment]:
         host_removal=inventory,
         intake=jobs,
         queries=jobs,
+        steering=jobs,
         store=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),
         policy=AllowAll(),

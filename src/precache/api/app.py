@@ -26,7 +26,7 @@ from precache.api.schemas.validation import Schemas
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
-from precache.ports.job_store import JobIntake, JobQueries, StoreProbe
+from precache.ports.job_store import JobIntake, JobQueries, JobSteering, StoreProbe
 from precache.ports.policy import Policy
 
 MAX_BODY_BYTES = 114688  # 112 KiB, Nova's own default: some two thousand images in one request
@@ -41,6 +41,7 @@ def create_app(
     host_removal: HostRemoval,
     intake: JobIntake,
     queries: JobQueries,
+    steering: JobSteering,
     store: StoreProbe,
     images: ImageCatalog,
     policy: Policy,
@@ -53,7 +54,7 @@ def create_app(
     """Build the WSGI application; safe for many threads.
 
     auth_strategy: as in [api] auth_strategy; only for the OpenAPI document.
-    wake: tells conductors that there is a new job; never raises, never blocks.
+    wake: tells conductors that there is a new job, or a request to cancel one; never raises, never blocks.
     The caller's identity is in headers, see `identity.py`. So the application must always be wrapped in an
     authentication
     middleware: keystonemiddleware (with delay_auth_decision), or `noauth.noauth`.
@@ -64,7 +65,15 @@ def create_app(
     handlers = Handlers(
         service=Service(store=store, document=document, auth_strategy=auth_strategy),
         aggregates=Aggregates(queries=aggregates, changes=aggregate_changes, requests=requests, clock=clock),
-        jobs=Jobs(queries=queries, requests=requests, aggregates=aggregates, hosts=hosts, views=views),
+        jobs=Jobs(
+            queries=queries,
+            steering=steering,
+            requests=requests,
+            aggregates=aggregates,
+            hosts=hosts,
+            views=views,
+            wake=wake,
+        ),
         hosts=Hosts(
             queries=hosts,
             changes=host_changes,

@@ -70,6 +70,7 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.HostStillHeard: Fault(409, "precache.host.still_heard"),
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
+    errors.JobEnded: Fault(409, "precache.job.ended"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     # Unavailable parts of the service.
     errors.StoreUnavailable: Fault(503, "precache.store.unavailable"),

@@ -43,6 +43,7 @@ _JOBS = (
         (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks")),
     ),
     PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", (("POST", "/v1/jobs"),)),
+    PolicyRule("precache:jobs:cancel", _ADMIN, "Cancel a job.", (("POST", "/v1/jobs/{job_id}/cancel"),)),
 )
 
 _HOSTS = (

@@ -82,6 +82,7 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("GET", "/v1/jobs", to.jobs.index, "precache:jobs:list"),
         Route("POST", "/v1/jobs", to.jobs.create, "precache:jobs:create", "NewJob"),
         Route("GET", "/v1/jobs/{job_id}", to.jobs.show, "precache:jobs:show"),
+        Route("POST", "/v1/jobs/{job_id}/cancel", to.jobs.cancel, "precache:jobs:cancel"),
         Route("GET", "/v1/jobs/{job_id}/tasks", to.jobs.tasks, "precache:jobs:show"),
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),

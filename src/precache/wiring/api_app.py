@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries
+from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSteering
 from precache.adapters.policy_oslo import OsloPolicy
 from precache.adapters.sql import Database, SqlProbe
 from precache.api.app import create_app
@@ -28,7 +28,7 @@ def api_app(
     """Build it.
 
     auth_strategy: what is put in front of it.
-    wake: tells the conductors that there is a new job; never raises, never blocks.
+    wake: tells the conductors that there is a new job, or a request to cancel one; never raises, never blocks.
     """
     return create_app(
         aggregates=inventory.aggregates,
@@ -38,6 +38,7 @@ def api_app(
         host_removal=inventory.host_removal,
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
+        steering=SqlJobSteering(database=database),
         store=SqlProbe(database=database),
         images=images,
         policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),

@@ -1,8 +1,8 @@
-"""Lists and shows jobs and their tasks."""
+"""Makes, lists, shows and cancels jobs; lists their tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from precache.api.calls import Answer, Call
@@ -16,26 +16,33 @@ from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
 from precache.core.orders import CacheOrder
 from precache.ports.inventory import AggregateQueries, HostQueries
-from precache.ports.job_store import JobQueries, TaskKey
+from precache.ports.job_store import JobQueries, JobSteering, TaskKey
 
 
 class Jobs:
-    """One method per operation."""
+    """One method per operation.
+
+    wake: tells conductors that there is a request to cancel; never raises, never blocks.
+    """
 
     def __init__(
         self,
         *,
         queries: JobQueries,
+        steering: JobSteering,
         requests: JobRequests,
         aggregates: AggregateQueries,
         hosts: HostQueries,
         views: JobViews,
+        wake: Callable[[], None],
     ) -> None:
         self._queries = queries
+        self._steering = steering
         self._requests = requests
         self._aggregates = aggregates
         self._hosts = hosts
         self._views = views
+        self._wake = wake
 
     def create(self, call: Call) -> Answer:
         """Accept a job for one aggregate or one host. Nothing is stored unless every check has passed."""
@@ -46,9 +53,7 @@ class Jobs:
             job = self._requests.for_host(call, orders, find_host(self._hosts, target["hosts"][0]).name)
         else:
             job = self._requests.for_aggregate(call, orders, self._find_aggregate(target["aggregates"][0]))
-        return Answer(
-            {"job": self._views.job(job)}, status=202, headers={"Location": f"{call.base_url}/v1/jobs/{job.id}"}
-        )
+        return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:
         """List jobs, newest first, a page at a time: `marker` is the last id of the page before."""
@@ -69,6 +74,13 @@ class Jobs:
     def show(self, call: Call) -> Answer:
         return Answer({"job": self._views.job(self._queries.get(_job_id(call.params["job_id"])))})
 
+    def cancel(self, call: Call) -> Answer:
+        """Request that the job ends as cancelled. A job that no conductor has begun has ended when this returns."""
+        job = self._steering.cancel(_job_id(call.params["job_id"]))
+        if not job.state.is_final:
+            self._wake()
+        return self._accepted(call, job)
+
     def tasks(self, call: Call) -> Answer:
         """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""
         job_id, marker = _job_id(call.params["job_id"]), call.query.get("marker")
@@ -84,6 +96,10 @@ class Jobs:
         return page(
             call, "tasks", path, items=items, view=self._views.task, marker=lambda task: f"{task.host}:{task.image}"
         )
+
+    def _accepted(self, call: Call, job: Job) -> Answer:
+        location = f"{call.base_url}/v1/jobs/{job.id}"
+        return Answer({"job": self._views.job(job)}, status=202, headers={"Location": location})
 
     def _find_aggregate(self, text: str) -> Aggregate:
         """Return the aggregate with this id, or else this UUID, or else this name. Raises AggregateNotFound."""
