@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -19,6 +19,17 @@ from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Heartbeat, Host
 
+_HOSTS = select(
+    hosts.c.name,
+    cells.c.name,
+    hosts.c.driver,
+    hosts.c.forced_down,
+    hosts.c.last_seen,
+    hosts.c.rpc_version,
+    hosts.c.release,
+).join_from(hosts, cells, isouter=True)
+"""In the order that `_host` expects: a row that is unpacked whole costs half of one that is read by name."""
+
 _DELETED = "a host or a cell has just been deleted"
 
 
@@ -32,9 +43,8 @@ class SqlHosts:
     def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._database.read() as connection:
             name = _by_code_point(connection, hosts.c.name)
-            every = self._select()
-            after = every if marker is None else every.where(name > marker)
-            return [_host(row) for row in connection.execute(after.order_by(name).limit(limit))]
+            after = _HOSTS if marker is None else _HOSTS.where(name > marker)
+            return self._load(connection, after.order_by(name).limit(limit))
 
     @repeatable
     def count_hosts(self, cell: str) -> int:
@@ -47,18 +57,18 @@ class SqlHosts:
         found: dict[str, Host] = {}
         with self._database.read() as connection:
             for batch in batches(list(dict.fromkeys(names))):
-                for row in connection.execute(self._select().where(hosts.c.name.in_(batch))):
-                    found[row.name] = _host(row)
+                for host in self._load(connection, _HOSTS.where(hosts.c.name.in_(batch))):
+                    found[host.name] = host
         return found
 
     @idempotent
     def set_forced_down(self, name: str, forced_down: bool) -> Host:
         with self._database.write() as connection:
             connection.execute(update(hosts).where(hosts.c.name == name).values(forced_down=forced_down))
-            row = connection.execute(self._select().where(hosts.c.name == name)).first()
-            if row is None:
+            found = self._load(connection, _HOSTS.where(hosts.c.name == name))
+            if not found:
                 raise HostNotFound(name)
-            return _host(row)
+            return found[0]
 
     @idempotent
     def note_beats(self, beats: Sequence[Heartbeat]) -> None:
@@ -90,9 +100,12 @@ class SqlHosts:
             changing = ["cell_id", "driver", "last_seen", "rpc_version", "release"]
             upsert(connection, hosts, rows, key=["id"], changing=changing)
 
-    def _select(self) -> Select[Any]:
-        columns = hosts, cells.c.name.label("cell"), self._database.now().label("read_at")
-        return select(*columns).join_from(hosts, cells, isouter=True)
+    def _load(self, connection: Connection, statement: Select[Any]) -> list[Host]:
+        """Return the hosts that the statement selects, by the columns of `_HOSTS`."""
+        rows = connection.execute(statement).all()
+        # Once for all rows, and not in each: to read an instant takes longer than the rest of a row.
+        now = connection.execute(select(self._database.now().label("now"))).scalar_one()
+        return [_host(row, now) for row in rows]
 
 
 @contextmanager
@@ -104,16 +117,17 @@ def _amid_deletions() -> Iterator[None]:
         raise TransactionUndone(_DELETED) from exc
 
 
-def _host(row: Row[Any]) -> Host:
+def _host(row: Row[Any], now: datetime) -> Host:
+    name, cell, driver, forced_down, last_seen, rpc_version, release = row
     return Host(
-        name=row.name,
-        cell=row.cell,
-        driver=row.driver,
-        forced_down=row.forced_down,
-        last_seen=row.last_seen,
-        rpc_version=row.rpc_version,
-        release=row.release,
-        silent_for=row.read_at - row.last_seen if row.last_seen else None,
+        name=name,
+        cell=cell,
+        driver=driver,
+        forced_down=forced_down,
+        last_seen=last_seen,
+        rpc_version=rpc_version,
+        release=release,
+        silent_for=now - last_seen if last_seen else None,
     )
 
 
