@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from oslo_log import log
 
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
-from precache.core.work_context import current_work
+from precache.core.work_context import WorkContext, current_work
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +76,13 @@ def _reason(conf: cfg.ConfigOpts, error: Exception) -> str:
 def _add_ids(record: logging.LogRecord) -> bool:
     """Have oslo.log write the ids of the request or job that the thread works for."""
     if (work := current_work()) is not None:
-        record.context = _Ids(work.request_id, work.global_request_id, work.job_id)
+        record.context = _ids(work)
     return True
+
+
+@lru_cache(maxsize=128)  # it takes longer to make than the line to write, and a job writes one for each host
+def _ids(work: WorkContext) -> _Ids:
+    return _Ids(work.request_id, work.global_request_id, work.job_id)
 
 
 class _AsWritten(logging.Formatter):
