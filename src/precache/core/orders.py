@@ -40,6 +40,8 @@ class CacheOptions:
 
     def document(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, as JSON takes them."""
+        if self == DEFAULT_OPTIONS:  # of nearly all orders: a job may have 10,000 messages
+            return {}
         chosen = {option.name: getattr(self, option.name) for option in fields(self)}
         return {option.name: chosen[option.name] for option in fields(self) if chosen[option.name] != option.default}
 
