@@ -18,7 +18,6 @@ from precache.core.jobs import (
     JobStep,
     NewJob,
     Outcome,
-    Phase,
     Task,
     TaskFilter,
     TaskProgress,
@@ -26,7 +25,6 @@ from precache.core.jobs import (
     TaskState,
     check_job_transition,
 )
-from precache.core.orders import first_orders
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import TaskKey
@@ -82,12 +80,14 @@ class MemoryJobs:
         with self._lock:
             if job.id in self._records:
                 raise JobExists(job.id)
+            stored = job.accepted()
+            names = job.image_names
             tasks = {
-                host: {order.image: _new_task(job, host, order.image) for order in job.orders} for host in job.hosts
+                host: {image: Task(job.id, host, None, image, image_name=names.get(image)) for image in stored.images}
+                for host in job.hosts
             }
-            task_count = sum(len(of_host) for of_host in tasks.values())
             self._added += 1
-            record = _Record(_new_job(job, task_count), self._added, tasks)
+            record = _Record(stored, self._added, tasks)
             self._records[job.id] = record
             return record.seen()
 
@@ -252,45 +252,3 @@ def _is_free(job: Job, now: datetime) -> bool:
 
 def _is_wanted_stopped(job: Job) -> bool:
     return job.state is JobState.RUNNING and job.cancel_requested_at is not None
-
-
-def _new_job(job: NewJob, task_count: int) -> Job:
-    return Job(
-        id=job.id,
-        aggregate_id=job.aggregate_id,
-        aggregate_uuid=job.aggregate_uuid,
-        aggregate_name=job.aggregate_name,
-        orders=first_orders(job.orders),
-        state=JobState.QUEUED,
-        requested_by=job.requested_by,
-        request_id=job.request_id,
-        created_at=job.created_at,
-        started_at=None,
-        finished_at=None,
-        lease_owner=None,
-        lease_until=None,
-        task_count=task_count,
-        counts={},
-        aggregate_metadata=dict(job.aggregate_metadata),
-        image_names=dict(job.image_names),
-        for_host=job.for_host,
-    )
-
-
-def _new_task(job: NewJob, host: str, image: ImageId) -> Task:
-    return Task(
-        job_id=job.id,
-        host=host,
-        cell=None,
-        image=image,
-        state=TaskState.WAITING,
-        outcome=None,
-        phase=Phase.WAITING,
-        bytes_done=0,
-        bytes_total=0,
-        attempts=0,
-        reason="",
-        started_at=None,
-        finished_at=None,
-        image_name=job.image_names.get(image),
-    )

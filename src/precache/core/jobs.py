@@ -7,13 +7,13 @@ is its outcome; how a job ended follows from the outcomes of its tasks (`rules/v
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
 from precache.core.errors import IllegalTransition
 from precache.core.images import ImageId
-from precache.core.orders import CacheOrder
+from precache.core.orders import CacheOrder, first_orders
 from precache.core.text import plain_line
 
 
@@ -93,27 +93,39 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
         raise IllegalTransition("A task", old, new)
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A request that passed every check at the door, ready to be stored. Tasks are `hosts` x `orders`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """The fields of a job that the request sets and that never change.
 
-    aggregate_metadata: of the aggregate, as it was when the request came.
+    aggregate_metadata: of the aggregate, as it was when the request came; empty in jobs of older releases.
     image_names: of the images that have one.
     for_host: the host that the request named instead of an aggregate; the fields of the aggregate are then empty.
     """
 
     id: str
-    aggregate_id: int
-    aggregate_uuid: str
-    aggregate_name: str
-    hosts: tuple[str, ...]
+    aggregate_id: int = 0
+    aggregate_uuid: str = ""
+    aggregate_name: str = ""
+    aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
+    for_host: str | None = None
     orders: tuple[CacheOrder, ...]
+    image_names: Mapping[ImageId, str] = field(default_factory=dict)
     requested_by: str
     request_id: str
     created_at: datetime
-    aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
-    image_names: Mapping[ImageId, str] = field(default_factory=dict)
-    for_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob(JobRequest):
+    """A request that has passed every check and is ready to be stored. Its tasks are `hosts` x `orders`."""
+
+    hosts: tuple[str, ...]
+
+    def accepted(self) -> Job:
+        """Return the queued job. Hosts and images that are named twice count once."""
+        request = {field.name: getattr(self, field.name) for field in fields(JobRequest)}
+        orders = first_orders(self.orders)
+        return Job(**request | {"orders": orders}, task_count=len(set(self.hosts)) * len(orders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +140,9 @@ class Claim:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(JobRequest):
     """A stored job.
-
-    aggregate_metadata, image_names, for_host: as in `NewJob`. An older release stored no metadata.
 
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
     lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
@@ -140,26 +150,15 @@ class Job:
     cancel_requested_at: when an operator first asked that the job is cancelled; None if that has not happened.
     """
 
-    id: str
-    aggregate_id: int
-    aggregate_uuid: str
-    aggregate_name: str
-    orders: tuple[CacheOrder, ...]
-    state: JobState
-    requested_by: str
-    request_id: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    lease_owner: str | None
-    lease_until: datetime | None
-    task_count: int
-    counts: dict[Outcome, int]
-    aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
-    image_names: dict[ImageId, str] = field(default_factory=dict)
-    for_host: str | None = None
+    state: JobState = JobState.QUEUED
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
     lease_token: int = 0
     cancel_requested_at: datetime | None = None
+    task_count: int
+    counts: Mapping[Outcome, int] = field(default_factory=dict)
 
     @property
     def images(self) -> tuple[ImageId, ...]:
@@ -188,15 +187,15 @@ class Task:
     host: str
     cell: str | None
     image: ImageId
-    state: TaskState
-    outcome: Outcome | None
-    phase: Phase
-    bytes_done: int
-    bytes_total: int
-    attempts: int
-    reason: str
-    started_at: datetime | None
-    finished_at: datetime | None
+    state: TaskState = TaskState.WAITING
+    outcome: Outcome | None = None
+    phase: Phase = Phase.WAITING
+    bytes_done: int = 0
+    bytes_total: int = 0
+    attempts: int = 0
+    reason: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     image_name: str | None = None
 
 

@@ -90,7 +90,12 @@ def test_an_unmapped_host_is_an_error_and_the_others_go_on():
     cloud.run()
     cloud.jobs.add(
         NewJob(
-            "second", 1, "uuid", "agg", ("unknown", "known"), (CacheOrder(FIRST),), "admin", "req-2", cloud.clock.now()
+            id="second",
+            hosts=("unknown", "known"),
+            orders=(CacheOrder(FIRST),),
+            requested_by="admin",
+            request_id="req-2",
+            created_at=cloud.clock.now(),
         )
     )
 

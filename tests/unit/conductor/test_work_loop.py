@@ -22,7 +22,12 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def new_job(name: str, number: int = 0) -> NewJob:
     return NewJob(
-        name, 1, "uuid", "agg", ("host",), (CacheOrder(IMAGE),), "admin", "req", START + timedelta(seconds=number)
+        id=name,
+        hosts=("host",),
+        orders=(CacheOrder(IMAGE),),
+        requested_by="admin",
+        request_id="req",
+        created_at=START + timedelta(seconds=number),
     )
 
 

@@ -149,7 +149,16 @@ class TestDbPurge:
         database = open_database(StateDir(tmp_path).database_url, clock=clock)
         intake, claims = SqlJobIntake(database=database), SqlJobClaims(database=database)
         for name in ("old", "waits"):
-            intake.add(NewJob(name, 1, "uuid", "agg", ("host",), (CacheOrder(IMAGE),), "admin", "req", clock.now()))
+            intake.add(
+                NewJob(
+                    id=name,
+                    hosts=("host",),
+                    orders=(CacheOrder(IMAGE),),
+                    requested_by="admin",
+                    request_id="req",
+                    created_at=clock.now(),
+                )
+            )
             clock.advance(timedelta(seconds=1))
         claims.finish(claims.claim("me", timedelta(seconds=30)).claim, JobState.FAILED)
         database.close()

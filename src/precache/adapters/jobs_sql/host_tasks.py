@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
-from precache.adapters.jobs_sql.rows import TASKS
+from precache.adapters.jobs_sql.rows import TASK_COLUMNS, TASKS
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import job_hosts, tasks
 from precache.adapters.sql.upserts import upsert
@@ -19,19 +19,6 @@ from precache.core.images import ImageId
 from precache.core.jobs import Task
 
 _KEY = ("job", "host_position", "image_position")
-
-_CHANGING = (
-    "state",
-    "outcome",
-    "phase",
-    "bytes_done",
-    "bytes_total",
-    "attempts",
-    "reason",
-    "started_at",
-    "finished_at",
-)
-"""The fields of a task that change in its life, named alike in the value and in the table."""
 
 _PLACED_TASKS = TASKS.add_columns(tasks.c.host_position, tasks.c.image_position)
 
@@ -81,11 +68,11 @@ def save_host_tasks(
                 continue
             place = held.place(task)
             rows.append(
-                dict(zip(_KEY, (number, *place), strict=True)) | {field: getattr(task, field) for field in _CHANGING}
+                dict(zip(_KEY, (number, *place), strict=True)) | {field: getattr(task, field) for field in TASK_COLUMNS}
             )
             if task.cell != old.cell:
                 cells[task.cell].add(place[0])
-    upsert(connection, tasks, rows, key=_KEY, changing=_CHANGING)
+    upsert(connection, tasks, rows, key=_KEY, changing=TASK_COLUMNS)
     for cell, positions in cells.items():
         for batch in batches(sorted(positions)):
             of_cell = (job_hosts.c.job == number) & job_hosts.c.position.in_(batch)

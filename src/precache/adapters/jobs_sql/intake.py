@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
-from precache.adapters.jobs_sql.rows import find_number, load_job
+from precache.adapters.jobs_sql.rows import JOB_COLUMNS, TASK_COLUMNS, find_number, load_job
 from precache.adapters.sql import Database
 from precache.adapters.sql.keys import insert_with_key
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
 from precache.core.errors import ChangeUncertain, JobExists, StoreUnavailable
-from precache.core.jobs import Job, JobState, NewJob, Phase, TaskState
-from precache.core.orders import CacheOrder, first_orders
+from precache.core.jobs import Job, NewJob, Task
 
 
 class SqlJobIntake:
@@ -38,13 +38,14 @@ class SqlJobIntake:
 
     @repeatable
     def _add(self, job: NewJob) -> Job:
-        hosts, orders = tuple(dict.fromkeys(job.hosts)), first_orders(job.orders)
+        stored = job.accepted()
         with self._database.write() as connection:
-            number = _insert_job(connection, job, orders, task_count=len(hosts) * len(orders))
+            number = _insert_job(connection, stored)
+            hosts = dict.fromkeys(job.hosts)
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
             image_rows = [
-                {"job": number, "position": place, "image": order.image, "name": job.image_names.get(order.image)}
-                for place, order in enumerate(orders)
+                {"job": number, "position": place, "image": image, "name": job.image_names.get(image)}
+                for place, image in enumerate(stored.images)
             ]
             if host_rows:
                 connection.execute(insert(job_hosts), host_rows)
@@ -59,21 +60,8 @@ class SqlJobIntake:
             return load_job(connection, find_number(connection, job_id))
 
 
-def _insert_job(connection: Connection, job: NewJob, orders: tuple[CacheOrder, ...], task_count: int) -> int:
-    statement = insert(jobs).values(
-        id=job.id,
-        aggregate_id=job.aggregate_id,
-        aggregate_uuid=job.aggregate_uuid,
-        aggregate_name=job.aggregate_name,
-        state=JobState.QUEUED,
-        task_count=task_count,
-        requested_by=job.requested_by,
-        request_id=job.request_id,
-        created_at=job.created_at,
-        for_host=job.for_host,
-        orders=orders,
-        aggregate_metadata=job.aggregate_metadata,
-    )
+def _insert_job(connection: Connection, job: Job) -> int:
+    statement = insert(jobs).values({field: getattr(job, field) for field in JOB_COLUMNS})
     try:
         return insert_with_key(connection, statement)
     except IntegrityError as exc:
@@ -86,12 +74,10 @@ def _insert_tasks(connection: Connection, number: int) -> None:
         tasks.c.job: job_hosts.c.job,
         tasks.c.host_position: job_hosts.c.position,
         tasks.c.image_position: job_images.c.position,
-        tasks.c.state: literal(TaskState.WAITING, tasks.c.state.type),
-        tasks.c.phase: literal(Phase.WAITING, tasks.c.phase.type),
-        tasks.c.bytes_done: literal(0),
-        tasks.c.bytes_total: literal(0),
-        tasks.c.attempts: literal(0),
-        tasks.c.reason: literal(""),
     }
+    # A task begins with the defaults of its fields; what is None stays NULL.
+    for field in fields(Task):
+        if field.name in TASK_COLUMNS and field.default is not None:
+            columns[tasks.c[field.name]] = literal(field.default, tasks.c[field.name].type)
     pairs = select(*columns.values()).join_from(job_hosts, job_images, job_images.c.job == job_hosts.c.job)
     connection.execute(insert(tasks).from_select(list(columns), pairs.where(job_hosts.c.job == number)))

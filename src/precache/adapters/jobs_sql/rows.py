@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
@@ -15,24 +16,24 @@ from precache.core.images import ImageId
 from precache.core.jobs import Job, Outcome, Task, TaskState
 from precache.core.orders import CacheOrder
 
+JOB_COLUMNS = tuple(field.name for field in fields(Job) if field.name in jobs.c)
+"""The fields of a job that the table has as columns of the same names."""
+
+TASK_COLUMNS = tuple(field.name for field in fields(Task) if field.name in tasks.c)
+"""The same for a task: the fields that change during its life."""
+
+_SOURCES = {
+    **{field: tasks.c[field] for field in TASK_COLUMNS},
+    "host": job_hosts.c.host,
+    "cell": job_hosts.c.cell,
+    "image": job_images.c.image,
+    "image_name": job_images.c.name,
+}
+
 # In the order of Task's own fields after `job_id`: a job may have 100,000 tasks, and a row that is unpacked whole
 # costs half of one whose columns are looked up by name.
 TASKS = (
-    select(
-        job_hosts.c.host,
-        job_hosts.c.cell,
-        job_images.c.image,
-        tasks.c.state,
-        tasks.c.outcome,
-        tasks.c.phase,
-        tasks.c.bytes_done,
-        tasks.c.bytes_total,
-        tasks.c.attempts,
-        tasks.c.reason,
-        tasks.c.started_at,
-        tasks.c.finished_at,
-        job_images.c.name,
-    )
+    select(*(_SOURCES[field.name] for field in fields(Task) if field.name != "job_id"))
     .join_from(tasks, job_hosts, (job_hosts.c.job == tasks.c.job) & (job_hosts.c.position == tasks.c.host_position))
     .join(job_images, (job_images.c.job == tasks.c.job) & (job_images.c.position == tasks.c.image_position))
     .order_by(tasks.c.host_position, tasks.c.image_position)
@@ -57,33 +58,16 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
     rows = connection.execute(statement).all()
     images = _images(connection, [row.number for row in rows])
     counts = _counts(connection, rows)
-    return [
-        Job(
-            id=row.id,
-            aggregate_id=row.aggregate_id,
-            aggregate_uuid=row.aggregate_uuid,
-            aggregate_name=row.aggregate_name,
-            # The release before stores none.
-            orders=row.orders or tuple(map(CacheOrder, images[row.number])),
-            state=row.state,
-            requested_by=row.requested_by,
-            request_id=row.request_id,
-            created_at=row.created_at,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            lease_owner=row.lease_owner,
-            lease_until=row.lease_until,
-            task_count=row.task_count,
-            counts=counts[row.number],
-            # The release before stores none.
-            aggregate_metadata=row.aggregate_metadata or {},
-            image_names={image: name for image, name in images[row.number].items() if name is not None},
-            for_host=row.for_host,
-            lease_token=row.lease_token,
-            cancel_requested_at=row.cancel_requested_at,
-        )
-        for row in rows
-    ]
+    return [_job(row, images[row.number], counts[row.number]) for row in rows]
+
+
+def _job(row: Row[Any], images: Mapping[ImageId, str | None], counts: Mapping[Outcome, int]) -> Job:
+    stored = {field: getattr(row, field) for field in JOB_COLUMNS}
+    # The release before stores neither orders nor metadata.
+    stored["orders"] = row.orders or tuple(map(CacheOrder, images))
+    stored["aggregate_metadata"] = row.aggregate_metadata or {}
+    image_names = {image: name for image, name in images.items() if name is not None}
+    return Job(**stored, image_names=image_names, counts=counts)
 
 
 def load_tasks(connection: Connection, job_id: str, number: int, *conditions: Any) -> list[Task]:

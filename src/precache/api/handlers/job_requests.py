@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 from uuid import uuid4
 
 from precache.api.calls import Call
@@ -50,38 +51,33 @@ class JobRequests:
     def for_aggregate(self, call: Call, orders: Sequence[CacheOrder], aggregate: Aggregate) -> Job:
         """Store the job for all hosts of the aggregate. Nothing is stored unless every image passes its checks."""
         return self._store(
-            NewJob(
-                id=self._new_id(),
-                aggregate_id=aggregate.id,
-                aggregate_uuid=aggregate.uuid,
-                aggregate_name=aggregate.name,
-                aggregate_metadata=aggregate.metadata,
-                hosts=aggregate.hosts,
-                orders=tuple(orders),
-                requested_by=call.caller.user_id,
-                request_id=call.request_id,
-                created_at=self._clock.now(),
-                image_names=self._admitted(call, [order.image for order in orders]),
-            )
+            call,
+            orders,
+            hosts=aggregate.hosts,
+            aggregate_id=aggregate.id,
+            aggregate_uuid=aggregate.uuid,
+            aggregate_name=aggregate.name,
+            aggregate_metadata=aggregate.metadata,
         )
 
     def for_host(self, call: Call, orders: Sequence[CacheOrder], host: str) -> Job:
         """Store the job for this host alone. Nothing is stored unless every image passes its checks."""
-        return self._store(
-            NewJob(
-                id=self._new_id(),
-                aggregate_id=0,
-                aggregate_uuid="",
-                aggregate_name="",
-                hosts=(host,),
-                orders=tuple(orders),
-                requested_by=call.caller.user_id,
-                request_id=call.request_id,
-                created_at=self._clock.now(),
-                image_names=self._admitted(call, [order.image for order in orders]),
-                for_host=host,
-            )
+        return self._store(call, orders, hosts=(host,), for_host=host)
+
+    def _store(self, call: Call, orders: Sequence[CacheOrder], **target: Any) -> Job:
+        """Check the images, store the job and wake a conductor. target: the fields that say where the images go."""
+        job = NewJob(
+            id=self._new_id(),
+            orders=tuple(orders),
+            image_names=self._admitted(call, [order.image for order in orders]),
+            requested_by=call.caller.user_id,
+            request_id=call.request_id,
+            created_at=self._clock.now(),
+            **target,
         )
+        stored = self._jobs.add(job)
+        self._wake()
+        return stored
 
     def _admitted(self, call: Call, images: Sequence[ImageId]) -> dict[ImageId, str]:
         """Check the images; return the names of those that have one."""
@@ -95,11 +91,6 @@ class JobRequests:
             if found.name:
                 names[image] = plain_line(found.name, _NAME_LENGTH)
         return names
-
-    def _store(self, job: NewJob) -> Job:
-        stored = self._jobs.add(job)
-        self._wake()
-        return stored
 
 
 def requested_orders(call: Call) -> tuple[CacheOrder, ...]:
