@@ -17,7 +17,7 @@ JOB_FIELDS = frozenset(
     {
         "aggregate_id", "aggregate_uuid", "aggregate_name", "images", "image_names", "orders", "state", "task_count",
         "counts", "requested_by", "request_id", "created_at", "started_at", "finished_at", "lease_owner", "lease_until",
-        "lease_token", "for_host",
+        "lease_token", "for_host", "aggregate_metadata", "cancel_requested_at",
     }
 )  # fmt: skip
 THREAD_HOME = "background/"
