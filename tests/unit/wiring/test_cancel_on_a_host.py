@@ -1,0 +1,243 @@
+"""A cancel ends a host's work wherever it is, and leaves nothing: the real driver, a real image service over HTTP.
+
+Without the cancel none of these waits would end: the image service does not answer, another process has the lock,
+qemu-img does not start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+
+from precache.config.load import load_config
+from precache.core.images import parse_image_id
+from precache.core.jobs import Outcome, Phase
+from precache.core.orders import CacheOptions, CacheOrder
+from precache.imagecache.names import entry_name
+from precache.ports.compute_gateway import CacheRequest
+from precache.wiring.hosts import build_compute, image_service
+from tests.contract.hearing import Hearing
+from tests.lab.slow_images import slow_images
+from tests.system.slow_qemu_img import SlowQemuImg
+from tests.waiting import wait_until
+
+MIB = 1 << 20
+PATIENCE_S = 60
+PATIENCE = timedelta(seconds=PATIENCE_S)
+
+
+class World:
+    """A libvirt host, and an image service with one image that sends as far as a test lets it."""
+
+    def __init__(self, tmp_path, slow):
+        file = tmp_path / "precache.conf"
+        file.write_text(f"[glance]\nendpoint_override = {slow.url}\n")
+        self.slow = slow
+        self.hearing = Hearing()
+        self.instances = tmp_path / "instances"
+        config = load_config([file])
+        self.compute = build_compute(
+            config=config,
+            host="cmp-1",
+            cell="",
+            driver="libvirt",
+            instances_path=self.instances,
+            images=image_service(config, slow.url),
+            signatures=None,
+            reports=self.hearing,
+            progress=self.hearing,
+        )
+
+    def request(self, job="job", **options):
+        with urllib.request.urlopen(f"{self.slow.url}/v2/images") as answer:
+            (image,) = json.load(answer)["images"]
+        order = CacheOrder(parse_image_id(image["id"]), CacheOptions(**options))
+        return CacheRequest(job, "cmp-1", "", (order,))
+
+    def has_reported(self, phase, bytes_done=0):
+        return any(each.phase is phase and each.bytes_done >= bytes_done for each in self.hearing.progress)
+
+    def has_reported_waiting_for(self, job):
+        return any(each.job_id == job and each.phase is Phase.WAITING for each in self.hearing.progress)
+
+    def files(self):
+        return [path.name for path in (self.instances / "_base").iterdir()]
+
+    def left_behind(self):
+        """Return the files in the cache and the threads that still work on an image."""
+        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith(("reader-", "converter-"))]
+        return self.files() + threads
+
+
+@pytest.fixture
+def images(tmp_path):
+    directory = tmp_path / "images"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def world(tmp_path, images):
+    """Return a function that starts a host beside such an image service."""
+    with ExitStack() as stack:
+
+        def make(**options):
+            slow = stack.enter_context(slow_images(images, tmp_path / "index.json", **options))
+            made = World(tmp_path, slow)
+            made.compute.start()
+            stack.callback(made.compute.stop, PATIENCE)
+            return made
+
+        yield make
+
+
+def image_of(images, disk_format, size_mib=4):
+    raw = images / "web.raw"
+    raw.write_bytes(random.Random(size_mib).randbytes(size_mib * MIB))
+    file = raw
+    if disk_format != "raw":
+        file = images / f"web.{disk_format}"
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", disk_format, raw, file], check=True)
+        raw.unlink()
+    os.utime(file, (file.stat().st_mtime - 60,) * 2)  # a file that was written a moment ago is not served yet
+
+
+def cancel_while(world, request, holds):
+    """Cancel the request as soon as that holds; return the result."""
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(world.compute.cache_images, request)
+        wait_until(lambda: holds() or running.done())
+        assert not running.done(), running.result()
+        began = time.monotonic()
+        world.compute.cancel_job(request.job_id)
+        (result,) = running.result(PATIENCE_S)
+    print(f"ended {time.monotonic() - began:.2f} s after the cancel")  # for `pytest -rP`; the machine is shared
+    return result
+
+
+def test_while_the_image_service_does_not_answer(world, images):
+    image_of(images, "raw")
+    host = world(answers=1)  # that is the list of images
+
+    result = cancel_while(host, host.request(), lambda: host.has_reported(Phase.WAITING))
+
+    assert (result.outcome, result.bytes_moved, result.reason) == (Outcome.CANCELLED, 0, "")
+    assert host.left_behind() == []
+
+
+def test_while_the_image_service_does_not_begin_to_send(world, images):
+    image_of(images, "raw")
+    host = world(answers=2)  # the list of images, and the record of this one
+
+    result = cancel_while(host, host.request(), lambda: host.has_reported(Phase.DOWNLOADING) and host.slow.requests > 2)
+
+    assert (result.outcome, result.bytes_moved) == (Outcome.CANCELLED, 0)
+    assert host.files() == []  # The thread that asked is left behind until its request times out.
+
+
+@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+def test_while_it_downloads(world, images, disk_format):
+    image_of(images, disk_format)
+    host = world()
+
+    result = cancel_while(host, host.request(), lambda: host.has_reported(Phase.DOWNLOADING, 1))
+
+    assert (result.outcome, result.reason) == (Outcome.CANCELLED, "")
+    assert 0 < result.bytes_moved < 4 * MIB
+    assert host.left_behind() == []
+
+
+def test_while_a_limit_slows_the_download_down(world, images):
+    image_of(images, "raw", 16)
+    host = world(sends_freely=1)
+    request = host.request(rate_limit_bytes_per_s=MIB)
+
+    result = cancel_while(host, request, lambda: host.has_reported(Phase.DOWNLOADING, 1))
+
+    assert result.outcome is Outcome.CANCELLED
+    assert host.left_behind() == []
+
+
+def test_while_it_converts(world, images, tmp_path, monkeypatch):
+    image_of(images, "qcow2")
+    qemu_img = SlowQemuImg(tmp_path)
+    monkeypatch.setenv("PATH", qemu_img.environment["PATH"])
+    host = world(sends_freely=1)
+
+    result = cancel_while(
+        host, host.request(), lambda: qemu_img.has_begun and host.has_reported(Phase.CONVERTING, 4 * MIB)
+    )
+
+    assert result.outcome is Outcome.CANCELLED
+    assert result.bytes_moved > 4 * MIB
+    assert not qemu_img.has_begun
+    assert host.left_behind() == []
+
+
+HOLD_LOCK = """
+import fcntl, sys
+file = open(sys.argv[1], "a")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_while_it_waits_for_the_lock_of_the_entry_that_another_process_has(world, images):
+    image_of(images, "raw")
+    host = world(sends_freely=1)
+    request = host.request()
+    lock = host.instances / "locks" / f"nova-{entry_name(request.images[0])}"
+    nova = subprocess.Popen([sys.executable, "-c", HOLD_LOCK, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert nova.stdout.readline() == b"held\n"
+
+    result = cancel_while(host, request, lambda: host.has_reported(Phase.WAITING))
+
+    assert nova.communicate()[0] == b""
+    assert (result.outcome, result.bytes_moved) == (Outcome.CANCELLED, 0)
+    assert host.slow.data_requests == 0
+    assert host.left_behind() == []
+
+
+def test_the_download_of_the_same_image_for_another_job_goes_on(world, images):
+    image_of(images, "raw")
+    host = world()
+    request, other = host.request("job"), host.request("other")
+
+    with ThreadPoolExecutor(1) as threads:
+        second = []
+
+        def first_downloads():
+            if host.has_reported(Phase.DOWNLOADING, 1) and not second:
+                second.append(threads.submit(host.compute.cache_images, other))
+            return second and host.has_reported_waiting_for("other")
+
+        result = cancel_while(host, request, first_downloads)
+        assert result.outcome is Outcome.CANCELLED
+        host.slow.release()
+
+        assert second[0].result(PATIENCE_S)[0].outcome is Outcome.CACHED
+    assert host.left_behind() == [entry_name(request.images[0])]
+
+
+def test_the_image_can_be_cached_after_a_cancel(world, images):
+    image_of(images, "qcow2")
+    host = world()
+    cancel_while(host, host.request(), lambda: host.has_reported(Phase.DOWNLOADING, 1))
+    host.slow.release()
+
+    (result,) = host.compute.cache_images(host.request("another"))
+
+    assert result.outcome is Outcome.CACHED
+    assert host.left_behind() == [entry_name(result.image)]
