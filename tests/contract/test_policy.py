@@ -111,7 +111,7 @@ def test_file_that_breaks_later_leaves_the_rules_from_before_and_is_logged_once(
     assert policy.allows(MEMBER, IMAGES)
     ours = [record.levelno for record in caplog.records if record.name.startswith("precache")]
     assert ours == [logging.ERROR]
-    assert "go on to hold" in caplog.text
+    assert "previous rules stay in force" in caplog.text
 
 
 def test_file_that_vanishes_leaves_the_rules_from_before(write):

@@ -51,4 +51,4 @@ def test_a_policy_file_opens_one_call_to_readers_and_its_changes_count_at_once(n
     write(policy, '"precache:hosts:list": "role:reader or"\n')
     assert status_for_reader(service, "/v1/hosts") == 200  # as before
     assert status_for_reader(service, "/v1/jobs") == 403
-    assert service.log.count("the rules from before go on to hold") == 1
+    assert service.log.count("the previous rules stay in force") == 1

@@ -1,4 +1,4 @@
-"""Cells in memory: for tests, and for a service that may forget."""
+"""Cells in memory, for tests and for a service without a database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precache.core.errors import CellNameTaken, CellNotFound
 
 
 class Inhabitants(Protocol):
-    """The store of hosts. The cell of a host that sent a heartbeat exists, at first without a URL."""
+    """The part of the store of hosts that concerns cells. A host's first heartbeat adds its cell, without a URL."""
 
     def heard_cells(self) -> set[str]: ...
 
@@ -19,7 +19,7 @@ class Inhabitants(Protocol):
 
 
 class MemoryCells:
-    """The ports `CellQueries` and `CellChanges`, safe for many threads."""
+    """The ports `CellQueries` and `CellChanges`; thread-safe."""
 
     def __init__(self, *, hosts: Inhabitants) -> None:
         self._hosts = hosts

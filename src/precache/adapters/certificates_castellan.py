@@ -1,4 +1,4 @@
-"""Certificates out of the key manager that Nova would ask: Barbican, or what [key_manager] backend says."""
+"""Certificates from the key manager that Nova uses: Barbican, or the one that [key_manager] backend names."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from precache.core.errors import CertificateNotFound, KeyManagerUnavailable
 
 
 class CastellanCertificates:
-    """The port `CertificateSource`. Safe for several threads: each question opens a session of its own.
+    """The port `CertificateSource`. Thread-safe: each request opens a session of its own.
 
-    conf: the configuration's files, in which castellan reads [key_manager], [barbican] and [vault].
-    auth: what we authenticate as; None where the key manager needs nothing of Keystone's.
+    conf: the parsed configuration, from which castellan reads [key_manager], [barbican] and [vault].
+    auth: the credentials; None if the key manager does not use Keystone.
     """
 
     def __init__(self, *, conf: cfg.ConfigOpts, auth: BaseAuthPlugin | None) -> None:
@@ -40,7 +40,7 @@ class CastellanCertificates:
 
 
 class _Context(RequestContext):
-    """The service itself, as castellan wants to hear of a caller."""
+    """The caller in castellan's form: the service itself."""
 
     def __init__(self, auth: BaseAuthPlugin | None) -> None:
         super().__init__()
@@ -48,5 +48,5 @@ class _Context(RequestContext):
 
     def get_auth_plugin(self) -> BaseAuthPlugin:
         if self._auth is None:
-            raise KeyManagerError(reason="[service_user] is not set, and the key manager wants to know who asks")
+            raise KeyManagerError(reason="[service_user] is not set, but the key manager requires credentials")
         return self._auth

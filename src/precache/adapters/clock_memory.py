@@ -19,6 +19,6 @@ class MemoryClock:
         self.advance(duration)
 
     def advance(self, duration: timedelta) -> None:
-        """Move on; never back."""
+        """Add the duration; a negative one counts as zero."""
         with self._lock:
             self._now += max(duration, timedelta())

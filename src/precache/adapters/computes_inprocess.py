@@ -1,4 +1,4 @@
-"""Computes that live in this very process: the embedded service's way to its hosts."""
+"""Calls to computes in the same process, for the embedded service."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class _Compute:
 
 
 class InProcessComputes:
-    """The port `ComputeGateway` on plain calls. A host is known from `join` until `leave`."""
+    """The port `ComputeGateway` by direct calls. A host is reachable from `join` until `leave`."""
 
     def __init__(self, *, allowed: timedelta | None = None) -> None:
-        """allowed: how long a host may take for all images of a request; None for no limit."""
+        """allowed: the time for all images of a request on one host; None for no limit."""
         self._allowed = allowed
         self._computes: dict[str, _Compute] = {}
         self._lock = threading.Lock()

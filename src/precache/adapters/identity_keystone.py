@@ -1,11 +1,10 @@
-"""Who calls, by Keystone: keystonemiddleware in front of the API, with the two things that it cannot do added.
+"""Identifies callers by Keystone: keystonemiddleware in front of the API, with two additions.
 
-The library decides at once, and its decision is caught here: the application answers a caller without a valid token
-itself, for some of its paths are open to everybody. (The library's own way to delay the decision takes a Keystone
-that is away for a bad token, and the caller would be told to get a new one.) And whatever cannot be a token is never
-sent to Keystone, so that it comes up in no error of an HTTP library either.
+First, the library refuses a caller at once; here its decision only sets a header, because some paths of the application
+need no token. (The library's option to delay the decision reports a Keystone that is down as an invalid token.) Second,
+text that cannot be a token is never sent to Keystone, so that no error of an HTTP library quotes it.
 
-What a client sends under the names of the identity headers is removed. `precache.api.identity` reads them.
+Identity headers that a client sends are removed. `precache.api.identity` reads the headers.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ _log = logging.getLogger("precache.identity")
 
 GROUP = "keystone_authtoken"
 TIMEOUT_S = 10
-"""How long Keystone may take unless the operator says otherwise; the library would wait for ever. It asks up to
-`http_request_max_retries` times more, so a Keystone that says nothing holds a request for some 45 s."""
+"""The default time limit of Keystone; the library has none. It retries `http_request_max_retries` times, so a silent
+Keystone delays a request for about 45 s."""
 
-LONGEST_TOKEN = 8192  # characters; a Fernet token has some 200, a signed one up to 2000
+LONGEST_TOKEN = 8192  # characters; a Fernet token has about 200, a signed one up to 2000
 
 _STATUS = "X-Identity-Status"
 _SERVICE_TOKEN = "X-Service-Token"  # noqa: S105  the name of a header
 _TOKENS = ("X-Auth-Token", _SERVICE_TOKEN)
 _SYSTEM_SCOPE = "OpenStack-System-Scope"
-# Identity headers that the library believes, or forgets to remove from what a client sends.
+# Identity headers that the library trusts, or does not remove from a client's request.
 _NEVER_FROM_CLIENTS = (_SYSTEM_SCOPE, "X-Storage-Token")
 
 
 def keystone(app: WSGIApplication, conf: cfg.ConfigOpts) -> WSGIApplication:
-    """Put the identity headers of the caller's token on every request on its way to `app`.
+    """Return `app` behind a middleware that sets the identity headers of the caller's token on every request.
 
-    conf: parsed; the section [keystone_authtoken] is registered and read here. Its credentials have been checked.
-    Nothing is asked of Keystone before the first request.
+    conf: the parsed configuration; [keystone_authtoken] is registered and read here. Its credentials have been checked.
+    Keystone is not called before the first request.
     Raises InvalidConfiguration.
     """
     for group, options in list_auth_token_opts():
@@ -79,7 +78,7 @@ def keystone(app: WSGIApplication, conf: cfg.ConfigOpts) -> WSGIApplication:
 
 
 def _auth_url(conf: cfg.ConfigOpts) -> str:
-    """Return the URL at which we use Keystone ourselves, for clients if no other is set."""
+    """Return the URL at which the service uses Keystone: the one for clients if no other is set."""
     holder = conf[GROUP].auth_section or GROUP
     conf.register_opts(loading.get_auth_common_conf_options(), group=holder)
     conf.register_opts(loading.get_auth_plugin_conf_options(conf[holder].auth_type), group=holder)
@@ -87,12 +86,12 @@ def _auth_url(conf: cfg.ConfigOpts) -> str:
 
 
 class _Callers(AuthProtocol):  # type: ignore[misc]  # the library has no types
-    """The library's middleware, which passes every request on and only says in a header what it thinks of it."""
+    """The library's middleware; it passes every request on, with its decision in a header."""
 
     def process_request(self, request: Any) -> None:
         unwanted: tuple[str, ...] = _NEVER_FROM_CLIENTS
         if any(not _can_be_token(request.headers[name]) for name in _TOKENS if name in request.headers):
-            unwanted += _TOKENS  # also the good one: a bad service token spoils the request, as in Nova
+            unwanted += _TOKENS  # both: an invalid service token invalidates the request, as in Nova
         for header in unwanted:
             request.headers.pop(header, None)
         try:
@@ -101,7 +100,7 @@ class _Callers(AuthProtocol):  # type: ignore[misc]  # the library has no types
             request.headers[_STATUS] = "Invalid"
         except webob.exc.HTTPServiceUnavailable:  # the library has logged why
             request.headers[_STATUS] = "Unavailable"
-        except ksa.MissingAuthPlugin:  # keystoneauth repeats its question for versions with a token, and has none yet
+        except ksa.MissingAuthPlugin:  # keystoneauth repeats its query of the versions with a token, and has none yet
             _log.error(
                 "What answers at [%s] auth_url requires authentication for the list of its versions; correct it", GROUP
             )
@@ -111,7 +110,7 @@ class _Callers(AuthProtocol):  # type: ignore[misc]  # the library has no types
             _log.debug("the way there", exc_info=True)
             request.headers[_STATUS] = "Unavailable"
         if _SERVICE_TOKEN in request.headers:
-            # The library has put the scope of the service's token in the place of the caller's.
+            # The library has replaced the caller's scope with that of the service token.
             request.headers.pop(_SYSTEM_SCOPE, None)
 
 

@@ -1,8 +1,8 @@
-"""Who calls, by the service's own tokens: in front of the API and of `precache serve images`.
+"""Identifies callers by the service's own tokens, in front of the API and of `precache serve images`.
 
-The token comes as `X-Auth-Token`, which OpenStack's clients send, or as `Authorization: Bearer`. The application
-answers a caller without a valid token itself, because some of its paths are open to everyone. What a client sends under
-the names of the identity headers is removed. `precache.api.identity` reads them.
+The token comes in `X-Auth-Token`, which OpenStack's clients send, or in `Authorization: Bearer`. The application itself
+answers a caller without a valid token, because some of its paths need no token. Identity headers that a client sends
+are removed. `precache.api.identity` reads the headers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LONGEST_AGE = timedelta(seconds=3)
-"""How long a revoked token may still be accepted, and the longest that the database is not asked."""
+"""How long a revoked token may still be accepted: the longest time between two reads of the database."""
 
 _STATUS = "HTTP_X_IDENTITY_STATUS"
 _SECRET = "HTTP_X_AUTH_TOKEN"  # noqa: S105  the name of a header
@@ -38,13 +38,13 @@ _IDENTITY_HEADERS = (
     "HTTP_X_ROLE",
     "HTTP_OPENSTACK_SYSTEM_SCOPE",
 )
-"""How the names of headers begin that only this file may set."""
+"""Prefixes of the headers that only this file may set."""
 
 
 class KnownTokens:
-    """The tokens in memory, read from their store again once they are older than `longest_age`; thread-safe.
+    """The tokens in memory; they are read again when they are older than `longest_age`. Thread-safe.
 
-    An unknown token causes no question to the store, so guesses cannot load the database.
+    An unknown token causes no query of the store, so guesses cannot load the database.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class KnownTokens:
         return find_token(secret, self._current(), self._clock.now())
 
     def _current(self) -> Sequence[Token]:
-        # The requests that waited for the thread that asks the store share what it got, a failure included.
+        # Requests that waited for the thread that queries the store share its result, also a failure.
         with self._lock:
             if self._monotonic() - self._read_at >= self._longest_age_s:
                 self._read()
@@ -79,16 +79,16 @@ class KnownTokens:
         try:
             self._tokens, self._failure = self._store.list_tokens(), None
         except StoreUnavailable as error:
-            # Tokens that were read before are not used: one of them may be revoked by now.
+            # The previous tokens are not used: one of them may be revoked by now.
             self._tokens, self._failure = (), error
         self._read_at = self._monotonic()
 
 
 def identified_by_token(app: WSGIApplication, known: KnownTokens) -> WSGIApplication:
-    """Set the identity headers of the caller's token on every request on its way to `app`.
+    """Return `app` behind a middleware that sets the identity headers of the caller's token on every request.
 
     The status is `Confirmed`, `Invalid`, `Unavailable` if the store does not answer, or `Exposed` for a token that
-    crossed a network unencrypted. The holder of a token has its name as user, its roles, and the whole system as scope.
+    crossed a network unencrypted. The caller's user is the token's name, its scope the whole system.
     """
 
     def identify(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -118,10 +118,10 @@ def _identify(environ: WSGIEnvironment, secret: str, known: KnownTokens) -> None
         environ["HTTP_X_USER_ID"] = environ["HTTP_X_USER_NAME"] = token.name
         environ["HTTP_X_ROLES"] = ",".join(token.roles)
         environ["HTTP_OPENSTACK_SYSTEM_SCOPE"] = "all"
-        environ[_SECRET] = secret  # for the image service, which is asked in the caller's name
+        environ[_SECRET] = secret  # for the image service, which is called with the caller's token
 
 
 def _sent_secret(environ: WSGIEnvironment) -> str:
-    """Return what the client sent as its token, empty for nothing."""
+    """Return the token that the client sent; empty if it sent none."""
     kind, _, credentials = environ.pop("HTTP_AUTHORIZATION", "").partition(" ")
     return str(environ.get(_SECRET) or (credentials.strip() if kind.lower() == "bearer" else ""))

@@ -1,4 +1,4 @@
-"""Jobs and tasks in memory: for tests, and for a service that may forget."""
+"""Jobs and tasks in memory, for tests and for a service without a database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from precache.rules import task_steps
 
 @dataclass(slots=True)
 class _Record:
-    """A job whose `counts` are not kept up, its place in the order of arrival, and its tasks by host and image."""
+    """A job, its position in the order of arrival, and its tasks by host and image. `job.counts` is not up to date."""
 
     job: Job
     number: int
@@ -68,13 +68,13 @@ class _Record:
 
 
 class MemoryJobs:
-    """All ports of `ports/job_store.py` behind one lock. clock: by default this machine's."""
+    """All ports of `ports/job_store.py`, with one lock. clock: by default this machine's."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
-        self._added = 0  # in all, so that a number never means two jobs
+        self._added = 0  # jobs ever added, so that a number is never reused
 
     def add(self, job: NewJob) -> Job:
         with self._lock:
@@ -138,7 +138,7 @@ class MemoryJobs:
             return record.seen()
 
     def check_reachable(self) -> None:
-        """Memory is always there."""
+        """Do nothing: memory is always reachable."""
 
     def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
         with self._lock:
@@ -194,7 +194,7 @@ class MemoryJobs:
             for step in steps:
                 of_host = changed.get(step.host) or record.tasks.get(step.host, {})
                 changed[step.host] = task_steps.after(of_host, step, claim.job_id)
-            # All or nothing: an unknown image has raised by now.
+            # All or nothing: for an unknown image an error was raised above.
             record.tasks.update((host, tasks) for host, tasks in changed.items() if tasks)
 
     def finish(self, claim: Claim, state: JobState) -> Job:

@@ -1,4 +1,4 @@
-"""Native threads for the OpenStack libraries. What is here must run before the first of them is imported."""
+"""Native threads for the OpenStack libraries. Call it before the first of them is imported."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from contextlib import suppress
 
 
 def use_native_threads() -> None:
-    """Have oslo.service and oslo.messaging use threads, and keep eventlet out of this process; harmless to repeat.
+    """Make oslo.service and oslo.messaging use threads, and keep eventlet out of this process; harmless to repeat.
 
-    Several oslo libraries import eventlet wherever it is installed, and oslo.service even chooses it by default. It may
-    go from here on the day when oslo.utils and oslo.messaging no longer look for it.
+    Several oslo libraries import eventlet if it is installed, and oslo.service chooses it by default. This function may
+    go when oslo.utils and oslo.messaging no longer look for eventlet.
     """
-    # An entry of None makes `import eventlet` fail as if it were not installed, which all of them allow for.
+    # With None, `import eventlet` fails as if it were not installed, which all of them handle.
     sys.modules.setdefault("eventlet", None)  # type: ignore[arg-type]
     from oslo_service import backend
     from oslo_service.backend.exceptions import BackendAlreadySelected
 
-    # A foreign server that loads us as a WSGI application may have chosen before; then we are guests.
+    # A WSGI server that loads the API may have chosen a backend before; its choice stays.
     with suppress(BackendAlreadySelected):
         backend.init_backend(backend.BackendType.THREADING)

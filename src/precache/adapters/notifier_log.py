@@ -1,4 +1,4 @@
-"""Notifications as lines of the log: one JSON document each, as it would go over the wire."""
+"""Notifications as lines of the log: one JSON document each, as on the message bus."""
 
 import json
 import logging

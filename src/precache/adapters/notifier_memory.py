@@ -1,4 +1,4 @@
-"""Notifications kept in a list, in the order in which they were sent."""
+"""Notifications in a list, in the order in which they were sent."""
 
 import threading
 
@@ -6,7 +6,7 @@ from precache.ports.notifier import Notification
 
 
 class MemoryNotifier:
-    """The port `Notifier` in memory; `sent` gives a copy."""
+    """The port `Notifier` in memory; `sent` returns a copy."""
 
     def __init__(self) -> None:
         self._sent: list[Notification] = []

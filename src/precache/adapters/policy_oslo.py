@@ -1,8 +1,8 @@
-"""The port `Policy` on oslo.policy, the cloud's own language for who may do what.
+"""The port `Policy` on oslo.policy, OpenStack's policy language.
 
-With a policy file, its rules stand in front of the defaults, and it is read again when it changes. The reading is
-done here and not by the library, which takes a file that has vanished for an empty one: here, a file that can no
-longer be read changes nothing. The rules that held go on to hold, and the log says so once.
+The rules of the policy file override the defaults, and the file is read again when it changes. It is read here because
+the library treats a missing file as empty. Here the previous rules stay in force if the file can no longer be read, and
+the log says so once.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _Fingerprint = tuple[int, int, int]
 
 
 class OsloPolicy:
-    """Decides by the given rules, and by those that the operator's file puts in their place; for many threads."""
+    """Decides by the given rules and by those of the operator's file, which override them; thread-safe."""
 
     def __init__(self, *, rules: Iterable[PolicyRule], policy_file: Path | None) -> None:
-        """Raises InvalidConfiguration, in one sentence, for a file that cannot be read or cannot be meant."""
+        """Raises InvalidConfiguration for a file that cannot be read or contains an invalid rule."""
         self._defaults = tuple(rules)
         self._file = policy_file
         self._seen = None if policy_file is None else _fingerprint(policy_file)
         self._enforcer = self._load()
 
     def allows(self, caller: Caller, rule: str) -> bool:
-        """Return whether the rule lets the caller through; a rule that is not defined lets no caller through.
+        """Return whether the rule allows the caller; an undefined rule allows no caller.
 
-        The target is empty, as in Nova: hosts, aggregates and jobs have no owner. With the caller's own ids in it,
-        `project_id:%(project_id)s` would let every caller through.
+        The target is empty, as in Nova: hosts, aggregates and jobs have no owner. With the caller's ids in the target,
+        `project_id:%(project_id)s` would allow every caller.
         """
         self._refresh()
         credentials = {
@@ -54,7 +54,7 @@ class OsloPolicy:
         return bool(self._enforcer.enforce(rule, {}, credentials))
 
     def _refresh(self) -> None:
-        """Take in the file if it has changed. Several threads may do so at once; they come to the same result."""
+        """Read the file again if it has changed. Several threads may do so at once, with the same result."""
         if self._file is None:
             return
         found = _fingerprint(self._file)
@@ -65,12 +65,12 @@ class OsloPolicy:
             self._enforcer = self._load()
             _log.info("policy_file %s was read again", self._file)
         except InvalidConfiguration as error:
-            _log.error("%s; the rules from before go on to hold", error)
+            _log.error("%s; the previous rules stay in force", error)
 
     def _load(self) -> policy.Enforcer:
         overrides = {} if self._file is None else _read(self._file)
         rules = {rule.name: rule.check for rule in self._defaults} | overrides
-        # A separate configuration: the global one is not used.
+        # A configuration object of its own: the global one is not used.
         enforcer = policy.Enforcer(cfg.ConfigOpts(), use_conf=False)
         with _quiet():
             enforcer.set_rules(policy.Rules.from_dict(rules), use_conf=False)
@@ -82,7 +82,8 @@ class OsloPolicy:
         return enforcer
 
     def _broken(self, enforcer: policy.Enforcer) -> list[str]:
-        """Return the names of our rules that lead nowhere. Others are not our business: the file may be Nova's."""
+        """Return the names of Precache's rules that refer to an undefined rule or to themselves. Other rules are not
+        checked, because the file may be Nova's."""
         try:
             enforcer.check_rules(raise_on_violation=True)
         except policy.InvalidDefinitionError as error:
@@ -91,7 +92,7 @@ class OsloPolicy:
 
 
 def render_sample(rules: Iterable[PolicyRule]) -> str:
-    """Write a policy file in which every rule stands as it is by default, commented out."""
+    """Return a policy file with the default of every rule, commented out."""
     blocks = []
     for rule in rules:
         operations = "".join(f"# {method}  {path}\n" for method, path in rule.operations)
@@ -101,7 +102,7 @@ def render_sample(rules: Iterable[PolicyRule]) -> str:
 
 
 def _fingerprint(path: Path) -> _Fingerprint | None:
-    """Return what changes when the file does; None while it cannot be seen."""
+    """Return a value that changes with the file; None if the file is not accessible."""
     try:
         status = path.stat()
     except OSError:
@@ -130,7 +131,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _is_understood(check: str) -> bool:
-    """Return whether the library can read the rule. What it cannot read it takes for `!`, never."""
+    """Return whether the library can parse the rule. It treats a rule that it cannot parse as `!` (never)."""
     with _quiet():
         parsed = policy.RuleDefault("candidate", check).check
     return "!" in check or "!" not in str(parsed)
@@ -138,7 +139,7 @@ def _is_understood(check: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library from logging tracebacks of what we say in one sentence."""
+    """Keep the library from logging tracebacks of errors that are reported in one sentence."""
 
     def refuse(_record: logging.LogRecord) -> bool:
         return False

@@ -1,6 +1,6 @@
-"""Nova's check of signed images, by the library that Nova has it from, with Nova's words.
+"""Nova's check of signed images, with the same library and the same messages.
 
-The library would ask a key manager that it configures from a global; here certificates come through a port.
+The library itself would use a global key manager; here certificates come through a port.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _MISSING = (
 class CursiveSignatures:
     """The port `ImageSignatures`.
 
-    trusted: ids of certificates of which one must have signed an image's certificate, directly or not; empty to trust
-        every certificate of the key manager.
+    trusted: ids of certificates; one of them must have signed an image's certificate, directly or indirectly. Empty to
+    trust every certificate of the key manager.
     must_validate: refuse every image if `trusted` is empty.
     """
 
@@ -117,5 +117,5 @@ class _Check:
             self._verifier.verify()
         except InvalidSignature as error:
             _log.error("Image signature verification failed for image %s", self._image)
-            raise SignatureRefused(self._image, "the data are not what was signed") from error
+            raise SignatureRefused(self._image, "the data does not match the signature") from error
         _log.info("Image signature verification succeeded for image %s", self._image)

@@ -9,7 +9,7 @@ from precache.core.tokens import Token
 
 
 class MemoryTokens:
-    """The ports `TokenQueries` and `TokenChanges`, safe for many threads."""
+    """The ports `TokenQueries` and `TokenChanges`; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -52,7 +52,7 @@ class SqlTokens:
 
 
 def _token(row: Any) -> Token:
-    # A role of a newer release is passed over: it allows nothing that this one knows of.
+    # A role of a newer release is ignored: it allows nothing in this release.
     known = {role.value: role for role in TokenRole}
     return Token(
         name=row.name,

@@ -48,7 +48,7 @@ def test_image_with_another_images_signature_is_refused_and_leaves_nothing(world
     key = keys[key_type]
     checks = signatures(cert=certificate("signer", key))
 
-    with pytest.raises(SignatureRefused, match=r"Image signature verification failed for image .* not what was signed"):
+    with pytest.raises(SignatureRefused, match=r"Image signature verification failed for image .* does not match"):
         fetch(world, checks, signature_of(DATA[:-1], key, key_type, "cert"))
 
     assert world.litter() == []
