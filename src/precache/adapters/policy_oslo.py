@@ -82,8 +82,7 @@ class OsloPolicy:
         return enforcer
 
     def _broken(self, enforcer: policy.Enforcer) -> list[str]:
-        """Return the names of Precache's rules that refer to an undefined rule or to themselves. Other rules are not
-        checked, because the file may be Nova's."""
+        """Return the rules of Precache that refer to themselves or to an undefined rule; the file may be Nova's."""
         try:
             enforcer.check_rules(raise_on_violation=True)
         except policy.InvalidDefinitionError as error:

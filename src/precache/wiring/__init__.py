@@ -1,1 +1,1 @@
-"""Builds the objects of one process, top to bottom, and runs it. The only place that knows all the others."""
+"""Builds the objects of one process, top to bottom, and runs it. Only this layer and `doctor` know all others."""

@@ -25,10 +25,10 @@ def api_app(
     images: ImageCatalog,
     wake: Callable[[], None],
 ) -> Any:
-    """Build it.
+    """Return the application.
 
-    auth_strategy: what is put in front of it.
-    wake: tells the conductors that there is a new job, or a request to cancel one; never raises, never blocks.
+    auth_strategy: the authentication that the caller puts in front of it.
+    wake: called after a new job or a request to cancel one, to wake the conductors; never raises, never blocks.
     """
     return create_app(
         aggregates=inventory.aggregates,

@@ -1,4 +1,4 @@
-"""`precache serve api`: takes requests in. The application is built here for other WSGI servers as well."""
+"""`precache serve api`: the process that accepts requests; also builds the application for other WSGI servers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from precache.wiring.own_tokens import behind_tokens
 from precache.wiring.service_user import image_service_of, service_session
 
 RECORD_PATIENCE = timedelta(seconds=12)
-"""How long Glance may take for a record while a client waits, most of which give up after 30 s or 60 s."""
+"""How long Glance may take for a record while a client waits; most clients stop waiting after 30 s or 60 s."""
 
 
 class ApiProcess:
-    """The API on an address of its own. `start` gives the URL once it answers; `stop` is due after a failed start, too.
+    """The API on an address of its own. `start` returns the URL when it answers; call `stop` even if it fails.
 
     Both raise only errors of core/errors.
     """
@@ -59,12 +59,12 @@ class ApiProcess:
 
 
 def build_api(config: Config, at_stop: ExitStack) -> Any:
-    """Build the WSGI application with authentication in front of it. at_stop: takes what is to be done at the end.
+    """Return the WSGI application with authentication in front of it. at_stop: gets the callbacks for the end.
 
     Raises InvalidConfiguration, SchemaOutdated, SchemaTooNew, StoreUnavailable.
     """
     if config.api.auth_strategy == "token":
-        # The token of a caller is sent there, to see whether the caller may use the image.
+        # A caller's token is sent there to check whether the caller may use the image.
         check_token_endpoints(config.glance.endpoints, "[api] auth_strategy = token")
     database = current_database(config, Limits.for_requests())
     at_stop.callback(database.close)
@@ -87,7 +87,7 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
 
 def _wake(config: Config, at_stop: ExitStack) -> Callable[[], None]:
     if config.bus.transport_url is None:
-        return lambda: None  # The conductors look for jobs every [conductor] poll_interval.
+        return lambda: None  # The conductors check for jobs every [conductor] poll_interval.
     bus = open_bus(config.oslo, config.bus.transport_url)
     at_stop.callback(bus.close)
     return BusWake(bus=bus)

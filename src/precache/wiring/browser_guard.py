@@ -1,6 +1,6 @@
-"""Stands in front of whatever is served without authentication, and refuses what a page of another site sends.
+"""Refuses requests from web pages of other sites to applications without authentication.
 
-Put around each application: the API under `noauth`, and the embedded image service.
+It wraps the API under `noauth`, and the embedded image service.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 def guard_browsers(app: WSGIApplication, address: ListenAddress) -> WSGIApplication:
     """Return the application behind the checks of `rules/browser_requests.py`.
 
-    address: where the server listens; a request may name it, or any loopback name, in its header Host.
+    address: where the server listens. The Host header must name it or a loopback name.
     """
 
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

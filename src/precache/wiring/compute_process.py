@@ -17,14 +17,15 @@ from precache.wiring.signatures import image_signatures
 _log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=6)
-"""How long each part may take to stop. A transfer notices at once, and leaves a silent image service after one."""
+"""How long each part may take to stop. A transfer waits at most one second for a silent image service."""
 
 
 class ComputeProcess:
-    """`start` gives the host's name, and does not wait for the bus: requests are waited for, and the host announces
-    itself, as soon as that is there. `stop` ends running work, and its callers are told so.
+    """One host's compute. `start` returns the host's name without waiting for the bus: the compute accepts requests and
+    sends heartbeats as soon as the bus is available. `stop` ends running work, and its callers get an answer that says
+    so.
 
-    Both raise only errors of core/errors. `stop` is due after a failed start, too.
+    Both raise only errors of core/errors. Call `stop` after a failed start, too.
     """
 
     def __init__(self, *, config: Config) -> None:
@@ -62,7 +63,7 @@ class ComputeProcess:
 
         server.start(then=announce)
         self._stops.callback(server.stop, PATIENCE)
-        # Told first at a stop: what is under way ends, and its answer goes out while the server waits for that.
+        # Stopped first: running work ends, and its answer is sent while the server waits for it.
         self._stops.callback(compute.ask_to_stop)
         warn_if_refused(session)
         return host
@@ -72,10 +73,10 @@ class ComputeProcess:
 
 
 def _check_instances_path(path: Path) -> None:
-    # If Precache made it, it would be a cache that no boot reads, possibly on the wrong disk.
+    # If Precache created the directory, no boot would read the cache, and it could be on the wrong disk.
     if not path.is_dir():
         raise CacheUnusable(
             str(path),
-            "[DEFAULT] instances_path is not a directory; give that of nova-compute on this host, and see that it is "
-            "mounted",
+            "[DEFAULT] instances_path is not a directory; set it to that of nova-compute on this host, and check that "
+            "it is mounted",
         )

@@ -1,4 +1,4 @@
-"""The conductor: its loop, the use case that it runs, and the pool that bounds how many hosts are asked at once."""
+"""The conductor: its loop, the use case that it runs, and the pool that bounds how many hosts are called at once."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def conductor_loop(
     messages: Messages | None = None,
     heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
 ) -> WorkLoop:
-    """Build it, not started. messages: None without a bus. at_stop: takes what is to be done when the process ends.
+    """Return the loop, not started. messages: None without a bus. at_stop: gets the callbacks for the end.
 
-    leases: the same database, with limits for leases. heard_for_s: see RunJob; for ever where computes write their
-        heartbeats down themselves.
+    leases: the same database, with the limits for leases. heard_for_s: see RunJob; infinite if the computes store their
+    heartbeats themselves.
     """
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"

@@ -1,4 +1,4 @@
-"""`precache serve conductor`: works on jobs over the message bus of every cell."""
+"""`precache serve conductor`: runs jobs over the message bus of every cell."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from precache.wiring.inventory import configured_inventory
 from precache.wiring.service_user import service_session, warn_if_refused
 
 GATHERING_INTERVAL = timedelta(seconds=1)
-"""Between two batches of what the hosts report."""
+"""The time between two batches of the hosts' reports."""
 
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop."""
 
 
 class ConductorProcess:
-    """`start` gives the machine's name once jobs are worked on; after `stop` another conductor goes on with them.
+    """A conductor. `start` returns the machine's name; after `stop` another conductor continues the jobs.
 
-    Both raise only errors of core/errors. `stop` is due after a failed start, too.
+    Both raise only errors of core/errors. Call `stop` after a failed start, too.
     """
 
     def __init__(self, *, config: Config) -> None:
@@ -56,7 +56,7 @@ class ConductorProcess:
         _check_pin(self._config.upgrade_levels.compute)
         database = current_database(self._config)
         self._stops.callback(database.close)
-        # With connections of its own: what must be written soon waits neither for a busy one nor long for a lock.
+        # With connections of its own: an extension of a lease waits neither for a busy connection nor long for a lock.
         prompt = configured_database(self._config, Limits.for_leases(self._config.conductor.lease))
         self._stops.callback(prompt.close)
         notifier = self._notifier()
@@ -65,7 +65,7 @@ class ConductorProcess:
         self._stops.callback(loop.stop, PATIENCE)
         self._listen_for_jobs(loop)
         loop.start()
-        # The loop is told first at a stop: a call that breaks off then means "later", not "error".
+        # The loop is stopped first: a call that breaks after that is repeated later and is not an error.
         self._stops.callback(loop.ask_to_stop)
         return socket.gethostname()
 
@@ -101,7 +101,7 @@ class ConductorProcess:
             gathering.start()
             self._stops.callback(gathering.stop, PATIENCE)
         table = SqlCells(database=database, keys=self._config.database.encryption_keys)
-        table.list_cells()  # A conductor that cannot read them would take jobs and fail them.
+        table.list_cells()  # A conductor that cannot decrypt them would take jobs and fail them.
         cells = CellBuses(
             conf=self._config.oslo,
             cells=table,
@@ -118,7 +118,7 @@ class ConductorProcess:
     ) -> WorkLoop:
         config = self._config
         session = service_session(config)
-        if config.inventory.is_novas:  # else nothing is called with them
+        if config.inventory.is_novas:  # otherwise no service is called with these credentials
             warn_if_refused(session)
         gateway = OsloComputes(
             buses=cells.bus_of,
@@ -141,7 +141,7 @@ class ConductorProcess:
 
     def _listen_for_jobs(self, loop: WorkLoop) -> None:
         if self._config.bus.transport_url is None:
-            return  # The loop looks for jobs every [conductor] poll_interval.
+            return  # The loop checks for jobs every [conductor] poll_interval.
         bus = open_bus(self._config.oslo, self._config.bus.transport_url)
         self._stops.callback(bus.close)
         listener = WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake)

@@ -1,4 +1,4 @@
-"""The database of a process, as its configuration names it."""
+"""The database of a process, from its configuration."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from precache.config.load import Config
 
 
 def configured_database(config: Config, limits: Limits | None = None) -> Database:
-    """Return the database that the configuration names; nothing is connected yet. Raises InvalidConfiguration."""
+    """Return the configured database without connecting to it. Raises InvalidConfiguration."""
     return open_database(config.database.require_connection(), limits=limits)
 
 
 def current_database(config: Config, limits: Limits | None = None) -> Database:
-    """Return the database once it is known to have this release's tables.
+    """Return the database after checking that it has this release's tables.
 
-    limits: those for a caller who waits; by default those for work in the background.
+    limits: those for a client that waits; by default those for background work.
 
     Raises SchemaOutdated and SchemaTooNew, which name the command to run, StoreUnavailable, InvalidConfiguration.
     """
@@ -30,6 +30,6 @@ def current_database(config: Config, limits: Limits | None = None) -> Database:
 
 
 def upgrade_command(config: Config) -> str:
-    """Return the command that works on the very database that this configuration names."""
+    """Return the command that upgrades the database of this configuration."""
     files = config.oslo.default_config_files or []
     return " ".join(["precache db upgrade", *(f"--config-file {shlex.quote(str(file))}" for file in files)])

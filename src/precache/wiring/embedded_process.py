@@ -1,6 +1,6 @@
-"""`precache serve all`: API, conductor, computes and an image service in one process, on SQLite and plain calls.
+"""`precache serve all`: API, conductor, computes and an image service in one process, with SQLite and direct calls.
 
-Read top to bottom it is the list of parts and of what each is given.
+The code lists the parts in the order of their start, with the arguments of each.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = timedelta(seconds=0.5)
 PATIENCE = timedelta(seconds=6)
-"""How long each part may take to stop. A transfer notices at once, and gives up a silent image service after five."""
+"""How long each part may take to stop. A transfer waits at most one second for a silent image service."""
 
 IMAGE_PREFIX = "/image"
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What the command line says. images: the directory that is served as the image service."""
+    """The options of the command line. images: the directory that is served as the image service."""
 
     state: StateDir
     address: ListenAddress
@@ -57,9 +57,9 @@ class Embedding:
 
 
 class EmbeddedProcess:
-    """The whole service. `start` gives the URL once it answers; after `stop`, jobs under way go on at the next start.
+    """The whole service. `start` returns the URL when it answers; running jobs continue at the next start.
 
-    Both raise only errors of core/errors. After a failed start `stop` is still to be called.
+    Both raise only errors of core/errors. Call `stop` after a failed start, too.
     """
 
     def __init__(self, *, config: Config, embedding: Embedding) -> None:
@@ -104,22 +104,22 @@ class EmbeddedProcess:
             images=images,
             wake=loop.wake,
         )
-        # The image service first: the computes' first work may be what an earlier process left behind.
+        # The image service first: the computes may begin with jobs of an earlier process.
         apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}
         server.start({path: guard_browsers(app, self._embedding.address) for path, app in apps.items()})
         self._start_computes(database, gateway, images)
         _resume(database)
         loop.start()
-        # At a stop the conductor is told first: a compute that breaks off then means "later", not "error".
+        # The conductor is stopped first: a call that breaks after that is repeated later and is not an error.
         self._stops.callback(loop.ask_to_stop)
         return url
 
     def stop(self) -> None:
-        """Stop what runs, in the opposite order of its start."""
+        """Stop the parts in the reverse order of their start."""
         self._stops.close()
 
     def _threads(self) -> int:
-        # A download from our own image service keeps a thread busy for as long as it takes.
+        # A download from the embedded image service occupies a thread until it ends.
         return self._config.api.workers + self._config.image_cache.precache_concurrency
 
     def _build_image_service(self) -> Any:
@@ -158,4 +158,4 @@ class EmbeddedProcess:
 def _resume(database: Database) -> None:
     resumed = SqlJobClaims(database=database).release_all()
     if resumed:
-        _log.info("%i job(s) of an earlier process go on", resumed)
+        _log.info("%i job(s) of an earlier process continue", resumed)

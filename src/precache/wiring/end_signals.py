@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something that the main thread waits for."""
+"""Lets the main thread wait for SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class EndSignals:
-    """From its making on neither signal ends the process; `wait` tells of them. For the main thread, once.
+    """Catches both signals from its construction on; `wait` returns after one. Create it once, in the main thread.
 
-    A pipe and not a lock: of two signals in quick succession both may be handled by another thread, and a main thread
-    that sleeps on a lock would not notice. The pipe is written to by whichever thread it is.
+    It uses a pipe instead of a lock: two signals in quick succession may both arrive in another thread, and a main
+    thread that waits for a lock would not wake up. Any thread can write to the pipe.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class EndSignals:
             signal.signal(number, lambda *_: None)
 
     def wait(self) -> None:
-        """Return when one of the signals has come, be it before the call."""
+        """Return when one of the signals has arrived, also if it arrived before the call."""
         while os.read(self._reader, 1)[0] not in ENDING:
             pass
 
     def end(self) -> None:
-        """Have `wait` return as if a signal had come; from any thread."""
-        with suppress(BlockingIOError):  # The pipe is full of signals already.
+        """Make `wait` return as if a signal had arrived; from any thread."""
+        with suppress(BlockingIOError):  # The pipe is full, so `wait` returns in any case.
             os.write(self._writer, bytes([signal.SIGTERM]))

@@ -1,4 +1,4 @@
-"""The hosts of the embedded service, as they are named on the command line."""
+"""Parses the hosts of the embedded service from the command line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DEFAULT_DRIVER = "libvirt"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedHost:
-    """One host that the embedded service is to play: its cell, its name, its virt driver.
+    """One host of the embedded service: its cell, its name, its virt driver.
 
-    instances_path: None for one in the state directory.
+    instances_path: None for a directory in the state directory.
     """
 
     cell: str
@@ -26,7 +26,7 @@ class EmbeddedHost:
 
 
 def parse_hosts(text: str) -> list[EmbeddedHost]:
-    """Read `cell:host[:driver],...`. Raises InvalidConfiguration, naming the part that cannot be read."""
+    """Return the hosts in `cell:host[:driver],...`. Raises InvalidConfiguration, which names the invalid part."""
     hosts = [_parse_host(part.strip()) for part in text.split(",") if part.strip()]
     if not hosts:
         raise InvalidConfiguration("--hosts names no host; give cell:host, several with commas between them")

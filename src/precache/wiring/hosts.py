@@ -1,4 +1,4 @@
-"""Builds what runs on a compute host: the way of the bytes, the virt driver at its end, the compute around both."""
+"""Builds the objects of a compute host: image service, fetcher, virt driver, and the compute that uses them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from precache.wiring.service_user import image_service_of
 
 
 def image_service(config: Config, endpoint: str) -> Failover:
-    """Connect to an image service without credentials: the configured one, else that at `endpoint`."""
+    """Return a client without credentials for the configured image service, else for the one at `endpoint`."""
     return image_service_of(config, open_session(), default=endpoint)
 
 
@@ -45,9 +45,9 @@ def build_compute(
     reports: HostReports,
     progress: ProgressSink,
 ) -> ComputeService:
-    """Build one host's compute, not started. cell: empty on a bus, where the receiver knows it.
+    """Return one host's compute, not started. cell: empty on a bus, where the receiver knows the cell.
 
-    Raises InvalidConfiguration if there is no such driver, or no host can have this name.
+    Raises InvalidConfiguration if there is no such driver, or the host's name is invalid.
     """
     check_host_name(host)
     setup = host_setup(config=config, host=host, instances_path=instances_path, images=images, signatures=signatures)
@@ -67,7 +67,7 @@ def build_compute(
 def host_setup(
     *, config: Config, host: str, instances_path: Path, images: ImageSource, signatures: ImageSignatures | None = None
 ) -> HostSetup:
-    """Return how one host caches images, from the configuration. images: the image service as it is."""
+    """Return the setup for caching images on one host, from the configuration. images: the image service."""
     clock = SystemClock()
     limited = Limited(images, connections=config.glance.connections)
     images = Retrying(limited, clock=clock, attempts=config.glance.num_retries + 1)
@@ -97,18 +97,18 @@ def host_setup(
 
 
 def check_host_name(host: str) -> None:
-    """Raise InvalidConfiguration for a name under which the conductors would not take the host's heartbeats.
+    """Raise InvalidConfiguration for a host name with which conductors would reject heartbeats.
 
-    Without [DEFAULT] host it is the machine's own name, which can be anything.
+    Without [DEFAULT] host the machine's own name is used, which may be invalid.
     """
     if not is_name(host):
         raise InvalidConfiguration(
-            f"no compute can be called {host!r}, because a host's name is of {NAME_RULE}; set [DEFAULT] host"
+            f"no compute can have the name {host!r}, because a host's name is of {NAME_RULE}; set [DEFAULT] host"
         )
 
 
 def build_driver(name: str, setup: HostSetup) -> VirtDriver:
-    """Build the virt driver of this name. Raises InvalidConfiguration if none is installed under it."""
+    """Return the virt driver of this name. Raises InvalidConfiguration if no such driver is installed."""
     try:
         factory = cast(DriverFactory, DriverManager(ENTRY_POINTS, name, invoke_on_load=False).driver)
     except NoMatches as error:

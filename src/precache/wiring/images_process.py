@@ -23,7 +23,7 @@ from precache.wiring.state_dir import StateDir
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the command line says. images: the directory that is served. threads: transfers at the same time."""
+    """The options of the command line. images: the directory that is served. threads: concurrent transfers."""
 
     images: Path
     state: StateDir
@@ -32,7 +32,7 @@ class Serving:
 
 
 class ImagesProcess:
-    """The image service. `start` returns the URL once it answers; `stop` is due after a failed start, too.
+    """The image service. `start` returns the URL when it answers; call `stop` even if `start` fails.
 
     Both raise only errors of core/errors.
     """

@@ -1,4 +1,4 @@
-"""Who keeps hosts and aggregates: the objects of the inventory's ports, as the configuration wants them."""
+"""The objects of the inventory's ports, by the configured source of hosts and aggregates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from precache.ports.inventory import AggregateChanges, AggregateQueries, HostCha
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One object for each port of `ports/inventory.py` that looks or changes; heartbeats always go to our database."""
+    """One object for each port of `ports/inventory.py` except heartbeats, which are always stored in the database."""
 
     aggregates: AggregateQueries
     aggregate_changes: AggregateChanges
@@ -26,7 +26,7 @@ class Inventory:
 
 
 def local_inventory(database: Database) -> Inventory:
-    """Keep everything ourselves."""
+    """Return the inventory in the service's own database."""
     hosts = SqlHosts(database=database)
     return Inventory(
         aggregates=SqlAggregateQueries(database=database),
@@ -38,7 +38,7 @@ def local_inventory(database: Database) -> Inventory:
 
 
 def configured_inventory(config: Config, database: Database, session: Session) -> Inventory:
-    """Return Nova's inventory or our own, as [inventory] source says. session: with the service's own credentials."""
+    """Return Nova's inventory or the local one, by [inventory] source. session: with the service user's credentials."""
     if not config.inventory.is_novas:
         return local_inventory(database)
     api, foreign = nova_api(config, session), ForeignInventory(owner="Nova")
@@ -54,7 +54,7 @@ def configured_inventory(config: Config, database: Database, session: Session) -
 
 
 def nova_api(config: Config, session: Session) -> NovaApi:
-    """Connect to Nova: the configured endpoint, else the catalogue's; nothing is asked yet."""
+    """Return a client of Nova at the configured endpoint, else at the catalogue's; sends no request yet."""
     nova, user = config.nova, config.service_user
     return NovaApi(
         session=session,

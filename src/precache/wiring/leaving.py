@@ -1,4 +1,4 @@
-"""The end of a process that has closed everything."""
+"""Ends a process that has stopped all its parts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _log = logging.getLogger(__name__)
 
 
 def leave_waiting_threads(patience: timedelta, status: int = 0) -> None:
-    """End the process with `status` if any thread but the main one is left after `patience`; else return.
+    """End the process with `status` if other threads than the main one remain after `patience`; else return.
 
-    For when everything has been closed: such a thread waits for an answer from outside (an image service that says
-    nothing). The interpreter would wait with it, for those of a pool even if they are daemons, a minute and longer;
-    and nothing that it could still do would matter.
+    Call it when all parts are stopped. A thread that remains waits for an answer from outside, such as a silent image
+    service. The interpreter would wait for it a minute and longer, for threads of a pool even if they are daemons; but
+    their result is no longer needed.
     """
     waiting = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     for thread in waiting:
@@ -24,7 +24,7 @@ def leave_waiting_threads(patience: timedelta, status: int = 0) -> None:
     left = [thread.name for thread in waiting if thread.is_alive()]
     if not left:
         return
-    _log.debug("Not waiting for what these still wait for: %s", ", ".join(left))
+    _log.debug("Not waiting for these threads, which still wait for an answer: %s", ", ".join(left))
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Where the log of a process goes: standard error for journald to keep, or what the configuration names."""
+"""The output of a process's log: standard error (for journald), or the configured destination."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _DESTINATIONS = ("log_config_append", "log_file", "log_dir", "use_syslog", "use_
 
 
 def start_logging(config: Config, *, process: str, is_quiet: bool = False) -> None:
-    """Start the log as the configuration says, once, at the start of a process.
+    """Set up the configured log; call it once, at the start of a process.
 
-    process: such as `api`; names the file in [DEFAULT] log_dir. is_quiet: only warnings, for a command that ends.
+    process: such as `api`; the name of the file in [DEFAULT] log_dir. is_quiet: only warnings, for a short command.
     Raises InvalidConfiguration for a destination that cannot be used.
     """
     conf = config.oslo
@@ -46,9 +46,9 @@ def start_logging(config: Config, *, process: str, is_quiet: bool = False) -> No
 
 
 def log_to_file_instead_of_terminal(config: Config, file: Path) -> Path | None:
-    """Have the log go to `file`, bounded in size, unless the configuration names a destination.
+    """Write the log to `file`, bounded in size, unless the configuration names a destination.
 
-    Returns the file if it is used. To be called before `start_logging`.
+    Return the file if it is used. Call it before `start_logging`.
     """
     conf = config.oslo
     if conf.use_stderr or any(conf[option] for option in _DESTINATIONS):
@@ -74,7 +74,7 @@ def _reason(conf: cfg.ConfigOpts, error: Exception) -> str:
 
 
 def _add_ids(record: logging.LogRecord) -> bool:
-    """Have oslo.log write the ids of the request or job that the thread works for."""
+    """Make oslo.log write the ids of the request or job that the thread works for."""
     if (work := current_work()) is not None:
         record.context = _ids(work)
     return True
@@ -86,9 +86,9 @@ def _ids(work: WorkContext) -> _Ids:
 
 
 class _AsWritten(logging.Formatter):
-    """Keeps oslo.log from adding the exception that is being handled to a warning's text.
+    """A formatter that keeps oslo.log from appending the current exception to a warning.
 
-    What a line says of an error is chosen where it is logged; an underlying library's message may hold a password.
+    The code that logs an error chooses its text; a library's own message may contain a password.
     """
 
     def __init__(self, inner: logging.Formatter) -> None:
@@ -98,19 +98,19 @@ class _AsWritten(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         if not record.exc_info:
             record = copy.copy(record)
-            record.levelno = min(record.levelno, logging.INFO)  # the library adds it from WARNING on
+            record.levelno = min(record.levelno, logging.INFO)  # the library appends it from WARNING on
         return self._inner.format(record)
 
 
 class _Ids(RequestContext):
-    """What oslo.log knows of a line: its formats may name each of these."""
+    """The fields of a log line that oslo.log's formats may use."""
 
     def __init__(self, request_id: str | None, global_request_id: str | None, job_id: str | None) -> None:
         super().__init__(request_id=request_id, overwrite=False)
         self._global, self._job, self._request = global_request_id, job_id, request_id
 
     def update_store(self) -> None:
-        """Leave the library's own notion of a current context alone: it would stay for later lines."""
+        """Do nothing: the library's own current context would stay for later lines."""
 
     def get_logging_values(self) -> dict[str, Any]:
         given = {"request_id": self._request, "global_request_id": self._global, "job_id": self._job}

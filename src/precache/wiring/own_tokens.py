@@ -1,4 +1,4 @@
-"""The service's own tokens, in front of an application."""
+"""Authentication by the service's own tokens, in front of an application."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from precache.adapters.tokens_sql import SqlTokens
 
 
 def behind_tokens(app: Any, database: Database) -> Any:
-    """Return the application behind the tokens of this database, which is first read at the first request."""
+    """Return the application, protected by the tokens of this database. The first request reads the database."""
     return identified_by_token(app, KnownTokens(store=SqlTokens(database=database), clock=SystemClock()))

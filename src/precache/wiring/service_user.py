@@ -1,4 +1,4 @@
-"""The service's own credentials, and the services that are called with them."""
+"""The service user's credentials, and clients of the services that are called with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def service_session(config: Config) -> Session:
-    """Return the session that authenticates as [service_user]; nothing is asked yet."""
+    """Return the session that authenticates as [service_user]; sends no request yet."""
     user = config.service_user
     return open_session(auth=user.auth, verify=user.verify, cert=user.cert, timeout=user.timeout)
 
@@ -35,10 +35,10 @@ def image_session(config: Config, session: Session) -> Session:
 
 
 def warn_if_refused(session: Session) -> Thread:
-    """Ask Keystone for the first token, in the background, and log one warning if it refuses us.
+    """Request the first token from Keystone in the background, and log one warning if Keystone refuses.
 
-    Otherwise only tasks would tell, perhaps weeks later. A Keystone that is away may be there when it is needed: no
-    warning. Returns the thread, which need not be joined.
+    Otherwise only failed tasks would show it, perhaps weeks later. There is no warning if Keystone is down, because it
+    may be up when it is needed. Return the thread, which need not be joined.
     """
     return start_thread(partial(_warn_if_refused, session), name="first-token")
 
@@ -47,7 +47,7 @@ def _warn_if_refused(session: Session) -> None:
     try:
         Credentials(session).headers()
     except CredentialsRefused as error:
-        _log.warning("%s; until then every task fails that needs them", error.reason)
+        _log.warning("%s; until then every task that needs them fails", error.reason)
     except TokenUnavailable as error:
         _log.debug("No token at the start: %s", error.reason)
 
@@ -55,10 +55,10 @@ def _warn_if_refused(session: Session) -> None:
 def image_service_of(
     config: Config, session: Session, *, default: str | None = None, record_timeout: timedelta = RECORD_TIMEOUT
 ) -> Failover:
-    """Connect to the image service: the configured endpoints, else `default`, else the catalogue's.
+    """Return a client of the image service at the configured endpoints, else at `default`, else at the catalogue's.
 
-    record_timeout: how long one endpoint may take for an image's record, and to be connected for it.
-    Nothing is asked yet. Of several endpoints each process prefers another one, which spreads the load.
+    record_timeout: how long one endpoint may take for an image's record, including the connection.
+    Sends no request yet. Each process prefers another of several endpoints, which spreads the load.
     """
     endpoints = config.glance.endpoints or (default,)
     session = image_session(config, session)

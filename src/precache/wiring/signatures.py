@@ -1,4 +1,4 @@
-"""Builds the check of signed images, where the configuration asks for it."""
+"""Builds the check of signed images, if it is configured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 def image_signatures(config: Config) -> ImageSignatures | None:
-    """Return the check that [glance] asks for; None if it asks for none. Nothing is asked of the key manager yet.
+    """Return the check of signatures; None if [glance] does not enable it. Sends no request to the key manager yet.
 
-    Raises InvalidConfiguration if what it needs is not installed: without it no image may enter the cache.
+    Raises InvalidConfiguration if a required package is missing: without the check no image may be cached.
     """
     wanted = config.glance.signatures
     if not wanted.must_verify:

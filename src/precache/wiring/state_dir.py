@@ -1,4 +1,4 @@
-"""The directory of the embedded service: one process at a time, and where each thing lies in it."""
+"""The state directory of the embedded service: its paths, and a lock for one process at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from precache.core.errors import StateDirUnusable
 
 
 class StateDir:
-    """Paths below one directory. `take` makes it ours until the process ends."""
+    """Paths below one directory. `take` locks it for this process until the process ends."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -40,7 +40,7 @@ class StateDir:
         return self.root / "hosts" / host / "instances"
 
     def take(self) -> None:
-        """Create the directory and lock it. Raises StateDirUnusable if it cannot be written or is in use."""
+        """Create the directory and lock it. Raises StateDirUnusable if it is not writable or in use."""
         if self._held is not None:
             return
         try:

@@ -1,7 +1,7 @@
 """The API as a WSGI application, built from the configuration, for servers such as uWSGI or mod_wsgi.
 
-It is configured by /etc/precache/precache.conf, or by the files that PRECACHE_CONFIG_FILES names, separated by colons;
-the later one wins.
+Its configuration is /etc/precache/precache.conf, or the files in PRECACHE_CONFIG_FILES, separated by colons; later
+files take precedence.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILES_VARIABLE = "PRECACHE_CONFIG_FILES"
 CANNOT_START = 3
-"""The exit code of a worker that can never start: gunicorn then ends, and does not start it again and again."""
+"""The exit code of a worker that can never start: gunicorn then ends instead of restarting it again and again."""
 
 CANNOT_START_UWSGI = 22
 """The same for uWSGI with its option `need-app`."""
@@ -35,14 +35,15 @@ _log = logging.getLogger(__name__)
 
 
 class PerProcess:
-    """Passes requests to the application of `build`, which is called at once and again in each forked process.
+    """Passes requests to the application that `build` returns. `build` is called at once, and again in each forked
+    process.
 
-    By default, uWSGI loads the application before it forks. So an error of the configuration ends uWSGI at its start,
-    and no two processes share a connection to the database or the message bus.
+    By default uWSGI loads the application before it forks. The first call makes a wrong configuration end uWSGI at its
+    start; the later calls give each process its own connections to the database and the message bus.
     """
 
     def __init__(self, build: Callable[[], WSGIApplication]) -> None:
-        """Raises what `build` does."""
+        """Call `build`, and raise what it raises."""
         self._build = build
         self._lock = threading.Lock()
         self._pid, self._app = os.getpid(), build()
@@ -70,7 +71,7 @@ class PerProcess:
 
 
 def load_application() -> PerProcess:
-    """Build the application. If that fails, log one sentence and end the process."""
+    """Return the application. If it cannot be built, log one sentence and end the process."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         config = _configured()
@@ -101,6 +102,6 @@ def _build(config: Config) -> Any:
 
 
 def _close_in(pid: int, parts: ExitStack) -> None:
-    """Close what the process opened; a child that inherited it leaves it alone."""
+    """Close the parts when this process ends, but not when a forked child ends."""
     if os.getpid() == pid:
         parts.close()

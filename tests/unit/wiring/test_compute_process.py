@@ -16,7 +16,8 @@ def test_a_compute_makes_no_instances_path_of_its_own(tmp_path, kind):
     process = ComputeProcess(config=load_config([file]))
 
     with pytest.raises(
-        CacheUnusable, match=f"{path} cannot be used: .* instances_path is not a directory; give that of nova-compute"
+        CacheUnusable,
+        match=f"{path} cannot be used: .* instances_path is not a directory; set it to that of nova-compute",
     ):
         process.start()
 

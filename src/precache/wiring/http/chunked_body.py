@@ -1,4 +1,4 @@
-"""The body of a request in chunks (RFC 9112, 7.1). However long a chunk is, it is never in memory as a whole."""
+"""Reads a chunked body of a request (RFC 9112, 7.1). A chunk of any length is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(;[^\r\n]*)?\r\n")
 
 
 class ChunkedBody:
-    """A WSGI input. `closed` is true once all was read, trailers included; the next request follows in the source.
+    """A WSGI input. `closed` is true when all is read, trailers included; the next request follows in the source.
 
     Reads raise ValueError for malformed chunks, OSError if the body ends too early.
     """
@@ -24,7 +24,7 @@ class ChunkedBody:
         self.closed = False
 
     def read(self, size: int | None = None) -> bytes:
-        """Return so many bytes, all of them by default; fewer only at the end."""
+        """Return `size` bytes, by default all; fewer only at the end."""
         body = bytearray()
         wanted = float("inf") if size is None or size < 0 else size
         while len(body) < wanted and not self.closed:

@@ -1,7 +1,7 @@
-"""One connection of the embedded HTTP server. It holds a thread only while there is work for it.
+"""One connection of the embedded HTTP server. It occupies a thread only while there is work.
 
-A connection waits in the server's selector while its request has not arrived, and after an answer that was sent before
-the end of its request. So a client that sends half a request and then nothing holds no thread.
+A connection waits in the server's selector until its request has arrived, and also after an answer that was sent before
+the end of the request. So a client that sends half a request and then nothing occupies no thread.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from precache.wiring.http.receive_buffer import ReceiveBuffer
 from precache.wiring.http.tls import TlsReceiveBuffer, end_tls
 
 HEAD_PATIENCE_S = 10
-"""How long the head of a request may take. cheroot closes a connection that is silent for as long."""
+"""How long the head of a request may take. cheroot closes a connection that is silent for this time."""
 
 BODY_PATIENCE_S = 30
-"""How long the body of a request may take: it holds a thread meanwhile."""
+"""How long the body of a request may take: it occupies a thread meanwhile."""
 
 UNREAD_PATIENCE_S = 10
 UNREAD_BYTES = 16 * 1024 * 1024
-"""How long, and how much, a client may send after its answer, so that it can read the answer."""
+"""How long and how much a client may still send after the answer, so that it can read the answer."""
 
 MOST_CONNECTIONS = 500
-"""Open at once; well below 1024 open files, the usual limit of services. For a further one, the connection is cut that
-has waited longest for a request."""
+"""The most open connections; well below 1024 open files, the usual limit of services. A further connection cuts the one
+that has waited longest for a request."""
 
 _NUMBER = re.compile(rb"[0-9]{1,15}")
 
 
 class Request(HTTPRequest):
-    """cheroot's request, with errors in JSON. What the application has not read of the body is not waited for."""
+    """cheroot's request, with errors in JSON. It does not wait for the unread part of the body."""
 
     def read_request_headers(self) -> bool:
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
@@ -57,7 +57,7 @@ class Request(HTTPRequest):
         if not self.chunked_read:
             super().respond()
             return
-        # cheroot's own reader has each chunk in memory as a whole, and takes a negative size for the end.
+        # cheroot's own reader holds each whole chunk in memory, and treats a negative size as the end.
         self.rfile = ChunkedBody(self.conn.rfile)
         self.server.gateway(self).respond()
         self.ensure_headers_sent()
@@ -70,7 +70,7 @@ class Request(HTTPRequest):
         super().send_headers()
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        """Send an error that cheroot has found, and close the connection."""
+        """Send an error of cheroot as JSON, and close the connection."""
         self.close_connection = self.conn.is_answered_early = True
         code = HTTPStatus(int(status[:3]))
         body = json.dumps(_error_body(getattr(self, "uri", b""), code, msg)).encode("ascii")
@@ -91,7 +91,7 @@ class Request(HTTPRequest):
 
 
 class Connection(HTTPConnection):
-    """A connection that another thread can cut, and that begins no request while the server stops."""
+    """A connection that another thread can cut. It begins no request while the server stops."""
 
     RequestHandlerClass = Request
 
@@ -106,7 +106,7 @@ class Connection(HTTPConnection):
         server.connections_open.add(self)
 
     def communicate(self) -> bool:
-        """Do what can be done now; return whether the connection is to wait for more."""
+        """Handle the data that has arrived; return whether the connection shall wait for more."""
         if not self.server.ready:
             return False
         if self.is_answered_early:
@@ -122,14 +122,14 @@ class Connection(HTTPConnection):
 
     def cut(self) -> None:
         with contextlib.suppress(OSError):  # closed already
-            # Not the method of an SSL socket, which takes its session from the thread that is sending.
+            # Not the method of an SSL socket, which takes its session from the sending thread.
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.server.connections_open.discard(self)
         end_tls(self.socket)
         super().close()
-        # cheroot leaves this file to the garbage collector, and with it the socket's descriptor.
+        # cheroot leaves this file, and with it the socket's descriptor, to the garbage collector.
         with contextlib.suppress(OSError, ValueError):
             self.wfile.raw.close()
 
@@ -137,7 +137,7 @@ class Connection(HTTPConnection):
         return self.waiting_since is not None and time.monotonic() - self.waiting_since >= seconds
 
     def _finish_early(self) -> bool:
-        """Send the end of the stream. To close with unread bytes could destroy the answer on its way."""
+        """Send the end of the stream. To close with unread bytes could destroy an answer in transit."""
         try:
             self.wfile.flush()
             end_tls(self.socket)

@@ -1,4 +1,4 @@
-"""What a client has sent on a connection and the server has not read yet.
+"""The bytes that a client has sent on a connection and the server has not read yet.
 
 While the head of a request is incomplete, bytes are received without waiting: half a request costs a few bytes of
 memory and no thread. Only reading a body waits. For one thread at a time.
@@ -19,7 +19,7 @@ _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class ReceiveBuffer:
-    """The file that cheroot reads requests from: `has_data`, `read`, `readline`, `close`, `closed`, `bytes_read`."""
+    """The file from which cheroot reads requests: `has_data`, `read`, `readline`, `close`, `closed`, `bytes_read`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -31,20 +31,20 @@ class ReceiveBuffer:
         self.bytes_read = 0
 
     def fill(self) -> None:
-        """Receive what is there, without waiting, until a head is complete or too long."""
+        """Receive the bytes that have arrived, without waiting, until a head is complete or too long."""
         while not self.has_data() and (part := self._receive_ready()):
             self._held += part
 
     def has_data(self) -> bool:
         """Return whether a request can be read: its head is complete, or longer than a head may be."""
-        # The end of a head may have come in pieces.
+        # The end of a head may arrive in pieces.
         if _END_OF_HEAD.search(self._held, max(0, self._scanned - 2)) or len(self._held) >= HEAD_BYTES:
             return True
         self._scanned = len(self._held)
         return False
 
     def discard(self, most_bytes: int) -> int:
-        """Drop what is there, without waiting, and return its length; stop at about `most_bytes`."""
+        """Discard the bytes that have arrived, at most about `most_bytes`, without waiting; return their number."""
         discarded = len(self._held)
         self._take(discarded)
         while discarded < most_bytes and (part := self._receive_ready()):
@@ -52,7 +52,7 @@ class ReceiveBuffer:
         return discarded
 
     def skip(self, size: int) -> bool:
-        """Drop exactly `size` bytes if they are there already, and return whether they were."""
+        """Discard exactly `size` bytes if they have arrived; return whether they had."""
         while len(self._held) < size <= HEAD_BYTES and (part := self._receive_ready()):
             self._held += part
         if len(self._held) < size:
@@ -65,13 +65,13 @@ class ReceiveBuffer:
         self._deadline = time.monotonic() + seconds
 
     def read(self, size: int) -> bytes:
-        """Wait for so many bytes; fewer only at the end of the stream. Raises OSError, of which TimeoutError is one."""
+        """Return `size` bytes; fewer only at the end of the stream. Raises OSError, also TimeoutError."""
         while len(self._held) < size and self._receive():
             pass
         return self._take(size)
 
     def readline(self, size: int = -1) -> bytes:
-        """Wait for a line; without its end after `size` bytes, or at the end of the stream. Raises like `read`."""
+        """Return a line; without its line feed if it is longer than `size` or the stream ends. Raises like `read`."""
         longest = size if size >= 0 else HEAD_BYTES
         while (end := self._held.find(b"\n", 0, longest)) < 0 and len(self._held) < longest and self._receive():
             pass
@@ -97,7 +97,7 @@ class ReceiveBuffer:
         return bool(part)
 
     def _receive_ready(self) -> bytes:
-        """Return what can be received without waiting; nothing if there is none yet, or at the end of the stream."""
+        """Return the bytes that can be received without waiting; empty if there are none yet, or at the end."""
         if self.is_ended:
             return b""
         try:

@@ -22,23 +22,22 @@ from precache.wiring.http.tls import ServerTls
 _log = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=2)
-"""How long a request under way may go on when the server is told to stop."""
+"""How long a running request may continue after the server was told to stop."""
 
 CUT_PATIENCE = timedelta(seconds=1)
 """How long a request may take to end after its connection was cut."""
 
 BACKLOG = 128
-"""Connections that the system accepts before the server does; further clients try again a second later."""
+"""Connections that the system accepts before the server does; further clients retry a second later."""
 
 LARGE_BYTES = 64 * 1024
-"""From this size on a piece of a body goes straight to the socket."""
+"""From this size on, a piece of a body is sent directly to the socket."""
 
 
 class _Gateway(wsgi.Gateway_10):
-    """cheroot's way from WSGI to the connection, with a short cut for image data.
+    """cheroot's WSGI gateway, with direct sending of image data.
 
-    cheroot's buffered writer copies what it has not sent yet for every send: five times the processor time for pieces
-    of 1 MiB.
+    cheroot's buffered writer copies all unsent bytes for every send: five times the processor time for pieces of 1 MiB.
     """
 
     def write(self, chunk: bytes) -> None:
@@ -51,12 +50,12 @@ class _Gateway(wsgi.Gateway_10):
             return
         self.req.conn.wfile.flush()
         rest = memoryview(chunk)
-        while rest:  # not sendall: its timeout is for all of it, and a slow client needs longer
+        while rest:  # not sendall: its timeout covers all bytes, and a slow client needs longer
             rest = rest[self.req.conn.socket.send(rest) :]
 
 
 class HttpServer:
-    """cheroot behind three verbs: `bind` reserves the address or raises the reason, `start`, `stop`."""
+    """cheroot as a server with three methods: `bind` reserves the address or raises the reason, `start`, `stop`."""
 
     def __init__(self, *, address: ListenAddress, threads: int, tls_files: tuple[Path, Path] | None = None) -> None:
         """tls_files: certificate and key, as [api] cert_file and key_file name them; None for plain HTTP.
@@ -66,7 +65,7 @@ class HttpServer:
         self._address, self._scheme = address, "https" if tls_files else "http"
         self._connections: set[Connection] = set()
         server = wsgi.Server((address.host, address.port), None, numthreads=threads, shutdown_timeout=2)
-        # An open type: what follows replaces parts of it that its stubs do not name.
+        # Typed as Any: the code below replaces attributes that cheroot's stubs do not declare.
         self._server = cast(Any, server)
         self._server.ssl_adapter = ServerTls(cert_file=tls_files[0], key_file=tls_files[1]) if tls_files else None
         self._server.server_name = "precache"
@@ -89,16 +88,16 @@ class HttpServer:
         return f"{self._scheme}://{host}:{port}"
 
     def start(self, apps: Mapping[str, Any]) -> None:
-        """Serve WSGI applications, by path prefix ("/" for what no other prefix takes)."""
+        """Serve WSGI applications by path prefix ("/" for all other paths)."""
         self._server.wsgi_app = wsgi.PathInfoDispatcher(dict(apps))  # type: ignore[no-untyped-call]
         self._thread = start_thread(self._server.serve, name="http")
 
     def stop(self, patience: timedelta = CUT_PATIENCE) -> None:
-        """Close the address; let requests under way end within `GRACE`, then cut the connections that are left.
+        """Close the address; let running requests end within `GRACE`, then cut the remaining connections.
 
-        A request that has not ended `patience` after that is not waited for.
+        It does not wait for a request that has not ended `patience` after that.
         """
-        # cheroot waits for each connection's own timeout, and forever for a request that does not return.
+        # cheroot waits for each connection's own timeout, and for ever for a request that does not return.
         stopping = start_thread(self._server.stop, name="http-stop")
         stopping.join(GRACE.total_seconds())
         for connection in self._connections.copy():
@@ -109,11 +108,11 @@ class HttpServer:
 
 
 def _reason(error: OSError) -> str:
-    """Return the system's reason; cheroot puts it into a list of all addresses that it has tried."""
+    """Return the system's reason from cheroot's list of all tried addresses."""
     reasons = re.findall(r"\[Errno \d+\] ([^)]*)", str(error))
     return str(reasons[-1]) if reasons else error.strerror or str(error)
 
 
 def _log_of_server(message: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-    """Log what cheroot reports; without the tracebacks of what clients do to their connections."""
+    """Log cheroot's messages, without tracebacks for failures of clients' connections."""
     _log.log(level, "%s", message, exc_info=traceback and level >= logging.ERROR)

@@ -1,7 +1,7 @@
-"""TLS for the embedded HTTP server: a client that is silent in its handshake holds no thread, either.
+"""TLS for the embedded HTTP server: a client that is silent during the handshake occupies no thread, either.
 
-cheroot's own adapter waits for the handshake in the thread that accepts connections, so one silent client would keep
-all others out. Here the handshake is part of what the receive buffer does without waiting.
+cheroot's own adapter waits for the handshake in the thread that accepts connections, so one silent client would block
+all others. Here the receive buffer does the handshake without waiting.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from precache.wiring.http.receive_buffer import ReceiveBuffer
 _log = logging.getLogger(__name__)
 
 _RECORD_BYTES = 16 * 1024
-"""The longest record of TLS. A shorter read could leave decrypted bytes behind, which the selector does not see."""
+"""The longest TLS record. A shorter read could leave decrypted bytes that the selector does not see."""
 
 _WOULD_WAIT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
@@ -35,12 +35,12 @@ _Stamp = tuple[int, int, int, int]
 
 
 class ServerTls:
-    """The certificate and key of a server; read again when the files change. cheroot calls `bind` and `wrap`.
+    """The certificate and key of a server; they are read again when the files change. cheroot calls `bind` and `wrap`.
 
     Raises InvalidConfiguration for files that cannot be used.
     """
 
-    makefile = None  # cheroot passes it on to our Connection, which does not need it
+    makefile = None  # cheroot passes it on to Connection, which does not need it
 
     def __init__(self, *, cert_file: Path, key_file: Path) -> None:
         self._cert_file, self._key_file = cert_file, key_file
@@ -49,19 +49,19 @@ class ServerTls:
         self._context = self._load()
 
     def bind(self, sock: socket.socket) -> socket.socket:
-        """Return the listening socket as it is."""
+        """Return the listening socket unchanged."""
         return sock
 
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, str]]:
-        """Return the connection's socket before its handshake, and what the WSGI environment says of it."""
+        """Return the connection's socket before its handshake, and the additions to the WSGI environment."""
         try:
             wrapped = self._current().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        except OSError as error:  # the client has closed the connection already
+        except OSError as error:  # the client has already closed the connection
             raise FatalSSLAlert(*error.args) from error
         return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
     def _current(self) -> ssl.SSLContext:
-        """Return the context of the present files; the previous one while they cannot be used."""
+        """Return the context of the current files; the previous context while the files cannot be used."""
         with self._lock:
             if (stamps := self._current_stamps()) != self._stamps:
                 self._stamps = stamps
@@ -78,7 +78,7 @@ class ServerTls:
     def _load(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            # Without a password given, OpenSSL would ask the terminal for one.
+            # Without a password OpenSSL would prompt on the terminal.
             context.load_cert_chain(self._cert_file, self._key_file, password="")
         except ssl.SSLError as error:
             raise InvalidConfiguration(
@@ -95,7 +95,7 @@ class ServerTls:
 
 
 class TlsReceiveBuffer(ReceiveBuffer):
-    """A receive buffer whose bytes arrive encrypted; the first of them are the handshake."""
+    """A receive buffer for a TLS connection; it first does the handshake."""
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
@@ -124,20 +124,20 @@ class TlsReceiveBuffer(ReceiveBuffer):
         return part
 
     def _explain(self, error: OSError) -> None:
-        """Answer a client that speaks plain HTTP; log why a handshake failed otherwise."""
+        """Answer a client that speaks plain HTTP; log the reason of any other failed handshake."""
         if self._has_handshake or not isinstance(error, ssl.SSLError):
             return
         if error.reason == "HTTP_REQUEST":
             with contextlib.suppress(OSError):
                 os.write(self._tls.fileno(), _PLAIN_HTTP)
         else:
-            _log.debug("A client gave up the TLS handshake: %s", error.reason or error)
+            _log.debug("A client aborted the TLS handshake: %s", error.reason or error)
 
 
 def end_tls(sock: socket.socket) -> None:
     """Send the end of the encrypted stream, without waiting for the client's; nothing on a socket without TLS."""
     if isinstance(sock, ssl.SSLSocket):
-        with contextlib.suppress(OSError, ValueError):  # it waits, is closed, or never had a handshake
+        with contextlib.suppress(OSError, ValueError):  # the socket would block, is closed, or has had no handshake
             sock.settimeout(0)
             sock.unwrap()
 
