@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, collate, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, collate, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
@@ -117,7 +117,7 @@ def _amid_deletions() -> Iterator[None]:
         raise TransactionUndone(_DELETED) from exc
 
 
-def _host(row: Row[Any], now: datetime) -> Host:
+def _host(row: Sequence[Any], now: datetime) -> Host:
     name, cell, driver, forced_down, last_seen, rpc_version, release = row
     return Host(
         name=name,
