@@ -68,10 +68,6 @@ class _Ours(command.Command):
         """Print a line on stderr that is not the result."""
         cast(Any, self.app).stderr.write(f"{message}\n")
 
-
-class Command(_Ours):
-    """A command without a result to format."""
-
     def for_each(self, names: Sequence[str], act: Callable[[str], object]) -> int:
         """Do with each what can be done; the first failure decides the exit code, each has its message.
 
@@ -92,6 +88,10 @@ class Command(_Ours):
         if code and done:
             self.tell(f"precache: Done: {printable(', '.join(done))}")
         return code
+
+
+class Command(_Ours):
+    """A command without a result to format."""
 
 
 class _Displays(_Ours):

@@ -26,13 +26,13 @@ class ExitCode(IntEnum):
 
 
 MEANINGS = {
-    ExitCode.DONE: "done; with --wait: the job succeeded",
+    ExitCode.DONE: "done; with --wait: the job succeeded; with 'job cancel --wait': the jobs ended cancelled",
     ExitCode.REFUSED: "refused, or something that was named does not exist or cannot be used; the message says what",
     ExitCode.USAGE: "the command line or the configuration cannot be used as written; nothing was done",
     ExitCode.UNAVAILABLE: "the service cannot be reached or failed; trying again later may help",
     ExitCode.PARTLY_FAILED: "with --wait: the job ended partly_failed",
     ExitCode.FAILED: "with --wait: the job ended failed",
-    ExitCode.CANCELLED: "with --wait: the job ended cancelled",
+    ExitCode.CANCELLED: "with --wait: the job ended cancelled (not with 'job cancel', see 0)",
     ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job goes on",
     ExitCode.UNHEALTHY: "doctor: a check has failed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was begun goes on",

@@ -66,6 +66,7 @@ def job(state: str, *tasks: dict[str, Any]) -> dict[str, Any]:
         "requested_by": "admin",
         "created_at": "2026-01-02T03:04:05Z",
         "started_at": None,
+        "cancel_requested_at": None,
         "finished_at": None,
         "task_count": len(tasks),
         "counts": {outcome: outcomes.count(outcome) for outcome in outcomes},
@@ -95,6 +96,7 @@ class StubService:
         self.frames: list[tuple[str, list[dict[str, Any]]]] = [("succeeded", [task("cmp-1", outcome="cached")])]
         self.jobs: list[dict[str, Any]] = []
         self.gives_job_id = True
+        self.cancelled: set[str] = set()  # ids of jobs that were asked to end
         self.page_size = 1000
         self.url = ""
 
@@ -204,16 +206,24 @@ class StubService:
         if not name:
             known = [one for one in self.jobs if asked.query.get("state", one["state"]) == one["state"]]
             return self._page(asked, "jobs", known, lambda job: job["id"])
-        if name.partition("/")[0] != JOB_ID:
-            return self._missing(f"Job {name.partition('/')[0]} could not be found.")
+        job_id, _, verb = name.partition("/")
+        if job_id not in (JOB_ID, *(one["id"] for one in self.jobs)):
+            return self._missing(f"Job {job_id} could not be found.")
         state, tasks = self.frames[0]
+        if verb == "cancel":
+            self.cancelled.add(job_id)
+            return Reply(202, {"job": self._job(job_id, state, tasks)})
         if name.endswith("/tasks"):
             if len(self.frames) > 1:
                 self.frames.pop(0)
             filters = {name: value for name, value in asked.query.items() if name not in ("limit", "marker")}
             only = [one for one in tasks if all(one[name] == value for name, value in filters.items())]
             return self._page(asked, "tasks", only, lambda task: f"{task['host']}:{task['image']}")
-        return Reply(200, {"job": job(state, *tasks)})
+        return Reply(200, {"job": self._job(job_id, state, tasks)})
+
+    def _job(self, job_id: str, state: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+        requested_at = "2026-01-02T03:04:06Z" if job_id in self.cancelled else None
+        return job(state, *tasks) | {"id": job_id, "cancel_requested_at": requested_at}
 
     def _page(
         self, asked: Asked, member: str, items: list[dict[str, Any]], marker: Callable[[dict[str, Any]], str]

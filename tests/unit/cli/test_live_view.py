@@ -65,5 +65,24 @@ def test_the_closing_report_names_failures_up_to_a_limit() -> None:
     assert "and 80 more: precache job task list" in lines[-1]
 
 
+def test_the_closing_report_leaves_out_tasks_that_were_cancelled_as_asked() -> None:
+    silent = task("cmp-100", outcome="cancelled", reason="cmp-100 does not answer")
+    tasks = [*(task(f"cmp-{n}", outcome="cancelled") for n in range(100)), silent]
+
+    lines = closing_report(Snapshot(job("cancelled", *tasks), tasks), {})
+
+    assert lines[0].endswith("cancelled: 101 cancelled")
+    assert lines[1:] == ["  cmp-100: debian-12: cancelled: cmp-100 does not answer"]
+
+
+def test_a_job_that_was_asked_to_end_is_shown_as_being_cancelled() -> None:
+    asked = {"cancel_requested_at": "2026-01-02T03:04:06Z"}
+
+    def standing(state: str) -> str:
+        return Snapshot(job(state) | asked, []).standing
+
+    assert [standing(state) for state in ("running", "queued", "cancelled")] == ["being cancelled"] * 2 + ["cancelled"]
+
+
 def test_a_job_without_hosts_is_said_to_have_none() -> None:
     assert "there was no host to ask" in closing_report(Snapshot(job("succeeded"), []), {})[0]

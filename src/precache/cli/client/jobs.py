@@ -28,6 +28,10 @@ class Jobs:
     def get(self, job_id: str) -> Document:
         return self._session.read("GET", self._one(job_id), "job")
 
+    def cancel(self, job_id: str) -> Document:
+        """Ask that the job ends as cancelled; return it as it is then."""
+        return self._session.read("POST", f"{self._one(job_id)}/cancel", "job")
+
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[Document]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.
 

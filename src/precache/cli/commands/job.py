@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+from precache.cli.client import Document
 from precache.cli.columns import Images, cells, least_needed_first
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_cells
-from precache.cli.wait.waiting import add_wait_options, wait_for_job
+from precache.cli.wait.waiting import (
+    add_end_options,
+    add_wait_options,
+    check_end_options,
+    wait_for_job,
+    wait_until_cancelled,
+)
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, Outcome, TaskState
@@ -81,6 +88,52 @@ class JobShow(JobCommand):
             every_task=parsed_args.every_task,
         )
         return self.job_result(snapshot.job, snapshot.tasks)
+
+
+class JobCancel(ListCommand):
+    """Cancel jobs: hosts stop what they do for them, and no other host is asked.
+
+    A job that no conductor has begun ends at once; any other ends as soon as its hosts have stopped, usually within
+    seconds. Images that are in caches by then stay there. A job that has ended otherwise is refused.
+
+    With --wait the command ends when all jobs have ended: 0 says that they ended cancelled, 7 that --timeout ran out.
+    It says which hosts did not confirm that they stopped.
+
+    Example:
+      precache job cancel 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
+    """
+
+    columns = ("id", "state", "task_count", "counts", "cancel_requested_at", "finished_at")
+    least_needed = ("finished_at", "task_count", "cancel_requested_at")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("jobs", metavar="job", nargs="+", help="id")
+        add_end_options(parser, "all of them have")
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        check_end_options(parsed_args)
+        return super().run(parsed_args)
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        asked: dict[str, Document] = {}
+
+        def cancel(job_id: str) -> None:
+            asked[job_id] = self.service.jobs.cancel(job_id)
+
+        self.exit_code = self.for_each(list(dict.fromkeys(parsed_args.jobs)), cancel)
+        found = list(asked.values())
+        if parsed_args.wait:
+            found, code = wait_until_cancelled(
+                self.service.jobs,
+                list(asked),
+                stderr=self.app.stderr,
+                timeout_s=parsed_args.timeout,
+                is_quiet=self.is_quiet,
+            )
+            self.exit_code = self.exit_code or code
+        return self.columns, [[job_cells(job)[column] for column in self.columns] for job in found]
 
 
 class JobTaskList(ListCommand):

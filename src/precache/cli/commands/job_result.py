@@ -23,6 +23,7 @@ JOB_FIELDS: Fields = {
     "requested_by": Field(Text),
     "created_at": Field(Instant),
     "started_at": Field(Instant),
+    "cancel_requested_at": Field(Instant),
     "finished_at": Field(Instant),
     "task_count": Field(plain),
     "counts": Field(Counts),

@@ -78,7 +78,7 @@ def picture(
     """Return what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
     ended, total = snapshot.ended_count, snapshot.task_count
     summary = Text(no_wrap=True, overflow="ellipsis")
-    summary.append(f"Job {snapshot.id} {snapshot.state}: {ended} of {total} ended ({counted(snapshot.counts)})")
+    summary.append(f"Job {snapshot.id} {snapshot.standing}: {ended} of {total} ended ({counted(snapshot.counts)})")
     if snapshot.is_whole:
         summary.append(f", {human_bytes(sum(view.bytes_done for view in snapshot.views))} received")
     whole = Table.grid(padding=(0, 2))  # a bar alone would not end its line

@@ -24,7 +24,7 @@ class PlainView:
         """clock: seconds from any start."""
         self._stream = stream
         self._labels = labels
-        self._job_state = ""
+        self._standing = ""
         self._tasks: dict[tuple[str, str], tuple[object, ...]] = {}
         self._is_silent = False
         self._hundredths = 0
@@ -43,9 +43,9 @@ class PlainView:
     def show(self, snapshot: Snapshot) -> None:
         self._is_silent = False
         # The closing report says how it ended.
-        if snapshot.state != self._job_state and not snapshot.is_final:
-            self._job_state = snapshot.state
-            self._write(f"Job {snapshot.id} is {snapshot.state}, {snapshot.task_count} tasks")
+        if snapshot.standing != self._standing and not snapshot.is_final:
+            self._standing = snapshot.standing
+            self._write(f"Job {snapshot.id} is {snapshot.standing}, {snapshot.task_count} tasks")
         if not snapshot.is_whole:
             self._count(snapshot)
         for view in snapshot.views if snapshot.is_whole else snapshot.failures:

@@ -70,6 +70,12 @@ class Snapshot:
         return str(self.job.get("state", ""))
 
     @property
+    def standing(self) -> str:
+        """Return the state, or that the job is being cancelled."""
+        is_asked_to_end = self.job.get("cancel_requested_at") is not None
+        return "being cancelled" if is_asked_to_end and not self.is_final else self.state
+
+    @property
     def is_final(self) -> bool:
         try:
             return JobState(self.state).is_final

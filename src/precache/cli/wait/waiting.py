@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
+from precache.cli.client import Document
 from precache.cli.client.jobs import Jobs
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
@@ -18,17 +19,14 @@ from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
 from precache.core.errors import Unavailable
+from precache.core.jobs import JobState
 
 if TYPE_CHECKING:
     from precache.cli.wait.live import LiveView
 
 
 def add_wait_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wait", action="store_true", help="wait until the job has ended, and show how it comes along")
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, help="with --wait: how long at most; then exit with code 7"
-    )
-
+    add_end_options(parser, "the job has")
     parser.add_argument(
         "--all",
         action="store_true",
@@ -37,10 +35,23 @@ def add_wait_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_wait_options(parsed_args: argparse.Namespace) -> None:
-    """Raise UsageError for an option that would do nothing."""
+def add_end_options(parser: argparse.ArgumentParser, who: str) -> None:
+    """Add the options of a command that only waits. who: the subject of the help's sentence, with its verb."""
+    parser.add_argument("--wait", action="store_true", help=f"wait until {who} ended, and show how it comes along")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, help="with --wait: how long at most; then exit with code 7"
+    )
+
+
+def check_end_options(parsed_args: argparse.Namespace) -> None:
+    """Raise UsageError for a time limit that would do nothing."""
     if parsed_args.timeout is not None and not parsed_args.wait:
         raise UsageError("--timeout says how long to wait; give --wait, too, or leave it out")
+
+
+def check_wait_options(parsed_args: argparse.Namespace) -> None:
+    """Raise UsageError for an option that would do nothing."""
+    check_end_options(parsed_args)
     if parsed_args.every_task and not parsed_args.wait:
         raise UsageError("--all says what --wait shows at its end; give --wait, too, or leave it out")
 
@@ -62,27 +73,84 @@ def wait_for_job(
     silent pass through as exceptions, after a word on how to find the job again.
     """
     shown = in_full if every_task else only_failures
-    try:
-        followed = _watched(jobs, job_id, stderr=stderr, timeout_s=timeout_s, is_quiet=is_quiet, labels=labels)
-    except KeyboardInterrupt:
-        _say_it_goes_on(stderr, "Interrupted", job_id)
-        raise
-    except Unavailable:
-        _say_it_goes_on(stderr, "Not waiting any longer", job_id)
-        raise
-    if followed.timed_out:
-        _say_it_goes_on(stderr, f"Not ended after {timeout_s:g} s", job_id)
-        return shown(jobs, followed.snapshot), ExitCode.TIMED_OUT
-    if not is_quiet:
-        stderr.writelines(f"{line}\n" for line in closing_report(followed.snapshot, labels))
-    return shown(jobs, followed.snapshot), code_for_job(followed.snapshot.state)
+    waiting = _Waiting(jobs, stderr=stderr, timeout_s=timeout_s, is_quiet=is_quiet, labels=labels)
+    followed = waiting.until_ended(job_id)
+    code = ExitCode.TIMED_OUT if followed.timed_out else code_for_job(followed.snapshot.state)
+    return shown(jobs, followed.snapshot), code
 
 
-def _watched(
-    jobs: Jobs, job_id: str, *, stderr: TextIO, timeout_s: float | None, is_quiet: bool, labels: Mapping[str, str]
-) -> Followed:
-    with _view(stderr, is_quiet, labels) as view:
-        return follow(jobs, job_id, watcher=view, clock=time.monotonic, pause=time.sleep, timeout_s=timeout_s)
+def wait_until_cancelled(
+    jobs: Jobs, job_ids: Sequence[str], *, stderr: TextIO, timeout_s: float | None, is_quiet: bool
+) -> tuple[list[Document], ExitCode]:
+    """Wait for the end of jobs that were asked to end as cancelled; return them as they were seen last.
+
+    timeout_s: for all of them together. The exit code is that of the first that did not end as cancelled.
+    """
+    waiting = _Waiting(
+        jobs, stderr=stderr, timeout_s=timeout_s, is_quiet=is_quiet, labels={}, unended="is still being cancelled"
+    )
+    seen, code = list[Document](), ExitCode.DONE
+    for job_id in job_ids:
+        followed = waiting.until_ended(job_id)
+        seen.append(followed.snapshot.job)
+        if followed.timed_out:
+            code = code or ExitCode.TIMED_OUT
+        elif (state := followed.snapshot.state) != JobState.CANCELLED:
+            stderr.write(
+                f"precache: Job {job_id} ended as {state}, not as cancelled; its conductor may be of an older release, "
+                "which does not know requests to cancel\n"
+            )
+            code = code or ExitCode.REFUSED
+    return seen, code
+
+
+class _Waiting:
+    """Waits for one job after another, for `timeout_s` in all, and writes to `stderr` how they come along.
+
+    unended: what is said of a job that is not waited for any longer.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        *,
+        stderr: TextIO,
+        timeout_s: float | None,
+        is_quiet: bool,
+        labels: Mapping[str, str],
+        unended: str = "goes on",
+    ) -> None:
+        self._jobs = jobs
+        self._stderr = stderr
+        self._timeout_s = timeout_s
+        self._is_quiet = is_quiet
+        self._labels = labels
+        self._unended = unended
+        self._begun = time.monotonic()
+
+    def until_ended(self, job_id: str) -> Followed:
+        """Return the last that was seen of the job, with a report of its end, or a word on how to find it again."""
+        try:
+            followed = self._watched(job_id)
+        except KeyboardInterrupt:
+            self._leave("Interrupted", job_id)
+            raise
+        except Unavailable:
+            self._leave("Not waiting any longer", job_id)
+            raise
+        if followed.timed_out:
+            self._leave(f"Not ended after {self._timeout_s:g} s", job_id)
+        elif not self._is_quiet:
+            self._stderr.writelines(f"{line}\n" for line in closing_report(followed.snapshot, self._labels))
+        return followed
+
+    def _watched(self, job_id: str) -> Followed:
+        left = None if self._timeout_s is None else max(0.0, self._timeout_s + self._begun - time.monotonic())
+        with _view(self._stderr, self._is_quiet, self._labels) as view:
+            return follow(self._jobs, job_id, watcher=view, clock=time.monotonic, pause=time.sleep, timeout_s=left)
+
+    def _leave(self, why: str, job_id: str) -> None:
+        self._stderr.write(f"\n{why}; job {job_id} {self._unended}. Look at it: precache job show {job_id} [--wait]\n")
 
 
 def _view(stderr: TextIO, is_quiet: bool, labels: Mapping[str, str]) -> LiveView | PlainView:
@@ -93,7 +161,3 @@ def _view(stderr: TextIO, is_quiet: bool, labels: Mapping[str, str]) -> LiveView
 
         return LiveView(stream=stderr, labels=labels, clock=time.monotonic)
     return PlainView(stream=stderr, labels=labels, clock=time.monotonic)
-
-
-def _say_it_goes_on(stderr: TextIO, why: str, job_id: str) -> None:
-    stderr.write(f"\n{why}; job {job_id} goes on. Look at it: precache job show {job_id} [--wait]\n")

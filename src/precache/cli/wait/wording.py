@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from precache.cli.columns import human_bytes
 from precache.cli.printable import on_one_line
 from precache.cli.wait.snapshot import Snapshot, TaskView
+from precache.core.jobs import Outcome
 
 _FAILURES_SHOWN = 20
 
@@ -33,11 +34,16 @@ def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
 
 
 def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
-    """Return the lines that end a wait: the counts, then each failure with its reason."""
+    """Return the lines that end a wait: the counts, then each failure with its reason.
+
+    A task that was cancelled has a reason only if its host did not confirm that it stopped.
+    """
     outcome = counted(snapshot.counts) if snapshot.task_count else "there was no host to ask"
     lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}"]
-    shown = snapshot.failures[:_FAILURES_SHOWN]
+    told = [view for view in snapshot.failures if view.reason or view.outcome != Outcome.CANCELLED]
+    shown = told[:_FAILURES_SHOWN]
     lines += [f"  {task_line(view, labels)}" for view in shown]
-    if snapshot.failure_count > len(shown):
-        lines.append(f"  and {snapshot.failure_count - len(shown)} more: precache job task list {snapshot.id}")
+    more = len(told) if snapshot.is_whole else snapshot.failure_count
+    if more > len(shown):
+        lines.append(f"  and {more - len(shown)} more: precache job task list {snapshot.id}")
     return lines
