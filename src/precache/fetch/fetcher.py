@@ -27,8 +27,8 @@ from precache.core.errors import (
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOptions, CacheOrder
-from precache.fetch.attempt import POLL_SECONDS, Attempt
 from precache.fetch.conversion import VMDK_TYPES, Conversion
+from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.resume import ResumingStream
@@ -50,6 +50,9 @@ from precache.sandbox import Sandbox
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+POLL_SECONDS = 0.1
+"""How often the watcher is called, and therefore how soon it can stop everything, even while no data arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ class Fetcher:
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection,
             )
-            Attempt(image=record, transfer=transfer, conversion=conversion, qemu_img=qemu_img, group=group).run(watch)
+            _run(transfer, conversion, qemu_img, group, _progress(record, transfer.arriving, watch))
             arrived = transfer.arriving.arrived_bytes
             watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:
@@ -195,6 +198,35 @@ def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
     while not wait([answer], POLL_SECONDS).done:
         watch(Phase.WAITING, 0, 0)
     return answer.result()
+
+
+def _run(
+    transfer: Transfer, conversion: Conversion, qemu_img: QemuImg, group: TaskGroup, report: Callable[[], None]
+) -> None:
+    """Return when the image is downloaded, verified and converted; raise the first failure of any part.
+
+    The parts run in parallel. In both cases every thread and process of them has ended when this returns.
+    """
+    report()
+    try:
+        transfer.start(group)
+        group.start("converter", conversion.run)
+        while not group.wait(POLL_SECONDS):
+            report()
+    finally:
+        transfer.stop()
+        qemu_img.stop()
+        group.join()
+
+
+def _progress(record: Image, arriving: GrowingFile, watch: Watcher) -> Callable[[], None]:
+    """Return a function that reports to `watch` how much of the image has arrived."""
+
+    def report() -> None:
+        phase = Phase.CONVERTING if arriving.is_complete else Phase.DOWNLOADING
+        watch(phase, arriving.arrived_bytes, record.size_bytes or 0)
+
+    return report
 
 
 def _check(record: Image) -> None:
