@@ -29,7 +29,7 @@ def ask_host(gateway: ComputeGateway, request: CacheRequest) -> list[TaskResult]
     except PrecacheError as error:
         return _all(request.images, str(error))
     except Exception as error:  # noqa: BLE001  a bug in a gateway must not leave a host without an outcome
-        _log.exception("HostDispatcher %s for job %s failed", request.host, request.job_id)
+        _log.exception("Asking host %s for job %s failed", request.host, request.job_id)
         return _all(request.images, f"asking the host failed: {error}; the conductor's log has the details")
     return _one_for_each(request.images, answered)
 

@@ -32,7 +32,7 @@ class HostDispatcher:
     ) -> None:
         self._hosts = hosts
         self._ask = ask
-        self._at_rest = on_idle
+        self._on_idle = on_idle
         self._pool = pool
         self._width = width
         self._turns = 0
@@ -87,4 +87,4 @@ class HostDispatcher:
             self._turns -= 1
             is_last = self._turns == 0
         if is_last:
-            self._at_rest()
+            self._on_idle()

@@ -35,7 +35,7 @@ from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobClaims, JobQueries
 from precache.rules.fan_out import FanOut
-from precache.rules.group_by_cell import Collation, Messages, group_by_cell, unheard
+from precache.rules.group_by_cell import HostGroups, RpcRequirement, group_by_cell, hosts_of_unknown_state
 from precache.rules.verdict import verdict
 
 T = TypeVar("T")
@@ -61,13 +61,13 @@ STOP_PATIENCE = timedelta(seconds=4)
 class _Run:
     """What one run of a job knows; `steps` are put in by the pool's threads, the rest is for the run's own.
 
-    images: still to do, by host. messages: the versions that this job needs.
+    images: still to do, by host. requirement: the versions that this job needs.
     """
 
     job: Job
     images: dict[str, tuple[ImageId, ...]]
     recorder: OutcomeRecorder
-    messages: Messages | None
+    requirement: RpcRequirement | None
     stop: CancelToken
     steps: EventQueue = field(default_factory=EventQueue)
 
@@ -77,7 +77,7 @@ class RunJob:
 
     concurrency: how many threads the pool has. write_interval: between two batches of outcomes of one job.
     stop_patience: how long a job that is to stop waits for the hosts that are being asked.
-    messages: None where no bus lies between us and the computes. heard_for_s: for how many seconds, until now, a
+    requirement: None where no bus lies between us and the computes. heard_for_s: for how many seconds, until now, a
         heartbeat from this cell would have been noted.
     """
 
@@ -93,7 +93,7 @@ class RunJob:
         pool: DaemonPool,
         concurrency: int,
         service_down_time: timedelta,
-        messages: Messages | None = None,
+        requirement: RpcRequirement | None = None,
         heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
         write_interval: timedelta = WRITE_INTERVAL,
         stop_patience: timedelta = STOP_PATIENCE,
@@ -107,7 +107,7 @@ class RunJob:
         self._pool = pool
         self._concurrency = concurrency
         self._service_down_time = service_down_time
-        self._messages = messages
+        self._requirement = requirement
         self._heard_for_s = heard_for_s
         self._write_interval = write_interval
         self._stop_patience_s = stop_patience.total_seconds()
@@ -120,14 +120,14 @@ class RunJob:
         both cases the next holder of the lease continues.
         """
         run = self._open(job, stop)
-        collation = self._group_by_cell(run)
+        groups = self._group_by_cell(run)
         _log.info(
             "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
-            ",".join(job.images), len(run.images), len(collation.by_cell), job.id,
+            ",".join(job.images), len(run.images), len(groups.by_cell), job.id,
         )  # fmt: skip
-        for host, results in end_unasked(collation, run.images, run.messages):
+        for host, results in end_unasked(groups, run.images, run.requirement):
             run.recorder.note(HostEnded(host, results, self._clock.now()))
-        self._ask_all(run, collation)
+        self._ask_all(run, groups)
         # Counted by the store: thousands of tasks need not come here once more.
         seen = self._retry(run, "The last look at", lambda: self._queries.get(job.id))
         if sum(seen.counts.values()) < seen.task_count:
@@ -155,10 +155,10 @@ class RunJob:
             interval=self._write_interval,
         )
         has_options = any(order.has_options for order in job.orders)
-        messages = self._messages.with_options() if self._messages and has_options else self._messages
-        return _Run(job, images, recorder, messages, stop)
+        requirement = self._requirement.with_options() if self._requirement and has_options else self._requirement
+        return _Run(job, images, recorder, requirement, stop)
 
-    def _group_by_cell(self, run: _Run) -> Collation:
+    def _group_by_cell(self, run: _Run) -> HostGroups:
         """Sort the hosts, when it can be known which of them are up.
 
         After this process, a message bus or the store was down, heartbeats may be missing only for that reason. These
@@ -168,10 +168,10 @@ class RunJob:
         is_told = False
         while True:
             known = self._retry(run, "The look for the hosts of", lambda: self._hosts.find_hosts(list(run.images)))
-            collation = group_by_cell(run.images, known, self._service_down_time, run.messages)
-            doubtful = unheard(collation.down, self._heard_for_s, self._service_down_time)
+            groups = group_by_cell(run.images, known, self._service_down_time, run.requirement)
+            doubtful = hosts_of_unknown_state(groups.down, self._heard_for_s, self._service_down_time)
             if not doubtful or time.monotonic() >= give_up_at:
-                return collation
+                return groups
             if not is_told:
                 is_told = True
                 _log.info(
@@ -179,12 +179,12 @@ class RunJob:
                     run.job.id, len(doubtful), doubtful[0].name,
                 )  # fmt: skip
             if run.stop.wait(HEARING_INTERVAL_S):
-                return replace(collation, down=tuple(host for host in collation.down if host not in doubtful))
+                return replace(groups, down=tuple(host for host in groups.down if host not in doubtful))
 
-    def _ask_all(self, run: _Run, collation: Collation) -> None:
+    def _ask_all(self, run: _Run, groups: HostGroups) -> None:
         """Ask, and write down what comes of it, until no host is left or we are to stop."""
         asking = HostDispatcher(
-            hosts=FanOut(collation.by_cell),
+            hosts=FanOut(groups.by_cell),
             ask=lambda host: self._ask(run, host),
             on_idle=run.steps.end,
             pool=self._pool,

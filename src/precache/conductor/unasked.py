@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from precache.core.errors import ComputeOutdated
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
-from precache.rules.group_by_cell import Collation, Messages
+from precache.rules.group_by_cell import HostGroups, RpcRequirement
 
 _log = logging.getLogger(__name__)
 
@@ -20,17 +20,17 @@ UNMAPPED = (
 
 
 def end_unasked(
-    collation: Collation, images: Mapping[str, tuple[ImageId, ...]], messages: Messages | None
+    groups: HostGroups, images: Mapping[str, tuple[ImageId, ...]], requirement: RpcRequirement | None
 ) -> Iterator[tuple[str, tuple[TaskResult, ...]]]:
     """Return each host that may not be asked, with a result for each of its images."""
-    for host in collation.down:
+    for host in groups.down:
         _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
         yield host.name, all_alike(images[host.name], Outcome.SKIPPED, DOWN)
-    for name in collation.unmapped:
+    for name in groups.unmapped:
         yield name, all_alike(images[name], Outcome.ERROR, UNMAPPED)
-    for host in collation.outdated:
-        pin = messages.pin if messages and messages.is_pinned_below else None
-        needed = messages.needed if messages else ""
+    for host in groups.outdated:
+        pin = requirement.pin if requirement and requirement.is_pinned_below else None
+        needed = requirement.needed if requirement else ""
         outdated = ComputeOutdated(host.name, needed, pin or host.rpc_version, pinned=pin is not None)
         _log.warning("%s", outdated)
         yield host.name, all_alike(images[host.name], Outcome.ERROR, str(outdated))

@@ -11,19 +11,19 @@ from precache.rules.rpc_versions import understands
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
-    """The versions of messages to computes.
+class RpcRequirement:
+    """The version of the RPC interface that a compute must speak.
 
-    needed: to ask for images. pin: the newest that an operator allows, if any.
-    for_options: to ask for images with options.
+    needed: for a request without options. for_options: for one with options.
+    pin: the newest version that may be used, if an operator has limited it.
     """
 
     needed: str
     pin: str | None = None
     for_options: str = ""
 
-    def with_options(self) -> Messages:
-        """Return the versions for a job that has options."""
+    def with_options(self) -> RpcRequirement:
+        """Return the requirement of a job that has options."""
         return replace(self, needed=self.for_options)
 
     @property
@@ -31,13 +31,13 @@ class Messages:
         """Return whether the pinned version is lower than the one that is needed."""
         return self.pin is not None and not understands(self.pin, self.needed)
 
-    def are_understood_by(self, host: Host) -> bool:
-        """Return whether the request may be sent to the host. A host without a version is not called by messages."""
+    def is_met_by(self, host: Host) -> bool:
+        """Return whether the request may be sent to the host. A host without a version is not called over a bus."""
         return not host.rpc_version or understands(host.rpc_version, self.needed)
 
 
 @dataclass(frozen=True, slots=True)
-class Collation:
+class HostGroups:
     """The hosts of a job, each in exactly one field.
 
     by_cell: hosts to call, by cell name; within a cell in the order of the request.
@@ -52,7 +52,7 @@ class Collation:
     unmapped: tuple[str, ...]
 
 
-def unheard(
+def hosts_of_unknown_state(
     down: Iterable[Host], heard_for_s: Callable[[str], float], service_down_time: timedelta
 ) -> tuple[Host, ...]:
     """Return the down hosts whose state is unknown, because their cell was not listened to for long enough.
@@ -72,11 +72,11 @@ def group_by_cell(
     names: Iterable[str],
     known: Mapping[str, Host],
     service_down_time: timedelta,
-    messages: Messages | None = None,
-) -> Collation:
+    requirement: RpcRequirement | None = None,
+) -> HostGroups:
     """Group the hosts of `names` (duplicates once) by their records in `known`.
 
-    messages: None without a bus; then no host can be outdated.
+    requirement: None without a bus; then no host can be outdated.
     """
     by_cell: dict[str, list[Host]] = {}
     down: list[Host] = []
@@ -88,9 +88,9 @@ def group_by_cell(
             unmapped.append(name)
         elif not host.is_up(service_down_time):
             down.append(host)
-        elif messages is not None and (messages.is_pinned_below or not messages.are_understood_by(host)):
+        elif requirement is not None and (requirement.is_pinned_below or not requirement.is_met_by(host)):
             outdated.append(host)
         else:
             by_cell.setdefault(host.cell, []).append(host)
     asked = {cell: tuple(hosts) for cell, hosts in by_cell.items()}
-    return Collation(asked, tuple(down), tuple(outdated), tuple(unmapped))
+    return HostGroups(asked, tuple(down), tuple(outdated), tuple(unmapped))

@@ -19,7 +19,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.ports.compute_gateway import ComputeGateway
 from precache.ports.notifier import Notifier
-from precache.rules.group_by_cell import Messages
+from precache.rules.group_by_cell import RpcRequirement
 from precache.wiring.inventory import Inventory
 
 
@@ -32,10 +32,10 @@ def conductor_loop(
     gateway: ComputeGateway,
     notifier: Notifier,
     at_stop: ExitStack,
-    messages: Messages | None = None,
+    requirement: RpcRequirement | None = None,
     heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
 ) -> WorkLoop:
-    """Return the loop, not started. messages: None without a bus. at_stop: gets the callbacks for the end.
+    """Return the loop, not started. requirement: None without a bus. at_stop: gets the callbacks for the end.
 
     leases: the same database, with the limits for leases. heard_for_s: see RunJob; infinite if the computes store their
     heartbeats themselves.
@@ -54,7 +54,7 @@ def conductor_loop(
         pool=pool,
         concurrency=config.image_cache.precache_concurrency,
         service_down_time=config.host.service_down_time,
-        messages=messages,
+        requirement=requirement,
         heard_for_s=heard_for_s,
     )
     return WorkLoop(

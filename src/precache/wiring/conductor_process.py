@@ -28,7 +28,7 @@ from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.ports.notifier import Notifier
-from precache.rules.group_by_cell import Messages
+from precache.rules.group_by_cell import RpcRequirement
 from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
@@ -134,7 +134,9 @@ class ConductorProcess:
             inventory=configured_inventory(config, database, session),
             gateway=gateway,
             notifier=notifier,
-            messages=Messages(needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute, for_options=OPTIONS_SINCE),
+            requirement=RpcRequirement(
+                needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute, for_options=OPTIONS_SINCE
+            ),
             heard_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.heard_for_s(cell)),
             at_stop=self._stops,
         )

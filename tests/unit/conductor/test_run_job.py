@@ -21,7 +21,7 @@ from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
-from precache.rules.group_by_cell import Messages
+from precache.rules.group_by_cell import RpcRequirement
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, nothing_to_cancel, raises
 
 
@@ -108,18 +108,18 @@ def test_an_unmapped_host_is_an_error_and_the_others_go_on():
 
 
 @pytest.mark.parametrize(
-    ("messages", "words"),
+    ("requirement", "words"),
     [
-        (Messages("1.1"), "its compute speaks version 1.0; update Precache on the host"),
-        (Messages("1.1", pin="1.0"), "pinned to version 1.0"),
+        (RpcRequirement("1.1"), "its compute speaks version 1.0; update Precache on the host"),
+        (RpcRequirement("1.1", pin="1.0"), "pinned to version 1.0"),
     ],
 )
-def test_a_compute_that_does_not_know_the_message_is_not_asked_and_is_an_error(messages, words):
+def test_a_compute_that_does_not_know_the_message_is_not_asked_and_is_an_error(requirement, words):
     asked = []
     cloud = Cloud({"old": asked.append, "forced": asked.append})
     cloud.inventory.set_forced_down("forced", forced_down=True)
 
-    cloud.run(messages=messages)
+    cloud.run(requirement=requirement)
 
     assert asked == []
     assert cloud.outcomes() == {"old": [Outcome.ERROR], "forced": [Outcome.SKIPPED]}

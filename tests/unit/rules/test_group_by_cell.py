@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precache.core.hosts import Host
-from precache.rules.group_by_cell import Messages, group_by_cell
+from precache.rules.group_by_cell import RpcRequirement, group_by_cell
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DOWN_TIME = timedelta(seconds=60)
@@ -74,7 +74,7 @@ def test_a_host_is_placed_by_what_is_known_of_it(one, place):
 def test_a_host_is_not_asked_what_it_or_a_pin_does_not_know(spoken, needed, pin, place):
     one = host("x", rpc_version=spoken)
 
-    placed = group_by_cell(["x"], known(one), DOWN_TIME, Messages(needed, pin))
+    placed = group_by_cell(["x"], known(one), DOWN_TIME, RpcRequirement(needed, pin))
 
     assert (placed.by_cell, placed.outdated) == (({"cell1": (one,)}, ()) if place == "asked" else ({}, (one,)))
 
@@ -82,7 +82,7 @@ def test_a_host_is_not_asked_what_it_or_a_pin_does_not_know(spoken, needed, pin,
 def test_an_outdated_host_that_is_down_is_down():
     one = host("x", forced_down=True, rpc_version="0.9")
 
-    placed = group_by_cell(["x"], known(one), DOWN_TIME, Messages("1.0"))
+    placed = group_by_cell(["x"], known(one), DOWN_TIME, RpcRequirement("1.0"))
 
     assert (placed.down, placed.outdated) == ((one,), ())
 

@@ -140,7 +140,7 @@ class Bus:
             raise self._unavailable(error) from None
         except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
             self._check_open()  # else the library has fallen over what it let go
-            _log.exception("HostDispatcher %s failed unexpectedly, on the host or here", server)
+            _log.exception("Asking host %s failed unexpectedly, on the host or here", server)
             raise RemoteBug(type(error).__name__) from None
         self.state.note_up()
         return answer
