@@ -143,7 +143,8 @@ OWNER_STEPS = {
     "release": lambda claims, claim: claims.release(claim),
     "record asked": lambda claims, claim: claims.record(claim, [HostAsked("cmp-1", "cell1", (DEBIAN,), NOW)]),
     "record ended": lambda claims, claim: claims.record(claim, [HostEnded("cmp-1", (CACHED,), NOW)]),
-    "record nothing": lambda claims, claim: claims.record(claim, []),
+    "check": lambda claims, claim: claims.check(claim),
+    "look at what remains": lambda claims, claim: claims.remaining(claim),
     "finish": lambda claims, claim: claims.finish(claim, JobState.FAILED),
 }
 
@@ -191,6 +192,51 @@ class TestEveryStepOfAnOwner:
     def test_says_that_an_unknown_job_is_not_found(self, stores, step):
         with pytest.raises(JobNotFound):
             step(stores.claims, Claim(job_id(1), "me", 1))
+
+
+def test_a_claim_that_is_held_passes_its_check_and_stays_as_it_is(stores):
+    stores.intake.add(new_job())
+    mine = claim(stores).claim
+    before = everything(stores)
+
+    stores.claims.check(mine)
+
+    assert everything(stores) == before
+
+
+def test_of_a_new_job_every_image_remains_on_every_host(stores):
+    stores.intake.add(new_job())
+
+    remaining = stores.claims.remaining(claim(stores).claim)
+
+    assert remaining.hosts == ("cmp-2", "cmp-1")
+    assert list(remaining.images.items()) == [("cmp-2", (UBUNTU, DEBIAN)), ("cmp-1", (UBUNTU, DEBIAN))]
+    assert remaining.asked == {}
+
+
+def test_after_a_takeover_what_has_ended_does_not_remain_and_who_was_asked_is_known(stores):
+    stores.intake.add(new_job(hosts=["cmp-1", "cmp-2", "cmp-3", "cmp-4"]))
+    claim(stores, "dead")
+    for host in ("cmp-1", "cmp-2", "cmp-3"):
+        asked(stores, host, UBUNTU, DEBIAN, owner="dead", cell=f"cell-of-{host}")
+    ended(stores, "cmp-1", TaskResult(UBUNTU, Outcome.CACHED), TaskResult(DEBIAN, Outcome.ERROR), owner="dead")
+    ended(stores, "cmp-2", TaskResult(UBUNTU, Outcome.CACHED), owner="dead")
+
+    remaining = stores.claims.remaining(claim(stores, "heir", NOW + LEASE).claim)
+
+    assert remaining.hosts == ("cmp-1", "cmp-2", "cmp-3", "cmp-4")
+    assert list(remaining.images.items()) == [
+        ("cmp-2", (DEBIAN,)), ("cmp-3", (UBUNTU, DEBIAN)), ("cmp-4", (UBUNTU, DEBIAN)),
+    ]  # fmt: skip
+    assert remaining.asked == {"cmp-2": "cell-of-cmp-2", "cmp-3": "cell-of-cmp-3"}
+
+
+def test_of_a_job_without_hosts_nothing_remains(stores):
+    stores.intake.add(new_job(hosts=[]))
+
+    remaining = stores.claims.remaining(claim(stores).claim)
+
+    assert (remaining.hosts, remaining.images, remaining.asked) == ((), {}, {})
 
 
 def test_every_claim_of_a_job_has_a_greater_token(stores):

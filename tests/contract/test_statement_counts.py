@@ -62,6 +62,7 @@ def cost_of_a_life(stores, cost, number, host_count):
         "add": cost(lambda: stores.intake.add(new_job(number, hosts=hosts, images=IMAGES))),
         "claim": cost(lambda: claim(stores, "dead")),
         "take over": cost(lambda: claim(stores, at=NOW + LEASE)),
+        "remaining": cost(lambda: claims.remaining(own(2))),
         "asked": cost(lambda: claims.record(own(2), asked)),
         "note": cost(lambda: stores.progress.note(reports)),
         "tasks": cost(lambda: stores.queries.tasks(job)),
@@ -71,6 +72,7 @@ def cost_of_a_life(stores, cost, number, host_count):
         "stop requests": cost(lambda: stores.leases.stop_requests([own(2)])),
         "cancel": cost(lambda: stores.steering.cancel(job)),
         "get": cost(lambda: stores.queries.get(job)),
+        "check": cost(lambda: claims.check(own(2))),
         "finish": cost(lambda: claims.finish(own(2), JobState.SUCCEEDED)),
     }
 

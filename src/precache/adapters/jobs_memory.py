@@ -27,7 +27,7 @@ from precache.core.jobs import (
 )
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
-from precache.ports.job_store import TaskKey
+from precache.ports.job_store import RemainingTasks, TaskKey
 from precache.rules import task_steps
 
 
@@ -175,6 +175,18 @@ class MemoryJobs:
         with self._lock:
             held = {record.job.claim for record in self._records.values() if _is_wanted_stopped(record.job)}
             return {claim: StopReason.CANCELLED for claim in claims if claim in held}
+
+    def remaining(self, claim: Claim) -> RemainingTasks:
+        with self._lock:
+            by_host = self._held(claim).tasks
+            left = {host: [task for task in tasks.values() if not task.outcome] for host, tasks in by_host.items()}
+            images = {host: tuple(task.image for task in tasks) for host, tasks in left.items() if tasks}
+            asked = {host: task.cell or "" for host, tasks in left.items() for task in tasks if task.attempts}
+            return RemainingTasks(tuple(by_host), images, asked)
+
+    def check(self, claim: Claim) -> None:
+        with self._lock:
+            self._held(claim)
 
     def release(self, claim: Claim) -> None:
         with self._lock:

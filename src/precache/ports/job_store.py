@@ -7,6 +7,7 @@ StoreUnavailable. Writing the same result twice is harmless.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -16,6 +17,20 @@ from precache.core.stopping import StopReason
 
 TaskKey = tuple[str, ImageId]
 """Host and image, which name a task within its job."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemainingTasks:
+    """The hosts of a job, and the tasks that have not ended. All in the order of the request.
+
+    hosts: every host of the job.
+    images: of the tasks that have not ended, by host.
+    asked: those of these hosts that were asked for them before, each with the cell in which it was asked.
+    """
+
+    hosts: tuple[str, ...]
+    images: Mapping[str, tuple[ImageId, ...]]
+    asked: Mapping[str, str]
 
 
 class JobIntake(Protocol):
@@ -85,6 +100,14 @@ class JobClaims(Protocol):
         over.
         skip: ids of the jobs that the caller still works on.
         """
+        ...
+
+    def remaining(self, claim: Claim) -> RemainingTasks:
+        """Return what is left to do: in a number of statements and an amount of memory that suit 10,000 hosts."""
+        ...
+
+    def check(self, claim: Claim) -> None:
+        """Raise LeaseLost if the claim is no longer held. Change nothing."""
         ...
 
     def release(self, claim: Claim) -> None:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
+from precache.adapters.jobs_sql.remaining import load_remaining
 from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import idempotent, repeatable
@@ -23,6 +24,7 @@ from precache.adapters.sql.tables import job_outcomes, jobs, tasks
 from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import Claim, Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
+from precache.ports.job_store import RemainingTasks
 from precache.rules import task_steps
 
 _CANDIDATES = 50
@@ -72,6 +74,16 @@ class SqlJobClaims:
             "started_at": func.coalesce(jobs.c.started_at, self._database.now()),
         }
         connection.execute(update(jobs).where(jobs.c.number == number).values(taken))
+
+    @repeatable
+    def remaining(self, claim: Claim) -> RemainingTasks:
+        with self._database.read() as connection:
+            return load_remaining(connection, _find_held(connection, claim))
+
+    @repeatable
+    def check(self, claim: Claim) -> None:
+        with self._database.read() as connection:
+            _find_held(connection, claim)
 
     def release(self, claim: Claim) -> None:
         try:
@@ -160,8 +172,13 @@ def end_job(connection: Connection, number: int, state: JobState, now: ColumnEle
 
 def _hold(connection: Connection, claim: Claim) -> int:
     """Lock the job's row until the end of the transaction and return its key. Raises JobNotFound, LeaseLost."""
+    return _find_held(connection, claim, is_locked=True)
+
+
+def _find_held(connection: Connection, claim: Claim, *, is_locked: bool = False) -> int:
+    """Return the key of the job. Raises JobNotFound, LeaseLost."""
     statement = select(jobs.c.number, is_held(claim).label("is_held")).where(jobs.c.id == claim.job_id)
-    job = connection.execute(statement.with_for_update()).first()
+    job = connection.execute(statement.with_for_update() if is_locked else statement).first()
     if job is None:
         raise JobNotFound(claim.job_id)
     if not job.is_held:
