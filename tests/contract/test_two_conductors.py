@@ -12,6 +12,9 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import END, Announcer
+from precache.conductor.call_hosts import CallHosts
+from precache.conductor.end_job import EndJob
+from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
@@ -60,10 +63,12 @@ class Conductors:
 
     def _loop(self, owner: str, pool: ThreadPoolExecutor) -> WorkLoop:
         stores = self.stores
+        announcer = Announcer(notifier=self.notifier, origin=owner)
         run_job = RunJob(
-            claims=stores.claims, queries=stores.queries, hosts=stores.hosts, gateway=self.gateway,
-            announcer=Announcer(notifier=self.notifier, origin=owner),
-            clock=self.clock, pool=pool, concurrency=3, service_down_time=MINUTE,
+            claims=stores.claims, announcer=announcer, clock=self.clock,
+            group_hosts=GroupHosts(hosts=stores.hosts, service_down_time=MINUTE),
+            call_hosts=CallHosts(gateway=self.gateway, clock=self.clock, pool=pool, concurrency=3),
+            end_job=EndJob(claims=stores.claims, queries=stores.queries, announcer=announcer),
             write_interval=timedelta(milliseconds=20),
         )  # fmt: skip
         return WorkLoop(

@@ -1,9 +1,11 @@
-"""What becomes of a job's hosts: written into the store in batches, and announced in that order."""
+"""Stores in batches what becomes of a job's hosts, and announces it in the same order."""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,76 +13,99 @@ from datetime import timedelta
 from precache.conductor.announce import Announcer
 from precache.core.errors import LeaseLost, Unavailable
 from precache.core.jobs import HostEnded, Job, JobStep, Outcome
-from precache.ports.job_store import JobClaims
+from precache.ports.job_store import JobClaims, RemainingTasks
 
 _log = logging.getLogger(__name__)
 
 UNSTORABLE = "the host's answer could not be stored; the conductor's log has the details"
 
+CLAIM_IS_KNOWN_S = 1.0
+"""How long after a write the claim need not be checked again. A process that was halted meanwhile needs longer."""
+
 
 class OutcomeRecorder:
-    """Of one run of a job, under the claim that the job was given with; for the run's own thread only.
+    """For one run of a job, under the claim that the job was given with; for the run's own thread only.
 
-    hosts: all of the job; ended_hosts: how many of them had ended before this run.
-    interval: between two batches at least, while there is more to come.
+    remaining: the tasks that had not ended when the run began.
+    interval: the least time between two batches.
     """
 
     def __init__(
         self,
         *,
         job: Job,
-        hosts: Sequence[str],
-        ended_hosts: int,
+        remaining: RemainingTasks,
         claims: JobClaims,
         announcer: Announcer,
         interval: timedelta,
     ) -> None:
-        self.job = job
-        self.hosts = hosts
-        self._ended_hosts = ended_hosts
+        self._job = job
+        self._host_count = len(remaining.hosts)
+        self._ended_hosts = self._host_count - len(remaining.images)
+        self._counts = Counter(job.counts)
         self._claims = claims
         self._announcer = announcer
         self._interval_s = interval.total_seconds()
         self._unwritten: list[JobStep] = []
         self._due_at = time.monotonic()
+        self._held_at = -math.inf  # when the store last confirmed the claim
 
     def note(self, step: JobStep) -> None:
         self._unwritten.append(step)
 
     @property
-    def rest_s(self) -> float | None:
+    def counts(self) -> Counter[Outcome]:
+        """Return how many tasks of the job have ended how, as they are stored."""
+        return self._counts
+
+    @property
+    def due_in_s(self) -> float | None:
         """Return the seconds until the next batch is due, 0 if it is; None if there is nothing to write."""
         return max(0.0, self._due_at - time.monotonic()) if self._unwritten else None
 
     def write(self) -> None:
-        """Write down what was noted, then announce it. May be called again if the store is away.
+        """Store what was noted, then announce it. May be called again after StoreUnavailable.
 
         Raises LeaseLost, StoreUnavailable; what was noted is kept.
         """
-        if not self._unwritten:
-            return
+        began_at = time.monotonic()
         written = self._record(self._unwritten)
+        self._held_at = began_at
         self._unwritten = []
         for step in written:
             if isinstance(step, HostEnded):
-                self._ended_hosts += 1
-                self._announcer.host_ended(self.job, step.host, step.results, self._ended_hosts, len(self.hosts))
+                self._note_end(step)
         self._due_at = time.monotonic() + self._interval_s
 
+    def write_last(self) -> None:
+        """Store and announce what was noted; if nothing was, check the claim unless a write has just shown it.
+
+        Raises LeaseLost, StoreUnavailable. After it the job is known to have been held a moment ago.
+        """
+        if self._unwritten:
+            self.write()
+        elif time.monotonic() - self._held_at > CLAIM_IS_KNOWN_S:
+            self._claims.check(self._job.claim)
+
+    def _note_end(self, step: HostEnded) -> None:
+        self._ended_hosts += 1
+        self._counts.update(result.outcome for result in step.results)
+        self._announcer.host_ended(self._job, step.host, step.results, self._ended_hosts, self._host_count)
+
     def _record(self, steps: Sequence[JobStep]) -> Sequence[JobStep]:
-        """Write them down; return them as they were written."""
+        """Store the steps; return them as they were stored."""
         try:
-            self._claims.record(self.job.claim, steps)
+            self._claims.record(self._job.claim, steps)
         except (Unavailable, LeaseLost):
             raise
         except Exception:  # noqa: BLE001  one host's answer must not keep the outcomes of all others from the store
-            _log.exception("A batch of job %s cannot be stored; its steps are tried one by one", self.job.id)
+            _log.exception("A batch of job %s cannot be stored; its steps are tried one by one", self._job.id)
             return [self._record_alone(step) for step in steps]
         return steps
 
     def _record_alone(self, step: JobStep) -> JobStep:
         try:
-            self._claims.record(self.job.claim, [step])
+            self._claims.record(self._job.claim, [step])
         except (Unavailable, LeaseLost):
             raise
         except Exception:
@@ -88,5 +113,5 @@ class OutcomeRecorder:
                 raise
             results = tuple(replace(result, outcome=Outcome.ERROR, reason=UNSTORABLE) for result in step.results)
             step = replace(step, results=results)
-            self._claims.record(self.job.claim, [step])
+            self._claims.record(self._job.claim, [step])
         return step

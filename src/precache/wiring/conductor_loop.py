@@ -14,6 +14,9 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlJobLeases, SqlJobQueries
 from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
+from precache.conductor.call_hosts import CallHosts
+from precache.conductor.end_job import EndJob
+from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
@@ -44,18 +47,20 @@ def conductor_loop(
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
     pool = DaemonPool(config.image_cache.precache_concurrency, name="ask-host")
     at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
+    clock = SystemClock()
+    announcer = Announcer(notifier=notifier, origin=socket.gethostname())
     run_job = RunJob(
         claims=claims,
-        queries=SqlJobQueries(database=database),
-        hosts=inventory.hosts,
-        gateway=gateway,
-        announcer=Announcer(notifier=notifier, origin=socket.gethostname()),
-        clock=SystemClock(),
-        pool=pool,
-        concurrency=config.image_cache.precache_concurrency,
-        service_down_time=config.host.service_down_time,
+        announcer=announcer,
+        clock=clock,
+        group_hosts=GroupHosts(
+            hosts=inventory.hosts, service_down_time=config.host.service_down_time, heard_for_s=heard_for_s
+        ),
+        call_hosts=CallHosts(
+            gateway=gateway, clock=clock, pool=pool, concurrency=config.image_cache.precache_concurrency
+        ),
+        end_job=EndJob(claims=claims, queries=SqlJobQueries(database=database), announcer=announcer),
         requirement=requirement,
-        heard_for_s=heard_for_s,
     )
     return WorkLoop(
         claims=claims,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -13,6 +14,9 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
+from precache.conductor.call_hosts import STOP_PATIENCE, CallHosts
+from precache.conductor.end_job import EndJob
+from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
@@ -86,11 +90,16 @@ class Cloud:
             )
         )  # fmt: skip
 
-    def conductor(self, **options) -> RunJob:
+    def conductor(self, *, heard_for_s=lambda _cell: math.inf, stop_patience=STOP_PATIENCE, **options) -> RunJob:
+        announcer = Announcer(notifier=self.notifier, origin="here")
         return RunJob(
-            claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
-            announcer=Announcer(notifier=self.notifier, origin="here"),
-            clock=self.clock, pool=self.pool, concurrency=self.concurrency, service_down_time=DOWN_TIME,
+            claims=self.jobs, announcer=announcer, clock=self.clock,
+            group_hosts=GroupHosts(hosts=self.inventory, service_down_time=DOWN_TIME, heard_for_s=heard_for_s),
+            call_hosts=CallHosts(
+                gateway=self.gateway, clock=self.clock, pool=self.pool, concurrency=self.concurrency,
+                stop_patience=stop_patience,
+            ),
+            end_job=EndJob(claims=self.jobs, queries=self.jobs, announcer=announcer),
             **options,
         )  # fmt: skip
 

@@ -213,10 +213,8 @@ def test_the_metadata_of_the_request_is_announced_though_the_aggregate_is_gone_s
 
 def test_a_job_that_has_ended_is_not_called_interrupted_when_the_store_goes_away_then(caplog):
     class LeavesAtTheEnd(MemoryJobs):
-        def tasks(self, job_id):
-            if self.get(job_id).state.is_final:
-                raise StoreUnavailable("gone")
-            return super().tasks(job_id)
+        def list_tasks(self, job_id, **options):
+            raise StoreUnavailable("gone")
 
     cloud = Cloud({"a": raises(ComputeUnreachable("a", "gone"))}, jobs=LeavesAtTheEnd())
 
@@ -225,7 +223,7 @@ def test_a_job_that_has_ended_is_not_called_interrupted_when_the_store_goes_away
 
     assert cloud.jobs.get("job").state is JobState.FAILED
     assert "completed in" in caplog.text
-    assert "Which images of job job failed cannot be said here" in caplog.text
+    assert "The failed images of job job cannot be listed in the log" in caplog.text
 
 
 def test_the_end_is_announced_when_every_host_fails():

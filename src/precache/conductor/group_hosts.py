@@ -1,0 +1,65 @@
+"""Groups the hosts of a job by cell, as soon as it can be known which of them are up."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from precache.conductor.job_run import JobRun
+from precache.ports.inventory import HostQueries
+from precache.rules.group_by_cell import HostGroups, group_by_cell, hosts_of_unknown_state
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT_LOOK_S = 1.0
+"""How often a job that waits for heartbeats of its hosts looks for them."""
+
+
+class GroupHosts:
+    """The use case. One object serves all jobs.
+
+    service_down_time: without a heartbeat for so long a host is down.
+    heard_for_s: for how many seconds, until now, a heartbeat from this cell would have been stored.
+    """
+
+    def __init__(
+        self,
+        *,
+        hosts: HostQueries,
+        service_down_time: timedelta,
+        heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
+    ) -> None:
+        self._hosts = hosts
+        self._service_down_time = service_down_time
+        self._heard_for_s = heard_for_s
+
+    def __call__(self, run: JobRun) -> HostGroups:
+        """Return the groups of the hosts whose tasks remain.
+
+        After this process, a message bus or the store was down, heartbeats may be missing only for that reason. The
+        job waits for these hosts as long as a heartbeat may take. If the run is to stop before, they are in no group.
+        """
+        give_up_at = time.monotonic() + self._service_down_time.total_seconds()
+        is_logged = False
+        while True:
+            groups = self._look(run)
+            unknown = hosts_of_unknown_state(groups.down, self._heard_for_s, self._service_down_time)
+            if not unknown or time.monotonic() >= give_up_at:
+                return groups
+            if not is_logged:
+                is_logged = True
+                _log.info(
+                    "Job %s waits for heartbeats of %i host(s), such as %s, that may have been missed",
+                    run.job.id, len(unknown), unknown[0].name,
+                )  # fmt: skip
+            if run.stop.wait(HEARTBEAT_LOOK_S):
+                return replace(groups, down=tuple(host for host in groups.down if host not in unknown))
+
+    def _look(self, run: JobRun) -> HostGroups:
+        names = list(run.remaining.images)
+        known = run.retry("The look for the hosts of", lambda: self._hosts.find_hosts(names))
+        return group_by_cell(names, known, self._service_down_time, run.requirement)

@@ -1,0 +1,72 @@
+"""What one run of a job knows, and what its threads share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from precache.background.backoff import retry_until
+from precache.background.cancel_token import CancelToken
+from precache.conductor.event_queue import EventQueue
+from precache.conductor.outcome_recorder import OutcomeRecorder
+from precache.core.images import ImageId
+from precache.core.jobs import Job
+from precache.core.orders import CacheOrder
+from precache.ports.job_store import RemainingTasks
+from precache.rules.group_by_cell import RpcRequirement
+
+T = TypeVar("T")
+
+LOOK_S = 0.25
+"""How long it may take until a run in which nothing happens notices that it is to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """One run of a job, under the claim that the job was given with.
+
+    Threads that call hosts put steps into `steps`. Everything else is for the run's own thread.
+
+    remaining: the tasks that had not ended when the run began.
+    requirement: what this job needs of computes; None without a bus.
+    """
+
+    job: Job
+    remaining: RemainingTasks
+    recorder: OutcomeRecorder
+    requirement: RpcRequirement | None
+    stop: CancelToken
+    steps: EventQueue = field(default_factory=EventQueue)
+
+    def orders_of(self, images: tuple[ImageId, ...]) -> tuple[CacheOrder, ...]:
+        """Return the orders of these images, in the order of the request."""
+        wanted = set(images)
+        return tuple(order for order in self.job.orders if order.image in wanted)
+
+    def wait_for_steps(self) -> None:
+        """Wait for the first step; if some are noted already, until they are to be written or no more can come."""
+        due_in_s = self.recorder.due_in_s
+        if due_in_s is None:
+            self.steps.wait_for_first(LOOK_S)
+        else:
+            self.steps.wait_for_last(min(due_in_s, LOOK_S))
+
+    def note_steps(self) -> None:
+        """Pass the steps that have come in to the recorder."""
+        for step in self.steps.take():
+            self.recorder.note(step)
+
+    def write_if_due(self, on_first_failure: Callable[[], object] = lambda: None) -> None:
+        """Store the steps that were noted, at most every write interval. Raises LeaseLost, Unavailable as `retry`."""
+        if self.recorder.due_in_s == 0.0:
+            self.retry("The record of", self.recorder.write, on_first_failure)
+
+    def retry(self, what: str, act: Callable[[], T], on_first_failure: Callable[[], object] = lambda: None) -> T:
+        """Return what `act` returns. Call it again while what it needs is unavailable, until the run is to stop.
+
+        Raises Unavailable once the run is to stop.
+        """
+        return retry_until(
+            act, what=f"{what} job", of=self.job.id, wait=self.stop.wait, on_first_failure=on_first_failure
+        )
