@@ -36,10 +36,12 @@ def loops():
     """Return a function that starts a loop; all are stopped at the end."""
     started = []
 
-    def start(claims, run_job, *, lease=timedelta(seconds=30), at_once=4, **options) -> WorkLoop:
+    def start(
+        claims, run_job, *, lease=timedelta(seconds=30), at_once=4, poll_interval=timedelta(seconds=0.05), **options
+    ) -> WorkLoop:
         loop = WorkLoop(
             claims=claims, leases=claims, run_job=run_job, owner="one", lease=lease,
-            poll_interval=timedelta(seconds=0.05), jobs_at_once=at_once, **options,
+            poll_interval=poll_interval, jobs_at_once=at_once, **options,
         )  # fmt: skip
         loop.start()
         started.append(loop)
@@ -185,6 +187,29 @@ def test_a_job_that_runs_here_is_not_claimed_again_though_its_lease_ran_out(loop
     wait_until(lambda: jobs.get("job").state is JobState.SUCCEEDED)
     assert runs == ["job"]
     assert jobs.get("job").lease_token == 1
+
+
+def test_a_job_that_was_announced_is_found_by_one_look_and_its_end_leads_to_none(loops):
+    class Counting(MemoryJobs):
+        looks = 0
+
+        def claim(self, owner, lease, *, skip=()):
+            self.looks += 1
+            return super().claim(owner, lease, skip=skip)
+
+    def run(job, stop):
+        jobs.finish(job.claim, JobState.SUCCEEDED)
+
+    jobs = Counting()
+    loop = loops(jobs, run, poll_interval=timedelta(hours=1))
+    wait_until(lambda: jobs.looks == 1)  # at the start
+
+    for number, name in enumerate(("first", "second")):
+        jobs.add(new_job(name, number))
+        loop.wake()
+        wait_until(lambda name=name: jobs.get(name).state is JobState.SUCCEEDED)
+
+    assert jobs.looks == 3
 
 
 def test_without_a_thread_for_it_a_job_is_given_back_and_run_later(loops):
