@@ -1,5 +1,5 @@
-"""Threads, batches and retries: the only place that starts a thread or decides when to try again.
+"""Threads, batches and retries: the only layer that starts threads or times retries.
 
-Everything here is thread-safe. Every thread is a daemon: no process waits for one that hangs in a library. Nothing here
-knows what the work is: the callers pass it in. `observer` tells how often work ran, for how long, and how it failed.
+Everything here is thread-safe. Every thread is a daemon: no process waits at its end for a thread that hangs in a
+library. The callers pass the work in. `observer` reports how often work ran, how long it took, and how it failed.
 """

@@ -1,4 +1,4 @@
-"""When to try again what has failed, and the loop that does it."""
+"""Schedules of retries, and the retry loop."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MOST_STEPS = 64  # keeps the power small; the limit is reached long before
+_MOST_STEPS = 64  # keeps the power small; the longest wait is reached much earlier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """A schedule of retries.
 
-    first, factor, longest: the first wait, and how the next ones grow, up to the longest.
-    attempts: how often the work is done at most, the first time included; None for no limit.
-    jitter: up to which share a wait is shortened at random, so that two callers do not meet again.
+    first, factor, longest: the first wait, the factor by which the next ones grow, and the longest wait.
+    attempts: the most calls, the first one included; None for no limit.
+    jitter: the largest share by which a wait is shortened at random, so that two callers do not collide again.
     """
 
     first: timedelta
@@ -35,7 +35,7 @@ class Backoff:
     jitter: float = 0.0
 
     def wait_after(self, failures: int) -> timedelta | None:
-        """Return how long to wait after this number of failures in a row, at least 1; None means to give up."""
+        """Return the wait after this number of failures in a row, at least 1; None if there are no attempts left."""
         if self.attempts is not None and failures >= self.attempts:
             return None
         growth = self.factor ** min(failures - 1, _MOST_STEPS)
@@ -44,11 +44,11 @@ class Backoff:
 
 
 SERVICE_RESTARTS = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=8))
-"""For a service that is down: it is back within some ten seconds after a restart. Nova waits one second, too."""
+"""For a service that is down: a restart takes about ten seconds. Nova also waits one second first."""
 
 
 def every(interval: timedelta) -> Backoff:
-    """Return the schedule that tries again every `interval`, without end."""
+    """Return the schedule that retries every `interval`, without end."""
     return Backoff(first=interval, factor=1.0, longest=interval)
 
 
@@ -66,11 +66,11 @@ def retry_until(
 ) -> T:
     """Return what `act` returns; while it raises one of `errors`, call it again by `backoff`.
 
-    Raises the last error when the attempts are used up, `gives_up` says so, or `wait` returns true.
+    Raises the last error if the attempts are used up, or `gives_up` or `wait` returns true.
     what, of: the kind of work, as the start of a sentence, and which one, for the log.
-    wait: waits for so many seconds and returns true when it is time to stop: `wait` of an event or a cancel token.
-    gives_up: gets the error, the number of failures, and the seconds that would be waited.
-    level: of the log lines for foreseen failures; a bug is logged with its traceback.
+    wait: waits for this number of seconds and returns true to stop: `wait` of an event or a cancel token.
+    gives_up: gets the error, the number of failures, and the next wait in seconds.
+    level: of the log lines for expected failures; a bug is logged with its traceback.
     """
     failures = 0
     while True:

@@ -1,4 +1,4 @@
-"""Batches: what many hosts report is passed on together, so that a thousand hosts cost few transactions."""
+"""Batches: reports of many hosts are written together, so that a thousand hosts cost few transactions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LATE_S = 5.0
 Item = TypeVar("Item")
 
 MOST_ITEMS = 100_000
-"""Items of one source that wait to be written. No cell has as many hosts: one whose bus is flooded must neither fill
-our memory nor push out what other cells report."""
+"""The most waiting items of one source. No cell has that many hosts. A cell whose bus is flooded can neither fill the
+memory nor displace the reports of other cells."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ _log = logging.getLogger(__name__)
 class Batcher(Generic[Item]):
     """Keeps the latest item for each key, and writes all of them every `interval`.
 
-    key: what an item is about; a later item with the same key replaces one that was not written yet.
-    source: where an item comes from; each source has its own bound.
-    what: names the items in the log, in the plural. Items that cannot be written are dropped: the next are newer.
-    now: a clock in seconds that goes on while the process is halted.
+    key: identifies an item; a later item with the same key replaces one that is not written yet.
+    source: the origin of an item; each source has its own bound.
+    what: the name of the items in the log, in the plural. Items that cannot be written are dropped: newer ones follow.
+    now: a clock in seconds that continues while the process is halted.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Batcher(Generic[Item]):
         self._writer: threading.Thread | None = None
 
     def lossless_for_s(self, source: str) -> float:
-        """Return for how many seconds, until now, everything from the source was written, and soon."""
+        """Return for how many seconds, until now, all items of the source were written without loss or delay."""
         return self._now() - max(self._lossless_since, self._dropped_at.get(source, self._lossless_since))
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class Batcher(Generic[Item]):
         self._writer = start_thread(self._write_until_stopped, name=self._what)
 
     def stop(self, patience: timedelta) -> None:
-        """Write what is left, and wait that long for it. Harmless if it was never started."""
+        """Write the remaining items, and wait at most that long. Harmless if it was never started."""
         self._stopping.set()
         if self._writer is not None:
             self._writer.join(patience.total_seconds())
@@ -84,7 +84,7 @@ class Batcher(Generic[Item]):
                 self._dropped[source] += 1
 
     def flush(self) -> None:
-        """Write what has come in."""
+        """Write the items that have arrived."""
         with self._lock:
             batch, self._latest = list(self._latest.values()), {}
             dropped, self._dropped = self._dropped, Counter()
@@ -108,7 +108,7 @@ class Batcher(Generic[Item]):
         woke_at = self._now()
         while not self._stopping.wait(self._interval_s):
             if self._now() - woke_at > self._interval_s + _LATE_S:
-                # The process was halted, or writing took long: what was reported meanwhile may be lost.
+                # The process was halted, or writing took long: reports of that time may be lost.
                 self._lossless_since = self._now()
             woke_at = self._now()
             self.flush()

@@ -1,4 +1,4 @@
-"""How work learns that it is to stop, and why."""
+"""The token that tells running work to stop, and the reason."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from precache.core.stopping import StopReason
 
 
 class CancelToken:
-    """Is cancelled once, with a reason, and stays so. Thread-safe.
+    """A token that is cancelled at most once, with a reason. Thread-safe.
 
-    A child is cancelled with its parent. The reason of a parent counts before the child's own: a job that is cancelled
-    while its process ends is left to the next process.
+    A child is cancelled with its parent. The parent's reason takes precedence over the child's own: a job that is
+    cancelled while its process ends is left to the next process.
     """
 
     def __init__(self, parent: CancelToken | None = None) -> None:
@@ -40,15 +40,15 @@ class CancelToken:
 
     @property
     def reason(self) -> StopReason | None:
-        """Return why it is cancelled; None while it is not."""
+        """Return the reason; None if it is not cancelled."""
         return (self._parent.reason if self._parent is not None else None) or self._own_reason
 
     def wait(self, timeout_s: float) -> bool:
-        """Return whether it is cancelled, as soon as it is or the time is over."""
+        """Wait until it is cancelled or the time is over; return whether it is cancelled."""
         return self._cancelled.wait(timeout_s)
 
     def check(self, what: str) -> None:
-        """Raise Stopped with the reason if it is cancelled. what: names the work, as the start of a sentence."""
+        """Raise Stopped with the reason if it is cancelled. what: the name of the work, as the start of a sentence."""
         if self.is_cancelled:
             raise Stopped(what, self.reason or StopReason.ABANDONED)
 

@@ -1,4 +1,4 @@
-"""A pool of threads for work that may hang: a library that waits for a broker must not keep a process from ending."""
+"""A pool of daemon threads: a library that hangs while it waits for a broker must not delay the process's end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ IDLE_S = 10.0
 
 
 class DaemonPool(Executor):
-    """Runs functions in daemon threads, up to `max_workers` at once; more wait in a queue.
+    """Runs functions in daemon threads, up to `max_workers` at once; further calls wait in a queue.
 
-    Threads start when there is work and end when there has been none for a while.
-    start: starts a thread; raises RuntimeError if the system has none to give.
+    Threads start when there is work and end after `IDLE_S` without work.
+    start: starts a thread; raises RuntimeError if the system can start no further thread.
     """
 
     def __init__(self, max_workers: int, name: str = "pool", start: Callable[..., object] = start_thread) -> None:
@@ -35,9 +35,9 @@ class DaemonPool(Executor):
         self._unfinished = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run the function soon. Raises RuntimeError if there is no thread and the system has none to give.
+        """Queue the function. Raises RuntimeError if there is no thread and the system can start none.
 
-        Then it is not run, unlike with the pools of the standard library.
+        In that case the function is not run later, unlike in the pools of the standard library.
         """
         future: Future[T] = Future()
         with self._lock:
@@ -57,7 +57,7 @@ class DaemonPool(Executor):
             self._workers += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait until all submitted work is done. cancel_futures: drop what has not begun."""
+        """Wait until all submitted work has ended. cancel_futures: drop work that has not begun."""
         with self._lock:
             with suppress(queue.Empty):
                 while cancel_futures:

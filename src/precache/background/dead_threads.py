@@ -1,7 +1,7 @@
-"""A thread that ends by a bug ends the process: else a part of it is missing, and the others pretend that it lives.
+"""Ends the process if a thread ends by a bug: otherwise the process would run on without one of its parts.
 
-Every loop of this service catches what its work raises. What comes here is a bug in a loop itself, or in a thread of a
-library that the service depends on.
+Every loop of this service catches the errors of its work. An error here is a bug in a loop itself, or in a thread of a
+library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class DeadThreads:
-    """Notices the first thread that ends by an exception. then: called at that moment, in that thread."""
+    """Detects the first thread that ends by an exception. then: called at once, in that thread."""
 
     def __init__(self, *, then: Callable[[], None]) -> None:
         self._then = then
@@ -33,7 +33,7 @@ class DeadThreads:
             threading.excepthook = before
 
     def check(self) -> None:
-        """Raise ThreadDied if a thread has ended so."""
+        """Raise ThreadDied if a thread has ended by an exception."""
         if self._first is not None:
             raise self._first
 

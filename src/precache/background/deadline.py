@@ -1,4 +1,4 @@
-"""When work must be done, by a clock that a change of the system's time does not move."""
+"""A time limit for work, independent of changes of the system's clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threading import Lock
 
 
 class Deadline:
-    """Passes after the time allowed, counted from now; may be postponed while the work runs. Thread-safe.
+    """A deadline `allowed` from now; it may be postponed while the work runs. Thread-safe.
 
     allowed: None for no limit. monotonic: a clock in seconds that never goes back.
     """
@@ -26,10 +26,10 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """Return the seconds that are left; negative once it has passed, infinite without a limit."""
+        """Return the remaining seconds; negative after the deadline, infinite without a limit."""
         return self._at_s - self._monotonic()
 
     def postpone_to(self, other: Deadline) -> None:
-        """Pass when the later of the two does. Both must use one clock."""
+        """Use the later of the two deadlines. Both must use the same clock."""
         with self._lock:
             self._at_s = max(self._at_s, other._at_s)

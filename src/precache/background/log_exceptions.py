@@ -1,4 +1,4 @@
-"""The boundary of work in a thread: a failure is logged and does not end the thread."""
+"""Logs failures of work in a thread, so that they do not end the thread."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def log_exceptions(*, what: str, of: str = "", then: str = "", stopping: Event | None = None) -> Iterator[None]:
-    """Log a failure of the block, a bug with its traceback, and go on after the block.
+    """Log a failure of the block (a bug with its traceback) and continue after the block.
 
     what, of: the kind of work, as the start of a sentence, and which one, for the log. then: what happens next.
-    stopping: once it is set, failures are not logged: what the work needs may be closed already.
+    stopping: when it is set, failures are not logged, because objects that the work needs may be closed.
     """
     try:
         with observed(what):

@@ -1,4 +1,4 @@
-"""What a process can learn about its background work: how often it ran, how long it took, and how it failed."""
+"""Observes the background work of a process: how often it ran, how long it took, and how it failed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Called after each run of a piece of work, in the thread that ran it. Must be quick and must not raise.
+    """Called after each run of background work, in its thread. Must be quick and must not raise.
 
-    what: the kind of work, one of few. error: what the run raised; None if it succeeded.
+    what: the kind of work, one of a few. error: what the run raised; None if it succeeded.
     """
 
     def __call__(self, what: str, duration_s: float, error: BaseException | None) -> None: ...
 
 
-# One for the process, like the handlers of the log: work that is not observed must not need a parameter for it.
+# One list per process, like the handlers of logging, so that no class needs a parameter for it.
 _observers: tuple[Observer, ...] = ()
 
 
@@ -34,7 +34,7 @@ def observing(observer: Observer) -> Iterator[None]:
 
 @contextmanager
 def observed(what: str) -> Iterator[None]:
-    """Report the block to the observers as one run of `what`."""
+    """Call the observers after the block, as one run of `what`."""
     began, error = time.monotonic(), None
     try:
         yield

@@ -1,4 +1,4 @@
-"""One action, again and again: a heartbeat, a pass over the cache, a look at a table."""
+"""An action that is repeated at an interval, such as a heartbeat or the cleaning of the cache."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class PeriodicTask:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread. Raises RuntimeError if the system has none to give."""
+        """Start the thread. Raises RuntimeError if the system can start no further thread."""
         self._thread = start_thread(self._run, name=f"{self._what} {self._of}".rstrip())
 
     def ask_to_stop(self) -> None:
-        """Let no further call begin; do not wait."""
+        """Begin no further call; do not wait."""
         self._stopping.set()
 
     def stop(self, patience: timedelta) -> None:
-        """Ask to stop, and wait that long for a call under way. Harmless if it was never started."""
+        """Begin no further call, and wait at most that long for the running one. Harmless if it was never started."""
         self.ask_to_stop()
         if self._thread is not None:
             self._thread.join(patience.total_seconds())

@@ -1,4 +1,4 @@
-"""One call at a time, shared by all who ask for it meanwhile."""
+"""One call at a time, whose result all concurrent callers share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls `function` in a thread of its own. Callers that come while it runs wait for the same result.
+    """Calls `function` in a thread of its own. Callers that arrive while it runs wait for the same result.
 
-    So a part that does not answer holds one thread, however often it is asked.
+    So a service that does not answer occupies one thread, however many callers there are.
     """
 
     def __init__(self, function: Callable[[], T], *, name: str) -> None:
@@ -25,7 +25,7 @@ class SingleFlight(Generic[T]):
         self._under_way: Future[T] | None = None
 
     def __call__(self, timeout_s: float) -> T:
-        """Return the result. Raises what `function` raises; TimeoutError after `timeout_s`, while the call goes on."""
+        """Return the result. Raises what `function` raises; TimeoutError after `timeout_s`, but the call continues."""
         with self._lock:
             if self._under_way is None:
                 self._under_way = call_in_thread(self._call, name=self._name)
@@ -33,7 +33,7 @@ class SingleFlight(Generic[T]):
         return under_way.result(timeout_s)
 
     def join(self, timeout_s: float | None = None) -> None:
-        """Wait until no call is under way. Raises nothing."""
+        """Wait until no call is running. Raises nothing."""
         with self._lock:
             under_way = self._under_way
         if under_way is not None:
@@ -44,6 +44,6 @@ class SingleFlight(Generic[T]):
             with observed(self._name):
                 return self._function()
         finally:
-            # Forgotten before the result is known: a caller that has it and asks again gets a new call.
+            # Removed before the result is set: a caller that has the result and calls again starts a new call.
             with self._lock:
                 self._under_way = None

@@ -1,4 +1,4 @@
-"""Threads that work on one thing together: the first failure of any of them is the failure of all."""
+"""A group of threads with one result: the first failure of any thread is the failure of the group."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from precache.background.threads import start_thread
 _log = logging.getLogger(__name__)
 
 _JOIN_S = 1.0
-"""Threads that were told to stop end at once, unless one waits in a library for an answer: it ends when that comes."""
+"""How long to wait for threads that were told to stop. One that waits in a library for an answer ends later."""
 
 
 class TaskGroup:
-    """Starts threads, waits for all of them, and raises why the first of them failed.
+    """Starts threads, waits for all of them, and raises the first failure.
 
-    A thread of the group may start another one.
+    A thread of the group may start further ones.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +28,7 @@ class TaskGroup:
         self._failure: BaseException | None = None
 
     def start(self, role: str, work: Callable[[], None]) -> None:
-        """Run `work` in a thread of its own. Raises RuntimeError if the system has none to give."""
+        """Run `work` in a thread of its own. Raises RuntimeError if the system can start no further thread."""
 
         def run() -> None:
             failure: BaseException | None = None
@@ -45,13 +45,13 @@ class TaskGroup:
             self._running += 1
         try:
             self._threads.append(start_thread(run, name=f"{role}-{self._name}"))
-        except RuntimeError:  # The thread did not start: it is not waited for.
+        except RuntimeError:  # The thread has not started, so `wait` must not wait for it.
             with self._changed:
                 self._running -= 1
             raise
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most that long; return whether all have ended. Raises the first failure as soon as there is one."""
+        """Wait at most that long; return whether all have ended. Raises the first failure at once."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure is not None or not self._running, seconds)
             if self._failure is not None:
@@ -59,8 +59,8 @@ class TaskGroup:
             return not self._running
 
     def join(self) -> None:
-        """Wait until the threads have ended; the caller has told them to stop before."""
+        """Wait until the threads have ended. The caller must have told them to stop."""
         for thread in self._threads:
             thread.join(_JOIN_S)
             if thread.is_alive():
-                _log.warning("Thread %s still waits for an answer; it ends when that comes", thread.name)
+                _log.warning("Thread %s still waits for an answer; it ends when the answer arrives", thread.name)

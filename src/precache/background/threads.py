@@ -1,4 +1,4 @@
-"""Daemon threads. Every function raises RuntimeError if the system has no further thread to give."""
+"""Daemon threads. Every function raises RuntimeError if the system can start no further thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def start_thread(run: Callable[[], object], *, name: str) -> threading.Thread:
-    """Start a daemon thread that runs `run`, and return it. What `run` raises ends the process: see `dead_threads`."""
+    """Start a daemon thread for `run`, and return it. An exception from `run` ends the process: see `dead_threads`."""
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
@@ -25,14 +25,14 @@ def call_in_thread(function: Callable[[], T], *, name: str) -> Future[T]:
 
 
 def run_within(seconds: float, action: Callable[[], object], *, name: str) -> bool:
-    """Run `action` in a thread of its own and wait that long; return False if it still runs then."""
+    """Run `action` in a thread of its own and wait at most that long; return False if it still runs."""
     thread = start_thread(action, name=name)
     thread.join(seconds)
     return not thread.is_alive()
 
 
 def settle(future: Future[T], function: Callable[[], T]) -> None:
-    """Call `function` and store its result or error in `future`, unless that was cancelled."""
+    """Call `function` and store its result or error in `future`, unless the future was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:

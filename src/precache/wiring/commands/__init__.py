@@ -1,4 +1,4 @@
-"""The commands of `precache` that are not a client's: they run the service, or work on this host.
+"""The commands of `precache` that run the service or work on this host, in contrast to the client's commands.
 
-Imported only when run.
+Each is imported only when it is run.
 """

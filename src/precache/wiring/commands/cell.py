@@ -1,4 +1,4 @@
-"""`precache cell ...`: the cells, and the way to the message bus of each. On the database, for the service itself."""
+"""`precache cell ...`: the cells and the transport URLs of their message buses. Works directly on the database."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class _OnCells(Command):
 
 
 class CellCreate(_OnCells):
-    """Make a cell known: its name, and the message bus that its hosts are on.
+    """Add a cell: its name, and the message bus of its hosts.
 
-    The URL is stored encrypted, see `precache config key`. Conductors that run take it up within seconds.
+    The URL is stored encrypted, see `precache config key`. Running conductors use it within seconds.
 
     Examples:
       precache cell create cell1 --transport-url rabbit://precache:PASSWORD@rabbit1:5672/cell1
@@ -56,8 +56,8 @@ class CellCreate(_OnCells):
 class CellSet(_OnCells):
     """Change the message bus of a cell.
 
-    Conductors that run change over within seconds. The URL is encrypted with the first of the keys that are
-    configured, so this is also how a URL gets a new key.
+    Running conductors use it within seconds. The URL is encrypted with the first configured key, so this command also
+    changes the key of a URL.
 
     Example:
       precache cell set cell1 --transport-url rabbit://precache:PASSWORD@rabbit2:5672/cell1
@@ -75,10 +75,10 @@ class CellSet(_OnCells):
 
 
 class CellDelete(_OnCells):
-    """Forget a cell, and with it its hosts.
+    """Delete a cell with its hosts.
 
-    Stop the computes of the cell and remove its hosts from aggregates first; it can be forgotten once all of its hosts
-    have been silent for [DEFAULT] service_down_time. Jobs keep the names of both.
+    First stop the computes of the cell and remove its hosts from aggregates. The cell can be deleted when all of its
+    hosts have been silent for [DEFAULT] service_down_time. Jobs keep the names of the cell and its hosts.
 
     Example:
       precache cell delete cell1
@@ -125,7 +125,7 @@ def _with_transport_url(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
 
 
 def _transport_url(config: Config, given: str) -> str:
-    """Return the URL. Raises InvalidConfiguration, without quoting it, if it can never work."""
+    """Return the URL. Raises InvalidConfiguration, which does not quote the URL, if it can never work."""
     url = sys.stdin.readline().strip() if given == FROM_INPUT else given
     if not url:
         raise InvalidConfiguration("--transport-url is empty; give rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL-HOST")

@@ -1,4 +1,4 @@
-"""`precache config ...`: what can be configured, with every default, as a file; and a key for it."""
+"""`precache config ...`: print a sample configuration file, or a new key."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ConfigSample(Command):
 class ConfigKey(Command):
     """Print a new key for [database] encryption_keys.
 
-    Transport URLs of cells are encrypted with it. Every conductor, and the command `precache cell`, needs the same
-    one; keep a copy, for without it the URLs must be entered again. To change it, put the new one in front of the old.
+    Transport URLs of cells are encrypted with it. Every conductor, and the command `precache cell`, needs the same key.
+    Keep a copy: without it the URLs must be entered again. To change it, put the new key in front of the old one.
 
     Example:
       precache config key
@@ -38,7 +38,7 @@ class ConfigKey(Command):
 
 
 def sample_config() -> str:
-    """Render the sample file."""
+    """Return the sample file."""
     conf = cfg.ConfigOpts()
     generator.register_cli_opts(conf)
     conf(["--namespace", "precache", "--wrap-width", "100"], default_config_files=[], default_config_dirs=[])

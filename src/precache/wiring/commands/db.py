@@ -1,4 +1,4 @@
-"""`precache db ...`: the tables of a database, and what is no longer wanted in them."""
+"""`precache db ...`: upgrade the tables of a database, and remove old jobs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from precache.wiring.databases import configured_database, current_database
 from precache.wiring.state_dir import StateDir
 
 PURGE_BATCH = 20
-"""Jobs in one transaction at most; of jobs with many tasks it takes fewer."""
+"""The most jobs in one transaction; of jobs with many tasks it takes fewer."""
 
 MOST_DAYS = 36_500
-"""A hundred years: an instant before that is none that databases have in common."""
+"""A hundred years: not every database can store earlier times."""
 
 
 class DbUpgrade(Command):
-    """Create the tables of a database, or bring them to this release.
+    """Create the tables of a database, or upgrade them to this release.
 
     The database is the one of [database] connection in the configuration file, or that of a state directory;
-    `precache serve all` does it for its own at every start.
+    `precache serve all` upgrades its own database at every start.
 
     Examples:
       precache db upgrade
@@ -66,9 +66,9 @@ class DbPurge(Command):
             metavar="DAYS",
             type=_days,
             required=True,
-            help=f"remove jobs that ended so many days ago or earlier: a whole number from 1 to {MOST_DAYS}",
+            help=f"remove jobs that ended this number of days ago or earlier: a whole number from 1 to {MOST_DAYS}",
         )
-        parser.add_argument("--dry-run", action="store_true", help="only say how many would be removed")
+        parser.add_argument("--dry-run", action="store_true", help="only print how many jobs would be removed")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -102,7 +102,7 @@ def _with_database(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 @contextmanager
 def _opened(parsed_args: argparse.Namespace) -> Iterator[Database]:
-    """Open the database that the command line names. Raises what `current_database` and `StateDir.take` raise."""
+    """Return the database that the command line names. Raises what `current_database` and `StateDir.take` raise."""
     if parsed_args.state_dir is None:
         database = current_database(load_config(parsed_args.config_file))
         try:

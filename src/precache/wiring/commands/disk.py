@@ -1,4 +1,4 @@
-"""`precache disk create`: an instance's disk on this host, over an image in this host's cache."""
+"""`precache disk create`: create an instance's disk on this host, as an overlay on an image in this host's cache."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ LARGEST_GIB = 2**21
 class DiskCreate(ShowCommand):
     """Create an instance's root disk on this host: a qcow2 overlay on an image in the image cache.
 
-    The image is brought into the cache first if it is not there, in the same way as by pre-caching. Run it on the
-    host itself, as a user who may write to its cache.
+    If the image is not in the cache it is cached first, in the same way as by a job. Run the command on the host
+    itself, as a user with write access to the cache.
 
     Example:
       precache disk create --image 70a599e0-31e7-49b7-b260-868f441e862b --path /var/lib/guests/web1.qcow2 --size 20
@@ -87,12 +87,12 @@ class DiskCreate(ShowCommand):
         image = self._find_image(config, parsed_args.image)
         create = _on_this_host(config, path, self._image_url())
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _leave)  # as Ctrl-C does: what was begun is undone
+            signal.signal(number, _leave)  # as with Ctrl-C: partial work is undone
         size_bytes = None if parsed_args.size is None else parsed_args.size * GIB
         return self.columns, _row(create(image, parsed_args.path, size_bytes, _unwatched))
 
     def _find_image(self, config: Config, name_or_id: str) -> ImageId:
-        """Return the image's id. An id is not looked up: the image may be in the cache while its service is down."""
+        """Return the image's id. An id is not looked up: the image may be cached while the image service is down."""
         try:
             return parse_image_id(name_or_id)
         except InvalidImageId:
@@ -107,7 +107,7 @@ class DiskCreate(ShowCommand):
         return parse_image_id(str(client.images.find(name_or_id)["id"]))
 
     def _image_url(self) -> str:
-        """Return the image service of the command line, for a host whose configuration names none."""
+        """Return the URL of the command line's image service, for a host whose configuration has none."""
         options = cast(Any, self.app).options
         return Endpoints.derive(options.url, image=options.image_url).image.removesuffix("/v2")
 
@@ -117,7 +117,7 @@ def _leave(number: int, _frame: object) -> None:
 
 
 def _instances_path(config: Config, given: Path | None) -> Path:
-    """Return the directory that has the cache. Raises InvalidConfiguration where it is not ours for sure."""
+    """Return the directory of the cache. Raises InvalidConfiguration if it may belong to Nova."""
     if given is None and not config.host.is_instances_path_chosen:
         raise InvalidConfiguration(
             f"no instances directory is set, and {config.host.instances_path} is Nova's; give --instances-path DIR, "
@@ -150,7 +150,7 @@ def _on_this_host(config: Config, path: Path, image_url: str) -> CreateDisk:
 
 
 def _unwatched(phase: Phase, bytes_done: int, bytes_total: int) -> None:
-    """Follow nothing: the command speaks when it is done."""
+    """Ignore the progress: the command prints only its result."""
 
 
 def _row(disk: Disk) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Options that several of these commands share, and what is made of them."""
+"""Options that several of these commands share, and their parsers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from precache.core.errors import InvalidConfiguration
 
 STANDALONE: Mapping[tuple[str | None, str], object] = {("image_cache", "owner"): "precache"}
-"""What commands for hosts without Nova assume as long as no configuration file says anything."""
+"""The settings of commands for hosts without Nova if there is no configuration file."""
 
 
 OWNER_BY_DEFAULT = (
     "[image_cache] owner is nova, only because a configuration file is read that does not set it; "
     "without any file it would be precache"
 )
-"""What adding a file of any content changes, which a user of these commands does not expect."""
+"""A warning: users do not expect that any configuration file, even an empty one, changes this default."""
 
 
 def given_path(text: str) -> Path:
-    """Parse a path of the command line. An empty one, of an unset variable, would mean the current directory."""
+    """Return a path of the command line. Refuse an empty one: an unset variable would mean the current directory."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)

@@ -1,4 +1,4 @@
-"""`precache policy sample`: who may do what by default, as a policy file to start from."""
+"""`precache policy sample`: print a policy file with the defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precache.cli.command import Command
 
 
 class PolicySample(Command):
-    """Print a policy file with every rule, what it guards and its default.
+    """Print a policy file with every rule, the operations that it protects, and its default.
 
     Example:
       precache policy sample > /etc/precache/policy.yaml
@@ -22,5 +22,5 @@ class PolicySample(Command):
 
 
 def sample_policy() -> str:
-    """Render the sample file."""
+    """Return the sample file."""
     return render_sample(RULES)

@@ -1,4 +1,4 @@
-"""`precache serve all`: runs the embedded service until it is told to end."""
+"""`precache serve all`: run the embedded service until a signal ends it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 class ServeAll(Command):
     """Run API, conductor, computes and an image service in one process.
 
-    For trying out, for a lab, and for plain libvirt hosts: everything is kept in one directory, and everybody who can
-    connect is an administrator, which is why only loopback addresses are accepted.
+    For tests, for a lab, and for plain libvirt hosts. All data is in one directory. Every client is an administrator;
+    therefore only loopback addresses are accepted.
 
     Example:
       precache serve all --state-dir /var/lib/precache --hosts cell1:cmp-1,cell1:cmp-2 --images /srv/images
 
-    Ctrl-C or SIGTERM ends it; jobs under way go on at the next start.
+    Ctrl-C or SIGTERM ends it; running jobs continue at the next start.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -45,15 +45,18 @@ class ServeAll(Command):
             metavar="DIR",
             type=given_path,
             required=True,
-            help="where database, caches and logs are kept",
+            help="directory of the database, caches and logs",
         )
         parser.add_argument(
-            "--listen", metavar="ADDRESS:PORT", default="127.0.0.1:8775", help="where to answer (default: %(default)s)"
+            "--listen",
+            metavar="ADDRESS:PORT",
+            default="127.0.0.1:8775",
+            help="where to listen (default: %(default)s)",
         )
         parser.add_argument(
             "--hosts",
             metavar="CELL:HOST[:DRIVER],...",
-            help="compute hosts to play, each with a cache below the state directory; drivers: libvirt, fake, uncached "
+            help="compute hosts to run, each with a cache below the state directory; drivers: libvirt, fake, uncached "
             "(default: this machine alone, in cell1; its cache is below [DEFAULT] instances_path if there is a "
             "configuration file)",
         )
@@ -87,7 +90,7 @@ class ServeAll(Command):
                 f"Precache answers at {url} and keeps its state in {state.root}. "
                 f"{f'Its log is {log_file}. ' if log_file else ''}Ctrl-C ends it."
             ),
-            farewell="Stopping; jobs under way go on at the next start.",
+            farewell="Stopping; running jobs continue at the next start.",
         )
 
 

@@ -1,4 +1,4 @@
-"""`precache serve api`: the HTTP interface of a deployment."""
+"""`precache serve api`: run the HTTP API of a deployment."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from precache.wiring.commands.serving import ServesPart, serve_until_told
 
 
 class ServeApi(ServesPart):
-    """Run the HTTP interface, behind Keystone.
+    """Run the HTTP API, with Keystone's authentication or tokens of the service's own.
 
-    It takes requests in and stores them for a conductor; several may run. Any WSGI server can do the same with the
-    application `precache.wiring.wsgi:application`.
+    It accepts requests and stores them for a conductor; several may run. Any WSGI server can run the same application:
+    `precache.wiring.wsgi:application`.
 
     Example:
       precache serve api --config-file /etc/precache/precache.conf --listen 0.0.0.0:8775
@@ -21,7 +21,7 @@ class ServeApi(ServesPart):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--listen", metavar="ADDRESS:PORT", help="where to answer (default: [api] listen)")
+        parser.add_argument("--listen", metavar="ADDRESS:PORT", help="where to listen (default: [api] listen)")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:

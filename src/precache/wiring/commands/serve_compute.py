@@ -1,4 +1,4 @@
-"""`precache serve compute`: the process on each host."""
+"""`precache serve compute`: run the compute of this host."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from precache.wiring.compute_process import ComputeProcess
 
 
 class ServeCompute(ServesPart):
-    """Run the compute of this host: it fills the image cache when a conductor asks for it.
+    """Run the compute of this host: it fills the image cache on request of a conductor.
 
-    One on each compute host, as the user that nova-compute runs as, beside it.
+    Run one on each compute host beside nova-compute, as the same user.
 
     Example:
       precache serve compute --config-file /etc/precache/precache.conf
@@ -22,5 +22,5 @@ class ServeCompute(ServesPart):
             ComputeProcess(config=self.configured(parsed_args)),
             tell=self.tell,
             greeting=lambda host: f"The compute of host {host} runs. Ctrl-C ends it.",
-            farewell="Stopping; transfers under way are broken off without litter.",
+            farewell="Stopping; running transfers are aborted and leave no file.",
         )

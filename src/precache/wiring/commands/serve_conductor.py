@@ -1,4 +1,4 @@
-"""`precache serve conductor`: the process that works on jobs."""
+"""`precache serve conductor`: run a conductor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from precache.wiring.conductor_process import ConductorProcess
 
 
 class ServeConductor(ServesPart):
-    """Run a conductor: it works on jobs, and asks the hosts of every cell over the cell's message bus.
+    """Run a conductor: it runs jobs, and calls the hosts of every cell over the cell's message bus.
 
-    Several may run and share the jobs; what one leaves behind another takes over.
+    Several may run and share the jobs; if one ends, another continues its jobs.
 
     Example:
       precache serve conductor --config-file /etc/precache/precache.conf
@@ -22,5 +22,5 @@ class ServeConductor(ServesPart):
             ConductorProcess(config=self.configured(parsed_args)),
             tell=self.tell,
             greeting=lambda owner: f"The conductor {owner} works on jobs. Ctrl-C ends it.",
-            farewell="Stopping; jobs under way go on with another conductor, or at the next start.",
+            farewell="Stopping; another conductor continues the running jobs, or this one at its next start.",
         )

@@ -1,4 +1,4 @@
-"""`precache serve images`: an image service without Glance."""
+"""`precache serve images`: run an image service without Glance."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from precache.wiring.images_process import ImagesProcess, Serving
 from precache.wiring.state_dir import StateDir
 
 DEFAULT_THREADS = 40
-"""Each costs some 100 kB while it waits; a transfer keeps one busy."""
+"""Each thread needs about 100 kB while it waits; a transfer occupies one."""
 
 
 class ServeImages(ServesPart):
     """Serve a directory of disk images as an image service: the reading part of the Glance v2 API.
 
-    For hosts without OpenStack. Callers need a token of any role where [api] auth_strategy is token, which works over
-    TLS ([api] cert_file and key_file) or on a loopback address.
+    For hosts without OpenStack. If [api] auth_strategy is token, callers need a token of any role; tokens require TLS
+    ([api] cert_file and key_file) or a loopback address.
 
     Example:
       precache serve images --images /srv/images --listen 0.0.0.0:9292
@@ -30,21 +30,24 @@ class ServeImages(ServesPart):
         parser = super().get_parser(prog_name)
         parser.add_argument("--images", metavar="DIR", type=given_path, required=True, help="directory of disk images")
         parser.add_argument(
-            "--listen", metavar="ADDRESS:PORT", default="127.0.0.1:9292", help="where to answer (default: %(default)s)"
+            "--listen",
+            metavar="ADDRESS:PORT",
+            default="127.0.0.1:9292",
+            help="where to listen (default: %(default)s)",
         )
         parser.add_argument(
             "--state-dir",
             metavar="DIR",
             type=given_path,
             default=Path("/var/lib/precache"),
-            help="where hashes of images and the log of requests are kept (default: %(default)s)",
+            help="directory of the hashes of images and the log of requests (default: %(default)s)",
         )
         parser.add_argument(
             "--threads",
             metavar="N",
             type=int,
             default=DEFAULT_THREADS,
-            help="transfers at the same time; further ones wait (default: %(default)s)",
+            help="concurrent transfers; further ones wait (default: %(default)s)",
         )
         return parser
 
@@ -62,5 +65,5 @@ class ServeImages(ServesPart):
             ImagesProcess(config=config, serving=serving),
             tell=self.tell,
             greeting=lambda url: f"The image service answers at {url}. Ctrl-C ends it.",
-            farewell="Stopping; transfers under way are broken off, and go on at another request.",
+            farewell="Stopping; running transfers are aborted; clients can resume them.",
         )

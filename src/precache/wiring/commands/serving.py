@@ -1,4 +1,4 @@
-"""What the commands that run a process until it is told to end have in common."""
+"""The shared parts of commands that run a process until a signal ends it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from precache.wiring.leaving import leave_waiting_threads
 from precache.wiring.log_output import start_logging
 
 LEAVING_PATIENCE = timedelta(seconds=1)
-"""Threads that were told to end are gone in far less."""
+"""How long to wait for threads that were told to end; they usually need much less."""
 
 
 class Runs(Protocol):
-    """A process's service. After a failed `start`, `stop` is still to be called."""
+    """A service that a process runs. Call `stop` after a failed `start`, too."""
 
     def start(self) -> str:
-        """Start it and return what its greeting names: a URL, a host."""
+        """Start it; return the URL or host for the greeting."""
         ...
 
     def stop(self) -> None: ...
@@ -34,9 +34,9 @@ class Runs(Protocol):
 def serve_until_told(
     service: Runs, *, tell: Callable[[str], None], greeting: Callable[[str], str], farewell: str
 ) -> None:
-    """Run the service until Ctrl-C or SIGTERM. greeting: of what `start` gives.
+    """Run the service until Ctrl-C or SIGTERM. greeting: makes the greeting from the result of `start`.
 
-    Raises ThreadDied, with the service stopped, if a thread of the process ends by a bug.
+    Raises ThreadDied, after stopping the service, if a thread of the process ends by a bug.
     """
     signals = EndSignals()
     deaths = DeadThreads(then=signals.end)
@@ -58,7 +58,7 @@ def serve_until_told(
 
 
 class ServesPart(Command):
-    """A command that runs one process of a deployment; each is in a file of its own and imports its own parts only."""
+    """A command that runs one process of a deployment. Each is in its own file and imports only its own parts."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -66,7 +66,7 @@ class ServesPart(Command):
         return parser
 
     def configured(self, parsed_args: argparse.Namespace) -> Config:
-        """Return the configuration, with the log started; the last word of the command's name is the process."""
+        """Start the log and return the configuration. The last word of the command's name is the process."""
         config = load_config(parsed_args.config_file)
         start_logging(config, process=(self.cmd_name or "").rpartition(" ")[2])
         return config

@@ -1,4 +1,4 @@
-"""`precache token ...`: who may call a service without Keystone. On the database, for the service's operator."""
+"""`precache token ...`: the tokens of a service without Keystone. Works directly on the database."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class TokenCreate(ShowCommand):
-    """Create a token, and print it. It is shown this once: only its SHA-256 is stored.
+    """Create a token and print it. It is shown only once, because only its SHA-256 is stored.
 
-    Roles: admin does everything, reader looks at everything, compute reads images only.
+    Roles: admin may do everything, reader may read everything, compute may read images only.
     Servers with [api] auth_strategy = token accept it within seconds.
 
     Examples:
@@ -47,13 +47,13 @@ class TokenCreate(ShowCommand):
             action="append",
             required=True,
             choices=[role.value for role in TokenRole],
-            help="what its holder may do; may be given several times",
+            help="role of the token; may be given several times",
         )
         parser.add_argument(
             "--expires",
             metavar="WHEN",
-            help="when it ceases to be valid: after a time such as 90d, 12h or 30m, or at an instant such as "
-            "2027-01-31T12:00:00Z (default: when it is revoked)",
+            help="when it expires: after a duration such as 90d, 12h or 30m, or at a time such as "
+            "2027-01-31T12:00:00Z (default: never)",
         )
         add_config_file(parser)
         return parser
@@ -77,7 +77,7 @@ class TokenCreate(ShowCommand):
 
 
 class TokenList(ListCommand):
-    """List the tokens with their roles; expired ones, too, until they are revoked. No secret is stored or shown.
+    """List the tokens with their roles, also expired ones until they are revoked. Secrets are not stored or shown.
 
     Example:
       precache token list
@@ -98,7 +98,7 @@ class TokenList(ListCommand):
 
 
 class TokenRevoke(Command):
-    """Revoke tokens: within seconds no server accepts them any more.
+    """Revoke tokens: within seconds all servers refuse them.
 
     Example:
       precache token revoke cmp-1
@@ -116,9 +116,9 @@ class TokenRevoke(Command):
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:
-    """Return the instant that `--expires` means: a duration from now, or an ISO 8601 instant, in UTC without a zone.
+    """Return the time of `--expires`: a duration from now, or an ISO 8601 time, which is UTC if it has no zone.
 
-    Raises UsageError for anything else, and for an instant that has passed.
+    Raises UsageError for all other text, and for a time in the past.
     """
     if match := _DURATION.fullmatch(text):
         try:
@@ -131,11 +131,11 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"--expires {text!r} is neither a time such as 90d, 12h or 30m nor an instant such as 2027-01-31T12:00:00Z"
+            f"--expires {text!r} is neither a duration such as 90d, 12h or 30m nor a time such as 2027-01-31T12:00:00Z"
         ) from None
     instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     if instant <= now:
-        raise UsageError(f"--expires {text} has passed already; give an instant in the future")
+        raise UsageError(f"--expires {text} is in the past; give a time in the future")
     return instant
 
 
