@@ -9,7 +9,7 @@ from typing import Any
 import falcon
 
 from precache.api.bodies import BodyReader
-from precache.api.boundary import handle_error
+from precache.api.boundary import RequestIds, handle_error
 from precache.api.dispatch import Dispatcher, ProjectPaths
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
@@ -19,7 +19,6 @@ from precache.api.handlers.service import Service
 from precache.api.handlers.views import JobViews
 from precache.api.identity import Identity
 from precache.api.microversions import Negotiation
-from precache.api.request_ids import RequestIds
 from precache.api.routes import Handlers, routes
 from precache.api.schemas.document import load_document
 from precache.api.schemas.validation import Schemas

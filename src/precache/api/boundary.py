@@ -1,11 +1,16 @@
-"""Turns exceptions into HTTP responses; a bug is logged with its traceback."""
+"""The border of every request: its id, its log line, and the response to an exception.
+
+A request id is `req-<uuid>`, in the response and in the log. A bug is logged with its traceback.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import falcon
 
@@ -13,8 +18,39 @@ from precache.api import errors
 from precache.api.paths import is_compute
 from precache.api.refusals import MalformedHeader, NoSuchPath, NotAuthenticated, WrongMethod
 from precache.core.errors import PrecacheError
+from precache.core.work_context import WorkContext, set_current_work
+
+ID_HEADER = "x-openstack-request-id"
+NOVA_ID_HEADER = "x-compute-request-id"
+
+_FORM = re.compile(r"req-[a-f0-9]{8}(-[a-f0-9]{4}){3}-[a-f0-9]{12}")
 
 _log = logging.getLogger("precache.api")
+
+
+class RequestIds:
+    """The outermost middleware: one id and one log line for every request."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.request_id = f"req-{uuid4()}"
+        given = req.get_header(ID_HEADER) or ""
+        # Used only in the log, because a client can send any value.
+        outer = given if _FORM.fullmatch(given) else None
+        set_current_work(WorkContext(request_id=req.context.request_id, global_request_id=outer))
+        resp.set_header(ID_HEADER, req.context.request_id)
+        if is_compute(req.path):
+            resp.set_header(NOVA_ID_HEADER, req.context.request_id)
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
+        caller = getattr(req.context, "caller", None)
+        _log.info(
+            "%s %r %s user=%s",
+            req.method,
+            req.path,
+            resp.status_code,
+            caller.user_id if caller and caller.user_id else "-",
+        )
+        set_current_work(None)
 
 
 def write_json(resp: falcon.Response, content: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +17,11 @@ from typing import TypeVar
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.images import ImageId
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.names import entry_name
-from precache.imagecache.orphans import remove_orphans
+from precache.imagecache.names import entry_name, entry_of_temporary, token_of_temporary
 from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
-from precache.imagecache.staging import Fetched, Staging
+from precache.imagecache.staging import Fetched, Staging, hold_if_dead
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class ImageCache:
                 make_directory(directory)
                 check_writable(directory)
         with _explained(self.directory):
-            remove_orphans(self.directory, self.locks)
+            _remove_orphans(self.directory, self.locks)
 
     def path_of(self, image: ImageId) -> Path:
         """Return the path that the image's entry has, or would have."""
@@ -142,3 +141,34 @@ def _explained(directory: Path, image: ImageId | None = None) -> Iterator[None]:
             free = free_bytes(directory)
             raise NotEnoughSpace(image, free, str(directory), why=why_full(error, directory)) from error
         raise CacheUnusable(str(directory), explain(error)) from error
+
+
+def _remove_orphans(directory: Path, locks: EntryLocks) -> list[str]:
+    """Remove the temporary files of dead processes and return the names. Raises OSError, CacheUnusable.
+
+    A live process holds two locks: that of the entry, and that of its staging. Nova's cleaner removes lock files of
+    entries, so two processes can hold the entry's lock. The kernel releases both locks when the process ends. So a
+    file whose locks are both free is left over.
+    """
+    fillings: dict[tuple[str, str], list[Path]] = {}
+    for path in directory.iterdir():
+        entry, token = entry_of_temporary(path.name), token_of_temporary(path.name)
+        if entry is not None and token is not None:
+            fillings.setdefault((entry, token), []).append(path)
+    removed: list[str] = []
+    for (entry, token), paths in fillings.items():
+        with locks.hold_if_free(entry) as is_held:
+            if is_held:
+                removed += _remove_if_dead(directory, entry, token, paths)
+    return removed
+
+
+def _remove_if_dead(directory: Path, entry: str, token: str, paths: Iterable[Path]) -> list[str]:
+    with hold_if_dead(directory, entry, token) as is_dead:
+        return [_remove_file(path) for path in paths] if is_dead else []
+
+
+def _remove_file(path: Path) -> str:
+    path.unlink(missing_ok=True)
+    _log.info("Removed %s of an interrupted transfer", path)
+    return path.name

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import falcon
 
-from precache.imageserver.data_counts import DataCounts
 from precache.imageserver.directory_scan import ImagesUnreadable
 from precache.imageserver.discovery import IMAGE_SCHEMA, IMAGES_SCHEMA, Schema, Versions
-from precache.imageserver.image_data import ImageData
+from precache.imageserver.image_data import DataCounts, ImageData
 from precache.imageserver.images import Image, Images
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog, logged

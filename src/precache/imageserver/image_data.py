@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import re
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +16,6 @@ from typing import BinaryIO
 import falcon
 
 from precache.core.images import ImageStatus
-from precache.imageserver.data_counts import DataCounts
 from precache.imageserver.images import found_image
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.records import Fingerprint, LibraryImage
@@ -91,6 +92,33 @@ class FileBlocks:
 
     def close(self) -> None:
         self._data.close()
+
+
+class DataCounts:
+    """Counts requests for data (`GET .../file`, with any range) and the bytes sent, by image id. Thread-safe.
+
+    The counts are reset with the application.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+
+    def note_request(self, image_id: str) -> None:
+        with self._lock:
+            self._requests[image_id] += 1
+
+    def note_bytes(self, image_id: str, number: int) -> None:
+        with self._lock:
+            self._bytes[image_id] += number
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer `GET /requests`: `{"data_requests": {id: number}, "data_bytes": {id: number}}`."""
+        with self._lock:
+            resp.media = {"data_requests": dict(self._requests), "data_bytes": dict(self._bytes)}
+
+    on_head = on_get
 
 
 class ImageData:

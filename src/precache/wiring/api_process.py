@@ -8,8 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from precache.adapters.bus_oslo import BusWake, open_bus
+from precache.adapters.clock_system import SystemClock
 from precache.adapters.identity_keystone import keystone
+from precache.adapters.identity_tokens import KnownTokens, identified_by_token
 from precache.adapters.sql import Limits
+from precache.adapters.tokens_sql import SqlTokens
 from precache.api.identity import noauth
 from precache.config.identity import require_authtoken
 from precache.config.images import check_token_endpoints
@@ -20,7 +23,6 @@ from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
 from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import configured_inventory
-from precache.wiring.own_tokens import behind_tokens
 from precache.wiring.service_user import image_service_of, service_session
 
 RECORD_PATIENCE = timedelta(seconds=12)
@@ -80,7 +82,7 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     if config.api.auth_strategy == "noauth":
         return noauth(app)
     if config.api.auth_strategy == "token":
-        return behind_tokens(app, database)
+        return identified_by_token(app, KnownTokens(store=SqlTokens(database=database), clock=SystemClock()))
     require_authtoken(config.oslo)
     return keystone(app, config.oslo)
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from precache.adapters.clock_system import SystemClock
+from precache.adapters.identity_tokens import KnownTokens, identified_by_token
 from precache.adapters.sql import Limits
+from precache.adapters.tokens_sql import SqlTokens
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.imageserver.app import create_image_app
@@ -17,7 +20,6 @@ from precache.rules.listen_address import ListenAddress, check_noauth, check_tok
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.databases import current_database
 from precache.wiring.http.server import HttpServer
-from precache.wiring.own_tokens import behind_tokens
 from precache.wiring.state_dir import StateDir
 
 
@@ -75,4 +77,4 @@ class ImagesProcess:
             return guard_browsers(app, self._serving.address)
         database = current_database(self._config, Limits.for_requests())
         self._stops.callback(database.close)
-        return behind_tokens(app, database)
+        return identified_by_token(app, KnownTokens(store=SqlTokens(database=database), clock=SystemClock()))

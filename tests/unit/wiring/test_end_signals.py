@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from precache.wiring.end_signals import ENDING, EndSignals
+from precache.wiring.commands.serving import ENDING, EndSignals
 
 
 @pytest.fixture(autouse=True)

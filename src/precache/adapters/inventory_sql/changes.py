@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.inventory_sql.aggregates import LARGEST_ID, load_aggregate
 from precache.adapters.sql import Database
-from precache.adapters.sql.keys import insert_with_key
+from precache.adapters.sql.inserts import insert_with_key
 from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import aggregate_hosts, aggregate_metadata, aggregates, hosts
 from precache.core.aggregates import Aggregate

@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.inserts import upsert
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
-from precache.adapters.sql.upserts import upsert
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Heartbeat, Host
 

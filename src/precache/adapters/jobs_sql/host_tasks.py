@@ -13,8 +13,8 @@ from sqlalchemy import Connection, update
 
 from precache.adapters.jobs_sql.rows import TASK_COLUMNS, TASKS
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.inserts import upsert
 from precache.adapters.sql.tables import job_hosts, tasks
-from precache.adapters.sql.upserts import upsert
 from precache.core.images import ImageId
 from precache.core.jobs import Task
 

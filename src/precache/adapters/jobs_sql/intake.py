@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.jobs_sql.rows import JOB_COLUMNS, TASK_COLUMNS, find_number, load_job
 from precache.adapters.sql import Database
-from precache.adapters.sql.keys import insert_with_key
+from precache.adapters.sql.inserts import insert_with_key
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
 from precache.core.errors import ChangeUncertain, JobExists, StoreUnavailable

@@ -19,7 +19,6 @@ from precache.config.load import Config, load_config
 from precache.core.errors import InvalidConfiguration, InvalidImageId
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
-from precache.imagecache.nova_at_work import trace_of_nova
 from precache.wiring.commands.options import (
     OWNER_BY_DEFAULT,
     STANDALONE,
@@ -34,6 +33,10 @@ from precache.wiring.signatures import image_signatures
 GIB = 1024**3
 LARGEST_GIB = 2**21
 """2 PiB, the largest disk that a qcow2 file with its usual clusters can describe."""
+
+# Written only by nova-compute: the hosts that share the directory, the lock of that file, and the id of the host, which
+# is in Nova's state_path, by default the directory above.
+_TRACES = ("compute_nodes", "locks/nova-storage-registry-lock", "compute_id", "../compute_id")
 
 
 class DiskCreate(ShowCommand):
@@ -124,7 +127,7 @@ def _instances_path(config: Config, given: Path | None) -> Path:
             "or set [DEFAULT] instances_path in the configuration file"
         )
     path = existing_directory(given or config.host.instances_path, "--instances-path")
-    trace = trace_of_nova(path)
+    trace = _trace_of_nova(path)
     if trace is not None:
         raise InvalidConfiguration(
             f"{path} is the instances directory of a nova-compute, which wrote {trace} and would remove the images "
@@ -156,3 +159,9 @@ def _unwatched(phase: Phase, bytes_done: int, bytes_total: int) -> None:
 def _row(disk: Disk) -> tuple[Any, ...]:
     was = "fetched" if disk.fetched else "cached"
     return str(disk.path), str(disk.backing), disk.backing_format, disk.size_bytes, was
+
+
+def _trace_of_nova(instances_path: Path) -> Path | None:
+    """Return a file that only nova-compute writes, in or above the directory; None if there is none. Raises OSError."""
+    found = (instances_path.absolute() / trace for trace in _TRACES)
+    return next((path for path in found if path.exists()), None)

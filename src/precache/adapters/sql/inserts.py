@@ -1,12 +1,22 @@
-"""Writes many rows with few statements, whether the rows exist or not."""
+"""Inserts rows: one whose key the database chooses, or many of which some may exist already."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import Connection, Executable, Insert, Table
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from precache.core.errors import InvariantBroken
+
+
+def insert_with_key(connection: Connection, statement: Insert) -> int:
+    """Insert one row and return its key, which the database chooses."""
+    key = connection.execute(statement).inserted_primary_key
+    if key is None:
+        raise InvariantBroken(f"A new row of {statement.table} has no key")
+    return int(key[0])
 
 
 def upsert(
