@@ -1,4 +1,4 @@
-"""Somebody who only remembers what was reported."""
+"""A receiver of reports that keeps them."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class Hearing:
     def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         self.beats += beats
 
-    def report(self, progress: TaskProgress) -> None:
+    def add(self, progress: TaskProgress) -> None:
         self.progress.append(progress)

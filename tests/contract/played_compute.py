@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
+from precache.adapters.bus_oslo import BusReports, ComputeServer, open_bus
 from precache.adapters.clock_system import SystemClock
 from precache.background.cancel_token import CancelToken
 from precache.compute.cache_images import CacheImages
@@ -24,6 +24,7 @@ from precache.core.hosts import Heartbeat
 from precache.core.jobs import Phase
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
+from precache.wiring.progress import SEND_INTERVAL, progress_batcher
 from tests.contract.buses import new_conf
 from tests.waiting import wait_until
 
@@ -37,7 +38,8 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
     stop = CancelToken()
     signal.signal(signal.SIGTERM, lambda *_: stop.cancel(StopReason.SHUTDOWN))
     bus = open_bus(new_conf(), url)
-    progress = BusProgress(bus=bus)
+    reports = BusReports(bus=bus)
+    progress = progress_batcher(reports.note_progress, interval=SEND_INTERVAL)
     progress.start()
 
     caching = CacheImages(
@@ -45,7 +47,7 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
     )
     server = ComputeServer(bus=bus, host=host, cache_images=caching, cancel_job=caching.cancel_job)
     beat = Heartbeat(host, "", "fake", datetime.now(UTC))
-    server.start(then=lambda: BusReports(bus=bus).note_beats([beat]))
+    server.start(then=lambda: reports.note_beats([beat]))
     if server.wait_until_listening(timedelta(seconds=0.5)):
         print("listening", flush=True)
     else:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import oslo_messaging
 import pytest
 
-from precache.adapters.bus_oslo import BusProgress, BusReports, BusWake, ConductorServer, WakeListener, open_bus
+from precache.adapters.bus_oslo import BusReports, BusWake, ConductorServer, WakeListener, open_bus
 from precache.adapters.bus_oslo.messages import beats_message
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import ComputeOutdated, ComputeUnreachable
@@ -21,6 +21,7 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
+from precache.wiring.progress import progress_batcher
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
 from tests.contract.played_compute import played_compute
@@ -51,7 +52,9 @@ def ended():
 def hear(world, ended, cell="cell1"):
     """Return what a conductor hears in a cell."""
     hearing = Hearing()
-    server = ConductorServer(bus=world.bus(), cell=cell, reports=hearing, progress=hearing, clock=SystemClock())
+    server = ConductorServer(
+        bus=world.bus(), cell=cell, on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+    )
     server.start()
     ended.callback(server.stop, PATIENCE)
     assert server.wait_until_listening(PATIENCE)
@@ -87,10 +90,10 @@ def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
 
 def test_the_latest_word_on_each_task_is_heard(world, ended):
     hearing = hear(world, ended)
-    progress = BusProgress(bus=world.bus(), interval=timedelta(seconds=0.2))
+    progress = progress_batcher(BusReports(bus=world.bus()).note_progress, interval=timedelta(seconds=0.2))
 
     for number in range(100):
-        progress.report(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, number, 100))
+        progress.add(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, number, 100))
     progress.start()
     progress.stop(PATIENCE)
 
@@ -137,11 +140,11 @@ def test_every_conductor_is_woken(world, ended):
 
 def test_nothing_that_is_told_a_bus_whose_broker_is_away_raises_or_waits(caplog):
     bus = open_bus(new_conf(), f"rabbit://user:{PASSWORD}@127.0.0.1:1/cell1")
-    progress = BusProgress(bus=bus)
+    reports = BusReports(bus=bus)
 
     BusWake(bus=bus)()
-    BusReports(bus=bus).note_beats([BEAT])
-    progress.report(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 1, 2))
+    reports.note_beats([BEAT])
+    reports.note_progress([TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 1, 2)])
     bus.close()
 
     assert [r.message for r in caplog.records if r.levelno >= logging.INFO] == [
@@ -164,7 +167,9 @@ def test_a_wrong_url_is_said_once_in_one_sentence_without_the_password(cell_url,
     made = BusWorld(change(cell_url))
     ended.callback(made.close)
     hearing = Hearing()
-    server = ConductorServer(bus=made.bus(), cell="cell1", reports=hearing, progress=hearing, clock=SystemClock())
+    server = ConductorServer(
+        bus=made.bus(), cell="cell1", on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+    )
     server.start()
     ended.callback(server.stop, timedelta(seconds=1))
 

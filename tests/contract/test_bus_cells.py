@@ -54,8 +54,8 @@ def follow(ended, table):
     cells = CellBuses(
         conf=new_conf(),
         cells=table,
-        reports=hearing,
-        progress=hearing,
+        on_beat=hearing.beats.append,
+        on_progress=hearing.add,
         clock=SystemClock(),
         interval=timedelta(seconds=0.1),
     )

@@ -104,7 +104,7 @@ class Downloads:
         with self._lock:
             return self._begun.setdefault(job_id, threading.Event())
 
-    def report(self, progress):
+    def add(self, progress):
         if progress.bytes_done:
             self.of(progress.job_id).set()
 

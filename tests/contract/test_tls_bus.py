@@ -72,7 +72,9 @@ def beat(reports, host):
 def run_conductor(ended, urls):
     """Return what a conductor hears on these cells' buses, and its way to their hosts."""
     hearing = Hearing()
-    cells = CellBuses(conf=new_conf(), cells=Cells(urls), reports=hearing, progress=hearing, clock=SystemClock())
+    cells = CellBuses(
+        conf=new_conf(), cells=Cells(urls), on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+    )
     cells.start()
     ended.callback(cells.stop, PATIENCE)
     hosts = OsloComputes(

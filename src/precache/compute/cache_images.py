@@ -126,7 +126,7 @@ class _Watch:
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.check_stop()
         self.bytes_done = max(self.bytes_done, bytes_done)
-        self._progress.report(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
+        self._progress.add(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
 
     def check_stop(self) -> None:
         self._stop.check(f"Caching image {self._beginning.image} on {self._beginning.host}")

@@ -8,8 +8,8 @@ from precache.core.jobs import Phase, TaskProgress
 class ProgressSink(Protocol):
     """Sends a compute's progress to the conductors."""
 
-    def report(self, progress: TaskProgress) -> None:
-        """Send the report; may drop intermediate ones, never blocks for long, never raises."""
+    def add(self, progress: TaskProgress) -> None:
+        """Accept a report; a later one on the same task may replace it before it is sent. Never waits, never raises."""
         ...
 
 

@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from precache.adapters.bus_oslo import BusProgress, BusReports, ComputeServer, open_bus
+from precache.adapters.bus_oslo import BusReports, ComputeServer, open_bus
 from precache.config.load import Config
 from precache.core.errors import CacheUnusable
 from precache.wiring.hosts import build_compute
+from precache.wiring.progress import SEND_INTERVAL, progress_batcher
 from precache.wiring.service_user import image_service_of, service_session, warn_if_refused
 from precache.wiring.signatures import image_signatures
 
@@ -38,7 +39,8 @@ class ComputeProcess:
         _check_instances_path(config.host.instances_path)
         bus = open_bus(config.oslo, config.bus.require_transport_url())
         self._stops.callback(bus.close)
-        progress = BusProgress(bus=bus)
+        reports = BusReports(bus=bus)
+        progress = progress_batcher(reports.note_progress, interval=SEND_INTERVAL)
         self._stops.callback(progress.stop, PATIENCE)
         session = service_session(config)
         compute = build_compute(
@@ -49,7 +51,7 @@ class ComputeProcess:
             instances_path=config.host.instances_path,
             images=image_service_of(config, session),
             signatures=image_signatures(config),
-            reports=BusReports(bus=bus),
+            reports=reports,
             progress=progress,
         )
         progress.start()

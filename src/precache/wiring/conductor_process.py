@@ -21,22 +21,23 @@ from precache.adapters.inventory_sql import SqlCells, SqlHosts
 from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, Limits
-from precache.conductor.gather_beats import GatherBeats
-from precache.conductor.gather_progress import GatherProgress
+from precache.background.batcher import Batcher
 from precache.conductor.note_beats import NoteBeats
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
+from precache.core.hosts import Heartbeat
 from precache.ports.notifier import Notifier
 from precache.rules.group_by_cell import RpcRequirement
 from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
 from precache.wiring.inventory import configured_inventory
+from precache.wiring.progress import STORE_INTERVAL, progress_batcher
 from precache.wiring.service_user import service_session, warn_if_refused
 
-GATHERING_INTERVAL = timedelta(seconds=1)
-"""The time between two batches of the hosts' reports."""
+BEATS_INTERVAL = timedelta(seconds=1)
+"""Between two transactions with the heartbeats of all hosts."""
 
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop."""
@@ -86,7 +87,7 @@ class ConductorProcess:
         self._stops.callback(notifier.stop, PATIENCE)
         return notifier
 
-    def _listen_to_cells(self, database: Database, prompt: Database) -> tuple[GatherBeats, CellBuses]:
+    def _listen_to_cells(self, database: Database, prompt: Database) -> tuple[Batcher[Heartbeat], CellBuses]:
         hosts = SqlHosts(database=prompt)
         note_beats = NoteBeats(
             hosts=hosts,
@@ -95,18 +96,24 @@ class ConductorProcess:
             service_down_time=self._config.host.service_down_time,
             most_per_cell=self._config.conductor.max_hosts_per_cell,
         )
-        beats = GatherBeats(reports=note_beats, interval=GATHERING_INTERVAL)
-        progress = GatherProgress(store=SqlProgressLog(database=prompt), interval=GATHERING_INTERVAL)
-        for gathering in (beats, progress):
-            gathering.start()
-            self._stops.callback(gathering.stop, PATIENCE)
+        beats = Batcher[Heartbeat](
+            write=note_beats.note_beats,
+            key=lambda beat: (beat.host, beat.cell),
+            source=lambda beat: beat.cell,
+            interval=BEATS_INTERVAL,
+            what="heartbeats",
+        )
+        progress = progress_batcher(SqlProgressLog(database=prompt).note, interval=STORE_INTERVAL)
+        for batcher in (beats, progress):
+            batcher.start()
+            self._stops.callback(batcher.stop, PATIENCE)
         table = SqlCells(database=database, keys=self._config.database.encryption_keys)
         table.list_cells()  # A conductor that cannot decrypt them would take jobs and fail them.
         cells = CellBuses(
             conf=self._config.oslo,
             cells=table,
-            reports=beats,
-            progress=progress,
+            on_beat=beats.add,
+            on_progress=progress.add,
             clock=SystemClock(),
         )
         cells.start()
@@ -114,7 +121,7 @@ class ConductorProcess:
         return beats, cells
 
     def _build_loop(
-        self, database: Database, prompt: Database, beats: GatherBeats, cells: CellBuses, notifier: Notifier
+        self, database: Database, prompt: Database, beats: Batcher[Heartbeat], cells: CellBuses, notifier: Notifier
     ) -> WorkLoop:
         config = self._config
         session = service_session(config)

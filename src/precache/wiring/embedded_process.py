@@ -20,7 +20,6 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, open_database, upgrade
 from precache.api.identity import noauth
-from precache.conductor.gather_progress import GatherProgress
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.imageserver.app import create_image_app
@@ -34,12 +33,15 @@ from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.hosts import build_compute, image_service
 from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import local_inventory
+from precache.wiring.progress import progress_batcher
 from precache.wiring.signatures import image_signatures
 from precache.wiring.state_dir import StateDir
 
 _log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = timedelta(seconds=0.5)
+"""Between two transactions with the progress of all hosts."""
+
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop. A transfer waits at most one second for a silent image service."""
 
@@ -131,7 +133,7 @@ class EmbeddedProcess:
         return create_image_app(library=library, log=RequestLog(path=state.image_request_log))
 
     def _start_computes(self, database: Database, gateway: InProcessComputes, images: Failover) -> None:
-        progress = GatherProgress(store=SqlProgressLog(database=database), interval=PROGRESS_INTERVAL)
+        progress = progress_batcher(SqlProgressLog(database=database).note, interval=PROGRESS_INTERVAL)
         progress.start()
         self._stops.callback(progress.stop, PATIENCE)
         for host in self._embedding.hosts:

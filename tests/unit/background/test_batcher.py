@@ -7,12 +7,11 @@ import pytest
 
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.background.batcher import MOST_ITEMS, Batcher
-from precache.conductor.gather_beats import GatherBeats
-from precache.conductor.gather_progress import GatherProgress
 from precache.core.errors import StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
+from precache.wiring.progress import progress_batcher
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,30 +27,38 @@ class Notes:
     def note(self, items):
         self.batches.append(list(items))
 
-    note_beats = note
+
+def beats_batcher(write):
+    return Batcher(
+        write=write,
+        key=lambda beat: (beat.host, beat.cell),
+        source=lambda beat: beat.cell,
+        interval=timedelta(hours=1),
+        what="heartbeats",
+    )
 
 
 def test_only_the_latest_report_on_a_task_is_written():
     notes = Notes()
-    gather = GatherProgress(store=notes, interval=timedelta(hours=1))
+    batcher = progress_batcher(notes.note, interval=timedelta(hours=1))
     for done in (1, 2, 3):
-        gather.report(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, done, 3))
+        batcher.add(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, done, 3))
 
-    gather.flush()
-    gather.flush()
+    batcher.flush()
+    batcher.flush()
 
     assert notes.batches == [[TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 3, 3)]]
 
 
 def test_beats_of_many_hosts_are_passed_on_together_the_latest_of_each():
     notes = Notes()
-    gather = GatherBeats(reports=notes, interval=timedelta(hours=1))
+    batcher = beats_batcher(notes.note)
     early, late = (Heartbeat("a", "cell1", "fake", NOW + timedelta(seconds=n), "1.0") for n in range(2))
     other = Heartbeat("b", "cell1", "fake", NOW, "1.0")
     for beat in (early, other, late):
-        gather.note_beats([beat])
+        batcher.add(beat)
 
-    gather.flush()
+    batcher.flush()
 
     assert sorted(notes.batches[0], key=lambda beat: beat.host) == [late, other]
     assert len(notes.batches) == 1
@@ -59,11 +66,11 @@ def test_beats_of_many_hosts_are_passed_on_together_the_latest_of_each():
 
 def test_what_was_gathered_is_written_before_the_end():
     inventory = MemoryInventory()
-    gather = GatherBeats(reports=inventory, interval=timedelta(hours=1))
-    gather.start()
-    gather.note_beats([Heartbeat("a", "cell1", "fake", NOW)])
+    batcher = beats_batcher(inventory.note_beats)
+    batcher.start()
+    batcher.add(Heartbeat("a", "cell1", "fake", NOW))
 
-    gather.stop(PATIENCE)
+    batcher.stop(PATIENCE)
 
     assert [host.name for host in inventory.list_hosts()] == ["a"]
 
@@ -74,23 +81,23 @@ def test_progress_that_cannot_be_noted_harms_nobody(caplog, trouble):
         def note(self, progress):
             raise trouble
 
-    gather = GatherProgress(store=Away(), interval=timedelta(hours=1))
-    gather.start()
-    gather.report(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
+    batcher = progress_batcher(Away().note, interval=timedelta(hours=1))
+    batcher.start()
+    batcher.add(TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
 
-    gather.stop(PATIENCE)
+    batcher.stop(PATIENCE)
 
     assert "are dropped" in caplog.text
 
 
 def test_a_flood_of_reports_is_cut_off_and_what_was_known_is_still_brought_up_to_date(caplog):
     notes = Notes()
-    gather = GatherProgress(store=notes, interval=timedelta(hours=1))
+    batcher = progress_batcher(notes.note, interval=timedelta(hours=1))
     for number in range(MOST_ITEMS + 7):
-        gather.report(TaskProgress(f"job {number}", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
-    gather.report(TaskProgress("job 0", "host", IMAGE, Phase.DOWNLOADING, 2, 3))
+        batcher.add(TaskProgress(f"job {number}", "host", IMAGE, Phase.DOWNLOADING, 1, 3))
+    batcher.add(TaskProgress("job 0", "host", IMAGE, Phase.DOWNLOADING, 2, 3))
 
-    gather.flush()
+    batcher.flush()
 
     [batch] = notes.batches
     assert len(batch) == MOST_ITEMS

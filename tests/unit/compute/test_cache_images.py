@@ -51,7 +51,7 @@ class Reports:
     def __init__(self) -> None:
         self.seen: list[TaskProgress] = []
 
-    def report(self, progress: TaskProgress) -> None:
+    def add(self, progress: TaskProgress) -> None:
         self.seen.append(progress)
 
 

@@ -47,7 +47,7 @@ class Driver:
 
 
 class NoReports:
-    def report(self, progress): ...
+    def add(self, progress): ...
 
 
 def compute(driver, *, clock=None, stop=None, **options):

@@ -53,7 +53,7 @@ class Hearing:
         if len(self.beats) > 1:
             self.twice.set()
 
-    def report(self, progress) -> None: ...
+    def add(self, progress) -> None: ...
 
 
 @pytest.fixture

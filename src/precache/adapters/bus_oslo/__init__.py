@@ -11,7 +11,6 @@ from precache.adapters.bus_oslo.compute_server import ComputeServer  # noqa: E40
 from precache.adapters.bus_oslo.computes import OsloComputes  # noqa: E402
 from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa: E402
 from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
-from precache.adapters.bus_oslo.progress import BusProgress  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
 from precache.adapters.bus_oslo.topics import (  # noqa: E402
     CACHE_IMAGES_SINCE,
@@ -28,7 +27,6 @@ __all__ = [
     "OPTIONS_SINCE",
     "RPC_VERSION",
     "Bus",
-    "BusProgress",
     "BusReports",
     "BusWake",
     "CellBuses",

@@ -1,4 +1,4 @@
-"""The buses of all cells, as the table of cells has them now: one client and one ear for each."""
+"""The buses of all cells, as the table of cells has them now: one client and one server for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus import Bus, open_bus
-from precache.adapters.bus_oslo.conductor_server import ConductorServer
+from precache.adapters.bus_oslo.conductor_server import ConductorServer, OnBeat, OnProgress
 from precache.background.log_exceptions import log_exceptions
 from precache.background.periodic_task import PeriodicTask
 from precache.background.threads import call_in_thread, start_thread
@@ -20,13 +20,11 @@ from precache.core.cells import Cell
 from precache.core.errors import BusUnavailable, PrecacheError
 from precache.ports.cells import CellQueries
 from precache.ports.clock import Clock
-from precache.ports.inventory import HostReports
-from precache.ports.progress import ProgressSink
 
 _log = logging.getLogger(__name__)
 
 FOLLOW_INTERVAL = timedelta(seconds=5)
-"""How soon a change of the table is taken up."""
+"""How soon a change of the table is noticed."""
 
 _LEAVE_WITHIN = timedelta(seconds=2)
 
@@ -41,8 +39,8 @@ class _Connected:
 class CellBuses:
     """Listens on every cell's bus and returns it for calls of its hosts, from `start` until `stop`.
 
-    A cell whose broker is away, or whose URL is of no use, does not concern the others.
-    reports, progress, clock: see ConductorServer.
+    A cell whose broker is down, or whose URL cannot be used, does not affect the others.
+    on_beat, on_progress, clock: see ConductorServer.
     """
 
     def __init__(
@@ -50,25 +48,25 @@ class CellBuses:
         *,
         conf: cfg.ConfigOpts,
         cells: CellQueries,
-        reports: HostReports,
-        progress: ProgressSink,
+        on_beat: OnBeat,
+        on_progress: OnProgress,
         clock: Clock,
         interval: timedelta = FOLLOW_INTERVAL,
     ) -> None:
         self._conf = conf
         self._cells = cells
-        self._reports = reports
-        self._progress = progress
+        self._on_beat = on_beat
+        self._on_progress = on_progress
         self._clock = clock
         self._connected: dict[str, _Connected] = {}
-        self._complaints: dict[str, str] = {}  # the last said of each cell, so that it is said once
+        self._complaints: dict[str, str] = {}  # the last one of each cell, so that it is logged once
         self._lock = threading.Lock()
         self._follower = PeriodicTask(
             action=self._follow, interval=interval, delay=interval, what="A look at the table of cells"
         )
 
     def start(self) -> None:
-        """Listen to the cells that there are, and follow every change; does not wait for any broker."""
+        """Listen to the cells of the table, and follow its changes; does not wait for any broker."""
         self._follow()
         self._follower.start()
 
@@ -81,7 +79,7 @@ class CellBuses:
             each.result()
 
     def bus_of(self, cell: str) -> Bus:
-        """Return the bus of a cell. Raises BusUnavailable if none is known or its URL is of no use."""
+        """Return the bus of a cell. Raises BusUnavailable if none is known or its URL cannot be used."""
         with self._lock:
             connected = self._connected.get(cell)
             complaint = self._complaints.get(cell) or self._complaints.get("")
@@ -91,7 +89,7 @@ class CellBuses:
         return connected.bus
 
     def heard_for_s(self, cell: str) -> float:
-        """Return for how many seconds, until now, we could hear the hosts of the cell."""
+        """Return for how many seconds, until now, the hosts of the cell could be heard."""
         with self._lock:
             connected = self._connected.get(cell)
         return connected.bus.state.up_for_s() if connected is not None else 0.0
@@ -101,7 +99,7 @@ class CellBuses:
             cells = {cell.name: cell for cell in self._cells.list_cells()}
         except PrecacheError as error:
             self._complain("", f"The cells cannot be read: {error}")
-            return  # with those that we have
+            return  # and continue with the known ones
         self._complaints.pop("", None)
         for name in [name for name in self._connected if name not in cells or not cells[name].transport_url]:
             _log.info("Cell %s has no message bus any more", name)
@@ -123,21 +121,21 @@ class CellBuses:
             return
         others = [name for name, each in self._connected.items() if name != cell.name and each.bus.place == bus.place]
         if others:
-            # What comes in on it could not be told apart.
+            # The cell of a message on it would not be known.
             self._complain(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
             bus.close()
             return
         server = ConductorServer(
-            bus=bus, cell=cell.name, reports=self._reports, progress=self._progress, clock=self._clock
+            bus=bus, cell=cell.name, on_beat=self._on_beat, on_progress=self._on_progress, clock=self._clock
         )
         try:
             bus.watch()
             server.start()
         except RuntimeError:
-            # The system has no thread to give. All of it is tried again at the next look at the table.
+            # The system has no more threads. This is tried again at the next look at the table.
             bus.close()
             raise
-        with self._lock:  # at once, because the cell's hosts may be called at any moment
+        with self._lock:  # both together, because the cell's hosts may be called at any moment
             self._connected[cell.name] = _Connected(fingerprint, bus, server)
             self._complaints.pop(cell.name, None)
         _log.info("Cell %s is on the message bus %s", cell.name, bus.place)
@@ -158,7 +156,7 @@ class CellBuses:
 
 
 def _leave_aside(name: str, connected: _Connected) -> None:
-    """Leave it without waiting for its broker. Calls under way on it end, and ask for the cell's bus again."""
+    """Leave the bus without waiting for its broker. Running calls on it end, and ask for the cell's bus again."""
     start_thread(partial(_leave, connected, _LEAVE_WITHIN), name=f"leave {name}")
 
 

@@ -1,8 +1,9 @@
-"""The conductor's ear on one cell's bus: heartbeats and progress of its hosts."""
+"""The conductor's end of one cell's bus: receives heartbeats and progress of its hosts."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
@@ -11,25 +12,27 @@ from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.messages import Malformed, read_beats, read_progress
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
-from precache.core.errors import PrecacheError
+from precache.core.hosts import Heartbeat
+from precache.core.jobs import TaskProgress
 from precache.ports.clock import Clock
-from precache.ports.inventory import HostReports
-from precache.ports.progress import ProgressSink
 
 _log = logging.getLogger(__name__)
 
-_THREADS = 4  # what they do is quick, and batched by those whom they call
+OnBeat = Callable[[Heartbeat], object]
+OnProgress = Callable[[TaskProgress], object]
+
+_THREADS = 4  # their work is quick: what they call collects batches
 
 
 class ConductorServer(RpcServer):
-    """Passes on what the hosts of `cell` say.
+    """Receives the reports of the hosts of `cell`.
 
-    reports, progress: told of each message as it comes; they are to gather what they hear.
-    clock: of us who hear it, for the hosts' clocks may differ.
+    on_beat, on_progress: called with each report as it comes; must be quick and must not raise.
+    clock: of this process, because the hosts' clocks may differ.
     """
 
-    def __init__(self, *, bus: Bus, cell: str, reports: HostReports, progress: ProgressSink, clock: Clock) -> None:
-        endpoint = _Endpoint(cell, reports, progress, clock)
+    def __init__(self, *, bus: Bus, cell: str, on_beat: OnBeat, on_progress: OnProgress, clock: Clock) -> None:
+        endpoint = _Endpoint(cell, on_beat, on_progress, clock)
         super().__init__(bus=bus, topic=CONDUCTOR_TOPIC, server=cell, endpoint=endpoint, threads=_THREADS)
 
 
@@ -38,26 +41,23 @@ class _Endpoint:
 
     target = oslo_messaging.Target(version=RPC_VERSION)
 
-    def __init__(self, cell: str, reports: HostReports, progress: ProgressSink, clock: Clock) -> None:
+    def __init__(self, cell: str, on_beat: OnBeat, on_progress: OnProgress, clock: Clock) -> None:
         self._cell = cell
-        self._reports = reports
-        self._progress = progress
+        self._on_beat = on_beat
+        self._on_progress = on_progress
         self._clock = clock
 
     def heartbeat(self, _context: object, **message: Any) -> None:
         try:
-            beats = read_beats(message, self._cell, self._clock.now())
-            if beats:
-                self._reports.note_beats(beats)
+            for beat in read_beats(message, self._cell, self._clock.now()):
+                self._on_beat(beat)
         except Malformed as fault:
             self._drop("heartbeat", fault)
-        except PrecacheError as error:
-            _log.warning("A heartbeat from cell %s could not be noted: %s", self._cell, error)
 
     def progress(self, _context: object, **message: Any) -> None:
         try:
             for each in read_progress(message, self._cell):
-                self._progress.report(each)
+                self._on_progress(each)
         except Malformed as fault:
             self._drop("progress", fault)
 

@@ -1,4 +1,4 @@
-"""A compute's heartbeats, over its cell's bus."""
+"""What a compute reports of itself, over its cell's bus."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.messages import beats_message
+from precache.adapters.bus_oslo.messages import beats_message, progress_message
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
 from precache.core.errors import BusUnavailable
 from precache.core.hosts import Heartbeat
+from precache.core.jobs import TaskProgress
 
 
 class BusReports:
-    """The port `HostReports` for a compute: the receiver knows the cell and the time.
+    """The port `HostReports` for a compute, and its way to send progress: the receiver adds the cell and the time.
 
-    Never raises: while the broker is away, of which the bus tells the log, a host is down anyway, and the next beat is
-    soon due.
+    Both drop what cannot be sent, and never raise: the bus logs that the broker is down, and the next report is newer.
+    They take some seconds at most.
     """
 
     def __init__(self, *, bus: Bus) -> None:
@@ -25,3 +26,7 @@ class BusReports:
     def note_beats(self, beats: Sequence[Heartbeat]) -> None:
         with suppress(BusUnavailable):
             self._bus.cast(CONDUCTOR_TOPIC, "heartbeat", beats_message(beats, RPC_VERSION))
+
+    def note_progress(self, progress: Sequence[TaskProgress]) -> None:
+        with suppress(BusUnavailable):
+            self._bus.cast(CONDUCTOR_TOPIC, "progress", progress_message(progress))

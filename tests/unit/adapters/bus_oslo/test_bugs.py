@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
-from precache.adapters.bus_oslo.progress import BusProgress
+from precache.adapters.bus_oslo.reports import BusReports
 from precache.adapters.bus_oslo.wake import BusWake
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
+from precache.wiring.progress import progress_batcher
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 PATIENCE = timedelta(seconds=20)
@@ -30,12 +31,12 @@ class BuggyBus:
 
 def test_progress_is_sent_again_after_a_bug(caplog):
     bus = BuggyBus()
-    progress = BusProgress(bus=bus, interval=timedelta(milliseconds=10))
+    progress = progress_batcher(BusReports(bus=bus).note_progress, interval=timedelta(milliseconds=10))
     progress.start()
 
-    progress.report(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 1, 2))
+    progress.add(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 1, 2))
     assert bus.has_failed.wait(PATIENCE.total_seconds())
-    progress.report(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 2, 2))
+    progress.add(TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 2, 2))
 
     assert bus.was_used.wait(PATIENCE.total_seconds())
     progress.stop(PATIENCE)
