@@ -28,7 +28,6 @@ from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOptions, CacheOrder
 from precache.fetch.conversion import VMDK_TYPES, Conversion
-from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.resume import ResumingStream
@@ -170,7 +169,7 @@ class Fetcher:
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection,
             )
-            _run(transfer, conversion, qemu_img, group, _progress(record, transfer.arriving, watch))
+            _run(transfer, conversion, qemu_img, group, _progress(record, transfer, watch))
             arrived = transfer.arriving.arrived_bytes
             watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:
@@ -219,12 +218,12 @@ def _run(
         group.join()
 
 
-def _progress(record: Image, arriving: GrowingFile, watch: Watcher) -> Callable[[], None]:
-    """Return a function that reports to `watch` how much of the image has arrived."""
+def _progress(record: Image, transfer: Transfer, watch: Watcher) -> Callable[[], None]:
+    """Return a function that reports to `watch` how much of the image was received."""
 
     def report() -> None:
-        phase = Phase.CONVERTING if arriving.is_complete else Phase.DOWNLOADING
-        watch(phase, arriving.arrived_bytes, record.size_bytes or 0)
+        phase = Phase.CONVERTING if transfer.arriving.is_complete else Phase.DOWNLOADING
+        watch(phase, transfer.received_bytes, record.size_bytes or 0)
 
     return report
 

@@ -45,6 +45,8 @@ class Transfer:
         self._hashed: BlockQueue = SimpleQueue()
         self._stopped = CancelToken()
         self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
+        self.received_bytes = 0
+        """More than have arrived in the file: on a slow link a block takes many seconds. Set by the reader alone."""
 
     def start(self, group: TaskGroup) -> None:
         """Start the three threads.
@@ -85,6 +87,7 @@ class Transfer:
             if not count:
                 break
             filled += count
+            self.received_bytes += count
         return filled
 
     def _hash_all(self) -> None:

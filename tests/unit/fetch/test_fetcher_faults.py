@@ -398,6 +398,20 @@ def test_stop_is_heard_while_the_service_stalls(world, make_image, disk_bytes, d
     assert world.litter() == []
 
 
+def test_bytes_that_were_received_are_reported_before_their_block_is_full(world, disk_bytes):
+    reported = []
+
+    def watch(phase, bytes_done, bytes_total):
+        reported.append(bytes_done)
+        if bytes_done == 1000 or len(reported) > 100:
+            raise Stopped("caching")
+
+    with pytest.raises(Stopped):
+        world.fetch(disk_bytes, faults=ImageFaults(stalls_at=1000), watch=watch)
+
+    assert reported[-1] == 1000
+
+
 class SilentService:
     """An image service one call of which gives no answer until the test lets it go."""
 
