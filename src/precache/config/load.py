@@ -105,10 +105,10 @@ def load_config(
     conf = cfg.ConfigOpts()
     for group in GROUPS:
         group.register(conf)
-    existing = _existing(files)
-    for (group_name, option), value in ({} if existing else defaults or {}).items():
-        conf.set_default(option, value, group=group_name)
     try:
+        existing = _existing(files)
+        for (group_name, option), value in ({} if existing else defaults or {}).items():
+            conf.set_default(option, value, group=group_name)
         for_libraries = cfg.ConfigOpts()
         register_log_options(for_libraries)
         for each in (conf, for_libraries):
@@ -157,6 +157,8 @@ def _existing(files: Sequence[Path] | None) -> list[str]:
     for file in files:
         if not file.is_file():
             raise InvalidConfiguration(f"{file} is not a file; give an existing configuration file")
+        with file.open("rb"):  # the library would name a file that cannot be opened without the reason
+            pass
     return [str(file) for file in files]
 
 

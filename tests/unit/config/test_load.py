@@ -1,5 +1,6 @@
 """What an operator writes, and what the service is told."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,6 +95,18 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence(tmp_path, text, told):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InvalidConfiguration, match=r"nowhere\.conf is not a file"):
         load_config([tmp_path / "nowhere.conf"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_file_of_another_user_is_named_with_the_reason(tmp_path):
+    secret = tmp_path / "secret.conf"
+    secret.touch(mode=0o000)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(InvalidConfiguration, match=r"secret\.conf cannot be read: Permission denied"):
+            load_config([secret])
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize("name", ["cmp 1", "cell1/cmp-1", "x" * 256])
