@@ -9,7 +9,6 @@ from pathlib import Path
 from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError, UnusableImage
 from precache.core.images import Image
 from precache.imagecache.os_errors import DISK_FULL, explain, why_full
-from precache.rules.disk_space import admit, bytes_needed
 
 _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
 
@@ -43,12 +42,12 @@ class Room:
     def admit(self, result_bytes: int) -> None:
         """Check before the first byte. result_bytes: of the converted file, 0 if unknown. Raises NotEnoughSpace."""
         self._result_bytes = result_bytes
-        self._admit(self._needed(self._download_bytes))
+        self._check(self._download_bytes)
 
     def admit_result(self, result_bytes: int, arrived_bytes: int) -> None:
         """Check the space again when the size of the result is known. Raises NotEnoughSpace."""
         self._result_bytes = result_bytes
-        self._admit(self._needed(self._download_bytes - arrived_bytes))
+        self._check(self._download_bytes - arrived_bytes)
 
     def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
         """Return the error for an OSError of the cache's disk; call it after the attempt's files are removed."""
@@ -66,12 +65,20 @@ class Room:
     def _why(self, free: int) -> str:
         if self._image.size_bytes is None:
             return _NO_SIZE
-        if bytes_needed(self._download_bytes, self._result_bytes) > free:
+        if self._download_bytes + self._result_bytes > free:
             return _NOT_RESERVED.format(self._result_bytes)
         return _TAKEN
 
     def _needed(self, download_bytes: int) -> int:
-        return bytes_needed(download_bytes, self._result_bytes if self._reserves_whole_disk else 0)
+        """Return the space for the bytes that are still to be downloaded and for the result.
 
-    def _admit(self, needed_bytes: int) -> None:
-        admit(self._image.id, needed_bytes, self._free_bytes(self._directory), str(self._directory))
+        Both files exist until the conversion is done. Holes may make both smaller on disk. That is not known before the
+        last byte, so the full size counts.
+        """
+        return download_bytes + (self._result_bytes if self._reserves_whole_disk else 0)
+
+    def _check(self, download_bytes: int) -> None:
+        """Raise NotEnoughSpace unless the space that is needed is free; an exact fit is enough."""
+        needed, free = self._needed(download_bytes), self._free_bytes(self._directory)
+        if needed > free:
+            raise NotEnoughSpace(self._image.id, free, str(self._directory), needed_bytes=needed)
