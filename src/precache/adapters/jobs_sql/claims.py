@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
-from precache.adapters.jobs_sql.remaining import load_remaining
-from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs
+from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs, load_remaining
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import job_outcomes, jobs, tasks

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
@@ -15,6 +16,7 @@ from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import Job, Outcome, Task, TaskState
 from precache.core.orders import CacheOrder
+from precache.ports.job_store import RemainingTasks
 
 JOB_COLUMNS = tuple(field.name for field in fields(Job) if field.name in jobs.c)
 """The fields of a job that the table has as columns of the same names."""
@@ -94,6 +96,33 @@ def load_page(
     is_on_page = and_(tasks.c.host_position == keys.c.host_position, tasks.c.image_position == keys.c.image_position)
     rows: Sequence[Any] = connection.execute(TASKS.join(keys, is_on_page).where(tasks.c.job == number)).all()
     return [Task(job_id, *row) for row in rows]
+
+
+def load_remaining(connection: Connection, number: int) -> RemainingTasks:
+    """Return the hosts of the job, and its tasks that have not ended."""
+    hosts = {row.position: row for row in _positions(connection, number, job_hosts, job_hosts.c.host, job_hosts.c.cell)}
+    names = {row.position: row.image for row in _positions(connection, number, job_images, job_images.c.image)}
+    images: dict[str, tuple[ImageId, ...]] = {}
+    asked: dict[str, str] = {}
+    alike: dict[tuple[ImageId, ...], tuple[ImageId, ...]] = {}  # thousands of hosts share one list of images
+    for position, of_host in groupby(_unended(connection, number), lambda task: task.host_position):
+        host, rows = hosts[position], list(of_host)
+        left = tuple(names[row.image_position] for row in rows)
+        images[host.host] = alike.setdefault(left, left)
+        if any(row.attempts for row in rows):
+            asked[host.host] = host.cell or ""
+    return RemainingTasks(tuple(host.host for host in hosts.values()), images, asked)
+
+
+def _positions(connection: Connection, number: int, table: Any, *columns: Any) -> Any:
+    statement = select(table.c.position, *columns).where(table.c.job == number).order_by(table.c.position)
+    return connection.execute(statement).all()
+
+
+def _unended(connection: Connection, number: int) -> Any:
+    columns = (tasks.c.host_position, tasks.c.image_position, tasks.c.attempts)
+    statement = select(*columns).where(tasks.c.job == number, tasks.c.state != TaskState.ENDED)
+    return connection.execute(statement.order_by(tasks.c.host_position, tasks.c.image_position))
 
 
 def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[ImageId, str | None]]:
