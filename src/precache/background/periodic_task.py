@@ -32,15 +32,21 @@ class PeriodicTask:
         self._retry_interval = interval if retry_interval is None else min(interval, retry_interval)
         self._what, self._of = what, of
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError if the system can start no further thread."""
         self._thread = start_thread(self._run, name=f"{self._what} {self._of}".rstrip())
 
+    def wake(self) -> None:
+        """Call the action now; once more if it runs already. Cheap; from any thread."""
+        self._woken.set()
+
     def ask_to_stop(self) -> None:
         """Begin no further call; do not wait."""
         self._stopping.set()
+        self._woken.set()
 
     def stop(self, patience: timedelta) -> None:
         """Begin no further call, and wait at most that long for the running one. Harmless if it was never started."""
@@ -50,7 +56,11 @@ class PeriodicTask:
 
     def _run(self) -> None:
         pause = self._delay
-        while not self._stopping.wait(pause.total_seconds()):
+        while True:
+            self._woken.wait(pause.total_seconds())
+            self._woken.clear()  # before the action, so that a call of `wake` during it is not lost
+            if self._stopping.is_set():
+                return
             pause = self._retry_interval
             then = f"will be tried again in {pause}"
             with log_exceptions(what=self._what, of=self._of, then=then, stopping=self._stopping):

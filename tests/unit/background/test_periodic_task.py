@@ -88,5 +88,35 @@ def test_a_stop_ends_the_wait_and_nothing_is_called_after_it():
     assert not action.calls.acquire(blocking=False)
 
 
+def test_a_wake_ends_the_wait():
+    action = Action()
+    task = PeriodicTask(action=action, interval=NEVER, what="The action")
+    task.start()
+    assert action.was_called()
+
+    task.wake()
+
+    assert action.was_called()
+    task.stop(PATIENCE)
+
+
+def test_a_wake_during_a_call_leads_to_another_one():
+    calls, goes_on = threading.Semaphore(0), threading.Event()
+
+    def action():
+        calls.release()
+        goes_on.wait(PATIENCE.total_seconds())
+
+    task = PeriodicTask(action=action, interval=NEVER, what="The action")
+    task.start()
+    assert calls.acquire(timeout=PATIENCE.total_seconds())
+
+    task.wake()
+    goes_on.set()
+
+    assert calls.acquire(timeout=PATIENCE.total_seconds())
+    task.stop(PATIENCE)
+
+
 def test_a_task_that_never_started_can_be_stopped():
     PeriodicTask(action=Action(), interval=NEVER, what="The action").stop(PATIENCE)
