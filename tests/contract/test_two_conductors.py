@@ -13,6 +13,7 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import END, Announcer
 from precache.conductor.call_hosts import CallHosts
+from precache.conductor.cancel_hosts import CancelHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
@@ -67,7 +68,10 @@ class Conductors:
         run_job = RunJob(
             claims=stores.claims, announcer=announcer, clock=self.clock,
             group_hosts=GroupHosts(hosts=stores.hosts, service_down_time=MINUTE),
-            call_hosts=CallHosts(gateway=self.gateway, clock=self.clock, pool=pool, concurrency=3),
+            call_hosts=CallHosts(
+                gateway=self.gateway, clock=self.clock, pool=pool, concurrency=3,
+                cancel_hosts=CancelHosts(gateway=self.gateway, clock=self.clock, pool=pool),
+            ),
             end_job=EndJob(claims=stores.claims, queries=stores.queries, announcer=announcer),
             write_interval=timedelta(milliseconds=20),
         )  # fmt: skip

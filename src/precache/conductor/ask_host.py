@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from precache.background.cancel_token import CancelToken
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.stopping import StopReason
 from precache.core.work_context import WorkContext, working_on
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 
@@ -15,9 +17,14 @@ _log = logging.getLogger(__name__)
 
 NO_ANSWER = "the host answered, but not for this image; update its compute to the conductor's release"
 
+UNCONFIRMED = "{}; a transfer there may go on until it ends"
+"""The reason of a task that was cancelled, but whose host did not confirm that it has stopped."""
 
-def ask_host(gateway: ComputeGateway, request: CacheRequest) -> list[TaskResult]:
+
+def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) -> list[TaskResult]:
     """Return one result for each image of the request, in its order, whatever the host does.
+
+    If the call fails, that is an error, or `cancelled` if an operator has cancelled the work meanwhile.
 
     Raises Stopped if we or the host's compute are being stopped: then nothing is known of the images.
     """
@@ -27,10 +34,11 @@ def ask_host(gateway: ComputeGateway, request: CacheRequest) -> list[TaskResult]
     except Stopped:
         raise
     except PrecacheError as error:
-        return _all(request.images, str(error))
+        return _all_failed(request.images, str(error), work)
     except Exception as error:  # noqa: BLE001  a bug in a gateway must not leave a host without an outcome
         _log.exception("Asking host %s for job %s failed", request.host, request.job_id)
-        return _all(request.images, f"asking the host failed: {error}; the conductor's log has the details")
+        reason = f"asking the host failed: {error}; the conductor's log has the details"
+        return _all_failed(request.images, reason, work)
     return _one_for_each(request.images, answered)
 
 
@@ -39,5 +47,7 @@ def _one_for_each(images: Sequence[ImageId], answered: Sequence[TaskResult]) -> 
     return [by_image.get(image, TaskResult(image, Outcome.ERROR, reason=NO_ANSWER)) for image in images]
 
 
-def _all(images: Sequence[ImageId], reason: str) -> list[TaskResult]:
+def _all_failed(images: Sequence[ImageId], reason: str, work: CancelToken) -> list[TaskResult]:
+    if work.reason is StopReason.CANCELLED:
+        return [TaskResult(image, Outcome.CANCELLED, reason=UNCONFIRMED.format(reason)) for image in images]
     return [TaskResult(image, Outcome.ERROR, reason=reason) for image in images]

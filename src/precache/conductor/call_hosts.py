@@ -8,12 +8,14 @@ from datetime import timedelta
 
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.ask_host import ask_host
+from precache.conductor.cancel_hosts import CancelHosts
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import LOOK_S, JobRun
 from precache.conductor.unasked import all_alike
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
 from precache.core.jobs import HostAsked, HostEnded, Outcome
+from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.rules.fan_out import FanOut
@@ -38,18 +40,21 @@ class CallHosts:
         clock: Clock,
         pool: DaemonPool,
         concurrency: int,
+        cancel_hosts: CancelHosts,
         stop_patience: timedelta = STOP_PATIENCE,
     ) -> None:
         self._gateway = gateway
         self._clock = clock
         self._pool = pool
         self._concurrency = concurrency
+        self._cancel_hosts = cancel_hosts
         self._stop_patience_s = stop_patience.total_seconds()
 
     def __call__(self, run: JobRun, by_cell: Mapping[str, tuple[Host, ...]]) -> None:
         """Call each host until none is left or the run is to stop. What came last is noted, but not yet stored.
 
-        While the store is unavailable, the hosts' answers are kept and no further host is called.
+        While the store is unavailable, the hosts' answers are kept and no further host is called. If the job is
+        cancelled, the hosts are told to stop, and all tasks end.
         """
         dispatcher = HostDispatcher(
             hosts=FanOut(by_cell),
@@ -62,38 +67,49 @@ class CallHosts:
             self._follow(run, dispatcher)
         finally:
             dispatcher.pause()
+        if run.is_cancelled:
+            self._cancel_hosts(run, dispatcher)
+        if run.stop.is_cancelled:
+            self._wait_for_answers(run, dispatcher)
 
     def _follow(self, run: JobRun, dispatcher: HostDispatcher) -> None:
-        give_up_at: float | None = None
-        is_over = False
-        while not is_over:
-            if not run.stop.is_cancelled:
-                dispatcher.resume()
-            elif give_up_at is None:
-                dispatcher.pause()
-                give_up_at = time.monotonic() + self._stop_patience_s
+        """Have the hosts called, and store what comes of it, until no host is left or there is a reason to stop."""
+        while not run.work.is_cancelled:
+            dispatcher.resume()
             # Read before the steps are taken: those of the last call are among them then. Idle with hosts left: the
             # system had no thread to give, and is asked for one again.
             is_idle = dispatcher.is_idle
-            is_done = is_idle and (run.stop.is_cancelled or not dispatcher.has_hosts_left)
-            is_over = is_done or (give_up_at is not None and time.monotonic() > give_up_at)
-            if not is_over:
-                run.stop.wait(LOOK_S) if is_idle else run.wait_for_steps()
+            is_done = is_idle and not dispatcher.has_hosts_left
+            if not is_done:
+                run.work.wait(LOOK_S) if is_idle else run.wait_for_steps()
             run.note_steps()
-            if not is_over:
-                run.write_if_due(on_first_failure=dispatcher.pause)
+            if is_done:
+                return
+            run.write_if_due(on_first_failure=dispatcher.pause)
+
+    def _wait_for_answers(self, run: JobRun, dispatcher: HostDispatcher) -> None:
+        """Note what the hosts answer soon. After a lost lease nothing can be stored, and nothing is waited for."""
+        is_lost = run.stop.reason is StopReason.LEASE_LOST
+        give_up_at = time.monotonic() + (0.0 if is_lost else self._stop_patience_s)
+        while not dispatcher.is_idle and time.monotonic() < give_up_at:
+            run.wait_for_steps()
+            run.note_steps()
+            run.write_if_due()
+        run.note_steps()
 
     def _ask(self, run: JobRun, host: Host) -> None:
         """Call the host unless the run is to stop; put a step into the run's queue before and after."""
-        if run.stop.is_cancelled:
+        if run.work.is_cancelled:
             return
         images, cell = run.remaining.images[host.name], host.cell or ""
         run.steps.put(HostAsked(host.name, cell, images, self._clock.now()))
         try:
             request = CacheRequest(run.job.id, host.name, cell, run.orders_of(images))
-            results = tuple(ask_host(self._gateway, request))
+            results = tuple(ask_host(self._gateway, request, run.work))
         except Stopped:
             if run.stop.is_cancelled:
                 return  # Nothing is known of the host; it is asked again when the job goes on.
-            results = all_alike(images, Outcome.ERROR, COMPUTE_STOPPED)
+            # A compute that is being stopped ends its transfers, too.
+            ended = (Outcome.CANCELLED, "") if run.is_cancelled else (Outcome.ERROR, COMPUTE_STOPPED)
+            results = all_alike(images, *ended)
         run.steps.put(HostEnded(host.name, results, self._clock.now()))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from precache.conductor.job_run import JobRun
+from precache.core.errors import Unavailable
 from precache.ports.inventory import HostQueries
 from precache.rules.group_by_cell import HostGroups, group_by_cell, hosts_of_unknown_state
 
@@ -38,11 +39,21 @@ class GroupHosts:
         self._heard_for_s = heard_for_s
 
     def __call__(self, run: JobRun) -> HostGroups:
-        """Return the groups of the hosts whose tasks remain.
+        """Return the groups of the hosts whose tasks remain; none if the job is cancelled meanwhile.
 
         After this process, a message bus or the store was down, heartbeats may be missing only for that reason. The
         job waits for these hosts as long as a heartbeat may take. If the run is to stop before, they are in no group.
         """
+        groups = HostGroups()
+        try:
+            if not run.is_cancelled:
+                groups = self._group(run)
+        except Unavailable:
+            if not run.is_cancelled:
+                raise
+        return HostGroups() if run.is_cancelled else groups
+
+    def _group(self, run: JobRun) -> HostGroups:
         give_up_at = time.monotonic() + self._service_down_time.total_seconds()
         is_logged = False
         while True:
@@ -56,10 +67,10 @@ class GroupHosts:
                     "Job %s waits for heartbeats of %i host(s), such as %s, that may have been missed",
                     run.job.id, len(unknown), unknown[0].name,
                 )  # fmt: skip
-            if run.stop.wait(HEARTBEAT_LOOK_S):
+            if run.work.wait(HEARTBEAT_LOOK_S):
                 return replace(groups, down=tuple(host for host in groups.down if host not in unknown))
 
     def _look(self, run: JobRun) -> HostGroups:
         names = list(run.remaining.images)
-        known = run.retry("The look for the hosts of", lambda: self._hosts.find_hosts(names))
+        known = run.retry("The look for the hosts of", lambda: self._hosts.find_hosts(names), until=run.work)
         return group_by_cell(names, known, self._service_down_time, run.requirement)

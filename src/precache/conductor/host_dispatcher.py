@@ -36,6 +36,7 @@ class HostDispatcher:
         self._pool = pool
         self._width = width
         self._turns = 0
+        self._in_progress: dict[str, str] = {}
         self._is_paused = False
         self._lock = Lock()
 
@@ -64,6 +65,11 @@ class HostDispatcher:
         with self._lock:
             return len(self._hosts) > 0
 
+    def in_progress(self) -> dict[str, str]:
+        """Return the hosts that a turn has taken and not yet finished, each with its cell; none joins after `pause`."""
+        with self._lock:
+            return dict(self._in_progress)
+
     def _queue_up(self) -> None:
         try:
             self._pool.submit(self._take_turn)
@@ -73,6 +79,8 @@ class HostDispatcher:
     def _take_turn(self) -> None:
         with self._lock:
             taken = None if self._is_paused else self._hosts.take()
+            if taken is not None:
+                self._in_progress[taken[1].name] = taken[0]
         if taken is None:
             self._end_turn()
             return
@@ -80,6 +88,7 @@ class HostDispatcher:
         self._ask(host)
         with self._lock:
             self._hosts.ended(cell)
+            del self._in_progress[host.name]
         self._queue_up()
 
     def _end_turn(self) -> None:

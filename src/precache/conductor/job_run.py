@@ -13,6 +13,7 @@ from precache.conductor.outcome_recorder import OutcomeRecorder
 from precache.core.images import ImageId
 from precache.core.jobs import Job
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from precache.ports.job_store import RemainingTasks
 from precache.rules.group_by_cell import RpcRequirement
 
@@ -30,6 +31,8 @@ class JobRun:
 
     remaining: the tasks that had not ended when the run began.
     requirement: what this job needs of computes; None without a bus.
+    stop: cancelled when the process is to stop or the lease is lost: another conductor continues the job.
+    work: its child, cancelled also when an operator cancels the job: this conductor ends it.
     """
 
     job: Job
@@ -37,7 +40,13 @@ class JobRun:
     recorder: OutcomeRecorder
     requirement: RpcRequirement | None
     stop: CancelToken
+    work: CancelToken
     steps: EventQueue = field(default_factory=EventQueue)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Return whether this conductor is to end the job because an operator has cancelled it."""
+        return self.work.reason is StopReason.CANCELLED
 
     def orders_of(self, images: tuple[ImageId, ...]) -> tuple[CacheOrder, ...]:
         """Return the orders of these images, in the order of the request."""
@@ -62,11 +71,17 @@ class JobRun:
         if self.recorder.due_in_s == 0.0:
             self.retry("The record of", self.recorder.write, on_first_failure)
 
-    def retry(self, what: str, act: Callable[[], T], on_first_failure: Callable[[], object] = lambda: None) -> T:
+    def retry(
+        self,
+        what: str,
+        act: Callable[[], T],
+        on_first_failure: Callable[[], object] = lambda: None,
+        until: CancelToken | None = None,
+    ) -> T:
         """Return what `act` returns. Call it again while what it needs is unavailable, until the run is to stop.
 
-        Raises Unavailable once the run is to stop.
+        Raises Unavailable once `until`, by default `stop`, is cancelled. To end a cancelled job the store is needed,
+        so what needs the store waits until `stop`.
         """
-        return retry_until(
-            act, what=f"{what} job", of=self.job.id, wait=self.stop.wait, on_first_failure=on_first_failure
-        )
+        wait = (until or self.stop).wait
+        return retry_until(act, what=f"{what} job", of=self.job.id, wait=wait, on_first_failure=on_first_failure)

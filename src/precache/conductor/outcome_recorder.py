@@ -6,12 +6,13 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from precache.conductor.announce import Announcer
 from precache.core.errors import LeaseLost, Unavailable
+from precache.core.images import ImageId
 from precache.core.jobs import HostEnded, Job, JobStep, Outcome
 from precache.ports.job_store import JobClaims, RemainingTasks
 
@@ -43,6 +44,8 @@ class OutcomeRecorder:
         self._host_count = len(remaining.hosts)
         self._ended_hosts = self._host_count - len(remaining.images)
         self._counts = Counter(job.counts)
+        self._unended = dict(remaining.images)
+        self._asked = set(remaining.asked)
         self._claims = claims
         self._announcer = announcer
         self._interval_s = interval.total_seconds()
@@ -52,6 +55,19 @@ class OutcomeRecorder:
 
     def note(self, step: JobStep) -> None:
         self._unwritten.append(step)
+        if isinstance(step, HostEnded):
+            self._unended.pop(step.host, None)
+        else:
+            self._asked.add(step.host)
+
+    def was_asked(self, host: str) -> bool:
+        """Return whether this conductor or an earlier one asked the host for images that had not ended."""
+        return host in self._asked
+
+    @property
+    def unended(self) -> Mapping[str, tuple[ImageId, ...]]:
+        """Return the hosts whose end was not noted, with their images."""
+        return self._unended
 
     @property
     def counts(self) -> Counter[Outcome]:

@@ -20,6 +20,7 @@ from precache.conductor.job_run import JobRun
 from precache.conductor.outcome_recorder import OutcomeRecorder
 from precache.conductor.unasked import end_unasked
 from precache.core.jobs import HostEnded, Job
+from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims
 from precache.rules.group_by_cell import HostGroups, RpcRequirement
@@ -58,13 +59,17 @@ class RunJob:
         self._requirement = requirement
         self._write_interval = write_interval
 
-    def __call__(self, job: Job, stop: CancelToken) -> None:
+    def __call__(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
         """Run the job to its end, or until `stop` is cancelled: then put the rest back and release the job.
 
+        work: a child of `stop`. If it alone is cancelled, because an operator has cancelled the job, the hosts are told
+            to stop and the job ends.
         Raises LeaseLost if another conductor has taken the job over, Unavailable if something that the run needs is
         unavailable when it is to stop. In both cases the next holder of the lease continues.
         """
-        run = self._start(job, stop)
+        if job.cancel_requested_at is not None:
+            work.cancel(StopReason.CANCELLED)
+        run = self._start(job, stop, work)
         groups = self._group_hosts(run)
         _log.info(
             "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
@@ -74,7 +79,7 @@ class RunJob:
         self._call_hosts(run, groups.by_cell)
         self._end_job(run)
 
-    def _start(self, job: Job, stop: CancelToken) -> JobRun:
+    def _start(self, job: Job, stop: CancelToken, work: CancelToken) -> JobRun:
         """Read what remains to be done, and announce the start unless an earlier conductor has done so."""
         remaining = retry_until(
             lambda: self._claims.remaining(job.claim), what="The start of job", of=job.id, wait=stop.wait
@@ -91,7 +96,7 @@ class RunJob:
         requirement = self._requirement
         if requirement is not None and any(order.has_options for order in job.orders):
             requirement = requirement.with_options()
-        return JobRun(job, remaining, recorder, requirement, stop)
+        return JobRun(job, remaining, recorder, requirement, stop, work)
 
     def _end_unasked(self, run: JobRun, groups: HostGroups) -> None:
         """Note the outcomes of hosts that are not to be called."""

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 class _RunningJob:
     claim: Claim
     stop: CancelToken
+    work: CancelToken
     thread: threading.Thread
 
 
@@ -41,14 +42,16 @@ class RunningJobs:
         self._runs: dict[str, _RunningJob] = {}
         self._lock = threading.Lock()
 
-    def start(self, job: Job, stop: CancelToken, run: Callable[[], None]) -> None:
+    def start(self, job: Job, stop: CancelToken, run: Callable[[CancelToken], None]) -> None:
         """Start the job's thread. Raises RuntimeError if the system has none to give.
 
-        stop: is cancelled when the lease is lost. run: calls `remove` at its end.
+        stop: is cancelled when the lease is lost. run: gets a child of it, which is cancelled also when an operator
+            wants the job to be stopped; calls `remove` at its end.
         """
+        work = stop.child()
         with self._lock:  # so that the job is there before its thread ends
-            thread = self._start_thread(run, name=f"job-{job.id[:8]}")
-            self._runs[job.id] = _RunningJob(job.claim, stop, thread)
+            thread = self._start_thread(lambda: run(work), name=f"job-{job.id[:8]}")
+            self._runs[job.id] = _RunningJob(job.claim, stop, work, thread)
 
     def remove(self, job: Job) -> None:
         with self._lock:
@@ -73,6 +76,12 @@ class RunningJobs:
             if self._still_runs(live[claim]):
                 _log.warning("%s", LeaseLost(claim.job_id, claim.owner))
                 live[claim].stop.cancel(StopReason.LEASE_LOST)
+
+    def read_stop_requests(self) -> None:
+        """Stop the work of the jobs that operators want to be stopped. Raises StoreUnavailable."""
+        live = {claim: run for claim, run in self._live().items() if not run.work.is_cancelled}
+        for claim, reason in self._leases.stop_requests(list(live)).items() if live else ():
+            live[claim].work.cancel(reason)
 
     def _live(self) -> dict[Claim, _RunningJob]:
         with self._lock:

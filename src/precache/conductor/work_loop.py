@@ -21,10 +21,14 @@ from precache.ports.job_store import JobClaims, JobLeases
 
 _log = logging.getLogger(__name__)
 
-RunsJob = Callable[[Job, CancelToken], None]
+RunsJob = Callable[[Job, CancelToken, CancelToken], None]
+"""Gets a token that is cancelled when another process is to continue the job, and a child for its work."""
 
 EXTEND_RETRY = timedelta(seconds=1)
 """How soon an extension that failed is tried again: well before the lease ends."""
+
+STOP_REQUEST_INTERVAL = timedelta(seconds=1)
+"""How often the store is read for requests to stop a job that runs here, unless the API wakes the conductors."""
 
 _LEFT = "it will be taken up when its lease runs out"
 
@@ -70,20 +74,30 @@ class WorkLoop:
             retry_interval=EXTEND_RETRY,
             what="The extension of leases",
         )
+        # Not the loop that claims jobs: it waits while as many jobs run as may.
+        self._stop_requests = PeriodicTask(
+            action=self._running.read_stop_requests,
+            interval=STOP_REQUEST_INTERVAL,
+            delay=STOP_REQUEST_INTERVAL,
+            what="The look for requests to stop jobs",
+        )
 
     def start(self) -> None:
         self._loop = start_thread(self._claim_until_stopped, name="conductor")
         self._keeper.start()
+        self._stop_requests.start()
 
     def wake(self) -> None:
-        """Look for a job now. Cheap; from any thread."""
+        """Look for a job, and for requests to stop one, now. Cheap; from any thread."""
         self._schedule.wake()
+        self._stop_requests.wake()
 
     def ask_to_stop(self) -> None:
         """Start nothing new, and have the running jobs give back what is left; does not wait."""
         self._stop.cancel(StopReason.SHUTDOWN)
         self._schedule.wake()
         self._keeper.ask_to_stop()
+        self._stop_requests.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
         """Ask to stop, and wait for each thread that long."""
@@ -92,6 +106,7 @@ class WorkLoop:
             self._loop.join(patience.total_seconds())
         self._running.join(patience)
         self._keeper.stop(patience)
+        self._stop_requests.stop(patience)
 
     def _claim_until_stopped(self) -> None:
         while not self._stop.is_cancelled:
@@ -121,7 +136,7 @@ class WorkLoop:
         """Start the job's thread. Return False, with the job given back, if the system has none to give."""
         stop = self._stop.child()
         try:
-            self._running.start(job, stop, lambda: self._run(job, stop))
+            self._running.start(job, stop, lambda work: self._run(job, stop, work))
         except RuntimeError as error:
             _log.error("Job %s is given back, because no thread can be started for it: %s", job.id, error)
             with log_exceptions(what="The release of job", of=job.id, then=_LEFT):
@@ -129,17 +144,17 @@ class WorkLoop:
             return False
         return True
 
-    def _run(self, job: Job, stop: CancelToken) -> None:
+    def _run(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
         try:
             context = WorkContext(request_id=job.request_id, job_id=job.id)
             with working_on(context), log_exceptions(what="Job", of=job.id, then=_LEFT):
-                self._run_unless_lost(job, stop)
+                self._run_unless_lost(job, stop, work)
         finally:
             self._running.remove(job)
             self._slots.release()
 
-    def _run_unless_lost(self, job: Job, stop: CancelToken) -> None:
+    def _run_unless_lost(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
         try:
-            self._run_job(job, stop)
+            self._run_job(job, stop, work)
         except LeaseLost as error:
             _log.warning("%s", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from precache.core.hosts import Host
@@ -46,10 +46,10 @@ class HostGroups:
     unmapped: hosts that are not in the inventory, or that belong to no cell.
     """
 
-    by_cell: Mapping[str, tuple[Host, ...]]
-    down: tuple[Host, ...]
-    outdated: tuple[Host, ...]
-    unmapped: tuple[str, ...]
+    by_cell: Mapping[str, tuple[Host, ...]] = field(default_factory=dict)
+    down: tuple[Host, ...] = ()
+    outdated: tuple[Host, ...] = ()
+    unmapped: tuple[str, ...] = ()
 
 
 def hosts_of_unknown_state(

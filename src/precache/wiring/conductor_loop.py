@@ -15,6 +15,7 @@ from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.call_hosts import CallHosts
+from precache.conductor.cancel_hosts import CancelHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
@@ -24,6 +25,10 @@ from precache.ports.compute_gateway import ComputeGateway
 from precache.ports.notifier import Notifier
 from precache.rules.group_by_cell import RpcRequirement
 from precache.wiring.inventory import Inventory
+
+CANCELS_AT_ONCE = 50
+"""How many hosts are told at once to stop a job: one that is up answers in milliseconds, one that is down in ten
+seconds."""
 
 
 def conductor_loop(
@@ -46,7 +51,9 @@ def conductor_loop(
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
     pool = DaemonPool(config.image_cache.precache_concurrency, name="ask-host")
-    at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
+    cancel_pool = DaemonPool(CANCELS_AT_ONCE, name="cancel-host")
+    for each in (pool, cancel_pool):
+        at_stop.callback(partial(each.shutdown, wait=False, cancel_futures=True))
     clock = SystemClock()
     announcer = Announcer(notifier=notifier, origin=socket.gethostname())
     run_job = RunJob(
@@ -57,7 +64,11 @@ def conductor_loop(
             hosts=inventory.hosts, service_down_time=config.host.service_down_time, heard_for_s=heard_for_s
         ),
         call_hosts=CallHosts(
-            gateway=gateway, clock=clock, pool=pool, concurrency=config.image_cache.precache_concurrency
+            gateway=gateway,
+            clock=clock,
+            pool=pool,
+            concurrency=config.image_cache.precache_concurrency,
+            cancel_hosts=CancelHosts(gateway=gateway, clock=clock, pool=cancel_pool),
         ),
         end_job=EndJob(claims=claims, queries=SqlJobQueries(database=database), announcer=announcer),
         requirement=requirement,

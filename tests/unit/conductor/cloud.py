@@ -15,6 +15,7 @@ from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.call_hosts import STOP_PATIENCE, CallHosts
+from precache.conductor.cancel_hosts import CANCEL_PATIENCE, CancelHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
@@ -68,6 +69,7 @@ class Cloud:
         self.gateway = InProcessComputes()
         self.concurrency = concurrency
         self.pool = DaemonPool(concurrency)
+        self.cancel_pool = DaemonPool(8)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.note_beats(
                 [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
@@ -90,7 +92,14 @@ class Cloud:
             )
         )  # fmt: skip
 
-    def conductor(self, *, heard_for_s=lambda _cell: math.inf, stop_patience=STOP_PATIENCE, **options) -> RunJob:
+    def conductor(
+        self,
+        *,
+        heard_for_s=lambda _cell: math.inf,
+        stop_patience=STOP_PATIENCE,
+        cancel_patience=CANCEL_PATIENCE,
+        **options,
+    ) -> RunJob:
         announcer = Announcer(notifier=self.notifier, origin="here")
         return RunJob(
             claims=self.jobs, announcer=announcer, clock=self.clock,
@@ -98,15 +107,22 @@ class Cloud:
             call_hosts=CallHosts(
                 gateway=self.gateway, clock=self.clock, pool=self.pool, concurrency=self.concurrency,
                 stop_patience=stop_patience,
+                cancel_hosts=CancelHosts(
+                    gateway=self.gateway, clock=self.clock, pool=self.cancel_pool, patience=cancel_patience
+                ),
             ),
             end_job=EndJob(claims=self.jobs, queries=self.jobs, announcer=announcer),
             **options,
         )  # fmt: skip
 
-    def run(self, *, owner="one", stop=None, **options) -> None:
+    def run(self, *, owner="one", stop=None, work=None, **options) -> None:
         job = self.jobs.claim(owner, LEASE)
         assert job is not None
-        self.conductor(**options)(job, stop or CancelToken())
+        self.run_claimed(job, stop, work, **options)
+
+    def run_claimed(self, job, stop=None, work=None, **options) -> None:
+        stop = stop or CancelToken()
+        self.conductor(**options)(job, stop, work or stop.child())
 
     def outcomes(self) -> dict[str, list[Outcome | None]]:
         by_host: dict[str, list[Outcome | None]] = {}

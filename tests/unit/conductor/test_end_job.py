@@ -71,7 +71,7 @@ def test_a_conductor_that_lost_its_lease_meanwhile_announces_no_end(hosts):
     job = cloud.jobs.claim("slow", LEASE)
 
     with pytest.raises(LeaseLost):
-        cloud.conductor()(job, CancelToken())
+        cloud.run_claimed(job, CancelToken())
 
     assert END not in cloud.events()
     assert cloud.jobs.get("job").lease_owner == "heir"
@@ -82,7 +82,7 @@ def test_what_an_earlier_conductor_recorded_counts_for_the_verdict():
     stop = CancelToken()
     interrupted = cloud.jobs.claim("first", LEASE)
     cloud.gateway.join("b", lambda request: interrupt(stop), nothing_to_cancel)
-    cloud.conductor()(interrupted, stop)
+    cloud.run_claimed(interrupted, stop)
     assert cloud.outcomes() == {"a": [Outcome.ERROR], "b": [None]}
 
     cloud.gateway.join("b", answers(Outcome.CACHED), nothing_to_cancel)

@@ -289,7 +289,7 @@ def test_a_conductor_that_lost_its_lease_changes_nothing_more():
     assert heir is not None
 
     with pytest.raises(LeaseLost):
-        cloud.conductor()(job, CancelToken())
+        cloud.run_claimed(job, CancelToken())
 
     assert cloud.jobs.get("job").state is JobState.RUNNING
     assert END not in cloud.events()

@@ -129,7 +129,7 @@ def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
     threading.Thread(target=take_over).start()
 
     with pytest.raises(LeaseLost):
-        cloud.conductor()(job, CancelToken())
+        cloud.run_claimed(job, CancelToken())
 
     assert jobs.get("job").lease_owner == "heir"
     assert cloud.events().count(END) == 0
@@ -168,7 +168,7 @@ def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_
 
     threading.Thread(target=stop_then).start()
     with pytest.raises(StoreUnavailable):
-        cloud.conductor()(job, stop)
+        cloud.run_claimed(job, stop)
     jobs.failures = 0
     cloud.clock.advance(LEASE)
 

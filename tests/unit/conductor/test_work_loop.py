@@ -13,6 +13,7 @@ from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, NewJob
 from precache.core.orders import CacheOrder
+from precache.core.stopping import StopReason
 from tests.waiting import wait_until
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -57,7 +58,7 @@ def test_waiting_jobs_are_run_oldest_first(loops):
     for number, name in enumerate(["first", "second", "third"]):
         jobs.add(new_job(name, number))
 
-    def run(job, stop):
+    def run(job, stop, work):
         ran.append(job.id)
         jobs.finish(job.claim, JobState.SUCCEEDED)
         if len(ran) == 3:
@@ -74,7 +75,7 @@ def test_a_job_that_breaks_does_not_stop_the_others(loops):
     jobs.add(new_job("bad", 0))
     jobs.add(new_job("good", 1))
 
-    def run(job, stop):
+    def run(job, stop, work):
         if job.id == "bad":
             raise RuntimeError("a bug")
         done.set()
@@ -98,7 +99,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again(loops, trouble):
     jobs, done = Flaky(), threading.Event()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop: done.set())
+    loops(jobs, lambda job, stop, work: done.set())
 
     assert done.wait(10)
 
@@ -118,7 +119,7 @@ def test_the_lease_of_a_running_job_is_extended(loops, trouble):
     jobs = Seen()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop: stop.wait(10), lease=timedelta(seconds=0.3))
+    loops(jobs, lambda job, stop, work: stop.wait(10), lease=timedelta(seconds=0.3))
 
     assert extended.wait(10)
 
@@ -127,7 +128,7 @@ def test_a_job_whose_lease_is_lost_is_told_to_stop(loops):
     jobs, told = MemoryJobs(), threading.Event()
     jobs.add(new_job("job"))
 
-    def run(job, stop):
+    def run(job, stop, work):
         jobs.release_all()
         if stop.wait(10):
             told.set()
@@ -137,11 +138,34 @@ def test_a_job_whose_lease_is_lost_is_told_to_stop(loops):
     assert told.wait(10)
 
 
+@pytest.mark.parametrize("is_woken", [True, False])
+def test_a_job_that_an_operator_cancels_learns_it_though_no_slot_is_free(loops, is_woken):
+    jobs, reasons, done = MemoryJobs(), [], threading.Event()
+    jobs.add(new_job("job"))
+    running = threading.Event()
+
+    def run(job, stop, work):
+        running.set()
+        work.wait(10)
+        reasons.append((stop.reason, work.reason))
+        done.set()
+
+    loop = loops(jobs, run, at_once=1)
+    assert running.wait(10)
+
+    jobs.cancel("job")
+    if is_woken:
+        loop.wake()
+
+    assert done.wait(10)
+    assert reasons == [(None, StopReason.CANCELLED)]
+
+
 def test_stopping_tells_the_running_jobs_and_claims_no_more(loops):
     jobs, running, told = MemoryJobs(), threading.Event(), threading.Event()
     jobs.add(new_job("job"))
 
-    def run(job, stop):
+    def run(job, stop, work):
         running.set()
         if stop.wait(10):
             told.set()
@@ -169,7 +193,7 @@ def test_a_job_that_runs_here_is_not_claimed_again_though_its_lease_ran_out(loop
     jobs = Counting(clock=clock)
     jobs.add(new_job("job"))
 
-    def run(job, stop):
+    def run(job, stop, work):
         runs.append(job.id)
         running.set()
         end.wait(10)
@@ -197,7 +221,7 @@ def test_a_job_that_was_announced_is_found_by_one_look_and_its_end_leads_to_none
             self.looks += 1
             return super().claim(owner, lease, skip=skip)
 
-    def run(job, stop):
+    def run(job, stop, work):
         jobs.finish(job.claim, JobState.SUCCEEDED)
 
     jobs = Counting()
@@ -224,7 +248,7 @@ def test_without_a_thread_for_it_a_job_is_given_back_and_run_later(loops):
     jobs = MemoryJobs()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop: done.set(), at_once=1, start_thread=scarce)
+    loops(jobs, lambda job, stop, work: done.set(), at_once=1, start_thread=scarce)
 
     assert done.wait(10)
     assert jobs.get("job").lease_token == 3
@@ -250,7 +274,7 @@ def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
     jobs = Away(clock=clock)
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop: None, lease=timedelta(seconds=0.1), start_thread=none_left)
+    loops(jobs, lambda job, stop, work: None, lease=timedelta(seconds=0.1), start_thread=none_left)
     assert jobs.refused.wait(10)
     before = jobs.get("job").lease_until
     clock.advance(timedelta(seconds=1))

@@ -1,0 +1,152 @@
+"""Makes the hosts of a cancelled job stop, and ends the tasks that are left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from precache.background.backoff import every, retry_until
+from precache.background.daemon_pool import DaemonPool
+from precache.conductor.ask_host import UNCONFIRMED, ask_host
+from precache.conductor.host_dispatcher import HostDispatcher
+from precache.conductor.job_run import JobRun
+from precache.conductor.unasked import all_alike
+from precache.core.errors import ComputeUnreachable, PrecacheError
+from precache.core.images import ImageId
+from precache.core.jobs import HostAsked, HostEnded, Outcome
+from precache.ports.clock import Clock
+from precache.ports.compute_gateway import CacheRequest, ComputeGateway
+
+_log = logging.getLogger(__name__)
+
+CANCEL_PATIENCE = timedelta(seconds=15)
+"""How long a cancelled job waits for its hosts. Longer than one attempt to reach a host; hosts that are up stop within
+two seconds."""
+
+CANCEL_RETRY = every(timedelta(seconds=1))
+
+NO_ANSWER = "the host did not say in time how its images ended"
+NO_THREAD = "no thread could be started to tell the host"
+
+
+@dataclass(slots=True)
+class _HostCancel:
+    """One host that is told to stop.
+
+    is_called: its answer comes with a call that had begun before; else the host is asked once it has confirmed.
+    failure: why it could not be told, or not be asked, up to now.
+    is_done: no further attempt is made.
+    """
+
+    host: str
+    cell: str
+    is_called: bool
+    failure: str = ""
+    is_done: bool = False
+
+    def may_answer(self, called: Mapping[str, str]) -> bool:
+        """Return whether it may still be heard how the images of the host ended."""
+        if self.is_called:
+            return self.host in called and not (self.is_done and self.failure)
+        return not self.is_done
+
+
+class CancelHosts:
+    """The use case. One object serves all jobs. `pool` is not that of the calls, whose threads may all be taken."""
+
+    def __init__(
+        self,
+        *,
+        gateway: ComputeGateway,
+        clock: Clock,
+        pool: DaemonPool,
+        patience: timedelta = CANCEL_PATIENCE,
+    ) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._pool = pool
+        self._patience_s = patience.total_seconds()
+
+    def __call__(self, run: JobRun, dispatcher: HostDispatcher) -> None:
+        """Tell every host that was asked to stop, note what it answers, and end all other tasks as cancelled.
+
+        dispatcher: paused. If the run is to stop, the rest is left to the next conductor. What came last is noted, but
+        not yet stored.
+        """
+        cancels = self._send(run, dispatcher.in_progress(), time.monotonic() + self._patience_s)
+        _log.info("Job %s was cancelled: %i host(s) are told to stop", run.job.id, len(cancels))
+        give_up_at = time.monotonic() + self._patience_s
+        is_over = False
+        while not is_over and not run.stop.is_cancelled:
+            # Read before the steps are taken: those of the last host are among them then.
+            called = dispatcher.in_progress()
+            is_over = not any(cancel.may_answer(called) for cancel in cancels) or time.monotonic() > give_up_at
+            if not is_over:
+                run.wait_for_steps()
+            run.note_steps()
+            run.write_if_due()
+        if not run.stop.is_cancelled:
+            self._end_rest(run, {cancel.host: cancel.failure for cancel in cancels})
+
+    def _send(self, run: JobRun, called: Mapping[str, str], give_up_at: float) -> list[_HostCancel]:
+        """Start to tell all hosts: those that are being called, and those that an earlier conductor asked.
+
+        called: the cells of the hosts that are being called.
+        """
+        run.note_steps()
+        cancels = [_HostCancel(host, cell, is_called=True) for host, cell in called.items()]
+        cancels += [
+            _HostCancel(host, cell, is_called=False)
+            for host, cell in run.remaining.asked.items()
+            if host in run.recorder.unended and host not in called
+        ]
+        for cancel in cancels:
+            try:
+                self._pool.submit(self._cancel, run, cancel, give_up_at)
+            except RuntimeError:  # the system has no thread to give
+                cancel.failure, cancel.is_done = NO_THREAD, True
+        return cancels
+
+    def _cancel(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
+        try:
+            retry_until(
+                lambda: self._tell(run.job.id, cancel),
+                what="The cancel of job", of=f"{run.job.id} on host {cancel.host}", wait=run.stop.wait,
+                backoff=CANCEL_RETRY, errors=ComputeUnreachable,
+                gives_up=lambda _error, _failures, pause_s: time.monotonic() + pause_s > give_up_at,
+            )  # fmt: skip
+            if not cancel.is_called:
+                self._ask_again(run, cancel)
+        except PrecacheError as error:
+            cancel.failure = str(error)
+        except Exception as error:  # noqa: BLE001  a bug in a gateway must not leave a host without an outcome
+            _log.exception("Cancelling job %s on host %s failed", run.job.id, cancel.host)
+            cancel.failure = f"telling the host failed: {error}; the conductor's log has the details"
+        cancel.is_done = True
+
+    def _tell(self, job_id: str, cancel: _HostCancel) -> None:
+        try:
+            self._gateway.cancel(job_id, cancel.host, cancel.cell)
+        except ComputeUnreachable as error:
+            cancel.failure = str(error)
+            raise
+        cancel.failure = ""
+
+    def _ask_again(self, run: JobRun, cancel: _HostCancel) -> None:
+        """Ask how the images of an earlier call ended: the host does not begin with any of them now."""
+        images = run.remaining.images[cancel.host]
+        run.steps.put(HostAsked(cancel.host, cancel.cell, images, self._clock.now()))
+        request = CacheRequest(run.job.id, cancel.host, cancel.cell, run.orders_of(images))
+        results = ask_host(self._gateway, request, run.work)
+        run.steps.put(HostEnded(cancel.host, tuple(results), self._clock.now()))
+
+    def _end_rest(self, run: JobRun, failures: Mapping[str, str]) -> None:
+        """Note the tasks that have not ended as cancelled. failures: of the hosts that were told to stop."""
+        left: dict[str, tuple[ImageId, ...]] = dict(run.recorder.unended)
+        for host, images in left.items():
+            reason = UNCONFIRMED.format(failures.get(host) or NO_ANSWER) if run.recorder.was_asked(host) else ""
+            results = all_alike(images, Outcome.CANCELLED, reason)
+            run.recorder.note(HostEnded(host, results, self._clock.now()))

@@ -1,0 +1,98 @@
+"""The jobs of a process, each with its lease and its reasons to stop."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.jobs_memory import MemoryJobs
+from precache.background.cancel_token import CancelToken
+from precache.conductor.running_jobs import RunningJobs
+from precache.core.stopping import StopReason
+from tests.unit.conductor.test_work_loop import new_job
+
+LEASE = timedelta(seconds=30)
+
+
+class Watched(MemoryJobs):
+    """Keeps which claims it was asked about."""
+
+    def __init__(self):
+        super().__init__()
+        self.looks = []
+
+    def stop_requests(self, claims):
+        self.looks.append([claim.job_id for claim in claims])
+        return super().stop_requests(claims)
+
+
+@pytest.fixture
+def jobs():
+    return Watched()
+
+
+@pytest.fixture
+def running(jobs):
+    return RunningJobs(leases=jobs, lease=LEASE)
+
+
+@pytest.fixture
+def start(jobs, running):
+    """Return a function that runs a new job until the end of the test, and returns its tokens."""
+    end = threading.Event()
+
+    def start(name):
+        jobs.add(new_job(name))
+        stop, works = CancelToken(), []
+
+        def run(work):
+            works.append(work)
+            has_begun.set()
+            end.wait(10)
+
+        has_begun = threading.Event()
+        running.start(jobs.claim("me", LEASE), stop, run)
+        assert has_begun.wait(10)
+        return stop, works[0]
+
+    yield start
+    end.set()
+
+
+def test_only_the_job_that_an_operator_cancelled_is_told_and_its_lease_is_kept(jobs, running, start):
+    (_, other), (stop, work) = start("other"), start("cancelled")
+    jobs.cancel("cancelled")
+
+    running.read_stop_requests()
+
+    assert (stop.reason, work.reason, other.reason) == (None, StopReason.CANCELLED, None)
+
+
+def test_a_job_that_was_told_is_not_looked_for_again(jobs, running, start):
+    start("other")
+    start("cancelled")
+    jobs.cancel("cancelled")
+
+    for _ in range(2):
+        running.read_stop_requests()
+
+    assert jobs.looks == [["other", "cancelled"], ["other"]]
+
+
+def test_without_a_job_the_store_is_not_read(jobs, running):
+    running.read_stop_requests()
+
+    assert jobs.looks == []
+
+
+def test_a_lost_lease_counts_before_a_cancel(jobs, running, start):
+    stop, work = start("job")
+    jobs.cancel("job")
+    running.read_stop_requests()
+    jobs.release_all()
+
+    running.extend_leases()
+
+    assert (stop.reason, work.reason) == (StopReason.LEASE_LOST, StopReason.LEASE_LOST)
