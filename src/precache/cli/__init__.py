@@ -1,1 +1,1 @@
-"""The command line: what an operator types, over HTTP only. Whatever it can do, any client can."""
+"""The command line, a client of the HTTP API: all that it can do, any other client can do as well."""

@@ -1,8 +1,8 @@
-"""The program: reads the options, finds the command, and turns whatever happens into an exit code and a sentence.
+"""The program: reads the options, runs the command, and turns every error into an exit code and a sentence.
 
-cliff's own App would start an interactive shell without a command and answers every error with 1; both are
-replaced here. What a command may use of it - options, stdout, stderr, client_manager - is as in cliff and in
-the `openstack` client.
+cliff's own App starts an interactive shell if there is no command, and exits with 1 for every error; both are replaced
+here. Its attributes for commands (options, stdout, stderr, client_manager) are the same as in cliff and in the
+`openstack` client.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PrecacheApp(App):
             return self._report(error)
 
     def run_subcommand(self, argv: list[str]) -> int:
-        """Run the command that `argv` begins with. Errors pass through."""
+        """Run the command at the start of `argv`. Raises the command's errors."""
         try:
             factory, name, rest = self.command_manager.find_command(argv)
         except ValueError:
@@ -89,7 +89,7 @@ class PrecacheApp(App):
         if below and " ".join(words[:plain]) not in below:
             write_commands(self.command_manager, below, self.stdout)
             return ExitCode.DONE
-        # In front of the other options: help is wanted even where one of those is wrong.
+        # Before the other options, so that help works even if one of them is wrong.
         return self.run_subcommand([*words[:plain], "--help", *words[plain:]])
 
     def _unknown_option(self, typed: str) -> int:
@@ -99,7 +99,7 @@ class PrecacheApp(App):
         hint = f"did you mean {near[0]}? " if near else ""
         self.stderr.write(
             f"precache: There is no option {printable(name)} in front of a command; {hint}'precache --help' lists "
-            "those; the options of a command stand behind it\n"
+            "those; put the options of a command after its name\n"
         )
         return ExitCode.USAGE
 

@@ -1,4 +1,4 @@
-"""Values with two faces: one for people in a table, the plain one for json, yaml, csv and value."""
+"""Values with two forms: one for tables, and the plain one for json, yaml, csv and value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cliff.columns import FormattableColumn
 from precache.cli.printable import on_one_line
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_CELL_COLUMNS = 40  # a list that is wider would drown the rest of its row; an id has 36
+_CELL_COLUMNS = 40  # a wider list would leave no space for the other columns; an id has 36
 _FRACTION = re.compile(r"\.\d+")
 
 
@@ -24,7 +24,7 @@ def human_bytes(size_bytes: int | None) -> str:
     size = float(size_bytes)
     for unit in _UNITS:
         size /= 1024
-        # 1023.95 would be written 1024.0
+        # 1023.95 would be printed as 1024.0
         if size < 1023.95 or unit == _UNITS[-1]:
             return f"{size:.1f} {unit}"
     raise AssertionError
@@ -38,21 +38,21 @@ class Bytes(FormattableColumn[int | None]):
 
 
 class Text(FormattableColumn[str | None]):
-    """Text from elsewhere: harmless and on one line in a table, untouched for machines."""
+    """Text from other systems: on one line and without control characters in a table, else unchanged."""
 
     def human_readable(self) -> str:
         return "" if self._value is None else on_one_line(str(self._value))
 
 
 class Instant(FormattableColumn[str | None]):
-    """An instant as the service writes it; in a table whole seconds, with a space where a line may end."""
+    """A time in the service's format; in a table whole seconds, with a space where a line may end."""
 
     def human_readable(self) -> str:
         return _FRACTION.sub("", on_one_line(str(self._value))).replace("T", " ", 1) if self._value else ""
 
 
 class Names(FormattableColumn[Sequence[str]]):
-    """A list of names; a long one is only counted in a table."""
+    """A list of names; of a long list a table shows only the number."""
 
     def human_readable(self) -> str:
         names = ", ".join(on_one_line(str(name)) for name in self._value)
@@ -62,7 +62,7 @@ class Names(FormattableColumn[Sequence[str]]):
 
 
 class Images(FormattableColumn[Sequence[str]]):
-    """Images by their ids; in a table by their names, where those are known."""
+    """Images by their ids; in a table by their names, if known."""
 
     def __init__(self, ids: Sequence[str], names: Mapping[str, str]) -> None:
         super().__init__(ids)
@@ -73,7 +73,7 @@ class Images(FormattableColumn[Sequence[str]]):
 
 
 class AllImages(Images):
-    """Images by their ids; in a table one a line, with the name in front of the id."""
+    """Images by their ids; in a table one per line, with the name in front of the id."""
 
     def human_readable(self) -> str:
         known = {image: on_one_line(self._names.get(image) or "") for image in self._value}
@@ -81,14 +81,14 @@ class AllImages(Images):
 
 
 class AllNames(Names):
-    """A list of names, all of them, one a line in a table."""
+    """A list of names; a table shows all of them, one per line."""
 
     def human_readable(self) -> str:
         return "\n".join(on_one_line(str(name)) for name in self._value)
 
 
 class Counts(FormattableColumn[Mapping[str, int]]):
-    """How many of what: `4 cached, 1 error`; what is nought is left out."""
+    """Counts by name: `4 cached, 1 error`; zeros are omitted."""
 
     def human_readable(self) -> str:
         return ", ".join(f"{number} {what}" for what, number in self._value.items() if number)
@@ -102,10 +102,10 @@ class Properties(FormattableColumn[Mapping[str, Any]]):
 
 
 class Field(NamedTuple):
-    """How one field of an object of the service becomes a column.
+    """The column for one field of the service's objects.
 
-    column: makes the cell's value of the field's value.
-    left_out: the rank among the columns that a list leaves out if it is too wide, lowest first; None if it never does.
+    column: converts the field's value to the cell's value.
+    left_out: the rank among the columns that a too wide list leaves out, lowest first; None to keep it always.
     """
 
     column: Callable[[Any], Any]
@@ -116,7 +116,7 @@ Fields = Mapping[str, Field]
 
 
 def plain(value: Any) -> Any:
-    """Return the value itself, for a column that needs no other form in a table."""
+    """Return the value unchanged, for a column with the same form in a table."""
     return value
 
 
@@ -126,6 +126,6 @@ def cells(fields: Fields, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def least_needed_first(fields: Fields) -> tuple[str, ...]:
-    """Return the columns that a list may leave out, the first of them first."""
+    """Return the columns that a list may leave out, in the order in which it does."""
     ranks = {name: field.left_out for name, field in fields.items() if field.left_out is not None}
     return tuple(sorted(ranks, key=ranks.__getitem__))

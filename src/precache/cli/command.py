@@ -1,8 +1,7 @@
-"""What every command of ours starts from.
+"""The base classes of all commands.
 
-A command is a cliff command and nothing more, so that another cliff program (the `openstack` client) can run
-it too: it finds the service as `app.client_manager.precache`, its help is its docstring, and what it says
-besides its result goes to stderr.
+A command is a plain cliff command, so that another cliff program (the `openstack` client) can run it too: its client is
+`app.client_manager.precache`, its help is its docstring, and all messages besides its result go to stderr.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ _EXAMPLE = re.compile(r"(?<=^  )precache ", re.MULTILINE)
 
 
 class _AsWritten(SmartHelpFormatter):
-    """Keeps the lines of a description: examples stay examples."""
+    """Keeps the line breaks of a description, for the examples in it."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "".join(indent + line for line in text.splitlines(keepends=True))
 
 
 class _Ours(command.Command):
-    """exit_code: what a command that did its work ends with; how a job ended decides it after --wait."""
+    """exit_code: of a successful command; after --wait it depends on the state of the job."""
 
     exit_code: int = ExitCode.DONE
 
@@ -45,16 +44,16 @@ class _Ours(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.formatter_class = _AsWritten
-        # Examples are written for our own program; in another, such as `openstack`, its name comes first.
+        # Examples are written for `precache`; in another program, such as `openstack`, that program's name comes first.
         program, ours, _ = prog_name.partition("precache ")
         if ours and parser.description:
             parser.description = _EXAMPLE.sub(f"{program}precache ", parser.description)
-        # `--image` must not silently mean `--images`, in a script least of all.
+        # No abbreviations: `--image` must not mean `--images`, least of all in a script.
         parser.allow_abbrev = False
         return parser
 
     def get_epilog(self) -> str:
-        # cliff would look up which distribution the command comes from: 100 ms.
+        # cliff would search for the distribution of the command, which takes 100 ms.
         return self._epilog or ""
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -65,13 +64,14 @@ class _Ours(command.Command):
         return bool(self.app.options.verbose_level < 1)
 
     def tell(self, message: str) -> None:
-        """Print a line on stderr that is not the result."""
+        """Print a message on stderr."""
         cast(Any, self.app).stderr.write(f"{message}\n")
 
     def for_each(self, names: Sequence[str], act: Callable[[str], object]) -> int:
-        """Do with each what can be done; the first failure decides the exit code, each has its message.
+        """Call `act` for each name. Every failure is printed; the first one decides the exit code.
 
-        A service that is not there is not asked for the rest. What was done is said only if something was not.
+        If the service is unavailable, the remaining names are not tried. The successful names are printed only
+        after a failure.
         """
         code, done = ExitCode.DONE, list[str]()
         for place, name in enumerate(names):
@@ -95,16 +95,16 @@ class Command(_Ours):
 
 
 class _Displays(_Ours):
-    """columns: the names of the result's columns, known before any work is done, so that a wrong -c costs nothing."""
+    """columns: the names of the result's columns, known in advance, so that a wrong -c fails before any request."""
 
     columns: ClassVar[tuple[str, ...]]
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
-        """Return the columns of the result of this command line, where it has not all of them."""
+        """Return the columns of this command line's result, which may lack some."""
         return self.columns
 
     def asked_columns(self, parsed_args: argparse.Namespace) -> list[str]:
-        """Return the names of the columns that -c chose, as we write them; none means all."""
+        """Return the names of the columns that -c chose, in their own spelling; none means all."""
         return [name.lower().strip().replace(" ", "_") for name in parsed_args.columns]
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -118,7 +118,7 @@ class _Displays(_Ours):
 class ListCommand(_Displays, lister.Lister):
     """A command whose result is a list.
 
-    least_needed: columns that a table leaves out where it would not fit the terminal, the first of them first.
+    least_needed: columns that a table leaves out if it does not fit the terminal, in this order.
     """
 
     least_needed: ClassVar[tuple[str, ...]] = ()

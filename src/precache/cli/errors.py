@@ -1,6 +1,6 @@
-"""What can go wrong between the operator and the service; children of the tree in `core/errors`.
+"""The errors between the operator and the service; subclasses of the tree in `core/errors`.
 
-Each says what, which and what now in one sentence. `exit_codes.py` gives each family its exit code.
+Each message says in one sentence what failed, which object, and what to do. `exit_codes.py` has the exit codes.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from precache.core.errors import Conflict, NotFound, Refused, Unavailable
 
 
 class UsageError(Refused):
-    """The command line asks for something that makes no sense; nothing was sent."""
+    """The command line is wrong; nothing was sent."""
 
 
 class RequestRefused(Refused):
-    """The service said no; the message is the service's own."""
+    """The service refused the request; the message is the service's own."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class RequestRefused(Refused):
 
 
 class Missing(NotFound):
-    """The service has nothing under this name or id. `hint` says where to look."""
+    """The service has no object with this name or id. hint: where to look."""
 
     def __init__(self, kind: str, name: str, hint: str) -> None:
         super().__init__(f"No {kind} has the name or id {name!r}; {hint}")
@@ -31,7 +31,7 @@ class Missing(NotFound):
 
 
 class Ambiguous(Conflict):
-    """Several things have this name, so that only an id says which is meant."""
+    """Several objects have this name, so that an id is necessary."""
 
     def __init__(self, kind: str, name: str, ids: Sequence[str]) -> None:
         super().__init__(f"{len(ids)} {kind}s have the name {name!r}; give the id of one: {', '.join(ids)}")
@@ -43,14 +43,14 @@ class ServiceUnreachable(Unavailable):
 
 
 class NoImageService(NotFound):
-    """Something answers at the address of the image service, and is none."""
+    """The server at the address of the image service is not an image service."""
 
     def __init__(self, url: str) -> None:
         super().__init__(f"There is no image service at {url}; give its address with --image-url (PRECACHE_IMAGE_URL)")
 
 
 class LoginRefused(Refused):
-    """Keystone gives no token to who we say we are."""
+    """Keystone refuses the credentials."""
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(
@@ -60,7 +60,7 @@ class LoginRefused(Refused):
 
 
 class NoKeystone(Unavailable):
-    """Something answers at the address of the login, but not as a Keystone does."""
+    """The server at OS_AUTH_URL does not answer as Keystone does."""
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class NoKeystone(Unavailable):
 
 
 class LoginWithoutProject(Refused):
-    """Keystone gave a token, but for no project: such a token comes without a catalogue, and is good for nothing."""
+    """Keystone issued a token without a project: it has no catalogue, so that no service can be found."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -81,7 +81,7 @@ class LoginWithoutProject(Refused):
 
 
 class NoEndpoint(NotFound):
-    """The catalogue does not say where the service is. `hint` says how to tell us instead."""
+    """The catalogue has no address of the service. hint: how to set the address."""
 
     def __init__(self, service_type: str, where: str, hint: str) -> None:
         super().__init__(f"The catalogue has no service of the type {service_type!r} {where}; {hint}")
@@ -89,7 +89,7 @@ class NoEndpoint(NotFound):
 
 
 class ServiceFailed(Unavailable):
-    """The service answered with a failure of its own (5xx)."""
+    """The service answered with a server error (5xx)."""
 
     def __init__(self, what: str, status: int, message: str, request_id: str | None) -> None:
         tail = f" (request id {request_id})" if request_id else ""
@@ -98,7 +98,7 @@ class ServiceFailed(Unavailable):
 
 
 class AnswerNotUnderstood(Unavailable):
-    """Something answered, but not what this service would say: the address may belong to something else."""
+    """The answer is not one of this service: the address may be wrong."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"{what} gave an answer that is not understood: {reason}; is the address right?")

@@ -1,4 +1,4 @@
-"""The exit codes that scripts can trust, and the only place that chooses one.
+"""The exit codes for scripts. Only this module chooses them.
 
 They are never renumbered. docs/cli.md shows the same table to readers.
 """
@@ -33,13 +33,13 @@ MEANINGS = {
     ExitCode.PARTLY_FAILED: "with --wait: the job ended partly_failed",
     ExitCode.FAILED: "with --wait: the job ended failed",
     ExitCode.CANCELLED: "with --wait: the job ended cancelled (not with 'job cancel', see 0)",
-    ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job goes on",
+    ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job continues",
     ExitCode.UNHEALTHY: "doctor: a check has failed",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was begun goes on",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was accepted continues",
     ExitCode.OUTPUT_CLOSED: "the reader of the output has closed it (| head)",
 }
 
-# First match decides, so a child stands before its parent.
+# The first match decides, so subclasses come before their parents.
 _BY_ERROR: tuple[tuple[type[PrecacheError], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
     (InvalidConfiguration, ExitCode.USAGE),

@@ -1,8 +1,7 @@
-"""The formatters of results that are used in place of cliff's; pyproject.toml names them all.
+"""The formatters of results that replace cliff's; pyproject.toml names them all.
 
-They do what cliff's do not: tables that fit the terminal, `-f csv` for a single object, JSON instead of Python's
-notation for what is no plain value, nothing at all instead of `None`, one line for each row of `-f value`, and quotes
-of `-f shell` that hold.
+In contrast to cliff's: tables fit the terminal; `-f csv` also works for a single object; lists and objects are JSON
+instead of Python's notation; `None` is empty; `-f value` has one line per row; and `-f shell` quotes correctly.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from precache.cli.table_width import as_records, drop_columns, fit_rows, table_w
 
 
 class Table(TableFormatter):
-    """cliff's table, in which an unknown value is an empty cell, and that fits the terminal without breaking a word.
+    """cliff's table, but an unknown value is an empty cell, and the table fits the terminal without breaking words.
 
-    least_needed: columns of a list that may be left out, the first of them first, unless -c chose the columns.
+    least_needed: columns that a list may leave out, in this order, unless -c chose the columns.
     """
 
     least_needed: Sequence[str] = ()
@@ -64,7 +63,7 @@ class Table(TableFormatter):
 
 
 class CsvOfMany(CSVLister):
-    """cliff's csv; lists and objects are written as JSON within their field."""
+    """cliff's csv; lists and objects are JSON within their field."""
 
     def emit_list(
         self,
@@ -78,7 +77,7 @@ class CsvOfMany(CSVLister):
 
 
 class CsvOfOne(SingleFormatter):
-    """A line of names and a line of values; lists and objects are written as JSON within their field."""
+    """A line of names and a line of values; lists and objects are JSON within their field."""
 
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
         """There is nothing to choose."""
@@ -114,7 +113,7 @@ class Values(ListFormatter, SingleFormatter):
 
 
 class Shell(SingleFormatter):
-    """Assignments that a POSIX shell reads back exactly, whatever the values hold: `eval "$(... -f shell)"`."""
+    """Assignments that a POSIX shell reads back exactly, for every value: `eval "$(... -f shell)"`."""
 
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("shell formatter", "assignments for a POSIX shell: name='value'")
@@ -148,13 +147,13 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def _cell(value: Any) -> Any:
-    """Return what stands in a table's cell: text, or a number, which is aligned to the right."""
+    """Return the content of a table's cell: text, or a number, which is aligned to the right."""
     shown = value.human_readable() if isinstance(value, FormattableColumn) else value
     return "" if shown is None else shown
 
 
 def _without_limit(parsed_args: argparse.Namespace) -> argparse.Namespace:
-    """Return the same without a limit of the width, which cliff would keep by breaking words."""
+    """Return the same arguments without a limit of the width, because cliff breaks words to keep it."""
     return argparse.Namespace(**{**vars(parsed_args), "max_width": _BEYOND_EVERY_TERMINAL})
 
 

@@ -1,6 +1,6 @@
-"""Finds commands by name in the entry points and imports only the one that is run.
+"""Finds commands by name in the entry points, and imports only the one that is run.
 
-cliff's own manager imports them all, the service's among them, at every start.
+cliff's own manager imports all commands at every start, including those of the service.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GROUP = "precache.commands"
 
 
 class LazyCommand:
-    """An entry point that says in one sentence what is wrong if it cannot be loaded."""
+    """An entry point with a one-sentence error if it cannot be loaded."""
 
     def __init__(self, name: str, entry_point: EntryPoint) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class LazyCommand:
 
 
 class LazyCommandManager(CommandManager):
-    """cliff's look-up over commands that are not imported yet."""
+    """cliff's look-up of commands, without importing them."""
 
     def load_commands(self, namespace: str) -> None:
         self.group_list.append(namespace)

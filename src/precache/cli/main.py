@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     prepare_streams()
     try:
-        # Imported here so that Ctrl-C during the import is quiet, too.
+        # Imported here, so that Ctrl-C during the import prints no traceback.
         from precache.cli.app import PrecacheApp
 
         app = PrecacheApp(environ=os.environ, stdout=sys.stdout, stderr=sys.stderr)

@@ -1,4 +1,4 @@
-"""The options in front of every command, and the service they lead to."""
+"""The global options, and the client that they describe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEFAULT_TIMEOUT_S = 30.0
 
 
 def seconds(text: str) -> float:
-    """Read a duration of more than nothing, for argparse."""
+    """Return a duration above 0, for argparse."""
     try:
         number = float(text)
     except ValueError:
@@ -27,26 +27,28 @@ def seconds(text: str) -> float:
 
 
 def option_parser(version: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    """Build the parser of the options in front of the command; what it does not know belongs to the command."""
+    """Return the parser of the global options; arguments that it does not know belong to the command."""
     parser = argparse.ArgumentParser(
         prog="precache",
         usage="precache [options] <command> [arguments]",
         description="Fill the image caches of compute hosts before instances boot from them.",
         add_help=False,
-        # `--image` is an option of a command; it must not be taken for an abbreviated `--image-url`.
+        # `--image` is an option of a command; it must not be parsed as an abbreviation of `--image-url`.
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"precache {version}", help="show the version and exit")
-    parser.add_argument("-h", "--help", dest="help_wanted", action="store_true", help="show this, or a command's help")
+    parser.add_argument(
+        "-h", "--help", dest="help_wanted", action="store_true", help="show this, or the help of a command"
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument(
         "-v", "--verbose", action="count", dest="verbose_level", default=1, help="show each request on stderr"
     )
     loudness.add_argument(
-        "-q", "--quiet", action="store_const", const=0, dest="verbose_level", help="no progress, no hints"
+        "-q", "--quiet", action="store_const", const=0, dest="verbose_level", help="print neither progress nor hints"
     )
-    parser.add_argument("--log-file", metavar="FILE", help="write a log of what the command does")
+    parser.add_argument("--log-file", metavar="FILE", help="write a log of the command")
     _add_service_options(parser, environ)
     return parser
 
@@ -72,25 +74,25 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
     )
     service.add_argument(
         "--token",
-        help="Keystone's token (OS_TOKEN; better there, for a command line is seen by every user)",
+        help="Keystone's token (OS_TOKEN; prefer the variable, because all users can see a command line)",
     )
     service.add_argument(
         "--auth-token",
         metavar="TOKEN",
-        help="token of a service without Keystone, made by 'precache token create' (PRECACHE_TOKEN; better there); "
-        "Keystone is then not asked",
+        help="token of a service without Keystone, made by 'precache token create' (PRECACHE_TOKEN, which other "
+        "users cannot see); Keystone is then not used",
     )
     service.add_argument(
         "--os-cloud",
         metavar="NAME",
         default=environ.get("OS_CLOUD"),
-        help="log in as clouds.yaml says (OS_CLOUD; needs openstacksdk); else as OS_AUTH_URL and its companions say",
+        help="log in to this cloud of clouds.yaml (OS_CLOUD; needs openstacksdk); by default OS_AUTH_URL etc. are used",
     )
     service.add_argument(
         "--cacert",
         metavar="FILE",
         default=environ.get("OS_CACERT"),
-        help="authorities to believe for https, as a PEM file (OS_CACERT)",
+        help="PEM file of trusted certificate authorities for https (OS_CACERT)",
     )
     service.add_argument(
         "--http-timeout",
@@ -102,7 +104,7 @@ def _add_service_options(parser: argparse.ArgumentParser, environ: Mapping[str, 
 
 
 class ClientManager:
-    """Where commands find the service. The `openstack` client has an object of the same shape."""
+    """Holds the client for the commands. The `openstack` client has an object with the same attributes."""
 
     def __init__(self, options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         self._options = options
@@ -110,12 +112,12 @@ class ClientManager:
 
     @cached_property
     def precache(self) -> PrecacheClient:
-        """Return the client; nothing is sent before a command asks it to, but for a look into Keystone's catalogue."""
+        """Return the client. It sends nothing before a command uses it, except a look-up of Keystone's catalogue."""
         options = self._options
         if own_token := self._own_token:
             return self._with_own_token(own_token)
         if self._token and (not self._token.isascii() or not self._token.isprintable()):
-            raise UsageError("The token holds characters that no token has; check OS_TOKEN")
+            raise UsageError("The token contains invalid characters; check OS_TOKEN")
         if self._logs_in:
             return self._by_catalogue()
         return PrecacheClient(
@@ -126,20 +128,20 @@ class ClientManager:
 
     @property
     def _own_token(self) -> str | None:
-        """A token on the command line wins over one of the environment, of whichever kind they are."""
+        """Return the service's own token. Any token on the command line takes precedence over the environment."""
         if self._options.token and not self._options.auth_token:
             return None
         return self._options.auth_token or self._environ.get("PRECACHE_TOKEN")
 
     def _with_own_token(self, token: str) -> PrecacheClient:
-        """Raises UsageError where the token would cross a network unencrypted."""
+        """Return the client with this token. Raises UsageError if the token would cross a network unencrypted."""
         options = self._options
         if options.token:
             raise UsageError(
                 "--auth-token and --token exclude each other: the service has its own tokens or Keystone's"
             )
         if not token.isascii() or not token.isprintable() or " " in token:
-            raise UsageError("The token holds characters that no token has; check --auth-token (PRECACHE_TOKEN)")
+            raise UsageError("The token contains invalid characters; check --auth-token (PRECACHE_TOKEN)")
         endpoints = Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url)
         if exposed := [url for url in (endpoints.own, endpoints.compute, endpoints.image) if not is_private_url(url)]:
             raise UsageError(
@@ -155,13 +157,13 @@ class ClientManager:
 
     @property
     def _logs_in(self) -> bool:
-        """Keystone is asked where one is named, unless the address and a token (or the wish for none) are given."""
+        """Return whether to log in: a Keystone is named, and address and token (or noauth) are not both given."""
         if self._options.url and (self._token or self._environ.get("OS_AUTH_TYPE") == "none"):
             return False
         return bool(self._options.os_cloud or self._environ.get("OS_AUTH_URL"))
 
     def _by_catalogue(self) -> PrecacheClient:
-        # Imported here because these stand on requests, which costs more time than all the rest of a command.
+        # Imported here because these import requests, which takes longer than all the rest of a command.
         from precache.cli.openstack.catalogue import client_over
         from precache.cli.openstack.login import login_from_environment, login_to_cloud
 

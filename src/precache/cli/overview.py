@@ -1,6 +1,6 @@
-"""The list of commands, as `precache --help` shows it, and the command `help`.
+"""The list of commands for `precache --help`, and the command `help`.
 
-A command's line is read from its source file: importing every command, the service's among them, takes seconds.
+A command's line is read from its source file, because importing all commands takes seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from precache.cli.exit_codes import MEANINGS
 
 
 def write_overview(parser: argparse.ArgumentParser, commands: CommandManager, out: TextIO) -> None:
-    """Write the options, every command with one line on it, and the exit codes."""
+    """Write the options, every command with its summary, and the exit codes."""
     parser.print_help(out)
     out.write("\ncommands:\n")
     write_commands(commands, [name for name, _ in commands], out)
@@ -32,8 +32,8 @@ def write_overview(parser: argparse.ArgumentParser, commands: CommandManager, ou
 
 
 def write_commands(commands: CommandManager, names: list[str], out: TextIO) -> None:
-    """Write these commands, each with one line on it."""
-    # cliff's own commands have no place that they come from before its release 4.13.
+    """Write these commands, each with its summary."""
+    # Before release 4.13 cliff's own commands have no entry point.
     targets = {name: getattr(entry, "value", "") for name, entry in commands if name in names}
     width = max(map(len, targets), default=0)
     for name in sorted(targets):
@@ -41,7 +41,7 @@ def write_commands(commands: CommandManager, names: list[str], out: TextIO) -> N
 
 
 def commands_below(commands: CommandManager, words: list[str]) -> list[str]:
-    """Return the commands that begin with these words: `aggregate` has `aggregate list` and more below it."""
+    """Return the commands that begin with these words: for `aggregate`, `aggregate list` and others."""
     return [name for name, _ in commands if words and name.split()[: len(words)] == words]
 
 

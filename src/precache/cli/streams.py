@@ -1,4 +1,4 @@
-"""The three standard streams, as a program in a pipeline has to treat them."""
+"""The three standard streams of a program in a pipeline."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Heedless(io.TextIOWrapper):
 
 
 def prepare_streams() -> None:
-    """Have three standard streams, whatever we were started with; stderr is one that never fails.
+    """Ensure that all three standard streams are open, and that writing to stderr never fails.
 
-    A descriptor that is closed would be taken by the next file or socket, and what is printed would go there. What
-    stands in for stdout takes nothing, so that `settle` tells of what was lost.
+    The next file or socket would get a closed descriptor's number, and the output would go there. The replacement of a
+    closed stdout is not writable, so that `settle` reports lost output.
     """
     for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
@@ -43,21 +43,21 @@ def prepare_streams() -> None:
 
 
 def why_unwritten(error: OSError) -> str:
-    """Return the system's words for output that nothing takes, or ours where those are hard to understand."""
+    """Return why the output could not be written: the system's text, or a clearer one."""
     return "standard output is closed" if error.errno == errno.EBADF else error.strerror or str(error)
 
 
 def accept_any_text(*streams: TextIO) -> None:
-    """Let the streams take every character: what their encoding lacks is written as an escape."""
+    """Let the streams accept every character: one that their encoding lacks is escaped."""
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def settle(code: int, stdout: TextIO, stderr: TextIO) -> int:
-    """Write out what is still buffered and return the exit code that is true after that.
+    """Flush the streams and return the final exit code.
 
-    A reader that has gone (`| head`) is no error of ours: quietly OUTPUT_CLOSED. A full disk is: REFUSED.
+    If the reader has closed the pipe (`| head`), return OUTPUT_CLOSED without a message; for a full disk, REFUSED.
     """
     try:
         stdout.flush()
@@ -74,19 +74,19 @@ def settle(code: int, stdout: TextIO, stderr: TextIO) -> int:
 
 
 def _open_on_nothing(flags: int, mode: str) -> IO[str]:
-    descriptor = os.open(os.devnull, flags)  # the lowest that is free: the one that is missing
+    descriptor = os.open(os.devnull, flags)  # os.open returns the lowest free descriptor: the missing one
     os.set_inheritable(descriptor, True)
     return os.fdopen(descriptor, mode, encoding="utf-8", closefd=False)
 
 
 def _set(name: str, stream: IO[str]) -> None:
-    # Both names, for `_discard` takes the second for the proof that the stream is the process's own.
+    # Both names, because `_discard` recognises the process's own stream by the second.
     setattr(sys, name, stream)
     setattr(sys, f"__{name}__", stream)
 
 
 def _discard(stream: TextIO) -> None:
-    """Point the stream at nothing; else the interpreter flushes it once more at exit and complains."""
+    """Redirect the stream to /dev/null; else the interpreter flushes it again at exit and prints an error."""
     if stream is sys.__stdout__:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

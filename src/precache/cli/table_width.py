@@ -1,4 +1,4 @@
-"""Make a table fit the terminal: leave columns out, wrap text between words; never break a word, such as an id."""
+"""Makes a table fit the terminal: leave columns out, wrap text between words; never break a word, such as an id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Row = MutableSequence[Any]
 
 
 def table_width(parsed_args: argparse.Namespace) -> int | None:
-    """Return the width that a table may have; None if there is no limit, as in a pipe."""
+    """Return the largest width of a table; None for no limit, as in a pipe."""
     if parsed_args.max_width > 0:
         return int(parsed_args.max_width)
     if sys.stdout.isatty() or parsed_args.fit_width:
@@ -26,7 +26,7 @@ def table_width(parsed_args: argparse.Namespace) -> int | None:
 def drop_columns(
     names: MutableSequence[str], rows: Sequence[_Row], least_needed: Sequence[str], width: int | None
 ) -> list[str]:
-    """Take out of `names` and `rows` as many of the least needed columns as must go; return their names."""
+    """Remove as many of the least needed columns as necessary from `names` and `rows`; return their names."""
     dropped: list[str] = []
     if width is None:
         return dropped
@@ -43,14 +43,14 @@ def drop_columns(
 
 
 def fit_rows(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> bool:
-    """Wrap the cells of `rows` so that the table is no wider; return True, and change nothing, if it cannot be."""
+    """Wrap the cells of `rows` so that the table fits. If that is impossible, change nothing and return True."""
     if width is None:
         return False
     widths, least = _widths(names, rows, _widest_line), _widths(names, rows, _widest_word)
     if _total(least) > width:
         return True
     while _total(widths) > width:
-        # Take from the widest of those that can still shrink, down to the next one or as much as is needed.
+        # Shrink the widest of the columns that can shrink, to the width of the next one or as far as needed.
         widest = max((place for place in range(len(widths)) if widths[place] > least[place]), key=widths.__getitem__)
         widths[widest] -= 1
     for row in rows:
@@ -61,7 +61,7 @@ def fit_rows(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> b
 
 
 def as_records(names: Sequence[str], rows: Sequence[_Row], width: int | None) -> str:
-    """Return the rows as blocks with a line for each field, for a table that is too wide in any case."""
+    """Return the rows as blocks with one line per field, for a table that cannot fit."""
     label = max(map(_columns, names), default=0)
     blocks = []
     for row in rows:
@@ -92,13 +92,13 @@ def _widest_line(text: str) -> int:
 
 
 def _columns(text: str) -> int:
-    """Return how many columns of a terminal the text takes: Chinese characters and most emoji take two."""
+    """Return the text's width in terminal columns: Chinese characters and most emoji take two."""
     columns: int = wcswidth(text)
     return columns if columns >= 0 else len(text)
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return the text in lines of at most `width` columns, as far as its words are no longer."""
+    """Return the text in lines of at most `width` columns; a longer word has a line of its own."""
     if _widest_line(text) <= width:
         return text
     return "\n".join(_wrapped_line(line, width) for line in text.splitlines())

@@ -204,4 +204,4 @@ def test_an_option_that_is_none_is_named_with_the_one_that_is_like_it(run: Run, 
 
     assert (ran.code, ran.out) == (2, "")
     assert hint in ran.err
-    assert ran.err.endswith("the options of a command stand behind it\n")
+    assert ran.err.endswith("put the options of a command after its name\n")

@@ -137,7 +137,7 @@ def test_a_wait_that_lasts_too_long_ends_with_seven_and_clean_json(run: Run, ser
 
     assert ran.code == 7
     assert ran.json["state"] == "running"
-    assert f"job {JOB_ID} goes on. Look at it: precache job show {JOB_ID}" in ran.err
+    assert f"job {JOB_ID} continues. Show it with: precache job show {JOB_ID}" in ran.err
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon"])

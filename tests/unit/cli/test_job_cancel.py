@@ -109,8 +109,9 @@ class TestWait:
 
         assert (ran.code, ran.out) == (7, f"{JOB_ID}\n{OTHER}\n")
         for job_id in (JOB_ID, OTHER):
-            assert f"Not ended after 0.01 s; job {job_id} is still being cancelled. Look at it: precache job show" in (
-                ran.err
+            assert (
+                f"Not ended after 0.01 s; job {job_id} is still being cancelled. Show it with: precache job show"
+                in (ran.err)
             )
 
     def test_what_was_refused_decides_the_exit_code(self, run: Run, service: StubService) -> None:

@@ -85,4 +85,4 @@ def test_a_job_that_was_asked_to_end_is_shown_as_being_cancelled() -> None:
 
 
 def test_a_job_without_hosts_is_said_to_have_none() -> None:
-    assert "there was no host to ask" in closing_report(Snapshot(job("succeeded"), []), {})[0]
+    assert "there was no host to call" in closing_report(Snapshot(job("succeeded"), []), {})[0]

@@ -179,7 +179,7 @@ def test_ctrl_c_while_waiting_says_that_the_job_goes_on(service: StubService) ->
     out, err = ran.communicate()
 
     assert (ran.returncode, out) == (130, "")
-    assert f"job {JOB_ID} goes on" in err
+    assert f"job {JOB_ID} continues" in err
     assert f"precache job show {JOB_ID}" in err
     assert "Traceback" not in err
 

@@ -1,4 +1,4 @@
-"""The service as the commands see it: four nouns over one session. Knows HTTP, no terminal."""
+"""The client of the service: one object for each noun of the API, over one session. Does not use the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Document", "PrecacheClient"]
 
 
 class PrecacheClient:
-    """The whole service. Commands find it as `app.client_manager.precache`, whichever program runs them."""
+    """The client of the whole service. In each program commands find it as `app.client_manager.precache`."""
 
     def __init__(self, *, transport: Transport, endpoints: Endpoints, token: str | None = None) -> None:
         session = Session(transport=transport, token=token)

@@ -1,4 +1,4 @@
-"""Host aggregates, over Nova's own interface, so that the commands also work against Nova itself."""
+"""Host aggregates over Nova's API, so that the commands also work with Nova itself."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from precache.cli.client.session import Document, Session, objects
 from precache.cli.errors import Ambiguous, Missing, RequestRefused
 
-# The first microversion with image caching; every older call is the same in it.
+# The first microversion with image caching; it does not change older calls.
 _VERSION = {"OpenStack-API-Version": "compute 2.81", "X-OpenStack-Nova-API-Version": "2.81"}
 _JOB_ID_HEADER = "X-Precache-Job-Id"
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class Aggregates:
-    """All that can be asked of aggregates. Changes give the aggregate as it is then."""
+    """The requests about aggregates. Changes return the changed aggregate."""
 
     def __init__(self, session: Session, compute_url: str) -> None:
         self._session = session
@@ -33,7 +33,7 @@ class Aggregates:
             try:
                 return self._session.read("GET", f"{self._url}/{name_or_id}", "aggregate", headers=_VERSION)
             except RequestRefused as error:
-                # An aggregate may be named "2024"; any other refusal is the answer.
+                # An aggregate may be named "2024", so try the name; every other refusal is final.
                 if error.status != 404:
                     raise
         known = self.every()
@@ -68,7 +68,7 @@ class Aggregates:
         self._session.call("DELETE", f"{self._url}/{aggregate_id}", headers=_VERSION)
 
     def cache_images(self, aggregate_id: int, image_ids: Sequence[str]) -> str | None:
-        """Ask for these images on every host. Returns the job's id; None where the service has no jobs (Nova)."""
+        """Request these images on every host. Return the job's id; None if the service has no jobs (Nova)."""
         body = {"cache": [{"id": image_id} for image_id in image_ids]}
         answer = self._session.call("POST", f"{self._url}/{aggregate_id}/images", body=body, headers=_VERSION)
         return answer.headers.get(_JOB_ID_HEADER)

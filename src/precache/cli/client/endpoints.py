@@ -1,4 +1,4 @@
-"""Where the three HTTP interfaces are: Nova's, our own, the image service's."""
+"""The base URLs of the three HTTP APIs: Nova's, Precache's, and the image service's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HAS_VERSION = re.compile(r"/v\d")
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Base addresses without a slash at the end."""
+    """Base URLs without a slash at the end."""
 
     compute: str
     own: str
@@ -23,10 +23,10 @@ class Endpoints:
 
     @classmethod
     def derive(cls, url: str | None, *, compute: str | None = None, image: str | None = None) -> Endpoints:
-        """Return the addresses of a service at `url` (None: on this machine).
+        """Return the URLs of a service at `url` (None: on this machine).
 
-        `compute` and `image` override where those two are.
-        An override may leave its version out: `http://glance:9292` means `http://glance:9292/v2`.
+        `compute` and `image` override the URLs of those two. An override may omit its version: `http://glance:9292`
+        means `http://glance:9292/v2`.
         Raises UsageError for an address that is not http or https.
         """
         base = _checked(url or DEFAULT_URL)
@@ -38,7 +38,7 @@ class Endpoints:
 
 
 def is_address(url: str) -> bool:
-    """Return whether this is the address of something that is spoken to over HTTP."""
+    """Return whether this is an HTTP URL with a host."""
     try:
         parts = urlsplit(url)
         acceptable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -48,7 +48,7 @@ def is_address(url: str) -> bool:
 
 
 def _checked(url: str) -> str:
-    """Return the address without a slash at its end."""
+    """Return the URL without a slash at its end."""
     if not is_address(url):
         raise UsageError(f"{url!r} is not an address that can be used; give one such as {DEFAULT_URL}")
     return url.rstrip("/")

@@ -1,4 +1,4 @@
-"""Compute hosts, over our own interface."""
+"""Compute hosts, over Precache's own API."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from precache.cli.client.session import Document, Session
 
 
 class Hosts:
-    """All that can be asked of hosts."""
+    """The requests about hosts."""
 
     def __init__(self, session: Session, own_url: str) -> None:
         self._session = session
         self._url = f"{own_url}/hosts"
 
     def every(self, **only: str | None) -> list[Document]:
-        """Return the hosts by name. only: what they must have, of `cell`, `state` and `driver`; None is left out."""
+        """Return the hosts by name. only: required values of `cell`, `state` and `driver`; None for any value."""
         return read_pages(self._session, self._url, "hosts", query=only)
 
     def cache_images(self, name: str, image_ids: Sequence[str]) -> Document:
@@ -26,11 +26,11 @@ class Hosts:
         return self._session.read("POST", f"{self._url_of(name)}/images", "job", body=body)
 
     def force_down(self, name: str, forced_down: bool) -> Document:
-        """Take the host out of every job until it is let in again. Returns the host as it is then."""
+        """Exclude the host from all jobs, or include it again. Return the changed host."""
         return self._session.read("PUT", self._url_of(name), "host", body={"forced_down": forced_down})
 
     def delete(self, name: str) -> None:
-        """Have the service forget a host that is gone for good."""
+        """Delete a host that no longer exists."""
         self._session.call("DELETE", self._url_of(name))
 
     def _url_of(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Images, over the image service's own interface (Glance v2)."""
+"""Images, over the image service's API (Glance v2)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from precache.core.images import parse_image_id
 
 
 class Images:
-    """All that can be asked of images."""
+    """The requests about images."""
 
     def __init__(self, session: Session, image_url: str) -> None:
         self._session = session
         self._url = f"{image_url}/images"
 
     def every(self, *, name: str | None = None) -> list[Document]:
-        """Return all images, or those of one name, page by page as the service hands them out."""
+        """Return all images, or those of one name; the service returns them in pages."""
         found: list[Document] = []
         try:
             document = self._session.whole("GET", self._url, query={"name": name})
@@ -42,7 +42,7 @@ class Images:
         by_id = self._by_id(name_or_id)
         if by_id is not None:
             return by_id
-        # Not every service filters by name; those that do not give all.
+        # Not every service filters by name; the others return all images.
         matches = [found for found in self.every(name=name_or_id) if found.get("name") == name_or_id]
         if not matches:
             raise Missing("image", name_or_id, "'precache image list' shows all")
@@ -69,6 +69,6 @@ class Images:
     def _address_of(self, following: str) -> str:
         """Return the address of the next page.
 
-        `following` is a path on the image service's side of any proxy, so that only its query means anything here.
+        `following` is a path behind any proxy, so that only its query can be used here.
         """
         return f"{self._url}?{urlsplit(following).query}"

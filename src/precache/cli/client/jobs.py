@@ -1,4 +1,4 @@
-"""Jobs and their tasks, over our own interface."""
+"""Jobs and their tasks, over Precache's own API."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from precache.cli.client.session import Document, Session
 
 
 class Jobs:
-    """All that can be asked of jobs."""
+    """The requests about jobs."""
 
     def __init__(self, session: Session, own_url: str) -> None:
         self._session = session
         self._url = f"{own_url}/jobs"
 
     def create(self, target: Mapping[str, Sequence[str]], image_ids: Sequence[str], options: Document) -> Document:
-        """Have these images cached; return the job. target: `aggregates` or `hosts`, one of them."""
+        """Request these images; return the job. target: either `aggregates` or `hosts`."""
         body = {"images": [{"image": image_id} for image_id in image_ids], "target": dict(target), **options}
         return self._session.read("POST", self._url, "job", body=body)
 
@@ -35,7 +35,7 @@ class Jobs:
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[Document]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.
 
-        only: values that they must have, of `host`, `cell`, `image` (an id), `state` and `outcome`; None is left out.
+        only: required values of `host`, `cell`, `image` (an id), `state` and `outcome`; None for any value.
         """
         return read_pages(self._session, f"{self._one(job_id)}/tasks", "tasks", query=only, limit=limit)
 

@@ -1,4 +1,4 @@
-"""Lists that the service hands out a page at a time: the next page is where its link says."""
+"""Lists that the service returns in pages, each with a link to the next one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from precache.cli.client.session import Document, Session, objects
 from precache.cli.errors import AnswerNotUnderstood
 
 PAGE = 1000
-"""Items on a page: the most that the service gives."""
+"""Items on a page: the most that the service allows."""
 
 
 def read_pages(
@@ -32,7 +32,7 @@ def _items(session: Session, url: str, member: str, query: Mapping[str, str | in
         if following in seen:
             raise AnswerNotUnderstood(f"GET {url}", f"its pages go round in a circle at {following}")
         seen.add(following)
-        # The address may be on the service's side of a proxy, so that only its query means anything here.
+        # The link may be a URL behind a proxy, so that only its query can be used here.
         document = session.whole("GET", f"{url}?{urlsplit(following).query}")
 
 

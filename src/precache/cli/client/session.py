@@ -1,4 +1,4 @@
-"""Requests with the caller's token; answers read as JSON, and the message of an answer that is an error."""
+"""Sends requests with the caller's token, and reads JSON answers and the messages of errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from precache.core.errors import PrecacheError
 _log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
-"""One JSON object as the service gave it; keys that a newer service adds pass through."""
+"""One JSON object of the service, unchanged; keys of a newer service are kept."""
 
 
 class Session:
-    """Sends requests on behalf of one caller. The token is sent, never shown."""
+    """Sends requests for one caller. The token is never printed."""
 
     def __init__(self, *, transport: Transport, token: str | None = None) -> None:
         self._transport = transport
@@ -36,7 +36,7 @@ class Session:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Return the answer of a request that was accepted (2xx); raise the service's refusal otherwise."""
+        """Return the answer of an accepted request (2xx); raise the service's refusal otherwise."""
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
         full_url = f"{url}?{urlencode(wanted, errors='surrogateescape')}" if wanted else url
         sent = {**self._standing, **(headers or {})}
@@ -79,7 +79,7 @@ class Session:
         try:
             document = json.loads(answer.body)
         except ValueError as error:
-            kind = answer.headers.get("Content-Type") or "nothing said of its type"
+            kind = answer.headers.get("Content-Type") or "its type is not given"
             raise AnswerNotUnderstood(f"{method} {url}", f"it is not JSON ({kind})") from error
         if not isinstance(document, dict):
             raise AnswerNotUnderstood(f"{method} {url}", "it is not a JSON object")
@@ -87,7 +87,7 @@ class Session:
 
 
 def objects(document: Document, member: str, what: str) -> list[Document]:
-    """Return the list of objects under the key `member`; `what` names the request for the error."""
+    """Return the list of objects under the key `member`. what: the request, for the error."""
     found = document.get(member)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise AnswerNotUnderstood(what, f"it has no list {member!r}")
@@ -98,7 +98,7 @@ _REQUEST_ID_HEADERS = ("X-Openstack-Request-Id", "X-Compute-Request-Id")
 
 
 def refusal(what: str, answer: Answer) -> PrecacheError:
-    """Make the error for an answer whose status is not 2xx. `what` names the request: `GET http://...`."""
+    """Return the error for an answer whose status is not 2xx. what: the request, such as `GET http://...`."""
     fault = _fault(answer.body)
     message = _message(fault) or f"{what} answered {answer.status}"
     if answer.status >= 500:

@@ -1,7 +1,7 @@
-"""One HTTP exchange, by the standard library: it costs 20 ms to import where requests costs 100.
+"""HTTP requests by the standard library, which takes 20 ms to import; requests takes 100 ms.
 
-No retries, no redirects: a redirect would turn a POST into a GET and show the token to another server. A
-server on this machine is never asked through a proxy.
+No retries, no redirects: a redirect would turn a POST into a GET and send the token to another server. Requests to this
+machine never go through a proxy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """The answer to one HTTP request."""
 
     status: int
     headers: Headers
@@ -42,7 +42,7 @@ class Answer:
 
 
 class Transport(Protocol):
-    """Carries one request. Another one may put a keystoneauth session behind the same commands."""
+    """Sends requests; the other implementation uses a keystoneauth session."""
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """Return the answer, whatever its status. Raises ServiceUnreachable if there is none in time."""
@@ -55,9 +55,9 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
 
 
 class UrllibTransport:
-    """Speaks HTTP and HTTPS with a time limit on every wait for the network.
+    """HTTP and HTTPS, with a time limit on every wait for the network.
 
-    cacert: a PEM file with the authorities to believe, or None for the system's.
+    cacert: a PEM file with the trusted certificate authorities; None for the system's.
     """
 
     def __init__(self, *, timeout_s: float, cacert: str | None = None) -> None:
@@ -78,7 +78,7 @@ class UrllibTransport:
 
     @staticmethod
     def _rest_of(refusal: urllib.error.HTTPError) -> bytes:
-        # The status is the news; a body that breaks off must not hide it.
+        # Keep the status even if the body is incomplete.
         try:
             return refusal.read()
         except (OSError, http.client.HTTPException):
@@ -120,7 +120,7 @@ def place_of(url: str) -> str:
 
 
 def without_tls(place: str, reason: str, *, address: str) -> str:
-    """Return what an operator reads of a failure of TLS. address: what holds the server's address."""
+    """Return the message for a failure of TLS. address: the setting that contains the server's address."""
     if told := explain_certificate(reason, _TLS_NAMES):
         return f"The server at {place} is not trusted: {told}"
     return f"{place} does not offer TLS: {reason}; correct http or https in {address}"

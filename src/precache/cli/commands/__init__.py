@@ -1,1 +1,1 @@
-"""The commands, one file per noun. Each is registered by name in pyproject.toml and imported when it is run."""
+"""The commands, one file per noun. pyproject.toml registers each by name; it is imported when it is run."""

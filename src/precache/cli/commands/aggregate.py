@@ -1,4 +1,4 @@
-"""`precache aggregate ...`: the named sets of hosts that a request speaks of."""
+"""`precache aggregate ...`: the named sets of hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AGGREGATE_FIELDS = ("id", "uuid", "name", "availability_zone", "hosts", "metadat
 
 
 def shown_aggregate(aggregate: Document) -> Columns:
-    """Return an aggregate as the result of a command."""
+    """Return the columns and cells of an aggregate."""
     values = {
         **aggregate,
         **{field: Instant(aggregate.get(field)) for field in ("created_at", "updated_at")},
@@ -110,7 +110,7 @@ class AggregateCreate(ShowCommand):
         return shown_aggregate(created)
 
     def _with_metadata(self, aggregate_id: int, properties: dict[str, str]) -> Document:
-        """Set the metadata, which Nova's interface takes in a request of its own; or have created nothing."""
+        """Set the metadata, for which Nova's API has a separate request; if that fails, delete the new aggregate."""
         try:
             return self.service.aggregates.set_metadata(aggregate_id, properties)
         except PrecacheError:

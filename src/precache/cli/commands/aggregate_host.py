@@ -18,7 +18,7 @@ class _Membership(Command):
 class AggregateAddHost(_Membership):
     """Add hosts to an aggregate.
 
-    Nothing is printed if all are in it now. If some cannot be added, the message says why, and which were.
+    Prints nothing on success. If hosts cannot be added, the messages say why, and which hosts were added.
 
     Example:
       precache aggregate add host web cmp-7 cmp-8
@@ -33,7 +33,7 @@ class AggregateAddHost(_Membership):
 class AggregateRemoveHost(_Membership):
     """Remove hosts from an aggregate.
 
-    Nothing is printed if none is in it now. If some cannot be removed, the message says why, and which were.
+    Prints nothing on success. If hosts cannot be removed, the messages say why, and which hosts were removed.
 
     Example:
       precache aggregate remove host web cmp-7 cmp-8

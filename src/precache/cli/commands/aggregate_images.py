@@ -1,4 +1,4 @@
-"""`precache aggregate cache image`: what all of this is for."""
+"""`precache aggregate cache image`: cache images on all hosts of an aggregate."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from precache.core.errors import Refused, Unavailable
 class AggregateCacheImage(CacheImageCommand):
     """Fill the image caches of all hosts of an aggregate.
 
-    The request is accepted as a job; the answer shows it. With --wait the command ends when the job has ended,
-    shows the counts and what failed (--all: every host), and its exit code tells how it went: 0 succeeded,
-    4 partly_failed, 5 failed, 6 cancelled, 7 --timeout ran out. Ctrl-C ends the waiting, not the job.
+    The service accepts the request as a job, which the command shows. With --wait it waits for the end of the job, and
+    shows the counts and the failed tasks (--all: every task). Its exit code is then: 0 succeeded, 4 partly_failed, 5
+    failed, 6 cancelled, 7 --timeout ran out. Ctrl-C ends the waiting, not the job.
 
     Example:
       precache aggregate cache image web debian-12 --wait
@@ -42,13 +42,13 @@ class AggregateCacheImage(CacheImageCommand):
         return self.wait(job_id, images, parsed_args)
 
     def _without_a_job(self, accepted: Document, parsed_args: argparse.Namespace) -> Columns:
-        """Return the result where the service is Nova itself: it took the request, and says no more of it."""
+        """Return the result if the service is Nova itself, which has accepted the request but has no jobs."""
         if parsed_args.wait:
-            raise Refused("The service took the request but has no jobs to wait for; is it Nova itself?")
+            raise Refused("The service accepted the request but has no jobs to wait for; is it Nova itself?")
         return self.job_result(accepted, None)
 
     def _look(self, job_id: str, accepted: Document) -> Document:
-        """Return the job as it is now, or what we know of it: the request was accepted, even if a second call fails."""
+        """Return the job, or only its id if it cannot be read: the request was accepted in any case."""
         try:
             return self.service.jobs.get(job_id)
         except (Refused, Unavailable):

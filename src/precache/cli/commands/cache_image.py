@@ -1,4 +1,4 @@
-"""What `aggregate cache image` and `host cache image` share: images by name, the wait, the result."""
+"""The shared parts of `aggregate cache image` and `host cache image`: images by name, the wait, the result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from precache.cli.wait.waiting import add_wait_options, wait_for_job
 from precache.core.orders import MOST_BYTES_PER_S
 
 _OPTIONS = ("rate_limit_bytes_per_s",)
-"""Options of a job, by the names of the request."""
+"""The options of a job, by their names in the request."""
 
 _RATE = re.compile(r"([0-9]{1,18})([kMG]?)")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def bytes_per_second(text: str) -> int:
-    """Read a rate, for argparse."""
+    """Return a rate, for argparse."""
     match = _RATE.fullmatch(text)
     rate = int(match[1]) * _FACTORS[match[2]] if match else 0
     if not 1 <= rate <= MOST_BYTES_PER_S:
@@ -29,7 +29,7 @@ def bytes_per_second(text: str) -> int:
 
 
 class CacheImageCommand(JobCommand):
-    """A command that has images cached, and may wait until they are."""
+    """A command that requests images and may wait until they are cached."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -46,7 +46,7 @@ class CacheImageCommand(JobCommand):
         return parser
 
     def add_target(self, parser: argparse.ArgumentParser) -> None:
-        """Add the argument that says where the images shall be."""
+        """Add the argument for the target: an aggregate or a host."""
         raise NotImplementedError
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class CacheImageCommand(JobCommand):
     def create_with_options(
         self, parsed_args: argparse.Namespace, images: Sequence[Document], **target: Sequence[str]
     ) -> Document | None:
-        """Send the native request and return the job; return None if no option is given, and nothing was sent."""
+        """Send the request of Precache's own API and return the job. Without options, send nothing; return None."""
         options = {name: value for name in _OPTIONS if (value := getattr(parsed_args, name)) is not None}
         if not options:
             return None
@@ -65,7 +65,7 @@ class CacheImageCommand(JobCommand):
         return [self.service.images.find(name) for name in parsed_args.images]
 
     def wait(self, job_id: str, images: Sequence[Document], parsed_args: argparse.Namespace) -> Columns:
-        """Wait for the job; its end decides the exit code."""
+        """Wait for the job and set the exit code by its state."""
         labels = {str(image["id"]): str(image.get("name") or image["id"]) for image in images}
         snapshot, self.exit_code = wait_for_job(
             self.service.jobs,

@@ -43,7 +43,7 @@ class HostList(ListCommand):
 
 
 class HostSet(ShowCommand):
-    """Force a host down, so that jobs skip it, or let it in again.
+    """Force a host down, so that jobs skip it, or undo that.
 
     Example:
       precache host set cmp-7 --down
@@ -56,7 +56,7 @@ class HostSet(ShowCommand):
         parser.add_argument("name", help="name of the host")
         wanted = parser.add_mutually_exclusive_group(required=True)
         wanted.add_argument("--down", action="store_true", dest="forced_down", help="jobs skip the host from now on")
-        wanted.add_argument("--up", action="store_false", dest="forced_down", help="jobs ask the host again")
+        wanted.add_argument("--up", action="store_false", dest="forced_down", help="jobs include the host again")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
@@ -65,10 +65,10 @@ class HostSet(ShowCommand):
 
 
 class HostDelete(Command):
-    """Forget hosts that are gone for good.
+    """Delete hosts that no longer exist.
 
-    Stop a host's compute and remove the host from its aggregates first; it can be forgotten once it has been silent
-    for the service's [DEFAULT] service_down_time. Jobs keep its name. If its compute starts again, it is back.
+    First stop the host's compute and remove the host from its aggregates. It can be deleted when it has been silent for
+    the service's [DEFAULT] service_down_time. Jobs keep its name. If its compute starts again, the host is added again.
 
     Example:
       precache host delete cmp-7 cmp-8

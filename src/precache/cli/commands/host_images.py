@@ -1,4 +1,4 @@
-"""`precache host cache image`: one host alone."""
+"""`precache host cache image`: cache images on one host."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from precache.cli.commands.cache_image import CacheImageCommand
 
 
 class HostCacheImage(CacheImageCommand):
-    """Fill the image cache of one host, whichever aggregates it is in.
+    """Fill the image cache of one host, independent of its aggregates.
 
-    The request is accepted as a job, as with `aggregate cache image`; options, output and exit codes are the same.
+    Job, options, output and exit codes are the same as with `aggregate cache image`.
 
     Example:
       precache host cache image cmp-7 debian-12 --wait

@@ -1,4 +1,4 @@
-"""`precache image list`: what the image service has to offer."""
+"""`precache image list`: the images of the image service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`precache job ...`: what was asked for and what became of it."""
+"""`precache job ...`: the jobs and their results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ class JobList(ListCommand):
         states = [str(state) for state in JobState]
         parser.add_argument("--state", choices=states, help="only jobs in this state")
         parser.add_argument(
-            "--limit", metavar="N", type=_count, default=_NEWEST, help=f"so many at most; 0 for all (default {_NEWEST})"
+            "--limit",
+            metavar="N",
+            type=_count,
+            default=_NEWEST,
+            help=f"most jobs to list; 0 for all (default {_NEWEST})",
         )
         return parser
 
@@ -58,11 +62,11 @@ class JobList(ListCommand):
 
 
 class JobShow(JobCommand):
-    """Show a job and what became of each image on each host.
+    """Show a job and the outcome of each image on each host.
 
-    With --wait the command ends when the job has ended, and its exit code tells how it went: 0 succeeded,
-    4 partly_failed, 5 failed, 6 cancelled, 7 --timeout ran out. It shows the tasks that failed then; --all shows
-    every one. Without --wait every task is shown, and 0 says that the job was found.
+    With --wait the command waits for the end of the job, and its exit code is: 0 succeeded, 4 partly_failed, 5 failed,
+    6 cancelled, 7 --timeout ran out. It then shows the failed tasks; --all shows every task. Without --wait it shows
+    every task, and 0 means that the job was found.
 
     Example:
       precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
@@ -150,13 +154,13 @@ class JobTaskList(ListCommand):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("job", help="id")
-        parser.add_argument("--outcome", choices=[str(outcome) for outcome in Outcome], help="only tasks that ended so")
+        parser.add_argument("--outcome", choices=[str(outcome) for outcome in Outcome], help="only this outcome")
         parser.add_argument("--state", choices=[str(state) for state in TaskState], help="only tasks in this state")
         parser.add_argument("--host", metavar="HOST", help="only tasks on this host")
-        parser.add_argument("--cell", metavar="CELL", help="only tasks that were asked for in this cell")
+        parser.add_argument("--cell", metavar="CELL", help="only tasks of hosts in this cell")
         parser.add_argument("--image", metavar="IMAGE", help="only tasks for this image, by name or id")
         parser.add_argument(
-            "--limit", metavar="N", type=_count, default=0, help="so many at most; 0 for all (default 0)"
+            "--limit", metavar="N", type=_count, default=0, help="most tasks to list; 0 for all (default 0)"
         )
         return parser
 
@@ -174,6 +178,6 @@ class JobTaskList(ListCommand):
 
     def _image_id(self, name_or_id: str) -> str:
         try:
-            return parse_image_id(name_or_id)  # which the image service may have deleted since
+            return parse_image_id(name_or_id)  # which the image service may have deleted meanwhile
         except InvalidImageId:
             return str(self.service.images.find(name_or_id)["id"])

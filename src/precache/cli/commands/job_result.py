@@ -1,4 +1,4 @@
-"""A job as the result of a command: its fields, and its tasks as a table of their own."""
+"""The result of a job command: the job's fields, and a table of its tasks."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ TASK_FIELDS: Fields = {
     "started_at": Field(Instant, left_out=5),
     "finished_at": Field(Instant, left_out=7),
 }
-# What fits a terminal; -f json and `job task list` have the rest. The column `outcome` has the state or
-# the phase of a task that has no outcome yet.
+# The fields that fit a terminal; -f json and `job task list` have all. For a task without an outcome the column
+# `outcome` shows its state or phase.
 _IN_TABLE = ("host", "image", "outcome", "bytes_done", "reason", "started_at", "finished_at")
 _TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
 _AFTER_WAITING = ("id", "state", "counts")
@@ -77,7 +77,7 @@ def _image_id(image: Any) -> str:
 
 
 class JobCommand(ShowCommand):
-    """A command whose result is a job, with its tasks where they were asked for; it takes the options of waiting."""
+    """A command whose result is a job, if requested with its tasks. It has the options of --wait."""
 
     columns = (*JOB_FIELDS, "tasks")
 
@@ -95,14 +95,14 @@ class JobCommand(ShowCommand):
         return names, data
 
     def produce_output(self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Any]) -> int:
-        """Write the job; in a table its tasks follow as a second table instead of filling one cell."""
+        """Write the job. In a table the tasks follow as a second table, not in a cell."""
         values = dict(zip(column_names, data, strict=True))
         if parsed_args.formatter != "table" or "tasks" not in values:
             return super().produce_output(parsed_args, column_names, list(values.values()))
         tasks = values.pop("tasks")
         asked = self.asked_columns(parsed_args)
         if not asked:
-            values.pop("image_names")  # they stand with the images
+            values.pop("image_names")  # the images are listed with their names
         if not asked and parsed_args.wait and not parsed_args.every_task:
             values = {name: values[name] for name in _AFTER_WAITING}
         if asked != ["tasks"]:
@@ -112,7 +112,7 @@ class JobCommand(ShowCommand):
         return 0
 
     def _write_tasks(self, parsed_args: argparse.Namespace, tasks: Sequence[Document]) -> None:
-        # One image is named above already; its column would push the reasons off the screen.
+        # A single image is named above; its column would leave too little space for the reasons.
         has_several_images = len({task.get("image") for task in tasks}) > 1
         fields = [field for field in _IN_TABLE if field != "image" or has_several_images]
         rows = [[_in_table(task).get(field) for field in fields] for task in tasks]

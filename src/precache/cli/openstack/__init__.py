@@ -1,6 +1,6 @@
-"""Keystone in front of the service: who the caller is, and where the catalogue says that the service is.
+"""Keystone: the caller's login, and the service's address in the catalogue.
 
-Two programs come this way: `openstack precache ...`, whose client brings a session of its own (`plugin.py`), and
-`precache ...` where its environment names a Keystone (`login.py`). Only this folder knows keystoneauth, and nothing in
-it is imported by a command line that needs neither.
+Two programs use it: `openstack precache ...`, whose client has its own session (`plugin.py`), and `precache ...` if its
+environment names a Keystone (`login.py`). Only this folder uses keystoneauth. It is not imported by commands that need
+neither.
 """

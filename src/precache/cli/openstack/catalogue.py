@@ -1,4 +1,4 @@
-"""The service as the catalogue has it."""
+"""Finds the service in Keystone's catalogue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from precache.cli.errors import LoginWithoutProject, NoEndpoint, UsageError
 from precache.cli.openstack.transport import SessionTransport, explained_by_keystone, keystone_of
 
 SERVICE_TYPE = "image-precache"
-"""Ours in the catalogue; its endpoint is the address without a path of ours: `http://controller:8775`."""
+"""Precache's type in the catalogue; its endpoint is the URL without a path, such as `http://controller:8775`."""
 
 IMAGE = "image"
 
@@ -32,11 +32,11 @@ def client_over(
     compute_url: str | None = None,
     image_url: str | None = None,
 ) -> PrecacheClient:
-    """Return the client of the service that the catalogue names; an address that is given wins.
+    """Return the client of the service in the catalogue; an address that is given takes precedence.
 
-    where, hint: end the sentence for a catalogue without our service. A catalogue without an image service leaves the
-    one that `precache serve all` brings along.
-    Raises UsageError for an address of Keystone that is none, LoginWithoutProject, NoEndpoint.
+    where, hint: the end of the error for a catalogue without Precache. If the catalogue has no image service, the one
+    of `precache serve all` is used.
+    Raises UsageError for an invalid address of Keystone, LoginWithoutProject, NoEndpoint.
     """
     _check_keystone(session)
     own = url or _found(session, find, SERVICE_TYPE)
@@ -48,7 +48,7 @@ def client_over(
 
 
 def _check_keystone(session: Any) -> None:
-    # keystoneauth would look such an address up in the very catalogue that it has no way to.
+    # keystoneauth would look such an address up in the catalogue, which it cannot reach.
     address = keystone_of(session)
     if address and not is_address(address):
         raise UsageError(

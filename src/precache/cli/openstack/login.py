@@ -1,4 +1,4 @@
-"""`precache` at a Keystone by itself: the session that the OS_ variables, or a cloud of clouds.yaml, describe."""
+"""The login of `precache` to Keystone: the session that the OS_ variables or a cloud of clouds.yaml describe."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from precache.cli.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A session, and what the catalogue is to be asked with.
+    """A session, and the arguments for looking up the catalogue.
 
-    override: gives the address of a service where it shall not be the catalogue's, by its type.
+    override: returns by the type of a service the address that replaces the catalogue's, if any.
     """
 
     session: Any
@@ -39,11 +39,11 @@ class Login:
 def login_from_environment(
     environ: Mapping[str, str], *, timeout_s: float, cacert: str | None, token: str | None = None
 ) -> Login:
-    """Return the login that OS_AUTH_URL and its companions describe; nothing is sent yet.
+    """Return the login that OS_AUTH_URL and the other OS_ variables describe; sends nothing yet.
 
-    OS_AUTH_TYPE is any type that keystoneauth knows; without it, what is set decides: a token, an application
-    credential, else a password. token: one that was given apart from the environment; it is what is logged in with.
-    Raises UsageError for a type that is not known or lacks a value.
+    OS_AUTH_TYPE is any type that keystoneauth knows; by default the variables that are set decide: a token, an
+    application credential, else a password. token: a token from the command line, which takes precedence. Raises
+    UsageError for an unknown type, or if one of its values is missing.
     """
     if token:
         environ = {**environ, "OS_TOKEN": token, "OS_AUTH_TYPE": _token_type(environ.get("OS_AUTH_TYPE"))}
@@ -69,9 +69,9 @@ def login_from_environment(
 
 
 def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
-    """Return the login to a cloud of clouds.yaml. cacert: wins over the one that is named there.
+    """Return the login to a cloud of clouds.yaml. cacert: takes precedence over the one that is named there.
 
-    Raises UsageError if there is none of this name, or openstacksdk is not installed.
+    Raises UsageError if there is no such cloud, or openstacksdk is not installed.
     """
     try:
         from openstack import config
@@ -97,15 +97,15 @@ def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
 
 
 def _have_errors_said_once() -> None:
-    """Keep the library's log off stderr, where it goes without a handler: its errors say the same."""
+    """Keep the library's log off stderr, where it goes without a handler: the errors say the same."""
     logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 
 
 def _check_password(environ: Mapping[str, str], auth_type: str) -> None:
-    """Raise UsageError where a password is what logs in, and there is no user or no password."""
+    """Raise UsageError if the login uses a password, but there is no user or no password."""
     if not auth_type.endswith("password"):
         return
-    # The generic type chooses its version only when it is used, and complains with a bare Exception then.
+    # The generic type chooses its version only when it is used, and then raises a bare Exception.
     missing = [
         names[0]
         for names in (("OS_USERNAME", "OS_USER_ID", "OS_USER_NAME"), ("OS_PASSWORD",))
@@ -120,7 +120,7 @@ def _check_password(environ: Mapping[str, str], auth_type: str) -> None:
 
 
 def _token_type(wanted: str | None) -> str:
-    """Return the wanted type if it logs in with a token, else the usual one that does."""
+    """Return `wanted` if this type logs in with a token, else the usual type that does."""
     return wanted if wanted and wanted.endswith("token") else "token"
 
 
@@ -133,7 +133,7 @@ def _likely_type(environ: Mapping[str, str]) -> str:
 
 
 def _value(environ: Mapping[str, str], option: Any) -> str | None:
-    """Return an option's value under its name, or under one that it once had."""
+    """Return an option's value under its name or a former name."""
     names = [_variable(one.name) for one in (option, *option.deprecated)]
     return next((environ[name] for name in names if environ.get(name)), None)
 

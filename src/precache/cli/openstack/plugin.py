@@ -1,7 +1,7 @@
-"""What the `openstack` client loads: `openstack precache ...` has the very same commands as `precache ...`.
+"""The plugin of the `openstack` client: `openstack precache ...` has the same commands as `precache ...`.
 
-The client reads this module's names in capitals and calls its functions at every start, whatever the command: nothing
-but the standard library is imported before `make_client`. osc-lib is the client's own affair; we do not depend on it.
+The client reads this module's constants and calls its functions at every start, for any command. So only the standard
+library is imported before `make_client`. osc-lib belongs to the client; Precache does not depend on it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OVERRIDE_VARIABLE = f"OS_{_OVERRIDE.replace('-', '_').upper()}"
 
 
 def make_client(instance: Any) -> PrecacheClient:
-    """Return what our commands find as `app.client_manager.precache`; `instance` is the client's own manager."""
+    """Return the client for commands. instance: the `openstack` client's manager, which stores it as `precache`."""
     from precache.cli.openstack.catalogue import client_over
 
     return client_over(
@@ -44,7 +44,7 @@ def _endpoint(instance: Any, service_type: str) -> str | None:
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Add our options to those in front of the command; the client puts them together with clouds.yaml."""
+    """Add Precache's global options; the `openstack` client merges them with clouds.yaml."""
     parser.add_argument(
         "--os-precache-api-version",
         metavar="<precache-api-version>",
@@ -55,6 +55,6 @@ def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
         f"--os-{_OVERRIDE}",
         metavar="<url>",
         default=os.environ.get(_OVERRIDE_VARIABLE),
-        help=f"Where the image pre-caching service is, if not as in the catalogue (Env: {_OVERRIDE_VARIABLE})",
+        help=f"URL of the image pre-caching service (default: from the catalogue) (Env: {_OVERRIDE_VARIABLE})",
     )
     return parser

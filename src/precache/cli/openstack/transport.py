@@ -1,4 +1,4 @@
-"""One HTTP exchange over a keystoneauth session: it brings the token, and a new one when the old one has run out."""
+"""HTTP requests over a keystoneauth session, which adds the token and renews it when it has expired."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from precache.core.errors import PrecacheError
 
 
 class SessionTransport:
-    """Carries requests with the session's token; no retries, no redirects, a time limit on every wait.
+    """Sends requests with the session's token; no retries, no redirects, a time limit on every wait.
 
     session: a `keystoneauth1.session.Session` with its auth plugin.
     """
@@ -40,7 +40,7 @@ class SessionTransport:
         return Answer(answer.status_code, answer.headers, answer.content)
 
     def _log_in(self) -> None:
-        """Have a token before the request, so that Keystone's failures are told apart from the service's."""
+        """Get a token before the request, so that failures of Keystone and of the service can be distinguished."""
         if self._session.auth is None:
             return
         try:
@@ -56,11 +56,11 @@ _NOT_OF_A_KEYSTONE = (
     exceptions.MethodNotAllowed,
     exceptions.NotFound,
 )
-"""What a web server answers that is asked for a token, or for the versions of an API that it does not have."""
+"""Errors for a web server that is not a Keystone: it knows neither tokens nor versions."""
 
 
 def explained_by_keystone(error: exceptions.ClientException, session: Any) -> PrecacheError:
-    """Return our error for one that came while the session logged in or looked into the catalogue."""
+    """Return the error to raise for a failure of the login or of the catalogue look-up."""
     place = place_of(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
@@ -82,7 +82,7 @@ def keystone_of(session: Any) -> str:
 
 
 def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
-    """Return our error for one of keystoneauth's; `url` is what was asked."""
+    """Return the error to raise for one of keystoneauth. url: of the request."""
     place = place_of(url)
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
@@ -98,5 +98,5 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
 
 
 def _first_sentence(error: BaseException) -> str:
-    """Return the words without the page of HTML that may follow them."""
+    """Return the message without the HTML page that may follow it."""
     return str(error).splitlines()[0].partition(". ")[0].rstrip(".")

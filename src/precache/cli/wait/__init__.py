@@ -1,1 +1,1 @@
-"""Waiting for a job: look again and again, show what changed, say at the end how it went."""
+"""Waiting for a job: poll it, show the changes, and report the result."""

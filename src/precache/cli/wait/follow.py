@@ -1,4 +1,4 @@
-"""Looks at a job until it ends. Time comes in through the constructor arguments; nothing here writes."""
+"""Polls a job until it ends. Clock and sleep are arguments; nothing here writes output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from precache.cli.wait.snapshot import SUCCESSES, Snapshot, TaskView
 from precache.core.errors import Unavailable
 
 FAILURES = 100
-"""Of each outcome, that are asked for while a large job goes on."""
+"""How many failures of each outcome are read while a large job runs."""
 
 
 class JobLook:
-    """Looks at one job, and remembers of a large one what need not be asked for again."""
+    """Reads one job, and caches the failures of a large one."""
 
     def __init__(self, jobs: Jobs, job_id: str) -> None:
         self._jobs = jobs
@@ -26,8 +26,8 @@ class JobLook:
         self._failures: list[Document] = []
 
     def now(self) -> Snapshot:
-        """Return the job as it is; raises what the service answers."""
-        # The job first: if that says it has ended, every task asked for after it has ended, too.
+        """Return a snapshot of the job. Raises the service's errors."""
+        # The job first: if it has ended, all tasks that are read afterwards have ended, too.
         job = self._jobs.get(self._job_id)
         if int(job.get("task_count") or 0) <= PAGE:
             return Snapshot(job=job, tasks=self._jobs.tasks(self._job_id))
@@ -36,7 +36,7 @@ class JobLook:
         return Snapshot(job=job, tasks=[*running, *self._failures], is_whole=False)
 
     def _ask_for_failures(self, counts: Document) -> None:
-        """Ask for the first failures of each outcome, unless there are no more than before."""
+        """Read the first failures of each outcome, unless their number has not changed."""
         if counts == self._counts:
             return
         self._failures = [
@@ -49,12 +49,12 @@ class JobLook:
 
 
 def in_full(jobs: Jobs, snapshot: Snapshot) -> Snapshot:
-    """Return the same with all tasks, for a result that shows them."""
+    """Return the snapshot with all tasks, for a result that shows them."""
     return snapshot if snapshot.is_whole else Snapshot(job=snapshot.job, tasks=jobs.tasks(snapshot.id))
 
 
 def only_failures(jobs: Jobs, snapshot: Snapshot) -> Snapshot:
-    """Return the same with all tasks that failed, and no others."""
+    """Return the snapshot with exactly the failed tasks."""
     if snapshot.is_whole:
         failed = [task for task in snapshot.tasks if TaskView.of(task).is_failure]
     else:
@@ -63,28 +63,28 @@ def only_failures(jobs: Jobs, snapshot: Snapshot) -> Snapshot:
     return Snapshot(job=snapshot.job, tasks=failed, is_whole=False)
 
 
-_FIRST_PAUSE_S = 0.1  # a job whose images are all there already ends at once
+_FIRST_PAUSE_S = 0.1  # a job whose images are all cached already ends at once
 _SHORTEST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
-_TASKS_PER_SECOND = 1000  # how many tasks we let the service tell us each second
-_PATIENCE_S = 60.0  # a restart of the service in the middle of a job takes less
+_TASKS_PER_SECOND = 1000  # the most tasks to read per second
+_PATIENCE_S = 60.0  # a restart of the service during a job takes less
 
 
 class Watcher(Protocol):
-    """Shows how a job comes along."""
+    """Shows the progress of a job."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Called after each look, in order; the last one is final unless the wait was cut short."""
+        """Called with each snapshot, in order; the last one is final unless the wait was interrupted."""
         ...
 
     def silence(self, message: str) -> None:
-        """Called each time the service gave no answer; the wait goes on."""
+        """Called each time the service did not answer; the wait continues."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """The last that was seen of a job; `timed_out` if that was not its end."""
+    """The last snapshot of a job; `timed_out` if the job had not ended."""
 
     snapshot: Snapshot
     timed_out: bool
@@ -99,11 +99,11 @@ def follow(
     pause: Callable[[float], None],
     timeout_s: float | None,
 ) -> Followed:
-    """Look at the job until it ends or `timeout_s` is over.
+    """Poll the job until it ends or `timeout_s` is over.
 
-    clock: seconds from any start; pause: waits so many seconds. A service that falls silent is forgiven for
-    a minute, so that its restart does not end the wait; after that its Unavailable is raised, and at once
-    if there was no first answer. A job that does not exist raises at once.
+    clock: seconds from any start. pause: waits for this number of seconds. The service may be unavailable for a minute,
+    so that its restart does not end the wait; after that its Unavailable is raised. If there was no first answer, it is
+    raised at once. A job that does not exist raises at once.
     """
     begun = clock()
     look = JobLook(jobs, job_id)
@@ -131,5 +131,5 @@ def follow(
 
 
 def pause_for(task_count: int) -> float:
-    """Return the seconds between two looks at a job of so many tasks."""
+    """Return the seconds between two polls of a job with this number of tasks."""
     return min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, task_count / _TASKS_PER_SECOND))

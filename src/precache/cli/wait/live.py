@@ -1,4 +1,4 @@
-"""Progress for a terminal: a picture drawn over itself. Imports rich, and is itself imported only for --wait."""
+"""Progress for a terminal: a view that is redrawn in place. Imports rich; imported only for --wait."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from precache.cli.wait.pace import Pace
 from precache.cli.wait.snapshot import Snapshot, TaskView
 from precache.cli.wait.wording import amount, counted
 
-_LINES_AROUND = 4  # the summary, its bar, the line on what is not shown, and the cursor's own line
+_LINES_AROUND = 4  # the summary, its bar, the line on tasks that are not shown, and the cursor's line
 _BAR_COLUMNS = 24
-_WHOLE_BAR_COLUMNS = 40  # leaves room for rate and time on 80 columns
+_WHOLE_BAR_COLUMNS = 40  # leaves space for rate and time on 80 columns
 
 _STYLES = {
     "cached": "green",
@@ -33,9 +33,9 @@ _STYLES = {
 
 
 class LiveView:
-    """Redraws the picture at each look; draws nothing in between, so that it needs no thread.
+    """Redraws the view with each snapshot and not in between, so that it needs no thread.
 
-    The picture is wiped at the end: the closing report and the result take its place.
+    The view is erased at the end: the closing report and the result replace it.
     """
 
     def __init__(self, *, stream: TextIO, labels: Mapping[str, str], clock: Callable[[], float]) -> None:
@@ -75,13 +75,13 @@ class LiveView:
 def picture(
     snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "", pace: str = ""
 ) -> RenderableType:
-    """Return what to draw: the summary, then every task if they fit into `rows` lines, else the running ones only."""
+    """Return the view: the summary, then all tasks if they fit into `rows` lines, else only the running ones."""
     ended, total = snapshot.ended_count, snapshot.task_count
     summary = Text(no_wrap=True, overflow="ellipsis")
     summary.append(f"Job {snapshot.id} {snapshot.standing}: {ended} of {total} ended ({counted(snapshot.counts)})")
     if snapshot.is_whole:
         summary.append(f", {human_bytes(sum(view.bytes_done for view in snapshot.views))} received")
-    whole = Table.grid(padding=(0, 2))  # a bar alone would not end its line
+    whole = Table.grid(padding=(0, 2))  # a bar does not end its line
     whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS), Text(pace))
     parts: list[RenderableType] = [summary, whole]
     chosen, rest = shown(snapshot, rows)
@@ -95,7 +95,7 @@ def picture(
 
 
 def shown(snapshot: Snapshot, rows: int) -> tuple[Sequence[TaskView], int]:
-    """Choose the tasks to draw, and count those that run but find no room."""
+    """Return the tasks to draw, and the number of running tasks that do not fit."""
     if snapshot.is_whole and len(snapshot.views) <= rows:
         return snapshot.views, 0
     running = snapshot.running

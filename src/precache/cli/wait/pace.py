@@ -1,4 +1,4 @@
-"""How fast a job goes, and when it may end. Time comes in as an argument."""
+"""The rate of a job, and an estimate of its end. Time is an argument."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from precache.cli.columns import human_bytes
 from precache.cli.wait.snapshot import Snapshot, TaskView
 
 _WINDOW_S = 15.0
-"""How far the rate looks back: long enough to be steady, short enough to notice a stall."""
+"""The period of the rate: long enough to be steady, short enough to show a stall."""
 _MINUTE_S = 60
 
 
 class Pace:
-    """Looks at snapshots of one job, in order."""
+    """Computes the rate from snapshots of one job, in order."""
 
     def __init__(self) -> None:
         self._bytes: dict[tuple[str, str], int] = {}
-        self._steps: deque[tuple[float, int, float]] = deque()  # at which second, bytes since the last, tasks done
+        self._steps: deque[tuple[float, int, float]] = deque()  # (second, bytes since the last snapshot, tasks done)
         self._left = 0.0
 
     def note(self, snapshot: Snapshot, now: float) -> None:
-        """now: seconds from any start."""
+        """Add a snapshot. now: seconds from any start."""
         seen = {(view.host, view.image): view.bytes_done for view in snapshot.views}
-        # A task that was not seen before may have moved its bytes at any time.
+        # A new task may have moved its bytes at any earlier time.
         moved = sum(max(0, done - self._bytes.get(task, done)) for task, done in seen.items())
         self._bytes = seen
         done = snapshot.ended_count + sum(_part(view) for view in snapshot.running)
@@ -39,12 +39,12 @@ class Pace:
 
     @property
     def seconds_left(self) -> float | None:
-        """None while nothing gets done."""
+        """Return the estimated seconds until the end; None without progress."""
         gained = self._steps[-1][2] - self._steps[0][2] if self._steps else 0.0
         return self._left * self._elapsed / gained if gained > 0 and self._elapsed else None
 
     def words(self) -> str:
-        """Return `112.4 MiB/s, about 3 min left`, as much of it as is known; empty if nothing is."""
+        """Return `112.4 MiB/s, about 3 min left`, or the known part of it; empty if nothing is known."""
         rate = f"{human_bytes(int(self.bytes_per_s))}/s" if self.bytes_per_s >= 1 else ""
         left = "" if self.seconds_left is None else f"about {_duration(self.seconds_left)} left"
         return ", ".join(filter(None, (rate, left)))

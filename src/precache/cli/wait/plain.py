@@ -1,4 +1,4 @@
-"""Progress for a pipe or a log file: one line for each thing that changed, nothing that moves."""
+"""Progress for a pipe or a log file: one line for each change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PACE_INTERVAL_S = 30.0
 class PlainView:
     """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of a download.
 
-    Rate and time left follow every half minute. Of a large job it tells the counts, each time that another hundredth
-    has ended, and the tasks that failed.
+    Rate and remaining time follow every half minute. For a large job it writes the counts for each further percent, and
+    the failed tasks.
     """
 
     def __init__(self, *, stream: TextIO, labels: Mapping[str, str], clock: Callable[[], float]) -> None:
@@ -38,11 +38,11 @@ class PlainView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing was begun that would have to end."""
+        """Do nothing: there is nothing to close."""
 
     def show(self, snapshot: Snapshot) -> None:
         self._is_silent = False
-        # The closing report says how it ended.
+        # The closing report shows the result.
         if snapshot.standing != self._standing and not snapshot.is_final:
             self._standing = snapshot.standing
             self._write(f"Job {snapshot.id} is {snapshot.standing}, {snapshot.task_count} tasks")
@@ -85,7 +85,7 @@ _NOTHING_YET = (None, "waiting", 0)
 
 
 def _worth_a_line(view: TaskView) -> tuple[object, ...]:
-    """Return what makes a new line when it differs."""
+    """Return the values whose change makes a new line."""
     if view.outcome:
         return (view.outcome, "ended", 0)
     if not view.is_running:

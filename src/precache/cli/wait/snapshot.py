@@ -1,4 +1,4 @@
-"""A job and its tasks at one moment, as the service told them. Reads leniently: a newer service may say more."""
+"""A job and its tasks at one moment. Unknown fields and values of a newer service are accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUCCESSES = frozenset(str(outcome) for outcome in Outcome if outcome.is_success)
 class TaskView:
     """One image on one host.
 
-    outcome: None until it ended. bytes_total: 0 while unknown. name: the image's, or its id.
+    outcome: None until it has ended. bytes_total: 0 while unknown. name: of the image, or its id.
     """
 
     host: str = ""
@@ -30,7 +30,7 @@ class TaskView:
 
     @classmethod
     def of(cls, document: Document) -> TaskView:
-        """Return the task of an answer of the service; a value that is missing or null is empty here."""
+        """Return the task of a JSON object; a missing or null value becomes empty."""
         known = {name: document[name] for name in _TASK_FIELDS if document.get(name) is not None}
         return cls(**known | {"name": str(document.get("image_name") or document.get("image", ""))})
 
@@ -48,9 +48,9 @@ _TASK_FIELDS = tuple(field.name for field in fields(TaskView))
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """job, tasks: the service's own words; views: the same tasks, read.
+    """job, tasks: the service's JSON objects. views: the same tasks as TaskView.
 
-    is_whole: whether these are all tasks. Of a large job they are those that run, and the first that failed.
+    is_whole: whether these are all tasks. Of a large job they are the running and the first failed ones.
     """
 
     job: Document
@@ -84,9 +84,9 @@ class Snapshot:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of tasks by outcome, in the order of our own list of outcomes."""
+        """The number of tasks by outcome, in the order of `Outcome`."""
         found = Counter(self.job.get("counts") or {})
-        if self.is_whole:  # and may have been looked at a moment after the job
+        if self.is_whole:  # and may have been read a moment after the job
             found = Counter(view.outcome for view in self.views if view.outcome)
         known = {str(outcome): found.pop(outcome) for outcome in Outcome if outcome in found}
         return known | {str(outcome): number for outcome, number in found.items()}

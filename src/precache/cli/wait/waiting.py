@@ -1,4 +1,4 @@
-"""`--wait` as commands use it: its options, its view, and what is said when it ends or is cut short."""
+"""`--wait` of commands: its options, its view, and its messages at the end or an interruption."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def add_wait_options(parser: argparse.ArgumentParser) -> None:
         "--all",
         action="store_true",
         dest="every_task",
-        help="with --wait: show every task, not just failures",
+        help="with --wait: show every task, not only failures",
     )
 
 
 def add_end_options(parser: argparse.ArgumentParser, who: str) -> None:
     """Add the options of a command that only waits. who: the subject of the help's sentence, with its verb."""
-    parser.add_argument("--wait", action="store_true", help=f"wait until {who} ended, and show how it comes along")
+    parser.add_argument("--wait", action="store_true", help=f"wait until {who} ended, and show the progress")
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, help="with --wait: how long at most; then exit with code 7"
+        "--timeout", metavar="SECONDS", type=seconds, help="with --wait: the longest wait; after that exit with code 7"
     )
 
 
@@ -50,7 +50,7 @@ def check_end_options(parsed_args: argparse.Namespace) -> None:
 
 
 def check_wait_options(parsed_args: argparse.Namespace) -> None:
-    """Raise UsageError for an option that would do nothing."""
+    """Raise UsageError for an option that has no effect."""
     check_end_options(parsed_args)
     if parsed_args.every_task and not parsed_args.wait:
         raise UsageError("--all says what --wait shows at its end; give --wait, too, or leave it out")
@@ -66,11 +66,10 @@ def wait_for_job(
     labels: Mapping[str, str],
     every_task: bool = False,
 ) -> tuple[Snapshot, ExitCode]:
-    """Wait for the job's end; return the last that was seen of it and the exit code that says how it went.
+    """Wait for the job's end; return the last snapshot and the exit code.
 
-    labels: names to show instead of image ids. every_task: return all tasks, not only failures.
-    All words go to `stderr`. Ctrl-C and a service that stays
-    silent pass through as exceptions, after a word on how to find the job again.
+    labels: names to show instead of image ids. every_task: return all tasks, not only failures. All messages go to
+    `stderr`. Ctrl-C and a service that stays unavailable raise, after a message on how to find the job again.
     """
     shown = in_full if every_task else only_failures
     waiting = _Waiting(jobs, stderr=stderr, timeout_s=timeout_s, is_quiet=is_quiet, labels=labels)
@@ -118,7 +117,7 @@ class _Waiting:
         timeout_s: float | None,
         is_quiet: bool,
         labels: Mapping[str, str],
-        unended: str = "goes on",
+        unended: str = "continues",
     ) -> None:
         self._jobs = jobs
         self._stderr = stderr
@@ -150,14 +149,16 @@ class _Waiting:
             return follow(self._jobs, job_id, watcher=view, clock=time.monotonic, pause=time.sleep, timeout_s=left)
 
     def _leave(self, why: str, job_id: str) -> None:
-        self._stderr.write(f"\n{why}; job {job_id} {self._unended}. Look at it: precache job show {job_id} [--wait]\n")
+        self._stderr.write(
+            f"\n{why}; job {job_id} {self._unended}. Show it with: precache job show {job_id} [--wait]\n"
+        )
 
 
 def _view(stderr: TextIO, is_quiet: bool, labels: Mapping[str, str]) -> LiveView | PlainView:
     if is_quiet:
         return PlainView(stream=StringIO(), labels=labels, clock=time.monotonic)
     if stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from precache.cli.wait.live import LiveView  # rich costs 100 ms, which only a terminal is worth
+        from precache.cli.wait.live import LiveView  # importing rich takes 100 ms, so only for a terminal
 
         return LiveView(stream=stderr, labels=labels, clock=time.monotonic)
     return PlainView(stream=stderr, labels=labels, clock=time.monotonic)

@@ -1,4 +1,4 @@
-"""How a job and its tasks are put into words, for the plain lines, the live view and the closing report."""
+"""Texts on a job and its tasks, for the plain lines, the live view and the closing report."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def amount(view: TaskView) -> str:
-    """Return `312.0 MiB of 1.2 GiB`, as much of it as is known; empty before the first byte."""
+    """Return `312.0 MiB of 1.2 GiB`, or the known part of it; empty before the first byte."""
     if view.bytes_total and view.outcome is None:
         return f"{human_bytes(view.bytes_done)} of {human_bytes(view.bytes_total)}"
     return human_bytes(view.bytes_done) if view.bytes_done else ""
 
 
 def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
-    """Return one line on a task: `cmp-1: debian-12: downloading, 312.0 MiB of 1.2 GiB`."""
+    """Return the line of a task: `cmp-1: debian-12: downloading, 312.0 MiB of 1.2 GiB`."""
     what = view.outcome or (view.phase if view.is_running else view.state)
     detail = on_one_line(view.reason) if view.is_failure else amount(view)
     separator = ": " if view.is_failure else ", "
@@ -34,11 +34,11 @@ def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
 
 
 def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
-    """Return the lines that end a wait: the counts, then each failure with its reason.
+    """Return the last lines of a wait: the counts, then each failure with its reason.
 
     A task that was cancelled has a reason only if its host did not confirm that it stopped.
     """
-    outcome = counted(snapshot.counts) if snapshot.task_count else "there was no host to ask"
+    outcome = counted(snapshot.counts) if snapshot.task_count else "there was no host to call"
     lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}"]
     told = [view for view in snapshot.failures if view.reason or view.outcome != Outcome.CANCELLED]
     shown = told[:_FAILURES_SHOWN]
