@@ -1,1 +1,1 @@
-"""Measurements of Precache; no part of the installed package. `README.md` has the methods, `results/` what came out."""
+"""Measurements of Precache; not part of the installed package. Methods: `README.md`; results: `results/`."""

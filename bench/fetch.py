@@ -1,4 +1,4 @@
-"""Measures how long an image takes into the cache: Precache's way, Nova's own, and each stage alone, in turns.
+"""Measures how long it takes to cache an image: with Precache, with Nova, and each stage alone, in alternation.
 
     make bench-fetch [SIZE_MIB=1024] [ROUNDS=5] [KEEP=1]
 
@@ -34,12 +34,12 @@ FULL_SIZE_MIB = 1024
 FULL_ROUNDS = 5
 EXISTING_CALLS = 20
 DISK_PER_DATA = 10
-"""Free space needed, as a multiple of the data in one image: the images, Nova's two copies, and some room."""
+"""Free space needed, as a multiple of the data in one image: the images, Nova's two copies, and a reserve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One image, where the image service has it."""
+    """One image and its URL in the image service."""
 
     image: TestImage
     path: Path
@@ -49,7 +49,7 @@ class Served:
 
 @dataclass(slots=True)
 class Bench:
-    """One run. results: by image, then by who did it, a list with one item for each round."""
+    """One run. results: by image and side, a list with one item per round."""
 
     size_mib: int
     rounds: int
@@ -70,7 +70,7 @@ class Bench:
         print(f"  {one.image.name:18} {what:7} {seconds}", flush=True)
 
     def _cache_image(self, one: Served, side: str, *, is_first: bool) -> dict[str, Any]:
-        """Let one side cache the image into an empty cache, in a fresh process, and say what that took."""
+        """Let one side cache the image into an empty cache in a new process; return and print the cost."""
         with self._empty_folder() as folder, MeasuredProcess(_command(side, folder, one), ROOT) as process:
             call = process.call()
             result = _only_file(folder / "instances" / "_base")
@@ -99,7 +99,7 @@ class Bench:
 
     @contextmanager
     def _empty_folder(self) -> Iterator[Path]:
-        """Return an empty folder on a disk that has nothing left to write; gone afterwards."""
+        """Return an empty folder, after all earlier writes are on the disk; remove it at the end."""
         folder = self.folder / "run"
         folder.mkdir()
         os.sync()
@@ -111,7 +111,7 @@ class Bench:
 
 def _command(side: str, folder: Path, one: Served) -> list[str | Path]:
     ours: list[str | Path] = [sys.executable, "-m", "bench.ours"]
-    # -P keeps our modules, and -W what Nova's libraries have to say of their own future, out of it.
+    # -P keeps this folder's modules out, and -W the deprecation warnings of Nova's libraries.
     novas: list[str | Path] = [NOVA_PYTHON, "-P", "-W", "ignore", ROOT / "bench" / "novas.py"]
     return [*(ours if side == "ours" else novas), folder, one.url, one.id]
 
@@ -124,7 +124,7 @@ def _only_file(cache: Path) -> Path:
 
 
 def _check_content(result: Path, one: Served) -> None:
-    """Stop if the cache holds another disk than the image: a fast way to a wrong result is worth nothing."""
+    """Stop if the cached disk differs from the image: a fast but wrong result is worthless."""
     command: list[str | Path] = [
         "qemu-img",
         "compare",
@@ -141,21 +141,21 @@ def _check_content(result: Path, one: Served) -> None:
 
 @contextmanager
 def image_service(images: Path, index: Path) -> Iterator[dict[str, Any]]:
-    """Serve the folder; gives `url` and `ids` by file name."""
+    """Serve the folder; return `url`, and `ids` by file name."""
     command: list[str | Path] = [sys.executable, "-m", "bench.image_server", images, index]
     server = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         line = server.stdout.readline()
         if not line:
-            sys.exit("the image service did not start; what it said stands above")
+            sys.exit("the image service did not start; see its output above")
         yield json.loads(line)
     finally:
         server.communicate()
 
 
 def _make_images(folder: Path, size_mib: int) -> dict[str, Path]:
-    """Make those images that a run before has not left there."""
+    """Make the images that do not exist from an earlier run."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for image in IMAGES:

@@ -1,4 +1,4 @@
-"""The images that are measured: made anew from a fixed seed, so that everybody measures the same bytes."""
+"""The images of the benchmark: made from a fixed seed, so that all runs measure the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEED = 2_81
 
 @dataclass(frozen=True, slots=True)
 class TestImage:
-    """One of them. disk_per_data: the size of the disk as a multiple of the data in it."""
+    """One image. disk_per_data: the size of the disk as a multiple of its data."""
 
     name: str
     file_name: str
@@ -29,7 +29,7 @@ class TestImage:
         return self.file_name.rpartition(".")[2]
 
     def make(self, folder: Path, data_mib: int) -> Path:
-        """Write the image, with `data_mib` of data in it, into `folder` and return its path."""
+        """Write the image with `data_mib` of data into `folder`, and return its path."""
         path = folder / self.file_name
         raw = path if self.disk_format == "raw" else path.with_suffix(".tmp")
         _write_raw(raw, data_mib, self.disk_per_data, _half_compressible if self.is_compressed else _incompressible)
@@ -61,7 +61,7 @@ def _incompressible(chance: random.Random) -> bytes:
 
 
 def _half_compressible(chance: random.Random) -> bytes:
-    """Return pages half of noise and half of one repeated word: zlib makes them half as long."""
+    """Return pages of half random and half repeated bytes, which zlib halves."""
     filler = b"precache" * (_PAGE // 2 // 8)
     noise = chance.randbytes(EXTENT_MIB << 19)
     return b"".join(noise[at : at + _PAGE // 2] + filler for at in range(0, len(noise), _PAGE // 2))

@@ -1,4 +1,4 @@
-"""What a figure was measured on, as far as it bears on the figure."""
+"""The properties of the machine that affect the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 
 
 def describe_machine(folder: Path) -> dict[str, str]:
-    """Return processor, memory, kernel, file system of `folder` and versions of what was used."""
+    """Return processor, memory, kernel, file system of `folder`, and versions of the programs."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s*(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
     return {

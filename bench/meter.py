@@ -1,8 +1,7 @@
-"""Watches one measured process and everything that it starts, from outside and through /proc alone.
+"""Measures one process and all its children from outside, by /proc alone.
 
-The process runs in a session of its own, by which its children are found. What it writes to the disk comes from the
-kernel's account of the process, which takes in that of every child it has waited for. Memory is looked at 20 times
-a second.
+The process runs in a session of its own, by which its children are found. The kernel counts the bytes that it writes to
+the disk, including those of ended children. Memory is read 20 times a second.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ END_TIMEOUT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. fetched: what it gave. peak_bytes: of resident memory, process and children together, until its end.
+    """One call. fetched: its result. peak_bytes: the peak of resident memory of the process and its children.
 
-    written_bytes: what was sent towards the disk meanwhile, whether it got there at once or later.
+    written_bytes: all bytes written meanwhile, even if they reached the disk later.
     """
 
     seconds: float
@@ -33,7 +32,7 @@ class Call:
 
 
 class MeasuredProcess:
-    """A worker that says `ready`, then answers every line with a line of JSON. A context manager; ends with it."""
+    """A worker that prints `ready`, then answers every line with a line of JSON. Ends with the context manager."""
 
     def __init__(self, command: Sequence[str | Path], cwd: Path) -> None:
         self._process = subprocess.Popen(
@@ -55,7 +54,7 @@ class MeasuredProcess:
         self._end()
 
     def call(self) -> Call:
-        """Have it make its one call, now."""
+        """Make the one call."""
         before = _written_bytes(self._process.pid)
         answer: dict[str, Any] = json.loads(self._ask())
         written = _written_bytes(self._process.pid) - before
@@ -71,7 +70,7 @@ class MeasuredProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line or not line.startswith(expected):
-            raise RuntimeError(f"{self._process.args} failed; what it said stands above")
+            raise RuntimeError(f"{self._process.args} failed; see its output above")
         return line
 
     def _end(self) -> None:
@@ -87,10 +86,10 @@ class MeasuredProcess:
 
 
 class _MemoryWatch:
-    """The most memory that a session's processes had at one time.
+    """The peak memory of all processes of a session.
 
-    Each counts with the highest it has had so far, as the kernel keeps it, so that nothing between two looks is
-    missed but a whole process; pages that processes share are counted for each. The sum is an upper bound.
+    Each process counts with its own peak so far, by the kernel, so that only a process that starts and ends between two
+    reads is missed. Shared pages are counted for each process. The sum is an upper bound.
     """
 
     def __init__(self, session: int) -> None:
@@ -125,10 +124,10 @@ def _processes_of(session: int) -> list[Path]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            # The name, in parentheses, may hold anything; then: state, parent, group, session.
+            # The name in parentheses may contain any character; then: state, parent, group, session.
             after_name = (process / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it has ended since
+            continue  # it has ended meanwhile
         if int(after_name[3]) == session:
             found.append(process)
     return found

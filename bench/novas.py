@@ -1,9 +1,9 @@
-"""Nova's side: its libvirt driver's own `cache_image`, as nova-compute calls it for a pre-cache request.
+"""Nova's side: the `cache_image` of its libvirt driver, as nova-compute calls it for a pre-cache request.
 
     <the benchmark's environment>/bin/python -P bench/novas.py FOLDER GLANCE_URL IMAGE_ID
 
-Speaks as `bench/ours.py` does. The method uses nothing of its object, so it is called without one: no libvirt and
-no hypervisor is needed. Native threads, and no privilege separation, for the caller may do what it needs.
+Input and output are as in `bench/ours.py`. The method does not use its object, so it is called without one and needs no
+libvirt. It uses native threads and no privilege separation, because the caller has the necessary rights.
 """
 
 from __future__ import annotations

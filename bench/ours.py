@@ -1,9 +1,9 @@
-"""Precache's side: the libvirt driver as a compute has it, in a process of its own, told what to do line by line.
+"""Precache's side: the libvirt driver of a compute, in a process of its own that reads commands as lines.
 
     python -m bench.ours FOLDER GLANCE_URL IMAGE_ID
 
-Says `ready` when everything is imported and built; then for every line that it reads it calls `cache_image` once
-and prints how many seconds that took and what it gave, as JSON. `bench/novas.py` does the same with Nova's driver.
+Prints `ready` when everything is imported and built. For every line that it reads it calls `cache_image` once and
+prints the seconds and the result as JSON. `bench/novas.py` does the same with Nova's driver.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _ignore(phase: Phase, bytes_done: int, bytes_total: int) -> None:
-    """Nobody watches here."""
+    """Do nothing: the benchmark does not use the progress."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turns what was measured into figures, a table and the sentences around it. Medians; ratios by geometric mean."""
+"""Computes figures, a table and its text from the measurements. Medians; ratios by geometric mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The medians of one image. *_written, allowed_bytes: what was written, and download plus result."""
+    """The medians of one image. *_written: bytes written. allowed_bytes: size of download plus result."""
 
     image: str
     ours_s: float
@@ -43,12 +43,12 @@ class Row:
 
 
 def rows(results: dict[str, Any]) -> list[Row]:
-    """Return a row for each image, in the order in which they were measured."""
+    """Return a row for each image, in the order of the measurements."""
     return [_row(name, measured, results["image_bytes"][name]) for name, measured in results["measured"].items()]
 
 
 def figures(results: dict[str, Any]) -> dict[str, float]:
-    """Return the figures that the aims are about. The ratios are geometric means over the images."""
+    """Return the figures for which there are targets. The ratios are geometric means over the images."""
     all_rows = rows(results)
     return {
         "ratio_to_nova": round(geometric_mean([row.to_nova for row in all_rows]), 3),
@@ -59,7 +59,7 @@ def figures(results: dict[str, Any]) -> dict[str, float]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the whole result as a page."""
+    """Return the whole result in Markdown."""
     settings, summary = results["settings"], figures(results)
     machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
     lines = [

@@ -1,6 +1,6 @@
-"""The stages of caching an image, each alone and as fast as it goes: what a perfect overlap of them cannot beat.
+"""The stages of caching an image, each alone and at full speed: the lower bound for a perfect overlap.
 
-Whatever is written is on the disk when a stage ends (fsync), as Nova and Precache have it before they use it.
+At the end of a stage its output is on the disk (fsync), as with Nova and Precache.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 def download(url: str, path: Path) -> float:
-    """Return the seconds of one plain GET into a file, every byte written as it comes."""
+    """Return the seconds of one plain GET request whose data is written to a file as it arrives."""
     address = urlsplit(url)
     start = time.perf_counter()
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
@@ -34,7 +34,7 @@ def download(url: str, path: Path) -> float:
 
 
 def digest(path: Path) -> float:
-    """Return the seconds of a sha512 over the file, in the page cache."""
+    """Return the seconds of a sha512 over the file, which is in the page cache."""
     start = time.perf_counter()
     with path.open("rb", buffering=0) as file:
         hashlib.file_digest(file, "sha512")

@@ -1,9 +1,9 @@
-"""Boots a disk under qemu and waits for a line on its serial console: the proof that a disk is a good one.
+"""Boots a disk under qemu and waits for a line on its serial console, to prove that the disk works.
 
     python -m tools.boot_disk DISK [--expect TEXT] [--timeout SECONDS]
 
-The guest runs under qemu's own emulation (TCG), which works on every machine; KVM is never used. The disk is written to
-as by any guest, so it should be an overlay.
+The guest runs under qemu's emulation (TCG), which works on every machine; KVM is never used. The guest writes to the
+disk, so it should be an overlay.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ TAIL_BYTES = 2048
 """How much of the console is kept, and shown if the line never comes."""
 
 REST_OF_LINE_S = 0.2
-"""A prompt such as `login:` ends in no newline: it counts as a line when nothing follows for so long."""
+"""A prompt such as `login:` has no newline: it counts as a line when nothing follows for this time."""
 
 GUEST_MEMORY_MIB = 256
 STOP_TIMEOUT_S = 10
 
 
 class DidNotBoot(Exception):
-    """The line did not come; the text says why and ends with the last lines of the console."""
+    """The line did not appear; the text says why and ends with the last lines of the console."""
 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """A boot that worked. line: the console line that was waited for."""
+    """A successful boot. line: the expected console line."""
 
     line: str
     seconds: float
 
 
 def boot(disk: Path, *, expect: str = GREETING, timeout_s: float = 120, disk_format: str = "qcow2") -> Boot:
-    """Boot until the console shows a line that holds `expect`, then end the guest.
+    """Boot until the console shows a line with `expect`, then end the guest.
 
-    Raises DidNotBoot if qemu ends before, cannot be started, or the line does not come in time.
+    Raises DidNotBoot if qemu cannot be started or ends earlier, or the line does not appear in time.
     """
     command = [
         "qemu-system-x86_64", "-accel", "tcg", "-m", str(GUEST_MEMORY_MIB), "-nodefaults", "-no-reboot",
@@ -54,7 +54,7 @@ def boot(disk: Path, *, expect: str = GREETING, timeout_s: float = 120, disk_for
     ]  # fmt: skip
     start = time.monotonic()
     try:
-        # In a session of its own, a Ctrl-C in the terminal reaches us alone, and we end the guest.
+        # In a session of its own: a Ctrl-C in the terminal reaches only this process, which ends the guest.
         guest = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -98,7 +98,7 @@ def _end(guest: subprocess.Popen[bytes]) -> None:
 
 
 def _escaped(disk: Path) -> str:
-    # In a -drive option a comma ends the value, two are one.
+    # In a -drive option a comma ends the value; a doubled comma is a literal one.
     return str(disk).replace(",", ",,")
 
 

@@ -1,10 +1,10 @@
-"""Builds a small disk image that really boots, from Debian's (or Ubuntu's) own kernel and busybox.
+"""Builds a small bootable disk image from Debian's (or Ubuntu's) kernel and busybox.
 
     python -m tools.build_image [--output FILE] [--size MIB] [--payload MIB] [--compress]
 
-Needs neither root nor a loop device nor a mount: mke2fs fills the file system, and GRUB is put in place by writing its
-two parts where the BIOS and the first part look for them. The guest says `PRECACHE-GUEST-UP` on its serial console.
-Without --output the image is kept in var/images and made again only when the kernel package has a new version.
+Needs no root, loop device or mount: mke2fs fills the file system, and the two parts of GRUB are written to the places
+where the BIOS and the first part expect them. The guest prints `PRECACHE-GUEST-UP` on its serial console. Without
+--output the image is stored in var/images and built again only when the kernel package has a new version.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "var" / "images"
 APT_STATE = ROOT / "var" / "apt"
 RECIPE = 1
-"""Part of the kept image's name: raise it when the content that this file makes changes."""
+"""Part of the stored image's name: increase it when this file changes the image's content."""
 
 GREETING = "PRECACHE-GUEST-UP"
 GRUB = Path("/usr/lib/grub/i386-pc")
@@ -34,9 +34,9 @@ GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "linux", "normal", "configfile
 SECTOR = 512
 PARTITION_START = 2048 * SECTOR
 BOOT_CODE_BYTES = 440
-"""What of the first sector is code; the partition table follows."""
+"""The code at the start of the first sector; the partition table follows."""
 
-# Named one by one: GRUB cannot read what newer versions of mke2fs switch on by default.
+# Named one by one: GRUB cannot read features that newer versions of mke2fs enable by default.
 FILE_SYSTEM_FEATURES = "none,has_journal,ext_attr,dir_index,filetype,extent,sparse_super,large_file,extra_isize"
 
 INIT = f"""#!/bin/busybox sh
@@ -58,7 +58,7 @@ menuentry linux {
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What the image is to be. payload: of random data, for an image that takes a while to copy."""
+    """The properties of the image. payload: MiB of random data, for an image that takes a while to copy."""
 
     size_mib: int = 64
     payload_mib: int = 0
@@ -66,14 +66,14 @@ class Disk:
 
 
 def kept_image(disk: Disk = Disk(), say: Callable[[str], None] = print) -> Path:
-    """Return the path of such an image in var/images, built now unless one with the newest kernel is there.
+    """Return the path of such an image in var/images; build it unless one with the newest kernel exists.
 
     `say` gets a line about each step that takes time. Raises PackageUnavailable.
     """
     apt = Apt(state=APT_STATE)
     kind = f"{disk.size_mib}m-{disk.payload_mib}m{'-compressed' if disk.compress else ''}-r{RECIPE}.qcow2"
     kept = sorted(KEPT.glob(f"precache-guest-*-{kind}"), key=lambda file: file.stat().st_mtime)
-    # No lists are newer than the image, so they cannot name a newer kernel: asking apt may take seconds.
+    # If no package list is newer than the image, there is no newer kernel; so skip apt, which may take seconds.
     if kept and kept[-1].stat().st_mtime >= apt.lists_changed_at():
         return kept[-1]
     try:
@@ -92,7 +92,7 @@ def kept_image(disk: Disk = Disk(), say: Callable[[str], None] = print) -> Path:
 
 
 def build(disk: Disk, work: Path, apt: Apt, say: Callable[[str], None]) -> tuple[Path, Kernel]:
-    """Make the image inside `work`, an empty folder, and return its path and its kernel. Raises PackageUnavailable."""
+    """Build the image in the empty folder `work`; return its path and its kernel. Raises PackageUnavailable."""
     say("fetching the kernel and busybox with apt")
     try:
         kernel = _fetch(apt, work / "debs")
@@ -112,7 +112,7 @@ def build(disk: Disk, work: Path, apt: Apt, say: Callable[[str], None]) -> tuple
 
 
 def publish(built: Path, path: Path) -> None:
-    """Put the image under its final name, at once and whole, also if another process does the same."""
+    """Give the image its final name atomically, even if another process does the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as partial:
         partial.close()
@@ -129,7 +129,7 @@ def _fetch(apt: Apt, debs: Path) -> Kernel:
 
 
 def _write_tree(files: Path, tree: Path, disk: Disk) -> None:
-    """Lay out the file system's content: GRUB's menu, the kernel, the initial file system, the payload."""
+    """Write the content of the file system: GRUB's menu, the kernel, the initial file system, the payload."""
     (tree / "boot" / "grub").mkdir(parents=True)
     (tree / "boot" / "grub" / "grub.cfg").write_text(MENU)
     next((files / "boot").glob("vmlinuz-*")).rename(tree / "boot" / "vmlinuz")
@@ -175,7 +175,7 @@ def _write_disk(tree: Path, raw: Path, disk: Disk) -> None:
 
 
 def _run(*command: str | Path, stdin: str = "") -> None:
-    # Debian keeps mke2fs and sfdisk where only root's PATH looks.
+    # On Debian mke2fs and sfdisk are only on root's PATH.
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     environment = {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
 """Puts the man page and the completions into the wheel and the sdist.
 
-In a checkout they are made from the commands, so a build there needs what the program needs at run time. The sdist has
-them ready in its folder `share`; the wheel that is built from it takes those and needs nothing besides hatchling.
+In a checkout they are generated from the commands, so a build there needs the program's dependencies. The sdist
+contains them in its folder `share`; a wheel that is built from it uses those and needs only hatchling.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CommandFilesHook(BuildHookInterface[Any]):
-    """_made: where the files are until the build has packed them."""
+    """_made: the folder of the files until the build has packed them."""
 
     _made: TemporaryDirectory[str] | None = None
 
@@ -37,7 +37,7 @@ class CommandFilesHook(BuildHookInterface[Any]):
 
     def _make(self) -> Path:
         self._made = TemporaryDirectory(prefix="precache-share-")
-        # A process of its own, so that this tree is imported and not another one that may be installed.
+        # In a process of its own, so that it imports this tree and not an installed package.
         path = os.pathsep.join(filter(None, [str(Path(self.root) / "src"), os.environ.get("PYTHONPATH")]))
         environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "tools.command_files", self._made.name]

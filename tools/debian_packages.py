@@ -1,7 +1,7 @@
-"""Debian packages as files, fetched and verified by apt, without root and without installing anything.
+"""Downloads Debian packages as files, verified by apt, without root and without installing them.
 
-Works on Debian and Ubuntu. apt checks every file against the lists that its archive signed. Lists that are missing
-or out of date are fetched into a folder of our own, so that the machine's apt is read but never changed.
+Works on Debian and Ubuntu. apt checks every file against the signed lists of its archive. Missing or outdated lists are
+fetched into a separate folder, so that the machine's apt is not changed.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KERNELS = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64", "linux-image-generic")
-"""Packages that stand for the newest kernel, smallest first, by Debian's and Ubuntu's names."""
+"""Packages that depend on the newest kernel, smallest first, by Debian's and Ubuntu's names."""
 
 LISTS = Path("/var/lib/apt/lists")
-"""Where the machine's apt keeps its lists."""
+"""The folder of the machine's package lists."""
 
 
 class PackageUnavailable(Exception):
-    """apt cannot give the package; the text says why and what to do."""
+    """apt cannot download the package; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel that apt can give. package: the one that holds the files. version: changes with every release."""
+    """A kernel that apt can download. package: the one with the files. version: changes with every release."""
 
     package: str
     version: str
 
 
 class Apt:
-    """apt as this machine has it set up; its lists, or ours in `state` once `refresh` was called."""
+    """apt with this machine's settings; with its lists, or those in `state` after `refresh`."""
 
     def __init__(self, *, state: Path) -> None:
         self._state = state.absolute()
-        # Files are fetched by this user, not by one who may not write here.
+        # Fetch files as the current user, because apt's own user may not write here.
         self._options = ["-oAPT::Sandbox::User=root"]
 
     def lists_changed_at(self) -> float:
-        """Return when the machine's lists last changed, in seconds since the epoch; 0 if it has none."""
+        """Return the time of the last change of the machine's lists, in seconds since the epoch; 0 without lists."""
         return max((file.stat().st_mtime for file in LISTS.glob("*_Packages*")), default=0)
 
     def refresh(self) -> None:
-        """Fetch the lists of all sources into our own folder, and use those from now on.
+        """Fetch the lists of all sources into the separate folder, and use those from now on.
 
-        A source that does not answer is passed over: what matters is whether the package is found then.
+        A source that does not answer is ignored: only the package matters.
         """
         for folder in ("lists/partial", "cache/archives/partial"):
             (self._state / folder).mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ class Apt:
         self._run("apt-get", "update", "-qq")
 
     def newest_kernel(self) -> Kernel:
-        """Raises PackageUnavailable if the lists know no kernel."""
+        """Return the newest kernel. Raises PackageUnavailable if the lists contain none."""
         shown = self._run("apt-cache", "show", "--no-all-versions", *KERNELS).stdout
         known = {_field("Package", stanza): stanza for stanza in shown.split("\n\n")}
         for name in KERNELS:
@@ -86,7 +86,7 @@ class Apt:
 
 
 def unpack(debs: Path, target: Path) -> None:
-    """Lay the files of every package in `debs` under `target`; their scripts are not run."""
+    """Unpack the files of every package in `debs` below `target`; do not run their scripts."""
     for deb in sorted(debs.glob("*.deb")):
         subprocess.run(["dpkg-deb", "--extract", deb, target], check=True)
 

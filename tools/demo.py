@@ -1,4 +1,5 @@
-"""Shows the main job on one machine: one request fills the image caches of many hosts, and boots no longer download.
+"""Demonstrates pre-caching on one machine: one request fills the image caches of many hosts; boots then download
+nothing.
 
     python -m tools.demo [--image FILE] [--boot]
 
@@ -30,15 +31,15 @@ NO_CACHE = "cmp-5"
 DOWN = "cmp-6"
 ALL = (*CACHING, NO_CACHE, DOWN)
 AGGREGATE = "edge"
-PARTLY_FAILED = 4  # the exit code of a job that did not reach every host
+PARTLY_FAILED = 4  # the exit code of a partly failed job
 HOUR_S = 3600
-DISK = Disk(size_mib=448, payload_mib=320)  # large enough for its way to be watched
+DISK = Disk(size_mib=448, payload_mib=320)  # large enough to show the progress
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 class Demo:
-    """The story, one scene a method; each leaves behind what the closing table shows."""
+    """The demonstration; each method is one step and stores its result for the closing table."""
 
     def __init__(self, *, image: Path, work: Path) -> None:
         self._state = work / "state"
@@ -48,7 +49,9 @@ class Demo:
             directory.mkdir(parents=True)
         self._file = images / image.name
         shutil.copyfile(image, self._file)
-        old = time.time() - HOUR_S  # a file that is still being written is not offered; this one is finished
+        old = (
+            time.time() - HOUR_S
+        )  # the image service does not offer a file that may still be written; this one is complete
         os.utime(self._file, (old, old))
         self._service = LocalService(state=self._state, images=images, hosts=HOSTS)
         self._image: dict[str, Any] = {}
@@ -91,7 +94,7 @@ class Demo:
         self._service.run("host", "list", shows=True)
 
     def _precache(self) -> None:
-        scene("The request that Nova's clients send, and what becomes of it")
+        scene("The request that Nova's clients send, and its result")
         job = self._send_request()
         command(["precache", "job", "show", job, "--wait", "--all"])
         self._service.run("job", "show", job, "--wait", "--all", shows=True, accepts=(PARTLY_FAILED,))
@@ -102,9 +105,7 @@ class Demo:
         expect(self._first[NO_CACHE]["outcome"] == "unsupported", f"{NO_CACHE} was to be unsupported")
 
     def _precache_again(self) -> None:
-        scene(
-            "An hour later (the entries are set back by one), the same request: nothing moves, the expiry starts anew"
-        )
+        scene("The same request an hour later (the entries' times are set back): no download, the expiry starts again")
         entries = [entry for host in CACHING for entry in self._entries(host)]
         for entry in entries:
             os.utime(entry, (time.time() - HOUR_S, time.time() - HOUR_S))
@@ -121,7 +122,7 @@ class Demo:
         console.print(f"Time since last use: one hour before, {oldest:.1f} s after.")
 
     def _create_disks(self) -> None:
-        scene(f"An instance's root disk on each host that caches, and on {DOWN}, which was not pre-cached")
+        scene(f"An instance's root disk on each host with a cache, and on {DOWN}, which was not pre-cached")
         for host in (*CACHING, DOWN):
             path = str(self._state / "hosts" / host / "instances")
             words = ["disk", "create", "--image", self._image["id"], "--path", str(self.overlay(host))]
@@ -136,7 +137,7 @@ class Demo:
         expect(self._boot_requests[DOWN] == 1, f"the boot on {DOWN} was to download the image")
 
     def table(self) -> Table:
-        table = Table(title="What the one request did")
+        table = Table(title="The effect of the one request")
         for heading in ("host", "1st request", "bytes", "2nd request", "bytes", "data requests by a boot"):
             table.add_column(heading, justify="right" if heading == "bytes" else "left")
         for host in ALL:
@@ -219,7 +220,7 @@ def main() -> int:
         return 130
     console.print()
     console.print(demo.table())
-    console.print(f"All of it took {time.monotonic() - began:.0f} s. Try next:")
+    console.print(f"Total time: {time.monotonic() - began:.0f} s. Try next:")
     for line in demo.next_commands():
         console.print(f"  {line}")
     return 0

@@ -1,5 +1,5 @@
-"""The embedded service as a process of its own, for demonstrations and tests: started as a user would start it, spoken
-to by its own command line and by plain HTTP."""
+"""The embedded service in a process of its own, for demonstrations and tests: started as by a user, used through its
+command line and plain HTTP."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STOP_TIMEOUT_S = 20
 
 
 class ServiceFailed(Exception):
-    """Something did not go as it should; the text says what and where to look."""
+    """The service or a command failed; the text says what failed and where to look."""
 
 
 class LocalService:
     """One `precache serve all`, from `start` to `stop`, with its log in `state/serve.log`.
 
-    inside: words in front of the command line, of a program that becomes the service, such as `unshare --mount`.
+    inside: a prefix of the command line: a program that runs the service, such as `unshare --mount`.
     """
 
     def __init__(self, *, state: Path, images: Path, hosts: str, inside: Sequence[str] = ()) -> None:
@@ -38,7 +38,7 @@ class LocalService:
 
     @property
     def command(self) -> list[str]:
-        """The command line of the service, as a user would type it."""
+        """Return the command line of the service, as a user would type it."""
         return [
             "precache", "serve", "all", "--state-dir", str(self.state), "--images", str(self._images),
             "--hosts", self._hosts, "--listen", "127.0.0.1:0",
@@ -46,12 +46,12 @@ class LocalService:
 
     @property
     def log(self) -> str:
-        """Return what it has logged since its last start."""
+        """Return the log since the last start."""
         return self.whole_log[self._log_start :]
 
     @property
     def whole_log(self) -> str:
-        """Return what it has logged since its first start."""
+        """Return the log since the first start."""
         return self._log.read_text() if self._log.exists() else ""
 
     @property
@@ -59,7 +59,7 @@ class LocalService:
         return self._running().pid
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it and wait until it says where it answers. environment: added to ours."""
+        """Start it and wait until it prints its URL. environment: added to that of this process."""
         self.state.mkdir(parents=True, exist_ok=True)
         self._log_start = len(self.whole_log)
         command = [*self._inside, str(PROGRAM), *self.command[1:]]
@@ -103,7 +103,7 @@ class LocalService:
         return self._process
 
     def run(self, *words: str, shows: bool = False, accepts: Sequence[int] = (0,)) -> Any:
-        """Run one `precache` command; return what it answers as JSON, or let it write to the terminal."""
+        """Run one `precache` command; return its result as JSON, or let it write to the terminal."""
         line = [str(PROGRAM), "--url", self.url, *words]
         if shows:
             code = subprocess.run(line, check=False).returncode
@@ -118,7 +118,7 @@ class LocalService:
         return answer
 
     def quietly(self, *words: str) -> None:
-        """Run a `precache` command that has nothing to answer."""
+        """Run a `precache` command that has no result."""
         done = subprocess.run([str(PROGRAM), "--url", self.url, *words], check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise ServiceFailed(f"`precache {' '.join(words)}` ended with {done.returncode}: {done.stderr}")
@@ -128,7 +128,7 @@ class LocalService:
             return json.load(answer)
 
     def post(self, path: str, body: object, headers: dict[str, str]) -> tuple[int, Mapping[str, str]]:
-        """Send JSON; give status and headers of the answer."""
+        """Send JSON; return status and headers of the answer."""
         request = urllib.request.Request(
             self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"} | headers
         )

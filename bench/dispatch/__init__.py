@@ -1,1 +1,1 @@
-"""Measures how many hosts one conductor drives over RabbitMQ; `python -m bench.dispatch`, method in bench/README.md."""
+"""Measures how many hosts one conductor can call over RabbitMQ: `python -m bench.dispatch`, see bench/README.md."""

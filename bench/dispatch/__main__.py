@@ -1,4 +1,4 @@
-"""Measures how many hosts one conductor drives over RabbitMQ, against a bare client of oslo.messaging, in turns.
+"""Measures how many hosts one conductor can call over RabbitMQ, in alternation with a bare client of oslo.messaging.
 
     make bench-dispatch [ROUNDS=3] [HOSTS=100,1000,5000] [CONCURRENCY=50]
 
@@ -38,7 +38,7 @@ WARM_UP_HOSTS = 100
 
 
 class Worker:
-    """A process of this benchmark that says `ready` and then answers lines."""
+    """A process of this benchmark that prints `ready` and then answers lines."""
 
     def __init__(self, module: str, *words: object) -> None:
         self._process = subprocess.Popen(
@@ -50,7 +50,7 @@ class Worker:
         )
 
     def __enter__(self) -> Worker:
-        assert self._hear() == "ready\n", "a worker did not start; what it said stands above"
+        assert self._hear() == "ready\n", "a worker did not start; see its output above"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +70,7 @@ class Worker:
 
 
 def measure(deployed: Cloud, bare: Worker, sizes: tuple[int, ...], rounds: int) -> dict[str, list[Any]]:
-    """Return by number of hosts a list with one item for each round."""
+    """Return for each number of hosts a list with one item per round."""
     aggregates = {count: deployed.aggregate(count) for count in {WARM_UP_HOSTS, *sizes}}
     deployed.run_job(aggregates[WARM_UP_HOSTS], WARM_UP_HOSTS)
     bare.ask(WARM_UP_HOSTS)
@@ -97,7 +97,7 @@ def measure(deployed: Cloud, bare: Worker, sizes: tuple[int, ...], rounds: int) 
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bench-dispatch-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # the broker's user has to get in
+        folder.chmod(0o755)  # the broker's user must be able to enter the folder
         yield folder
 
 
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _machine(folder: Path) -> dict[str, str]:
-    """Return what the figures were measured on, and the parts that bear on them."""
+    """Return the machine and the versions that affect the figures."""
     described = describe_machine(folder)
     parts = {name: described[name] for name in ("processor", "memory", "kernel", "python")}
     server = subprocess.run([SERVER, "--version"], capture_output=True, text=True, check=True).stdout
@@ -144,7 +144,7 @@ def _write(results: dict[str, Any], folder: Path) -> None:
     if PLOT_PYTHON.exists():
         subprocess.run([PLOT_PYTHON, "-P", plot, folder / "dispatch.json", folder / "dispatch.svg"], check=True)
     else:
-        print("no plot: there is no matplotlib in var/bench/venv")
+        print("no plot: matplotlib is not installed in var/bench/venv")
 
 
 if __name__ == "__main__":

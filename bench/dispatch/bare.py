@@ -1,8 +1,8 @@
-"""A bare client of oslo.messaging: the same calls to the same hosts, and nothing else.
+"""A bare client of oslo.messaging: only the same calls to the same hosts.
 
 python -m bench.dispatch.bare URL CONCURRENCY
 
-Answers each line `COUNT` with the seconds that it took to call so many hosts once each.
+Answers each line `COUNT` with the seconds that it took to call COUNT hosts once each.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     url, concurrency = sys.argv[1], int(sys.argv[2])
     conf = cfg.ConfigOpts()
     conf([])
-    # The transport as ours is set up; the queues could not be declared alike otherwise.
+    # The same transport as in Precache; otherwise the queues would be declared differently.
     client = _client(open_bus(conf, url).transport)
     with ThreadPoolExecutor(concurrency) as pool:
         print("ready", flush=True)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _client(transport: Any) -> Any:
-    import oslo_messaging  # after the adapter, which decides what kind of threads it uses
+    import oslo_messaging  # after the adapter, which chooses the kind of threads
 
     target = oslo_messaging.Target(exchange=EXCHANGE, topic=COMPUTE_TOPIC, version=RPC_VERSION)
     return oslo_messaging.get_rpc_client(transport, target, timeout=TIMEOUT_S, call_monitor_timeout=MONITOR_S)

@@ -1,4 +1,4 @@
-"""What is measured: a broker, a database, an image service, an API and one conductor, each as it is deployed."""
+"""The measured deployment: a broker, a database, an image service, an API and one conductor."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ JOB_TIMEOUT_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job of so many hosts. seconds: from the claim to the end, by the conductor's own record.
+    """One measured job. seconds: from the claim to the end, by the conductor's own times.
 
-    request_seconds: from the request to the end, seen from outside. statements: that the database got meanwhile.
+    request_seconds: from the request to the end, by the client. statements: of the database in that time.
     """
 
     hosts: int
@@ -50,7 +50,7 @@ class Job:
 
 @dataclass
 class Cloud:
-    """The deployment that runs."""
+    """The running deployment."""
 
     bus_url: str
     precache: Deployment
@@ -58,13 +58,13 @@ class Cloud:
     image: str
 
     def register(self, count: int) -> None:
-        """Make so many hosts known, as if each had just been heard."""
+        """Register this number of hosts, as if each had just sent a heartbeat."""
         now = datetime.now(UTC)
         names = host_names(count)
         SqlHosts(database=self.database).note_beats([Heartbeat(name, CELL, "fake", now, "1.0") for name in names])
 
     def aggregate(self, count: int) -> int:
-        """Make an aggregate of the first so many hosts, and return its id."""
+        """Create an aggregate of the first `count` hosts, and return its id."""
         body = {"aggregate": {"name": f"of-{count}", "availability_zone": None}}
         answer = self.precache.call("POST", "/compute/v2.1/os-aggregates", body)
         answer.raise_for_status()
@@ -91,14 +91,14 @@ class Cloud:
         return Job(count, (row.finished_at - row.started_at).total_seconds(), request_seconds, statements)
 
     def look(self, job_count: int = 1) -> None:
-        """Look at the newest job and its tasks through the API, which has to hold them all for that."""
+        """Read the newest job and all its tasks through the API, which needs them in memory for that."""
         newest = self.precache.get(f"/v1/jobs?limit={job_count}")["jobs"][0]
         self.precache.get(f"/v1/jobs/{newest['id']}/tasks")
 
     def hear_beats(self, count: int) -> float:
-        """Have the conductor find a heartbeat of so many hosts in its queue; return the seconds until all are noted.
+        """Queue one heartbeat of each of this number of hosts; return the seconds until the conductor has stored all.
 
-        It is halted while they are sent, so that only what it does itself is measured.
+        The conductor is halted while they are sent, so that only its own work is measured.
         """
         conf = cfg.ConfigOpts()
         conf([])
@@ -122,19 +122,19 @@ class Cloud:
         deadline = time.monotonic() + JOB_TIMEOUT_S
         with self.database.engine.connect() as watcher:
             while watcher.execute(heard).scalar_one() < count:
-                watcher.rollback()  # so that the next look sees what is new
-                assert time.monotonic() < deadline, "the conductor does not note the heartbeats"
+                watcher.rollback()  # so that the next query sees new rows
+                assert time.monotonic() < deadline, "the conductor does not store the heartbeats"
                 time.sleep(LOOK_INTERVAL_S)
 
     def peak_bytes(self, part: str) -> int:
-        """Return the most memory that the api or the conductor has had so far, by the kernel's account."""
+        """Return the peak memory of the API or the conductor, by the kernel."""
         status = Path(f"/proc/{self.precache._running[part].pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @contextmanager
 def cloud(folder: Path, concurrency: int) -> Iterator[Cloud]:
-    """Start it all in `folder`, and end it."""
+    """Start the deployment in `folder`; stop it at the end."""
     with ExitStack() as until_the_end:
         broker = until_the_end.enter_context(_broker(folder / "broker"))
         server = until_the_end.enter_context(running(Mariadb))
@@ -193,7 +193,7 @@ def _await_end(watcher: Connection, job: str) -> Any:
     deadline = time.monotonic() + JOB_TIMEOUT_S
     while True:
         row = watcher.execute(statement).one()
-        watcher.rollback()  # so that the next look sees what is new
+        watcher.rollback()  # so that the next query sees new rows
         if row.state.is_final:
             return row
         assert time.monotonic() < deadline, f"job {job} does not end"
@@ -201,7 +201,7 @@ def _await_end(watcher: Connection, job: str) -> Any:
 
 
 def _statements_of_others(watcher: Connection) -> int:
-    """Return how many statements the server has got so far from everybody but this connection."""
+    """Return how many statements the server has received from other connections than this one."""
     total, own = (
         int(watcher.execute(text(f"SHOW {scope} STATUS LIKE 'Questions'")).one()[1]) for scope in ("GLOBAL", "SESSION")
     )

@@ -1,9 +1,9 @@
-"""Simulated computes: one process that answers for thousands of hosts, at once and always with `cached`.
+"""Simulated computes: one process that answers for thousands of hosts, immediately and always with `cached`.
 
 python -m bench.dispatch.hosts URL COUNT
 
-The queues, the messages and the answers are oslo.messaging's own; what a real server adds for each call (its dispatcher
-and a thread) is left out, so that the other side has the processors. Whoever asks cannot tell the difference.
+The queues, the messages and the answers are those of oslo.messaging. A real server's dispatcher and its thread per call
+are left out, so that the caller gets the processors. The caller cannot notice the difference.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oslo_config import cfg
 from precache.adapters.bus_oslo import open_bus
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, EXCHANGE
 
-ANSWERING_THREADS = 4  # an answer waits for the broker's word, so several are under way
+ANSWERING_THREADS = 4  # an answer waits for the broker's confirmation, so several are sent in parallel
 
 
 def host_names(count: int) -> list[str]:
@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def _listen(bus: Any, names: list[str]) -> Any:
-    """Return a listener to the queues of all hosts on one connection; a server for each would need one each."""
-    # Of the library's insides: it has no server for many names.
+    """Return a listener to the queues of all hosts on one connection; servers would need one connection each."""
+    # Internals of the library, which has no server for many names.
     from oslo_messaging._drivers.amqpdriver import RpcAMQPListener
     from oslo_messaging._drivers.common import PURPOSE_LISTEN
 

@@ -1,4 +1,4 @@
-"""Turns what was measured into figures and a table. Medians over the rounds."""
+"""Computes figures and a table from the measurements. Medians over the rounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = ("hosts", "hosts/s", "bare calls/s", "of it", "request to end, s", "st
 
 
 def figures(results: dict[str, Any]) -> dict[str, float]:
-    """Return the figures that the aims are about, of the largest job."""
+    """Return the figures of the largest job for which there are targets."""
     largest = max(results["measured"], key=int)
     row = _row(int(largest), results["measured"][largest])
     return {
@@ -23,7 +23,7 @@ def figures(results: dict[str, Any]) -> dict[str, float]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the whole result as a page."""
+    """Return the whole result in Markdown."""
     settings, peak = results["settings"], results["peak_bytes"]
     machine = "; ".join(f"{name}: {value}" for name, value in results["machine"].items())
     lines = [
@@ -33,7 +33,7 @@ def markdown(results: dict[str, Any]) -> str:
         "|---" * len(COLUMNS) + "|",
         *(_line(int(count), _row(int(count), rounds)) for count, rounds in results["measured"].items()),
         "",
-        f"Heartbeats that the conductor takes from its queue and notes: {_beats_per_s(results):.0f} a second, "
+        f"Heartbeats that the conductor takes from its queue and stores: {_beats_per_s(results):.0f} a second, "
         "one message each.",
         "",
         f"Peak memory: conductor {peak['conductor'] / MEGA:.0f} MB, API {peak['api'] / MEGA:.0f} MB. "

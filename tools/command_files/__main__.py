@@ -1,4 +1,4 @@
-"""python -m tools.command_files FOLDER: write every file below FOLDER, as they lie below `share`."""
+"""python -m tools.command_files FOLDER: write all files below FOLDER, with their paths below `share`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES: dict[str, Callable[[Program], str]] = {
     "zsh/site-functions/_precache": zsh_completion,
     "fish/vendor_completions.d/precache.fish": fish_completion,
 }
-"""Where the shells and man look, below `share` of the place of installation."""
+"""The paths that the shells and man use, below `share` of the installation."""
 
 
 def write_files(folder: Path) -> None:

@@ -1,6 +1,6 @@
-"""Reads the program's commands, with the options of each, out of their parsers.
+"""Reads the program's commands and their options from the parsers.
 
-The names come from pyproject.toml and not from the installed package: while a wheel is built there is none.
+The names come from pyproject.toml, because no package is installed while a wheel is built.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ADDED_BY_THE_PROGRAM = {"complete": "cliff.complete:CompleteCommand", "help": "
 class Option:
     """An option, or an argument, which has no flags.
 
-    value: what stands for its value in the help; None where it takes none.
+    value: the placeholder of its value in the help; None if it has no value.
     """
 
     flags: tuple[str, ...]
@@ -60,7 +60,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Program:
-    """options: those that stand in front of every command, and are allowed behind it."""
+    """options: the global options, which are allowed before and after the command."""
 
     version: str
     description: str
@@ -69,7 +69,7 @@ class Program:
     exit_codes: tuple[tuple[int, str], ...]
 
     def next_words(self) -> dict[str, tuple[str, ...]]:
-        """Return the words that may follow each beginning of a command; the empty one is the beginning of all."""
+        """Return the words that may follow each prefix of a command; all commands have the empty prefix."""
         following: dict[str, set[str]] = {}
         for command in self.commands:
             words = command.name.split()
@@ -78,7 +78,7 @@ class Program:
         return {start: tuple(sorted(words)) for start, words in sorted(following.items())}
 
     def about(self, name: str) -> str:
-        """Return one line on a command, or on the beginning of several."""
+        """Return the summary of a command, or of a prefix of several commands."""
         exact = [command.summary for command in self.commands if command.name == name]
         return exact[0] if exact else f"commands that begin with {name}"
 
@@ -88,7 +88,7 @@ def read_program() -> Program:
     targets = {
         name.replace("_", " "): target for name, target in project["entry-points"][GROUP].items()
     } | _ADDED_BY_THE_PROGRAM
-    # Without an environment: what is set where the wheel is built is no default of the program.
+    # With an empty environment: variables of the build are not defaults of the program.
     parser = option_parser(project["version"], {})
     return Program(
         version=project["version"],
@@ -101,7 +101,7 @@ def read_program() -> Program:
 
 def _command(name: str, target: str) -> Command:
     module, _, attribute = target.partition(":")
-    # What cliff asks of its program when a command is made, to look for hooks.
+    # The attributes that cliff reads when it constructs a command.
     app = SimpleNamespace(command_manager=SimpleNamespace(namespace=GROUP))
     made: Any = getattr(importlib.import_module(module), attribute)(app, None, cmd_name=name)
     parser: argparse.ArgumentParser = made.get_parser(f"precache {name}")
@@ -138,7 +138,7 @@ def _value(action: argparse.Action, choices: Iterable[str]) -> str:
 
 
 def _help(action: argparse.Action) -> str:
-    """Return the help of an option on one line, with its default filled in as argparse does."""
+    """Return the help of an option on one line, with its default filled in as by argparse."""
     values: Mapping[str, Any] = vars(action) | {"prog": "precache"}
     return " ".join(((action.help or "") % values).split())
 

@@ -1,4 +1,4 @@
-"""Writes the man page: one for all commands, as operators of cliff's programs know it from openstack(1)."""
+"""Writes the man page: one for all commands, similar to openstack(1)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _command(command: Command) -> Iterator[str]:
 
 
 def _paragraphs(description: str) -> Iterator[str]:
-    """Yield the text with its paragraphs; lines that are indented, as examples are, stay as they are."""
+    """Yield the text's paragraphs; indented lines (examples) keep their line breaks."""
     as_written = after_blank = False
     for line in description.splitlines():
         if line and line.startswith(" ") != as_written:
@@ -69,6 +69,6 @@ def _definitions(options: tuple[Option, ...]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return text that roff prints as it is: a hyphen that can be copied, no escape, no request."""
+    """Return the text escaped for roff: hyphens that can be copied, no escapes, no requests."""
     written = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
     return f"\\&{written}" if written.startswith(_LEAVES_A_LINE_TO_ROFF) else written

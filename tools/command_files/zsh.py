@@ -79,7 +79,7 @@ def _case(pattern: str, options: tuple[Option, ...]) -> str:
 
 
 def _spec(option: Option, flag: str) -> str:
-    """Return what _arguments knows of a flag: that it may be repeated, its help, and what its value is."""
+    """Return the specification of a flag for _arguments: repeatable, help, and value."""
     named = f"{flag}=" if option.value and flag.startswith("--") else flag
     spec = f"*{named}[{_escaped(option.help)}]"
     return shlex.quote(f"{spec}:{_escaped(option.value)}:{_value(option)}" if option.value else spec)

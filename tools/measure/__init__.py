@@ -1,1 +1,1 @@
-"""Measures the size of the program and what one request costs inside it, on this checkout or on another one."""
+"""Measures the size of the program and the internal cost of one request, in this checkout or another one."""

@@ -1,10 +1,10 @@
-"""Prints how large the program is and what one request costs, as a table in Markdown.
+"""Prints the size of the program and the cost of one request, as a table in Markdown.
 
     python -m tools.measure [CHECKOUT] [--list]
 
-The request is the one of Nova's clients, for one image on one host, sent to the embedded service. What counts is what
-the service's own process does from the request to the end of the job; programs that it starts are not followed. A
-checkout without an environment of its own is run by this Python, which must then have what it depends on.
+The request is the one of Nova's clients, for one image on one host, sent to the embedded service. It counts the work of
+the service's process from the request to the end of the job, without programs that it starts. A checkout without its
+own environment is run by this Python, which must then have the dependencies.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tools.measure.request import MeasurementFailed, RequestCost, measure_reques
 from tools.measure.source import FLOURISHES, JOB_FIELDS, TASK_FIELDS, THREAD_HOME, Sources
 
 WHOLE_RECORD, PART_OF_RECORD = 9, 6
-"""From how many of its fields on a place describes a record, and from how many it is at least bound to it."""
+"""How many fields of a record a place must name to describe it wholly, and to depend on a part of it."""
 
 IMAGE_SERVICE = "imageserver/"
 
 
 def measure(checkout: Path) -> dict[str, list[str] | int]:
-    """Return what was counted; a list where the single items can be shown."""
+    """Return the counts; a list if the items can be shown."""
     sources = Sources(checkout / "src/precache")
     own = checkout / ".venv/bin/python"
     cost = measure_request(checkout / "src", own if own.exists() else Path(sys.executable))

@@ -1,10 +1,10 @@
-"""Runs in the measured process: notes which functions of Precache are called and which transactions begin.
+"""Runs in the measured process: records which functions of Precache are called and which transactions begin.
 
     python recorder.py PACKAGE COMMAND...
 
-Runs `precache COMMAND...`. A line `start` on its standard input begins to record. The next line ends it:
-what was recorded is then written to the file that the line names, as JSON. Not part of the package
-`tools`: it is run by the Python of another checkout, and imports nothing of this one.
+Runs `precache COMMAND...`. A line `start` on its standard input begins the record. The next line ends it and names the
+file to which the record is written as JSON. Not part of the package `tools`: the Python of another checkout runs it, so
+it imports nothing from this one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 class Recorder:
-    """What the process does from `start` on, in all its threads. package: the folder of `precache`."""
+    """Records all threads of the process from `start` on. package: the folder of `precache`."""
 
     def __init__(self, package: str) -> None:
         self._package = package + "/"
@@ -27,7 +27,7 @@ class Recorder:
         self._transactions: list[str] = []
 
     def obey(self) -> None:
-        """Record as the lines of the standard input say, until its end."""
+        """Obey the lines of the standard input until its end."""
         for line in sys.stdin:
             if line.strip() == "start":
                 self._is_recording = True
@@ -36,17 +36,17 @@ class Recorder:
                 self._write_report(Path(line.strip()))
 
     def profile(self, frame: FrameType, event: str, _: Any) -> None:
-        """Note a call; for threading.setprofile."""
+        """Record a call; for threading.setprofile."""
         if self._is_recording and event == "call":
             self._codes[id(frame.f_code)] = frame.f_code
 
     def note_transaction(self, _: object) -> None:
-        """Note a transaction that begins; for SQLAlchemy's event."""
+        """Record the begin of a transaction; for SQLAlchemy's event."""
         if self._is_recording:
             self._transactions.append(self._caller())
 
     def _caller(self) -> str:
-        """Return the nearest function on the stack that is not part of the adapter for SQL databases itself."""
+        """Return the nearest function on the stack outside the shared SQL code."""
         frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             name = self._name(frame.f_code)
@@ -61,7 +61,7 @@ class Recorder:
         return f"{code.co_filename.removeprefix(self._package)}:{code.co_qualname}"
 
     def _write_report(self, path: Path) -> None:
-        # A lambda, a comprehension and the body of a module are parts of what contains them.
+        # A lambda, a comprehension and the body of a module belong to the code that contains them.
         named = [code for code in list(self._codes.values()) if not code.co_name.startswith("<")]
         functions = sorted({name for code in named if (name := self._name(code))})
         unfinished = path.with_suffix(".part")
@@ -73,7 +73,7 @@ def main() -> None:
     package, *command = sys.argv[1:]
     recorder = Recorder(package)
     threading.Thread(target=recorder.obey, name="recorder", daemon=True).start()
-    threading.setprofile(recorder.profile)  # not in this thread: it imports, then waits for a signal
+    threading.setprofile(recorder.profile)  # not in this thread, which imports and then waits for a signal
 
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

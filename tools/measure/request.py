@@ -1,4 +1,4 @@
-"""The one request that is measured: one image on one host, with the embedded service in a process of its own."""
+"""The measured request: one image on one host, with the embedded service in a process of its own."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ TIMEOUT_S = 180
 POLL_S = 0.02
 ROUNDS = 3
 SETTLE_S = 0.3
-"""How long to go on after the job has ended: until its end is announced and the next job is looked for."""
+"""How long to record after the job's end: until the notification is sent and the next job is searched."""
 
 IMAGE_BYTES = 1 << 20
 
 
 class MeasurementFailed(Exception):
-    """The service did not do what was asked; the text has the end of its log."""
+    """The service failed; the text has the end of its log."""
 
 
 @dataclass(frozen=True)
 class RequestCost:
-    """functions: `file:name` of all that were entered. transactions: the function that began each, in their order."""
+    """functions: `file:name` of all entered functions. transactions: the functions that began them, in order."""
 
     functions: tuple[str, ...]
     transactions: tuple[str, ...]
@@ -44,11 +44,11 @@ class RequestCost:
 
 
 def measure_request(source: Path, python: Path, *, rounds: int = ROUNDS) -> RequestCost:
-    """Return what the service does from the request to the end of the job, in its own process.
+    """Return the work of the service's process from the request to the end of the job.
 
-    Periodic work that falls into that time counts too; so it is the cheapest of a few rounds, each in a new process.
+    Periodic work in that time counts, too; so the result is the cheapest of a few rounds, each in a new process.
 
-    source: the folder that holds the package `precache`. python: with what it depends on.
+    source: the folder that contains the package `precache`. python: with its dependencies installed.
     Raises MeasurementFailed.
     """
     costs = []
@@ -69,7 +69,7 @@ class _Measurement:
         images.mkdir()
         image = images / "image.raw"
         image.write_bytes(os.urandom(IMAGE_BYTES))
-        os.utime(image, (0, 0))  # The image service does not offer a file that may still be written.
+        os.utime(image, (0, 0))  # The image service does not offer a file that may still be growing.
         command = [
             self._python, RECORDER, self._source / "precache", "serve", "all", "--state-dir", self._state,
             "--images", images, "--hosts", "cell1:cmp-1", "--listen", "127.0.0.1:0",
@@ -109,13 +109,13 @@ class _Measurement:
         return said[0].split()[3] if said else None
 
     def _offered_image(self) -> str | None:
-        """Return the id of the image once it can be fetched."""
+        """Wait until the image can be fetched; return its id."""
         with urllib.request.urlopen(f"{self._url}/image/v2/images", timeout=TIMEOUT_S) as answer:
             active = [image["id"] for image in json.load(answer)["images"] if image["status"] == "active"]
         return active[0] if active else None
 
     def _has_finished(self) -> bool:
-        """Return whether the job has ended. The API is not asked, because that would be recorded too."""
+        """Return whether the job has ended, read from the database, because a request to the API would be recorded."""
         with closing(sqlite3.connect(self._state / "precache.sqlite", timeout=TIMEOUT_S)) as connection:
             return connection.execute("SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL").fetchone() == (1,)
 
@@ -129,7 +129,7 @@ class _Measurement:
             return json.loads(answer.read() or "null")
 
     def _wait_for(self, get: Callable[[], T]) -> T:
-        """Return the first answer that says anything."""
+        """Call `get` until its result is true; return the result."""
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             if answer := get():

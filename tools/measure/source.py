@@ -1,4 +1,4 @@
-"""What can be counted by reading the sources: sizes, and how often the same things are written down."""
+"""Counts in the sources: sizes, and how often the fields of a record are named."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOURISHES = ("Give", "Gives", "Say", "Says")
 
 @dataclass(frozen=True)
 class Place:
-    """A function without what is nested in it, the rest of a class, or a statement of a module, such as a table.
+    """A function without nested functions, the rest of a class, or a statement of a module, such as a table.
 
     line: as in the file, which is named relative to the package.
     """
@@ -54,7 +54,7 @@ class Sources:
         return sum(not _is_text(node) for node in nodes)
 
     def docstrings_opening_with(self, words: Iterable[str]) -> list[str]:
-        """Return where they are."""
+        """Return the places of docstrings that open with one of these words."""
         return [
             f"{file}:{node.lineno}"
             for file, tree in self.trees.items()
@@ -63,7 +63,7 @@ class Sources:
         ]
 
     def thread_sites(self) -> list[str]:
-        """Return the calls of `Thread` and `Timer` outside the package that is made for them."""
+        """Return the calls of `Thread` and `Timer` outside the package for threads."""
         return [
             f"{file}:{node.lineno}"
             for file, tree in self.trees.items()
@@ -73,7 +73,7 @@ class Sources:
         ]
 
     def places_naming(self, fields: frozenset[str], *, at_least: int) -> list[Place]:
-        """Return the places that name so many of these fields."""
+        """Return the places that name at least this number of the fields."""
         return [
             place
             for file, tree in self.trees.items()
@@ -105,7 +105,7 @@ def _places_in(file: str, node: ast.AST, within: str) -> Iterator[Place]:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """Return the names that this node itself writes down: also as text, which may be a key or a column."""
+    """Return the names in this node itself, also in strings, which may be keys or columns."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)) | ast.arg(arg=name):
             yield name
