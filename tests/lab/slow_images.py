@@ -15,6 +15,8 @@ from tests.listening import listening
 
 Respond = Callable[..., Iterable[bytes]]
 
+POLL_S = 0.01
+
 
 class SlowImages:
     """A WSGI application around an image service.
@@ -29,11 +31,16 @@ class SlowImages:
         self.requests = self.data_requests = 0
         self._service, self._sends_freely, self._answers = service, sends_freely, answers
         self._released = threading.Event()
+        self._blocks = threading.Semaphore(0)
         self._lock = threading.Lock()
 
     def release(self) -> None:
         """Send everything from now on."""
         self._released.set()
+
+    def send_block(self) -> None:
+        """Send one more block of one transfer that is held up."""
+        self._blocks.release()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._lock:
@@ -51,8 +58,8 @@ class SlowImages:
 
     def _slowed(self, body: Iterable[bytes]) -> Iterator[bytes]:
         for number, block in enumerate(body):
-            if number:
-                self._released.wait()
+            while number and not self._released.is_set() and not self._blocks.acquire(timeout=POLL_S):
+                pass
             yield block
 
 
