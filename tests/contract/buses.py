@@ -52,9 +52,9 @@ class BusWorld:
         self._stops.callback(gateway.stop)
         return gateway
 
-    def join(self, host: str, cache_images, cancel_job=nothing_to_cancel) -> ComputeServer:
+    def join(self, host: str, cache_images, cancel_job=nothing_to_cancel, **options: int) -> ComputeServer:
         """Have these two functions answer for the host."""
-        server = ComputeServer(bus=self.bus(), host=host, cache_images=cache_images, cancel_job=cancel_job)
+        server = ComputeServer(bus=self.bus(), host=host, cache_images=cache_images, cancel_job=cancel_job, **options)
         server.start()
         self._stops.callback(server.stop, PATIENCE)
         assert server.wait_until_listening(timedelta(seconds=20))

@@ -181,9 +181,7 @@ def test_work_that_takes_longer_than_long_rpc_timeout_is_given_up(world):
     done.set()
 
 
-def test_a_cancel_reaches_a_host_although_all_its_time_is_taken_and_ends_its_request(
-    world, cell_url, threads, tmp_path
-):
+def test_a_cancel_reaches_a_host_at_work_and_ends_its_request(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
@@ -194,6 +192,24 @@ def test_a_cancel_reaches_a_host_although_all_its_time_is_taken_and_ends_its_req
         assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CANCELLED]
         assert [result.outcome for result in gateway.cache_images(asking("cmp-1"))] == [Outcome.CANCELLED]
         assert compute.begun == ["job"]
+
+
+def test_a_cancel_is_confirmed_although_every_place_for_requests_is_taken(world, threads):
+    cancelled, begun = threading.Event(), []
+
+    def cache_images(request):
+        begun.append(request.job_id)
+        cancelled.wait(PATIENCE_S)
+        return []
+
+    world.join("cmp-1", cache_images, lambda job_id: cancelled.set(), requests_at_once=1)
+    gateway = world.gateway(silence_s=60)
+    requests = [threads.submit(gateway.cache_images, asking("cmp-1", f"job-{number}")) for number in range(3)]
+    wait_until(lambda: begun)
+
+    gateway.cancel(begun[0], "cmp-1", "cell1")
+
+    assert [list(request.result(PATIENCE_S)) for request in requests] == [[], [], []]
 
 
 def test_a_cancel_over_a_broker_that_is_away_says_so_soon_and_works_once_it_is_back(

@@ -1,8 +1,9 @@
-"""The compute's end of the bus: takes requests for one host and answers them."""
+"""The compute's end of the bus: receives requests for one host and answers them."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,32 +28,52 @@ from precache.ports.compute_gateway import CacheRequest
 _log = logging.getLogger(__name__)
 
 REQUESTS_AT_ONCE = 64
-"""Requests that are worked on at once; all but one of each job only wait for that one."""
+"""Requests to cache images that are worked on at once; all but one of each job only wait for that one."""
+
+_WAITING_REQUESTS = 192
+"""More of them may wait for one of these places. They have threads too, so that a request to cancel a job finds one."""
 
 CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
 CancelJob = Callable[[str], None]
 
 
 class ComputeServer(RpcServer):
-    """Answers requests to `host`; at its stop those under way are answered, and are to end by themselves.
+    """Answers requests to `host`. `stop` waits until running ones are answered; the caller makes them end.
 
     cache_images: called for several requests at once, and again for a request that comes again. cancel_job: called
         with the id of a job, at any time. What they raise is sent to the conductor, except the text of an unexpected
         error.
     """
 
-    def __init__(self, *, bus: Bus, host: str, cache_images: CacheImages, cancel_job: CancelJob) -> None:
-        endpoint = _Endpoint(host, cache_images, cancel_job)
-        super().__init__(bus=bus, topic=COMPUTE_TOPIC, server=host, endpoint=endpoint, threads=REQUESTS_AT_ONCE)
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        host: str,
+        cache_images: CacheImages,
+        cancel_job: CancelJob,
+        requests_at_once: int = REQUESTS_AT_ONCE,
+    ) -> None:
+        places = threading.BoundedSemaphore(requests_at_once)
+        super().__init__(
+            bus=bus,
+            topic=COMPUTE_TOPIC,
+            server=host,
+            endpoint=_Endpoint(host, cache_images, cancel_job, places),
+            threads=requests_at_once + _WAITING_REQUESTS,
+        )
 
 
 class _Endpoint:
-    """What oslo.messaging calls. An error is part of the answer: no class name of ours is part of the protocol."""
+    """The methods that oslo.messaging calls. An error is part of the answer: no class name is part of the protocol."""
 
     target = oslo_messaging.Target(version=RPC_VERSION)
 
-    def __init__(self, host: str, cache_images: CacheImages, cancel_job: CancelJob) -> None:
+    def __init__(
+        self, host: str, cache_images: CacheImages, cancel_job: CancelJob, places: threading.BoundedSemaphore
+    ) -> None:
         self._host = host
+        self._places = places
         self._cache_images = cache_images
         self._cancel_job = cancel_job
 
@@ -67,7 +88,8 @@ class _Endpoint:
             # It was in the queue while this compute was down. A conductor that still waits sends it again.
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
-        return self._answer(request.job_id, lambda: results_message(self._cache_images(request)))
+        with self._places:
+            return self._answer(request.job_id, lambda: results_message(self._cache_images(request)))
 
     def cancel_job(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
