@@ -18,7 +18,7 @@ from precache.fetch.qemu_commands import ImageInfo, Output, Part, convert_part, 
 from precache.fetch.sparse_file import create_empty, cut_to
 from precache.imagecache.qemu_img import NativeAioUnavailable, QemuImg, QemuImgFailed
 from precache.rules.conversion import RAW, part_size
-from precache.rules.disk_formats import Content, cut_off, objection
+from precache.rules.disk_formats import Content, is_truncated, why_unusable
 from precache.rules.qemu_probe import HEAD_BYTES, probe
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ EMPTY_DISK = "it holds a disk of 0 bytes, from which nothing can boot; upload an
 
 TOO_LARGE = "it holds a disk of {} bytes, which is more than a file may have in the file system of {}"
 
-CUT_OFF = "it is cut off: it refers to data behind its end at {} bytes; upload it again, whole"
+TRUNCATED = "it is cut off: it refers to data behind its end at {} bytes; upload it again, whole"
 
 
 class Conversion:
@@ -74,7 +74,7 @@ class Conversion:
             self._run(inspection, Content(size_bytes=self._arriving.wait_for_size(), read=read))
 
     def _run(self, inspection: Inspection, content: Content) -> None:
-        reason = objection(self._image.disk_format, content)
+        reason = why_unusable(self._image.disk_format, content)
         if reason is not None:
             raise UnusableImage(self._image.id, reason)
         try:
@@ -92,10 +92,10 @@ class Conversion:
 
     def _check_end(self, content: Content, *, is_converted: bool) -> None:
         """Raise UnusableImage or ConversionFailed if the verified image refers to data beyond its end."""
-        if cut_off(self._image.disk_format, content, is_converted=is_converted):
+        if is_truncated(self._image.disk_format, content, is_converted=is_converted):
             self._arriving.wait_for_end()
             kind = UnusableImage if self._target is None else ConversionFailed
-            raise kind(self._image.id, CUT_OFF.format(content.size_bytes))
+            raise kind(self._image.id, TRUNCATED.format(content.size_bytes))
 
     def _convert(self, target: Path, size: int, inspection: Inspection) -> None:
         self._create(target, size)
@@ -158,7 +158,7 @@ class Conversion:
             except QemuImgFailed as error:
                 if isinstance(error, NativeAioUnavailable) and not export.misses_data:
                     raise
-                reason = CUT_OFF.format(size) if export.misses_data else str(error)
+                reason = TRUNCATED.format(size) if export.misses_data else str(error)
                 raise ConversionFailed(self._image.id, reason) from error
 
     def _is_arriving(self) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precache.core.images import DiskFormat
-from precache.rules.disk_formats import Content, cut_off, objection
+from precache.rules.disk_formats import Content, is_truncated, why_unusable
 
 HEADERS = {
     DiskFormat.QCOW2: b"QFI\xfb" + struct.pack(">IQIIQIIQ", 3, 0, 0, 9, 1 << 20, 0, 64, 512),
@@ -61,8 +61,8 @@ def test_any_content_gets_an_answer_after_a_bounded_number_of_reads(disk_format,
         data[at : at + len(value)] = value
     reads = Reads(bytes(data))
 
-    objection(disk_format, reads.content())
-    cut_off(disk_format, reads.content(), is_converted=is_converted)
+    why_unusable(disk_format, reads.content())
+    is_truncated(disk_format, reads.content(), is_converted=is_converted)
 
     assert reads.total <= 8 * len(data) + (1 << 20)
 
@@ -71,8 +71,8 @@ def test_any_content_gets_an_answer_after_a_bounded_number_of_reads(disk_format,
 def test_format_that_says_nothing_of_itself_has_no_objection(disk_format):
     content = Reads(b"anything").content()
 
-    assert objection(disk_format, content) is None
-    assert not cut_off(disk_format, content, is_converted=False)
+    assert why_unusable(disk_format, content) is None
+    assert not is_truncated(disk_format, content, is_converted=False)
 
 
 def test_qcow2_whose_compressed_cluster_lies_behind_the_end_is_cut_off():
@@ -80,8 +80,8 @@ def test_qcow2_whose_compressed_cluster_lies_behind_the_end_is_cut_off():
         table = struct.pack(">Q", 1 << 62 | offset).ljust(512, b"\0")
         return HEADERS[DiskFormat.QCOW2].ljust(512, b"\0") + struct.pack(">Q", 1 << 63 | 1024).ljust(512, b"\0") + table
 
-    assert cut_off("qcow2", Reads(image(1536)).content(), is_converted=False)
-    assert not cut_off("qcow2", Reads(image(1000)).content(), is_converted=False)
+    assert is_truncated("qcow2", Reads(image(1536)).content(), is_converted=False)
+    assert not is_truncated("qcow2", Reads(image(1000)).content(), is_converted=False)
 
 
 @pytest.mark.parametrize(("version", "is_refused"), [(3, False), (2, True)])
@@ -92,14 +92,14 @@ def test_bits_of_extended_qcow2_entries_are_no_offsets(version, is_refused):
     image = (b"QFI\xfb" + header).ljust(72, b"\0") + features
     image = image.ljust(512, b"\0") + struct.pack(">Q", 1 << 63 | 1024).ljust(512, b"\0") + table + bytes(512)
 
-    assert cut_off("qcow2", Reads(image).content(), is_converted=False) is is_refused
-    assert cut_off("qcow2", Reads(image[:-512]).content(), is_converted=False)
+    assert is_truncated("qcow2", Reads(image).content(), is_converted=False) is is_refused
+    assert is_truncated("qcow2", Reads(image[:-512]).content(), is_converted=False)
 
 
 def test_table_of_a_vmdk_that_is_named_a_million_times_is_read_once():
     header = struct.pack("<4sIIQQQQIQQ", b"KDMV", 1, 3, 1 << 40, 8, 1, 1, 64, 0, 2).ljust(1024, b"\0")
     reads = Reads(header + struct.pack("<I", 1) * 500_000)
 
-    cut_off("vmdk", reads.content(), is_converted=False)
+    is_truncated("vmdk", reads.content(), is_converted=False)
 
     assert reads.total < 2 * len(reads.data)

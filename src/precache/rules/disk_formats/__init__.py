@@ -4,7 +4,7 @@ One file per format. All are pure functions over `Content`. They read a bounded 
 the content of these. What qemu itself refuses is not checked here.
 """
 
+from precache.rules.disk_formats.completeness import is_truncated, why_unusable
 from precache.rules.disk_formats.content import Content
-from precache.rules.disk_formats.objections import cut_off, objection
 
-__all__ = ["Content", "cut_off", "objection"]
+__all__ = ["Content", "is_truncated", "why_unusable"]

@@ -16,7 +16,7 @@ _SECTOR_BYTES = 512
 _MOST_TABLES = 1 << 22  # qemu's own limit
 
 
-def objection(content: Content) -> str | None:
+def why_unusable(content: Content) -> str | None:
     if _features(content.take(0, 104)) & _CORRUPT:
         # The dirty bit beside it is about reference counts only, which a reader does not use.
         return "this qcow2 is marked as corrupt; repair it with `qemu-img check -r all`, check and upload it"

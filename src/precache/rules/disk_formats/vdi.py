@@ -12,7 +12,7 @@ _NO_UUID = bytes(16)
 _FIRST_UNUSED = 0xFFFFFFFE  # the two highest numbers: never written, and discarded
 
 
-def objection(content: Content) -> str | None:
+def why_unusable(content: Content) -> str | None:
     header = content.take(0, 512)
     (kind,) = struct.unpack_from("<I", header, _TYPE_AT)
     (extra_bytes,) = struct.unpack_from("<I", header, _DISK_SIZE_AT + 12)

@@ -13,7 +13,7 @@ _UNUSED = 0xFFFFFFFF
 _SECTOR_BYTES = 512
 
 
-def objection(content: Content) -> str | None:
+def why_unusable(content: Content) -> str | None:
     (kind,) = struct.unpack_from(">I", content.take(0, 512), _TYPE_AT)
     if kind == _DIFFERENCING:
         return "it depends on another file: this VHD holds the differences to a parent; merge the two and upload that"

@@ -23,7 +23,7 @@ _STATE, _OFFSET = 0b111, ~0xFFFFF
 _SECTORS_PER_BITMAP = 1 << 23  # sectors of the disk that one block of the bitmap covers
 
 
-def objection(content: Content) -> str | None:
+def why_unusable(content: Content) -> str | None:
     metadata = _metadata(content)
     (_block_bytes, flags) = _numbers(content, metadata.get(_FILE_PARAMETERS), "<II")
     if flags & _HAS_PARENT or _PARENT_LOCATOR in metadata:

@@ -25,7 +25,7 @@ _EXTENT = re.compile(rb"^[ \t]*(?:rw|rdonly|noaccess)[ \t]", re.IGNORECASE | re.
 _NO_PARENT = 0xFFFFFFFF
 
 
-def objection(content: Content) -> str | None:
+def why_unusable(content: Content) -> str | None:
     descriptor = _descriptor(content)
     parent = _PARENT.search(descriptor)
     if (parent and int(parent[1], 16) != _NO_PARENT) or _PARENT_FILE.search(descriptor):

@@ -6,12 +6,12 @@ from precache.core.images import DiskFormat
 from precache.rules.disk_formats import iso, qcow2, vdi, vhd, vhdx, vmdk
 from precache.rules.disk_formats.content import Content
 
-_OBJECTIONS = {
-    DiskFormat.QCOW2: qcow2.objection,
-    DiskFormat.VHD: vhd.objection,
-    DiskFormat.VHDX: vhdx.objection,
-    DiskFormat.VDI: vdi.objection,
-    DiskFormat.VMDK: vmdk.objection,
+_CHECKS = {
+    DiskFormat.QCOW2: qcow2.why_unusable,
+    DiskFormat.VHD: vhd.why_unusable,
+    DiskFormat.VHDX: vhdx.why_unusable,
+    DiskFormat.VDI: vdi.why_unusable,
+    DiskFormat.VMDK: vmdk.why_unusable,
 }
 
 _DATA_ENDS = {
@@ -24,26 +24,26 @@ _DATA_ENDS = {
 }
 
 
-def objection(disk_format: str | None, content: Content) -> str | None:
+def why_unusable(disk_format: str | None, content: Content) -> str | None:
     """Return why this is not a complete disk by itself, as a text for an operator; None if it may be one.
 
     disk_format: Glance's name; the content must have been recognised as this. Only the front of the image is read.
     """
-    look = _OBJECTIONS.get(disk_format)  # type: ignore[call-overload]
-    return look(content) if look else None
+    check = _CHECKS.get(disk_format)  # type: ignore[call-overload]
+    return check(content) if check else None
 
 
-def cut_off(disk_format: str | None, content: Content, *, is_converted: bool) -> bool:
+def is_truncated(disk_format: str | None, content: Content, *, is_converted: bool) -> bool:
     """Return whether the image refers to data behind its end.
 
     is_converted: the conversion will read all of it, and so find what is missing. Then formats with tables among the
         data are not checked, because reading these tables would wait for the whole download.
     """
-    if is_converted and _is_met_by_conversion(disk_format, content):
+    if is_converted and _conversion_reads_all(disk_format, content):
         return False
-    look = _DATA_ENDS.get(disk_format)  # type: ignore[call-overload]
-    return look is not None and look(content) > content.size_bytes
+    data_end = _DATA_ENDS.get(disk_format)  # type: ignore[call-overload]
+    return data_end is not None and data_end(content) > content.size_bytes
 
 
-def _is_met_by_conversion(disk_format: str | None, content: Content) -> bool:
+def _conversion_reads_all(disk_format: str | None, content: Content) -> bool:
     return disk_format == DiskFormat.QCOW2 or (disk_format == DiskFormat.VMDK and vmdk.is_compressed(content))
