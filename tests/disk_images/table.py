@@ -24,7 +24,7 @@ from tests.disk_images.making import (
 )
 
 PARENT = "it depends on another file"
-CUT = r"cut off: .* its end at \d+ bytes"
+CUT = r"truncated: .* its end at \d+ bytes"
 EMPTY = "disk of 0 bytes"
 UNSAFE = r"Image does not pass safety check \("
 MISMATCH = "Image content does not match disk_format"

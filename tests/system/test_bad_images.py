@@ -107,17 +107,17 @@ def test_image_that_breaks_a_rule_is_refused_before_any_tool_opens_it(bench, cas
 
 # What turns out to be broken when it is opened.
 BROKEN = {
-    "truncated": ("truncated.qcow2", bad.truncated_qcow2, r"cut off: .* its end at 2097152 bytes; upload it again"),
+    "truncated": ("truncated.qcow2", bad.truncated_qcow2, r"truncated: .* its end at 2097152 bytes; upload the whole"),
     "broken first table": ("l1.qcow2", bad.qcow2_with_broken_l1_table, "could not be converted: qemu-img: "),
     "broken second table": ("l2.qcow2", bad.qcow2_with_broken_l2_table, "could not be converted: qemu-img: "),
-    "huge first table": ("huge-l1.qcow2", bad.qcow2_with_huge_l1_table, "qemu-img: .*too|it is cut off"),
+    "huge first table": ("huge-l1.qcow2", bad.qcow2_with_huge_l1_table, "qemu-img: .*too|it is truncated"),
     "huge refcount table": ("refcount.qcow2", bad.qcow2_with_huge_refcount_table, "qemu-img: .*too large"),
     "disk of an exbibyte": (
         "huge.qcow2",
         bad.qcow2_of_an_exbibyte,
         r"a disk of 1152921504606846976 bytes, which is more than a file may have|1152.9 PB needed",
     ),
-    "truncated VHD": ("truncated-too.vhd", bad.truncated_vhd, r"cut off: .* its end at \d+ bytes"),
+    "truncated VHD": ("truncated-too.vhd", bad.truncated_vhd, r"truncated: .* its end at \d+ bytes"),
 }
 
 

@@ -30,7 +30,7 @@ EMPTY_DISK = "it holds a disk of 0 bytes, from which nothing can boot; upload an
 
 TOO_LARGE = "it holds a disk of {} bytes, which is more than a file may have in the file system of {}"
 
-TRUNCATED = "it is cut off: it refers to data behind its end at {} bytes; upload it again, whole"
+TRUNCATED = "it is truncated: it refers to data beyond its end at {} bytes; upload the whole image again"
 
 
 class Conversion:

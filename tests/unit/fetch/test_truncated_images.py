@@ -1,4 +1,4 @@
-"""A qcow2 that was cut off before anybody hashed it: its digest is right, and half of its disk is gone."""
+"""A qcow2 that was truncated before it was hashed: its digest is right, but half of its disk is missing."""
 
 import struct
 
@@ -13,7 +13,7 @@ CLUSTER_BYTES = 64 << 10
 def test_qcow2_that_was_cut_off_before_its_upload_does_not_become_zeros(world, make_image, options):
     data = make_image("qcow2", *options)
 
-    with pytest.raises(ConversionFailed, match=r"cut off: .* its end at \d+ bytes; upload it again"):
+    with pytest.raises(ConversionFailed, match=r"truncated: .* its end at \d+ bytes; upload the whole image again"):
         world.fetch(data[: len(data) // 2], "qcow2")
 
     assert world.litter() == []
@@ -23,7 +23,7 @@ def test_qcow2_whose_very_tables_are_cut_off_is_told_as_well(world, make_image):
     data = make_image("qcow2")
     (l1_offset,) = struct.unpack(">Q", data[40:48])
 
-    with pytest.raises(ConversionFailed, match="cut off"):
+    with pytest.raises(ConversionFailed, match="truncated"):
         world.fetch(data[: l1_offset - CLUSTER_BYTES], "qcow2")
 
 
