@@ -8,7 +8,7 @@ from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
-from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
+from precache.doctor.buses import check_computes_bus, check_notifications, check_own_bus
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import BusWorld
 
@@ -44,7 +44,7 @@ def test_doctor_finds_the_broker_that_is_there_whatever_the_url_is_for(cluster_u
     file.write_text(f"[DEFAULT]\ntransport_url = {cluster_url}\n[notifications]\ntransport_urls = {cluster_url}\n")
     config = load_config([file])
 
-    for look in (look_at_own_bus, look_at_computes_bus, look_at_notifications):
+    for look in (check_own_bus, check_computes_bus, check_notifications):
         [finding] = look(config)
         assert finding.status == "ok"
         assert "127.0.0.1:1,127.0.0.1:" in finding.found

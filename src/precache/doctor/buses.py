@@ -16,7 +16,7 @@ _NO_RECEIVER = "precache-doctor"
 _SILENT = failed(f"the message bus does not answer within {TIMEOUT_S:.0f} seconds", "check that the broker runs")
 
 
-def look_at_own_bus(config: Config) -> Iterator[Finding]:
+def check_own_bus(config: Config) -> Iterator[Finding]:
     """Check that the bus of this process accepts messages: a compute's, or the one for wake-ups."""
     if config.bus.transport_url is None:
         yield skipped("[DEFAULT] transport_url is not set: conductors look for new jobs by themselves")
@@ -24,12 +24,12 @@ def look_at_own_bus(config: Config) -> Iterator[Finding]:
         yield reach_bus(config, config.bus.transport_url)
 
 
-def look_at_computes_bus(config: Config) -> Iterator[Finding]:
+def check_computes_bus(config: Config) -> Iterator[Finding]:
     """Check that the bus of the compute's cell, which is required, accepts messages."""
     yield reach_bus(config, config.bus.require_transport_url())
 
 
-def look_at_notifications(config: Config) -> Iterator[Finding]:
+def check_notifications(config: Config) -> Iterator[Finding]:
     """Check that the buses for notifications accept them."""
     urls = config.notifications.transport_urls
     if not urls:

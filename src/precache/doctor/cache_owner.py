@@ -14,7 +14,7 @@ from precache.virt.libvirt_domains import LibvirtDomains
 PROCESSES = Path("/proc")
 
 
-def look_at_cache_owner(
+def check_cache_owner(
     config: Config, processes: Path = PROCESSES, domains: DomainDisks | None = None
 ) -> Iterator[Finding]:
     """Compare [image_cache] owner with whether a nova-compute runs here, and check that the cleaner knows all disks.
@@ -35,7 +35,7 @@ def look_at_cache_owner(
     else:
         yield ok(f"[image_cache] owner is {config.image_cache.owner}, as is right here")
     if config.image_cache.is_ours:
-        yield _look_at_domains(domains or LibvirtDomains(uri=config.libvirt.connection_uri))
+        yield _check_domains(domains or LibvirtDomains(uri=config.libvirt.connection_uri))
 
 
 def _owner_is_nova(config: Config) -> str:
@@ -44,7 +44,7 @@ def _owner_is_nova(config: Config) -> str:
     return "[image_cache] owner is nova because no configuration file sets it,"
 
 
-def _look_at_domains(domains: DomainDisks) -> Finding:
+def _check_domains(domains: DomainDisks) -> Finding:
     """Read the domains as the cleaner does."""
     try:
         files = domains.files()

@@ -12,25 +12,25 @@ from precache.config.load import Config
 from precache.core.tokens import TokenRole
 from precache.doctor.database import on_database, opened
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
-from precache.doctor.keystone import look_at_authtoken
+from precache.doctor.keystone import check_authtoken
 from precache.rules.listen_address import check_tokens, parse_listen_address
 from precache.wiring.http.tls import ServerTls
 
 
-def look_at_callers(config: Config) -> Iterator[Finding]:
+def check_callers(config: Config) -> Iterator[Finding]:
     """Check what the API's auth_strategy needs."""
     if config.api.auth_strategy != "token":
-        yield from look_at_authtoken(config)
+        yield from check_authtoken(config)
         return
     # As the API does at its start; each raises InvalidConfiguration with what to do.
     if config.api.tls_files:
         ServerTls(cert_file=config.api.tls_files[0], key_file=config.api.tls_files[1])
     check_tokens(parse_listen_address(config.api.listen), has_tls=config.api.tls_files is not None)
     check_token_endpoints(config.glance.endpoints, "[api] auth_strategy = token")
-    yield from on_database(_look_at_tokens)(config)
+    yield from on_database(_check_tokens)(config)
 
 
-def _look_at_tokens(config: Config) -> Iterator[Finding]:
+def _check_tokens(config: Config) -> Iterator[Finding]:
     now = SystemClock().now()
     with opened(config) as database:
         tokens = SqlTokens(database=database).list_tokens()
@@ -44,7 +44,7 @@ def _look_at_tokens(config: Config) -> Iterator[Finding]:
     yield ok(f"{len(valid)} tokens are valid, {len(tokens) - len(valid)} have expired")
 
 
-def look_at_policy(config: Config) -> Iterator[Finding]:
+def check_policy(config: Config) -> Iterator[Finding]:
     file = config.policy.policy_file
     if file is None:
         yield skipped(

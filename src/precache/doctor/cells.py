@@ -16,7 +16,7 @@ from precache.rules.rpc_versions import understands
 CELLS_TIMEOUT_S = 2 * TIMEOUT_S + 1  # the database first, then all buses at once
 
 
-def look_at_cells(config: Config) -> Iterator[Finding]:
+def check_cells(config: Config) -> Iterator[Finding]:
     """Decrypt every cell's URL and send a message over each bus."""
     cells = read_cells(config)
     if not any(cell.transport_url for cell in cells):
@@ -34,7 +34,7 @@ def look_at_cells(config: Config) -> Iterator[Finding]:
             )
 
 
-def look_at_computes(config: Config) -> Iterator[Finding]:
+def check_computes(config: Config) -> Iterator[Finding]:
     """Check which cells have computes that are up."""
     cells, hosts = read_cells(config), read_heard_hosts(config)
     if not cells:
@@ -57,7 +57,7 @@ def _silent(cell: Cell, config: Config) -> Finding:
 _LIFT_IT = "when all hosts run this release, remove the option and restart the conductors"
 
 
-def look_at_pins(config: Config) -> Iterator[Finding]:
+def check_pins(config: Config) -> Iterator[Finding]:
     """Report a pin: newer messages are not sent."""
     pin = config.upgrade_levels.compute
     if pin is None:

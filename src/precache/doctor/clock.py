@@ -18,7 +18,7 @@ TOLERABLE = timedelta(seconds=10)
 times of tasks are for people to read."""
 
 
-def look_at_clock(config: Config) -> Iterator[Finding]:
+def check_clock(config: Config) -> Iterator[Finding]:
     auth: Any = config.service_user.auth
     url = getattr(auth, "auth_url", None)
     if not url:

@@ -79,15 +79,15 @@ def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Findi
         config = load_config(files, DEFAULTS if is_embedded else None, refuse_misspelt=False)
     except InvalidConfiguration as error:
         broken = Finding(Status.FAILED, str(error), "correct it; nothing else was checked")
-        unknown = look_at_unknown(find_unknown_options(files))
+        unknown = check_unknown(find_unknown_options(files))
         return [("configuration", finding) for finding in (broken, *unknown)]
     read = files if files is not None else [DEFAULT_FILE] if DEFAULT_FILE.exists() else []
-    found = [("configuration", finding) for finding in (*look_at_files(read), *look_at_unknown(config.unknown))]
+    found = [("configuration", finding) for finding in (*check_files(read), *check_unknown(config.unknown))]
     checks = checks_for(asked.role or likely_roles(config), config)
     return found + examine(embedded(config, asked.state_dir), checks, on_bug)
 
 
-def look_at_files(files: Sequence[Path]) -> Iterator[Finding]:
+def check_files(files: Sequence[Path]) -> Iterator[Finding]:
     """Check that not every user of the machine can read them. They exist, because they have been read already."""
     if not files:
         yield skipped("there is no configuration file; the defaults apply")
@@ -98,7 +98,7 @@ def look_at_files(files: Sequence[Path]) -> Iterator[Finding]:
             yield ok(f"{file} was read")
 
 
-def look_at_unknown(entries: Sequence[UnknownOption]) -> Iterator[Finding]:
+def check_unknown(entries: Sequence[UnknownOption]) -> Iterator[Finding]:
     """Report each entry that is no option. The processes refuse to start if one is misspelt."""
     for entry in entries:
         yield (failed if entry.is_misspelt else warning)(entry.found, entry.advice)

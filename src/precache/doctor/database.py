@@ -27,7 +27,7 @@ _LIMITS = Limits(
 Look = Callable[[Config], Iterable[Finding]]
 
 
-def look_at_database(config: Config) -> Iterator[Finding]:
+def check_database(config: Config) -> Iterator[Finding]:
     """Check that it answers and has this release's tables."""
     with opened(config) as database:
         try:

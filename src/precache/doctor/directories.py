@@ -17,7 +17,7 @@ def cache_directory(config: Config) -> Path:
     return config.host.instances_path / config.image_cache.subdirectory_name
 
 
-def look_at_instances(config: Config) -> Iterator[Finding]:
+def check_instances(config: Config) -> Iterator[Finding]:
     """Check that [DEFAULT] instances_path is a writable directory."""
     path = config.host.instances_path
     if not path.exists():
@@ -27,14 +27,14 @@ def look_at_instances(config: Config) -> Iterator[Finding]:
             "runs the compute",
         )
         return
-    yield from look_at_directory(path, "instances_path")
+    yield from check_directory(path, "instances_path")
 
 
-def look_at_cache(config: Config) -> Iterator[Finding]:
+def check_cache(config: Config) -> Iterator[Finding]:
     """Check that the image cache exists or can be made."""
     path, parent = cache_directory(config), config.host.instances_path
     if path.exists():
-        yield from look_at_directory(path, "the image cache")
+        yield from check_directory(path, "the image cache")
         if parent.is_dir() and path.stat().st_uid != parent.stat().st_uid:
             yield warning(
                 f"{path} belongs to {user_name(path.stat().st_uid)}, {parent} to {user_name(parent.stat().st_uid)}",
@@ -49,7 +49,7 @@ def look_at_cache(config: Config) -> Iterator[Finding]:
         yield failed(f"{path} does not exist, and {user_name(os.geteuid())} cannot make it", run_as(owner))
 
 
-def look_at_directory(path: Path, what: str) -> Iterator[Finding]:
+def check_directory(path: Path, what: str) -> Iterator[Finding]:
     """Check the owner of the directory, and that files can be made there."""
     if not path.is_dir():
         yield failed(f"{what} {path} is not a directory", "move it away")
@@ -88,7 +88,7 @@ SCARCE_BYTES = 20 << 30
 """A usual cloud image needs a few GiB while it is downloaded and converted; instances need space too."""
 
 
-def look_at_disk_space(config: Config) -> Iterator[Finding]:
+def check_disk_space(config: Config) -> Iterator[Finding]:
     path = cache_directory(config)
     place = next((each for each in (path, *path.parents) if each.is_dir()), None)
     if place is None or not config.host.instances_path.is_dir():

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from precache.config.load import Config
-from precache.doctor.database import look_at_database
+from precache.doctor.database import check_database
 from precache.doctor.directories import is_writable, user_name
 from precache.doctor.findings import Finding, failed, ok, skipped
 from precache.wiring.commands.options import STANDALONE
@@ -31,7 +31,7 @@ def embedded(config: Config, state_dir: Path | None) -> Config:
     )
 
 
-def look_at_state_dir(config: Config) -> Iterator[Finding]:
+def check_state_dir(config: Config) -> Iterator[Finding]:
     """Check that the directory can be used, and whether a process uses it."""
     if (path := _state_dir(config)) is None:
         yield skipped("give --state-dir to have the directory of the embedded service checked")
@@ -48,7 +48,7 @@ def look_at_state_dir(config: Config) -> Iterator[Finding]:
         yield ok(f"{path} can be written; {'a process uses it now' if _is_in_use(path) else 'no process uses it now'}")
 
 
-def look_at_embedded_database(config: Config) -> Iterator[Finding]:
+def check_embedded_database(config: Config) -> Iterator[Finding]:
     """Check the tables, if the service was started before; it makes and upgrades them itself."""
     path = _state_dir(config)
     if path is None:
@@ -56,7 +56,7 @@ def look_at_embedded_database(config: Config) -> Iterator[Finding]:
     elif not (path / "precache.sqlite").exists():
         yield ok("it will be made at the first start")
     else:
-        yield from look_at_database(config)
+        yield from check_database(config)
 
 
 def _state_dir(config: Config) -> Path | None:

@@ -40,7 +40,7 @@ def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) ->
 
     on_bug: called with an unexpected exception, from any thread.
     """
-    found = side_by_side([(partial(_look, check, config, on_bug), check.timeout_s) for check in checks])
+    found = side_by_side([(partial(_run_check, check, config, on_bug), check.timeout_s) for check in checks])
     return [
         (check.name, finding)
         for check, findings in zip(checks, found, strict=True)
@@ -64,7 +64,7 @@ def side_by_side(calls: Sequence[tuple[Callable[[], T], float]]) -> list[T | Non
     return results
 
 
-def _look(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:
+def _run_check(check: Check, config: Config, on_bug: OnBug) -> list[Finding]:
     try:
         return list(check.look(config))
     except PrecacheError as error:

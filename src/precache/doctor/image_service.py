@@ -18,13 +18,13 @@ from precache.wiring.service_user import image_session, service_session
 _CORRECT = "start it, or correct [glance] endpoint_override, or the image service in the catalogue"
 
 
-def look_at_image_service(config: Config) -> Iterator[Finding]:
+def check_image_service(config: Config) -> Iterator[Finding]:
     """List one image at each endpoint."""
     for endpoint in config.glance.endpoints or (None,):
-        yield from _look_at(config, endpoint)
+        yield from _check_endpoint(config, endpoint)
 
 
-def _look_at(config: Config, endpoint: str | None) -> Iterator[Finding]:
+def _check_endpoint(config: Config, endpoint: str | None) -> Iterator[Finding]:
     session = image_session(config, service_session(config))
     if trouble := why_no_token(session, SERVICE_USER):
         yield replace(trouble, found=f"Glance was not checked: {trouble.found}")

@@ -20,7 +20,7 @@ VALIDATING_ROLES = frozenset({"admin", "service"})
 """The roles that Keystone's policy allows to check others' tokens."""
 
 
-def look_at_service_user(config: Config) -> Iterator[Finding]:
+def check_service_user(config: Config) -> Iterator[Finding]:
     """Get a token as [service_user]."""
     if config.service_user.auth is None and config.glance.auth_token is not None:
         yield skipped("[glance] auth_token is used for the image service; there is no Keystone")
@@ -34,7 +34,7 @@ def look_at_service_user(config: Config) -> Iterator[Finding]:
     yield _log_in(service_session(config), SERVICE_USER)
 
 
-def look_at_authtoken(config: Config) -> Iterator[Finding]:
+def check_authtoken(config: Config) -> Iterator[Finding]:
     """Get a token as [keystone_authtoken], and check whether its roles allow it to check callers' tokens."""
     if config.api.auth_strategy == "noauth":
         yield skipped("[api] auth_strategy is noauth: callers are not identified")

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precache.config.load import Config
-from precache.doctor.directories import look_at_directory
+from precache.doctor.directories import check_directory
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
 
 _LOCAL_LOCKS = ("nolock", "local_lock=all", "local_lock=posix")
 _LOCK_FILES = "nova-*"
 
 
-def look_at_locks(config: Config) -> Iterator[Finding]:
+def check_locks(config: Config) -> Iterator[Finding]:
     """Lock a test file in the directory of the lock files."""
     instances = config.host.instances_path
     directory = instances / "locks"
     if directory.exists():
-        yield from look_at_directory(directory, "the lock directory")
+        yield from check_directory(directory, "the lock directory")
         yield from _foreign_files(directory)
     place = directory if directory.is_dir() else instances
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=True):

@@ -16,7 +16,7 @@ from precache.wiring.service_user import service_session
 _NAMED = 5  # hosts that a message names; the rest are counted
 
 
-def look_at_nova(config: Config) -> Iterator[Finding]:
+def check_nova(config: Config) -> Iterator[Finding]:
     if not config.inventory.is_novas:
         yield skipped("[inventory] source is local: hosts and aggregates are Precache's own")
         return

@@ -31,7 +31,7 @@ _OPTIONS = {
 }
 
 
-def look_at_nova_conf(config: Config, files: tuple[Path, ...] = FILES) -> Iterator[Finding]:
+def check_nova_conf(config: Config, files: tuple[Path, ...] = FILES) -> Iterator[Finding]:
     """Compare them option by option."""
     readable = [str(file) for file in files if os.access(file, os.R_OK)]
     if not readable:

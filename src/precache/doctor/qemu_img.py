@@ -21,7 +21,7 @@ _ADDRESS_SPACE_BYTES = 1 << 30
 _WHERE_IT_MAY_BE = "install qemu-img and its libraries below /usr, as the distribution's package does"
 
 
-def look_at_qemu_img(_config: Config) -> Iterator[Finding]:
+def check_qemu_img(_config: Config) -> Iterator[Finding]:
     program = shutil.which("qemu-img")
     if program is None:
         yield failed("qemu-img is not in PATH", "install it; on Debian and Ubuntu: apt-get install qemu-utils")

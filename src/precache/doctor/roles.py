@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from precache.config.load import Config
-from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
-from precache.doctor.cache_owner import look_at_cache_owner
-from precache.doctor.callers import look_at_callers, look_at_policy
-from precache.doctor.cells import CELLS_TIMEOUT_S, look_at_cells, look_at_computes, look_at_pins
-from precache.doctor.clock import look_at_clock
-from precache.doctor.database import look_at_database, on_database
-from precache.doctor.directories import look_at_cache, look_at_disk_space, look_at_instances
-from precache.doctor.embedded import look_at_embedded_database, look_at_state_dir
+from precache.doctor.buses import check_computes_bus, check_notifications, check_own_bus
+from precache.doctor.cache_owner import check_cache_owner
+from precache.doctor.callers import check_callers, check_policy
+from precache.doctor.cells import CELLS_TIMEOUT_S, check_cells, check_computes, check_pins
+from precache.doctor.clock import check_clock
+from precache.doctor.database import check_database, on_database
+from precache.doctor.directories import check_cache, check_disk_space, check_instances
+from precache.doctor.embedded import check_embedded_database, check_state_dir
 from precache.doctor.examine import Check
-from precache.doctor.image_service import look_at_image_service
-from precache.doctor.keystone import look_at_service_user
-from precache.doctor.locks import look_at_locks
-from precache.doctor.nova import look_at_nova
-from precache.doctor.nova_conf import look_at_nova_conf
-from precache.doctor.qemu_img import look_at_qemu_img
+from precache.doctor.image_service import check_image_service
+from precache.doctor.keystone import check_service_user
+from precache.doctor.locks import check_locks
+from precache.doctor.nova import check_nova
+from precache.doctor.nova_conf import check_nova_conf
+from precache.doctor.qemu_img import check_qemu_img
 
-_DATABASE = Check("database", look_at_database)
-_WAKING = Check("message bus", look_at_own_bus)
-_SERVICE_USER = Check("service user", look_at_service_user)
-_IMAGES = Check("image service", look_at_image_service)
-_NOVA = Check("nova", on_database(look_at_nova))
-_CLOCK = Check("clock", look_at_clock)
+_DATABASE = Check("database", check_database)
+_WAKING = Check("message bus", check_own_bus)
+_SERVICE_USER = Check("service user", check_service_user)
+_IMAGES = Check("image service", check_image_service)
+_NOVA = Check("nova", on_database(check_nova))
+_CLOCK = Check("clock", check_clock)
 
 _BY_ROLE = {
     "api": (
         _DATABASE,
         _WAKING,
-        Check("caller identification", look_at_callers),
-        Check("policy", look_at_policy),
+        Check("caller identification", check_callers),
+        Check("policy", check_policy),
         _SERVICE_USER,
         _IMAGES,
         _NOVA,
@@ -42,38 +42,38 @@ _BY_ROLE = {
     "conductor": (
         _DATABASE,
         _WAKING,
-        Check("cells", on_database(look_at_cells), CELLS_TIMEOUT_S),
-        Check("computes", on_database(look_at_computes)),
-        Check("pins", look_at_pins),
-        Check("notifications", look_at_notifications, CELLS_TIMEOUT_S),
+        Check("cells", on_database(check_cells), CELLS_TIMEOUT_S),
+        Check("computes", on_database(check_computes)),
+        Check("pins", check_pins),
+        Check("notifications", check_notifications, CELLS_TIMEOUT_S),
         _SERVICE_USER,
         _NOVA,
         _CLOCK,
     ),
     "compute": (
-        Check("cell's message bus", look_at_computes_bus),
+        Check("cell's message bus", check_computes_bus),
         _SERVICE_USER,
         _IMAGES,
         _CLOCK,
     ),
     "all": (
-        Check("state directory", look_at_state_dir),
-        Check("database", look_at_embedded_database),
-        Check("policy", look_at_policy),
-        Check("disk space", look_at_disk_space),
-        Check("cache owner", look_at_cache_owner),
-        Check("qemu-img", look_at_qemu_img),
+        Check("state directory", check_state_dir),
+        Check("database", check_embedded_database),
+        Check("policy", check_policy),
+        Check("disk space", check_disk_space),
+        Check("cache owner", check_cache_owner),
+        Check("qemu-img", check_qemu_img),
     ),
 }
 
 _OF_A_FILE_CACHE = (
-    Check("instances", look_at_instances),
-    Check("image cache", look_at_cache),
-    Check("locks", look_at_locks),
-    Check("disk space", look_at_disk_space),
-    Check("cache owner", look_at_cache_owner),
-    Check("nova.conf", look_at_nova_conf),
-    Check("qemu-img", look_at_qemu_img),
+    Check("instances", check_instances),
+    Check("image cache", check_cache),
+    Check("locks", check_locks),
+    Check("disk space", check_disk_space),
+    Check("cache owner", check_cache_owner),
+    Check("nova.conf", check_nova_conf),
+    Check("qemu-img", check_qemu_img),
 )
 
 ROLES = tuple(_BY_ROLE)

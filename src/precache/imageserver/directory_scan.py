@@ -60,10 +60,10 @@ def scan_directory(directory: Path) -> Iterator[ImageFile | SkippedFile]:
         raise ImagesUnreadable(str(directory), exc.strerror or str(exc)) from exc
     for path in paths:
         if not path.name.startswith(".") and path.suffix.lower() in DISK_FORMAT_BY_ENDING:
-            yield _look_at(path)
+            yield _inspect_file(path)
 
 
-def _look_at(path: Path) -> ImageFile | SkippedFile:
+def _inspect_file(path: Path) -> ImageFile | SkippedFile:
     try:
         found = path.stat()
     except OSError as exc:

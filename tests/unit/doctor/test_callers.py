@@ -8,8 +8,8 @@ from precache.adapters.sql import open_database
 from precache.adapters.tokens_sql import SqlTokens
 from precache.core.errors import InvalidConfiguration
 from precache.core.tokens import Token, TokenRole
-from precache.doctor.callers import look_at_callers
-from precache.doctor.keystone import look_at_service_user
+from precache.doctor.callers import check_callers
+from precache.doctor.keystone import check_service_user
 from tests.unit.doctor.looking import only
 
 TEXT = """\
@@ -34,7 +34,7 @@ def test_tokens_are_counted(configured, sqlite_url):
     create(sqlite_url, "one", TokenRole.ADMIN)
     create(sqlite_url, "two", TokenRole.READER, NOW - timedelta(days=1))
 
-    finding = only(look_at_callers(configured(TEXT.format(url=sqlite_url))))
+    finding = only(check_callers(configured(TEXT.format(url=sqlite_url))))
 
     assert (finding.status, finding.found) == ("ok", "1 tokens are valid, 1 have expired")
 
@@ -43,7 +43,7 @@ def test_no_valid_administrator_is_worth_a_warning(configured, sqlite_url):
     create(sqlite_url, "one", TokenRole.ADMIN, NOW - timedelta(days=1))
     create(sqlite_url, "two", TokenRole.READER)
 
-    finding = only(look_at_callers(configured(TEXT.format(url=sqlite_url))))
+    finding = only(check_callers(configured(TEXT.format(url=sqlite_url))))
 
     assert finding.status == "warning"
     assert "precache token create NAME --role admin" in finding.advice
@@ -61,10 +61,10 @@ def test_what_would_stop_the_api_is_a_failure(configured, sqlite_url, old, new, 
     config = configured(TEXT.format(url=sqlite_url).replace(old, new))
 
     with pytest.raises(InvalidConfiguration, match=reason):
-        list(look_at_callers(config))
+        list(check_callers(config))
 
 
 def test_a_host_with_a_token_needs_no_service_user(configured):
     text = "[glance]\nauth_token = precache_x\nendpoint_override = https://images:9292"
 
-    assert only(look_at_service_user(configured(text))).status == "skipped"
+    assert only(check_service_user(configured(text))).status == "skipped"

@@ -7,8 +7,8 @@ from precache.adapters.inventory_sql import SqlCells
 from precache.adapters.sql import open_database
 from precache.core.cells import Cell
 from precache.core.errors import InvalidConfiguration, SecretUnreadable, StoreUnavailable
-from precache.doctor.cells import look_at_cells, look_at_computes
-from precache.doctor.database import look_at_database, on_database
+from precache.doctor.cells import check_cells, check_computes
+from precache.doctor.database import check_database, on_database
 from tests.unit.doctor.looking import only, statuses
 
 
@@ -17,11 +17,11 @@ def on(url, *keys):
 
 
 def test_a_database_of_this_release_is_well(configured, sqlite_url):
-    assert only(look_at_database(configured(on(sqlite_url)))).status == "ok"
+    assert only(check_database(configured(on(sqlite_url)))).status == "ok"
 
 
 def test_an_empty_database_names_the_command_to_run(configured, tmp_path):
-    finding = only(look_at_database(configured(on(f"sqlite:///{tmp_path}/new.sqlite"))))
+    finding = only(check_database(configured(on(f"sqlite:///{tmp_path}/new.sqlite"))))
 
     assert finding.status == "failed"
     assert finding.advice == f"run `precache db upgrade --config-file {tmp_path}/precache.conf`"
@@ -29,7 +29,7 @@ def test_an_empty_database_names_the_command_to_run(configured, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["mysql+pymysql", "postgresql+psycopg"])
 def test_a_database_that_is_away_is_named_without_its_password(configured, scheme):
-    finding = only(look_at_database(configured(on(f"{scheme}://precache:hush-hush@127.0.0.1:9/precache"))))
+    finding = only(check_database(configured(on(f"{scheme}://precache:hush-hush@127.0.0.1:9/precache"))))
 
     assert finding.status == "failed"
     assert "127.0.0.1/precache" in finding.found
@@ -38,7 +38,7 @@ def test_a_database_that_is_away_is_named_without_its_password(configured, schem
 
 def test_a_database_that_is_not_configured_is_a_failure(configured):
     with pytest.raises(InvalidConfiguration, match="connection is not set"):
-        list(look_at_database(configured()))
+        list(check_database(configured()))
 
 
 def test_what_needs_the_database_is_skipped_while_it_is_away(configured):
@@ -50,7 +50,7 @@ def test_what_needs_the_database_is_skipped_while_it_is_away(configured):
 
 
 def test_no_cell_with_a_bus_is_worth_a_warning(configured, sqlite_url):
-    finding = only(look_at_cells(configured(on(sqlite_url))))
+    finding = only(check_cells(configured(on(sqlite_url))))
 
     assert (finding.status, "cell create" in finding.advice) == ("warning", True)
 
@@ -59,14 +59,14 @@ def test_the_key_of_a_cells_secret_is_missed(configured, sqlite_url):
     add_cell(sqlite_url, Fernet.generate_key().decode())
 
     with pytest.raises(SecretUnreadable, match="cell1"):
-        list(look_at_cells(configured(on(sqlite_url, Fernet.generate_key().decode()))))
+        list(check_cells(configured(on(sqlite_url, Fernet.generate_key().decode()))))
 
 
 def test_the_bus_of_each_cell_is_tried(configured, sqlite_url):
     key = Fernet.generate_key().decode()
     add_cell(sqlite_url, key)
 
-    finding = only(look_at_cells(configured(on(sqlite_url, key))))
+    finding = only(check_cells(configured(on(sqlite_url, key))))
 
     assert finding.status == "failed"
     assert finding.found.startswith("cell cell1: The message bus 127.0.0.1:9/cell1 is not available")
@@ -77,7 +77,7 @@ def test_a_cell_of_which_nobody_was_heard_is_worth_a_warning(configured, sqlite_
     key = Fernet.generate_key().decode()
     add_cell(sqlite_url, key)
 
-    finding = only(look_at_computes(configured(on(sqlite_url, key))))
+    finding = only(check_computes(configured(on(sqlite_url, key))))
 
     assert (finding.status, finding.found) == (
         "warning", "cell cell1: no compute sent a heartbeat in the last 60 seconds",

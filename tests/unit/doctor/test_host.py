@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from precache.core.errors import DomainsUnknown
-from precache.doctor.cache_owner import look_at_cache_owner
-from precache.doctor.directories import judge_space, look_at_cache, look_at_disk_space, look_at_instances
+from precache.doctor.cache_owner import check_cache_owner
+from precache.doctor.directories import check_cache, check_disk_space, check_instances, judge_space
 from precache.doctor.examine import Check, examine
-from precache.doctor.locks import Mount, look_at_locks, mount_of, try_lock
-from precache.doctor.nova_conf import look_at_nova_conf
-from precache.doctor.qemu_img import judge_confinement, judge_version, look_at_qemu_img
+from precache.doctor.locks import Mount, check_locks, mount_of, try_lock
+from precache.doctor.nova_conf import check_nova_conf
+from precache.doctor.qemu_img import check_qemu_img, judge_confinement, judge_version
 from precache.sandbox import Sandbox, landlock
 from tests.unit.doctor.looking import only, statuses
 
@@ -24,7 +24,7 @@ is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files
 def test_a_new_host_is_well(host):
     config = host()
 
-    findings = [*look_at_instances(config), *look_at_cache(config), *look_at_locks(config)]
+    findings = [*check_instances(config), *check_cache(config), *check_locks(config)]
 
     assert statuses(findings) == ["ok", "ok", "ok"]
     assert "will be made at the first start" in findings[1].found
@@ -35,7 +35,7 @@ def test_a_host_that_has_worked_is_well(host, tmp_path):
         (tmp_path / "instances" / name).mkdir()
     config = host()
 
-    findings = [*look_at_instances(config), *look_at_cache(config), *look_at_locks(config)]
+    findings = [*check_instances(config), *check_cache(config), *check_locks(config)]
 
     assert statuses(findings) == ["ok"] * 4
 
@@ -43,7 +43,7 @@ def test_a_host_that_has_worked_is_well(host, tmp_path):
 def test_nothing_is_left_behind(host, tmp_path):
     config = host()
 
-    for look in (look_at_instances, look_at_cache, look_at_locks, look_at_disk_space):
+    for look in (check_instances, check_cache, check_locks, check_disk_space):
         list(look(config))
 
     assert list((tmp_path / "instances").iterdir()) == []
@@ -52,7 +52,7 @@ def test_nothing_is_left_behind(host, tmp_path):
 def test_a_host_without_instances_says_so_once(configured, tmp_path):
     config = configured(f"[DEFAULT]\ninstances_path = {tmp_path}/nowhere\n")
 
-    findings = [only(look(config)) for look in (look_at_instances, look_at_cache, look_at_locks, look_at_disk_space)]
+    findings = [only(look(config)) for look in (check_instances, check_cache, check_locks, check_disk_space)]
 
     assert statuses(findings) == ["failed", "skipped", "skipped", "skipped"]
     assert "nowhere does not exist" in findings[0].found
@@ -61,13 +61,13 @@ def test_a_host_without_instances_says_so_once(configured, tmp_path):
 def test_a_file_where_the_cache_should_be_is_a_failure(host, tmp_path):
     (tmp_path / "instances" / "_base").write_text("")
 
-    assert only(look_at_cache(host())).status == "failed"
+    assert only(check_cache(host())).status == "failed"
 
 
 def test_a_directory_that_everybody_may_change_is_worth_a_warning(host, tmp_path):
     (tmp_path / "instances").chmod(0o777)
 
-    assert only(look_at_instances(host())).status == "warning"
+    assert only(check_instances(host())).status == "warning"
 
 
 @is_root
@@ -75,7 +75,7 @@ def test_a_cache_of_another_owner_than_the_instances_is_worth_a_warning(host, tm
     (tmp_path / "instances" / "_base").mkdir()
     os.chown(tmp_path / "instances", SOMEBODY, SOMEBODY)
 
-    findings = list(look_at_cache(host()))
+    findings = list(check_cache(host()))
 
     assert statuses(findings) == ["ok", "warning"]
     assert f"uid {SOMEBODY}" in findings[1].found
@@ -88,7 +88,7 @@ def test_a_lock_file_that_nova_cannot_open_is_a_failure(host, tmp_path):
     (locks / "nova-0123").write_text("")
     os.chown(locks, SOMEBODY, SOMEBODY)
 
-    findings = list(look_at_locks(host()))
+    findings = list(check_locks(host()))
 
     assert statuses(findings) == ["ok", "failed", "ok"]
     assert "nova-0123" in findings[1].found
@@ -107,7 +107,7 @@ def public_directory():
 def test_another_user_than_the_owner_is_told_as_whom_to_run(configured, public_directory):
     config = configured(f"[DEFAULT]\ninstances_path = {public_directory}\n")
 
-    findings = as_user(SOMEBODY, lambda: [*look_at_instances(config), *look_at_cache(config)])
+    findings = as_user(SOMEBODY, lambda: [*check_instances(config), *check_cache(config)])
 
     assert statuses(findings) == ["failed", "failed"]
     assert {finding.advice for finding in findings} == {"run the compute, and this command, as root"}
@@ -117,7 +117,7 @@ def test_another_user_than_the_owner_is_told_as_whom_to_run(configured, public_d
 def test_what_may_not_even_be_seen_is_a_failure(host):
     config = host()
 
-    [(_, finding)] = as_user(SOMEBODY, lambda: examine(config, [Check("instances", look_at_instances)]))
+    [(_, finding)] = as_user(SOMEBODY, lambda: examine(config, [Check("instances", check_instances)]))
 
     assert (finding.status, "Permission denied" in finding.found) == ("failed", True)
 
@@ -168,7 +168,7 @@ def test_space_is_judged(free_bytes, free_files, status):
 
 
 def test_space_is_looked_at_where_the_cache_will_be(host, tmp_path):
-    assert f"the disk of {tmp_path}/instances" in only(look_at_disk_space(host())).found
+    assert f"the disk of {tmp_path}/instances" in only(check_disk_space(host())).found
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_cache_has_one_owner_that_runs(configured, tmp_path, owner, command,
 
     config = configured(f"[image_cache]\nowner = {owner}\n")
 
-    assert next(iter(look_at_cache_owner(config, processes, Domains()))).status == status
+    assert next(iter(check_cache_owner(config, processes, Domains()))).status == status
 
 
 class Domains:
@@ -214,13 +214,13 @@ class Domains:
 def test_a_cleaner_that_is_not_told_of_all_disks_is_reported(configured, tmp_path, found, status, text):
     config = configured("[image_cache]\nowner = precache\n")
 
-    finding = [*look_at_cache_owner(config, tmp_path, Domains(found))][-1]
+    finding = [*check_cache_owner(config, tmp_path, Domains(found))][-1]
 
     assert (finding.status, text in finding.found) == (status, True)
 
 
 def test_an_owner_that_changed_with_the_first_configuration_file_is_reported(configured, tmp_path):
-    finding = only(look_at_cache_owner(configured("[DEFAULT]\ndebug = true\n"), tmp_path))
+    finding = only(check_cache_owner(configured("[DEFAULT]\ndebug = true\n"), tmp_path))
 
     assert finding.status == "warning"
     assert "because no configuration file sets it" in finding.found
@@ -233,7 +233,7 @@ def test_what_differs_from_nova_conf_is_named(host, tmp_path):
         "subdirectory_name = _cache\n[libvirt]\nimages_type = rbd\n[database]\nconnection = hush-hush\n"
     )
 
-    findings = list(look_at_nova_conf(host("host = cmp-8\n"), (nova,)))
+    findings = list(check_nova_conf(host("host = cmp-8\n"), (nova,)))
 
     assert statuses(findings) == ["failed"] * 4
     assert [finding.found.split(" is ")[0] for finding in findings] == [
@@ -250,10 +250,10 @@ def test_signatures_that_nova_verifies_and_we_do_not_are_named(host, tmp_path):
     )
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n{wanted}")
 
-    assert statuses(look_at_nova_conf(host(), (nova,))) == ["failed", "failed"]
+    assert statuses(check_nova_conf(host(), (nova,))) == ["failed", "failed"]
     other = wanted.replace("one, two", "two")
-    assert "default_trusted_certificate_ids is one, two" in only(look_at_nova_conf(host(other), (nova,))).found
-    assert only(look_at_nova_conf(host(wanted), (nova,))).status == "ok"
+    assert "default_trusted_certificate_ids is one, two" in only(check_nova_conf(host(other), (nova,))).found
+    assert only(check_nova_conf(host(wanted), (nova,))).status == "ok"
 
 
 def test_inspection_that_nova_leaves_out_and_we_do_not_is_named(host, tmp_path):
@@ -261,15 +261,15 @@ def test_inspection_that_nova_leaves_out_and_we_do_not_is_named(host, tmp_path):
     text = "[workarounds]\ndisable_deep_image_inspection = true\n"
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n{text}")
 
-    assert "disable_deep_image_inspection is True" in only(look_at_nova_conf(host(), (nova,))).found
-    assert only(look_at_nova_conf(host(text), (nova,))).status == "ok"
+    assert "disable_deep_image_inspection is True" in only(check_nova_conf(host(), (nova,))).found
+    assert only(check_nova_conf(host(text), (nova,))).status == "ok"
 
 
 def test_a_nova_conf_that_agrees_is_well(host, tmp_path):
     nova = tmp_path / "nova.conf"
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
 
-    assert only(look_at_nova_conf(host(), (nova,))).status == "ok"
+    assert only(check_nova_conf(host(), (nova,))).status == "ok"
 
 
 @pytest.mark.parametrize("text", [None, "no section", "[DEFAULT]\nforce_raw_images = perhaps\n"])
@@ -278,7 +278,7 @@ def test_a_nova_conf_that_cannot_be_understood_is_skipped(host, tmp_path, text):
     if text is not None:
         nova.write_text(text)
 
-    assert only(look_at_nova_conf(host(), (nova,))).status == "skipped"
+    assert only(check_nova_conf(host(), (nova,))).status == "skipped"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_an_old_qemu_img_is_worth_a_warning(said, status):
 def test_a_missing_qemu_img_is_a_failure(configured, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert only(look_at_qemu_img(configured())).status == "failed"
+    assert only(check_qemu_img(configured())).status == "failed"
 
 
 def test_a_qemu_img_that_does_not_run_is_a_failure(configured, monkeypatch, tmp_path):
@@ -306,7 +306,7 @@ def test_a_qemu_img_that_does_not_run_is_a_failure(configured, monkeypatch, tmp_
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert only(look_at_qemu_img(configured())).status == "failed"
+    assert only(check_qemu_img(configured())).status == "failed"
 
 
 def test_a_kernel_without_landlock_is_worth_a_warning():
@@ -317,7 +317,7 @@ def test_a_kernel_without_landlock_is_worth_a_warning():
 
 @pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
 def test_a_qemu_img_that_is_confined_is_well(configured):
-    assert statuses(look_at_qemu_img(configured())) == ["ok", "ok"]
+    assert statuses(check_qemu_img(configured())) == ["ok", "ok"]
 
 
 @pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from precache.doctor.callers import look_at_policy
-from precache.doctor.cells import look_at_pins
+from precache.doctor.callers import check_policy
+from precache.doctor.cells import check_pins
 from precache.doctor.roles import checks_for, likely_roles
 from tests.unit.doctor.looking import only
 
@@ -46,17 +46,17 @@ def test_a_policy_file_must_be_there(configured, tmp_path, exists, status):
     if exists:
         file.write_text("")
 
-    assert only(look_at_policy(configured(f"[oslo_policy]\npolicy_file = {file}\n"))).status == status
-    assert only(look_at_policy(configured())).status == "skipped"
+    assert only(check_policy(configured(f"[oslo_policy]\npolicy_file = {file}\n"))).status == status
+    assert only(check_policy(configured())).status == "skipped"
 
 
 @pytest.mark.parametrize(("pin", "status"), [("1.0", "warning"), ("0.9", "failed"), ("2.0", "failed")])
 def test_a_pin_is_told_with_what_it_holds_back(configured, pin, status):
-    finding = only(look_at_pins(configured(f"[upgrade_levels]\ncompute = {pin}\n")))
+    finding = only(check_pins(configured(f"[upgrade_levels]\ncompute = {pin}\n")))
 
     assert (finding.status, f"at version {pin}" in finding.found) == (status, True)
     assert "restart the conductors" in finding.advice
 
 
 def test_without_a_pin_there_is_nothing_to_tell(configured):
-    assert only(look_at_pins(configured())).status == "skipped"
+    assert only(check_pins(configured())).status == "skipped"

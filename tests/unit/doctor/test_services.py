@@ -9,11 +9,11 @@ from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import open_database
 from precache.core.errors import InventoryUnavailable
 from precache.core.hosts import Heartbeat
-from precache.doctor.buses import look_at_computes_bus, look_at_notifications, look_at_own_bus
-from precache.doctor.clock import compare_clocks, look_at_clock
-from precache.doctor.image_service import look_at_image_service
-from precache.doctor.keystone import look_at_authtoken, look_at_service_user
-from precache.doctor.nova import look_at_nova
+from precache.doctor.buses import check_computes_bus, check_notifications, check_own_bus
+from precache.doctor.clock import check_clock, compare_clocks
+from precache.doctor.image_service import check_image_service
+from precache.doctor.keystone import check_authtoken, check_service_user
+from precache.doctor.nova import check_nova
 from tests.lab.certificates import Authority
 from tests.lab.played_nova import PlayedNova
 from tests.unit.adapters.faulty_server import HOLD, FaultyServer, http
@@ -25,7 +25,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def test_no_credentials_are_worth_a_warning(configured):
-    assert only(look_at_service_user(configured())).status == "warning"
+    assert only(check_service_user(configured())).status == "warning"
 
 
 def keystone(answer):
@@ -46,7 +46,7 @@ def keystone(answer):
 )
 def test_a_keystone_that_refuses_is_told_from_one_that_is_none(configured, answer, told):
     with FaultyServer(*keystone(answer)) as server:
-        finding = only(look_at_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
+        finding = only(check_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
 
     assert finding.status == "failed"
     assert told in finding.found
@@ -54,7 +54,7 @@ def test_a_keystone_that_refuses_is_told_from_one_that_is_none(configured, answe
 
 
 def test_a_keystone_that_is_away_is_a_failure(configured):
-    finding = only(look_at_service_user(configured(LOGIN.format(url=f"{NOBODY}/v3"))))
+    finding = only(check_service_user(configured(LOGIN.format(url=f"{NOBODY}/v3"))))
 
     assert finding.status == "failed"
     assert "Connection refused" in finding.found
@@ -62,7 +62,7 @@ def test_a_keystone_that_is_away_is_a_failure(configured):
 
 def test_a_server_that_wants_a_login_before_all_else_is_no_keystone(configured):
     with FaultyServer(http("401 Unauthorized", b"{}")) as server:
-        finding = only(look_at_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
+        finding = only(check_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
 
     assert (finding.status, "no Keystone was found" in finding.found) == ("failed", True)
 
@@ -70,14 +70,14 @@ def test_a_server_that_wants_a_login_before_all_else_is_no_keystone(configured):
 def test_callers_need_the_middlewares_credentials(configured):
     keystone, noauth = configured("[api]\nauth_strategy = keystone\n"), configured("[api]\nauth_strategy = noauth\n")
 
-    assert only(look_at_authtoken(keystone)).status == "failed"
-    assert only(look_at_authtoken(noauth)).status == "skipped"
+    assert only(check_authtoken(keystone)).status == "failed"
+    assert only(check_authtoken(noauth)).status == "skipped"
 
 
 def test_the_middlewares_credentials_are_tried(configured):
     text = LOGIN.format(url=f"{NOBODY}/v3").replace("service_user", "keystone_authtoken")
 
-    finding = only(look_at_authtoken(configured(text)))
+    finding = only(check_authtoken(configured(text)))
 
     assert finding.status == "failed"
     assert "[keystone_authtoken] auth_url" in finding.advice
@@ -95,15 +95,15 @@ def test_the_middlewares_credentials_are_tried(configured):
 )
 def test_glance_is_asked_for_an_image(configured, answer, status, told):
     with FaultyServer(answer) as server:
-        finding = only(look_at_image_service(configured(f"[glance]\nendpoint_override = {server.url}/v2\n")))
+        finding = only(check_image_service(configured(f"[glance]\nendpoint_override = {server.url}/v2\n")))
 
     assert (finding.status, told in finding.found) == (status, True)
     assert server.requests[0].startswith("GET /v2/images?limit=1 ")
 
 
 def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
-    away = only(look_at_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}\n")))
-    nowhere = only(look_at_image_service(configured()))
+    away = only(check_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}\n")))
+    nowhere = only(check_image_service(configured()))
 
     assert (away.status, "Connection refused" in away.found) == ("failed", True)
     assert (nowhere.status, "catalogue has no image service" in nowhere.found) == ("failed", True)
@@ -111,16 +111,16 @@ def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
 
 def test_a_keystone_that_is_away_is_not_taken_for_glance(configured):
     for glance in ("", f"[glance]\nendpoint_override = {NOBODY}\n"):
-        finding = only(look_at_image_service(configured(LOGIN.format(url="http://127.0.0.1:1/v3") + glance)))
+        finding = only(check_image_service(configured(LOGIN.format(url="http://127.0.0.1:1/v3") + glance)))
 
         assert finding.status == "failed"
         assert finding.found.startswith("Glance was not checked: Keystone cannot be reached: ")
         assert "[service_user] auth_url" in finding.advice
 
 
-@pytest.mark.parametrize("look", [look_at_service_user, look_at_authtoken, look_at_image_service])
+@pytest.mark.parametrize("look", [check_service_user, check_authtoken, check_image_service])
 def test_a_certificate_that_is_not_accepted_says_where_to_name_its_authority(configured, look, tmp_path):
-    section = "keystone_authtoken" if look is look_at_authtoken else "service_user"
+    section = "keystone_authtoken" if look is check_authtoken else "service_user"
     with FaultyServer(http("200 OK"), context=Authority(tmp_path).certificate("127.0.0.1").context()) as server:
         text = LOGIN.format(url=f"{server.url}/v3").replace("service_user", section)
         finding = only(look(configured(f"{text}[api]\nauth_strategy = keystone\n")))
@@ -131,13 +131,13 @@ def test_a_certificate_that_is_not_accepted_says_where_to_name_its_authority(con
 
 def test_each_of_several_endpoints_of_glance_is_asked(configured):
     with FaultyServer(http("200 OK", b'{"images": []}')) as server:
-        findings = list(look_at_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}, {server.url}\n")))
+        findings = list(check_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}, {server.url}\n")))
 
     assert [finding.status for finding in findings] == ["failed", "ok"]
 
 
 def test_nova_is_left_alone_where_the_inventory_is_ours(configured):
-    assert only(look_at_nova(configured())).status == "skipped"
+    assert only(check_nova(configured())).status == "skipped"
 
 
 def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sqlite_url):
@@ -146,7 +146,7 @@ def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sq
     database.close()
     with PlayedNova() as nova:
         nova.add_compute("cmp-1.example.org")
-        findings = list(look_at_nova(configured(on_nova(nova.url, sqlite_url))))
+        findings = list(check_nova(configured(on_nova(nova.url, sqlite_url))))
 
     assert statuses(findings) == ["ok", "warning", "warning"]
     assert findings[0].found == "Nova lists 0 aggregates and 1 hosts"
@@ -156,7 +156,7 @@ def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sq
 
 def test_a_nova_that_is_away_is_a_failure(configured, sqlite_url):
     with pytest.raises(InventoryUnavailable, match="Connection refused"):
-        list(look_at_nova(configured(on_nova(NOBODY, sqlite_url))))
+        list(check_nova(configured(on_nova(NOBODY, sqlite_url))))
 
 
 def on_nova(url, sqlite_url):
@@ -166,7 +166,7 @@ def on_nova(url, sqlite_url):
 def test_a_bus_that_is_away_is_named_without_its_password(configured):
     config = configured("[DEFAULT]\ntransport_url = rabbit://precache:hush-hush@127.0.0.1:9/cell1\n")
 
-    for look in (look_at_own_bus, look_at_computes_bus):
+    for look in (check_own_bus, check_computes_bus):
         finding = only(look(config))
         assert finding.status == "failed"
         assert "127.0.0.1:9/cell1" in finding.found
@@ -175,7 +175,7 @@ def test_a_bus_that_is_away_is_named_without_its_password(configured):
 
 
 def test_buses_that_nobody_configured_are_skipped(configured):
-    assert statuses([*look_at_own_bus(configured()), *look_at_notifications(configured())]) == ["skipped", "skipped"]
+    assert statuses([*check_own_bus(configured()), *check_notifications(configured())]) == ["skipped", "skipped"]
 
 
 @pytest.mark.parametrize(
@@ -194,5 +194,5 @@ def test_a_server_that_does_not_say_the_time_is_no_clock(date):
 
 def test_the_clock_is_compared_with_keystones(configured):
     with FaultyServer(http("300 Multiple", b"{}", Date="Sun, 01 Mar 2020 12:00:00 GMT")) as server:
-        assert only(look_at_clock(configured(LOGIN.format(url=server.url)))).status == "warning"
-    assert only(look_at_clock(configured())).status == "skipped"
+        assert only(check_clock(configured(LOGIN.format(url=server.url)))).status == "warning"
+    assert only(check_clock(configured())).status == "skipped"
