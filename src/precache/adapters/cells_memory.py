@@ -10,7 +10,7 @@ from precache.core.cells import Cell
 from precache.core.errors import CellNameTaken, CellNotFound
 
 
-class Inhabitants(Protocol):
+class CellHosts(Protocol):
     """The part of the store of hosts that concerns cells. A host's first heartbeat adds its cell, without a URL."""
 
     def heard_cells(self) -> set[str]: ...
@@ -21,7 +21,7 @@ class Inhabitants(Protocol):
 class MemoryCells:
     """The ports `CellQueries` and `CellChanges`; thread-safe."""
 
-    def __init__(self, *, hosts: Inhabitants) -> None:
+    def __init__(self, *, hosts: CellHosts) -> None:
         self._hosts = hosts
         self._lock = threading.Lock()
         self._urls: dict[str, str | None] = {}

@@ -124,7 +124,7 @@ class Failover:
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
         stream, number = self._first_answer(lambda server: server.open(image, offset_bytes, stop=stop), stop)
-        return _WatchedStream(stream, on_break=lambda: self._turn_away_from(number))
+        return _WatchedStream(stream, on_break=lambda: self._prefer_server_after(number))
 
     def _first_answer(self, ask: Callable[[Server], _T], stop: CancelToken | None = None) -> tuple[_T, int]:
         """Return the answer of the first server that gives one, and the server's number."""
@@ -138,7 +138,7 @@ class Failover:
                 raise  # a failure of Keystone, which is the same for every server
             except ImageServiceUnavailable as exc:
                 failures.append(exc)
-                self._turn_away_from(number)
+                self._prefer_server_after(number)
                 if stop is not None and stop.is_cancelled:
                     break
         if len(failures) == 1:
@@ -146,7 +146,7 @@ class Failover:
         reasons = "; ".join(f"{failure.endpoint}: {failure.reason}" for failure in failures)
         raise ImageServiceUnavailable(", ".join(failure.endpoint for failure in failures), reasons) from failures[-1]
 
-    def _turn_away_from(self, number: int) -> None:
+    def _prefer_server_after(self, number: int) -> None:
         """Make the next server the first one, unless another thread has already done so."""
         if len(self._servers) == 1:
             return

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from precache.adapters.http import ServiceUnreachable, open_session, read_document
+from precache.adapters.http import HttpRequestFailed, open_session, read_document
 from tests.unit.adapters.faulty_server import FaultyServer, http
 
 AMPLE = timedelta(seconds=30)
@@ -35,15 +35,15 @@ def test_what_is_no_json_is_no_document(body):
     ids=["announced", "until the end", "compressed"],
 )
 def test_a_document_without_an_end_is_given_up(answer):
-    with pytest.raises(ServiceUnreachable, match="more than 100 bytes"):
+    with pytest.raises(HttpRequestFailed, match="more than 100 bytes"):
         read(answer)
 
 
 def test_a_document_that_takes_for_ever_is_given_up():
-    with pytest.raises(ServiceUnreachable, match="did not end within 0 s"):
+    with pytest.raises(HttpRequestFailed, match="did not end within 0 s"):
         read(http("200 OK", b"{}"), patience=timedelta())
 
 
 def test_half_a_document_is_none():
-    with pytest.raises(ServiceUnreachable, match="before the end"):
+    with pytest.raises(HttpRequestFailed, match="before the end"):
         read(http("200 OK", b"{}", Content_Length="100"))

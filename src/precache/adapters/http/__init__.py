@@ -3,7 +3,7 @@
 from precache.adapters.http.credentials import Credentials
 from precache.adapters.http.failures import (
     CredentialsRefused,
-    ServiceUnreachable,
+    HttpRequestFailed,
     TokenUnavailable,
     innermost,
     why_unreachable,
@@ -14,9 +14,9 @@ from precache.adapters.http.session import SeparateLoginSession, open_session, t
 __all__ = [
     "Credentials",
     "CredentialsRefused",
+    "HttpRequestFailed",
     "SeparateLoginSession",
     "ServiceClient",
-    "ServiceUnreachable",
     "TokenUnavailable",
     "innermost",
     "open_session",

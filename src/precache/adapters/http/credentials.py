@@ -68,12 +68,12 @@ class Credentials:
         asked_before = self._asked
         with self._lock:
             if self._failure is not None and self._asked != asked_before:
-                raise _told(self._failure)
+                raise _failure_of(self._failure)
             try:
                 answer = question()
             except ksa.ClientException as exc:
                 self._failure = exc
-                raise _told(exc) from exc
+                raise _failure_of(exc) from exc
             else:
                 self._failure = None
                 return answer
@@ -81,7 +81,7 @@ class Credentials:
                 self._asked += 1
 
 
-def _told(error: ksa.ClientException) -> TokenUnavailable:
+def _failure_of(error: ksa.ClientException) -> TokenUnavailable:
     if isinstance(error, ksa.Unauthorized | ksa.Forbidden):
         return CredentialsRefused(FROM_CATALOGUE, _REFUSED)
     return TokenUnavailable(FROM_CATALOGUE, f"Keystone gives no token for [service_user]: {why_unreachable(error)}")

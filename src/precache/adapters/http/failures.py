@@ -46,7 +46,7 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-class ServiceUnreachable(Exception):
+class HttpRequestFailed(Exception):
     """A service did not answer, or its answer cannot be read.
 
     reason: for an operator; contains no token, no header and no part of the answer.
@@ -57,7 +57,7 @@ class ServiceUnreachable(Exception):
         self.endpoint, self.reason = endpoint, reason
 
 
-class TokenUnavailable(ServiceUnreachable):
+class TokenUnavailable(HttpRequestFailed):
     """Keystone issues no token at present, so the request was not sent."""
 
 

@@ -15,7 +15,7 @@ from keystoneauth1.session import Session
 from urllib3.exceptions import HTTPError
 
 from precache.adapters.http.credentials import FROM_CATALOGUE, Credentials
-from precache.adapters.http.failures import ServiceUnreachable, innermost, is_hang_up, why_unreachable
+from precache.adapters.http.failures import HttpRequestFailed, innermost, is_hang_up, why_unreachable
 from precache.rules.nesting import is_too_deep
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class ServiceClient:
     kind: the service's type in the catalogue, such as `image`; section: the configuration section of its endpoint.
     session: its credentials are those of the service user.
     endpoint: URL of the service; by default from the catalogue of the session's credentials, by the first of
-    `interfaces` that is there. Each method raises ServiceUnreachable if there is no answer. An answer can have any
+    `interfaces` that is there. Each method raises HttpRequestFailed if there is no answer. An answer can have any
     status. Redirects are not followed, because the token would be sent to their target. The caller must read and close
     the answer's body.
     """
@@ -56,7 +56,7 @@ class ServiceClient:
         """Return the URL of the service, without a trailing slash."""
         url = self._endpoint or self._credentials.endpoint(self._kind, self._region_name, self._interfaces)
         if not url:
-            raise ServiceUnreachable(
+            raise HttpRequestFailed(
                 FROM_CATALOGUE, f"the catalogue has no {self._kind} service; set [{self._section}] endpoint_override"
             )
         return url.rstrip("/")
@@ -92,7 +92,7 @@ class ServiceClient:
                     raise
             return self._send(f"{root}{path}", **request)
         except ksa.ClientException as exc:
-            raise ServiceUnreachable(root, why_unreachable(exc)) from exc
+            raise HttpRequestFailed(root, why_unreachable(exc)) from exc
 
     def _send(self, url: str, **request: Any) -> requests.Response:
         # authenticated=False: the token is in the headers already, because failures to get one are not the service's.
@@ -115,18 +115,18 @@ _BLOCK_BYTES = 1 << 16
 def read_document(answer: requests.Response, endpoint: str, *, longest_bytes: int, patience: timedelta) -> Any:
     """Return the JSON document of the answer's body; None if it is not JSON, or is nested too deeply.
 
-    Raises ServiceUnreachable if the body is too long, too slow or incomplete.
+    Raises HttpRequestFailed if the body is too long, too slow or incomplete.
     """
     deadline, body = time.monotonic() + patience.total_seconds(), bytearray()
     try:
         while part := answer.raw.read1(_BLOCK_BYTES, decode_content=True):
             body += part
             if len(body) > longest_bytes:
-                raise ServiceUnreachable(endpoint, f"it sends a document of more than {longest_bytes} bytes")
+                raise HttpRequestFailed(endpoint, f"it sends a document of more than {longest_bytes} bytes")
             if time.monotonic() > deadline:
-                raise ServiceUnreachable(endpoint, f"its answer did not end within {patience.total_seconds():g} s")
+                raise HttpRequestFailed(endpoint, f"its answer did not end within {patience.total_seconds():g} s")
     except (OSError, HTTPError) as exc:
-        raise ServiceUnreachable(endpoint, innermost(exc)) from exc
+        raise HttpRequestFailed(endpoint, innermost(exc)) from exc
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

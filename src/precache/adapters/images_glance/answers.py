@@ -6,7 +6,7 @@ import re
 
 import requests
 
-from precache.adapters.http import CredentialsRefused, ServiceUnreachable, TokenUnavailable
+from precache.adapters.http import CredentialsRefused, HttpRequestFailed, TokenUnavailable
 from precache.core.errors import (
     ImageNotAuthorized,
     ImageNotFound,
@@ -32,7 +32,7 @@ _OURS = {
 """The meaning of a status if the request had the service user's credentials."""
 
 
-def error_of_failure(image: ImageId, failure: ServiceUnreachable, *, is_ours: bool) -> PrecacheError:
+def error_of_failure(image: ImageId, failure: HttpRequestFailed, *, is_ours: bool) -> PrecacheError:
     """Return the error for a missing answer. is_ours: see error_of_status; callers cannot correct a wrong password."""
     if is_ours and isinstance(failure, CredentialsRefused):
         return ImageNotAuthorized(image, failure.reason)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from keystoneauth1.session import Session
 
-from precache.adapters.http import ServiceClient, ServiceUnreachable, read_document
+from precache.adapters.http import HttpRequestFailed, ServiceClient, read_document
 from precache.adapters.images_glance.answers import check_data_answer, error_of_failure, error_of_status
 from precache.adapters.images_glance.record import image_from_record, images_from_list
 from precache.adapters.images_glance.stream import GlanceStream
@@ -88,7 +88,7 @@ class GlanceImages:
             root = self._root()
             path = f"{_record_path(image)}/file"
             answer = self._service.get(root, path, headers, self._read_timeout, as_us=True)
-        except ServiceUnreachable as exc:
+        except HttpRequestFailed as exc:
             raise error_of_failure(image, exc, is_ours=is_ours) from exc
         try:
             length = check_data_answer(image, root, answer, offset_bytes, is_ours=is_ours)
@@ -107,7 +107,7 @@ class GlanceImages:
                     raise error_of_status(image, root, answer.status_code, is_ours=is_ours)
                 record = read_document(answer, root, longest_bytes=LONGEST_RECORD_BYTES, patience=self._record_timeout)
             return image_from_record(image, record)
-        except ServiceUnreachable as exc:
+        except HttpRequestFailed as exc:
             raise error_of_failure(image, exc, is_ours=is_ours) from exc
         except (ValueError, InvalidImageId) as exc:
             raise ImageServiceUnavailable(root, f"it does not answer as Glance does: {exc}") from exc
@@ -121,7 +121,7 @@ class GlanceImages:
                 if answer.status_code != 200:
                     return {}
                 document = read_document(answer, root, longest_bytes=LONGEST_LIST_BYTES, patience=self._record_timeout)
-        except ServiceUnreachable as exc:
+        except HttpRequestFailed as exc:
             raise error_of_failure(images[0], exc, is_ours=False) from exc
         return images_from_list(images, document)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from keystoneauth1.session import Session
 
-from precache.adapters.http import ServiceClient, ServiceUnreachable, read_document
+from precache.adapters.http import HttpRequestFailed, ServiceClient, read_document
 from precache.core.errors import InventoryUnavailable, PrecacheError
 
 _T = TypeVar("_T")
@@ -77,7 +77,7 @@ class NovaApi:
                 document = read_document(
                     answer, root, longest_bytes=LONGEST_DOCUMENT_BYTES, patience=self._document_timeout
                 )
-        except ServiceUnreachable as exc:
+        except HttpRequestFailed as exc:
             raise InventoryUnavailable(exc.endpoint, exc.reason) from exc
         match answer.status_code, document:
             case 200, _:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from precache.adapters.inventory_sql.removal import delete_hosts, heard_hosts, hold_hosts, memberships
+from precache.adapters.inventory_sql.removal import delete_hosts, heard_hosts, lock_hosts, memberships
 from precache.adapters.sql import Database, SecretBox
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
@@ -60,7 +60,7 @@ class SqlCells:
         with self._database.write() as connection:
             number = _find(connection, name)
             is_meant = hosts.c.cell_id == number
-            found = hold_hosts(connection, is_meant, self._database.now(-silent_for))
+            found = lock_hosts(connection, is_meant, self._database.now(-silent_for))
             if heard := heard_hosts(found):
                 raise CellHasHosts(name, [host.name for host in heard])
             if self._owns_aggregates and (members := memberships(connection, is_meant)):

@@ -94,7 +94,7 @@ class SqlAggregateChanges:
     @repeatable
     def delete_aggregate(self, aggregate_id: int) -> None:
         with self._database.write() as connection:
-            _hold(connection, aggregate_id)
+            _lock(connection, aggregate_id)
             members = select(aggregate_hosts.c.id).where(aggregate_hosts.c.aggregate_id == aggregate_id)
             if connection.execute(members.limit(1)).first() is not None:
                 raise AggregateHasHosts(aggregate_id)
@@ -110,7 +110,7 @@ def _touch(connection: Connection, aggregate_id: int, now: datetime) -> None:
         raise AggregateNotFound(aggregate_id)
 
 
-def _hold(connection: Connection, aggregate_id: int) -> None:
+def _lock(connection: Connection, aggregate_id: int) -> None:
     """Lock the aggregate without a change. Raises AggregateNotFound."""
     _check_range(aggregate_id)
     statement = select(aggregates.c.id).where(aggregates.c.id == aggregate_id).with_for_update()

@@ -75,7 +75,7 @@ class SqlHosts:
         latest = {beat.host: beat for beat in beats}
         if not latest:
             return
-        with self._database.write_singly() as connection, _amid_deletions():
+        with self._database.write_singly() as connection, _retry_if_deleted():
             # The time is that of the server's clock; the clock of this process only measures the heartbeat's age.
             now = connection.execute(select(self._database.now().label("now"))).scalar_one()
             local_now = self._database.local_now()
@@ -109,7 +109,7 @@ class SqlHosts:
 
 
 @contextmanager
-def _amid_deletions() -> Iterator[None]:
+def _retry_if_deleted() -> Iterator[None]:
     """Raise TransactionUndone if a host or a cell was deleted after it was read: the next attempt adds it."""
     try:
         yield

@@ -32,7 +32,7 @@ class SqlHostRemoval:
     def delete_host(self, name: str, silent_for: timedelta) -> None:
         is_meant = hosts.c.name == name
         with self._database.write() as connection:
-            found = hold_hosts(connection, is_meant, self._database.now(-silent_for))
+            found = lock_hosts(connection, is_meant, self._database.now(-silent_for))
             if not found:
                 raise HostNotFound(name)
             if heard := heard_hosts(found):
@@ -53,7 +53,7 @@ class Memberships:
         return bool(self.hosts)
 
 
-def hold_hosts(
+def lock_hosts(
     connection: Connection, is_meant: ColumnElement[bool], since: ColumnElement[datetime]
 ) -> Sequence[Row[Any]]:
     """Lock these hosts; return by name their last heartbeats and the time `since` for comparison."""

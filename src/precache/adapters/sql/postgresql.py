@@ -49,7 +49,7 @@ def prepare(engine: Engine, limits: Limits) -> None:
         "statement_timeout": milliseconds(limits.statement),
         "idle_in_transaction_session_timeout": milliseconds(limits.statement),
     }
-    connect = _impatient_connect(limits.statement + ANSWER_MARGIN)
+    connect = _bounded_connect(limits.statement + ANSWER_MARGIN)
 
     def open_connection(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
         return connect(*arguments, **options)
@@ -80,11 +80,11 @@ def is_hopeless(error: BaseException | None) -> bool:
     return any(words in str(error) for words in _HOPELESS)
 
 
-def _impatient_connect(limit: timedelta) -> Any:
+def _bounded_connect(limit: timedelta) -> Any:
     """Return a function that opens connections which do not wait for ever for a running but silent server."""
     import psycopg  # imported here, because only users of PostgreSQL have it
 
-    class ImpatientConnection(psycopg.Connection[Any]):
+    class BoundedConnection(psycopg.Connection[Any]):
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super().wait(_bounded(gen, limit), *args, **kwargs)
@@ -94,7 +94,7 @@ def _impatient_connect(limit: timedelta) -> Any:
                 seconds = whole_seconds(limit)
                 raise psycopg.OperationalError(f"the server did not answer within {seconds} s") from None
 
-    return ImpatientConnection.connect
+    return BoundedConnection.connect
 
 
 def _bounded(generator: Generator[Any, Any, Any], limit: timedelta) -> Generator[Any, Any, Any]:
