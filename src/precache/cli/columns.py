@@ -44,7 +44,7 @@ class Text(FormattableColumn[str | None]):
         return "" if self._value is None else on_one_line(str(self._value))
 
 
-class Instant(FormattableColumn[str | None]):
+class Timestamp(FormattableColumn[str | None]):
     """A time in the service's format; in a table whole seconds, with a space where a line may end."""
 
     def human_readable(self) -> str:

@@ -25,14 +25,14 @@ Columns = tuple[Sequence[str], Iterable[Any]]
 _EXAMPLE = re.compile(r"(?<=^  )precache ", re.MULTILINE)
 
 
-class _AsWritten(SmartHelpFormatter):
+class _UnwrappedHelpFormatter(SmartHelpFormatter):
     """Keeps the line breaks of a description, for the examples in it."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "".join(indent + line for line in text.splitlines(keepends=True))
 
 
-class _Ours(command.Command):
+class _BaseCommand(command.Command):
     """exit_code: of a successful command; after --wait it depends on the state of the job."""
 
     exit_code: int = ExitCode.DONE
@@ -43,7 +43,7 @@ class _Ours(command.Command):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.formatter_class = _AsWritten
+        parser.formatter_class = _UnwrappedHelpFormatter
         # Examples are written for `precache`; in another program, such as `openstack`, that program's name comes first.
         program, ours, _ = prog_name.partition("precache ")
         if ours and parser.description:
@@ -63,7 +63,7 @@ class _Ours(command.Command):
     def is_quiet(self) -> bool:
         return bool(self.app.options.verbose_level < 1)
 
-    def tell(self, message: str) -> None:
+    def print_message(self, message: str) -> None:
         """Print a message on stderr."""
         cast(Any, self.app).stderr.write(f"{message}\n")
 
@@ -78,23 +78,23 @@ class _Ours(command.Command):
             try:
                 act(name)
             except PrecacheError as error:
-                self.tell(f"precache: {printable(str(error))}")
+                self.print_message(f"precache: {printable(str(error))}")
                 code = code or code_for_error(error)
                 if isinstance(error, Unavailable) and names[place + 1 :]:
-                    self.tell(f"precache: Not tried: {printable(', '.join(names[place + 1 :]))}")
+                    self.print_message(f"precache: Not tried: {printable(', '.join(names[place + 1 :]))}")
                     break
             else:
                 done.append(name)
         if code and done:
-            self.tell(f"precache: Done: {printable(', '.join(done))}")
+            self.print_message(f"precache: Done: {printable(', '.join(done))}")
         return code
 
 
-class Command(_Ours):
+class Command(_BaseCommand):
     """A command without a result to format."""
 
 
-class _Displays(_Ours):
+class _DisplayCommand(_BaseCommand):
     """columns: the names of the result's columns, known in advance, so that a wrong -c fails before any request."""
 
     columns: ClassVar[tuple[str, ...]]
@@ -115,7 +115,7 @@ class _Displays(_Ours):
         return super().run(parsed_args)
 
 
-class ListCommand(_Displays, lister.Lister):
+class ListCommand(_DisplayCommand, lister.Lister):
     """A command whose result is a list.
 
     least_needed: columns that a table leaves out if it does not fit the terminal, in this order.
@@ -131,7 +131,7 @@ class ListCommand(_Displays, lister.Lister):
         return formatters
 
 
-class ShowCommand(_Displays, show.ShowOne):
+class ShowCommand(_DisplayCommand, show.ShowOne):
     """A command whose result is one object."""
 
     formatter_namespace = "precache.formatters.one"

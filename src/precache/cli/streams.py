@@ -12,7 +12,7 @@ from typing import IO, TextIO
 from precache.cli.exit_codes import ExitCode
 
 
-class Heedless(io.TextIOWrapper):
+class ErrorTolerantStream(io.TextIOWrapper):
     """A stream for messages: a write error (a full disk, a closed log) does not end the command."""
 
     def write(self, text: str, /) -> int:
@@ -36,13 +36,13 @@ def prepare_streams() -> None:
         if getattr(sys, name) is None:
             _set(name, _open_on_nothing(flags, "r" if name == "stdin" else "w"))
     plain = sys.stderr
-    if plain is sys.__stderr__ and isinstance(plain, io.TextIOWrapper) and not isinstance(plain, Heedless):
+    if plain is sys.__stderr__ and isinstance(plain, io.TextIOWrapper) and not isinstance(plain, ErrorTolerantStream):
         raw = io.BufferedWriter(io.FileIO(plain.fileno(), "w", closefd=False))
-        _set("stderr", Heedless(raw, encoding=plain.encoding, line_buffering=True))
+        _set("stderr", ErrorTolerantStream(raw, encoding=plain.encoding, line_buffering=True))
     accept_any_text(sys.stdout, sys.stderr)
 
 
-def why_unwritten(error: OSError) -> str:
+def reason_of_write_error(error: OSError) -> str:
     """Return why the output could not be written: the system's text, or a clearer one."""
     return "standard output is closed" if error.errno == errno.EBADF else error.strerror or str(error)
 
@@ -66,7 +66,7 @@ def settle(code: int, stdout: TextIO, stderr: TextIO) -> int:
         return ExitCode.OUTPUT_CLOSED
     except OSError as error:
         _discard(stdout)
-        stderr.write(f"precache: The output could not be written: {why_unwritten(error)}\n")
+        stderr.write(f"precache: The output could not be written: {reason_of_write_error(error)}\n")
         return ExitCode.REFUSED
     if code == ExitCode.OUTPUT_CLOSED:
         _discard(stdout)

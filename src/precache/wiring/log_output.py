@@ -38,7 +38,7 @@ def start_logging(config: Config, *, process: str, is_quiet: bool = False) -> No
     for handler in logging.getLogger().handlers:
         handler.addFilter(_add_ids)
         if handler.formatter is not None:
-            handler.setFormatter(_AsWritten(handler.formatter))
+            handler.setFormatter(_PlainFormatter(handler.formatter))
     if is_quiet and not config.host.debug:
         logging.getLogger().setLevel(logging.WARNING)
     for entry in config.unknown:
@@ -85,7 +85,7 @@ def _ids(work: WorkContext) -> _Ids:
     return _Ids(work.request_id, work.global_request_id, work.job_id)
 
 
-class _AsWritten(logging.Formatter):
+class _PlainFormatter(logging.Formatter):
     """A formatter that keeps oslo.log from appending the current exception to a warning.
 
     The code that logs an error chooses its text; a library's own message may contain a password.

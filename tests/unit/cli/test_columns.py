@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.cli.columns import Instant, Names, human_bytes
+from precache.cli.columns import Names, Timestamp, human_bytes
 from precache.cli.printable import on_one_line, printable
 
 
@@ -44,8 +44,8 @@ def test_a_long_list_is_only_counted() -> None:
 
 
 def test_an_instant_has_whole_seconds_for_people_only() -> None:
-    instant = Instant("2026-01-02T03:04:05.678901Z")
+    instant = Timestamp("2026-01-02T03:04:05.678901Z")
 
     assert instant.human_readable() == "2026-01-02 03:04:05Z"
     assert instant.machine_readable() == "2026-01-02T03:04:05.678901Z"
-    assert Instant(None).human_readable() == ""
+    assert Timestamp(None).human_readable() == ""

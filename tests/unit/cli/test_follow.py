@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from precache.cli.errors import RequestRefused, ServiceUnreachable
-from precache.cli.wait.follow import Followed, follow, pause_for
+from precache.cli.wait.follow import WaitResult, follow, pause_for
 from precache.cli.wait.snapshot import Snapshot
 from tests.unit.cli.stub_service import job, task
 
@@ -54,9 +54,11 @@ class Clock:
 AWAY = ServiceUnreachable("away")
 
 
-def followed(jobs: ScriptedJobs, notes: Notes, clock: Clock | None = None, timeout_s: float | None = None) -> Followed:
+def followed(
+    jobs: ScriptedJobs, notes: Notes, clock: Clock | None = None, timeout_s: float | None = None
+) -> WaitResult:
     clock = clock or Clock()
-    return follow(jobs, "x", watcher=notes, clock=clock, pause=clock.pause, timeout_s=timeout_s)  # type: ignore[arg-type]
+    return follow(jobs, "x", view=notes, clock=clock, pause=clock.pause, timeout_s=timeout_s)  # type: ignore[arg-type]
 
 
 def test_every_look_is_shown_and_the_final_one_ends_it() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from precache.cli.client.pages import PAGE
-from precache.cli.wait.follow import JobLook, in_full
+from precache.cli.wait.follow import JobPoll, in_full
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
@@ -37,8 +37,8 @@ class LargeJob:
         return found[: limit or None]
 
 
-def look_at(jobs: LargeJob) -> JobLook:
-    return JobLook(jobs, JOB_ID)  # type: ignore[arg-type]
+def look_at(jobs: LargeJob) -> JobPoll:
+    return JobPoll(jobs, JOB_ID)  # type: ignore[arg-type]
 
 
 def test_a_job_that_fits_a_page_is_looked_at_whole() -> None:

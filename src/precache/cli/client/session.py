@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from precache.cli.client.transport import Answer, Headers, Transport
+from precache.cli.client.transport import Headers, HttpResponse, Transport
 from precache.cli.errors import AnswerNotUnderstood, RequestRefused, ServiceFailed
 from precache.core.errors import PrecacheError
 
@@ -35,7 +35,7 @@ class Session:
         query: Mapping[str, str | int | None] | None = None,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Return the answer of an accepted request (2xx); raise the service's refusal otherwise."""
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
         full_url = f"{url}?{urlencode(wanted, errors='surrogateescape')}" if wanted else url
@@ -97,7 +97,7 @@ def objects(document: Document, member: str, what: str) -> list[Document]:
 _REQUEST_ID_HEADERS = ("X-Openstack-Request-Id", "X-Compute-Request-Id")
 
 
-def refusal(what: str, answer: Answer) -> PrecacheError:
+def refusal(what: str, answer: HttpResponse) -> PrecacheError:
     """Return the error for an answer whose status is not 2xx. what: the request, such as `GET http://...`."""
     fault = _fault(answer.body)
     message = _message(fault) or f"{what} answered {answer.status}"

@@ -33,7 +33,7 @@ class Headers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """The answer to one HTTP request."""
 
     status: int
@@ -44,7 +44,7 @@ class Answer:
 class Transport(Protocol):
     """Sends requests; the other implementation uses a keystoneauth session."""
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         """Return the answer, whatever its status. Raises ServiceUnreachable if there is none in time."""
         ...
 
@@ -65,14 +65,14 @@ class UrllibTransport:
         self._cacert = cacert
         self._openers: dict[tuple[str, bool], urllib.request.OpenerDirector] = {}
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - endpoints.py admits http and https only
         try:
             with self._opener(url).open(request, timeout=self._timeout_s) as response:
-                return Answer(response.status, response.headers, response.read())
+                return HttpResponse(response.status, response.headers, response.read())
         except urllib.error.HTTPError as refusal:
             with refusal:
-                return Answer(refusal.code, refusal.headers, self._rest_of(refusal))
+                return HttpResponse(refusal.code, refusal.headers, self._rest_of(refusal))
         except (OSError, http.client.HTTPException) as error:
             raise ServiceUnreachable(self._explain(url, error)) from error
 
@@ -103,23 +103,23 @@ class UrllibTransport:
             raise UsageError(f"The CA file {self._cacert} cannot be used: {error.strerror or error}") from error
 
     def _explain(self, url: str, error: Exception) -> str:
-        place = place_of(url)
+        place = redacted(url)
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
             return f"No answer from {place} within {self._timeout_s:g} s; try again, or raise --http-timeout"
         if isinstance(cause, ssl.SSLError):
-            return without_tls(place, str(cause), address="--url (PRECACHE_URL)")
+            return explain_tls_failure(place, str(cause), address="--url (PRECACHE_URL)")
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return f"The service at {place} cannot be reached: {reason}; is it running, and is --url (PRECACHE_URL) right?"
 
 
-def place_of(url: str) -> str:
+def redacted(url: str) -> str:
     """Return the address without path and credentials, for a message."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def without_tls(place: str, reason: str, *, address: str) -> str:
+def explain_tls_failure(place: str, reason: str, *, address: str) -> str:
     """Return the message for a failure of TLS. address: the setting that contains the server's address."""
     if told := explain_certificate(reason, _TLS_NAMES):
         return f"The server at {place} is not trusted: {told}"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from precache.cli.client import Document
-from precache.cli.columns import AllNames, Instant, Names, Properties, Text
+from precache.cli.columns import AllNames, Names, Properties, Text, Timestamp
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 from precache.cli.errors import UsageError
 from precache.core.errors import PrecacheError
@@ -18,7 +18,7 @@ def shown_aggregate(aggregate: Document) -> Columns:
     """Return the columns and cells of an aggregate."""
     values = {
         **aggregate,
-        **{field: Instant(aggregate.get(field)) for field in ("created_at", "updated_at")},
+        **{field: Timestamp(aggregate.get(field)) for field in ("created_at", "updated_at")},
         "name": Text(aggregate.get("name")),
         "availability_zone": Text(aggregate.get("availability_zone")),
         "hosts": AllNames(aggregate.get("hosts") or []),

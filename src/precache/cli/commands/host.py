@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.columns import Field, Fields, Instant, Text, cells, least_needed_first, plain
+from precache.cli.columns import Field, Fields, Text, Timestamp, cells, least_needed_first, plain
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 
 _FIELDS: Fields = {
@@ -15,7 +15,7 @@ _FIELDS: Fields = {
     "driver": Field(Text, left_out=3),
     "release": Field(Text),
     "rpc_version": Field(Text, left_out=2),
-    "last_seen": Field(Instant, left_out=4),
+    "last_seen": Field(Timestamp, left_out=4),
 }
 
 

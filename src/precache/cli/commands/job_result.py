@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from precache.cli.client import Document
-from precache.cli.columns import AllImages, Bytes, Counts, Field, Fields, Instant, Properties, Text, cells, plain
+from precache.cli.columns import AllImages, Bytes, Counts, Field, Fields, Properties, Text, Timestamp, cells, plain
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import Table
 from precache.cli.wait.waiting import check_wait_options
@@ -21,10 +21,10 @@ JOB_FIELDS: Fields = {
     "images": Field(plain),
     "image_names": Field(Properties),
     "requested_by": Field(Text),
-    "created_at": Field(Instant),
-    "started_at": Field(Instant),
-    "cancel_requested_at": Field(Instant),
-    "finished_at": Field(Instant),
+    "created_at": Field(Timestamp),
+    "started_at": Field(Timestamp),
+    "cancel_requested_at": Field(Timestamp),
+    "finished_at": Field(Timestamp),
     "task_count": Field(plain),
     "counts": Field(Counts),
 }
@@ -40,8 +40,8 @@ TASK_FIELDS: Fields = {
     "bytes_total": Field(Bytes, left_out=6),
     "attempts": Field(plain, left_out=2),
     "reason": Field(Text),
-    "started_at": Field(Instant, left_out=5),
-    "finished_at": Field(Instant, left_out=7),
+    "started_at": Field(Timestamp, left_out=5),
+    "finished_at": Field(Timestamp, left_out=7),
 }
 # The fields that fit a terminal; -f json and `job task list` have all. For a task without an outcome the column
 # `outcome` shows its state or phase.

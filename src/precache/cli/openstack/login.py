@@ -49,7 +49,7 @@ def login_from_environment(
         environ = {**environ, "OS_TOKEN": token, "OS_AUTH_TYPE": _token_type(environ.get("OS_AUTH_TYPE"))}
     auth_type = environ.get("OS_AUTH_TYPE") or _likely_type(environ)
     _check_password(environ, auth_type)
-    _have_errors_said_once()
+    _silence_library_log()
     try:
         loader: Any = loading.get_plugin_loader(auth_type)
         plugin = loader.load_from_options_getter(lambda option: _value(environ, option))
@@ -81,7 +81,7 @@ def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
             f"The cloud {name!r} of clouds.yaml is read by openstacksdk, which is not installed: "
             "pip install openstacksdk, or set OS_AUTH_URL and its companions"
         ) from error
-    _have_errors_said_once()
+    _silence_library_log()
     try:
         region = config.OpenStackConfig().get_one(cloud=name, cacert=cacert)
         session = region.get_session()
@@ -96,7 +96,7 @@ def login_to_cloud(name: str, *, timeout_s: float, cacert: str | None) -> Login:
     )
 
 
-def _have_errors_said_once() -> None:
+def _silence_library_log() -> None:
     """Keep the library's log off stderr, where it goes without a handler: the errors say the same."""
     logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 

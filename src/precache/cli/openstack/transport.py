@@ -8,7 +8,7 @@ from typing import Any
 from keystoneauth1 import exceptions
 
 from precache.adapters.http import innermost
-from precache.cli.client.transport import Answer, place_of, without_tls
+from precache.cli.client.transport import HttpResponse, explain_tls_failure, redacted
 from precache.cli.errors import LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
 from precache.core.errors import PrecacheError
 
@@ -23,7 +23,7 @@ class SessionTransport:
         self._session = session
         self._timeout_s = timeout_s
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         self._log_in()
         try:
             answer = self._session.request(
@@ -37,7 +37,7 @@ class SessionTransport:
             )
         except exceptions.ClientException as error:
             raise explained(error, url) from error
-        return Answer(answer.status_code, answer.headers, answer.content)
+        return HttpResponse(answer.status_code, answer.headers, answer.content)
 
     def _log_in(self) -> None:
         """Get a token before the request, so that failures of Keystone and of the service can be distinguished."""
@@ -61,7 +61,7 @@ _NOT_OF_A_KEYSTONE = (
 
 def explained_by_keystone(error: exceptions.ClientException, session: Any) -> PrecacheError:
     """Return the error to raise for a failure of the login or of the catalogue look-up."""
-    place = place_of(keystone_of(session))
+    place = redacted(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
     if isinstance(error, exceptions.MissingAuthPlugin):
@@ -83,11 +83,11 @@ def keystone_of(session: Any) -> str:
 
 def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     """Return the error to raise for one of keystoneauth. url: of the request."""
-    place = place_of(url)
+    place = redacted(url)
     if isinstance(error, exceptions.ConnectTimeout):
         return ServiceUnreachable(f"No answer from {place} in time; try again later")
     if isinstance(error, exceptions.SSLError):
-        return ServiceUnreachable(without_tls(place, innermost(error), address="its address"))
+        return ServiceUnreachable(explain_tls_failure(place, innermost(error), address="its address"))
     if isinstance(error, exceptions.ConnectionError):
         return ServiceUnreachable(
             f"The service at {place} cannot be reached: {innermost(error)}; is it running, and is its address right?"

@@ -16,7 +16,7 @@ FAILURES = 100
 """How many failures of each outcome are read while a large job runs."""
 
 
-class JobLook:
+class JobPoll:
     """Reads one job, and caches the failures of a large one."""
 
     def __init__(self, jobs: Jobs, job_id: str) -> None:
@@ -70,7 +70,7 @@ _TASKS_PER_SECOND = 1000  # the most tasks to read per second
 _PATIENCE_S = 60.0  # a restart of the service during a job takes less
 
 
-class Watcher(Protocol):
+class ProgressView(Protocol):
     """Shows the progress of a job."""
 
     def show(self, snapshot: Snapshot) -> None:
@@ -83,7 +83,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class WaitResult:
     """The last snapshot of a job; `timed_out` if the job had not ended."""
 
     snapshot: Snapshot
@@ -94,11 +94,11 @@ def follow(
     jobs: Jobs,
     job_id: str,
     *,
-    watcher: Watcher,
+    view: ProgressView,
     clock: Callable[[], float],
     pause: Callable[[float], None],
     timeout_s: float | None,
-) -> Followed:
+) -> WaitResult:
     """Poll the job until it ends or `timeout_s` is over.
 
     clock: seconds from any start. pause: waits for this number of seconds. The service may be unavailable for a minute,
@@ -106,7 +106,7 @@ def follow(
     raised at once. A job that does not exist raises at once.
     """
     begun = clock()
-    look = JobLook(jobs, job_id)
+    look = JobPoll(jobs, job_id)
     last: Snapshot | None = None
     silent_since: float | None = None
     breath = _FIRST_PAUSE_S
@@ -117,15 +117,15 @@ def follow(
             silent_since = clock() if silent_since is None else silent_since
             if last is None or clock() - silent_since >= _PATIENCE_S:
                 raise
-            watcher.silence(str(error))
+            view.silence(str(error))
         else:
             silent_since = None
-            watcher.show(last)
+            view.show(last)
             if last.is_final:
-                return Followed(last, timed_out=False)
+                return WaitResult(last, timed_out=False)
         left = None if timeout_s is None else begun + timeout_s - clock()
         if left is not None and left <= 0:
-            return Followed(last, timed_out=True)
+            return WaitResult(last, timed_out=True)
         pause(breath if left is None else min(breath, left))
         breath = min(2 * breath, pause_for(len(last.tasks)))
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from precache.cli.columns import human_bytes
 from precache.cli.printable import on_one_line
-from precache.cli.wait.pace import Pace
+from precache.cli.wait.rate_estimate import RateEstimate
 from precache.cli.wait.snapshot import Snapshot, TaskView
 from precache.cli.wait.wording import amount, counted
 
@@ -42,7 +42,7 @@ class LiveView:
         """clock: seconds from any start."""
         self._labels = labels
         self._clock = clock
-        self._pace = Pace()
+        self._rate = RateEstimate()
         self._console = Console(file=stream, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._last: Snapshot | None = None
@@ -58,7 +58,7 @@ class LiveView:
 
     def show(self, snapshot: Snapshot) -> None:
         self._last = snapshot
-        self._pace.note(snapshot, self._clock())
+        self._rate.add(snapshot, self._clock())
         self._draw(snapshot, "")
 
     def silence(self, message: str) -> None:
@@ -68,12 +68,12 @@ class LiveView:
     def _draw(self, snapshot: Snapshot, note: str) -> None:
         rows = max(1, self._console.size.height - _LINES_AROUND)
         self._live.update(
-            picture(snapshot, labels=self._labels, rows=rows, note=note, pace=self._pace.words()), refresh=True
+            picture(snapshot, labels=self._labels, rows=rows, note=note, rate=self._rate.text()), refresh=True
         )
 
 
 def picture(
-    snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "", pace: str = ""
+    snapshot: Snapshot, *, labels: Mapping[str, str], rows: int, note: str = "", rate: str = ""
 ) -> RenderableType:
     """Return the view: the summary, then all tasks if they fit into `rows` lines, else only the running ones."""
     ended, total = snapshot.ended_count, snapshot.task_count
@@ -82,7 +82,7 @@ def picture(
     if snapshot.is_whole:
         summary.append(f", {human_bytes(sum(view.bytes_done for view in snapshot.views))} received")
     whole = Table.grid(padding=(0, 2))  # a bar does not end its line
-    whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS), Text(pace))
+    whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS), Text(rate))
     parts: list[RenderableType] = [summary, whole]
     chosen, rest = shown(snapshot, rows)
     if chosen:

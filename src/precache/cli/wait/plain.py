@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TextIO
 
-from precache.cli.wait.pace import Pace
+from precache.cli.wait.rate_estimate import RateEstimate
 from precache.cli.wait.snapshot import Snapshot, TaskView
 from precache.cli.wait.wording import counted, task_line
 
@@ -29,8 +29,8 @@ class PlainView:
         self._is_silent = False
         self._hundredths = 0
         self._clock = clock
-        self._pace = Pace()
-        self._paced_at = clock()
+        self._rate = RateEstimate()
+        self._rated_at = clock()
 
     def __enter__(self) -> PlainView:
         return self
@@ -49,25 +49,25 @@ class PlainView:
         if not snapshot.is_whole:
             self._count(snapshot)
         for view in snapshot.views if snapshot.is_whole else snapshot.failures:
-            key, now = (view.host, view.image), _worth_a_line(view)
+            key, now = (view.host, view.image), _line_key(view)
             if now != self._tasks.get(key, _NOTHING_YET):
                 self._tasks[key] = now
                 self._write(task_line(view, self._labels))
 
-        self._tell_pace(snapshot)
+        self._write_rate(snapshot)
 
     def silence(self, message: str) -> None:
         if not self._is_silent:
             self._write(f"{message}. Still waiting.")
         self._is_silent = True
 
-    def _tell_pace(self, snapshot: Snapshot) -> None:
+    def _write_rate(self, snapshot: Snapshot) -> None:
         now = self._clock()
-        self._pace.note(snapshot, now)
-        if now - self._paced_at < _PACE_INTERVAL_S or snapshot.is_final:
+        self._rate.add(snapshot, now)
+        if now - self._rated_at < _PACE_INTERVAL_S or snapshot.is_final:
             return
-        self._paced_at = now
-        if words := self._pace.words():
+        self._rated_at = now
+        if words := self._rate.text():
             self._write(f"{snapshot.ended_count} of {snapshot.task_count} ended; {words}")
 
     def _count(self, snapshot: Snapshot) -> None:
@@ -84,7 +84,7 @@ class PlainView:
 _NOTHING_YET = (None, "waiting", 0)
 
 
-def _worth_a_line(view: TaskView) -> tuple[object, ...]:
+def _line_key(view: TaskView) -> tuple[object, ...]:
     """Return the values whose change makes a new line."""
     if view.outcome:
         return (view.outcome, "ended", 0)

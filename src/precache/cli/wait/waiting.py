@@ -14,7 +14,7 @@ from precache.cli.client.jobs import Jobs
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
 from precache.cli.options import seconds
-from precache.cli.wait.follow import Followed, follow, in_full, only_failures
+from precache.cli.wait.follow import WaitResult, follow, in_full, only_failures
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
@@ -127,7 +127,7 @@ class _Waiting:
         self._unended = unended
         self._begun = time.monotonic()
 
-    def until_ended(self, job_id: str) -> Followed:
+    def until_ended(self, job_id: str) -> WaitResult:
         """Return the last that was seen of the job, with a report of its end, or a word on how to find it again."""
         try:
             followed = self._watched(job_id)
@@ -143,10 +143,10 @@ class _Waiting:
             self._stderr.writelines(f"{line}\n" for line in closing_report(followed.snapshot, self._labels))
         return followed
 
-    def _watched(self, job_id: str) -> Followed:
+    def _watched(self, job_id: str) -> WaitResult:
         left = None if self._timeout_s is None else max(0.0, self._timeout_s + self._begun - time.monotonic())
         with _view(self._stderr, self._is_quiet, self._labels) as view:
-            return follow(self._jobs, job_id, watcher=view, clock=time.monotonic, pause=time.sleep, timeout_s=left)
+            return follow(self._jobs, job_id, view=view, clock=time.monotonic, pause=time.sleep, timeout_s=left)
 
     def _leave(self, why: str, job_id: str) -> None:
         self._stderr.write(

@@ -50,7 +50,7 @@ class CellCreate(_OnCells):
         url = _transport_url(config, parsed_args.transport_url)
         with _cells(config) as cells:
             cells.create_cell(Cell(parsed_args.name, url))
-        self.tell(f"Cell {parsed_args.name} is on {bus_place(config.oslo, url)}.")
+        self.print_message(f"Cell {parsed_args.name} is on {bus_place(config.oslo, url)}.")
 
 
 class CellSet(_OnCells):
@@ -71,7 +71,7 @@ class CellSet(_OnCells):
         url = _transport_url(config, parsed_args.transport_url)
         with _cells(config) as cells:
             cells.set_transport_url(parsed_args.name, url)
-        self.tell(f"Cell {parsed_args.name} is on {bus_place(config.oslo, url)}.")
+        self.print_message(f"Cell {parsed_args.name} is on {bus_place(config.oslo, url)}.")
 
 
 class CellDelete(_OnCells):
@@ -89,7 +89,7 @@ class CellDelete(_OnCells):
         with _cells(config) as cells:
             count = cells.delete_cell(parsed_args.name, config.host.service_down_time)
         hosts = f" with {count} host{'' if count == 1 else 's'}" if count else ""
-        self.tell(f"Cell {parsed_args.name} is forgotten{hosts}.")
+        self.print_message(f"Cell {parsed_args.name} is forgotten{hosts}.")
 
 
 class CellList(ListCommand):

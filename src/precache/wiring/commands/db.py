@@ -45,7 +45,7 @@ class DbUpgrade(Command):
             place = _upgrade_configured(parsed_args.config_file)
         else:
             place = _upgrade_embedded(parsed_args.state_dir)
-        self.tell(f"The database {place} is up to date.")
+        self.print_message(f"The database {place} is up to date.")
 
 
 class DbPurge(Command):
@@ -80,7 +80,7 @@ class DbPurge(Command):
             else:
                 count = sum(iter(lambda: purge.purge(timedelta(days=days), PURGE_BATCH), 0))
         would = "would be" if parsed_args.dry_run else "were" if count != 1 else "was"
-        self.tell(f"{count} job{'' if count == 1 else 's'} that ended {_ago(days)} {would} removed.")
+        self.print_message(f"{count} job{'' if count == 1 else 's'} that ended {_ago(days)} {would} removed.")
 
 
 def _days(text: str) -> int:

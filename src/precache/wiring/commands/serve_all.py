@@ -85,7 +85,7 @@ class ServeAll(Command):
         embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
         serve_until_told(
             EmbeddedProcess(config=config, embedding=embedding),
-            tell=self.tell,
+            print_message=self.print_message,
             greeting=lambda url: (
                 f"Precache answers at {url} and keeps its state in {state.root}. "
                 f"{f'Its log is {log_file}. ' if log_file else ''}Ctrl-C ends it."

@@ -29,7 +29,7 @@ class ServeApi(ServesPart):
         address = parse_listen_address(parsed_args.listen or config.api.listen)
         serve_until_told(
             ApiProcess(config=config, address=address),
-            tell=self.tell,
+            print_message=self.print_message,
             greeting=lambda url: f"The Precache API answers at {url}. Ctrl-C ends it.",
             farewell="Stopping.",
         )

@@ -20,7 +20,7 @@ class ServeCompute(ServesPart):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         serve_until_told(
             ComputeProcess(config=self.configured(parsed_args)),
-            tell=self.tell,
+            print_message=self.print_message,
             greeting=lambda host: f"The compute of host {host} runs. Ctrl-C ends it.",
             farewell="Stopping; running transfers are aborted and leave no file.",
         )

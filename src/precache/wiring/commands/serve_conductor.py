@@ -20,7 +20,7 @@ class ServeConductor(ServesPart):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         serve_until_told(
             ConductorProcess(config=self.configured(parsed_args)),
-            tell=self.tell,
+            print_message=self.print_message,
             greeting=lambda owner: f"The conductor {owner} works on jobs. Ctrl-C ends it.",
             farewell="Stopping; another conductor continues the running jobs, or this one at its next start.",
         )

@@ -63,7 +63,7 @@ class ServeImages(ServesPart):
         )
         serve_until_told(
             ImagesProcess(config=config, serving=serving),
-            tell=self.tell,
+            print_message=self.print_message,
             greeting=lambda url: f"The image service answers at {url}. Ctrl-C ends it.",
             farewell="Stopping; running transfers are aborted; clients can resume them.",
         )

@@ -40,7 +40,7 @@ class Runs(Protocol):
 
 
 def serve_until_told(
-    service: Runs, *, tell: Callable[[str], None], greeting: Callable[[str], str], farewell: str
+    service: Runs, *, print_message: Callable[[str], None], greeting: Callable[[str], str], farewell: str
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM. greeting: makes the greeting from the result of `start`.
 
@@ -51,15 +51,15 @@ def serve_until_told(
     with deaths.watched():
         try:
             started = service.start()
-            tell(greeting(started))
+            print_message(greeting(started))
             signals.wait()
-            tell(farewell)
+            print_message(farewell)
         finally:
             service.stop()
     try:
         deaths.check()
     except ThreadDied as death:
-        tell(str(death))
+        print_message(str(death))
         _leave_waiting_threads(LEAVING_PATIENCE, status=ExitCode.REFUSED)
         raise
     _leave_waiting_threads(LEAVING_PATIENCE)

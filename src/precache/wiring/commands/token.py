@@ -13,7 +13,7 @@ from typing import Any
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.tokens_sql import SqlTokens
-from precache.cli.columns import Instant, Text
+from precache.cli.columns import Text, Timestamp
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 from precache.cli.errors import UsageError
 from precache.config.load import load_config
@@ -73,7 +73,7 @@ class TokenCreate(ShowCommand):
         )
         with _tokens(parsed_args.config_file) as tokens:
             tokens.create_token(token)
-        return self.columns, (token.name, ",".join(token.roles), Instant(_written(expires_at)), secret)
+        return self.columns, (token.name, ",".join(token.roles), Timestamp(_written(expires_at)), secret)
 
 
 class TokenList(ListCommand):
@@ -142,7 +142,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
 def _row(token: Token, now: datetime) -> tuple[Any, ...]:
     state = "expired" if token.is_expired(now) else "valid"
     roles = Text(",".join(token.roles))
-    return Text(token.name), roles, state, Instant(_written(token.created_at)), Instant(_written(token.expires_at))
+    return Text(token.name), roles, state, Timestamp(_written(token.created_at)), Timestamp(_written(token.expires_at))
 
 
 def _written(instant: datetime | None) -> str | None:

@@ -12,7 +12,7 @@ _WINDOW_S = 15.0
 _MINUTE_S = 60
 
 
-class Pace:
+class RateEstimate:
     """Computes the rate from snapshots of one job, in order."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Pace:
         self._steps: deque[tuple[float, int, float]] = deque()  # (second, bytes since the last snapshot, tasks done)
         self._left = 0.0
 
-    def note(self, snapshot: Snapshot, now: float) -> None:
+    def add(self, snapshot: Snapshot, now: float) -> None:
         """Add a snapshot. now: seconds from any start."""
         seen = {(view.host, view.image): view.bytes_done for view in snapshot.views}
         # A new task may have moved its bytes at any earlier time.
@@ -43,7 +43,7 @@ class Pace:
         gained = self._steps[-1][2] - self._steps[0][2] if self._steps else 0.0
         return self._left * self._elapsed / gained if gained > 0 and self._elapsed else None
 
-    def words(self) -> str:
+    def text(self) -> str:
         """Return `112.4 MiB/s, about 3 min left`, or the known part of it; empty if nothing is known."""
         rate = f"{human_bytes(int(self.bytes_per_s))}/s" if self.bytes_per_s >= 1 else ""
         left = "" if self.seconds_left is None else f"about {_duration(self.seconds_left)} left"

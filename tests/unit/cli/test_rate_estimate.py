@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from precache.cli.wait.pace import Pace
 from precache.cli.wait.plain import PlainView
+from precache.cli.wait.rate_estimate import RateEstimate
 from precache.cli.wait.snapshot import Snapshot
 from tests.unit.cli.stub_service import job, task
 
@@ -21,61 +21,61 @@ def loading(host, mebibytes, total=100):
 
 
 def test_nothing_is_said_before_the_second_look():
-    pace = Pace()
-    assert pace.words() == ""
+    rate = RateEstimate()
+    assert rate.text() == ""
 
-    pace.note(looked_at(loading("cmp-1", 10)), 5.0)
+    rate.add(looked_at(loading("cmp-1", 10)), 5.0)
 
-    assert pace.words() == ""
+    assert rate.text() == ""
 
 
 def test_rate_and_time_left_follow_from_what_moved():
-    pace = Pace()
-    pace.note(looked_at(loading("cmp-1", 10), loading("cmp-2", 0)), 0.0)
+    rate = RateEstimate()
+    rate.add(looked_at(loading("cmp-1", 10), loading("cmp-2", 0)), 0.0)
 
-    pace.note(looked_at(loading("cmp-1", 30), loading("cmp-2", 20)), 2.0)
+    rate.add(looked_at(loading("cmp-1", 30), loading("cmp-2", 20)), 2.0)
 
     # 40 MiB in 2 s: a fifth of each of two tasks; 1.5 tasks are left.
-    assert pace.words() == "20.0 MiB/s, about 8 s left"
+    assert rate.text() == "20.0 MiB/s, about 8 s left"
 
 
 def test_a_job_that_stands_still_promises_nothing():
-    pace = Pace()
+    rate = RateEstimate()
     for second in range(40):
-        pace.note(looked_at(loading("cmp-1", min(second, 10))), float(second))
+        rate.add(looked_at(loading("cmp-1", min(second, 10))), float(second))
 
-    assert pace.bytes_per_s == 0
-    assert pace.words() == ""
+    assert rate.bytes_per_s == 0
+    assert rate.text() == ""
 
 
 def test_a_task_that_ended_keeps_its_bytes_and_counts_whole():
-    pace = Pace()
-    pace.note(looked_at(loading("cmp-1", 50), task("cmp-2")), 0.0)
+    rate = RateEstimate()
+    rate.add(looked_at(loading("cmp-1", 50), task("cmp-2")), 0.0)
 
-    pace.note(looked_at(task("cmp-1", outcome="cached", bytes_done=100 * MIB), task("cmp-2")), 10.0)
+    rate.add(looked_at(task("cmp-1", outcome="cached", bytes_done=100 * MIB), task("cmp-2")), 10.0)
 
-    assert pace.words() == "5.0 MiB/s, about 20 s left"
+    assert rate.text() == "5.0 MiB/s, about 20 s left"
 
 
 def test_a_task_that_is_asked_again_takes_no_bytes_back():
-    pace = Pace()
-    pace.note(looked_at(loading("cmp-1", 50)), 0.0)
+    rate = RateEstimate()
+    rate.add(looked_at(loading("cmp-1", 50)), 0.0)
 
-    pace.note(looked_at(loading("cmp-1", 0)), 1.0)
+    rate.add(looked_at(loading("cmp-1", 0)), 1.0)
 
-    assert pace.words() == ""
+    assert rate.text() == ""
 
 
 def test_long_times_are_told_in_minutes_and_hours():
-    pace = Pace()
-    pace.note(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
-    pace.note(looked_at(loading("cmp-1", 100, 100_000)), 1.0)
-    assert pace.words().endswith("about 17 min left")
+    rate = RateEstimate()
+    rate.add(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
+    rate.add(looked_at(loading("cmp-1", 100, 100_000)), 1.0)
+    assert rate.text().endswith("about 17 min left")
 
-    slow = Pace()
-    slow.note(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
-    slow.note(looked_at(loading("cmp-1", 100, 100_000)), 10.0)
-    assert slow.words().endswith("about 3 h left")
+    slow = RateEstimate()
+    slow.add(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
+    slow.add(looked_at(loading("cmp-1", 100, 100_000)), 10.0)
+    assert slow.text().endswith("about 3 h left")
 
 
 def test_a_log_gets_the_pace_every_half_minute():
