@@ -68,7 +68,7 @@ class CallHosts:
         finally:
             dispatcher.pause()
         if run.is_cancelled:
-            self._cancel_hosts(run, dispatcher)
+            self._cancel_hosts(run, dispatcher, by_cell)
         if run.stop.is_cancelled:
             self._wait_for_answers(run, dispatcher)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import JobRun
 from precache.conductor.unasked import all_alike
 from precache.core.errors import ComputeUnreachable, PrecacheError
+from precache.core.hosts import Host
 from precache.core.images import ImageId
 from precache.core.jobs import HostAsked, HostEnded, Outcome
 from precache.ports.clock import Clock
@@ -22,9 +23,9 @@ from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 
 _log = logging.getLogger(__name__)
 
-CANCEL_PATIENCE = timedelta(seconds=15)
-"""How long a cancelled job waits for its hosts. Longer than one attempt to reach a host; hosts that are up stop within
-two seconds."""
+CANCEL_PATIENCE = timedelta(seconds=30)
+"""How long a cancelled job waits for its hosts. Hosts that are up stop within two seconds; a broker that restarts needs
+some twenty."""
 
 CANCEL_RETRY = every(timedelta(seconds=1))
 
@@ -36,7 +37,8 @@ NO_THREAD = "no thread could be started to tell the host"
 class _HostCancel:
     """One host that is told to stop.
 
-    is_called: its answer comes with a call that had begun before; else the host is asked once it has confirmed.
+    is_called: its answer comes with a call that had begun before.
+    was_asked: by an earlier conductor: the host is asked how its images ended once it has confirmed.
     failure: why it could not be told, or not be asked, up to now.
     is_done: no further attempt is made.
     """
@@ -44,8 +46,14 @@ class _HostCancel:
     host: str
     cell: str
     is_called: bool
+    was_asked: bool
     failure: str = ""
     is_done: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether the host is known to have been asked; else it is told once, to be sure."""
+        return self.is_called or self.was_asked
 
     def may_answer(self, called: Mapping[str, str]) -> bool:
         """Return whether it may still be heard how the images of the host ended."""
@@ -70,15 +78,19 @@ class CancelHosts:
         self._pool = pool
         self._patience_s = patience.total_seconds()
 
-    def __call__(self, run: JobRun, dispatcher: HostDispatcher) -> None:
+    def __call__(self, run: JobRun, dispatcher: HostDispatcher, by_cell: Mapping[str, Sequence[Host]]) -> None:
         """Tell every host that was asked to stop, note what it answers, and end all other tasks as cancelled.
 
-        dispatcher: paused. If the run is to stop, the rest is left to the next conductor. What came last is noted, but
-        not yet stored.
+        dispatcher: paused. by_cell: the hosts that are up. If the run is to stop, the rest is left to the next
+        conductor. What came last is noted, but not yet stored.
         """
-        cancels = self._send(run, dispatcher.in_progress(), time.monotonic() + self._patience_s)
-        _log.info("Job %s was cancelled: %i host(s) are told to stop", run.job.id, len(cancels))
         give_up_at = time.monotonic() + self._patience_s
+        called = dispatcher.in_progress()
+        run.note_steps()  # afterwards, so that a host whose call has ended by now counts as ended
+        cancels = _hosts_to_tell(run, called, by_cell)
+        _log.info("Job %s was cancelled: %i host(s) are told to stop", run.job.id, len(cancels))
+        for cancel in cancels:
+            self._send(run, cancel, give_up_at)
         is_over = False
         while not is_over and not run.stop.is_cancelled:
             # Read before the steps are taken: those of the last host are among them then.
@@ -91,34 +103,26 @@ class CancelHosts:
         if not run.stop.is_cancelled:
             self._end_rest(run, {cancel.host: cancel.failure for cancel in cancels})
 
-    def _send(self, run: JobRun, called: Mapping[str, str], give_up_at: float) -> list[_HostCancel]:
-        """Start to tell all hosts: those that are being called, and those that an earlier conductor asked.
-
-        called: the cells of the hosts that are being called.
-        """
-        run.note_steps()
-        cancels = [_HostCancel(host, cell, is_called=True) for host, cell in called.items()]
-        cancels += [
-            _HostCancel(host, cell, is_called=False)
-            for host, cell in run.remaining.asked.items()
-            if host in run.recorder.unended and host not in called
-        ]
-        for cancel in cancels:
-            try:
-                self._pool.submit(self._cancel, run, cancel, give_up_at)
-            except RuntimeError:  # the system has no thread to give
-                cancel.failure, cancel.is_done = NO_THREAD, True
-        return cancels
+    def _send(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
+        try:
+            self._pool.submit(self._cancel, run, cancel, give_up_at)
+        except RuntimeError:  # the system has no thread to give
+            cancel.failure, cancel.is_done = NO_THREAD, True
 
     def _cancel(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
         try:
             retry_until(
                 lambda: self._tell(run.job.id, cancel),
-                what="The cancel of job", of=f"{run.job.id} on host {cancel.host}", wait=run.stop.wait,
-                backoff=CANCEL_RETRY, errors=ComputeUnreachable,
-                gives_up=lambda _error, _failures, pause_s: time.monotonic() + pause_s > give_up_at,
-            )  # fmt: skip
-            if not cancel.is_called:
+                what="The cancel of job",
+                of=f"{run.job.id} on host {cancel.host}",
+                wait=run.stop.wait,
+                backoff=CANCEL_RETRY,
+                errors=ComputeUnreachable,
+                gives_up=lambda _error, _failures, pause_s: (
+                    not cancel.is_known or time.monotonic() + pause_s > give_up_at
+                ),
+            )
+            if cancel.was_asked:
                 self._ask_again(run, cancel)
         except PrecacheError as error:
             cancel.failure = str(error)
@@ -150,3 +154,22 @@ class CancelHosts:
             reason = UNCONFIRMED.format(failures.get(host) or NO_ANSWER) if run.recorder.was_asked(host) else ""
             results = all_alike(images, Outcome.CANCELLED, reason)
             run.recorder.note(HostEnded(host, results, self._clock.now()))
+
+
+def _hosts_to_tell(run: JobRun, called: Mapping[str, str], by_cell: Mapping[str, Sequence[Host]]) -> list[_HostCancel]:
+    """Return the hosts that are being called, those that an earlier conductor asked, and those that it may have asked.
+
+    called: the cells of the hosts that are being called.
+    """
+    left = {host for host in run.recorder.unended if host not in called}
+    asked = {host: cell for host, cell in run.remaining.asked.items() if host in left}
+    maybe: dict[str, str] = {}
+    if run.job.lease_token > 1:
+        # An earlier conductor that died may have asked hosts just before, and not recorded it.
+        up = {host.name: cell for cell, hosts in by_cell.items() for host in hosts}
+        maybe = {host: cell for host, cell in up.items() if host in left and host not in asked}
+    return [
+        *(_HostCancel(host, cell, is_called=True, was_asked=False) for host, cell in called.items()),
+        *(_HostCancel(host, cell, is_called=False, was_asked=True) for host, cell in asked.items()),
+        *(_HostCancel(host, cell, is_called=False, was_asked=False) for host, cell in maybe.items()),
+    ]

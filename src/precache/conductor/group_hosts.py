@@ -39,19 +39,19 @@ class GroupHosts:
         self._heard_for_s = heard_for_s
 
     def __call__(self, run: JobRun) -> HostGroups:
-        """Return the groups of the hosts whose tasks remain; none if the job is cancelled meanwhile.
+        """Return the groups of the hosts whose tasks remain; if the job is cancelled, only those that are up.
 
         After this process, a message bus or the store was down, heartbeats may be missing only for that reason. The
         job waits for these hosts as long as a heartbeat may take. If the run is to stop before, they are in no group.
+        A cancelled job waits for nothing: its hosts are in no group if they are not known now.
         """
-        groups = HostGroups()
         try:
-            if not run.is_cancelled:
-                groups = self._group(run)
+            groups = self._group(run)
         except Unavailable:
             if not run.is_cancelled:
                 raise
-        return HostGroups() if run.is_cancelled else groups
+            groups = HostGroups()
+        return HostGroups(by_cell=groups.by_cell) if run.is_cancelled else groups
 
     def _group(self, run: JobRun) -> HostGroups:
         give_up_at = time.monotonic() + self._service_down_time.total_seconds()

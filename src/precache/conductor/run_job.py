@@ -71,10 +71,11 @@ class RunJob:
             work.cancel(StopReason.CANCELLED)
         run = self._start(job, stop, work)
         groups = self._group_hosts(run)
-        _log.info(
-            "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
-            ",".join(job.images), len(run.remaining.images), len(groups.by_cell), job.id,
-        )  # fmt: skip
+        if not run.is_cancelled:
+            _log.info(
+                "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
+                ",".join(job.images), len(run.remaining.images), len(groups.by_cell), job.id,
+            )  # fmt: skip
         self._end_unasked(run, groups)
         self._call_hosts(run, groups.by_cell)
         self._end_job(run)

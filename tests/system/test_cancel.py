@@ -1,0 +1,139 @@
+"""A job that is cancelled while its hosts download, with all parts up and with each of them down."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.cloud import Cloud
+from tests.lab.mariadb import Mariadb
+from tests.lab.rabbitmq import RabbitMq
+from tests.system.conftest import COMPLAINTS
+from tests.system.deployed import CELLS, CONDUCTORS, Deployed, deployed
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
+
+CONTENT = os.urandom(2 * 1024**2)
+THREE = ("cmp-1", "cmp-2", "cmp-3")
+BROKER_AWAY_S = 3
+STOPPED_WITHIN_S = 2.0
+MACHINE_IS_BUSY = 3
+"""How many times longer it may take where other tests run."""
+
+
+@pytest.fixture(scope="module")
+def here(
+    tmp_path_factory: pytest.TempPathFactory, cloud: Cloud, rabbitmq: RabbitMq, mariadb: Mariadb
+) -> Iterator[Deployed]:
+    with deployed(tmp_path_factory.mktemp("deployed"), cloud, rabbitmq, mariadb) as running:
+        yield running
+    assert not [name for name, log in running.precache.logs().items() if any(each in log for each in COMPLAINTS)]
+
+
+@pytest.fixture
+def image(here: Deployed) -> str:
+    return here.cloud.glance.upload_image(CONTENT, visibility="public")
+
+
+def cancel(here: Deployed, job: str) -> None:
+    answer = here.precache.call("POST", f"/v1/jobs/{job}/cancel", token=here.token)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["job"]["cancel_requested_at"]
+
+
+def downloads(here: Deployed, image: str, *hosts: str) -> bool:
+    """Return whether each of these hosts has a transfer of the image in progress."""
+    arriving = [str(path) for path in here.precache.litter()]
+    return all(any(path.startswith(str(here.precache.entry(host, image))) for path in arriving) for host in hosts)
+
+
+def counts(here: Deployed, job: str) -> dict[str, int]:
+    found: dict[str, int] = here.precache.get(f"/v1/jobs/{job}", here.token)["job"]["counts"]
+    return {outcome: count for outcome, count in found.items() if count}
+
+
+def test_three_hosts_that_download_stop_within_two_seconds_and_leave_nothing(here: Deployed, image: str):
+    assert here.ended(here.request(here.aggregate("cmp-4"), image)) == "succeeded"
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: downloads(here, image, *THREE))
+        wait_until(lambda: here.outcomes(job)["cmp-4"])
+
+        asked_at = time.monotonic()
+        cancel(here, job)
+        wait_until(lambda: not here.precache.litter())
+        stopped_after_s = time.monotonic() - asked_at
+        assert here.ended(job) == "cancelled"
+
+    assert counts(here, job) == {"existing": 1, "cancelled": 3}
+    assert {task["reason"] for task in here.tasks(job).values()} == {""}
+    assert [host for host in CELLS if here.precache.entry(host, image).exists()] == ["cmp-4"]
+    assert stopped_after_s < STOPPED_WITHIN_S * MACHINE_IS_BUSY
+    cancel(here, job)  # once more changes nothing
+    assert here.ended(job) == "cancelled"
+
+
+def test_a_host_that_was_killed_is_named_and_the_others_stop(here: Deployed, image: str):
+    aggregate = here.aggregate(*THREE)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: downloads(here, image, *THREE))
+        here.precache.kill("cmp-2")
+
+        cancel(here, job)
+        assert here.ended(job) == "cancelled"
+
+    tasks = here.tasks(job)
+    assert counts(here, job) == {"cancelled": 3}
+    assert {host for host, task in tasks.items() if task["reason"]} == {"cmp-2"}
+    assert "did not answer" in tasks["cmp-2"]["reason"]
+    assert "may go on" in tasks["cmp-2"]["reason"]
+    here.precache.start_compute("cmp-2", CELLS["cmp-2"])
+    assert not here.precache.litter()
+    assert not [host for host in THREE if here.precache.entry(host, image).exists()]
+
+
+def test_a_job_whose_conductor_was_killed_is_cancelled_by_the_other(here: Deployed, image: str):
+    aggregate = here.aggregate(*THREE)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: downloads(here, image, *THREE))
+        dead = here.conductor_of(job)
+        here.precache.kill(dead)
+        [other] = set(CONDUCTORS) - {dead}
+
+        cancel(here, job)
+        assert here.ended(job) == "cancelled"
+        assert f"Job {job} was cancelled" in here.precache.log(other)
+        wait_until(lambda: not here.precache.litter())
+
+    assert counts(here, job) == {"cancelled": 3}
+    assert {task["reason"] for task in here.tasks(job).values()} == {""}
+    assert not [host for host in THREE if here.precache.entry(host, image).exists()]
+    here.precache.start_conductor(dead)
+
+
+def test_a_cancel_while_the_broker_is_down_reaches_the_hosts_when_it_is_back(here: Deployed, image: str):
+    aggregate = here.aggregate(*THREE)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: downloads(here, image, *THREE))
+        conductor = here.conductor_of(job)
+        here.broker.stop()
+
+        cancel(here, job)
+        wait_until(lambda: f"Job {job} was cancelled" in here.precache.log(conductor))
+        assert downloads(here, image, *THREE)
+        here.broker.restart(BROKER_AWAY_S)
+
+        assert here.ended(job) == "cancelled"
+        wait_until(lambda: not here.precache.litter())
+
+    assert counts(here, job) == {"cancelled": 3}
+    assert {task["reason"] for task in here.tasks(job).values()} == {""}
+    assert not [host for host in THREE if here.precache.entry(host, image).exists()]
