@@ -152,7 +152,7 @@ def test_the_certificate_of_another_broker_is_refused(rabbitmq, cell_url, ca):
     url = rabbitmq.tls_url(cell_url, f"ssl=1&ssl_ca_file={ca}").replace("127.0.0.1", "localhost")
 
     if not checks_names(new_conf()):
-        assert "does not check the name" in open_bus(new_conf(), url).doubts[0]  # which the doctor says
+        assert "does not check the name" in open_bus(new_conf(), url).tls_weakness[0]  # which the doctor says
         return
     assert failure(new_conf(), url).startswith("its certificate is not valid for localhost; correct the host")
 

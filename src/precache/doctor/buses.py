@@ -58,7 +58,7 @@ def reach_bus(config: Config, transport_url: str) -> Finding:
         return failure(error)
     finally:
         bus.close()
-    if bus.doubts is not None:
-        doubt, advice = bus.doubts
+    if bus.tls_weakness is not None:
+        doubt, advice = bus.tls_weakness
         return warning(f"the message bus {bus.place} takes messages, but {doubt}", advice)
     return ok(f"the message bus {bus.place} takes messages")

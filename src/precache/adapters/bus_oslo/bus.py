@@ -16,7 +16,7 @@ from oslo_config import cfg
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
 from precache.adapters.bus_oslo.library_log import quieten_libraries
-from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, doubts_about, uses_tls
+from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, tls_weakness, uses_tls
 from precache.adapters.bus_oslo.topics import BASE_VERSION, EXCHANGE
 from precache.adapters.bus_oslo.url import parse_url, redacted, with_our_defaults
 from precache.background.backoff import every, retry_until
@@ -79,7 +79,7 @@ class Bus:
     def __init__(self, *, conf: cfg.ConfigOpts, url: Any) -> None:
         self.place = redacted(url)
         self.state = BusState(place=self.place, uses_tls=uses_tls(conf, url))
-        self.doubts = doubts_about(conf, url)
+        self.tls_weakness = tls_weakness(conf, url)
         check_names_by_default(conf, url)
         self._conf = conf
         self._url = url

@@ -30,9 +30,9 @@ class BusState:
         self._is_up: bool | None = None  # None until something was tried
         self._has_been_up = False
         self._reason = ""
-        self._last_said = 0.0
-        self._last_away: float | None = None
-        self._away_since: float | None = None
+        self._logged_at = 0.0
+        self._last_down: float | None = None
+        self._down_since: float | None = None
         self._up_since: float | None = None
 
     @property
@@ -49,12 +49,12 @@ class BusState:
 
     def note_up(self) -> None:
         with self._changed:
-            was_away = self._is_up is False
+            was_down = self._is_up is False
             self._up_since = self._up_since if self._is_up else self._monotonic()
-            self._is_up, self._reason, self._away_since = True, "", None
+            self._is_up, self._reason, self._down_since = True, "", None
             self._has_been_up = True
             self._changed.notify_all()
-        if was_away:
+        if was_down:
             _log.info("The message bus %s is available again", self._place)
 
     def note_failure(self, error: BaseException) -> str:
@@ -62,36 +62,36 @@ class BusState:
         with self._changed:
             may_lack_tls = not self._uses_tls and not self._has_been_up
         reason = cause(error, may_lack_tls=may_lack_tls)
-        self.note_away(reason)
+        self.note_down(reason)
         return reason
 
-    def note_away(self, reason: str) -> None:
+    def note_down(self, reason: str) -> None:
         with self._changed:
             now = self._monotonic()
-            is_news = self._is_up is not False or self._reason != reason or now - self._last_said >= REMINDER_S
-            self._is_up, self._reason, self._last_away, self._up_since = False, reason, now, None
-            self._away_since = now if self._away_since is None else self._away_since
+            is_news = self._is_up is not False or self._reason != reason or now - self._logged_at >= REMINDER_S
+            self._is_up, self._reason, self._last_down, self._up_since = False, reason, now, None
+            self._down_since = now if self._down_since is None else self._down_since
             if is_news:
-                self._last_said = now
+                self._logged_at = now
         if is_news:
             _log.warning("The message bus %s is not available: %s; trying until it is", self._place, reason)
 
-    def away_for_s(self) -> float:
+    def down_for_s(self) -> float:
         """Return for how long it has been away; 0 if it is not, or nothing is known."""
         with self._changed:
-            return 0.0 if self._away_since is None else self._monotonic() - self._away_since
+            return 0.0 if self._down_since is None else self._monotonic() - self._down_since
 
     def up_for_s(self) -> float:
         """Return for how long it has been there; 0 if it is away, or nothing is known."""
         with self._changed:
             return 0.0 if self._up_since is None else self._monotonic() - self._up_since
 
-    def was_away_within(self, seconds: float) -> bool:
+    def was_down_within(self, seconds: float) -> bool:
         """Return whether an attempt failed in the last `seconds`, or the last one did."""
         with self._changed:
             if self._is_up is False:
                 return True
-            return self._last_away is not None and self._monotonic() - self._last_away <= seconds
+            return self._last_down is not None and self._monotonic() - self._last_down <= seconds
 
     def wait_until_up(self, timeout_s: float) -> bool:
         with self._changed:

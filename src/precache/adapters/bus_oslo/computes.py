@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.long_call import HostRequest, LongCall
+from precache.adapters.bus_oslo.host_call import HostCall, HostRequest
 from precache.adapters.bus_oslo.messages import cancel_message, read_results, request_message
 from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, CANCEL_SINCE, OPTIONS_SINCE
 from precache.background.cancel_token import CancelToken
@@ -83,7 +83,7 @@ class OsloComputes:
             raise ComputeUnreachable(host, str(error)) from error
 
     def _call(self, cell: str, request: HostRequest[T], within_s: float, silence_s: float) -> T:
-        return LongCall(
+        return HostCall(
             bus_now=partial(self._buses, cell),
             request=request,
             deadline=time.monotonic() + within_s,

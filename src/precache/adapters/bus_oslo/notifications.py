@@ -56,23 +56,23 @@ class OsloNotifier:
     ) -> None:
         quieten_libraries()
         to = _Address(tuple(topics), exchange)
-        self._outlets = [_Outlet(_Line(conf, url, to), capacity) for url in transport_urls]
+        self._senders = [_BusSender(_NotificationBus(conf, url, to), capacity) for url in transport_urls]
 
     def start(self) -> None:
-        for outlet in self._outlets:
-            outlet.start()
+        for sender in self._senders:
+            sender.start()
 
     def emit(self, notification: Notification) -> None:
-        for outlet in self._outlets:
-            outlet.put(notification)
+        for sender in self._senders:
+            sender.put(notification)
 
     def stop(self, patience: timedelta) -> None:
         """Send what is left, for so long in all."""
         until = time.monotonic() + patience.total_seconds()
-        for outlet in self._outlets:
-            outlet.ask_to_stop()
-        for outlet in self._outlets:
-            outlet.wait(max(until - time.monotonic(), 0.0))
+        for sender in self._senders:
+            sender.ask_to_stop()
+        for sender in self._senders:
+            sender.wait(max(until - time.monotonic(), 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class _Address:
     exchange: str
 
 
-class _Line:
+class _NotificationBus:
     """One bus as a sender of notifications, with the operator's options and none of ours: its queues are Nova's."""
 
     def __init__(self, conf: cfg.ConfigOpts, transport_url: str, to: _Address) -> None:
@@ -92,7 +92,7 @@ class _Line:
         self.place = place
         self.state = BusState(place=place, uses_tls=uses_tls(conf, url))
         try:
-            self.transport = oslo_messaging.get_notification_transport(_PublishingOn(to.exchange, conf), url=url)
+            self.transport = oslo_messaging.get_notification_transport(_WithExchange(to.exchange, conf), url=url)
             self.notifier = oslo_messaging.Notifier(
                 self.transport, driver=DRIVER, topics=list(to.topics), retry=RETRIES
             )
@@ -100,7 +100,7 @@ class _Line:
             raise InvalidConfiguration(f"the message bus {place} cannot be used: {cause(error)}") from None
 
 
-class _PublishingOn:
+class _WithExchange:
     """The operator's configuration with another `control_exchange`: the library's notifier can be told in no other way,
     and the configuration is shared."""
 
@@ -115,24 +115,24 @@ class _PublishingOn:
         return self._conf[name]
 
 
-class _Outlet:
+class _BusSender:
     """One bus, its queue, and the thread that sends."""
 
-    def __init__(self, line: _Line, capacity: int) -> None:
-        self._line = line
+    def __init__(self, bus: _NotificationBus, capacity: int) -> None:
+        self._bus = bus
         self._capacity = capacity
         self._waiting: deque[Notification] = deque()
         self._dropped = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failures = _SwallowedFailures()
+        self._failures = _FailureFilter()
 
     def start(self) -> None:
         library = logging.getLogger(_LIBRARY_LOG)
         library.setLevel(logging.ERROR)
         library.addFilter(self._failures)
-        self._thread = start_thread(self._send_until_stopped, name=f"notify {self._line.place}")
+        self._thread = start_thread(self._send_until_stopped, name=f"notify {self._bus.place}")
 
     def put(self, notification: Notification) -> None:
         with self._changed:
@@ -145,7 +145,7 @@ class _Outlet:
         if is_first:
             _log.warning(
                 "Notifications to the message bus %s are dropped: %i wait for it already",
-                self._line.place,
+                self._bus.place,
                 self._capacity,
             )
 
@@ -159,10 +159,10 @@ class _Outlet:
             self._thread.join(seconds)
         if self._thread is None or not self._thread.is_alive():
             logging.getLogger(_LIBRARY_LOG).removeFilter(self._failures)
-            run_within(CLOSE_WITHIN_S, self._line.transport.cleanup, name="notify-close")
+            run_within(CLOSE_WITHIN_S, self._bus.transport.cleanup, name="notify-close")
         if self._waiting:
             _log.warning(
-                "%i notifications to the message bus %s were not sent any more", len(self._waiting), self._line.place
+                "%i notifications to the message bus %s were not sent any more", len(self._waiting), self._bus.place
             )
 
     def _send_until_stopped(self) -> None:
@@ -172,13 +172,13 @@ class _Outlet:
                 retry_until(
                     partial(self._send, notification),
                     what="Sending a notification to the message bus",
-                    of=self._line.place,
+                    of=self._bus.place,
                     wait=self._stopping.wait,
                     backoff=_RETRIES,
                     level=logging.DEBUG,  # the state has logged it
                 )
-                self._line.state.note_up()
-                self._take_off()
+                self._bus.state.note_up()
+                self._remove_first()
 
     def _next(self) -> Notification | None:
         """Return the first in the queue, without taking it off; None when it is time to end."""
@@ -186,24 +186,24 @@ class _Outlet:
             self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
             return self._waiting[0] if self._waiting else None
 
-    def _take_off(self) -> None:
+    def _remove_first(self) -> None:
         with self._changed:
             self._waiting.popleft()
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _log.warning("%i notifications to the message bus %s were dropped", dropped, self._line.place)
+            _log.warning("%i notifications to the message bus %s were dropped", dropped, self._bus.place)
 
     def _send(self, notification: Notification) -> None:
         """Raises BusUnavailable."""
-        notifier = self._line.notifier.prepare(publisher_id=notification.publisher_id)
+        notifier = self._bus.notifier.prepare(publisher_id=notification.publisher_id)
         level = getattr(notifier, notification.priority.lower())
         self._failures.last = None
         level({}, notification.event_type, dict(notification.payload))
         if self._failures.last is not None:
-            raise BusUnavailable(self._line.place, self._line.state.note_failure(self._failures.last))
+            raise BusUnavailable(self._bus.place, self._bus.state.note_failure(self._failures.last))
 
 
-class _SwallowedFailures(logging.Filter):
+class _FailureFilter(logging.Filter):
     """Finds out why a notification was not sent: the library only logs it, with the whole payload and a
     traceback, which are kept out of there. Concerns one thread only."""
 

@@ -44,7 +44,7 @@ def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
         raise _refusal(place, f"ssl_cert_file {cert}, ssl_key_file {key or cert}: one {_fault(error)}") from None
 
 
-def doubts_about(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
+def tls_weakness(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
     """Return what makes less of TLS than the operator may think, and what to do about it; None if nothing does."""
     has_authority = bool(_value(conf, url, "ssl_ca_file"))
     if not uses_tls(conf, url):

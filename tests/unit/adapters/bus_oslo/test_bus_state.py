@@ -26,9 +26,9 @@ def state(clock):
 
 def test_a_broker_that_stays_away_is_mentioned_once_and_then_rarely(state, clock, caplog):
     for _ in range(5):
-        state.note_away("connection refused")
+        state.note_down("connection refused")
     clock.now += REMINDER_S
-    state.note_away("connection refused")
+    state.note_down("connection refused")
 
     assert [record.message for record in caplog.records] == [
         "The message bus rabbit:5672/cell1 is not available: connection refused; trying until it is"
@@ -36,8 +36,8 @@ def test_a_broker_that_stays_away_is_mentioned_once_and_then_rarely(state, clock
 
 
 def test_another_reason_is_said_at_once(state, caplog):
-    state.note_away("connection refused")
-    state.note_away("the broker refuses the user or the password")
+    state.note_down("connection refused")
+    state.note_down("the broker refuses the user or the password")
 
     assert len(caplog.records) == 2
 
@@ -45,7 +45,7 @@ def test_another_reason_is_said_at_once(state, caplog):
 def test_its_return_is_said_once(state, caplog):
     caplog.set_level(logging.INFO)
     state.note_up()
-    state.note_away("connection refused")
+    state.note_down("connection refused")
     caplog.clear()
 
     state.note_up()
@@ -56,23 +56,23 @@ def test_its_return_is_said_once(state, caplog):
 
 def test_an_outage_is_remembered_for_a_while(state, clock):
     state.note_up()
-    assert not state.was_away_within(10)
+    assert not state.was_down_within(10)
 
-    state.note_away("connection refused")
+    state.note_down("connection refused")
     clock.now += 60
-    assert state.was_away_within(10)
-    assert state.away_for_s() == 60
+    assert state.was_down_within(10)
+    assert state.down_for_s() == 60
 
-    state.note_away("connection refused")
+    state.note_down("connection refused")
     state.note_up()
     clock.now += 10
-    assert state.was_away_within(10)
-    assert state.away_for_s() == 0
+    assert state.was_down_within(10)
+    assert state.down_for_s() == 0
     clock.now += 1
-    assert not state.was_away_within(10)
+    assert not state.was_down_within(10)
 
 
 def test_nothing_is_known_before_the_first_attempt(state):
     assert not state.is_up
-    assert not state.was_away_within(10)
+    assert not state.was_down_within(10)
     assert not state.wait_until_up(0)

@@ -52,7 +52,7 @@ def test_files_and_versions_that_cannot_be_used_are_refused_by_name(authority, q
 
 
 def test_files_of_a_bus_without_tls_are_not_looked_at():
-    assert open_bus(new_conf(ssl_cert_file="/nowhere.pem"), URL).doubts is None
+    assert open_bus(new_conf(ssl_cert_file="/nowhere.pem"), URL).tls_weakness is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_files_of_a_bus_without_tls_are_not_looked_at():
     ],
 )
 def test_less_tls_than_it_looks_like_is_named(query, doubt):
-    found, advice = open_bus(new_conf(), f"{URL}?{query}").doubts
+    found, advice = open_bus(new_conf(), f"{URL}?{query}").tls_weakness
 
     assert found.startswith(doubt)
     assert "[oslo_messaging_rabbit]" in advice
@@ -74,7 +74,7 @@ def test_less_tls_than_it_looks_like_is_named(query, doubt):
 def test_names_are_checked_unless_the_operator_has_chosen_otherwise(authority, chosen):
     conf = new_conf(ssl=True, ssl_ca_file=str(authority.cafile))
     if not checks_names(conf):  # an old one
-        assert "does not check the name" in open_bus(conf, URL).doubts[0]
+        assert "does not check the name" in open_bus(conf, URL).tls_weakness[0]
         return
     if chosen is not None:
         conf.set_override("ssl_enforce_hostname_verification", chosen, group="oslo_messaging_rabbit")
@@ -83,4 +83,4 @@ def test_names_are_checked_unless_the_operator_has_chosen_otherwise(authority, c
     check_names_by_default(conf, url)
 
     assert url.query.get("ssl_enforce_hostname_verification") == ("true" if chosen is None else None)
-    assert (open_bus(conf, URL).doubts is None) == (chosen is not False)
+    assert (open_bus(conf, URL).tls_weakness is None) == (chosen is not False)

@@ -44,7 +44,7 @@ class HostRequest(Generic[T]):
     too_long: str
 
 
-class LongCall(Generic[T]):
+class HostCall(Generic[T]):
     """`run` once.
 
     bus_now: returns the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
@@ -130,7 +130,7 @@ class LongCall(Generic[T]):
         )
 
     def _note_silence(self, took_s: float, monitor_s: int) -> None:
-        if self._bus.state.was_away_within(monitor_s + _SLACK_S):
+        if self._bus.state.was_down_within(monitor_s + _SLACK_S):
             self._silent_s = 0.0  # its signs of life could not be received
             return
         was_heard = took_s > monitor_s + _SLACK_S
@@ -138,7 +138,7 @@ class LongCall(Generic[T]):
         self._give_up_after_silence()
 
     def _note_missing(self) -> None:
-        is_fresh = not self._bus.state.was_away_within(self._limit_s)
+        is_fresh = not self._bus.state.was_down_within(self._limit_s)
         if is_fresh and not self._has_been_there:
             raise ComputeUnreachable(self._request.host, NO_COMPUTE)
         # After an outage of the broker, or of its own connection, the host comes back within seconds.
@@ -159,7 +159,7 @@ class LongCall(Generic[T]):
             self._stopping.wait(_RETRY_S)
         while not self._bus.state.is_up and not self._stopping.is_cancelled:
             # If the host has not begun, no work can be lost: the job does not wait for this broker.
-            is_hopeless = not self._has_been_there and self._bus.state.away_for_s() >= self._limit_s
+            is_hopeless = not self._has_been_there and self._bus.state.down_for_s() >= self._limit_s
             if is_hopeless or time.monotonic() >= self._deadline:
                 raise ComputeUnreachable(self._request.host, str(error))
             self._bus.state.wait_until_up(_RETRY_S)

@@ -94,7 +94,7 @@ def test_a_host_that_answers_when_it_is_asked_again_is_believed():
 
 def test_silence_while_the_broker_was_away_does_not_count():
     bus = ScriptedBus(NoAnswer(), NoAnswer(), NoAnswer(), NoAnswer(), results_message(RESULTS))
-    bus.state.note_away("connection refused")
+    bus.state.note_down("connection refused")
     bus.state.note_up()
 
     assert ask(bus) == RESULTS
@@ -111,7 +111,7 @@ def test_a_host_whose_queue_does_not_exist_is_given_up_at_once():
 
 def test_after_an_outage_of_the_broker_a_host_may_take_a_while_to_come_back():
     bus = ScriptedBus(QueueMissing(), QueueMissing(), results_message(RESULTS))
-    bus.state.note_away("connection refused")
+    bus.state.note_down("connection refused")
     bus.state.note_up()
 
     assert ask(bus) == RESULTS
@@ -127,7 +127,7 @@ def test_a_broker_that_has_been_away_for_longer_than_a_host_may_be_silent_ends_t
     now = [0.0]
     bus = ScriptedBus(BusUnavailable("rabbit:5672/cell1", "connection refused"))
     bus.state = BusState(place=bus.place, monotonic=lambda: now[0])
-    bus.state.note_away("connection refused")
+    bus.state.note_down("connection refused")
     now[0] = 10.0
 
     with pytest.raises(ComputeUnreachable, match="rabbit:5672/cell1 is not available: connection refused"):
@@ -150,7 +150,7 @@ def test_a_broker_that_stays_away_is_not_waited_for_once_the_cell_has_another():
         ScriptedBus(BusUnavailable("rabbit:5672/cell1", "connection refused")),
         ScriptedBus(results_message(RESULTS)),
     )
-    old.state.note_away("connection refused")
+    old.state.note_down("connection refused")
     new.state.note_up()
 
     assert ask(old, old, new) == RESULTS
