@@ -1,1 +1,1 @@
-"""A host's own side: decides how an image gets into this host's cache. One use case per file."""
+"""The use cases of one host: how an image gets into its cache. One use case per file."""

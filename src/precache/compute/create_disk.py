@@ -22,7 +22,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk that was made. fetched: the image had to be downloaded for it."""
+    """A disk that was made. fetched: whether the image was downloaded for it."""
 
     path: Path
     backing: Path
@@ -34,7 +34,7 @@ class Disk:
 class CreateDisk:
     """Makes disks on images of this host's cache.
 
-    driver, cache: of the same host; the driver brings the image in as it does for pre-caching.
+    driver, cache: of the same host; the driver caches the image as it does for pre-caching.
     force_raw: this host's `force_raw_images`.
     """
 
@@ -45,7 +45,7 @@ class CreateDisk:
         self._force_raw = force_raw
 
     def __call__(self, image: ImageId, path: Path, size_bytes: int | None, watch: Watcher) -> Disk:
-        """Have the image in the cache, then make a qcow2 disk at `path` on top of it.
+        """Cache the image, then make a qcow2 disk at `path` on top of it.
 
         size_bytes: of the disk as the guest sees it; None for the size of the image. Raises DiskExists, DiskRefused,
         DiskTooSmall, CachingUnsupported, and what the driver raises; then nothing new is at `path`.
@@ -70,7 +70,7 @@ class CreateDisk:
             size = base.virtual_size_bytes if size_bytes is None else size_bytes
             if size < base.virtual_size_bytes:
                 raise DiskTooSmall(image, size, base.virtual_size_bytes)
-            # Before the disk is there, for the cleaner must never meet one that it does not know of.
+            # Before the disk exists, because the cleaner must know every disk that uses an entry.
             note_overlay(self._cache.directory, entry.name, path, self._clock.now())
             create_overlay(base, path, size)
             return Disk(path, entry, base.disk_format, size, fetched)
@@ -78,7 +78,7 @@ class CreateDisk:
         return self._cache.use(image, create, wait=lambda: watch(Phase.WAITING, 0, 0))
 
     def _check_place(self, path: Path) -> None:
-        """Refuse, before anything is downloaded, what would be refused after it."""
+        """Raise what would be raised after the download, before anything is downloaded."""
         if path.exists() or path.is_symlink():
             raise DiskExists(str(path))
         if not path.parent.is_dir():

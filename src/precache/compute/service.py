@@ -1,4 +1,4 @@
-"""One host's compute as a running whole: its driver, its heartbeat, its cache cleaner."""
+"""One host's compute: its driver, its heartbeat, its cache cleaner."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from precache.ports.virt_driver import VirtDriver
 
 
 class ComputeService:
-    """`start`, then `announce` as soon as requests can come, `cache_images` as often as asked, then `stop`.
+    """Call `start`; `announce` as soon as requests can be received; `cache_images` and `cancel_job` for these; `stop`.
 
-    cell, rpc_version: for heartbeats and progress; empty on a bus, and where there is none, in that order.
+    cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
     release: of precache, for heartbeats.
     report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
     """
@@ -38,7 +38,6 @@ class ComputeService:
         clock: Clock,
         report_interval: timedelta,
         clean_interval: timedelta | None,
-        rpc_version: str = "",
         release: str = "",
     ) -> None:
         self.host = host
@@ -48,7 +47,6 @@ class ComputeService:
             host=host, cell=cell, driver=driver, progress=progress, clock=clock, stop=self._stopping
         )
         self._cell = cell
-        self._rpc_version = rpc_version
         self._release = release
         self._boot_id = uuid.uuid4().hex
         self._reports = reports
@@ -61,13 +59,13 @@ class ComputeService:
         )
 
     def start(self) -> None:
-        """Make the driver ready, and look after the cache from now on. Raises CacheUnusable if it cannot be used."""
+        """Prepare the driver, and clean the cache from now on. Raises CacheUnusable if the cache cannot be used."""
         self._driver.start()
         for cleaner in self._cleaners:
             cleaner.start()
 
     def announce(self) -> None:
-        """Report that the host is there, now and at every interval until it is asked to stop.
+        """Send a heartbeat now and at every interval, until it is asked to stop.
 
         Call it when requests can be received: a conductor gives up a host that sent a heartbeat and does not listen.
         """
@@ -76,6 +74,7 @@ class ComputeService:
             self._heartbeat.start()
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
+        """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
         return self._cache_images(request)
 
     def cancel_job(self, job_id: str) -> None:
@@ -83,13 +82,13 @@ class ComputeService:
         self._cache_images.cancel_job(job_id)
 
     def ask_to_stop(self) -> None:
-        """End transfers under way without litter, refuse requests with Stopped, announce nothing; does not wait."""
+        """End running transfers without leaving a file, and raise Stopped for all requests; does not wait."""
         self._stopping.cancel(StopReason.SHUTDOWN)
         for task in (self._heartbeat, *self._cleaners):
             task.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
-        """Ask to stop, and wait that long for the heartbeat, and for a pass over the cache."""
+        """Ask to stop, and wait that long for the heartbeat, and as long for a pass over the cache."""
         self.ask_to_stop()
         for task in (self._heartbeat, *self._cleaners):
             task.stop(patience)
@@ -100,7 +99,6 @@ class ComputeService:
             cell=self._cell,
             driver=self._driver.name,
             seen_at=self._clock.now(),
-            rpc_version=self._rpc_version,
             boot_id=self._boot_id,
             release=self._release,
         )

@@ -1,6 +1,6 @@
 """The message bus: oslo.messaging over RabbitMQ, one bus for each cell. docs/protocol.md describes the messages."""
 
-# First of all, for the import of oslo_messaging decides what kind of threads it uses.
+# This comes first, because the import of oslo_messaging decides which kind of threads it uses.
 from precache.adapters.native_threads import use_native_threads
 
 use_native_threads()

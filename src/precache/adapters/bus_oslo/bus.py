@@ -1,4 +1,4 @@
-"""One message bus as a client: calls, casts, and whether the broker is there."""
+"""One message bus as a client: calls, casts, and whether the broker is up."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from precache.core.errors import BusUnavailable, InvalidConfiguration
 _log = logging.getLogger(__name__)
 
 RETRIES = 1
-"""How often a send is repeated at once: a connection that lay idle over a restart of the broker fails once."""
+"""How often a send is repeated at once: a connection that was idle during a restart of the broker fails once."""
 
 WATCH_INTERVAL = timedelta(seconds=1)
-"""How soon a broker that went away is noticed where calls depend on it."""
+"""How soon the clients of a bus that make calls notice that its broker is down."""
 
 CLOSE_WITHIN_S = 2.0
 _MANDATORY = oslo_messaging.TransportOptions(at_least_once=True)  # otherwise a missing receiver is not reported
 _NO_RECEIVER = "precache-nobody"
-_VERSION_UNKNOWN = "UnsupportedVersion"  # the dispatcher's own word
+_VERSION_UNKNOWN = "UnsupportedVersion"  # the name of the dispatcher's exception
 _CONNECT_RETRY_S = 5.0
 _LOOK_INTERVAL_S = 0.2
 _LEFT = "it is no longer used"
@@ -47,7 +47,7 @@ class QueueMissing(Exception):
 
 
 class NoAnswer(Exception):
-    """No sign of life for the time that was granted."""
+    """The other side sent no sign of life for the time that was allowed."""
 
 
 class VersionUnknown(Exception):
@@ -55,13 +55,13 @@ class VersionUnknown(Exception):
 
 
 class RemoteBug(Exception):
-    """The other side failed in a way that it did not foresee; the text is the name of what it met."""
+    """The other side failed by a bug; the text is the name of the exception."""
 
 
 def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
-    """Make a bus, not connected yet. conf: the operator's, for the sections [oslo_messaging_*].
+    """Return a bus that is not connected yet. conf: the operator's, for the sections [oslo_messaging_*].
 
-    Raises InvalidConfiguration, without any secret, if the URL or those sections cannot be meant.
+    Raises InvalidConfiguration, without any secret, if the URL or those sections are not valid.
     """
     quieten_libraries()
     url = parse_url(conf, transport_url)
@@ -70,10 +70,10 @@ def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
 
 
 class Bus:
-    """`call` and `cast` until `close`. Thread-safe. Nothing of it shows a user or a password.
+    """Sends calls and casts until `close`. Thread-safe. Nothing of it shows a user or a password.
 
-    Calls and casts have connections of their own: with calls come answers, and while oslo.messaging waits for the
-    connection that they come on it waits without end. A cast is tried for some seconds at most.
+    Calls and casts have separate connections: while oslo.messaging waits for the connection on which answers arrive, it
+    waits without a limit. A cast is tried for some seconds at most.
     """
 
     def __init__(self, *, conf: cfg.ConfigOpts, url: Any) -> None:
@@ -86,7 +86,7 @@ class Bus:
         try:
             self.transport = self._new_transport()
             self._casts = self._new_transport()
-            # Once: to make a client costs as much as half a call. `prepare` gives it another address.
+            # Made once, because a new client costs as much as half a call. `prepare` changes its address.
             self._caller, self._caster = self._new_client(self.transport), self._new_client(self._casts)
         except (oslo_messaging.MessagingException, RuntimeError, cfg.Error) as error:
             raise InvalidConfiguration(f"the message bus {self.place} cannot be used: {cause(error)}") from None
@@ -112,7 +112,7 @@ class Bus:
         monitor_s: int,
         version: str = BASE_VERSION,
     ) -> Any:
-        """Ask, and wait up to `timeout_s` for the answer, as long as there is a sign of life every `monitor_s` seconds.
+        """Send a call and return its answer; wait `timeout_s` at most, and `monitor_s` without a sign of life.
 
         Raises QueueMissing, NoAnswer, VersionUnknown, RemoteBug; BusUnavailable if it was not sent.
         """
@@ -138,15 +138,15 @@ class Bus:
             if is_exchange_missing(error):
                 raise QueueMissing from None
             raise self._unavailable(error) from None
-        except Exception as error:  # noqa: BLE001  the library makes a built-in exception of whatever the other side names
-            self._check_open()  # else the library has fallen over what it let go
+        except Exception as error:  # noqa: BLE001  the library raises any built-in exception that the other side names
+            self._check_open()  # a closed bus: the library fails on connections that it has released
             _log.exception("Asking host %s failed unexpectedly, on the host or here", server)
             raise RemoteBug(type(error).__name__) from None
         self.state.note_up()
         return answer
 
     def cast(self, topic: str, method: str, message: Mapping[str, Any], *, to_all: bool = False) -> None:
-        """Send to one listener, or to all; without a listener the message is dropped.
+        """Send a message to one listener, or to all; without a listener it is dropped.
 
         Raises BusUnavailable, within seconds.
         """
@@ -163,7 +163,7 @@ class Bus:
         self.state.note_up()
 
     def probe(self) -> bool:
-        """Return whether the broker is there, and have the state know; within seconds."""
+        """Return whether the broker is up, within seconds, and update the state."""
         client = self._caster.prepare(topic=_NO_RECEIVER, server="none", transport_options=_MANDATORY)
         try:
             client.cast({}, "ping")
@@ -176,7 +176,7 @@ class Bus:
         return True
 
     def close(self) -> None:
-        """Let the connections go; those that the library holds on to end with the process.
+        """Close the connections; those that the library does not release end with the process.
 
         From now on calls, casts and waits for an answer raise BusUnavailable.
         """
@@ -206,13 +206,13 @@ class Bus:
         return BusUnavailable(self.place, self.note_failure(error))
 
     def note_failure(self, error: BaseException) -> str:
-        """Have the state know that the bus is away, and return the reason in a few words."""
+        """Note in the state that the bus is down, and return the reason in a few words."""
         if self._closed.is_set():
             return _LEFT
         return self.state.note_failure(error)
 
     def watch(self) -> None:
-        """Notice soon, from now on, when the broker goes and comes; harmless to repeat."""
+        """Notice within seconds, from now on, whether the broker is up; harmless to repeat."""
         with self._lock:
             if self._is_watched:
                 return
@@ -221,7 +221,7 @@ class Bus:
             self._is_watched = True
 
     def _wait_until_callable(self, timeout_s: float) -> None:
-        """Return when a call can be sent. Raises BusUnavailable at once if the broker is known to be away."""
+        """Return when a call can be sent. Raises BusUnavailable at once if the broker is known to be down."""
         until = time.monotonic() + timeout_s
         while True:
             self._check_open()
@@ -233,7 +233,7 @@ class Bus:
                 raise BusUnavailable(self.place, "the broker does not answer")
 
     def _make_callable(self) -> None:
-        """Make a call that no server takes, so that the queue of answers is there before anything depends on it."""
+        """Send a call that no server receives, so that the queue for answers exists before it is needed."""
         with log_exceptions(what="Connecting to the message bus", of=self.place, stopping=self._closed):
             retry_until(
                 self._call_no_receiver,
@@ -247,7 +247,7 @@ class Bus:
             self._can_call.set()
 
     def _call_no_receiver(self) -> None:
-        """Raises BusUnavailable if the broker does not take it."""
+        """Send it. Raises BusUnavailable if the broker does not accept it."""
         client = self._caller.prepare(
             topic=_NO_RECEIVER, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_MANDATORY
         )

@@ -1,4 +1,4 @@
-"""Whether the broker is there, as far as we have noticed, and the only lines of the log on it."""
+"""Whether the broker is up, as far as this process knows; only here is it logged."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from precache.adapters.bus_oslo.causes import cause
 _log = logging.getLogger(__name__)
 
 REMINDER_S = 600.0
-"""How often a broker that stays away is mentioned."""
+"""How often a broker that stays down is logged."""
 
 
 class BusState:
-    """Fed with what came of every attempt to send. Thread-safe.
+    """Is updated with the result of each attempt to send. Thread-safe.
 
-    uses_tls: whether we speak TLS there; if not, a broker that never answered may want it.
+    uses_tls: whether the connection uses TLS; if not, a broker that has never answered may require it.
     monotonic: a clock in seconds that never goes back.
     """
 
@@ -37,13 +37,13 @@ class BusState:
 
     @property
     def is_up(self) -> bool:
-        """False also while nothing is known."""
+        """Return whether the broker is up; False also while nothing is known."""
         with self._changed:
             return bool(self._is_up)
 
     @property
     def reason(self) -> str:
-        """Why it is away; empty if it is not."""
+        """Return why the broker is down; empty if it is not."""
         with self._changed:
             return self._reason
 
@@ -58,7 +58,7 @@ class BusState:
             _log.info("The message bus %s is available again", self._place)
 
     def note_failure(self, error: BaseException) -> str:
-        """Note that it is away, and return the reason in a few words."""
+        """Note that the broker is down, and return the reason in a few words."""
         with self._changed:
             may_lack_tls = not self._uses_tls and not self._has_been_up
         reason = cause(error, may_lack_tls=may_lack_tls)
@@ -77,12 +77,12 @@ class BusState:
             _log.warning("The message bus %s is not available: %s; trying until it is", self._place, reason)
 
     def down_for_s(self) -> float:
-        """Return for how long it has been away; 0 if it is not, or nothing is known."""
+        """Return for how long the broker has been down; 0 if it is not, or nothing is known."""
         with self._changed:
             return 0.0 if self._down_since is None else self._monotonic() - self._down_since
 
     def up_for_s(self) -> float:
-        """Return for how long it has been there; 0 if it is away, or nothing is known."""
+        """Return for how long the broker has been up; 0 if it is down, or nothing is known."""
         with self._changed:
             return 0.0 if self._up_since is None else self._monotonic() - self._up_since
 

@@ -1,4 +1,4 @@
-"""Why a broker did not take a message, in words for an operator; never with a user name or a password."""
+"""Why a broker did not accept a message, in words for an operator; never with a user name or a password."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def is_exchange_missing(error: BaseException) -> bool:
 
 
 def cause(error: BaseException, *, may_lack_tls: bool = False) -> str:
-    """Return the reason in a few words. may_lack_tls: we speak without TLS, and nothing has ever gone through."""
+    """Return the reason in a few words. may_lack_tls: the connection has no TLS, and no message was ever accepted."""
     text = str(error)
-    if told := explain_certificate(text, _NAMES):
-        return told
+    if reason := explain_certificate(text, _NAMES):
+        return reason
     for sign, words in _BY_CODE:
         if sign in text:
             return CLOSED_AT_ONCE if words == CLOSED and may_lack_tls else words

@@ -171,7 +171,7 @@ class HostCall(Generic[T]):
             if failure is None and isinstance(answer, Mapping):
                 return self._request.read(answer)
         except Malformed as fault:
-            raise ComputeUnreachable(self._request.host, f"its answer makes no sense ({fault})") from None
+            raise ComputeUnreachable(self._request.host, f"its answer is not valid ({fault})") from None
         self._follow_failure(failure or {})
         return None
 

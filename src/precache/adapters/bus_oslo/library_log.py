@@ -1,7 +1,7 @@
-"""What the libraries below us may say in the log.
+"""What the messaging libraries may log.
 
-They log every attempt to connect, with tracebacks in places, and warn of hundreds of waiting calls, which is how this
-service works. `BusState` says the same in one sentence, once.
+They log every attempt to connect, some with tracebacks, and warn of hundreds of waiting calls, which are normal here.
+`BusState` logs the same in one sentence, once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import logging
 
 _LIBRARIES = ("oslo_messaging", "oslo.messaging", "kombu", "amqp", "oslo_service", "oslo_utils.excutils")
 _DRIVER = "oslo_messaging._drivers.impl_rabbit"
-_WORTH_KNOWING = "The broker has blocked the connection"  # it runs out of memory or disk; we cannot tell it otherwise
+_WORTH_KNOWING = "The broker has blocked the connection"  # it runs out of memory or disk; nothing else shows this
 
 
 def quieten_libraries() -> None:
-    """Have the libraries' loggers keep to themselves what we say better; harmless to repeat."""
+    """Silence the libraries' loggers, but for what only they know; harmless to repeat."""
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     driver = logging.getLogger(_DRIVER)

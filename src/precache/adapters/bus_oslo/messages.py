@@ -1,7 +1,7 @@
-"""The messages as they go over the bus, made and read. Whatever comes in is checked here and nowhere else.
+"""Makes and reads the messages on the bus. What arrives is checked here and nowhere else.
 
-Readers ignore fields that they do not know. They raise Malformed where a whole message makes no sense, and leave out,
-with one line in the log, what makes no sense within one that does.
+Readers ignore fields that they do not know. They raise Malformed for a message that is not valid as a whole. From a
+valid one they drop the items that are not valid, with one line in the log.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Malformed(Exception):
 
 
 def request_message(request: CacheRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
-    """expires_at: by the clock of the host, in seconds since 1970, when no conductor waits for this message any more.
+    """Return the message.
 
+    expires_at: by the clock of the host, in seconds since 1970, when no conductor waits for this message any more.
     allowed_s: how long the host may take from when it has the message; the two clocks need not agree for that.
     """
     return {
@@ -86,7 +87,7 @@ def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:
 
 
 def failure_message(code: str, **details: object) -> dict[str, Any]:
-    """code: one of docs/protocol.md."""
+    """Return the answer for a failure. code: one of docs/protocol.md."""
     return {"error": {"code": code, **details}}
 
 
@@ -103,8 +104,8 @@ def read_failure(answer: object) -> Mapping[str, Any] | None:
 
 
 def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
-    """Return the results that make sense. Raises Malformed if there is no list of them."""
-    return _sensible("a result", _items(answer, "results"), _read_result)
+    """Return the results that are valid. Raises Malformed if there is no list of them."""
+    return _valid("a result", _items(answer, "results"), _read_result)
 
 
 def beats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def beats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any
 
 
 def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Heartbeat]:
-    """Return those that make sense, as heard now on the bus of `cell`. Raises Malformed."""
+    """Return the heartbeats that are valid, as received now on the bus of `cell`. Raises Malformed."""
 
     def read(item: Mapping[str, Any]) -> Heartbeat:
         version = _text(item, "rpc_version")
@@ -134,7 +135,7 @@ def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Hea
         release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only shown
         return Heartbeat(_name(item, "host"), cell, _name(item, "driver"), now, version, boot_id, release)
 
-    return _sensible("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
+    return _valid("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
 
 
 def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
@@ -154,8 +155,8 @@ def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
 
 
 def read_progress(message: Mapping[str, Any], cell: str) -> list[TaskProgress]:
-    """Return those that make sense, as heard on the bus of `cell`. Raises Malformed."""
-    return _sensible("progress", _items(message, "tasks"), partial(_read_progress, cell))
+    """Return the reports that are valid, as received on the bus of `cell`. Raises Malformed."""
+    return _valid("progress", _items(message, "tasks"), partial(_read_progress, cell))
 
 
 def read_reason(error: Mapping[str, Any]) -> str:
@@ -194,7 +195,7 @@ def _read_progress(cell: str, item: Mapping[str, Any]) -> TaskProgress:
     try:
         phase = Phase(_text(item, "phase"))
     except ValueError:
-        raise Malformed("phase is not one of ours") from None
+        raise Malformed("phase is not known") from None
     return TaskProgress(
         _name(item, "job_id"),
         _name(item, "host"),
@@ -206,7 +207,7 @@ def _read_progress(cell: str, item: Mapping[str, Any]) -> TaskProgress:
     )
 
 
-def _sensible(what: str, items: Sequence[object], read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
+def _valid(what: str, items: Sequence[object], read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
     good: list[_T] = []
     faults: list[str] = []
     for item in items:
@@ -279,7 +280,7 @@ def _instant_text(instant: datetime | None) -> str | None:
 
 
 def _instant(value: object) -> datetime | None:
-    """Return the instant in UTC; None for what is none, since nothing depends on it."""
+    """Return the instant in UTC; None for a value that is not an instant, because nothing depends on it."""
     if not isinstance(value, str):
         return None
     try:
@@ -290,7 +291,7 @@ def _instant(value: object) -> datetime | None:
 
 
 def seconds(value: object) -> float | None:
-    """Return a number as seconds; None for what is none, or for one that no clock shows."""
+    """Return a number as seconds; None for a value that is not a number, or that no clock shows."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_SECONDS:
         return None
     return float(value)

@@ -31,18 +31,19 @@ _log = logging.getLogger(__name__)
 
 DRIVER = "messagingv2"
 CAPACITY = 10_000
-"""Notifications kept for a broker that is away, some two kilobytes each; what comes on top is dropped."""
+"""Notifications that are kept while the broker is down, some two kilobytes each; further ones are dropped."""
 
 _RETRIES = every(timedelta(seconds=2))
 _LIBRARY_LOG = "oslo_messaging.notify.messaging"
 
 
 class OsloNotifier:
-    """The port `Notifier` on the bus of every URL, from `start` until `stop`. Each gets all, in order, or drops some.
+    """The port `Notifier` on the bus of every URL, from `start` until `stop`. Each bus gets all of them in order; some
+    are dropped if its broker is down for long.
 
     conf: the operator's, for the sections [oslo_messaging_*]. topics, exchange: where they are published. capacity:
-    how many are kept for each bus while its broker is away. Nothing is sent before `start`. Raises
-    InvalidConfiguration, without any secret, if a URL or those sections cannot be meant.
+    how many are kept for each bus while its broker is down. Nothing is sent before `start`. Raises
+    InvalidConfiguration, without any secret, if a URL or those sections are not valid.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class OsloNotifier:
             sender.put(notification)
 
     def stop(self, patience: timedelta) -> None:
-        """Send what is left, for so long in all."""
+        """Send what is left, for that long at most."""
         until = time.monotonic() + patience.total_seconds()
         for sender in self._senders:
             sender.ask_to_stop()
@@ -82,7 +83,7 @@ class _Address:
 
 
 class _NotificationBus:
-    """One bus as a sender of notifications, with the operator's options and none of ours: its queues are Nova's."""
+    """One bus for notifications, with the operator's options only: its queues are Nova's."""
 
     def __init__(self, conf: cfg.ConfigOpts, transport_url: str, to: _Address) -> None:
         url = parse_url(conf, transport_url)
@@ -101,8 +102,8 @@ class _NotificationBus:
 
 
 class _WithExchange:
-    """The operator's configuration with another `control_exchange`: the library's notifier can be told in no other way,
-    and the configuration is shared."""
+    """The operator's configuration with another `control_exchange`. The library's notifier reads it only there, and the
+    configuration is shared."""
 
     def __init__(self, exchange: str, conf: cfg.ConfigOpts) -> None:
         self.control_exchange = exchange
@@ -181,7 +182,7 @@ class _BusSender:
                 self._remove_first()
 
     def _next(self) -> Notification | None:
-        """Return the first in the queue, without taking it off; None when it is time to end."""
+        """Return the first notification of the queue, which stays there; None when it is time to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
             return self._waiting[0] if self._waiting else None
@@ -204,8 +205,8 @@ class _BusSender:
 
 
 class _FailureFilter(logging.Filter):
-    """Finds out why a notification was not sent: the library only logs it, with the whole payload and a
-    traceback, which are kept out of there. Concerns one thread only."""
+    """Keeps the failure to send a notification, which the library only logs, and drops the log line: it has the whole
+    payload and a traceback. Concerns one thread only."""
 
     def __init__(self) -> None:
         super().__init__()

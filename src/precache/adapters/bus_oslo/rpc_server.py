@@ -41,11 +41,11 @@ class RpcServer:
         self._is_listening = threading.Event()
 
     def start(self, then: Callable[[], object] | None = None) -> None:
-        """Begin as soon as the broker is there; do not wait for it. then: called after that, until it succeeds."""
+        """Begin as soon as the broker is up; do not wait for it. then: called after that, until it succeeds."""
         start_thread(partial(self._start_when_possible, then), name=f"listen {self._target.topic}")
 
     def stop(self, patience: timedelta) -> None:
-        """Take nothing more, let what is under way be answered, and wait for that so long."""
+        """Accept no more messages, and wait that long until running ones are answered."""
         self._stopping.set()
         with self._lock:
             server, self._server = self._server, None
@@ -60,7 +60,7 @@ class RpcServer:
         with log_exceptions(what="The start of a server of messages", stopping=self._stopping):
             self._retry(self._begin, "Listening on the message bus")
             if then is not None and self._is_listening.is_set():
-                # Retried as well: a host that listens and is never announced would wait for requests in vain.
+                # Retried as well: a host that listens and is not announced would get no requests.
                 self._retry(then, "The announcement on the message bus")
 
     def _retry(self, act: Callable[[], object], what: str) -> None:
@@ -77,7 +77,7 @@ class RpcServer:
 
     def _begin(self) -> None:
         """Listen, unless it is to stop. Raises BusUnavailable."""
-        if not self._bus.probe():  # the library would wait for the broker without end, and log nothing
+        if not self._bus.probe():  # the library would wait for the broker without a limit, and log nothing
             raise BusUnavailable(self._bus.place, self._bus.state.reason)
         server = oslo_messaging.get_rpc_server(
             self._bus.transport, self._target, [self._endpoint], server_cls=_DaemonServer
@@ -97,8 +97,8 @@ class RpcServer:
 
 
 class _DaemonServer(RPCServer):  # type: ignore[misc]
-    """The library's own threads are waited for when the process ends: without end, if one has an answer to give and the
-    broker is away."""
+    """A server with daemon threads. For the library's own threads the process would wait when it ends: without a limit,
+    if one has an answer to send and the broker is down."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,5 +1,7 @@
-"""TLS to brokers, as the options of [oslo_messaging_rabbit] and of the transport URL have it, the URL's first: what
-can be found wrong before anything is sent, and what oslo.messaging leaves unchecked."""
+"""TLS to brokers: checks of the options before anything is sent, and what oslo.messaging does not check.
+
+The options are those of the transport URL, then those of [oslo_messaging_rabbit].
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ def uses_tls(conf: cfg.ConfigOpts, url: Any) -> bool:
 
 
 def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
-    """Read the files and the version. Raises InvalidConfiguration: the library would find out while it connects, and
-    not say which file."""
+    """Read the files and the version. Raises InvalidConfiguration, because the library fails only when it connects, and
+    does not name the file."""
     if not uses_tls(conf, url):
         return
     ca, cert, key = (_value(conf, url, name) for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"))
@@ -45,7 +47,7 @@ def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
 
 
 def tls_weakness(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
-    """Return what makes less of TLS than the operator may think, and what to do about it; None if nothing does."""
+    """Return why TLS protects less than the operator may expect, and what to do about it; None if it does not."""
     has_authority = bool(_value(conf, url, "ssl_ca_file"))
     if not uses_tls(conf, url):
         return (
@@ -69,7 +71,7 @@ def tls_weakness(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
 
 
 def check_names_by_default(conf: cfg.ConfigOpts, url: Any) -> None:
-    """Have names in certificates checked also by those releases of oslo.messaging that wait to be told."""
+    """Switch the check of names in certificates on for releases of oslo.messaging in which it is off by default."""
     if checks_names(conf) and uses_tls(conf, url):
         found = conf.get_location(_NAME_CHECK, _GROUP)
         if found is not None and found.location is cfg.Locations.opt_default:

@@ -1,7 +1,7 @@
-"""Names and versions of what goes over a bus; docs/protocol.md says what each message holds.
+"""Names and versions of the messages on a bus; docs/protocol.md says what each message holds.
 
 A version is MAJOR.MINOR. A new field or method raises MINOR: old and new still understand one another, because unknown
-fields are ignored. Whatever an older peer would misunderstand raises MAJOR.
+fields are ignored. What an older peer would misunderstand raises MAJOR.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 EXCHANGE = "precache"
 
 COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
-CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors takes each message
-WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: all of them hear it
+CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors receives each message
+WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: every conductor receives it
 
 RPC_VERSION = "1.2"
-"""What this release speaks."""
+"""The version that this release speaks."""
 
 BASE_VERSION = "1.0"
-"""What messages are sent as that need no newer version, so that every peer of this MAJOR takes them."""
+"""The version of messages that need no newer one, so that every peer of this MAJOR accepts them."""
 
 CACHE_IMAGES_SINCE = BASE_VERSION
 """The first version in which a host understands `cache_images` without options."""

@@ -1,4 +1,4 @@
-"""Transport URLs: parsed, checked, and shown without their secrets."""
+"""Transport URLs: reads, checks and shows them without their secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RABBIT = "oslo_messaging_rabbit"
 _MODEL = "rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL-HOST"
 _RECONNECT_WITHIN_S = 5
 
-# oslo.messaging registers these on its global configuration only, and then looks for them on the one that it was given.
+# oslo.messaging registers these on its global configuration only, and reads them from the one that it is given.
 _FORGOTTEN = (
     ("oslo_messaging._metrics.client", "oslo_messaging_metrics"),
     ("oslo_messaging._tracing.client", "oslo_messaging_tracing"),
@@ -24,7 +24,7 @@ _FORGOTTEN = (
 
 
 def register_options(conf: cfg.ConfigOpts) -> None:
-    """Register on `conf` all that oslo.messaging will ask of it; harmless to repeat."""
+    """Register on `conf` all options that oslo.messaging reads; harmless to repeat."""
     for group, options in oslo_messaging.opts.list_opts():
         conf.register_opts(options, group=group)
     for module, group in _FORGOTTEN:
@@ -41,7 +41,7 @@ def bus_place(conf: cfg.ConfigOpts, transport_url: str) -> str:
 
 
 def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
-    """Read and check it. Raises InvalidConfiguration, which quotes nothing that might be a secret."""
+    """Read and check a URL. Raises InvalidConfiguration, which quotes nothing that may be a secret."""
     register_options(conf)
     try:
         if "@" in "".join(urlsplit(transport_url)[2:]):
@@ -56,7 +56,7 @@ def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
     if not url.hosts or not all(host.hostname for host in url.hosts):
         raise _refusal("it names no host")
     if any("/" in f"{host.username}{host.password}" for host in url.hosts):
-        # The library undoes %2F and hands the URL on with a slash, at which the next one cuts it.
+        # The library decodes %2F, and the next library cuts the URL at the slash.
         raise _refusal("a / in a user name or password is not possible with oslo.messaging, even as %2F; choose others")
     if not all(host.port is None or 0 < host.port < 65536 for host in url.hosts):
         raise _refusal("a port is a number from 1 to 65535")
@@ -65,9 +65,9 @@ def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
 
 
 def _are_hosts_alike(netloc: str) -> bool:
-    """Return whether all hosts come with a password or none does.
+    """Return whether all hosts have a password, or none has.
 
-    Otherwise one was cut at a comma, and what is left of it would be taken for a host, whose name goes into logs.
+    Otherwise a password was cut at a comma, and its rest would be read as a host, whose name is logged.
     """
     return len({":" in part.rpartition("@")[0] for part in netloc.split(",")}) == 1
 
@@ -78,9 +78,9 @@ def redacted(url: Any) -> str:
 
 
 def with_our_defaults(conf: cfg.ConfigOpts, url: Any) -> Any:
-    """Set in the URL what our protocol relies on, and what suits it better where the operator has chosen nothing."""
-    # A queue is deleted with its last listener: a dead host's requests with it, and no heartbeats pile up while no
-    # conductor runs. All peers must agree on it, so it is no choice. adr/0006
+    """Set in the URL what the protocol relies on, and better defaults for what the operator has not set."""
+    # A queue is deleted with its last listener: requests to a dead host are deleted with it, and no heartbeats pile up
+    # while no conductor runs. All peers must agree on it, so it cannot be configured. adr/0006
     url.query["amqp_auto_delete"] = "true"
     if _is_default(conf, "rabbit_interval_max"):
         url.query.setdefault("rabbit_interval_max", str(_RECONNECT_WITHIN_S))

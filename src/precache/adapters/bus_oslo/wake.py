@@ -1,4 +1,4 @@
-"""The API's word to the conductors that there is work. They look by themselves, too, so nothing is lost without it."""
+"""The API's message to the conductors that there is work. They also look by themselves, so it may be lost."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class BusWake:
 
     def _send(self) -> None:
         with self._lock:
-            self._is_due = False  # before the message: a call during it causes another one
+            self._is_due = False  # before the message is sent: a call meanwhile causes another one
         with log_exceptions(what="Waking the conductors"), suppress(BusUnavailable):
             self._bus.cast(WAKE_TOPIC, "wake", {}, to_all=True)
 
 
 class WakeListener(RpcServer):
-    """Calls `wake` whenever the API says that there is work."""
+    """Calls `wake` for each message of the API that there is work."""
 
     def __init__(self, *, bus: Bus, name: str, wake: Callable[[], None]) -> None:
         super().__init__(bus=bus, topic=WAKE_TOPIC, server=name, endpoint=_Endpoint(wake), threads=1)
