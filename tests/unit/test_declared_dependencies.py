@@ -20,6 +20,9 @@ COMPILED_AT_INSTALLATION = {"libvirt": "libvirt-python"}
 
 ONLY_FOR_TYPES = {"_typeshed"}
 
+FOUND_BY_ITS_NAME = {"pymysql"}
+"""SQLAlchemy imports the driver that a URL names."""
+
 
 def normal(name: str) -> str:
     """Return a distribution's name as all its spellings are compared."""
@@ -59,6 +62,14 @@ def test_every_import_belongs_to_a_declared_dependency() -> None:
     }
 
     assert undeclared == set()
+
+
+def test_every_declared_dependency_is_imported() -> None:
+    providers = {**packages_distributions(), **{name: [given] for name, given in COMPILED_AT_INSTALLATION.items()}}
+
+    used = {normal(provider) for name in imported() for provider in providers.get(name, ())}
+
+    assert declared() - used - FOUND_BY_ITS_NAME == set()
 
 
 def test_every_dependency_has_a_lower_bound() -> None:
