@@ -23,12 +23,13 @@ class SlowImages:
 
     url: for [glance] endpoint_override. sends_freely: how many requests for data are answered as fast as they come;
     every later one gets the first block, and the rest after `release`. answers: how many requests of any kind are
-    answered at all before `release`.
+    answered at all before `release`. broken_off: how many transfers ended because the client closed its connection,
+    which is noticed when more is sent.
     """
 
     def __init__(self, service: Respond, *, sends_freely: int = 0, answers: int = sys.maxsize) -> None:
         self.url = ""
-        self.requests = self.data_requests = 0
+        self.requests = self.data_requests = self.broken_off = 0
         self._service, self._sends_freely, self._answers = service, sends_freely, answers
         self._released = threading.Event()
         self._blocks = threading.Semaphore(0)
@@ -57,10 +58,15 @@ class SlowImages:
         return body if is_free else self._slowed(body)
 
     def _slowed(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        for number, block in enumerate(body):
-            while number and not self._released.is_set() and not self._blocks.acquire(timeout=POLL_S):
-                pass
-            yield block
+        try:
+            for number, block in enumerate(body):
+                while number and not self._released.is_set() and not self._blocks.acquire(timeout=POLL_S):
+                    pass
+                yield block
+        except GeneratorExit:
+            with self._lock:
+                self.broken_off += 1
+            raise
 
 
 @contextlib.contextmanager
