@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, select, text
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import idempotent
-from precache.adapters.sql.tables import jobs, tasks
-from precache.core.jobs import JobState, Task, TaskProgress, TaskState
+from precache.adapters.sql.tables import jobs
+from precache.core.jobs import JobState, Task, TaskProgress
 from precache.rules.task_steps import progressed
 
 _SAME_RUN = """tasks.job = :job AND tasks.host_position = new.host_position
@@ -41,20 +41,11 @@ UPDATE JSON_TABLE(:reports, '$[*]' COLUMNS (host_position INT PATH '$.host_posit
 STRAIGHT_JOIN tasks ON {_SAME_RUN}
 SET tasks.phase = new.phase, tasks.bytes_done = new.bytes_done, tasks.bytes_total = new.bytes_total""")  # noqa: S608
 
-# SQLite is called and not talked to: a statement for each row costs nothing.
-_ON_SQLITE = (
-    update(tasks)
-    .where(
-        tasks.c.job == bindparam("of_job"),
-        tasks.c.host_position == bindparam("at_host"),
-        tasks.c.image_position == bindparam("at_image"),
-        tasks.c.state == TaskState.RUNNING,
-        tasks.c.attempts == bindparam("of_attempt"),
-    )
-    .values(
-        phase=bindparam("new_phase"), bytes_done=bindparam("new_bytes_done"), bytes_total=bindparam("new_bytes_total")
-    )
-)
+# SQLite runs in this process: a statement for each row costs nothing.
+_ON_SQLITE = text("""
+UPDATE tasks SET phase = :phase, bytes_done = :bytes_done, bytes_total = :bytes_total
+WHERE job = :job AND host_position = :host_position AND image_position = :image_position
+AND state = 'running' AND attempts = :attempts""")
 
 
 class SqlProgressLog:
@@ -100,13 +91,13 @@ def _note_one_job(connection: Connection, job_id: str, number: int, progress: Se
 
 def _update(connection: Connection, number: int, changed: Mapping[tuple[int, int], Task]) -> None:
     """Write phase and bytes of the tasks, by their positions, where the task still runs as it was read."""
+    reports = [_report(place, task) for place, task in sorted(changed.items(), key=itemgetter(0))]
     backend = connection.dialect.name
     if backend == "sqlite":
-        connection.execute(_ON_SQLITE, [_bound(number, place, task) for place, task in changed.items()])
+        connection.execute(_ON_SQLITE, [{"job": number, **report} for report in reports])
         return
-    reports = json.dumps([_report(place, task) for place, task in sorted(changed.items(), key=itemgetter(0))])
     statement = _ON_POSTGRESQL if backend == "postgresql" else _ON_MARIADB
-    connection.execute(statement, {"job": number, "reports": reports})
+    connection.execute(statement, {"job": number, "reports": json.dumps(reports)})
 
 
 def _report(place: tuple[int, int], task: Task) -> dict[str, Any]:
@@ -117,16 +108,4 @@ def _report(place: tuple[int, int], task: Task) -> dict[str, Any]:
         "phase": task.phase.value,
         "bytes_done": task.bytes_done,
         "bytes_total": task.bytes_total,
-    }
-
-
-def _bound(number: int, place: tuple[int, int], task: Task) -> dict[str, Any]:
-    return {
-        "of_job": number,
-        "at_host": place[0],
-        "at_image": place[1],
-        "of_attempt": task.attempts,
-        "new_phase": task.phase,
-        "new_bytes_done": task.bytes_done,
-        "new_bytes_total": task.bytes_total,
     }
