@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import PrecacheError, Stopped
@@ -21,12 +21,11 @@ UNCONFIRMED = "{}; a transfer there may go on until it ends"
 """The reason of a task that was cancelled, but whose host did not confirm that it has stopped."""
 
 
-def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) -> list[TaskResult]:
+def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) -> tuple[TaskResult, ...]:
     """Return one result for each image of the request, in its order, whatever the host does.
 
-    If the call fails, that is an error, or `cancelled` if an operator has cancelled the work meanwhile.
-
-    Raises Stopped if we or the host's compute are being stopped: then nothing is known of the images.
+    After a call that failed, all are errors; `cancelled` if an operator has cancelled the work meanwhile.
+    Raises Stopped if this process or the host's compute is being stopped: then nothing is known of the images.
     """
     try:
         with working_on(WorkContext(job_id=request.job_id)):
@@ -34,20 +33,25 @@ def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) 
     except Stopped:
         raise
     except PrecacheError as error:
-        return _all_failed(request.images, str(error), work)
+        return _failed(request.images, str(error), work)
     except Exception as error:  # noqa: BLE001  a bug in a gateway must not leave a host without an outcome
         _log.exception("Asking host %s for job %s failed", request.host, request.job_id)
         reason = f"asking the host failed: {error}; the conductor's log has the details"
-        return _all_failed(request.images, reason, work)
+        return _failed(request.images, reason, work)
     return _one_for_each(request.images, answered)
 
 
-def _one_for_each(images: Sequence[ImageId], answered: Sequence[TaskResult]) -> list[TaskResult]:
+def _one_for_each(images: Sequence[ImageId], answered: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
     by_image = {result.image: result for result in answered}
-    return [by_image.get(image, TaskResult(image, Outcome.ERROR, reason=NO_ANSWER)) for image in images]
+    return tuple(by_image.get(image, TaskResult(image, Outcome.ERROR, reason=NO_ANSWER)) for image in images)
 
 
-def _all_failed(images: Sequence[ImageId], reason: str, work: CancelToken) -> list[TaskResult]:
+def _failed(images: Iterable[ImageId], reason: str, work: CancelToken) -> tuple[TaskResult, ...]:
     if work.reason is StopReason.CANCELLED:
-        return [TaskResult(image, Outcome.CANCELLED, reason=UNCONFIRMED.format(reason)) for image in images]
-    return [TaskResult(image, Outcome.ERROR, reason=reason) for image in images]
+        return same_result(images, Outcome.CANCELLED, UNCONFIRMED.format(reason))
+    return same_result(images, Outcome.ERROR, reason)
+
+
+def same_result(images: Iterable[ImageId], outcome: Outcome, reason: str) -> tuple[TaskResult, ...]:
+    """Return the same result for each image."""
+    return tuple(TaskResult(image, outcome, reason=reason) for image in images)

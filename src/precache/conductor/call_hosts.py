@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from precache.background.daemon_pool import DaemonPool
-from precache.conductor.ask_host import ask_host
+from precache.conductor.ask_host import ask_host, same_result
 from precache.conductor.cancel_hosts import CancelHosts
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import LOOK_S, JobRun
-from precache.conductor.unasked import all_alike
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
 from precache.core.jobs import HostAsked, HostEnded, Outcome
@@ -105,11 +104,11 @@ class CallHosts:
         run.steps.put(HostAsked(host.name, cell, images, self._clock.now()))
         try:
             request = CacheRequest(run.job.id, host.name, cell, run.orders_of(images))
-            results = tuple(ask_host(self._gateway, request, run.work))
+            results = ask_host(self._gateway, request, run.work)
         except Stopped:
             if run.stop.is_cancelled:
                 return  # Nothing is known of the host; it is asked again when the job goes on.
             # A compute that is being stopped ends its transfers, too.
             ended = (Outcome.CANCELLED, "") if run.is_cancelled else (Outcome.ERROR, COMPUTE_STOPPED)
-            results = all_alike(images, *ended)
+            results = same_result(images, *ended)
         run.steps.put(HostEnded(host.name, results, self._clock.now()))

@@ -10,10 +10,9 @@ from datetime import timedelta
 
 from precache.background.backoff import every, retry_until
 from precache.background.daemon_pool import DaemonPool
-from precache.conductor.ask_host import UNCONFIRMED, ask_host
+from precache.conductor.ask_host import UNCONFIRMED, ask_host, same_result
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import JobRun
-from precache.conductor.unasked import all_alike
 from precache.core.errors import ComputeUnreachable, PrecacheError
 from precache.core.hosts import Host
 from precache.core.images import ImageId
@@ -145,14 +144,14 @@ class CancelHosts:
         run.steps.put(HostAsked(cancel.host, cancel.cell, images, self._clock.now()))
         request = CacheRequest(run.job.id, cancel.host, cancel.cell, run.orders_of(images))
         results = ask_host(self._gateway, request, run.work)
-        run.steps.put(HostEnded(cancel.host, tuple(results), self._clock.now()))
+        run.steps.put(HostEnded(cancel.host, results, self._clock.now()))
 
     def _end_rest(self, run: JobRun, failures: Mapping[str, str]) -> None:
         """Note the tasks that have not ended as cancelled. failures: of the hosts that were told to stop."""
         left: dict[str, tuple[ImageId, ...]] = dict(run.recorder.unended)
         for host, images in left.items():
             reason = UNCONFIRMED.format(failures.get(host) or NO_ANSWER) if run.recorder.was_asked(host) else ""
-            results = all_alike(images, Outcome.CANCELLED, reason)
+            results = same_result(images, Outcome.CANCELLED, reason)
             run.recorder.note(HostEnded(host, results, self._clock.now()))
 
 

@@ -1,4 +1,4 @@
-"""The way of a job's steps from the threads that ask its hosts to the job's own."""
+"""The steps of a job's hosts, on their way from the threads that call the hosts to the job's own thread."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from precache.core.jobs import JobStep
 
 
 class EventQueue:
-    """Many threads put steps in, one takes them out. It is woken for the first, not for each: at hundreds of hosts a
-    second a thread that wakes for each step takes more of the processor than the steps themselves.
+    """Many threads put steps in, one takes them out.
+
+    The reader is woken for the first step, not for each: at hundreds of hosts a second, a thread that wakes for each
+    step uses more of the processor than the steps themselves.
     """
 
     def __init__(self) -> None:
@@ -24,21 +26,21 @@ class EventQueue:
             self._has_some.set()
 
     def end(self) -> None:
-        """Mark that no step is under way any more; waiting for one then returns at once."""
+        """Mark that no further step will come; a wait for one then returns at once."""
         self._is_last.set()
         self._has_some.set()
 
     def wait_for_first(self, timeout_s: float) -> None:
-        """Return as soon as there is a step, or `end` was called."""
+        """Return as soon as there is a step, `end` was called, or the time is over."""
         self._has_some.wait(timeout_s)
 
     def wait_for_last(self, timeout_s: float) -> None:
-        """Return when `end` was called; what comes in meanwhile stays here."""
+        """Return when `end` was called or the time is over. Steps that come in meanwhile stay here."""
         self._is_last.wait(timeout_s)
 
     def take(self) -> list[JobStep]:
-        """Return all that has come in, in its order."""
-        self._has_some.clear()  # before the look, so that a step that comes in during it wakes for the next one
+        """Return all steps that have come in, in their order."""
+        self._has_some.clear()  # first, so that a step that comes in while this runs ends the next wait
         self._is_last.clear()
         taken = []
         while self._steps:

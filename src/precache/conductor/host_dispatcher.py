@@ -1,4 +1,4 @@
-"""Asks the hosts of one job, in turns that it takes in the pool of all jobs."""
+"""Calls the hosts of one job with threads of the pool that all jobs share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from precache.rules.fan_out import FanOut
 
 
 class HostDispatcher:
-    """Asks one host in each turn; a turn that is over queues up again behind those of other jobs.
+    """Calls one host in each turn. After a turn, the next one joins the pool's queue behind those of other jobs.
 
     So a job that is alone has the whole pool, several have equal shares, and thousands of hosts wait in a list and
     not in the pool. Thread-safe.
 
-    ask: called in a thread of the pool; must not raise.
-    on_idle: called whenever no turn is left: all hosts were asked, or `pause` was called.
-    width: turns of one job at most; as many as the pool has threads.
+    ask: calls a host, in a thread of the pool; must not raise.
+    on_idle: called whenever no turn is left: all hosts were called, or `pause` was called.
+    width: the most turns of one job at a time; as many as the pool has threads.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class HostDispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether no host is being asked and none will be unless `resume` is called."""
+        """Return whether no host is being called, and none will be unless `resume` is called."""
         return self._turns == 0
 
     def resume(self) -> None:
-        """Ask, until all hosts were asked. Does nothing if that is under way."""
+        """Call the hosts until none is left. Do nothing if that has begun already."""
         with self._lock:
             self._is_paused = False
             turns = max(0, min(self._width - self._turns, len(self._hosts)))
@@ -55,7 +55,7 @@ class HostDispatcher:
             self._queue_up()
 
     def pause(self) -> None:
-        """Ask no further host until `resume` is called. Those that are being asked go on."""
+        """Call no further host until `resume` is called. Calls that have begun continue."""
         with self._lock:
             self._is_paused = True
 

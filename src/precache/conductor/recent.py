@@ -1,4 +1,4 @@
-"""A memory of bounded size: what was not asked for longest is forgotten first."""
+"""A mapping of limited size: the entry that was not used for longest is removed first."""
 
 from __future__ import annotations
 

@@ -13,19 +13,27 @@ from datetime import timedelta
 from precache.background.backoff import retry_until
 from precache.background.cancel_token import CancelToken
 from precache.conductor.announce import Announcer
+from precache.conductor.ask_host import same_result
 from precache.conductor.call_hosts import CallHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.job_run import JobRun
 from precache.conductor.outcome_recorder import OutcomeRecorder
-from precache.conductor.unasked import end_unasked
-from precache.core.jobs import HostEnded, Job
+from precache.core.errors import ComputeOutdated
+from precache.core.hosts import Host
+from precache.core.jobs import HostEnded, Job, Outcome
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims
 from precache.rules.group_by_cell import HostGroups, RpcRequirement
 
 _log = logging.getLogger(__name__)
+
+DOWN = "the host is down or was forced down; bring it up and send the request again"
+UNMAPPED = (
+    "no Precache compute was ever heard of on this host, so it belongs to no cell; start `precache serve compute` "
+    "there, under this name ([DEFAULT] host), and send the request again"
+)
 
 WRITE_INTERVAL = timedelta(seconds=0.25)
 """How long an outcome waits before it is written: short for a user, but few transactions a second."""
@@ -100,6 +108,23 @@ class RunJob:
         return JobRun(job, remaining, recorder, requirement, stop, work)
 
     def _end_unasked(self, run: JobRun, groups: HostGroups) -> None:
-        """Note the outcomes of hosts that are not to be called."""
-        for host, results in end_unasked(groups, run.remaining.images, run.requirement):
-            run.recorder.note(HostEnded(host, results, self._clock.now()))
+        """Note the outcomes of the hosts that are not to be called."""
+        for host in groups.down:
+            _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
+            self._note_end(run, host.name, Outcome.SKIPPED, DOWN)
+        for name in groups.unmapped:
+            self._note_end(run, name, Outcome.ERROR, UNMAPPED)
+        for host in groups.outdated:
+            error = _outdated(host, run.requirement)
+            _log.warning("%s", error)
+            self._note_end(run, host.name, Outcome.ERROR, str(error))
+
+    def _note_end(self, run: JobRun, host: str, outcome: Outcome, reason: str) -> None:
+        results = same_result(run.remaining.images[host], outcome, reason)
+        run.recorder.note(HostEnded(host, results, self._clock.now()))
+
+
+def _outdated(host: Host, requirement: RpcRequirement | None) -> ComputeOutdated:
+    pin = requirement.pin if requirement and requirement.is_pinned_below else None
+    needed = requirement.needed if requirement else ""
+    return ComputeOutdated(host.name, needed, pin or host.rpc_version, pinned=pin is not None)

@@ -1,4 +1,4 @@
-"""The conductor: its loop, the use case that it runs, and the pool that bounds how many hosts are called at once."""
+"""The conductor: its loop, the use case that it runs, and the pool that limits how many hosts are called at once."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def conductor_loop(
 ) -> WorkLoop:
     """Return the loop, not started. requirement: None without a bus. at_stop: gets the callbacks for the end.
 
-    leases: the same database, with the limits for leases. heard_for_s: see RunJob; infinite if the computes store their
-    heartbeats themselves.
+    leases: the same database, with the limits for leases.
+    heard_for_s: see GroupHosts; infinite if the computes store their heartbeats themselves.
     """
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"

@@ -68,7 +68,7 @@ def test_two_hosts_with_one_name_are_warned_of_once(note, caplog):
             note(("cmp-1", "cell2"))
 
     (warning,) = caplog.messages
-    assert "Host cmp-1 is heard of in cell cell2, but belongs to cell cell1" in warning
+    assert "Heartbeats of host cmp-1 arrive in cell cell2, but it belongs to cell cell1" in warning
     assert "Give each of two hosts its own name" in warning
 
 
@@ -143,7 +143,7 @@ def test_what_was_said_of_hosts_is_forgotten_in_the_end(inventory, clock, caplog
         hear(host, "cell1")
     for host in "aabbcca":  # the first is forgotten when the third comes
         hear(host)
-    assert [message.split()[1] for message in caplog.messages] == ["a", "b", "c", "a"]
+    assert [message.split()[3] for message in caplog.messages] == ["a", "b", "c", "a"]
 
     caplog.clear()
     for host, boot_id in ("a1", "a2", "b1", "c1", "a1"):  # so nothing says that a1 was heard before a2
