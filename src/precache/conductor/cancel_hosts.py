@@ -86,10 +86,10 @@ class CancelHosts:
         give_up_at = time.monotonic() + self._patience_s
         called = dispatcher.in_progress()
         run.note_steps()  # afterwards, so that a host whose call has ended by now counts as ended
-        cancels = _hosts_to_tell(run, called, by_cell)
+        cancels = _hosts_to_stop(run, called, by_cell)
         _log.info("Job %s was cancelled: %i host(s) are told to stop", run.job.id, len(cancels))
         for cancel in cancels:
-            self._send(run, cancel, give_up_at)
+            self._submit(run, cancel, give_up_at)
         is_over = False
         while not is_over and not run.stop.is_cancelled:
             # Read before the steps are taken: those of the last host are among them then.
@@ -102,7 +102,7 @@ class CancelHosts:
         if not run.stop.is_cancelled:
             self._end_rest(run, {cancel.host: cancel.failure for cancel in cancels})
 
-    def _send(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
+    def _submit(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
         try:
             self._pool.submit(self._cancel, run, cancel, give_up_at)
         except RuntimeError:  # the system has no thread to give
@@ -111,7 +111,7 @@ class CancelHosts:
     def _cancel(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
         try:
             retry_until(
-                lambda: self._tell(run.job.id, cancel),
+                lambda: self._send_cancel(run.job.id, cancel),
                 what="The cancel of job",
                 of=f"{run.job.id} on host {cancel.host}",
                 wait=run.stop.wait,
@@ -130,7 +130,7 @@ class CancelHosts:
             cancel.failure = f"telling the host failed: {error}; the conductor's log has the details"
         cancel.is_done = True
 
-    def _tell(self, job_id: str, cancel: _HostCancel) -> None:
+    def _send_cancel(self, job_id: str, cancel: _HostCancel) -> None:
         try:
             self._gateway.cancel(job_id, cancel.host, cancel.cell)
         except ComputeUnreachable as error:
@@ -155,7 +155,7 @@ class CancelHosts:
             run.recorder.note(HostEnded(host, results, self._clock.now()))
 
 
-def _hosts_to_tell(run: JobRun, called: Mapping[str, str], by_cell: Mapping[str, Sequence[Host]]) -> list[_HostCancel]:
+def _hosts_to_stop(run: JobRun, called: Mapping[str, str], by_cell: Mapping[str, Sequence[Host]]) -> list[_HostCancel]:
     """Return the hosts that are being called, those that an earlier conductor asked, and those that it may have asked.
 
     called: the cells of the hosts that are being called.

@@ -16,7 +16,7 @@ class FanOut:
 
     def __init__(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
         self._waiting = {cell: deque(hosts) for cell, hosts in by_cell.items()}
-        self._under_way: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Return the number of hosts that have not been taken."""
@@ -30,16 +30,16 @@ class FanOut:
         """
         cell = min(
             (cell for cell, hosts in self._waiting.items() if hosts),
-            key=lambda cell: self._under_way[cell],
+            key=lambda cell: self._running[cell],
             default=None,
         )
         if cell is None:
             return None
-        self._under_way[cell] += 1
+        self._running[cell] += 1
         hosts = self._waiting.pop(cell)
         self._waiting[cell] = hosts  # at the end, so that it is last among equals
         return cell, hosts.popleft()
 
     def ended(self, cell: str) -> None:
         """Record that the call to one host of the cell has ended."""
-        self._under_way[cell] -= 1
+        self._running[cell] -= 1
