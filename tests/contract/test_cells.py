@@ -114,7 +114,7 @@ def test_a_cell_without_hosts_can_be_deleted(stores):
     assert stores.cells.list_cells() == [Cell("cell2", URL)]
 
 
-def test_a_cell_with_a_host_that_is_heard_of_stays_with_all_its_hosts(stores):
+def test_a_cell_with_a_host_that_sends_heartbeats_stays_with_all_its_hosts(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
     stores.clock.set(LATER)
@@ -154,7 +154,7 @@ def test_a_cell_with_hosts_in_aggregates_stays_and_both_are_named(stores):
     assert len(stores.hosts.list_hosts()) == 3
 
 
-def test_a_host_of_a_deleted_cell_that_starts_again_registers_both_anew(stores):
+def test_a_host_of_a_deleted_cell_that_starts_again_registers_both_again(stores):
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
     stores.cell_changes.delete_cell("cell1", since(stores, LATER))
@@ -174,7 +174,7 @@ def test_a_cell_that_a_heartbeat_registered_outlives_its_last_host(stores):
     assert stores.cells.list_cells() == []
 
 
-def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_anew(stores):
+def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_again(stores):
     together = threading.Barrier(3)
 
     def hear(numbers):
@@ -259,7 +259,7 @@ class TestWrittenDown:
         assert stored not in str(caught.value)
         assert caught.value.__cause__ is None
 
-    def test_without_a_key_nothing_is_stored_and_the_way_to_one_is_told(self, database):
+    def test_without_a_key_nothing_is_stored_and_the_error_says_how_to_make_one(self, database):
         cells = SqlCells(database=database, keys=[])
 
         with pytest.raises(InvalidConfiguration, match=r"\[database\] encryption_keys is not set.*precache config key"):

@@ -136,7 +136,7 @@ class TestRestarts:
 
 
 class TestAway:
-    def test_a_database_that_stays_away_is_told_in_one_sentence_without_secrets(self, server, opened):
+    def test_a_database_that_stays_down_is_reported_in_one_sentence_without_secrets(self, server, opened):
         database = opened(SOON)
         hosts, aggregates = SqlHosts(database=database), SqlAggregateChanges(database=database)
         hosts.list_hosts()
@@ -180,7 +180,7 @@ class TestAway:
 
         assert SqlHosts(database=database).list_hosts() == []
 
-    def test_a_refused_password_is_told_and_not_tried_again(self, server, caplog):
+    def test_a_refused_password_is_reported_and_not_tried_again(self, server, caplog):
         caplog.set_level("INFO")
         database = open_database(server.empty_url().replace(PASSWORD, "wrong-horse"), limits=LATE)
 
@@ -190,7 +190,7 @@ class TestAway:
         assert "wrong-horse" not in str(caught.value)
         assert "A transaction failed" not in caplog.text
 
-    def test_a_database_that_does_not_exist_is_told(self, server):
+    def test_a_database_that_does_not_exist_is_reported(self, server):
         database = open_database(server.url("nowhere"), limits=LATE)
 
         with pytest.raises(StoreUnavailable, match=r"(?i)nowhere"):
@@ -422,7 +422,7 @@ class TestLostConfirmations:
         assert job.cancel_requested_at is not None
         assert line.breaks == 1
 
-    def test_an_operator_is_told_that_nobody_knows(self, lost_commit, line):
+    def test_an_uncertain_change_is_reported_to_the_operator(self, lost_commit, line):
         database, lose = lost_commit
         lose()
 

@@ -98,7 +98,7 @@ def test_two_processes_that_upgrade_at_once_do_it_once(url, database):
     assert differences(database) == []
 
 
-def test_an_upgrade_that_broke_off_is_told_with_the_way_out(database):
+def test_an_interrupted_upgrade_is_reported_with_advice(database):
     migrate(database, "0001")
     run(database, "ALTER TABLE cells ADD COLUMN transport_url VARCHAR(1)")
 

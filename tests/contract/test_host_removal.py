@@ -29,7 +29,7 @@ def test_a_silent_host_is_deleted_and_no_other(stores):
 
 
 @pytest.mark.parametrize("age", [timedelta(0), timedelta(microseconds=-1)], ids=["just then", "later"])
-def test_a_host_that_was_heard_of_since_is_kept(stores, age):
+def test_a_host_that_has_sent_a_heartbeat_since_is_kept(stores, age):
     beat(stores, "cmp-1")
 
     with pytest.raises(
@@ -40,7 +40,7 @@ def test_a_host_that_was_heard_of_since_is_kept(stores, age):
     assert "cmp-1" in stores.hosts.find_hosts(["cmp-1"])
 
 
-def test_a_host_that_is_forced_down_is_kept_as_long_as_it_is_heard_of(stores):
+def test_a_host_that_is_forced_down_is_kept_while_it_sends_heartbeats(stores):
     beat(stores, "cmp-1")
     stores.host_changes.set_forced_down("cmp-1", True)
 
@@ -73,7 +73,7 @@ def test_a_host_in_aggregates_is_kept_and_they_are_named(stores):
     stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
 
-def test_a_deleted_host_that_starts_again_registers_itself_anew(stores):
+def test_a_deleted_host_that_starts_again_registers_itself_again(stores):
     beat(stores, "cmp-1", "cmp-2")
     stores.host_changes.set_forced_down("cmp-1", True)
     stores.host_removal.delete_host("cmp-1", since(stores, LATER))
@@ -113,7 +113,7 @@ def test_past_jobs_keep_the_name_and_the_cell_of_a_deleted_host(stores):
     assert {(task.host, task.cell) for task in tasks} == {("cmp-1", "cell1"), ("cmp-2", None)}
 
 
-def test_heartbeats_that_come_in_while_a_host_is_deleted_register_it_anew(stores):
+def test_heartbeats_that_come_in_while_a_host_is_deleted_register_it_again(stores):
     names = [f"cmp-{number}" for number in range(4)]
 
     def delete():

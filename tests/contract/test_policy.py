@@ -61,7 +61,7 @@ def test_by_default_a_reader_of_the_cloud_looks_and_changes_nothing(policy, read
     assert IMAGES in CHANGING
 
 
-def test_rule_that_nobody_defined_lets_nobody_pass(policy):
+def test_undefined_rule_allows_no_caller(policy):
     assert not policy.allows(ADMIN, "precache:jobs:delete")
 
 

@@ -65,7 +65,7 @@ class TestTokensThatEnd:
 
 
 class TestWrongAccounts:
-    def test_a_wrong_password_is_told_without_repeating_it(self, cloud, image, caplog):
+    def test_a_wrong_password_is_reported_without_repeating_it(self, cloud, image, caplog):
         caplog.set_level(logging.DEBUG)
         wrong = replace(cloud.precache, password=f"{PASSWORD}-not-this-one")
 
@@ -97,7 +97,7 @@ class TestWrongAccounts:
 
 
 class TestKeystoneAway:
-    def test_a_keystone_that_is_stopped_is_told_from_a_glance_that_is(self, cloud, image):
+    def test_a_keystone_that_is_stopped_is_distinguished_from_a_glance_that_is(self, cloud, image):
         images = GlanceImages(session=session_of(cloud, cloud.precache), endpoint=cloud.glance.url)
         cloud.keystone.stop()
         try:

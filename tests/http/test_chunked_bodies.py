@@ -95,7 +95,7 @@ def test_chunks_that_are_none_are_malformed(connection, chunks, caplog):
     assert send(connection_like(connection), [json.dumps({"cache": [{"id": DEBIAN}]}).encode()])[0] == 202
 
 
-def test_a_body_that_breaks_off_is_told_so(connection, caplog):
+def test_a_body_that_breaks_off_gets_an_error(connection, caplog):
     status, content = refused(connection, b"Content-Length: 500\r\n\r\nx")
 
     assert (status, content["computeFault"]["code"]) == (408, 408)

@@ -111,7 +111,7 @@ def test_every_operation_of_a_rule_exists(table):
             assert (rule.name, method, path) in known
 
 
-def test_actions_of_one_path_are_told_apart_by_the_only_key_of_their_bodies(document, table):
+def test_actions_of_one_path_are_distinguished_by_the_only_key_of_their_bodies(document, table):
     for route in table:
         if route.action is not None:
             assert document["components"]["schemas"][route.body]["required"] == [route.action]

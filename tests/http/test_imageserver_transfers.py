@@ -34,7 +34,7 @@ def begin(url, image):
     return connection.getresponse()
 
 
-def test_a_client_that_goes_away_disturbs_nobody(tmp_path):
+def test_a_client_that_disconnects_does_not_affect_others(tmp_path):
     with serving(tmp_path) as (library, url):
         (image,) = library.images()
         leaver = begin(url, image)

@@ -67,7 +67,7 @@ def test_a_request_to_cancel_is_stored_before_the_conductors_are_woken(world, cl
     assert [answer.status_code for answer in answers] == [202, 202]
 
 
-def test_a_job_that_ends_at_once_wakes_nobody(world, client):
+def test_a_job_that_ends_at_once_wakes_no_conductor(world, client):
     job = cache(client, DEBIAN).headers["X-Precache-Job-Id"]
     world.wakes.clear()
 
@@ -83,7 +83,7 @@ def test_the_job_has_the_metadata_that_the_aggregate_has_now(world, client):
     assert world.jobs.get(answer.headers["X-Precache-Job-Id"]).aggregate_metadata == {"availability_zone": "az"}
 
 
-def test_refused_request_stores_nothing_and_wakes_nobody(world, client):
+def test_refused_request_stores_nothing_and_wakes_no_conductor(world, client):
     answer = cache(client, DEBIAN, QUEUED)
 
     assert answer.status_code == 400

@@ -66,11 +66,11 @@ def boots(site: Site, figures: Figures) -> Iterator[Boots]:
     site.nova.delete(warm.instance)
 
 
-def test_boot_without_us_downloads_the_image_once(boots: Boots) -> None:
+def test_boot_without_precache_downloads_the_image_once(boots: Boots) -> None:
     assert boots.cold_downloads == 1
 
 
-def test_image_that_we_cached_boots_without_a_request_for_data(boots: Boots, site: Site) -> None:
+def test_image_that_precache_cached_boots_without_a_request_for_data(boots: Boots, site: Site) -> None:
     assert boots.outcomes == {(site.compute.host, boots.image): "cached"}
     assert (boots.our_downloads, boots.warm_downloads) == (1, 0)
 

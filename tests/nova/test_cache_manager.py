@@ -16,7 +16,7 @@ END_OF_PASS = "Verification complete"
 REMOVAL = "Removing base, swap or ephemeral file: "
 
 
-def test_nova_keeps_what_we_touched_and_removes_what_has_aged(site: Site) -> None:
+def test_nova_keeps_touched_entries_and_removes_old_ones(site: Site) -> None:
     instances_path = site.compute.instances_path
     fresh, touched, aged = (
         site.cloud.glance.upload_file(kept_image(), disk_format="qcow2", visibility="public") for _ in range(3)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(600)
-def test_every_image_that_we_take_is_the_entry_that_nova_makes(tmp_path: Path) -> None:
+def test_every_accepted_image_has_the_same_entry_as_with_nova(tmp_path: Path) -> None:
     given, directory = tmp_path / "given", tmp_path / "workshop"
     given.mkdir()
     directory.mkdir()

@@ -122,7 +122,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_damaged_image_is_an_error_in_words_and_leaves_nothing(bench, case):
+def test_damaged_image_is_an_error_with_a_reason_and_leaves_nothing(bench, case):
     name, make, reason = BROKEN[case]
     image = bench.offer(name, make)
 

@@ -84,7 +84,9 @@ def left_behind(service: LocalService) -> list[Path]:
     return [*disk_of(service).glob("_base/*"), *map(Path, litter(service))]
 
 
-def test_a_cache_that_is_gone_or_read_only_is_told_and_the_other_hosts_are_filled(new_service_on_small_disk, images):
+def test_a_cache_that_is_gone_or_read_only_is_reported_and_the_other_hosts_are_filled(
+    new_service_on_small_disk, images
+):
     random_raw(images / "web.raw", 4)
     service = new_service_on_small_disk("cell1:cmp-1,cell1:cmp-2,cell1:cmp-3,cell2:cmp-4", 16)
     service.start({})
@@ -132,7 +134,7 @@ def test_what_does_not_fit_is_refused_before_any_of_its_data_is_asked_for(new_se
     assert left_behind(service) == []
 
 
-def test_a_disk_that_fills_up_in_mid_download_is_told_with_numbers_and_leaves_nothing(
+def test_a_disk_that_fills_up_during_a_download_is_reported_with_numbers_and_leaves_nothing(
     new_service_on_small_disk, images, tmp_path
 ):
     random_raw(images / "web.raw", 8)
@@ -156,7 +158,7 @@ def test_a_disk_that_fills_up_in_mid_download_is_told_with_numbers_and_leaves_no
         assert ended(service, request(service, number, web)) == "succeeded"
 
 
-def test_a_disk_that_fills_up_in_mid_conversion_is_told_with_numbers_and_leaves_nothing(
+def test_a_disk_that_fills_up_during_a_conversion_is_reported_with_numbers_and_leaves_nothing(
     new_service_on_small_disk, images, tmp_path
 ):
     qcow2(images / "web.qcow2", 4)

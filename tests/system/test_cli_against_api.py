@@ -149,7 +149,7 @@ def test_a_job_is_waited_for_shown_and_listed(deployment: Deployment) -> None:
     assert [(one["host"], one["reason"]) for one in tasks] == [("cmp-2", "disk full")]
 
 
-def test_a_refusal_is_shown_in_the_words_of_the_api(deployment: Deployment) -> None:
+def test_a_refusal_is_shown_with_the_message_of_the_api(deployment: Deployment) -> None:
     run = deployment.run
     run("aggregate", "create", "web", "-f", "json")
 
@@ -170,7 +170,7 @@ def test_a_host_is_forced_down(deployment: Deployment) -> None:
     assert [(one["name"], one["state"]) for one in hosts] == [("cmp-1", "up"), ("cmp-2", "down")]
 
 
-def test_a_silent_host_is_deleted_and_one_that_is_heard_of_is_not(deployment: Deployment) -> None:
+def test_a_silent_host_is_deleted_and_one_with_heartbeats_is_not(deployment: Deployment) -> None:
     deployment.inventory.note_beats([Heartbeat("cmp-2", "cell1", "fake", SystemClock().now() - 2 * A_MINUTE)])
 
     code, _, said = deployment.run("host", "delete", "cmp-1", "cmp-2")

@@ -111,7 +111,7 @@ def test_a_killed_compute_is_an_error_and_the_others_go_on(here: Deployed, image
     assert not here.precache.litter()
 
 
-def test_a_compute_that_is_stopped_in_mid_transfer_says_so_and_the_others_go_on(here: Deployed, image: str):
+def test_a_compute_that_is_stopped_during_a_transfer_says_so_and_the_others_go_on(here: Deployed, image: str):
     aggregate = here.aggregate(*CELLS)
     with here.gate.shut():
         job = here.request(aggregate, image)
@@ -160,7 +160,7 @@ def test_hosts_are_not_called_down_because_no_conductor_listened_to_them(here: D
     assert set(here.outcomes(job).values()) == {"cached"}
 
 
-def test_a_broker_that_is_away_in_mid_job_loses_no_outcome(here: Deployed, image: str):
+def test_a_broker_that_is_down_during_a_job_loses_no_outcome(here: Deployed, image: str):
     aggregate = here.aggregate(*CELLS)
     with here.gate.shut() as slow:
         job = here.request(aggregate, image)
@@ -175,7 +175,7 @@ def test_a_broker_that_is_away_in_mid_job_loses_no_outcome(here: Deployed, image
     assert here.cloud.glance.data_requests(image) == len(CELLS)
 
 
-def test_a_database_that_is_away_in_mid_job_loses_no_outcome(here: Deployed, image: str):
+def test_a_database_that_is_down_during_a_job_loses_no_outcome(here: Deployed, image: str):
     aggregate = here.aggregate(*CELLS)
     with here.gate.shut() as slow:
         job = here.request(aggregate, image)

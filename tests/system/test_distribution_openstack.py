@@ -158,7 +158,7 @@ def test_other_commands_of_the_openstack_client_are_not_disturbed(programs: Prog
 
 
 @pytest.mark.parametrize("program", ["openstack", "precache"])
-def test_who_may_not_is_told_so_in_one_line(programs: Programs, cloud: Cloud, program: str) -> None:
+def test_a_user_without_permission_gets_one_line(programs: Programs, cloud: Cloud, program: str) -> None:
     words = ("host", "list")
 
     if program == "precache":
@@ -196,7 +196,7 @@ def test_an_application_credential_is_enough(programs: Programs, api: CloudApi) 
     assert done.returncode == 0, done.stderr
 
 
-def test_stock_commands_come_to_a_compute_service_of_ours_by_its_type(
+def test_stock_commands_reach_precache_by_its_service_type(
     programs: Programs, api: CloudApi, cloud: Cloud, image: str
 ) -> None:
     """The second way in docs/install.md: Nova keeps the type `compute`, ours is a type of its own."""

@@ -82,7 +82,7 @@ def test_a_deployment_that_is_well_passes(operator: Operator) -> None:
     assert "hush-hush" not in printed
 
 
-def test_wrong_passwords_are_each_told_apart_and_never_shown(operator: Operator) -> None:
+def test_wrong_passwords_are_each_distinguished_and_never_shown(operator: Operator) -> None:
     operator.prepare()
     wrong = "wr0ng-secret"
     database = str(operator.settings["database"]["connection"]).replace("hush-hush", wrong)
@@ -125,7 +125,7 @@ def test_what_was_never_set_up_is_named_with_the_command(operator: Operator, clo
     assert [status for status, _ in found["caller identification"]] == ["ok", "warning"]
 
 
-def test_a_database_that_is_silent_holds_nobody_up(operator: Operator, mariadb: Mariadb) -> None:
+def test_a_silent_database_does_not_delay_other_checks(operator: Operator, mariadb: Mariadb) -> None:
     operator.prepare()
 
     with mariadb.paused():

@@ -34,7 +34,7 @@ def refusal(*words: str | Path, rights: tuple[str, ...] = ()) -> str:
     return ended.stderr
 
 
-def test_the_usage_is_told_where_words_are_missing() -> None:
+def test_missing_arguments_print_the_usage() -> None:
     assert "REPOSITORY COMMAND" in refusal(ROOT)
 
 
@@ -51,5 +51,5 @@ def test_only_root_can_make_one() -> None:
     assert (ended.returncode, b"run it as root" in ended.stderr) == (CANNOT, True)
 
 
-def test_a_system_that_admits_no_mounts_is_told_of(repository: Path) -> None:
+def test_a_system_without_permission_to_mount_is_reported(repository: Path) -> None:
     assert "admits no mounts or processes of its own" in refusal(repository, "true", rights=WITHOUT_MOUNTS)

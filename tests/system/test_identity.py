@@ -130,7 +130,7 @@ def test_a_token_without_a_scope_opens_nothing(api: CloudApi, cloud: Cloud) -> N
 
 
 @pytest.mark.parametrize("garbage", [None, "", "garbage", "gAAAAA" + "x" * 178, "x" * 9000, "\xe9\xe8", "a b"])
-def test_whoever_has_no_token_is_told_where_to_get_one(api: CloudApi, cloud: Cloud, garbage: str | None) -> None:
+def test_a_caller_without_a_token_is_told_where_to_get_one(api: CloudApi, cloud: Cloud, garbage: str | None) -> None:
     headers = {} if garbage is None else {"X-Auth-Token": garbage.encode("latin-1")}
 
     answer = requests.get(f"{api.deployment.url}/v1/jobs", headers=headers, timeout=30)
@@ -204,7 +204,7 @@ def test_an_image_that_the_caller_cannot_see_does_not_exist_for_them(api: CloudA
         write(policy, "")
 
 
-def test_while_keystone_is_away_the_answer_is_to_come_back_later(api: CloudApi, cloud: Cloud) -> None:
+def test_while_keystone_is_down_the_answer_says_try_later(api: CloudApi, cloud: Cloud) -> None:
     known, token = (cloud.keystone.token(cloud.admin) for _ in range(2))
     assert status(api, "/v1/jobs", known) == 200
     cloud.keystone.stop()
@@ -220,7 +220,7 @@ def test_while_keystone_is_away_the_answer_is_to_come_back_later(api: CloudApi, 
     assert status(api, "/v1/jobs", token) == 200
 
 
-def test_a_keystone_that_says_nothing_holds_nobody_for_long(api: CloudApi, cloud: Cloud) -> None:
+def test_a_silent_keystone_delays_no_caller_for_long(api: CloudApi, cloud: Cloud) -> None:
     token = cloud.keystone.token(cloud.admin)
     with cloud.keystone.paused():
         assert status(api, "/v1/jobs", token) == 503

@@ -74,7 +74,7 @@ def stored_states(service: LocalService) -> list[str]:
         return [state for (state,) in database.execute("select state from jobs")]
 
 
-def test_after_a_kill_in_mid_download_the_job_resumes_by_itself_and_asks_nobody_twice(new_service, slow):
+def test_after_a_kill_during_a_download_the_job_resumes_by_itself_and_calls_no_host_twice(new_service, slow):
     service = new_service("cell1:cmp-1,cell2:cmp-2,cell1:cmp-3")
     job = begin(service, slow)
 
@@ -98,7 +98,7 @@ def test_after_a_kill_in_mid_download_the_job_resumes_by_itself_and_asks_nobody_
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_told_to_end_in_mid_download_it_ends_cleanly_and_the_next_start_finishes_the_job(new_service, slow, how):
+def test_told_to_end_during_a_download_it_ends_cleanly_and_the_next_start_finishes_the_job(new_service, slow, how):
     service = new_service("cell1:cmp-1,cell2:cmp-2,cell1:cmp-3")
     job = begin(service, slow)
 

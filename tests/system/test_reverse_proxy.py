@@ -130,7 +130,7 @@ def test_the_files_pass_the_programs_own_check_without_a_warning(kind: str, tmp_
 
 @pytest.mark.parametrize("prefix", ["", "/compute"])
 @pytest.mark.parametrize("project", ["", f"/{PROJECT}"])
-def test_the_request_to_cache_images_comes_to_us(proxy: str, prefix: str, project: str) -> None:
+def test_the_request_to_cache_images_reaches_precache(proxy: str, prefix: str, project: str) -> None:
     asked = ask(proxy, "POST", f"{prefix}/v2.1{project}/os-aggregates/7/images", json={"cache": []})
 
     assert (asked["who"], asked["method"]) == ("precache", "POST")
@@ -200,7 +200,7 @@ def test_the_inner_path_of_the_rule_is_not_a_way_in_from_outside(proxy: str) -> 
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_nova_goes_on_while_we_are_away(kind: str, tmp_path: Path) -> None:
+def test_nova_works_while_precache_is_down(kind: str, tmp_path: Path) -> None:
     with played("nova") as nova, running(kind, tmp_path, nova, f"127.0.0.1:{free_port()}") as url:
         refused = requests.post(f"{url}/v2.1/os-aggregates/7/images", timeout=TIMEOUT_S)
 

@@ -98,7 +98,7 @@ def test_work_that_goes_well_tells_no_secret(here: Deployed, secrets: set[str]) 
 
 
 @pytest.mark.parametrize("part", ["broker", "database", "keystone", "glance"])
-def test_a_part_that_is_away_is_told_without_secrets(here: Deployed, secrets: set[str], part: str) -> None:
+def test_a_part_that_is_down_is_reported_without_secrets(here: Deployed, secrets: set[str], part: str) -> None:
     image, token = here.cloud.glance.upload_image(CONTENT), here.token
     server = {"broker": here.broker, "database": here.database}.get(part) or getattr(here.cloud, part)
     server.stop()
@@ -192,7 +192,7 @@ CASES: dict[str, tuple[Wrong, tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize(("wrong", "words", "told"), CASES.values(), ids=CASES.keys())
-def test_what_is_wrong_is_told_and_not_repeated(
+def test_wrong_settings_are_reported_and_not_quoted(
     here: Deployed, secrets: set[str], tmp_path: Path, wrong: Wrong, words: tuple[str, ...], told: str
 ) -> None:
     file = write_settings(tmp_path / "precache.conf", merged(_sections(here, tmp_path), wrong(here)))

@@ -213,7 +213,7 @@ def test_what_does_not_exist_is_the_clients_own_error_and_stores_nothing(
 
 
 @pytest.mark.usefixtures("catalogued")
-def test_whoever_may_not_is_told_so_by_the_client(
+def test_a_user_without_permission_gets_an_error_from_the_client(
     api: CloudApi, cloud: Cloud, images: dict[str, str], run: Client
 ) -> None:
     before = len(api.jobs())

@@ -120,7 +120,7 @@ def test_every_command_is_in_the_table_of_commands(app: PrecacheApp) -> None:
     } == set()
 
 
-def test_every_exit_code_is_told_in_the_document_and_by_the_program() -> None:
+def test_every_exit_code_is_reported_in_the_document_and_by_the_program() -> None:
     told = [int(cell) for cell in _first_cells(ROOT / "docs" / "cli.md", "Exit codes") if cell.isdecimal()]
 
     assert told == sorted(ExitCode) == list(MEANINGS)

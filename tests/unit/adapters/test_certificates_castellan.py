@@ -94,7 +94,7 @@ def test_barbican_with_an_error_of_its_own_is_unavailable(barbican, tmp_path):
 
 
 @pytest.mark.parametrize("token", ["wrong", None])
-def test_barbican_that_does_not_know_us_gives_nothing(barbican, tmp_path, token):
+def test_barbican_that_refuses_the_credentials_returns_nothing(barbican, tmp_path, token):
     with pytest.raises(KeyManagerUnavailable):
         certificates(barbican, tmp_path, token=token).get(CERTIFICATE)
 

@@ -56,7 +56,7 @@ def outcome(question):
     ],
     ids=["token", "catalogue", "request"],
 )
-def test_a_server_that_wants_a_login_first_is_told_and_not_waited_for(wanting_login, ask):
+def test_a_server_that_requires_a_login_first_is_reported_without_a_deadlock(wanting_login, ask):
     session = open_session(auth=account(wanting_login))
 
     error = outcome(lambda: ask(session))
@@ -65,7 +65,7 @@ def test_a_server_that_wants_a_login_first_is_told_and_not_waited_for(wanting_lo
     assert "correct auth_url" in why_unreachable(error)
 
 
-def test_such_a_server_is_told_each_time(wanting_login):
+def test_such_a_server_is_reported_each_time(wanting_login):
     session = open_session(auth=account(wanting_login))
 
     errors = [outcome(session.get_token) for _ in range(2)]

@@ -122,7 +122,7 @@ def test_a_token_in_the_header_of_another_service_is_none(ask):
     "text",
     ["", "unknown", "x" * LONGEST_TOKEN, "x" * (LONGEST_TOKEN + 1), "g\xc3\xa9", "a\tb", "a\nX-Roles: admin", "\x00"],
 )
-def test_what_is_no_token_lets_nobody_in(ask, text):
+def test_text_that_is_no_token_authenticates_no_caller(ask, text):
     assert ask(X_AUTH_TOKEN=text)["X_IDENTITY_STATUS"] == "Invalid"
     assert ask(X_AUTH_TOKEN=ADMIN)["X_IDENTITY_STATUS"] == "Confirmed"
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_a_token_is_not_sent_to_keystone(ask, stub):
     assert stub.asked == []
 
 
-def test_an_expired_token_lets_nobody_in(ask, stub):
+def test_an_expired_token_authenticates_no_caller(ask, stub):
     stub.tokens["old"] = token(roles=("admin",), project=PROJECT, expires_in=timedelta(seconds=-1))
 
     assert ask(X_AUTH_TOKEN="old")["X_IDENTITY_STATUS"] == "Invalid"
@@ -151,7 +151,7 @@ def test_a_service_may_pass_a_request_on_for_a_token_that_expired_meanwhile(ask,
 
 
 @pytest.mark.parametrize("service_token", ["unknown", ADMIN, "\x7f"])
-def test_a_good_token_with_a_bad_service_token_lets_nobody_in(ask, service_token):
+def test_a_valid_token_with_an_invalid_service_token_authenticates_no_caller(ask, service_token):
     assert ask(X_AUTH_TOKEN=ADMIN, X_SERVICE_TOKEN=service_token)["X_IDENTITY_STATUS"] == "Invalid"
 
 
@@ -172,7 +172,7 @@ def test_a_good_token_with_a_bad_service_token_lets_nobody_in(ask, service_token
     ],
     ids=str,
 )
-def test_a_keystone_that_answers_nonsense_lets_nobody_in_and_keeps_the_service_up(ask, stub, answer):
+def test_a_keystone_that_answers_nonsense_authenticates_no_caller_and_keeps_the_service_up(ask, stub, answer):
     stub.answer = answer
 
     assert ask(X_AUTH_TOKEN=ADMIN)["X_IDENTITY_STATUS"] in ("Invalid", "Unavailable")
@@ -181,7 +181,7 @@ def test_a_keystone_that_answers_nonsense_lets_nobody_in_and_keeps_the_service_u
     assert ask(X_AUTH_TOKEN=ADMIN)["X_IDENTITY_STATUS"] == "Confirmed"
 
 
-def test_while_keystone_is_away_nobody_is_told_to_get_another_token(tmp_path, stub, caplog):
+def test_while_keystone_is_down_no_caller_is_told_to_get_another_token(tmp_path, stub, caplog):
     client = served(tmp_path, stub)
     stub.stop()
 

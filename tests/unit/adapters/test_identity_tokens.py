@@ -179,7 +179,7 @@ def test_the_store_is_asked_once_for_many_requests_with_good_and_bad_tokens(worl
     assert world.store.questions == 1
 
 
-def test_nobody_is_let_in_while_the_store_is_away_and_it_is_asked_seldom(world):
+def test_no_caller_is_accepted_while_the_store_is_down_and_it_is_queried_seldom(world):
     assert world.status(HTTP_X_AUTH_TOKEN=OPERATOR) == "Confirmed"
     world.store.is_away, world.seconds = True, 3.0
 

@@ -71,7 +71,7 @@ def test_a_new_token_that_is_not_accepted_either_is_the_end():
     assert tokens_of(server) == ["old", "new"]
 
 
-def test_the_callers_token_is_never_replaced_by_ours():
+def test_the_callers_token_is_never_replaced_by_the_service_token():
     with FaultyServer(http("401 Unauthorized")) as server, pytest.raises(ImageNotAuthorized):
         images_with(Account("ours", "new"), server.url).show_to("theirs", IMAGE)
 
@@ -85,7 +85,7 @@ def test_the_callers_token_is_never_replaced_by_ours():
         ("404 Not Found", ImageNotFound, "may not see it"),
     ],
 )
-def test_what_our_own_account_is_denied_says_what_to_do(status, error, words):
+def test_a_refusal_of_the_service_account_says_what_to_do(status, error, words):
     with FaultyServer(http(status)) as server, pytest.raises(error, match=words):
         images_with(Account("ours"), server.url).open(IMAGE)
 
@@ -114,7 +114,7 @@ def test_without_credentials_nothing_is_said_of_them():
     ],
     ids=["refused", "away", "silent", "hangs up"],
 )
-def test_how_keystone_fails_is_told_without_the_password(answer, error, words):
+def test_how_keystone_fails_is_reported_without_the_password(answer, error, words):
     with FaultyServer(answer) as keystone:
         auth = Password(auth_url=f"{keystone.url}/v3", user_id="precache", password="hush-hush", project_id="service")
         images = GlanceImages(session=open_session(auth=auth, timeout=SOON), endpoint="http://127.0.0.1:1")
@@ -124,7 +124,7 @@ def test_how_keystone_fails_is_told_without_the_password(answer, error, words):
     assert "hush-hush" not in str(raised.value)
 
 
-def test_our_wrong_password_is_our_fault_and_never_a_callers():
+def test_a_wrong_service_password_is_never_reported_as_the_callers_fault():
     images = GlanceImages(session=open_session(auth=Account(failing=ksa.Unauthorized("wrong"))))
 
     with pytest.raises(ImageNotAuthorized, match=r"Keystone refuses the credentials in \[service_user\]"):
@@ -159,7 +159,7 @@ def test_a_keystone_that_is_back_is_asked_again():
         assert images.show(IMAGE).id == IMAGE
 
 
-def test_requests_say_who_we_are():
+def test_requests_have_the_user_agent():
     with FaultyServer(RECORD) as server:
         GlanceImages(session=open_session(), endpoint=server.url).show(IMAGE)
 

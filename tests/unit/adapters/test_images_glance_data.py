@@ -54,7 +54,7 @@ def test_a_resumed_transfer_asks_for_the_range_to_the_end():
 
 
 @pytest.mark.parametrize("answer", [http("204 No Content", Content_Length=None), http("200 OK", b"")])
-def test_an_image_without_data_is_told_apart(answer):
+def test_an_image_without_data_is_distinguished(answer):
     with FaultyServer(answer) as server, pytest.raises(NoImageData):
         images_at(server.url).open(IMAGE)
 
@@ -79,7 +79,7 @@ def test_a_resume_that_is_not_what_was_asked_for_is_an_interruption(answer):
     assert raised.value.received_bytes == 2
 
 
-def test_a_part_that_nobody_asked_for_is_refused():
+def test_a_part_that_was_not_requested_is_refused():
     part = http("206 Partial Content", b"ta", Content_Range="bytes 2-3/4")
     with FaultyServer(part) as server, pytest.raises(ImageServiceUnavailable):
         images_at(server.url).open(IMAGE)
@@ -99,7 +99,7 @@ def test_an_early_end_says_how_much_arrived_and_how_much_should_have():
     assert (error.received_bytes, error.expected_bytes) == (100, 1000)
 
 
-def test_an_early_end_is_told_in_words_and_not_in_those_of_a_library():
+def test_an_early_end_has_a_message_of_its_own():
     with opened(http("200 OK", b"1234567", Content_Length="10")) as stream:
         _, error = read_until_it_fails(stream)
 
@@ -157,7 +157,7 @@ def test_chunked_data_come_without_an_announced_length():
         ({"Content_Length": None}, False),
     ],
 )
-def test_stream_says_whether_its_end_can_be_told_from_a_broken_connection(headers, is_marked):
+def test_stream_knows_whether_its_end_differs_from_a_broken_connection(headers, is_marked):
     with opened(http("200 OK", b"4\r\ndata\r\n0\r\n\r\n", **headers)) as stream:
         assert stream.has_marked_end is is_marked
 

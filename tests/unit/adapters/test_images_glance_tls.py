@@ -41,7 +41,7 @@ def test_data_comes_over_tls_as_well(authority):
     assert bytes(buffer[:count]) == b"data"
 
 
-def test_an_authority_that_nobody_named_is_refused_and_told_what_to_do(authority):
+def test_an_unknown_authority_is_refused_with_advice(authority):
     with (
         FaultyServer(RECORD, context=authority.certificate("127.0.0.1").context()) as server,
         pytest.raises(ImageServiceUnavailable, match=r"certificate is not accepted \(.*\[service_user\] cafile"),

@@ -63,7 +63,7 @@ class TestLimited:
         assert opened.wait(10)
         waiting.join(10)
 
-    def test_a_wait_ends_soon_once_nobody_wants_the_image_any_more(self):
+    def test_a_wait_ends_soon_after_a_cancel(self):
         images = Limited(source(), connections=1)
         images.open(IMAGE)
         stop = CancelToken()
@@ -134,7 +134,7 @@ class TestRetrying:
 
         assert flaky.calls == 1
 
-    def test_opening_is_left_to_whoever_transfers(self):
+    def test_open_is_not_retried(self):
         images = source(faults={IMAGE: ImageFaults(failing_opens=1)})
 
         with pytest.raises(ImageServiceUnavailable):

@@ -64,7 +64,7 @@ def calls(*servers):
     ],
     ids=["show", "show_to", "open"],
 )
-def test_the_next_server_is_asked_when_one_is_away(ask):
+def test_the_next_server_is_asked_when_one_is_down(ask):
     one, two = Server("one").away(), Server("two")
 
     ask(Failover([one, two]))
@@ -103,7 +103,7 @@ def test_what_one_server_says_of_an_image_is_final():
     assert calls(one, two) == [1, 0]
 
 
-def test_a_keystone_that_is_away_is_asked_once_and_not_for_each_server():
+def test_a_keystone_that_is_down_is_asked_once_and_not_for_each_server():
     one, two = Server("one", failure=ServiceTokenUnavailable("keystone", "away")), Server("two")
 
     with pytest.raises(ServiceTokenUnavailable):
@@ -112,14 +112,14 @@ def test_a_keystone_that_is_away_is_asked_once_and_not_for_each_server():
     assert calls(one, two) == [1, 0]
 
 
-def test_when_all_are_away_each_is_named_with_its_reason():
+def test_when_all_are_down_each_is_named_with_its_reason():
     images = Failover([Server("one").away(), Server("two").away("HTTP status 503")])
 
     with pytest.raises(ImageServiceUnavailable, match=r"one: Connection refused; two: HTTP status 503"):
         images.show(IMAGE)
 
 
-def test_nobody_else_is_asked_for_an_image_that_is_not_wanted_any_more():
+def test_no_other_server_is_asked_after_a_cancel():
     one, two = Server("one").away(), Server("two")
 
     cancelled = CancelToken()

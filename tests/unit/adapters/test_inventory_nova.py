@@ -113,7 +113,7 @@ def test_a_host_is_asked_where_nova_would_ask_it(nova, service, is_up):
     assert host.is_up(MINUTE) is is_up
 
 
-def test_a_host_of_a_cell_that_nova_cannot_reach_is_up_as_long_as_we_hear_it():
+def test_a_host_of_a_cell_that_nova_cannot_reach_is_up_while_it_sends_heartbeats():
     record = {"services": [{"binary": "nova-compute", "host": "cmp-1", "status": "UNKNOWN"}]}
     with FaultyServer(http("200 OK", json.dumps(record).encode())) as nova:
         [host] = hosts_of(nova, "cmp-1").list_hosts()

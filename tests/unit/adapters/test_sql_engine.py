@@ -117,7 +117,7 @@ def test_a_message_holds_neither_the_statement_nor_its_values(database):
     assert "SELECT" not in str(caught.value)
 
 
-def test_a_refused_change_that_nobody_expected_is_a_bug_of_ours(database):
+def test_an_unexpected_refusal_of_a_change_is_a_bug(database):
     with pytest.raises(InvariantBroken, match="FOREIGN KEY"), database.write() as connection:
         connection.execute(insert(hosts).values(name="a", cell_id=99, driver="", forced_down=False))
 
@@ -167,14 +167,14 @@ def names(database):
         return list(connection.scalars(select(cells.c.name)))
 
 
-def test_a_file_that_is_no_database_is_told_with_the_way_out(tmp_path):
+def test_a_file_that_is_no_database_is_reported_with_advice(tmp_path):
     (tmp_path / "precache.sqlite").write_bytes(b"no database " * 1000)
 
     with pytest.raises(DatabaseDamaged, match=r"file is not a database \(sqlite .*precache.sqlite\); restore it"):
         upgrade(open_database(f"sqlite:///{tmp_path}/precache.sqlite"))
 
 
-def test_a_database_with_broken_pages_is_told_with_the_way_out(database, tmp_path):
+def test_a_database_with_broken_pages_is_reported_with_advice(database, tmp_path):
     database.close()
     file = tmp_path / "precache.sqlite"
     header, pages = file.read_bytes()[:100], file.stat().st_size - 100

@@ -46,7 +46,7 @@ def test_what_came_to_nothing_is_done_again():
 
 
 @pytest.mark.parametrize("error", [TransactionUndone("lost"), ChangeUncertain("postgresql db1/precache")])
-def test_what_may_be_done_twice_is_done_again_when_nobody_knows(error):
+def test_an_idempotent_change_is_repeated_if_it_is_uncertain(error):
     assert Store(failures=2, error=error).put() == 3
 
 
@@ -78,11 +78,11 @@ def test_patience_ends():
         store.change()
 
 
-def test_a_change_that_nobody_can_vouch_for_says_what_to_do():
+def test_an_uncertain_change_says_what_to_do():
     assert "look whether it was made before you ask for it again" in str(ChangeUncertain("mysql db1/precache"))
 
 
-def test_whoever_waited_for_a_connection_as_long_as_patience_lasts_does_not_wait_again():
+def test_a_wait_for_a_connection_that_used_the_patience_is_not_repeated():
     store = Store(failures=1, error=NotConnected("no greeting"), patience=NOT_AT_ALL)
 
     with pytest.raises(NotConnected):

@@ -30,7 +30,7 @@ def test_migrating_nothing_gives_exactly_the_tables_that_the_code_knows(database
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrated_tables_have_the_very_words_of_those_of_the_code(database, tmp_path):
+def test_migrated_tables_equal_those_of_the_code(database, tmp_path):
     upgrade(database)
     declared = open_database(f"sqlite:///{tmp_path}/declared.sqlite")
     with declared.write() as connection:

@@ -59,7 +59,7 @@ def test_a_url_that_can_never_work_is_refused_with_the_reason_and_without_its_se
         ("postgres://h/d", r"pip install 'precache\[postgresql\]'"),
     ],
 )
-def test_without_our_driver_the_way_to_it_is_told(url, command):
+def test_without_the_driver_the_error_says_how_to_install_it(url, command):
     refusal = missing_driver(parse_url(url), ImportError("No module named 'driver'"))
 
     with pytest.raises(DatabaseUrlRefused, match=command):

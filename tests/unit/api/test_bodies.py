@@ -60,7 +60,7 @@ def test_no_body_is_no_document():
         "application/vnd.openstack.compute+json",
     ],
 )
-def test_json_or_no_word_is_accepted(content_type):
+def test_json_or_no_content_type_is_accepted(content_type):
     check_content_type(content_type)
 
 

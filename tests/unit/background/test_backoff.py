@@ -120,7 +120,7 @@ def test_what_will_not_change_is_not_tried_again():
     assert flaky.calls == 1
 
 
-def test_only_the_first_failure_is_told_to_the_caller():
+def test_only_the_first_failure_is_raised():
     troubles = []
 
     retry_until(Flaky(*gone(3)), what="The end", wait=Waits(), on_first_failure=lambda: troubles.append(1))

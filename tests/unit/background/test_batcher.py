@@ -50,7 +50,7 @@ def test_only_the_latest_report_on_a_task_is_written():
     assert notes.batches == [[TaskProgress("job", "host", IMAGE, Phase.DOWNLOADING, 3, 3)]]
 
 
-def test_beats_of_many_hosts_are_passed_on_together_the_latest_of_each():
+def test_heartbeats_of_many_hosts_are_passed_on_together_the_latest_of_each():
     notes = Notes()
     batcher = beats_batcher(notes.note)
     early, late = (Heartbeat("a", "cell1", "fake", NOW + timedelta(seconds=n), "1.0") for n in range(2))
@@ -76,7 +76,7 @@ def test_what_was_gathered_is_written_before_the_end():
 
 
 @pytest.mark.parametrize("trouble", [StoreUnavailable("gone"), RuntimeError("a bug")])
-def test_progress_that_cannot_be_noted_harms_nobody(caplog, trouble):
+def test_progress_that_cannot_be_stored_has_no_other_effect(caplog, trouble):
     class Away:
         def note(self, progress):
             raise trouble

@@ -29,7 +29,7 @@ serve_until_told(Service(), tell=lambda words: print(words, flush=True), greetin
 """
 
 
-def test_the_first_thread_that_breaks_is_told_with_its_name_and_its_error(caplog):
+def test_the_first_thread_that_breaks_is_reported_with_its_name_and_its_error(caplog):
     noticed = threading.Event()
     deaths = DeadThreads(then=noticed.set)
 

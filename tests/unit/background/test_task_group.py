@@ -20,7 +20,7 @@ def test_group_ends_when_all_have_ended():
     assert sorted(done) == [1, 2]
 
 
-def test_group_that_still_works_is_told_from_one_that_has_ended():
+def test_wait_returns_whether_all_threads_have_ended():
     release = threading.Event()
     group = TaskGroup("test")
     group.start("waiting", release.wait)

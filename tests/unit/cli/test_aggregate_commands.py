@@ -97,7 +97,7 @@ def test_a_key_that_is_both_set_and_removed_is_a_usage_error(run: Run, service: 
     assert service.asked == []
 
 
-def test_hosts_are_added_and_removed_without_a_word(run: Run, service: StubService) -> None:
+def test_hosts_are_added_and_removed_without_output(run: Run, service: StubService) -> None:
     assert run("aggregate", "add", "host", "web", "cmp-3", "cmp-4") == Ran(0, "", "")
     assert run("aggregate", "remove", "host", "web", "cmp-1", "cmp-3") == Ran(0, "", "")
     assert service.aggregates[0]["hosts"] == ["cmp-2", "cmp-4"]
@@ -138,7 +138,7 @@ def test_delete_goes_on_after_a_failure_and_reports_it(run: Run, service: StubSe
     assert service.aggregates == []
 
 
-def test_a_refusal_of_nova_is_shown_in_its_own_words(run: Run, service: StubService) -> None:
+def test_a_refusal_of_nova_is_shown_with_its_own_message(run: Run, service: StubService) -> None:
     message = "Cannot remove aggregate 1: it still has hosts."
     service.replies["DELETE", "/compute/v2.1/os-aggregates/1"] = Reply(
         409, {"conflictingRequest": {"code": 409, "message": message}}

@@ -10,7 +10,7 @@ from tests.unit.cli.stub_service import Reply, StubService
 HOSTS = "/v1/hosts"
 
 
-def test_nobody_at_the_address_is_three_and_says_what_to_check(run: Run) -> None:
+def test_no_server_at_the_address_is_three_and_says_what_to_check(run: Run) -> None:
     ran = run("--url", "http://127.0.0.1:9", "host", "list")
 
     assert ran.code == 3
@@ -65,7 +65,7 @@ def test_a_token_that_would_break_the_header_is_a_usage_error(run: Run, service:
     assert service.asked == []
 
 
-def test_a_redirect_is_told_and_not_followed(run: Run, service: StubService) -> None:
+def test_a_redirect_is_reported_and_not_followed(run: Run, service: StubService) -> None:
     service.replies["GET", HOSTS] = Reply(302, None, {"Location": "http://elsewhere.example/"})
 
     ran = run("host", "list", environ={"OS_TOKEN": "s3cret"})
@@ -75,7 +75,9 @@ def test_a_redirect_is_told_and_not_followed(run: Run, service: StubService) -> 
 
 
 @pytest.mark.parametrize("body", ["<html>hello</html>", [], {"hosts": "none"}, {"hosts": [1]}, {}])
-def test_an_answer_that_is_something_else_is_told_in_one_sentence(run: Run, service: StubService, body: object) -> None:
+def test_an_answer_that_is_something_else_is_reported_in_one_sentence(
+    run: Run, service: StubService, body: object
+) -> None:
     service.replies["GET", HOSTS] = Reply(200, body)
 
     ran = run("host", "list")

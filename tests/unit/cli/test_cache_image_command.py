@@ -124,7 +124,7 @@ def test_progress_goes_to_stderr_one_line_per_change(run: Run, service: StubServ
     ]
 
 
-def test_quiet_waits_without_a_word(run: Run) -> None:
+def test_quiet_waits_without_output(run: Run) -> None:
     ran = run("-q", "aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "value", "-c", "state")
 
     assert (ran.code, ran.out, ran.err) == (0, "succeeded\n", "")

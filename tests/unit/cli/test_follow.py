@@ -70,7 +70,7 @@ def test_every_look_is_shown_and_the_final_one_ends_it() -> None:
     assert notes.states == ["queued", "running", "succeeded"]
 
 
-def test_a_service_that_is_away_for_a_while_does_not_end_the_wait() -> None:
+def test_a_service_that_is_down_for_a_while_does_not_end_the_wait() -> None:
     notes = Notes()
 
     end = followed(ScriptedJobs("running", AWAY, AWAY, AWAY, "succeeded"), notes)
@@ -79,7 +79,7 @@ def test_a_service_that_is_away_for_a_while_does_not_end_the_wait() -> None:
     assert notes.silences == 3
 
 
-def test_a_service_that_stays_away_ends_it_after_a_minute() -> None:
+def test_a_service_that_stays_down_ends_it_after_a_minute() -> None:
     clock = Clock()
 
     with pytest.raises(ServiceUnreachable):

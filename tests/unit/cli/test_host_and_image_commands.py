@@ -32,7 +32,7 @@ def test_one_host_alone_is_filled(run: Run, service: StubService) -> None:
     assert (waited.code, [one["outcome"] for one in waited.json["tasks"]]) == (0, ["cached"])
 
 
-def test_a_host_that_is_not_there_is_refused_in_the_words_of_the_service(run: Run) -> None:
+def test_an_unknown_host_is_refused_with_the_message_of_the_service(run: Run) -> None:
     ran = run("host", "cache", "image", "cmp-9", "debian-12")
 
     assert (ran.code, ran.err) == (1, "precache: Compute host cmp-9 could not be found.\n")

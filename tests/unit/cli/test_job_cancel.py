@@ -93,7 +93,7 @@ class TestWait:
 
         assert (ran.code, ran.out) == (0, "cancelled\n")
 
-    def test_a_job_that_ended_otherwise_all_the_same_is_told(self, run: Run, service: StubService) -> None:
+    def test_a_job_that_ended_otherwise_is_reported(self, run: Run, service: StubService) -> None:
         service.frames = [RUNNING, ("succeeded", [task("cmp-1", outcome="cached")])]
 
         ran = run("job", "cancel", JOB_ID, "--wait", "-f", "value", "-c", "state")

@@ -48,7 +48,7 @@ def test_a_task_that_does_not_run_has_no_phase(run: Run, service: StubService) -
     assert [row["phase"] for row in rows] == ["waiting", ""]
 
 
-def test_an_unknown_job_is_refused_in_the_words_of_the_service(run: Run) -> None:
+def test_an_unknown_job_is_refused_with_the_message_of_the_service(run: Run) -> None:
     for argv in (("job", "show", "a/b?c"), ("job", "show", "a/b?c", "--wait"), ("job", "task", "list", "a/b?c")):
         ran = run(*argv)
 

@@ -74,7 +74,7 @@ def test_what_cannot_be_meant_is_refused(run, words, told):
     assert told in ran.err
 
 
-def test_an_address_without_an_image_service_is_told(run, service):
+def test_an_address_without_an_image_service_is_reported(run, service):
     service.replies["GET", "/image/v2/images"] = Reply(404, {"error": {"message": "The resource could not be found."}})
 
     ran = run("image", "list")

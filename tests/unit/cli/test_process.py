@@ -61,7 +61,7 @@ def test_a_start_imports_nothing_heavy(service: StubService, argv: list[str]) ->
     assert ran.stdout.splitlines()[-1] == "[] []"
 
 
-def test_a_keystone_that_is_away_is_one_line(service: StubService) -> None:
+def test_a_keystone_that_is_down_is_one_line(service: StubService) -> None:
     away = {
         "PRECACHE_URL": "", "OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p",
         "OS_USER_DOMAIN_ID": "default", "OS_PROJECT_NAME": "x", "OS_PROJECT_DOMAIN_ID": "default",
@@ -92,7 +92,7 @@ def test_a_reader_that_has_gone_is_met_with_silence(service: StubService) -> Non
 
 
 @pytest.mark.parametrize("unbuffered", ["", *also_long("1")])
-def test_a_full_disk_is_told_in_one_sentence(service: StubService, unbuffered: str) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(service: StubService, unbuffered: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with open("/dev/full", "w") as full:
@@ -121,7 +121,7 @@ def closed(redirections: str, words: str, service: StubService, **more: str) -> 
 @pytest.mark.parametrize(
     "words", ["host list -f json", *also_long("host list -f csv", "--version", "--help", "config sample")]
 )
-def test_a_closed_standard_output_is_told_in_one_sentence(service: StubService, words: str) -> None:
+def test_a_closed_standard_output_is_reported_in_one_sentence(service: StubService, words: str) -> None:
     service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(500)]
 
     ran = closed(">&-", words, service)
@@ -250,7 +250,7 @@ def test_https_is_believed_only_with_its_authority(service: StubService, tmp_pat
     assert (trusted.returncode, trusted.stdout) == (0, "cmp-1\n")
 
 
-def test_a_keystone_that_is_away_is_told_by_us_alone(service: StubService) -> None:
+def test_a_keystone_that_is_down_is_reported_once(service: StubService) -> None:
     login = {"OS_AUTH_URL": "http://127.0.0.1:9/v3", "OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_PROJECT_NAME": "p"}
 
     ran = subprocess.run(

@@ -66,7 +66,7 @@ def test_a_task_that_is_asked_again_takes_no_bytes_back():
     assert rate.text() == ""
 
 
-def test_long_times_are_told_in_minutes_and_hours():
+def test_long_times_are_reported_in_minutes_and_hours():
     rate = RateEstimate()
     rate.add(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
     rate.add(looked_at(loading("cmp-1", 100, 100_000)), 1.0)

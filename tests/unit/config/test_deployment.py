@@ -91,7 +91,7 @@ def test_what_a_process_cannot_do_without_is_named_when_it_is_missed():
         config.database.require_connection()
 
 
-def test_libraries_find_their_own_sections_and_none_of_ours_registered(tmp_path):
+def test_libraries_find_their_own_sections_and_no_others_registered(tmp_path):
     conf = load_config(written(tmp_path, "[oslo_messaging_rabbit]\nheartbeat_rate = 3\n")).oslo
 
     assert "transport_url" not in conf

@@ -53,6 +53,6 @@ def test_an_endpoint_that_is_no_url_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[inventory]\nsource = ldap\n", "[nova]\nvalid_interfaces = private\n"])
-def test_a_word_that_means_nothing_is_refused(tmp_path, text):
+def test_an_unknown_source_is_refused(tmp_path, text):
     with pytest.raises(ValueError, match=r"Valid values are|private"):
         read(tmp_path, text)

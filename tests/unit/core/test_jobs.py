@@ -58,7 +58,7 @@ def test_an_image_is_in_the_cache_after_cached_and_existing_only():
     assert {outcome for outcome in Outcome if outcome.is_success} == {Outcome.CACHED, Outcome.EXISTING}
 
 
-def test_outcomes_are_the_five_words_of_nova_and_one_of_ours():
+def test_outcomes_are_the_five_of_nova_and_one_more():
     assert set(Outcome) == {"cached", "existing", "unsupported", "error", "skipped", "cancelled"}
 
 

@@ -18,7 +18,7 @@ from precache.doctor.findings import Finding, Status, failed, failure, ok, skipp
 
 
 @pytest.mark.parametrize("make", [warning, failed])
-def test_a_finding_that_nobody_can_act_on_is_refused(make):
+def test_a_finding_without_advice_is_refused(make):
     for advice in ("", " "):
         with pytest.raises(ValueError, match="says what to do: it is broken"):
             make("it is broken", advice)
@@ -70,5 +70,5 @@ def test_an_old_schema_says_the_command_with_its_files():
     assert failure(error).advice == "run `precache db upgrade --config-file /x`"
 
 
-def test_an_unreadable_secret_can_be_entered_anew():
+def test_an_unreadable_secret_can_be_entered_again():
     assert "precache cell set" in failure(SecretUnreadable("The transport URL of cell c1")).advice

@@ -28,7 +28,7 @@ def test_an_empty_database_names_the_command_to_run(configured, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["mysql+pymysql", "postgresql+psycopg"])
-def test_a_database_that_is_away_is_named_without_its_password(configured, scheme):
+def test_a_database_that_is_down_is_named_without_its_password(configured, scheme):
     finding = only(check_database(configured(on(f"{scheme}://precache:hush-hush@127.0.0.1:9/precache"))))
 
     assert finding.status == "failed"
@@ -41,7 +41,7 @@ def test_a_database_that_is_not_configured_is_a_failure(configured):
         list(check_database(configured()))
 
 
-def test_what_needs_the_database_is_skipped_while_it_is_away(configured):
+def test_what_needs_the_database_is_skipped_while_it_is_down(configured):
     def look(config):
         raise StoreUnavailable("connection refused")
         yield
@@ -73,7 +73,7 @@ def test_the_bus_of_each_cell_is_tried(configured, sqlite_url):
     assert "hush-hush" not in finding.found
 
 
-def test_a_cell_of_which_nobody_was_heard_is_worth_a_warning(configured, sqlite_url):
+def test_a_cell_without_any_heartbeat_is_a_warning(configured, sqlite_url):
     key = Fernet.generate_key().decode()
     add_cell(sqlite_url, key)
 

@@ -30,7 +30,7 @@ def test_findings_come_in_the_order_of_the_checks_with_failures_among_them():
     assert "hunter2" not in found[1][1].found
 
 
-def test_a_bug_of_a_check_is_told_to_whoever_wants_to_know():
+def test_a_bug_of_a_check_is_passed_to_the_callback():
     bugs = []
 
     examine(None, [Check("a", away), Check("b", buggy)], bugs.append)
@@ -47,7 +47,7 @@ def test_a_bug_of_a_check_is_told_to_whoever_wants_to_know():
         (TimeoutError(), "TimeoutError"),
     ],
 )
-def test_what_the_system_refuses_is_told_without_a_place_where_it_names_none(error, told):
+def test_an_error_of_the_system_without_a_path_is_reported_without_one(error, told):
     def look(config):
         raise error
 
@@ -56,7 +56,7 @@ def test_what_the_system_refuses_is_told_without_a_place_where_it_names_none(err
     assert finding.found == told
 
 
-def test_a_check_that_does_not_end_is_a_failure_and_the_others_are_heard():
+def test_a_check_that_does_not_end_is_a_failure_and_the_others_are_reported():
     release = threading.Event()
 
     def silent(config):

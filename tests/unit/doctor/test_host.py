@@ -104,7 +104,7 @@ def public_directory():
 
 
 @is_root
-def test_another_user_than_the_owner_is_told_as_whom_to_run(configured, public_directory):
+def test_another_user_than_the_owner_is_told_as_which_user_to_run(configured, public_directory):
     config = configured(f"[DEFAULT]\ninstances_path = {public_directory}\n")
 
     findings = as_user(SOMEBODY, lambda: [*check_instances(config), *check_cache(config)])
@@ -211,7 +211,7 @@ class Domains:
         (DomainsUnknown("libvirt is silent", "start libvirtd"), "warning", "libvirt is silent"),
     ],
 )
-def test_a_cleaner_that_is_not_told_of_all_disks_is_reported(configured, tmp_path, found, status, text):
+def test_a_cleaner_that_does_not_know_all_disks_is_reported(configured, tmp_path, found, status, text):
     config = configured("[image_cache]\nowner = precache\n")
 
     finding = [*check_cache_owner(config, tmp_path, Domains(found))][-1]
@@ -242,7 +242,7 @@ def test_what_differs_from_nova_conf_is_named(host, tmp_path):
     assert "hush-hush" not in "".join(finding.found for finding in findings)
 
 
-def test_signatures_that_nova_verifies_and_we_do_not_are_named(host, tmp_path):
+def test_signatures_that_only_nova_verifies_are_named(host, tmp_path):
     nova = tmp_path / "nova.conf"
     wanted = (
         "[glance]\nverify_glance_signatures = true\nenable_certificate_validation = true\n"
@@ -256,7 +256,7 @@ def test_signatures_that_nova_verifies_and_we_do_not_are_named(host, tmp_path):
     assert only(check_nova_conf(host(wanted), (nova,))).status == "ok"
 
 
-def test_inspection_that_nova_leaves_out_and_we_do_not_is_named(host, tmp_path):
+def test_inspection_that_only_nova_leaves_out_is_named(host, tmp_path):
     nova = tmp_path / "nova.conf"
     text = "[workarounds]\ndisable_deep_image_inspection = true\n"
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n{text}")

@@ -51,7 +51,7 @@ def test_a_policy_file_must_be_there(configured, tmp_path, exists, status):
 
 
 @pytest.mark.parametrize(("pin", "status"), [("1.0", "warning"), ("0.9", "failed"), ("2.0", "failed")])
-def test_a_pin_is_told_with_what_it_holds_back(configured, pin, status):
+def test_a_pin_is_reported_with_its_effect(configured, pin, status):
     finding = only(check_pins(configured(f"[upgrade_levels]\ncompute = {pin}\n")))
 
     assert (finding.status, f"at version {pin}" in finding.found) == (status, True)

@@ -44,7 +44,7 @@ def keystone(answer):
         (http("503 Oops"), "no Keystone was found"),
     ],
 )
-def test_a_keystone_that_refuses_is_told_from_one_that_is_none(configured, answer, told):
+def test_a_keystone_that_refuses_is_distinguished_from_one_that_is_none(configured, answer, told):
     with FaultyServer(*keystone(answer)) as server:
         finding = only(check_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
 
@@ -53,7 +53,7 @@ def test_a_keystone_that_refuses_is_told_from_one_that_is_none(configured, answe
     assert "hush-hush" not in finding.found
 
 
-def test_a_keystone_that_is_away_is_a_failure(configured):
+def test_a_keystone_that_is_down_is_a_failure(configured):
     finding = only(check_service_user(configured(LOGIN.format(url=f"{NOBODY}/v3"))))
 
     assert finding.status == "failed"
@@ -101,7 +101,7 @@ def test_glance_is_asked_for_an_image(configured, answer, status, told):
     assert server.requests[0].startswith("GET /v2/images?limit=1 ")
 
 
-def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
+def test_a_glance_that_is_down_or_nowhere_is_a_failure(configured):
     away = only(check_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}\n")))
     nowhere = only(check_image_service(configured()))
 
@@ -109,7 +109,7 @@ def test_a_glance_that_is_away_or_nowhere_is_a_failure(configured):
     assert (nowhere.status, "catalogue has no image service" in nowhere.found) == ("failed", True)
 
 
-def test_a_keystone_that_is_away_is_not_taken_for_glance(configured):
+def test_a_keystone_that_is_down_is_not_taken_for_glance(configured):
     for glance in ("", f"[glance]\nendpoint_override = {NOBODY}\n"):
         finding = only(check_image_service(configured(LOGIN.format(url="http://127.0.0.1:1/v3") + glance)))
 
@@ -136,7 +136,7 @@ def test_each_of_several_endpoints_of_glance_is_asked(configured):
     assert [finding.status for finding in findings] == ["failed", "ok"]
 
 
-def test_nova_is_left_alone_where_the_inventory_is_ours(configured):
+def test_nova_is_not_checked_if_the_inventory_is_local(configured):
     assert only(check_nova(configured())).status == "skipped"
 
 
@@ -154,7 +154,7 @@ def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sq
     assert "unknown to Nova: cmp-1" in findings[2].found
 
 
-def test_a_nova_that_is_away_is_a_failure(configured, sqlite_url):
+def test_a_nova_that_is_down_is_a_failure(configured, sqlite_url):
     with pytest.raises(InventoryUnavailable, match="Connection refused"):
         list(check_nova(configured(on_nova(NOBODY, sqlite_url))))
 
@@ -163,7 +163,7 @@ def on_nova(url, sqlite_url):
     return f"[inventory]\nsource = nova\n[nova]\nendpoint_override = {url}\n[database]\nconnection = {sqlite_url}\n"
 
 
-def test_a_bus_that_is_away_is_named_without_its_password(configured):
+def test_a_bus_that_is_down_is_named_without_its_password(configured):
     config = configured("[DEFAULT]\ntransport_url = rabbit://precache:hush-hush@127.0.0.1:9/cell1\n")
 
     for look in (check_own_bus, check_computes_bus):
@@ -174,7 +174,7 @@ def test_a_bus_that_is_away_is_named_without_its_password(configured):
         assert "hush-hush" not in finding.found
 
 
-def test_buses_that_nobody_configured_are_skipped(configured):
+def test_buses_that_are_not_configured_are_skipped(configured):
     assert statuses([*check_own_bus(configured()), *check_notifications(configured())]) == ["skipped", "skipped"]
 
 

@@ -120,7 +120,7 @@ def test_interruptions_anywhere_leave_no_trace_in_the_result(
     assert world.litter() == [path.name]
 
 
-def test_length_that_nobody_announced_is_found_out(world, make_image, disk_bytes):
+def test_length_that_was_not_announced_is_detected(world, make_image, disk_bytes):
     data = make_image("qcow2")
     record = record_of(data, "qcow2", size_bytes=None)
 
@@ -150,7 +150,7 @@ def test_damaged_data_is_fetched_once_more_from_the_start(world, disk_bytes):
     assert world.litter() == [path.name]
 
 
-def test_watcher_hears_the_phases_in_order_and_the_final_count(world, make_image):
+def test_watcher_gets_the_phases_in_order_and_the_final_count(world, make_image):
     data = make_image("qcow2")
 
     world.fetch(data, "qcow2")

@@ -52,7 +52,7 @@ def test_digest_that_is_wrong_twice_is_final(world):
     assert world.litter() == []
 
 
-def test_damage_that_breaks_the_conversion_is_told_as_damage(world, make_image):
+def test_damage_that_breaks_the_conversion_is_reported_as_damage(world, make_image):
     data = make_image("qcow2")
     (l1_offset,) = struct.unpack(">Q", data[40:48])
     damaged = qcow2_with(data, l1_offset, UNALIGNED_TABLE)
@@ -71,7 +71,7 @@ def test_more_data_than_announced_is_refused(world):
 
 
 @pytest.mark.parametrize("size_bytes", [0, None])
-def test_image_without_data_is_told(world, size_bytes):
+def test_image_without_data_is_reported(world, size_bytes):
     with pytest.raises(NoImageData, match="has no associated data"):
         world.fetch(b"", record=record_of(b"", size_bytes=size_bytes))
 
@@ -106,7 +106,7 @@ def test_data_that_always_ends_early_is_an_interrupted_transfer(world, make_imag
     assert world.litter() == []
 
 
-def test_service_that_is_away_is_told(world):
+def test_service_that_is_down_is_reported(world):
     with pytest.raises(ImageServiceUnavailable):
         world.fetch(b"data", faults=ImageFaults(failing_opens=99))
 
@@ -321,7 +321,7 @@ class FillingDisk:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("recipe", [None, ("qcow2",)])
-def test_disk_that_others_fill_up_in_mid_download_is_told_in_numbers(world, make_image, disk_bytes, recipe, code):
+def test_disk_that_others_fill_up_during_a_download_is_reported_in_numbers(world, make_image, disk_bytes, recipe, code):
     disk = FillingDisk(MIB, code=code, left_bytes=3)
     data = make_image(*recipe) if recipe else disk_bytes
 
@@ -336,7 +336,7 @@ def test_disk_that_others_fill_up_in_mid_download_is_told_in_numbers(world, make
 @pytest.mark.parametrize(
     ("is_size_known", "why"), [(True, "something else took its space"), (False, "gives no size for this image")]
 )
-def test_disk_that_fills_up_though_it_seemed_large_enough_is_told_with_what_was_written(world, is_size_known, why):
+def test_disk_that_fills_up_though_it_seemed_large_enough_is_reported_with_what_was_written(world, is_size_known, why):
     disk, data = FillingDisk(MIB, left_bytes=100 * MIB), os.urandom(3 * MIB)
     sizes = {} if is_size_known else {"size_bytes": None}
 
@@ -353,7 +353,7 @@ def test_disk_that_fills_up_though_it_seemed_large_enough_is_told_with_what_was_
     assert world.litter() == []
 
 
-def test_disk_that_fails_is_told_with_its_place(world):
+def test_disk_that_fails_is_reported_with_its_place(world):
     def write_at(fd, view, offset):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -363,7 +363,7 @@ def test_disk_that_fails_is_told_with_its_place(world):
     assert world.litter() == []
 
 
-def test_cache_directory_that_is_gone_is_told(world):
+def test_cache_directory_that_is_gone_is_reported(world):
     world.cache.rmdir()
 
     with pytest.raises(CacheUnusable, match="does not exist; create or mount it"):
@@ -383,7 +383,7 @@ def stop_when(condition):
 
 @pytest.mark.parametrize(("disk_format", "recipe"), [("raw", None), ("qcow2", ("qcow2",))])
 @pytest.mark.parametrize("stalls_at", [0, MIB])
-def test_stop_is_heard_while_the_service_stalls(world, make_image, disk_bytes, disk_format, recipe, stalls_at):
+def test_stop_takes_effect_while_the_service_stalls(world, make_image, disk_bytes, disk_format, recipe, stalls_at):
     data = make_image(*recipe) if recipe else disk_bytes
     asked = []
 

@@ -69,7 +69,7 @@ def test_a_part_is_converted_to_its_place_and_the_rest_left_alone(tmp_path, disk
     assert target.read_bytes() == bytes(half) + disk_bytes[half:]
 
 
-def test_host_without_qemu_img_is_told(served, monkeypatch):
+def test_host_without_qemu_img_is_reported(served, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
 
     with pytest.raises(QemuImgFailed, match="qemu-img is not installed on this host"):

@@ -71,7 +71,7 @@ def test_service_without_ranges_has_not_failed_an_attempt():
     assert read_all(stream) == DATA
 
 
-def test_interruption_is_told_with_the_size_of_the_record():
+def test_interruption_is_reported_with_the_size_of_the_record():
     _, stream = stream_of(ImageFaults(ends_at=1000, has_ranges=False, announces_length=False), retries=1)
 
     with pytest.raises(TransferInterrupted, match="ended after 1000 of 2048 bytes: the data ended early"):
@@ -101,7 +101,7 @@ def test_progress_makes_earlier_failures_forgotten():
     assert read_all(stream) == DATA
 
 
-def test_service_that_is_away_for_a_moment_is_asked_again():
+def test_service_that_is_down_for_a_moment_is_asked_again():
     clock = MemoryClock()
     began = clock.now()
     _, stream = stream_of(ImageFaults(failing_opens=2), clock=clock)
@@ -110,7 +110,7 @@ def test_service_that_is_away_for_a_moment_is_asked_again():
     assert clock.now() - began == timedelta(seconds=1 + 2)
 
 
-def test_service_that_stays_away_is_an_error():
+def test_service_that_stays_down_is_an_error():
     _, stream = stream_of(ImageFaults(failing_opens=99), retries=3)
 
     with pytest.raises(ImageServiceUnavailable):

@@ -19,7 +19,7 @@ def test_qcow2_that_was_cut_off_before_its_upload_does_not_become_zeros(world, m
     assert world.litter() == []
 
 
-def test_qcow2_whose_very_tables_are_cut_off_is_told_as_well(world, make_image):
+def test_qcow2_with_truncated_tables_is_reported_as_well(world, make_image):
     data = make_image("qcow2")
     (l1_offset,) = struct.unpack(">Q", data[40:48])
 

@@ -167,7 +167,7 @@ def test_an_error_of_the_disk_says_what_to_do(cache: ImageCache, number: int, ad
         cache.ensure(IMAGE, fail_with(OSError(number, os.strerror(number), "some file")))
 
 
-def test_a_cache_directory_that_went_away_is_reported(cache: ImageCache) -> None:
+def test_a_missing_cache_directory_is_reported(cache: ImageCache) -> None:
     cache.directory.rmdir()
 
     with pytest.raises(CacheUnusable, match="does not exist; create or mount it"):
@@ -189,7 +189,7 @@ def test_a_directory_in_the_place_of_an_entry_is_reported(cache: ImageCache) -> 
         cache.ensure(IMAGE, never)
 
 
-def test_an_empty_entry_is_filled_anew(cache: ImageCache) -> None:
+def test_an_empty_entry_is_filled_again(cache: ImageCache) -> None:
     cache.path_of(IMAGE).touch()
 
     assert cache.ensure(IMAGE, write(b"content"))
@@ -255,7 +255,7 @@ def test_a_start_leaves_the_files_of_a_live_filler_alone(cache: ImageCache, tmp_
     assert names(cache) == [ENTRY]
 
 
-def test_a_start_removes_nothing_that_is_not_ours(cache: ImageCache) -> None:
+def test_a_start_removes_no_foreign_files(cache: ImageCache) -> None:
     foreign = [ENTRY, f"{ENTRY}.part", f"{ENTRY}.converted", f"{ENTRY}_20", "swap_512", "notes.precache-1"]
     for name in foreign:
         (cache.directory / name).write_text("foreign")

@@ -108,7 +108,7 @@ def test_resized_copies_go_after_their_own_shorter_limit(cache: ImageCache, cloc
     assert cleaner_of(cache, clock).clean() == [f"{ENTRY}_20"]
 
 
-def test_the_image_of_an_instance_stays_and_its_age_begins_anew(cache: ImageCache, clock: MemoryClock) -> None:
+def test_the_image_of_an_instance_stays_and_its_age_begins_again(cache: ImageCache, clock: MemoryClock) -> None:
     base = put(cache, ENTRY, clock, age=timedelta(days=9))
     put_overlay(cache.directory.parent / "instance-1" / "disk", base)
 

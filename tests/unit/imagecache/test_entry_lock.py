@@ -74,7 +74,7 @@ def test_a_waiter_gets_the_lock_when_the_other_process_lets_go(cache: ImageCache
             assert waits == ["free"]
 
 
-def test_nova_cannot_take_a_lock_that_we_hold(cache: ImageCache) -> None:
+def test_nova_cannot_take_a_lock_that_precache_holds(cache: ImageCache) -> None:
     with cache.locks.hold(ENTRY, never):
         nova = subprocess.run(
             [sys.executable, "-c", NOVA, str(cache.locks.directory), ENTRY], capture_output=True, text=True, input="\n"
@@ -84,7 +84,7 @@ def test_nova_cannot_take_a_lock_that_we_hold(cache: ImageCache) -> None:
     assert "Failed to acquire the lock" in nova.stderr
 
 
-def test_we_cannot_take_a_lock_that_nova_holds(cache: ImageCache) -> None:
+def test_precache_cannot_take_a_lock_that_nova_holds(cache: ImageCache) -> None:
     command = [sys.executable, "-c", NOVA, str(cache.locks.directory), ENTRY]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nova:
         try:
@@ -121,7 +121,7 @@ def test_a_failed_attempt_in_one_thread_does_not_drop_the_lock_of_another(cache:
             assert other.hear() == "False"
 
 
-def test_a_lock_file_unlinked_while_we_wait_is_not_taken_for_the_lock(cache: ImageCache, tmp_path: Path) -> None:
+def test_a_lock_file_unlinked_during_the_wait_does_not_count_as_the_lock(cache: ImageCache, tmp_path: Path) -> None:
     path = cache.locks.directory / f"nova-{ENTRY}"
     with another_process(tmp_path, HOLDER) as holder:
         assert holder.hear() == "held"
@@ -133,7 +133,7 @@ def test_a_lock_file_unlinked_while_we_wait_is_not_taken_for_the_lock(cache: Ima
             assert third.hear() == "False"
 
 
-def test_a_lock_file_replaced_between_open_and_lock_is_locked_anew(cache: ImageCache, tmp_path: Path) -> None:
+def test_a_lock_file_replaced_between_open_and_lock_is_locked_again(cache: ImageCache, tmp_path: Path) -> None:
     path = cache.locks.directory / f"nova-{ENTRY}"
     stale = path.open("a")
 

@@ -39,7 +39,7 @@ def test_the_list_of_overlays_is_neither_an_entry_nor_temporary() -> None:
     assert entry_of_temporary(name) is None
 
 
-def test_a_name_that_is_not_ours_belongs_to_no_entry() -> None:
+def test_an_unknown_name_belongs_to_no_entry() -> None:
     names = [
         "f2d1a8250ed3d4b744a8250dab8f6840179d502a",
         "f2d1a8250ed3d4b744a8250dab8f6840179d502a.part",

@@ -34,7 +34,7 @@ def test_a_disk_that_is_gone_is_forgotten_when_the_next_is_noted(tmp_path: Path,
     assert [overlay.path for _, overlay in listed_overlays(tmp_path)] == [tmp_path / "new.qcow2"]
 
 
-def test_a_list_goes_away_as_a_whole(tmp_path: Path, clock: MemoryClock) -> None:
+def test_a_list_is_removed_as_a_whole(tmp_path: Path, clock: MemoryClock) -> None:
     note_overlay(tmp_path, ENTRY, tmp_path / "vm.qcow2", clock.now())
 
     forget_overlays(tmp_path, ENTRY)
@@ -102,7 +102,7 @@ def test_the_next_note_adds_the_mark_to_an_older_line(tmp_path: Path, clock: Mem
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/hostname"), os.mkfifo, Path.mkdir])
-def test_a_mark_that_is_no_file_of_ours_refuses_the_disk(
+def test_an_unknown_file_as_mark_refuses_the_disk(
     tmp_path: Path, clock: MemoryClock, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path / MARK_NAME)

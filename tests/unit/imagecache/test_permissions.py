@@ -31,12 +31,12 @@ def never(staging: Staging) -> Fetched:
     raise AssertionError("nothing can be written here, yet somebody tried")
 
 
-def test_a_cache_that_is_read_only_for_us_stops_the_start(foreign: ImageCache, as_nobody: None) -> None:
+def test_a_read_only_cache_stops_the_start(foreign: ImageCache, as_nobody: None) -> None:
     with pytest.raises(CacheUnusable, match=r"_base cannot be used: this user cannot write there; run the compute as"):
         foreign.start()
 
 
-def test_a_lock_file_that_is_not_ours_to_open_is_named(foreign: ImageCache, as_nobody: None) -> None:
+def test_a_lock_file_without_permission_is_named(foreign: ImageCache, as_nobody: None) -> None:
     with pytest.raises(CacheUnusable, match=f"permission denied.*nova-{ENTRY}"):
         foreign.ensure(IMAGE, never)
 
@@ -52,7 +52,7 @@ def test_an_entry_of_another_user_is_found_though_it_cannot_be_touched(
     assert f"expiry of {foreign.path_of(IMAGE)} could not be restarted" in caplog.text
 
 
-def test_a_cache_of_another_user_that_we_may_write_to_is_used_with_a_warning(
+def test_a_writable_cache_of_another_user_is_used_with_a_warning(
     foreign: ImageCache, as_nobody: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     os.seteuid(0)

@@ -131,9 +131,7 @@ def test_no_disk_is_made_on_an_entry_that_is_a_link(novas: Path, secret: Path) -
         inspect_base(novas / ENTRY, force_raw=True)
 
 
-def test_orphans_are_taken_away_only_if_their_own_lock_is_free_though_that_of_the_entry_is(
-    cache: ImageCache, clock: object
-) -> None:
+def test_orphans_are_removed_only_if_their_own_lock_is_free(cache: ImageCache, clock: object) -> None:
     """Nova's cleaner removes the entry's lock file, so two processes can believe that they hold it."""
     staging = Staging(cache.directory, ENTRY)
     with staging.alive():

@@ -43,7 +43,7 @@ def test_a_line_says_what_was_asked_and_what_was_answered(tmp_path):
     }
 
 
-def test_a_client_that_went_away_got_only_what_was_written(tmp_path):
+def test_a_client_that_disconnected_got_only_what_was_written(tmp_path):
     path = tmp_path / "requests.log"
 
     call(RequestLog(path=path), take=2)

@@ -33,7 +33,7 @@ def test_what_is_no_address_is_named(text):
         parse_listen_address(text)
 
 
-def test_callers_whom_nobody_identifies_must_be_on_this_machine():
+def test_unidentified_callers_must_be_on_this_machine():
     check_noauth(ListenAddress("127.0.0.1", 8775))
 
     with pytest.raises(InvalidConfiguration, match=r"loopback addresses only, not on 192\.168\.1\.4"):

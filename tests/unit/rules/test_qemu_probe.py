@@ -49,7 +49,7 @@ def guess_of_qemu(path, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", DISGUISED)
-def test_nothing_is_raw_to_us_that_qemu_takes_for_a_format(tmp_path, name):
+def test_nothing_is_detected_as_raw_that_qemu_detects_as_a_format(tmp_path, name):
     assert guess_of_qemu(tmp_path / "content", DISGUISED[name]) != "raw"
 
     found = probe(DISGUISED[name].ljust(HEAD_BYTES, b"\0"))
@@ -57,7 +57,7 @@ def test_nothing_is_raw_to_us_that_qemu_takes_for_a_format(tmp_path, name):
     assert found == re.split("[ ,]", name)[0]
 
 
-def test_mutated_headers_are_never_raw_to_us_and_a_format_to_qemu(tmp_path):
+def test_mutated_headers_are_never_detected_as_raw_if_qemu_detects_a_format(tmp_path):
     chance = random.Random(20)
     for content in DISGUISED.values():
         changed = bytearray(content[:512])

@@ -79,7 +79,7 @@ def test_a_task_put_back_is_as_it_was_but_for_attempts_and_cell():
         (Outcome.ERROR, 95, 90, 95),
     ],
 )
-def test_the_word_of_the_host_counts_unless_it_failed_and_had_been_further(outcome, moved, noted, kept):
+def test_the_host_result_counts_unless_it_failed_and_had_more_bytes_before(outcome, moved, noted, kept):
     task = ended(running(bytes_done=noted, bytes_total=100), TaskResult(IMAGE, outcome, moved), LATER)
 
     assert (task.bytes_done, task.bytes_total) == (kept, 100)
@@ -101,7 +101,7 @@ def test_a_task_that_ended_keeps_its_first_outcome(first, second):
     assert ended(task, second, LATER) == task
 
 
-def test_a_start_told_twice_counts_once_and_moves_no_task_that_has_ended():
+def test_a_start_reported_twice_counts_once_and_changes_no_task_that_has_ended():
     once = started(WAITING, "cell1", NOW)
     over = ended(once, TaskResult(IMAGE, Outcome.CACHED, 5, started_at=LATER), LATER)
 

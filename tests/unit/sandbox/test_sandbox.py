@@ -117,7 +117,7 @@ def test_kernel_without_landlock_is_reported_once_and_the_tool_runs(tmp_path):
     assert not sandbox.is_confining
 
 
-def test_limit_of_this_process_below_ours_is_reported_once_and_the_tool_runs_under_it():
+def test_lower_limit_of_this_process_is_reported_once_and_the_tool_runs_under_it():
     reports = []
     limit = Limit(resource.RLIMIT_AS, wanted=2 << 30, most=1 << 30)
     sandbox = Sandbox(warn=reports.append, limits=lambda *_: (limit,))

@@ -158,7 +158,7 @@ def test_bash_completes_files_and_directories(share: Path, tmp_path: Path) -> No
     assert sorted(complete(share, "precache", "--cacert", typed)) == [f"{typed} space", f"{typed}out.conf"]
 
 
-def test_bash_is_told_of_the_function(share: Path) -> None:
+def test_bash_registers_the_function(share: Path) -> None:
     done = run("bash", "--norc", "-c", f"source {shlex.quote(str(share / BASH))}; complete -p precache")
 
     assert done.stdout == "complete -F _precache precache\n"

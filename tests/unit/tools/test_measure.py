@@ -58,7 +58,7 @@ def test_a_place_is_a_function_the_rest_of_a_class_or_a_statement(sources: Sourc
 
 
 @pytest.mark.long
-def test_the_request_is_recorded_from_the_door_to_the_cache() -> None:
+def test_the_request_is_recorded_from_the_api_to_the_cache() -> None:
     cost = measure_request(Path("src").absolute(), Path(sys.executable), rounds=1)
 
     assert {"api/dispatch.py", "conductor/run_job.py", "imagecache/publish.py"} <= cost.files

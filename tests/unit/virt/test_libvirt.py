@@ -106,7 +106,7 @@ def test_a_cache_that_another_owns_is_not_cleaned(tmp_path: Path) -> None:
     assert driver.cache_image(CacheOrder(IMAGE), nobody) is False
 
 
-def test_a_cache_that_is_ours_is_cleaned(tmp_path: Path) -> None:
+def test_a_cache_that_precache_owns_is_cleaned(tmp_path: Path) -> None:
     now = timedelta()
     driver = build(tmp_path, OneByte(), cleaning=Cleaning(ExpiryLimits(original=now, resized=now)))
     driver.start()

@@ -55,7 +55,7 @@ def test_a_cell_whose_hosts_have_moved_goes_alone(run, database):
     assert [host.cell for host in SqlHosts(database=database).list_hosts()] == ["cell2"]
 
 
-def test_hosts_that_are_heard_of_are_named_and_what_to_do(run, database):
+def test_hosts_that_send_heartbeats_are_named_and_what_to_do(run, database):
     heard(database, NOW, *(f"cmp-{number}" for number in range(8)))
     heard(database, LONG_AGO, "silent")
 
@@ -77,7 +77,7 @@ def test_how_long_is_silent_says_the_configuration(run, database):
     assert run("delete", "cell1", settings="[DEFAULT]\nservice_down_time = 3600\n")[0] == 0
 
 
-def test_aggregates_of_ours_count_only_where_they_are_in_use(run, database):
+def test_local_aggregates_count_only_if_they_are_in_use(run, database):
     heard(database, LONG_AGO, "cmp-1")
     aggregates = SqlAggregateChanges(database=database)
     aggregates.add_host(aggregates.create_aggregate("web", {}, NOW).id, "cmp-1", NOW)

@@ -37,7 +37,7 @@ def test_a_driver_that_is_not_installed_is_named_and_nothing_keeps_running(tmp_p
     again.stop()
 
 
-def test_a_machine_whose_own_name_is_no_name_of_a_host_is_told_what_to_set(tmp_path):
+def test_an_invalid_machine_name_is_refused_with_the_option_to_set(tmp_path):
     refused = service(tmp_path, name="zürich")
 
     with pytest.raises(InvalidConfiguration, match=r"no compute can have the name 'zürich'.*set \[DEFAULT\] host"):

@@ -74,7 +74,7 @@ def test_tokens_are_listed_with_roles_and_state(run):
     ]
 
 
-def test_revoked_tokens_are_gone_and_unknown_ones_are_told(run, tokens):
+def test_revoked_tokens_are_gone_and_unknown_ones_are_reported(run, tokens):
     run("create", "one", "--role", "admin")
     run("create", "two", "--role", "admin")
 

@@ -158,7 +158,7 @@ def test_a_wrong_password_is_one_sentence_without_the_password(run: Run, keyston
     assert ran.err.count("\n") == 1
 
 
-def test_a_keystone_that_is_away_is_named(run: Run, keystone: PlayedKeystone) -> None:
+def test_a_keystone_that_is_down_is_named(run: Run, keystone: PlayedKeystone) -> None:
     ran = run("host", "list", environ=password(keystone, OS_AUTH_URL="http://127.0.0.1:9/v3"))
 
     assert ran.code == 3
@@ -167,7 +167,7 @@ def test_a_keystone_that_is_away_is_named(run: Run, keystone: PlayedKeystone) ->
     assert ran.err.count("\n") == 1
 
 
-def test_a_service_that_is_away_is_named(run: Run, keystone: PlayedKeystone) -> None:
+def test_a_service_that_is_down_is_named(run: Run, keystone: PlayedKeystone) -> None:
     keystone.catalogue["image-precache"] = "http://127.0.0.1:9"
 
     ran = run("host", "list", environ=password(keystone))
@@ -280,7 +280,7 @@ def test_both_ways_of_http_explain_a_certificate_alike(run: Run, keystone: Playe
         ({"OS_AUTH_TYPE": "v3applicationcredential", "OS_APPLICATION_CREDENTIAL_ID": "a1"}, "an auth secret"),
     ],
 )
-def test_half_an_environment_is_a_usage_error_and_asks_nobody(
+def test_half_an_environment_is_a_usage_error_and_sends_nothing(
     run: Run, keystone: PlayedKeystone, variables: dict[str, str], said: str
 ) -> None:
     ran = run("host", "list", environ=password(keystone, **variables))

@@ -85,7 +85,7 @@ def test_requests_carry_the_sessions_token(service: StubService) -> None:
     assert {asked.headers["x-auth-token"] for asked in service.asked} == {"token-1"}
 
 
-def test_a_catalogue_without_us_names_the_option_to_use() -> None:
+def test_a_catalogue_without_precache_names_the_option_to_use() -> None:
     with PlayedKeystone({}) as keystone, pytest.raises(NoEndpoint) as refused:
         plugin.make_client(manager(keystone))
 

@@ -71,7 +71,7 @@ def test_a_client_that_reads_slowly_gets_everything(address):
     assert bytes(received).endswith(b"\r\n\r\n" + expected(2))
 
 
-def test_a_client_that_goes_away_harms_nobody_else(address, capfd):
+def test_a_client_that_disconnects_does_not_affect_others(address, capfd):
     host, _, port = address.partition(":")
     with socket.create_connection((host, int(port))) as leaving:
         leaving.sendall(b"GET /200 HTTP/1.0\r\n\r\n")
@@ -166,7 +166,7 @@ class TestHalfRequests:
         assert b"Connection: close\r\n" in answer
         assert answer.count(b"HTTP/1.1") == 1
 
-    def test_a_body_that_nobody_reads_and_is_here_costs_no_connection(self, half):
+    def test_an_unread_body_that_has_arrived_costs_no_connection(self, half):
         (one,) = half(b"POST /0 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /0 HTTP/1.0\r\n\r\n", 1)
 
         assert all_of(one).count(b"HTTP/1.1 200 OK\r\n") == 2

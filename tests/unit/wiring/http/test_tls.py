@@ -125,7 +125,7 @@ def test_a_request_may_come_in_pieces(connect):
 @pytest.mark.parametrize(
     "sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x01\x00\x05abcde", b"\x00" * 99]
 )
-def test_clients_without_a_handshake_keep_nobody_out(address, trust, sent):
+def test_clients_without_a_handshake_do_not_block_others(address, trust, sent):
     silent = [socket.create_connection(address, timeout=30) for _ in range(4)]  # twice as many as there are threads
     for one in silent:
         one.sendall(sent)
@@ -135,14 +135,14 @@ def test_clients_without_a_handshake_keep_nobody_out(address, trust, sent):
         one.close()
 
 
-def test_clients_that_fall_silent_after_the_handshake_keep_nobody_out(address, trust, connect):
+def test_clients_that_fall_silent_after_the_handshake_do_not_block_others(address, trust, connect):
     for _ in range(4):
         connect().sendall(b"GET /a HTTP/1.1\r\nHost: he")
 
     assert fetched(address, trust, "/a") == b"https "
 
 
-def test_a_client_that_speaks_plain_http_is_told(address):
+def test_a_client_that_speaks_plain_http_gets_an_error(address):
     with socket.create_connection(address, timeout=30) as plain:
         plain.sendall(b"GET /a HTTP/1.0\r\n\r\n")
 
@@ -160,7 +160,7 @@ def test_an_answer_before_the_body_can_be_read(connect):
     assert all_of(connection).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_a_client_that_goes_away_in_mid_answer_harms_nobody(address, trust, connect, caplog):
+def test_a_client_that_disconnects_during_an_answer_does_not_affect_others(address, trust, connect, caplog):
     leaving = connect()
     leaving.sendall(b"GET /200 HTTP/1.0\r\n\r\n")
     leaving.recv(100)
@@ -190,7 +190,7 @@ def test_a_renewed_certificate_is_used_for_new_connections(address, trust, autho
     assert connect().getpeercert()["serialNumber"] == second != first
 
 
-def test_files_that_cannot_be_used_are_told_at_the_start(authority, certificate, tmp_path):
+def test_files_that_cannot_be_used_are_reported_at_the_start(authority, certificate, tmp_path):
     other = authority.certificate("127.0.0.2")
     locked = tmp_path / "locked.key"
     key = serialization.load_pem_private_key(certificate.key.read_bytes(), None)

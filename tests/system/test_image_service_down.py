@@ -48,7 +48,7 @@ def reasons(service: LocalService, job: str) -> dict[str, str]:
     return {host: task["reason"] for host, task in tasks(service, job).items()}
 
 
-def test_service_that_is_away_at_the_door_is_named_and_nothing_is_stored(service, glance, number):
+def test_service_that_is_down_at_the_request_is_named_and_nothing_is_stored(service, glance, number):
     image = glance.add(DATA)
     known = service.get("/v1/jobs")["jobs"]
 
@@ -59,7 +59,7 @@ def test_service_that_is_away_at_the_door_is_named_and_nothing_is_stored(service
     assert service.get("/v1/jobs")["jobs"] == known
 
 
-def test_service_that_goes_away_after_the_door_is_an_error_of_each_host(service, glance, number):
+def test_service_that_goes_down_after_the_request_is_an_error_of_each_host(service, glance, number):
     image = glance.add(DATA, record_answers=[show_and_go_down])
 
     job = request(service, number, image.id)
@@ -71,7 +71,7 @@ def test_service_that_goes_away_after_the_door_is_an_error_of_each_host(service,
         pass  # and back, for the other tests
 
 
-def test_service_that_is_away_for_a_moment_is_asked_again_for_the_record(service, glance, number):
+def test_service_that_is_down_for_a_moment_is_asked_again_for_the_record(service, glance, number):
     image = glance.add(DATA, record_answers=[show, status(503), show])
 
     job = request(service, number, image.id)
@@ -88,7 +88,7 @@ def test_service_that_is_away_for_a_moment_is_asked_again_for_the_record(service
         ({"disk_format": None}, "Image {} has disk format None, which cannot be cached."),
     ],
 )
-def test_image_that_no_host_could_cache_is_refused_at_the_door(service, glance, number, record, message):
+def test_image_that_no_host_could_cache_is_refused_by_the_api(service, glance, number, record, message):
     good, bad = glance.add(DATA), glance.add(DATA, **record)
 
     answer = refusal(service, number, good.id, bad.id)
@@ -97,7 +97,7 @@ def test_image_that_no_host_could_cache_is_refused_at_the_door(service, glance, 
     assert good.ranges == bad.ranges == []
 
 
-def test_image_that_is_unknown_forbidden_or_named_twice_is_refused_at_the_door(service, glance, number):
+def test_image_that_is_unknown_forbidden_or_named_twice_is_refused_by_the_api(service, glance, number):
     image, hidden = glance.add(DATA), glance.add(DATA, record_answers=[status(403)])
 
     answers = [refusal(service, number, image.id, other) for other in (UNKNOWN, hidden.id, image.id.upper())]
@@ -109,7 +109,7 @@ def test_image_that_is_unknown_forbidden_or_named_twice_is_refused_at_the_door(s
     ]
 
 
-def test_image_that_is_deactivated_after_the_door_is_an_error(service, glance, number):
+def test_image_that_is_deactivated_after_the_request_is_an_error(service, glance, number):
     image = glance.add(DATA, record_answers=[show_and_change(status="deactivated"), show])
 
     job = request(service, number, image.id)
