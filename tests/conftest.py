@@ -1,4 +1,4 @@
-"""The real parts that tests may ask for, each with its fixtures in its own file; and which tests come first."""
+"""The real servers that tests may use, each with its fixtures in its own file; and the order of the tests."""
 
 import signal
 
@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, settings
 
 from precache.adapters.native_threads import use_native_threads
 
-# A shell without job control has its background jobs ignore Ctrl-C, and so would every process that a test interrupts.
+# Background jobs of a shell without job control ignore Ctrl-C, and processes of the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A machine that does something else at the same time is no fault of the code.
+# The machine may be busy with other work.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 settings.register_profile("thorough", settings.get_profile("patient"), max_examples=1000)  # for `make test-long`
 settings.load_profile("patient")
@@ -41,6 +41,6 @@ LONGEST = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first: a parallel run that ends with one of them has one worker, and idle processors."""
+    """Put the longest files first: a parallel run that ends with one of them leaves processors idle."""
     rank = {file: number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(LONGEST)))

@@ -1,4 +1,4 @@
-"""A receiver of reports that keeps them."""
+"""A receiver that stores the reports it gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Hearing:
 
     @property
     def hosts(self) -> list[str]:
-        """The host of each beat."""
+        """The host of each heartbeat."""
         return [beat.host for beat in self.beats]
 
     def note_beats(self, beats: Sequence[Heartbeat]) -> None:

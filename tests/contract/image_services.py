@@ -1,7 +1,7 @@
 """The image services that the suites of `ImageCatalog` and `ImageSource` run on, each with the same images.
 
-Another service joins by a context manager here that gives a `Served`; it gets pytest's request, for the fixtures of
-real parts, and an empty directory.
+To add a service, add a context manager that yields a `Served`. Its arguments are pytest's request, for the fixtures of
+real servers, and an empty directory.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from precache.core.images import Digest, Image, ImageId, parse_image_id
 from precache.imageserver import ImageLibrary, create_image_app
 from tests.listening import listening
 
-CONTENT = random.Random(2).randbytes(3 * 1024 * 1024 + 7)  # several reads, and no round number
-UNUSED_ENDPOINT = "http://127.0.0.1:1"  # a port that nobody but root may open, and nobody does
+CONTENT = random.Random(2).randbytes(3 * 1024 * 1024 + 7)  # several reads, and not a multiple of the block size
+UNUSED_ENDPOINT = "http://127.0.0.1:1"  # a port that only root may open, and that is not in use
 UNKNOWN = parse_image_id("ffffffff-0000-4000-8000-00000000dead")
 
 
@@ -83,7 +83,7 @@ def real(request, tmp_path):
 
 @contextlib.contextmanager
 def wrapped(request, tmp_path):
-    """Everything that wraps a service, around one."""
+    """A service with all wrappers."""
     with embedded(request, tmp_path) as served:
         failover = Failover([GlanceImages(session=open_session(), endpoint=UNUSED_ENDPOINT), served.images])
         source = Retrying(Limited(failover, connections=4), clock=MemoryClock())
@@ -91,7 +91,7 @@ def wrapped(request, tmp_path):
 
 
 class _Both:
-    """A catalog and a source in one, as the suite asks for them."""
+    """A catalog and a source in one object, as the suite uses them."""
 
     def __init__(self, *, catalog, source):
         self.show_to, self.find_listed = catalog.show_to, catalog.find_listed

@@ -1,4 +1,4 @@
-"""Jobs, instants and images that the suites of the job store speak of."""
+"""Jobs, times and images for the suites of the job store."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

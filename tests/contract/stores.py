@@ -1,4 +1,4 @@
-"""Every store that the suites run on. A further one is one line in STORES."""
+"""All stores that the suites run on. To add one, add a line to STORES."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from precache.ports.tokens import TokenChanges, TokenQueries
 from tests.contract.job_values import SetClock
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-"""Encrypts the secrets of the stores that write them down."""
+"""The encryption key for stores that store secrets."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Stores:
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
-    clock: SetClock  # of the store, whose instants are all by it
-    database: Database | None = None  # where there is one, so that its statements can be counted
+    clock: SetClock  # the store's clock: all its times come from it
+    database: Database | None = None  # if there is one, so that its statements can be counted
 
 
 def in_memory(request: pytest.FixtureRequest) -> Stores:

@@ -1,4 +1,4 @@
-"""What every store knows of cells; and that a way to a bus, which holds a password, is written down only encrypted."""
+"""The ports of cells on every store; transport URLs, which contain a password, are stored encrypted."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

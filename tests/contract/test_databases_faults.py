@@ -1,4 +1,4 @@
-"""A database that restarts, refuses, falls silent or lets two transactions meet, in the midst of our work."""
+"""A database that restarts, refuses, falls silent, or reports a conflict of two transactions during our work."""
 
 import contextlib
 import socket
@@ -31,18 +31,18 @@ SOON = Limits(
     lock=timedelta(seconds=1),
     patience=timedelta(seconds=0.2),
 )
-"""For what is not to end well."""
+"""The limit for calls that are expected to fail."""
 
 LATE = Limits(lock=timedelta(seconds=1), patience=timedelta(seconds=60))
-"""For what ends well, however slow this machine is."""
+"""The limit for calls that are expected to succeed, also on a slow machine."""
 
 CLIENT_PATIENCE_S = 30
-"""After which many a client of an HTTP API turns away."""
+"""The timeout of many clients of HTTP APIs."""
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def server(request):
-    """A server that runs, whatever the last test did to it."""
+    """A running server, also if the last test stopped it."""
     given = request.getfixturevalue(request.param)
     given.start()
     yield given
@@ -64,7 +64,7 @@ def opened(server):
 
 
 class Names:
-    """Adds cells, and has something happen in the midst of the first attempt."""
+    """Adds cells, and calls a function during the first attempt."""
 
     def __init__(self, database, *, happening=lambda: None):
         self._database = database
@@ -225,7 +225,7 @@ class TestLocks:
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(Renames.run, both, timeout=60))
 
-        # At least one was undone, and came again after the other; who came last has the last word on both.
+        # At least one was undone and repeated after the other; the last one has written both rows.
         with database.read() as connection:
             marks = connection.execute(select(cells.c.name, cells.c.transport_url).order_by(cells.c.name)).all()
         assert max(one.attempts for one in both) > 1
@@ -299,7 +299,7 @@ class TestLocks:
 
 
 class TestLostConfirmations:
-    """The server has committed, and the line breaks in the place of its answer; or it broke before."""
+    """The connection breaks after the server's commit but before its answer, or before the commit."""
 
     @pytest.fixture
     def line(self, server):
@@ -309,7 +309,7 @@ class TestLostConfirmations:
 
     @pytest.fixture(params=[True, False], ids=["committed", "not committed"])
     def lost_commit(self, request, server, line, opened):
-        """Return a database, and what has its next commit's confirmation lost."""
+        """Return a database, and a function that makes its next commit lose the confirmation."""
         database = opened(LATE, port=line.port)
 
         def lose():

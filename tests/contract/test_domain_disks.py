@@ -77,7 +77,7 @@ def test_the_base_of_a_domain_that_does_not_run_stays_wherever_its_disk_is(
     backing = ["-b", cache.directory / ENTRY, "-F", "raw"]
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, disk], check=True)
     raw = tmp_path / "raw.img"
-    raw.write_bytes(b"QFI\xfb\0\0\0\2" + b"\xff" * 600)  # what its guest wrote
+    raw.write_bytes(b"QFI\xfb\0\0\0\2" + b"\xff" * 600)  # the data of its guest
     define(libvirt, "web1", disk, "qcow2")
     define(libvirt, "raw1", raw, "raw")
     domains = LibvirtDomains(uri=libvirt.uri)

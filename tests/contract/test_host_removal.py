@@ -1,4 +1,4 @@
-"""Hosts that are gone for good can be forgotten, and what else is known does not suffer."""
+"""Hosts that no longer exist can be deleted, without effect on other data."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +133,7 @@ def test_a_host_is_either_deleted_or_added_to_an_aggregate(stores):
     refusals = []
 
     def add():
-        with suppress(HostNotFound):  # and no word of a host that is in already
+        with suppress(HostNotFound):  # and not a heartbeat of a host that is registered already
             stores.aggregate_changes.add_host(aggregate.id, "cmp-1", NOW)
             stores.aggregate_changes.remove_host(aggregate.id, "cmp-1", NOW)
 
@@ -152,7 +152,7 @@ def test_a_host_is_either_deleted_or_added_to_an_aggregate(stores):
 
 def test_hosts_of_aggregates_that_are_not_in_use_any_more_are_deleted_from_them(stores):
     if stores.database is None:
-        return  # memory never changes hands
+        return  # memory has one process
     beat(stores, "cmp-1", "cmp-2")
     aggregate = stores.aggregate_changes.create_aggregate("web", {}, NOW)
     for name in ("cmp-1", "cmp-2"):
@@ -167,7 +167,7 @@ def test_hosts_of_aggregates_that_are_not_in_use_any_more_are_deleted_from_them(
 
 
 def at_once(*actions):
-    """Do all the actions many times over, in a thread each; raises what any of them raises."""
+    """Run all actions many times, each in its own thread; raise what any of them raises."""
     together = threading.Barrier(len(actions))
 
     def repeat(action):

@@ -1,4 +1,4 @@
-"""What every inventory knows of hosts, cells and aggregates."""
+"""The ports of hosts, cells and aggregates on every store."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What every inventory answers, asked of Nova's: the suite's tests that read, over an inventory filled in Nova."""
+"""The reading tests of the inventory suite, on an inventory in Nova."""
 # ruff: noqa: F401  what is imported from the suite runs here too, on this file's `stores`
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Inventory:
 
 
 class ChangedInNova:
-    """Changes as the suite makes them, done by an operator of Nova."""
+    """The changes of the suite, made through Nova's API."""
 
     def __init__(self, nova, aggregates, hosts):
         self._nova, self._operator = nova, NovaOperator(nova.url)
@@ -82,7 +82,7 @@ class ChangedInNova:
 
 
 class HeardByBoth:
-    """On each host there is a nova-compute beside ours."""
+    """Each host has a nova-compute beside its Precache compute."""
 
     def __init__(self, nova, ours):
         self._nova, self._ours = nova, ours

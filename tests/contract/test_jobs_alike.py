@@ -1,4 +1,4 @@
-"""Whatever happens to jobs, memory and SQL tell the same story."""
+"""The memory store and the SQL store behave identically."""
 
 import shutil
 import tempfile
@@ -34,7 +34,7 @@ STEPS = st.builds(HostAsked, HOSTS, CELLS, st.sampled_from([(), (DEBIAN,), (UBUN
 
 
 class JobsAlike(RuleBasedStateMachine):
-    """Does everything to both stores, and compares each answer and what can be seen afterwards."""
+    """Applies each step to both stores, and compares the results and the states."""
 
     template: Path
 
@@ -59,7 +59,7 @@ class JobsAlike(RuleBasedStateMachine):
 
     @initialize()
     def one_job_runs(self):
-        # Left to chance, most runs would never get as far as a claim.
+        # With random steps alone, most runs would never reach a claim.
         self.both(lambda s: s.intake.add(new_job(1)))
         self.both(lambda s: claim(s, "first"))
 
@@ -141,7 +141,7 @@ def test_memory_and_sql_answer_alike_whatever_is_done_to_them(sqlite_template, t
 
 
 def answer(step, stores: Stores):
-    """Return what the step gives, or the words of its refusal."""
+    """Return the result of the step, or the text of its error."""
     try:
         return step(stores)
     except PrecacheError as exc:

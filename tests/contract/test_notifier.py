@@ -1,4 +1,4 @@
-"""What every notifier does with a notification: it never raises, and what it says is the whole of it."""
+"""Every notifier sends the whole notification, and never raises."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ NOTIFICATION = Notification(
 
 @pytest.fixture(params=["memory", "log", pytest.param("oslo", marks=pytest.mark.external)])
 def sending(request, caplog):
-    """Return a notifier, and a function that tells what arrived, as dicts."""
+    """Return a notifier, and a function that returns the received notifications as dicts."""
     if request.param == "oslo":
         return over_a_bus(request)
     if request.param == "memory":

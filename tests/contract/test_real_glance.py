@@ -1,4 +1,4 @@
-"""Glance as it is: who sees which image, what states it may be in, and what resuming gives."""
+"""A real Glance: who sees which image, the states of images, and resumed downloads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ CONTENT = bytes(range(256)) * 40
 
 @dataclass(frozen=True)
 class Shown:
-    """Glance, the people, and our client with the service's own credentials."""
+    """Glance, the users, and Precache's client with the service user's credentials."""
 
     cloud: Any
     images: GlanceImages

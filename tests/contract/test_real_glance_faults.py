@@ -1,4 +1,4 @@
-"""Keystone and Glance as they go wrong: tokens that end, accounts that are wrong, parts that are away or silent."""
+"""Failures of Keystone and Glance: expired tokens, wrong accounts, servers that are down or silent."""
 
 import logging
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tests.lab.keystone import PASSWORD
 pytestmark = pytest.mark.external
 
 CONTENT = bytes(range(256)) * 40
-SOON = timedelta(seconds=1)  # only ever waited for by a server that is silent for ever
+SOON = timedelta(seconds=1)  # the limit only matters for a server that is silent for ever
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ class TestKeystoneAway:
         images.show(image)
         cloud.keystone.stop()
         try:
-            # Glance says 401 while its Keystone is away, as if the token were wrong.
+            # Glance answers 401 while its Keystone is down, as if the token were wrong.
             with pytest.raises(ServiceTokenUnavailable):
                 images.open(image)
         finally:

@@ -47,7 +47,7 @@ def test_a_job_of_thousands_takes_some_more_for_each_thousand(stores, cost):
 
 
 def cost_of_a_life(stores, cost, number, host_count):
-    """Lead a job from the door to the end, and return the statements of each step."""
+    """Run a job from the request to its end, and return the statements of each step."""
     job, claims = job_id(number), stores.claims
     stores.clock.set(NOW)
 

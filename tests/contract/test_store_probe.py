@@ -1,4 +1,4 @@
-"""What a watcher of the service asks of the store: an answer soon, at no cost, whatever the store holds."""
+"""The health check of the store: a quick and cheap answer, independent of the store's content."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""TLS to a real broker: as the configuration and as the transport URL have it, and every way in which it fails."""
+"""TLS to a real broker, set in the configuration or in the transport URL, and every way in which it fails."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def cached(request):
 
 
 def run_compute(ended, conf, url, host):
-    """Have the compute of a host answer and beat on this bus."""
+    """Run the compute of a host on this bus: it answers calls and sends heartbeats."""
     bus = open_bus(conf, url)
     server = ComputeServer(bus=bus, host=host, cache_images=cached, cancel_job=nothing_to_cancel)
     ended.callback(bus.close)
@@ -70,7 +70,7 @@ def beat(reports, host):
 
 
 def run_conductor(ended, urls):
-    """Return what a conductor hears on these cells' buses, and its way to their hosts."""
+    """Return the reports that a conductor gets on these cells' buses, and its gateway to their hosts."""
     hearing = Hearing()
     cells = CellBuses(
         conf=new_conf(), cells=Cells(urls), on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
@@ -85,7 +85,7 @@ def run_conductor(ended, urls):
 
 
 def failure(conf, url):
-    """Return what an operator reads of a message that could not be sent."""
+    """Return the error of a message that could not be sent."""
     bus = open_bus(conf, url)
     try:
         with pytest.raises(BusUnavailable) as caught:
@@ -152,7 +152,7 @@ def test_the_certificate_of_another_broker_is_refused(rabbitmq, cell_url, ca):
     url = rabbitmq.tls_url(cell_url, f"ssl=1&ssl_ca_file={ca}").replace("127.0.0.1", "localhost")
 
     if not checks_names(new_conf()):
-        assert "does not check the name" in open_bus(new_conf(), url).tls_weakness[0]  # which the doctor says
+        assert "does not check the name" in open_bus(new_conf(), url).tls_weakness[0]  # which the doctor reports
         return
     assert failure(new_conf(), url).startswith("its certificate is not valid for localhost; correct the host")
 
@@ -161,7 +161,7 @@ def test_another_broker_of_the_url_takes_over_where_its_certificate_names_both(r
     vhost = cell_url.rpartition("/")[2]
     hosts = ",".join(f"{USER}:{PASSWORD}@{name}:{rabbitmq.tls_port}" for name in NAMES)
 
-    for _ in range(4):  # which one is tried first is left to chance
+    for _ in range(4):  # which broker is tried first is random
         bus = open_bus(new_conf(), f"rabbit://{hosts}/{vhost}?ssl=1&ssl_ca_file={ca}")
         bus.cast("nobody", "ping", {})
         bus.close()

@@ -1,4 +1,4 @@
-"""TLS to real databases: as the URL has it, across a restart, and every way in which it fails."""
+"""TLS to real databases, set in the URL, across a restart, and every way in which it fails."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def opened(url, limits=None):
 
 
 def failure(url):
-    """Return what an operator reads where there is no connection; at once, for waiting does not help."""
+    """Return the error of a connection that cannot be made; it comes at once, because waiting does not help."""
     with opened(url, PATIENT) as database:
         begun = time.monotonic()
         with pytest.raises(StoreUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""What every store knows of tokens."""
+"""The ports of tokens on every store."""
 
 from datetime import UTC, datetime, timedelta
 

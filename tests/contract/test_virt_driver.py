@@ -33,7 +33,7 @@ Driver = Callable[[timedelta], VirtDriver]
 
 
 class SmallImages:
-    """The port `EntryFetcher`: every image is a few zeros, but for the bad one."""
+    """The port `EntryFetcher`: every image is a few zeros, except the bad one."""
 
     def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         watch(Phase.DOWNLOADING, 0, SIZE_BYTES)
@@ -49,7 +49,7 @@ class SmallImages:
 
 @dataclass
 class Seen:
-    """The port `Watcher`: remembers what it was told, and stops the transfer once `stop_at` bytes are there."""
+    """The port `Watcher`: stores the progress, and stops the transfer when `stop_at` bytes have arrived."""
 
     stop_at: int | None = None
     reports: list[tuple[Phase, int, int]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A driver without files of its own, as another project would write one: each image becomes a volume of a storage.
+"""An example driver without local files, as another project would write it: each image becomes a volume.
 
 docs/virt-drivers.md explains it. The storage is a dict here; it stands for the client of a real one.
 """
@@ -65,5 +65,5 @@ class VolumeDriver:
     def _make_volume(self, order: CacheOrder, watch: Watcher) -> None:
         with tempfile.TemporaryDirectory() as directory:
             fetched = self.setup.fetcher.fetch(order, Staging(Path(directory), order.image), watch)
-            # Only now, complete and verified, it gets the name under which it is found.
+            # Only a complete and verified volume gets its final name.
             self.volumes[order.image] = fetched.entry.read_bytes()

@@ -1,1 +1,1 @@
-"""Small disk images of every format that a cache takes: sound, odd, and broken in each way that a format can be."""
+"""Small disk images of every supported format: valid, unusual, and broken in every way."""

@@ -1,4 +1,4 @@
-"""The table: every format in every state, and what the cache makes of it.
+"""The table: every format in every state, with the result of caching.
 
 A case without a refusal ends as the raw disk that `qemu-img convert -t none -O raw` makes of it, byte for byte, or
 where formats are kept as the very bytes. One with a refusal leaves nothing, and gives the reason.
@@ -34,7 +34,7 @@ _QEMU_NAMES = {"vhd": "vpc", "iso": "raw", "ami": "raw", "aki": "raw", "ari": "r
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One image. disk_format: Glance's word. refusal: what the reason says; None if the image is taken.
+    """One image. disk_format: Glance's name. refusal: pattern of the reason; None if the image is accepted.
 
     nova_boots: whether Nova itself makes an entry of it, although we refuse; the entry would not be the disk.
     is_found_by_reading: only a conversion, which reads all data, finds what is wrong; a host that keeps formats cannot.

@@ -11,7 +11,7 @@ from gabbi import handlers, suitemaker, utils
 
 
 def converse(path: Path, host: str, port: int, fixtures: ModuleType) -> None:
-    """Fail with what went otherwise than written. fixtures: the file's fixtures by name, and `current_app`."""
+    """Fail with the differences from the file. fixtures: the file's fixtures by name, and `current_app`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gabbi tells of names of headers that it would write otherwise
         suite = suitemaker.test_suite_from_dict(

@@ -1,4 +1,4 @@
-"""A wrapper around the application that lets no answer pass which the OpenAPI document does not describe."""
+"""A wrapper around the application that fails for an answer which the OpenAPI document does not describe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Documented:
 
     def __init__(self, app: Any, document: Document) -> None:
         self._app = app
-        # A client must ignore what it does not know; we must not send what the document does not say.
+        # Clients must ignore unknown fields; the service must not send undocumented ones.
         self._document = document = _closed(document)
         self._registry: Registry[Any] = Registry().with_resource("doc", DRAFT202012.create_resource(dict(document)))
         self._paths = [(_pattern(path), path) for path in sorted(document["paths"], key=lambda path: path.count("{"))]

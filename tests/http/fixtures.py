@@ -1,4 +1,4 @@
-"""The worlds that a conversation can take place in; a conversation names one under `fixtures`."""
+"""The environments of conversations; a conversation names one under `fixtures`."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class NovasInventory(Cloud):
 
 
 class Defective(Cloud):
-    """There is a bug in whatever lists things."""
+    """All list queries have a bug."""
 
     def build(self, world: World) -> Any:
         class Bug:

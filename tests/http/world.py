@@ -1,4 +1,4 @@
-"""A small cloud in memory, behind the real application: what the conversations talk to."""
+"""A small cloud in memory behind the real application, for the conversations."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The system's users that servers of tests run as when root runs the tests, and directories that such a user may enter.
 
-Some servers refuse to run as root. Whoever is not root runs everything as himself.
+Some servers refuse to run as root. Other users than root run everything under their own account.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.lab.guardian import guardian
 
 
 def identity(account: str | None) -> dict[str, Any]:
-    """Return the arguments of `subprocess` that make a child of root's run as this user; none for everybody else."""
+    """Return the arguments of `subprocess` with which a child of root runs as this user; none for other users."""
     if account is None or os.geteuid() != 0:
         return {}
     user = pwd.getpwnam(account)

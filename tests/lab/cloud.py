@@ -14,9 +14,9 @@ from tests.lab.keystone import Keystone, User
 class Cloud:
     """One Keystone with a Glance in its catalog.
 
-    admin: of the project `admin`. member and reader: of the project `demo`, with these roles. stranger: a member of
-    the project `acme`. precache: the service's own account in the project `service`, an administrator; that is what
-    a stock Glance asks of whoever reads private images of all projects.
+    admin: of the project `admin`. member and reader: of the project `demo`, with these roles. stranger: a member of the
+    project `acme`. precache: the service's own account in the project `service`, an administrator; that is the role
+    that a stock Glance requires to read private images of all projects.
     """
 
     keystone: Keystone

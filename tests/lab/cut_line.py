@@ -1,4 +1,4 @@
-"""A line to a server that breaks at one moment: when a certain request leaves, or when its answer comes back."""
+"""A proxy whose connection breaks at a given moment: when a certain request is sent, or when its answer arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the database servers for tests have in common: a process on loopback, with databases that tests make up.
+"""The shared part of the database servers for tests: a process on loopback, with databases that tests create.
 
 Run by root, the server drops to its package's own user. Nothing is flushed to the disk: what was committed outlives
 the server, though not the machine. Each worker of a parallel test run starts servers of its own.

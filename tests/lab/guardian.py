@@ -1,4 +1,4 @@
-"""Clears up after a test run that was killed: ends the servers that it started, removes the directories that it made.
+"""Cleans up after a killed test run: ends the servers that it started, removes the directories that it created.
 
 The run starts this file as a process of its own at its first server, and tells it of each server and directory. The
 end of the run, however it comes, is the end of that pipe. Standard library only, for it starts without any other.
@@ -41,7 +41,7 @@ class Guardian:
         self._tell(f"+session {pid}")
 
     def forget_session(self, pid: int) -> None:
-        """Leave it alone: its number may soon be somebody else's."""
+        """Stop guarding the session: its number may soon belong to another process."""
         self._tell(f"-session {pid}")
 
     def guard_directory(self, path: Path) -> None:
@@ -83,7 +83,7 @@ def _clear_up_after(lines: Iterable[str]) -> None:
 
 
 def _remove(directory: Path) -> None:
-    # Whoever was killed a moment ago may still write into it.
+    # A process that was just killed may still write into it.
     deadline = time.monotonic() + REMOVAL_PATIENCE_S
     while directory.exists() and time.monotonic() < deadline:
         shutil.rmtree(directory, ignore_errors=True)

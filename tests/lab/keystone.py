@@ -32,7 +32,7 @@ PASSWORD = "hush-hush"  # the prefix of every user's; tests look for it where it
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with roles in one project. All are in the domain `Default`."""
+    """A user with roles in one project. All are in the domain `Default`."""
 
     id: str
     name: str

@@ -33,7 +33,7 @@ class Surroundings:
     network_url: str
 
     def settings(self, state: Path) -> dict[str, dict[str, object]]:
-        """Return the sections that every process of Nova gets, to be written by whoever adds to them."""
+        """Return the sections that all processes of Nova share; the caller adds further ones and writes the file."""
         login = dict(self.login)
         return {
             "DEFAULT": {
@@ -121,7 +121,7 @@ class Nova:
         self._api.start()
 
     def stop(self) -> None:
-        """End all of it; nobody needs what it has in hand."""
+        """End all processes at once; their unfinished work is not needed."""
         for worker in self._workers:
             worker.kill()
         self._api.close()

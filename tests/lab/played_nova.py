@@ -1,7 +1,7 @@
 """A compute API that a test leads: hosts, their services and aggregates, as Nova's API answers from 2.1 to 2.96.
 
-It is not Nova, but whoever is filled through `NovaOperator` can be: the same calls make the same aggregates in a real
-one, which is how this one is checked.
+It is not Nova, but it behaves alike: `NovaOperator` makes the same aggregates by the same calls in a real Nova, and the
+same tests run on both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SERVICE = re.compile(r"/v2\.1/os-services/([0-9a-f-]+)")
 class PlayedNova:
     """Listens on loopback from `with` to its end; `url` is the endpoint, with its version.
 
-    tokens: those that are let in, each with its role; everybody is where there are none.
+    tokens: the accepted tokens, each with its role; empty to accept every caller.
     requests: method and path of each so far. refusals: statuses that the next requests get instead of an answer.
     """
 
@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else None
         played.requests.append(f"{self.command} {self.path}")
         status, document = self._refusal() or played.answer(self.command, self.path, body, self._microversion())
-        # Whoever asks may hang up at any moment; that is part of many a play.
+        # The client may disconnect at any moment, as many tests intend.
         with suppress(OSError):
             self._send(status, document)
 

@@ -21,8 +21,8 @@ from tests.lab.guardian import guardian
 LOG_END_CHARACTERS = 3000
 POLL_INTERVAL_S = 0.05
 PORTS = range(12_000, 32_000)
-"""Below those that the kernel gives to clients: a port must still be free when its server comes back, and whoever
-knocks meanwhile must not be connected with himself."""
+"""Below the ports that the kernel assigns to clients: a port must still be free when its server restarts, and a client
+that connects meanwhile must not be connected to itself."""
 
 
 class ServerFailed(Exception):
@@ -113,7 +113,7 @@ class ServerProcess:
     def _signal_all(self, number: signal.Signals) -> None:
         # PostgreSQL puts each of its children into a session of its own.
         children = _children(self.pid) if self._process.poll() is None else []
-        # The session's number stays taken while anybody is left in it, and names nobody else when nobody is.
+        # The session's number stays in use while a process is left in it, and is not reused at once.
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
         for child in children:
@@ -125,14 +125,14 @@ class ServerProcess:
 
 
 def listens(port: int) -> bool:
-    """Return whether somebody accepts connections on this port of loopback."""
+    """Return whether a server accepts connections on this port of loopback."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody uses at the moment, and that no client is given."""
+    """Return a free port of loopback that the kernel does not assign to clients."""
     for port in random.SystemRandom().sample(PORTS, 1000):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -73,7 +73,7 @@ class RabbitMq(Server):
         return f"rabbit://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{'' if vhost == '/' else vhost}"
 
     def fresh_url(self) -> str:
-        """Return the transport URL of a virtual host that nobody else uses."""
+        """Return the transport URL of a virtual host that no other test uses."""
         if not self._fresh:
             self._fresh = [f"cell-{uuid.uuid4().hex[:12]}" for _ in range(AT_ONCE)]
             self._add_vhosts(*self._fresh)
@@ -122,7 +122,7 @@ class RabbitMq(Server):
         return done.stdout
 
     def close(self) -> None:
-        """End it for good, and all that was started for it; nobody needs what it has in hand."""
+        """End it and all its helpers at once; their unfinished work is not needed."""
         super().close()
         if self._mapper is not None:
             self._mapper.kill()

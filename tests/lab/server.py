@@ -53,14 +53,14 @@ class Server(ABC):
             process.kill()
 
     def restart(self, after_s: float = 0) -> None:
-        """Stop it, leave it away for that long, and have it running again."""
+        """Stop it, keep it stopped for that long, and start it again."""
         self.stop()
         time.sleep(after_s)
         self.start()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Have it alive and silent: connections are open, and nothing comes back."""
+        """Pause it: connections stay open, but nothing is answered."""
         assert self._process is not None
         self._process.pause()
         try:
@@ -69,5 +69,5 @@ class Server(ABC):
             self._process.resume()
 
     def close(self) -> None:
-        """End it for good; nobody needs what it has in hand."""
+        """End it at once; its unfinished work is not needed."""
         self.kill()

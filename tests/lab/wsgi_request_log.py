@@ -1,6 +1,6 @@
 """A WSGI application that notes each request before it passes it on; runs in the service's environment, under uWSGI.
 
-Before, and not after as the server's own log does: whoever has an answer finds its request in the log.
+Before, and not after as the server's own log does: when a client has its answer, the request is in the log.
 """
 
 import importlib

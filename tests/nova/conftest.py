@@ -211,7 +211,7 @@ def start_beside(deployment: precache.Deployment, compute: NovaCompute) -> None:
     deployment.prepare()
     deployment.start_api()
     deployment.start_conductor()
-    # Every second: a cleaner that should not be on would have been at everything before Nova's.
+    # Every second: a cleaner that is wrongly enabled would remove entries before Nova's does.
     cache = {"owner": "nova", "manager_interval": 1}
     own = {"DEFAULT": {"instances_path": compute.instances_path}, "image_cache": cache}
     deployment.start_compute(compute.host, CELL, own)

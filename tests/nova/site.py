@@ -1,4 +1,4 @@
-"""What the tests beside Nova act on, and how the time that it takes to build is told."""
+"""The objects that the tests beside Nova use, and the messages while they are built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A boot and a pre-cache of one image at the same time: whoever comes second waits, and finds the image there."""
+"""A boot and a pre-cache of one image at the same time: the second one waits, and finds the image cached."""
 
 from __future__ import annotations
 

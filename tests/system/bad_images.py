@@ -1,4 +1,4 @@
-"""Disk images that break a rule, as somebody who means harm, or who has had bad luck, would make them.
+"""Disk images that break a rule, by intent or by accident.
 
 Each maker writes the file `path`. `secret` is a file of the host that nothing may ever read.
 """

@@ -1,6 +1,6 @@
 """The API as a process of its own behind a real Keystone and beside a real Glance, with two hosts that are known.
 
-No conductor runs, and no broker: what is looked at is what comes in at the door, which stays open without them.
+No conductor and no broker run: the tests concern the API, which accepts requests without them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tools.local_service import LocalService
 MIB = 1024**2
 
 COMPLAINTS = ("Traceback", "Exception ignored", "Exception in thread", "Fatal Python error", "Warning:")
-"""What Python, or a library, says of what nobody took care of."""
+"""Messages of Python or a library on errors that were not handled."""
 
 KILLED = -signal.SIGKILL  # by the test itself
 
@@ -33,7 +33,7 @@ def images(tmp_path: Path) -> Path:
 def new_service(tmp_path: Path, images: Path) -> Iterator[Callable[..., LocalService]]:
     """Return a function that makes a service, not started; each is stopped when the test ends.
 
-    Whatever a test does to a service: it ends by itself when told, with 0, and never shows anybody a traceback.
+    Every service must end with 0 when it is stopped, and must never print a traceback.
     """
     made: list[LocalService] = []
 

@@ -1,4 +1,4 @@
-"""What an operator does to a running service, and what there is to see of it: over HTTP, on the disks, in the log."""
+"""An operator's actions on a running service, and its observable state: over HTTP, on the disks, in the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image service that a test leads: right at the door, and wrong, slow or away where its images are told to be.
+"""An image service that a test controls: its images can be wrong, slow or unavailable.
 
 Records follow Glance's v2 API. Each image has its own answers, so tests that share one service do not meet.
 """
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         played: PlayedGlance = self.server.played  # type: ignore[attr-defined]
         words = self.path.strip("/").split("/")
         image = played.images.get(words[2]) if words[:2] == ["v2", "images"] and len(words) in (3, 4) else None
-        # Whoever asks may hang up at any moment; that is part of many a play.
+        # The client may disconnect at any moment, as many tests intend.
         with suppress(OSError):
             reply = Reply(self, played, image)
             if image is None:

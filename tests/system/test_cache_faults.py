@@ -1,6 +1,6 @@
-"""What a host's disk can do to a cache: every host says what is wrong and what to do, and the others are not held up.
+"""Failures of a host's disk: the host reports what is wrong and what to do, and other hosts are not affected.
 
-Disks of the wanted size and mood are small tmpfs in a mount namespace that only the service is in; they go with it.
+Small or failing disks are tmpfs in a mount namespace of the service; they end with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A deployment whose parts die, or go away and come back, in the middle of a job.
+"""A deployment whose parts die, or stop and start again, during a job.
 
 Whatever happens: every task ends in exactly one outcome, and what the host's disk holds agrees with it.
 """

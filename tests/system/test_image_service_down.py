@@ -1,4 +1,4 @@
-"""An image service that is away, at the door or later, or whose image cannot be cached as it is: who hears of it."""
+"""An image service that is down at the request or later, or whose image cannot be cached: who gets the error."""
 
 from __future__ import annotations
 

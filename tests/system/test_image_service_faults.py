@@ -1,4 +1,4 @@
-"""An image service that breaks off, stays silent or lies: what a user gets to see of it, and what a host keeps."""
+"""An image service whose transfers break, stall or are wrong: the user's errors, and the files on the host."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ FAILURES = {
     "other data": ([with_flipped_bit], r"does not match its digest: expected sha256:", [None] * 2),
 }  # fmt: skip
 
-# What ends well all the same: the answers, and the ranges.
+# Cases that succeed in spite of the fault: the answers, and the ranges.
 RECOVERIES = {
     "cut off once": ([cut_at(CUT), whole], [None, AGAIN]),
     "cut off before the first byte": ([cut_at(0), whole], [None, None]),
@@ -198,7 +198,7 @@ def test_conversion_goes_on_with_the_transfer_that_it_reads_from(service, glance
 
 
 def test_failure_of_one_host_is_not_the_other_ones_and_is_made_good_by_another_request(service, glance, two_hosts):
-    # Each host tries twice, so whoever comes first, exactly one of them ends with a fourth answer that is right.
+    # Each host tries twice; in any order exactly one of them gets the fourth answer, which is right.
     image = glance.add(DATA, *[with_flipped_bit] * 3, whole)
 
     first = request(service, two_hosts, image.id)

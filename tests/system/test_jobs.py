@@ -1,4 +1,4 @@
-"""Jobs in unusual company: two at once, one whose aggregate goes away, one with nobody to ask."""
+"""Unusual jobs: two at once, one whose aggregate is deleted, one without hosts."""
 
 from __future__ import annotations
 

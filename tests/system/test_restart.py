@@ -1,4 +1,4 @@
-"""The service ends in mid-download, by kill -9 or because it is told to: the next start finishes what was begun."""
+"""The service ends during a download, by kill -9 or a signal: the next start finishes the job."""
 
 from __future__ import annotations
 

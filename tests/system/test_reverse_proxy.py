@@ -1,4 +1,4 @@
-"""The rules for a proxy in front of Nova, in the real nginx and HAProxy: what comes to us, and what goes to Nova."""
+"""The rules for a proxy in front of Nova, in the real nginx and HAProxy: which requests reach Precache, which Nova."""
 
 from __future__ import annotations
 

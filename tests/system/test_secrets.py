@@ -1,4 +1,4 @@
-"""No password, token, key or transport URL gets out: not into a log, an error, an answer, or the database in clear.
+"""No password, token, key or transport URL appears in a log, an error, an answer, or unencrypted in the database.
 
 Real processes run with debug = true on a real cloud, do their work, and lose every part they need. Others are started
 with credentials that are wrong, and with options that cannot be meant. All that any of them said is searched.

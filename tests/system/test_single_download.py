@@ -1,4 +1,4 @@
-"""Several who want one image at once: one of them downloads it, the others wait and find it."""
+"""Several concurrent requests for one image: one downloads it, the others wait and find it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def nova_compute(service: LocalService, image: PlayedImage) -> Iterator[subproce
 
 @contextmanager
 def watched(file: Path) -> Iterator[Callable[[], None]]:
-    """Return a function that waits until somebody opens the file, from now on."""
+    """Return a function that waits until a process opens the file, from now on."""
     libc, in_open = ctypes.CDLL(None, use_errno=True), 0x20
     fd = libc.inotify_init1(os.O_CLOEXEC)
     try:

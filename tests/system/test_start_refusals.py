@@ -1,4 +1,4 @@
-"""A start that cannot be: one sentence on standard error, an exit code for scripts, nothing left running."""
+"""A start that is refused: one sentence on standard error, an exit code for scripts, nothing left running."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def images(cloud: Cloud) -> dict[str, str]:
 
 @pytest.fixture
 def catalogued(api: CloudApi, cloud: Cloud) -> Iterator[None]:
-    """The catalogue has us in the place of Nova."""
+    """The catalogue has Precache in place of Nova."""
     cloud.keystone.set_endpoint("compute", api.deployment.compute_url, name="precache")
     yield
     cloud.keystone.remove_endpoint("compute")
@@ -69,7 +69,7 @@ def catalogued(api: CloudApi, cloud: Cloud) -> Iterator[None]:
 
 @pytest.fixture
 def overriding(api: CloudApi, cloud: Cloud) -> dict[str, str]:
-    """The environment in which clients come to us although the catalogue says somebody else."""
+    """The environment in which clients use Precache although the catalogue names Nova."""
     cloud.keystone.set_endpoint("compute", "http://127.0.0.1:9/v2.1", name="nova")
     return {OVERRIDE: api.deployment.compute_url}
 

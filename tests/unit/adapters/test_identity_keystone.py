@@ -1,4 +1,4 @@
-"""What the application is told about a caller, whatever they send and whatever Keystone does."""
+"""The identity headers that the application gets, for all requests and all answers of Keystone."""
 
 import json
 import logging

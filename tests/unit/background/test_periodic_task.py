@@ -1,4 +1,4 @@
-"""An action comes round again, whatever it raises, until it is stopped."""
+"""An action is repeated until it is stopped, also after errors."""
 
 from __future__ import annotations
 

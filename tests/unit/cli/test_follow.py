@@ -1,4 +1,4 @@
-"""Waiting for a job, with a clock that only moves when somebody pauses."""
+"""Waiting for a job, with a clock that only advances in `pause`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, seen from outside: the right error, in words to act on, and nothing left behind."""
+"""All failures, seen from outside: the right error with advice, and no file left."""
 
 import errno
 import os
@@ -370,7 +370,7 @@ def test_cache_directory_that_is_gone_is_reported(world):
         world.fetch(b"data")
 
 
-# Somebody stops it.
+# The fetch is stopped.
 
 
 def stop_when(condition):
@@ -474,7 +474,7 @@ def _descriptor_that_names(path, subformat):
 def test_text_that_only_qemu_takes_for_a_disk_is_refused_and_what_it_names_left_alone(
     world, tmp_path, subformat, disk_format
 ):
-    os.mkfifo(tmp_path / "fifo")  # whoever opens it waits for ever
+    os.mkfifo(tmp_path / "fifo")  # a process that opens it waits for ever
 
     with pytest.raises(UnsafeImage, match="Image content does not match disk_format"):
         world.fetch(_descriptor_that_names(tmp_path / "fifo", subformat), disk_format)

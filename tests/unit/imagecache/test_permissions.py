@@ -1,4 +1,4 @@
-"""A cache that belongs to somebody else: what cannot work is said at the start, what can is done."""
+"""A cache of another user: what cannot work is refused at the start."""
 
 from __future__ import annotations
 
