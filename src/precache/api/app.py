@@ -55,8 +55,7 @@ def create_app(
     auth_strategy: as in [api] auth_strategy; only for the OpenAPI document.
     wake: tells conductors that there is a new job, or a request to cancel one; never raises, never blocks.
     The caller's identity is in headers, see `identity.py`. So the application must always be wrapped in an
-    authentication
-    middleware: keystonemiddleware (with delay_auth_decision), or `noauth.noauth`.
+    authentication middleware: keystonemiddleware (with delay_auth_decision), or `identity.noauth`.
     """
     document = load_document()
     requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)

@@ -30,7 +30,7 @@ class Host:
     silent_for: timedelta | None = field(default=None, compare=False)
 
     def is_up(self, service_down_time: timedelta) -> bool:
-        """Return whether the host may be called: not marked as down, and heard of within `service_down_time`."""
+        """Return whether the host may be called: not marked as down, with a heartbeat within `service_down_time`."""
         if self.forced_down or self.owner_says_down or self.silent_for is None:
             return False
         return self.silent_for <= service_down_time

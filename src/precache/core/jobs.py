@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
-    # Back to queued: the conductor stopped, or died and its lease ran out; another goes on with the rest.
+    # Back to queued: the conductor stopped, or died and its lease expired; another one continues the job.
     JobState.RUNNING: frozenset(
         {JobState.QUEUED, JobState.SUCCEEDED, JobState.PARTLY_FAILED, JobState.FAILED, JobState.CANCELLED}
     ),
@@ -51,7 +51,7 @@ class TaskState(StrEnum):
 
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
     TaskState.WAITING: frozenset({TaskState.RUNNING, TaskState.ENDED}),
-    # Back to waiting: the conductor that had asked the host is gone; the host is asked again.
+    # Back to waiting: the conductor that called the host has ended; the next one calls the host again.
     TaskState.RUNNING: frozenset({TaskState.WAITING, TaskState.ENDED}),
     TaskState.ENDED: frozenset(),
 }
@@ -97,7 +97,7 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
 class JobRequest:
     """The fields of a job that the request sets and that never change.
 
-    aggregate_metadata: of the aggregate, as it was when the request came; empty in jobs of older releases.
+    aggregate_metadata: of the aggregate, as it was at the request; empty in jobs of older releases.
     image_names: of the images that have one.
     for_host: the host that the request named instead of an aggregate; the fields of the aggregate are then empty.
     """
@@ -145,9 +145,9 @@ class Job(JobRequest):
     """A stored job.
 
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
-    lease_owner, lease_until: the conductor that works on it, and until when it may be believed alive.
+    lease_owner, lease_until: the conductor that works on it, and the time until which it counts as alive.
     lease_token: the number of the last claim; it grows with every claim of this job.
-    cancel_requested_at: when an operator first asked that the job is cancelled; None if that has not happened.
+    cancel_requested_at: the time of the first request to cancel the job; None if there was none.
     """
 
     state: JobState = JobState.QUEUED
@@ -166,7 +166,7 @@ class Job(JobRequest):
 
     @property
     def claim(self) -> Claim:
-        """Return what the present owner shows for every change. Raises ValueError if the job has no owner."""
+        """Return the claim with which the current owner changes the job. Raises ValueError if the job has no owner."""
         if self.lease_owner is None:
             raise ValueError(f"job {self.id} has no owner")
         return Claim(self.id, self.lease_owner, self.lease_token)
@@ -176,11 +176,11 @@ class Job(JobRequest):
 class Task:
     """One image on one host within a job.
 
-    phase: means something while the task runs; otherwise it is whatever was heard last.
+    phase: valid while the task runs; afterwards the last reported one.
     bytes_done, bytes_total: of the download; total is 0 until the size is known.
-    attempts: how often the host was asked; more than one only after a conductor was lost or stopped.
-    reason: for an operator to act on; empty where the outcome says it all.
-    image_name: as it was when the request came; None where the image had none, or the job is older than such names.
+    attempts: how often the host was called; more than one only after a conductor died or stopped.
+    reason: for the operator; empty if the outcome is sufficient.
+    image_name: as it was at the request; None if the image had none, or if an older release stored the job.
     """
 
     job_id: str
@@ -201,7 +201,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which tasks of a job are meant: those that have every value that is given."""
+    """Selects tasks of a job: those that have all given values."""
 
     host: str | None = None
     cell: str | None = None
@@ -224,10 +224,10 @@ EVERY_TASK = TaskFilter()
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a host answers for one image.
+    """A host's result for one image.
 
     bytes_moved: received from the network, 0 for `existing`.
-    reason: made a line that can be stored and sent, wherever its words come from.
+    reason: any text; it is converted to one line that can be stored and sent.
     """
 
     image: ImageId
@@ -243,7 +243,7 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class HostAsked:
-    """A step of a job: the host was asked for these images, which are running now."""
+    """A step of a job: the host was called for these images, whose tasks now run."""
 
     host: str
     cell: str

@@ -1,7 +1,7 @@
-"""What is asked of a host for one image: the image, and how it is to be cached.
+"""Orders: an image, and the options with which a host shall cache it.
 
-An order has one form as JSON, wherever it goes: in the request of a client, in the row of a job, in the message to a
-host. Readers ignore fields that they do not know. A new option is a field of `CacheOptions`.
+An order has the same form as JSON everywhere: in a client's request, in the row of a job, in the message to a host.
+Readers ignore unknown fields. A new option is a field of `CacheOptions`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from precache.core.errors import InvalidOption
 from precache.core.images import ImageId, parse_image_id
 
 MOST_BYTES_PER_S = 10**12
-"""More than any network carries."""
+"""More than the rate of any network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """How one image is to be cached. Every option has a default: what was done before the option existed.
+    """The options for caching one image. The default of each option is the behaviour before it existed.
 
     rate_limit_bytes_per_s: the highest average rate of the download on each host; None for no limit.
     """
@@ -29,17 +29,17 @@ class CacheOptions:
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
         limit = self.rate_limit_bytes_per_s
-        # A bool is an int to Python.
+        # In Python a bool is an int.
         if limit is not None and (type(limit) is not int or not 1 <= limit <= MOST_BYTES_PER_S):
             raise InvalidOption("rate_limit_bytes_per_s", limit, f"a whole number from 1 to {MOST_BYTES_PER_S}")
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOptions:
-        """Return the options that stand in the document, beside anything else. Raises InvalidOption."""
+        """Return the options in the document; ignore its other fields. Raises InvalidOption."""
         return cls(**{option.name: document[option.name] for option in fields(cls) if option.name in document})
 
     def document(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults, as JSON takes them."""
+        """Return the options that differ from their defaults, for JSON."""
         if self == DEFAULT_OPTIONS:  # of nearly all orders: a job may have 10,000 messages
             return {}
         chosen = {option.name: getattr(self, option.name) for option in fields(self)}
@@ -51,7 +51,7 @@ DEFAULT_OPTIONS = CacheOptions()
 
 @dataclass(frozen=True, slots=True)
 class CacheOrder:
-    """One image, and how it is to be cached."""
+    """One image, and the options for caching it."""
 
     image: ImageId
     options: CacheOptions = DEFAULT_OPTIONS
@@ -79,7 +79,7 @@ def orders_document(orders: Iterable[CacheOrder]) -> dict[str, Any]:
 
 
 def read_orders(document: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
-    """Return stored orders. Another version comes with another schema of the database, which is refused at start."""
+    """Return stored orders. Another version has another schema of the database, which is refused at start."""
     return tuple(map(CacheOrder.read, document["orders"]))
 
 

@@ -1,4 +1,4 @@
-"""Why work is stopped before its end."""
+"""The reasons to stop work before its end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class StopReason(StrEnum):
-    """What the stopped work means to its owner.
+    """The reason of a stop, which says what becomes of the work.
 
-    SHUTDOWN: the process ends; the work goes on at its next start, or in another process.
+    SHUTDOWN: the process ends; its next start, or another process, continues the work.
     LEASE_LOST: another conductor has the job; nothing may be stored for it here.
     CANCELLED: an operator has cancelled the job; it ends.
-    PAUSED: an operator has paused the job; it goes on when it is resumed.
-    ABANDONED: the part of the work that needs the rest has ended or failed.
+    PAUSED: an operator has paused the job; it continues when it is resumed.
+    ABANDONED: the part of the work that needs this one has ended or failed.
     """
 
     SHUTDOWN = "shutdown"

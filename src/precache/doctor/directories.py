@@ -52,7 +52,7 @@ def check_cache(config: Config) -> Iterator[Finding]:
 def check_directory(path: Path, what: str) -> Iterator[Finding]:
     """Check the owner of the directory, and that files can be made there."""
     if not path.is_dir():
-        yield failed(f"{what} {path} is not a directory", "move it away")
+        yield failed(f"{what} {path} is not a directory", "rename or remove it")
         return
     found = path.stat()
     owner, us = user_name(found.st_uid), user_name(os.geteuid())

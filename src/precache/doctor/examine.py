@@ -51,7 +51,7 @@ def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) ->
 def side_by_side(calls: Sequence[tuple[Callable[[], T], float]]) -> list[T | None]:
     """Make all calls at once and return their results, None where one took longer than its seconds.
 
-    Raises what a call raises. A call that takes longer goes on in a thread that ends with the process.
+    Raises what a call raises. A call that takes longer continues in a thread that ends with the process.
     """
     began = time.monotonic()
     futures = [call_in_thread(call, name="doctor") for call, _ in calls]

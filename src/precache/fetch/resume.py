@@ -32,7 +32,7 @@ _SKIP_BYTES = 1 << 20
 
 _NO_END = (
     "the image service gives neither its size nor its hash, and sends its data without a length: a broken transfer "
-    "could not be told from a whole one; let the image service compute the hash, or upload the image again"
+    "would look like a complete one; let the image service compute the hash, or upload the image again"
 )
 
 
@@ -163,7 +163,7 @@ class ResumingStream:
             raise error
         # The next connection would read everything again, so a slow one is better.
         _log.warning(
-            "Image %s: %s; the image service cannot resume a transfer, so it goes on over the same connection",
+            "Image %s: %s; the image service cannot resume a transfer, so it continues on the same connection",
             self._image.id,
             error.reason,
         )

@@ -109,7 +109,7 @@ class QemuImg:
         return output
 
     def stop(self) -> None:
-        """End the run under way, if any, and refuse any other."""
+        """End the current run, if any, and refuse further ones."""
         with self._lock:
             self._stopped = True
             if self._process is not None:

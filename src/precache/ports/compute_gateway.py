@@ -1,4 +1,4 @@
-"""The conductor's way to a host: one long call for all images of a job on that host, and a short one to cancel it."""
+"""Calls from the conductor to a host: a long one for all images of a job, and a short one to cancel it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ComputeGateway(Protocol):
 
         Return the host's result for each image. Raises ComputeUnreachable if the host does not answer or dies
         meanwhile; ComputeOutdated; Stopped if this process or the host's compute is being stopped. Sending it again for
-        the same job is harmless: the host joins the work under way, answers from memory, or touches the image.
+        the same job is harmless: the host joins the running work, answers from memory, or touches the image.
         """
         ...
 

@@ -11,10 +11,10 @@ from precache.core.hosts import Heartbeat, Host
 def beats_of_other_cells(
     beats: Iterable[Heartbeat], known: Mapping[str, Host], service_down_time: timedelta
 ) -> set[Heartbeat]:
-    """Return the heartbeats of hosts of another cell: one that heard of the host within `service_down_time`.
+    """Return the heartbeats of hosts of another cell, which got one of the host within `service_down_time`.
 
     So no cell can take another's hosts, and two hosts with one name do not alternate. A host that moved belongs to its
-    new cell when its old one has not heard of it for that long.
+    new cell when its old cell has had no heartbeat of it for that long.
     """
     found = set()
     for beat in beats:

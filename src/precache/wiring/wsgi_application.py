@@ -88,8 +88,8 @@ def _configured() -> Config:
     config = load_config(files or None)
     if config.api.auth_strategy == "noauth":
         raise InvalidConfiguration(
-            "[api] auth_strategy = noauth makes everybody an administrator who can reach this server, wherever it "
-            "listens; set it to keystone, or run `precache serve api` on a loopback address"
+            "[api] auth_strategy = noauth makes every client that can reach this server an administrator; "
+            "set it to keystone, or run `precache serve api` on a loopback address"
         )
     return config
 

@@ -129,7 +129,7 @@ jobs = Table(
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
     # What is asked for each image; none in jobs of the release before, whose images are in `job_images` alone.
     Column("orders", Orders),
-    # As it was when the request came; none in jobs of the release before.
+    # As it was at the request; none in jobs of the previous release.
     Column("aggregate_metadata", TextMap),
     Column("cancel_requested_at", Instant),
     Index("ix_jobs_newest", "created_at", "number"),

@@ -106,7 +106,7 @@ def wait_until_cancelled(
 class _Waiting:
     """Waits for one job after another, for `timeout_s` in all, and writes to `stderr` how they come along.
 
-    unended: what is said of a job that is not waited for any longer.
+    unended: the state of a job that is no longer waited for, for the message.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class _Waiting:
         self._begun = time.monotonic()
 
     def until_ended(self, job_id: str) -> WaitResult:
-        """Return the last that was seen of the job, with a report of its end, or a word on how to find it again."""
+        """Wait for the job's end and report it, or how to show the job later; return the last snapshot."""
         try:
             followed = self._watched(job_id)
         except KeyboardInterrupt:

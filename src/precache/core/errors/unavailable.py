@@ -135,9 +135,7 @@ class DatabaseDamaged(StoreUnavailable):
     """The file of the database is damaged; a retry helps only after an operator has replaced it."""
 
     def __init__(self, reason: str, database: str) -> None:
-        super().__init__(
-            f"{reason} ({database})", "restore it from a backup, or move it away to begin with an empty one"
-        )
+        super().__init__(f"{reason} ({database})", "restore it from a backup, or rename it to begin with an empty one")
 
 
 class DomainsUnknown(Unavailable):

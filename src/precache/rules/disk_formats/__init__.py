@@ -1,4 +1,4 @@
-"""Finds in a disk image what qemu's drivers ignore: a parent, another file, data behind its end.
+"""Finds in a disk image what qemu's drivers ignore: a parent, another file, data beyond its end.
 
 One file per format. All are pure functions over `Content`. They read a bounded number of bytes, and never raise for
 the content of these. What qemu itself refuses is not checked here.

@@ -34,7 +34,7 @@ def why_unusable(disk_format: str | None, content: Content) -> str | None:
 
 
 def is_truncated(disk_format: str | None, content: Content, *, is_converted: bool) -> bool:
-    """Return whether the image refers to data behind its end.
+    """Return whether the image refers to data beyond its end.
 
     is_converted: the conversion will read all of it, and so find what is missing. Then formats with tables among the
         data are not checked, because reading these tables would wait for the whole download.

@@ -1,4 +1,4 @@
-"""Jobs have the instant at which an operator asked that they are cancelled.
+"""Add the time of the request to cancel a job.
 
 The release before works with it, but does not see it: its conductors finish such a job as if nothing had been asked.
 """
