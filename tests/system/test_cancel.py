@@ -118,6 +118,28 @@ def test_a_job_whose_conductor_was_killed_is_cancelled_by_the_other(here: Deploy
     here.precache.start_conductor(dead)
 
 
+def test_a_job_that_no_conductor_holds_is_cancelled_by_the_next_one(here: Deployed, image: str):
+    aggregate = here.aggregate(*THREE)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: downloads(here, image, *THREE))
+        for conductor in CONDUCTORS:
+            here.precache.stop_one(conductor)
+
+        cancel(here, job)
+        # Not at once: hosts still work for the conductor that is gone.
+        assert here.precache.get(f"/v1/jobs/{job}", here.token)["job"]["state"] == "queued"
+        assert downloads(here, image, *THREE)
+        for conductor in CONDUCTORS:
+            here.precache.start_conductor(conductor)
+
+        assert here.ended(job) == "cancelled"
+        wait_until(lambda: not here.precache.litter())
+
+    assert counts(here, job) == {"cancelled": 3}
+    assert not [host for host in THREE if here.precache.entry(host, image).exists()]
+
+
 def test_a_cancel_while_the_broker_is_down_reaches_the_hosts_when_it_is_back(here: Deployed, image: str):
     aggregate = here.aggregate(*THREE)
     with here.gate.shut():
