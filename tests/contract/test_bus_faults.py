@@ -212,6 +212,21 @@ def test_a_cancel_is_confirmed_although_every_place_for_requests_is_taken(world,
     assert [list(request.result(PATIENCE_S)) for request in requests] == [[], [], []]
 
 
+def test_a_host_that_was_down_at_the_cancel_does_not_begin_again_when_it_is_back(world, cell_url, threads, tmp_path):
+    with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
+        gateway = world.gateway(silence_s=15)
+        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        wait_until(lambda: compute.begun)
+        compute.kill()
+        with pytest.raises(ComputeUnreachable):
+            gateway.cancel("job", "cmp-1", "cell1")
+
+        compute.start()
+
+        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CANCELLED]
+        assert compute.begun == ["job"]
+
+
 def test_a_cancel_over_a_broker_that_is_away_says_so_soon_and_works_once_it_is_back(
     world, cell_url, threads, rabbitmq, tmp_path
 ):

@@ -57,6 +57,8 @@ class CacheImages:
         Raises Stopped if the compute is being stopped.
         """
         with working_on(WorkContext(job_id=request.job_id)):
+            if request.is_cancelled:
+                self.cancel_job(request.job_id)
             return self._cache_all(request)
 
     def cancel_job(self, job_id: str) -> None:

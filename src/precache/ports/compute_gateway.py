@@ -17,6 +17,8 @@ class CacheRequest:
     """The message: cache these images, one after another, in this order.
 
     deadline: on the host, when all of them must be done.
+    is_cancelled: set by a gateway that sends the request again after the job was cancelled. The host begins with no
+        image, and answers how each has ended.
     """
 
     job_id: str
@@ -24,6 +26,7 @@ class CacheRequest:
     cell: str
     orders: tuple[CacheOrder, ...]
     deadline: Deadline = field(default_factory=lambda: Deadline(None), compare=False)
+    is_cancelled: bool = False
 
     @property
     def images(self) -> tuple[ImageId, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -25,6 +28,9 @@ CONFIRM_WITHIN_S = 10
 TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it"
 _NOT_CONFIRMED = f"it did not confirm within {CONFIRM_WITHIN_S} seconds"
 _HOST_SHARE = 0.98  # of the time that is left: the host answers with what it has done before the call ends
+
+_CAPACITY = 100_000
+"""Cancels that are kept, for calls that may still be sent again: more than the hosts that can be called at once."""
 
 T = TypeVar("T")
 
@@ -52,19 +58,18 @@ class OsloComputes:
         self._silence_s = call_monitor_timeout.total_seconds()
         self._pin = pin
         self._stopping = CancelToken()
+        self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()  # by job and host, the latest ones
+        self._lock = threading.Lock()
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
-        to_host = HostRequest(
-            host=request.host,
-            method="cache_images",
-            version=OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE,
-            message=lambda expires_at, left_s: request_message(request, expires_at, left_s * _HOST_SHARE),
-            read=read_results,
-            too_long=TOO_LONG,
-        )
-        return self._call(request.cell, to_host, self._long_s, self._silence_s)
+        def request_now() -> HostRequest[list[TaskResult]]:
+            # A host that was down at the cancel, or has restarted since, would begin with what was cancelled.
+            return _cache_request(replace(request, is_cancelled=(request.job_id, request.host) in self._cancelled))
+
+        return self._call(request.cell, request_now, self._long_s, self._silence_s)
 
     def cancel(self, job_id: str, host: str, cell: str) -> None:
+        self._note_cancel(job_id, host)
         if self._pin is not None and not understands(self._pin, CANCEL_SINCE):
             raise ComputeOutdated(host, CANCEL_SINCE, self._pin, pinned=True)
         message = cancel_message(job_id, host, cell)
@@ -78,14 +83,20 @@ class OsloComputes:
             too_long=_NOT_CONFIRMED,
         )
         try:
-            self._call(cell, to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
+            self._call(cell, lambda: to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error
 
-    def _call(self, cell: str, request: HostRequest[T], within_s: float, silence_s: float) -> T:
+    def _note_cancel(self, job_id: str, host: str) -> None:
+        with self._lock:
+            self._cancelled[job_id, host] = None
+            if len(self._cancelled) > _CAPACITY:
+                self._cancelled.popitem(last=False)
+
+    def _call(self, cell: str, request_now: Callable[[], HostRequest[T]], within_s: float, silence_s: float) -> T:
         return HostCall(
             bus_now=partial(self._buses, cell),
-            request=request,
+            request_now=request_now,
             deadline=time.monotonic() + within_s,
             silence_s=silence_s,
             stopping=self._stopping,
@@ -98,3 +109,15 @@ class OsloComputes:
         conductor will call it again.
         """
         self._stopping.cancel(StopReason.SHUTDOWN)
+
+
+def _cache_request(request: CacheRequest) -> HostRequest[list[TaskResult]]:
+    version = OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE
+    return HostRequest(
+        host=request.host,
+        method="cache_images",
+        version=CANCEL_SINCE if request.is_cancelled else version,
+        message=lambda expires_at, left_s: request_message(request, expires_at, left_s * _HOST_SHARE),
+        read=read_results,
+        too_long=TOO_LONG,
+    )

@@ -47,6 +47,7 @@ class HostRequest(Generic[T]):
 class HostCall(Generic[T]):
     """`run` once.
 
+    request_now: returns what to send to the host; called before each time that it is sent.
     bus_now: returns the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
     deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends it.
     """
@@ -55,14 +56,15 @@ class HostCall(Generic[T]):
         self,
         *,
         bus_now: Callable[[], Bus],
-        request: HostRequest[T],
+        request_now: Callable[[], HostRequest[T]],
         deadline: float,
         silence_s: float,
         stopping: CancelToken,
     ) -> None:
         self._bus_now = bus_now
         self._bus = bus_now()
-        self._request = request
+        self._request_now = request_now
+        self._request = request_now()
         self._deadline = deadline
         self._limit_s = silence_s
         self._stopping = stopping
@@ -86,6 +88,7 @@ class HostCall(Generic[T]):
             raise ComputeUnreachable(self._request.host, self._request.too_long)
         self._stopping.check(f"The request to {self._request.host}")
         self._follow_bus()
+        self._request = self._request_now()
         monitor_s = self._next_monitor_s()
         try:
             answer = self._call(left_s, monitor_s)

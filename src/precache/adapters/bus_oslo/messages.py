@@ -56,6 +56,7 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
         "orders": [order.document() for order in request.orders],
         "expires_at": round(expires_at, 3),
         **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3)}),
+        **({"cancelled": True} if request.is_cancelled else {}),
     }
 
 
@@ -69,7 +70,9 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
     # Counted from now, when the host has the message.
     deadline = Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS)))
-    return CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline), expires_at
+    is_cancelled = message.get("cancelled") is True
+    request = CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline, is_cancelled)
+    return request, expires_at
 
 
 def cancel_message(job_id: str, host: str, cell: str) -> dict[str, Any]:

@@ -264,6 +264,25 @@ def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs():
     assert [version for bus in (plain, limited) for _, _, version, _ in bus.sent] == ["1.0", "1.1"]
 
 
+def test_a_request_that_is_sent_again_after_a_cancel_says_so():
+    bus = ScriptedBus()
+    computes = gateway(bus)
+
+    def cancel_meanwhile():
+        bus._answers = [{}, results_message(RESULTS)]
+        computes.cancel("job", "cmp-1", "cell1")
+        return NoAnswer()
+
+    bus._answers = [cancel_meanwhile]
+    computes.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+
+    assert [(method, version, message.get("cancelled")) for _, method, version, message in bus.sent] == [
+        ("cache_images", "1.0", None),
+        ("cancel_job", "1.2", None),
+        ("cache_images", "1.2", True),
+    ]
+
+
 def test_a_cancel_that_may_be_lost_is_sent_again():
     bus = ScriptedBus(NoAnswer(), {})
 

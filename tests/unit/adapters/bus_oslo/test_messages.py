@@ -13,8 +13,10 @@ import pytest
 from precache.adapters.bus_oslo.messages import (
     Malformed,
     beats_message,
+    cancel_message,
     progress_message,
     read_beats,
+    read_cancel,
     read_progress,
     read_reason,
     read_request,
@@ -37,6 +39,7 @@ PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10, "cell1"
 RESULTS = [
     TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),
     TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
+    TaskResult(IMAGE, Outcome.CANCELLED, 5),
 ]
 
 
@@ -56,6 +59,11 @@ def _newer_request():
 
 def test_every_message_comes_back_as_it_was():
     assert read_request(over_the_bus(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
+    assert read_request(over_the_bus(request_message(replace(REQUEST, is_cancelled=True), 1.5)), "cmp-1") == (
+        replace(REQUEST, is_cancelled=True),
+        1.5,
+    )
+    assert read_cancel(over_the_bus(cancel_message("job", "cmp-1", "cell1")), "cmp-1") == "job"
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
     assert read_beats(over_the_bus(beats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
     assert read_progress(over_the_bus(progress_message([PROGRESS])), "cell1") == [PROGRESS]
@@ -97,6 +105,19 @@ def test_a_request_of_version_1_0_that_makes_no_sense_is_refused(change):
 
     with pytest.raises(Malformed):
         read_request(message, "cmp-1")
+
+
+@pytest.mark.parametrize("change", [{"host": "another"}, {"host": None}, {"job_id": "../job"}, {"job_id": None}])
+def test_a_cancel_that_is_not_valid_is_refused(change):
+    with pytest.raises(Malformed):
+        read_cancel({**cancel_message("job", "cmp-1", "cell1"), **change}, "cmp-1")
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None, False])
+def test_a_request_is_cancelled_by_true_alone(value):
+    request, _ = read_request({**request_message(REQUEST, 1.5), "cancelled": value}, "cmp-1")
+
+    assert not request.is_cancelled
 
 
 @pytest.mark.parametrize("name", ["_cmp", "-cmp", ".cmp", "7", "x" * 255])
@@ -169,7 +190,7 @@ def test_an_instant_that_is_none_is_left_out_of_a_result(instant):
 
 
 def test_a_reason_that_no_database_would_take_is_written_out():
-    text = json.dumps(results_message(RESULTS)).replace("no space", "\\udcff\\u0000")
+    text = json.dumps(results_message(RESULTS[:2])).replace("no space", "\\udcff\\u0000")
 
     assert [result.reason for result in read_results(json.loads(text))] == ["", "\\udcff  on \N{SNOWMAN}"]
     assert read_reason({"reason": "\udcff"}) == "\\udcff"
