@@ -25,7 +25,7 @@ class Service:
     def stop(self):
         print("stopped", flush=True)
 
-serve_until_told(Service(), tell=lambda words: print(words, flush=True), greeting=str, farewell="farewell")
+serve_until_told(Service(), print_message=lambda words: print(words, flush=True), greeting=str, farewell="farewell")
 """
 
 
