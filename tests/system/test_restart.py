@@ -106,7 +106,7 @@ def test_told_to_end_during_a_download_it_ends_cleanly_and_the_next_start_finish
 
     assert litter(service) == []
     assert stored_states(service) == ["queued"]
-    assert f"Job {job} goes on at the next start" in service.log
+    assert f"Job {job} continues at the next start" in service.log
     slow.release()
 
     start(service, slow)

@@ -1,1 +1,1 @@
-"""The use cases of one host: how an image gets into its cache. One use case per file."""
+"""The use cases of one host, such as caching an image. One use case per file."""

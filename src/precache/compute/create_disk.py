@@ -22,7 +22,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk that was made. fetched: whether the image was downloaded for it."""
+    """A new disk. fetched: whether the image was downloaded for it."""
 
     path: Path
     backing: Path
@@ -78,7 +78,7 @@ class CreateDisk:
         return self._cache.use(image, create, wait=lambda: watch(Phase.WAITING, 0, 0))
 
     def _check_place(self, path: Path) -> None:
-        """Raise what would be raised after the download, before anything is downloaded."""
+        """Check before the download what would fail after it."""
         if path.exists() or path.is_symlink():
             raise DiskExists(str(path))
         if not path.parent.is_dir():

@@ -1,7 +1,7 @@
-"""What a host knows of the jobs that it has worked for.
+"""The host's memory of the jobs that it has worked for.
 
-A request may come twice, and an answer may get lost: so each image of a job is cached once, and its outcome is kept. A
-cancel may arrive before the request that it is for: so the jobs that were cancelled are kept, too.
+A request may arrive twice, and an answer may be lost. So each image of a job is cached once, and its outcome is kept. A
+cancel may arrive before the request to which it belongs. So the ids of cancelled jobs are kept, too.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from precache.core.jobs import TaskResult
 from precache.core.stopping import StopReason
 
 CAPACITY = 10_000
-"""Outcomes that are kept, and ids of cancelled jobs. An outcome takes some two hundred bytes; by the time that it is
-removed its job has ended."""
+"""The most outcomes, and the most ids of cancelled jobs. An outcome takes about two hundred bytes; its job has ended
+long before it is removed."""
 
 _Key = tuple[str, ImageId]
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One image of a job that is being cached. stop: ends it."""
+    """The running work for one image of a job. stop: ends it."""
 
     stop: CancelToken
     deadline: Deadline
@@ -52,11 +52,12 @@ class OutcomeMemory:
     def outcome_of(
         self, job_id: str, image: ImageId, deadline: Deadline, run: Callable[[CancelToken], TaskResult]
     ) -> TaskResult:
-        """Return the outcome that is kept; else join what runs for the job and image; else call `run` and keep it.
+        """Return the stored outcome; else wait for the running work for this job and image; else call `run` and store
+        its outcome.
 
-        deadline: of this caller; the latest one of all callers counts for what runs.
-        run: gets the token that ends it, which is cancelled already if the job was. What it raises is raised here and
-            to all that have joined, and nothing is kept.
+        deadline: of this caller; the latest deadline of all callers applies to the work.
+        run: gets the token that ends it; the token is already cancelled if the job is. What `run` raises is raised to
+        all waiting callers, and nothing is stored.
         """
         key = (job_id, image)
         with self._lock:
@@ -72,7 +73,7 @@ class OutcomeMemory:
         return self._run(key, started, run)
 
     def cancel(self, job_id: str) -> None:
-        """Cancel what runs for the job, and what will be requested for it later. Idempotent; does not wait."""
+        """Cancel the job's running work and its later requests. Idempotent; does not wait."""
         with self._lock:
             self._cancelled[job_id] = None
             _remove_oldest(self._cancelled, self._capacity)
@@ -92,7 +93,7 @@ class OutcomeMemory:
         except BaseException as error:
             with self._lock:
                 del self._running[key]
-            # What ends a thread or the process is only for the thread that met it.
+            # An exception that ends a thread or the process is only for the thread in which it occurred.
             joined = error if isinstance(error, Exception) else Stopped(f"Caching image {key[1]}")
             started.outcome.set_exception(joined)
             raise

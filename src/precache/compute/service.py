@@ -20,11 +20,12 @@ from precache.ports.virt_driver import VirtDriver
 
 
 class ComputeService:
-    """Call `start`; `announce` as soon as requests can be received; `cache_images` and `cancel_job` for these; `stop`.
+    """The compute. Call `start`, then `announce` when requests can be received, `cache_images` and `cancel_job` for
+    requests, and `stop` at the end.
 
     cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
     release: of precache, for heartbeats.
-    report_interval: between heartbeats. clean_interval: between passes over the cache; None for no passes.
+    report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
     """
 
     def __init__(
@@ -59,15 +60,15 @@ class ComputeService:
         )
 
     def start(self) -> None:
-        """Prepare the driver, and clean the cache from now on. Raises CacheUnusable if the cache cannot be used."""
+        """Prepare the driver, and start the cache cleaner. Raises CacheUnusable if the cache cannot be used."""
         self._driver.start()
         for cleaner in self._cleaners:
             cleaner.start()
 
     def announce(self) -> None:
-        """Send a heartbeat now and at every interval, until it is asked to stop.
+        """Send a heartbeat now and at every interval, until the stop.
 
-        Call it when requests can be received: a conductor gives up a host that sent a heartbeat and does not listen.
+        Call it when requests can be received: a conductor gives up a host that sends heartbeats but does not listen.
         """
         if not self._stopping.is_cancelled:
             self._beat()
@@ -78,17 +79,17 @@ class ComputeService:
         return self._cache_images(request)
 
     def cancel_job(self, job_id: str) -> None:
-        """End all work for the job soon, each image that is not done as `cancelled`; idempotent, does not wait."""
+        """Cancel all unfinished images of the job. Idempotent; does not wait."""
         self._cache_images.cancel_job(job_id)
 
     def ask_to_stop(self) -> None:
-        """End running transfers without leaving a file, and raise Stopped for all requests; does not wait."""
+        """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""
         self._stopping.cancel(StopReason.SHUTDOWN)
         for task in (self._heartbeat, *self._cleaners):
             task.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
-        """Ask to stop, and wait that long for the heartbeat, and as long for a pass over the cache."""
+        """Call `ask_to_stop`; wait at most that long for the heartbeat, and as long for the cleaner."""
         self.ask_to_stop()
         for task in (self._heartbeat, *self._cleaners):
             task.stop(patience)

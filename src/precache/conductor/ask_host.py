@@ -1,4 +1,4 @@
-"""Asks one host for all images of a job, and makes sure that every image ends in exactly one outcome."""
+"""Calls one host for all images of a job, and ensures that every image has exactly one outcome."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ UNCONFIRMED = "{}; a transfer there may go on until it ends"
 
 
 def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) -> tuple[TaskResult, ...]:
-    """Return one result for each image of the request, in its order, whatever the host does.
+    """Return one result for each image of the request, in its order, whatever the host answers.
 
-    After a call that failed, all are errors; `cancelled` if an operator has cancelled the work meanwhile.
-    Raises Stopped if this process or the host's compute is being stopped: then nothing is known of the images.
+    After a failed call all are errors; `cancelled` if an operator has cancelled the job meanwhile. Raises Stopped if
+    this process or the host's compute is being stopped: then the outcomes are unknown.
     """
     try:
         with working_on(WorkContext(job_id=request.job_id)):

@@ -1,4 +1,4 @@
-"""Calls the hosts of a job, and records what becomes of it."""
+"""Calls the hosts of a job, and records their results."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from precache.rules.fan_out import FanOut
 COMPUTE_STOPPED = "the host's compute was being stopped; send the request again when it runs"
 
 STOP_PATIENCE = timedelta(seconds=4)
-"""How long a stopped job waits for hosts that are being called; the next conductor calls the slower ones again."""
+"""How long a stopped job waits for running calls; the next conductor repeats the slower ones."""
 
 
 class CallHosts:
     """The use case. One object serves all jobs; `pool` limits how many hosts are called at once, over all jobs.
 
-    concurrency: how many threads the pool has.
-    stop_patience: how long a job that is to stop waits for the hosts that are being called.
+    concurrency: the number of the pool's threads.
+    stop_patience: how long a job that is to stop waits for running calls.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class CallHosts:
         self._stop_patience_s = stop_patience.total_seconds()
 
     def __call__(self, run: JobRun, by_cell: Mapping[str, tuple[Host, ...]]) -> None:
-        """Call each host until none is left or the run is to stop. What came last is noted, but not yet stored.
+        """Call each host until none is left or the run is to stop. The last steps are noted, but not yet stored.
 
-        While the store is unavailable, the hosts' answers are kept and no further host is called. If the job is
+        While the store is unavailable, results are kept in memory and no further host is called. If the job is
         cancelled, the hosts are told to stop, and all tasks end.
         """
         dispatcher = HostDispatcher(
@@ -72,11 +72,11 @@ class CallHosts:
             self._wait_for_answers(run, dispatcher)
 
     def _follow(self, run: JobRun, dispatcher: HostDispatcher) -> None:
-        """Have the hosts called, and store what comes of it, until no host is left or there is a reason to stop."""
+        """Call the hosts and store the results, until no host is left or there is a reason to stop."""
         while not run.work.is_cancelled:
             dispatcher.resume()
-            # Read before the steps are taken: those of the last call are among them then. Idle with hosts left: the
-            # system had no thread to give, and is asked for one again.
+            # Read before the steps are taken, so that they include those of the last call. If it is idle with hosts
+            # left, the system could start no thread: try again.
             is_idle = dispatcher.is_idle
             is_done = is_idle and not dispatcher.has_hosts_left
             if not is_done:
@@ -87,7 +87,7 @@ class CallHosts:
             run.write_if_due(on_first_failure=dispatcher.pause)
 
     def _wait_for_answers(self, run: JobRun, dispatcher: HostDispatcher) -> None:
-        """Note what the hosts answer soon. After a lost lease nothing can be stored, and nothing is waited for."""
+        """Note the results that arrive soon. After a lost lease do not wait, because nothing can be stored."""
         is_lost = run.stop.reason is StopReason.LEASE_LOST
         give_up_at = time.monotonic() + (0.0 if is_lost else self._stop_patience_s)
         while not dispatcher.is_idle and time.monotonic() < give_up_at:
@@ -97,7 +97,7 @@ class CallHosts:
         run.note_steps()
 
     def _ask(self, run: JobRun, host: Host) -> None:
-        """Call the host unless the run is to stop; put a step into the run's queue before and after."""
+        """Call the host unless the run is to stop; put a step into the run's queue before and after the call."""
         if run.work.is_cancelled:
             return
         images, cell = run.remaining.images[host.name], host.cell or ""
@@ -107,7 +107,7 @@ class CallHosts:
             results = ask_host(self._gateway, request, run.work)
         except Stopped:
             if run.stop.is_cancelled:
-                return  # Nothing is known of the host; it is asked again when the job goes on.
+                return  # The outcome is unknown; the host is called again when the job continues.
             # A compute that is being stopped ends its transfers, too.
             ended = (Outcome.CANCELLED, "") if run.is_cancelled else (Outcome.ERROR, COMPUTE_STOPPED)
             results = same_result(images, *ended)

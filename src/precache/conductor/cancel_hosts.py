@@ -1,4 +1,4 @@
-"""Makes the hosts of a cancelled job stop, and ends the tasks that are left."""
+"""Makes the hosts of a cancelled job stop, and ends the remaining tasks."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 _log = logging.getLogger(__name__)
 
 CANCEL_PATIENCE = timedelta(seconds=30)
-"""How long a cancelled job waits for its hosts. Hosts that are up stop within two seconds; a broker that restarts needs
-some twenty."""
+"""How long a cancelled job waits for its hosts. A host that is up stops within 2 s; a broker restarts in 20 s."""
 
 CANCEL_RETRY = every(timedelta(seconds=1))
 
-NO_ANSWER = "the host did not say in time how its images ended"
+NO_ANSWER = "the host did not report in time how its images ended"
 NO_THREAD = "no thread could be started to tell the host"
 
 
 @dataclass(slots=True)
 class _HostCancel:
-    """One host that is told to stop.
+    """The cancel of the job on one host.
 
-    is_called: its answer comes with a call that had begun before.
-    was_asked: by an earlier conductor: the host is asked how its images ended once it has confirmed.
-    failure: why it could not be told, or not be asked, up to now.
+    is_called: a call to it is running, which returns its results.
+    was_asked: an earlier conductor called it: after its confirmation this conductor asks how its images ended.
+    failure: why the last attempt to tell it or to ask it failed.
     is_done: no further attempt is made.
     """
 
@@ -51,18 +50,18 @@ class _HostCancel:
 
     @property
     def is_known(self) -> bool:
-        """Return whether the host is known to have been asked; else it is told once, to be sure."""
+        """Return whether the host has certainly been called; otherwise it is told once as a precaution."""
         return self.is_called or self.was_asked
 
     def may_answer(self, called: Mapping[str, str]) -> bool:
-        """Return whether it may still be heard how the images of the host ended."""
+        """Return whether the results of the host may still arrive."""
         if self.is_called:
             return self.host in called and not (self.is_done and self.failure)
         return not self.is_done
 
 
 class CancelHosts:
-    """The use case. One object serves all jobs. `pool` is not that of the calls, whose threads may all be taken."""
+    """The use case. One object serves all jobs. `pool` is separate from that of the calls, which may be full."""
 
     def __init__(
         self,
@@ -78,21 +77,21 @@ class CancelHosts:
         self._patience_s = patience.total_seconds()
 
     def __call__(self, run: JobRun, dispatcher: HostDispatcher, by_cell: Mapping[str, Sequence[Host]]) -> None:
-        """Tell every host that was asked to stop, note what it answers, and end all other tasks as cancelled.
+        """Tell every called host to stop, note its results, and end all other tasks as cancelled.
 
-        dispatcher: paused. by_cell: the hosts that are up. If the run is to stop, the rest is left to the next
-        conductor. What came last is noted, but not yet stored.
+        dispatcher: paused. by_cell: the hosts that are up. If the run is to stop, the next conductor does the rest. The
+        last steps are noted, but not yet stored.
         """
         give_up_at = time.monotonic() + self._patience_s
         called = dispatcher.in_progress()
-        run.note_steps()  # afterwards, so that a host whose call has ended by now counts as ended
+        run.note_steps()  # read afterwards, so that a host whose call has just ended counts as ended
         cancels = _hosts_to_stop(run, called, by_cell)
         _log.info("Job %s was cancelled: %i host(s) are told to stop", run.job.id, len(cancels))
         for cancel in cancels:
             self._submit(run, cancel, give_up_at)
         is_over = False
         while not is_over and not run.stop.is_cancelled:
-            # Read before the steps are taken: those of the last host are among them then.
+            # Read before the steps are taken, so that they include those of the last host.
             called = dispatcher.in_progress()
             is_over = not any(cancel.may_answer(called) for cancel in cancels) or time.monotonic() > give_up_at
             if not is_over:
@@ -105,7 +104,7 @@ class CancelHosts:
     def _submit(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
         try:
             self._pool.submit(self._cancel, run, cancel, give_up_at)
-        except RuntimeError:  # the system has no thread to give
+        except RuntimeError:  # the system can start no further thread
             cancel.failure, cancel.is_done = NO_THREAD, True
 
     def _cancel(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
@@ -139,7 +138,7 @@ class CancelHosts:
         cancel.failure = ""
 
     def _ask_again(self, run: JobRun, cancel: _HostCancel) -> None:
-        """Ask how the images of an earlier call ended: the host does not begin with any of them now."""
+        """Ask how the images of an earlier call ended: after the cancel the host begins none of them."""
         images = run.remaining.images[cancel.host]
         run.steps.put(HostAsked(cancel.host, cancel.cell, images, self._clock.now()))
         request = CacheRequest(run.job.id, cancel.host, cancel.cell, run.orders_of(images))
@@ -147,7 +146,7 @@ class CancelHosts:
         run.steps.put(HostEnded(cancel.host, results, self._clock.now()))
 
     def _end_rest(self, run: JobRun, failures: Mapping[str, str]) -> None:
-        """Note the tasks that have not ended as cancelled. failures: of the hosts that were told to stop."""
+        """Note the remaining tasks as cancelled. failures: of the hosts that were told to stop."""
         left: dict[str, tuple[ImageId, ...]] = dict(run.recorder.unended)
         for host, images in left.items():
             reason = UNCONFIRMED.format(failures.get(host) or NO_ANSWER) if run.recorder.was_asked(host) else ""
@@ -156,7 +155,7 @@ class CancelHosts:
 
 
 def _hosts_to_stop(run: JobRun, called: Mapping[str, str], by_cell: Mapping[str, Sequence[Host]]) -> list[_HostCancel]:
-    """Return the hosts that are being called, those that an earlier conductor asked, and those that it may have asked.
+    """Return the hosts that are being called, and those that an earlier conductor has called or may have called.
 
     called: the cells of the hosts that are being called.
     """
@@ -164,7 +163,7 @@ def _hosts_to_stop(run: JobRun, called: Mapping[str, str], by_cell: Mapping[str,
     asked = {host: cell for host, cell in run.remaining.asked.items() if host in left}
     maybe: dict[str, str] = {}
     if run.job.lease_token > 1:
-        # An earlier conductor that died may have asked hosts just before, and not recorded it.
+        # An earlier conductor may have died after calls that it had not recorded yet.
         up = {host.name: cell for cell, hosts in by_cell.items() for host in hosts}
         maybe = {host: cell for host, cell in up.items() if host in left and host not in asked}
     return [

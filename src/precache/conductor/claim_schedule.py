@@ -1,4 +1,4 @@
-"""When a conductor looks for a job that it may claim."""
+"""The times at which a conductor looks for a job to claim."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from precache.core.jobs import Job
 
 
 class ClaimSchedule:
-    """One look for each wake; at the start and every `poll_interval`, looks until no job is found.
+    """One look for each wake. At the start and every `poll_interval`: looks until no job is found.
 
-    `wake` may be called by any thread, the other methods by one. A job that is found after a wake is taken for the
-    one that was announced: another look is made only if that job was claimed before, because then it was not new.
+    `wake` may be called by any thread, the other methods by one. A new job that is found after a wake counts as the
+    announced one. If the found job was claimed before, it is not the announced one, and another look follows.
     """
 
     def __init__(self, *, poll_interval: timedelta) -> None:
@@ -23,7 +23,7 @@ class ClaimSchedule:
         self._until_none_is_found = True
 
     def wake(self) -> None:
-        """Let a look be made soon."""
+        """Make a look due now."""
         with self._changed:
             self._wakes += 1
             self._changed.notify_all()
@@ -35,16 +35,16 @@ class ClaimSchedule:
             self._until_none_is_found = self._until_none_is_found or not is_due
 
     def begin_look(self) -> None:
-        """Note that a look begins; a wake after this leads to another one."""
+        """Note that a look begins; a later wake leads to another one."""
         with self._changed:
             self._wakes_at_look = self._wakes
             self._wakes = max(0, self._wakes - 1)
 
     def end_look(self, found: Job | None) -> None:
-        """Note what was found."""
+        """Note the result of the look."""
         with self._changed:
             if found is None:
-                # There is no job for the other wakes that came before the look.
+                # No job is left for the other wakes before the look.
                 self._wakes -= max(0, self._wakes_at_look - 1)
                 self._until_none_is_found = False
             elif found.lease_token > 1:

@@ -1,4 +1,4 @@
-"""Ends the run of a job: announces and stores the end of the job, or gives it back."""
+"""Ends the run of a job: announces and stores the end of the job, or releases the job."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class EndJob:
         self._announcer = announcer
 
     def __call__(self, run: JobRun) -> None:
-        """Store what was noted; then end the job if all tasks have ended, else put it back. Raises LeaseLost."""
+        """Store the noted steps; then end the job if all tasks have ended, else release it. Raises LeaseLost."""
         job, recorder = run.job, run.recorder
-        # It also shows that the job is still held: if another conductor has taken it over, that one announces its end.
+        # It also checks the claim: if another conductor has taken the job over, that one announces its end.
         run.retry("The record of", recorder.write_last)
         if recorder.counts.total() < job.task_count:
             self._claims.release(job.claim)
-            _log.info("Job %s goes on at the next start, or with another conductor", job.id)
+            _log.info("Job %s continues at the next start, or with another conductor", job.id)
             return
-        # The end is announced before it is stored: a conductor that dies in between leaves the job to another,
-        # which announces it again. In the other order the announcement could be lost.
+        # Announce the end before storing it: if this conductor dies in between, another one announces it again. In the
+        # other order the announcement could be lost.
         self._announcer.ended(job, run.remaining.hosts)
         state = verdict(recorder.counts.elements())
         finished = run.retry("The end of", lambda: self._claims.finish(job.claim, state))
         _log_summary(finished, self._failed_tasks(finished))
 
     def _failed_tasks(self, finished: Job) -> Sequence[Task]:
-        """Return the tasks that ended as errors; none if they cannot be read, for the job has ended all the same."""
+        """Return the tasks that ended as errors; none if they cannot be read, because the job has ended in any case."""
         count = finished.counts.get(Outcome.ERROR, 0)
         if not count:
             return ()
@@ -52,7 +52,7 @@ class EndJob:
 
 
 def _log_summary(job: Job, failed: Sequence[Task]) -> None:
-    """Log in Nova's words how long the job took, how its tasks ended, and which images failed how often."""
+    """Log with Nova's text the duration of the job, the outcomes of its tasks, and the failures of each image."""
     seconds = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0.0
     counted = ", ".join(f"{job.counts.get(outcome, 0)} {outcome}" for outcome in Outcome)
     _log.info(

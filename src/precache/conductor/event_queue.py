@@ -1,4 +1,4 @@
-"""The steps of a job's hosts, on their way from the threads that call the hosts to the job's own thread."""
+"""A queue for the steps of a job, from the threads that call hosts to the job's own thread."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from precache.core.jobs import JobStep
 class EventQueue:
     """Many threads put steps in, one takes them out.
 
-    The reader is woken for the first step, not for each: at hundreds of hosts a second, a thread that wakes for each
-    step uses more of the processor than the steps themselves.
+    The reader wakes for the first step, not for each one: at hundreds of hosts a second, waking up costs more processor
+    time than the steps themselves.
     """
 
     def __init__(self) -> None:
@@ -26,21 +26,21 @@ class EventQueue:
             self._has_some.set()
 
     def end(self) -> None:
-        """Mark that no further step will come; a wait for one then returns at once."""
+        """Mark that no further step will arrive; a wait then returns at once."""
         self._is_last.set()
         self._has_some.set()
 
     def wait_for_first(self, timeout_s: float) -> None:
-        """Return as soon as there is a step, `end` was called, or the time is over."""
+        """Wait until there is a step, `end` was called, or the time is over."""
         self._has_some.wait(timeout_s)
 
     def wait_for_last(self, timeout_s: float) -> None:
-        """Return when `end` was called or the time is over. Steps that come in meanwhile stay here."""
+        """Wait until `end` was called or the time is over. Steps that arrive meanwhile stay in the queue."""
         self._is_last.wait(timeout_s)
 
     def take(self) -> list[JobStep]:
-        """Return all steps that have come in, in their order."""
-        self._has_some.clear()  # first, so that a step that comes in while this runs ends the next wait
+        """Remove and return all steps, in their order."""
+        self._has_some.clear()  # first, so that a step that arrives meanwhile ends the next wait
         self._is_last.clear()
         taken = []
         while self._steps:

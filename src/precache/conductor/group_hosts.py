@@ -1,4 +1,4 @@
-"""Groups the hosts of a job by cell, as soon as it can be known which of them are up."""
+"""Groups the hosts of a job by cell, as soon as it is known which of them are up."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from precache.rules.group_by_cell import HostGroups, group_by_cell, hosts_of_unk
 _log = logging.getLogger(__name__)
 
 HEARTBEAT_LOOK_S = 1.0
-"""How often a job that waits for heartbeats of its hosts looks for them."""
+"""How often a job checks for the heartbeats that it waits for."""
 
 
 class GroupHosts:
     """The use case. One object serves all jobs.
 
-    service_down_time: without a heartbeat for so long a host is down.
+    service_down_time: a host without a heartbeat for this time is down.
     heard_for_s: for how many seconds, until now, a heartbeat from this cell would have been stored.
     """
 
@@ -39,11 +39,11 @@ class GroupHosts:
         self._heard_for_s = heard_for_s
 
     def __call__(self, run: JobRun) -> HostGroups:
-        """Return the groups of the hosts whose tasks remain; if the job is cancelled, only those that are up.
+        """Return the groups of the hosts with remaining tasks; if the job is cancelled, only the hosts that are up.
 
-        After this process, a message bus or the store was down, heartbeats may be missing only for that reason. The
-        job waits for these hosts as long as a heartbeat may take. If the run is to stop before, they are in no group.
-        A cancelled job waits for nothing: its hosts are in no group if they are not known now.
+        If this process, a message bus or the store was down, heartbeats may be missing for that reason. The job waits
+        for these hosts as long as a heartbeat may take. If the run is to stop earlier, these hosts are in no group. A
+        cancelled job does not wait.
         """
         try:
             groups = self._group(run)

@@ -11,13 +11,13 @@ from precache.rules.fan_out import FanOut
 
 
 class HostDispatcher:
-    """Calls one host in each turn. After a turn, the next one joins the pool's queue behind those of other jobs.
+    """Calls one host per turn. After a turn, the next one is queued in the pool behind those of other jobs.
 
-    So a job that is alone has the whole pool, several have equal shares, and thousands of hosts wait in a list and
-    not in the pool. Thread-safe.
+    So a single job has the whole pool, several jobs have equal shares, and thousands of hosts wait in a list instead of
+    the pool. Thread-safe.
 
     ask: calls a host, in a thread of the pool; must not raise.
-    on_idle: called whenever no turn is left: all hosts were called, or `pause` was called.
+    on_idle: called when no turn is left: all hosts were called, or `pause` was called.
     width: the most turns of one job at a time; as many as the pool has threads.
     """
 
@@ -42,11 +42,11 @@ class HostDispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether no host is being called, and none will be unless `resume` is called."""
+        """Return whether no host is being called or will be called, unless `resume` is called."""
         return self._turns == 0
 
     def resume(self) -> None:
-        """Call the hosts until none is left. Do nothing if that has begun already."""
+        """Call the hosts until none is left. Do nothing if this is in progress."""
         with self._lock:
             self._is_paused = False
             turns = max(0, min(self._width - self._turns, len(self._hosts)))
@@ -61,19 +61,19 @@ class HostDispatcher:
 
     @property
     def has_hosts_left(self) -> bool:
-        """Return whether a host is left that no turn has taken."""
+        """Return whether there are hosts that no turn has taken."""
         with self._lock:
             return len(self._hosts) > 0
 
     def in_progress(self) -> dict[str, str]:
-        """Return the hosts that a turn has taken and not yet finished, each with its cell; none joins after `pause`."""
+        """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""
         with self._lock:
             return dict(self._in_progress)
 
     def _queue_up(self) -> None:
         try:
             self._pool.submit(self._take_turn)
-        except RuntimeError:  # the system has no thread to give
+        except RuntimeError:  # the system can start no further thread
             self._end_turn()
 
     def _take_turn(self) -> None:

@@ -1,4 +1,4 @@
-"""What one run of a job knows, and what its threads share."""
+"""The state of one run of a job, which its threads share."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from precache.rules.group_by_cell import RpcRequirement
 T = TypeVar("T")
 
 LOOK_S = 0.25
-"""How long it may take until a run in which nothing happens notices that it is to stop."""
+"""How long an idle run may take to notice that it is to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """One run of a job, under the claim that the job was given with.
+    """One run of a job, under the claim of `job`.
 
     Threads that call hosts put steps into `steps`. Everything else is for the run's own thread.
 
     remaining: the tasks that had not ended when the run began.
-    requirement: what this job needs of computes; None without a bus.
-    stop: cancelled when the process is to stop or the lease is lost: another conductor continues the job.
-    work: its child, cancelled also when an operator cancels the job: this conductor ends it.
+    requirement: the RPC version that this job requires of computes; None without a bus.
+    stop: cancelled when the process is to stop or the lease is lost; another conductor then continues the job.
+    work: its child, cancelled also when an operator cancels the job; this conductor then ends it.
     """
 
     job: Job
@@ -45,7 +45,7 @@ class JobRun:
 
     @property
     def is_cancelled(self) -> bool:
-        """Return whether this conductor is to end the job because an operator has cancelled it."""
+        """Return whether an operator has cancelled the job, so that this conductor must end it."""
         return self.work.reason is StopReason.CANCELLED
 
     def orders_of(self, images: tuple[ImageId, ...]) -> tuple[CacheOrder, ...]:
@@ -54,7 +54,7 @@ class JobRun:
         return tuple(order for order in self.job.orders if order.image in wanted)
 
     def wait_for_steps(self) -> None:
-        """Wait for the first step; if some are noted already, until they are to be written or no more can come."""
+        """Wait for the first step; if some are noted already, until their write is due or no more can arrive."""
         due_in_s = self.recorder.due_in_s
         if due_in_s is None:
             self.steps.wait_for_first(LOOK_S)
@@ -62,12 +62,12 @@ class JobRun:
             self.steps.wait_for_last(min(due_in_s, LOOK_S))
 
     def note_steps(self) -> None:
-        """Pass the steps that have come in to the recorder."""
+        """Pass the steps in the queue to the recorder."""
         for step in self.steps.take():
             self.recorder.note(step)
 
     def write_if_due(self, on_first_failure: Callable[[], object] = lambda: None) -> None:
-        """Store the steps that were noted, at most every write interval. Raises LeaseLost, Unavailable as `retry`."""
+        """Store the noted steps, at most once per write interval. Raises LeaseLost, Unavailable as `retry`."""
         if self.recorder.due_in_s == 0.0:
             self.retry("The record of", self.recorder.write, on_first_failure)
 
@@ -78,10 +78,10 @@ class JobRun:
         on_first_failure: Callable[[], object] = lambda: None,
         until: CancelToken | None = None,
     ) -> T:
-        """Return what `act` returns. Call it again while what it needs is unavailable, until the run is to stop.
+        """Return the result of `act`. Repeat it while it raises Unavailable, until the run is to stop.
 
-        Raises Unavailable once `until`, by default `stop`, is cancelled. To end a cancelled job the store is needed,
-        so what needs the store waits until `stop`.
+        Raises Unavailable when `until`, by default `stop`, is cancelled. The end of a cancelled job needs the store, so
+        operations on the store are repeated until `stop`.
         """
         wait = (until or self.stop).wait
         return retry_until(act, what=f"{what} job", of=self.job.id, wait=wait, on_first_failure=on_first_failure)

@@ -14,16 +14,16 @@ from precache.rules.home_cell import beats_of_other_cells
 _log = logging.getLogger(__name__)
 
 MOST_REMEMBERED = 100_000
-"""Of how many hosts something is kept between two heartbeats: some 30 MB at most."""
+"""The most hosts of which data is kept between two heartbeats: about 30 MB."""
 
 
 class NoteBeats:
     """Checks heartbeats and passes them on to the store. Called by one thread.
 
-    hosts, sizes: as the store has them.
+    hosts, sizes: the store's ports.
     service_down_time: how long a host without heartbeats still belongs to its cell.
-    most_per_cell: how many hosts a cell may have. Heartbeats of further ones are dropped, and nothing of them is kept.
-    most_remembered: of how many hosts something is kept between two heartbeats.
+    most_per_cell: the most hosts of a cell. Heartbeats of further ones are dropped.
+    most_remembered: the most hosts of which data is kept between two heartbeats.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class NoteBeats:
         self._service_down_time = service_down_time
         self._most_per_cell = most_per_cell
         self._warned_of = Recent[tuple[str, str], bool](most=most_remembered)
-        self._full: set[str] = set()  # cells that were warned of
-        # By host: the last boot_id and the one before; and the pair that was warned of.
+        self._full: set[str] = set()  # cells with a warning in the log
+        # By host: the last boot_id and the one before; and the pair with a warning in the log.
         self._boot_ids = Recent[str, tuple[str, str]](most=most_remembered)
         self._same_name = Recent[str, frozenset[str]](most=most_remembered)
 
@@ -59,7 +59,7 @@ class NoteBeats:
         self._reports.note_beats(accepted)
 
     def _in_excess(self, beats: Sequence[Heartbeat], known: Mapping[str, Host]) -> set[Heartbeat]:
-        """Return the heartbeats of hosts that are new in their cell and exceed its limit."""
+        """Return the heartbeats of new hosts that exceed the limit of their cell."""
         new_hosts: dict[str, list[Heartbeat]] = {}
         for beat in beats:
             if beat.host not in known or known[beat.host].cell != beat.cell:
@@ -78,7 +78,7 @@ class NoteBeats:
         return excess
 
     def _compare(self, beat: Heartbeat) -> None:
-        """Warn of two computes with one name: the boot_id of one that was restarted never comes again."""
+        """Warn of two computes with one name. The old boot_id of a restarted compute never comes again."""
         last, before = self._boot_ids.find(beat.host) or ("", "")
         if not beat.boot_id or beat.boot_id == last:
             return

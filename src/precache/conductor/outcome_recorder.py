@@ -1,4 +1,4 @@
-"""Stores in batches what becomes of a job's hosts, and announces it in the same order."""
+"""Stores the steps of a job's hosts in batches, and announces them in the same order."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 UNSTORABLE = "the host's answer could not be stored; the conductor's log has the details"
 
 CLAIM_IS_KNOWN_S = 1.0
-"""How long after a write the claim need not be checked again. A process that was halted meanwhile needs longer."""
+"""How long after a write the claim need not be checked again; a halt of the process takes longer."""
 
 
 class OutcomeRecorder:
-    """For one run of a job, under the claim that the job was given with; for the run's own thread only.
+    """The recorder of one run of a job, under the claim of `job`; for the run's own thread only.
 
     remaining: the tasks that had not ended when the run began.
     interval: the least time between two batches.
@@ -51,7 +51,7 @@ class OutcomeRecorder:
         self._interval_s = interval.total_seconds()
         self._unwritten: list[JobStep] = []
         self._due_at = time.monotonic()
-        self._held_at = -math.inf  # when the store last confirmed the claim
+        self._held_at = -math.inf  # when the store confirmed the claim
 
     def note(self, step: JobStep) -> None:
         self._unwritten.append(step)
@@ -61,28 +61,28 @@ class OutcomeRecorder:
             self._asked.add(step.host)
 
     def was_asked(self, host: str) -> bool:
-        """Return whether this conductor or an earlier one asked the host for images that had not ended."""
+        """Return whether this conductor or an earlier one called the host for images that had not ended."""
         return host in self._asked
 
     @property
     def unended(self) -> Mapping[str, tuple[ImageId, ...]]:
-        """Return the hosts whose end was not noted, with their images."""
+        """Return the hosts whose results are missing, with their images."""
         return self._unended
 
     @property
     def counts(self) -> Counter[Outcome]:
-        """Return how many tasks of the job have ended how, as they are stored."""
+        """Return the stored number of tasks by outcome."""
         return self._counts
 
     @property
     def due_in_s(self) -> float | None:
-        """Return the seconds until the next batch is due, 0 if it is; None if there is nothing to write."""
+        """Return the seconds until the next batch is due, 0 if it is due; None if there is nothing to write."""
         return max(0.0, self._due_at - time.monotonic()) if self._unwritten else None
 
     def write(self) -> None:
-        """Store what was noted, then announce it. May be called again after StoreUnavailable.
+        """Store the noted steps, then announce them. May be called again after StoreUnavailable.
 
-        Raises LeaseLost, StoreUnavailable; what was noted is kept.
+        Raises LeaseLost, StoreUnavailable; the noted steps are kept.
         """
         began_at = time.monotonic()
         written = self._record(self._unwritten)
@@ -94,9 +94,9 @@ class OutcomeRecorder:
         self._due_at = time.monotonic() + self._interval_s
 
     def write_last(self) -> None:
-        """Store and announce what was noted; if nothing was, check the claim unless a write has just shown it.
+        """Store and announce the noted steps; without any, check the claim unless a write has just confirmed it.
 
-        Raises LeaseLost, StoreUnavailable. After it the job is known to have been held a moment ago.
+        Raises LeaseLost, StoreUnavailable. When it returns, this conductor held the job a moment ago.
         """
         if self._unwritten:
             self.write()
@@ -109,7 +109,7 @@ class OutcomeRecorder:
         self._announcer.host_ended(self._job, step.host, step.results, self._ended_hosts, self._host_count)
 
     def _record(self, steps: Sequence[JobStep]) -> Sequence[JobStep]:
-        """Store the steps; return them as they were stored."""
+        """Store the steps; return the stored ones."""
         try:
             self._claims.record(self._job.claim, steps)
         except (Unavailable, LeaseLost):

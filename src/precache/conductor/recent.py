@@ -1,4 +1,4 @@
-"""A mapping of limited size: the entry that was not used for longest is removed first."""
+"""A mapping of limited size that removes the least recently used entry first."""
 
 from __future__ import annotations
 

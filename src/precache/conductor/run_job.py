@@ -1,8 +1,8 @@
-"""Runs one job of this conductor: every host of it ends in exactly one outcome for each image.
+"""Runs one job: every host has exactly one outcome for each image at the end.
 
-May be interrupted anywhere: what was recorded stays, and the conductor that claims the job next continues with the
-tasks that have not ended. A host may have been asked, or even have answered, before that is recorded. To ask it again
-is harmless: it answers from memory, joins the work that runs, or touches the image that it has.
+It may be interrupted anywhere: recorded results stay, and the next conductor that claims the job continues with the
+remaining tasks. A host may have been called, or even have answered, before that was recorded. A second call is
+harmless: the host answers from memory, joins the running work, or touches the image.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _log = logging.getLogger(__name__)
 
 DOWN = "the host is down or was forced down; bring it up and send the request again"
 UNMAPPED = (
-    "no Precache compute was ever heard of on this host, so it belongs to no cell; start `precache serve compute` "
-    "there, under this name ([DEFAULT] host), and send the request again"
+    "no Precache compute has ever sent a heartbeat from this host, so it belongs to no cell; start `precache serve "
+    "compute` there, under this name ([DEFAULT] host), and send the request again"
 )
 
 WRITE_INTERVAL = timedelta(seconds=0.25)
-"""How long an outcome waits before it is written: short for a user, but few transactions a second."""
+"""How long an outcome may wait before it is written: short for a user, but with few transactions a second."""
 
 
 class RunJob:
     """The use case. One object serves all jobs.
 
-    requirement: what computes must speak; None without a bus.
+    requirement: the RPC version that computes must speak; None without a bus.
     write_interval: between two batches of outcomes of one job.
     """
 
@@ -68,12 +68,12 @@ class RunJob:
         self._write_interval = write_interval
 
     def __call__(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
-        """Run the job to its end, or until `stop` is cancelled: then put the rest back and release the job.
+        """Run the job to its end, or until `stop` is cancelled: then release the job with its remaining tasks.
 
-        work: a child of `stop`. If it alone is cancelled, because an operator has cancelled the job, the hosts are told
-            to stop and the job ends.
-        Raises LeaseLost if another conductor has taken the job over, Unavailable if something that the run needs is
-        unavailable when it is to stop. In both cases the next holder of the lease continues.
+        work: a child of `stop`. If only `work` is cancelled, an operator has cancelled the job: the hosts are told to
+        stop, and the job ends.
+        Raises LeaseLost if another conductor has taken the job over, Unavailable if the store or the inventory is
+        unavailable at a stop. In both cases the next owner of the lease continues.
         """
         if job.cancel_requested_at is not None:
             work.cancel(StopReason.CANCELLED)
@@ -89,7 +89,7 @@ class RunJob:
         self._end_job(run)
 
     def _start(self, job: Job, stop: CancelToken, work: CancelToken) -> JobRun:
-        """Read what remains to be done, and announce the start unless an earlier conductor has done so."""
+        """Read the remaining tasks, and announce the start unless an earlier conductor has done so."""
         remaining = retry_until(
             lambda: self._claims.remaining(job.claim), what="The start of job", of=job.id, wait=stop.wait
         )
@@ -108,7 +108,7 @@ class RunJob:
         return JobRun(job, remaining, recorder, requirement, stop, work)
 
     def _end_unasked(self, run: JobRun, groups: HostGroups) -> None:
-        """Note the outcomes of the hosts that are not to be called."""
+        """Note the outcomes of the hosts that are not called."""
         for host in groups.down:
             _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
             self._note_end(run, host.name, Outcome.SKIPPED, DOWN)

@@ -1,4 +1,4 @@
-"""The jobs that run in this process: each keeps its lease while its thread lives, and learns when it is to stop."""
+"""The jobs that run in this process: extends the lease of each while its thread runs, and stops it if requested."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _RunningJob:
 
 
 class RunningJobs:
-    """Thread-safe.
+    """The running jobs and their threads. Thread-safe.
 
     lease: how long a job stays with this process unless it is extended.
     start_thread: starts the thread of a job.
@@ -43,13 +43,13 @@ class RunningJobs:
         self._lock = threading.Lock()
 
     def start(self, job: Job, stop: CancelToken, run: Callable[[CancelToken], None]) -> None:
-        """Start the job's thread. Raises RuntimeError if the system has none to give.
+        """Start the job's thread. Raises RuntimeError if the system can start no further thread.
 
-        stop: is cancelled when the lease is lost. run: gets a child of it, which is cancelled also when an operator
-            wants the job to be stopped; calls `remove` at its end.
+        stop: cancelled when the lease is lost. run: gets a child of it, which is cancelled also when an operator stops
+        the job; `run` calls `remove` at its end.
         """
         work = stop.child()
-        with self._lock:  # so that the job is there before its thread ends
+        with self._lock:  # so that the job is registered before its thread can end
             thread = self._start_thread(lambda: run(work), name=f"job-{job.id[:8]}")
             self._runs[job.id] = _RunningJob(job.claim, stop, work, thread)
 
@@ -58,12 +58,12 @@ class RunningJobs:
             self._runs.pop(job.id, None)
 
     def ids(self) -> list[str]:
-        """Return the jobs that run here; none of them is to be claimed again, even if its lease ran out."""
+        """Return the jobs that run here; they must not be claimed again, even if their leases have expired."""
         with self._lock:
             return list(self._runs)
 
     def join(self, patience: timedelta) -> None:
-        """Wait that long for the thread of each job."""
+        """Wait at most that long for the thread of each job."""
         with self._lock:
             threads = [run.thread for run in self._runs.values()]
         for thread in threads:
@@ -78,7 +78,7 @@ class RunningJobs:
                 live[claim].stop.cancel(StopReason.LEASE_LOST)
 
     def read_stop_requests(self) -> None:
-        """Stop the work of the jobs that operators want to be stopped. Raises StoreUnavailable."""
+        """Stop the work of jobs for which operators have requested it. Raises StoreUnavailable."""
         live = {claim: run for claim, run in self._live().items() if not run.work.is_cancelled}
         for claim, reason in self._leases.stop_requests(list(live)).items() if live else ():
             live[claim].work.cancel(reason)

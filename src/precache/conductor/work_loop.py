@@ -1,4 +1,4 @@
-"""The conductor's process loop: claims jobs as they come, runs several at once, keeps their leases alive."""
+"""The conductor's process loop: claims jobs, runs several at once, and extends their leases."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from precache.ports.job_store import JobClaims, JobLeases
 _log = logging.getLogger(__name__)
 
 RunsJob = Callable[[Job, CancelToken, CancelToken], None]
-"""Gets a token that is cancelled when another process is to continue the job, and a child for its work."""
+"""Runs a job. Gets a token, cancelled when another process is to continue the job, and its child for the work."""
 
 EXTEND_RETRY = timedelta(seconds=1)
-"""How soon an extension that failed is tried again: well before the lease ends."""
+"""How soon a failed extension is repeated: well before the lease expires."""
 
 STOP_REQUEST_INTERVAL = timedelta(seconds=1)
-"""How often the store is read for requests to stop a job that runs here, unless the API wakes the conductors."""
+"""How often requests to stop a running job are read from the store, in addition to the API's wake-ups."""
 
-_LEFT = "it will be taken up when its lease runs out"
+_LEFT = "another conductor continues it when its lease expires"
 
 
 class WorkLoop:
-    """Claims and runs until it is stopped. `start` once, `wake` whenever there may be work, `stop` once.
+    """Claims and runs jobs until it is stopped. Call `start` once, `wake` when there may be work, `stop` once.
 
-    Its threads catch what their work raises. If one of them ends nevertheless, the process has to notice it and to end:
-    jobs would lie unclaimed, or run without a lease.
+    Its threads catch the errors of their work. If one of them ends nevertheless, the process must end: otherwise jobs
+    would stay unclaimed, or run without a lease.
 
-    lease: how long a job stays with this process unless it is extended; it is extended three times as often.
-    poll_interval: how long a job that was not announced may wait; also how soon a dead conductor's job is found.
-    jobs_at_once: how many jobs may run; their hosts share one pool.
+    lease: how long a job belongs to this process without an extension; there are three extensions in this time.
+    poll_interval: how long an unannounced job may wait; also how soon a dead conductor's job is found.
+    jobs_at_once: the most running jobs; their hosts share one pool.
     start_thread: starts the thread of a job.
     """
 
@@ -74,7 +74,7 @@ class WorkLoop:
             retry_interval=EXTEND_RETRY,
             what="The extension of leases",
         )
-        # Not the loop that claims jobs: it waits while as many jobs run as may.
+        # Separate from the loop that claims jobs, because that one waits while the most jobs run.
         self._stop_requests = PeriodicTask(
             action=self._running.read_stop_requests,
             interval=STOP_REQUEST_INTERVAL,
@@ -88,19 +88,19 @@ class WorkLoop:
         self._stop_requests.start()
 
     def wake(self) -> None:
-        """Look for a job, and for requests to stop one, now. Cheap; from any thread."""
+        """Look for jobs, and for requests to stop one, now. Cheap; may be called by any thread."""
         self._schedule.wake()
         self._stop_requests.wake()
 
     def ask_to_stop(self) -> None:
-        """Start nothing new, and have the running jobs give back what is left; does not wait."""
+        """Claim no further job, and make the running jobs release their remaining tasks; do not wait."""
         self._stop.cancel(StopReason.SHUTDOWN)
         self._schedule.wake()
         self._keeper.ask_to_stop()
         self._stop_requests.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
-        """Ask to stop, and wait for each thread that long."""
+        """Call `ask_to_stop`, and wait at most that long for each thread."""
         self.ask_to_stop()
         if self._loop is not None:
             self._loop.join(patience.total_seconds())
@@ -117,9 +117,9 @@ class WorkLoop:
                 self._slots.release()
 
     def _claim_one(self) -> bool:
-        """Claim a job and start its thread; False if there is none, or it cannot be run now. Uses up the slot if True.
+        """Claim a job and start its thread; return False if there is none, or no thread. True uses up the slot.
 
-        A job that this process still runs is left alone, even if its lease ran out while the store was unavailable.
+        A job that this process still runs is not claimed, even if its lease expired while the store was unavailable.
         """
         if self._stop.is_cancelled:
             return False
@@ -133,12 +133,12 @@ class WorkLoop:
         return is_started
 
     def _start(self, job: Job) -> bool:
-        """Start the job's thread. Return False, with the job given back, if the system has none to give."""
+        """Start the job's thread. If the system can start no further thread, release the job and return False."""
         stop = self._stop.child()
         try:
             self._running.start(job, stop, lambda work: self._run(job, stop, work))
         except RuntimeError as error:
-            _log.error("Job %s is given back, because no thread can be started for it: %s", job.id, error)
+            _log.error("Job %s is released, because no thread can be started for it: %s", job.id, error)
             with log_exceptions(what="The release of job", of=job.id, then=_LEFT):
                 self._claims.release(job.claim)
             return False

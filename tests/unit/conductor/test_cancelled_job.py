@@ -161,7 +161,7 @@ def test_a_host_that_confirms_but_never_answers_is_given_up(running):
     run.join()
 
     assert run.cloud.reason("a") == (
-        "the host did not say in time how its images ended; a transfer there may go on until it ends"
+        "the host did not report in time how its images ended; a transfer there may go on until it ends"
     )
 
 
