@@ -110,10 +110,9 @@ def test_cells_with_tls_and_without_work_side_by_side(ended, rabbitmq, cell_url,
 
     for cell, host, reports in computes:
         results = hosts.cache_images(CacheRequest("job", host, cell, (CacheOrder(IMAGE),)))
-        beat(reports, host)
         assert [result.outcome for result in results] == [Outcome.CACHED]
+        wait_until(lambda host=host, reports=reports: beat(reports, host) or host in hearing.hosts)  # once it listens
 
-    wait_until(lambda: len(hearing.beats) == 3)
     assert {(beat.cell, beat.host) for beat in hearing.beats} == {(cell, host) for cell, host, _ in computes}
 
 

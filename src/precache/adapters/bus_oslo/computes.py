@@ -84,6 +84,11 @@ class OsloComputes:
         )
         try:
             self._call(cell, lambda: to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
+        except ComputeOutdated:
+            self._forget_cancel(
+                job_id, host
+            )  # it can join its work to a request of its own version, if that is repeated
+            raise
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error
 
@@ -92,6 +97,10 @@ class OsloComputes:
             self._cancelled[job_id, host] = None
             if len(self._cancelled) > _CAPACITY:
                 self._cancelled.popitem(last=False)
+
+    def _forget_cancel(self, job_id: str, host: str) -> None:
+        with self._lock:
+            self._cancelled.pop((job_id, host), None)
 
     def _call(self, cell: str, request_now: Callable[[], HostRequest[T]], within_s: float, silence_s: float) -> T:
         return HostCall(

@@ -100,7 +100,7 @@ class HostCall(Generic[T]):
         except BusUnavailable as error:
             self._wait_for_broker(error)
         except VersionUnknown:
-            raise ComputeOutdated(self._request.host, self._request.version, "another") from None
+            raise ComputeOutdated(self._request.host, self._request.version) from None
         except RemoteBug as error:
             raise ComputeUnreachable(self._request.host, f"it failed ({error}); its log has the details") from None
         else:

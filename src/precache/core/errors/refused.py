@@ -234,11 +234,13 @@ def _size(size_bytes: int) -> str:
 class ComputeOutdated(Refused):
     """The host's compute is too old for the message, or a pin forbids it."""
 
-    def __init__(self, host: str, needed: str, spoken: str, pinned: bool = False) -> None:
+    def __init__(self, host: str, needed: str, spoken: str = "", pinned: bool = False) -> None:
+        """spoken: the version of the compute, or of the pin; empty if the compute only refused the message."""
+        own = f"its compute speaks version {spoken}" if spoken else "its compute does not speak it"
         why = (
             f"messages to computes are pinned to version {spoken} ([upgrade_levels] compute); lift the pin"
             if pinned
-            else f"its compute speaks version {spoken}; update Precache on the host"
+            else f"{own}; update Precache on the host"
         )
         super().__init__(f"Compute host {host} was not asked: version {needed} of the messages is needed, but {why}")
         self.host, self.needed, self.spoken, self.pinned = host, needed, spoken, pinned

@@ -311,8 +311,19 @@ def test_a_cell_without_a_bus_makes_its_hosts_unreachable_for_a_cancel():
 
 
 def test_a_host_of_an_earlier_release_is_outdated_for_a_cancel():
-    with pytest.raises(ComputeOutdated, match=r"cmp-1.* version 1\.2 "):
+    with pytest.raises(ComputeOutdated, match=r"cmp-1.* version 1\.2 .* does not speak it; update Precache"):
         cancel(ScriptedBus(VersionUnknown()))
+
+
+def test_a_host_that_does_not_know_the_cancel_is_sent_requests_as_before():
+    bus = ScriptedBus(VersionUnknown(), results_message(RESULTS))
+    computes = gateway(bus)
+    with pytest.raises(ComputeOutdated):
+        computes.cancel("job", "cmp-1", "cell1")
+
+    computes.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+
+    assert bus.sent[-1][2] == "1.0"
 
 
 def test_a_pinned_version_below_that_of_the_cancel_sends_nothing():
