@@ -85,9 +85,7 @@ class OsloComputes:
         try:
             self._call(cell, lambda: to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
         except ComputeOutdated:
-            self._forget_cancel(
-                job_id, host
-            )  # it can join its work to a request of its own version, if that is repeated
+            self._forget_cancel(job_id, host)  # repeated requests still go out in the version that the host knows
             raise
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error
