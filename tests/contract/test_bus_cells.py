@@ -206,7 +206,7 @@ def test_a_bug_in_the_reading_of_the_table_is_told_and_the_table_is_read_again(e
     _, cells = follow(ended, table)
 
     table.error = RuntimeError("a bug")
-    wait_until(lambda: "A look at the table of cells failed unexpectedly" in caplog.text)
+    wait_until(lambda: "The check of the table of cells failed unexpectedly" in caplog.text)
     table.error, table.cells = None, []
 
     wait_until(lambda: not is_known(cells, "cell1"))

@@ -70,7 +70,7 @@ def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
 
 
 class Bus:
-    """Sends calls and casts until `close`. Thread-safe. Nothing of it shows a user or a password.
+    """Sends calls and casts until `close`. Thread-safe. Its errors and logs contain no user and no password.
 
     Calls and casts have separate connections: while oslo.messaging waits for the connection on which answers arrive, it
     waits without a limit. A cast is tried for some seconds at most.
@@ -94,7 +94,7 @@ class Bus:
         self._lock = threading.Lock()
         self._is_watched = False
         self._watch = PeriodicTask(
-            action=self.probe, interval=WATCH_INTERVAL, what="A look at the message bus", of=self.place
+            action=self.probe, interval=WATCH_INTERVAL, what="The check of the message bus", of=self.place
         )
         self._can_call = threading.Event()
 
@@ -176,7 +176,7 @@ class Bus:
         return True
 
     def close(self) -> None:
-        """Close the connections; those that the library does not release end with the process.
+        """Close the connections; connections that the library does not release end with the process.
 
         From now on calls, casts and waits for an answer raise BusUnavailable.
         """
@@ -206,13 +206,13 @@ class Bus:
         return BusUnavailable(self.place, self.note_failure(error))
 
     def note_failure(self, error: BaseException) -> str:
-        """Note in the state that the bus is down, and return the reason in a few words."""
+        """Record in the state that the bus is down; return a short reason."""
         if self._closed.is_set():
             return _LEFT
         return self.state.note_failure(error)
 
     def watch(self) -> None:
-        """Notice within seconds, from now on, whether the broker is up; harmless to repeat."""
+        """Check from now on every few seconds whether the broker is up; harmless to repeat."""
         with self._lock:
             if self._is_watched:
                 return
@@ -221,7 +221,7 @@ class Bus:
             self._is_watched = True
 
     def _wait_until_callable(self, timeout_s: float) -> None:
-        """Return when a call can be sent. Raises BusUnavailable at once if the broker is known to be down."""
+        """Wait until a call can be sent. Raises BusUnavailable at once if the broker is known to be down."""
         until = time.monotonic() + timeout_s
         while True:
             self._check_open()
@@ -247,7 +247,7 @@ class Bus:
             self._can_call.set()
 
     def _call_no_receiver(self) -> None:
-        """Send it. Raises BusUnavailable if the broker does not accept it."""
+        """Send the call. Raises BusUnavailable if the broker does not accept it."""
         client = self._caller.prepare(
             topic=_NO_RECEIVER, server=uuid.uuid4().hex, timeout=_CONNECT_RETRY_S, transport_options=_MANDATORY
         )

@@ -1,4 +1,4 @@
-"""Whether the broker is up, as far as this process knows; only here is it logged."""
+"""The state of a broker, as far as this process knows it. Only this module logs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REMINDER_S = 600.0
 
 
 class BusState:
-    """Is updated with the result of each attempt to send. Thread-safe.
+    """The state, updated with the result of each attempt to send. Thread-safe.
 
     uses_tls: whether the connection uses TLS; if not, a broker that has never answered may require it.
     monotonic: a clock in seconds that never goes back.
@@ -58,7 +58,7 @@ class BusState:
             _log.info("The message bus %s is available again", self._place)
 
     def note_failure(self, error: BaseException) -> str:
-        """Note that the broker is down, and return the reason in a few words."""
+        """Record that the broker is down; return a short reason."""
         with self._changed:
             may_lack_tls = not self._uses_tls and not self._has_been_up
         reason = cause(error, may_lack_tls=may_lack_tls)
@@ -77,12 +77,12 @@ class BusState:
             _log.warning("The message bus %s is not available: %s; trying until it is", self._place, reason)
 
     def down_for_s(self) -> float:
-        """Return for how long the broker has been down; 0 if it is not, or nothing is known."""
+        """Return for how long the broker has been down; 0 if it is up or its state is unknown."""
         with self._changed:
             return 0.0 if self._down_since is None else self._monotonic() - self._down_since
 
     def up_for_s(self) -> float:
-        """Return for how long the broker has been up; 0 if it is down, or nothing is known."""
+        """Return for how long the broker has been up; 0 if it is down or its state is unknown."""
         with self._changed:
             return 0.0 if self._up_since is None else self._monotonic() - self._up_since
 

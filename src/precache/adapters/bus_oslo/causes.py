@@ -1,4 +1,4 @@
-"""Why a broker did not accept a message, in words for an operator; never with a user name or a password."""
+"""Explains to an operator why a broker did not accept a message; never with a user name or a password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUS_ERRORS = (
     kombu.exceptions.KombuError,
     OSError,
 )
-"""What the libraries raise when the bus does not work."""
+"""The exceptions of the libraries when the bus does not work."""
 
 CLOSED = "the broker closed the connection"
 CLOSED_AT_ONCE = f"{CLOSED} at once; if this is its port for TLS, set [oslo_messaging_rabbit] ssl"
@@ -61,7 +61,7 @@ def is_exchange_missing(error: BaseException) -> bool:
 
 
 def cause(error: BaseException, *, may_lack_tls: bool = False) -> str:
-    """Return the reason in a few words. may_lack_tls: the connection has no TLS, and no message was ever accepted."""
+    """Return a short reason. may_lack_tls: the connection has no TLS, and no message was ever accepted."""
     text = str(error)
     if reason := explain_certificate(text, _NAMES):
         return reason

@@ -1,4 +1,4 @@
-"""The buses of all cells, as the table of cells has them now: one client and one server for each."""
+"""The buses of all cells in the table of cells: one client and one server for each."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from precache.ports.clock import Clock
 _log = logging.getLogger(__name__)
 
 FOLLOW_INTERVAL = timedelta(seconds=5)
-"""How soon a change of the table is noticed."""
+"""The interval at which the table is checked for changes."""
 
 _LEAVE_WITHIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    fingerprint: bytes  # of the URL, so that a changed password is seen and none is kept twice
+    fingerprint: bytes  # a digest of the URL, so that a changed password is detected without a second copy of it
     bus: Bus
     server: ConductorServer
 
 
 class CellBuses:
-    """Listens on every cell's bus and returns it for calls of its hosts, from `start` until `stop`.
+    """Receives reports on every cell's bus and returns the buses for calls to hosts, from `start` until `stop`.
 
     A cell whose broker is down, or whose URL cannot be used, does not affect the others.
     on_beat, on_progress, clock: see ConductorServer.
@@ -59,14 +59,14 @@ class CellBuses:
         self._on_progress = on_progress
         self._clock = clock
         self._connected: dict[str, _Connected] = {}
-        self._complaints: dict[str, str] = {}  # the last one of each cell, so that it is logged once
+        self._complaints: dict[str, str] = {}  # the last reason of each cell, so that it is logged once
         self._lock = threading.Lock()
         self._follower = PeriodicTask(
-            action=self._follow, interval=interval, delay=interval, what="A look at the table of cells"
+            action=self._follow, interval=interval, delay=interval, what="The check of the table of cells"
         )
 
     def start(self) -> None:
-        """Listen to the cells of the table, and follow its changes; does not wait for any broker."""
+        """Listen to the cells of the table, and follow its changes; do not wait for any broker."""
         self._follow()
         self._follower.start()
 
@@ -89,7 +89,7 @@ class CellBuses:
         return connected.bus
 
     def heard_for_s(self, cell: str) -> float:
-        """Return for how many seconds, until now, the hosts of the cell could be heard."""
+        """Return for how many seconds, until now, reports from the cell would have been received."""
         with self._lock:
             connected = self._connected.get(cell)
         return connected.bus.state.up_for_s() if connected is not None else 0.0
@@ -121,7 +121,7 @@ class CellBuses:
             return
         others = [name for name, each in self._connected.items() if name != cell.name and each.bus.place == bus.place]
         if others:
-            # The cell of a message on it would not be known.
+            # It would be unknown to which of the two cells a message belongs.
             self._complain(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
             bus.close()
             return
@@ -132,7 +132,7 @@ class CellBuses:
             bus.watch()
             server.start()
         except RuntimeError:
-            # The system has no more threads. This is tried again at the next look at the table.
+            # The system can start no further thread. The next check of the table repeats this.
             bus.close()
             raise
         with self._lock:  # both together, because the cell's hosts may be called at any moment
@@ -156,7 +156,7 @@ class CellBuses:
 
 
 def _leave_aside(name: str, connected: _Connected) -> None:
-    """Leave the bus without waiting for its broker. Running calls on it end, and ask for the cell's bus again."""
+    """Close the bus without waiting for its broker. Running calls on it end, and continue on the cell's new bus."""
     start_thread(partial(_leave, connected, _LEAVE_WITHIN), name=f"leave {name}")
 
 

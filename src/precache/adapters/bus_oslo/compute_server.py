@@ -28,10 +28,10 @@ from precache.ports.compute_gateway import CacheRequest
 _log = logging.getLogger(__name__)
 
 REQUESTS_AT_ONCE = 64
-"""Requests to cache images that are worked on at once; all but one of each job only wait for that one."""
+"""Concurrent requests to cache images; all but one of each job only wait for that one."""
 
 _WAITING_REQUESTS = 192
-"""More of them may wait for one of these places. They have threads too, so that a request to cancel a job finds one."""
+"""Further requests that wait for a slot. They have threads, too, so that a request to cancel a job finds one."""
 
 CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
 CancelJob = Callable[[str], None]
@@ -40,7 +40,7 @@ CancelJob = Callable[[str], None]
 class ComputeServer(RpcServer):
     """Answers requests to `host`. `stop` waits until running ones are answered; the caller makes them end.
 
-    cache_images: called for several requests at once, and again for a request that comes again. cancel_job: called
+    cache_images: called for several requests at once, and again for a repeated request. cancel_job: called
         with the id of a job, at any time. What they raise is sent to the conductor, except the text of an unexpected
         error.
     """
@@ -85,7 +85,7 @@ class _Endpoint:
             return failure_message("malformed", reason=str(fault))
         now = time.time()
         if now > expires_at:
-            # It was in the queue while this compute was down. A conductor that still waits sends it again.
+            # It waited in the queue while this compute was down. A conductor that still waits sends it again.
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
         with self._places:
@@ -104,7 +104,7 @@ class _Endpoint:
         return {}
 
     def _answer(self, job_id: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what `act` returns, or the message for what it raises."""
+        """Return the result of `act`, or the message for its error."""
         try:
             return act()
         except Stopped:

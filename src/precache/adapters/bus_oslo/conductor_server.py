@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 OnBeat = Callable[[Heartbeat], object]
 OnProgress = Callable[[TaskProgress], object]
 
-_THREADS = 4  # their work is quick: what they call collects batches
+_THREADS = 4  # their work is quick: the functions that they call collect batches
 
 
 class ConductorServer(RpcServer):
     """Receives the reports of the hosts of `cell`.
 
-    on_beat, on_progress: called with each report as it comes; must be quick and must not raise.
+    on_beat, on_progress: called with each report at its arrival; must be quick and must not raise.
     clock: of this process, because the hosts' clocks may differ.
     """
 

@@ -1,4 +1,4 @@
-"""What the messaging libraries may log.
+"""Limits what the messaging libraries log.
 
 They log every attempt to connect, some with tracebacks, and warn of hundreds of waiting calls, which are normal here.
 `BusState` logs the same in one sentence, once.
@@ -14,7 +14,7 @@ _WORTH_KNOWING = "The broker has blocked the connection"  # it runs out of memor
 
 
 def quieten_libraries() -> None:
-    """Silence the libraries' loggers, but for what only they know; harmless to repeat."""
+    """Silence the libraries' loggers, except for facts that only they know; harmless to repeat."""
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     driver = logging.getLogger(_DRIVER)

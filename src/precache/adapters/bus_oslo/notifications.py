@@ -1,4 +1,4 @@
-"""Notifications over message buses, where Nova's consumers listen, through oslo.messaging's notifier."""
+"""Sends notifications over message buses to consumers of Nova's notifications, with oslo.messaging's notifier."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 DRIVER = "messagingv2"
 CAPACITY = 10_000
-"""Notifications that are kept while the broker is down, some two kilobytes each; further ones are dropped."""
+"""The most notifications that are kept while the broker is down, about two kilobytes each; further ones are dropped."""
 
 _RETRIES = every(timedelta(seconds=2))
 _LIBRARY_LOG = "oslo_messaging.notify.messaging"
@@ -68,7 +68,7 @@ class OsloNotifier:
             sender.put(notification)
 
     def stop(self, patience: timedelta) -> None:
-        """Send what is left, for that long at most."""
+        """Send the remaining notifications, for at most that long."""
         until = time.monotonic() + patience.total_seconds()
         for sender in self._senders:
             sender.ask_to_stop()
@@ -168,7 +168,7 @@ class _BusSender:
 
     def _send_until_stopped(self) -> None:
         self._failures.thread = threading.current_thread()
-        with suppress(BusUnavailable):  # it is to stop, and the broker is down
+        with suppress(BusUnavailable):  # at a stop while the broker is down
             while (notification := self._next()) is not None:
                 retry_until(
                     partial(self._send, notification),
@@ -182,7 +182,7 @@ class _BusSender:
                 self._remove_first()
 
     def _next(self) -> Notification | None:
-        """Return the first notification of the queue, which stays there; None when it is time to stop."""
+        """Return the first notification of the queue without removing it; None at a stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
             return self._waiting[0] if self._waiting else None
@@ -195,7 +195,7 @@ class _BusSender:
             _log.warning("%i notifications to the message bus %s were dropped", dropped, self._bus.place)
 
     def _send(self, notification: Notification) -> None:
-        """Raises BusUnavailable."""
+        """Send one notification. Raises BusUnavailable."""
         notifier = self._bus.notifier.prepare(publisher_id=notification.publisher_id)
         level = getattr(notifier, notification.priority.lower())
         self._failures.last = None
@@ -205,8 +205,8 @@ class _BusSender:
 
 
 class _FailureFilter(logging.Filter):
-    """Keeps the failure to send a notification, which the library only logs, and drops the log line: it has the whole
-    payload and a traceback. Concerns one thread only."""
+    """Stores the failure to send a notification, which the library only logs, and drops the log line, which has the
+    whole payload and a traceback. For one thread only."""
 
     def __init__(self) -> None:
         super().__init__()

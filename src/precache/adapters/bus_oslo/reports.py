@@ -1,4 +1,4 @@
-"""What a compute reports of itself, over its cell's bus."""
+"""Sends a compute's heartbeats and progress over its cell's bus."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from precache.core.jobs import TaskProgress
 
 
 class BusReports:
-    """The port `HostReports` for a compute, and its way to send progress: the receiver adds the cell and the time.
+    """The port `HostReports` for a compute, and the sender of progress. The receiver adds the cell and the time.
 
-    Both drop what cannot be sent, and never raise: the bus logs that the broker is down, and the next report is newer.
+    Both drop reports that cannot be sent, and never raise: the bus logs that the broker is down; newer reports follow.
     They take some seconds at most.
     """
 

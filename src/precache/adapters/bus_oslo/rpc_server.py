@@ -45,7 +45,7 @@ class RpcServer:
         start_thread(partial(self._start_when_possible, then), name=f"listen {self._target.topic}")
 
     def stop(self, patience: timedelta) -> None:
-        """Accept no more messages, and wait that long until running ones are answered."""
+        """Accept no more messages, and wait at most that long until running ones are answered."""
         self._stopping.set()
         with self._lock:
             server, self._server = self._server, None
@@ -53,18 +53,18 @@ class RpcServer:
             run_within(patience.total_seconds(), partial(_stop, server), name=f"stop {self._target.topic}")
 
     def wait_until_listening(self, timeout: timedelta) -> bool:
-        """Return whether it listens, as soon as it does or the time is over."""
+        """Wait until it listens or the time is over; return whether it listens."""
         return self._is_listening.wait(timeout.total_seconds())
 
     def _start_when_possible(self, then: Callable[[], object] | None) -> None:
         with log_exceptions(what="The start of a server of messages", stopping=self._stopping):
             self._retry(self._begin, "Listening on the message bus")
             if then is not None and self._is_listening.is_set():
-                # Retried as well: a host that listens and is not announced would get no requests.
+                # Retried as well: a host that listens without an announcement would get no requests.
                 self._retry(then, "The announcement on the message bus")
 
     def _retry(self, act: Callable[[], object], what: str) -> None:
-        """Call `act` until it succeeds or the server is stopped; that the broker is down is logged by the bus."""
+        """Call `act` until it succeeds or the server is stopped. The bus logs that the broker is down."""
         retry_until(
             act,
             what=what,
@@ -97,7 +97,7 @@ class RpcServer:
 
 
 class _DaemonServer(RPCServer):  # type: ignore[misc]
-    """A server with daemon threads. For the library's own threads the process would wait when it ends: without a limit,
+    """A server with daemon threads. At its end the process would wait for the library's own threads: without a limit,
     if one has an answer to send and the broker is down."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

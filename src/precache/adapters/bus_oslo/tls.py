@@ -23,8 +23,8 @@ def uses_tls(conf: cfg.ConfigOpts, url: Any) -> bool:
 
 
 def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
-    """Read the files and the version. Raises InvalidConfiguration, because the library fails only when it connects, and
-    does not name the file."""
+    """Check the files and the version. Raises InvalidConfiguration; the library would fail only when it connects, and
+    would not name the file."""
     if not uses_tls(conf, url):
         return
     ca, cert, key = (_value(conf, url, name) for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"))
@@ -41,13 +41,13 @@ def check_tls(conf: cfg.ConfigOpts, url: Any, place: str) -> None:
         raise _refusal(place, f"ssl_ca_file {ca} {_fault(error)}") from None
     try:
         if cert:
-            context.load_cert_chain(cert, key or None, password="")  # or it would ask the terminal for one
+            context.load_cert_chain(cert, key or None, password="")  # else it would prompt on the terminal for one
     except OSError as error:
         raise _refusal(place, f"ssl_cert_file {cert}, ssl_key_file {key or cert}: one {_fault(error)}") from None
 
 
 def tls_weakness(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
-    """Return why TLS protects less than the operator may expect, and what to do about it; None if it does not."""
+    """Return why TLS protects less than the operator may expect, and the advice; None if the protection is complete."""
     has_authority = bool(_value(conf, url, "ssl_ca_file"))
     if not uses_tls(conf, url):
         return (
@@ -57,7 +57,7 @@ def tls_weakness(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
         )
     if not has_authority:
         return (
-            "the certificate may be anybody's: without ssl_ca_file the name in it is not checked",
+            "the certificate may belong to any server: without ssl_ca_file the name in it is not checked",
             f"set [{_GROUP}] ssl_ca_file; Debian has all public authorities in /etc/ssl/certs/ca-certificates.crt",
         )
     if not checks_names(conf):
@@ -71,7 +71,7 @@ def tls_weakness(conf: cfg.ConfigOpts, url: Any) -> tuple[str, str] | None:
 
 
 def check_names_by_default(conf: cfg.ConfigOpts, url: Any) -> None:
-    """Switch the check of names in certificates on for releases of oslo.messaging in which it is off by default."""
+    """Enable the check of names in certificates for releases of oslo.messaging in which it is off by default."""
     if checks_names(conf) and uses_tls(conf, url):
         found = conf.get_location(_NAME_CHECK, _GROUP)
         if found is not None and found.location is cfg.Locations.opt_default:

@@ -1,7 +1,7 @@
 """Names and versions of the messages on a bus; docs/protocol.md says what each message holds.
 
-A version is MAJOR.MINOR. A new field or method raises MINOR: old and new still understand one another, because unknown
-fields are ignored. What an older peer would misunderstand raises MAJOR.
+A version is MAJOR.MINOR. A new field or method raises MINOR: old and new releases still understand each other, because
+unknown fields are ignored. A change that an older peer would misunderstand raises MAJOR.
 """
 
 from __future__ import annotations

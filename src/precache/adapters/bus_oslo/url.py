@@ -36,12 +36,12 @@ def register_options(conf: cfg.ConfigOpts) -> None:
 
 
 def bus_place(conf: cfg.ConfigOpts, transport_url: str) -> str:
-    """Return where the bus is, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
+    """Return the address of the bus, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
     return redacted(parse_url(conf, transport_url))
 
 
 def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
-    """Read and check a URL. Raises InvalidConfiguration, which quotes nothing that may be a secret."""
+    """Parse and check a URL. Raises InvalidConfiguration, which quotes nothing that may be a secret."""
     register_options(conf)
     try:
         if "@" in "".join(urlsplit(transport_url)[2:]):
@@ -78,9 +78,9 @@ def redacted(url: Any) -> str:
 
 
 def with_our_defaults(conf: cfg.ConfigOpts, url: Any) -> Any:
-    """Set in the URL what the protocol relies on, and better defaults for what the operator has not set."""
-    # A queue is deleted with its last listener: requests to a dead host are deleted with it, and no heartbeats pile up
-    # while no conductor runs. All peers must agree on it, so it cannot be configured. adr/0006
+    """Set the options in the URL that the protocol requires, and better defaults for those that are not set."""
+    # A queue is deleted with its last listener: so requests to a dead host are deleted, and no heartbeats accumulate
+    # while no conductor runs. All peers must use the same setting, so it is not configurable. adr/0006
     url.query["amqp_auto_delete"] = "true"
     if _is_default(conf, "rabbit_interval_max"):
         url.query.setdefault("rabbit_interval_max", str(_RECONNECT_WITHIN_S))

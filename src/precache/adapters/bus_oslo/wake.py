@@ -1,4 +1,4 @@
-"""The API's message to the conductors that there is work. They also look by themselves, so it may be lost."""
+"""The message of the API that wakes the conductors. They also poll, so it may be lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 class BusWake:
-    """Call it to wake all conductors: it never blocks and never raises. Calls in quick succession are one message."""
+    """Call it to wake all conductors: it never blocks and never raises. Calls in quick succession make one message."""
 
     def __init__(self, *, bus: Bus) -> None:
         self._bus = bus
         self._lock = threading.Lock()
         self._is_due = False
-        # It starts its thread when needed: a server of WSGI applications may fork after it has loaded us.
+        # It starts its thread when needed: a WSGI server may fork after it has loaded the application.
         self._pool = DaemonPool(max_workers=1, name="wake")
 
     def __call__(self) -> None:

@@ -1,10 +1,10 @@
-"""Own a job for a while, and record what becomes of its tasks.
+"""Claim a job, and record the results of its tasks.
 
-A claim locks the row of the job, or passes the job over where another transaction holds that row. Every later step
-first locks the job's row and compares the fencing token that it got.
+A claim locks the row of the job, or skips the job if another transaction holds the row. Every later step first locks
+the job's row and compares the fencing token.
 
-A step whose confirmation was lost is done again, unless it is seen to have been made: a claim would take a second job,
-an end would find the job no longer ours.
+A step whose confirmation was lost is repeated, unless the store shows that it was made: a repeated claim would take a
+second job, and a repeated end would raise LeaseLost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from precache.ports.job_store import RemainingTasks
 from precache.rules import task_steps
 
 _CANDIDATES = 50
-"""Free jobs that one claim looks at, oldest first. Only those whose rows are locked are passed over."""
+"""The most free jobs that one claim tries, oldest first. It skips only jobs whose rows are locked."""
 
 
 class SqlJobClaims:
@@ -40,7 +40,7 @@ class SqlJobClaims:
         try:
             return self._claim(owner, lease, skip)
         except ChangeUncertain:
-            # The caller names all of its jobs, so one more of them is the one that this claim took.
+            # The caller names all of its jobs, so a further job of this owner is the one that this claim took.
             is_this = (jobs.c.lease_owner == owner) & (jobs.c.state == JobState.RUNNING) & jobs.c.id.not_in(skip)
             return self._find(is_this) or self._claim(owner, lease, skip)
 
@@ -53,7 +53,7 @@ class SqlJobClaims:
             for number, state in connection.execute(oldest).all():
                 this = select(jobs.c.number).where(jobs.c.number == number, is_free)
                 if connection.scalar(this.with_for_update(skip_locked=True)) is None:
-                    continue  # Another owner was faster, or a process that is halted holds the row.
+                    continue  # Another owner was faster, or a halted process holds the row.
                 self._take(connection, number, owner, lease)
                 if state is JobState.RUNNING:
                     _put_back_tasks(connection, tasks.c.job == number)
@@ -149,9 +149,9 @@ class SqlJobClaims:
 
 
 def is_held(claim: Claim) -> ColumnElement[bool]:
-    """Return the condition under which the claim is the job's last and the job runs.
+    """Return the SQL condition that this is the last claim of the job and the job runs.
 
-    The owner is compared as well: the release before claims jobs without a new token.
+    The owner is compared as well, because the previous release claims jobs without a new token.
     """
     return and_(
         jobs.c.id == claim.job_id,
@@ -162,7 +162,7 @@ def is_held(claim: Claim) -> ColumnElement[bool]:
 
 
 def end_job(connection: Connection, number: int, state: JobState, now: ColumnElement[datetime]) -> None:
-    """Set the final state of the job, whose row this transaction holds, and count its outcomes for good."""
+    """Set the final state of the job, whose row this transaction holds, and store the final counts of its outcomes."""
     counts = count_outcomes(tasks.c.job == number)
     connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
     final = {"state": state, "finished_at": now, "lease_owner": None, "lease_until": None}
@@ -170,7 +170,7 @@ def end_job(connection: Connection, number: int, state: JobState, now: ColumnEle
 
 
 def _hold(connection: Connection, claim: Claim) -> int:
-    """Lock the job's row until the end of the transaction and return its key. Raises JobNotFound, LeaseLost."""
+    """Lock the job's row until the end of the transaction; return its key. Raises JobNotFound, LeaseLost."""
     return _find_held(connection, claim, is_locked=True)
 
 
@@ -192,7 +192,7 @@ def _queue_again(connection: Connection, which: ColumnElement[bool]) -> int:
 
 
 def _put_back_tasks(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Do to all running tasks at once what `task_steps.put_back` does to one."""
+    """Apply `task_steps.put_back` to all running tasks with one statement."""
     waiting = {
         "state": TaskState.WAITING,
         "phase": Phase.WAITING,

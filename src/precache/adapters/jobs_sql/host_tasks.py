@@ -1,4 +1,4 @@
-"""Read and write the tasks of some hosts of a job: few statements for hundreds of hosts.
+"""Reads and writes the tasks of some hosts of a job, with few statements for hundreds of hosts.
 
 The caller holds the row of the job, so no other transaction changes them meanwhile.
 """
@@ -24,7 +24,7 @@ _PLACED_TASKS = TASKS.add_columns(tasks.c.host_position, tasks.c.image_position)
 
 
 class HostTasks:
-    """The tasks of some hosts as they were read, and where they are stored."""
+    """The tasks of some hosts as they were read, and their positions."""
 
     def __init__(self) -> None:
         self._tasks: defaultdict[str, dict[ImageId, Task]] = defaultdict(dict)
@@ -35,7 +35,7 @@ class HostTasks:
         self._places[task.host, task.image] = host_position, image_position
 
     def of_host(self, host: str) -> Mapping[ImageId, Task]:
-        """Return them by image; none if the job does not name the host."""
+        """Return the host's tasks by image; none if the job does not name the host."""
         return self._tasks.get(host, {})
 
     def place(self, task: Task) -> tuple[int, int]:
@@ -58,7 +58,7 @@ def load_host_tasks(connection: Connection, job_id: str, number: int, hosts: Col
 def save_host_tasks(
     connection: Connection, number: int, held: HostTasks, changed: Mapping[str, Mapping[ImageId, Task]]
 ) -> None:
-    """Write what differs in `changed`, by host and image, from what was read."""
+    """Write the differences between `changed`, by host and image, and the tasks that were read."""
     rows = []
     cells: defaultdict[str | None, set[int]] = defaultdict(set)
     for host, of_host in changed.items():

@@ -33,7 +33,7 @@ class SqlJobIntake:
             except JobExists:
                 return self._stored(job.id)
             except StoreUnavailable:
-                # A client that is told less would ask again, and have two jobs.
+                # With an error the client would repeat the request, and would get two jobs.
                 raise uncertain from None
 
     @repeatable
@@ -69,13 +69,13 @@ def _insert_job(connection: Connection, job: Job) -> int:
 
 
 def _insert_tasks(connection: Connection, number: int) -> None:
-    # The database multiplies hosts by images: not a byte per task travels to it.
+    # The database joins hosts and images, so no data per task is sent to it.
     columns: dict[Any, Any] = {
         tasks.c.job: job_hosts.c.job,
         tasks.c.host_position: job_hosts.c.position,
         tasks.c.image_position: job_images.c.position,
     }
-    # A task begins with the defaults of its fields; what is None stays NULL.
+    # A task begins with the defaults of its fields; None is NULL.
     for field in fields(Task):
         if field.name in TASK_COLUMNS and field.default is not None:
             columns[tasks.c[field.name]] = literal(field.default, tasks.c[field.name].type)

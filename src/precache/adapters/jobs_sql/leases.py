@@ -1,4 +1,4 @@
-"""Keep the jobs that were claimed: one statement for all of them, which commits by itself."""
+"""Extends the leases of claimed jobs: one statement for all of them, which commits by itself."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from precache.core.jobs import Claim
 from precache.core.stopping import StopReason
 
 _PER_STATEMENT = 100
-"""Claims, of four values each; a conductor has some eight."""
+"""Claims in one statement, of four values each; a conductor has about eight."""
 
 _CLAIMS = select(jobs.c.id, jobs.c.lease_owner, jobs.c.lease_token)
 
 
 class SqlJobLeases:
-    """The port `JobLeases`. database: with limits for leases, so that a locked row is not waited for until they end."""
+    """The port `JobLeases`. database: with the limits for leases: a wait for a locked row must end before a lease."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class SqlJobLeases:
             try:
                 lost += self._extend(some, lease)
             except TransactionUndone:
-                # Another transaction may hold one of the rows. That is no reason to lose the other jobs.
+                # Another transaction may hold one of the rows; the other leases must still be extended.
                 self._extend_unlocked(some, lease)
                 raise
         return lost

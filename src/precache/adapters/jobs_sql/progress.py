@@ -1,8 +1,8 @@
 """Store the latest report of the hosts on their running tasks.
 
-One statement for each job, which commits by itself and takes no job's row: a process that is halted holds nothing that
-another one waits for. A row that a conductor holds, because it stores an outcome, is waited for as briefly as the
-limits of the database say.
+One statement for each job, which commits by itself and locks no job's row: a halted process holds no lock for which
+another one waits. The wait for a row that a conductor holds, because it stores an outcome, ends by the limits of the
+database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from precache.rules.task_steps import progressed
 
 _SAME_RUN = """tasks.job = :job AND tasks.host_position = new.host_position
 AND tasks.image_position = new.image_position AND tasks.state = 'running' AND tasks.attempts = new.attempts"""
-"""The task still runs, and for the same request to its host, as when the report was compared with it."""
+"""The condition that the task still runs, for the same call of its host as when the report was checked."""
 
 _ON_POSTGRESQL = text(f"""
 UPDATE tasks SET phase = new.phase, bytes_done = new.bytes_done, bytes_total = new.bytes_total
@@ -33,7 +33,7 @@ FROM json_to_recordset(CAST(:reports AS json)) AS new (host_position int, image_
     phase text, bytes_done bigint, bytes_total bigint)
 WHERE {_SAME_RUN}""")  # noqa: S608  constants
 
-# The reports first: for each of them the database finds the task by its key.
+# The reports come first, so that the database finds the task of each by its key.
 _ON_MARIADB = text(f"""
 UPDATE JSON_TABLE(:reports, '$[*]' COLUMNS (host_position INT PATH '$.host_position',
     image_position INT PATH '$.image_position', attempts INT PATH '$.attempts', phase VARCHAR(32) PATH '$.phase',
@@ -41,7 +41,7 @@ UPDATE JSON_TABLE(:reports, '$[*]' COLUMNS (host_position INT PATH '$.host_posit
 STRAIGHT_JOIN tasks ON {_SAME_RUN}
 SET tasks.phase = new.phase, tasks.bytes_done = new.bytes_done, tasks.bytes_total = new.bytes_total""")  # noqa: S608
 
-# SQLite runs in this process: a statement for each row costs nothing.
+# SQLite runs in this process, so that a statement for each row is cheap.
 _ON_SQLITE = text("""
 UPDATE tasks SET phase = :phase, bytes_done = :bytes_done, bytes_total = :bytes_total
 WHERE job = :job AND host_position = :host_position AND image_position = :image_position
@@ -51,7 +51,7 @@ AND state = 'running' AND attempts = :attempts""")
 class SqlProgressLog:
     """The port `ProgressLog`. A power cut may undo the last reports.
 
-    database: with limits for leases, so that the reports of one job do not wait long for a row of another.
+    database: with the limits for leases, so that reports do not wait long for a locked row.
     """
 
     def __init__(self, *, database: Database) -> None:
@@ -70,7 +70,7 @@ class SqlProgressLog:
 
 
 def _running(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
-    """Return the numbers of those of the jobs that run."""
+    """Return the numbers of the running ones among the jobs."""
     running: dict[str, int] = {}
     for batch in batches(job_ids):
         statement = select(jobs.c.id, jobs.c.number).where(jobs.c.id.in_(batch), jobs.c.state == JobState.RUNNING)
@@ -90,7 +90,7 @@ def _note_one_job(connection: Connection, job_id: str, number: int, progress: Se
 
 
 def _update(connection: Connection, number: int, changed: Mapping[tuple[int, int], Task]) -> None:
-    """Write phase and bytes of the tasks, by their positions, where the task still runs as it was read."""
+    """Write phase and bytes of the tasks, by their positions, if the task still runs as it was read."""
     reports = [_report(place, task) for place, task in sorted(changed.items(), key=itemgetter(0))]
     backend = connection.dialect.name
     if backend == "sqlite":

@@ -1,4 +1,4 @@
-"""Remove jobs that ended long ago, some in each transaction, so that nothing else waits long for a row or a disk."""
+"""Removes jobs that ended long ago, in small transactions, so that no other transaction waits long."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from precache.adapters.sql.tables import job_hosts, job_images, job_outcomes, jo
 from precache.core.jobs import JobState
 
 _PARTS = (tasks, job_hosts, job_images, job_outcomes)
-"""What refers to a job, in the order in which it can be deleted."""
+"""The tables that refer to a job, in the order in which their rows can be deleted."""
 
 MOST_TASKS = 100_000
-"""In one transaction, unless a single job has more: a statement on more rows may not end within its time limit."""
+"""The most tasks in one transaction, except for a single larger job: more rows may exceed the time limit."""
 
 
 class SqlJobPurge:
@@ -43,7 +43,7 @@ class SqlJobPurge:
             return len(numbers)
 
     def _first(self, found: Iterable[tuple[int, int]]) -> list[int]:
-        """Return the numbers of the first jobs that have no more tasks together than one transaction removes."""
+        """Return the numbers of the first jobs whose tasks together fit into one transaction."""
         numbers: list[int] = []
         tasks_so_far = 0
         for number, task_count in found:

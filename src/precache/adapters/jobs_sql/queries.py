@@ -1,4 +1,4 @@
-"""Look at jobs and tasks. Each answer is one snapshot of the database."""
+"""Reads jobs and tasks. Each result is one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SqlJobQueries:
                 last = connection.execute(select(jobs.c.created_at, jobs.c.number).where(jobs.c.id == marker)).first()
                 if last is None:
                     raise JobNotFound(marker)
-                # Jobs of the same instant are told apart by their numbers, which grow as they come in.
+                # Jobs of the same time are ordered by their numbers, which grow with each new job.
                 same_instant = and_(jobs.c.created_at == last.created_at, jobs.c.number < last.number)
                 statement = statement.where(or_(jobs.c.created_at < last.created_at, same_instant))
             return load_jobs(connection, statement)
@@ -58,7 +58,7 @@ class SqlJobQueries:
 
 
 def _conditions(number: int, only: TaskFilter) -> list[ColumnElement[bool]]:
-    """Write the filter with columns of `tasks` alone, so that `ix_tasks_standing` can serve it."""
+    """Return the filter as conditions on columns of `tasks` only, so that the database can use `ix_tasks_standing`."""
     conditions = []
     if only.host is not None:
         conditions.append(tasks.c.host_position == _host_position(number, only.host).scalar_subquery())
@@ -71,7 +71,7 @@ def _conditions(number: int, only: TaskFilter) -> list[ColumnElement[bool]]:
         conditions += [tasks.c.outcome == only.outcome, tasks.c.state == TaskState.ENDED]
     if only.state is not None:
         conditions.append(tasks.c.state == only.state)
-        if only.state is not TaskState.ENDED:  # only then are the index's entries in the order of the list
+        if only.state is not TaskState.ENDED:  # only then do the index's entries have the order of the list
             conditions.append(tasks.c.outcome.is_(None))
     return conditions
 
@@ -82,7 +82,7 @@ def _comes_after(connection: Connection, job_id: str, number: int, marker: TaskK
     if host is None or image is None:
         raise TaskNotFound(job_id, *marker)
     is_later_image = and_(tasks.c.host_position == host, tasks.c.image_position > image)
-    # The first condition follows from the second, and lets the database begin at the host's row.
+    # The first condition follows from the second; with it the database begins at the host's row.
     return and_(tasks.c.host_position >= host, or_(tasks.c.host_position > host, is_later_image))
 
 

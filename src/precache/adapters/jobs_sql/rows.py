@@ -1,4 +1,4 @@
-"""Jobs and tasks out of rows, in a number of statements that does not grow with the hosts of a job."""
+"""Reads jobs and tasks from rows, in a number of statements that does not grow with the hosts of a job."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SOURCES = {
     "image_name": job_images.c.name,
 }
 
-# In the order of Task's own fields after `job_id`: a job may have 100,000 tasks, and a row that is unpacked whole
-# costs half of one whose columns are looked up by name.
+# In the order of Task's fields after `job_id`: a job may have 100,000 tasks, and unpacking a whole row takes half the
+# time of reading its columns by name.
 TASKS = (
     select(*(_SOURCES[field.name] for field in fields(Task) if field.name != "job_id"))
     .join_from(tasks, job_hosts, (job_hosts.c.job == tasks.c.job) & (job_hosts.c.position == tasks.c.host_position))
@@ -51,7 +51,7 @@ def find_number(connection: Connection, job_id: str) -> int:
 
 
 def load_job(connection: Connection, number: int) -> Job:
-    """Return the job with this key, which is known to exist."""
+    """Return the job with this key, which must exist."""
     return load_jobs(connection, select(jobs).where(jobs.c.number == number))[0]
 
 
@@ -65,7 +65,7 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
 
 def _job(row: Row[Any], images: Mapping[ImageId, str | None], counts: Mapping[Outcome, int]) -> Job:
     stored = {field: getattr(row, field) for field in JOB_COLUMNS}
-    # The release before stores neither orders nor metadata.
+    # The previous release stores neither orders nor metadata.
     stored["orders"] = row.orders or tuple(map(CacheOrder, images))
     stored["aggregate_metadata"] = row.aggregate_metadata or {}
     image_names = {image: name for image, name in images.items() if name is not None}
@@ -83,8 +83,8 @@ def load_page(
 ) -> list[Task]:
     """Return the first `limit` of the job's tasks that meet the conditions, in the same order.
 
-    conditions: on the keys, the state and the outcome of tasks. An index alone finds the page; only then are its rows,
-    and the names that belong to them, looked up.
+    conditions: on the keys, the state and the outcome of tasks. The page is found by an index alone; then its rows and
+    their names are read.
     """
     keys = (
         select(tasks.c.host_position, tasks.c.image_position)

@@ -1,4 +1,4 @@
-"""Change the course of a job: the row of the job is locked first, as by its conductor, then its tasks are changed."""
+"""Cancels a job: locks the row of the job first, as its conductor does, then changes its tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SqlJobSteering:
 
     def _end(self, connection: Connection, number: int, state: JobState) -> None:
         check_job_transition(state, JobState.CANCELLED)
-        # One instant for all of them: the server's clock goes on from row to row.
+        # One time for all of them, because the server's clock advances from row to row.
         requested_at = select(jobs.c.cancel_requested_at).where(jobs.c.number == number).scalar_subquery()
         cancelled = {"state": TaskState.ENDED, "outcome": Outcome.CANCELLED, "finished_at": requested_at}
         unfinished = (tasks.c.job == number) & (tasks.c.state != TaskState.ENDED)

@@ -58,7 +58,7 @@ def test_files_of_a_bus_without_tls_are_not_looked_at():
 @pytest.mark.parametrize(
     ("query", "doubt"),
     [
-        ("ssl=1", "the certificate may be anybody's: without ssl_ca_file"),
+        ("ssl=1", "the certificate may belong to any server: without ssl_ca_file"),
         ("ssl_ca_file=/etc/authority.pem", "TLS is not used although ssl_ca_file is set"),
         ("ssl=0&ssl_ca_file=/etc/authority.pem", "TLS is not used although ssl_ca_file is set"),
     ],
