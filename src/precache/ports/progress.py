@@ -17,6 +17,10 @@ class Watcher(Protocol):
     """Follows one image on one host, from inside the transfer."""
 
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
-        """Called at every change of phase and at most some ten times a second in between, from one thread
-        at a time. bytes_total is 0 while unknown. May raise Stopped; the transfer then ends and leaves no file."""
+        """Accept a report on the image. bytes_total is 0 while unknown.
+
+        The driver calls it at every change of phase and some ten times a second in between, whatever it waits for, from
+        one thread at a time. May raise Stopped or DeadlinePassed: the driver then ends within two seconds, raises the
+        same, and leaves no file.
+        """
         ...

@@ -13,7 +13,7 @@ class VirtDriver(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in configuration and in the host list, such as `libvirt`."""
+        """Return its name in configuration and in the host list, such as `libvirt`."""
         ...
 
     def start(self) -> None:
@@ -26,8 +26,8 @@ class VirtDriver(Protocol):
     def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
         """Put the image into the cache. Return True if it was fetched now, False if it was there and was touched.
 
-        Raises NotImplementedError, with the reason, where this host cannot or need not cache images;
-        any error of core/errors where it failed.
+        Raises NotImplementedError, with the reason, where this host cannot or need not cache images; any error of
+        core/errors where it failed; what `watch` raises.
         """
         ...
 

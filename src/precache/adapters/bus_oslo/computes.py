@@ -40,8 +40,8 @@ class OsloComputes:
 
     buses: returns the bus of a cell, by the cell's name; raises BusUnavailable if there is none.
     long_rpc_timeout: how long a host may take for all images of a request.
-    call_monitor_timeout: after so long without a sign of life a host is given up, not counting the time for which we
-        could not reach the broker. Whole seconds, at least 4.
+    call_monitor_timeout: after so long without a sign of life a host is given up, not counting the time for which this
+        process could not reach the broker. Whole seconds, at least 4.
     pin: the newest version of messages that an operator allows; None for no limit.
     """
 
@@ -69,9 +69,9 @@ class OsloComputes:
         return self._call(request.cell, request_now, self._long_s, self._silence_s)
 
     def cancel(self, job_id: str, host: str, cell: str) -> None:
-        self._note_cancel(job_id, host)
         if self._pin is not None and not understands(self._pin, CANCEL_SINCE):
             raise ComputeOutdated(host, CANCEL_SINCE, self._pin, pinned=True)
+        self._note_cancel(job_id, host)
         message = cancel_message(job_id, host, cell)
         to_host = HostRequest(
             host=host,

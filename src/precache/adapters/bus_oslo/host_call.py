@@ -45,7 +45,7 @@ class HostRequest(Generic[T]):
 
 
 class HostCall(Generic[T]):
-    """`run` once.
+    """One request to one host. `run` may be called once.
 
     request_now: returns what to send to the host; called before each time that it is sent.
     bus_now: returns the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
@@ -68,9 +68,9 @@ class HostCall(Generic[T]):
         self._deadline = deadline
         self._limit_s = silence_s
         self._stopping = stopping
-        self._silent_s = 0.0  # since the last sign of life, as far as we could have heard one
+        self._silent_s = 0.0  # since the last sign of life, while one could have been received
         self._has_been_there = False
-        self._clock_ahead_s = 0.0  # of the host's clock, once it has complained
+        self._clock_ahead_s = 0.0  # of the host's clock, once it has answered `expired`
         self._expired = 0
 
     def run(self) -> T:

@@ -336,6 +336,17 @@ def test_a_pinned_version_below_that_of_the_cancel_sends_nothing():
     cancel(ScriptedBus({}), pin="1.2")
 
 
+def test_a_pinned_version_holds_for_requests_that_are_sent_again_after_a_cancel():
+    bus = ScriptedBus(results_message(RESULTS))
+    computes = gateway(bus, pin="1.1")
+    with pytest.raises(ComputeOutdated):
+        computes.cancel("job", "cmp-1", "cell1")
+
+    computes.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+
+    assert bus.sent[0][2] == "1.0"
+
+
 @pytest.mark.parametrize(
     ("answer", "error_type"),
     [
