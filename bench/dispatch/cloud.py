@@ -61,7 +61,7 @@ class Cloud:
         """Register this number of hosts, as if each had just sent a heartbeat."""
         now = datetime.now(UTC)
         names = host_names(count)
-        SqlHosts(database=self.database).note_beats([Heartbeat(name, CELL, "fake", now, "1.0") for name in names])
+        SqlHosts(database=self.database).store_heartbeats([Heartbeat(name, CELL, "fake", now, "1.0") for name in names])
 
     def aggregate(self, count: int) -> int:
         """Create an aggregate of the first `count` hosts, and return its id."""
@@ -108,7 +108,7 @@ class Cloud:
         os.kill(conductor, signal.SIGSTOP)
         try:
             for name in host_names(count):
-                reports.note_beats([Heartbeat(name, CELL, "fake", began_at)])
+                reports.store_heartbeats([Heartbeat(name, CELL, "fake", began_at)])
         finally:
             os.kill(conductor, signal.SIGCONT)
             began = time.perf_counter()

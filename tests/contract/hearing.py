@@ -20,7 +20,7 @@ class Hearing:
         """The host of each heartbeat."""
         return [beat.host for beat in self.beats]
 
-    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
+    def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         self.beats += beats
 
     def add(self, progress: TaskProgress) -> None:

@@ -47,7 +47,7 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
     )
     server = ComputeServer(bus=bus, host=host, cache_images=caching, cancel_job=caching.cancel_job)
     beat = Heartbeat(host, "", "fake", datetime.now(UTC))
-    server.start(then=lambda: reports.note_beats([beat]))
+    server.start(then=lambda: reports.store_heartbeats([beat]))
     if server.wait_until_listening(timedelta(seconds=0.5)):
         print("listening", flush=True)
     else:

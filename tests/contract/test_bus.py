@@ -53,7 +53,7 @@ def hear(world, ended, cell="cell1"):
     """Return what a conductor hears in a cell."""
     hearing = Hearing()
     server = ConductorServer(
-        bus=world.bus(), cell=cell, on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+        bus=world.bus(), cell=cell, on_heartbeat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
     )
     server.start()
     ended.callback(server.stop, PATIENCE)
@@ -65,7 +65,7 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
     hearing = hear(world, ended)
     began = datetime.now(UTC)
 
-    BusReports(bus=world.bus()).note_beats([BEAT])
+    BusReports(bus=world.bus()).store_heartbeats([BEAT])
 
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
@@ -80,7 +80,7 @@ def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
     hosts = [f"cmp-{number}" for number in range(10)]
 
     for host in hosts:
-        BusReports(bus=bus).note_beats([replace(BEAT, host=host)])
+        BusReports(bus=bus).store_heartbeats([replace(BEAT, host=host)])
 
     wait_until(lambda: sum(len(ear.beats) for ear in ears) >= len(hosts))
     bus.cast("precache-conductor", "heartbeat", beats_message([replace(BEAT, host="last")], "1.0"), to_all=True)
@@ -108,7 +108,7 @@ def test_what_makes_no_sense_is_dropped_with_one_line_each_and_the_rest_is_heard
     bus.cast("precache-conductor", "heartbeat", {"beats": 7})
     bus.cast("precache-conductor", "progress", {})
     bus.cast("precache-conductor", "heartbeat", {"beats": [{"host": "../x"}]})
-    BusReports(bus=bus).note_beats([BEAT])
+    BusReports(bus=bus).store_heartbeats([BEAT])
 
     wait_until(lambda: hearing.beats and len([r for r in caplog.records if r.levelno == logging.WARNING]) == 3)
     assert "Traceback" not in caplog.text
@@ -119,7 +119,7 @@ def test_a_message_that_this_release_does_not_know_disturbs_nobody(world, ended,
     bus = world.bus()
 
     bus.cast("precache-conductor", "of_a_newer_release", {})
-    BusReports(bus=bus).note_beats([BEAT])
+    BusReports(bus=bus).store_heartbeats([BEAT])
 
     wait_until(lambda: hearing.beats)
     assert "Traceback" not in caplog.text
@@ -143,7 +143,7 @@ def test_nothing_that_is_told_a_bus_whose_broker_is_away_raises_or_waits(caplog)
     reports = BusReports(bus=bus)
 
     BusWake(bus=bus)()
-    reports.note_beats([BEAT])
+    reports.store_heartbeats([BEAT])
     reports.note_progress([TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 1, 2)])
     bus.close()
 
@@ -168,7 +168,7 @@ def test_a_wrong_url_is_said_once_in_one_sentence_without_the_password(cell_url,
     ended.callback(made.close)
     hearing = Hearing()
     server = ConductorServer(
-        bus=made.bus(), cell="cell1", on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+        bus=made.bus(), cell="cell1", on_heartbeat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
     )
     server.start()
     ended.callback(server.stop, timedelta(seconds=1))

@@ -54,7 +54,7 @@ def follow(ended, table):
     cells = CellBuses(
         conf=new_conf(),
         cells=table,
-        on_beat=hearing.beats.append,
+        on_heartbeat=hearing.beats.append,
         on_progress=hearing.add,
         clock=SystemClock(),
         interval=timedelta(seconds=0.1),
@@ -71,7 +71,7 @@ def beat_until_heard(ended, url, host, hearing):
     reports = BusReports(bus=world.bus())
 
     def is_heard():
-        reports.note_beats([Heartbeat(host, "", "fake", NOW)])
+        reports.store_heartbeats([Heartbeat(host, "", "fake", NOW)])
         return any(beat.host == host for beat in hearing.beats)
 
     wait_until(is_heard)

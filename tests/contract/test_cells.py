@@ -118,7 +118,7 @@ def test_a_cell_with_a_host_that_sends_heartbeats_stays_with_all_its_hosts(store
     stores.cell_changes.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
     stores.clock.set(LATER)
-    stores.host_reports.note_beats([Heartbeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
+    stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
 
     with pytest.raises(CellHasHosts, match=r"Cell cell1 .* cmp-2, cmp-3; stop their computes") as refused:
         stores.cell_changes.delete_cell("cell1", since(stores, LATER))
@@ -180,7 +180,9 @@ def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_again(s
     def hear(numbers):
         together.wait(10)
         for _ in range(ROUNDS):
-            stores.host_reports.note_beats([Heartbeat(f"cmp-{number}", "cell1", "fake", NOW) for number in numbers])
+            stores.host_reports.store_heartbeats(
+                [Heartbeat(f"cmp-{number}", "cell1", "fake", NOW) for number in numbers]
+            )
 
     def delete():
         together.wait(10)
@@ -206,7 +208,7 @@ def test_what_is_not_there_can_be_neither_changed_nor_deleted(stores):
 
 
 def beat(stores, host, cell):
-    stores.host_reports.note_beats([Heartbeat(host, cell, "fake", NOW)])
+    stores.host_reports.store_heartbeats([Heartbeat(host, cell, "fake", NOW)])
 
 
 class TestWrittenDown:

@@ -93,12 +93,12 @@ def test_a_conductor_halted_while_it_stores_heartbeats_keeps_nobody_from_theirs(
     halts = []
 
     def while_halted(*_):
-        halts.append(SqlHosts(database=other).note_beats(beats))
+        halts.append(SqlHosts(database=other).store_heartbeats(beats))
 
     event.listen(halted.engine, "after_cursor_execute", while_halted)
 
-    SqlHosts(database=halted).note_beats(beats)
-    SqlHosts(database=halted).note_beats(beats)
+    SqlHosts(database=halted).store_heartbeats(beats)
+    SqlHosts(database=halted).store_heartbeats(beats)
 
     assert len(halts) >= 6
     assert [host.name for host in SqlHosts(database=other).list_hosts()] == ["cmp-1", "cmp-2"]
@@ -244,8 +244,8 @@ class TestWrongClocks:
         clock = SetClock(datetime.now(UTC) + off)
         wrong, right = opened(clock), opened()
 
-        SqlHosts(database=wrong).note_beats([Heartbeat("cmp-1", "cell1", "fake", clock.now())])
-        SqlHosts(database=wrong).note_beats([Heartbeat("cmp-2", "cell1", "fake", clock.now() - 2 * DOWN_TIME)])
+        SqlHosts(database=wrong).store_heartbeats([Heartbeat("cmp-1", "cell1", "fake", clock.now())])
+        SqlHosts(database=wrong).store_heartbeats([Heartbeat("cmp-2", "cell1", "fake", clock.now() - 2 * DOWN_TIME)])
 
         for database in (wrong, right):
             assert [host.is_up(DOWN_TIME) for host in SqlHosts(database=database).list_hosts()] == [True, False]

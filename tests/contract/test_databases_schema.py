@@ -214,7 +214,7 @@ def test_a_url_without_a_driver_or_with_novas_charset_serves_as_well(request, se
     database = open_database(url + ("?charset=utf8" if server == "mariadb" else ""))
     hosts = SqlHosts(database=database)
 
-    hosts.note_beats([Heartbeat("cmp-\N{PILE OF POO}", "cell1", "fake", NOW)])
+    hosts.store_heartbeats([Heartbeat("cmp-\N{PILE OF POO}", "cell1", "fake", NOW)])
 
     assert [host.name for host in hosts.list_hosts()] == ["cmp-\N{PILE OF POO}"]
     SqlJobIntake(database=database).add(new_job())

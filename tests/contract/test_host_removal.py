@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from precache.adapters.inventory_sql import SqlCells, SqlHostRemoval
-from precache.core.errors import HostInAggregates, HostNotFound, HostStillHeard
+from precache.core.errors import HostInAggregates, HostNotFound, HostStillAlive
 from precache.core.hosts import Heartbeat, Host
 from precache.core.images import parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, Outcome, TaskResult
@@ -33,7 +33,7 @@ def test_a_host_that_has_sent_a_heartbeat_since_is_kept(stores, age):
     beat(stores, "cmp-1")
 
     with pytest.raises(
-        HostStillHeard, match=r"cmp-1 is alive: its last heartbeat was at 2026-\S+Z; stop its compute first"
+        HostStillAlive, match=r"cmp-1 is alive: its last heartbeat was at 2026-\S+Z; stop its compute first"
     ):
         stores.host_removal.delete_host("cmp-1", since(stores, NOW + age))
 
@@ -44,7 +44,7 @@ def test_a_host_that_is_forced_down_is_kept_while_it_sends_heartbeats(stores):
     beat(stores, "cmp-1")
     stores.host_changes.set_forced_down("cmp-1", True)
 
-    with pytest.raises(HostStillHeard):
+    with pytest.raises(HostStillAlive):
         stores.host_removal.delete_host("cmp-1", since(stores, NOW))
 
 
@@ -79,7 +79,7 @@ def test_a_deleted_host_that_starts_again_registers_itself_again(stores):
     stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     stores.clock.set(LATER)
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell2", "fake", LATER, "1.1")])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell2", "fake", LATER, "1.1")])
 
     found = stores.hosts.find_hosts(["cmp-1"])["cmp-1"]
     assert found == Host("cmp-1", "cell2", "fake", forced_down=False, last_seen=LATER, rpc_version="1.1")
@@ -181,4 +181,4 @@ def at_once(*actions):
 
 
 def beat(stores, *names):
-    stores.host_reports.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names])
+    stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names])

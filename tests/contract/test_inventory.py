@@ -197,26 +197,26 @@ def test_an_unknown_aggregate_is_not_found_whatever_its_id(stores, aggregate_id)
 
 
 def test_the_first_beat_registers_host_and_cell(stores):
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
 
     assert stores.hosts.list_hosts() == [Host("cmp-1", "cell1", "libvirt", forced_down=False, last_seen=NOW)]
 
 
 def test_a_later_beat_moves_the_host_on_and_keeps_it_forced_down(stores):
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
     stores.host_changes.set_forced_down("cmp-1", True)
     stores.clock.set(LATER)
 
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell2", "fake", LATER)])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell2", "fake", LATER)])
 
     assert stores.hosts.list_hosts() == [Host("cmp-1", "cell2", "fake", forced_down=True, last_seen=LATER)]
 
 
 def test_a_beat_says_which_messages_the_compute_understands(stores):
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")])
-    stores.host_reports.note_beats([Heartbeat("cmp-2", "cell1", "libvirt", NOW, "1.0")])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-2", "cell1", "libvirt", NOW, "1.0")])
 
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell1", "libvirt", LATER, "1.1")])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", LATER, "1.1")])
 
     assert {name: host.rpc_version for name, host in stores.hosts.find_hosts(["cmp-1", "cmp-2"]).items()} == {
         "cmp-1": "1.1",
@@ -225,8 +225,8 @@ def test_a_beat_says_which_messages_the_compute_understands(stores):
 
 
 def test_a_beat_says_which_release_runs_on_the_host(stores):
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell1", "libvirt", NOW, release="0.1.0")])
-    stores.host_reports.note_beats([Heartbeat("cmp-1", "cell1", "libvirt", LATER, release="0.2.0")])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW, release="0.1.0")])
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", LATER, release="0.2.0")])
 
     assert [host.release for host in stores.hosts.list_hosts()] == ["0.2.0"]
 
@@ -234,8 +234,8 @@ def test_a_beat_says_which_release_runs_on_the_host(stores):
 def test_of_several_beats_of_a_host_the_last_counts(stores):
     stores.clock.set(LATER)
 
-    stores.host_reports.note_beats([])
-    stores.host_reports.note_beats(
+    stores.host_reports.store_heartbeats([])
+    stores.host_reports.store_heartbeats(
         [Heartbeat("cmp-1", "cell1", "libvirt", NOW), Heartbeat("cmp-1", "cell2", "fake", LATER)]
     )
 
@@ -273,15 +273,15 @@ def test_an_unknown_host_cannot_be_forced_down(stores):
 
 
 def test_the_hosts_of_a_cell_are_counted(stores):
-    stores.host_reports.note_beats([Heartbeat(name, "cell1", "fake", NOW) for name in ("a", "b")])
-    stores.host_reports.note_beats([Heartbeat("b", "cell2", "fake", LATER)])
+    stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "fake", NOW) for name in ("a", "b")])
+    stores.host_reports.store_heartbeats([Heartbeat("b", "cell2", "fake", LATER)])
 
     assert [stores.cell_sizes.count_hosts(cell) for cell in ("cell1", "cell2", "nowhere")] == [1, 1, 0]
 
 
 def test_pages_of_hosts_show_each_once_in_the_same_order_as_the_whole_list(stores):
     names = ["b-2", "B-2", "_a", "b.1", "b-10", "a", "Z"]
-    stores.host_reports.note_beats([Heartbeat(name, "cell1", "fake", NOW) for name in names])
+    stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "fake", NOW) for name in names])
 
     pages, marker = [], None
     while page := [host.name for host in stores.hosts.list_hosts(limit=3, marker=marker)]:
@@ -311,4 +311,4 @@ def test_of_three_thousand_names_those_that_exist_are_found(stores):
 
 
 def beat(stores, *names):
-    stores.host_reports.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names])
+    stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names])

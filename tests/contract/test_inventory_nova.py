@@ -87,10 +87,10 @@ class HeardByBoth:
     def __init__(self, nova, ours):
         self._nova, self._ours = nova, ours
 
-    def note_beats(self, beats):
+    def store_heartbeats(self, beats):
         for beat in beats:
             self._nova.add_compute(beat.host)
-        self._ours.note_beats(beats)
+        self._ours.store_heartbeats(beats)
 
 
 @pytest.fixture

@@ -92,7 +92,11 @@ def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
     def cost_of_beats(first, count):
         names = [f"cmp-{number}" for number in range(first, first + count)]
         return [
-            cost(lambda: stores.host_reports.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names]))
+            cost(
+                lambda: stores.host_reports.store_heartbeats(
+                    [Heartbeat(name, "cell1", "libvirt", NOW) for name in names]
+                )
+            )
             for _ in range(2)
         ]
 
@@ -106,7 +110,9 @@ def test_hundreds_of_heartbeats_take_as_many_statements_as_two(stores, cost):
 
 def test_a_cell_goes_with_hundreds_of_hosts_in_as_many_statements_as_with_two(stores, cost):
     def cost_of_a_cell(name, count):
-        stores.host_reports.note_beats([Heartbeat(f"{name}-{number}", name, "fake", NOW) for number in range(count)])
+        stores.host_reports.store_heartbeats(
+            [Heartbeat(f"{name}-{number}", name, "fake", NOW) for number in range(count)]
+        )
         return cost(lambda: stores.cell_changes.delete_cell(name, since(stores, NOW + timedelta(seconds=1))))
 
     few = cost_of_a_cell("small", FEW)

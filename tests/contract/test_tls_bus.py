@@ -66,14 +66,18 @@ def run_compute(ended, conf, url, host):
 
 
 def beat(reports, host):
-    reports.note_beats([Heartbeat(host, "", "fake", datetime.now(UTC))])
+    reports.store_heartbeats([Heartbeat(host, "", "fake", datetime.now(UTC))])
 
 
 def run_conductor(ended, urls):
     """Return the reports that a conductor gets on these cells' buses, and its gateway to their hosts."""
     hearing = Hearing()
     cells = CellBuses(
-        conf=new_conf(), cells=Cells(urls), on_beat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+        conf=new_conf(),
+        cells=Cells(urls),
+        on_heartbeat=hearing.beats.append,
+        on_progress=hearing.add,
+        clock=SystemClock(),
     )
     cells.start()
     ended.callback(cells.stop, PATIENCE)

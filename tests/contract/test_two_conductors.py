@@ -40,7 +40,7 @@ class Conductors:
         self.clock = SystemClock()
         for host in HOSTS:
             self.gateway.join(host, self._answer, nothing_to_cancel)
-        stores.host_reports.note_beats([Heartbeat(host, "cell1", "fake", self.clock.now()) for host in HOSTS])
+        stores.host_reports.store_heartbeats([Heartbeat(host, "cell1", "fake", self.clock.now()) for host in HOSTS])
         self._pools = [ThreadPoolExecutor(3) for _ in range(2)]
         self._loops = [self._loop(f"conductor-{number}", pool) for number, pool in enumerate(self._pools)]
 

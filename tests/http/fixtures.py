@@ -95,7 +95,7 @@ class NovasInventory(Cloud):
 
     def build(self, world: World) -> Any:
         foreign, heard = ForeignInventory(owner="Nova"), MemoryInventory(clock=world.clock)
-        heard.note_beats([Heartbeat("cmp3", "cell2", "libvirt", world.clock.now() - timedelta(minutes=5))])
+        heard.store_heartbeats([Heartbeat("cmp3", "cell2", "libvirt", world.clock.now() - timedelta(minutes=5))])
         return world.app_with(aggregate_changes=foreign, host_changes=foreign, host_removal=heard)
 
 

@@ -151,7 +151,7 @@ def test_identity_headers_give_no_rights(fleet):
 
 def test_the_image_service_is_asked_with_the_callers_token(fleet):
     now, changes = datetime.now(UTC), SqlAggregateChanges(database=fleet.database)
-    SqlHosts(database=fleet.database).note_beats([Heartbeat("cmp-1", "cell1", "fake", now)])
+    SqlHosts(database=fleet.database).store_heartbeats([Heartbeat("cmp-1", "cell1", "fake", now)])
     number = changes.create_aggregate("rack", {}, now).id
     changes.add_host(number, "cmp-1", now)
 

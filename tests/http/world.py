@@ -95,14 +95,14 @@ class World:
         )
 
     def _settle(self) -> None:
-        self.inventory.note_beats([Heartbeat("cmp3", "cell2", "libvirt", self.clock.now())])
+        self.inventory.store_heartbeats([Heartbeat("cmp3", "cell2", "libvirt", self.clock.now())])
         self.clock.advance(timedelta(minutes=5))
         now = self.clock.now()
         beats = [
             Heartbeat("cmp1", "cell1", "libvirt", now, "1.0", release="0.1.0"),
             Heartbeat("cmp2", "cell1", "fake", now),
         ]
-        self.inventory.note_beats(beats)
+        self.inventory.store_heartbeats(beats)
         edge = self.inventory.create_aggregate("edge", {}, now)
         for host in ("cmp1", "cmp2", "cmp3"):
             self.inventory.add_host(edge.id, host, now)

@@ -76,7 +76,9 @@ def cloud_api(folder: Path, cloud: Cloud, settings: Sections | None = None) -> I
     deployment = Deployment(folder, surroundings)
     deployment.run("db", "upgrade", "--config-file", str(deployment.tools))
     database = open_database(database_url)
-    SqlHosts(database=database).note_beats([Heartbeat(host, "cell1", "fake", datetime.now(UTC)) for host in HOSTS])
+    SqlHosts(database=database).store_heartbeats(
+        [Heartbeat(host, "cell1", "fake", datetime.now(UTC)) for host in HOSTS]
+    )
     database.close()
     try:
         deployment.start_api()

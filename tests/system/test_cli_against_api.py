@@ -99,7 +99,7 @@ def deployment() -> Iterator[Deployment]:
         service_down_time=A_MINUTE,
     )
     for host in ("cmp-1", "cmp-2"):
-        inventory.note_beats([Heartbeat(host, "cell1", "fake", clock.now())])
+        inventory.store_heartbeats([Heartbeat(host, "cell1", "fake", clock.now())])
     server = wsgi.Server(("127.0.0.1", 0), noauth(app), numthreads=2, shutdown_timeout=1)
     server.prepare()
     thread = threading.Thread(target=server.serve)
@@ -171,7 +171,7 @@ def test_a_host_is_forced_down(deployment: Deployment) -> None:
 
 
 def test_a_silent_host_is_deleted_and_one_with_heartbeats_is_not(deployment: Deployment) -> None:
-    deployment.inventory.note_beats([Heartbeat("cmp-2", "cell1", "fake", SystemClock().now() - 2 * A_MINUTE)])
+    deployment.inventory.store_heartbeats([Heartbeat("cmp-2", "cell1", "fake", SystemClock().now() - 2 * A_MINUTE)])
 
     code, _, said = deployment.run("host", "delete", "cmp-1", "cmp-2")
     _, hosts, _ = deployment.run("host", "list", "-f", "json")

@@ -13,7 +13,7 @@ from precache.core.errors import CellNameTaken, CellNotFound
 class CellHosts(Protocol):
     """The part of the store of hosts that concerns cells. A host's first heartbeat adds its cell, without a URL."""
 
-    def heard_cells(self) -> set[str]: ...
+    def cells_with_heartbeats(self) -> set[str]: ...
 
     def delete_cell_hosts(self, cell: str, silent_for: timedelta) -> int: ...
 
@@ -50,7 +50,7 @@ class MemoryCells:
             return deleted
 
     def _known(self) -> dict[str, str | None]:
-        return dict.fromkeys(self._hosts.heard_cells()) | self._urls
+        return dict.fromkeys(self._hosts.cells_with_heartbeats()) | self._urls
 
     def _check(self, name: str) -> None:
         if name not in self._known():

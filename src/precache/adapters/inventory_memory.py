@@ -20,7 +20,7 @@ from precache.core.errors import (
     CellHostsInAggregates,
     HostInAggregates,
     HostNotFound,
-    HostStillHeard,
+    HostStillAlive,
 )
 from precache.core.hosts import Heartbeat, Host
 from precache.ports.clock import Clock
@@ -117,12 +117,12 @@ class MemoryInventory:
             self._check_host(name)
             last_seen = self._hosts[name].last_seen
             if last_seen is not None and last_seen >= self._now() - silent_for:
-                raise HostStillHeard(name, last_seen)
+                raise HostStillAlive(name, last_seen)
             if aggregates := self._aggregates_of({name}):
                 raise HostInAggregates(name, aggregates)
             del self._hosts[name]
 
-    def heard_cells(self) -> set[str]:
+    def cells_with_heartbeats(self) -> set[str]:
         """Return the cells that heartbeats have registered."""
         with self._lock:
             return set(self._cells)
@@ -143,7 +143,7 @@ class MemoryInventory:
             self._cells.discard(cell)
             return len(found)
 
-    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
+    def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         with self._lock:
             self._cells.update(beat.cell for beat in beats)
             for beat in beats:

@@ -67,7 +67,7 @@ ERRORS: dict[type[Exception], Fault] = {
     refusals.ZoneOfHostDiffers: Fault(409, "precache.aggregate.zone_conflict"),
     # Hosts and jobs.
     errors.HostNotFound: Fault(404, "precache.host.not_found"),
-    errors.HostStillHeard: Fault(409, "precache.host.still_heard"),
+    errors.HostStillAlive: Fault(409, "precache.host.still_heard"),
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.JobEnded: Fault(409, "precache.job.ended"),

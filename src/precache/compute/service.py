@@ -103,4 +103,4 @@ class ComputeService:
             boot_id=self._boot_id,
             release=self._release,
         )
-        self._reports.note_beats([beat])
+        self._reports.store_heartbeats([beat])

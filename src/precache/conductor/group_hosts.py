@@ -24,7 +24,7 @@ class GroupHosts:
     """The use case. One object serves all jobs.
 
     service_down_time: a host without a heartbeat for this time is down.
-    heard_for_s: for how many seconds, until now, a heartbeat from this cell would have been stored.
+    listening_for_s: for how many seconds, until now, a heartbeat from this cell would have been stored.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class GroupHosts:
         *,
         hosts: HostQueries,
         service_down_time: timedelta,
-        heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
+        listening_for_s: Callable[[str], float] = lambda _cell: math.inf,
     ) -> None:
         self._hosts = hosts
         self._service_down_time = service_down_time
-        self._heard_for_s = heard_for_s
+        self._listening_for_s = listening_for_s
 
     def __call__(self, run: JobRun) -> HostGroups:
         """Return the groups of the hosts with remaining tasks; if the job is cancelled, only the hosts that are up.
@@ -58,7 +58,7 @@ class GroupHosts:
         is_logged = False
         while True:
             groups = self._look(run)
-            unknown = hosts_of_unknown_state(groups.down, self._heard_for_s, self._service_down_time)
+            unknown = hosts_of_unknown_state(groups.down, self._listening_for_s, self._service_down_time)
             if not unknown or time.monotonic() >= give_up_at:
                 return groups
             if not is_logged:

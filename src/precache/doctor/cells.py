@@ -8,7 +8,7 @@ from precache.adapters.bus_oslo import CACHE_IMAGES_SINCE
 from precache.config.load import Config
 from precache.core.cells import Cell
 from precache.doctor.buses import reach_buses
-from precache.doctor.database import read_cells, read_heard_hosts
+from precache.doctor.database import read_cells, read_hosts_with_heartbeats
 from precache.doctor.examine import TIMEOUT_S
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.rules.rpc_versions import understands
@@ -36,7 +36,7 @@ def check_cells(config: Config) -> Iterator[Finding]:
 
 def check_computes(config: Config) -> Iterator[Finding]:
     """Check which cells have computes that are up."""
-    cells, hosts = read_cells(config), read_heard_hosts(config)
+    cells, hosts = read_cells(config), read_hosts_with_heartbeats(config)
     if not cells:
         yield skipped("there is no cell yet")
     for cell in cells:

@@ -56,7 +56,7 @@ def read_cells(config: Config) -> list[Cell]:
         return SqlCells(database=database, keys=config.database.encryption_keys).list_cells()
 
 
-def read_heard_hosts(config: Config) -> list[Host]:
+def read_hosts_with_heartbeats(config: Config) -> list[Host]:
     """Return the hosts that sent heartbeats."""
     with opened(config) as database:
         return SqlHosts(database=database).list_hosts()

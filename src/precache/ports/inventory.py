@@ -1,7 +1,7 @@
 """Hosts, cells and aggregates. The ports are split by caller.
 
 Errors: AggregateNotFound, HostNotFound, AggregateNameTaken, AggregateHostTaken, AggregateHasHosts,
-AggregateHostNotFound, HostStillHeard, HostInAggregates, StoreUnavailable. Each method is one transaction.
+AggregateHostNotFound, HostStillAlive, HostInAggregates, StoreUnavailable. Each method is one transaction.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class HostRemoval(Protocol):
     def delete_host(self, name: str, silent_for: timedelta) -> None:
         """Delete the host. The next heartbeat registers it again; jobs keep its name and cell.
 
-        Raises HostNotFound, HostStillHeard if its last heartbeat is not older than `silent_for` by the store's clock,
+        Raises HostNotFound, HostStillAlive if its last heartbeat is not older than `silent_for` by the store's clock,
         HostInAggregates if it is in a stored aggregate.
         """
         ...
@@ -86,7 +86,7 @@ class CellSizes(Protocol):
 class HostReports(Protocol):
     """For the receivers of heartbeats."""
 
-    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
+    def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         """Store these heartbeats; the first one registers host and cell.
 
         The number of statements does not depend on the number of hosts. Each statement is a separate transaction, so

@@ -53,18 +53,18 @@ class HostGroups:
 
 
 def hosts_of_unknown_state(
-    down: Iterable[Host], heard_for_s: Callable[[str], float], service_down_time: timedelta
+    down: Iterable[Host], listening_for_s: Callable[[str], float], service_down_time: timedelta
 ) -> tuple[Host, ...]:
     """Return the down hosts whose state is unknown, because their cell was not listened to for long enough.
 
-    heard_for_s: for how many seconds, until now, heartbeats from this cell would have been received.
+    listening_for_s: for how many seconds, until now, heartbeats from this cell would have been received.
     """
     return tuple(
         host
         for host in down
         if not host.forced_down
         and not host.owner_says_down
-        and heard_for_s(host.cell or "") < service_down_time.total_seconds()
+        and listening_for_s(host.cell or "") < service_down_time.total_seconds()
     )
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from precache.core.hosts import Heartbeat, Host
 
 
-def beats_of_other_cells(
+def heartbeats_of_other_cells(
     beats: Iterable[Heartbeat], known: Mapping[str, Host], service_down_time: timedelta
 ) -> set[Heartbeat]:
     """Return the heartbeats of hosts of another cell, which got one of the host within `service_down_time`.

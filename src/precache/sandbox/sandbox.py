@@ -86,20 +86,20 @@ class Sandbox:
             if not limit.is_met:
                 self._report(shortfall(limit))
         with ExitStack() as closing:
-            heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            closing.callback(os.close, heard)
-            closing.callback(os.close, told)
+            read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            closing.callback(os.close, read_end)
+            closing.callback(os.close, write_end)
             prepare = preparation(
                 connection=needs.connection,
                 ruleset=self._ruleset(program, needs, closing),
                 calls=self._filter if self._filter.is_known else None,
                 limits=[(limit.kind, limit.most) for limit in limits],
-                report=told,
+                report=write_end,
             )
             try:
                 yield prepare
             finally:
-                self._hear(heard)  # also after a run that failed, perhaps because a limit could not be set
+                self._read_reports(read_end)  # also after a run that failed, perhaps because a limit could not be set
 
     def _ruleset(self, program: str, needs: Needs, closing: ExitStack) -> int | None:
         if not self.is_confining:
@@ -114,12 +114,12 @@ class Sandbox:
         closing.callback(os.close, ruleset)
         return ruleset
 
-    def _hear(self, heard: int) -> None:
+    def _read_reports(self, read_end: int) -> None:
         try:
-            told = os.read(heard, 64)
+            reports = os.read(read_end, 64)
         except BlockingIOError:
             return
-        for byte in sorted(set(told)):
+        for byte in sorted(set(reports)):
             self._report(_REPORTS[bytes([byte])])
 
     def _report(self, sentence: str) -> None:

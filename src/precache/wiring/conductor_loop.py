@@ -41,12 +41,12 @@ def conductor_loop(
     notifier: Notifier,
     at_stop: ExitStack,
     requirement: RpcRequirement | None = None,
-    heard_for_s: Callable[[str], float] = lambda _cell: math.inf,
+    listening_for_s: Callable[[str], float] = lambda _cell: math.inf,
 ) -> WorkLoop:
     """Return the loop, not started. requirement: None without a bus. at_stop: gets the callbacks for the end.
 
     leases: the same database, with the limits for leases.
-    heard_for_s: see GroupHosts; infinite if the computes store their heartbeats themselves.
+    listening_for_s: see GroupHosts; infinite if the computes store their heartbeats themselves.
     """
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
@@ -61,7 +61,7 @@ def conductor_loop(
         announcer=announcer,
         clock=clock,
         group_hosts=GroupHosts(
-            hosts=inventory.hosts, service_down_time=config.host.service_down_time, heard_for_s=heard_for_s
+            hosts=inventory.hosts, service_down_time=config.host.service_down_time, listening_for_s=listening_for_s
         ),
         call_hosts=CallHosts(
             gateway=gateway,

@@ -22,7 +22,7 @@ from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, Limits
 from precache.background.batcher import Batcher
-from precache.conductor.note_beats import NoteBeats
+from precache.conductor.store_heartbeats import StoreHeartbeats
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
@@ -89,7 +89,7 @@ class ConductorProcess:
 
     def _listen_to_cells(self, database: Database, prompt: Database) -> tuple[Batcher[Heartbeat], CellBuses]:
         hosts = SqlHosts(database=prompt)
-        note_beats = NoteBeats(
+        store_heartbeats = StoreHeartbeats(
             hosts=hosts,
             sizes=hosts,
             reports=hosts,
@@ -97,7 +97,7 @@ class ConductorProcess:
             most_per_cell=self._config.conductor.max_hosts_per_cell,
         )
         beats = Batcher[Heartbeat](
-            write=note_beats.note_beats,
+            write=store_heartbeats.store_heartbeats,
             key=lambda beat: (beat.host, beat.cell),
             source=lambda beat: beat.cell,
             interval=BEATS_INTERVAL,
@@ -112,7 +112,7 @@ class ConductorProcess:
         cells = CellBuses(
             conf=self._config.oslo,
             cells=table,
-            on_beat=beats.add,
+            on_heartbeat=beats.add,
             on_progress=progress.add,
             clock=SystemClock(),
         )
@@ -144,7 +144,7 @@ class ConductorProcess:
             requirement=RpcRequirement(
                 needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute, for_options=OPTIONS_SINCE
             ),
-            heard_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.heard_for_s(cell)),
+            listening_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.listening_for_s(cell)),
             at_stop=self._stops,
         )
 

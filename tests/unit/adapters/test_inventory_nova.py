@@ -69,7 +69,7 @@ def hosts_of(nova, *heard, clock=None, cache_time=timedelta(), silent_for=timede
     """Return Nova's hosts, of which the computes on `heard` were heard so long ago."""
     store_clock = MemoryClock(start=NOW)
     ours = MemoryInventory(clock=store_clock)
-    ours.note_beats([Heartbeat(name, "cell1", "libvirt", NOW) for name in heard])
+    ours.store_heartbeats([Heartbeat(name, "cell1", "libvirt", NOW) for name in heard])
     store_clock.advance(silent_for)
     return NovaHosts(api=api_at(nova.url), hosts=ours, clock=clock or MemoryClock(), cache_time=cache_time)
 

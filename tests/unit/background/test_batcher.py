@@ -66,7 +66,7 @@ def test_heartbeats_of_many_hosts_are_passed_on_together_the_latest_of_each():
 
 def test_what_was_gathered_is_written_before_the_end():
     inventory = MemoryInventory()
-    batcher = beats_batcher(inventory.note_beats)
+    batcher = beats_batcher(inventory.store_heartbeats)
     batcher.start()
     batcher.add(Heartbeat("a", "cell1", "fake", NOW))
 

@@ -48,7 +48,7 @@ class Hearing:
     def __init__(self) -> None:
         self.beats, self.twice = [], threading.Event()
 
-    def note_beats(self, beats) -> None:
+    def store_heartbeats(self, beats) -> None:
         self.beats += beats
         if len(self.beats) > 1:
             self.twice.set()

@@ -71,7 +71,7 @@ class Cloud:
         self.pool = DaemonPool(concurrency)
         self.cancel_pool = DaemonPool(8)
         for number, (name, compute) in enumerate(hosts.items()):
-            self.inventory.note_beats(
+            self.inventory.store_heartbeats(
                 [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
             )
             self.gateway.join(name, compute, nothing_to_cancel)
@@ -95,7 +95,7 @@ class Cloud:
     def conductor(
         self,
         *,
-        heard_for_s=lambda _cell: math.inf,
+        listening_for_s=lambda _cell: math.inf,
         stop_patience=STOP_PATIENCE,
         cancel_patience=CANCEL_PATIENCE,
         **options,
@@ -103,7 +103,7 @@ class Cloud:
         announcer = Announcer(notifier=self.notifier, origin="here")
         return RunJob(
             claims=self.jobs, announcer=announcer, clock=self.clock,
-            group_hosts=GroupHosts(hosts=self.inventory, service_down_time=DOWN_TIME, heard_for_s=heard_for_s),
+            group_hosts=GroupHosts(hosts=self.inventory, service_down_time=DOWN_TIME, listening_for_s=listening_for_s),
             call_hosts=CallHosts(
                 gateway=self.gateway, clock=self.clock, pool=self.pool, concurrency=self.concurrency,
                 stop_patience=stop_patience,

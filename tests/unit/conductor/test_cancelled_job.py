@@ -329,7 +329,7 @@ def test_a_cancel_ends_the_wait_for_heartbeats_and_calls_no_host_down():
             work.cancel(StopReason.CANCELLED)
         return 0.0
 
-    cloud.run(stop=stop, work=work, heard_for_s=cancel)
+    cloud.run(stop=stop, work=work, listening_for_s=cancel)
 
     assert cloud.outcomes() == {"a": [Outcome.CANCELLED]}
     assert cloud.reason("a") == ""

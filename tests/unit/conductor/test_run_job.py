@@ -75,7 +75,7 @@ def test_hosts_that_are_down_or_forced_down_are_skipped_without_being_asked():
     cloud = Cloud({"silent": compute, "forced": compute, "up": compute})
     cloud.clock.advance(DOWN_TIME + timedelta(seconds=1))
     for name in ("forced", "up"):
-        cloud.inventory.note_beats([Heartbeat(name, "cell1", "fake", cloud.clock.now())])
+        cloud.inventory.store_heartbeats([Heartbeat(name, "cell1", "fake", cloud.clock.now())])
     cloud.inventory.set_forced_down("forced", forced_down=True)
 
     cloud.run()
@@ -328,13 +328,13 @@ def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_co
     cloud.inventory.set_forced_down("forced down", True)
     asked = []
 
-    def heard_for_s(cell):
+    def listening_for_s(cell):
         asked.append(cell)
         if len(asked) == 5:  # in the third look, with two silent hosts in each
-            cloud.inventory.note_beats([Heartbeat("late", "cell1", "fake", cloud.clock.now())])
+            cloud.inventory.store_heartbeats([Heartbeat("late", "cell1", "fake", cloud.clock.now())])
         return 0.0 if len(asked) < 9 else DOWN_TIME.total_seconds()
 
-    cloud.run(heard_for_s=heard_for_s)
+    cloud.run(listening_for_s=listening_for_s)
 
     assert cloud.outcomes() == {
         "silent": [Outcome.SKIPPED],
@@ -346,11 +346,11 @@ def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_co
 def test_a_conductor_that_stops_before_it_has_heard_its_hosts_calls_none_of_them_down():
     cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
     cloud.clock.advance(DOWN_TIME * 2)
-    cloud.inventory.note_beats([Heartbeat("b", "cell2", "fake", cloud.clock.now())])
+    cloud.inventory.store_heartbeats([Heartbeat("b", "cell2", "fake", cloud.clock.now())])
     stop = CancelToken()
     threading.Timer(0.2, stop.cancel, [StopReason.SHUTDOWN]).start()
 
-    cloud.run(stop=stop, heard_for_s=lambda _cell: 0.0)
+    cloud.run(stop=stop, listening_for_s=lambda _cell: 0.0)
 
     assert cloud.jobs.get("job").state is JobState.QUEUED
     assert cloud.outcomes() == {"a": [None], "b": [None]}

@@ -230,7 +230,7 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
     cloud = Cloud({f"host-{n}": waits_for_the_other for n in range(30)}, concurrency=1)
     cloud.pool = pool = CountingPool(1)
     cloud.gateway.join("small", notes, nothing_to_cancel)
-    cloud.inventory.note_beats([beat("small", cloud)])
+    cloud.inventory.store_heartbeats([beat("small", cloud)])
     cloud.add_job("small", ["small"])
     runners = [threading.Thread(target=cloud.run) for _ in range(2)]
     runners[0].start()

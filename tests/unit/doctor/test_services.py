@@ -142,7 +142,7 @@ def test_nova_is_not_checked_if_the_inventory_is_local(configured):
 
 def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sqlite_url):
     database = open_database(sqlite_url)
-    SqlHosts(database=database).note_beats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
+    SqlHosts(database=database).store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
     database.close()
     with PlayedNova() as nova:
         nova.add_compute("cmp-1.example.org")

@@ -90,4 +90,4 @@ def test_local_aggregates_count_only_if_they_are_in_use(run, database):
 
 
 def heard(database, when, *names, cell="cell1"):
-    SqlHosts(database=database).note_beats([Heartbeat(name, cell, "fake", when) for name in names])
+    SqlHosts(database=database).store_heartbeats([Heartbeat(name, cell, "fake", when) for name in names])

@@ -40,7 +40,7 @@ class CellBuses:
     """Receives reports on every cell's bus and returns the buses for calls to hosts, from `start` until `stop`.
 
     A cell whose broker is down, or whose URL cannot be used, does not affect the others.
-    on_beat, on_progress, clock: see ConductorServer.
+    on_heartbeat, on_progress, clock: see ConductorServer.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class CellBuses:
         *,
         conf: cfg.ConfigOpts,
         cells: CellQueries,
-        on_beat: OnBeat,
+        on_heartbeat: OnBeat,
         on_progress: OnProgress,
         clock: Clock,
         interval: timedelta = FOLLOW_INTERVAL,
     ) -> None:
         self._conf = conf
         self._cells = cells
-        self._on_beat = on_beat
+        self._on_heartbeat = on_heartbeat
         self._on_progress = on_progress
         self._clock = clock
         self._connected: dict[str, _Connected] = {}
@@ -88,7 +88,7 @@ class CellBuses:
             raise BusUnavailable(f"of cell {cell}", reason)
         return connected.bus
 
-    def heard_for_s(self, cell: str) -> float:
+    def listening_for_s(self, cell: str) -> float:
         """Return for how many seconds, until now, reports from the cell would have been received."""
         with self._lock:
             connected = self._connected.get(cell)
@@ -126,7 +126,7 @@ class CellBuses:
             bus.close()
             return
         server = ConductorServer(
-            bus=bus, cell=cell.name, on_beat=self._on_beat, on_progress=self._on_progress, clock=self._clock
+            bus=bus, cell=cell.name, on_heartbeat=self._on_heartbeat, on_progress=self._on_progress, clock=self._clock
         )
         try:
             bus.watch()

@@ -59,12 +59,12 @@ class ComputeServer(RpcServer):
             bus=bus,
             topic=COMPUTE_TOPIC,
             server=host,
-            endpoint=_Endpoint(host, cache_images, cancel_job, places),
+            endpoint=_ComputeEndpoint(host, cache_images, cancel_job, places),
             threads=requests_at_once + _WAITING_REQUESTS,
         )
 
 
-class _Endpoint:
+class _ComputeEndpoint:
     """The methods that oslo.messaging calls. An error is part of the answer: no class name is part of the protocol."""
 
     target = oslo_messaging.Target(version=RPC_VERSION)

@@ -9,7 +9,7 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.messages import Malformed, read_beats, read_progress
+from precache.adapters.bus_oslo.messages import Malformed, read_heartbeats, read_progress
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
 from precache.core.hosts import Heartbeat
@@ -27,30 +27,30 @@ _THREADS = 4  # their work is quick: the functions that they call collect batche
 class ConductorServer(RpcServer):
     """Receives the reports of the hosts of `cell`.
 
-    on_beat, on_progress: called with each report at its arrival; must be quick and must not raise.
+    on_heartbeat, on_progress: called with each report at its arrival; must be quick and must not raise.
     clock: of this process, because the hosts' clocks may differ.
     """
 
-    def __init__(self, *, bus: Bus, cell: str, on_beat: OnBeat, on_progress: OnProgress, clock: Clock) -> None:
-        endpoint = _Endpoint(cell, on_beat, on_progress, clock)
+    def __init__(self, *, bus: Bus, cell: str, on_heartbeat: OnBeat, on_progress: OnProgress, clock: Clock) -> None:
+        endpoint = _ConductorEndpoint(cell, on_heartbeat, on_progress, clock)
         super().__init__(bus=bus, topic=CONDUCTOR_TOPIC, server=cell, endpoint=endpoint, threads=_THREADS)
 
 
-class _Endpoint:
+class _ConductorEndpoint:
     """The methods that oslo.messaging calls, without an answer."""
 
     target = oslo_messaging.Target(version=RPC_VERSION)
 
-    def __init__(self, cell: str, on_beat: OnBeat, on_progress: OnProgress, clock: Clock) -> None:
+    def __init__(self, cell: str, on_heartbeat: OnBeat, on_progress: OnProgress, clock: Clock) -> None:
         self._cell = cell
-        self._on_beat = on_beat
+        self._on_heartbeat = on_heartbeat
         self._on_progress = on_progress
         self._clock = clock
 
     def heartbeat(self, _context: object, **message: Any) -> None:
         try:
-            for beat in read_beats(message, self._cell, self._clock.now()):
-                self._on_beat(beat)
+            for beat in read_heartbeats(message, self._cell, self._clock.now()):
+                self._on_heartbeat(beat)
         except Malformed as fault:
             self._drop("heartbeat", fault)
 

@@ -126,7 +126,7 @@ def beats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any
     }
 
 
-def read_beats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Heartbeat]:
+def read_heartbeats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Heartbeat]:
     """Return the heartbeats that are valid, as received now on the bus of `cell`. Raises Malformed."""
 
     def read(item: Mapping[str, Any]) -> Heartbeat:

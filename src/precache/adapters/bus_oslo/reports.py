@@ -23,7 +23,7 @@ class BusReports:
     def __init__(self, *, bus: Bus) -> None:
         self._bus = bus
 
-    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
+    def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         with suppress(BusUnavailable):
             self._bus.cast(CONDUCTOR_TOPIC, "heartbeat", beats_message(beats, RPC_VERSION))
 

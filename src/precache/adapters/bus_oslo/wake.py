@@ -52,10 +52,10 @@ class WakeListener(RpcServer):
     """Calls `wake` for each message of the API that there is work."""
 
     def __init__(self, *, bus: Bus, name: str, wake: Callable[[], None]) -> None:
-        super().__init__(bus=bus, topic=WAKE_TOPIC, server=name, endpoint=_Endpoint(wake), threads=1)
+        super().__init__(bus=bus, topic=WAKE_TOPIC, server=name, endpoint=_WakeEndpoint(wake), threads=1)
 
 
-class _Endpoint:
+class _WakeEndpoint:
     target = oslo_messaging.Target(version=RPC_VERSION)
 
     def __init__(self, wake: Callable[[], None]) -> None:

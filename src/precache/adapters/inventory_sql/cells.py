@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from precache.adapters.inventory_sql.removal import delete_hosts, heard_hosts, lock_hosts, memberships
+from precache.adapters.inventory_sql.removal import delete_hosts, hosts_with_heartbeats, lock_hosts, memberships
 from precache.adapters.sql import Database, SecretBox
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import cells, hosts
@@ -61,7 +61,7 @@ class SqlCells:
             number = _find(connection, name)
             is_meant = hosts.c.cell_id == number
             found = lock_hosts(connection, is_meant, self._database.now(-silent_for))
-            if heard := heard_hosts(found):
+            if heard := hosts_with_heartbeats(found):
                 raise CellHasHosts(name, [host.name for host in heard])
             if self._owns_aggregates and (members := memberships(connection, is_meant)):
                 raise CellHostsInAggregates(name, members.hosts, members.aggregates)

@@ -71,7 +71,7 @@ class SqlHosts:
             return found[0]
 
     @idempotent
-    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
+    def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         latest = {beat.host: beat for beat in beats}
         if not latest:
             return

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, select
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import aggregate_hosts, aggregates, hosts
-from precache.core.errors import HostInAggregates, HostNotFound, HostStillHeard
+from precache.core.errors import HostInAggregates, HostNotFound, HostStillAlive
 
 
 class SqlHostRemoval:
@@ -35,8 +35,8 @@ class SqlHostRemoval:
             found = lock_hosts(connection, is_meant, self._database.now(-silent_for))
             if not found:
                 raise HostNotFound(name)
-            if heard := heard_hosts(found):
-                raise HostStillHeard(name, heard[0].last_seen)
+            if heard := hosts_with_heartbeats(found):
+                raise HostStillAlive(name, heard[0].last_seen)
             if self._owns_aggregates and (members := memberships(connection, is_meant)):
                 raise HostInAggregates(name, members.aggregates)
             delete_hosts(connection, is_meant)
@@ -67,7 +67,7 @@ def lock_hosts(
     return sorted(connection.execute(statement), key=lambda host: str(host.name))
 
 
-def heard_hosts(found: Sequence[Row[Any]]) -> list[Row[Any]]:
+def hosts_with_heartbeats(found: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Return the hosts whose last heartbeat is not older than the time for comparison."""
     return [host for host in found if host.last_seen is not None and host.last_seen >= host.since]
 

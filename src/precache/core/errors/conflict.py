@@ -41,7 +41,7 @@ class CellNameTaken(Conflict):
         self.cell = cell
 
 
-class HostStillHeard(Conflict):
+class HostStillAlive(Conflict):
     """A host whose compute is alive cannot be deleted: its next heartbeat would register it again."""
 
     def __init__(self, host: str, last_seen: datetime) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
-from precache.conductor.note_beats import NoteBeats
+from precache.conductor.store_heartbeats import StoreHeartbeats
 from precache.core.hosts import Heartbeat
 
 DOWN_TIME = timedelta(seconds=60)
@@ -26,11 +26,11 @@ def inventory(clock):
 @pytest.fixture
 def note(inventory, clock):
     notes = noting(inventory)
-    return lambda *heard: notes.note_beats([Heartbeat(host, cell, "fake", clock.now()) for host, cell in heard])
+    return lambda *heard: notes.store_heartbeats([Heartbeat(host, cell, "fake", clock.now()) for host, cell in heard])
 
 
 def noting(inventory, most_per_cell=1000, most_remembered=1000):
-    return NoteBeats(
+    return StoreHeartbeats(
         hosts=inventory,
         sizes=inventory,
         reports=inventory,
@@ -77,7 +77,7 @@ def test_two_computes_of_one_cell_with_one_name_are_warned_of_once(inventory, cl
 
     def hear(*boot_ids):
         for boot_id in boot_ids:
-            notes.note_beats([Heartbeat("cmp-1", "cell1", "fake", clock.now(), "1.0", boot_id)])
+            notes.store_heartbeats([Heartbeat("cmp-1", "cell1", "fake", clock.now(), "1.0", boot_id)])
 
     hear("a", "a", "b", "c", "c")  # restarted twice
     assert not caplog.messages
@@ -100,7 +100,7 @@ class TestAFullCell:
         notes = noting(inventory, most_per_cell=2)
 
         def hear(cell, *names):
-            notes.note_beats([Heartbeat(name, cell, "fake", clock.now()) for name in names])
+            notes.store_heartbeats([Heartbeat(name, cell, "fake", clock.now()) for name in names])
 
         hear("cell1", "a", "b", "c", "d")
         clock.advance(timedelta(seconds=1))
@@ -116,19 +116,21 @@ class TestAFullCell:
 
     def test_takes_none_of_another_cell(self, inventory, clock):
         notes = noting(inventory, most_per_cell=1)
-        notes.note_beats([Heartbeat("a", "cell1", "fake", clock.now()), Heartbeat("b", "cell2", "fake", clock.now())])
+        notes.store_heartbeats(
+            [Heartbeat("a", "cell1", "fake", clock.now()), Heartbeat("b", "cell2", "fake", clock.now())]
+        )
         clock.advance(DOWN_TIME * 2)
 
-        notes.note_beats([Heartbeat("a", "cell2", "fake", clock.now())])
+        notes.store_heartbeats([Heartbeat("a", "cell2", "fake", clock.now())])
 
         assert cells(inventory) == {"a": "cell1", "b": "cell2"}
 
     def test_has_room_again_when_a_host_is_deleted(self, inventory, clock):
         notes = noting(inventory, most_per_cell=1)
-        notes.note_beats([Heartbeat("a", "cell1", "fake", clock.now())])
+        notes.store_heartbeats([Heartbeat("a", "cell1", "fake", clock.now())])
         inventory.delete_host("a", timedelta(seconds=-1))
 
-        notes.note_beats([Heartbeat("b", "cell1", "fake", clock.now())])
+        notes.store_heartbeats([Heartbeat("b", "cell1", "fake", clock.now())])
 
         assert cells(inventory) == {"b": "cell1"}
 
@@ -137,7 +139,7 @@ def test_what_was_said_of_hosts_is_forgotten_in_the_end(inventory, clock, caplog
     notes = noting(inventory, most_remembered=2)
 
     def hear(host, cell="cell2", boot_id=""):
-        notes.note_beats([Heartbeat(host, cell, "fake", clock.now(), "1.0", boot_id)])
+        notes.store_heartbeats([Heartbeat(host, cell, "fake", clock.now(), "1.0", boot_id)])
 
     for host in "abc":
         hear(host, "cell1")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from precache.conductor.recent import Recent
 from precache.core.hosts import Heartbeat, Host
 from precache.ports.inventory import CellSizes, HostQueries, HostReports
-from precache.rules.home_cell import beats_of_other_cells
+from precache.rules.home_cell import heartbeats_of_other_cells
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ MOST_REMEMBERED = 100_000
 """The most hosts of which data is kept between two heartbeats: about 30 MB."""
 
 
-class NoteBeats:
+class StoreHeartbeats:
     """Checks heartbeats and passes them on to the store. Called by one thread.
 
     hosts, sizes: the store's ports.
@@ -47,16 +47,16 @@ class NoteBeats:
         self._boot_ids = Recent[str, tuple[str, str]](most=most_remembered)
         self._same_name = Recent[str, frozenset[str]](most=most_remembered)
 
-    def note_beats(self, beats: Sequence[Heartbeat]) -> None:
+    def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         known = self._hosts.find_hosts([beat.host for beat in beats])
-        dropped = beats_of_other_cells(beats, known, self._service_down_time)
+        dropped = heartbeats_of_other_cells(beats, known, self._service_down_time)
         for beat in dropped:
             self._warn_of_other_cell(beat, known[beat.host].cell)
         dropped |= self._in_excess([beat for beat in beats if beat not in dropped], known)
         accepted = [beat for beat in beats if beat not in dropped]
         for beat in accepted:
             self._compare(beat)
-        self._reports.note_beats(accepted)
+        self._reports.store_heartbeats(accepted)
 
     def _in_excess(self, beats: Sequence[Heartbeat], known: Mapping[str, Host]) -> set[Heartbeat]:
         """Return the heartbeats of new hosts that exceed the limit of their cell."""
