@@ -24,13 +24,14 @@ UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 
 
 class CacheImages:
-    """Caches images through the host's driver. Thread-safe: several requests may be worked on at once.
+    """Caches images with the host's driver. Thread-safe: several requests may run at once.
 
-    Each image of a job is cached once. A request for an image that is being cached for the same job waits for that, and
-    one for an image that is done is answered from memory. What was stopped, or failed by a bug, is not kept.
+    Each image of a job is cached once. A second request for an image that is being cached for the same job waits for
+    that work; for a finished image it is answered from memory. The outcome of work that was stopped or failed by a bug
+    is not kept.
 
     cell: of the host, for its progress. stop: cancelled when the compute is being stopped; running transfers then end
-        and leave no file. capacity: outcomes that are kept.
+        and leave no file. capacity: the most outcomes that are kept.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class CacheImages:
         self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 
     def __call__(self, request: CacheRequest) -> list[TaskResult]:
-        """Return one result for each image, in the request's order; one failure does not stop the rest.
+        """Return one result for each image, in the request's order. A failure does not stop the other images.
 
         Raises Stopped if the compute is being stopped.
         """
@@ -62,7 +63,7 @@ class CacheImages:
             return self._cache_all(request)
 
     def cancel_job(self, job_id: str) -> None:
-        """End each image of the job that is not done as `cancelled`, now and in later requests; does not wait."""
+        """End the unfinished images of the job as `cancelled`, also those of later requests; do not wait."""
         _log.info("Cancelling job %s on %s", job_id, self._host)
         self._memory.cancel(job_id)
 
@@ -112,9 +113,9 @@ class CacheImages:
 
 
 class _Watch:
-    """The port `Watcher` for one task: reports progress, and keeps how many bytes were received.
+    """The port `Watcher` for one task: reports progress, and stores the number of received bytes.
 
-    The driver calls it some ten times a second, whatever it waits for. So it ends the work: when the compute is being
+    The driver calls it some ten times a second, also while it waits. So it can end the work: when the compute is being
     stopped, when the job is cancelled, and when the deadline of the request has passed.
     """
 

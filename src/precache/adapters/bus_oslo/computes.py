@@ -1,4 +1,4 @@
-"""The conductor's way to its hosts: calls that are sent again where the request or the answer may have been lost."""
+"""Calls from the conductor to its hosts; a call is repeated if the request or the answer may have been lost."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ CONFIRM_WITHIN_S = 10
 
 TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it"
 _NOT_CONFIRMED = f"it did not confirm within {CONFIRM_WITHIN_S} seconds"
-_HOST_SHARE = 0.98  # of the time that is left: the host answers with what it has done before the call ends
+_HOST_SHARE = 0.98  # a share of the remaining time: the host answers with its results so far before the call ends
 
 _CAPACITY = 100_000
-"""Cancels that are kept, for calls that may still be sent again: more than the hosts that can be called at once."""
+"""Cancels that are kept, for calls that may be repeated: more than the hosts that can be called at once."""
 
 T = TypeVar("T")
 
@@ -40,8 +40,8 @@ class OsloComputes:
 
     buses: returns the bus of a cell, by the cell's name; raises BusUnavailable if there is none.
     long_rpc_timeout: how long a host may take for all images of a request.
-    call_monitor_timeout: after so long without a sign of life a host is given up, not counting the time for which this
-        process could not reach the broker. Whole seconds, at least 4.
+    call_monitor_timeout: a call fails after this time without a sign of life of the host. The time in which this
+    process could not reach the broker does not count. Whole seconds, at least 4.
     pin: the newest version of messages that an operator allows; None for no limit.
     """
 
@@ -63,7 +63,7 @@ class OsloComputes:
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
         def request_now() -> HostRequest[list[TaskResult]]:
-            # A host that was down at the cancel, or has restarted since, would begin with what was cancelled.
+            # A host that was down at the cancel, or has restarted since, would begin the cancelled work.
             return _cache_request(replace(request, is_cancelled=(request.job_id, request.host) in self._cancelled))
 
         return self._call(request.cell, request_now, self._long_s, self._silence_s)
@@ -77,7 +77,7 @@ class OsloComputes:
             host=host,
             method="cancel_job",
             version=CANCEL_SINCE,
-            # It does not expire: a job that was cancelled stays so.
+            # It does not expire, because a cancelled job stays cancelled.
             message=lambda _expires_at, _left_s: message,
             read=dict,
             too_long=_NOT_CONFIRMED,
@@ -85,7 +85,7 @@ class OsloComputes:
         try:
             self._call(cell, lambda: to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
         except ComputeOutdated:
-            self._forget_cancel(job_id, host)  # repeated requests still go out in the version that the host knows
+            self._forget_cancel(job_id, host)  # repeated requests are still sent in the version that the host knows
             raise
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error

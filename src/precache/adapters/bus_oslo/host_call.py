@@ -1,7 +1,8 @@
-"""One request to one host, sent until the host has answered or is given up.
+"""One request to one host, repeated until the host has answered or the call fails.
 
 A call of oslo.messaging is delivered at most once, and neither it nor its answer survives a restart of the broker. So
-it is sent again: a host that works on the request joins the call to that work, a host that is done answers from memory.
+the request is repeated: a host that works on it joins the call to that work, and a host that has ended it answers from
+memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreach
 T = TypeVar("T")
 
 NO_COMPUTE = "no Precache compute listens there; start it and send the request again"
-_LEAST_MONITOR_S = 2  # oslo.messaging sends signs of life no more often than every second, two for each interval
+_LEAST_MONITOR_S = 2  # oslo.messaging sends two signs of life per interval, at most one a second
 _RETRY_S = 0.5
 _SLACK_S = 1.0
 _MOST_EXPIRED = 3
@@ -28,12 +29,12 @@ _MOST_EXPIRED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRequest(Generic[T]):
-    """What is sent to a host, and how its answer is read.
+    """A request to a host, and the reader of its answer.
 
-    version: the lowest that has what the message needs.
-    message: makes it; gets when it expires, by the host's clock in seconds since 1970, and the seconds that are left.
-    read: gets an answer that holds no error. Raises Malformed.
-    too_long: why the host is given up at the deadline, for an operator.
+    version: the lowest version that the message needs.
+    message: makes the message from its expiry, by the host's clock in seconds since 1970, and the remaining seconds.
+    read: reads an answer without an error. Raises Malformed.
+    too_long: the reason of a failure at the deadline, for an operator.
     """
 
     host: str
@@ -47,8 +48,8 @@ class HostRequest(Generic[T]):
 class HostCall(Generic[T]):
     """One request to one host. `run` may be called once.
 
-    request_now: returns what to send to the host; called before each time that it is sent.
-    bus_now: returns the bus of the host's cell, the next time maybe another; raises BusUnavailable if there is none.
+    request_now: returns the request; called before each attempt.
+    bus_now: returns the current bus of the host's cell; raises BusUnavailable if there is none.
     deadline: by time.monotonic(). silence_s: how long the host may show no sign of life. stopping: ends it.
     """
 
@@ -68,9 +69,9 @@ class HostCall(Generic[T]):
         self._deadline = deadline
         self._limit_s = silence_s
         self._stopping = stopping
-        self._silent_s = 0.0  # since the last sign of life, while one could have been received
+        self._silent_s = 0.0  # seconds without a sign of life in which one could have been received
         self._has_been_there = False
-        self._clock_ahead_s = 0.0  # of the host's clock, once it has answered `expired`
+        self._clock_ahead_s = 0.0  # difference to the host's clock, known after an answer `expired`
         self._expired = 0
 
     def run(self) -> T:
@@ -81,7 +82,7 @@ class HostCall(Generic[T]):
                 return answer
 
     def _send_once(self) -> T | None:
-        """Return the answer; None if the request is to be sent again."""
+        """Return the answer; None if the request must be repeated."""
         began = time.monotonic()
         left_s = self._deadline - began
         if left_s <= 0:
@@ -93,7 +94,7 @@ class HostCall(Generic[T]):
         try:
             answer = self._call(left_s, monitor_s)
         except NoAnswer:
-            self._has_been_there = True  # at least its queue was
+            self._has_been_there = True  # at least its queue was there
             self._note_silence(time.monotonic() - began, monitor_s)
         except QueueMissing:
             self._note_missing()
@@ -108,14 +109,14 @@ class HostCall(Generic[T]):
         return None
 
     def _follow_bus(self) -> None:
-        """Continue on the bus that the cell has now: an operator may have corrected its URL."""
+        """Continue on the cell's current bus: an operator may have corrected its URL."""
         bus = self._bus_now()
         if bus is not self._bus:
-            # The host may work for this request, and may need a while until it listens on the new bus.
+            # The host may work on this request, and may need a while until it listens on the new bus.
             self._bus, self._silent_s, self._has_been_there = bus, 0.0, True
 
     def _next_monitor_s(self) -> int:
-        """Return two thirds of the limit at first, then a third: a host that lives sends a sign of life in each."""
+        """Return two thirds of the limit at first, then a third: a running host sends a sign of life in each."""
         share = 1 / 3 if self._silent_s else 2 / 3
         return max(_LEAST_MONITOR_S, int(self._limit_s * share))
 
@@ -144,7 +145,7 @@ class HostCall(Generic[T]):
         is_fresh = not self._bus.state.was_down_within(self._limit_s)
         if is_fresh and not self._has_been_there:
             raise ComputeUnreachable(self._request.host, NO_COMPUTE)
-        # After an outage of the broker, or of its own connection, the host comes back within seconds.
+        # After an outage of the broker, or of its own connection, the host reconnects within seconds.
         self._stopping.wait(_RETRY_S)
         if is_fresh:
             self._silent_s += _RETRY_S
@@ -158,10 +159,10 @@ class HostCall(Generic[T]):
 
     def _wait_for_broker(self, error: BusUnavailable) -> None:
         self._silent_s = 0.0
-        if self._bus.state.is_up:  # the broker is back already, or the cell has another bus
+        if self._bus.state.is_up:  # the broker is up again, or the cell has another bus
             self._stopping.wait(_RETRY_S)
         while not self._bus.state.is_up and not self._stopping.is_cancelled:
-            # If the host has not begun, no work can be lost: the job does not wait for this broker.
+            # If the host has not begun, no work can be lost, so the job does not wait for this broker.
             is_hopeless = not self._has_been_there and self._bus.state.down_for_s() >= self._limit_s
             if is_hopeless or time.monotonic() >= self._deadline:
                 raise ComputeUnreachable(self._request.host, str(error))
@@ -179,7 +180,7 @@ class HostCall(Generic[T]):
         return None
 
     def _follow_failure(self, failure: Mapping[str, Any]) -> None:
-        """Raise what the error means; return if the request is to be sent again."""
+        """Raise the error that the failure means; return if the request must be repeated."""
         host = self._request.host
         code = failure.get("code")
         if code == "stopped":

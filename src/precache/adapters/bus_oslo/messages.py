@@ -1,7 +1,7 @@
-"""Makes and reads the messages on the bus. What arrives is checked here and nowhere else.
+"""Makes and reads the messages on the bus. Only this module checks received messages.
 
-Readers ignore fields that they do not know. They raise Malformed for a message that is not valid as a whole. From a
-valid one they drop the items that are not valid, with one line in the log.
+Readers ignore unknown fields. They raise Malformed for an invalid message. From a valid message they drop invalid
+items, with one line in the log.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
 _MOST_ITEMS = 10_000
-_MOST_BEATS = 100  # a compute sends one; each that is new costs a row
+_MOST_BEATS = 100  # a compute sends one; each new host takes a row
 _RELEASE_LENGTH = 64
 _MOST_BYTES = 2**63 - 1
 _MOST_ALLOWED_SECONDS = 10**9
-_MOST_SECONDS = 2**40  # in some thirty thousand years
+_MOST_SECONDS = 2**40  # in about thirty thousand years
 
 _HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR, Outcome.CANCELLED})
 
@@ -39,14 +39,14 @@ _T = TypeVar("_T")
 
 
 class Malformed(Exception):
-    """The text says which field, without its value."""
+    """A message is invalid; the text names the field, without its value."""
 
 
 def request_message(request: CacheRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
     """Return the message.
 
-    expires_at: by the clock of the host, in seconds since 1970, when no conductor waits for this message any more.
-    allowed_s: how long the host may take from when it has the message; the two clocks need not agree for that.
+    expires_at: when no conductor waits for this message any longer, by the clock of the host in seconds since 1970.
+    allowed_s: how long the host may take after it has received the message, independent of both clocks.
     """
     return {
         "job_id": request.job_id,
@@ -68,7 +68,7 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
-    # Counted from now, when the host has the message.
+    # Counted from now, the arrival of the message.
     deadline = Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS)))
     is_cancelled = message.get("cancelled") is True
     request = CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline, is_cancelled)
@@ -95,7 +95,7 @@ def failure_message(code: str, **details: object) -> dict[str, Any]:
 
 
 def read_failure(answer: object) -> Mapping[str, Any] | None:
-    """Return the error that an answer holds, with a `code` that is text; None if it holds results."""
+    """Return the error in an answer, with `code` as text; None if the answer has results."""
     if not isinstance(answer, Mapping):
         raise Malformed("the answer is not an object")
     error = answer.get("error")
@@ -107,7 +107,7 @@ def read_failure(answer: object) -> Mapping[str, Any] | None:
 
 
 def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
-    """Return the results that are valid. Raises Malformed if there is no list of them."""
+    """Return the valid results. Raises Malformed if there is no list of results."""
     return _valid("a result", _items(answer, "results"), _read_result)
 
 
@@ -127,7 +127,7 @@ def beats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any
 
 
 def read_heartbeats(message: Mapping[str, Any], cell: str, now: datetime) -> list[Heartbeat]:
-    """Return the heartbeats that are valid, as received now on the bus of `cell`. Raises Malformed."""
+    """Return the valid heartbeats, as received now on the bus of `cell`. Raises Malformed."""
 
     def read(item: Mapping[str, Any]) -> Heartbeat:
         version = _text(item, "rpc_version")
@@ -135,7 +135,7 @@ def read_heartbeats(message: Mapping[str, Any], cell: str, now: datetime) -> lis
             raise Malformed("rpc_version is not like 1.0")
         boot_id = _name(item, "incarnation") if item.get("incarnation") else ""
         release = item.get("release")
-        release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only shown
+        release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only for display
         return Heartbeat(_name(item, "host"), cell, _name(item, "driver"), now, version, boot_id, release)
 
     return _valid("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
@@ -158,12 +158,12 @@ def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
 
 
 def read_progress(message: Mapping[str, Any], cell: str) -> list[TaskProgress]:
-    """Return the reports that are valid, as received on the bus of `cell`. Raises Malformed."""
+    """Return the valid reports, as received on the bus of `cell`. Raises Malformed."""
     return _valid("progress", _items(message, "tasks"), partial(_read_progress, cell))
 
 
 def read_reason(error: Mapping[str, Any]) -> str:
-    """Return the reason of a failure, fit for a log and a terminal; empty if there is none."""
+    """Return the reason of a failure, safe for a log and a terminal; empty if there is none."""
     reason = error.get("reason", "")
     return plain_line(reason) if isinstance(reason, str) else ""
 
@@ -238,7 +238,7 @@ def _items(message: Mapping[str, Any], field: str, most: int = _MOST_ITEMS) -> S
 
 
 def _orders(message: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
-    if "orders" not in message:  # a conductor of version 1.0 sends ids alone
+    if "orders" not in message:  # a conductor of version 1.0 sends only ids
         return tuple(CacheOrder(_image(item)) for item in _items(message, "images"))
     return tuple(_order(item) for item in _items(message, "orders"))
 
@@ -289,12 +289,12 @@ def _instant(value: object) -> datetime | None:
     try:
         instant = datetime.fromisoformat(value)
         return instant.astimezone(UTC) if instant.tzinfo else None
-    except (ValueError, OverflowError):  # the latter in the first and the last hours of the calendar
+    except (ValueError, OverflowError):  # the latter in the first and last hours of the calendar
         return None
 
 
 def seconds(value: object) -> float | None:
-    """Return a number as seconds; None for a value that is not a number, or that no clock shows."""
+    """Return a number as seconds; None for a value that is not a number, or not a time of a clock."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_SECONDS:
         return None
     return float(value)
