@@ -61,7 +61,7 @@ def hear(world, ended, cell="cell1"):
     return hearing
 
 
-def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_speaks(world, ended):
+def test_a_heartbeat_arrives_in_its_cell_with_the_version_of_the_compute(world, ended):
     hearing = hear(world, ended)
     began = datetime.now(UTC)
 
@@ -74,7 +74,7 @@ def test_a_heartbeat_is_heard_in_its_cell_with_the_version_that_the_compute_spea
     assert began <= beat.seen_at <= datetime.now(UTC)
 
 
-def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
+def test_one_of_several_conductors_receives_each_heartbeat(world, ended):
     ears = [hear(world, ended), hear(world, ended)]
     bus = world.bus()
     hosts = [f"cmp-{number}" for number in range(10)]
@@ -88,7 +88,7 @@ def test_one_of_several_conductors_hears_each_heartbeat(world, ended):
     assert sorted(ears[0].hosts + ears[1].hosts) == [*hosts, "last", "last"]
 
 
-def test_the_latest_word_on_each_task_is_heard(world, ended):
+def test_the_latest_progress_of_each_task_arrives(world, ended):
     hearing = hear(world, ended)
     progress = progress_batcher(BusReports(bus=world.bus()).note_progress, interval=timedelta(seconds=0.2))
 
@@ -101,7 +101,7 @@ def test_the_latest_word_on_each_task_is_heard(world, ended):
     assert hearing.progress == [TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 99, 100, "cell1")]
 
 
-def test_what_makes_no_sense_is_dropped_with_one_line_each_and_the_rest_is_heard(world, ended, caplog):
+def test_invalid_messages_are_dropped_with_one_line_each_and_the_rest_arrives(world, ended, caplog):
     hearing = hear(world, ended)
     bus = world.bus()
 
@@ -114,7 +114,7 @@ def test_what_makes_no_sense_is_dropped_with_one_line_each_and_the_rest_is_heard
     assert "Traceback" not in caplog.text
 
 
-def test_a_message_that_this_release_does_not_know_disturbs_nobody(world, ended, caplog):
+def test_a_message_of_a_newer_release_is_ignored(world, ended, caplog):
     hearing = hear(world, ended)
     bus = world.bus()
 
@@ -138,7 +138,7 @@ def test_every_conductor_is_woken(world, ended):
     wait_until(lambda: sorted(woken) == ["one", "two"])
 
 
-def test_nothing_that_is_told_a_bus_whose_broker_is_away_raises_or_waits(caplog):
+def test_no_cast_to_a_bus_whose_broker_is_down_raises_or_waits(caplog):
     bus = open_bus(new_conf(), f"rabbit://user:{PASSWORD}@127.0.0.1:1/cell1")
     reports = BusReports(bus=bus)
 

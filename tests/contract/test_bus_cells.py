@@ -95,7 +95,7 @@ def is_known(cells, name):
     return True
 
 
-def test_each_cell_is_heard_on_its_own_bus(rabbitmq, ended):
+def test_each_cell_is_received_on_its_own_bus(rabbitmq, ended):
     rabbitmq.start()
     urls = {name: rabbitmq.fresh_url() for name in ("cell1", "cell2")}
     hearing, _ = follow(ended, Table(*[Cell(name, url) for name, url in urls.items()]))
@@ -121,7 +121,7 @@ def test_a_cell_is_taken_up_changed_and_left_without_a_restart(rabbitmq, ended):
     wait_until(lambda: not is_known(cells, "cell1"))
 
 
-def test_a_cell_whose_broker_is_away_does_not_concern_the_others(cell_url, ended):
+def test_a_cell_whose_broker_is_down_does_not_concern_the_others(cell_url, ended):
     _, cells = follow(ended, Table(Cell("away", AWAY), Cell("there", cell_url)))
     world = BusWorld(cell_url)
     ended.callback(world.close)
@@ -135,7 +135,7 @@ def test_a_cell_whose_broker_is_away_does_not_concern_the_others(cell_url, ended
         gateway.cache_images(CacheRequest("job", "cmp-2", "away", (CacheOrder(IMAGE),)))
 
 
-def test_a_url_that_changes_in_mid_work_costs_no_outcome(cell_url, ended, tmp_path, caplog):
+def test_a_url_that_changes_during_work_costs_no_outcome(cell_url, ended, tmp_path, caplog):
     table = Table(Cell("cell1", cell_url))
     _, cells = follow(ended, table)
     gateway = patient_gateway(ended, cells)
@@ -150,7 +150,7 @@ def test_a_url_that_changes_in_mid_work_costs_no_outcome(cell_url, ended, tmp_pa
     assert "Traceback" not in caplog.text
 
 
-def test_a_cell_that_goes_in_mid_work_is_the_reason_for_what_could_not_be_asked(cell_url, ended, tmp_path, caplog):
+def test_a_cell_that_goes_during_work_is_the_reason_for_what_could_not_be_asked(cell_url, ended, tmp_path, caplog):
     table = Table(Cell("cell1", cell_url))
     _, cells = follow(ended, table)
     gateway = patient_gateway(ended, cells)
@@ -181,7 +181,7 @@ def test_a_cell_without_a_usable_url_is_said_to_have_none(ended, caplog, cell, w
     assert PASSWORD not in caplog.text
 
 
-def test_two_cells_on_one_bus_could_not_be_told_apart_so_the_second_is_refused(ended, caplog):
+def test_two_cells_on_one_bus_could_not_be_distinguished_so_the_second_is_refused(ended, caplog):
     _, cells = follow(ended, Table(Cell("cell1", AWAY), Cell("cell2", AWAY)))
 
     assert cells.bus_of("cell1")
@@ -201,7 +201,7 @@ def test_a_table_that_cannot_be_read_leaves_everything_as_it_is(ended, caplog):
     assert caplog.text.count("cannot be decrypted") == 1
 
 
-def test_a_bug_in_the_reading_of_the_table_is_told_and_the_table_is_read_again(ended, caplog):
+def test_a_bug_in_the_reading_of_the_table_is_logged_and_the_table_is_read_again(ended, caplog):
     table = Table(Cell("cell1", AWAY))
     _, cells = follow(ended, table)
 
@@ -212,7 +212,7 @@ def test_a_bug_in_the_reading_of_the_table_is_told_and_the_table_is_read_again(e
     wait_until(lambda: not is_known(cells, "cell1"))
 
 
-def test_all_buses_are_left_in_time_when_their_brokers_are_away(ended):
+def test_all_buses_are_left_in_time_when_their_brokers_are_down(ended):
     _, cells = follow(ended, Table(*[Cell(f"cell{number}", AWAY + str(number)) for number in range(5)]))
 
     cells.stop(PATIENCE)

@@ -40,7 +40,7 @@ def threads():
         yield pool
 
 
-def test_a_compute_killed_in_mid_work_is_given_up_within_the_monitor_s_time_and_others_go_on(
+def test_a_compute_killed_during_work_is_given_up_within_the_monitor_s_time_and_others_go_on(
     world, cell_url, threads, tmp_path
 ):
     with (
@@ -61,7 +61,7 @@ def test_a_compute_killed_in_mid_work_is_given_up_within_the_monitor_s_time_and_
 
 
 @pytest.mark.parametrize("silence_s", [10, 60])
-def test_a_broker_that_restarts_in_mid_work_loses_nothing(world, cell_url, threads, rabbitmq, tmp_path, silence_s):
+def test_a_broker_that_restarts_during_work_loses_nothing(world, cell_url, threads, rabbitmq, tmp_path, silence_s):
     with played_compute(cell_url, "cmp-1", 16, tmp_path) as compute:
         gateway = world.gateway(long_s=300, silence_s=silence_s)
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
@@ -74,7 +74,7 @@ def test_a_broker_that_restarts_in_mid_work_loses_nothing(world, cell_url, threa
         assert "Traceback" not in compute.errors.read_text()
 
 
-def test_an_outcome_that_was_reached_while_the_broker_was_away_is_asked_for_again(
+def test_an_outcome_that_was_reached_while_the_broker_was_down_is_asked_for_again(
     world, cell_url, threads, rabbitmq, tmp_path
 ):
     with played_compute(cell_url, "cmp-1", 3, tmp_path) as compute:
@@ -102,7 +102,7 @@ def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cel
         assert compute.begun == ["job", "job"]
 
 
-def test_a_compute_that_is_stopped_in_mid_work_says_so_and_ends(world, cell_url, threads, tmp_path):
+def test_a_compute_that_is_stopped_during_work_says_so_and_ends(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         under_way = threads.submit(world.gateway().cache_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
@@ -113,7 +113,7 @@ def test_a_compute_that_is_stopped_in_mid_work_says_so_and_ends(world, cell_url,
             under_way.result(PATIENCE_S)
 
 
-def test_a_compute_is_stopped_in_time_although_the_broker_is_away(world, cell_url, threads, rabbitmq, tmp_path):
+def test_a_compute_is_stopped_in_time_although_the_broker_is_down(world, cell_url, threads, rabbitmq, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         under_way = threads.submit(world.gateway(silence_s=4, long_s=20).cache_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
@@ -126,7 +126,7 @@ def test_a_compute_is_stopped_in_time_although_the_broker_is_away(world, cell_ur
             under_way.result(PATIENCE_S)
 
 
-def test_a_request_that_nobody_waits_for_any_more_is_not_done(world, cell_url, tmp_path):
+def test_a_request_without_a_waiting_caller_is_not_done(world, cell_url, tmp_path):
     with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
         gateway = world.gateway(silence_s=4)
         gateway.cache_images(asking("cmp-1", job="first"))
@@ -150,7 +150,7 @@ def test_a_compute_that_starts_before_its_broker_answers_once_it_is_there(world,
         assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CACHED]
 
 
-def test_whoever_waits_for_the_broker_is_told_when_we_are_stopped(world, cell_url, threads, rabbitmq, tmp_path):
+def test_a_caller_that_waits_for_the_broker_gets_an_error_at_a_stop(world, cell_url, threads, rabbitmq, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
@@ -163,7 +163,7 @@ def test_whoever_waits_for_the_broker_is_told_when_we_are_stopped(world, cell_ur
             under_way.result(PATIENCE_S)
 
 
-def test_a_stopped_gateway_asks_nobody(world):
+def test_a_stopped_gateway_calls_no_host(world):
     gateway = world.gateway()
     gateway.stop()
 
@@ -227,7 +227,7 @@ def test_a_host_that_was_down_at_the_cancel_does_not_begin_again_when_it_is_back
         assert compute.begun == ["job"]
 
 
-def test_a_cancel_over_a_broker_that_is_away_says_so_soon_and_works_once_it_is_back(
+def test_a_cancel_over_a_broker_that_is_down_says_so_soon_and_works_once_it_is_back(
     world, cell_url, threads, rabbitmq, tmp_path
 ):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:

@@ -125,7 +125,7 @@ def test_every_message_has_an_id_of_its_own_and_a_time(two_buses):
     assert datetime.fromisoformat(first["timestamp"])
 
 
-def test_what_is_sent_while_the_broker_is_away_arrives_when_it_is_back(rabbitmq, cell_url):
+def test_what_is_sent_while_the_broker_is_down_arrives_when_it_is_back(rabbitmq, cell_url):
     notifier = notifier_on(cell_url)
     notifier.start()
     rabbitmq.stop()
@@ -140,7 +140,7 @@ def test_what_is_sent_while_the_broker_is_away_arrives_when_it_is_back(rabbitmq,
     notifier.stop(PATIENCE)
 
 
-def test_beyond_what_is_kept_for_a_broker_that_is_away_notifications_are_dropped_with_one_line(caplog):
+def test_beyond_what_is_kept_for_a_broker_that_is_down_notifications_are_dropped_with_one_line(caplog):
     notifier = notifier_on("rabbit://user:hush-hush@127.0.0.1:1/", capacity=2)
     notifier.start()
 

@@ -21,7 +21,7 @@ def ended():
         yield stops
 
 
-def test_a_listener_says_that_the_broker_is_away_and_is_announced_once_it_listens(cell_url, rabbitmq, ended, caplog):
+def test_a_listener_says_that_the_broker_is_down_and_is_announced_once_it_listens(cell_url, rabbitmq, ended, caplog):
     rabbitmq.stop()
     ended.callback(rabbitmq.start)
     bus = open_bus(new_conf(), cell_url)

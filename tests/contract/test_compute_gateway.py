@@ -47,7 +47,7 @@ def world(request):
     made.close()
 
 
-def test_the_host_gets_the_whole_request_and_its_word_comes_back(world):
+def test_the_host_gets_the_whole_request_and_its_answer_comes_back(world):
     received = []
 
     def compute(request):

@@ -60,7 +60,7 @@ def held_jobs(opened):
     return mine
 
 
-def test_a_conductor_halted_while_it_stores_progress_keeps_nobody_from_leases_and_outcomes(opened, held_jobs):
+def test_a_conductor_halted_while_it_stores_progress_blocks_no_leases_and_outcomes(opened, held_jobs):
     halted, other = opened(), opened()
     leases, claims = SqlJobLeases(database=other), SqlJobClaims(database=other)
     ended = [HostEnded("cmp-2", (TaskResult(DEBIAN, Outcome.CACHED),), NOW)]
@@ -87,7 +87,7 @@ def test_a_conductor_halted_while_it_stores_progress_keeps_nobody_from_leases_an
         assert shown == {"cmp-1": 5, "cmp-2": 0}  # an outcome that came in between is not undone
 
 
-def test_a_conductor_halted_while_it_stores_heartbeats_keeps_nobody_from_theirs(opened):
+def test_a_conductor_halted_while_it_stores_heartbeats_blocks_no_other_heartbeats(opened):
     halted, other = opened(), opened()
     beats = [Heartbeat(f"cmp-{number}", f"cell{number}", "fake", datetime.now(UTC)) for number in (1, 2)]
     halts = []
@@ -169,7 +169,7 @@ def test_requests_to_cancel_are_seen_while_the_rows_of_the_jobs_are_held(opened,
     assert requests == {held_jobs[0]: StopReason.CANCELLED}
 
 
-def test_an_api_halted_while_it_cancels_a_job_keeps_nobody_from_the_others(opened, held_jobs):
+def test_an_api_halted_while_it_cancels_a_job_blocks_no_other_jobs(opened, held_jobs):
     halted, other = opened(), opened()
     SqlJobIntake(database=other).add(new_job(3, hosts=("cmp-1", "cmp-2"), images=(DEBIAN,)))
     leases, claims, progress = (kind(database=other) for kind in (SqlJobLeases, SqlJobClaims, SqlProgressLog))
@@ -240,7 +240,7 @@ class TestWrongClocks:
 
         assert SqlJobClaims(database=wrong).claim("heir", LEASE).lease_token == 2
 
-    def test_a_host_is_up_for_all_whoever_heard_it(self, opened, off):
+    def test_a_host_is_up_for_all_conductors_whichever_got_the_heartbeat(self, opened, off):
         clock = SetClock(datetime.now(UTC) + off)
         wrong, right = opened(clock), opened()
 

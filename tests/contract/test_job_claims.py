@@ -130,7 +130,7 @@ def test_an_extended_lease_holds_others_off(stores):
     assert stores.queries.get(job_id(1)).lease_until == NOW + 2 * LEASE - SECOND
 
 
-def test_an_expired_lease_that_nobody_took_over_can_be_extended(stores):
+def test_an_expired_lease_that_no_other_took_over_can_be_extended(stores):
     stores.intake.add(new_job())
     claim(stores)
 
@@ -173,7 +173,7 @@ class TestEveryStepOfAnOwner:
 
         assert everything(stores) == before
 
-    def test_is_lost_on_a_job_that_nobody_holds(self, stores, step):
+    def test_is_lost_on_a_job_without_an_owner(self, stores, step):
         stores.intake.add(new_job())
 
         with pytest.raises(LeaseLost):
@@ -412,7 +412,7 @@ def test_how_a_task_ended_is_kept_with_bytes_reason_and_the_times_of_the_host(st
     assert (task.started_at, task.finished_at) == (NOW + SECOND, NOW + LEASE)
 
 
-def test_a_task_that_never_ran_can_end_and_finishes_when_we_say_so(stores):
+def test_a_task_that_never_ran_can_end_and_finishes_at_the_given_time(stores):
     stores.intake.add(new_job())
     claim(stores)
 

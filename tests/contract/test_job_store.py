@@ -274,7 +274,7 @@ def told(task):
     return f"{task.host} {image} {task.outcome or task.state}"
 
 
-def test_progress_of_a_running_task_is_kept_the_last_word_counts(stores):
+def test_progress_of_a_running_task_is_stored_and_the_latest_counts(stores):
     start_one(stores)
 
     stores.progress.note([progress(Phase.DOWNLOADING, 10, 0), progress(Phase.CONVERTING, 90, 100)])
@@ -297,7 +297,7 @@ def test_progress_is_ignored_for_a_task_that_is_not_running(stores):
     assert stores.queries.tasks(job_id(1))[0].bytes_done == 0
 
 
-def test_progress_of_a_running_task_is_heard_from_its_own_cell_only(stores):
+def test_progress_of_a_running_task_is_accepted_from_its_own_cell_only(stores):
     start_one(stores)
 
     stores.progress.note([progress(Phase.DOWNLOADING, 10, 100), progress(Phase.CONVERTING, 99, 100, cell="cell2")])

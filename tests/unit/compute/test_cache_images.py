@@ -100,7 +100,7 @@ def test_a_reason_with_a_file_name_that_is_no_utf_8_can_be_stored(caplog):
     assert all(result.reason.encode() for result in results)
 
 
-def test_a_driver_without_support_is_told_of_once_per_request(caplog):
+def test_a_driver_without_support_is_logged_once_per_request(caplog):
     driver = ScriptedDriver({FIRST: NotImplementedError(), SECOND: NotImplementedError("images live in Ceph")})
 
     with caplog.at_level(logging.WARNING):
@@ -143,7 +143,7 @@ def test_a_stopped_compute_refuses_before_it_begins():
     assert driver.asked == []
 
 
-def test_a_transfer_under_way_is_stopped_at_its_next_word():
+def test_a_running_transfer_is_stopped_at_its_next_progress():
     stop = CancelToken()
 
     class StoppingDriver(ScriptedDriver):

@@ -77,7 +77,7 @@ def test_the_same_request_of_a_job_is_done_once_and_answered_alike():
     assert [result.image for result in answers[0]] == list(IMAGES[:2])
 
 
-def test_another_job_is_done_anew():
+def test_another_job_is_done_again():
     driver = Driver()
     host = compute(driver)
 
@@ -167,7 +167,7 @@ def test_the_later_deadline_counts_for_a_run_that_is_joined(first_s, second_s, o
         assert first.result() == second.result(PATIENCE_S)
 
 
-def test_what_was_stopped_is_told_to_all_who_wait_and_forgotten():
+def test_a_stop_is_returned_to_all_callers_that_wait_and_not_remembered():
     held = Held(raises=Stopped("Caching"))
     driver = Driver(held)
     host = compute(driver)
@@ -194,7 +194,7 @@ class BrokenClock(MemoryClock):
         return super().now()
 
 
-def test_what_ended_with_a_bug_is_done_anew():
+def test_what_ended_with_a_bug_is_done_again():
     clock = BrokenClock()
     host = compute(Driver(), clock=clock)
     with pytest.raises(ZeroDivisionError):

@@ -211,7 +211,7 @@ def test_the_metadata_of_the_request_is_announced_though_the_aggregate_is_gone_s
     assert [data["metadata"] for data in told] == [{"availability_zone": "az"}] * 2
 
 
-def test_a_job_that_has_ended_is_not_called_interrupted_when_the_store_goes_away_then(caplog):
+def test_a_job_that_has_ended_is_not_called_interrupted_when_the_store_goes_down_then(caplog):
     class LeavesAtTheEnd(MemoryJobs):
         def list_tasks(self, job_id, **options):
             raise StoreUnavailable("gone")
@@ -322,7 +322,7 @@ def test_whatever_the_hosts_do_every_task_ends_once_and_the_end_comes(kinds, con
     cloud.pool.shutdown()
 
 
-def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_count_as_down():
+def test_hosts_are_given_time_for_heartbeats_after_the_start_before_they_count_as_down():
     cloud = Cloud({name: answers(Outcome.CACHED) for name in ("silent", "forced down", "late")})
     cloud.clock.advance(DOWN_TIME * 2)
     cloud.inventory.set_forced_down("forced down", True)
@@ -343,7 +343,7 @@ def test_hosts_that_nobody_listened_to_are_given_time_to_be_heard_before_they_co
     }
 
 
-def test_a_conductor_that_stops_before_it_has_heard_its_hosts_calls_none_of_them_down():
+def test_a_conductor_that_stops_before_the_heartbeats_records_no_host_as_down():
     cloud = Cloud({"a": answers(Outcome.CACHED), "b": answers(Outcome.CACHED)})
     cloud.clock.advance(DOWN_TIME * 2)
     cloud.inventory.store_heartbeats([Heartbeat("b", "cell2", "fake", cloud.clock.now())])

@@ -95,7 +95,7 @@ def test_hosts_are_announced_once_they_are_recorded_and_in_that_order():
     assert [data["index"] for data in told] == list(range(1, 51))
 
 
-def test_outcomes_are_kept_while_the_store_is_away_and_nobody_is_asked_meanwhile():
+def test_outcomes_are_kept_while_the_store_is_down_and_no_host_is_called_meanwhile():
     jobs, asked = Watched(), []
 
     def fails_the_store(request):
@@ -114,7 +114,7 @@ def test_outcomes_are_kept_while_the_store_is_away_and_nobody_is_asked_meanwhile
     assert cloud.events().count(END) == 1
 
 
-def test_a_job_that_is_taken_over_while_the_store_is_away_is_let_go():
+def test_a_job_that_is_taken_over_while_the_store_is_down_is_let_go():
     clock = MemoryClock()
     jobs = Watched(clock)
     cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs, clock=clock)
@@ -155,7 +155,7 @@ def test_an_answer_that_cannot_be_stored_ends_that_host_alone():
     assert cloud.events().count(PROGRESS) == 3
 
 
-def test_told_to_stop_while_the_store_is_away_it_gives_up_and_the_next_one_asks_again():
+def test_told_to_stop_while_the_store_is_down_it_gives_up_and_the_next_one_asks_again():
     clock, stop = MemoryClock(), CancelToken()
     jobs = Watched(clock)
     cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs, clock=clock)

@@ -61,7 +61,7 @@ def start(jobs, running):
     end.set()
 
 
-def test_only_the_job_that_an_operator_cancelled_is_told_and_its_lease_is_kept(jobs, running, start):
+def test_only_the_job_that_an_operator_cancelled_is_stopped_and_its_lease_is_kept(jobs, running, start):
     (_, other), (stop, work) = start("other"), start("cancelled")
     jobs.cancel("cancelled")
 

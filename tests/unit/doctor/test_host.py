@@ -104,7 +104,7 @@ def public_directory():
 
 
 @is_root
-def test_another_user_than_the_owner_is_told_as_which_user_to_run(configured, public_directory):
+def test_another_user_than_the_owner_is_reported_with_advice(configured, public_directory):
     config = configured(f"[DEFAULT]\ninstances_path = {public_directory}\n")
 
     findings = as_user(SOMEBODY, lambda: [*check_instances(config), *check_cache(config)])

@@ -24,7 +24,7 @@ def state(clock):
     return BusState(place="rabbit:5672/cell1", monotonic=clock)
 
 
-def test_a_broker_that_stays_away_is_mentioned_once_and_then_rarely(state, clock, caplog):
+def test_a_broker_that_stays_down_is_mentioned_once_and_then_rarely(state, clock, caplog):
     for _ in range(5):
         state.note_down("connection refused")
     clock.now += REMINDER_S

@@ -28,7 +28,7 @@ UNREACHED = "Unable to connect to AMQP server on rabbit1:5671 after 1 tries"
         ("Server unexpectedly closed connection", CLOSED),
     ],
 )
-def test_what_is_wrong_with_tls_is_told_in_words_and_without_line_numbers(said, words):
+def test_a_tls_failure_is_explained_without_line_numbers(said, words):
     told = cause(OSError(f"{UNREACHED}: {said}"))
 
     assert words in told

@@ -75,7 +75,7 @@ def error(code, **details):
     return {"error": {"code": code, **details}}
 
 
-def test_the_host_s_word_is_given_as_it_is():
+def test_the_host_result_is_returned_unchanged():
     assert ask(ScriptedBus(results_message(RESULTS))) == RESULTS
 
 
@@ -92,7 +92,7 @@ def test_a_host_that_answers_when_it_is_asked_again_is_believed():
     assert ask(ScriptedBus(NoAnswer(), results_message(RESULTS))) == RESULTS
 
 
-def test_silence_while_the_broker_was_away_does_not_count():
+def test_silence_while_the_broker_was_down_does_not_count():
     bus = ScriptedBus(NoAnswer(), NoAnswer(), NoAnswer(), NoAnswer(), results_message(RESULTS))
     bus.state.note_down("connection refused")
     bus.state.note_up()
@@ -123,7 +123,7 @@ def test_a_host_that_was_there_may_lose_its_way_to_the_broker_for_as_long_as_it_
         ask(ScriptedBus(NoAnswer(), *[QueueMissing()] * 20), silence_s=3)
 
 
-def test_a_broker_that_has_been_away_for_longer_than_a_host_may_be_silent_ends_the_asking_at_once():
+def test_a_broker_that_has_been_down_for_longer_than_a_host_may_be_silent_ends_the_asking_at_once():
     now = [0.0]
     bus = ScriptedBus(BusUnavailable("rabbit:5672/cell1", "connection refused"))
     bus.state = BusState(place=bus.place, monotonic=lambda: now[0])
@@ -145,7 +145,7 @@ def test_the_bus_that_the_cell_has_now_is_asked_after_a_change():
     assert (len(old.asked), len(new.asked)) == (1, 1)
 
 
-def test_a_broker_that_stays_away_is_not_waited_for_once_the_cell_has_another():
+def test_a_broker_that_stays_down_is_not_waited_for_once_the_cell_has_another():
     old, new = (
         ScriptedBus(BusUnavailable("rabbit:5672/cell1", "connection refused")),
         ScriptedBus(results_message(RESULTS)),
@@ -202,7 +202,7 @@ def test_a_host_that_finds_every_message_late_is_given_up():
         ask(ScriptedBus(*[error("expired", now=0)] * 10))
 
 
-def test_a_compute_that_is_being_stopped_is_told_apart():
+def test_a_compute_that_is_being_stopped_is_distinguished():
     with pytest.raises(Stopped):
         ask(ScriptedBus(error("stopped")))
 

@@ -121,7 +121,7 @@ def test_a_request_is_cancelled_by_true_alone(value):
 
 
 @pytest.mark.parametrize("name", ["_cmp", "-cmp", ".cmp", "7", "x" * 255])
-def test_a_host_that_may_start_is_heard(name):
+def test_a_host_that_may_start_is_accepted(name):
     beat, progress = replace(BEAT, host=name), replace(PROGRESS, host=name)
 
     assert is_name(name)
