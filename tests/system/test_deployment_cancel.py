@@ -159,3 +159,25 @@ def test_a_cancel_while_the_broker_is_down_reaches_the_hosts_when_it_is_back(her
     assert counts(here, job) == {"cancelled": 3}
     assert {task["reason"] for task in here.tasks(job).values()} == {""}
     assert not [host for host in THREE if here.precache.entry(host, image).exists()]
+
+
+def test_while_messages_are_pinned_below_1_2_the_job_ends_and_says_what_its_hosts_may_do(here: Deployed, image: str):
+    for conductor in CONDUCTORS:
+        here.precache.stop_one(conductor)
+        here.precache.start_conductor(conductor, {"upgrade_levels": {"compute": "1.1"}})
+    aggregate = here.aggregate(*THREE)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: downloads(here, image, *THREE))
+
+        cancel(here, job)
+        assert here.ended(job) == "cancelled"
+        assert downloads(here, image, *THREE)
+
+    reasons = {task["reason"] for task in here.tasks(job).values()}
+    assert counts(here, job) == {"cancelled": 3}
+    assert all("pinned to version 1.1" in reason and "may go on" in reason for reason in reasons)
+    wait_until(lambda: all(here.holds(host, image, CONTENT) for host in THREE))
+    for conductor in CONDUCTORS:
+        here.precache.stop_one(conductor)
+        here.precache.start_conductor(conductor)
