@@ -45,7 +45,6 @@ class WrongMethod(Refused):
 
     def __init__(self, method: str, allowed: str) -> None:
         super().__init__(f"{method} is not possible here; this address takes {allowed}.")
-        self.allowed = allowed
 
 
 class MalformedHeader(Refused):

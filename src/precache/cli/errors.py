@@ -27,7 +27,6 @@ class Missing(NotFound):
 
     def __init__(self, kind: str, name: str, hint: str) -> None:
         super().__init__(f"No {kind} has the name or id {name!r}; {hint}")
-        self.kind, self.name = kind, name
 
 
 class Ambiguous(Conflict):
@@ -35,7 +34,6 @@ class Ambiguous(Conflict):
 
     def __init__(self, kind: str, name: str, ids: Sequence[str]) -> None:
         super().__init__(f"{len(ids)} {kind}s have the name {name!r}; give the id of one: {', '.join(ids)}")
-        self.kind, self.name, self.ids = kind, name, tuple(ids)
 
 
 class ServiceUnreachable(Unavailable):
@@ -56,7 +54,6 @@ class LoginRefused(Refused):
         super().__init__(
             f"Keystone at {place} refuses the login: {reason}; check user, secret and project (OS_USERNAME ...)"
         )
-        self.place = place
 
 
 class NoKeystone(Unavailable):
@@ -67,7 +64,6 @@ class NoKeystone(Unavailable):
             f"What answers at {place} is no Keystone: {reason}; correct OS_AUTH_URL (auth_url in clouds.yaml), which "
             "is one such as http://controller:5000/v3"
         )
-        self.place = place
 
 
 class LoginWithoutProject(Refused):
@@ -85,7 +81,6 @@ class NoEndpoint(NotFound):
 
     def __init__(self, service_type: str, where: str, hint: str) -> None:
         super().__init__(f"The catalogue has no service of the type {service_type!r} {where}; {hint}")
-        self.service_type = service_type
 
 
 class ServiceFailed(Unavailable):
@@ -94,7 +89,6 @@ class ServiceFailed(Unavailable):
     def __init__(self, what: str, status: int, message: str, request_id: str | None) -> None:
         tail = f" (request id {request_id})" if request_id else ""
         super().__init__(f"The service failed: {what} answered {status}: {message}{tail}; its log has the cause")
-        self.status, self.request_id = status, request_id
 
 
 class AnswerNotUnderstood(Unavailable):
@@ -109,4 +103,3 @@ class CommandUnavailable(Unavailable):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The command '{name}' cannot be loaded in this installation: {reason}")
-        self.name = name

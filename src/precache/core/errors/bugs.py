@@ -11,7 +11,6 @@ class ThreadDied(InvariantBroken):
             f"The thread {thread} ended by a bug ({reason}), and the process ends with it; the log has the traceback. "
             "Start the process again."
         )
-        self.thread = thread
 
 
 class IllegalTransition(InvariantBroken):

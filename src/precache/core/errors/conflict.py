@@ -14,7 +14,6 @@ class AggregateNameTaken(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Aggregate {name} already exists.")
-        self.name = name
 
 
 class AggregateHostTaken(Conflict):
@@ -22,7 +21,6 @@ class AggregateHostTaken(Conflict):
 
     def __init__(self, aggregate: int, host: str) -> None:
         super().__init__(f"Aggregate {aggregate} already has host {host}.")
-        self.aggregate, self.host = aggregate, host
 
 
 class AggregateHasHosts(Conflict):
@@ -30,7 +28,6 @@ class AggregateHasHosts(Conflict):
 
     def __init__(self, aggregate: int) -> None:
         super().__init__(f"Cannot remove aggregate {aggregate}: it still has hosts.")
-        self.aggregate = aggregate
 
 
 class CellNameTaken(Conflict):
@@ -38,7 +35,6 @@ class CellNameTaken(Conflict):
 
     def __init__(self, cell: str) -> None:
         super().__init__(f"Cell {cell} already exists", f"change its transport URL with: precache cell set {cell}")
-        self.cell = cell
 
 
 class HostStillAlive(Conflict):
@@ -50,7 +46,6 @@ class HostStillAlive(Conflict):
             f"Compute host {host} is alive: its last heartbeat was at {heard}",
             "stop its compute first, and delete the host once it has been silent for [DEFAULT] service_down_time.",
         )
-        self.host, self.last_seen = host, last_seen
 
 
 class HostInAggregates(Conflict):
@@ -61,7 +56,7 @@ class HostInAggregates(Conflict):
             f"Compute host {host} is in {_counted('aggregate', aggregates)}",
             "remove it there first, with: precache aggregate remove host",
         )
-        self.host, self.aggregates = host, tuple(aggregates)
+        self.aggregates = tuple(aggregates)
 
 
 class CellHasHosts(Conflict):
@@ -73,7 +68,7 @@ class CellHasHosts(Conflict):
             "stop their computes, or move them to another cell, and delete the cell once it has been silent for "
             "[DEFAULT] service_down_time",
         )
-        self.cell, self.hosts = cell, tuple(hosts)
+        self.hosts = tuple(hosts)
 
 
 class CellHostsInAggregates(Conflict):
@@ -84,7 +79,7 @@ class CellHostsInAggregates(Conflict):
             f"Cell {cell} has hosts in {_counted('aggregate', aggregates)}: {_some(hosts)}",
             "remove them there first, with: precache aggregate remove host",
         )
-        self.cell, self.hosts, self.aggregates = cell, tuple(hosts), tuple(aggregates)
+        self.hosts, self.aggregates = tuple(hosts), tuple(aggregates)
 
 
 class InventoryForeign(Conflict):
@@ -92,7 +87,6 @@ class InventoryForeign(Conflict):
 
     def __init__(self, owner: str) -> None:
         super().__init__(f"Hosts and aggregates are kept by {owner} ([inventory] source)", "make the change there.")
-        self.owner = owner
 
 
 class JobExists(Conflict):
@@ -100,7 +94,6 @@ class JobExists(Conflict):
 
     def __init__(self, job: str) -> None:
         super().__init__(f"Job {job} already exists.")
-        self.job = job
 
 
 class JobEnded(Conflict):
@@ -108,7 +101,6 @@ class JobEnded(Conflict):
 
     def __init__(self, job: str, state: str) -> None:
         super().__init__(f"Job {job} has ended as {state}: nothing of it is left to cancel.")
-        self.job, self.state = job, state
 
 
 class DiskExists(Conflict):
@@ -116,7 +108,6 @@ class DiskExists(Conflict):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} exists already and is left as it is", "remove it or name another path")
-        self.path = path
 
 
 class TokenNameTaken(Conflict):
@@ -126,7 +117,6 @@ class TokenNameTaken(Conflict):
         super().__init__(
             f"Token {name} already exists", f"choose another name, or revoke it first: precache token revoke {name}"
         )
-        self.name = name
 
 
 class LeaseLost(Conflict):
@@ -134,7 +124,6 @@ class LeaseLost(Conflict):
 
     def __init__(self, job: str, owner: str) -> None:
         super().__init__(f"Conductor {owner} no longer holds job {job}; it was claimed again or released")
-        self.job, self.owner = job, owner
 
 
 def _some(names: Sequence[str]) -> str:
@@ -154,7 +143,6 @@ class AddressUnavailable(Conflict):
         super().__init__(
             f"cannot listen on {address}: {reason}", "stop what uses it, or choose another address with --listen"
         )
-        self.address, self.reason = address, reason
 
 
 class StateDirUnusable(Conflict):
@@ -162,4 +150,3 @@ class StateDirUnusable(Conflict):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"the state directory {path} cannot be used: {reason}")
-        self.path, self.reason = path, reason

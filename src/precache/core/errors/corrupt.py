@@ -8,7 +8,6 @@ class DigestMismatch(Corrupt):
 
     def __init__(self, image: str, expected: str, actual: str) -> None:
         super().__init__(f"Image {image}: the data does not match its digest: expected {expected}, got {actual}")
-        self.image, self.expected, self.actual = image, expected, actual
 
 
 class NoImageData(Corrupt):
@@ -16,7 +15,6 @@ class NoImageData(Corrupt):
 
     def __init__(self, image: str) -> None:
         super().__init__(f"Image {image} has no associated data")
-        self.image = image
 
 
 class ImageTooLong(Corrupt):
@@ -24,4 +22,3 @@ class ImageTooLong(Corrupt):
 
     def __init__(self, image: str, expected_bytes: int) -> None:
         super().__init__(f"Image {image}: more than the announced {expected_bytes} bytes arrived")
-        self.image, self.expected_bytes = image, expected_bytes

@@ -10,7 +10,6 @@ class AggregateNotFound(NotFound):
 
     def __init__(self, aggregate: int | str) -> None:
         super().__init__(f"Aggregate {aggregate} could not be found.")
-        self.aggregate = aggregate
 
 
 class AggregateHostNotFound(NotFound):
@@ -18,7 +17,6 @@ class AggregateHostNotFound(NotFound):
 
     def __init__(self, aggregate: int, host: str) -> None:
         super().__init__(f"Aggregate {aggregate} has no host {host}.")
-        self.aggregate, self.host = aggregate, host
 
 
 class AggregateMetadataNotFound(NotFound):
@@ -26,7 +24,6 @@ class AggregateMetadataNotFound(NotFound):
 
     def __init__(self, aggregate: int, key: str) -> None:
         super().__init__(f"Aggregate {aggregate} has no metadata with key {key}.")
-        self.aggregate, self.key = aggregate, key
 
 
 class HostNotFound(NotFound):
@@ -35,7 +32,6 @@ class HostNotFound(NotFound):
     def __init__(self, host: str, near: Sequence[str] = ()) -> None:
         hint = f" There is {', '.join(near)}." if near else ""
         super().__init__(f"Compute host {host} could not be found.{hint}")
-        self.host, self.near = host, tuple(near)
 
 
 class CellNotFound(NotFound):
@@ -43,7 +39,6 @@ class CellNotFound(NotFound):
 
     def __init__(self, cell: str) -> None:
         super().__init__(f"Cell {cell} could not be found.")
-        self.cell = cell
 
 
 class JobNotFound(NotFound):
@@ -51,7 +46,6 @@ class JobNotFound(NotFound):
 
     def __init__(self, job: str) -> None:
         super().__init__(f"Job {job} could not be found.")
-        self.job = job
 
 
 class TaskNotFound(NotFound):
@@ -59,7 +53,6 @@ class TaskNotFound(NotFound):
 
     def __init__(self, job: str, host: str, image: str) -> None:
         super().__init__(f"Job {job} has no task for image {image} on host {host}.")
-        self.job, self.host, self.image = job, host, image
 
 
 class ImageNotCached(NotFound):
@@ -67,7 +60,6 @@ class ImageNotCached(NotFound):
 
     def __init__(self, image: str, place: str) -> None:
         super().__init__(f"Image {image} is not in the image cache in {place}.")
-        self.image, self.place = image, place
 
 
 class ImageNotFound(NotFound):
@@ -75,7 +67,7 @@ class ImageNotFound(NotFound):
 
     def __init__(self, image: str, reason: str | None = None) -> None:
         super().__init__(f"Image {image} could not be found{f': {reason}' if reason else '.'}")
-        self.image, self.reason = image, reason
+        self.image = image
 
 
 class TokenNotFound(NotFound):
@@ -83,7 +75,6 @@ class TokenNotFound(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Token {name} could not be found", "'precache token list' shows all.")
-        self.name = name
 
 
 class CertificateNotFound(NotFound):
@@ -91,4 +82,3 @@ class CertificateNotFound(NotFound):
 
     def __init__(self, certificate: str) -> None:
         super().__init__(f"Certificate not found with ID: {certificate}")
-        self.certificate = certificate

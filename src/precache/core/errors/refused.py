@@ -8,7 +8,6 @@ class InvalidOption(Refused):
 
     def __init__(self, option: str, value: object, expected: str) -> None:
         super().__init__(f"{option} must be {expected}, not {value!r}")
-        self.option = option
 
 
 class InvalidImageId(Refused):
@@ -30,7 +29,6 @@ class ImageNotAuthorized(Refused):
 
     def __init__(self, image: str, reason: str | None = None) -> None:
         super().__init__(f"Not authorized for image {image}{f': {reason}' if reason else '.'}")
-        self.image, self.reason = image, reason
 
 
 class ImageNotActive(Refused):
@@ -38,7 +36,6 @@ class ImageNotActive(Refused):
 
     def __init__(self, image: str, status: str) -> None:
         super().__init__(f"Image {image} is not active: its status is {status}.")
-        self.image, self.status = image, status
 
 
 class ImageFormatUnsupported(Refused):
@@ -46,7 +43,6 @@ class ImageFormatUnsupported(Refused):
 
     def __init__(self, image: str, disk_format: str | None) -> None:
         super().__init__(f"Image {image} has disk format {disk_format}, which cannot be cached.")
-        self.image, self.disk_format = image, disk_format
 
 
 class SignatureRefused(Refused):
@@ -54,7 +50,6 @@ class SignatureRefused(Refused):
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image signature verification failed for image {image}: {reason}")
-        self.image, self.reason = image, reason
 
 
 class ImageCompressed(Refused):
@@ -65,7 +60,6 @@ class ImageCompressed(Refused):
             f"Image {image} has container format compressed, which cannot be cached: compute hosts take the data "
             "as they are. Upload the image uncompressed, or import it through Glance's plugin image_decompression"
         )
-        self.image = image
 
 
 class UnsafeImage(Refused):
@@ -73,7 +67,6 @@ class UnsafeImage(Refused):
 
     def __init__(self, image: str, rule: str) -> None:
         super().__init__(f"Image {image}: {rule}")
-        self.image, self.rule = image, rule
 
 
 class UnusableImage(Refused):
@@ -81,7 +74,6 @@ class UnusableImage(Refused):
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image}: {reason}")
-        self.image, self.reason = image, reason
 
 
 class NotEnoughSpace(Refused):
@@ -108,7 +100,7 @@ class NotEnoughSpace(Refused):
             reason = f" ({why})" if why else ""
             found = f"the disk of {place} became full{after}{reason}; {_size(free_bytes)} are free without the image"
         super().__init__(f"Image {image}: {found}; free some space or move the cache to a larger disk")
-        self.image, self.free_bytes = image, free_bytes
+        self.free_bytes = free_bytes
         self.needed_bytes, self.written_bytes = needed_bytes, written_bytes
 
 
@@ -117,7 +109,6 @@ class ConversionFailed(Refused):
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} could not be converted: {reason}")
-        self.image, self.reason = image, reason
 
 
 class InvalidConfiguration(Refused):
@@ -127,7 +118,6 @@ class InvalidConfiguration(Refused):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(*message_and_advice(f"Invalid configuration: {sentence}"))
-        self.sentence = sentence
 
 
 class CacheUnusable(Refused):
@@ -135,7 +125,6 @@ class CacheUnusable(Refused):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The image cache in {path} cannot be used: {reason}")
-        self.path, self.reason = path, reason
 
 
 class DiskUnreadable(Refused):
@@ -143,7 +132,6 @@ class DiskUnreadable(Refused):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The disk {path} cannot be read: {reason}")
-        self.path, self.reason = path, reason
 
 
 class DiskRefused(Refused):
@@ -151,7 +139,6 @@ class DiskRefused(Refused):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"The disk {path} was not created: {reason}")
-        self.path, self.reason = path, reason
 
 
 class DiskTooSmall(Refused):
@@ -163,7 +150,7 @@ class DiskTooSmall(Refused):
             f"{virtual_size_bytes / 2**30:.2f} GiB",
             f"ask for at least {-(-virtual_size_bytes // 2**30)} GiB",
         )
-        self.image, self.asked_bytes, self.virtual_size_bytes = image, asked_bytes, virtual_size_bytes
+        self.asked_bytes, self.virtual_size_bytes = asked_bytes, virtual_size_bytes
 
 
 class CachingUnsupported(Refused):
@@ -171,7 +158,6 @@ class CachingUnsupported(Refused):
 
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} cannot be cached on this host: {reason}")
-        self.image, self.reason = image, reason
 
 
 class DatabaseUrlRefused(Refused):
@@ -190,7 +176,6 @@ class SchemaOutdated(Refused):
         state = "has no tables of Precache" if found is None else f"has the schema {found}"
         super().__init__(f"Database {database} {state}, but this release needs {expected}: run `{command}`")
         self.advice = f"run `{command}`"
-        self.found, self.expected, self.command = found, expected, command
 
 
 class SchemaTooNew(Refused):
@@ -204,7 +189,6 @@ class SchemaTooNew(Refused):
             "start the newer release that made it, or restore the backup taken before that upgrade "
             "(or name another database, if this one belongs to another program)"
         )
-        self.found = found
 
 
 class SchemaHalfDone(Refused):
@@ -220,7 +204,6 @@ class SchemaHalfDone(Refused):
             "before the upgrade, or name an empty database, and upgrade again. With a backup at hand, the row can also "
             "be written: it holds the number of the schema that the tables have"
         )
-        self.found, self.reason = found, reason
 
 
 def _size(size_bytes: int) -> str:
@@ -243,7 +226,6 @@ class ComputeOutdated(Refused):
             else f"{own}; update Precache on the host"
         )
         super().__init__(f"Compute host {host} was not asked: version {needed} of the messages is needed, but {why}")
-        self.host, self.needed, self.spoken, self.pinned = host, needed, spoken, pinned
 
 
 class SecretUnreadable(Refused):
@@ -258,4 +240,3 @@ class SecretUnreadable(Refused):
             f"{what} cannot be decrypted: the key that it was stored with is missing from [database] encryption_keys "
             "of this process; put it there and start it again, or store the secret again"
         )
-        self.what = what

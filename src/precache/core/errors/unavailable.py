@@ -23,7 +23,7 @@ class TransferInterrupted(Unavailable):
     def __init__(self, image: str, received_bytes: int, expected_bytes: int | None, reason: str) -> None:
         expected = "unknown" if expected_bytes is None else str(expected_bytes)
         super().__init__(f"Image {image}: transfer ended after {received_bytes} of {expected} bytes: {reason}")
-        self.image, self.received_bytes, self.expected_bytes = image, received_bytes, expected_bytes
+        self.received_bytes, self.expected_bytes = received_bytes, expected_bytes
         self.reason = reason
 
 
@@ -58,7 +58,6 @@ class DeadlinePassed(Unavailable):
             f"Image {image} was stopped after {received_bytes} bytes: the time that the conductor allows a host for "
             "all images of a job ([DEFAULT] long_rpc_timeout) is over; raise it, or ask again for fewer images at once"
         )
-        self.image, self.received_bytes = image, received_bytes
 
 
 class KeyManagerUnavailable(Unavailable):
@@ -66,7 +65,6 @@ class KeyManagerUnavailable(Unavailable):
 
     def __init__(self, certificate: str, reason: str) -> None:
         super().__init__(f"Unable to retrieve certificate with ID: {certificate}: {reason}")
-        self.certificate, self.reason = certificate, reason
 
 
 class ComputeUnreachable(Unavailable):
@@ -74,7 +72,6 @@ class ComputeUnreachable(Unavailable):
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(f"Compute host {host} did not answer: {reason}")
-        self.host, self.reason = host, reason
 
 
 class BusUnavailable(Unavailable):
@@ -84,7 +81,7 @@ class BusUnavailable(Unavailable):
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(*message_and_advice(f"The message bus {place} is not available: {reason}"))
-        self.place, self.reason = place, reason
+        self.reason = reason
 
 
 class IdentityServiceUnavailable(Unavailable):
@@ -109,7 +106,6 @@ class InventoryUnavailable(Unavailable):
 
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(*message_and_advice(f"The compute API {endpoint} did not give hosts and aggregates: {reason}"))
-        self.endpoint, self.reason = endpoint, reason
 
 
 class StoreUnavailable(Unavailable):
