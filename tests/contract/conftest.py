@@ -7,12 +7,20 @@ import pytest
 from precache.adapters.sql import open_database, upgrade
 from tests.contract.stores import EXTERNAL, STORES
 
+PARAMS = {name: pytest.param(name, marks=[pytest.mark.external] if name in EXTERNAL else []) for name in STORES}
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.external] if name in EXTERNAL else []) for name in STORES]
-)
+
+@pytest.fixture(params=PARAMS.values())
 def stores(request):
     """Return an empty store."""
+    opened = STORES[request.param](request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=[param for name, param in PARAMS.items() if name != "memory"])
+def database_stores(request):
+    """Return an empty store in a database."""
     opened = STORES[request.param](request)
     yield opened
     opened.close()

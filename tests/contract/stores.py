@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from precache.adapters.cells_memory import MemoryCells
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
@@ -23,7 +22,6 @@ from precache.adapters.jobs_sql import (
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
-from precache.ports.cells import CellChanges, CellQueries
 from precache.ports.inventory import (
     AggregateChanges,
     AggregateQueries,
@@ -69,19 +67,17 @@ class Stores:
     host_removal: HostRemoval
     host_reports: HostReports
     cell_sizes: CellSizes
-    cells: CellQueries
-    cell_changes: CellChanges
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
     clock: SetClock  # the store's clock: all its times come from it
+    cells: SqlCells | None = None  # these are stored in databases only
     database: Database | None = None  # if there is one, so that its statements can be counted
 
 
 def in_memory(request: pytest.FixtureRequest) -> Stores:
     clock = SetClock()
     jobs, inventory = MemoryJobs(clock=clock), MemoryInventory(clock=clock)
-    cells = MemoryCells(hosts=inventory)
     tokens = MemoryTokens()
     return Stores(
         intake=jobs,
@@ -99,8 +95,6 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         host_removal=inventory,
         host_reports=inventory,
         cell_sizes=inventory,
-        cells=cells,
-        cell_changes=cells,
         tokens=tokens,
         token_changes=tokens,
         close=lambda: None,
@@ -120,7 +114,6 @@ def of_url(url: str) -> Stores:
 
 def of_database(database: Database, clock: SetClock) -> Stores:
     hosts = SqlHosts(database=database)
-    cells = SqlCells(database=database, keys=[KEY])
     tokens = SqlTokens(database=database)
     return Stores(
         intake=SqlJobIntake(database=database),
@@ -138,12 +131,11 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         host_removal=SqlHostRemoval(database=database),
         host_reports=hosts,
         cell_sizes=hosts,
-        cells=cells,
-        cell_changes=cells,
         tokens=tokens,
         token_changes=tokens,
         close=database.close,
         clock=clock,
+        cells=SqlCells(database=database, keys=[KEY]),
         database=database,
     )
 

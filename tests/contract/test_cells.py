@@ -1,4 +1,4 @@
-"""The ports of cells on every store; transport URLs, which contain a password, are stored encrypted."""
+"""Cells in every database; transport URLs, which contain a password, are stored encrypted."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -33,9 +33,15 @@ LONG_URL = "rabbit://" + ",".join(f"precache:{'p' * 200}@10.0.0.{number}:5672" f
 OLD_KEY, NEW_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
+@pytest.fixture
+def stores(database_stores):
+    """Cells are stored in databases only."""
+    return database_stores
+
+
 def test_cells_are_listed_by_name_with_the_way_to_their_bus(stores):
     for name, url in (("zeta", URL), ("Beta", OTHER_URL), ("alpha", None), ("\N{SNOWMAN}", LONG_URL)):
-        stores.cell_changes.create_cell(Cell(name, url))
+        stores.cells.create_cell(Cell(name, url))
 
     listed = [(cell.name, cell.transport_url) for cell in stores.cells.list_cells()]
 
@@ -43,24 +49,24 @@ def test_cells_are_listed_by_name_with_the_way_to_their_bus(stores):
 
 
 def test_a_cell_shows_no_url_when_it_is_printed(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
 
     assert "hunter2" not in repr(stores.cells.list_cells())
 
 
 def test_the_name_of_a_cell_with_a_bus_is_taken(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
 
     for again in (Cell("cell1", OTHER_URL), Cell("cell1")):
         with pytest.raises(CellNameTaken):
-            stores.cell_changes.create_cell(again)
+            stores.cells.create_cell(again)
 
     assert stores.cells.list_cells() == [Cell("cell1", URL)]
 
 
 def test_names_that_differ_in_case_are_different_cells(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
-    stores.cell_changes.create_cell(Cell("CELL1", OTHER_URL))
+    stores.cells.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("CELL1", OTHER_URL))
 
     assert stores.cells.list_cells() == [Cell("CELL1", OTHER_URL), Cell("cell1", URL)]
 
@@ -69,11 +75,11 @@ def test_a_cell_that_a_heartbeat_registered_gets_its_url(stores):
     beat(stores, "cmp-1", "cell1")
     assert stores.cells.list_cells() == [Cell("cell1")]
 
-    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
 
     assert stores.cells.list_cells() == [Cell("cell1", URL)]
     with pytest.raises(CellNameTaken):
-        stores.cell_changes.create_cell(Cell("cell1", OTHER_URL))
+        stores.cells.create_cell(Cell("cell1", OTHER_URL))
 
 
 def test_of_two_that_create_a_cell_at_once_one_finds_it_taken(stores):
@@ -83,7 +89,7 @@ def test_of_two_that_create_a_cell_at_once_one_finds_it_taken(stores):
     def create(url):
         together.wait(10)
         try:
-            stores.cell_changes.create_cell(Cell("cell1", url))
+            stores.cells.create_cell(Cell("cell1", url))
         except CellNameTaken:
             return None
         return url
@@ -96,32 +102,32 @@ def test_of_two_that_create_a_cell_at_once_one_finds_it_taken(stores):
 
 
 def test_a_url_can_be_changed(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
-    stores.cell_changes.create_cell(Cell("cell2", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell2", URL))
 
-    stores.cell_changes.set_transport_url("cell1", OTHER_URL)
-    stores.cell_changes.set_transport_url("cell1", OTHER_URL)
+    stores.cells.set_transport_url("cell1", OTHER_URL)
+    stores.cells.set_transport_url("cell1", OTHER_URL)
 
     assert stores.cells.list_cells() == [Cell("cell1", OTHER_URL), Cell("cell2", URL)]
 
 
 def test_a_cell_without_hosts_can_be_deleted(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
-    stores.cell_changes.create_cell(Cell("cell2", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell2", URL))
 
-    assert stores.cell_changes.delete_cell("cell1", since(stores, NOW)) == 0
+    assert stores.cells.delete_cell("cell1", since(stores, NOW)) == 0
 
     assert stores.cells.list_cells() == [Cell("cell2", URL)]
 
 
 def test_a_cell_with_a_host_that_sends_heartbeats_stays_with_all_its_hosts(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
     stores.clock.set(LATER)
     stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "fake", LATER) for name in ("cmp-3", "cmp-2")])
 
     with pytest.raises(CellHasHosts, match=r"Cell cell1 .* cmp-2, cmp-3; stop their computes") as refused:
-        stores.cell_changes.delete_cell("cell1", since(stores, LATER))
+        stores.cells.delete_cell("cell1", since(stores, LATER))
 
     assert refused.value.hosts == ("cmp-2", "cmp-3")
     assert stores.cells.list_cells() == [Cell("cell1", URL)]
@@ -129,12 +135,12 @@ def test_a_cell_with_a_host_that_sends_heartbeats_stays_with_all_its_hosts(store
 
 
 def test_the_silent_hosts_of_a_cell_go_with_it_and_no_other_hosts(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
     for name in ("cmp-1", "cmp-2"):
         beat(stores, name, "cell1")
     beat(stores, "elsewhere", "cell2")
 
-    assert stores.cell_changes.delete_cell("cell1", since(stores, LATER)) == 2
+    assert stores.cells.delete_cell("cell1", since(stores, LATER)) == 2
 
     assert stores.cells.list_cells() == [Cell("cell2")]
     assert [host.name for host in stores.hosts.list_hosts()] == ["elsewhere"]
@@ -148,16 +154,16 @@ def test_a_cell_with_hosts_in_aggregates_stays_and_both_are_named(stores):
         stores.aggregate_changes.add_host(aggregate.id, "cmp-2", NOW)
 
     with pytest.raises(CellHostsInAggregates, match="in aggregates db, web: cmp-2; remove them") as refused:
-        stores.cell_changes.delete_cell("cell1", since(stores, LATER))
+        stores.cells.delete_cell("cell1", since(stores, LATER))
 
     assert (refused.value.hosts, refused.value.aggregates) == (("cmp-2",), ("db", "web"))
     assert len(stores.hosts.list_hosts()) == 3
 
 
 def test_a_host_of_a_deleted_cell_that_starts_again_registers_both_again(stores):
-    stores.cell_changes.create_cell(Cell("cell1", URL))
+    stores.cells.create_cell(Cell("cell1", URL))
     beat(stores, "cmp-1", "cell1")
-    stores.cell_changes.delete_cell("cell1", since(stores, LATER))
+    stores.cells.delete_cell("cell1", since(stores, LATER))
 
     beat(stores, "cmp-1", "cell1")
 
@@ -170,7 +176,7 @@ def test_a_cell_that_a_heartbeat_registered_outlives_its_last_host(stores):
     stores.host_removal.delete_host("cmp-1", since(stores, LATER))
 
     assert stores.cells.list_cells() == [Cell("cell1")]
-    assert stores.cell_changes.delete_cell("cell1", since(stores, LATER)) == 0
+    assert stores.cells.delete_cell("cell1", since(stores, LATER)) == 0
     assert stores.cells.list_cells() == []
 
 
@@ -188,7 +194,7 @@ def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_again(s
         together.wait(10)
         for _ in range(ROUNDS):
             with suppress(CellNotFound):
-                stores.cell_changes.delete_cell("cell1", since(stores, LATER))
+                stores.cells.delete_cell("cell1", since(stores, LATER))
 
     with ThreadPoolExecutor(3) as threads:
         for done in [threads.submit(hear, range(4)), threads.submit(hear, range(2, 6)), threads.submit(delete)]:
@@ -202,9 +208,9 @@ def test_heartbeats_that_come_in_while_their_cell_is_deleted_register_it_again(s
 
 def test_what_is_not_there_can_be_neither_changed_nor_deleted(stores):
     with pytest.raises(CellNotFound):
-        stores.cell_changes.set_transport_url("cell1", URL)
+        stores.cells.set_transport_url("cell1", URL)
     with pytest.raises(CellNotFound):
-        stores.cell_changes.delete_cell("cell1", since(stores, NOW))
+        stores.cells.delete_cell("cell1", since(stores, NOW))
 
 
 def beat(stores, host, cell):

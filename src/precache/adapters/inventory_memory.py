@@ -1,4 +1,4 @@
-"""Hosts, cells and aggregates in memory, for tests and for a service without a database."""
+"""Hosts and aggregates in memory, for tests and for a service without a database."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from precache.core.errors import (
     AggregateMetadataNotFound,
     AggregateNameTaken,
     AggregateNotFound,
-    CellHasHosts,
-    CellHostsInAggregates,
     HostInAggregates,
     HostNotFound,
     HostStillAlive,
@@ -34,7 +32,6 @@ class MemoryInventory:
         self._lock = threading.Lock()
         self._aggregates: dict[int, Aggregate] = {}
         self._hosts: dict[str, Host] = {}
-        self._cells: set[str] = set()
         self._last_id = 0
 
     def list_aggregates(self) -> list[Aggregate]:
@@ -118,34 +115,12 @@ class MemoryInventory:
             last_seen = self._hosts[name].last_seen
             if last_seen is not None and last_seen >= self._now() - silent_for:
                 raise HostStillAlive(name, last_seen)
-            if aggregates := self._aggregates_of({name}):
+            if aggregates := sorted(each.name for each in self._aggregates.values() if name in each.hosts):
                 raise HostInAggregates(name, aggregates)
             del self._hosts[name]
 
-    def cells_with_heartbeats(self) -> set[str]:
-        """Return the cells that heartbeats have registered."""
-        with self._lock:
-            return set(self._cells)
-
-    def delete_cell_hosts(self, cell: str, silent_for: timedelta) -> int:
-        """Delete all hosts of a cell, or none, for the store of cells; see `CellChanges.delete_cell`."""
-        with self._lock:
-            found = sorted(name for name, host in self._hosts.items() if host.cell == cell)
-            silent_since = self._now() - silent_for
-            heard = [name for name in found if (seen := self._hosts[name].last_seen) and seen >= silent_since]
-            if heard:
-                raise CellHasHosts(cell, heard)
-            if aggregates := self._aggregates_of(set(found)):
-                members = {name for each in self._aggregates.values() for name in each.hosts}
-                raise CellHostsInAggregates(cell, [name for name in found if name in members], aggregates)
-            for name in found:
-                del self._hosts[name]
-            self._cells.discard(cell)
-            return len(found)
-
     def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         with self._lock:
-            self._cells.update(beat.cell for beat in beats)
             for beat in beats:
                 known = self._hosts.get(beat.host, Host(name=beat.host, cell=beat.cell))
                 seen = min(beat.seen_at, self._now())
@@ -166,9 +141,6 @@ class MemoryInventory:
             return self._aggregates[aggregate_id]
         except KeyError:
             raise AggregateNotFound(aggregate_id) from None
-
-    def _aggregates_of(self, names: set[str]) -> list[str]:
-        return sorted(each.name for each in self._aggregates.values() if names.intersection(each.hosts))
 
     def _put(self, aggregate: Aggregate) -> Aggregate:
         self._aggregates[aggregate.id] = aggregate

@@ -17,7 +17,7 @@ from precache.core.errors import CellHasHosts, CellHostsInAggregates, CellNameTa
 
 
 class SqlCells:
-    """The ports `CellQueries` and `CellChanges`.
+    """The port `CellQueries`, and the changes of an operator.
 
     keys: of `SecretBox`. Raises InvalidConfiguration for an invalid key, and if a URL is stored without a key.
     owns_aggregates: see `SqlHostRemoval`.
@@ -37,6 +37,7 @@ class SqlCells:
 
     @repeatable
     def create_cell(self, cell: Cell) -> None:
+        """Add the cell; if a heartbeat registered it without a URL, set the URL. Raises CellNameTaken."""
         url = self._encrypt(cell.transport_url)
         with self._database.write() as connection:
             # This locks the row: of two processes that set the URL at once, the second finds the URL of the first.
@@ -50,6 +51,7 @@ class SqlCells:
 
     @idempotent
     def set_transport_url(self, name: str, transport_url: str) -> None:
+        """Store the URL of the cell's bus. Raises CellNotFound."""
         url = self._encrypt(transport_url)
         with self._database.write() as connection:
             number = _find(connection, name)
@@ -57,6 +59,11 @@ class SqlCells:
 
     @repeatable
     def delete_cell(self, name: str, silent_for: timedelta) -> int:
+        """Delete the cell and its hosts, or neither; return the number of hosts. Heartbeats register both again.
+
+        Raises CellNotFound; CellHasHosts if the last heartbeat of a host is not older than `silent_for` by the store's
+        clock; CellHostsInAggregates if one is in a stored aggregate.
+        """
         with self._database.write() as connection:
             number = _find(connection, name)
             is_meant = hosts.c.cell_id == number
