@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from precache.cli.client.session import Document, Session, objects
+from precache.cli.client.pages import items_of_pages
+from precache.cli.client.session import Document, Session
 from precache.cli.errors import Ambiguous, AnswerNotUnderstood, Missing, NoImageService, RequestRefused
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
@@ -19,23 +18,14 @@ class Images:
 
     def every(self, *, name: str | None = None) -> list[Document]:
         """Return all images, or those of one name; the service returns them in pages."""
-        found: list[Document] = []
         try:
-            document = self._session.whole("GET", self._url, query={"name": name})
+            first = self._session.whole("GET", self._url, query={"name": name})
         except RequestRefused as error:
             if error.status != 404:
                 raise
             raise NoImageService(self._url) from error
-        seen: set[str] = set()
-        while True:
-            found += objects(document, "images", f"GET {self._url}")
-            following = document.get("next")
-            if not following:
-                return found
-            if following in seen:
-                raise AnswerNotUnderstood(f"GET {self._url}", f"its pages go round in a circle at {following}")
-            seen.add(following)
-            document = self._session.whole("GET", self._address_of(str(following)))
+        pages = items_of_pages(self._session, self._url, "images", first, lambda page, _: str(page.get("next") or ""))
+        return list(pages)
 
     def find(self, name_or_id: str) -> Document:
         """Return the image with this id, else this name. Raises Missing, or Ambiguous if several have the name."""
@@ -65,10 +55,3 @@ class Images:
         if "id" not in found:
             raise AnswerNotUnderstood(f"GET {self._url}/{image_id}", "it has no 'id'")
         return found
-
-    def _address_of(self, following: str) -> str:
-        """Return the address of the next page.
-
-        `following` is a path behind any proxy, so that only its query can be used here.
-        """
-        return f"{self._url}?{urlsplit(following).query}"

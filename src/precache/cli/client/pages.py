@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from urllib.parse import urlsplit
 
@@ -17,16 +17,21 @@ def read_pages(
     session: Session, url: str, member: str, *, query: Mapping[str, str | int | None], limit: int = 0
 ) -> list[Document]:
     """Return up to `limit` items of the list under the key `member`, in their order; 0 means all."""
-    items = _items(session, url, member, {**query, "limit": min(limit, PAGE) if limit else None})
-    return list(islice(items, limit or None))
+    first = session.whole("GET", url, query={**query, "limit": min(limit, PAGE) if limit else None})
+    return list(islice(items_of_pages(session, url, member, first, _next), limit or None))
 
 
-def _items(session: Session, url: str, member: str, query: Mapping[str, str | int | None]) -> Iterator[Document]:
-    document = session.whole("GET", url, query=query)
-    seen: set[str] = set()
+def items_of_pages(
+    session: Session, url: str, member: str, first: Document, next_of: Callable[[Document, str], str]
+) -> Iterator[Document]:
+    """Return the items under the key `member` of the first page and of all that follow.
+
+    next_of: returns the address of the page after a page; empty if it is the last one.
+    """
+    document, seen = first, set[str]()
     while True:
         yield from objects(document, member, f"GET {url}")
-        following = _next(document, member)
+        following = next_of(document, member)
         if not following:
             return
         if following in seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import urlencode
 
 from precache.cli.client.transport import Headers, HttpResponse, Transport
@@ -18,6 +18,14 @@ Document = dict[str, Any]
 """One JSON object of the service, unchanged; keys of a newer service are kept."""
 
 
+class _Parts(TypedDict, total=False):
+    """The parts of a request besides method and URL. A query omits its None values; the body is sent as JSON."""
+
+    query: Mapping[str, str | int | None]
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
 class Session:
     """Sends requests for one caller. The token is never printed."""
 
@@ -27,55 +35,32 @@ class Session:
         if token:
             self._standing["X-Auth-Token"] = token
 
-    def call(
-        self,
-        method: str,
-        url: str,
-        *,
-        query: Mapping[str, str | int | None] | None = None,
-        body: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> HttpResponse:
+    def call(self, method: str, url: str, **parts: Unpack[_Parts]) -> HttpResponse:
         """Return the answer of an accepted request (2xx); raise the service's refusal otherwise."""
-        wanted = {key: value for key, value in (query or {}).items() if value is not None}
+        wanted = {key: value for key, value in parts.get("query", {}).items() if value is not None}
         full_url = f"{url}?{urlencode(wanted, errors='surrogateescape')}" if wanted else url
-        sent = {**self._standing, **(headers or {})}
-        if body is not None:
+        sent = {**self._standing, **parts.get("headers", {})}
+        content = None
+        if "body" in parts:
             sent["Content-Type"] = "application/json"
-        answer = self._transport.send(method, full_url, sent, None if body is None else json.dumps(body).encode())
+            content = json.dumps(parts["body"]).encode()
+        answer = self._transport.send(method, full_url, sent, content)
         _log.debug("%s %s: %d, %d bytes", method, full_url, answer.status, len(answer.body))
         if not 200 <= answer.status < 300:
             raise refusal(f"{method} {full_url}", answer)
         return answer
 
-    def read(
-        self,
-        method: str,
-        url: str,
-        member: str,
-        *,
-        query: Mapping[str, str | int | None] | None = None,
-        body: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Document:
+    def read(self, method: str, url: str, member: str, **parts: Unpack[_Parts]) -> Document:
         """Return the object under the key `member` of the answer."""
-        document = self.whole(method, url, query=query, body=body, headers=headers)
+        document = self.whole(method, url, **parts)
         found = document.get(member)
         if not isinstance(found, dict):
             raise AnswerNotUnderstood(f"{method} {url}", f"it has no object {member!r}")
         return found
 
-    def whole(
-        self,
-        method: str,
-        url: str,
-        *,
-        query: Mapping[str, str | int | None] | None = None,
-        body: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Document:
+    def whole(self, method: str, url: str, **parts: Unpack[_Parts]) -> Document:
         """Return the answer's whole JSON object."""
-        answer = self.call(method, url, query=query, body=body, headers=headers)
+        answer = self.call(method, url, **parts)
         try:
             document = json.loads(answer.body)
         except ValueError as error:
