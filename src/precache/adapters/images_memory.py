@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import (
@@ -165,9 +164,7 @@ class MemoryStream:
     def __enter__(self) -> MemoryStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _limit(self, buffer: memoryview) -> int:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from types import TracebackType
 from typing import Protocol, TypeVar
 
 from precache.background.backoff import SERVICE_RESTARTS, retry_until
@@ -203,7 +202,5 @@ class _WatchedStream:
     def __enter__(self) -> ImageStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

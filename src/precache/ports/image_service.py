@@ -7,7 +7,6 @@ and while reading TransferInterrupted (worth a resume).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Protocol
 
 from precache.background.cancel_token import CancelToken
@@ -61,9 +60,7 @@ class ImageStream(Protocol):
 
     def __enter__(self) -> ImageStream: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class ImageSource(Protocol):

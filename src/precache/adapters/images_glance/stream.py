@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from types import TracebackType
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -72,9 +71,7 @@ class GlanceStream:
     def __enter__(self) -> GlanceStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _interrupted(self, reason: str) -> TransferInterrupted:
