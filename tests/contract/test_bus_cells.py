@@ -190,7 +190,7 @@ def test_two_cells_on_one_bus_could_not_be_distinguished_so_the_second_is_refuse
     assert len([record for record in caplog.records if "same message bus" in record.message]) == 1
 
 
-def test_a_table_that_cannot_be_read_leaves_everything_as_it_is(ended, caplog):
+def test_an_unreadable_table_changes_nothing(ended, caplog):
     table = Table(Cell("cell1", AWAY))
     _, cells = follow(ended, table)
 

@@ -40,7 +40,7 @@ def threads():
         yield pool
 
 
-def test_a_compute_killed_during_work_is_given_up_within_the_monitor_s_time_and_others_go_on(
+def test_a_compute_killed_during_work_fails_within_the_monitor_s_time_and_others_continue(
     world, cell_url, threads, tmp_path
 ):
     with (
@@ -102,7 +102,7 @@ def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cel
         assert compute.begun == ["job", "job"]
 
 
-def test_a_compute_that_is_stopped_during_work_says_so_and_ends(world, cell_url, threads, tmp_path):
+def test_a_compute_that_is_stopped_during_work_reports_it_and_ends(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         under_way = threads.submit(world.gateway().cache_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
@@ -171,7 +171,7 @@ def test_a_stopped_gateway_calls_no_host(world):
         gateway.cache_images(asking("cmp-1"))
 
 
-def test_work_that_takes_longer_than_long_rpc_timeout_is_given_up(world):
+def test_work_that_takes_longer_than_long_rpc_timeout_fails(world):
     done = threading.Event()
     world.join("cmp-1", lambda request: done.wait(PATIENCE_S) and [])  # a host that ignores its deadline
 
@@ -227,7 +227,7 @@ def test_a_host_that_was_down_at_the_cancel_does_not_begin_again_when_it_is_back
         assert compute.begun == ["job"]
 
 
-def test_a_cancel_over_a_broker_that_is_down_says_so_soon_and_works_once_it_is_back(
+def test_a_cancel_over_a_broker_that_is_down_fails_soon_and_works_when_it_is_up(
     world, cell_url, threads, rabbitmq, tmp_path
 ):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:

@@ -155,7 +155,7 @@ def test_beyond_what_is_kept_for_a_broker_that_is_down_notifications_are_dropped
     assert "Traceback" not in caplog.text
 
 
-def test_the_configuration_that_is_shared_with_all_buses_stays_as_it_is(cell_url):
+def test_the_configuration_that_all_buses_share_is_not_changed(cell_url):
     conf = new_conf()
 
     OsloNotifier(conf=conf, transport_urls=[cell_url], topics=["t"], exchange="nova")

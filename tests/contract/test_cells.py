@@ -278,7 +278,7 @@ class TestWrittenDown:
 
 
 @pytest.mark.parametrize("key", ["", "hunter2", "x" * 43, f"{'x' * 60}=", "\N{SNOWMAN}"])
-def test_a_key_that_is_none_is_refused_by_its_place_and_not_quoted(key, sqlite_url):
+def test_an_invalid_key_is_refused_by_its_position_and_not_quoted(key, sqlite_url):
     with pytest.raises(InvalidConfiguration, match=r"\[database\] encryption_keys: key number 2 is not one") as caught:
         SqlCells(database=open_database(sqlite_url), keys=[NEW_KEY, key])
 

@@ -47,7 +47,7 @@ def world(request):
     made.close()
 
 
-def test_the_host_gets_the_whole_request_and_its_answer_comes_back(world):
+def test_the_host_gets_the_whole_request_and_its_answer_is_returned(world):
     received = []
 
     def compute(request):
@@ -60,7 +60,7 @@ def test_the_host_gets_the_whole_request_and_its_answer_comes_back(world):
     assert [replace(each, deadline=None) for each in received] == [REQUEST]
 
 
-def test_a_reason_comes_back_as_something_that_can_be_stored(world):
+def test_a_reason_is_returned_as_text_that_can_be_stored(world):
     result = TaskResult(IMAGE, Outcome.ERROR, reason="caf\udce9.raw\nis gone\x00")
 
     world.join("cmp-1", lambda request: [result], nothing_to_cancel)
@@ -73,7 +73,7 @@ def test_a_host_without_a_compute_is_unreachable_and_named(world):
         world.gateway().cache_images(REQUEST)
 
 
-def test_a_compute_that_is_being_stopped_says_so(world):
+def test_a_compute_that_is_being_stopped_reports_it(world):
     def compute(request):
         raise Stopped("Caching")
 

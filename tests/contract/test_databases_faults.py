@@ -122,7 +122,7 @@ class TestRestarts:
 
         assert Names(database, happening=server.restart).list() == ["here"]
 
-    def test_a_database_that_comes_back_in_time_is_waited_for(self, server, opened):
+    def test_a_transaction_waits_for_a_database_that_is_back_in_time(self, server, opened):
         names = Names(opened(LATE))
         names.add("before")
         server.stop()
@@ -150,14 +150,14 @@ class TestAway:
             assert PASSWORD not in str(caught.value)
             assert "\n" not in str(caught.value)
 
-    def test_a_port_that_takes_connections_and_says_nothing_is_given_up(self, server, opened):
+    def test_a_port_that_accepts_connections_and_sends_nothing_times_out(self, server, opened):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             database = opened(SOON, port=silent.getsockname()[1])
 
             with pytest.raises(StoreUnavailable):
                 SqlHosts(database=database).list_hosts()
 
-    def test_a_server_that_falls_silent_is_given_up(self, server, opened):
+    def test_a_server_that_falls_silent_times_out(self, server, opened):
         database = opened(SOON)
         hosts = SqlHosts(database=database)
         hosts.list_hosts()
@@ -172,7 +172,7 @@ class TestAway:
         with server.paused(), ThreadPoolExecutor(1) as threads, pytest.raises(StoreUnavailable, match=r"127.0.0.1"):
             threads.submit(queries.list_jobs, limit=1).result(CLIENT_PATIENCE_S)
 
-    def test_a_statement_that_takes_too_long_is_given_up(self, server, opened):
+    def test_a_statement_that_takes_too_long_times_out(self, server, opened):
         database = opened(SOON)
 
         with pytest.raises(StoreUnavailable), database.read() as connection:

@@ -55,7 +55,7 @@ def database(url):
     opened.close()
 
 
-def test_migrating_nothing_gives_exactly_the_tables_that_the_code_knows(database):
+def test_migrating_an_empty_database_makes_exactly_the_tables_of_the_code(database):
     upgrade(database)
 
     check_schema(database)
@@ -81,7 +81,7 @@ def test_a_database_of_the_release_before_keeps_its_rows(database):
     assert (task.host, task.image_name) == ("cmp-1", None)
 
 
-def test_the_release_before_can_go_on_with_the_new_tables(database):
+def test_the_previous_release_works_with_the_new_tables(database):
     upgrade(database)
 
     run(database, *ROWS_OF_0001.split(";"))

@@ -94,7 +94,7 @@ def test_the_name_of_a_deleted_aggregate_is_free_again(stores):
     assert stores.aggregate_changes.create_aggregate("rack", {}, NOW).metadata == {}
 
 
-def test_renaming_gives_the_aggregate_as_it_is_then(stores):
+def test_renaming_returns_the_changed_aggregate(stores):
     aggregate = stores.aggregate_changes.create_aggregate("old", {"a": "b"}, NOW)
 
     renamed = stores.aggregate_changes.rename_aggregate(aggregate.id, "new", LATER)
@@ -256,7 +256,7 @@ def test_conductors_that_hear_of_new_hosts_at_once_register_each_once(stores):
     assert len(stores.hosts.list_hosts()) == 60
 
 
-def test_forcing_down_and_up_gives_the_host_as_it_is_then(stores):
+def test_forcing_down_and_up_returns_the_changed_host(stores):
     beat(stores, "cmp-1", "cmp-2")
 
     down = stores.host_changes.set_forced_down("cmp-1", True)

@@ -18,7 +18,7 @@ from tests.contract.test_inventory import (
     test_a_created_aggregate_is_found_as_it_was_given,
     test_a_later_beat_moves_the_host_on_and_keeps_it_forced_down,
     test_aggregates_are_listed_by_id_each_with_its_own_hosts_and_metadata,
-    test_forcing_down_and_up_gives_the_host_as_it_is_then,
+    test_forcing_down_and_up_returns_the_changed_host,
     test_hosts_are_listed_by_name_capitals_first,
     test_hosts_keep_the_order_in_which_they_were_added,
     test_metadata_is_merged_and_none_removes_a_key,
@@ -26,7 +26,7 @@ from tests.contract.test_inventory import (
     test_names_that_differ_only_in_case_or_accent_are_different,
     test_of_three_thousand_names_those_that_exist_are_found,
     test_pages_of_hosts_show_each_once_in_the_same_order_as_the_whole_list,
-    test_renaming_gives_the_aggregate_as_it_is_then,
+    test_renaming_returns_the_changed_aggregate,
     test_the_first_beat_registers_host_and_cell,
 )
 from tests.lab.played_nova import NovaOperator, PlayedNova

@@ -194,7 +194,7 @@ class TestEveryStepOfAnOwner:
             step(stores.claims, Claim(job_id(1), "me", 1))
 
 
-def test_a_claim_that_is_held_passes_its_check_and_stays_as_it_is(stores):
+def test_a_claim_that_is_held_passes_its_check_unchanged(stores):
     stores.intake.add(new_job())
     mine = claim(stores).claim
     before = everything(stores)

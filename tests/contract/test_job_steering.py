@@ -73,7 +73,7 @@ class TestAJobThatNeverStarted:
 
 
 class TestAJobThatRuns:
-    def test_goes_on_with_the_request(self, stores):
+    def test_continues_with_the_request(self, stores):
         stores.intake.add(new_job())
         claim(stores)
         asked(stores, "cmp-2", UBUNTU)
@@ -170,7 +170,7 @@ def test_a_second_request_changes_nothing(stores, steps):
     assert everything(stores) == before
 
 
-def test_a_job_that_ended_as_cancelled_is_returned_as_it_is(stores):
+def test_a_cancelled_job_is_returned_unchanged(stores):
     stores.intake.add(new_job())
     claim(stores)
     cancel(stores)

@@ -77,7 +77,7 @@ def test_tasks_come_by_host_and_then_image_in_the_order_of_the_request(stores):
     ]
 
 
-def test_a_new_task_waits_and_knows_nothing_yet(stores):
+def test_a_new_task_waits_without_values(stores):
     stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN]))
 
     assert stores.queries.tasks(job_id(1)) == [

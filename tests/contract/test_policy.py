@@ -65,7 +65,7 @@ def test_undefined_rule_allows_no_caller(policy):
     assert not policy.allows(ADMIN, "precache:jobs:delete")
 
 
-def test_file_stands_in_front_of_the_defaults(write):
+def test_file_overrides_the_defaults(write):
     policy = OsloPolicy(rules=RULES, policy_file=write(f'"{IMAGES}": "role:member"'))
 
     assert policy.allows(MEMBER, IMAGES)
@@ -196,7 +196,7 @@ def test_rule_may_name_a_project(write):
     assert not policy.allows(ADMIN, IMAGES)
 
 
-def test_rule_may_speak_of_the_callers_domains(write):
+def test_rule_may_use_the_callers_domains(write):
     checks = ("user_domain_id:default", "project_domain_id:default", "domain_id:corp", "system_scope:all")
     caller = Caller(
         user_id="alice",

@@ -67,7 +67,7 @@ class TestWhoSeesIt:
             shown.to(shown.cloud.member, image)
 
     @pytest.mark.parametrize("hidden", [False, True])
-    def test_a_community_image_is_shown_to_everybody_who_knows_its_id(self, shown, hidden):
+    def test_a_community_image_is_shown_to_every_caller_by_its_id(self, shown, hidden):
         image = shown.upload(visibility="community", os_hidden=hidden)
 
         assert shown.to(shown.cloud.reader, image).is_active

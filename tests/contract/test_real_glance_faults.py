@@ -108,7 +108,7 @@ class TestKeystoneAway:
 
         assert images.show(image).id == image
 
-    def test_a_keystone_that_is_silent_is_given_up(self, cloud, image):
+    def test_a_silent_keystone_times_out(self, cloud, image):
         images = GlanceImages(
             session=session_of(cloud, cloud.precache, timeout=SOON),
             endpoint=cloud.glance.url,

@@ -30,7 +30,7 @@ def test_a_file_that_cannot_be_opened_is_no_store(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql+pymysql"])
-def test_a_silent_server_is_given_up_soon_and_connected_once_for_all_callers(scheme):
+def test_a_silent_server_times_out_soon_and_is_connected_once_for_all_callers(scheme):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         database = open_database(f"{scheme}://u:p@127.0.0.1:{listener.getsockname()[1]}/d")
         probe = SqlProbe(database=database)

@@ -134,7 +134,7 @@ def test_the_port_of_a_broker_is_looked_at_before_its_certificate(rabbitmq, cell
     assert reason == "there is no TLS on this port; correct the port, which is 5671 as a rule"
 
 
-def test_a_port_for_tls_that_is_spoken_to_without_it_is_recognized(rabbitmq, cell_url):
+def test_a_connection_without_tls_to_a_port_for_tls_is_recognized(rabbitmq, cell_url):
     reason = failure(new_conf(), rabbitmq.tls_url(cell_url))
 
     assert reason.endswith(

@@ -117,7 +117,7 @@ def test_a_certificate_that_has_expired_is_refused(safe):
     assert "expired" in reason
 
 
-def test_a_server_without_tls_is_not_spoken_to_where_tls_is_demanded(safe):
+def test_a_server_without_tls_gets_no_credentials_if_tls_is_required(safe):
     safe.server.use_certificate(None)
     try:
         reason = failure(safe.url())

@@ -90,7 +90,7 @@ def test_an_image_is_fetched_the_first_time_and_found_the_second(driver: Driver)
     assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
 
 
-def test_images_are_cached_each_by_itself(driver: Driver) -> None:
+def test_images_are_cached_independently(driver: Driver) -> None:
     host = driver(DAY)
     host.cache_image(CacheOrder(IMAGE), Seen())
 

@@ -63,7 +63,7 @@ def test_announced_body_beyond_the_limit_is_refused_and_the_next_request_gets_it
     assert next_status == 202
 
 
-def test_body_sent_to_no_path_is_not_taken_for_the_next_request(connection):
+def test_body_sent_to_an_unknown_path_is_not_read_as_the_next_request(connection):
     connection.request("POST", "/nowhere", body=iter([b"GET / HTTP/1.1\r\n\r\n"]), headers=HEADERS, encode_chunked=True)
     answer = connection.getresponse()
     answer.read()
@@ -87,7 +87,7 @@ def refused(connection, rest):
 @pytest.mark.parametrize(
     "chunks", [b"ZZZ\r\nab\r\n0\r\n\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"-5\r\nab\r\n0\r\n\r\n", b"\r\n"]
 )
-def test_chunks_that_are_none_are_malformed(connection, chunks, caplog):
+def test_invalid_chunks_are_malformed(connection, chunks, caplog):
     status, content = refused(connection, b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
 
     assert (status, content["badRequest"]["message"]) == (400, "Malformed request body")

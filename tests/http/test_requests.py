@@ -155,7 +155,7 @@ def ids_of_lines(caplog):
     return ids
 
 
-def test_log_tells_the_request_id_of_the_outer_service(client, caplog):
+def test_log_has_the_request_id_of_the_outer_service(client, caplog):
     caplog.set_level(logging.INFO, logger="precache.api")
     outer = "req-00000000-0000-4000-8000-000000000000"
 
@@ -170,7 +170,7 @@ def test_log_tells_the_request_id_of_the_outer_service(client, caplog):
     assert current_work() is None
 
 
-def test_log_does_not_repeat_a_request_id_that_is_none(client, caplog):
+def test_log_does_not_repeat_an_invalid_request_id(client, caplog):
     caplog.set_level(logging.INFO, logger="precache.api")
 
     ids = ids_of_lines(caplog)

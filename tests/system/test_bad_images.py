@@ -171,7 +171,7 @@ def test_image_of_each_format_becomes_a_raw_entry(bench, case):
 @pytest.mark.parametrize(
     ("name", "make"), [("boot.iso", bad.iso), ("hybrid.iso", bad.hybrid_iso), ("disk.raw", bad.raw_disk)]
 )
-def test_image_that_is_raw_to_a_guest_is_kept_as_it_is(bench, name, make):
+def test_image_that_is_raw_to_a_guest_is_kept_unchanged(bench, name, make):
     image = bench.offer(name, make)
 
     assert bench.cache(image) == ("cached", "")

@@ -92,7 +92,7 @@ def test_a_byte_is_shown_soon_after_the_host_has_received_it(here: Deployed, ima
     assert median(delays_s) < 1
 
 
-def test_a_killed_compute_is_an_error_and_the_others_go_on(here: Deployed, image: str):
+def test_a_killed_compute_is_an_error_and_the_others_continue(here: Deployed, image: str):
     aggregate = here.aggregate(*CELLS)
     with here.gate.shut():
         job = here.request(aggregate, image)
@@ -111,7 +111,7 @@ def test_a_killed_compute_is_an_error_and_the_others_go_on(here: Deployed, image
     assert not here.precache.litter()
 
 
-def test_a_compute_that_is_stopped_during_a_transfer_says_so_and_the_others_go_on(here: Deployed, image: str):
+def test_a_compute_that_is_stopped_during_a_transfer_reports_it_and_the_others_continue(here: Deployed, image: str):
     aggregate = here.aggregate(*CELLS)
     with here.gate.shut():
         job = here.request(aggregate, image)

@@ -193,7 +193,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             broker.close()
 
 
-def test_one_request_fills_every_host_and_a_disk_stands_on_the_cache(fleet: Fleet) -> None:
+def test_one_request_fills_every_host_and_a_disk_uses_the_cache(fleet: Fleet) -> None:
     assert fleet.call("aggregate", "create", "web").returncode == 0
     for name in HOSTS:
         assert fleet.call("aggregate", "add", "host", "web", name).returncode == 0

@@ -114,7 +114,7 @@ def test_a_reader_of_the_whole_system_sees_everything_and_starts_nothing(
     assert api.ask_to_cache(token, image).status_code == 403
 
 
-def test_an_administrator_of_a_domain_is_none_of_the_cloud(api: CloudApi, cloud: Cloud, image: str) -> None:
+def test_an_administrator_of_a_domain_is_not_one_of_the_cloud(api: CloudApi, cloud: Cloud, image: str) -> None:
     user = cloud.keystone.add_user("landlord", project="audit")
     grant(cloud, f"/domains/default/users/{user.id}/roles/{{admin}}")
     token = token_of(cloud, user, domain_id="default")

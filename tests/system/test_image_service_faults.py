@@ -155,7 +155,7 @@ def test_failed_transfer_is_an_error_with_its_reason_and_the_next_image_is_cache
 
 
 @pytest.mark.parametrize("case", RECOVERIES)
-def test_interrupted_transfer_goes_on_where_it_ended(service, plays, case):
+def test_interrupted_transfer_continues_where_it_ended(service, plays, case):
     play, (_, ranges) = plays[case], RECOVERIES[case]
 
     assert ended(service, play.job) == "succeeded"
@@ -185,7 +185,7 @@ def test_damaged_data_is_fetched_again_and_then_right(service, glance, one_host)
     assert image.ranges == [None, None]
 
 
-def test_conversion_goes_on_with_the_transfer_that_it_reads_from(service, glance, one_host, tmp_path):
+def test_conversion_continues_with_the_transfer_that_it_reads_from(service, glance, one_host, tmp_path):
     source = qcow2(tmp_path / "source.qcow2", 3, hole_mib=5)
     image = glance.add(source.read_bytes(), stalled_at(CUT), whole, disk_format="qcow2")
 

@@ -124,7 +124,7 @@ def test_a_job_that_has_succeeded_is_not_cancelled_any_more(service, images):
     assert state(service, job) == "succeeded"
 
 
-def test_another_job_for_the_same_image_goes_on(service, images, tmp_path):
+def test_another_job_for_the_same_image_continues(service, images, tmp_path):
     with stalling(images, tmp_path) as slow:
         job = begin(service, slow)
         other = request(service, aggregate(service, "cmp-1", name="other"), ids(service)["web"])

@@ -74,7 +74,7 @@ def stored_states(service: LocalService) -> list[str]:
         return [state for (state,) in database.execute("select state from jobs")]
 
 
-def test_after_a_kill_during_a_download_the_job_resumes_by_itself_and_calls_no_host_twice(new_service, slow):
+def test_after_a_kill_during_a_download_the_job_resumes_and_calls_no_host_twice(new_service, slow):
     service = new_service("cell1:cmp-1,cell2:cmp-2,cell1:cmp-3")
     job = begin(service, slow)
 

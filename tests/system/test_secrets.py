@@ -85,7 +85,7 @@ def test_the_search_finds_a_secret_in_every_form() -> None:
     assert not traces([ODD], [("harmless", "password for the host, and " + base64.b64encode(b"harmless").decode())])
 
 
-def test_work_that_goes_well_tells_no_secret(here: Deployed, secrets: set[str]) -> None:
+def test_successful_work_shows_no_secret(here: Deployed, secrets: set[str]) -> None:
     image = here.cloud.glance.upload_image(CONTENT)
     job = here.request(1, image)
     assert here.ended(job) == "succeeded"

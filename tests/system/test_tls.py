@@ -120,7 +120,7 @@ def precache_says(environment: dict[str, str], *words: str) -> subprocess.Comple
     )
 
 
-def test_images_are_cached_in_a_deployment_that_knows_nothing_but_tls(site, cloud: Cloud) -> None:
+def test_images_are_cached_in_a_deployment_with_tls_only(site, cloud: Cloud) -> None:
     site, precache = site
     image = cloud.glance.upload_image(b"bytes of an image", visibility="public")
     openrc = site.openrc(site.authority.cafile)

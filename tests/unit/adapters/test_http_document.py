@@ -34,16 +34,16 @@ def test_what_is_no_json_is_no_document(body):
     ],
     ids=["announced", "until the end", "compressed"],
 )
-def test_a_document_without_an_end_is_given_up(answer):
+def test_a_document_without_an_end_is_refused(answer):
     with pytest.raises(HttpRequestFailed, match="more than 100 bytes"):
         read(answer)
 
 
-def test_a_document_that_takes_for_ever_is_given_up():
+def test_a_document_that_takes_for_ever_times_out():
     with pytest.raises(HttpRequestFailed, match="did not end within 0 s"):
         read(http("200 OK", b"{}"), patience=timedelta())
 
 
-def test_half_a_document_is_none():
+def test_half_a_document_is_invalid():
     with pytest.raises(HttpRequestFailed, match="before the end"):
         read(http("200 OK", b"{}", Content_Length="100"))

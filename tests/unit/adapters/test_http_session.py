@@ -84,7 +84,7 @@ class Borrowing(BaseAuthPlugin):
         return f"for {session.get_token(self._lender)}"
 
 
-def test_credentials_may_stand_on_others():
+def test_credentials_may_depend_on_others():
     keystone = StubKeystone()
     try:
         session = open_session(auth=Borrowing(account(keystone.url)))

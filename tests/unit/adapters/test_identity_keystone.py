@@ -72,7 +72,7 @@ def served(tmp_path, stub, **options):
     return falcon.testing.TestClient(keystone(World().app, configured(tmp_path, stub, **options)))
 
 
-def test_a_good_token_tells_user_project_and_roles(ask):
+def test_a_valid_token_gives_user_project_and_roles(ask):
     assert ask(X_AUTH_TOKEN=ADMIN) == {
         "X_IDENTITY_STATUS": "Confirmed",
         "X_USER_ID": "a1",
@@ -114,7 +114,7 @@ def test_no_identity_that_a_client_writes_passes(ask, stub):
     assert not {"OPENSTACK_SYSTEM_SCOPE", "X_SERVICE_IDENTITY_STATUS", "X_DOMAIN_ID"} & set(of_member)
 
 
-def test_a_token_in_the_header_of_another_service_is_none(ask):
+def test_a_token_in_the_header_of_another_service_is_ignored(ask):
     assert ask(X_STORAGE_TOKEN=ADMIN) == {"X_IDENTITY_STATUS": "Invalid"}
 
 
@@ -224,7 +224,7 @@ def test_a_stranger_is_told_where_to_get_a_token(tmp_path, stub, path):
     assert given.json["error"]["title"] == "Unauthorized"
 
 
-def test_a_token_is_remembered_for_as_long_as_the_operator_says(tmp_path, stub):
+def test_a_token_is_cached_for_the_configured_time(tmp_path, stub):
     client = served(tmp_path, stub, token_cache_time=300)
 
     for _ in range(3):

@@ -63,17 +63,17 @@ def test_a_refused_connection_says_where_and_why():
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", http("200 OK", b"{", Content_Length="100")])
-def test_a_server_that_hangs_up_or_speaks_no_http_is_unavailable(answer):
+def test_a_server_that_disconnects_or_uses_no_http_is_unavailable(answer):
     with FaultyServer(answer) as server, pytest.raises(ImageServiceUnavailable):
         images_at(server.url).show(IMAGE)
 
 
-def test_a_server_that_never_answers_is_given_up():
+def test_a_server_that_never_answers_times_out():
     with FaultyServer((b"", HOLD)) as server, pytest.raises(ImageServiceUnavailable, match="in time"):
         images_at(server.url, read_timeout=SOON).show(IMAGE)
 
 
-def test_a_kept_connection_that_the_server_has_given_up_is_replaced():
+def test_a_kept_connection_that_the_server_has_closed_is_replaced():
     with FaultyServer(b"", record()) as server:
         image = images_at(server.url).show(IMAGE)
 
@@ -89,13 +89,13 @@ def test_an_answer_that_is_no_record_is_an_unavailable_service(body):
         images_at(server.url).show(IMAGE)
 
 
-def test_a_record_without_an_end_is_given_up():
+def test_a_record_without_an_end_is_refused():
     endless = record(padding="x" * (1 << 20))
     with FaultyServer(endless) as server, pytest.raises(ImageServiceUnavailable, match="more than 1048576 bytes"):
         images_at(server.url).show(IMAGE)
 
 
-def test_a_record_that_stops_coming_is_given_up():
+def test_a_record_that_stops_arriving_times_out():
     begun = http("200 OK", b'{"id":', Content_Length="100")
     with FaultyServer((begun, HOLD)) as server, pytest.raises(ImageServiceUnavailable):
         images_at(server.url, record_timeout=SOON).show_to("token", IMAGE)

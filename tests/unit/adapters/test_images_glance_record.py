@@ -39,7 +39,7 @@ def test_a_size_that_is_no_number_of_bytes_is_unknown(size):
     assert image(size=size).size_bytes is None
 
 
-def test_an_unknown_disk_format_stays_as_it_is():
+def test_an_unknown_disk_format_is_kept():
     assert image(disk_format="docker").disk_format == "docker"
 
 
@@ -56,7 +56,7 @@ def test_without_a_usable_multihash_the_checksum_verifies(algorithm, value):
     assert image(os_hash_algo=algorithm, os_hash_value=value, checksum=MD5).digest == Digest("md5", MD5)
 
 
-def test_a_hash_that_cannot_be_computed_leaves_nothing_to_verify_and_says_so(caplog):
+def test_a_hash_that_cannot_be_computed_is_logged_and_not_verified(caplog):
     built = image(os_hash_algo="whirlpool", os_hash_value="ab" * 64)
 
     assert built.digest is None

@@ -67,7 +67,7 @@ def test_checking_can_be_switched_off(authority):
         assert show(server.url, verify=False).id == IMAGE
 
 
-def test_https_to_a_server_without_tls_says_so():
+def test_https_to_a_server_without_tls_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # What comes in is not HTTP, and such a server says so at once.
         answering = threading.Thread(target=_answer_once, args=(listener,))

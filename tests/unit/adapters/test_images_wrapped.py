@@ -51,7 +51,7 @@ class TestLimited:
         streams[0].close()
         assert images.open(IMAGE).remaining_bytes == 4
 
-    def test_a_waiting_open_goes_on_when_a_stream_is_closed(self):
+    def test_a_waiting_open_continues_when_a_stream_is_closed(self):
         images = Limited(source(), connections=1)
         first, opened = images.open(IMAGE), threading.Event()
         waiting = threading.Thread(target=lambda: images.open(IMAGE) and opened.set())
@@ -108,7 +108,7 @@ class TestLimited:
 
 
 class TestRetrying:
-    def test_a_service_that_comes_back_is_waited_for_with_growing_pauses(self):
+    def test_a_service_that_is_down_is_retried_with_growing_pauses(self):
         clock = MemoryClock()
         start = clock.now()
         flaky = Flaky(2, ImageServiceUnavailable("memory", "away"))

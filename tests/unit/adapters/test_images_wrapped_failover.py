@@ -131,7 +131,7 @@ def test_no_other_server_is_asked_after_a_cancel():
     assert calls(one, two) == [1, 0]
 
 
-def test_a_transfer_that_breaks_goes_on_at_the_next_server():
+def test_a_transfer_that_breaks_continues_at_the_next_server():
     faulty = MemoryImages(images={IMAGE: (RECORD, DATA)}, faults={IMAGE: ImageFaults(breaks_at=[4])})
     one, two = Server("one", inner=faulty), Server("two")
     images, buffer = Failover([one, two]), memoryview(bytearray(20))

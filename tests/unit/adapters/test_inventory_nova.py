@@ -87,7 +87,7 @@ def test_a_host_without_our_compute_has_no_cell(nova):
     assert {name: host.cell for name, host in found.items()} == {"cmp-1": "cell1", "cmp-2": None}
 
 
-def test_a_compute_that_nova_does_not_know_is_no_host(nova):
+def test_a_compute_unknown_to_nova_is_not_listed(nova):
     nova.add_compute("cmp-1.example.org")
 
     hosts = hosts_of(nova, "cmp-1")
@@ -266,12 +266,12 @@ def test_what_no_nova_answers_is_an_unavailable_inventory(body, call):
         ask(api_at(server.url), call)
 
 
-def test_a_server_that_never_answers_is_given_up():
+def test_a_server_that_never_answers_times_out():
     with FaultyServer((b"", HOLD)) as server, pytest.raises(InventoryUnavailable, match="in time"):
         ask(api_at(server.url, read_timeout=SOON), "hosts")
 
 
-def test_an_answer_that_does_not_end_is_given_up():
+def test_an_endless_answer_is_refused():
     endless = gzip.compress(b" " * (LONGEST_DOCUMENT_BYTES + 1))
     with (
         FaultyServer(http("200 OK", endless, Content_Encoding="gzip")) as server,
@@ -280,7 +280,7 @@ def test_an_answer_that_does_not_end_is_given_up():
         ask(api_at(server.url), "hosts")
 
 
-def test_an_answer_that_comes_too_slowly_is_given_up():
+def test_an_answer_that_arrives_too_slowly_times_out():
     with (
         FaultyServer(http("200 OK", b'{"services": []}')) as server,
         pytest.raises(InventoryUnavailable, match="did not end within"),
@@ -288,7 +288,7 @@ def test_an_answer_that_comes_too_slowly_is_given_up():
         ask(api_at(server.url, document_timeout=timedelta()), "hosts")
 
 
-def test_a_kept_connection_that_the_server_has_given_up_is_replaced():
+def test_a_kept_connection_that_the_server_has_closed_is_replaced():
     answer = http("200 OK", b'{"aggregates": []}')
     with FaultyServer(b"", answer) as server:
         assert ask(api_at(server.url), "aggregates") == []

@@ -73,7 +73,7 @@ def test_connections_are_set_up_for_sharing_and_for_power_cuts(database):
         assert pragma("synchronous") == 2
 
 
-def test_an_instant_of_any_time_zone_comes_back_in_utc_with_its_microseconds(database):
+def test_an_instant_of_any_time_zone_is_read_in_utc_with_its_microseconds(database):
     there = datetime(2026, 3, 1, 17, 30, 0, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     with database.write() as connection:
         connection.execute(insert(hosts).values(name="a", driver="", forced_down=False, last_seen=there))

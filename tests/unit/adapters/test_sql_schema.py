@@ -22,7 +22,7 @@ def database(tmp_path):
     opened.close()
 
 
-def test_migrating_nothing_gives_exactly_the_tables_that_the_code_knows(database):
+def test_migrating_an_empty_database_makes_exactly_the_tables_of_the_code(database):
     upgrade(database)
 
     with database.read() as connection:

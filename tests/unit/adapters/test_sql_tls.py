@@ -69,5 +69,5 @@ def test_options_that_protect_less_than_they_seem_to_are_refused(authority, url,
         "Lost connection to MySQL server during query",
     ],
 )
-def test_a_server_that_restarts_is_not_taken_for_one_whose_tls_is_wrong(words):
+def test_a_server_that_restarts_is_not_reported_as_wrong_tls(words):
     assert tls_cause(words) is None

@@ -18,7 +18,7 @@ def test_name_of_printable_characters_is_one(value):
 
 
 @pytest.mark.parametrize("value", [" a", "a ", "\u3000a", "a\n", "a\tb", "a\x00", "a\u2028b", "\x7f", "a\ud800"])
-def test_name_with_control_characters_or_outer_spaces_is_none(value):
+def test_name_with_control_characters_or_outer_spaces_is_invalid(value):
     assert not is_valid("name", value)
 
 

@@ -73,7 +73,7 @@ def gone(times):
     return [StoreUnavailable("gone")] * times
 
 
-def test_a_part_that_comes_back_is_waited_for_with_growing_pauses(caplog):
+def test_a_call_is_retried_with_growing_pauses(caplog):
     flaky, wait = Flaky(*gone(3)), Waits()
 
     assert retry_until(flaky, what="The end of job", of="12", wait=wait) == 7

@@ -130,7 +130,7 @@ def test_a_service_that_fails_is_not_asked_for_the_rest(run: Run, service: StubS
     assert len(service.requests("POST")) == 1
 
 
-def test_delete_goes_on_after_a_failure_and_reports_it(run: Run, service: StubService) -> None:
+def test_delete_continues_after_a_failure_and_reports_it(run: Run, service: StubService) -> None:
     ran = run("aggregate", "delete", "nothing", "web")
 
     assert ran.code == 1

@@ -19,7 +19,7 @@ def test_no_server_at_the_address_is_three_and_says_what_to_check(run: Run) -> N
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8775", "ftp://x", "http://", "http://h:port", "http://[", "http://a b"])
-def test_an_address_that_is_none_is_a_usage_error(run: Run, url: str) -> None:
+def test_an_invalid_address_is_a_usage_error(run: Run, url: str) -> None:
     ran = run("--url", url, "host", "list")
 
     assert ran.code == 2
@@ -147,7 +147,7 @@ def test_help_of_a_noun_lists_its_commands(run: Run) -> None:
         assert "aggregate" not in ran.out
 
 
-def test_help_of_something_that_is_no_command_says_so(run: Run) -> None:
+def test_help_of_an_unknown_command_is_an_error(run: Run) -> None:
     ran = run("help", "nope")
 
     assert (ran.code, ran.out) == (2, "")
@@ -173,7 +173,7 @@ def test_help_is_given_even_where_another_option_is_wrong(run: Run) -> None:
     assert "usage: precache job list" in ran.out
 
 
-def test_an_option_of_a_command_is_not_taken_for_an_abbreviated_one(run: Run) -> None:
+def test_an_option_of_a_command_is_not_read_as_an_abbreviation(run: Run) -> None:
     ran = run("host", "list", "--image", "x")
 
     assert ran.code == 2
@@ -201,7 +201,7 @@ def test_a_bug_is_one_sentence_and_a_traceback_only_on_demand(run: Run, service:
         (["-f", "json", "job", "list"], "no option -f in front of a command; 'precache --help'"),
     ],
 )
-def test_an_option_that_is_none_is_named_with_the_one_that_is_like_it(run: Run, argv: list[str], hint: str) -> None:
+def test_an_unknown_option_is_named_with_the_most_similar_one(run: Run, argv: list[str], hint: str) -> None:
     ran = run(*argv)
 
     assert (ran.code, ran.out) == (2, "")

@@ -141,7 +141,7 @@ def test_a_wait_that_lasts_too_long_ends_with_seven_and_clean_json(run: Run, ser
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon"])
-def test_a_timeout_that_is_none_is_a_usage_error(run: Run, service: StubService, timeout: str) -> None:
+def test_an_invalid_timeout_is_a_usage_error(run: Run, service: StubService, timeout: str) -> None:
     assert run("aggregate", "cache", "image", "web", "debian-12", "--wait", f"--timeout={timeout}").code == 2
     assert service.asked == []
 
@@ -211,7 +211,7 @@ def test_a_rate_limit_makes_it_the_native_request(run: Run, service: StubService
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "20 M", "20m", "1.5M", "fast", "", "1001G"])
-def test_a_rate_that_is_none_is_refused(run: Run, service: StubService, rate: str) -> None:
+def test_an_invalid_rate_is_refused(run: Run, service: StubService, rate: str) -> None:
     ran = run("aggregate", "cache", "image", "web", "debian-12", f"--rate-limit={rate}")
 
     assert ran.code == 2

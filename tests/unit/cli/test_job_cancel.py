@@ -14,7 +14,7 @@ RUNNING = ("running", [task("cmp-1", state="running"), task("cmp-2")])
 CANCELLED = ("cancelled", [task("cmp-1", outcome="cached"), task("cmp-2", outcome="cancelled")])
 
 
-def test_every_job_is_cancelled_and_shown_as_it_is_then(run: Run, service: StubService) -> None:
+def test_every_job_is_cancelled_and_shown(run: Run, service: StubService) -> None:
     service.jobs = [job("running") | {"id": OTHER}]
     service.frames = [RUNNING]
 

@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Run
 from tests.unit.cli.stub_service import DEBIAN, JOB_ID, Reply, StubService, job, task
 
 
-def test_show_tells_the_job_and_every_task(run: Run, service: StubService) -> None:
+def test_show_prints_the_job_and_every_task(run: Run, service: StubService) -> None:
     service.frames = [("failed", [task("cmp-1", outcome="error", reason="disk full", bytes_done=7)])]
 
     ran = run("job", "show", JOB_ID, "-f", "json")
@@ -95,7 +95,7 @@ def test_task_list_can_be_limited_to_an_outcome(run: Run, service: StubService) 
     assert ran.out == "cmp-2\n"
 
 
-def test_task_list_turns_pages_by_itself(run: Run, service: StubService) -> None:
+def test_task_list_reads_all_pages(run: Run, service: StubService) -> None:
     service.page_size = 2
     service.frames = [("running", [task(f"cmp-{n}") for n in range(5)])]
 

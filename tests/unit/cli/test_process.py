@@ -143,7 +143,7 @@ def test_without_a_standard_error_result_and_exit_code_are_the_same(service: Stu
 
 
 @pytest.mark.long
-def test_without_any_stream_the_exit_code_still_tells(service: StubService) -> None:
+def test_without_any_stream_the_exit_code_is_right(service: StubService) -> None:
     assert closed("<&- >&- 2>&-", "host list", service).returncode == 1
     assert closed("<&- >&- 2>&-", "host list", service, PRECACHE_URL="http://127.0.0.1:9").returncode == 3
 
@@ -163,7 +163,7 @@ def test_an_ascii_terminal_gets_escapes_instead_of_a_traceback(service: StubServ
     assert r"d\xe9bian-\u2603" in ran.stdout
 
 
-def test_ctrl_c_while_waiting_says_that_the_job_goes_on(service: StubService) -> None:
+def test_ctrl_c_while_waiting_says_that_the_job_continues(service: StubService) -> None:
     service.frames = [("running", [task("cmp-1")])]
     ran = subprocess.Popen(
         [*PROGRAM, "aggregate", "cache", "image", "web", "debian-12", "--wait", "-f", "json"],

@@ -39,7 +39,7 @@ def test_rate_and_time_left_follow_from_what_moved():
     assert rate.text() == "20.0 MiB/s, about 8 s left"
 
 
-def test_a_job_that_stands_still_promises_nothing():
+def test_a_job_without_progress_has_no_estimate():
     rate = RateEstimate()
     for second in range(40):
         rate.add(looked_at(loading("cmp-1", min(second, 10))), float(second))

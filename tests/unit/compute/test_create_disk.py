@@ -112,7 +112,7 @@ def test_a_disk_smaller_than_its_image_is_refused_with_both_sizes(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["instances"]
 
 
-def test_an_existing_file_is_left_as_it_is_and_nothing_is_fetched(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_changed_and_nothing_is_fetched(tmp_path: Path) -> None:
     images = Images("raw")
     (tmp_path / "vm.qcow2").write_text("precious")
 
@@ -191,7 +191,7 @@ def test_an_entry_cached_before_force_raw_images_was_switched_on_is_refused(tmp_
         host.create_disk(IMAGE, tmp_path / "vm.qcow2", None, nobody)
 
 
-def test_an_entry_that_stands_on_another_file_is_refused(tmp_path: Path) -> None:
+def test_an_entry_with_a_backing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(bytes(2 * MIB))
     images = Images("qcow2", "-b", str(tmp_path / "secret"), "-F", "raw")
 

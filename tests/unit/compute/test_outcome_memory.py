@@ -205,7 +205,7 @@ def test_what_ended_with_a_bug_is_done_again():
     assert host(asking(IMAGES[0]))[0].outcome is Outcome.CACHED
 
 
-def test_the_oldest_outcomes_are_forgotten_beyond_the_capacity():
+def test_the_oldest_outcomes_are_removed_beyond_the_capacity():
     driver = Driver()
     host = compute(driver, capacity=2)
     for image in IMAGES[:3]:
@@ -312,7 +312,7 @@ def test_a_cancelled_job_is_left_to_the_next_start_when_the_compute_is_being_sto
             running.result(PATIENCE_S)
 
 
-def test_the_oldest_cancels_are_forgotten_beyond_the_capacity():
+def test_the_oldest_cancels_are_removed_beyond_the_capacity():
     host = compute(Driver(), capacity=2)
 
     for job in ("one", "two", "three"):

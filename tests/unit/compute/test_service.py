@@ -83,7 +83,7 @@ def test_a_compute_says_nothing_of_itself_before_requests_can_come(hearing):
     assert hearing.beats == []
 
 
-def test_an_announced_compute_is_known_at_once_and_goes_on_beating(hearing):
+def test_an_announced_compute_sends_a_heartbeat_at_once_and_regularly(hearing):
     service = compute(hearing, interval=timedelta(milliseconds=1))
     service.start()
 

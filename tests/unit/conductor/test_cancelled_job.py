@@ -136,7 +136,7 @@ def test_what_a_host_had_done_when_it_was_told_counts_as_done(running):
     assert (job.state, job.counts) == (JobState.CANCELLED, {Outcome.CACHED: 1, Outcome.CANCELLED: 1})
 
 
-def test_a_host_that_does_not_answer_is_waited_for_and_then_its_tasks_say_what_may_go_on(running):
+def test_a_host_that_does_not_answer_is_waited_for_and_then_its_tasks_have_the_reason(running):
     host = SlowHost(trouble=ComputeUnreachable("a", "connection refused"))
     run = running({"a": host}, cancel_patience=SHORT)
 
@@ -150,7 +150,7 @@ def test_a_host_that_does_not_answer_is_waited_for_and_then_its_tasks_say_what_m
     )
 
 
-def test_a_host_that_confirms_but_never_answers_is_given_up(running):
+def test_a_host_that_confirms_but_never_answers_ends_as_unconfirmed(running):
     class Hangs(SlowHost):
         def cancel_job(self, job_id):
             self.told.append("cancel")
@@ -230,7 +230,7 @@ def test_a_call_that_fails_after_the_cancel_is_no_error_of_the_job(running, erro
     assert run.cloud.reason("a") == reason
 
 
-def test_after_a_takeover_hosts_that_were_asked_are_told_first_and_then_asked_what_they_remember():
+def test_after_a_takeover_called_hosts_get_a_cancel_first_and_then_a_call_for_their_results():
     clock = MemoryClock()
     cloud = Cloud({name: answers(Outcome.CACHED) for name in "abc"}, images=(FIRST, SECOND), clock=clock)
     hosts = {name: SlowHost() for name in "abc"}
@@ -335,7 +335,7 @@ def test_a_cancel_ends_the_wait_for_heartbeats_and_calls_no_host_down():
     assert cloud.reason("a") == ""
 
 
-def test_a_process_that_stops_amid_a_cancel_leaves_the_rest_to_the_next_conductor(running):
+def test_a_process_that_stops_during_a_cancel_leaves_the_rest_to_the_next_conductor(running):
     host = SlowHost(trouble=ComputeUnreachable("a", "connection refused"))
     run = running({"a": host}, ["b"], concurrency=1)
     run.cancel()

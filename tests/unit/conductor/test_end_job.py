@@ -28,7 +28,7 @@ class Counted(MemoryJobs):
         return super().__getattribute__(name)
 
 
-def test_the_store_is_asked_for_nothing_but_what_remains_and_told_each_change_once():
+def test_the_store_is_read_only_for_remaining_tasks_and_written_once_for_each_change():
     jobs = Counted()
     cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs)
 

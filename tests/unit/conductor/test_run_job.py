@@ -85,7 +85,7 @@ def test_hosts_that_are_down_or_forced_down_are_skipped_without_being_asked():
     assert cloud.reason("silent")
 
 
-def test_an_unmapped_host_is_an_error_and_the_others_go_on():
+def test_an_unmapped_host_is_an_error_and_the_others_continue():
     cloud = Cloud({"known": answers(Outcome.CACHED)})
     cloud.run()
     cloud.jobs.add(
@@ -114,7 +114,7 @@ def test_an_unmapped_host_is_an_error_and_the_others_go_on():
         (RpcRequirement("1.1", pin="1.0"), "pinned to version 1.0"),
     ],
 )
-def test_a_compute_that_does_not_know_the_message_is_not_asked_and_is_an_error(requirement, words):
+def test_a_compute_that_does_not_know_the_message_is_not_called_and_is_an_error(requirement, words):
     asked = []
     cloud = Cloud({"old": asked.append, "forced": asked.append})
     cloud.inventory.set_forced_down("forced", forced_down=True)

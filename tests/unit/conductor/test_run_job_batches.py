@@ -114,7 +114,7 @@ def test_outcomes_are_kept_while_the_store_is_down_and_no_host_is_called_meanwhi
     assert cloud.events().count(END) == 1
 
 
-def test_a_job_that_is_taken_over_while_the_store_is_down_is_let_go():
+def test_a_job_that_is_taken_over_while_the_store_is_down_is_abandoned():
     clock = MemoryClock()
     jobs = Watched(clock)
     cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs, clock=clock)

@@ -135,7 +135,7 @@ class TestAFullCell:
         assert cells(inventory) == {"b": "cell1"}
 
 
-def test_what_was_said_of_hosts_is_forgotten_in_the_end(inventory, clock, caplog):
+def test_the_memory_of_warnings_is_bounded(inventory, clock, caplog):
     notes = noting(inventory, most_remembered=2)
 
     def hear(host, cell="cell2", boot_id=""):

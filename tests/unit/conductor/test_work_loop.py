@@ -161,7 +161,7 @@ def test_a_job_that_an_operator_cancels_learns_it_though_no_slot_is_free(loops, 
     assert reasons == [(None, StopReason.CANCELLED)]
 
 
-def test_stopping_tells_the_running_jobs_and_claims_no_more(loops):
+def test_a_stop_ends_the_running_jobs_and_claims_no_more(loops):
     jobs, running, told = MemoryJobs(), threading.Event(), threading.Event()
     jobs.add(new_job("job"))
 

@@ -69,7 +69,7 @@ def test_whatever_is_accepted_is_canonical(text):
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"])
-def test_a_digest_is_taken_for_every_algorithm_of_the_image_service(name):
+def test_a_digest_is_accepted_for_every_algorithm_of_the_image_service(name):
     value = hashlib.new(name, b"data").hexdigest()
 
     assert str(Digest.parse(name.upper(), value.upper())) == f"{name}:{value}"

@@ -50,7 +50,7 @@ def test_every_state_has_its_line_in_a_table():
     assert set(TASK_TRANSITIONS) == set(TaskState)
 
 
-def test_a_final_job_stays_as_it_is():
+def test_a_final_job_never_changes():
     assert {state for state in JobState if state.is_final} == {SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED}
 
 

@@ -13,5 +13,5 @@ def test_plain_names_are_names(name):
 @pytest.mark.parametrize(
     "name", ["", ".", "..", " ", "cell 1", "cell1\n", "\x00", "\x1b[31m", "a/b", "a:b", "zürich", "\udcff", "x" * 256]
 )
-def test_what_no_column_or_address_or_terminal_takes_as_it_is_names_nothing(name):
+def test_text_that_a_column_or_url_or_terminal_would_change_is_not_a_name(name):
     assert not is_name(name)

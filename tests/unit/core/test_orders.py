@@ -12,7 +12,7 @@ FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
 
 
-def test_an_order_comes_back_from_json_as_it_was():
+def test_an_order_survives_a_round_trip_through_json():
     order = CacheOrder(FIRST)
 
     assert CacheOrder.read(json.loads(json.dumps(order.document()))) == order
@@ -35,7 +35,7 @@ def test_the_first_order_of_each_image_counts():
     )
 
 
-def test_an_option_comes_back_from_json_as_it_was():
+def test_an_option_survives_a_round_trip_through_json():
     order = CacheOrder(FIRST, CacheOptions(rate_limit_bytes_per_s=20_000_000))
 
     assert order.document() == {"image": FIRST, "rate_limit_bytes_per_s": 20_000_000}

@@ -49,7 +49,7 @@ def test_nothing_is_left_behind(host, tmp_path):
     assert list((tmp_path / "instances").iterdir()) == []
 
 
-def test_a_host_without_instances_says_so_once(configured, tmp_path):
+def test_a_host_without_instances_is_reported_once(configured, tmp_path):
     config = configured(f"[DEFAULT]\ninstances_path = {tmp_path}/nowhere\n")
 
     findings = [only(look(config)) for look in (check_instances, check_cache, check_locks, check_disk_space)]

@@ -58,5 +58,5 @@ def test_a_pin_is_reported_with_its_effect(configured, pin, status):
     assert "restart the conductors" in finding.advice
 
 
-def test_without_a_pin_there_is_nothing_to_tell(configured):
+def test_without_a_pin_nothing_is_reported(configured):
     assert only(check_pins(configured())).status == "skipped"

@@ -44,7 +44,7 @@ def keystone(answer):
         (http("503 Oops"), "no Keystone was found"),
     ],
 )
-def test_a_keystone_that_refuses_is_distinguished_from_one_that_is_none(configured, answer, told):
+def test_a_keystone_that_refuses_is_distinguished_from_another_server(configured, answer, told):
     with FaultyServer(*keystone(answer)) as server:
         finding = only(check_service_user(configured(LOGIN.format(url=f"{server.url}/v3"))))
 
@@ -109,7 +109,7 @@ def test_a_glance_that_is_down_or_nowhere_is_a_failure(configured):
     assert (nowhere.status, "catalogue has no image service" in nowhere.found) == ("failed", True)
 
 
-def test_a_keystone_that_is_down_is_not_taken_for_glance(configured):
+def test_a_keystone_that_is_down_is_not_reported_as_glance(configured):
     for glance in ("", f"[glance]\nendpoint_override = {NOBODY}\n"):
         finding = only(check_image_service(configured(LOGIN.format(url="http://127.0.0.1:1/v3") + glance)))
 
@@ -140,7 +140,7 @@ def test_nova_is_not_checked_if_the_inventory_is_local(configured):
     assert only(check_nova(configured())).status == "skipped"
 
 
-def test_hosts_and_computes_that_do_not_know_each_other_are_named(configured, sqlite_url):
+def test_hosts_and_computes_without_a_match_are_named(configured, sqlite_url):
     database = open_database(sqlite_url)
     SqlHosts(database=database).store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
     database.close()

@@ -78,7 +78,7 @@ def test_image_without_data_is_reported(world, size_bytes):
     assert world.litter() == []
 
 
-def test_image_of_which_nothing_tells_whether_it_is_whole_is_refused(world):
+def test_image_whose_end_cannot_be_verified_is_refused(world):
     data = b"\x90" * (3 * MIB)
     record = record_of(data, size_bytes=None, digest=None)
 
@@ -260,7 +260,7 @@ def test_space_is_checked_before_the_first_byte(world):
     assert world.images.requests == []
 
 
-def test_space_for_the_disk_inside_is_checked_before_the_first_byte_if_the_service_knows_it(world, make_image):
+def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_its_size(world, make_image):
     data = make_image("qcow2")
     record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
 
@@ -271,7 +271,7 @@ def test_space_for_the_disk_inside_is_checked_before_the_first_byte_if_the_servi
     assert world.images.requests == []
 
 
-def test_space_for_the_disk_inside_is_checked_when_the_header_tells_it(world, make_image, disk_bytes):
+def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_image, disk_bytes):
     data = make_image("qcow2")
 
     with pytest.raises(NotEnoughSpace) as refusal:
@@ -499,7 +499,7 @@ def _pc_kernel():
     return (b"MZ".ljust(510, b"\0") + b"\x55\xaa" + b"HdrS").ljust(MIB, b"\x90")
 
 
-def test_refusal_for_which_the_workaround_is_the_way_out_says_so(world):
+def test_refusal_names_the_workaround_if_it_helps(world):
     with pytest.raises(
         UnsafeImage, match=r"safety check \(mbr: .*\[workarounds\] disable_deep_image_inspection = true"
     ):
@@ -530,7 +530,7 @@ def test_workaround_does_not_let_in_what_is_another_format_to_qemu(world, make_i
         world.fetch(make_image("qcow2"), disk_format, rules=FetchRules(deep_inspection=False))
 
 
-def test_workaround_leaves_the_result_as_it_is(world, make_image, disk_bytes):
+def test_workaround_does_not_change_the_result(world, make_image, disk_bytes):
     path = world.fetch(make_image("qcow2"), "qcow2", rules=FetchRules(deep_inspection=False))
 
     assert path.read_bytes() == disk_bytes

@@ -48,7 +48,7 @@ def test_read_gives_the_bytes_and_its_own_cookie(served, disk_bytes):
 
 
 @pytest.mark.parametrize(("offset", "length"), [(6 << 20, 1), (0, 64 << 20), (2**63, 1)])
-def test_read_outside_is_an_error_and_the_conversation_goes_on(served, offset, length):
+def test_read_outside_is_an_error_and_the_connection_continues(served, offset, length):
     served.enter()
     served.request(0, offset, length)
     assert served.reply()[1] == 22
@@ -68,7 +68,7 @@ def test_write_is_refused(served):
 @pytest.mark.parametrize(
     "words", [b"x" * 64, HANDSHAKE + b"y" * 64, HANDSHAKE + struct.pack(">QII", 0x49484156454F5054, 7, 2**31)]
 )
-def test_client_that_speaks_another_language_is_left(served, words):
+def test_client_with_another_protocol_is_disconnected(served, words):
     served.theirs.sendall(words)
     served.theirs.recv(GREETING_BYTES, socket.MSG_WAITALL)
 
@@ -99,7 +99,7 @@ def test_disconnect_ends_the_conversation(served):
         ("read 1024 2560", True),
     ],
 )
-def test_read_of_what_should_be_behind_the_end_fails_and_is_remembered(tmp_path, read, misses):
+def test_read_of_data_beyond_the_end_fails_and_is_recorded(tmp_path, read, misses):
     served = Served(tmp_path / "download", b"x" * 1000, cluster_bytes=2048)
 
     result = qemu_io(served, read)

@@ -25,14 +25,14 @@ def served(tmp_path, make_image):
     served.close()
 
 
-def test_info_tells_what_the_rules_need(served, disk_bytes):
+def test_info_has_the_values_for_the_rules(served, disk_bytes):
     info = read_image_info(QemuImg(), served.theirs, "vmdk", has_arrived)
 
     assert (info.format, info.vmdk_type, info.virtual_size_bytes) == ("vmdk", "streamOptimized", len(disk_bytes))
     assert (info.backing_file, info.data_file) == (None, None)
 
 
-def test_content_is_never_taken_for_another_format_than_the_given_one(served):
+def test_content_is_never_read_in_another_format_than_the_given_one(served):
     with pytest.raises(QemuImgFailed, match="not in qcow2 format"):
         read_image_info(QemuImg(), served.theirs, "qcow2", has_arrived)
 

@@ -85,7 +85,7 @@ def test_break_after_the_last_byte_does_not_matter():
     assert len(images.requests) == 1
 
 
-def test_data_that_ends_early_every_time_is_given_up_after_the_allowed_retries():
+def test_data_that_ends_early_every_time_fails_after_the_allowed_retries():
     images, stream = stream_of(ImageFaults(ends_at=1000), retries=2)
 
     with pytest.raises(TransferInterrupted, match="1000 of 2048 bytes") as failure:
@@ -95,7 +95,7 @@ def test_data_that_ends_early_every_time_is_given_up_after_the_allowed_retries()
     assert [offset for _, offset in images.requests] == [0, 1000, 1000]
 
 
-def test_progress_makes_earlier_failures_forgotten():
+def test_progress_resets_the_count_of_failures():
     _, stream = stream_of(ImageFaults(breaks_at=range(0, len(DATA), 100)), retries=1)
 
     assert read_all(stream) == DATA
@@ -212,7 +212,7 @@ def test_transfer_that_only_drips_is_dropped_each_window_and_ends_after_the_retr
     assert images.requests[1][1] > 0  # it went on where the first connection ended
 
 
-def test_transfer_that_is_just_fast_enough_goes_on_over_one_connection():
+def test_transfer_that_is_just_fast_enough_keeps_its_connection():
     images, stream = dripping(0.7)
 
     assert read_all(stream) == DATA

@@ -60,7 +60,7 @@ def test_zeros_take_no_space_on_disk(tmp_path):
     assert status.st_blocks * 512 < BLOCK_BYTES
 
 
-def test_short_writes_go_on_where_they_ended(tmp_path):
+def test_short_writes_continue_where_they_ended(tmp_path):
     data = os.urandom(3 * 4096)
 
     write(tmp_path / "file", data, write_at=lambda fd, view, offset: os.pwrite(fd, view[:4096], offset))

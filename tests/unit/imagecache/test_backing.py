@@ -25,20 +25,20 @@ def header(offset: int, length: int, name: bytes = b"") -> bytes:
     return struct.pack(">4sIQI", b"QFI\xfb", 3, offset, length).ljust(512, b"\0") + name
 
 
-def test_a_raw_disk_stands_on_nothing(tmp_path: Path) -> None:
+def test_a_raw_disk_has_an_empty_chain(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(bytes(4096))
 
     assert list(backing_chain(DiskFile(tmp_path / "disk"))) == []
 
 
-def test_a_qcow2_disk_without_backing_file_stands_on_nothing(tmp_path: Path) -> None:
+def test_a_qcow2_disk_without_backing_file_has_an_empty_chain(tmp_path: Path) -> None:
     qemu_img("create", "-f", "qcow2", tmp_path / "disk", "1M")
 
     assert list(backing_chain(DiskFile(tmp_path / "disk"))) == []
 
 
 @pytest.mark.parametrize("overlay_format", ["qcow2", "qcow", "qed", "vmdk"])
-def test_an_overlay_made_by_qemu_img_stands_on_its_base(tmp_path: Path, overlay_format: str) -> None:
+def test_an_overlay_made_by_qemu_img_has_its_base_in_the_chain(tmp_path: Path, overlay_format: str) -> None:
     base = tmp_path / "base"
     base_format = overlay_format if overlay_format == "vmdk" else "raw"
     qemu_img("create", "-f", base_format, base, "1M")
@@ -119,7 +119,7 @@ def test_a_damaged_header_is_an_error_where_the_format_is_known_and_nothing_wher
     assert list(backing_chain(DiskFile(tmp_path / "disk"))) == []
 
 
-def test_a_known_disk_that_is_missing_or_stands_on_a_missing_file_is_an_error(tmp_path: Path) -> None:
+def test_a_known_disk_that_is_missing_or_has_a_missing_backing_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(header(512, 6, b"middle"))
 
     for disk in ("gone", "disk"):
@@ -127,7 +127,7 @@ def test_a_known_disk_that_is_missing_or_stands_on_a_missing_file_is_an_error(tm
             list(backing_chain(DiskFile(tmp_path / disk, "qcow2")))
 
 
-def test_a_missing_entry_of_the_cache_leaves_no_doubt_for_it_stands_on_nothing(tmp_path: Path) -> None:
+def test_a_missing_cache_entry_is_no_error_because_entries_have_no_backing_file(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(header(512, 40, b"a" * 40))
 
     assert list(backing_chain(DiskFile(tmp_path / "disk", "qcow2"))) == [tmp_path / ("a" * 40)]
@@ -169,7 +169,7 @@ def test_no_header_breaks_the_reader(tmp_path: Path, content: bytes) -> None:
         list(backing_chain(DiskFile(tmp_path / "disk")))
 
 
-def test_a_disk_that_is_gone_stands_on_nothing(tmp_path: Path) -> None:
+def test_a_missing_disk_has_no_backing_file(tmp_path: Path) -> None:
     assert list(backing_chain(DiskFile(tmp_path / "disk"))) == []
 
 

@@ -236,7 +236,7 @@ def test_a_disk_inside_of_the_cache_directory_keeps_its_image(cache: ImageCache,
 
 
 @pytest.mark.parametrize("change", ["renamed", "moved", "copied", "a snapshot deeper"])
-def test_a_listed_disk_that_was_changed_keeps_its_image_where_the_hypervisor_knows_it(
+def test_a_listed_disk_that_was_changed_keeps_its_image_if_the_hypervisor_has_it(
     cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory, change: str
 ) -> None:
     disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"

@@ -27,7 +27,7 @@ def test_disks_of_all_entries_are_listed(tmp_path: Path, clock: MemoryClock) -> 
     assert {overlay.path for _, overlay in listed_overlays(tmp_path)} == set(disks)
 
 
-def test_a_disk_that_is_gone_is_forgotten_when_the_next_is_noted(tmp_path: Path, clock: MemoryClock) -> None:
+def test_a_missing_disk_is_removed_from_the_list_when_the_next_is_added(tmp_path: Path, clock: MemoryClock) -> None:
     note_overlay(tmp_path, ENTRY, tmp_path / "gone.qcow2", clock.now())
     note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
 

@@ -61,7 +61,7 @@ def test_publish_changes_no_file_that_was_put_in_the_place_of_the_temporary_one(
     assert not (novas / ENTRY).exists()
 
 
-def test_publish_is_not_held_up_by_a_pipe(novas: Path) -> None:
+def test_publish_is_not_blocked_by_a_pipe(novas: Path) -> None:
     temporary = Staging(novas, ENTRY).path("raw")
     os.mkfifo(temporary)
 

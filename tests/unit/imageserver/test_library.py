@@ -193,7 +193,7 @@ def test_a_broken_index_costs_only_the_time_to_hash_again(images_dir, index_path
     assert len(json.loads(index_path.read_text())["files"]) == 1
 
 
-def test_the_index_forgets_files_that_are_gone(images_dir, index_path, open_library):
+def test_the_index_drops_missing_files(images_dir, index_path, open_library):
     (images_dir / "old.raw").write_bytes(b"x")
     library = open_library()
     library.images()

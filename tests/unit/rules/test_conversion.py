@@ -47,7 +47,7 @@ def test_what_is_raw_already_is_never_converted(disk_format):
 
 
 @pytest.mark.parametrize("force_raw_images", [True, False])
-def test_other_formats_are_converted_if_the_host_says_so(force_raw_images):
+def test_other_formats_are_converted_if_the_host_is_configured_so(force_raw_images):
     assert is_converted(DiskFormat.QCOW2, force_raw_images) == force_raw_images
 
 

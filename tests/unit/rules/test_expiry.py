@@ -47,7 +47,7 @@ def files(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[CacheFile]]:
         ("", None),
     ],
 )
-def test_the_shape_of_a_name_tells_what_it_stands_for(name: str, shape: Shape | None) -> None:
+def test_the_shape_of_a_name_decides_its_kind(name: str, shape: Shape | None) -> None:
     assert shape_of(name) is shape
 
 

@@ -23,7 +23,7 @@ def known(*hosts):
     return {one.name: one for one in hosts}
 
 
-def test_hosts_of_a_cell_stand_together_in_the_order_of_the_request():
+def test_hosts_of_a_cell_are_grouped_in_the_order_of_the_request():
     hosts = known(host("a", "east"), host("b", "west"), host("c", "east"))
 
     placed = group_by_cell(["c", "b", "a"], hosts, DOWN_TIME)
@@ -71,7 +71,7 @@ def test_a_host_is_placed_by_what_is_known_of_it(one, place):
         ("", "1.1", "1.0", "outdated"),
     ],
 )
-def test_a_host_is_not_asked_what_it_or_a_pin_does_not_know(spoken, needed, pin, place):
+def test_a_host_is_not_called_with_a_version_that_it_or_a_pin_excludes(spoken, needed, pin, place):
     one = host("x", rpc_version=spoken)
 
     placed = group_by_cell(["x"], known(one), DOWN_TIME, RpcRequirement(needed, pin))

@@ -53,7 +53,7 @@ SOURCE = "driver=raw,offset=0,size=6,file.driver=qcow2,file.file.driver=nbd,file
         ("\n", None),
     ],
 )
-def test_reason_is_the_first_line_that_tells_why_without_our_options(errors, reason):
+def test_reason_is_the_first_line_with_a_cause_without_precaches_options(errors, reason):
     assert reason_of(errors) == reason
 
 

@@ -63,7 +63,7 @@ def test_every_start_counts_one_attempt():
     assert (twice.attempts, twice.cell, twice.started_at) == (2, "cell2", LATER)
 
 
-def test_a_task_put_back_is_as_it_was_but_for_attempts_and_cell():
+def test_a_task_put_back_keeps_only_attempts_and_cell():
     again = put_back(started(WAITING, "cell1", NOW))
 
     assert (again.state, again.phase, again.bytes_done, again.started_at) == (WAITING.state, Phase.WAITING, 0, None)
@@ -128,7 +128,7 @@ def test_a_step_for_an_image_that_is_not_asked_of_the_host_names_job_host_and_im
             after({IMAGE: WAITING}, step, "1")
 
 
-def test_steps_that_the_table_does_not_know_are_refused():
+def test_steps_that_are_not_in_the_table_are_refused():
     over = ended(WAITING, TaskResult(IMAGE, Outcome.SKIPPED), NOW)
 
     for step in (

@@ -30,7 +30,7 @@ def build(name: str, root: Path) -> VirtDriver:
 
 
 @pytest.mark.parametrize("name", ["libvirt", "fake", "uncached"])
-def test_every_driver_is_built_in_the_same_way_and_knows_its_name(name: str, tmp_path: Path) -> None:
+def test_every_driver_is_built_in_the_same_way_and_has_its_name(name: str, tmp_path: Path) -> None:
     assert build(name, tmp_path).name == name
 
 

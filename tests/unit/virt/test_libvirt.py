@@ -71,7 +71,7 @@ def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str)
 
 
 @pytest.mark.parametrize(("images_type", "reason"), [("rbd", "Ceph"), ("vault", "not known")])
-def test_a_host_that_does_not_boot_from_the_cache_says_so_and_fetches_nothing(
+def test_a_host_that_does_not_boot_from_the_cache_is_unsupported_and_fetches_nothing(
     tmp_path: Path, images_type: str, reason: str
 ) -> None:
     fetcher = OneByte()

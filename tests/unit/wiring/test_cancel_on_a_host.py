@@ -210,7 +210,7 @@ def test_while_it_waits_for_the_lock_of_the_entry_that_another_process_has(world
     assert host.left_behind() == []
 
 
-def test_the_download_of_the_same_image_for_another_job_goes_on(world, images):
+def test_the_download_of_the_same_image_for_another_job_continues(world, images):
     image_of(images, "raw")
     host = world()
     request, other = host.request("job"), host.request("other")

@@ -70,7 +70,7 @@ def test_a_start_that_cannot_be_is_known_at_once():
         PerProcess(build)
 
 
-def test_a_forked_process_that_cannot_build_says_so_until_it_can():
+def test_a_forked_process_that_cannot_build_answers_503_until_it_can():
     mother, away, build = os.getpid(), [True], builder()
 
     def build_where_possible():

@@ -54,7 +54,7 @@ def test_its_return_is_said_once(state, caplog):
     assert [record.message for record in caplog.records] == ["The message bus rabbit:5672/cell1 is available again"]
 
 
-def test_an_outage_is_remembered_for_a_while(state, clock):
+def test_a_recent_outage_is_known(state, clock):
     state.note_up()
     assert not state.was_down_within(10)
 

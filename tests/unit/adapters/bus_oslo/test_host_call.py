@@ -79,7 +79,7 @@ def test_the_host_result_is_returned_unchanged():
     assert ask(ScriptedBus(results_message(RESULTS))) == RESULTS
 
 
-def test_after_two_thirds_of_the_granted_silence_the_host_is_asked_again_and_after_all_of_it_given_up():
+def test_a_silent_host_is_called_again_after_two_thirds_of_the_limit_and_fails_after_all_of_it():
     bus = ScriptedBus(NoAnswer(), NoAnswer())
 
     with pytest.raises(ComputeUnreachable, match="no sign of life for 9 seconds"):
@@ -100,7 +100,7 @@ def test_silence_while_the_broker_was_down_does_not_count():
     assert ask(bus) == RESULTS
 
 
-def test_a_host_whose_queue_does_not_exist_is_given_up_at_once():
+def test_a_host_whose_queue_does_not_exist_is_an_error_at_once():
     bus = ScriptedBus(QueueMissing())
 
     with pytest.raises(ComputeUnreachable, match="no Precache compute listens"):
@@ -109,7 +109,7 @@ def test_a_host_whose_queue_does_not_exist_is_given_up_at_once():
     assert len(bus.asked) == 1
 
 
-def test_after_an_outage_of_the_broker_a_host_may_take_a_while_to_come_back():
+def test_after_an_outage_of_the_broker_a_host_may_take_a_while_to_reconnect():
     bus = ScriptedBus(QueueMissing(), QueueMissing(), results_message(RESULTS))
     bus.state.note_down("connection refused")
     bus.state.note_up()
@@ -175,7 +175,7 @@ def test_a_cell_that_has_no_bus_any_more_ends_the_asking_with_that_reason():
         ask(ScriptedBus(NoAnswer()), ScriptedBus(NoAnswer()), gone)
 
 
-def test_a_host_that_took_too_long_is_given_up_with_that_reason():
+def test_a_host_that_took_too_long_is_an_error_with_that_reason():
     with pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
         ask(ScriptedBus(), long_s=0)
 
@@ -197,7 +197,7 @@ def test_a_clock_that_makes_no_sense_is_not_followed(now):
     assert ask(bus) == RESULTS
 
 
-def test_a_host_that_finds_every_message_late_is_given_up():
+def test_a_host_that_finds_every_message_late_is_an_error():
     with pytest.raises(ComputeUnreachable, match="expired"):
         ask(ScriptedBus(*[error("expired", now=0)] * 10))
 
@@ -264,7 +264,7 @@ def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs():
     assert [version for bus in (plain, limited) for _, _, version, _ in bus.sent] == ["1.0", "1.1"]
 
 
-def test_a_request_that_is_sent_again_after_a_cancel_says_so():
+def test_a_request_that_is_repeated_after_a_cancel_is_marked_as_cancelled():
     bus = ScriptedBus()
     computes = gateway(bus)
 
@@ -291,7 +291,7 @@ def test_a_cancel_that_may_be_lost_is_sent_again():
     assert len(bus.sent) == 2
 
 
-def test_a_host_that_does_not_confirm_a_cancel_is_given_up_after_seconds_however_long_a_request_may_take():
+def test_an_unconfirmed_cancel_fails_within_seconds_independent_of_the_requests_limit():
     bus = ScriptedBus(NoAnswer(), NoAnswer())
 
     with pytest.raises(ComputeUnreachable, match="no sign of life for 10 seconds"):
@@ -300,7 +300,7 @@ def test_a_host_that_does_not_confirm_a_cancel_is_given_up_after_seconds_however
     assert sum(monitor_s for _, monitor_s in bus.asked) < 10
 
 
-def test_a_host_without_a_compute_is_given_up_at_once_by_a_cancel():
+def test_a_cancel_of_a_host_without_a_compute_fails_at_once():
     with pytest.raises(ComputeUnreachable, match="no Precache compute listens"):
         cancel(ScriptedBus(QueueMissing()))
 

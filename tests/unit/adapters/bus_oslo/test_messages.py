@@ -57,7 +57,7 @@ def _newer_request():
     return newer(message | {"orders": [newer(order) for order in message["orders"]]})
 
 
-def test_every_message_comes_back_as_it_was():
+def test_every_message_is_read_as_it_was_written():
     assert read_request(over_the_bus(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
     assert read_request(over_the_bus(request_message(replace(REQUEST, is_cancelled=True), 1.5)), "cmp-1") == (
         replace(REQUEST, is_cancelled=True),
@@ -183,7 +183,7 @@ def test_a_result_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
 
 
 @pytest.mark.parametrize("instant", ["yesterday", 5, "2026-03-01T12:00:00", "0001-01-01T00:00:00+14:00", None])
-def test_an_instant_that_is_none_is_left_out_of_a_result(instant):
+def test_an_invalid_instant_is_left_out_of_a_result(instant):
     message = results_message(RESULTS[:1])["results"][0] | {"started_at": instant}
 
     assert read_results({"results": [message]})[0].started_at is None

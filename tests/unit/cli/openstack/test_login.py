@@ -200,7 +200,7 @@ def test_an_address_that_no_keystone_can_have_is_a_usage_error(
     assert ran.err.count("\n") == 1
 
 
-def test_what_knows_no_login_is_no_keystone(run: Run, keystone: PlayedKeystone, service: StubService) -> None:
+def test_a_server_without_a_login_is_not_a_keystone(run: Run, keystone: PlayedKeystone, service: StubService) -> None:
     ran = run("host", "list", environ=password(keystone, OS_AUTH_URL=f"{service.url}/v3"))
 
     assert ran.code == 3
@@ -242,7 +242,7 @@ def test_a_login_without_a_project_is_told_to_name_one(run: Run, keystone: Playe
     assert ran.err.count("\n") == 1
 
 
-def test_https_where_there_is_none_is_no_matter_of_authorities(
+def test_https_without_tls_on_the_server_is_not_reported_as_an_authority(
     run: Run, keystone: PlayedKeystone, service: StubService
 ) -> None:
     secure = {"OS_AUTH_URL": keystone.url.replace("http:", "https:")}

@@ -52,7 +52,7 @@ def test_the_plugin_is_found_under_the_name_that_the_commands_use() -> None:
     assert plugin.DEFAULT_API_VERSION in plugin.API_VERSIONS
 
 
-def test_loading_the_plugin_imports_nothing_but_the_standard_library() -> None:
+def test_loading_the_plugin_imports_only_the_standard_library() -> None:
     script = (
         "import sys; before = set(sys.modules); import precache.cli.openstack.plugin; "
         "new = {name.split('.')[0] for name in set(sys.modules) - before}; "
