@@ -327,7 +327,7 @@ class TestLostConfirmations:
 
         queries = SqlJobQueries(database=database)
         assert queries.list_jobs() == [job]
-        assert len(queries.tasks(job.id)) == 4
+        assert len(queries.list_tasks(job.id)) == 4
         assert line.breaks == 1
 
     def test_a_claim_gives_the_job_that_it_took(self, lost_commit, line):
@@ -350,7 +350,7 @@ class TestLostConfirmations:
 
         claims.record(claim, [HostAsked("cmp-1", "cell1", (UBUNTU, DEBIAN), NOW)])
 
-        tasks = [task for task in SqlJobQueries(database=database).tasks(job_id(1)) if task.host == "cmp-1"]
+        tasks = [task for task in SqlJobQueries(database=database).list_tasks(job_id(1)) if task.host == "cmp-1"]
         assert [(task.state, task.attempts) for task in tasks] == [(TaskState.RUNNING, 1)] * 2
         assert line.breaks == 1
 

@@ -83,7 +83,7 @@ def test_a_conductor_halted_while_it_stores_progress_blocks_no_leases_and_outcom
     assert len(halts) >= 3
     assert set(map(tuple, halts)) == {()}
     for number in (1, 2):
-        shown = {task.host: task.bytes_done for task in SqlJobQueries(database=other).tasks(job_id(number))}
+        shown = {task.host: task.bytes_done for task in SqlJobQueries(database=other).list_tasks(job_id(number))}
         assert shown == {"cmp-1": 5, "cmp-2": 0}  # an outcome that came in between is not undone
 
 
@@ -119,7 +119,10 @@ def test_progress_does_not_wait_for_the_row_of_its_job(opened, held_jobs):
     with row_held(opened(), 1):
         SqlProgressLog(database=other).note([report])
 
-    assert {task.phase for task in SqlJobQueries(database=other).tasks(job_id(1))} == {Phase.CONVERTING, Phase.WAITING}
+    assert {task.phase for task in SqlJobQueries(database=other).list_tasks(job_id(1))} == {
+        Phase.CONVERTING,
+        Phase.WAITING,
+    }
 
 
 def test_a_lease_whose_row_is_held_does_not_cost_the_others_theirs(opened, held_jobs):

@@ -77,7 +77,7 @@ def test_a_database_of_the_release_before_keeps_its_rows(database):
     assert (job.image_names, job.for_host) == ({}, None)
     assert (job.aggregate_metadata, job.cancel_requested_at) == ({}, None)
     assert [order.document() for order in job.orders] == [{"image": "70a599e0-31e7-49b7-b260-868f441e862b"}]
-    (task,) = SqlJobQueries(database=database).tasks(job.id)
+    (task,) = SqlJobQueries(database=database).list_tasks(job.id)
     assert (task.host, task.image_name) == ("cmp-1", None)
 
 

@@ -104,12 +104,12 @@ def test_past_jobs_keep_the_name_and_the_cell_of_a_deleted_host(stores):
     result = TaskResult(IMAGE, Outcome.CACHED, 7, "")
     steps = [HostAsked("cmp-1", "cell1", (IMAGE,), NOW), HostEnded("cmp-1", (result,), NOW)]
     stores.claims.record(held(stores), steps)
-    job, tasks = stores.queries.get(job_id(1)), stores.queries.tasks(job_id(1))
+    job, tasks = stores.queries.get(job_id(1)), stores.queries.list_tasks(job_id(1))
 
     for name in ("cmp-1", "cmp-2"):
         stores.host_removal.delete_host(name, since(stores, LATER))
 
-    assert (stores.queries.get(job_id(1)), stores.queries.tasks(job_id(1))) == (job, tasks)
+    assert (stores.queries.get(job_id(1)), stores.queries.list_tasks(job_id(1))) == (job, tasks)
     assert {(task.host, task.cell) for task in tasks} == {("cmp-1", "cell1"), ("cmp-2", None)}
 
 

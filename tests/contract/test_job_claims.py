@@ -100,7 +100,7 @@ def test_a_takeover_puts_running_tasks_back_and_keeps_what_has_ended(stores):
 
     job = claim(stores, "second", NOW + LEASE)
 
-    over, put_back, *untouched = stores.queries.tasks(job_id(1))
+    over, put_back, *untouched = stores.queries.list_tasks(job_id(1))
     assert (over.state, over.outcome, over.bytes_done) == (TaskState.ENDED, Outcome.CACHED, 9)
     assert (put_back.state, put_back.phase, put_back.started_at) == (TaskState.WAITING, Phase.WAITING, None)
     assert (put_back.bytes_done, put_back.bytes_total, put_back.attempts) == (0, 0, 1)
@@ -117,7 +117,7 @@ def test_a_takeover_leaves_the_tasks_of_other_jobs_alone(stores):
     taken = claim(stores, "second", NOW + LEASE)
 
     assert taken.id == job_id(2)
-    assert [task.state for task in stores.queries.tasks(job_id(1))[:2]] == [TaskState.RUNNING] * 2
+    assert [task.state for task in stores.queries.list_tasks(job_id(1))[:2]] == [TaskState.RUNNING] * 2
 
 
 def test_an_extended_lease_holds_others_off(stores):
@@ -290,7 +290,7 @@ def test_a_released_job_is_queued_again_with_its_running_tasks_waiting(stores):
 
     job = stores.queries.get(job_id(1))
     assert (job.state, job.lease_owner, job.lease_until, job.started_at) == (JobState.QUEUED, None, None, NOW)
-    assert {task.state for task in stores.queries.tasks(job_id(1))} == {TaskState.WAITING}
+    assert {task.state for task in stores.queries.list_tasks(job_id(1))} == {TaskState.WAITING}
     assert claim(stores, "second").id == job_id(1)
 
 
@@ -306,14 +306,14 @@ def test_release_all_gives_back_every_running_job_and_only_those(stores):
 
     assert given_back == 2
     assert [job.state for job in stores.queries.list_jobs()] == [JobState.QUEUED] * 3 + [JobState.SUCCEEDED]
-    assert {task.state for task in stores.queries.tasks(job_id(2))} == {TaskState.WAITING}
+    assert {task.state for task in stores.queries.list_tasks(job_id(2))} == {TaskState.WAITING}
     assert stores.claims.release_all() == 0
 
 
 def test_started_tasks_run_with_their_cell_and_one_attempt_more(stores):
     started(stores)
 
-    of_host = stores.queries.tasks(job_id(1))[:2]
+    of_host = stores.queries.list_tasks(job_id(1))[:2]
     assert [(task.state, task.cell, task.attempts, task.started_at) for task in of_host] == [
         (TaskState.RUNNING, "cell1", 1, NOW)
     ] * 2
@@ -323,7 +323,7 @@ def test_started_and_ended_tasks_no_longer_wait(stores):
     started(stores)
     ended(stores, "cmp-1", TaskResult(SECOND_IMAGE, Outcome.SKIPPED))
 
-    waiting = [task for task in stores.queries.tasks(job_id(1)) if task.state is TaskState.WAITING]
+    waiting = [task for task in stores.queries.list_tasks(job_id(1)) if task.state is TaskState.WAITING]
 
     assert [(task.host, task.image) for task in waiting] == [("cmp-1", FIRST)]
 
@@ -339,7 +339,7 @@ def test_steps_of_many_hosts_are_recorded_together_in_their_order(stores):
 
     stores.claims.record(held(stores), steps)
 
-    assert [(task.host, task.cell, task.state, task.outcome) for task in stores.queries.tasks(job_id(1))] == [
+    assert [(task.host, task.cell, task.state, task.outcome) for task in stores.queries.list_tasks(job_id(1))] == [
         ("cmp-2", "cell2", TaskState.RUNNING, None),
         ("cmp-2", "cell2", TaskState.RUNNING, None),
         ("cmp-1", "cell1", TaskState.ENDED, Outcome.SKIPPED),
@@ -406,7 +406,7 @@ def test_how_a_task_ended_is_kept_with_bytes_reason_and_the_times_of_the_host(st
 
     ended(stores, "cmp-2", result, at=NOW + 2 * LEASE)
 
-    task = stores.queries.tasks(job_id(1))[0]
+    task = stores.queries.list_tasks(job_id(1))[0]
     assert (task.state, task.outcome, task.reason) == (TaskState.ENDED, Outcome.ERROR, result.reason)
     assert (task.bytes_done, task.bytes_total) == (2**40, 2**40)
     assert (task.started_at, task.finished_at) == (NOW + SECOND, NOW + LEASE)
@@ -418,7 +418,7 @@ def test_a_task_that_never_ran_can_end_and_finishes_at_the_given_time(stores):
 
     ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.SKIPPED, reason="down"))
 
-    task = stores.queries.tasks(job_id(1))[3]
+    task = stores.queries.list_tasks(job_id(1))[3]
     assert (task.outcome, task.started_at, task.finished_at, task.attempts) == (Outcome.SKIPPED, None, NOW, 0)
 
 
@@ -431,7 +431,7 @@ def test_a_task_that_ended_keeps_its_first_outcome(stores):
     ended(stores, "cmp-2", TaskResult(FIRST, Outcome.ERROR, reason="late"), at=NOW + LEASE)
 
     assert everything(stores) == before
-    assert stores.queries.tasks(job_id(1))[0].outcome is Outcome.CACHED
+    assert stores.queries.list_tasks(job_id(1))[0].outcome is Outcome.CACHED
 
 
 def test_a_job_counts_its_outcomes_while_it_runs_and_after(stores):
@@ -524,4 +524,4 @@ def started(stores):
 
 
 def everything(stores):
-    return stores.queries.get(job_id(1)), stores.queries.tasks(job_id(1))
+    return stores.queries.get(job_id(1)), stores.queries.list_tasks(job_id(1))

@@ -22,9 +22,9 @@ def test_jobs_that_ended_long_ago_are_removed_with_their_tasks(stores):
 
     assert (counted, removed) == (1, [1, 0])
     assert [job.id for job in stores.queries.list_jobs()] == [job_id(2)]
-    assert len(stores.queries.tasks(job_id(2))) == 2
+    assert len(stores.queries.list_tasks(job_id(2))) == 2
     with pytest.raises(JobNotFound):
-        stores.queries.tasks(job_id(1))
+        stores.queries.list_tasks(job_id(1))
 
 
 def test_jobs_that_have_not_ended_stay_however_old_they_are(stores):

@@ -29,7 +29,7 @@ OTHER_ENDS = [state for state in FINAL if state is not JobState.CANCELLED]
 
 
 def everything(stores, job=1):
-    return stores.queries.get(job_id(job)), stores.queries.tasks(job_id(job))
+    return stores.queries.get(job_id(job)), stores.queries.list_tasks(job_id(job))
 
 
 class TestAJobThatNeverStarted:
@@ -45,7 +45,7 @@ class TestAJobThatNeverStarted:
             NOW + SECOND,
         )
         assert (job.counts, job.started_at, job.lease_token) == ({Outcome.CANCELLED: 4}, None, 0)
-        tasks = stores.queries.tasks(job_id(1))
+        tasks = stores.queries.list_tasks(job_id(1))
         assert {(task.state, task.outcome, task.reason) for task in tasks} == {(TaskState.ENDED, Outcome.CANCELLED, "")}
         assert {(task.started_at, task.finished_at, task.attempts) for task in tasks} == {(None, NOW + SECOND, 0)}
 
@@ -94,7 +94,7 @@ class TestAJobThatRuns:
         stores.progress.note([TaskProgress(job_id(1), "cmp-2", UBUNTU, Phase.DOWNLOADING, 5, 9, "cell1")])
         ended(stores, "cmp-2", TaskResult(UBUNTU, Outcome.CANCELLED, 7))
 
-        task = stores.queries.tasks(job_id(1))[0]
+        task = stores.queries.list_tasks(job_id(1))[0]
         assert (task.state, task.outcome, task.bytes_done) == (TaskState.ENDED, Outcome.CANCELLED, 7)
 
     @pytest.mark.parametrize("state", FINAL)
@@ -152,7 +152,7 @@ def test_a_queued_job_that_had_run_before_goes_to_a_conductor_with_the_request(s
 
     # A host may still work for it: only a conductor can stop that.
     assert (job.state, job.cancel_requested_at, job.finished_at) == (JobState.QUEUED, NOW + SECOND, None)
-    assert {task.state for task in stores.queries.tasks(job_id(1))} == {TaskState.WAITING}
+    assert {task.state for task in stores.queries.list_tasks(job_id(1))} == {TaskState.WAITING}
     assert claim(stores).cancel_requested_at == NOW + SECOND
 
 

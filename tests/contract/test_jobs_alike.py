@@ -118,8 +118,8 @@ class JobsAlike(RuleBasedStateMachine):
     @invariant()
     def they_show_the_same(self):
         self.both(lambda s: s.queries.list_jobs())
-        self.both(lambda s: s.queries.tasks(job_id(1)))
-        self.both(lambda s: s.queries.tasks(job_id(2)))
+        self.both(lambda s: s.queries.list_tasks(job_id(1)))
+        self.both(lambda s: s.queries.list_tasks(job_id(2)))
 
 
 @pytest.mark.filterwarnings("error")

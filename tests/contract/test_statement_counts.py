@@ -69,7 +69,7 @@ def cost_of_a_life(stores, cost, number, host_count):
         "remaining": cost(lambda: claims.remaining(own(2))),
         "asked": cost(lambda: claims.record(own(2), asked)),
         "note": cost(lambda: stores.progress.note(reports)),
-        "tasks": cost(lambda: stores.queries.tasks(job)),
+        "tasks": cost(lambda: stores.queries.list_tasks(job, limit=len(IMAGES) * host_count)),
         "a page of tasks": cost(lambda: stores.queries.list_tasks(job, marker=(hosts[-2], IMAGES[0]))),
         "ended": cost(lambda: claims.record(own(2), [HostEnded(host, results, NOW) for host in hosts])),
         "extend": cost(lambda: stores.leases.extend([own(2)], LEASE)),

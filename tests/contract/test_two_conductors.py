@@ -99,7 +99,7 @@ def test_jobs_are_shared_and_no_host_is_asked_twice(stores, conductors):
     assert Counter(conductors.requests) == {(job_id(number), host): 1 for number in numbers for host in HOSTS}
     for number in numbers:
         assert stores.queries.get(job_id(number)).counts == {Outcome.CACHED: len(HOSTS)}
-        assert {task.attempts for task in stores.queries.tasks(job_id(number))} == {1}
+        assert {task.attempts for task in stores.queries.list_tasks(job_id(number))} == {1}
     wait_until(lambda: ends(conductors) == len(numbers))
 
 
@@ -113,7 +113,7 @@ def test_a_job_of_a_dead_conductor_is_finished_once_and_keeps_what_had_ended(sto
     conductors.start()
 
     wait_until(lambda: conductors.ended_jobs() == [job_id(1)])
-    tasks = {task.host: task for task in stores.queries.tasks(job_id(1))}
+    tasks = {task.host: task for task in stores.queries.list_tasks(job_id(1))}
     assert tasks["cmp-0"].outcome is Outcome.EXISTING
     assert {host: task.attempts for host, task in tasks.items()} == dict.fromkeys(HOSTS, 1) | {"cmp-0": 0, "cmp-1": 2}
     assert sorted(host for _, host in conductors.requests) == HOSTS[1:]

@@ -48,7 +48,7 @@ def test_accepted_request_is_stored_before_the_conductor_is_woken(world, client)
     job = world.jobs.get(answer.headers["X-Precache-Job-Id"])
     assert world.wakes == [1]
     assert job.images == (UBUNTU, DEBIAN)
-    assert [task.host for task in world.jobs.tasks(job.id)] == ["cmp1", "cmp1", "cmp2", "cmp2", "cmp3", "cmp3"]
+    assert [task.host for task in world.jobs.list_tasks(job.id)] == ["cmp1", "cmp1", "cmp2", "cmp2", "cmp3", "cmp3"]
     assert job.request_id == answer.headers["x-openstack-request-id"]
     assert job.created_at == world.clock.now()
 

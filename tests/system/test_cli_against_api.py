@@ -51,7 +51,7 @@ class PlayedConductor:
         now = SystemClock().now()
         job = self._jobs.claim("test", A_MINUTE)
         assert job is not None
-        for task in self._jobs.tasks(job.id):
+        for task in self._jobs.list_tasks(job.id):
             outcome, reason = self.outcomes[task.host]
             result = TaskResult(image=IMAGE, outcome=outcome, bytes_moved=7, reason=reason)
             steps = [HostAsked(task.host, "cell1", (IMAGE,), now), HostEnded(task.host, (result,), now)]

@@ -106,10 +106,6 @@ class MemoryJobs:
         with self._lock:
             return self._get(job_id).seen()
 
-    def tasks(self, job_id: str) -> list[Task]:
-        with self._lock:
-            return self._get(job_id).all_tasks()
-
     def list_tasks(
         self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
     ) -> list[Task]:

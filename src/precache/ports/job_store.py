@@ -50,16 +50,13 @@ class JobQueries(Protocol):
 
     def get(self, job_id: str) -> Job: ...
 
-    def tasks(self, job_id: str) -> list[Task]:
-        """Return all tasks of a job, by host in the order of the request, then by image in that order."""
-        ...
-
     def list_tasks(
         self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
     ) -> list[Task]:
-        """Return up to `limit` of the tasks that `only` matches, in the same order, after the task `marker`.
+        """Return up to `limit` of the tasks that `only` matches, after the task `marker`.
 
-        Raises JobNotFound, TaskNotFound for an unknown marker.
+        They come by host in the order of the request, then by image in that order. Raises JobNotFound, TaskNotFound for
+        an unknown marker.
         """
         ...
 

@@ -126,12 +126,12 @@ class Cloud:
 
     def outcomes(self) -> dict[str, list[Outcome | None]]:
         by_host: dict[str, list[Outcome | None]] = {}
-        for task in self.jobs.tasks("job"):
+        for task in self.jobs.list_tasks("job"):
             by_host.setdefault(task.host, []).append(task.outcome)
         return by_host
 
     def reason(self, host: str) -> str:
-        return next(task.reason for task in self.jobs.tasks("job") if task.host == host)
+        return next(task.reason for task in self.jobs.list_tasks("job") if task.host == host)
 
     def events(self) -> list[str]:
         return [notification.event_type for notification in self.notifier.sent]

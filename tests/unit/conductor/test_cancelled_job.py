@@ -118,7 +118,7 @@ def test_hosts_at_work_are_told_to_stop_and_no_other_is_asked(running):
 
     job = run.cloud.jobs.get("job")
     assert (job.state, job.counts) == (JobState.CANCELLED, {Outcome.CANCELLED: 4})
-    tasks = {task.host: task for task in run.cloud.jobs.tasks("job")}
+    tasks = {task.host: task for task in run.cloud.jobs.list_tasks("job")}
     assert [(tasks[name].attempts, tasks[name].bytes_done) for name in "abcd"] == [(1, 7), (1, 7), (0, 0), (0, 0)]
     assert {task.reason for task in tasks.values()} == {""}
     assert [host.told for host in hosts.values()] == [["cache", "cancel"]] * 2

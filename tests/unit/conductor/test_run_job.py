@@ -101,7 +101,7 @@ def test_an_unmapped_host_is_an_error_and_the_others_continue():
 
     cloud.run()
 
-    tasks = {task.host: task for task in cloud.jobs.tasks("second")}
+    tasks = {task.host: task for task in cloud.jobs.list_tasks("second")}
     assert tasks["unknown"].outcome is Outcome.ERROR
     assert "belongs to no cell" in tasks["unknown"].reason
     assert tasks["known"].outcome is Outcome.CACHED
@@ -276,7 +276,7 @@ def test_a_job_taken_over_from_a_dead_conductor_ends_the_same_way():
     cloud.run(owner="heir")
 
     assert cloud.jobs.get("job").state is JobState.SUCCEEDED
-    assert [task.attempts for task in cloud.jobs.tasks("job")] == [2, 1]
+    assert [task.attempts for task in cloud.jobs.list_tasks("job")] == [2, 1]
     assert cloud.events()[-1] == END
 
 
@@ -313,7 +313,7 @@ def test_whatever_the_hosts_do_every_task_ends_once_and_the_end_comes(kinds, con
 
     cloud.run()
 
-    tasks = cloud.jobs.tasks("job")
+    tasks = cloud.jobs.list_tasks("job")
     assert len(tasks) == 2 * len(hosts)
     assert all(task.outcome is not None for task in tasks)
     assert cloud.jobs.get("job").state.is_final

@@ -76,7 +76,7 @@ def test_what_is_under_way_can_be_seen_before_anything_has_ended():
     runner = threading.Thread(target=lambda: cloud.run(write_interval=LONG))
     runner.start()
 
-    wait_until(lambda: cloud.jobs.tasks("job")[0].attempts == 1)
+    wait_until(lambda: cloud.jobs.list_tasks("job")[0].attempts == 1)
     seen.set()
 
     runner.join(PATIENCE_S)
@@ -234,7 +234,7 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
     cloud.add_job("small", ["small"])
     runners = [threading.Thread(target=cloud.run) for _ in range(2)]
     runners[0].start()
-    wait_until(lambda: cloud.jobs.tasks("job")[0].attempts == 1)  # it has the only thread
+    wait_until(lambda: cloud.jobs.list_tasks("job")[0].attempts == 1)  # it has the only thread
     runners[1].start()
     wait_until(lambda: pool.submitted == 2)
     gate.set()

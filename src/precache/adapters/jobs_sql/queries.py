@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
-from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_page, load_tasks
+from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_page
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
@@ -39,11 +39,6 @@ class SqlJobQueries:
     def get(self, job_id: str) -> Job:
         with self._database.read() as connection:
             return load_job(connection, find_number(connection, job_id))
-
-    @repeatable
-    def tasks(self, job_id: str) -> list[Task]:
-        with self._database.read() as connection:
-            return load_tasks(connection, job_id, find_number(connection, job_id))
 
     @repeatable
     def list_tasks(

@@ -72,12 +72,6 @@ def _job(row: Row[Any], images: Mapping[ImageId, str | None], counts: Mapping[Ou
     return Job(**stored, image_names=image_names, counts=counts)
 
 
-def load_tasks(connection: Connection, job_id: str, number: int, *conditions: Any) -> list[Task]:
-    """Return the job's tasks that meet the conditions, by host and then image in the order of the request."""
-    rows: Sequence[Any] = connection.execute(TASKS.where(tasks.c.job == number, *conditions)).all()
-    return [Task(job_id, *row) for row in rows]
-
-
 def load_page(
     connection: Connection, job_id: str, number: int, conditions: Sequence[ColumnElement[bool]], limit: int
 ) -> list[Task]:
