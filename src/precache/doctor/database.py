@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import timedelta
 
 from precache.adapters.inventory_sql import SqlCells, SqlHosts
@@ -62,11 +62,6 @@ def read_hosts_with_heartbeats(config: Config) -> list[Host]:
         return SqlHosts(database=database).list_hosts()
 
 
-@contextmanager
-def opened(config: Config) -> Iterator[Database]:
-    """Open the database for a few queries."""
-    database = open_database(config.database.require_connection(), limits=_LIMITS)
-    try:
-        yield database
-    finally:
-        database.close()
+def opened(config: Config) -> closing[Database]:
+    """Return a context with the database, for a few queries."""
+    return closing(open_database(config.database.require_connection(), limits=_LIMITS))

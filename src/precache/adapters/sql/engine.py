@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -124,12 +124,11 @@ class Database:
     def for_migrations(self) -> Iterator[Connection]:
         """Open a transaction like `write`, on a connection of its own, whose statements may take long."""
         limits = self.limits.for_migrations()
-        database = Database(engine=_open(self.engine.url, limits), limits=limits)
-        try:
-            with database.write() as connection:
-                yield connection
-        finally:
-            database.close()
+        with (
+            closing(Database(engine=_open(self.engine.url, limits), limits=limits)) as database,
+            database.write() as connection,
+        ):
+            yield connection
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from precache.adapters.bus_oslo import bus_place
 from precache.adapters.inventory_sql import SqlCells
@@ -135,15 +135,9 @@ def _transport_url(config: Config, given: str) -> str:
 
 @contextmanager
 def _cells(config: Config) -> Iterator[SqlCells]:
-    database = current_database(config)
-    try:
-        yield SqlCells(
-            database=database,
-            keys=config.database.encryption_keys,
-            owns_aggregates=not config.inventory.is_novas,
-        )
-    finally:
-        database.close()
+    keys, owns_aggregates = config.database.encryption_keys, not config.inventory.is_novas
+    with closing(current_database(config)) as database:
+        yield SqlCells(database=database, keys=keys, owns_aggregates=owns_aggregates)
 
 
 def _place(config: Config, cell: Cell) -> str:

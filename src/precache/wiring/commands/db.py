@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -104,41 +104,36 @@ def _with_database(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _opened(parsed_args: argparse.Namespace) -> Iterator[Database]:
     """Return the database that the command line names. Raises what `current_database` and `StateDir.take` raise."""
     if parsed_args.state_dir is None:
-        database = current_database(load_config(parsed_args.config_file))
-        try:
+        with closing(current_database(load_config(parsed_args.config_file))) as database:
             yield database
-        finally:
-            database.close()
         return
     state = StateDir(parsed_args.state_dir)
     if not state.root.is_dir():
         raise InvalidConfiguration(f"--state-dir: {state.root} is not a directory; give that of `precache serve all`")
-    state.take()
-    database = open_database(state.database_url)
-    try:
+    with _embedded(state) as database:
         check_schema(database, upgrade_command=f"precache db upgrade --state-dir {shlex.quote(str(state.root))}")
         yield database
+
+
+@contextmanager
+def _embedded(state: StateDir) -> Iterator[Database]:
+    """Lock the state directory and return its database. Raises StateDirUnusable."""
+    state.take()
+    try:
+        with closing(open_database(state.database_url)) as database:
+            yield database
     finally:
-        database.close()
         state.release()
 
 
 def _upgrade_configured(files: list[Path] | None) -> str:
-    database = configured_database(load_config(files))
-    try:
+    with closing(configured_database(load_config(files))) as database:
         upgrade(database)
-    finally:
-        database.close()
     return database.place
 
 
 def _upgrade_embedded(root: Path) -> str:
     state = StateDir(root)
-    state.take()
-    database = open_database(state.database_url)
-    try:
+    with _embedded(state) as database:
         upgrade(database)
-    finally:
-        database.close()
-        state.release()
     return f"in {state.root}"

@@ -6,7 +6,7 @@ import argparse
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,5 @@ def _written(instant: datetime | None) -> str | None:
 
 @contextmanager
 def _tokens(files: list[Path] | None) -> Iterator[SqlTokens]:
-    database = current_database(load_config(files))
-    try:
+    with closing(current_database(load_config(files))) as database:
         yield SqlTokens(database=database)
-    finally:
-        database.close()
