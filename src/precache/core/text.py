@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 REASON_LENGTH = 1000
 """Characters of a reason that are kept: the beginning of an error is its most important part."""
+
+_NAMED = 5
+"""How many of a long list of names a message shows."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -18,3 +22,9 @@ def plain_line(text: str, length: int = REASON_LENGTH) -> str:
     """
     line = _CONTROL.sub(" ", text[:length])
     return line.encode("utf-8", "backslashreplace").decode("utf-8")[:length]
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Return the first of the names, and the number of the others."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_nova import NovaAggregates, NovaHosts
 from precache.adapters.inventory_sql import SqlHosts
 from precache.config.load import Config
+from precache.core.text import first_names
 from precache.doctor.database import opened
 from precache.doctor.findings import Finding, ok, skipped, warning
 from precache.wiring.inventory import nova_api
 from precache.wiring.service_user import service_session
-
-_NAMED = 5  # hosts that a message names; the rest are counted
 
 
 def check_nova(config: Config) -> Iterator[Finding]:
@@ -29,17 +28,11 @@ def check_nova(config: Config) -> Iterator[Finding]:
     yield ok(f"Nova lists {len(aggregates)} aggregates and {len(hosts)} hosts")
     if without := [host.name for host in hosts if host.cell is None]:
         yield warning(
-            f"on {len(without)} of Nova's hosts no Precache compute ever sent a heartbeat: {named(without)}",
+            f"on {len(without)} of Nova's hosts no Precache compute ever sent a heartbeat: {first_names(without)}",
             "start `precache serve compute` there; their tasks end as error",
         )
     if unknown := sorted(heard - {host.name for host in hosts}):
         yield warning(
-            f"{len(unknown)} computes are unknown to Nova: {named(unknown)}",
+            f"{len(unknown)} computes are unknown to Nova: {first_names(unknown)}",
             "set [DEFAULT] host on them to the name that `openstack compute service list` shows",
         )
-
-
-def named(names: Sequence[str]) -> str:
-    """Name the first few."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from precache.core.errors.tree import Conflict
-
-_NAMED = 5
-"""How many of a long list of names a message shows."""
+from precache.core.text import first_names
 
 
 class AggregateNameTaken(Conflict):
@@ -64,7 +62,7 @@ class CellHasHosts(Conflict):
 
     def __init__(self, cell: str, hosts: Sequence[str]) -> None:
         super().__init__(
-            f"Cell {cell} has hosts that are alive: {_some(hosts)}",
+            f"Cell {cell} has hosts that are alive: {first_names(hosts)}",
             "stop their computes, or move them to another cell, and delete the cell once it has been silent for "
             "[DEFAULT] service_down_time",
         )
@@ -76,7 +74,7 @@ class CellHostsInAggregates(Conflict):
 
     def __init__(self, cell: str, hosts: Sequence[str], aggregates: Sequence[str]) -> None:
         super().__init__(
-            f"Cell {cell} has hosts in {_counted('aggregate', aggregates)}: {_some(hosts)}",
+            f"Cell {cell} has hosts in {_counted('aggregate', aggregates)}: {first_names(hosts)}",
             "remove them there first, with: precache aggregate remove host",
         )
         self.hosts, self.aggregates = tuple(hosts), tuple(aggregates)
@@ -126,16 +124,6 @@ class LeaseLost(Conflict):
         super().__init__(f"Conductor {owner} no longer holds job {job}; it was claimed again or released")
 
 
-def _some(names: Sequence[str]) -> str:
-    """Return the first of the names, and the number of the others."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
-
-
-def _counted(what: str, names: Sequence[str]) -> str:
-    return f"{what if len(names) == 1 else f'{what}s'} {_some(names)}"
-
-
 class AddressUnavailable(Conflict):
     """The address to listen on is not available."""
 
@@ -150,3 +138,7 @@ class StateDirUnusable(Conflict):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"the state directory {path} cannot be used: {reason}")
+
+
+def _counted(what: str, names: Sequence[str]) -> str:
+    return f"{what if len(names) == 1 else f'{what}s'} {first_names(names)}"
