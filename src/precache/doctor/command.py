@@ -16,11 +16,11 @@ from precache.cli.exit_codes import ExitCode
 from precache.config.load import DEFAULT_FILE, find_unknown_options, load_config
 from precache.config.unknown_options import UnknownOption
 from precache.core.errors import InvalidConfiguration
-from precache.doctor.embedded import DEFAULTS, embedded
+from precache.doctor.embedded import embedded
 from precache.doctor.examine import OnBug, examine
 from precache.doctor.findings import Finding, Status, failed, ok, skipped, warning
 from precache.doctor.roles import ROLES, checks_for, likely_roles
-from precache.wiring.commands.options import add_config_file, given_path
+from precache.wiring.commands.options import STANDALONE, add_config_file, given_path
 
 
 class Doctor(ListCommand):
@@ -76,7 +76,7 @@ def _examined(asked: argparse.Namespace, on_bug: OnBug) -> list[tuple[str, Findi
     files: Sequence[Path] | None = asked.config_file
     is_embedded = "all" in (asked.role or ())
     try:
-        config = load_config(files, DEFAULTS if is_embedded else None, refuse_misspelt=False)
+        config = load_config(files, STANDALONE if is_embedded else None, refuse_misspelt=False)
     except InvalidConfiguration as error:
         broken = Finding(Status.FAILED, str(error), "correct it; nothing else was checked")
         unknown = check_unknown(find_unknown_options(files))

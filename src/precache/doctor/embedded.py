@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,7 @@ from precache.config.load import Config
 from precache.doctor.database import check_database
 from precache.doctor.directories import is_writable, user_name
 from precache.doctor.findings import Finding, failed, ok, skipped
-from precache.wiring.commands.options import STANDALONE
 from precache.wiring.state_dir import StateDir
-
-DEFAULTS: Mapping[tuple[str | None, str], object] = STANDALONE
-"""The service's defaults without a configuration file."""
 
 
 def embedded(config: Config, state_dir: Path | None) -> Config:

@@ -1,18 +1,21 @@
 """The sample files of the documentation say what the code reads."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from precache.adapters.policy_oslo import render_sample
+from precache.api.policies import RULES
 from precache.config.load import GROUPS
 from precache.wiring.commands.config import sample_config
-from precache.wiring.commands.policy import sample_policy
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize(
-    ("name", "printed"), [("precache.conf.sample", sample_config), ("policy.yaml.sample", sample_policy)]
+    ("name", "printed"),
+    [("precache.conf.sample", sample_config), ("policy.yaml.sample", partial(render_sample, RULES))],
 )
 def test_a_sample_in_the_documentation_is_what_the_command_prints(name, printed):
     command = name.split(".")[0].replace("precache", "config")

@@ -18,9 +18,4 @@ class PolicySample(Command):
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:  # noqa: ARG002  cliff decides the signature
-        cast(Any, self.app).stdout.write(sample_policy())
-
-
-def sample_policy() -> str:
-    """Return the sample file."""
-    return render_sample(RULES)
+        cast(Any, self.app).stdout.write(render_sample(RULES))
