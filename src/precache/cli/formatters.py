@@ -21,6 +21,9 @@ from cliff.formatters.table import TableFormatter
 
 from precache.cli.table_width import as_records, drop_columns, fit_rows, table_width, wrapped
 
+Args = argparse.Namespace
+Row = Sequence[Any]
+
 
 class Table(TableFormatter):
     """cliff's table, but an unknown value is an empty cell, and the table fits the terminal without breaking words.
@@ -30,13 +33,7 @@ class Table(TableFormatter):
 
     least_needed: Sequence[str] = ()
 
-    def emit_list(
-        self,
-        column_names: Sequence[str],
-        data: Iterable[Sequence[Any]],
-        stdout: TextIO,
-        parsed_args: argparse.Namespace,
-    ) -> None:
+    def emit_list(self, column_names: Sequence[str], data: Iterable[Row], stdout: TextIO, parsed_args: Args) -> None:
         names, rows = list(column_names), [[_cell(value) for value in row] for row in data]
         width = table_width(parsed_args)
         left_out = [] if parsed_args.columns else drop_columns(names, rows, self.least_needed, width)
@@ -49,9 +46,7 @@ class Table(TableFormatter):
             note = f"Left out to fit the width: {', '.join(left_out)}; -c chooses columns"
             stdout.write(wrapped(note, width or len(note)) + "\n")
 
-    def emit_one(
-        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
-    ) -> None:
+    def emit_one(self, column_names: Sequence[str], data: Row, stdout: TextIO, parsed_args: Args) -> None:
         rows = [[name, _cell(value)] for name, value in zip(column_names, data, strict=True)]
         width = table_width(parsed_args)
         unfit = fit_rows(["Field", "Value"], rows, width)
@@ -65,13 +60,7 @@ class Table(TableFormatter):
 class CsvOfMany(CSVLister):
     """cliff's csv; lists and objects are JSON within their field."""
 
-    def emit_list(
-        self,
-        column_names: Sequence[str],
-        data: Iterable[Sequence[Any]],
-        stdout: TextIO,
-        parsed_args: argparse.Namespace,
-    ) -> None:
+    def emit_list(self, column_names: Sequence[str], data: Iterable[Row], stdout: TextIO, parsed_args: Args) -> None:
         rows = [[_field(value) for value in row] for row in data]
         super().emit_list(column_names, rows, stdout, parsed_args)
 
@@ -82,9 +71,7 @@ class CsvOfOne(SingleFormatter):
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
         """There is nothing to choose."""
 
-    def emit_one(
-        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
-    ) -> None:
+    def emit_one(self, column_names: Sequence[str], data: Row, stdout: TextIO, parsed_args: Args) -> None:
         writer = csv.writer(stdout, lineterminator="\n")
         writer.writerow(column_names)
         writer.writerow([_field(value) for value in data])
@@ -96,19 +83,11 @@ class Values(ListFormatter, SingleFormatter):
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
         """There is nothing to choose."""
 
-    def emit_list(
-        self,
-        column_names: Sequence[str],
-        data: Iterable[Sequence[Any]],
-        stdout: TextIO,
-        parsed_args: argparse.Namespace,
-    ) -> None:
+    def emit_list(self, column_names: Sequence[str], data: Iterable[Row], stdout: TextIO, parsed_args: Args) -> None:
         for row in data:
             stdout.write("\t".join(_on_one_line(value) for value in row) + "\n")
 
-    def emit_one(
-        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
-    ) -> None:
+    def emit_one(self, column_names: Sequence[str], data: Row, stdout: TextIO, parsed_args: Args) -> None:
         stdout.writelines(f"{_on_one_line(value)}\n" for value in data)
 
 
@@ -119,9 +98,7 @@ class Shell(SingleFormatter):
         group = parser.add_argument_group("shell formatter", "assignments for a POSIX shell: name='value'")
         group.add_argument("--prefix", default="", type=_shell_prefix, help="put this in front of all variable names")
 
-    def emit_one(
-        self, column_names: Sequence[str], data: Sequence[Any], stdout: TextIO, parsed_args: argparse.Namespace
-    ) -> None:
+    def emit_one(self, column_names: Sequence[str], data: Row, stdout: TextIO, parsed_args: Args) -> None:
         for name, value in zip(column_names, data, strict=True):
             variable = re.sub(r"\W", "_", f"{parsed_args.prefix}{name.lower()}", flags=re.ASCII)
             stdout.write(f"{variable}={shlex.quote(_plain_text(value))}\n")
@@ -152,9 +129,9 @@ def _cell(value: Any) -> Any:
     return "" if shown is None else shown
 
 
-def _without_limit(parsed_args: argparse.Namespace) -> argparse.Namespace:
+def _without_limit(parsed_args: Args) -> Args:
     """Return the same arguments without a limit of the width, because cliff breaks words to keep it."""
-    return argparse.Namespace(**{**vars(parsed_args), "max_width": _BEYOND_EVERY_TERMINAL})
+    return Args(**{**vars(parsed_args), "max_width": _BEYOND_EVERY_TERMINAL})
 
 
 _BEYOND_EVERY_TERMINAL = 1_000_000

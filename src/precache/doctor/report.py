@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from cliff.columns import FormattableColumn
 from cliff.formatters.base import ListFormatter
 
+from precache.cli.formatters import Args, Row
 from precache.doctor.findings import Status
 
 WIDTH = 80
@@ -23,13 +24,7 @@ class Report(ListFormatter):
     def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
         """Add no option."""
 
-    def emit_list(
-        self,
-        column_names: Sequence[str],
-        data: Iterable[Sequence[Any]],
-        stdout: TextIO,
-        parsed_args: argparse.Namespace,  # noqa: ARG002  cliff decides the signature
-    ) -> None:
+    def emit_list(self, column_names: Sequence[str], data: Iterable[Row], stdout: TextIO, parsed_args: Args) -> None:  # noqa: ARG002  cliff decides the signature
         rows = [dict(zip(column_names, map(_text, row), strict=True)) for row in data]
         width = min(WIDTH, shutil.get_terminal_size().columns)
         status_width = max((len(row.get("status", "")) for row in rows), default=0)
