@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -33,29 +34,32 @@ from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
 from precache.config.inventory import InventorySettings, NovaSettings
 from precache.config.logs import register_log_options
-from precache.config.options import read_value
+from precache.config.options import OptionGroup, read_value
 from precache.config.unknown_options import UnknownOption, unknown_options
 from precache.config.workarounds import WorkaroundSettings
 from precache.core.errors import InvalidConfiguration
 
-GROUPS = (
-    host.GROUP,
-    bus.GROUP,
-    bus.UPGRADE_GROUP,
-    bus.NOTIFICATION_GROUP,
-    database.GROUP,
-    api.GROUP,
-    api.POLICY_GROUP,
-    identity.GROUP,
-    conductor.GROUP,
-    inventory.GROUP,
-    inventory.NOVA_GROUP,
-    image_cache.GROUP,
-    images.GLANCE_GROUP,
-    images.COMPUTE_GROUP,
-    images.LIBVIRT_GROUP,
-    workarounds.GROUP,
-)
+_SETTINGS: Mapping[str, OptionGroup[Any]] = {
+    "host": host.GROUP,
+    "bus": bus.GROUP,
+    "upgrade_levels": bus.UPGRADE_GROUP,
+    "notifications": bus.NOTIFICATION_GROUP,
+    "database": database.GROUP,
+    "api": api.GROUP,
+    "policy": api.POLICY_GROUP,
+    "service_user": identity.GROUP,
+    "conductor": conductor.GROUP,
+    "inventory": inventory.GROUP,
+    "nova": inventory.NOVA_GROUP,
+    "image_cache": image_cache.GROUP,
+    "glance": images.GLANCE_GROUP,
+    "compute": images.COMPUTE_GROUP,
+    "libvirt": images.LIBVIRT_GROUP,
+    "workarounds": workarounds.GROUP,
+}
+"""The section of each field of `Config`, in the order of the sample file."""
+
+GROUPS = tuple(_SETTINGS.values())
 
 DEFAULT_FILE = Path("/etc/precache/precache.conf")
 
@@ -177,28 +181,14 @@ def _check_values(conf: cfg.ConfigOpts) -> None:
 
 
 def _parse(conf: cfg.ConfigOpts, for_libraries: cfg.ConfigOpts, unknown: tuple[UnknownOption, ...]) -> Config:
-    config = Config(
-        host=replace(host.GROUP.read(conf), is_instances_path_chosen=is_chosen(conf, None, "instances_path")),
-        bus=bus.GROUP.read(conf),
-        upgrade_levels=bus.UPGRADE_GROUP.read(conf),
-        notifications=bus.NOTIFICATION_GROUP.read(conf),
-        database=database.GROUP.read(conf),
-        api=api.GROUP.read(conf),
-        policy=api.POLICY_GROUP.read(conf),
-        service_user=identity.GROUP.read(conf),
-        conductor=conductor.GROUP.read(conf),
-        inventory=inventory.GROUP.read(conf),
-        nova=inventory.NOVA_GROUP.read(conf),
-        image_cache=replace(
-            image_cache.GROUP.read(conf), is_owner_chosen=is_chosen(conf, image_cache.GROUP.name, "owner")
-        ),
-        glance=images.GLANCE_GROUP.read(conf),
-        compute=images.COMPUTE_GROUP.read(conf),
-        libvirt=images.LIBVIRT_GROUP.read(conf),
-        workarounds=workarounds.GROUP.read(conf),
-        oslo=for_libraries,
-        unknown=unknown,
+    settings = {name: group.read(conf) for name, group in _SETTINGS.items()}
+    settings["host"] = replace(
+        settings["host"], is_instances_path_chosen=is_chosen(conf, host.GROUP.name, "instances_path")
     )
+    settings["image_cache"] = replace(
+        settings["image_cache"], is_owner_chosen=is_chosen(conf, image_cache.GROUP.name, "owner")
+    )
+    config = Config(**settings, oslo=for_libraries, unknown=unknown)
     if config.libvirt.images_type == "rbd" and not config.host.force_raw_images:
         raise InvalidConfiguration(
             "[DEFAULT] force_raw_images must be true where [libvirt] images_type is rbd: Ceph clones raw images only"
