@@ -94,7 +94,7 @@ class _Both:
     """A catalog and a source in one object, as the suite uses them."""
 
     def __init__(self, *, catalog, source):
-        self.show_to, self.find_listed = catalog.show_to, catalog.find_listed
+        self.show_to, self.find_listed, self.find_named = catalog.show_to, catalog.find_listed, catalog.find_named
         self.show, self.open = source.show, source.open
 
 

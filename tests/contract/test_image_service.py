@@ -63,6 +63,17 @@ class TestCatalog:
 
         assert listed.keys() == {served.active, served.queued}
 
+    def test_an_image_is_found_by_its_whole_name(self, served):
+        found = served.images.find_named(served.caller_token, "debian")
+
+        assert found == [served.images.show_to(served.caller_token, served.active)]
+
+    @pytest.mark.parametrize(
+        "name", ["Debian", "debia", "nothing", "in:debian", "a:b", "a,b&c=d", '"', "\N{SNOWMAN}", "*"]
+    )
+    def test_a_name_that_no_image_has_finds_none(self, served, name):
+        assert served.images.find_named(served.caller_token, name) == []
+
 
 class TestSourceRecords:
     def test_the_services_own_credentials_show_what_the_callers_do(self, served):

@@ -15,6 +15,7 @@ from precache.core.errors import (
     TransferInterrupted,
 )
 from precache.core.images import Image, ImageId
+from precache.ports.image_service import MOST_NAMESAKES
 
 ENDPOINT = "memory"
 
@@ -92,6 +93,10 @@ class MemoryImages:
         if not self._available:
             raise ImageServiceUnavailable(ENDPOINT, "connection refused")
         return {image: self._images[image][0] for image in images if image in self._images.keys() - self._unlisted}
+
+    def find_named(self, caller_token: str | None, name: str) -> list[Image]:
+        listed = self.find_listed(caller_token, list(self._images)).values()
+        return [image for image in listed if image.name == name][:MOST_NAMESAKES]
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
         record, data = self._look_up(image)

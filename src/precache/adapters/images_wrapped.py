@@ -118,6 +118,9 @@ class Failover:
     def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
         return self._first_answer(lambda server: server.find_listed(caller_token, images))[0]
 
+    def find_named(self, caller_token: str | None, name: str) -> list[Image]:
+        return self._first_answer(lambda server: server.find_named(caller_token, name))[0]
+
     def show(self, image: ImageId) -> Image:
         return self._first_answer(lambda server: server.show(image))[0]
 

@@ -58,7 +58,7 @@ def _equal(record: Record, key: str, value: str) -> bool:
 
 def _one_of(record: Record, key: str, value: str) -> bool:
     if not value.startswith("in:"):
-        return _equal(record, key, value)
+        return _equal(record, key, value.removeprefix("eq:"))
     names = [name.strip('"') for name in value.removeprefix("in:").split(",")]
     return any(_equal(record, key, name) for name in names)
 

@@ -12,6 +12,9 @@ from typing import Protocol
 from precache.background.cancel_token import CancelToken
 from precache.core.images import Image, ImageId
 
+MOST_NAMESAKES = 20
+"""Images of one name that are looked for: enough to say which they are."""
+
 
 class ImageCatalog(Protocol):
     """The images that a caller may see. Every call uses that caller's own token."""
@@ -28,6 +31,13 @@ class ImageCatalog(Protocol):
 
         They are as `show_to` returns them. The others may still exist: a listing leaves out hidden images, and some
         images of other projects that `show_to` returns. Raises ImageServiceUnavailable.
+        """
+        ...
+
+    def find_named(self, caller_token: str | None, name: str) -> list[Image]:
+        """Return the images with exactly this name that a listing with the token contains, MOST_NAMESAKES at most.
+
+        One request. Raises ImageNotAuthorized, ImageServiceUnavailable; ImageNotFound if the service has no list.
         """
         ...
 

@@ -246,3 +246,45 @@ def test_a_catalog_without_images_says_what_to_do():
 
     with pytest.raises(ImageServiceUnavailable, match=r"set \[glance\] endpoint_override"):
         images.show(IMAGE)
+
+
+class TestNames:
+    def test_a_name_with_an_operator_is_asked_for_as_it_is(self):
+        with FaultyServer(json_answer({"images": []})) as server:
+            assert images_at(server.url).find_named("token", "in:a b") == []
+
+        (request,) = server.requests
+        assert "name=eq%3Ain%3Aa+b&limit=20" in str(request)
+
+    def test_of_a_list_only_well_formed_images_of_exactly_this_name_count(self):
+        good = {"id": IMAGE, "status": "active", "name": "debian"}
+        records = [None, 7, {"name": "debian"}, {**good, "id": "x"}, {**good, "name": "Debian"}, good]
+        with FaultyServer(json_answer({"images": records})) as server:
+            assert [image.id for image in images_at(server.url).find_named("token", "debian")] == [IMAGE]
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            ("400 Bad Request", ImageServiceUnavailable),
+            ("401 Unauthorized", ImageNotAuthorized),
+            ("403 Forbidden", ImageNotAuthorized),
+            ("404 Not Found", ImageNotFound),
+            ("302 Found", ImageServiceUnavailable),
+            ("500 Oops", ImageServiceUnavailable),
+        ],
+    )
+    def test_a_service_that_does_not_list_is_not_one_without_the_image(self, status, error):
+        with FaultyServer(http(status)) as server, pytest.raises(error):
+            images_at(server.url).find_named("token", "debian")
+
+    def test_a_service_that_does_not_answer_is_unavailable(self):
+        with FaultyServer(http("200 OK")) as server:
+            url = server.url
+        with pytest.raises(ImageServiceUnavailable):
+            images_at(url).find_named("token", "debian")
+
+    def test_a_token_that_cannot_be_one_is_not_sent(self):
+        with FaultyServer(json_answer({"images": []})) as server, pytest.raises(ImageNotAuthorized):
+            images_at(server.url).find_named("line\nbreak", "debian")
+
+        assert server.requests == []

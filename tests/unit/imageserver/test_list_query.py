@@ -48,6 +48,7 @@ def chosen(**query):
         ({"id": "in:id-2,id-4,id-9"}, [2]),
         ({"id": "in:id-2,id-4", "os_hidden": "True"}, [4]),
         ({"id": "id-1"}, [1]),
+        ({"name": "eq:same"}, [2, 3]),
         ({"name": "same"}, [2, 3]),
         ({"name": 'in:"image 1",same'}, [1, 2, 3]),
         ({"name": "same", "status": "active"}, [2]),

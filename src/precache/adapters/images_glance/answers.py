@@ -36,14 +36,20 @@ def error_of_failure(image: ImageId, failure: HttpRequestFailed, *, is_ours: boo
     """Return the error for a missing answer. is_ours: see error_of_status; callers cannot correct a wrong password."""
     if is_ours and isinstance(failure, CredentialsRefused):
         return ImageNotAuthorized(image, failure.reason)
+    return error_of_failed_list(failure)
+
+
+def error_of_failed_list(failure: HttpRequestFailed) -> PrecacheError:
+    """Return the error for a missing answer to a request with the caller's credentials."""
     if isinstance(failure, TokenUnavailable):
         return ServiceTokenUnavailable(failure.endpoint, failure.reason)
     return ImageServiceUnavailable(failure.endpoint, failure.reason)
 
 
-def error_of_status(image: ImageId, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:
+def error_of_status(image: str, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:
     """Return the error for a status other than success. Redirects count as errors: the token must not follow them.
 
+    image: its id or its name.
     is_ours: the request had the service user's credentials, which an operator can correct.
     """
     reason = _OURS.get(status) if is_ours else None

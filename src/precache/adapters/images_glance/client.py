@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
 
 from keystoneauth1.session import Session
 
 from precache.adapters.http import HttpRequestFailed, ServiceClient, read_document
-from precache.adapters.images_glance.answers import check_data_answer, error_of_failure, error_of_status
-from precache.adapters.images_glance.record import image_from_record, images_from_list
+from precache.adapters.images_glance.answers import (
+    check_data_answer,
+    error_of_failed_list,
+    error_of_failure,
+    error_of_status,
+)
+from precache.adapters.images_glance.record import image_from_record, images_from_list, images_of_name
 from precache.adapters.images_glance.stream import GlanceStream
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError
 from precache.core.images import Image, ImageId
+from precache.ports.image_service import MOST_NAMESAKES
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 READ_TIMEOUT = timedelta(seconds=60)  # Glance may wait for a slow store before the first byte
@@ -75,8 +83,18 @@ class GlanceImages:
         headers = _RECORD if caller_token is None else {**_RECORD, "X-Auth-Token": caller_token}
         found: dict[ImageId, Image] = {}
         for start in range(0, len(images), IMAGES_PER_LIST):
-            found |= self._list(images[start : start + IMAGES_PER_LIST], headers)
+            wanted = images[start : start + IMAGES_PER_LIST]
+            found |= images_from_list(wanted, self._list(_ids_path(wanted), headers)[1])
         return found
+
+    def find_named(self, caller_token: str | None, name: str) -> list[Image]:
+        if not _is_token(caller_token):
+            raise ImageNotAuthorized(name)
+        headers = _RECORD if caller_token is None else {**_RECORD, "X-Auth-Token": caller_token}
+        status, document = self._list(_name_path(name), headers)
+        if status != 200:
+            raise error_of_status(name, self._root(), status, is_ours=False)
+        return images_of_name(name, document)
 
     def show(self, image: ImageId) -> Image:
         return self._show(image, _RECORD, as_us=True)
@@ -112,18 +130,18 @@ class GlanceImages:
         except (ValueError, InvalidImageId) as exc:
             raise ImageServiceUnavailable(root, f"it does not answer as Glance does: {exc}") from exc
 
-    def _list(self, images: Sequence[ImageId], headers: Mapping[str, str]) -> dict[ImageId, Image]:
-        """Return the images that one list request finds; none if the service refuses to list."""
+    def _list(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:
+        """Return the status of the answer to one list request, and its document; None unless the status is 200."""
         silence = min(self._read_timeout, self._record_timeout)
         try:
             root = self._root()
-            with self._service.get(root, _list_path(images), headers, silence, as_us=False) as answer:
+            with self._service.get(root, path, headers, silence, as_us=False) as answer:
                 if answer.status_code != 200:
-                    return {}
+                    return answer.status_code, None
                 document = read_document(answer, root, longest_bytes=LONGEST_LIST_BYTES, patience=self._record_timeout)
+                return 200, document
         except HttpRequestFailed as exc:
-            raise error_of_failure(images[0], exc, is_ours=False) from exc
-        return images_from_list(images, document)
+            raise error_of_failed_list(exc) from exc
 
     def _root(self) -> str:
         """Return the URL of the service without a version."""
@@ -139,9 +157,14 @@ def _record_path(image: ImageId) -> str:
     return f"/v2/images/{image}"
 
 
-def _list_path(images: Sequence[ImageId]) -> str:
+def _ids_path(images: Sequence[ImageId]) -> str:
     # Without a limit Glance returns 25.
     return f"/v2/images?id=in:{','.join(images)}&limit={len(images)}"
+
+
+def _name_path(name: str) -> str:
+    # Without the operator Glance would read one out of a name with a colon.
+    return f"/v2/images?{urlencode({'name': f'eq:{name}', 'limit': MOST_NAMESAKES})}"
 
 
 def _is_token(caller_token: str | None) -> bool:

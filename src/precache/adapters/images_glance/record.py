@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from precache.core.errors import InvalidDigest
+from precache.core.errors import InvalidDigest, InvalidImageId
 from precache.core.images import Digest, Image, ImageId, ImageSignature, parse_image_id
 
 _log = logging.getLogger(__name__)
@@ -42,15 +42,29 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
 
 def images_from_list(asked: Sequence[ImageId], document: Any) -> dict[ImageId, Image]:
     """Return the requested images whose records are in the answer to a list request; ignore all other records."""
-    records = document.get("images") if isinstance(document, dict) else None
     wanted: dict[str, ImageId] = {image: image for image in asked}
     found = {}
-    for record in records if isinstance(records, list) else []:
-        image = wanted.get(str(record.get("id")).lower()) if isinstance(record, dict) else None
+    for record in _records(document):
+        image = wanted.get(str(record.get("id")).lower())
         if image is not None:
             with suppress(ValueError):  # a later request for this image alone reports the fault
                 found[image] = image_from_record(image, record)
     return found
+
+
+def images_of_name(name: str, document: Any) -> list[Image]:
+    """Return the images with this name that are in the answer to a list request; ignore all other records."""
+    found = []
+    for record in _records(document):
+        if record.get("name") == name:
+            with suppress(ValueError, InvalidImageId):
+                found.append(image_from_record(parse_image_id(str(record.get("id"))), record))
+    return found
+
+
+def _records(document: Any) -> list[dict[str, Any]]:
+    records = document.get("images") if isinstance(document, dict) else None
+    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
 
 
 def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:
