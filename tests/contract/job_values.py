@@ -20,17 +20,19 @@ def job_id(number):
 
 def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), created_at=NOW, orders=None, **fields):
     """Return a job, by default with names that do not come in the order of the alphabet."""
+    aggregate = {
+        "aggregate_id": 7,
+        "aggregate_uuid": "788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
+        "aggregate_name": "gruppe-\N{SNOWMAN}",
+    }
     return NewJob(
         id=job_id(number),
-        aggregate_id=7,
-        aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
-        aggregate_name="gruppe-\N{SNOWMAN}",
         hosts=tuple(hosts),
         orders=tuple(map(CacheOrder, images)) if orders is None else orders,
         requested_by="admin",
         request_id="req-1",
         created_at=created_at,
-        **fields,
+        **aggregate | fields,
     )
 
 

@@ -17,6 +17,7 @@ from precache.adapters.sql.schema import alembic_config
 from precache.adapters.sql.tables import metadata
 from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew
 from precache.core.hosts import Heartbeat
+from precache.core.targets import Target
 from tests.contract.job_values import LEASE, NOW, new_job
 from tests.lab.database_server import PASSWORD
 
@@ -76,9 +77,19 @@ def test_a_database_of_the_release_before_keeps_its_rows(database):
     (job,) = SqlJobQueries(database=database).list_jobs()
     assert (job.image_names, job.for_host) == ({}, None)
     assert (job.aggregate_metadata, job.cancel_requested_at) == ({}, None)
+    assert (job.name, job.target) == (None, Target(aggregates=("rack",)))
     assert [order.document() for order in job.orders] == [{"image": "70a599e0-31e7-49b7-b260-868f441e862b"}]
     (task,) = SqlJobQueries(database=database).list_tasks(job.id)
     assert (task.host, task.image_name) == ("cmp-1", None)
+
+
+def test_a_job_for_one_host_of_the_previous_release_has_that_target(database):
+    upgrade(database)
+    run(database, *ROWS_OF_0001.split(";"), "UPDATE jobs SET for_host = 'cmp-1', aggregate_id = 0, aggregate_name = ''")
+
+    (job,) = SqlJobQueries(database=database).list_jobs()
+
+    assert (job.for_host, job.target) == ("cmp-1", Target(hosts=("cmp-1",)))
 
 
 def test_the_previous_release_works_with_the_new_tables(database):

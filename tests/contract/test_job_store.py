@@ -6,6 +6,7 @@ from precache.core.errors import JobExists, JobNotFound, TaskNotFound
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskFilter, TaskProgress, TaskResult, TaskState
 from precache.core.orders import CacheOrder
+from precache.core.targets import Target
 from tests.contract.job_values import DEBIAN, NOW, SECOND, UBUNTU, asked, claim, ended, finish, job_id, new_job
 
 
@@ -54,6 +55,24 @@ def test_a_job_for_one_host_keeps_its_name(stores):
     stores.intake.add(new_job(hosts=["cmp-1"], for_host="cmp-1"))
 
     assert stores.queries.get(job_id(1)).for_host == "cmp-1"
+
+
+def test_a_job_keeps_its_name_and_its_target(stores):
+    target = Target(aggregates=("a \N{SNOWMAN}", "b"), cells=("cell1",), hosts=("cmp-1",), exclude_hosts=("cmp-9",))
+
+    stored = stores.intake.add(new_job(name="friday \N{PILE OF POO}", target=target, aggregate_id=0))
+
+    assert (stored.name, stored.target) == ("friday \N{PILE OF POO}", target)
+    assert stores.queries.list_jobs() == [stored]
+    assert not stored.is_for_one_aggregate
+
+
+def test_a_job_with_ten_thousand_hosts_in_its_target_is_stored_whole(stores):
+    target = Target(hosts=tuple(f"host-{number}" for number in range(10_000)))
+
+    stores.intake.add(new_job(target=target))
+
+    assert stores.queries.get(job_id(1)).target == target
 
 
 def test_a_job_keeps_the_metadata_that_its_aggregate_had(stores):

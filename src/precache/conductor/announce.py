@@ -16,7 +16,7 @@ END = "aggregate.cache_images.end"
 class Announcer:
     """Sends the notifications of jobs. Thread-safe.
 
-    A job for one host has none: Nova's notifications name an aggregate.
+    Only a job for one aggregate has them: Nova's notifications name it.
 
     origin: name of this machine. The publisher ids are those that Nova's consumers know: nova-api for start and
         end, nova-conductor for progress.
@@ -33,7 +33,7 @@ class Announcer:
         self._emit_aggregate(END, job, hosts)
 
     def host_ended(self, job: Job, host: str, results: Sequence[TaskResult], index: int, total: int) -> None:
-        if job.for_host is not None:
+        if not job.is_for_one_aggregate:
             return
         payload = cache_progress_payload(
             aggregate_id=job.aggregate_id,
@@ -47,7 +47,7 @@ class Announcer:
         self._notifier.emit(Notification(PROGRESS, f"nova-conductor:{self._origin}", payload))
 
     def _emit_aggregate(self, event_type: str, job: Job, hosts: Sequence[str]) -> None:
-        if job.for_host is not None:
+        if not job.is_for_one_aggregate:
             return
         payload = aggregate_payload(
             aggregate_id=job.aggregate_id,

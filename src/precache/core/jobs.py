@@ -14,6 +14,7 @@ from enum import StrEnum
 from precache.core.errors import IllegalTransition
 from precache.core.images import ImageId
 from precache.core.orders import CacheOrder, first_orders
+from precache.core.targets import NO_TARGET, Target
 from precache.core.text import plain_line
 
 
@@ -97,12 +98,16 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
 class JobRequest:
     """The fields of a job that the request sets and that never change.
 
+    name: given by the caller; None if the job has none.
+    target: what the request named. A job for anything but one aggregate has empty fields of the aggregate.
     aggregate_metadata: of the aggregate, as it was at the request; empty in jobs of older releases.
     image_names: of the images that have one.
-    for_host: the host that the request named instead of an aggregate; the fields of the aggregate are then empty.
+    for_host: the host of a job for one host; None in every other job.
     """
 
     id: str
+    name: str | None = None
+    target: Target = NO_TARGET
     aggregate_id: int = 0
     aggregate_uuid: str = ""
     aggregate_name: str = ""
@@ -113,6 +118,10 @@ class JobRequest:
     requested_by: str
     request_id: str
     created_at: datetime
+
+    @property
+    def is_for_one_aggregate(self) -> bool:
+        return self.aggregate_id != 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from precache.conductor.announce import Announcer
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState
 from precache.core.orders import CacheOrder
+from precache.core.targets import Target
 
 JOB = Job(
     id="job",
@@ -57,8 +58,17 @@ def test_a_job_that_an_older_release_stored_is_announced_without_metadata(announ
     assert sent.payload["nova_object.data"]["metadata"] == {}
 
 
-def test_a_job_for_one_host_is_not_announced_as_one_of_an_aggregate(announcer, notifier):
-    job = replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", for_host="cmp-1")
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"for_host": "cmp-1", "target": Target(hosts=("cmp-1",))},
+        {"target": Target(aggregates=("web",), exclude_hosts=("cmp-2",))},
+        {"target": Target(aggregates=("web", "edge"))},
+        {"target": Target(cells=("cell1",))},
+    ],
+)
+def test_a_job_for_anything_but_one_aggregate_is_not_announced(announcer, notifier, target):
+    job = replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", **target)
 
     announcer.started(job, ["cmp-1"])
     announcer.host_ended(job, "cmp-1", [], 1, 1)

@@ -16,6 +16,7 @@ from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import Job, Outcome, Task, TaskState
 from precache.core.orders import CacheOrder
+from precache.core.targets import Target
 from precache.ports.job_store import RemainingTasks
 
 JOB_COLUMNS = tuple(field.name for field in fields(Job) if field.name in jobs.c)
@@ -65,9 +66,12 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
 
 def _job(row: Row[Any], images: Mapping[ImageId, str | None], counts: Mapping[Outcome, int]) -> Job:
     stored = {field: getattr(row, field) for field in JOB_COLUMNS}
-    # The previous release stores neither orders nor metadata.
+    # The previous release stores neither orders nor metadata nor target.
     stored["orders"] = row.orders or tuple(map(CacheOrder, images))
     stored["aggregate_metadata"] = row.aggregate_metadata or {}
+    stored["target"] = row.target or (
+        Target(aggregates=(row.aggregate_name,)) if row.for_host is None else Target(hosts=(row.for_host,))
+    )
     image_names = {image: name for image, name in images.items() if name is not None}
     return Job(**stored, image_names=image_names, counts=counts)
 

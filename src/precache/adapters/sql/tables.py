@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf, Orders, TextMap
+from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf, Orders, TargetText, TextMap
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 
 metadata = MetaData(
@@ -110,7 +110,7 @@ jobs = Table(
     metadata,
     Column("number", NUMBER, primary_key=True),
     Column("id", UUID, nullable=False, unique=True),
-    # No foreign key: the record of a job outlives its aggregate.
+    # No foreign key: the record of a job outlives its aggregate. 0 and empty text unless the target is one aggregate.
     Column("aggregate_id", Integer, nullable=False),
     Column("aggregate_uuid", UUID, nullable=False),
     Column("aggregate_name", NAME, nullable=False),
@@ -123,7 +123,7 @@ jobs = Table(
     Column("finished_at", Instant),
     Column("lease_owner", NAME),
     Column("lease_until", Instant),
-    # The host that was named instead of an aggregate; the aggregate's columns then hold 0 and empty text.
+    # The host of a job for one host.
     Column("for_host", NAME),
     # Grows with every claim. The default is for the previous release, which inserts jobs without it.
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
@@ -132,6 +132,9 @@ jobs = Table(
     # As it was at the request; none in jobs of the previous release.
     Column("aggregate_metadata", TextMap),
     Column("cancel_requested_at", Instant),
+    Column("name", NAME),
+    # None in jobs of the previous release, which are for one aggregate or one host.
+    Column("target", TargetText),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so that leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),

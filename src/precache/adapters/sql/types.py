@@ -14,6 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from precache.core.orders import CacheOrder, orders_document, read_orders
+from precache.core.targets import Target
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -113,3 +114,16 @@ class TextMap(TypeDecorator[Mapping[str, str]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, str] | None:
         return None if value is None else json.loads(value)
+
+
+class TargetText(TypeDecorator[Target]):
+    """A target as JSON, kept as text for the same reason."""
+
+    impl = LONG_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: Target | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value.document())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Target | None:
+        return None if value is None else Target.read(json.loads(value))

@@ -1,0 +1,20 @@
+"""Jobs keep their target and a name.
+
+Jobs without a target, of the release before or from its processes that still run against these tables, are for one
+aggregate or one host. Conductors of the release before send notifications with an empty aggregate for jobs that are for
+anything else.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("jobs", sa.Column("name", sa.String(255)))
+    op.add_column("jobs", sa.Column("target", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")))
