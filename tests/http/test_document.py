@@ -15,6 +15,7 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
+from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.handlers.views import JobViews
@@ -48,8 +49,7 @@ def table(document):
                 queries=jobs,
                 steering=jobs,
                 requests=requests,
-                aggregates=inventory,
-                hosts=inventory,
+                targets=JobTargets(aggregates=inventory, hosts=inventory),
                 views=views,
                 wake=lambda: None,
             ),

@@ -29,6 +29,8 @@ DEACTIVATED = ImageId("00000000-0000-4000-8000-000000000002")
 DOCKER = ImageId("00000000-0000-4000-8000-000000000003")
 FORMATLESS = ImageId("00000000-0000-4000-8000-000000000004")
 FORBIDDEN = ImageId("00000000-0000-4000-8000-000000000005")
+LIKE_AN_ID = ImageId("00000000-0000-4000-8000-000000000008")
+NAMESAKES = (ImageId("00000000-0000-4000-8000-000000000006"), ImageId("00000000-0000-4000-8000-000000000007"))
 
 
 def _image(image: ImageId, name: str, status: str = "active", disk_format: str | None = "qcow2") -> Image:
@@ -45,6 +47,8 @@ IMAGES = {
         _image(DOCKER, "container", disk_format="docker"),
         _image(FORMATLESS, "formatless", disk_format=None),
         _image(FORBIDDEN, "forbidden"),
+        *(_image(image, "twice") for image in NAMESAKES),
+        _image(LIKE_AN_ID, "00000000-0000-4000-8000-00000000000a"),
     )
 }
 

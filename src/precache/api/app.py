@@ -14,6 +14,7 @@ from precache.api.dispatch import Dispatcher, ProjectPaths
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_requests import JobRequests
+from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.handlers.views import JobViews
@@ -67,8 +68,7 @@ def create_app(
             queries=queries,
             steering=steering,
             requests=requests,
-            aggregates=aggregates,
-            hosts=hosts,
+            targets=JobTargets(aggregates=aggregates, hosts=hosts),
             views=views,
             wake=wake,
         ),

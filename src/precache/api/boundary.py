@@ -81,7 +81,7 @@ def _body(req: falcon.Request, error: Exception, fault: errors.Fault, message: s
         return errors.keystone_body(message)
     if is_compute(req.path):
         return errors.nova_body(fault.status, message)
-    return errors.own_body(fault.status, fault.code, message, req.context.request_id)
+    return errors.own_body(fault.status, fault.code, message, req.context.request_id, error)
 
 
 def _translated(

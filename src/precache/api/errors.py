@@ -72,6 +72,14 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.JobEnded: Fault(409, "precache.job.ended"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
+    # What the body of a request for a job names, hence 400 and codes other than those of a path.
+    refusals.UnknownImages: Fault(400, "precache.image.not_found"),
+    refusals.AmbiguousImage: Fault(400, "precache.image.ambiguous"),
+    refusals.TooManyImageNames: Fault(400, "precache.request.invalid"),
+    refusals.UnknownAggregates: Fault(400, "precache.target.aggregate_not_found"),
+    refusals.UnknownCells: Fault(400, "precache.target.cell_not_found"),
+    refusals.UnknownHosts: Fault(400, "precache.target.host_not_found"),
+    refusals.EmptyTarget: Fault(400, "precache.target.empty"),
     # Unavailable parts of the service.
     errors.StoreUnavailable: Fault(503, "precache.store.unavailable"),
     errors.InventoryUnavailable: Fault(503, "precache.inventory.unavailable"),
@@ -129,7 +137,9 @@ def keystone_body(message: str) -> dict[str, Any]:
     return {"error": {"code": 401, "title": "Unauthorized", "message": message}}
 
 
-def own_body(status: int, code: str, message: str, request_id: str) -> dict[str, Any]:
+def own_body(status: int, code: str, message: str, request_id: str, error: Exception | None = None) -> dict[str, Any]:
     """Shape an error under `/v1`."""
-    title = HTTPStatus(status).phrase
-    return {"error": {"code": code, "title": title, "message": message, "request_id": request_id}}
+    content = {"code": code, "title": HTTPStatus(status).phrase, "message": message, "request_id": request_id}
+    if isinstance(error, refusals.ListsNames):
+        return {"error": {**content, "names": list(error.names), "more": error.more}}
+    return {"error": content}

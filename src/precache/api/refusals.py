@@ -5,7 +5,13 @@ Most texts are those of Nova for the same error, because clients show or compare
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from precache.core.errors import Conflict, NotFound, Refused
+from precache.core.targets import Target
+
+MOST_SHOWN = 20
+"""Names that a message lists; of the others it says the number."""
 
 
 class NotAuthenticated(Refused):
@@ -171,3 +177,80 @@ class ZoneOfHostDiffers(Conflict):
             f"Cannot add host to aggregate {aggregate}. Reason: "
             f"One or more hosts already in availability zone(s) {zones}."
         )
+
+
+def listed_names(kind: str, names: Sequence[str]) -> str:
+    """Return the first MOST_SHOWN names after their kind, and the number of the others."""
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return f"{kind}{'' if len(names) == 1 else 's'} {', '.join(names[:MOST_SHOWN])}{more}"
+
+
+class ListsNames:
+    """Of a refusal whose answer lists names. names: the first MOST_SHOWN of them. more: the number of the others."""
+
+    names: tuple[str, ...]
+    more: int
+
+    def list_names(self, names: Sequence[str]) -> None:
+        self.names, self.more = tuple(names[:MOST_SHOWN]), max(len(names) - MOST_SHOWN, 0)
+
+
+class UnknownAggregates(Refused, ListsNames):
+    """No aggregates have these ids, UUIDs or names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"{listed_names('Aggregate', names)} could not be found.")
+        self.list_names(names)
+
+
+class UnknownCells(Refused, ListsNames):
+    """No host belongs to these cells."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"{listed_names('Cell', names)} could not be found, or no host belongs to it.")
+        self.list_names(names)
+
+
+class UnknownHosts(Refused, ListsNames):
+    """No compute hosts have these names. near: similar names of hosts."""
+
+    def __init__(self, names: Sequence[str], near: Sequence[str] = ()) -> None:
+        hint = f" There is {', '.join(near)}." if near else ""
+        super().__init__(f"{listed_names('Compute host', names)} could not be found.{hint}")
+        self.list_names(names)
+
+
+class UnknownImages(Refused, ListsNames):
+    """The image service shows the caller no images with these ids or names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"{listed_names('Image', names)} could not be found. Hidden images are found by id only.")
+        self.list_names(names)
+
+
+class AmbiguousImage(Refused, ListsNames):
+    """Several images have this name. names: their ids."""
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        super().__init__(f"{len(ids)} images have the name {name}; give the id of one: {', '.join(ids)}")
+        self.list_names(ids)
+
+
+class TooManyImageNames(Refused):
+    """More images by name than are looked up for one request."""
+
+    def __init__(self, names: int, most: int) -> None:
+        super().__init__(f"The request gives {names} images by name; give at most {most} by name, the others by id.")
+
+
+class EmptyTarget(Refused):
+    """The target of a job has no host. named: number of hosts before the exclusion."""
+
+    def __init__(self, target: Target, named: int) -> None:
+        if named:
+            message = f"The target has no host left; its exclude_hosts name all {named}."
+        elif target.aggregates:
+            message = f"The target has no host; there is none in {listed_names('aggregate', target.aggregates)}."
+        else:
+            message = "The target names no host; give at least one of aggregates, cells and hosts."
+        super().__init__(message)

@@ -10,6 +10,7 @@ from precache.api.schemas.document import load_document
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskState
 from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.targets import Target
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -18,6 +19,8 @@ VIEWS = JobViews(load_document())
 
 JOB = Job(
     id="a-job",
+    name="friday",
+    target=Target(aggregates=("web",)),
     aggregate_id=7,
     aggregate_uuid="a-uuid",
     aggregate_name="web",
@@ -59,6 +62,8 @@ def test_a_job_is_shown_without_its_lease() -> None:
         view.items()
         >= {
             "id": "a-job",
+            "name": "friday",
+            "target": {"aggregates": ["web"], "cells": [], "hosts": [], "exclude_hosts": []},
             "state": "running",
             "aggregate": {"id": 7, "uuid": "a-uuid", "name": "web"},
             "host": None,
@@ -81,6 +86,15 @@ def test_a_job_for_one_host_has_no_aggregate() -> None:
     view = VIEWS.job(replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", for_host="cmp-1"))
 
     assert (view["aggregate"], view["host"]) == (None, "cmp-1")
+
+
+def test_a_job_for_anything_else_has_neither_aggregate_nor_host() -> None:
+    target = Target(cells=("cell1",), exclude_hosts=("cmp-1",))
+
+    view = VIEWS.job(replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", target=target))
+
+    assert (view["aggregate"], view["host"]) == (None, None)
+    assert view["target"] == {"aggregates": [], "cells": ["cell1"], "hosts": [], "exclude_hosts": ["cmp-1"]}
 
 
 def test_a_task_is_shown_with_every_field() -> None:

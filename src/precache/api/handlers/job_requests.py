@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 from uuid import uuid4
 
 from precache.api.calls import Call
+from precache.api.handlers.job_targets import fields_for_aggregate
+from precache.api.handlers.named_images import NamedImages
 from precache.api.refusals import DuplicateImages
 from precache.core.aggregates import Aggregate
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
-from precache.core.images import ImageId, parse_image_id
+from precache.core.images import Image, ImageId, parse_image_id
 from precache.core.jobs import Job, NewJob
 from precache.core.names import is_name
-from precache.core.orders import CacheOrder, first_orders
+from precache.core.orders import CacheOptions, CacheOrder, first_orders
+from precache.core.targets import Target
 from precache.core.text import plain_line
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
@@ -28,7 +31,7 @@ _NAME_LENGTH = 255
 
 
 class JobRequests:
-    """Turns a checked body of the schema CacheImages into a job.
+    """Turns the checked body of a request into a job.
 
     wake: tells conductors that there is work; never raises, never blocks.
     """
@@ -50,30 +53,35 @@ class JobRequests:
 
     def for_aggregate(self, call: Call, orders: Sequence[CacheOrder], aggregate: Aggregate) -> Job:
         """Store the job for all hosts of the aggregate. Nothing is stored unless every image passes its checks."""
-        return self._store(
-            call,
-            orders,
-            hosts=aggregate.hosts,
-            aggregate_id=aggregate.id,
-            aggregate_uuid=aggregate.uuid,
-            aggregate_name=aggregate.name,
-            aggregate_metadata=aggregate.metadata,
-        )
+        names = self._admitted(call, [order.image for order in orders])
+        return self._store(call, orders, names, **fields_for_aggregate(aggregate))
 
     def for_host(self, call: Call, orders: Sequence[CacheOrder], host: str) -> Job:
         """Store the job for this host alone. Nothing is stored unless every image passes its checks."""
-        return self._store(call, orders, hosts=(host,), for_host=host)
+        names = self._admitted(call, [order.image for order in orders])
+        return self._store(call, orders, names, hosts=(host,), for_host=host, target=Target(hosts=(host,)))
 
-    def _store(self, call: Call, orders: Sequence[CacheOrder], **target: Any) -> Job:
-        """Check the images, store the job and wake a conductor. target: the fields that say where the images go."""
+    def for_images(self, call: Call, images: Sequence[str], options: Sequence[CacheOptions], **fields: Any) -> Job:
+        """Store the job for images by id or name, each with its options. Raises all that `NamedImages.find` raises.
+
+        fields: of the job; they say where the images go.
+        """
+        found = NamedImages(self._images).find(call.caller.token, images)
+        orders = checked_orders(CacheOrder(image.id, option) for image, option in zip(found, options, strict=True))
+        return self._store(call, orders, _checked_names(found), **fields)
+
+    def _store(
+        self, call: Call, orders: Sequence[CacheOrder], image_names: Mapping[ImageId, str], **fields: Any
+    ) -> Job:
+        """Store the job and wake a conductor. fields: its other fields."""
         job = NewJob(
             id=self._new_id(),
             orders=tuple(orders),
-            image_names=self._admitted(call, [order.image for order in orders]),
+            image_names=image_names,
             requested_by=call.caller.user_id,
             request_id=call.request_id,
             created_at=self._clock.now(),
-            **target,
+            **fields,
         )
         stored = self._jobs.add(job)
         self._wake()
@@ -81,16 +89,20 @@ class JobRequests:
 
     def _admitted(self, call: Call, images: Sequence[ImageId]) -> dict[ImageId, str]:
         """Check the images; return the names of those that have one."""
-        names: dict[ImageId, str] = {}
         # With the caller's own token: a caller who may not see an image cannot have it cached.
         token = call.caller.token
         listed = self._images.find_listed(token, images)
-        for image in images:
-            found = listed.get(image) or self._images.show_to(token, image)
-            check_admissible(found)
-            if found.name:
-                names[image] = plain_line(found.name, _NAME_LENGTH)
-        return names
+        return _checked_names(listed.get(image) or self._images.show_to(token, image) for image in images)
+
+
+def _checked_names(images: Iterable[Image]) -> dict[ImageId, str]:
+    """Return the names of the images that have one. Raises the errors of `check_admissible`."""
+    names: dict[ImageId, str] = {}
+    for image in images:
+        check_admissible(image)
+        if image.name:
+            names[image.id] = plain_line(image.name, _NAME_LENGTH)
+    return names
 
 
 def requested_orders(call: Call) -> tuple[CacheOrder, ...]:

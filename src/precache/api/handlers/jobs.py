@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.job_requests import JobRequests, checked_orders, find_host
+from precache.api.handlers.job_requests import JobRequests
+from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import JobViews
 from precache.api.refusals import InvalidRequest
-from precache.core.aggregates import Aggregate
-from precache.core.errors import AggregateNotFound, InvalidImageId, JobNotFound, TaskNotFound
+from precache.core.errors import InvalidImageId, JobNotFound, TaskNotFound
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
-from precache.core.orders import CacheOrder
-from precache.ports.inventory import AggregateQueries, HostQueries
+from precache.core.orders import CacheOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
 
 
@@ -31,28 +30,25 @@ class Jobs:
         queries: JobQueries,
         steering: JobSteering,
         requests: JobRequests,
-        aggregates: AggregateQueries,
-        hosts: HostQueries,
+        targets: JobTargets,
         views: JobViews,
         wake: Callable[[], None],
     ) -> None:
         self._queries = queries
         self._steering = steering
         self._requests = requests
-        self._aggregates = aggregates
-        self._hosts = hosts
+        self._targets = targets
         self._views = views
         self._wake = wake
 
     def create(self, call: Call) -> Answer:
-        """Accept a job for one aggregate or one host. Nothing is stored unless every check has passed."""
-        # Options stand beside the images and hold for each of them.
-        orders = checked_orders(CacheOrder.read({**call.body, **item}) for item in call.body["images"])
-        target = call.body["target"]
-        if "hosts" in target:
-            job = self._requests.for_host(call, orders, find_host(self._hosts, target["hosts"][0]).name)
-        else:
-            job = self._requests.for_aggregate(call, orders, self._find_aggregate(target["aggregates"][0]))
+        """Accept a job. Nothing is stored unless every check has passed."""
+        body = call.body
+        # Options beside the images hold for each of them; those of an image come first.
+        options = [CacheOptions.read({**body, **item}) for item in body["images"]]
+        fields = self._targets.fields(body["target"])
+        images = [item["image"] for item in body["images"]]
+        job = self._requests.for_images(call, images, options, name=body.get("name"), **fields)
         return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:
@@ -100,15 +96,6 @@ class Jobs:
     def _accepted(self, call: Call, job: Job) -> Answer:
         location = f"{call.base_url}/v1/jobs/{job.id}"
         return Answer({"job": self._views.job(job)}, status=202, headers={"Location": location})
-
-    def _find_aggregate(self, text: str) -> Aggregate:
-        """Return the aggregate with this id, or else this UUID, or else this name. Raises AggregateNotFound."""
-        known = self._aggregates.list_aggregates()
-        for field in ("id", "uuid", "name"):
-            for aggregate in known:
-                if str(getattr(aggregate, field)) == text:
-                    return aggregate
-        raise AggregateNotFound(text)
 
 
 def _job_id(text: str) -> str:

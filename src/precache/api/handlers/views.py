@@ -23,7 +23,8 @@ class JobViews:
 
     def job(self, job: Job) -> dict[str, Any]:
         computed = {
-            "aggregate": None if job.for_host else _aggregate(job),
+            "target": job.target.document(),
+            "aggregate": _aggregate(job) if job.is_for_one_aggregate else None,
             "host": job.for_host,
             "orders": [order.document() for order in job.orders],
         }

@@ -1,8 +1,7 @@
 """Jobs keep their target and a name.
 
-Jobs without a target, of the release before or from its processes that still run against these tables, are for one
-aggregate or one host. Conductors of the release before send notifications with an empty aggregate for jobs that are for
-anything else.
+Jobs without a target, of the previous release or from its processes that still run against these tables, are for one
+aggregate or one host. Conductors of the previous release send notifications with an empty aggregate for other jobs.
 """
 
 import sqlalchemy as sa

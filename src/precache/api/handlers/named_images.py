@@ -1,0 +1,66 @@
+"""Find the images that a request names by id or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from precache.api.refusals import MOST_SHOWN, AmbiguousImage, TooManyImageNames, UnknownImages
+from precache.core.errors import ImageNotFound, InvalidImageId
+from precache.core.images import Image, ImageId, parse_image_id
+from precache.core.text import plain_line
+from precache.ports.image_service import ImageCatalog
+
+MOST_IMAGE_NAMES = 100
+"""Images by name in one request: each takes a request to the image service, while the caller waits."""
+
+
+class NamedImages:
+    """Finds images with the caller's own token: a caller who may not see an image cannot have it cached."""
+
+    def __init__(self, images: ImageCatalog) -> None:
+        self._images = images
+
+    def find(self, token: str | None, texts: Sequence[str]) -> list[Image]:
+        """Return the image for each text: the one with this id, else the one with this name.
+
+        Raises UnknownImages with all that do not exist; AmbiguousImage, TooManyImageNames, ImageNotAuthorized.
+        """
+        ids = {text: image for text in texts if (image := _as_id(text)) is not None}
+        names = [text for text in dict.fromkeys(texts) if text not in ids]
+        if len(names) > MOST_IMAGE_NAMES:
+            raise TooManyImageNames(len(names), MOST_IMAGE_NAMES)
+        listed = self._images.find_listed(token, list(dict.fromkeys(ids.values())))
+        found: dict[str, Image] = {}
+        unknown: list[str] = []
+        for text in dict.fromkeys(texts):
+            try:
+                found[text] = self._by_id(token, text, ids[text], listed) if text in ids else self._by_name(token, text)
+            except ImageNotFound:
+                unknown.append(text)
+                if len(unknown) == MOST_SHOWN:
+                    break  # Each takes a request of its own, and so many are enough to correct.
+        if unknown:
+            raise UnknownImages(unknown)
+        return [found[text] for text in texts]
+
+    def _by_id(self, token: str | None, text: str, image: ImageId, listed: Mapping[ImageId, Image]) -> Image:
+        """Return the image. One whose name has the form of an id is found, too."""
+        try:
+            return listed.get(image) or self._images.show_to(token, image)
+        except ImageNotFound:
+            return self._by_name(token, text)
+
+    def _by_name(self, token: str | None, name: str) -> Image:
+        matches = self._images.find_named(token, name)
+        if not matches:
+            raise ImageNotFound(name)
+        if len(matches) > 1:
+            raise AmbiguousImage(plain_line(name), [image.id for image in matches])
+        return matches[0]
+
+
+def _as_id(text: str) -> ImageId | None:
+    try:
+        return parse_image_id(text)
+    except InvalidImageId:
+        return None

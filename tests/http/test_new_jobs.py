@@ -1,0 +1,145 @@
+"""Requests for jobs: the table of bad values, and requests that are too long to be read in a conversation."""
+
+import falcon.testing
+import pytest
+
+from precache.api.handlers.named_images import MOST_IMAGE_NAMES
+from precache.api.identity import noauth
+from precache.core.hosts import Heartbeat
+from tests.http.world import DEBIAN, UBUNTU, World
+
+IMAGE = {"image": "debian-12"}
+GOOD = {"images": [IMAGE], "target": {"hosts": ["cmp1"]}}
+
+
+@pytest.fixture
+def world():
+    return World(max_body_bytes=500_000)
+
+
+@pytest.fixture
+def client(world):
+    return falcon.testing.TestClient(noauth(world.app))
+
+
+def target(**parts):
+    return GOOD | {"target": parts}
+
+
+def limited(rate):
+    return [GOOD | {"rate_limit_bytes_per_s": rate}, GOOD | {"images": [IMAGE | {"rate_limit_bytes_per_s": rate}]}]
+
+
+# In the order of the document: the field, and what it must not be.
+INVALID = [
+    *[(f"body {body!r}", body) for body in ({}, [], "text", None)],
+    *[(f"name {name!r}", GOOD | {"name": name}) for name in ("", " a", "a ", "a\nb", "x" * 256, 7, None, ["a"])],
+    *[(f"images {images!r}", GOOD | {"images": images}) for images in ([], {}, None, ["debian-12"], [{}], [None])],
+    *[(f"image {image!r}", GOOD | {"images": [{"image": image}]}) for image in ("", "x" * 256, 7, None, {})],
+    *[(f"target {wrong!r}", GOOD | {"target": wrong}) for wrong in (None, [], "edge", {"aggregate": ["edge"]})],
+    *[
+        (f"{part} {wrong!r}", target(**{part: wrong}))
+        for part in ("aggregates", "cells", "hosts", "exclude_hosts")
+        for wrong in (None, "cmp1", {}, [7], [""], [None], ["x" * 256])
+    ],
+    *[
+        (f"rate {rate!r}", body)
+        for rate in (0, -1, "20M", True, False, 2.0, 2.5, None, [], 10**12 + 1, 10**400)
+        for body in limited(rate)
+    ],
+    # Planned, and until then refused: what is accepted must have an effect.
+    *[
+        (f"{field}", GOOD | {field: value})
+        for field, value in {
+            "operation": "cache",
+            "priority": 50,
+            "parallelism": 20,
+            "job_rate_limit_bytes_per_s": 1,
+            "jitter_s": 60,
+            "not_before": "2026-12-04T20:00:00Z",
+            "deadline": "2026-12-05T04:00:00Z",
+            "window": {},
+            "retries": 2,
+            "when_down": "wait",
+            "canary": {"hosts": 2},
+        }.items()
+    ],
+    ("priority of an image", GOOD | {"images": [IMAGE | {"priority": 10}]}),
+    ("keep_for_s of an image", GOOD | {"images": [IMAGE | {"keep_for_s": 1}]}),
+]
+
+
+@pytest.mark.parametrize("body", [body for _, body in INVALID], ids=[what[:60] for what, _ in INVALID])
+def test_an_invalid_value_is_refused_and_stores_nothing(world, client, body):
+    answer = client.simulate_post("/v1/jobs", json=body)
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "precache.request.invalid")
+    assert world.jobs.list_jobs() == []
+    assert world.wakes == []
+
+
+@pytest.mark.parametrize("field", ["images", "target"])
+def test_a_missing_field_is_named(client, field):
+    body = {name: value for name, value in GOOD.items() if name != field}
+
+    answer = client.simulate_post("/v1/jobs", json=body)
+
+    assert (answer.status_code, answer.json["error"]["message"]) == (400, f"{field!r} is a required property")
+
+
+def test_of_ten_thousand_unknown_hosts_the_first_twenty_are_named(world, client):
+    names = [f"host-{number}" for number in range(10_000)]
+
+    answer = client.simulate_post("/v1/jobs", json=target(hosts=["cmp1", *names]))
+
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"]) == (400, "precache.target.host_not_found")
+    assert (error["names"], error["more"]) == (names[:20], 9_980)
+    assert error["message"] == f"Compute hosts {', '.join(names[:20])} and 9980 more could not be found."
+    assert world.jobs.list_jobs() == []
+
+
+def test_ten_thousand_hosts_are_one_job(world, client):
+    names = [f"host-{number}" for number in range(10_000)]
+    world.inventory.store_heartbeats([Heartbeat(name, "cell3", "fake", world.clock.now()) for name in names])
+
+    answer = client.simulate_post("/v1/jobs", json=target(hosts=names, exclude_hosts=names[:1]))
+
+    assert (answer.status_code, answer.json["job"]["task_count"]) == (202, 9_999)
+
+
+def test_the_tasks_are_on_the_hosts_that_are_left_in_the_order_of_the_target(world, client):
+    body = target(hosts=["cmp3", "cmp1"], aggregates=["edge"], cells=["cell1"], exclude_hosts=["cmp2"])
+
+    job = client.simulate_post("/v1/jobs", json=body).json["job"]["id"]
+
+    assert [task.host for task in world.jobs.tasks(job)] == ["cmp1", "cmp3"]
+    assert world.wakes == [1]
+
+
+def test_an_image_by_name_is_stored_by_its_id(world, client):
+    body = GOOD | {"images": [{"image": "ubuntu"}, {"image": DEBIAN}]}
+
+    job = client.simulate_post("/v1/jobs", json=body).json["job"]["id"]
+
+    assert world.jobs.get(job).images == (UBUNTU, DEBIAN)
+    assert world.jobs.get(job).image_names == {UBUNTU: "ubuntu", DEBIAN: "debian-12"}
+
+
+def test_of_unknown_images_twenty_are_looked_for(client):
+    body = GOOD | {"images": [{"image": f"image-{number}"} for number in range(30)]}
+
+    error = client.simulate_post("/v1/jobs", json=body).json["error"]
+
+    assert error["names"] == [f"image-{number}" for number in range(20)]
+
+
+def test_more_names_of_images_than_are_looked_up_are_refused(client):
+    body = GOOD | {"images": [{"image": f"image-{number}"} for number in range(MOST_IMAGE_NAMES + 1)]}
+
+    answer = client.simulate_post("/v1/jobs", json=body)
+
+    assert answer.status_code == 400
+    assert answer.json["error"]["message"] == (
+        "The request gives 101 images by name; give at most 100 by name, the others by id."
+    )
