@@ -113,7 +113,7 @@ def test_the_tasks_are_on_the_hosts_that_are_left_in_the_order_of_the_target(wor
 
     job = client.simulate_post("/v1/jobs", json=body).json["job"]["id"]
 
-    assert [task.host for task in world.jobs.tasks(job)] == ["cmp1", "cmp3"]
+    assert [task.host for task in world.jobs.list_tasks(job)] == ["cmp1", "cmp3"]
     assert world.wakes == [1]
 
 

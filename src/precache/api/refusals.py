@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from precache.core.errors import Conflict, NotFound, Refused
 from precache.core.targets import Target
+from precache.core.text import first_names
 
 MOST_SHOWN = 20
 """Names that a message lists; of the others it says the number."""
@@ -181,8 +182,7 @@ class ZoneOfHostDiffers(Conflict):
 
 def listed_names(kind: str, names: Sequence[str]) -> str:
     """Return the first MOST_SHOWN names after their kind, and the number of the others."""
-    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    return f"{kind}{'' if len(names) == 1 else 's'} {', '.join(names[:MOST_SHOWN])}{more}"
+    return f"{kind}{'' if len(names) == 1 else 's'} {first_names(names, MOST_SHOWN)}"
 
 
 class ListsNames:

@@ -24,7 +24,7 @@ def plain_line(text: str, length: int = REASON_LENGTH) -> str:
     return line.encode("utf-8", "backslashreplace").decode("utf-8")[:length]
 
 
-def first_names(names: Sequence[str]) -> str:
-    """Return the first of the names, and the number of the others."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def first_names(names: Sequence[str], most: int = _NAMED) -> str:
+    """Return the first of the names, `most` of them, and the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
