@@ -24,8 +24,11 @@ class SingleFlight(Generic[T]):
         self._lock = threading.Lock()
         self._under_way: Future[T] | None = None
 
-    def __call__(self, timeout_s: float) -> T:
-        """Return the result. Raises what `function` raises; TimeoutError after `timeout_s`, but the call continues."""
+    def __call__(self, timeout_s: float | None = None) -> T:
+        """Return the result. Raises what `function` raises; TimeoutError after `timeout_s`, but the call continues.
+
+        timeout_s: None if the call itself has a time limit.
+        """
         with self._lock:
             if self._under_way is None:
                 self._under_way = call_in_thread(self._call, name=self._name)

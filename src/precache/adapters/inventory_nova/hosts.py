@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from precache.adapters.inventory_nova.api import NovaApi
+from precache.background.single_flight import SingleFlight
 from precache.core.hosts import Host
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostQueries
@@ -44,14 +44,14 @@ class NovaServices:
         self._lock = threading.Lock()
         self._known: Services = {}
         self._known_at: datetime | None = None
-        self._under_way: Future[Services] | None = None
+        self._query = SingleFlight(self._read, name="nova-services")
 
     def list_services(self) -> Services:
         """Return Nova's answer, at most as old as the cache time. Raises InventoryUnavailable."""
         with self._lock:
             if self._is_fresh():
                 return self._known
-        return self._ask()
+        return self._query()
 
     def find_services(self, hosts: Collection[str]) -> Services:
         """Return the same, but query Nova again if one of `hosts` is missing: it may be newer than the cache."""
@@ -59,35 +59,17 @@ class NovaServices:
             is_enough = self._is_fresh() and all(host in self._known for host in hosts)
             if is_enough:
                 return self._known
-        return self._ask()
+        return self._query()
 
     def _is_fresh(self) -> bool:
         # If the clock was set back, the answer counts as old.
         return self._known_at is not None and timedelta() <= self._clock.now() - self._known_at < self._cache_time
 
-    def _ask(self) -> Services:
-        """Send the request, or wait for the one that another thread has sent."""
+    def _read(self) -> Services:
+        services = self._api.read(_PATH, _RULE, _services)
         with self._lock:
-            under_way, ours = self._under_way, Future[Services]()
-            if under_way is None:
-                self._under_way = ours
-        if under_way is not None:
-            return under_way.result()
-        try:
-            services = self._api.read(_PATH, _RULE, _services)
-        except BaseException as error:
-            self._end(None)
-            ours.set_exception(error)
-            raise
-        self._end(services)
-        ours.set_result(services)
+            self._known, self._known_at = services, self._clock.now()
         return services
-
-    def _end(self, services: Services | None) -> None:
-        with self._lock:
-            self._under_way = None
-            if services is not None:
-                self._known, self._known_at = services, self._clock.now()
 
 
 def _services(document: Any) -> Services:
