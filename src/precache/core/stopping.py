@@ -11,12 +11,10 @@ class StopReason(StrEnum):
     SHUTDOWN: the process ends; its next start, or another process, continues the work.
     LEASE_LOST: another conductor has the job; nothing may be stored for it here.
     CANCELLED: an operator has cancelled the job; it ends.
-    PAUSED: an operator has paused the job; it continues when it is resumed.
     ABANDONED: the part of the work that needs this one has ended or failed.
     """
 
     SHUTDOWN = "shutdown"
     LEASE_LOST = "lease_lost"
     CANCELLED = "cancelled"
-    PAUSED = "paused"
     ABANDONED = "abandoned"
