@@ -5,28 +5,21 @@ from precache.adapters.native_threads import use_native_threads
 
 use_native_threads()
 
-from precache.adapters.bus_oslo.bus import Bus, open_bus  # noqa: E402
+from precache.adapters.bus_oslo.bus import open_bus  # noqa: E402
 from precache.adapters.bus_oslo.cell_buses import CellBuses  # noqa: E402
 from precache.adapters.bus_oslo.compute_server import ComputeServer  # noqa: E402
 from precache.adapters.bus_oslo.computes import OsloComputes  # noqa: E402
 from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa: E402
 from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
-from precache.adapters.bus_oslo.topics import (  # noqa: E402
-    CACHE_IMAGES_SINCE,
-    CANCEL_SINCE,
-    OPTIONS_SINCE,
-    RPC_VERSION,
-)
+from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, OPTIONS_SINCE, RPC_VERSION  # noqa: E402
 from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
 from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 
 __all__ = [
     "CACHE_IMAGES_SINCE",
-    "CANCEL_SINCE",
     "OPTIONS_SINCE",
     "RPC_VERSION",
-    "Bus",
     "BusReports",
     "BusWake",
     "CellBuses",
@@ -37,5 +30,4 @@ __all__ = [
     "WakeListener",
     "bus_place",
     "open_bus",
-    "use_native_threads",
 ]
