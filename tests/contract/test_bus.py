@@ -13,7 +13,7 @@ import oslo_messaging
 import pytest
 
 from precache.adapters.bus_oslo import BusReports, BusWake, ConductorServer, WakeListener, open_bus
-from precache.adapters.bus_oslo.messages import beats_message
+from precache.adapters.bus_oslo.messages import heartbeats_message
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import ComputeOutdated, ComputeUnreachable
 from precache.core.hosts import Heartbeat
@@ -83,7 +83,7 @@ def test_one_of_several_conductors_receives_each_heartbeat(world, ended):
         BusReports(bus=bus).store_heartbeats([replace(BEAT, host=host)])
 
     wait_until(lambda: sum(len(ear.beats) for ear in ears) >= len(hosts))
-    bus.cast("precache-conductor", "heartbeat", beats_message([replace(BEAT, host="last")], "1.0"), to_all=True)
+    bus.cast("precache-conductor", "heartbeat", heartbeats_message([replace(BEAT, host="last")], "1.0"), to_all=True)
     wait_until(lambda: all("last" in ear.hosts for ear in ears))
     assert sorted(ears[0].hosts + ears[1].hosts) == [*hosts, "last", "last"]
 

@@ -14,7 +14,7 @@ from precache.core.hosts import Heartbeat
 from precache.core.tokens import Token, TokenRole, digest_of
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.api_process import ApiProcess
-from precache.wiring.images_process import ImagesProcess, Serving
+from precache.wiring.images_process import ImageServiceOptions, ImagesProcess
 from precache.wiring.state_dir import StateDir
 from tests.lab.certificates import Authority
 from tests.lab.settings_file import write_settings
@@ -53,7 +53,7 @@ class Fleet:
         (folder / "images" / "disk.raw").write_bytes(bytes(range(256)) * 4096)
         self.images = ImagesProcess(
             config=load_config([write_settings(folder / "images.conf", self.sections)]),
-            serving=Serving(folder / "images", StateDir(folder / "state"), ANY_PORT, threads=4),
+            serving=ImageServiceOptions(folder / "images", StateDir(folder / "state"), ANY_PORT, threads=4),
         )
         self.images_url = self.images.start()
         self.sections["glance"] = {"endpoint_override": self.images_url}

@@ -10,7 +10,7 @@ import requests
 
 from precache.config.load import load_config
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.embedded_process import EmbeddedProcess, Embedding
+from precache.wiring.embedded_process import EmbeddedOptions, EmbeddedProcess
 from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.state_dir import StateDir
 
@@ -26,7 +26,7 @@ def served(tmp_path_factory) -> Iterator[tuple[str, str]]:
     (root / "images").mkdir()
     (root / "images" / "secret.raw").write_bytes(b"top secret disk")
     hosts = (EmbeddedHost("cell1", "cmp-1", "fake"),)
-    embedding = Embedding(StateDir(root / "state"), ListenAddress("127.0.0.1", 0), hosts, root / "images")
+    embedding = EmbeddedOptions(StateDir(root / "state"), ListenAddress("127.0.0.1", 0), hosts, root / "images")
     process = EmbeddedProcess(config=load_config([]), embedding=embedding)
     url = process.start()
     try:

@@ -71,7 +71,7 @@ class Limited:
         return self._inner.show(image)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
-        self._take_place(stop)
+        self._acquire_slot(stop)
         try:
             stream = self._inner.open(image, offset_bytes, stop=stop)
         except BaseException:
@@ -79,7 +79,7 @@ class Limited:
             raise
         return _WatchedStream(stream, on_close=self._places.release)
 
-    def _take_place(self, stop: CancelToken | None) -> None:
+    def _acquire_slot(self, stop: CancelToken | None) -> None:
         end = time.monotonic() + self._patience.total_seconds()
         while stop is None or not stop.is_cancelled:
             remaining = end - time.monotonic()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from precache.background.threads import settle, start_thread
+from precache.background.threads import complete_future, start_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class DaemonPool(Executor):
                         self._workers -= 1
                         return
                 continue
-            settle(future, work)
+            complete_future(future, work)
             with self._lock:
                 self._unfinished -= 1
                 self._lock.notify_all()

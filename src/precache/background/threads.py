@@ -20,7 +20,7 @@ def start_thread(run: Callable[[], object], *, name: str) -> threading.Thread:
 def call_in_thread(function: Callable[[], T], *, name: str) -> Future[T]:
     """Call `function` in a thread of its own; return the future of its result."""
     future: Future[T] = Future()
-    start_thread(lambda: settle(future, function), name=name)
+    start_thread(lambda: complete_future(future, function), name=name)
     return future
 
 
@@ -31,7 +31,7 @@ def run_within(seconds: float, action: Callable[[], object], *, name: str) -> bo
     return not thread.is_alive()
 
 
-def settle(future: Future[T], function: Callable[[], T]) -> None:
+def complete_future(future: Future[T], function: Callable[[], T]) -> None:
     """Call `function` and store its result or error in `future`, unless the future was cancelled."""
     if not future.set_running_or_notify_cancel():
         return

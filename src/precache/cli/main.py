@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from precache.cli.streams import prepare_streams, settle
+from precache.cli.streams import flush_streams, prepare_streams
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         code = 130
     except BrokenPipeError:
         code = 141
-    return settle(code, sys.stdout, sys.stderr)
+    return flush_streams(code, sys.stdout, sys.stderr)
 
 
 if __name__ == "__main__":

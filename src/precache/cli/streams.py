@@ -30,7 +30,7 @@ def prepare_streams() -> None:
     """Ensure that all three standard streams are open, and that writing to stderr never fails.
 
     The next file or socket would get a closed descriptor's number, and the output would go there. The replacement of a
-    closed stdout is not writable, so that `settle` reports lost output.
+    closed stdout is not writable, so that `flush_streams` reports lost output.
     """
     for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
@@ -54,7 +54,7 @@ def accept_any_text(*streams: TextIO) -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def settle(code: int, stdout: TextIO, stderr: TextIO) -> int:
+def flush_streams(code: int, stdout: TextIO, stderr: TextIO) -> int:
     """Flush the streams and return the final exit code.
 
     If the reader has closed the pipe (`| head`), return OUTPUT_CLOSED without a message; for a full disk, REFUSED.

@@ -12,7 +12,7 @@ from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.overlay import create_overlay, inspect_base
-from precache.imagecache.overlay_list import note_overlay
+from precache.imagecache.overlay_list import add_overlay
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -71,7 +71,7 @@ class CreateDisk:
             if size < base.virtual_size_bytes:
                 raise DiskTooSmall(image, size, base.virtual_size_bytes)
             # Before the disk exists, because the cleaner must know every disk that uses an entry.
-            note_overlay(self._cache.directory, entry.name, path, self._clock.now())
+            add_overlay(self._cache.directory, entry.name, path, self._clock.now())
             create_overlay(base, path, size)
             return Disk(path, entry, base.disk_format, size, fetched)
 

@@ -27,7 +27,7 @@ _Key = tuple[str, ImageId]
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _RunningImage:
     """The running work for one image of a job. stop: ends it."""
 
     stop: CancelToken
@@ -44,7 +44,7 @@ class OutcomeMemory:
     def __init__(self, *, stop: CancelToken, capacity: int = CAPACITY) -> None:
         self._stop = stop
         self._capacity = capacity
-        self._running: dict[_Key, _Run] = {}
+        self._running: dict[_Key, _RunningImage] = {}
         self._outcomes: OrderedDict[_Key, TaskResult] = OrderedDict()
         self._cancelled: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class OutcomeMemory:
             kept = self._outcomes.get(key)
             joined = self._running.get(key)
             if kept is None and joined is None:
-                started = self._running[key] = _Run(self._stop_of(job_id), deadline)
+                started = self._running[key] = _RunningImage(self._stop_of(job_id), deadline)
         if kept is not None:
             return kept
         if joined is not None:
@@ -87,7 +87,7 @@ class OutcomeMemory:
             stop.cancel(StopReason.CANCELLED)
         return stop
 
-    def _run(self, key: _Key, started: _Run, run: Callable[[CancelToken], TaskResult]) -> TaskResult:
+    def _run(self, key: _Key, started: _RunningImage, run: Callable[[CancelToken], TaskResult]) -> TaskResult:
         try:
             result = run(started.stop)
         except BaseException as error:

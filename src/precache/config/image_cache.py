@@ -81,7 +81,7 @@ class ImageCacheSettings:
     is_owner_chosen: bool = True
 
     @property
-    def is_ours(self) -> bool:
+    def is_precache_owner(self) -> bool:
         return self.owner == "precache"
 
 

@@ -61,7 +61,7 @@ class InventorySettings:
     source: str
 
     @property
-    def is_novas(self) -> bool:
+    def is_from_nova(self) -> bool:
         return self.source == NOVA
 
 

@@ -22,19 +22,19 @@ def check_cache_owner(
     processes: the kernel's list of them. domains: None for those of the configured libvirt.
     """
     runs = nova_compute_runs(processes)
-    if config.image_cache.is_ours and runs:
+    if config.image_cache.is_precache_owner and runs:
         yield failed(
             "[image_cache] owner is precache but nova-compute runs here: two would clean one cache and disagree",
             "set owner = nova",
         )
-    elif not config.image_cache.is_ours and not runs:
+    elif not config.image_cache.is_precache_owner and not runs:
         yield warning(
             f"{_owner_is_nova(config)} but no nova-compute runs here: expired images are never removed",
             "start nova-compute, or set owner = precache on a host without Nova",
         )
     else:
         yield ok(f"[image_cache] owner is {config.image_cache.owner}, as is right here")
-    if config.image_cache.is_ours:
+    if config.image_cache.is_precache_owner:
         yield _check_domains(domains or LibvirtDomains(uri=config.libvirt.connection_uri))
 
 

@@ -16,7 +16,7 @@ from precache.wiring.service_user import service_session
 
 
 def check_nova(config: Config) -> Iterator[Finding]:
-    if not config.inventory.is_novas:
+    if not config.inventory.is_from_nova:
         yield skipped("[inventory] source is local: hosts and aggregates are Precache's own")
         return
     api = nova_api(config, service_session(config))

@@ -40,7 +40,7 @@ _OPTION_LIMIT_BYTES = 4096
 _READ_LIMIT_BYTES = 32 << 20  # the protocol's own default
 
 
-class _Hangup(Exception):
+class _Disconnected(Exception):
     """The client has ended, or has sent a message that qemu-img never sends."""
 
 
@@ -70,22 +70,22 @@ class NbdExport:
         """Answer the client until it disconnects. Never raises if the client fails: its exit status says why."""
         with (
             self._connection,
-            contextlib.suppress(_Hangup, ConnectionError, Abandoned),
+            contextlib.suppress(_Disconnected, ConnectionError, Abandoned),
             contextlib.ExitStack() as closing,
         ):
             source = self._arriving.open_reader()
             closing.callback(os.close, source)
-            self._shake_hands()
+            self._handshake()
             while True:
                 self._answer(source)
 
-    def _shake_hands(self) -> None:
+    def _handshake(self) -> None:
         self._connection.sendall(_GREETING)
         self._receive(4)
         while True:
             magic, option, length = _OPTION.unpack(self._receive(_OPTION.size))
             if magic != _OPTION_MAGIC or length > _OPTION_LIMIT_BYTES:
-                raise _Hangup
+                raise _Disconnected
             self._receive(length)
             if option == _OPT_EXPORT_NAME:
                 self._connection.sendall(_EXPORT.pack(self._size, _FLAGS))
@@ -96,18 +96,18 @@ class NbdExport:
                 if option == _OPT_GO:
                     return
             elif option == _OPT_ABORT:
-                raise _Hangup
+                raise _Disconnected
             else:
                 self._reply(option, _REP_UNSUPPORTED)
 
     def _answer(self, source: int) -> None:
         magic, _flags, command, cookie, offset, length = _REQUEST.unpack(self._receive(_REQUEST.size))
         if magic != _REQUEST_MAGIC or command == _CMD_DISCONNECT:
-            raise _Hangup
+            raise _Disconnected
         if command != _CMD_READ:
             # A write has data after its header, which must not be taken for the next request.
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EPERM, cookie))
-            raise _Hangup
+            raise _Disconnected
         if length > _READ_LIMIT_BYTES or offset + length > self._size:
             self._connection.sendall(_REPLY.pack(_REPLY_MAGIC, _EINVAL, cookie))
             return
@@ -137,5 +137,5 @@ class NbdExport:
     def _receive(self, count: int) -> bytes:
         received = self._connection.recv(count, socket.MSG_WAITALL) if count else b""
         if len(received) < count:
-            raise _Hangup
+            raise _Disconnected
         return received

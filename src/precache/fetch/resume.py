@@ -60,7 +60,7 @@ class ResumingStream:
         monotonic: a clock, in seconds.
         """
         # Bytes that are read again are no progress, but show how fast the service is: each kind has its own window.
-        self._pace, self._skip_pace = (
+        self._throughput, self._skip_throughput = (
             ThroughputMonitor(least_rate or MinThroughput()),
             ThroughputMonitor(least_rate or MinThroughput()),
         )
@@ -81,19 +81,19 @@ class ResumingStream:
         """
         while True:
             try:
-                self._check_pace(self._pace)
-                count = self._read(self._open(), buffer, self._pace)
+                self._check_throughput(self._throughput)
+                count = self._read(self._open(), buffer, self._throughput)
                 if count == 0 and self._is_short():
                     raise self._interrupted("the data ended early")
             except TransferTooSlow as error:
                 self._drop()
-                self._wait(error, max(self._pace.slow_windows, self._skip_pace.slow_windows))
+                self._wait(error, max(self._throughput.slow_windows, self._skip_throughput.slow_windows))
                 continue
             except (TransferInterrupted, ImageServiceUnavailable) as error:
                 if self._offset and self._offset == self._image.size_bytes:
                     return 0  # all bytes have arrived: how the connection ended does not matter
                 self._drop()
-                self._wait_to_retry(self._told_in_full(error))
+                self._wait_to_retry(self._of_whole_transfer(error))
                 continue
             return self._note(count)
 
@@ -146,7 +146,7 @@ class ResumingStream:
         pace.add(self._monotonic() - began, count)
         return count
 
-    def _check_pace(self, pace: ThroughputMonitor) -> None:
+    def _check_throughput(self, pace: ThroughputMonitor) -> None:
         """Raise TransferTooSlow after a window in which too few bytes arrived, unless the transfer is complete."""
         came = pace.take_slow_window()
         if came is None or self._offset == self._image.size_bytes:
@@ -176,11 +176,11 @@ class ResumingStream:
     def _skip(self, stream: ImageStream, count: int) -> None:
         scratch = memoryview(bytearray(min(count, _SKIP_BYTES)))
         while count:
-            skipped = self._read(stream, scratch[: min(count, len(scratch))], self._skip_pace)
+            skipped = self._read(stream, scratch[: min(count, len(scratch))], self._skip_throughput)
             if not skipped:
                 raise self._interrupted("the data ended early")
             count -= skipped
-            self._check_pace(self._skip_pace)
+            self._check_throughput(self._skip_throughput)
 
     def _note(self, count: int) -> int:
         expected = self._image.size_bytes
@@ -216,10 +216,10 @@ class ResumingStream:
         while wait > timedelta() and not self._stop.is_cancelled:
             nap = min(wait, _NAP)
             self._clock.sleep(nap)
-            self._pace.wait(nap.total_seconds())
+            self._throughput.wait(nap.total_seconds())
             wait -= nap
 
-    def _told_in_full(
+    def _of_whole_transfer(
         self, error: TransferInterrupted | ImageServiceUnavailable
     ) -> TransferInterrupted | ImageServiceUnavailable:
         """Return the error with the offset and size of the whole transfer: a single request does not know them."""

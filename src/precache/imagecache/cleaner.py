@@ -16,7 +16,7 @@ from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
 from precache.imagecache.os_errors import explain
-from precache.imagecache.overlay_list import forget_overlays
+from precache.imagecache.overlay_list import remove_overlays
 from precache.ports.clock import Clock
 from precache.rules.expiry import CacheFile, ExpiryLimits, Shape, expired, is_expired, shape_of
 
@@ -128,7 +128,7 @@ class Cleaner:
             return False
         path.unlink()
         if shape_of(name) is Shape.IMAGE:
-            forget_overlays(self._directory, name)
+            remove_overlays(self._directory, name)
             # While the lock is held: a process that waits for it sees that the file is gone, and tries again.
             self._locks.remove_file(name)
         _log.info("Removed %s from %s, unused since %s", name, self._directory, file.last_used)

@@ -54,7 +54,7 @@ class ListedOverlay:
         return Presence.GONE if is_gone else Presence.UNKNOWN
 
 
-def note_overlay(directory: Path, entry: str, overlay: Path, now: datetime) -> None:
+def add_overlay(directory: Path, entry: str, overlay: Path, now: datetime) -> None:
     """Add `overlay` to the entry's list, before the disk is made; drop those that are certainly gone.
 
     Raises CacheUnusable, DiskUnreadable; DiskRefused if the directory of `overlay` cannot be marked.
@@ -93,7 +93,7 @@ def _marked(listed: ListedOverlay) -> ListedOverlay:
     return listed
 
 
-def forget_overlays(directory: Path, entry: str) -> None:
+def remove_overlays(directory: Path, entry: str) -> None:
     """Remove the entry's list, with the entry. Raises OSError."""
     (directory / overlays_name(entry)).unlink(missing_ok=True)
 

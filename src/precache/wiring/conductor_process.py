@@ -125,7 +125,7 @@ class ConductorProcess:
     ) -> WorkLoop:
         config = self._config
         session = service_session(config)
-        if config.inventory.is_novas:  # otherwise no service is called with these credentials
+        if config.inventory.is_from_nova:  # otherwise no service is called with these credentials
             warn_if_refused(session)
         gateway = OsloComputes(
             buses=cells.bus_of,

@@ -49,7 +49,7 @@ IMAGE_PREFIX = "/image"
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class EmbeddedOptions:
     """The options of the command line. images: the directory that is served as the image service."""
 
     state: StateDir
@@ -64,7 +64,7 @@ class EmbeddedProcess:
     Both raise only errors of core/errors. Call `stop` after a failed start, too.
     """
 
-    def __init__(self, *, config: Config, embedding: Embedding) -> None:
+    def __init__(self, *, config: Config, embedding: EmbeddedOptions) -> None:
         if config.api.auth_strategy in ("keystone", "token"):
             raise InvalidConfiguration(
                 f"[api] auth_strategy = {config.api.auth_strategy} is for `precache serve api`; `serve all` knows "

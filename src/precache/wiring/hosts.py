@@ -120,7 +120,7 @@ def build_driver(name: str, setup: HostSetup) -> VirtDriver:
 
 def _cleaning(config: Config) -> Cleaning | None:
     cache = config.image_cache
-    if not cache.is_ours or cache.manager_interval is None:
+    if not cache.is_precache_owner or cache.manager_interval is None:
         return None
     limits = ExpiryLimits(original=cache.original_minimum_age, resized=cache.resized_minimum_age)
     return Cleaning(limits=limits, removes_unused=cache.remove_unused_base_images)

@@ -24,7 +24,7 @@ from precache.wiring.state_dir import StateDir
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ImageServiceOptions:
     """The options of the command line. images: the directory that is served. threads: concurrent transfers."""
 
     images: Path
@@ -39,7 +39,7 @@ class ImagesProcess:
     Both raise only errors of core/errors.
     """
 
-    def __init__(self, *, config: Config, serving: Serving) -> None:
+    def __init__(self, *, config: Config, serving: ImageServiceOptions) -> None:
         strategy = config.api.auth_strategy
         if strategy == "noauth":
             check_noauth(serving.address)

@@ -39,7 +39,7 @@ def local_inventory(database: Database) -> Inventory:
 
 def configured_inventory(config: Config, database: Database, session: Session) -> Inventory:
     """Return Nova's inventory or the local one, by [inventory] source. session: with the service user's credentials."""
-    if not config.inventory.is_novas:
+    if not config.inventory.is_from_nova:
         return local_inventory(database)
     api, foreign = nova_api(config, session), ForeignInventory(owner="Nova")
     return Inventory(

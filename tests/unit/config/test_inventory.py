@@ -24,8 +24,8 @@ def test_hosts_and_aggregates_are_our_own_unless_nova_is_named(tmp_path):
     ours, _ = read(tmp_path, "")
     novas, _ = read(tmp_path, "[inventory]\nsource = nova\n")
 
-    assert not ours.is_novas
-    assert novas.is_novas
+    assert not ours.is_from_nova
+    assert novas.is_from_nova
 
 
 def test_nova_is_found_where_the_service_user_finds_everything_by_default(tmp_path):

@@ -30,11 +30,11 @@ def test_defaults_are_novas():
 
 
 def test_nova_compute_owns_the_cache_unless_the_operator_says_otherwise():
-    assert not load_config([]).image_cache.is_ours
+    assert not load_config([]).image_cache.is_precache_owner
 
 
 def test_a_process_that_works_without_a_file_may_prefer_other_defaults():
-    assert load_config([], {("image_cache", "owner"): "precache"}).image_cache.is_ours
+    assert load_config([], {("image_cache", "owner"): "precache"}).image_cache.is_precache_owner
 
 
 def test_a_file_means_what_it_would_mean_to_nova_also_where_it_says_nothing(tmp_path):
@@ -43,7 +43,7 @@ def test_a_file_means_what_it_would_mean_to_nova_also_where_it_says_nothing(tmp_
     config = load_config(files, {("image_cache", "precache_concurrency"): 4, ("image_cache", "owner"): "precache"})
 
     assert config.image_cache.precache_concurrency == 7
-    assert not config.image_cache.is_ours
+    assert not config.image_cache.is_precache_owner
 
 
 def test_the_environment_overrides_a_default(monkeypatch):

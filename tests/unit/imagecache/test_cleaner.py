@@ -17,7 +17,7 @@ from precache.core.errors import DomainsUnknown
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.in_use import InstanceDisks
-from precache.imagecache.overlay_list import note_overlay
+from precache.imagecache.overlay_list import add_overlay
 from precache.ports.domain_disks import DiskFile
 from precache.rules.expiry import ExpiryLimits, shape_of
 from tests.unit.imagecache.another_process import another_process
@@ -141,7 +141,7 @@ def test_a_disk_outside_of_the_instances_keeps_its_image_until_it_is_deleted(
     cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     disk = tmp_path_factory.mktemp("elsewhere") / "vm.qcow2"
-    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    add_overlay(cache.directory, ENTRY, disk, clock.now())
     put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
     cleaner = cleaner_of(cache, clock)
 
@@ -201,7 +201,7 @@ def test_while_the_file_system_of_a_listed_disk_is_not_mounted_nothing_is_remove
 ) -> None:
     guests = tmp_path_factory.mktemp("guests")
     disk = guests / "vm.qcow2"
-    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    add_overlay(cache.directory, ENTRY, disk, clock.now())
     put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
     put(cache, OTHER, clock, age=timedelta(days=9))  # a disk that nobody listed may be there, too
     cleaner = cleaner_of(cache, clock)
@@ -240,7 +240,7 @@ def test_a_listed_disk_that_was_changed_keeps_its_image_if_the_hypervisor_has_it
     cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory, change: str
 ) -> None:
     disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"
-    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    add_overlay(cache.directory, ENTRY, disk, clock.now())
     put_overlay(disk, put(cache, ENTRY, clock, age=timedelta(days=9)))
     new = {"renamed": disk.with_name("web.qcow2")}.get(change, tmp_path_factory.mktemp("other") / "vm.qcow2")
     disk.rename(new)
@@ -277,7 +277,7 @@ def test_without_a_hypervisor_an_image_stays_whose_disk_may_have_been_moved(
     cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"
-    note_overlay(cache.directory, ENTRY, disk, clock.now())
+    add_overlay(cache.directory, ENTRY, disk, clock.now())
     put(cache, ENTRY, clock, age=timedelta(days=9))
     put(cache, OTHER, clock, age=timedelta(days=9))
     domains = Domains()
@@ -296,7 +296,7 @@ def test_a_disk_made_between_look_and_removal_keeps_its_image_though_its_age_was
         def names_in_use(self) -> set[str]:
             found = super().names_in_use()
             if looks and not disk.exists():
-                note_overlay(cache.directory, ENTRY, disk, clock.now())
+                add_overlay(cache.directory, ENTRY, disk, clock.now())
                 put_overlay(disk, path)
             looks.append(found)
             return found

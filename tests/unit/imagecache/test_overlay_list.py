@@ -12,7 +12,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import CacheUnusable, DiskRefused
 from precache.imagecache.directory_mark import MARK_NAME, mark_directory, mark_of
-from precache.imagecache.overlay_list import Presence, forget_overlays, listed_overlays, note_overlay
+from precache.imagecache.overlay_list import Presence, add_overlay, listed_overlays, remove_overlays
 from tests.unit.imagecache.conftest import ENTRY
 
 OTHER = "0d5e6b61602d758984b3bf038267614d6016eb2a"
@@ -21,30 +21,30 @@ OTHER = "0d5e6b61602d758984b3bf038267614d6016eb2a"
 def test_disks_of_all_entries_are_listed(tmp_path: Path, clock: MemoryClock) -> None:
     disks = [tmp_path / "vm1.qcow2", tmp_path / "vm 2\n.qcow2", tmp_path / "vm3.qcow2"]
     for disk, entry in zip(disks, [ENTRY, ENTRY, OTHER], strict=True):
-        note_overlay(tmp_path, entry, disk, clock.now())
+        add_overlay(tmp_path, entry, disk, clock.now())
         disk.touch()
 
     assert {overlay.path for _, overlay in listed_overlays(tmp_path)} == set(disks)
 
 
 def test_a_missing_disk_is_removed_from_the_list_when_the_next_is_added(tmp_path: Path, clock: MemoryClock) -> None:
-    note_overlay(tmp_path, ENTRY, tmp_path / "gone.qcow2", clock.now())
-    note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
+    add_overlay(tmp_path, ENTRY, tmp_path / "gone.qcow2", clock.now())
+    add_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
 
     assert [overlay.path for _, overlay in listed_overlays(tmp_path)] == [tmp_path / "new.qcow2"]
 
 
 def test_a_list_is_removed_as_a_whole(tmp_path: Path, clock: MemoryClock) -> None:
-    note_overlay(tmp_path, ENTRY, tmp_path / "vm.qcow2", clock.now())
+    add_overlay(tmp_path, ENTRY, tmp_path / "vm.qcow2", clock.now())
 
-    forget_overlays(tmp_path, ENTRY)
+    remove_overlays(tmp_path, ENTRY)
 
     assert [path.name for path in tmp_path.iterdir()] == [".precache-directory"]
 
 
 def test_a_list_that_cannot_be_written_is_an_error_of_the_cache(tmp_path: Path, clock: MemoryClock) -> None:
     with pytest.raises(CacheUnusable, match="does not exist"):
-        note_overlay(tmp_path / "nowhere", ENTRY, tmp_path / "vm.qcow2", clock.now())
+        add_overlay(tmp_path / "nowhere", ENTRY, tmp_path / "vm.qcow2", clock.now())
 
 
 def presence(directory: Path) -> Presence:
@@ -56,7 +56,7 @@ def test_a_disk_is_gone_only_from_the_very_directory_that_it_was_made_in(tmp_pat
     guests, cache = tmp_path / "guests", tmp_path / "_base"
     guests.mkdir()
     cache.mkdir()
-    note_overlay(cache, ENTRY, guests / "vm.qcow2", clock.now())
+    add_overlay(cache, ENTRY, guests / "vm.qcow2", clock.now())
 
     found = [presence(cache)]  # never made, or deleted
     guests.rename(tmp_path / "unmounted")
@@ -72,10 +72,10 @@ def test_a_disk_is_gone_only_from_the_very_directory_that_it_was_made_in(tmp_pat
 def test_a_disk_on_a_file_system_that_is_not_mounted_stays_listed(tmp_path: Path, clock: MemoryClock) -> None:
     guests = tmp_path / "guests"
     guests.mkdir()
-    note_overlay(tmp_path, ENTRY, guests / "vm.qcow2", clock.now())
+    add_overlay(tmp_path, ENTRY, guests / "vm.qcow2", clock.now())
     guests.rename(tmp_path / "unmounted")
 
-    note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
+    add_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
 
     assert [overlay.path.name for _, overlay in listed_overlays(tmp_path)] == ["vm.qcow2", "new.qcow2"]
 
@@ -96,7 +96,7 @@ def test_the_next_note_adds_the_mark_to_an_older_line(tmp_path: Path, clock: Mem
     (tmp_path / f"{ENTRY}.overlays").write_text(json.dumps(str(tmp_path / "vm.qcow2")) + "\n")
     (tmp_path / "vm.qcow2").touch()
 
-    note_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
+    add_overlay(tmp_path, ENTRY, tmp_path / "new.qcow2", clock.now())
 
     assert {overlay.directory for _, overlay in listed_overlays(tmp_path)} == {mark_of(tmp_path)}
 
@@ -108,4 +108,4 @@ def test_an_unknown_file_as_mark_refuses_the_disk(
     make(tmp_path / MARK_NAME)
 
     with pytest.raises(DiskRefused, match="cannot be marked"):
-        note_overlay(tmp_path, ENTRY, tmp_path / "vm.qcow2", clock.now())
+        add_overlay(tmp_path, ENTRY, tmp_path / "vm.qcow2", clock.now())

@@ -5,13 +5,13 @@ import pytest
 from precache.config.load import load_config
 from precache.core.errors import InvalidConfiguration
 from precache.rules.listen_address import ListenAddress
-from precache.wiring.embedded_process import EmbeddedProcess, Embedding
+from precache.wiring.embedded_process import EmbeddedOptions, EmbeddedProcess
 from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.state_dir import StateDir
 
 
 def service(tmp_path, *, host="127.0.0.1", driver="fake", name="cmp-1") -> EmbeddedProcess:
-    embedding = Embedding(
+    embedding = EmbeddedOptions(
         StateDir(tmp_path / "state"), ListenAddress(host, 0), (EmbeddedHost("cell1", name, driver),), tmp_path
     )
     return EmbeddedProcess(config=load_config([]), embedding=embedding)

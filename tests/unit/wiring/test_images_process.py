@@ -7,7 +7,7 @@ from precache.config.load import load_config
 from precache.core.errors import InvalidConfiguration, SchemaOutdated
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.api_process import ApiProcess
-from precache.wiring.images_process import ImagesProcess, Serving
+from precache.wiring.images_process import ImageServiceOptions, ImagesProcess
 from precache.wiring.state_dir import StateDir
 
 HERE, THERE = ListenAddress("127.0.0.1", 0), ListenAddress("192.0.2.7", 9292)
@@ -29,7 +29,7 @@ def serving(tmp_path):
     (tmp_path / "images").mkdir()
 
     def at(address):
-        return Serving(tmp_path / "images", StateDir(tmp_path / "state"), address, threads=1)
+        return ImageServiceOptions(tmp_path / "images", StateDir(tmp_path / "state"), address, threads=1)
 
     return at
 

@@ -15,10 +15,10 @@ from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import BUS_ERRORS, cause, is_exchange_missing
-from precache.adapters.bus_oslo.library_log import quieten_libraries
+from precache.adapters.bus_oslo.library_log import silence_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, tls_weakness, uses_tls
 from precache.adapters.bus_oslo.topics import BASE_VERSION, EXCHANGE
-from precache.adapters.bus_oslo.url import parse_url, redacted, with_our_defaults
+from precache.adapters.bus_oslo.url import parse_url, redacted, with_protocol_defaults
 from precache.background.backoff import every, retry_until
 from precache.background.log_exceptions import log_exceptions
 from precache.background.periodic_task import PeriodicTask
@@ -63,7 +63,7 @@ def open_bus(conf: cfg.ConfigOpts, transport_url: str) -> Bus:
 
     Raises InvalidConfiguration, without any secret, if the URL or those sections are not valid.
     """
-    quieten_libraries()
+    silence_libraries()
     url = parse_url(conf, transport_url)
     check_tls(conf, url, redacted(url))
     return Bus(conf=conf, url=url)
@@ -190,7 +190,7 @@ class Bus:
             raise BusUnavailable(self.place, _LEFT)
 
     def _new_transport(self) -> Any:
-        url = with_our_defaults(
+        url = with_protocol_defaults(
             self._conf,
             oslo_messaging.TransportURL(
                 self._conf, self._url.transport, self._url.virtual_host, list(self._url.hosts), dict(self._url.query)

@@ -98,7 +98,7 @@ class CellBuses:
         try:
             cells = {cell.name: cell for cell in self._cells.list_cells()}
         except PrecacheError as error:
-            self._complain("", f"The cells cannot be read: {error}")
+            self._log_once("", f"The cells cannot be read: {error}")
             return  # and continue with the known ones
         self._complaints.pop("", None)
         for name in [name for name in self._connected if name not in cells or not cells[name].transport_url]:
@@ -117,12 +117,12 @@ class CellBuses:
         try:
             bus = open_bus(self._conf, cell.transport_url)
         except PrecacheError as error:
-            self._complain(cell.name, f"The message bus of cell {cell.name} cannot be used: {error}")
+            self._log_once(cell.name, f"The message bus of cell {cell.name} cannot be used: {error}")
             return
         others = [name for name, each in self._connected.items() if name != cell.name and each.bus.place == bus.place]
         if others:
             # It would be unknown to which of the two cells a message belongs.
-            self._complain(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
+            self._log_once(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
             bus.close()
             return
         server = ConductorServer(
@@ -140,14 +140,14 @@ class CellBuses:
             self._complaints.pop(cell.name, None)
         _log.info("Cell %s is on the message bus %s", cell.name, bus.place)
         if known is not None:
-            _leave_aside(cell.name, known)
+            _close_in_background(cell.name, known)
 
     def _disconnect(self, name: str) -> None:
         with self._lock:
             connected = self._connected.pop(name)
-        _leave_aside(name, connected)
+        _close_in_background(name, connected)
 
-    def _complain(self, cell: str, sentence: str) -> None:
+    def _log_once(self, cell: str, sentence: str) -> None:
         if self._complaints.get(cell) == sentence:
             return
         with self._lock:
@@ -155,7 +155,7 @@ class CellBuses:
         _log.error("%s", sentence)
 
 
-def _leave_aside(name: str, connected: _Connected) -> None:
+def _close_in_background(name: str, connected: _Connected) -> None:
     """Close the bus without waiting for its broker. Running calls on it end, and continue on the cell's new bus."""
     start_thread(partial(_leave, connected, _LEAVE_WITHIN), name=f"leave {name}")
 

@@ -71,7 +71,7 @@ class OsloComputes:
     def cancel(self, job_id: str, host: str, cell: str) -> None:
         if self._pin is not None and not understands(self._pin, CANCEL_SINCE):
             raise ComputeOutdated(host, CANCEL_SINCE, self._pin, pinned=True)
-        self._note_cancel(job_id, host)
+        self._store_cancel(job_id, host)
         message = cancel_message(job_id, host, cell)
         to_host = HostRequest(
             host=host,
@@ -85,18 +85,18 @@ class OsloComputes:
         try:
             self._call(cell, lambda: to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
         except ComputeOutdated:
-            self._forget_cancel(job_id, host)  # repeated requests are still sent in the version that the host knows
+            self._remove_cancel(job_id, host)  # repeated requests are still sent in the version that the host knows
             raise
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error
 
-    def _note_cancel(self, job_id: str, host: str) -> None:
+    def _store_cancel(self, job_id: str, host: str) -> None:
         with self._lock:
             self._cancelled[job_id, host] = None
             if len(self._cancelled) > _CAPACITY:
                 self._cancelled.popitem(last=False)
 
-    def _forget_cancel(self, job_id: str, host: str) -> None:
+    def _remove_cancel(self, job_id: str, host: str) -> None:
         with self._lock:
             self._cancelled.pop((job_id, host), None)
 

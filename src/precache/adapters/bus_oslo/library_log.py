@@ -13,7 +13,7 @@ _DRIVER = "oslo_messaging._drivers.impl_rabbit"
 _WORTH_KNOWING = "The broker has blocked the connection"  # it runs out of memory or disk; nothing else shows this
 
 
-def quieten_libraries() -> None:
+def silence_libraries() -> None:
     """Silence the libraries' loggers, except for facts that only they know; harmless to repeat."""
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL)

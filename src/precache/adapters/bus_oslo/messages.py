@@ -111,7 +111,7 @@ def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
     return _valid("a result", _items(answer, "results"), _read_result)
 
 
-def beats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any]:
+def heartbeats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any]:
     return {
         "beats": [
             {

@@ -19,7 +19,7 @@ from oslo_config import cfg
 from precache.adapters.bus_oslo.bus import CLOSE_WITHIN_S, RETRIES
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import cause
-from precache.adapters.bus_oslo.library_log import quieten_libraries
+from precache.adapters.bus_oslo.library_log import silence_libraries
 from precache.adapters.bus_oslo.tls import check_names_by_default, check_tls, uses_tls
 from precache.adapters.bus_oslo.url import parse_url, redacted
 from precache.background.backoff import every, retry_until
@@ -55,7 +55,7 @@ class OsloNotifier:
         exchange: str,
         capacity: int = CAPACITY,
     ) -> None:
-        quieten_libraries()
+        silence_libraries()
         to = _Address(tuple(topics), exchange)
         self._senders = [_BusSender(_NotificationBus(conf, url, to), capacity) for url in transport_urls]
 

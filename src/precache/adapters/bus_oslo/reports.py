@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.messages import beats_message, progress_message
+from precache.adapters.bus_oslo.messages import heartbeats_message, progress_message
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
 from precache.core.errors import BusUnavailable
 from precache.core.hosts import Heartbeat
@@ -25,7 +25,7 @@ class BusReports:
 
     def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         with suppress(BusUnavailable):
-            self._bus.cast(CONDUCTOR_TOPIC, "heartbeat", beats_message(beats, RPC_VERSION))
+            self._bus.cast(CONDUCTOR_TOPIC, "heartbeat", heartbeats_message(beats, RPC_VERSION))
 
     def note_progress(self, progress: Sequence[TaskProgress]) -> None:
         with suppress(BusUnavailable):

@@ -77,7 +77,7 @@ def redacted(url: Any) -> str:
     return f"{hosts}/{url.virtual_host or ''}"
 
 
-def with_our_defaults(conf: cfg.ConfigOpts, url: Any) -> Any:
+def with_protocol_defaults(conf: cfg.ConfigOpts, url: Any) -> Any:
     """Set the options in the URL that the protocol requires, and better defaults for those that are not set."""
     # A queue is deleted with its last listener: so requests to a dead host are deleted, and no heartbeats accumulate
     # while no conductor runs. All peers must use the same setting, so it is not configurable. adr/0006

@@ -65,7 +65,11 @@ def _is_undone(error: BaseException | None) -> bool:
 def _is_final(error: BaseException | None) -> bool:
     if tls_cause(str(error)) is not None:
         return True
-    return sqlite.is_ours(error) or mariadb.code_of(error) in mariadb.HOPELESS or postgresql.is_hopeless(error)
+    return (
+        sqlite.is_sqlite_error(error)
+        or mariadb.code_of(error) in mariadb.PERMANENT_FAILURES
+        or postgresql.is_permanent_failure(error)
+    )
 
 
 def tls_cause(text: str) -> str | None:
@@ -75,13 +79,13 @@ def tls_cause(text: str) -> str | None:
     return explain_certificate(text, _NAMES)
 
 
-def is_in_the_way(error: DBAPIError) -> bool:
+def is_already_there(error: DBAPIError) -> bool:
     """Return whether a table, a column or an index could not be created because it exists."""
     original = error.orig
     return (
-        mariadb.code_of(original) in mariadb.IN_THE_WAY
-        or postgresql.code_of(original) in postgresql.IN_THE_WAY
-        or (sqlite.is_ours(original) and sqlite.IN_THE_WAY.search(str(original)) is not None)
+        mariadb.code_of(original) in mariadb.ALREADY_EXISTS
+        or postgresql.code_of(original) in postgresql.ALREADY_EXISTS
+        or (sqlite.is_sqlite_error(original) and sqlite.ALREADY_EXISTS.search(str(original)) is not None)
     )
 
 

@@ -14,10 +14,10 @@ UNDONE = frozenset({1020, 1047, 1053, 1205, 1213})
 """Codes after which the transaction is undone and may be repeated: row changed since it was read, server not part of
 its cluster, server shutting down, wait for a lock too long, deadlock."""
 
-HOPELESS = frozenset({1044, 1045, 1049, 1130, 1227, 1698, 2026, 2061})
+PERMANENT_FAILURES = frozenset({1044, 1045, 1049, 1130, 1227, 1698, 2026, 2061})
 """Codes of refused connections for which waiting does not help: credentials, rights, no such database, encryption."""
 
-IN_THE_WAY = frozenset({1050, 1060, 1061, 1826})
+ALREADY_EXISTS = frozenset({1050, 1060, 1061, 1826})
 """Codes for a table, a column, an index or a foreign key that exists already."""
 
 

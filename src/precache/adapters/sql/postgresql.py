@@ -15,10 +15,10 @@ UNDONE = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
 """SQLSTATEs after which the transaction is undone and may be repeated: not serializable, deadlock, wait for a lock too
 long, server shutting down or starting."""
 
-IN_THE_WAY = frozenset({"42P07", "42701", "42710"})
+ALREADY_EXISTS = frozenset({"42P07", "42701", "42710"})
 """SQLSTATEs for a table, an index, a column or a constraint that exists already."""
 
-_HOPELESS = (
+_PERMANENT_FAILURES = (
     "password authentication failed",
     "does not exist",
     "pg_hba.conf",
@@ -75,9 +75,9 @@ def code_of(error: BaseException | None) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def is_hopeless(error: BaseException | None) -> bool:
+def is_permanent_failure(error: BaseException | None) -> bool:
     """Return whether a connection was refused for a permanent reason."""
-    return any(words in str(error) for words in _HOPELESS)
+    return any(words in str(error) for words in _PERMANENT_FAILURES)
 
 
 def _bounded_connect(limit: timedelta) -> Any:

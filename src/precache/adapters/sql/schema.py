@@ -47,7 +47,7 @@ def upgrade(database: Database) -> None:
         try:
             command.upgrade(config, "head")
         except DBAPIError as exc:
-            if failures.is_in_the_way(exc):
+            if failures.is_already_there(exc):
                 raise SchemaHalfDone(database.place, found, failures.first_line(exc)) from exc
             raise
 

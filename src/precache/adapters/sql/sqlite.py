@@ -17,7 +17,7 @@ FORGETTABLE = "precache_forgettable"
 BUSY_TIMEOUT_MS = 30_000
 """How long to wait for another process that writes."""
 
-IN_THE_WAY = re.compile(r"^(table|index) \S+ already exists|^duplicate column name")
+ALREADY_EXISTS = re.compile(r"^(table|index) \S+ already exists|^duplicate column name")
 """SQLite's texts for a table, an index or a column that exists already; it has no code for it."""
 
 _PRIMARY_CODE = 0xFF  # the higher bits are details of the same error
@@ -29,7 +29,7 @@ def prepare(engine: Engine) -> None:
     event.listen(engine, "begin", _begin)
 
 
-def is_ours(error: BaseException | None) -> bool:
+def is_sqlite_error(error: BaseException | None) -> bool:
     """Return whether the error is one of SQLite's."""
     return isinstance(error, sqlite3.Error)
 

@@ -135,7 +135,7 @@ def _transport_url(config: Config, given: str) -> str:
 
 @contextmanager
 def _cells(config: Config) -> Iterator[SqlCells]:
-    keys, owns_aggregates = config.database.encryption_keys, not config.inventory.is_novas
+    keys, owns_aggregates = config.database.encryption_keys, not config.inventory.is_from_nova
     with closing(current_database(config)) as database:
         yield SqlCells(database=database, keys=keys, owns_aggregates=owns_aggregates)
 

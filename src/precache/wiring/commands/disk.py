@@ -79,7 +79,7 @@ class DiskCreate(ShowCommand):
         if parsed_args.size is not None and not 1 <= parsed_args.size <= LARGEST_GIB:
             raise UsageError(f"--size is a number of GiB from 1 to {LARGEST_GIB}, not {parsed_args.size}")
         config = load_config(parsed_args.config_file, STANDALONE)
-        if not config.image_cache.is_ours:
+        if not config.image_cache.is_precache_owner:
             is_nova = "[image_cache] owner is nova" if config.image_cache.is_owner_chosen else OWNER_BY_DEFAULT
             raise InvalidConfiguration(
                 f"{is_nova}: nova-compute does not know of disks made by this command and would "

@@ -18,7 +18,7 @@ from precache.wiring.commands.options import (
     given_path,
 )
 from precache.wiring.commands.serving import serve_until_told
-from precache.wiring.embedded_process import EmbeddedProcess, Embedding
+from precache.wiring.embedded_process import EmbeddedOptions, EmbeddedProcess
 from precache.wiring.host_names import DEFAULT_CELL, EmbeddedHost, parse_hosts
 from precache.wiring.log_output import log_to_file_instead_of_terminal, start_logging
 from precache.wiring.state_dir import StateDir
@@ -80,9 +80,9 @@ class ServeAll(Command):
         state.take()
         log_file = log_to_file_instead_of_terminal(config, state.log_file) if self.app.stderr.isatty() else None
         start_logging(config, process="all")
-        if not config.image_cache.is_ours and not config.image_cache.is_owner_chosen:
+        if not config.image_cache.is_precache_owner and not config.image_cache.is_owner_chosen:
             _log.warning("%s. No expired image is removed here; set owner = precache or owner = nova", OWNER_BY_DEFAULT)
-        embedding = Embedding(state, address, tuple(hosts), _images(parsed_args.images, state))
+        embedding = EmbeddedOptions(state, address, tuple(hosts), _images(parsed_args.images, state))
         serve_until_told(
             EmbeddedProcess(config=config, embedding=embedding),
             print_message=self.print_message,

@@ -6,10 +6,10 @@ import argparse
 
 from precache.rules.listen_address import parse_listen_address
 from precache.wiring.api_process import ApiProcess
-from precache.wiring.commands.serving import ServesPart, serve_until_told
+from precache.wiring.commands.serving import ServeCommand, serve_until_told
 
 
-class ServeApi(ServesPart):
+class ServeApi(ServeCommand):
     """Run the HTTP API, with Keystone's authentication or tokens of the service's own.
 
     It accepts requests and stores them for a conductor; several may run. Any WSGI server can run the same application:

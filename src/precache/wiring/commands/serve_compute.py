@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from precache.wiring.commands.serving import ServesPart, serve_until_told
+from precache.wiring.commands.serving import ServeCommand, serve_until_told
 from precache.wiring.compute_process import ComputeProcess
 
 
-class ServeCompute(ServesPart):
+class ServeCompute(ServeCommand):
     """Run the compute of this host: it fills the image cache on request of a conductor.
 
     Run one on each compute host beside nova-compute, as the same user.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from precache.wiring.commands.serving import ServesPart, serve_until_told
+from precache.wiring.commands.serving import ServeCommand, serve_until_told
 from precache.wiring.conductor_process import ConductorProcess
 
 
-class ServeConductor(ServesPart):
+class ServeConductor(ServeCommand):
     """Run a conductor: it runs jobs, and calls the hosts of every cell over the cell's message bus.
 
     Several may run and share the jobs; if one ends, another continues its jobs.

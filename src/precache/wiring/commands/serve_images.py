@@ -8,15 +8,15 @@ from pathlib import Path
 from precache.cli.errors import UsageError
 from precache.rules.listen_address import parse_listen_address
 from precache.wiring.commands.options import existing_directory, given_path
-from precache.wiring.commands.serving import ServesPart, serve_until_told
-from precache.wiring.images_process import ImagesProcess, Serving
+from precache.wiring.commands.serving import ServeCommand, serve_until_told
+from precache.wiring.images_process import ImageServiceOptions, ImagesProcess
 from precache.wiring.state_dir import StateDir
 
 DEFAULT_THREADS = 40
 """Each thread needs about 100 kB while it waits; a transfer occupies one."""
 
 
-class ServeImages(ServesPart):
+class ServeImages(ServeCommand):
     """Serve a directory of disk images as an image service: the reading part of the Glance v2 API.
 
     For hosts without OpenStack. If [api] auth_strategy is token, callers need a token of any role; tokens require TLS
@@ -55,7 +55,7 @@ class ServeImages(ServesPart):
         if not 1 <= parsed_args.threads <= 1000:
             raise UsageError(f"--threads is a number from 1 to 1000, not {parsed_args.threads}")
         config = self.configured(parsed_args)
-        serving = Serving(
+        serving = ImageServiceOptions(
             images=existing_directory(parsed_args.images, "--images"),
             state=StateDir(parsed_args.state_dir),
             address=parse_listen_address(parsed_args.listen),

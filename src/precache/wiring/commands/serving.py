@@ -29,7 +29,7 @@ LEAVING_PATIENCE = timedelta(seconds=1)
 """How long to wait for threads that were told to end; they usually need much less."""
 
 
-class Runs(Protocol):
+class Service(Protocol):
     """A service that a process runs. Call `stop` after a failed `start`, too."""
 
     def start(self) -> str:
@@ -40,7 +40,7 @@ class Runs(Protocol):
 
 
 def serve_until_told(
-    service: Runs, *, print_message: Callable[[str], None], greeting: Callable[[str], str], farewell: str
+    service: Service, *, print_message: Callable[[str], None], greeting: Callable[[str], str], farewell: str
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM. greeting: makes the greeting from the result of `start`.
 
@@ -60,12 +60,12 @@ def serve_until_told(
         deaths.check()
     except ThreadDied as death:
         print_message(str(death))
-        _leave_waiting_threads(LEAVING_PATIENCE, status=ExitCode.REFUSED)
+        _exit_despite_waiting_threads(LEAVING_PATIENCE, status=ExitCode.REFUSED)
         raise
-    _leave_waiting_threads(LEAVING_PATIENCE)
+    _exit_despite_waiting_threads(LEAVING_PATIENCE)
 
 
-class ServesPart(Command):
+class ServeCommand(Command):
     """A command that runs one process of a deployment. Each is in its own file and imports only its own parts."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -105,7 +105,7 @@ class EndSignals:
             os.write(self._writer, bytes([signal.SIGTERM]))
 
 
-def _leave_waiting_threads(patience: timedelta, status: int = 0) -> None:
+def _exit_despite_waiting_threads(patience: timedelta, status: int = 0) -> None:
     """End the process with `status` if other threads than the main one remain after `patience`; else return.
 
     Call it when all parts are stopped. A thread that remains waits for an answer from outside, such as a silent image

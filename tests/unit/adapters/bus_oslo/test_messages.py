@@ -12,8 +12,8 @@ import pytest
 
 from precache.adapters.bus_oslo.messages import (
     Malformed,
-    beats_message,
     cancel_message,
+    heartbeats_message,
     progress_message,
     read_cancel,
     read_heartbeats,
@@ -65,7 +65,7 @@ def test_every_message_is_read_as_it_was_written():
     )
     assert read_cancel(over_the_bus(cancel_message("job", "cmp-1", "cell1")), "cmp-1") == "job"
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
-    assert read_heartbeats(over_the_bus(beats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
+    assert read_heartbeats(over_the_bus(heartbeats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
     assert read_progress(over_the_bus(progress_message([PROGRESS])), "cell1") == [PROGRESS]
 
 
@@ -125,14 +125,16 @@ def test_a_host_that_may_start_is_accepted(name):
     beat, progress = replace(BEAT, host=name), replace(PROGRESS, host=name)
 
     assert is_name(name)
-    assert read_heartbeats(over_the_bus(beats_message([beat], "1.0")), "cell1", NOW) == [beat]
+    assert read_heartbeats(over_the_bus(heartbeats_message([beat], "1.0")), "cell1", NOW) == [beat]
     assert read_progress(over_the_bus(progress_message([progress])), "cell1") == [progress]
 
 
 def test_fields_of_a_newer_release_are_ignored():
     assert read_request(_newer_request(), "cmp-1") == (REQUEST, 1.5)
     assert read_results(newer({"results": [newer(results_message(RESULTS)["results"][0])]})) == RESULTS[:1]
-    assert read_heartbeats(newer({"beats": [newer(beats_message([BEAT], "1.0")["beats"][0])]}), "cell1", NOW) == [BEAT]
+    assert read_heartbeats(newer({"beats": [newer(heartbeats_message([BEAT], "1.0")["beats"][0])]}), "cell1", NOW) == [
+        BEAT
+    ]
     assert read_progress(newer({"tasks": [newer(progress_message([PROGRESS])["tasks"][0])]}), "cell1") == [PROGRESS]
 
 
@@ -218,7 +220,7 @@ def test_a_reason_is_fit_for_a_terminal():
     ],
 )
 def test_a_heartbeat_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
-    good = beats_message([BEAT], "1.0")["beats"][0]
+    good = heartbeats_message([BEAT], "1.0")["beats"][0]
 
     assert read_heartbeats({"beats": [good | change, good]}, "cell1", NOW) == [BEAT]
     assert len(caplog.records) == 1
@@ -233,7 +235,7 @@ def test_progress_that_makes_no_sense_is_left_out(change):
     assert read_progress({"tasks": [good | change, good]}, "cell1") == [PROGRESS]
 
 
-@pytest.mark.parametrize("message", [{}, {"beats": {}}, {"beats": "cmp-1"}, beats_message([BEAT] * 101, "1.0")])
+@pytest.mark.parametrize("message", [{}, {"beats": {}}, {"beats": "cmp-1"}, heartbeats_message([BEAT] * 101, "1.0")])
 def test_a_message_without_its_list_or_with_one_that_no_compute_sends_is_refused(message):
     with pytest.raises(Malformed):
         read_heartbeats(message, "cell1", NOW)
