@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.notifier_memory import MemoryNotifier
+from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import END, Announcer
 from precache.conductor.call_hosts import CallHosts
 from precache.conductor.cancel_hosts import CancelHosts
@@ -19,7 +20,7 @@ from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
-from precache.core.jobs import Outcome, TaskResult
+from precache.core.jobs import JobState, Outcome, TaskResult
 from tests.contract.buses import nothing_to_cancel
 from tests.contract.job_values import DEBIAN, LEASE, NOW, asked, claim, ended, job_id, new_job
 from tests.waiting import wait_until
@@ -41,7 +42,7 @@ class Conductors:
         for host in HOSTS:
             self.gateway.join(host, self._answer, nothing_to_cancel)
         stores.host_reports.store_heartbeats([Heartbeat(host, "cell1", "fake", self.clock.now()) for host in HOSTS])
-        self._pools = [ThreadPoolExecutor(3) for _ in range(2)]
+        self._pools = [DaemonPool(3) for _ in range(2)]
         self._loops = [self._loop(f"conductor-{number}", pool) for number, pool in enumerate(self._pools)]
 
     def start(self) -> None:
@@ -62,7 +63,7 @@ class Conductors:
         self.requests.append((request.job_id, request.host))
         return [TaskResult(image, Outcome.CACHED, 1) for image in request.images]
 
-    def _loop(self, owner: str, pool: ThreadPoolExecutor) -> WorkLoop:
+    def _loop(self, owner: str, pool: DaemonPool) -> WorkLoop:
         stores = self.stores
         announcer = Announcer(notifier=self.notifier, origin=owner)
         run_job = RunJob(
@@ -70,7 +71,7 @@ class Conductors:
             group_hosts=GroupHosts(hosts=stores.hosts, service_down_time=MINUTE),
             call_hosts=CallHosts(
                 gateway=self.gateway, clock=self.clock, pool=pool, concurrency=3,
-                cancel_hosts=CancelHosts(gateway=self.gateway, clock=self.clock, pool=pool),
+                cancel_hosts=CancelHosts(gateway=self.gateway, clock=self.clock, pool=DaemonPool(3)),
             ),
             end_job=EndJob(claims=stores.claims, queries=stores.queries, announcer=announcer),
             write_interval=timedelta(milliseconds=20),
@@ -118,6 +119,35 @@ def test_a_job_of_a_dead_conductor_is_finished_once_and_keeps_what_had_ended(sto
     assert {host: task.attempts for host, task in tasks.items()} == dict.fromkeys(HOSTS, 1) | {"cmp-0": 0, "cmp-1": 2}
     assert sorted(host for _, host in conductors.requests) == HOSTS[1:]
     wait_until(lambda: ends(conductors) == 1)
+
+
+def test_a_job_that_is_cancelled_while_a_conductor_has_it_ends_there_and_another_goes_on(stores, conductors):
+    is_cancelled = threading.Event()
+
+    def works_until_cancelled(request):
+        conductors.requests.append((request.job_id, request.host))
+        assert is_cancelled.wait(PATIENCE.total_seconds())
+        return [TaskResult(image, Outcome.CANCELLED, 1) for image in request.images]
+
+    def cancel(job):
+        assert job == job_id(1)
+        is_cancelled.set()
+
+    for host in HOSTS[:3]:
+        conductors.gateway.join(host, works_until_cancelled, cancel)
+    stores.intake.add(new_job(1, hosts=HOSTS, images=[DEBIAN]))
+    conductors.start()
+    wait_until(lambda: len(conductors.requests) == 3)
+    stores.intake.add(new_job(2, hosts=HOSTS[3:], images=[DEBIAN]))
+
+    stores.steering.cancel(job_id(1))
+
+    wait_until(lambda: conductors.ended_jobs() == [job_id(1), job_id(2)])
+    assert stores.queries.get(job_id(1)).state is JobState.CANCELLED
+    assert stores.queries.get(job_id(1)).counts == {Outcome.CANCELLED: len(HOSTS)}
+    assert stores.queries.get(job_id(2)).counts == {Outcome.CACHED: 3}
+    assert sorted(host for job, host in conductors.requests if job == job_id(1)) == HOSTS[:3]
+    wait_until(lambda: ends(conductors) == 2)
 
 
 def ends(conductors) -> int:
