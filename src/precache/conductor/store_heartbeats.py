@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import timedelta
+from typing import Generic, TypeVar
 
-from precache.conductor.recent import Recent
 from precache.core.hosts import Heartbeat, Host
 from precache.ports.inventory import CellSizes, HostQueries, HostReports
 from precache.rules.home_cell import heartbeats_of_other_cells
 
 _log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 MOST_REMEMBERED = 100_000
 """The most hosts of which data is kept between two heartbeats: about 30 MB."""
@@ -102,3 +106,26 @@ class StoreHeartbeats:
             "last heartbeat in the old one",
             beat.host, beat.cell, own_cell, self._service_down_time.total_seconds(),
         )  # fmt: skip
+
+
+class Recent(Generic[Key, Value]):
+    """A mapping of the last `most` entries that were stored or found. For one thread."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key: Key) -> Value | None:
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key]
+
+    def store(self, key: Key, value: Value) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)

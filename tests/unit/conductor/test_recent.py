@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.conductor.recent import Recent
+from precache.conductor.store_heartbeats import Recent
 
 
 @given(st.lists(st.integers(0, 20)), st.integers(1, 5))
