@@ -9,11 +9,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from precache.imagecache.ownership import file_mode, give_to_owner_of
+from precache.imagecache.publish import open_directory
 
 MARK_NAME = ".precache-directory"
 
@@ -26,7 +26,7 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEX
 def mark_of(directory: Path) -> str | None:
     """Return the directory's mark; None if it has none, or is not there. Raises OSError if it cannot be read."""
     try:
-        with _opened(directory) as fd:
+        with open_directory(directory) as fd:
             return _read(fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -37,7 +37,7 @@ def mark_directory(directory: Path) -> str:
 
     Raises OSError, such as FileExistsError if something else has the mark's name.
     """
-    with _opened(directory) as fd:
+    with open_directory(directory) as fd:
         mark = _read(fd)
         if mark is None:
             _make(fd)
@@ -46,16 +46,6 @@ def mark_directory(directory: Path) -> str:
         if mark is None:
             raise FileExistsError(None, "a file of that name is in the way", str(directory / MARK_NAME))
         return mark
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    """Open the directory, so that all is read and written in this one also if its path is replaced meanwhile."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _read(directory: int) -> str | None:

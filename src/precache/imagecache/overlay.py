@@ -17,6 +17,7 @@ from oslo_utils.imageutils import format_inspector
 from precache.core.errors import DiskExists, DiskRefused, DiskUnreadable
 from precache.imagecache.os_errors import explain
 from precache.imagecache.ownership import file_mode, give_to_owner_of
+from precache.imagecache.publish import open_directory
 from precache.imagecache.qemu_img import QemuImg, QemuImgFailed, read_info
 from precache.imagecache.staging import new_token
 
@@ -95,11 +96,8 @@ def create_overlay(base: Base, path: Path, size_bytes: int, qemu_img: QemuImg | 
     Raises DiskExists, DiskRefused.
     """
     try:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with open_directory(path.parent) as directory:
             _create_in(directory, base, path.name, size_bytes, qemu_img or QemuImg())
-        finally:
-            os.close(directory)
     except FileExistsError:
         raise DiskExists(str(path)) from None
     except QemuImgFailed as error:

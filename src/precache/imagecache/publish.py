@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -24,8 +26,7 @@ def publish(temporary: Path, final: Path, now: datetime) -> None:
     The file gets the mode and owner of Nova's files, and the mtime `now`, from which its expiry counts.
     temporary: in the directory of `final`. Raises OSError, FileExistsError if it is a link or has another hard link.
     """
-    directory = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with open_directory(final.parent) as directory:
         fd = open_own(temporary.name, directory)
         try:
             os.fchmod(fd, file_mode())
@@ -37,8 +38,16 @@ def publish(temporary: Path, final: Path, now: datetime) -> None:
         finally:
             os.close(fd)
         os.fsync(directory)
+
+
+@contextmanager
+def open_directory(directory: Path) -> Iterator[int]:
+    """Open the directory, so that all is read and written in this one also if its path is replaced meanwhile."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
     finally:
-        os.close(directory)
+        os.close(fd)
 
 
 def open_own(name: str, directory: int) -> int:
