@@ -149,6 +149,24 @@ def test_a_job_is_waited_for_shown_and_listed(deployment: Deployment) -> None:
     assert [(one["host"], one["reason"]) for one in tasks] == [("cmp-2", "disk full")]
 
 
+def test_a_job_is_created_for_a_cell_without_a_host(deployment: Deployment) -> None:
+    run = deployment.run
+    deployment.conductor.outcomes = {"cmp-1": (Outcome.CACHED, "")}
+    words = ("job", "create", "--name", "friday", "--image", "debian-12", "--cell", "cell1", "--exclude-host", "cmp-2")
+
+    code, job, said = run(*words, "--wait", "--all", "-f", "json")
+    refused = run("job", "create", "--image", "debian-12", "--host", "cmp-8", "--host", "nothing")
+    without = run("job", "create", "--image", "debian-12")
+
+    assert (code, job["state"], job["name"]) == (0, "succeeded", "friday")
+    assert job["target"] == {"aggregates": [], "cells": ["cell1"], "hosts": [], "exclude_hosts": ["cmp-2"]}
+    assert [(one["host"], one["image_name"]) for one in job["tasks"]] == [("cmp-1", "debian-12")]
+    assert "cmp-1" in said
+    assert refused == (1, None, "precache: Compute hosts cmp-8, nothing could not be found.\n")
+    assert without[0] == 1
+    assert "give at least one of aggregates, cells and hosts" in without[2]
+
+
 def test_a_refusal_is_shown_with_the_message_of_the_api(deployment: Deployment) -> None:
     run = deployment.run
     run("aggregate", "create", "web", "-f", "json")

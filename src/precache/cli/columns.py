@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from cliff.columns import FormattableColumn
 
 from precache.cli.printable import on_one_line
+from precache.core.text import first_names
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _CELL_COLUMNS = 40  # a wider list would leave no space for the other columns; an id has 36
@@ -99,6 +100,16 @@ class Properties(FormattableColumn[Mapping[str, Any]]):
 
     def human_readable(self) -> str:
         return ", ".join(f"{on_one_line(str(key))}={on_one_line(str(value))}" for key, value in self._value.items())
+
+
+class Target(FormattableColumn[Mapping[str, Sequence[str]]]):
+    """What a job is for; in a table one line for each kind, with the first of its names."""
+
+    def human_readable(self) -> str:
+        parts = {
+            kind.replace("_", " "): [on_one_line(str(name)) for name in names] for kind, names in self._value.items()
+        }
+        return "\n".join(f"{kind}: {first_names(names)}" for kind, names in parts.items() if names)
 
 
 class Field(NamedTuple):

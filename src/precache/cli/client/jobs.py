@@ -16,9 +16,9 @@ class Jobs:
         self._session = session
         self._url = f"{own_url}/jobs"
 
-    def create(self, target: Mapping[str, Sequence[str]], image_ids: Sequence[str], options: Document) -> Document:
-        """Request these images; return the job. target: either `aggregates` or `hosts`."""
-        body = {"images": [{"image": image_id} for image_id in image_ids], "target": dict(target), **options}
+    def create(self, target: Mapping[str, Sequence[str]], images: Sequence[str], options: Document) -> Document:
+        """Request these images, by id or name; return the job. options: the other fields of the request."""
+        body = {"images": [{"image": image} for image in images], "target": dict(target), **options}
         return self._session.read("POST", self._url, "job", body=body)
 
     def newest(self, *, state: str | None, limit: int) -> list[Document]:

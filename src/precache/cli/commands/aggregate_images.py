@@ -6,7 +6,7 @@ import argparse
 
 from precache.cli.client import Document
 from precache.cli.command import Columns
-from precache.cli.commands.cache_image import CacheImageCommand
+from precache.cli.commands.cache_image import CacheImageCommand, labels_of
 from precache.core.errors import Refused, Unavailable
 
 
@@ -31,7 +31,9 @@ class AggregateCacheImage(CacheImageCommand):
         job = self.create_with_options(parsed_args, images, aggregates=[str(aggregate["id"])])
         if job is not None:
             return (
-                self.wait(str(job.get("id")), images, parsed_args) if parsed_args.wait else self.job_result(job, None)
+                self.wait(str(job.get("id")), labels_of(images), parsed_args)
+                if parsed_args.wait
+                else self.job_result(job, None)
             )
         job_id = self.service.aggregates.cache_images(aggregate["id"], [str(image["id"]) for image in images])
         accepted = {"id": job_id, "aggregate": aggregate, "images": [image["id"] for image in images]}
@@ -39,7 +41,7 @@ class AggregateCacheImage(CacheImageCommand):
             return self._without_a_job(accepted, parsed_args)
         if not parsed_args.wait:
             return self.job_result(self._look(job_id, accepted), None)
-        return self.wait(job_id, images, parsed_args)
+        return self.wait(job_id, labels_of(images), parsed_args)
 
     def _without_a_job(self, accepted: Document, parsed_args: argparse.Namespace) -> Columns:
         """Return the result if the service is Nova itself, which has accepted the request but has no jobs."""

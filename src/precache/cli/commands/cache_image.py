@@ -1,10 +1,10 @@
-"""The shared parts of `aggregate cache image` and `host cache image`: images by name, the wait, the result."""
+"""The shared parts of the commands that request images: their options, images by name, the wait, the result."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from precache.cli.client import Document
 from precache.cli.command import Columns
@@ -28,13 +28,10 @@ def bytes_per_second(text: str) -> int:
     return rate
 
 
-class CacheImageCommand(JobCommand):
+class RequestCommand(JobCommand):
     """A command that requests images and may wait until they are cached."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        self.add_target(parser)
-        parser.add_argument("images", metavar="image", nargs="+", help="name or id")
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--rate-limit",
             metavar="BYTES-PER-SECOND",
@@ -43,30 +40,16 @@ class CacheImageCommand(JobCommand):
             help="highest average rate of the download on each host, such as 20M; k, M and G are 1000, 1000² and 1000³",
         )
         add_wait_options(parser)
-        return parser
 
-    def add_target(self, parser: argparse.ArgumentParser) -> None:
-        """Add the argument for the target: an aggregate or a host."""
-        raise NotImplementedError
+    def options(self, parsed_args: argparse.Namespace) -> Document:
+        """Return the options that were given."""
+        return {name: value for name in _OPTIONS if (value := getattr(parsed_args, name)) is not None}
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
         return self.columns if parsed_args.wait else tuple(JOB_FIELDS)
 
-    def create_with_options(
-        self, parsed_args: argparse.Namespace, images: Sequence[Document], **target: Sequence[str]
-    ) -> Document | None:
-        """Send the request of Precache's own API and return the job. Without options, send nothing; return None."""
-        options = {name: value for name in _OPTIONS if (value := getattr(parsed_args, name)) is not None}
-        if not options:
-            return None
-        return self.service.jobs.create(target, [str(image["id"]) for image in images], options)
-
-    def find_images(self, parsed_args: argparse.Namespace) -> list[Document]:
-        return [self.service.images.find(name) for name in parsed_args.images]
-
-    def wait(self, job_id: str, images: Sequence[Document], parsed_args: argparse.Namespace) -> Columns:
-        """Wait for the job and set the exit code by its state."""
-        labels = {str(image["id"]): str(image.get("name") or image["id"]) for image in images}
+    def wait(self, job_id: str, labels: Mapping[str, str], parsed_args: argparse.Namespace) -> Columns:
+        """Wait for the job and set the exit code by its state. labels: names of the images by id."""
         snapshot, self.exit_code = wait_for_job(
             self.service.jobs,
             job_id,
@@ -77,3 +60,35 @@ class CacheImageCommand(JobCommand):
             every_task=parsed_args.every_task,
         )
         return self.job_result(snapshot.job, snapshot.tasks)
+
+
+class CacheImageCommand(RequestCommand):
+    """A command for one aggregate or one host, which comes before the images."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        self.add_target(parser)
+        parser.add_argument("images", metavar="image", nargs="+", help="name or id")
+        self.add_options(parser)
+        return parser
+
+    def add_target(self, parser: argparse.ArgumentParser) -> None:
+        """Add the argument for the target: an aggregate or a host."""
+        raise NotImplementedError
+
+    def create_with_options(
+        self, parsed_args: argparse.Namespace, images: Sequence[Document], **target: Sequence[str]
+    ) -> Document | None:
+        """Send the request of Precache's own API and return the job. Without options, send nothing; return None."""
+        options = self.options(parsed_args)
+        if not options:
+            return None
+        return self.service.jobs.create(target, [str(image["id"]) for image in images], options)
+
+    def find_images(self, parsed_args: argparse.Namespace) -> list[Document]:
+        return [self.service.images.find(name) for name in parsed_args.images]
+
+
+def labels_of(images: Sequence[Document]) -> dict[str, str]:
+    """Return the names of the images by id."""
+    return {str(image["id"]): str(image.get("name") or image["id"]) for image in images}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from precache.cli.command import Columns
-from precache.cli.commands.cache_image import CacheImageCommand
+from precache.cli.commands.cache_image import CacheImageCommand, labels_of
 
 
 class HostCacheImage(CacheImageCommand):
@@ -27,4 +27,4 @@ class HostCacheImage(CacheImageCommand):
             job = self.service.hosts.cache_images(parsed_args.host, [str(image["id"]) for image in images])
         if not parsed_args.wait:
             return self.job_result(job, None)
-        return self.wait(str(job.get("id")), images, parsed_args)
+        return self.wait(str(job.get("id")), labels_of(images), parsed_args)

@@ -36,8 +36,19 @@ class JobList(ListCommand):
       precache job list --limit 0 -f csv
     """
 
-    columns = ("id", "state", "aggregate", "host", "images", "task_count", "counts", "created_at", "finished_at")
-    least_needed = ("finished_at", "task_count", "host", "created_at", "aggregate", "counts")
+    columns = (
+        "id",
+        "name",
+        "state",
+        "aggregate",
+        "host",
+        "images",
+        "task_count",
+        "counts",
+        "created_at",
+        "finished_at",
+    )
+    least_needed = ("finished_at", "task_count", "host", "created_at", "aggregate", "name", "counts")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)

@@ -7,14 +7,28 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from precache.cli.client import Document
-from precache.cli.columns import AllImages, Bytes, Counts, Field, Fields, Properties, Text, Timestamp, cells, plain
+from precache.cli.columns import (
+    AllImages,
+    Bytes,
+    Counts,
+    Field,
+    Fields,
+    Properties,
+    Target,
+    Text,
+    Timestamp,
+    cells,
+    plain,
+)
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import Table
 from precache.cli.wait.waiting import check_wait_options
 
 JOB_FIELDS: Fields = {
     "id": Field(plain),
+    "name": Field(Text),
     "state": Field(plain),
+    "target": Field(Target),
     "aggregate": Field(Text),
     "aggregate_id": Field(plain),
     "host": Field(Text),
@@ -57,6 +71,7 @@ def job_cells(job: Document) -> dict[str, Any]:
     computed = {
         "aggregate": aggregate.get("name"),
         "aggregate_id": aggregate.get("id"),
+        "target": job.get("target") or {},
         "images": images,
         "image_names": names,
         "counts": job.get("counts") or {},

@@ -1,0 +1,64 @@
+"""`precache job create`: one job for aggregates, cells and hosts together."""
+
+from __future__ import annotations
+
+import argparse
+
+from precache.cli.command import Columns
+from precache.cli.commands.cache_image import RequestCommand
+
+_TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
+
+
+class JobCreate(RequestCommand):
+    """Fill the image caches of any set of hosts, as one job.
+
+    The options for images and hosts can be repeated. The job is for all hosts of the aggregates and cells and for the
+    hosts given by name, without the excluded ones; each host counts once. A host that an aggregate gets later is not
+    among them. The service checks the whole request: if it refuses a name, nothing is started.
+
+    Without --wait the command shows the job as it was accepted. Output and exit codes with --wait are those of
+    `aggregate cache image`.
+
+    Example:
+      precache job create --image debian-12 --aggregate web --aggregate db --wait
+      precache job create --name friday-rollout --image debian-12 --image ubuntu-24 --cell cell2 --exclude-host cmp-9
+      precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--name", metavar="NAME", help="name of the job, for people; it need not be unique")
+        self._add_list(parser, "--image", "images", "name or id of an image", required=True)
+        self._add_list(parser, "--aggregate", "aggregates", "all hosts of this aggregate: name, id or UUID")
+        self._add_list(parser, "--cell", "cells", "all hosts of this cell")
+        self._add_list(parser, "--host", "hosts", "this host")
+        self._add_list(
+            parser, "--exclude-host", "exclude_hosts", "not this host, even if it is in an aggregate or a cell"
+        )
+        self.add_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Columns:
+        target = {part: names for part in _TARGET if (names := getattr(parsed_args, part))}
+        options = self.options(parsed_args)
+        if parsed_args.name is not None:
+            options["name"] = parsed_args.name
+        job = self.service.jobs.create(target, parsed_args.images, options)
+        if not parsed_args.wait:
+            return self.job_result(job, None)
+        return self.wait(str(job.get("id")), job.get("image_names") or {}, parsed_args)
+
+    def _add_list(
+        self, parser: argparse.ArgumentParser, option: str, field: str, what: str, *, required: bool = False
+    ) -> None:
+        metavar = option.removeprefix("--exclude-").removeprefix("--").upper()
+        parser.add_argument(
+            option,
+            metavar=metavar,
+            action="append",
+            dest=field,
+            default=None if required else [],
+            required=required,
+            help=f"{what}; can be repeated",
+        )
