@@ -10,7 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 
 OPTIONS = [
@@ -102,11 +102,7 @@ def _parse(values: Any) -> BusSettings:
             f"[DEFAULT] call_monitor_timeout ({values.call_monitor_timeout} s) must not be longer than "
             f"long_rpc_timeout ({values.long_rpc_timeout} s)"
         )
-    return BusSettings(
-        transport_url=values.transport_url or None,
-        long_rpc_timeout=timedelta(seconds=values.long_rpc_timeout),
-        call_monitor_timeout=timedelta(seconds=values.call_monitor_timeout),
-    )
+    return settings_of(BusSettings, values)
 
 
 def _parse_upgrade(values: Any) -> UpgradeSettings:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 from oslo_config import cfg
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 
 OPTIONS = [
     cfg.IntOpt(
@@ -43,13 +43,4 @@ class ConductorSettings:
     max_hosts_per_cell: int
 
 
-def _parse(values: Any) -> ConductorSettings:
-    return ConductorSettings(
-        lease=timedelta(seconds=values.lease),
-        poll_interval=timedelta(seconds=values.poll_interval),
-        jobs_at_once=values.jobs_at_once,
-        max_hosts_per_cell=values.max_hosts_per_cell,
-    )
-
-
-GROUP = OptionGroup("conductor", "The process that calls the hosts.", OPTIONS, _parse)
+GROUP = OptionGroup("conductor", "The process that calls the hosts.", OPTIONS, partial(settings_of, ConductorSettings))

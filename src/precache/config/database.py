@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from oslo_config import cfg
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 
 OPTIONS = [
@@ -45,8 +45,9 @@ class DatabaseSettings:
         return self.connection
 
 
-def _parse(values: Any) -> DatabaseSettings:
-    return DatabaseSettings(connection=values.connection or None, encryption_keys=tuple(values.encryption_keys))
-
-
-GROUP = OptionGroup("database", "The database of jobs, hosts, aggregates and cells.", OPTIONS, _parse)
+GROUP = OptionGroup(
+    "database",
+    "The database of jobs, hosts, aggregates and cells.",
+    OPTIONS,
+    partial(settings_of, DatabaseSettings),
+)

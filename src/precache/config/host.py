@@ -10,7 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 from precache.core.names import NAME_RULE, is_name
 
@@ -65,14 +65,7 @@ def _parse(values: Any) -> HostSettings:
         )
     if not Path(values.instances_path).is_absolute():
         raise InvalidConfiguration(f"[DEFAULT] instances_path must be an absolute path, not {values.instances_path!r}")
-    return HostSettings(
-        debug=values.debug,
-        host=values.host or socket.gethostname(),
-        instances_path=Path(values.instances_path),
-        force_raw_images=values.force_raw_images,
-        report_interval=timedelta(seconds=values.report_interval),
-        service_down_time=timedelta(seconds=values.service_down_time),
-    )
+    return settings_of(HostSettings, values, host=values.host or socket.gethostname())
 
 
 GROUP = OptionGroup(None, "", OPTIONS, _parse)

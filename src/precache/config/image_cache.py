@@ -8,7 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 
 OPTIONS = [
     cfg.IntOpt(
@@ -87,13 +87,10 @@ class ImageCacheSettings:
 
 def _parse(values: Any) -> ImageCacheSettings:
     interval = 60 if values.manager_interval == 0 else values.manager_interval
-    return ImageCacheSettings(
-        precache_concurrency=values.precache_concurrency,
-        subdirectory_name=values.subdirectory_name,
-        reserve_whole_disk=values.reserve_whole_disk,
-        owner=values.owner,
+    return settings_of(
+        ImageCacheSettings,
+        values,
         manager_interval=None if interval < 0 else timedelta(seconds=interval),
-        remove_unused_base_images=values.remove_unused_base_images,
         original_minimum_age=timedelta(seconds=values.remove_unused_original_minimum_age_seconds),
         resized_minimum_age=timedelta(seconds=values.remove_unused_resized_minimum_age_seconds),
     )

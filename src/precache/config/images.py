@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from oslo_config import cfg
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 from precache.core.private_transport import is_private_url
 from precache.rules.throughput import MinThroughput
@@ -168,13 +169,10 @@ def _parse_glance(values: Any) -> GlanceSettings:
         )
     if values.auth_token:
         check_token_endpoints(endpoints, "[glance] auth_token")
-    return GlanceSettings(
+    return settings_of(
+        GlanceSettings,
+        values,
         endpoints=endpoints,
-        auth_token=values.auth_token or None,
-        num_retries=values.num_retries,
-        connections=values.connections,
-        connect_timeout=timedelta(seconds=values.connect_timeout),
-        read_timeout=timedelta(seconds=values.read_timeout),
         least_rate=MinThroughput(values.min_throughput << 10, timedelta(seconds=values.min_throughput_window)),
         signatures=_parse_signatures(values),
     )
@@ -206,22 +204,15 @@ def check_token_endpoints(endpoints: Sequence[str], option: str) -> None:
 
 
 def _parse_libvirt(values: Any) -> LibvirtSettings:
-    return LibvirtSettings(
-        images_type=values.images_type,
+    return settings_of(
+        LibvirtSettings,
+        values,
         connection_uri=values.connection_uri or "qemu:///system",
         cpu_time_limit=timedelta(seconds=values.images_cpu_time_limit),
         address_space_limit_bytes=values.images_address_space_limit * 1024**3,
     )
 
 
-def _parse_compute(values: Any) -> ComputeSettings:
-    return ComputeSettings(
-        virt_driver=values.virt_driver,
-        vmdk_allowed_types=tuple(values.vmdk_allowed_types),
-        driver_options=dict(values.driver_options),
-    )
-
-
 GLANCE_GROUP = OptionGroup("glance", "The image service.", GLANCE_OPTIONS, _parse_glance)
 LIBVIRT_GROUP = OptionGroup("libvirt", "The libvirt driver.", LIBVIRT_OPTIONS, _parse_libvirt)
-COMPUTE_GROUP = OptionGroup("compute", "Every compute.", COMPUTE_OPTIONS, _parse_compute)
+COMPUTE_GROUP = OptionGroup("compute", "Every compute.", COMPUTE_OPTIONS, partial(settings_of, ComputeSettings))

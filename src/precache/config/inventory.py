@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from oslo_config import cfg, types
 
-from precache.config.options import OptionGroup
+from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 
 LOCAL = "local"
@@ -77,23 +78,12 @@ class NovaSettings:
     read_timeout: timedelta
 
 
-def _parse(values: Any) -> InventorySettings:
-    return InventorySettings(source=values.source)
-
-
 def _parse_nova(values: Any) -> NovaSettings:
     endpoint = values.endpoint_override or None
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise InvalidConfiguration(f"[nova] endpoint_override must begin with http:// or https://, not {endpoint!r}")
-    return NovaSettings(
-        endpoint_override=endpoint,
-        region_name=values.region_name or None,
-        valid_interfaces=tuple(values.valid_interfaces),
-        cache_time=timedelta(seconds=values.cache_time),
-        connect_timeout=timedelta(seconds=values.connect_timeout),
-        read_timeout=timedelta(seconds=values.read_timeout),
-    )
+    return settings_of(NovaSettings, values)
 
 
-GROUP = OptionGroup("inventory", "Hosts and aggregates.", OPTIONS, _parse)
+GROUP = OptionGroup("inventory", "Hosts and aggregates.", OPTIONS, partial(settings_of, InventorySettings))
 NOVA_GROUP = OptionGroup("nova", "Nova's compute API. Used if [inventory] source is nova.", NOVA_OPTIONS, _parse_nova)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import MISSING, dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from oslo_config import cfg
 
@@ -33,6 +35,28 @@ class OptionGroup(Generic[Settings]):
 
     def read(self, conf: cfg.ConfigOpts) -> Settings:
         return self.parse(conf if self.name is None else conf[self.name])
+
+
+_CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
+    timedelta: lambda seconds: timedelta(seconds=seconds),
+    Path: Path,
+    tuple[str, ...]: tuple,
+    str | None: lambda text: text or None,
+}
+
+
+def settings_of(kind: type[Settings], values: Any, **computed: Any) -> Settings:
+    """Return the settings with the values of the options that have the names of their fields.
+
+    An option of a duration is in seconds. computed: the fields that are not the value of one option.
+    """
+    types = get_type_hints(kind)
+    found = {
+        field.name: _CONVERSIONS.get(types[field.name], lambda value: value)(values[field.name])
+        for field in fields(kind)  # type: ignore[arg-type]  # every kind of settings is a dataclass
+        if field.name not in computed and field.default is MISSING
+    }
+    return kind(**found, **computed)
 
 
 def read_value(conf: cfg.ConfigOpts, group: str | None, option: cfg.Opt) -> Any:
