@@ -35,25 +35,10 @@ class Announcer:
     def host_ended(self, job: Job, host: str, results: Sequence[TaskResult], index: int, total: int) -> None:
         if not job.is_for_one_aggregate:
             return
-        payload = cache_progress_payload(
-            aggregate_id=job.aggregate_id,
-            uuid=job.aggregate_uuid,
-            name=job.aggregate_name,
-            host=host,
-            results=results,
-            index=index,
-            total=total,
-        )
+        payload = cache_progress_payload(job, host, results, index=index, total=total)
         self._notifier.emit(Notification(PROGRESS, f"nova-conductor:{self._origin}", payload))
 
     def _emit_aggregate(self, event_type: str, job: Job, hosts: Sequence[str]) -> None:
         if not job.is_for_one_aggregate:
             return
-        payload = aggregate_payload(
-            aggregate_id=job.aggregate_id,
-            uuid=job.aggregate_uuid,
-            name=job.aggregate_name,
-            hosts=hosts,
-            metadata=job.aggregate_metadata,
-        )
-        self._notifier.emit(Notification(event_type, f"nova-api:{self._origin}", payload))
+        self._notifier.emit(Notification(event_type, f"nova-api:{self._origin}", aggregate_payload(job, hosts)))

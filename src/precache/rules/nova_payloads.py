@@ -5,25 +5,23 @@ Source: Nova's public notification samples, AggregatePayload 1.1 and AggregateCa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from precache.core.images import ImageId
-from precache.core.jobs import TaskResult
+from precache.core.jobs import JobRequest, TaskResult
 
 
-def aggregate_payload(
-    *, aggregate_id: int, uuid: str, name: str, hosts: Sequence[str], metadata: Mapping[str, str]
-) -> dict[str, Any]:
-    """Build the payload of `aggregate.cache_images.start` and `.end`."""
-    data = {"id": aggregate_id, "uuid": uuid, "name": name, "hosts": list(hosts), "metadata": dict(metadata)}
+def aggregate_payload(job: JobRequest, hosts: Sequence[str]) -> dict[str, Any]:
+    """Return the payload of `aggregate.cache_images.start` and `.end`."""
+    data = {**_aggregate(job), "hosts": list(hosts), "metadata": dict(job.aggregate_metadata)}
     return _versioned("AggregatePayload", "1.1", data)
 
 
 def cache_progress_payload(
-    *, aggregate_id: int, uuid: str, name: str, host: str, results: Iterable[TaskResult], index: int, total: int
+    job: JobRequest, host: str, results: Iterable[TaskResult], *, index: int, total: int
 ) -> dict[str, Any]:
-    """Build the payload of `aggregate.cache_images.progress` for one host that has ended.
+    """Return the payload of `aggregate.cache_images.progress` for one host that has ended.
 
     index: 1 to total, the number of hosts that have ended, including this one. total: hosts of the job.
     """
@@ -31,17 +29,12 @@ def cache_progress_payload(
     failed: list[ImageId] = []
     for result in results:
         (cached if result.outcome.is_success else failed).append(result.image)
-    data = {
-        "id": aggregate_id,
-        "uuid": uuid,
-        "name": name,
-        "host": host,
-        "images_cached": cached,
-        "images_failed": failed,
-        "index": index,
-        "total": total,
-    }
-    return _versioned("AggregateCachePayload", "1.0", data)
+    progress = {"host": host, "images_cached": cached, "images_failed": failed, "index": index, "total": total}
+    return _versioned("AggregateCachePayload", "1.0", _aggregate(job) | progress)
+
+
+def _aggregate(job: JobRequest) -> dict[str, Any]:
+    return {"id": job.aggregate_id, "uuid": job.aggregate_uuid, "name": job.aggregate_name}
 
 
 def _versioned(name: str, version: str, data: dict[str, Any]) -> dict[str, Any]:
