@@ -12,14 +12,14 @@ from precache.core.errors import ComputeUnreachable
 from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
 
-CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
-CancelJob = Callable[[str], None]
+CacheImagesCall = Callable[[CacheRequest], Sequence[TaskResult]]
+CancelJobCall = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Compute:
-    cache_images: CacheImages
-    cancel_job: CancelJob
+    cache_images: CacheImagesCall
+    cancel_job: CancelJobCall
 
 
 class InProcessComputes:
@@ -31,7 +31,7 @@ class InProcessComputes:
         self._computes: dict[str, _Compute] = {}
         self._lock = threading.Lock()
 
-    def join(self, host: str, cache_images: CacheImages, cancel_job: CancelJob) -> None:
+    def join(self, host: str, cache_images: CacheImagesCall, cancel_job: CancelJobCall) -> None:
         with self._lock:
             self._computes[host] = _Compute(cache_images, cancel_job)
 

@@ -62,7 +62,7 @@ class Names(FormattableColumn[Sequence[str]]):
         return names
 
 
-class Images(FormattableColumn[Sequence[str]]):
+class ImageNames(FormattableColumn[Sequence[str]]):
     """Images by their ids; in a table by their names, if known."""
 
     def __init__(self, ids: Sequence[str], names: Mapping[str, str]) -> None:
@@ -73,7 +73,7 @@ class Images(FormattableColumn[Sequence[str]]):
         return Names([self._names.get(image) or image for image in self._value]).human_readable()
 
 
-class AllImages(Images):
+class AllImages(ImageNames):
     """Images by their ids; in a table one per line, with the name in front of the id."""
 
     def human_readable(self) -> str:

@@ -45,8 +45,8 @@ class _BaseCommand(command.Command):
         parser = super().get_parser(prog_name)
         parser.formatter_class = _UnwrappedHelpFormatter
         # Examples are written for `precache`; in another program, such as `openstack`, that program's name comes first.
-        program, ours, _ = prog_name.partition("precache ")
-        if ours and parser.description:
+        program, name, _ = prog_name.partition("precache ")
+        if name and parser.description:
             parser.description = _EXAMPLE.sub(f"{program}precache ", parser.description)
         # No abbreviations: `--image` must not mean `--images`, least of all in a script.
         parser.allow_abbrev = False

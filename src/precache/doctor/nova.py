@@ -22,16 +22,16 @@ def check_nova(config: Config) -> Iterator[Finding]:
     api = nova_api(config, service_session(config))
     aggregates = NovaAggregates(api=api).list_aggregates()
     with opened(config) as database:
-        ours = SqlHosts(database=database)
-        hosts = NovaHosts(api=api, hosts=ours, clock=SystemClock()).list_hosts()
-        heard = {host.name for host in ours.list_hosts()}
+        local_hosts = SqlHosts(database=database)
+        hosts = NovaHosts(api=api, hosts=local_hosts, clock=SystemClock()).list_hosts()
+        with_heartbeats = {host.name for host in local_hosts.list_hosts()}
     yield ok(f"Nova lists {len(aggregates)} aggregates and {len(hosts)} hosts")
     if without := [host.name for host in hosts if host.cell is None]:
         yield warning(
             f"on {len(without)} of Nova's hosts no Precache compute ever sent a heartbeat: {first_names(without)}",
             "start `precache serve compute` there; their tasks end as error",
         )
-    if unknown := sorted(heard - {host.name for host in hosts}):
+    if unknown := sorted(with_heartbeats - {host.name for host in hosts}):
         yield warning(
             f"{len(unknown)} computes are unknown to Nova: {first_names(unknown)}",
             "set [DEFAULT] host on them to the name that `openstack compute service list` shows",

@@ -42,11 +42,11 @@ def check_nova_conf(config: Config, files: tuple[Path, ...] = FILES) -> Iterator
     except (cfg.Error, ValueError, UnicodeDecodeError):
         yield skipped(f"{readable[0]} cannot be parsed, so nothing was compared with it")
         return
-    differing = [(option, theirs, ours) for option, theirs, ours in pairs if theirs != ours]
-    for option, theirs, ours in differing:
+    differing = [(option, in_nova, here) for option, in_nova, here in pairs if in_nova != here]
+    for option, in_nova, here in differing:
         yield failed(
-            f"{option} is {theirs} in {readable[0]} but {ours} in Precache's configuration",
-            f"set it to {theirs} in Precache's configuration too",
+            f"{option} is {in_nova} in {readable[0]} but {here} in Precache's configuration",
+            f"set it to {in_nova} in Precache's configuration too",
         )
     if not differing:
         yield ok(f"{readable[0]} and Precache's configuration agree")
@@ -70,11 +70,11 @@ def _pairs(nova: cfg.ConfigOpts, config: Config) -> Iterator[tuple[str, object, 
         not config.workarounds.deep_inspection,
     )
     yield "[workarounds] disable_deep_image_inspection", theirs_disabled, ours_disabled
-    ours = config.glance.signatures
-    yield "[glance] verify_glance_signatures", nova.glance.verify_glance_signatures, ours.verify_glance_signatures
-    yield "[glance] enable_certificate_validation", nova.glance.enable_certificate_validation, ours.must_validate
-    if nova.glance.enable_certificate_validation and ours.must_validate:
-        theirs = ", ".join(sorted(nova.glance.default_trusted_certificate_ids)) or "empty"
-        yield "[glance] default_trusted_certificate_ids", theirs, ", ".join(sorted(ours.trusted)) or "empty"
+    settings = config.glance.signatures
+    yield "[glance] verify_glance_signatures", nova.glance.verify_glance_signatures, settings.verify_glance_signatures
+    yield "[glance] enable_certificate_validation", nova.glance.enable_certificate_validation, settings.must_validate
+    if nova.glance.enable_certificate_validation and settings.must_validate:
+        nova_trusted = ", ".join(sorted(nova.glance.default_trusted_certificate_ids)) or "empty"
+        yield "[glance] default_trusted_certificate_ids", nova_trusted, ", ".join(sorted(settings.trusted)) or "empty"
     if nova.host:
         yield "[DEFAULT] host", nova.host, config.host.host

@@ -147,14 +147,14 @@ class Conversion:
 
     def _served(self, run: Callable[[socket.socket], T], inspection: Inspection) -> T:
         size = self._arriving.wait_for_size()
-        ours, theirs = socket.socketpair()
+        server_end, client_end = socket.socketpair()
         export = NbdExport(
-            arriving=self._arriving, size_bytes=size, connection=ours, cluster_bytes=inspection.cluster_bytes
+            arriving=self._arriving, size_bytes=size, connection=server_end, cluster_bytes=inspection.cluster_bytes
         )
         self._group.start("export", export.serve)
-        with theirs:
+        with client_end:
             try:
-                return run(theirs)
+                return run(client_end)
             except QemuImgFailed as error:
                 if isinstance(error, NativeAioUnavailable) and not export.misses_data:
                     raise

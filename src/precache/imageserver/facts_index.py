@@ -16,7 +16,7 @@ from precache.imageserver.records import FileFacts, Fingerprint
 _log = logging.getLogger(__name__)
 
 _VERSION = 1
-_Key = tuple[str, Fingerprint]
+_FileKey = tuple[str, Fingerprint]
 
 
 class FactsIndex:
@@ -34,11 +34,11 @@ class FactsIndex:
         self._facts[name, fingerprint] = facts
         self._save()
 
-    def keep_only(self, files: Collection[_Key]) -> None:
+    def keep_only(self, files: Collection[_FileKey]) -> None:
         """Drop all other files, in memory; the next `put` drops them on disk."""
         self._facts = {key: facts for key, facts in self._facts.items() if key in files}
 
-    def _load(self) -> dict[_Key, FileFacts]:
+    def _load(self) -> dict[_FileKey, FileFacts]:
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             if content["version"] != _VERSION:

@@ -46,7 +46,7 @@ def image_record(image: LibraryImage) -> dict[str, Any]:
     return record | dict(image.overrides)
 
 
-class Images:
+class ImageListResource:
     """The listing, with Glance's filters, order and paging."""
 
     def __init__(self, *, library: ImageLibrary) -> None:
@@ -68,7 +68,7 @@ class Images:
     on_head = on_get
 
 
-class Image:
+class ImageResource:
     """One record."""
 
     def __init__(self, *, library: ImageLibrary) -> None:

@@ -33,8 +33,8 @@ REQUESTS_AT_ONCE = 64
 _WAITING_REQUESTS = 192
 """Further requests that wait for a slot. They have threads, too, so that a request to cancel a job finds one."""
 
-CacheImages = Callable[[CacheRequest], Sequence[TaskResult]]
-CancelJob = Callable[[str], None]
+CacheImagesCall = Callable[[CacheRequest], Sequence[TaskResult]]
+CancelJobCall = Callable[[str], None]
 
 
 class ComputeServer(RpcServer):
@@ -50,8 +50,8 @@ class ComputeServer(RpcServer):
         *,
         bus: Bus,
         host: str,
-        cache_images: CacheImages,
-        cancel_job: CancelJob,
+        cache_images: CacheImagesCall,
+        cancel_job: CancelJobCall,
         requests_at_once: int = REQUESTS_AT_ONCE,
     ) -> None:
         places = threading.BoundedSemaphore(requests_at_once)
@@ -70,7 +70,7 @@ class _ComputeEndpoint:
     target = oslo_messaging.Target(version=RPC_VERSION)
 
     def __init__(
-        self, host: str, cache_images: CacheImages, cancel_job: CancelJob, places: threading.BoundedSemaphore
+        self, host: str, cache_images: CacheImagesCall, cancel_job: CancelJobCall, places: threading.BoundedSemaphore
     ) -> None:
         self._host = host
         self._places = places

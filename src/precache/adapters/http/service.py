@@ -62,17 +62,17 @@ class ServiceClient:
         return url.rstrip("/")
 
     def get(
-        self, root: str, path: str, headers: Mapping[str, str], silence: timedelta, *, as_us: bool
+        self, root: str, path: str, headers: Mapping[str, str], silence: timedelta, *, as_service_user: bool
     ) -> requests.Response:
         """Send a GET request. silence: the longest time without a byte.
 
-        as_us: send the service user's token, and a new one if the service no longer accepts it.
+        as_service_user: send the service user's token, and a new one if the service no longer accepts it.
         """
-        if not as_us:
+        if not as_service_user:
             return self._get(root, path, headers, silence)
-        ours = self._credentials.headers()
-        answer = self._get(root, path, {**headers, **ours}, silence)
-        if answer.status_code != 401 or (renewed := self._credentials.renew(ours)) is None:
+        own_headers = self._credentials.headers()
+        answer = self._get(root, path, {**headers, **own_headers}, silence)
+        if answer.status_code != 401 or (renewed := self._credentials.renew(own_headers)) is None:
             return answer
         answer.close()
         _log.info("The %s service refuses the token of [service_user]; it is asked with another one", self._kind)

@@ -32,9 +32,9 @@ _OURS = {
 """The meaning of a status if the request had the service user's credentials."""
 
 
-def error_of_failure(image: ImageId, failure: HttpRequestFailed, *, is_ours: bool) -> PrecacheError:
-    """Return the error for a missing answer. is_ours: see error_of_status; callers cannot correct a wrong password."""
-    if is_ours and isinstance(failure, CredentialsRefused):
+def error_of_failure(image: ImageId, failure: HttpRequestFailed, *, by_service_user: bool) -> PrecacheError:
+    """Return the error for a missing answer. by_service_user: see error_of_status."""
+    if by_service_user and isinstance(failure, CredentialsRefused):
         return ImageNotAuthorized(image, failure.reason)
     return error_of_failed_list(failure)
 
@@ -46,13 +46,13 @@ def error_of_failed_list(failure: HttpRequestFailed) -> PrecacheError:
     return ImageServiceUnavailable(failure.endpoint, failure.reason)
 
 
-def error_of_status(image: str, endpoint: str, status: int, *, is_ours: bool) -> PrecacheError:
+def error_of_status(image: str, endpoint: str, status: int, *, by_service_user: bool) -> PrecacheError:
     """Return the error for a status other than success. Redirects count as errors: the token must not follow them.
 
     image: its id or its name.
-    is_ours: the request had the service user's credentials, which an operator can correct.
+    by_service_user: the request had the service user's credentials, which an operator can correct.
     """
-    reason = _OURS.get(status) if is_ours else None
+    reason = _OURS.get(status) if by_service_user else None
     if status in (404, 410):
         return ImageNotFound(image, reason)
     if status in (401, 403):
@@ -63,7 +63,7 @@ def error_of_status(image: str, endpoint: str, status: int, *, is_ours: bool) ->
 
 
 def check_data_answer(
-    image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int, *, is_ours: bool
+    image: ImageId, endpoint: str, answer: requests.Response, offset_bytes: int, *, by_service_user: bool
 ) -> int | None:
     """Return the number of bytes that the answer announces; None if it announces none.
 
@@ -75,7 +75,7 @@ def check_data_answer(
     if offset_bytes and status in (200, 416):
         raise TransferInterrupted(image, offset_bytes, None, f"the service does not resume: HTTP status {status}")
     if status != (206 if offset_bytes else 200):
-        raise error_of_status(image, endpoint, status, is_ours=is_ours)
+        raise error_of_status(image, endpoint, status, by_service_user=by_service_user)
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise ImageServiceUnavailable(endpoint, f"it sends the data as {encoding[:40]!r}, which was not requested")

@@ -75,7 +75,7 @@ class GlanceImages:
             if not _is_token(caller_token):
                 raise ImageNotAuthorized(image)
             headers["X-Auth-Token"] = caller_token
-        return self._show(image, headers, as_us=False)
+        return self._show(image, headers, as_service_user=False)
 
     def find_listed(self, caller_token: str | None, images: Sequence[ImageId]) -> dict[ImageId, Image]:
         if len(images) < 2 or not _is_token(caller_token):
@@ -93,40 +93,42 @@ class GlanceImages:
         headers = _RECORD if caller_token is None else {**_RECORD, "X-Auth-Token": caller_token}
         status, document = self._list(_name_path(name), headers)
         if status != 200:
-            raise error_of_status(name, self._root(), status, is_ours=False)
+            raise error_of_status(name, self._root(), status, by_service_user=False)
         return images_of_name(name, document)
 
     def show(self, image: ImageId) -> Image:
-        return self._show(image, _RECORD, as_us=True)
+        return self._show(image, _RECORD, as_service_user=True)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> GlanceStream:  # noqa: ARG002  (its own timeouts end the wait)
-        is_ours = self._service.has_credentials
+        by_service_user = self._service.has_credentials
         headers = _DATA | ({"Range": f"bytes={offset_bytes}-"} if offset_bytes else {})
         try:
             root = self._root()
             path = f"{_record_path(image)}/file"
-            answer = self._service.get(root, path, headers, self._read_timeout, as_us=True)
+            answer = self._service.get(root, path, headers, self._read_timeout, as_service_user=True)
         except HttpRequestFailed as exc:
-            raise error_of_failure(image, exc, is_ours=is_ours) from exc
+            raise error_of_failure(image, exc, by_service_user=by_service_user) from exc
         try:
-            length = check_data_answer(image, root, answer, offset_bytes, is_ours=is_ours)
+            length = check_data_answer(image, root, answer, offset_bytes, by_service_user=by_service_user)
         except PrecacheError:
             answer.close()
             raise
         return GlanceStream(image=image, response=answer, offset_bytes=offset_bytes, remaining_bytes=length)
 
-    def _show(self, image: ImageId, headers: Mapping[str, str], *, as_us: bool) -> Image:
-        is_ours = as_us and self._service.has_credentials
+    def _show(self, image: ImageId, headers: Mapping[str, str], *, as_service_user: bool) -> Image:
+        by_service_user = as_service_user and self._service.has_credentials
         silence = min(self._read_timeout, self._record_timeout)
         try:
             root = self._root()
-            with self._service.get(root, _record_path(image), headers, silence, as_us=as_us) as answer:
+            with self._service.get(
+                root, _record_path(image), headers, silence, as_service_user=as_service_user
+            ) as answer:
                 if answer.status_code != 200:
-                    raise error_of_status(image, root, answer.status_code, is_ours=is_ours)
+                    raise error_of_status(image, root, answer.status_code, by_service_user=by_service_user)
                 record = read_document(answer, root, longest_bytes=LONGEST_RECORD_BYTES, patience=self._record_timeout)
             return image_from_record(image, record)
         except HttpRequestFailed as exc:
-            raise error_of_failure(image, exc, is_ours=is_ours) from exc
+            raise error_of_failure(image, exc, by_service_user=by_service_user) from exc
         except (ValueError, InvalidImageId) as exc:
             raise ImageServiceUnavailable(root, f"it does not answer as Glance does: {exc}") from exc
 
@@ -135,7 +137,7 @@ class GlanceImages:
         silence = min(self._read_timeout, self._record_timeout)
         try:
             root = self._root()
-            with self._service.get(root, path, headers, silence, as_us=False) as answer:
+            with self._service.get(root, path, headers, silence, as_service_user=False) as answer:
                 if answer.status_code != 200:
                     return answer.status_code, None
                 document = read_document(answer, root, longest_bytes=LONGEST_LIST_BYTES, patience=self._record_timeout)

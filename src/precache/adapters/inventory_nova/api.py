@@ -73,7 +73,7 @@ class NovaApi:
         """
         try:
             root = self._root()
-            with self._service.get(root, path, _HEADERS, self._read_timeout, as_us=True) as answer:
+            with self._service.get(root, path, _HEADERS, self._read_timeout, as_service_user=True) as answer:
                 document = read_document(
                     answer, root, longest_bytes=LONGEST_DOCUMENT_BYTES, patience=self._document_timeout
                 )

@@ -7,10 +7,10 @@ from precache.cli.client.endpoints import Endpoints
 from precache.cli.client.hosts import Hosts
 from precache.cli.client.images import Images
 from precache.cli.client.jobs import Jobs
-from precache.cli.client.session import Document, Session
+from precache.cli.client.session import JsonObject, Session
 from precache.cli.client.transport import Transport
 
-__all__ = ["Document", "PrecacheClient"]
+__all__ = ["JsonObject", "PrecacheClient"]
 
 
 class PrecacheClient:

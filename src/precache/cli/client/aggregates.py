@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from precache.cli.client.session import Document, Session, objects
+from precache.cli.client.session import JsonObject, Session, objects
 from precache.cli.errors import Ambiguous, Missing, RequestRefused
 
 # The first microversion with image caching; it does not change older calls.
@@ -21,10 +21,10 @@ class Aggregates:
         self._session = session
         self._url = f"{compute_url}/os-aggregates"
 
-    def every(self) -> list[Document]:
+    def every(self) -> list[JsonObject]:
         return objects(self._session.whole("GET", self._url, headers=_VERSION), "aggregates", f"GET {self._url}")
 
-    def find(self, name_or_id: str) -> Document:
+    def find(self, name_or_id: str) -> JsonObject:
         """Return the aggregate with this id, else this UUID, else this name.
 
         Raises Missing, or Ambiguous if several have the name.
@@ -45,23 +45,23 @@ class Aggregates:
             raise Ambiguous("aggregate", name_or_id, [str(found["id"]) for found in matches])
         return matches[0]
 
-    def create(self, name: str, availability_zone: str | None) -> Document:
+    def create(self, name: str, availability_zone: str | None) -> JsonObject:
         fields = {"name": name} | ({"availability_zone": availability_zone} if availability_zone else {})
         return self._session.read("POST", self._url, "aggregate", body={"aggregate": fields}, headers=_VERSION)
 
-    def update(self, aggregate_id: int, fields: Mapping[str, str]) -> Document:
+    def update(self, aggregate_id: int, fields: Mapping[str, str]) -> JsonObject:
         """Change `name` or `availability_zone` or both."""
         url = f"{self._url}/{aggregate_id}"
         return self._session.read("PUT", url, "aggregate", body={"aggregate": dict(fields)}, headers=_VERSION)
 
-    def set_metadata(self, aggregate_id: int, metadata: Mapping[str, str | None]) -> Document:
+    def set_metadata(self, aggregate_id: int, metadata: Mapping[str, str | None]) -> JsonObject:
         """Merge the metadata in; a None value removes its key."""
         return self._act(aggregate_id, {"set_metadata": {"metadata": dict(metadata)}})
 
-    def add_host(self, aggregate_id: int, host: str) -> Document:
+    def add_host(self, aggregate_id: int, host: str) -> JsonObject:
         return self._act(aggregate_id, {"add_host": {"host": host}})
 
-    def remove_host(self, aggregate_id: int, host: str) -> Document:
+    def remove_host(self, aggregate_id: int, host: str) -> JsonObject:
         return self._act(aggregate_id, {"remove_host": {"host": host}})
 
     def delete(self, aggregate_id: int) -> None:
@@ -73,6 +73,6 @@ class Aggregates:
         answer = self._session.call("POST", f"{self._url}/{aggregate_id}/images", body=body, headers=_VERSION)
         return answer.headers.get(_JOB_ID_HEADER)
 
-    def _act(self, aggregate_id: int, action: Document) -> Document:
+    def _act(self, aggregate_id: int, action: JsonObject) -> JsonObject:
         url = f"{self._url}/{aggregate_id}/action"
         return self._session.read("POST", url, "aggregate", body=action, headers=_VERSION)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from precache.cli.client.pages import read_pages
-from precache.cli.client.session import Document, Session
+from precache.cli.client.session import JsonObject, Session
 
 
 class Hosts:
@@ -16,16 +16,16 @@ class Hosts:
         self._session = session
         self._url = f"{own_url}/hosts"
 
-    def every(self, **only: str | None) -> list[Document]:
+    def every(self, **only: str | None) -> list[JsonObject]:
         """Return the hosts by name. only: required values of `cell`, `state` and `driver`; None for any value."""
         return read_pages(self._session, self._url, "hosts", query=only)
 
-    def cache_images(self, name: str, image_ids: Sequence[str]) -> Document:
+    def cache_images(self, name: str, image_ids: Sequence[str]) -> JsonObject:
         """Ask for these images on this host alone; return the job."""
         body = {"cache": [{"id": image_id} for image_id in image_ids]}
         return self._session.read("POST", f"{self._url_of(name)}/images", "job", body=body)
 
-    def force_down(self, name: str, forced_down: bool) -> Document:
+    def force_down(self, name: str, forced_down: bool) -> JsonObject:
         """Exclude the host from all jobs, or include it again. Return the changed host."""
         return self._session.read("PUT", self._url_of(name), "host", body={"forced_down": forced_down})
 

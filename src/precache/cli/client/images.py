@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from precache.cli.client.pages import items_of_pages
-from precache.cli.client.session import Document, Session
+from precache.cli.client.session import JsonObject, Session
 from precache.cli.errors import Ambiguous, AnswerNotUnderstood, Missing, NoImageService, RequestRefused
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
@@ -16,7 +16,7 @@ class Images:
         self._session = session
         self._url = f"{image_url}/images"
 
-    def every(self, *, name: str | None = None) -> list[Document]:
+    def every(self, *, name: str | None = None) -> list[JsonObject]:
         """Return all images, or those of one name; the service returns them in pages."""
         try:
             first = self._session.whole("GET", self._url, query={"name": name})
@@ -27,7 +27,7 @@ class Images:
         pages = items_of_pages(self._session, self._url, "images", first, lambda page, _: str(page.get("next") or ""))
         return list(pages)
 
-    def find(self, name_or_id: str) -> Document:
+    def find(self, name_or_id: str) -> JsonObject:
         """Return the image with this id, else this name. Raises Missing, or Ambiguous if several have the name."""
         by_id = self._by_id(name_or_id)
         if by_id is not None:
@@ -40,7 +40,7 @@ class Images:
             raise Ambiguous("image", name_or_id, [str(found["id"]) for found in matches])
         return matches[0]
 
-    def _by_id(self, text: str) -> Document | None:
+    def _by_id(self, text: str) -> JsonObject | None:
         """Return the image if the text is an id and there is one; an image may be named like an id."""
         try:
             image_id = parse_image_id(text)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from precache.cli.client.pages import read_pages
-from precache.cli.client.session import Document, Session
+from precache.cli.client.session import JsonObject, Session
 
 
 class Jobs:
@@ -16,23 +16,23 @@ class Jobs:
         self._session = session
         self._url = f"{own_url}/jobs"
 
-    def create(self, target: Mapping[str, Sequence[str]], images: Sequence[str], options: Document) -> Document:
+    def create(self, target: Mapping[str, Sequence[str]], images: Sequence[str], options: JsonObject) -> JsonObject:
         """Request these images, by id or name; return the job. options: the other fields of the request."""
         body = {"images": [{"image": image} for image in images], "target": dict(target), **options}
         return self._session.read("POST", self._url, "job", body=body)
 
-    def newest(self, *, state: str | None, limit: int) -> list[Document]:
+    def newest(self, *, state: str | None, limit: int) -> list[JsonObject]:
         """Return up to `limit` jobs, newest first; 0 means all."""
         return read_pages(self._session, self._url, "jobs", query={"state": state}, limit=limit)
 
-    def get(self, job_id: str) -> Document:
+    def get(self, job_id: str) -> JsonObject:
         return self._session.read("GET", self._one(job_id), "job")
 
-    def cancel(self, job_id: str) -> Document:
+    def cancel(self, job_id: str) -> JsonObject:
         """Ask that the job ends as cancelled; return it as it is then."""
         return self._session.read("POST", f"{self._one(job_id)}/cancel", "job")
 
-    def tasks(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[Document]:
+    def tasks(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[JsonObject]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.
 
         only: required values of `host`, `cell`, `image` (an id), `state` and `outcome`; None for any value.

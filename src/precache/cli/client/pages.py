@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from urllib.parse import urlsplit
 
-from precache.cli.client.session import Document, Session, objects
+from precache.cli.client.session import JsonObject, Session, objects
 from precache.cli.errors import AnswerNotUnderstood
 
 PAGE = 1000
@@ -15,15 +15,15 @@ PAGE = 1000
 
 def read_pages(
     session: Session, url: str, member: str, *, query: Mapping[str, str | int | None], limit: int = 0
-) -> list[Document]:
+) -> list[JsonObject]:
     """Return up to `limit` items of the list under the key `member`, in their order; 0 means all."""
     first = session.whole("GET", url, query={**query, "limit": min(limit, PAGE) if limit else None})
     return list(islice(items_of_pages(session, url, member, first, _next), limit or None))
 
 
 def items_of_pages(
-    session: Session, url: str, member: str, first: Document, next_of: Callable[[Document, str], str]
-) -> Iterator[Document]:
+    session: Session, url: str, member: str, first: JsonObject, next_of: Callable[[JsonObject, str], str]
+) -> Iterator[JsonObject]:
     """Return the items under the key `member` of the first page and of all that follow.
 
     next_of: returns the address of the page after a page; empty if it is the last one.
@@ -41,7 +41,7 @@ def items_of_pages(
         document = session.whole("GET", f"{url}?{urlsplit(following).query}")
 
 
-def _next(document: Document, member: str) -> str:
+def _next(document: JsonObject, member: str) -> str:
     """Return the address of the next page; empty if there is none, or the service has no pages."""
     links = document.get(f"{member}_links")
     found = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []

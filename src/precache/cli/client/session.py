@@ -14,7 +14,7 @@ from precache.core.errors import PrecacheError
 
 _log = logging.getLogger(__name__)
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 """One JSON object of the service, unchanged; keys of a newer service are kept."""
 
 
@@ -50,7 +50,7 @@ class Session:
             raise refusal(f"{method} {full_url}", answer)
         return answer
 
-    def read(self, method: str, url: str, member: str, **parts: Unpack[_Parts]) -> Document:
+    def read(self, method: str, url: str, member: str, **parts: Unpack[_Parts]) -> JsonObject:
         """Return the object under the key `member` of the answer."""
         document = self.whole(method, url, **parts)
         found = document.get(member)
@@ -58,7 +58,7 @@ class Session:
             raise AnswerNotUnderstood(f"{method} {url}", f"it has no object {member!r}")
         return found
 
-    def whole(self, method: str, url: str, **parts: Unpack[_Parts]) -> Document:
+    def whole(self, method: str, url: str, **parts: Unpack[_Parts]) -> JsonObject:
         """Return the answer's whole JSON object."""
         answer = self.call(method, url, **parts)
         try:
@@ -71,7 +71,7 @@ class Session:
         return document
 
 
-def objects(document: Document, member: str, what: str) -> list[Document]:
+def objects(document: JsonObject, member: str, what: str) -> list[JsonObject]:
     """Return the list of objects under the key `member`. what: the request, for the error."""
     found = document.get(member)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.cli.columns import AllNames, Names, Properties, Text, Timestamp
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 from precache.cli.errors import UsageError
@@ -14,7 +14,7 @@ from precache.core.errors import PrecacheError
 AGGREGATE_FIELDS = ("id", "uuid", "name", "availability_zone", "hosts", "metadata", "created_at", "updated_at")
 
 
-def shown_aggregate(aggregate: Document) -> Columns:
+def shown_aggregate(aggregate: JsonObject) -> Columns:
     """Return the columns and cells of an aggregate."""
     values = {
         **aggregate,
@@ -109,7 +109,7 @@ class AggregateCreate(ShowCommand):
             created = self._with_metadata(created["id"], properties)
         return shown_aggregate(created)
 
-    def _with_metadata(self, aggregate_id: int, properties: dict[str, str]) -> Document:
+    def _with_metadata(self, aggregate_id: int, properties: dict[str, str]) -> JsonObject:
         """Set the metadata, for which Nova's API has a separate request; if that fails, delete the new aggregate."""
         try:
             return self.service.aggregates.set_metadata(aggregate_id, properties)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import CacheImageCommand, labels_of
 from precache.core.errors import Refused, Unavailable
@@ -43,13 +43,13 @@ class AggregateCacheImage(CacheImageCommand):
             return self.job_result(self._look(job_id, accepted), None)
         return self.wait(job_id, labels_of(images), parsed_args)
 
-    def _without_a_job(self, accepted: Document, parsed_args: argparse.Namespace) -> Columns:
+    def _without_a_job(self, accepted: JsonObject, parsed_args: argparse.Namespace) -> Columns:
         """Return the result if the service is Nova itself, which has accepted the request but has no jobs."""
         if parsed_args.wait:
             raise Refused("The service accepted the request but has no jobs to wait for; is it Nova itself?")
         return self.job_result(accepted, None)
 
-    def _look(self, job_id: str, accepted: Document) -> Document:
+    def _look(self, job_id: str, accepted: JsonObject) -> JsonObject:
         """Return the job, or only its id if it cannot be read: the request was accepted in any case."""
         try:
             return self.service.jobs.get(job_id)

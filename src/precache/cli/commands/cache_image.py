@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.cli.command import Columns
 from precache.cli.commands.job_result import JOB_FIELDS, JobCommand
 from precache.cli.wait.waiting import add_wait_options, wait_for_job
@@ -41,7 +41,7 @@ class RequestCommand(JobCommand):
         )
         add_wait_options(parser)
 
-    def options(self, parsed_args: argparse.Namespace) -> Document:
+    def options(self, parsed_args: argparse.Namespace) -> JsonObject:
         """Return the options that were given."""
         return {name: value for name in _OPTIONS if (value := getattr(parsed_args, name)) is not None}
 
@@ -77,18 +77,18 @@ class CacheImageCommand(RequestCommand):
         raise NotImplementedError
 
     def create_with_options(
-        self, parsed_args: argparse.Namespace, images: Sequence[Document], **target: Sequence[str]
-    ) -> Document | None:
+        self, parsed_args: argparse.Namespace, images: Sequence[JsonObject], **target: Sequence[str]
+    ) -> JsonObject | None:
         """Send the request of Precache's own API and return the job. Without options, send nothing; return None."""
         options = self.options(parsed_args)
         if not options:
             return None
         return self.service.jobs.create(target, [str(image["id"]) for image in images], options)
 
-    def find_images(self, parsed_args: argparse.Namespace) -> list[Document]:
+    def find_images(self, parsed_args: argparse.Namespace) -> list[JsonObject]:
         return [self.service.images.find(name) for name in parsed_args.images]
 
 
-def labels_of(images: Sequence[Document]) -> dict[str, str]:
+def labels_of(images: Sequence[JsonObject]) -> dict[str, str]:
     """Return the names of the images by id."""
     return {str(image["id"]): str(image.get("name") or image["id"]) for image in images}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.client import Document
-from precache.cli.columns import Images, cells, least_needed_first
+from precache.cli.client import JsonObject
+from precache.cli.columns import ImageNames, cells, least_needed_first
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_cells
 from precache.cli.wait.waiting import (
@@ -67,7 +67,7 @@ class JobList(ListCommand):
         rows = []
         for job in self.service.jobs.newest(state=parsed_args.state, limit=parsed_args.limit):
             values = job_cells(job)
-            values["images"] = Images(values["images"].machine_readable(), job.get("image_names") or {})
+            values["images"] = ImageNames(values["images"].machine_readable(), job.get("image_names") or {})
             rows.append([values.get(column) for column in self.columns])
         return self.columns, rows
 
@@ -109,7 +109,7 @@ class JobCancel(ListCommand):
     """Cancel jobs: hosts stop what they do for them, and no other host is asked.
 
     A job that no conductor has begun ends at once; any other ends as soon as its hosts have stopped, usually within
-    seconds. Images that are in caches by then stay there. A job that has ended otherwise is refused.
+    seconds. ImageNames that are in caches by then stay there. A job that has ended otherwise is refused.
 
     With --wait the command ends when all jobs have ended: 0 says that they ended cancelled, 7 that --timeout ran out.
     It says which hosts did not confirm that they stopped.
@@ -132,7 +132,7 @@ class JobCancel(ListCommand):
         return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        asked: dict[str, Document] = {}
+        asked: dict[str, JsonObject] = {}
 
         def cancel(job_id: str) -> None:
             asked[job_id] = self.service.jobs.cancel(job_id)

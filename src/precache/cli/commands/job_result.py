@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.cli.columns import (
     AllImages,
     Bytes,
@@ -64,7 +64,7 @@ _TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
 _AFTER_WAITING = ("id", "state", "counts")
 
 
-def job_cells(job: Document) -> dict[str, Any]:
+def job_cells(job: JsonObject) -> dict[str, Any]:
     """Return a job's cells by the names of their columns."""
     aggregate, names = job.get("aggregate") or {}, job.get("image_names") or {}
     images = AllImages([_image_id(image) for image in job.get("images") or []], names)
@@ -79,7 +79,7 @@ def job_cells(job: Document) -> dict[str, Any]:
     return cells(JOB_FIELDS, job | computed)
 
 
-def _in_table(task: Document) -> dict[str, Any]:
+def _in_table(task: JsonObject) -> dict[str, Any]:
     standing = task.get("outcome") or (task.get("phase") if task.get("state") == "running" else task.get("state"))
     return cells(TASK_FIELDS, task) | {
         "outcome": Text(standing),
@@ -100,7 +100,7 @@ class JobCommand(ShowCommand):
         check_wait_options(parsed_args)
         return super().run(parsed_args)
 
-    def job_result(self, job: Document, tasks: Sequence[Document] | None) -> Columns:
+    def job_result(self, job: JsonObject, tasks: Sequence[JsonObject] | None) -> Columns:
         """Return the columns; without tasks there is no such column."""
         values = job_cells(job)
         names, data = list(values), list(values.values())
@@ -126,7 +126,7 @@ class JobCommand(ShowCommand):
             self._write_tasks(parsed_args, tasks)
         return 0
 
-    def _write_tasks(self, parsed_args: argparse.Namespace, tasks: Sequence[Document]) -> None:
+    def _write_tasks(self, parsed_args: argparse.Namespace, tasks: Sequence[JsonObject]) -> None:
         # A single image is named above; its column would leave too little space for the reasons.
         has_several_images = len({task.get("image") for task in tasks}) > 1
         fields = [field for field in _IN_TABLE if field != "image" or has_several_images]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.cli.client.jobs import Jobs
 from precache.cli.client.pages import PAGE
 from precache.cli.wait.snapshot import SUCCESSES, Snapshot, TaskView
@@ -22,8 +22,8 @@ class JobPoll:
     def __init__(self, jobs: Jobs, job_id: str) -> None:
         self._jobs = jobs
         self._job_id = job_id
-        self._counts: Document = {}
-        self._failures: list[Document] = []
+        self._counts: JsonObject = {}
+        self._failures: list[JsonObject] = []
 
     def now(self) -> Snapshot:
         """Return a snapshot of the job. Raises the service's errors."""
@@ -35,7 +35,7 @@ class JobPoll:
         running = self._jobs.tasks(self._job_id, state="running", limit=PAGE)
         return Snapshot(job=job, tasks=[*running, *self._failures], is_whole=False)
 
-    def _ask_for_failures(self, counts: Document) -> None:
+    def _ask_for_failures(self, counts: JsonObject) -> None:
         """Read the first failures of each outcome, unless their number has not changed."""
         if counts == self._counts:
             return

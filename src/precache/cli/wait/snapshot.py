@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.core.jobs import JobState, Outcome
 
 SUCCESSES = frozenset(str(outcome) for outcome in Outcome if outcome.is_success)
@@ -29,7 +29,7 @@ class TaskView:
     name: str = ""
 
     @classmethod
-    def of(cls, document: Document) -> TaskView:
+    def of(cls, document: JsonObject) -> TaskView:
         """Return the task of a JSON object; a missing or null value becomes empty."""
         known = {name: document[name] for name in _TASK_FIELDS if document.get(name) is not None}
         return cls(**known | {"name": str(document.get("image_name") or document.get("image", ""))})
@@ -53,8 +53,8 @@ class Snapshot:
     is_whole: whether these are all tasks. Of a large job they are the running and the first failed ones.
     """
 
-    job: Document
-    tasks: list[Document]
+    job: JsonObject
+    tasks: list[JsonObject]
     is_whole: bool = True
     views: list[TaskView] = field(init=False)
 

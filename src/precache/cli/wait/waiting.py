@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
-from precache.cli.client import Document
+from precache.cli.client import JsonObject
 from precache.cli.client.jobs import Jobs
 from precache.cli.errors import UsageError
 from precache.cli.exit_codes import ExitCode, code_for_job
@@ -80,7 +80,7 @@ def wait_for_job(
 
 def wait_until_cancelled(
     jobs: Jobs, job_ids: Sequence[str], *, stderr: TextIO, timeout_s: float | None, is_quiet: bool
-) -> tuple[list[Document], ExitCode]:
+) -> tuple[list[JsonObject], ExitCode]:
     """Wait for the end of jobs that were asked to end as cancelled; return them as they were seen last.
 
     timeout_s: for all of them together. The exit code is that of the first that did not end as cancelled.
@@ -88,7 +88,7 @@ def wait_until_cancelled(
     waiting = _Waiting(
         jobs, stderr=stderr, timeout_s=timeout_s, is_quiet=is_quiet, labels={}, unended="is still being cancelled"
     )
-    seen, code = list[Document](), ExitCode.DONE
+    seen, code = list[JsonObject](), ExitCode.DONE
     for job_id in job_ids:
         followed = waiting.until_ended(job_id)
         seen.append(followed.snapshot.job)

@@ -29,7 +29,7 @@ LEAVING_PATIENCE = timedelta(seconds=1)
 """How long to wait for threads that were told to end; they usually need much less."""
 
 
-class Service(Protocol):
+class RunningService(Protocol):
     """A service that a process runs. Call `stop` after a failed `start`, too."""
 
     def start(self) -> str:
@@ -40,7 +40,7 @@ class Service(Protocol):
 
 
 def serve_until_told(
-    service: Service, *, print_message: Callable[[str], None], greeting: Callable[[str], str], farewell: str
+    service: RunningService, *, print_message: Callable[[str], None], greeting: Callable[[str], str], farewell: str
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM. greeting: makes the greeting from the result of `start`.
 
