@@ -1,4 +1,4 @@
-"""The target of a job: what a request names to say where its images go."""
+"""The target of a job: the aggregates, cells and hosts that the request names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The hosts of these aggregates and cells and these hosts, without the excluded ones. All are names.
+    """The hosts of these aggregates and cells, and these hosts, without the excluded ones. All fields are names.
 
-    It records the request. The hosts of a job are those that it named at that time.
+    It is stored as requested. The hosts of a job are those of its target at the time of the request.
     """
 
     aggregates: tuple[str, ...] = ()

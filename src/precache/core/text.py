@@ -25,6 +25,6 @@ def plain_line(text: str, length: int = REASON_LENGTH) -> str:
 
 
 def first_names(names: Sequence[str], most: int = _NAMED) -> str:
-    """Return the first of the names, `most` of them, and the number of the others."""
+    """Return the first `most` names, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"

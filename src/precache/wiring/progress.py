@@ -1,8 +1,8 @@
-"""The batches in which the progress of hosts travels, and how long a report of it may take.
+"""The batches in which the progress of hosts is sent and stored, and their intervals.
 
-A driver reports some ten times a second. On a bus two batchers follow: the host's keeps transfers from waiting for the
-broker and sends few messages, the conductor's stores what many hosts sent in few transactions. Together with the time
-between two reports they take less than a second.
+A driver reports some ten times a second. On a bus two batchers follow: the host's, so that transfers do not wait for
+the broker and few messages are sent; and the conductor's, which stores the reports of many hosts in few transactions.
+Together with the time between two reports they take less than a second.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def run(database, tmp_path):
 def test_a_cell_goes_with_its_silent_hosts(run, database):
     heard(database, LONG_AGO, "cmp-1", "cmp-2")
 
-    assert run("delete", "cell1") == (0, "", "Cell cell1 is forgotten with 2 hosts.\n")
+    assert run("delete", "cell1") == (0, "", "Cell cell1 is deleted with 2 hosts.\n")
     assert SqlHosts(database=database).list_hosts() == []
     assert run("list", "-f", "value") == (0, "", "")
 
@@ -51,7 +51,7 @@ def test_a_cell_whose_hosts_have_moved_goes_alone(run, database):
     heard(database, LONG_AGO, "cmp-1")
     heard(database, NOW, "cmp-1", cell="cell2")
 
-    assert run("delete", "cell1") == (0, "", "Cell cell1 is forgotten.\n")
+    assert run("delete", "cell1") == (0, "", "Cell cell1 is deleted.\n")
     assert [host.cell for host in SqlHosts(database=database).list_hosts()] == ["cell2"]
 
 

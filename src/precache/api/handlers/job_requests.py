@@ -31,7 +31,7 @@ _NAME_LENGTH = 255
 
 
 class JobRequests:
-    """Turns the checked body of a request into a job.
+    """Makes a job from the checked body of a request.
 
     wake: tells conductors that there is work; never raises, never blocks.
     """
@@ -64,7 +64,7 @@ class JobRequests:
     def for_images(self, call: Call, images: Sequence[str], options: Sequence[CacheOptions], **fields: Any) -> Job:
         """Store the job for images by id or name, each with its options. Raises all that `NamedImages.find` raises.
 
-        fields: of the job; they say where the images go.
+        fields: the fields of the job for its hosts.
         """
         found = NamedImages(self._images).find(call.caller.token, images)
         orders = checked_orders(CacheOrder(image.id, option) for image, option in zip(found, options, strict=True))
@@ -73,7 +73,7 @@ class JobRequests:
     def _store(
         self, call: Call, orders: Sequence[CacheOrder], image_names: Mapping[ImageId, str], **fields: Any
     ) -> Job:
-        """Store the job and wake a conductor. fields: its other fields."""
+        """Store the job and wake a conductor. fields: the other fields of the job."""
         job = NewJob(
             id=self._new_id(),
             orders=tuple(orders),

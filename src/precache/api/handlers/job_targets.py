@@ -1,4 +1,4 @@
-"""The hosts that the target of a request for a job names."""
+"""Finds the hosts of the target of a request for a job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from precache.ports.inventory import AggregateQueries, HostQueries
 
 
 class JobTargets:
-    """Turns the target in a request into the fields of a job that say where its images go."""
+    """Converts the target of a request to the fields of a job for its hosts."""
 
     def __init__(self, *, aggregates: AggregateQueries, hosts: HostQueries) -> None:
         self._aggregates = aggregates
@@ -46,7 +46,7 @@ class JobTargets:
         return {"hosts": hosts, "target": target, "for_host": hosts[0] if target.is_one_host else None}
 
     def _find_aggregates(self, texts: Sequence[str]) -> list[Aggregate]:
-        """Return the aggregates, each once: by id, or else by UUID, or else by name."""
+        """Return the aggregates, each once: found by id, else by UUID, else by name."""
         if not texts:
             return []
         known = self._aggregates.list_aggregates()
@@ -60,7 +60,7 @@ class JobTargets:
         return list({by_text[text].id: by_text[text] for text in texts}.values())
 
     def _hosts_in(self, cells: Sequence[str]) -> list[str]:
-        """Return the hosts of the cells, by name. A cell without a host cannot be told from an unknown one."""
+        """Return the hosts of the cells, by name. A cell without hosts counts as unknown."""
         if not cells:
             return []
         hosts = self._hosts.list_hosts()
@@ -71,7 +71,7 @@ class JobTargets:
         return [host.name for host in hosts if host.cell in cells]
 
     def _check_hosts(self, names: Iterable[str]) -> None:
-        """Raise UnknownHosts, for a single one with names that are like it."""
+        """Raise UnknownHosts for unknown names; for a single one with similar names."""
         asked = list(dict.fromkeys(names))
         known = self._hosts.find_hosts([name for name in asked if is_name(name)])
         unknown = [name for name in asked if name not in known]

@@ -44,7 +44,7 @@ class Jobs:
     def create(self, call: Call) -> Answer:
         """Accept a job. Nothing is stored unless every check has passed."""
         body = call.body
-        # Options beside the images hold for each of them; those of an image come first.
+        # Options beside the images apply to all of them; options of an image take precedence.
         options = [CacheOptions.read({**body, **item}) for item in body["images"]]
         fields = self._targets.fields(body["target"])
         images = [item["image"] for item in body["images"]]

@@ -1,4 +1,4 @@
-"""Find the images that a request names by id or by name."""
+"""Finds the images that a request names by id or by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from precache.core.text import plain_line
 from precache.ports.image_service import ImageCatalog
 
 MOST_IMAGE_NAMES = 100
-"""Images by name in one request: each takes a request to the image service, while the caller waits."""
+"""The most image names in one request, because each needs a request to the image service while the caller waits."""
 
 
 class NamedImages:
@@ -38,13 +38,13 @@ class NamedImages:
             except ImageNotFound:
                 unknown.append(text)
                 if len(unknown) == MOST_SHOWN:
-                    break  # Each takes a request of its own, and so many are enough to correct.
+                    break  # Each needs a request of its own, and this many unknown names are enough to correct the request.
         if unknown:
             raise UnknownImages(unknown)
         return [found[text] for text in texts]
 
     def _by_id(self, token: str | None, text: str, image: ImageId, listed: Mapping[ImageId, Image]) -> Image:
-        """Return the image. One whose name has the form of an id is found, too."""
+        """Return the image; an image whose name has the form of an id is found, too."""
         try:
             return listed.get(image) or self._images.show_to(token, image)
         except ImageNotFound:

@@ -21,7 +21,7 @@ class Hosts:
         return read_pages(self._session, self._url, "hosts", query=only)
 
     def cache_images(self, name: str, image_ids: Sequence[str]) -> JsonObject:
-        """Ask for these images on this host alone; return the job."""
+        """Request these images on this host only; return the job."""
         body = {"cache": [{"id": image_id} for image_id in image_ids]}
         return self._session.read("POST", f"{self._url_of(name)}/images", "job", body=body)
 

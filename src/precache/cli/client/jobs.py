@@ -29,7 +29,7 @@ class Jobs:
         return self._session.read("GET", self._one(job_id), "job")
 
     def cancel(self, job_id: str) -> JsonObject:
-        """Ask that the job ends as cancelled; return it as it is then."""
+        """Request that the job ends as cancelled; return the changed job."""
         return self._session.read("POST", f"{self._one(job_id)}/cancel", "job")
 
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[JsonObject]:

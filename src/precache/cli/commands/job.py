@@ -106,13 +106,13 @@ class JobShow(JobCommand):
 
 
 class JobCancel(ListCommand):
-    """Cancel jobs: hosts stop what they do for them, and no other host is asked.
+    """Cancel jobs: hosts stop their work for them, and no further host is called.
 
-    A job that no conductor has begun ends at once; any other ends as soon as its hosts have stopped, usually within
-    seconds. ImageNames that are in caches by then stay there. A job that has ended otherwise is refused.
+    A job that no conductor has begun ends at once; any other job ends when its hosts have stopped, usually within
+    seconds. Images that are already cached stay. A job that has ended otherwise is refused.
 
-    With --wait the command ends when all jobs have ended: 0 says that they ended cancelled, 7 that --timeout ran out.
-    It says which hosts did not confirm that they stopped.
+    With --wait the command waits for the end of all jobs: exit code 0 means that they ended as cancelled, 7 that
+    --timeout ran out. It lists the hosts that did not confirm that they stopped.
 
     Example:
       precache job cancel 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait

@@ -14,10 +14,10 @@ class JobCreate(RequestCommand):
     """Fill the image caches of any set of hosts, as one job.
 
     The options for images and hosts can be repeated. The job is for all hosts of the aggregates and cells and for the
-    hosts given by name, without the excluded ones; each host counts once. A host that an aggregate gets later is not
-    among them. The service checks the whole request: if it refuses a name, nothing is started.
+    hosts given by name, without the excluded ones; each host counts once. Hosts that are added to an aggregate later
+    are not included. The service checks the whole request: if it refuses a name, nothing is started.
 
-    Without --wait the command shows the job as it was accepted. Output and exit codes with --wait are those of
+    Without --wait the command shows the accepted job. Output and exit codes with --wait are those of
     `aggregate cache image`.
 
     Example:
@@ -28,13 +28,13 @@ class JobCreate(RequestCommand):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("--name", metavar="NAME", help="name of the job, for people; it need not be unique")
+        parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
         self._add_list(parser, "--image", "images", "name or id of an image", required=True)
         self._add_list(parser, "--aggregate", "aggregates", "all hosts of this aggregate: name, id or UUID")
         self._add_list(parser, "--cell", "cells", "all hosts of this cell")
         self._add_list(parser, "--host", "hosts", "this host")
         self._add_list(
-            parser, "--exclude-host", "exclude_hosts", "not this host, even if it is in an aggregate or a cell"
+            parser, "--exclude-host", "exclude_hosts", "exclude this host, even if it is in an aggregate or a cell"
         )
         self.add_options(parser)
         return parser

@@ -89,7 +89,7 @@ class CellDelete(_OnCells):
         with _cells(config) as cells:
             count = cells.delete_cell(parsed_args.name, config.host.service_down_time)
         hosts = f" with {count} host{'' if count == 1 else 's'}" if count else ""
-        self.print_message(f"Cell {parsed_args.name} is forgotten{hosts}.")
+        self.print_message(f"Cell {parsed_args.name} is deleted{hosts}.")
 
 
 class CellList(ListCommand):

@@ -1,7 +1,6 @@
-"""Jobs keep the metadata of their aggregate.
+"""Add the metadata of the aggregate to jobs.
 
-Jobs without a value, of the release before or from its processes that still run against these tables, are announced
-without metadata.
+Jobs without a value were made by the previous release; their notifications have no metadata.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
-"""Jobs keep their target and a name.
+"""Add target and name to jobs.
 
-Jobs without a target, of the previous release or from its processes that still run against these tables, are for one
-aggregate or one host. Conductors of the previous release send notifications with an empty aggregate for other jobs.
+Jobs without a target were made by the previous release, for one aggregate or one host. Conductors of the previous
+release send notifications with an empty aggregate for other jobs.
 """
 
 import sqlalchemy as sa
