@@ -38,7 +38,7 @@ class NamedImages:
             except ImageNotFound:
                 unknown.append(text)
                 if len(unknown) == MOST_SHOWN:
-                    break  # Each needs a request of its own, and this many unknown names are enough to correct the request.
+                    break  # each needs a request of its own; this many unknown names are enough
         if unknown:
             raise UnknownImages(unknown)
         return [found[text] for text in texts]
