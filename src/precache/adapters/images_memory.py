@@ -157,7 +157,7 @@ class MemoryStream:
         if self._offset == self._faults.stalls_at:
             self._closed.wait(_LONGEST_STALL_SECONDS)
             raise self._interrupted("the connection was closed")
-        end = min([self._offset + self._limit(buffer), len(self._data), *self._marks()])
+        end = min([self._offset + self._limit(buffer), len(self._data), *self._fault_offsets()])
         count = max(end - self._offset, 0)
         buffer[:count] = self._data[self._offset : self._offset + count]
         self._offset += count
@@ -175,7 +175,7 @@ class MemoryStream:
     def _limit(self, buffer: memoryview) -> int:
         return min(len(buffer), self._faults.longest_read or len(buffer))
 
-    def _marks(self) -> list[int]:
+    def _fault_offsets(self) -> list[int]:
         """Return the later offsets at which a fault happens, so that a read ends before it."""
         stall = self._faults.stalls_at
         marks = [*self._breaks, *([] if stall is None else [stall])]

@@ -9,7 +9,7 @@ from functools import partial
 from precache.adapters.bus_oslo import open_bus
 from precache.config.load import Config
 from precache.core.errors import BusUnavailable, InvalidConfiguration
-from precache.doctor.examine import TIMEOUT_S, side_by_side
+from precache.doctor.examine import TIMEOUT_S, run_concurrently
 from precache.doctor.findings import Finding, failed, failure, ok, skipped, warning
 
 _NO_RECEIVER = "precache-doctor"
@@ -39,7 +39,7 @@ def check_notifications(config: Config) -> Iterator[Finding]:
 
 def reach_buses(config: Config, buses: Sequence[tuple[str, str]]) -> list[Finding]:
     """Return a finding for each (owner, transport URL), with the owner in front."""
-    found = side_by_side([(partial(reach_bus, config, url), TIMEOUT_S) for _, url in buses])
+    found = run_concurrently([(partial(reach_bus, config, url), TIMEOUT_S) for _, url in buses])
     return [
         replace(finding or _SILENT, found=f"{owner}{(finding or _SILENT).found}")
         for finding, (owner, _) in zip(found, buses, strict=True)

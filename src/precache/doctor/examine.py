@@ -40,7 +40,7 @@ def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) ->
 
     on_bug: called with an unexpected exception, from any thread.
     """
-    found = side_by_side([(partial(_run_check, check, config, on_bug), check.timeout_s) for check in checks])
+    found = run_concurrently([(partial(_run_check, check, config, on_bug), check.timeout_s) for check in checks])
     return [
         (check.name, finding)
         for check, findings in zip(checks, found, strict=True)
@@ -48,7 +48,7 @@ def examine(config: Config, checks: Sequence[Check], on_bug: OnBug = _ignore) ->
     ]
 
 
-def side_by_side(calls: Sequence[tuple[Callable[[], T], float]]) -> list[T | None]:
+def run_concurrently(calls: Sequence[tuple[Callable[[], T], float]]) -> list[T | None]:
     """Make all calls at once and return their results, None where one took longer than its seconds.
 
     Raises what a call raises. A call that takes longer continues in a thread that ends with the process.

@@ -15,7 +15,7 @@ from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.qemu_commands import ImageInfo, Output, Part, convert_part, read_image_info
-from precache.fetch.sparse_file import create_empty, cut_to
+from precache.fetch.sparse_file import create_empty, truncate_to
 from precache.imagecache.qemu_img import NativeAioUnavailable, QemuImg, QemuImgFailed
 from precache.rules.conversion import RAW, part_size
 from precache.rules.disk_formats import Content, is_truncated, why_unusable
@@ -45,7 +45,7 @@ class Conversion:
         qemu_img: QemuImg,
         direct: bool,
         group: TaskGroup,
-        make_room: Callable[[int], None],
+        check_space: Callable[[int], None],
         vmdk_types: Collection[str] = VMDK_TYPES,
         deep_inspection: bool = True,
     ) -> None:
@@ -53,11 +53,11 @@ class Conversion:
 
         direct: whether to write the result past the page cache.
 
-        make_room: called with the size of the result as soon as qemu-img has reported it; raises NotEnoughSpace.
+        check_space: called with the size of the result as soon as qemu-img has reported it; raises NotEnoughSpace.
         """
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._group, self._vmdk_types = qemu_img, group, vmdk_types
-        self._make_room = make_room
+        self._check_space = check_space
         self._deep_inspection = deep_inspection
         self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
         self.disk_bytes = 0
@@ -99,14 +99,14 @@ class Conversion:
 
     def _convert(self, target: Path, size: int, inspection: Inspection) -> None:
         self._create(target, size)
-        self._make_room(size)
+        self._check_space(size)
         done = 0
         while done < size:
             # Part by part while data arrives; the rest in one part when the download is complete.
             part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
             self._convert_part(part, target, inspection)
             done += part.size
-        cut_to(target, size)
+        truncate_to(target, size)
         found = _format_of_file(target)
         if found != RAW:
             # The raw disk itself looks like an image of another format. A program that opens the entry without a given

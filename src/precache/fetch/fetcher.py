@@ -31,7 +31,7 @@ from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.resume import ResumingStream
-from precache.fetch.space import Room, allocated_bytes
+from precache.fetch.space import SpaceCheck, allocated_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
 from precache.imagecache.os_errors import free_bytes
@@ -116,29 +116,35 @@ class Fetcher:
         _check(record)
         target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
         download = staging.path("download")
-        room = Room(
+        space = SpaceCheck(
             image=record,
             directory=staging.directory,
             free_bytes=self._free_bytes,
             reserves_whole_disk=self._rules.reserves_whole_disk,
         )
         try:
-            room.admit((record.virtual_size_bytes or 0) if target else 0)
-            self._fetch_sound(record, order.options, download, target, room, watch)
+            space.admit((record.virtual_size_bytes or 0) if target else 0)
+            self._fetch_sound(record, order.options, download, target, space, watch)
         except BaseException as error:
             written = allocated_bytes(download, target)
             _remove(download, target)
             if isinstance(error, OSError):
-                raise room.failure(error, written) from error
+                raise space.failure(error, written) from error
             raise
         return Fetched(target or download, download)
 
     def _fetch_sound(
-        self, record: Image, options: CacheOptions, download: Path, target: Path | None, room: Room, watch: Watcher
+        self,
+        record: Image,
+        options: CacheOptions,
+        download: Path,
+        target: Path | None,
+        space: SpaceCheck,
+        watch: Watcher,
     ) -> None:
         for remaining in reversed(range(self._rules.refetches + 1)):
             try:
-                self._fetch_once(record, options, download, target, room, watch)
+                self._fetch_once(record, options, download, target, space, watch)
             except (DigestMismatch, ImageTooLong) as error:
                 if not remaining:
                     raise
@@ -148,7 +154,13 @@ class Fetcher:
                 return
 
     def _fetch_once(
-        self, record: Image, options: CacheOptions, download: Path, target: Path | None, room: Room, watch: Watcher
+        self,
+        record: Image,
+        options: CacheOptions,
+        download: Path,
+        target: Path | None,
+        space: SpaceCheck,
+        watch: Watcher,
     ) -> None:
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
@@ -165,7 +177,7 @@ class Fetcher:
                 qemu_img=qemu_img,
                 direct=file.can_be_direct,
                 group=group,
-                make_room=lambda result_bytes: room.admit_result(result_bytes, transfer.arriving.arrived_bytes),
+                check_space=lambda result_bytes: space.admit_result(result_bytes, transfer.arriving.arrived_bytes),
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection,
             )

@@ -14,7 +14,7 @@ _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
 
 _TAKEN = "something else took its space"
 _NO_SIZE = "the image service gives no size for this image"
-_NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] reserve_whole_disk = false keeps no room"
+_NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] reserve_whole_disk = false reserves none"
 _TOO_LONG = "it has more bytes than a file may have in the file system of {}"
 
 
@@ -27,7 +27,7 @@ def allocated_bytes(*paths: Path | None) -> int:
     return taken
 
 
-class Room:
+class SpaceCheck:
     """The space that one image needs in `directory`. Used by one fetch; any of its threads may call `admit_result`."""
 
     def __init__(

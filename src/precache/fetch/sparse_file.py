@@ -102,7 +102,7 @@ def create_empty(path: Path, size_bytes: int) -> None:
         os.close(fd)
 
 
-def cut_to(path: Path, size_bytes: int) -> None:
+def truncate_to(path: Path, size_bytes: int) -> None:
     """Remove what a writer with large units has written beyond the end; never follow a link. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:

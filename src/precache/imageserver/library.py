@@ -74,7 +74,7 @@ class ImageLibrary:
         try:
             data = image.path.open("rb", buffering=0)
         except OSError as exc:
-            self._say_once(image.file_name, exc.strerror or str(exc))
+            self._log_once(image.file_name, exc.strerror or str(exc))
             return None
         if Fingerprint.of(os.fstat(data.fileno())) == image.fingerprint:
             return data
@@ -107,7 +107,7 @@ class ImageLibrary:
         found = list(scan_directory(self._dir))
         for one in found:
             if isinstance(one, SkippedFile):
-                self._say_once(one.name, one.reason)
+                self._log_once(one.name, one.reason)
         return [one for one in found if isinstance(one, ImageFile)]
 
     def _image(self, file: ImageFile, facts: FileFacts) -> LibraryImage:
@@ -139,7 +139,7 @@ class ImageLibrary:
         try:
             facts = read_facts(file, self._stop)
         except OSError as exc:
-            self._say_once(file.name, exc.strerror or str(exc))
+            self._log_once(file.name, exc.strerror or str(exc))
             return
         if facts is None:
             _log.info("image file %r changed while it was read; it is read again at the next request", file.name)
@@ -148,7 +148,7 @@ class ImageLibrary:
             self._index.put(file.name, file.fingerprint, facts)
             self._publish()
 
-    def _say_once(self, name: str, reason: str) -> None:
+    def _log_once(self, name: str, reason: str) -> None:
         if (name, reason) not in self._said:
             self._said.add((name, reason))
             _log.warning("image file %r is not served: %s", name, reason)

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from precache.core.errors import StoreUnavailable
-from precache.doctor.examine import Check, examine, side_by_side
+from precache.doctor.examine import Check, examine, run_concurrently
 from precache.doctor.findings import ok
 
 
@@ -77,4 +77,4 @@ def test_calls_are_made_at_the_same_time():
         both_there.wait()
         return True
 
-    assert side_by_side([(call, 30), (call, 30)]) == [True, True]
+    assert run_concurrently([(call, 30), (call, 30)]) == [True, True]

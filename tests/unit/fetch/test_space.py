@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from precache.core.errors import NotEnoughSpace
 from precache.core.images import Image, ImageId
-from precache.fetch.space import Room
+from precache.fetch.space import SpaceCheck
 
 IMAGE = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
 
 
 def room(*, size_bytes, free_bytes, reserves_whole_disk=True):
     image = Image(id=IMAGE, name="", status="active", disk_format="raw", size_bytes=size_bytes)
-    return Room(
+    return SpaceCheck(
         image=image,
         directory=Path("/cache"),
         free_bytes=lambda _: free_bytes,

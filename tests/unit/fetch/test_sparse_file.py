@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precache.fetch.blocks import ALIGNMENT_BYTES, BLOCK_BYTES, Block
-from precache.fetch.sparse_file import SparseFile, cut_to, flush
+from precache.fetch.sparse_file import SparseFile, flush, truncate_to
 
 RUNS = st.lists(
     st.tuples(st.sampled_from([b"\0", b"x"]), st.integers(1, 3 * ALIGNMENT_BYTES)), min_size=1, max_size=12
@@ -101,6 +101,6 @@ def test_file_that_a_link_names_is_not_cut(tmp_path):
     (tmp_path / "link").symlink_to("other")
 
     with pytest.raises(OSError, match="symbolic links"):
-        cut_to(tmp_path / "link", 1)
+        truncate_to(tmp_path / "link", 1)
 
     assert (tmp_path / "other").read_bytes() == b"long"

@@ -28,7 +28,7 @@ def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException
     return found
 
 
-def is_hang_up(error: BaseException) -> bool:
+def is_disconnect(error: BaseException) -> bool:
     """Return whether the server closed an established connection before it answered."""
     # http.client's RemoteDisconnected is a ConnectionResetError.
     return isinstance(_first_cause(error), ConnectionResetError | BrokenPipeError | ConnectionAbortedError)

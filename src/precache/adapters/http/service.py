@@ -15,7 +15,7 @@ from keystoneauth1.session import Session
 from urllib3.exceptions import HTTPError
 
 from precache.adapters.http.credentials import FROM_CATALOGUE, Credentials
-from precache.adapters.http.failures import HttpRequestFailed, innermost, is_hang_up, why_unreachable
+from precache.adapters.http.failures import HttpRequestFailed, innermost, is_disconnect, why_unreachable
 from precache.rules.nesting import is_too_deep
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class ServiceClient:
             try:
                 return self._send(f"{root}{path}", **request)
             except ksa.ConnectFailure as exc:
-                if not is_hang_up(exc):
+                if not is_disconnect(exc):
                     raise
             return self._send(f"{root}{path}", **request)
         except ksa.ClientException as exc:

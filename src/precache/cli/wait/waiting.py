@@ -132,13 +132,13 @@ class _Waiting:
         try:
             followed = self._watched(job_id)
         except KeyboardInterrupt:
-            self._leave("Interrupted", job_id)
+            self._print_hint("Interrupted", job_id)
             raise
         except Unavailable:
-            self._leave("Not waiting any longer", job_id)
+            self._print_hint("Not waiting any longer", job_id)
             raise
         if followed.timed_out:
-            self._leave(f"Not ended after {self._timeout_s:g} s", job_id)
+            self._print_hint(f"Not ended after {self._timeout_s:g} s", job_id)
         elif not self._is_quiet:
             self._stderr.writelines(f"{line}\n" for line in closing_report(followed.snapshot, self._labels))
         return followed
@@ -148,7 +148,7 @@ class _Waiting:
         with _view(self._stderr, self._is_quiet, self._labels) as view:
             return follow(self._jobs, job_id, view=view, clock=time.monotonic, pause=time.sleep, timeout_s=left)
 
-    def _leave(self, why: str, job_id: str) -> None:
+    def _print_hint(self, why: str, job_id: str) -> None:
         self._stderr.write(
             f"\n{why}; job {job_id} {self._unended}. Show it with: precache job show {job_id} [--wait]\n"
         )
