@@ -50,7 +50,11 @@ class _BaseCommand(command.Command):
             parser.description = _EXAMPLE.sub(f"{program}precache ", parser.description)
         # No abbreviations: `--image` must not mean `--images`, least of all in a script.
         parser.allow_abbrev = False
+        self.add_arguments(parser)
         return parser
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's own arguments; by default there are none."""
 
     def get_epilog(self) -> str:
         # cliff would search for the distribution of the command, which takes 100 ms.

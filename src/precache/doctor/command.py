@@ -40,8 +40,7 @@ class Doctor(ListCommand):
     formatter_namespace = "precache.formatters.doctor"
     formatter_default = "text"
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--role",
             action="append",
@@ -53,7 +52,6 @@ class Doctor(ListCommand):
             "--state-dir", metavar="DIR", type=given_path, help="directory of `precache serve all`, for --role all"
         )
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         # Libraries' log lines about unavailable services would mix with the findings, which have the same information.

@@ -77,10 +77,8 @@ class AggregateShow(ShowCommand):
 
     columns = AGGREGATE_FIELDS
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("aggregate", help="name or id")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         return shown_aggregate(self.service.aggregates.find(parsed_args.aggregate))
@@ -95,12 +93,10 @@ class AggregateCreate(ShowCommand):
 
     columns = AGGREGATE_FIELDS
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="the new aggregate's name")
         parser.add_argument("--zone", metavar="ZONE", help="its availability zone")
         _add_property_option(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         properties = _properties(parsed_args.property)
@@ -127,8 +123,7 @@ class AggregateSet(ShowCommand):
 
     columns = AGGREGATE_FIELDS
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("aggregate", help="name or id")
         parser.add_argument("--name", metavar="NAME", help="the new name")
         parser.add_argument("--zone", metavar="ZONE", help="the new availability zone")
@@ -136,7 +131,6 @@ class AggregateSet(ShowCommand):
         parser.add_argument(
             "--unset", metavar="KEY", action="append", default=[], help="remove this metadata (may be repeated)"
         )
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         wanted = {"name": parsed_args.name, "availability_zone": parsed_args.zone}
@@ -161,10 +155,8 @@ class AggregateDelete(Command):
       precache aggregate delete web-old
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("aggregates", metavar="aggregate", nargs="+", help="name or id")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         aggregates = self.service.aggregates

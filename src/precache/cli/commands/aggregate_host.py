@@ -8,11 +8,9 @@ from precache.cli.command import Command
 
 
 class _Membership(Command):
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("aggregate", help="name or id")
         parser.add_argument("hosts", metavar="host", nargs="+", help="name of the compute host")
-        return parser
 
 
 class AggregateAddHost(_Membership):

@@ -65,12 +65,10 @@ class RequestCommand(JobCommand):
 class CacheImageCommand(RequestCommand):
     """A command for one aggregate or one host, which comes before the images."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         self.add_target(parser)
         parser.add_argument("images", metavar="image", nargs="+", help="name or id")
         self.add_options(parser)
-        return parser
 
     def add_target(self, parser: argparse.ArgumentParser) -> None:
         """Add the argument for the target: an aggregate or a host."""

@@ -30,12 +30,10 @@ class HostList(ListCommand):
     columns = tuple(_FIELDS)
     least_needed = least_needed_first(_FIELDS)
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--cell", metavar="CELL", help="only hosts of this cell")
         parser.add_argument("--state", choices=["up", "down"], help="only hosts in this state")
         parser.add_argument("--driver", metavar="DRIVER", help="only hosts with this virt driver")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         found = self.service.hosts.every(cell=parsed_args.cell, state=parsed_args.state, driver=parsed_args.driver)
@@ -51,13 +49,11 @@ class HostSet(ShowCommand):
 
     columns = tuple(_FIELDS)
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="name of the host")
         wanted = parser.add_mutually_exclusive_group(required=True)
         wanted.add_argument("--down", action="store_true", dest="forced_down", help="jobs skip the host from now on")
         wanted.add_argument("--up", action="store_false", dest="forced_down", help="jobs include the host again")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         host = self.service.hosts.force_down(parsed_args.name, parsed_args.forced_down)
@@ -74,10 +70,8 @@ class HostDelete(Command):
       precache host delete cmp-7 cmp-8
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("names", metavar="name", nargs="+", help="name of the host")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         return self.for_each(parsed_args.names, self.service.hosts.delete)

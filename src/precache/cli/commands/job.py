@@ -50,8 +50,7 @@ class JobList(ListCommand):
     )
     least_needed = ("finished_at", "task_count", "host", "created_at", "aggregate", "name", "counts")
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         states = [str(state) for state in JobState]
         parser.add_argument("--state", choices=states, help="only jobs in this state")
         parser.add_argument(
@@ -61,7 +60,6 @@ class JobList(ListCommand):
             default=_NEWEST,
             help=f"most jobs to list; 0 for all (default {_NEWEST})",
         )
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         rows = []
@@ -83,11 +81,9 @@ class JobShow(JobCommand):
       precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("job", help="id")
         add_wait_options(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         jobs = self.service.jobs
@@ -121,11 +117,9 @@ class JobCancel(ListCommand):
     columns = ("id", "state", "task_count", "counts", "cancel_requested_at", "finished_at")
     least_needed = ("finished_at", "task_count", "cancel_requested_at")
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("jobs", metavar="job", nargs="+", help="id")
         add_end_options(parser, "all of them have")
-        return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         check_end_options(parsed_args)
@@ -162,8 +156,7 @@ class JobTaskList(ListCommand):
     columns = tuple(TASK_FIELDS)
     least_needed = least_needed_first(TASK_FIELDS)
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("job", help="id")
         parser.add_argument("--outcome", choices=[str(outcome) for outcome in Outcome], help="only this outcome")
         parser.add_argument("--state", choices=[str(state) for state in TaskState], help="only tasks in this state")
@@ -173,7 +166,6 @@ class JobTaskList(ListCommand):
         parser.add_argument(
             "--limit", metavar="N", type=_count, default=0, help="most tasks to list; 0 for all (default 0)"
         )
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         found = self.service.jobs.tasks(

@@ -26,8 +26,7 @@ class JobCreate(RequestCommand):
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
         self._add_list(parser, "--image", "images", "name or id of an image", required=True)
         self._add_list(parser, "--aggregate", "aggregates", "all hosts of this aggregate: name, id or UUID")
@@ -37,7 +36,6 @@ class JobCreate(RequestCommand):
             parser, "--exclude-host", "exclude_hosts", "exclude this host, even if it is in an aggregate or a cell"
         )
         self.add_options(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         target = {part: names for part in _TARGET if (names := getattr(parsed_args, part))}

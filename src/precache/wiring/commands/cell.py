@@ -23,11 +23,9 @@ FROM_INPUT = "-"
 
 
 class _OnCells(Command):
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="name of the cell")
         add_config_file(parser)
-        return parser
 
 
 class CellCreate(_OnCells):
@@ -40,8 +38,9 @@ class CellCreate(_OnCells):
       precache cell create cell1 --transport-url - < file-with-the-url
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return _with_transport_url(super().get_parser(prog_name))
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        _add_transport_url(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         if not is_name(parsed_args.name):
@@ -63,8 +62,9 @@ class CellSet(_OnCells):
       precache cell set cell1 --transport-url rabbit://precache:PASSWORD@rabbit2:5672/cell1
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return _with_transport_url(super().get_parser(prog_name))
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        _add_transport_url(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         config = load_config(parsed_args.config_file)
@@ -101,10 +101,8 @@ class CellList(ListCommand):
 
     columns = ("name", "bus")
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         config = load_config(parsed_args.config_file)
@@ -113,7 +111,7 @@ class CellList(ListCommand):
         return self.columns, [(Text(cell.name), Text(_place(config, cell))) for cell in found]
 
 
-def _with_transport_url(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _add_transport_url(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transport-url",
         metavar="URL",
@@ -121,7 +119,6 @@ def _with_transport_url(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
         help=f"of the message bus, as oslo.messaging has them; {FROM_INPUT} reads it from standard input, where no "
         "other user of this machine sees it",
     )
-    return parser
 
 
 def _transport_url(config: Config, given: str) -> str:

@@ -37,8 +37,8 @@ class DbUpgrade(Command):
       precache db upgrade --state-dir /var/lib/precache
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return _with_database(super().get_parser(prog_name))
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        _add_database(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         if parsed_args.state_dir is None:
@@ -59,8 +59,8 @@ class DbPurge(Command):
       precache db purge --older-than 90
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = _with_database(super().get_parser(prog_name))
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        _add_database(parser)
         parser.add_argument(
             "--older-than",
             metavar="DAYS",
@@ -69,7 +69,6 @@ class DbPurge(Command):
             help=f"remove jobs that ended this number of days ago or earlier: a whole number from 1 to {MOST_DAYS}",
         )
         parser.add_argument("--dry-run", action="store_true", help="only print how many jobs would be removed")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         days = parsed_args.older_than
@@ -93,11 +92,10 @@ def _ago(days: int) -> str:
     return f"{days} day{'' if days == 1 else 's'} ago or earlier"
 
 
-def _with_database(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _add_database(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--state-dir", metavar="DIR", type=given_path, help="state directory of the embedded service")
     add_config_file(which)
-    return parser
 
 
 @contextmanager

@@ -51,8 +51,7 @@ class DiskCreate(ShowCommand):
 
     columns = ("path", "backing_file", "backing_format", "size_bytes", "image_was")
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--image", metavar="IMAGE", required=True, help="id of the image, or its name if only one has it"
         )
@@ -73,7 +72,6 @@ class DiskCreate(ShowCommand):
             "configuration file sets it)",
         )
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         if parsed_args.size is not None and not 1 <= parsed_args.size <= LARGEST_GIB:

@@ -38,8 +38,7 @@ class ServeAll(Command):
     Ctrl-C or SIGTERM ends it; running jobs continue at the next start.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--state-dir",
             metavar="DIR",
@@ -67,7 +66,6 @@ class ServeAll(Command):
             help="directory of disk images to serve as image service (default: images in the state directory)",
         )
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         address = parse_listen_address(parsed_args.listen)

@@ -19,10 +19,9 @@ class ServeApi(ServeCommand):
       precache serve api --config-file /etc/precache/precache.conf --listen 0.0.0.0:8775
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--listen", metavar="ADDRESS:PORT", help="where to listen (default: [api] listen)")
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         config = self.configured(parsed_args)

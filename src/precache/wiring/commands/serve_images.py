@@ -26,8 +26,8 @@ class ServeImages(ServeCommand):
       precache serve images --images /srv/images --listen 0.0.0.0:9292
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--images", metavar="DIR", type=given_path, required=True, help="directory of disk images")
         parser.add_argument(
             "--listen",
@@ -49,7 +49,6 @@ class ServeImages(ServeCommand):
             default=DEFAULT_THREADS,
             help="concurrent transfers; further ones wait (default: %(default)s)",
         )
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         if not 1 <= parsed_args.threads <= 1000:

@@ -68,10 +68,8 @@ def serve_until_told(
 class ServeCommand(Command):
     """A command that runs one process of a deployment. Each is in its own file and imports only its own parts."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_config_file(parser)
-        return parser
 
     def configured(self, parsed_args: argparse.Namespace) -> Config:
         """Start the log and return the configuration. The last word of the command's name is the process."""

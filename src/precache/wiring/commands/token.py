@@ -39,8 +39,7 @@ class TokenCreate(ShowCommand):
 
     columns = ("name", "roles", "expires_at", "token")
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="name of the token; it appears as the user in jobs and logs")
         parser.add_argument(
             "--role",
@@ -56,7 +55,6 @@ class TokenCreate(ShowCommand):
             "2027-01-31T12:00:00Z (default: never)",
         )
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         if not is_name(parsed_args.name):
@@ -85,10 +83,8 @@ class TokenList(ListCommand):
 
     columns = ("name", "roles", "state", "created_at", "expires_at")
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         now = SystemClock().now()
@@ -104,11 +100,9 @@ class TokenRevoke(Command):
       precache token revoke cmp-1
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("names", metavar="name", nargs="+", help="name of the token")
         add_config_file(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         with _tokens(parsed_args.config_file) as tokens:
