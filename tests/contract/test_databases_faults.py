@@ -17,6 +17,7 @@ from precache.adapters.sql.repeating import TransactionUndone, idempotent, repea
 from precache.adapters.sql.tables import cells
 from precache.core.cells import Cell
 from precache.core.errors import ChangeUncertain, InvariantBroken, StoreUnavailable
+from precache.core.idempotency import IdempotencyKey
 from precache.core.jobs import HostAsked, JobState, Outcome, TaskState
 from tests.contract.job_values import DEBIAN, LEASE, NOW, UBUNTU, job_id, new_job
 from tests.contract.stores import KEY
@@ -352,6 +353,18 @@ class TestLostConfirmations:
 
         tasks = [task for task in SqlJobQueries(database=database).list_tasks(job_id(1)) if task.host == "cmp-1"]
         assert [(task.state, task.attempts) for task in tasks] == [(TaskState.RUNNING, 1)] * 2
+        assert line.breaks == 1
+
+    def test_a_job_with_an_idempotency_key_is_stored_once_and_found_by_it(self, lost_commit, line):
+        database, lose = lost_commit
+        intake, key = SqlJobIntake(database=database), IdempotencyKey("1" * 64, "2" * 64)
+        lose()
+
+        job = intake.add(new_job(idempotency_key=key))
+
+        assert job.id == job_id(1)
+        assert intake.find_repeated(key) == job
+        assert SqlJobQueries(database=database).list_jobs() == [job]
         assert line.breaks == 1
 
     def test_a_longer_lease_holds(self, lost_commit, line):

@@ -1,8 +1,11 @@
 """Requests for jobs: the table of bad values, and requests that are too long to be read in a conversation."""
 
+import json
+
 import falcon.testing
 import pytest
 
+from precache.adapters.images_memory import MemoryImages
 from precache.api.handlers.named_images import MOST_IMAGE_NAMES
 from precache.api.identity import noauth
 from precache.core.hosts import Heartbeat
@@ -143,3 +146,28 @@ def test_more_names_of_images_than_are_looked_up_are_refused(client):
     assert answer.json["error"]["message"] == (
         "The request gives 101 images by name; give at most 100 by name, the others by id."
     )
+
+
+def test_a_repeated_request_gets_its_job_even_if_its_image_is_gone_and_wakes_no_conductor(world, client):
+    headers = {"Idempotency-Key": "k"}
+    first = client.simulate_post("/v1/jobs", json=GOOD, headers=headers)
+    world.wakes.clear()
+    app = world.app_with(images=MemoryImages(images={}))
+
+    again = falcon.testing.TestClient(noauth(app)).simulate_post("/v1/jobs", json=GOOD, headers=headers)
+
+    assert (again.status_code, again.json) == (202, first.json)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert world.wakes == []
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "a b", "\xe9", "\x7f", ""])
+def test_a_key_of_other_characters_is_refused(world, key):
+    body = json.dumps(GOOD).encode()
+    environ = falcon.testing.create_environ("/v1/jobs", method="POST", body=body) | {"HTTP_IDEMPOTENCY_KEY": key}
+    started = falcon.testing.StartResponseMock()
+
+    answer = json.loads(b"".join(noauth(world.app)(environ, started)))
+
+    assert (started.status[:3], answer["error"]["code"]) == ("400", "precache.request.malformed_header")
+    assert world.jobs.list_jobs() == []

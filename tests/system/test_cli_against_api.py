@@ -167,6 +167,21 @@ def test_a_job_is_created_for_a_cell_without_a_host(deployment: Deployment) -> N
     assert "give at least one of aggregates, cells and hosts" in without[2]
 
 
+def test_a_repeated_request_shows_the_job_that_it_made(deployment: Deployment) -> None:
+    run = deployment.run
+    deployment.conductor.outcomes = {"cmp-1": (Outcome.CACHED, "")}
+    words = ("job", "create", "--host", "cmp-1", "--idempotency-key", "rollout-1", "-f", "json", "--image")
+
+    _, first, _ = run(*words, "debian-12")
+    code, again, _ = run(*words, "debian-12", "--wait", "--all")
+    other = run(*words, DEBIAN)
+
+    assert (code, again["id"], again["state"]) == (0, first["id"], "succeeded")
+    assert other[0] == 1
+    assert f"The Idempotency-Key belongs to job {first['id']}" in other[2]
+    assert len(run("job", "list", "-f", "json")[1]) == 1
+
+
 def test_a_refusal_is_shown_with_the_message_of_the_api(deployment: Deployment) -> None:
     run = deployment.run
     run("aggregate", "create", "web", "-f", "json")

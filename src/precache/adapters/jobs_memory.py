@@ -8,7 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from precache.core.errors import IllegalTransition, JobEnded, JobExists, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.errors import (
+    IdempotencyKeyReused,
+    IllegalTransition,
+    JobEnded,
+    JobExists,
+    JobNotFound,
+    LeaseLost,
+    TaskNotFound,
+)
+from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.jobs import (
     EVERY_TASK,
@@ -38,6 +47,7 @@ class _Record:
     job: Job
     number: int
     tasks: dict[str, dict[ImageId, Task]]
+    idempotency_key: IdempotencyKey | None = None
 
     @property
     def age(self) -> tuple[datetime, int]:
@@ -78,6 +88,8 @@ class MemoryJobs:
 
     def add(self, job: NewJob) -> Job:
         with self._lock:
+            if job.idempotency_key and (found := self._find_repeated(job.idempotency_key)):
+                return found
             if job.id in self._records:
                 raise JobExists(job.id)
             stored = job.accepted()
@@ -87,9 +99,13 @@ class MemoryJobs:
                 for host in job.hosts
             }
             self._added += 1
-            record = _Record(stored, self._added, tasks)
+            record = _Record(stored, self._added, tasks, job.idempotency_key)
             self._records[job.id] = record
             return record.seen()
+
+    def find_repeated(self, key: IdempotencyKey) -> Job | None:
+        with self._lock:
+            return self._find_repeated(key)
 
     def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
         with self._lock:
@@ -237,6 +253,14 @@ class MemoryJobs:
     def _ended(self, before: timedelta) -> list[str]:
         until = self._now() - before
         return [key for key, record in self._records.items() if (at := record.job.finished_at) and at <= until]
+
+    def _find_repeated(self, key: IdempotencyKey) -> Job | None:
+        for record in self._records.values():
+            if record.idempotency_key and record.idempotency_key.digest == key.digest:
+                if record.idempotency_key != key:
+                    raise IdempotencyKeyReused(record.job.id)
+                return record.seen()
+        return None
 
     def _get(self, job_id: str) -> _Record:
         try:

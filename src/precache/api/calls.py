@@ -19,6 +19,7 @@ class Call:
 
     params: the variable parts of the path. query: the query string, checked and converted as the document says.
     body: the checked JSON document; None if the operation has none.
+    idempotency_key: the header Idempotency-Key as it was sent; None if it was not.
     base_url: scheme, host and prefix under which the client reaches the service; no slash at the end.
     """
 
@@ -29,6 +30,7 @@ class Call:
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

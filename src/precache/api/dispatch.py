@@ -100,6 +100,7 @@ class Dispatcher:
             params=params,
             query=query,
             body=body,
+            idempotency_key=req.get_header("Idempotency-Key"),
         )
 
 

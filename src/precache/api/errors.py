@@ -71,6 +71,7 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.JobEnded: Fault(409, "precache.job.ended"),
+    errors.IdempotencyKeyReused: Fault(409, "precache.request.idempotency_key_reused"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     # What the body of a request for a job names, hence 400 and codes other than those of a path.
     refusals.UnknownImages: Fault(400, "precache.image.not_found"),

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from precache.core.errors import IllegalTransition
+from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.orders import CacheOrder, first_orders
 from precache.core.targets import NO_TARGET, Target
@@ -126,9 +127,13 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob(JobRequest):
-    """A request that has passed every check and is ready to be stored. Its tasks are `hosts` x `orders`."""
+    """A request that has passed every check and is ready to be stored. Its tasks are `hosts` x `orders`.
+
+    idempotency_key: None if the client sent none.
+    """
 
     hosts: tuple[str, ...]
+    idempotency_key: IdempotencyKey | None = None
 
     def accepted(self) -> Job:
         """Return the queued job. Hosts and images that are named twice count once."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.jobs import EVERY_TASK, Claim, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
 from precache.core.stopping import StopReason
@@ -37,7 +38,18 @@ class JobIntake(Protocol):
     """For the API: accept a request."""
 
     def add(self, job: NewJob) -> Job:
-        """Store the job as `queued` and one `waiting` task for each host and image."""
+        """Store the job as `queued` and one `waiting` task for each host and image.
+
+        If there is a job with its idempotency key, store nothing and return that job; also if both are added at once.
+        Raises IdempotencyKeyReused if the request of that job had another body.
+        """
+        ...
+
+    def find_repeated(self, key: IdempotencyKey) -> Job | None:
+        """Return the job with this idempotency key; None if there is none, or none any more.
+
+        Raises IdempotencyKeyReused if its request had another body.
+        """
         ...
 
 

@@ -38,6 +38,15 @@ def test_every_option_is_sent_as_it_was_given(run: Run, service: StubService) ->
     }
 
 
+def test_an_idempotency_key_is_sent_as_a_header(run: Run, service: StubService) -> None:
+    words = ("job", "create", "--image", "debian-12", "--cell", "cell1")
+
+    run(*words, "--idempotency-key", "rollout-1")
+    run(*words)
+
+    assert [asked.headers.get("idempotency-key") for asked in service.asked] == ["rollout-1", None]
+
+
 def test_what_is_not_given_is_not_sent(run: Run, service: StubService) -> None:
     assert run("job", "create", "--image", "debian-12", "--cell", "cell1").code == 0
 
@@ -100,6 +109,10 @@ def test_a_target_is_for_the_service_to_judge(run: Run, service: StubService) ->
         ("--image", "debian-12", "--cell", "cell1", "--all"),
         ("--image", "debian-12", "--cell", "cell1", "--priority", "5"),
         ("--image", "debian-12", "cell1"),
+        ("--image", "debian-12", "--cell", "cell1", "--idempotency-key", ""),
+        ("--image", "debian-12", "--cell", "cell1", "--idempotency-key", "a b"),
+        ("--image", "debian-12", "--cell", "cell1", "--idempotency-key", "\N{SNOWMAN}"),
+        ("--image", "debian-12", "--cell", "cell1", "--idempotency-key", "x" * 256),
     ],
 )
 def test_a_wrong_command_line_sends_nothing(run: Run, service: StubService, words: tuple[str, ...]) -> None:

@@ -13,7 +13,8 @@ from precache.adapters.sql import Database
 from precache.adapters.sql.inserts import insert_with_key
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
-from precache.core.errors import ChangeUncertain, JobExists, StoreUnavailable
+from precache.core.errors import ChangeUncertain, IdempotencyKeyReused, JobExists, StoreUnavailable
+from precache.core.idempotency import IdempotencyKey
 from precache.core.jobs import Job, NewJob, Task
 
 
@@ -27,11 +28,15 @@ class SqlJobIntake:
         """Store the job. Hosts or images that are named twice count once. Raises JobExists for a known id."""
         try:
             return self._add(job)
+        except JobExists:
+            if (found := self._find_twin(job)) is None:
+                raise
+            return found
         except ChangeUncertain as uncertain:
             try:
                 return self._add(job)
             except JobExists:
-                return self._stored(job.id)
+                return self._find_twin(job) or self._stored(job.id)
             except StoreUnavailable:
                 # With an error the client would repeat the request, and would get two jobs.
                 raise uncertain from None
@@ -40,7 +45,7 @@ class SqlJobIntake:
     def _add(self, job: NewJob) -> Job:
         stored = job.accepted()
         with self._database.write() as connection:
-            number = _insert_job(connection, stored)
+            number = _insert_job(connection, stored, job.idempotency_key)
             hosts = dict.fromkeys(job.hosts)
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
             image_rows = [
@@ -55,13 +60,31 @@ class SqlJobIntake:
             return load_job(connection, number)
 
     @repeatable
+    def find_repeated(self, key: IdempotencyKey) -> Job | None:
+        with self._database.read() as connection:
+            statement = select(jobs.c.number, jobs.c.id, jobs.c.idempotency_body)
+            row = connection.execute(statement.where(jobs.c.idempotency_key == key.digest)).one_or_none()
+            if row is None:
+                return None
+            if row.idempotency_body != key.body_digest:
+                raise IdempotencyKeyReused(row.id)
+            return load_job(connection, row.number)
+
+    def _find_twin(self, job: NewJob) -> Job | None:
+        """Return the stored job with the same idempotency key, of another request or of an earlier attempt."""
+        return None if job.idempotency_key is None else self.find_repeated(job.idempotency_key)
+
+    @repeatable
     def _stored(self, job_id: str) -> Job:
         with self._database.read() as connection:
             return load_job(connection, find_number(connection, job_id))
 
 
-def _insert_job(connection: Connection, job: Job) -> int:
-    statement = insert(jobs).values({field: getattr(job, field) for field in JOB_COLUMNS})
+def _insert_job(connection: Connection, job: Job, key: IdempotencyKey | None) -> int:
+    values = {field: getattr(job, field) for field in JOB_COLUMNS}
+    if key is not None:
+        values |= {"idempotency_key": key.digest, "idempotency_body": key.body_digest}
+    statement = insert(jobs).values(values)
     try:
         return insert_with_key(connection, statement)
     except IntegrityError as exc:

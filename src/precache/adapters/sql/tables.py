@@ -135,6 +135,10 @@ jobs = Table(
     Column("name", NAME),
     # None in jobs of the previous release, which are for one aggregate or one host.
     Column("target", TargetText),
+    # SHA-256, in hexadecimal, of the caller's key and of the body that came with it.
+    Column("idempotency_key", String(64)),
+    Column("idempotency_body", String(64)),
+    Index("ix_jobs_idempotency_key", "idempotency_key", unique=True),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so that leases need no index.
     Index("ix_jobs_state", "state", "created_at", "number"),

@@ -14,6 +14,7 @@ from precache.api.refusals import DuplicateImages
 from precache.core.aggregates import Aggregate
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
+from precache.core.idempotency import IdempotencyKey
 from precache.core.images import Image, ImageId, parse_image_id
 from precache.core.jobs import Job, NewJob
 from precache.core.names import is_name
@@ -60,6 +61,10 @@ class JobRequests:
         """Store the job for this host alone. Nothing is stored unless every image passes its checks."""
         names = self._admitted(call, [order.image for order in orders])
         return self._store(call, orders, names, hosts=(host,), for_host=host, target=Target(hosts=(host,)))
+
+    def find_repeated(self, key: IdempotencyKey) -> Job | None:
+        """Return the job of an earlier request with this key. Raises IdempotencyKeyReused if its body was another."""
+        return self._jobs.find_repeated(key)
 
     def for_images(self, call: Call, images: Sequence[str], options: Sequence[CacheOptions], **fields: Any) -> Job:
         """Store the job for images by id or name, each with its options. Raises all that `NamedImages.find` raises.

@@ -10,8 +10,9 @@ from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import JobViews
-from precache.api.refusals import InvalidRequest
+from precache.api.refusals import InvalidRequest, MalformedHeader
 from precache.core.errors import InvalidImageId, JobNotFound, TaskNotFound
+from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_key
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
 from precache.core.orders import CacheOptions
@@ -42,13 +43,18 @@ class Jobs:
         self._wake = wake
 
     def create(self, call: Call) -> Answer:
-        """Accept a job. Nothing is stored unless every check has passed."""
-        body = call.body
+        """Accept a job. Nothing is stored unless every check has passed.
+
+        A repeated request gets the job that it has already, even if the same checks would not pass now.
+        """
+        body, key = call.body, _idempotency_key(call)
+        if key is not None and (repeated := self._requests.find_repeated(key)):
+            return self._accepted(call, repeated)
         # Options beside the images apply to all of them; options of an image take precedence.
         options = [CacheOptions.read({**body, **item}) for item in body["images"]]
         fields = self._targets.fields(body["target"])
         images = [item["image"] for item in body["images"]]
-        job = self._requests.for_images(call, images, options, name=body.get("name"), **fields)
+        job = self._requests.for_images(call, images, options, name=body.get("name"), idempotency_key=key, **fields)
         return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:
@@ -96,6 +102,16 @@ class Jobs:
     def _accepted(self, call: Call, job: Job) -> Answer:
         location = f"{call.base_url}/v1/jobs/{job.id}"
         return Answer({"job": self._views.job(job)}, status=202, headers={"Location": location})
+
+
+def _idempotency_key(call: Call) -> IdempotencyKey | None:
+    """Return the key of the request. Raises MalformedHeader."""
+    text, caller = call.idempotency_key, call.caller
+    if text is None:
+        return None
+    if not is_idempotency_key(text):
+        raise MalformedHeader(f"Idempotency-Key must be {KEY_RULE}.")
+    return IdempotencyKey.of(text, project_id=caller.project_id, user_id=caller.user_id, body=call.body)
 
 
 def _job_id(text: str) -> str:

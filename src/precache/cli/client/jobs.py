@@ -16,10 +16,17 @@ class Jobs:
         self._session = session
         self._url = f"{own_url}/jobs"
 
-    def create(self, target: Mapping[str, Sequence[str]], images: Sequence[str], options: JsonObject) -> JsonObject:
+    def create(
+        self,
+        target: Mapping[str, Sequence[str]],
+        images: Sequence[str],
+        options: JsonObject,
+        idempotency_key: str | None = None,
+    ) -> JsonObject:
         """Request these images, by id or name; return the job. options: the other fields of the request."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = {"images": [{"image": image} for image in images], "target": dict(target), **options}
-        return self._session.read("POST", self._url, "job", body=body)
+        return self._session.read("POST", self._url, "job", body=body, headers=headers)
 
     def newest(self, *, state: str | None, limit: int) -> list[JsonObject]:
         """Return up to `limit` jobs, newest first; 0 means all."""

@@ -6,8 +6,16 @@ import argparse
 
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
+from precache.core.idempotency import KEY_RULE, is_idempotency_key
 
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
+
+
+def _idempotency_key(text: str) -> str:
+    """Return the key, for argparse: no header can hold other text."""
+    if not is_idempotency_key(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {KEY_RULE}")
+    return text
 
 
 class JobCreate(RequestCommand):
@@ -24,6 +32,7 @@ class JobCreate(RequestCommand):
       precache job create --image debian-12 --aggregate web --aggregate db --wait
       precache job create --name friday-rollout --image debian-12 --image ubuntu-24 --cell cell2 --exclude-host cmp-9
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M
+      precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -35,6 +44,13 @@ class JobCreate(RequestCommand):
         self._add_list(
             parser, "--exclude-host", "exclude_hosts", "exclude this host, even if it is in an aggregate or a cell"
         )
+        parser.add_argument(
+            "--idempotency-key",
+            metavar="KEY",
+            type=_idempotency_key,
+            help="marks this request, so that it can be repeated: with the same key and options it shows the first job "
+            "and makes no second one",
+        )
         self.add_options(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
@@ -42,7 +58,7 @@ class JobCreate(RequestCommand):
         options = self.options(parsed_args)
         if parsed_args.name is not None:
             options["name"] = parsed_args.name
-        job = self.service.jobs.create(target, parsed_args.images, options)
+        job = self.service.jobs.create(target, parsed_args.images, options, parsed_args.idempotency_key)
         if not parsed_args.wait:
             return self.job_result(job, None)
         return self.wait(str(job.get("id")), job.get("image_names") or {}, parsed_args)

@@ -29,6 +29,7 @@ from precache.core.errors.conflict import (
     DiskExists as DiskExists,
     HostInAggregates as HostInAggregates,
     HostStillAlive as HostStillAlive,
+    IdempotencyKeyReused as IdempotencyKeyReused,
     InventoryForeign as InventoryForeign,
     JobEnded as JobEnded,
     JobExists as JobExists,

@@ -94,6 +94,17 @@ class JobExists(Conflict):
         super().__init__(f"Job {job} already exists.")
 
 
+class IdempotencyKeyReused(Conflict):
+    """The caller used the same idempotency key for another request."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(
+            f"The Idempotency-Key belongs to job {job}, whose request had another body",
+            "use a new key for a new request",
+        )
+        self.job = job
+
+
 class JobEnded(Conflict):
     """A job that has ended cannot be steered any more."""
 
