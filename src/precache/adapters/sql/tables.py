@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, OneOf, Orders, TargetText, TextMap
+from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, Orders, TargetText, TextMap, one_of
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 
 metadata = MetaData(
@@ -114,7 +114,7 @@ jobs = Table(
     Column("aggregate_id", Integer, nullable=False),
     Column("aggregate_uuid", UUID, nullable=False),
     Column("aggregate_name", NAME, nullable=False),
-    Column("state", OneOf(JobState), nullable=False),
+    Column("state", one_of(JobState), nullable=False),
     Column("task_count", Integer, nullable=False),
     Column("requested_by", NAME, nullable=False),
     Column("request_id", NAME, nullable=False),
@@ -175,9 +175,9 @@ tasks = Table(
     Column("job", ForeignKey("jobs.number"), primary_key=True),
     Column("host_position", Integer, primary_key=True, autoincrement=False),
     Column("image_position", Integer, primary_key=True, autoincrement=False),
-    Column("state", OneOf(TaskState), nullable=False),
-    Column("outcome", OneOf(Outcome)),
-    Column("phase", OneOf(Phase), nullable=False),
+    Column("state", one_of(TaskState), nullable=False),
+    Column("outcome", one_of(Outcome)),
+    Column("phase", one_of(Phase), nullable=False),
     Column("bytes_done", BigInteger, nullable=False),
     Column("bytes_total", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -195,7 +195,7 @@ job_outcomes = Table(
     "job_outcomes",
     metadata,
     Column("job", ForeignKey("jobs.number"), primary_key=True),
-    Column("outcome", OneOf(Outcome), primary_key=True),
+    Column("outcome", one_of(Outcome), primary_key=True),
     Column("tasks", Integer, nullable=False),
     **_EXACT,
 )

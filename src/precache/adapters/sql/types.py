@@ -6,17 +6,15 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator, literal
+from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Integer, String, Text, TypeDecorator, literal
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from precache.core.orders import CacheOrder, orders_document, read_orders
 from precache.core.targets import Target
-
-Word = TypeVar("Word", bound=StrEnum)
 
 NAME = String(255)
 """Names of cells, hosts, aggregates, users: as long as Nova allows."""
@@ -50,22 +48,9 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-class OneOf(TypeDecorator[Word]):
-    """A value of a StrEnum, stored as text, so that a new value needs no change of the table."""
-
-    impl = String(32)
-    cache_ok = True
-
-    def __init__(self, words: type[Word]) -> None:
-        super().__init__()
-        self.words = words
-        self._by_text: dict[str, Word] = {word.value: word for word in words}
-
-    def process_bind_param(self, value: Word | None, dialect: Dialect) -> str | None:
-        return None if value is None else self.words(value).value
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Word | None:
-        return None if value is None else self._by_text[value]
+def one_of(words: type[StrEnum]) -> Enum:
+    """Return the type for a value of `words`, stored as text, so that a new value needs no change of the table."""
+    return Enum(words, native_enum=False, length=32, values_callable=lambda kind: [word.value for word in kind])
 
 
 class ServerInstant(FunctionElement[datetime]):
