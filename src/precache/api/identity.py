@@ -57,8 +57,6 @@ def _caller(req: falcon.Request) -> Caller:
         project_id=header("X-Project-Id"),
         roles=tuple(role for role in roles if role),
         token=req.get_header("X-Auth-Token"),
-        user_name=header("X-User-Name"),
-        project_name=header("X-Project-Name"),
         user_domain_id=header("X-User-Domain-Id"),
         project_domain_id=header("X-Project-Domain-Id"),
         domain_id=header("X-Domain-Id"),

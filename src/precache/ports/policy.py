@@ -18,8 +18,6 @@ class Caller:
     project_id: str
     roles: tuple[str, ...]
     token: str | None = field(default=None, repr=False)
-    user_name: str = ""
-    project_name: str = ""
     user_domain_id: str = ""
     project_domain_id: str = ""
     domain_id: str = ""
