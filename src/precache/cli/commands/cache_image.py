@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from precache.cli.client import JsonObject
-from precache.cli.command import Columns
 from precache.cli.commands.job_result import JOB_FIELDS, JobCommand
-from precache.cli.wait.waiting import add_wait_options, wait_for_job
+from precache.cli.wait.waiting import add_wait_options
 from precache.core.orders import MOST_BYTES_PER_S
 
 _OPTIONS = ("rate_limit_bytes_per_s",)
@@ -47,19 +46,6 @@ class RequestCommand(JobCommand):
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
         return self.columns if parsed_args.wait else tuple(JOB_FIELDS)
-
-    def wait(self, job_id: str, labels: Mapping[str, str], parsed_args: argparse.Namespace) -> Columns:
-        """Wait for the job and set the exit code by its state. labels: names of the images by id."""
-        snapshot, self.exit_code = wait_for_job(
-            self.service.jobs,
-            job_id,
-            stderr=self.app.stderr,
-            timeout_s=parsed_args.timeout,
-            is_quiet=self.is_quiet,
-            labels=labels,
-            every_task=parsed_args.every_task,
-        )
-        return self.job_result(snapshot.job, snapshot.tasks)
 
 
 class CacheImageCommand(RequestCommand):

@@ -8,13 +8,7 @@ from precache.cli.client import JsonObject
 from precache.cli.columns import ImageNames, cells, least_needed_first
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_cells
-from precache.cli.wait.waiting import (
-    add_end_options,
-    add_wait_options,
-    check_end_options,
-    wait_for_job,
-    wait_until_cancelled,
-)
+from precache.cli.wait.waiting import JobWaiter, add_end_options, add_wait_options, check_end_options
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, Outcome, TaskState
@@ -89,16 +83,7 @@ class JobShow(JobCommand):
         jobs = self.service.jobs
         if not parsed_args.wait:
             return self.job_result(jobs.get(parsed_args.job), jobs.tasks(parsed_args.job))
-        snapshot, self.exit_code = wait_for_job(
-            jobs,
-            parsed_args.job,
-            stderr=self.app.stderr,
-            timeout_s=parsed_args.timeout,
-            is_quiet=self.is_quiet,
-            labels={},
-            every_task=parsed_args.every_task,
-        )
-        return self.job_result(snapshot.job, snapshot.tasks)
+        return self.wait(parsed_args.job, {}, parsed_args)
 
 
 class JobCancel(ListCommand):
@@ -134,13 +119,14 @@ class JobCancel(ListCommand):
         self.exit_code = self.for_each(list(dict.fromkeys(parsed_args.jobs)), cancel)
         found = list(asked.values())
         if parsed_args.wait:
-            found, code = wait_until_cancelled(
+            waiter = JobWaiter(
                 self.service.jobs,
-                list(asked),
                 stderr=self.app.stderr,
                 timeout_s=parsed_args.timeout,
                 is_quiet=self.is_quiet,
+                labels={},
             )
+            found, code = waiter.wait_until_cancelled(list(asked))
             self.exit_code = self.exit_code or code
         return self.columns, [[job_cells(job)[column] for column in self.columns] for job in found]
 

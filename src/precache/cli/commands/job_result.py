@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from precache.cli.client import JsonObject
@@ -22,7 +22,7 @@ from precache.cli.columns import (
 )
 from precache.cli.command import Columns, ShowCommand
 from precache.cli.formatters import Table
-from precache.cli.wait.waiting import check_wait_options
+from precache.cli.wait.waiting import JobWaiter, check_wait_options
 
 JOB_FIELDS: Fields = {
     "id": Field(plain),
@@ -99,6 +99,18 @@ class JobCommand(ShowCommand):
     def run(self, parsed_args: argparse.Namespace) -> int:
         check_wait_options(parsed_args)
         return super().run(parsed_args)
+
+    def wait(self, job_id: str, labels: Mapping[str, str], parsed_args: argparse.Namespace) -> Columns:
+        """Wait for the job and set the exit code by its state. labels: names of the images by id."""
+        waiter = JobWaiter(
+            self.service.jobs,
+            stderr=self.app.stderr,
+            timeout_s=parsed_args.timeout,
+            is_quiet=self.is_quiet,
+            labels=labels,
+        )
+        snapshot, self.exit_code = waiter.wait_for_job(job_id, every_task=parsed_args.every_task)
+        return self.job_result(snapshot.job, snapshot.tasks)
 
     def job_result(self, job: JsonObject, tasks: Sequence[JsonObject] | None) -> Columns:
         """Return the columns; without tasks there is no such column."""

@@ -31,12 +31,6 @@ class PlainView:
         self._rate = RateEstimate()
         self._rated_at = clock()
 
-    def __enter__(self) -> PlainView:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing: there is nothing to close."""
-
     def show(self, snapshot: Snapshot) -> None:
         self._is_silent = False
         # The closing report shows the result.
