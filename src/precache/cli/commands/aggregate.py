@@ -6,25 +6,26 @@ import argparse
 from collections.abc import Sequence
 
 from precache.cli.client import JsonObject
-from precache.cli.columns import AllNames, Names, Properties, Text, Timestamp
+from precache.cli.columns import AllNames, Field, Fields, Names, Properties, Text, Timestamp, cells, plain
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 from precache.cli.errors import UsageError
 from precache.core.errors import PrecacheError
 
-AGGREGATE_FIELDS = ("id", "uuid", "name", "availability_zone", "hosts", "metadata", "created_at", "updated_at")
-
-
-def shown_aggregate(aggregate: JsonObject) -> Columns:
-    """Return the columns and cells of an aggregate."""
-    values = {
-        **aggregate,
-        **{field: Timestamp(aggregate.get(field)) for field in ("created_at", "updated_at")},
-        "name": Text(aggregate.get("name")),
-        "availability_zone": Text(aggregate.get("availability_zone")),
-        "hosts": AllNames(aggregate.get("hosts") or []),
-        "metadata": Properties(aggregate.get("metadata") or {}),
-    }
-    return AGGREGATE_FIELDS, [values.get(field) for field in AGGREGATE_FIELDS]
+_FIELDS: Fields = {
+    "id": Field(plain),
+    "uuid": Field(plain),
+    "name": Field(Text),
+    "availability_zone": Field(Text),
+    "hosts": Field(lambda hosts: AllNames(hosts or [])),
+    "metadata": Field(lambda metadata: Properties(metadata or {})),
+    "created_at": Field(Timestamp),
+    "updated_at": Field(Timestamp),
+}
+_IN_LIST: Fields = {
+    **{name: _FIELDS[name] for name in ("id", "name", "availability_zone")},
+    "hosts": Field(lambda hosts: Names(hosts or [])),
+    "metadata": _FIELDS["metadata"],
+}
 
 
 def _properties(pairs: Sequence[str]) -> dict[str, str]:
@@ -51,21 +52,11 @@ class AggregateList(ListCommand):
       precache aggregate list -f json
     """
 
-    columns = ("id", "name", "availability_zone", "hosts", "metadata")
+    columns = tuple(_IN_LIST)
     least_needed = ("metadata", "availability_zone")
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        rows = [
-            (
-                aggregate.get("id"),
-                Text(aggregate.get("name")),
-                Text(aggregate.get("availability_zone")),
-                Names(aggregate.get("hosts") or []),
-                Properties(aggregate.get("metadata") or {}),
-            )
-            for aggregate in self.service.aggregates.every()
-        ]
-        return self.columns, rows
+        return self.columns, [list(cells(_IN_LIST, found).values()) for found in self.service.aggregates.every()]
 
 
 class AggregateShow(ShowCommand):
@@ -75,13 +66,13 @@ class AggregateShow(ShowCommand):
       precache aggregate show web
     """
 
-    columns = AGGREGATE_FIELDS
+    columns = tuple(_FIELDS)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("aggregate", help="name or id")
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        return shown_aggregate(self.service.aggregates.find(parsed_args.aggregate))
+        return self.columns, cells(_FIELDS, self.service.aggregates.find(parsed_args.aggregate)).values()
 
 
 class AggregateCreate(ShowCommand):
@@ -91,7 +82,7 @@ class AggregateCreate(ShowCommand):
       precache aggregate create web --zone az1 --property rack=7
     """
 
-    columns = AGGREGATE_FIELDS
+    columns = tuple(_FIELDS)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="the new aggregate's name")
@@ -103,7 +94,7 @@ class AggregateCreate(ShowCommand):
         created = self.service.aggregates.create(parsed_args.name, parsed_args.zone)
         if properties:
             created = self._with_metadata(created["id"], properties)
-        return shown_aggregate(created)
+        return self.columns, cells(_FIELDS, created).values()
 
     def _with_metadata(self, aggregate_id: int, properties: dict[str, str]) -> JsonObject:
         """Set the metadata, for which Nova's API has a separate request; if that fails, delete the new aggregate."""
@@ -121,7 +112,7 @@ class AggregateSet(ShowCommand):
       precache aggregate set web --name web-old --property retired=yes
     """
 
-    columns = AGGREGATE_FIELDS
+    columns = tuple(_FIELDS)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("aggregate", help="name or id")
@@ -145,7 +136,7 @@ class AggregateSet(ShowCommand):
             aggregate = self.service.aggregates.update(aggregate["id"], fields)
         if metadata:
             aggregate = self.service.aggregates.set_metadata(aggregate["id"], metadata)
-        return shown_aggregate(aggregate)
+        return self.columns, cells(_FIELDS, aggregate).values()
 
 
 class AggregateDelete(Command):
