@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.columns import Bytes, Text
+from precache.cli.columns import Bytes, Field, Fields, Text, cells, least_needed_first, plain
 from precache.cli.command import Columns, ListCommand
+
+_FIELDS: Fields = {
+    "id": Field(plain),
+    "name": Field(Text),
+    "status": Field(plain, left_out=2),
+    "disk_format": Field(Text, left_out=3),
+    "size": Field(Bytes, left_out=4),
+    "virtual_size": Field(Bytes, left_out=1),
+}
 
 
 class ImageList(ListCommand):
@@ -15,19 +24,8 @@ class ImageList(ListCommand):
       precache image list
     """
 
-    columns = ("id", "name", "status", "disk_format", "size", "virtual_size")
-    least_needed = ("virtual_size", "status", "disk_format", "size")
+    columns = tuple(_FIELDS)
+    least_needed = least_needed_first(_FIELDS)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        rows = [
-            (
-                image.get("id"),
-                Text(image.get("name")),
-                image.get("status"),
-                Text(image.get("disk_format")),
-                Bytes(image.get("size")),
-                Bytes(image.get("virtual_size")),
-            )
-            for image in self.service.images.every()
-        ]
-        return self.columns, rows
+        return self.columns, [list(cells(_FIELDS, image).values()) for image in self.service.images.every()]
