@@ -1,4 +1,4 @@
-"""Unusual jobs: two at once, one whose aggregate is deleted, one without hosts."""
+"""Unusual jobs: two at once, one whose aggregate is deleted, one without hosts, one for cells and hosts together."""
 
 from __future__ import annotations
 
@@ -74,3 +74,24 @@ def test_a_job_of_an_aggregate_without_hosts_succeeds_and_is_announced(new_servi
 
     assert ended(service, job) == "succeeded"
     assert notifications(service.log) == [("start", None), ("end", None)]
+
+
+def test_a_job_for_an_aggregate_a_cell_and_hosts_fills_those_that_are_left_and_is_not_announced(new_service, images):
+    random_raw(images / "web.raw", 1)
+    service = new_service("cell1:cmp-1,cell2:cmp-2,cell2:cmp-3,cell1:cmp-4")
+    service.start({})
+    target = {
+        "aggregates": [str(aggregate(service, "cmp-1"))],
+        "cells": ["cell2"],
+        "hosts": ["cmp-1", "cmp-4"],
+        "exclude_hosts": ["cmp-3"],
+    }
+    body = {"name": "friday", "images": [{"image": "web"}], "target": target}
+
+    job = succeed(service, "POST", "/v1/jobs", body).json()["job"]["id"]
+
+    assert ended(service, job) == "succeeded"
+    outcomes = {host: task["outcome"] for host, task in tasks(service, job).items()}
+    assert outcomes == dict.fromkeys(["cmp-1", "cmp-2", "cmp-4"], "cached")
+    assert data_requests(service) == 3
+    assert notifications(service.log) == []
