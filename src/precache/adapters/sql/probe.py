@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from sqlalchemy import literal, select
 
 from precache.adapters.sql.engine import Database
 from precache.background.single_flight import SingleFlight
 from precache.core.errors import StoreUnavailable
 
-ANSWER_WITHIN = timedelta(seconds=1.5)
+ANSWER_WITHIN_S = 1.5
 """Below the two seconds after which HAProxy, unless told otherwise, gives up a health check."""
 
 
@@ -20,16 +18,15 @@ class SqlProbe:
     So a database that does not answer occupies one thread and one connection, however many callers there are.
     """
 
-    def __init__(self, *, database: Database, answer_within: timedelta = ANSWER_WITHIN) -> None:
+    def __init__(self, *, database: Database) -> None:
         self._database = database
-        self._limit_s = answer_within.total_seconds()
         self._ask = SingleFlight(self._select, name="store-probe")
 
     def check_reachable(self) -> None:
         try:
-            self._ask(self._limit_s)
+            self._ask(ANSWER_WITHIN_S)
         except TimeoutError:
-            raise StoreUnavailable(f"no answer within {self._limit_s:g} s ({self._database.place})") from None
+            raise StoreUnavailable(f"no answer within {ANSWER_WITHIN_S:g} s ({self._database.place})") from None
 
     def _select(self) -> None:
         with self._database.read() as connection:

@@ -52,11 +52,7 @@ def repeatable(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
     Raises ChangeUncertain at once, because a change that may have been made must not be repeated.
     """
 
-    @wraps(method)
-    def repeating(owner: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return repeat(lambda: method(owner, *args, **kwargs), owner._database.patience, TransactionUndone)
-
-    return repeating
+    return _repeating(method, TransactionUndone)
 
 
 def idempotent(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
@@ -65,20 +61,18 @@ def idempotent(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
     For methods that have the same effect when they are called twice.
     """
 
+    return _repeating(method, TransactionUndone, ChangeUncertain)
+
+
+def _repeating(method: Method[Owner, P, T], *causes: type[StoreUnavailable]) -> Method[Owner, P, T]:
     @wraps(method)
     def repeating(owner: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return repeat(
-            lambda: method(owner, *args, **kwargs), owner._database.patience, (TransactionUndone, ChangeUncertain)
-        )
+        return repeat(lambda: method(owner, *args, **kwargs), owner._database.patience, *causes)
 
     return repeating
 
 
-def repeat(
-    work: Callable[[], T],
-    patience: timedelta,
-    causes: type[StoreUnavailable] | tuple[type[StoreUnavailable], ...],
-) -> T:
+def repeat(work: Callable[[], T], patience: timedelta, *causes: type[StoreUnavailable]) -> T:
     """Call the function; if it raises one of `causes`, repeat it until the patience is over.
 
     It is repeated at least once, because a lock or a connection that died may have used up the patience. The exception
