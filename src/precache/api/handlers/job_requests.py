@@ -37,20 +37,11 @@ class JobRequests:
     wake: tells conductors that there is work; never raises, never blocks.
     """
 
-    def __init__(
-        self,
-        *,
-        images: ImageCatalog,
-        jobs: JobIntake,
-        clock: Clock,
-        wake: Callable[[], None],
-        new_id: Callable[[], str] = lambda: str(uuid4()),
-    ) -> None:
+    def __init__(self, *, images: ImageCatalog, jobs: JobIntake, clock: Clock, wake: Callable[[], None]) -> None:
         self._images = images
         self._jobs = jobs
         self._clock = clock
         self._wake = wake
-        self._new_id = new_id
 
     def for_aggregate(self, call: Call, orders: Sequence[CacheOrder], aggregate: Aggregate) -> Job:
         """Store the job for all hosts of the aggregate. Nothing is stored unless every image passes its checks."""
@@ -80,7 +71,7 @@ class JobRequests:
     ) -> Job:
         """Store the job and wake a conductor. fields: the other fields of the job."""
         job = NewJob(
-            id=self._new_id(),
+            id=str(uuid4()),
             orders=tuple(orders),
             image_names=image_names,
             requested_by=call.caller.user_id,
