@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from uuid import UUID
 
 import pytest
@@ -86,7 +87,7 @@ class TestSourceRecords:
 
 class TestSourceData:
     def test_a_stream_gives_all_bytes_and_then_zero_for_ever(self, served):
-        with served.images.open(served.active) as stream:
+        with closing(served.images.open(served.active)) as stream:
             data = read_all(stream)
             after_the_end = [stream.readinto(memoryview(bytearray(10))) for _ in range(2)]
 
@@ -94,12 +95,12 @@ class TestSourceData:
         assert after_the_end == [0, 0]
 
     def test_the_announced_length_is_that_of_the_image(self, served):
-        with served.images.open(served.active) as stream:
+        with closing(served.images.open(served.active)) as stream:
             assert stream.remaining_bytes == len(CONTENT)
 
     @pytest.mark.parametrize("offset", [1, 65_536, len(CONTENT) - 1])
     def test_a_stream_from_an_offset_gives_the_rest(self, served, offset):
-        with served.images.open(served.active, offset) as stream:
+        with closing(served.images.open(served.active, offset)) as stream:
             announced, data = stream.remaining_bytes, read_all(stream)
 
         assert announced == len(CONTENT) - offset
@@ -108,7 +109,7 @@ class TestSourceData:
     def test_a_read_writes_no_further_than_the_number_it_gives(self, served):
         buffer = bytearray(b"\xee" * 100)
 
-        with served.images.open(served.active) as stream:
+        with closing(served.images.open(served.active)) as stream:
             count = stream.readinto(memoryview(buffer)[:10])
 
         assert 0 < count <= 10
@@ -141,7 +142,7 @@ class TestSourceData:
 
     def test_streams_of_one_image_do_not_disturb_each_other(self, served):
         def read_from(offset):
-            with served.images.open(served.active, offset) as stream:
+            with closing(served.images.open(served.active, offset)) as stream:
                 return read_all(stream)
 
         with ThreadPoolExecutor(4) as pool:

@@ -1,5 +1,6 @@
 """A real Glance: who sees which image, the states of images, and resumed downloads."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +119,7 @@ class TestTheServicesOwnCredentials:
     def test_an_administrator_reads_images_of_all_projects(self, shown, attributes):
         image = shown.upload(**attributes)
 
-        with shown.images.open(image) as stream:
+        with closing(shown.images.open(image)) as stream:
             data = read_all(stream)
 
         assert shown.images.show(image).size_bytes == len(CONTENT)
@@ -133,7 +134,7 @@ class TestTheServicesOwnCredentials:
         shown.cloud.glance.share(shared, account, status="pending")
 
         for image in (community, shared):
-            with images.open(image) as stream:
+            with closing(images.open(image)) as stream:
                 assert read_all(stream) == CONTENT
         with pytest.raises(ImageNotFound, match=r"user in \[service_user\] may not see it"):
             images.open(private)
@@ -181,7 +182,7 @@ class TestStates:
 
     def test_an_image_that_is_deleted_between_two_requests_is_not_found_at_a_resume(self, shown):
         image = shown.upload()
-        with shown.images.open(image) as stream:
+        with closing(shown.images.open(image)) as stream:
             count = stream.readinto(memoryview(bytearray(100)))
         shown.cloud.glance.delete(image)
 
@@ -199,7 +200,7 @@ class TestResuming:
     def test_a_resume_asks_for_the_rest_and_gets_it(self, shown):
         image = shown.upload()
 
-        with shown.images.open(image, 1000) as stream:
+        with closing(shown.images.open(image, 1000)) as stream:
             announced, data = stream.remaining_bytes, read_all(stream)
 
         assert (announced, data) == (len(CONTENT) - 1000, CONTENT[1000:])

@@ -1,6 +1,7 @@
 """Failures of Keystone and Glance: expired tokens, wrong accounts, servers that are down or silent."""
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -43,12 +44,12 @@ class TestTokensThatEnd:
     def test_a_revoked_token_is_replaced_at_a_resume(self, cloud, image):
         session = session_of(cloud, cloud.precache)
         images = GlanceImages(session=session)
-        with images.open(image) as stream:
+        with closing(images.open(image)) as stream:
             begun = memoryview(bytearray(1000))
             count = stream.readinto(begun)
         cloud.keystone.revoke(session.get_token())
 
-        with images.open(image, count) as stream:
+        with closing(images.open(image, count)) as stream:
             rest = read_all(stream)
 
         assert bytes(begun[:count]) + rest == CONTENT
@@ -87,7 +88,7 @@ class TestWrongAccounts:
         caplog.clear()
 
         images.show_to(token, image)
-        with images.open(image) as stream:
+        with closing(images.open(image)) as stream:
             read_all(stream)
         cloud.keystone.revoke(ours := session.get_token())
         images.show(image)
@@ -153,7 +154,7 @@ class TestGlanceAway:
         )
 
         assert images.show_to(cloud.keystone.token(cloud.admin), image) == images.show(image)
-        with images.open(image, 100) as stream:
+        with closing(images.open(image, 100)) as stream:
             assert read_all(stream) == CONTENT[100:]
 
 

@@ -166,12 +166,6 @@ class MemoryStream:
     def close(self) -> None:
         self._closed.set()
 
-    def __enter__(self) -> MemoryStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _limit(self, buffer: memoryview) -> int:
         return min(len(buffer), self._faults.longest_read or len(buffer))
 

@@ -201,9 +201,3 @@ class _WatchedStream:
         finally:
             if not was_closed:
                 self._on_close()
-
-    def __enter__(self) -> ImageStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -43,7 +43,7 @@ class ImageCatalog(Protocol):
 
 
 class ImageStream(Protocol):
-    """The bytes of one image from an offset to the end; a context manager, closed by the code that opened it.
+    """The bytes of one image from an offset to the end, closed by the code that opened it.
 
     Not for several threads at once, except `close`: another thread may call it to end a blocked `readinto`, which then
     raises TransferInterrupted.
@@ -67,10 +67,6 @@ class ImageStream(Protocol):
         ...
 
     def close(self) -> None: ...
-
-    def __enter__(self) -> ImageStream: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 class ImageSource(Protocol):

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -22,7 +23,7 @@ def images_at(url, **options):
 
 @contextlib.contextmanager
 def opened(answer, offset=0, **options):
-    with FaultyServer(answer) as server, images_at(server.url, **options).open(IMAGE, offset) as stream:
+    with FaultyServer(answer) as server, closing(images_at(server.url, **options).open(IMAGE, offset)) as stream:
         yield stream
 
 
@@ -37,7 +38,7 @@ def read_until_it_fails(stream):
 
 
 def test_all_of_the_data_is_asked_for_without_a_range_and_unpacked():
-    with FaultyServer(http("200 OK", b"data")) as server, images_at(server.url).open(IMAGE) as stream:
+    with FaultyServer(http("200 OK", b"data")) as server, closing(images_at(server.url).open(IMAGE)) as stream:
         assert stream.remaining_bytes == 4
 
     assert f"GET /v2/images/{IMAGE}/file HTTP/1.1" in server.requests[0]
@@ -47,7 +48,7 @@ def test_all_of_the_data_is_asked_for_without_a_range_and_unpacked():
 
 def test_a_resumed_transfer_asks_for_the_range_to_the_end():
     answer = http("206 Partial Content", b"ta", Content_Range="bytes 2-3/4")
-    with FaultyServer(answer) as server, images_at(server.url).open(IMAGE, 2) as stream:
+    with FaultyServer(answer) as server, closing(images_at(server.url).open(IMAGE, 2)) as stream:
         assert stream.remaining_bytes == 2
 
     assert "Range: bytes=2-\r\n" in server.requests[0]

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_private_authority_is_accepted_when_it_is_named(authority):
 def test_data_comes_over_tls_as_well(authority):
     with FaultyServer(http("200 OK", b"data"), context=authority.certificate("127.0.0.1").context()) as server:
         images = GlanceImages(session=open_session(verify=authority.cafile), endpoint=server.url)
-        with images.open(IMAGE) as stream:
+        with closing(images.open(IMAGE)) as stream:
             buffer = memoryview(bytearray(10))
             count = stream.readinto(buffer)
 

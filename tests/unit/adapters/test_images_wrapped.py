@@ -1,6 +1,7 @@
 """What the wrappers of an ImageSource add."""
 
 import threading
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -90,7 +91,7 @@ class TestLimited:
         with pytest.raises(ImageServiceUnavailable, match="refused"):
             images.open(IMAGE)
 
-        with images.open(IMAGE) as stream:
+        with closing(images.open(IMAGE)) as stream:
             buffer = bytearray(4)
             count = stream.readinto(memoryview(buffer))
 

@@ -1,5 +1,6 @@
 """Several image servers as one: which is asked, when the next one is, and what is final."""
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,12 +136,12 @@ def test_a_transfer_that_breaks_continues_at_the_next_server():
     faulty = MemoryImages(images={IMAGE: (RECORD, DATA)}, faults={IMAGE: ImageFaults(breaks_at=[4])})
     one, two = Server("one", inner=faulty), Server("two")
     images, buffer = Failover([one, two]), memoryview(bytearray(20))
-    with images.open(IMAGE) as stream:
+    with closing(images.open(IMAGE)) as stream:
         begun = stream.readinto(buffer)
         with pytest.raises(TransferInterrupted):
             stream.readinto(buffer)
 
-    with images.open(IMAGE, begun) as stream:
+    with closing(images.open(IMAGE, begun)) as stream:
         rest = stream.readinto(buffer[begun:])
 
     assert bytes(buffer[: begun + rest]) == DATA

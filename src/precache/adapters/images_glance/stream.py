@@ -68,12 +68,6 @@ class GlanceStream:
         with self._reading:
             self._response.close()
 
-    def __enter__(self) -> GlanceStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _interrupted(self, reason: str) -> TransferInterrupted:
         reason = "the stream was closed" if self._is_closed else reason
         return TransferInterrupted(self._image, self._position, self._expected, reason)
