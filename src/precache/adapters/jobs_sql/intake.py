@@ -29,14 +29,14 @@ class SqlJobIntake:
         try:
             return self._add(job)
         except JobExists:
-            if (found := self._find_twin(job)) is None:
+            if (found := self._find_same_key(job)) is None:
                 raise
             return found
         except ChangeUncertain as uncertain:
             try:
                 return self._add(job)
             except JobExists:
-                return self._find_twin(job) or self._stored(job.id)
+                return self._find_same_key(job) or self._stored(job.id)
             except StoreUnavailable:
                 # With an error the client would repeat the request, and would get two jobs.
                 raise uncertain from None
@@ -70,7 +70,7 @@ class SqlJobIntake:
                 raise IdempotencyKeyReused(row.id)
             return load_job(connection, row.number)
 
-    def _find_twin(self, job: NewJob) -> Job | None:
+    def _find_same_key(self, job: NewJob) -> Job | None:
         """Return the stored job with the same idempotency key, of another request or of an earlier attempt."""
         return None if job.idempotency_key is None else self.find_repeated(job.idempotency_key)
 

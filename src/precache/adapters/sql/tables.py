@@ -127,7 +127,7 @@ jobs = Table(
     Column("for_host", NAME),
     # Grows with every claim. The default is for the previous release, which inserts jobs without it.
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
-    # What is asked for each image; none in jobs of the release before, whose images are in `job_images` alone.
+    # The image and its options; none in jobs of the previous release, whose images are only in `job_images`.
     Column("orders", Orders),
     # As it was at the request; none in jobs of the previous release.
     Column("aggregate_metadata", TextMap),
@@ -135,7 +135,7 @@ jobs = Table(
     Column("name", NAME),
     # None in jobs of the previous release, which are for one aggregate or one host.
     Column("target", TargetText),
-    # SHA-256, in hexadecimal, of the caller's key and of the body that came with it.
+    # SHA-256, in hexadecimal, of the caller's key and of the body of its request.
     Column("idempotency_key", String(64)),
     Column("idempotency_body", String(64)),
     Index("ix_jobs_idempotency_key", "idempotency_key", unique=True),

@@ -89,7 +89,7 @@ class Orders(TypeDecorator[tuple[CacheOrder, ...]]):
 
 
 class TextMap(TypeDecorator[Mapping[str, str]]):
-    """Texts by name as JSON, kept as text for the same reason."""
+    """Texts by name as JSON, stored as text for the same reason."""
 
     impl = LONG_TEXT
     cache_ok = True
@@ -102,7 +102,7 @@ class TextMap(TypeDecorator[Mapping[str, str]]):
 
 
 class TargetText(TypeDecorator[Target]):
-    """A target as JSON, kept as text for the same reason."""
+    """A target as JSON, stored as text for the same reason."""
 
     impl = LONG_TEXT
     cache_ok = True

@@ -45,7 +45,7 @@ class Jobs:
     def create(self, call: Call) -> Answer:
         """Accept a job. Nothing is stored unless every check has passed.
 
-        A repeated request gets the job that it has already, even if the same checks would not pass now.
+        A repeated request returns the existing job, even if the same checks would fail now.
         """
         body, key = call.body, _idempotency_key(call)
         if key is not None and (repeated := self._requests.find_repeated(key)):

@@ -1,6 +1,6 @@
-"""Jobs keep the idempotency key of their request, and the digest of its body.
+"""Add the idempotency key of the request, and the digest of its body, to jobs.
 
-Both are empty in jobs without a key, as in all jobs of the previous release, which works with it.
+Both are empty in jobs without a key, such as those of the previous release, which works with these columns.
 """
 
 import sqlalchemy as sa
