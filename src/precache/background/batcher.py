@@ -98,7 +98,7 @@ class Batcher(Generic[Item]):
         if not batch:
             return
         is_written = False
-        with log_exceptions(what="Writing", of=self._what, then=f"{len(batch)} are dropped"):
+        with log_exceptions(what="Writing", of=self._what, then=f"dropped {len(batch)} of them"):
             self._write(batch)
             is_written = True
         if not is_written:

@@ -87,7 +87,8 @@ def test_progress_that_cannot_be_stored_has_no_other_effect(caplog, trouble):
 
     batcher.stop(PATIENCE)
 
-    assert "are dropped" in caplog.text
+    assert "failed" in caplog.text
+    assert "and dropped 1 of them" in caplog.text
 
 
 def test_a_flood_of_reports_is_cut_off_and_what_was_known_is_still_brought_up_to_date(caplog):
