@@ -71,11 +71,11 @@ class _BaseCommand(command.Command):
         """Print a message on stderr."""
         cast(Any, self.app).stderr.write(f"{message}\n")
 
-    def for_each(self, names: Sequence[str], act: Callable[[str], object]) -> int:
+    def for_each(self, names: Sequence[str], act: Callable[[str], object], *, done_is: str = "Done") -> int:
         """Call `act` for each name. Every failure is printed; the first one decides the exit code.
 
         If the service is unavailable, the remaining names are not tried. The successful names are printed only
-        after a failure.
+        after a failure. done_is: the word for them.
         """
         code, done = ExitCode.DONE, list[str]()
         for place, name in enumerate(names):
@@ -90,7 +90,7 @@ class _BaseCommand(command.Command):
             else:
                 done.append(name)
         if code and done:
-            self.print_message(f"precache: Done: {printable(', '.join(done))}")
+            self.print_message(f"precache: {done_is}: {printable(', '.join(done))}")
         return code
 
 

@@ -35,6 +35,8 @@ class Table(TableFormatter):
 
     def emit_list(self, column_names: Sequence[str], data: Iterable[Row], stdout: TextIO, parsed_args: Args) -> None:
         names, rows = list(column_names), [[_cell(value) for value in row] for row in data]
+        if not rows:
+            return
         width = table_width(parsed_args)
         left_out = [] if parsed_args.columns else drop_columns(names, rows, self.least_needed, width)
         unfit = fit_rows(names, rows, width)
@@ -42,8 +44,8 @@ class Table(TableFormatter):
             stdout.write(as_records(names, rows, width))
         else:
             super().emit_list(names, rows, stdout, _without_limit(parsed_args))
-        if left_out and rows:
-            note = f"Left out to fit the width: {', '.join(left_out)}; -c chooses columns"
+        if left_out:
+            note = f"Columns left out because the table is too wide: {', '.join(left_out)}; choose columns with -c"
             stdout.write(wrapped(note, width or len(note)) + "\n")
 
     def emit_one(self, column_names: Sequence[str], data: Row, stdout: TextIO, parsed_args: Args) -> None:

@@ -53,7 +53,9 @@ def test_columns_that_find_no_room_are_named(run: Run, wide: StubService) -> Non
 
     assert JOB_ID in out
     assert "succeeded" in out
-    assert out.splitlines()[-2].startswith("Left out to fit the width: finished_at, task_count, host")
+    assert out.splitlines()[-2].startswith(
+        "Columns left out because the table is too wide: finished_at, task_count, host"
+    )
 
 
 def test_columns_that_were_chosen_are_all_shown(run: Run, wide: StubService) -> None:

@@ -34,6 +34,7 @@ def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others(run: Run, servi
     assert (ran.code, ran.out) == (1, f"{JOB_ID}\n")
     assert f"precache: Job {OTHER} has ended as failed\n" in ran.err
     assert "precache: Job unknown could not be found." in ran.err
+    assert ran.err.endswith(f"precache: Requested: {JOB_ID}\n")
 
 
 def test_no_job_that_can_be_cancelled_leaves_no_result(run: Run, service: StubService) -> None:
@@ -41,6 +42,12 @@ def test_no_job_that_can_be_cancelled_leaves_no_result(run: Run, service: StubSe
 
     assert (ran.code, ran.json) == (1, [])
     assert ran.err == "precache: Job unknown could not be found.\n"
+
+
+def test_a_table_without_rows_is_nothing(run: Run) -> None:
+    ran = run("job", "cancel", "unknown")
+
+    assert (ran.code, ran.out) == (1, "")
 
 
 def test_a_service_that_does_not_answer_is_not_asked_again(run: Run, service: StubService) -> None:

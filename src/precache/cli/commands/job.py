@@ -87,7 +87,7 @@ class JobShow(JobCommand):
 
 
 class JobCancel(ListCommand):
-    """Cancel jobs: hosts stop their work for them, and no further host is called.
+    """Cancel jobs: stop their downloads, and start no further ones.
 
     A job that no conductor has begun ends at once; any other job ends when its hosts have stopped, usually within
     seconds. Images that are already cached stay. A job that has ended otherwise is refused.
@@ -116,7 +116,7 @@ class JobCancel(ListCommand):
         def cancel(job_id: str) -> None:
             asked[job_id] = self.service.jobs.cancel(job_id)
 
-        self.exit_code = self.for_each(list(dict.fromkeys(parsed_args.jobs)), cancel)
+        self.exit_code = self.for_each(list(dict.fromkeys(parsed_args.jobs)), cancel, done_is="Requested")
         found = list(asked.values())
         if parsed_args.wait:
             waiter = JobWaiter(
