@@ -15,6 +15,14 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+# The path of the sources is added here and not in PYTHONPATH: at the start of Python, pip removes from that the paths
+# of the environment in which pip runs, and an editable installation has added the sources to them.
+_RUN = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module("tools.command_files", run_name="__main__")
+"""
+
 
 class CommandFilesHook(BuildHookInterface[Any]):
     """_made: the folder of the files until the build has packed them."""
@@ -38,9 +46,8 @@ class CommandFilesHook(BuildHookInterface[Any]):
     def _make(self) -> Path:
         self._made = TemporaryDirectory(prefix="precache-share-")
         # In a process of its own, so that it imports this tree and not an installed package.
-        path = os.pathsep.join(filter(None, [str(Path(self.root) / "src"), os.environ.get("PYTHONPATH")]))
-        environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "tools.command_files", self._made.name]
+        command = [sys.executable, "-c", _RUN, str(Path(self.root) / "src"), self._made.name]
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
         subprocess.run(command, cwd=self.root, env=environment, check=True)
         return Path(self._made.name)
 

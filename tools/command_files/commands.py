@@ -1,6 +1,6 @@
 """Reads the program's commands and their options from the parsers.
 
-The names come from pyproject.toml, because no package is installed while a wheel is built.
+The names of commands and output formats come from pyproject.toml: while a wheel is built, Precache is not installed.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import importlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from stevedore import ExtensionManager
 
 from precache.cli.exit_codes import MEANINGS
 from precache.cli.options import option_parser
 
 ROOT = Path(__file__).parents[2]
 GROUP = "precache.commands"
+_FORMATTERS = "precache.formatters."
 _ADDED_BY_THE_PROGRAM = {"complete": "cliff.complete:CompleteCommand", "help": "precache.cli.overview:Help"}
 
 
@@ -88,6 +92,7 @@ def read_program() -> Program:
     targets = {
         name.replace("_", " "): target for name, target in project["entry-points"][GROUP].items()
     } | _ADDED_BY_THE_PROGRAM
+    _provide_formatters(project["entry-points"])
     # With an empty environment: variables of the build are not defaults of the program.
     parser = option_parser(project["version"], {})
     return Program(
@@ -97,6 +102,14 @@ def read_program() -> Program:
         commands=tuple(_command(name, targets[name]) for name in sorted(targets)),
         exit_codes=tuple((int(code), meaning) for code, meaning in MEANINGS.items()),
     )
+
+
+def _provide_formatters(entry_points: Mapping[str, Mapping[str, str]]) -> None:
+    """Store the output formats where cliff looks first; it would search the installed packages."""
+    for group, formatters in entry_points.items():
+        if group.startswith(_FORMATTERS):
+            found = [EntryPoint(name, target, group) for name, target in formatters.items()]
+            ExtensionManager.ENTRY_POINT_CACHE[group] = found
 
 
 def _command(name: str, target: str) -> Command:
