@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -35,8 +36,9 @@ class DaemonPool(Executor):
         self._unfinished = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue the function. Raises RuntimeError if there is no thread and the system can start none.
+        """Queue the function; it runs in a copy of the caller's context, so that its log lines have the caller's ids.
 
+        Raises RuntimeError if there is no thread and the system can start none.
         In that case the function is not run later, unlike in the pools of the standard library.
         """
         future: Future[T] = Future()
@@ -44,7 +46,7 @@ class DaemonPool(Executor):
             if self._unfinished >= self._workers and self._workers < self._max_workers:
                 self._start_worker()
             self._unfinished += 1
-            self._work.put((future, partial(fn, *args, **kwargs)))
+            self._work.put((future, partial(copy_context().run, fn, *args, **kwargs)))
         return future
 
     def _start_worker(self) -> None:

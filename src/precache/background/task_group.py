@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 from precache.background.threads import start_thread
 
@@ -28,12 +29,16 @@ class TaskGroup:
         self._failure: BaseException | None = None
 
     def start(self, role: str, work: Callable[[], None]) -> None:
-        """Run `work` in a thread of its own. Raises RuntimeError if the system can start no further thread."""
+        """Run `work` in a thread of its own, in a copy of the caller's context.
+
+        Raises RuntimeError if the system can start no further thread.
+        """
+        context = copy_context()
 
         def run() -> None:
             failure: BaseException | None = None
             try:
-                work()
+                context.run(work)
             except BaseException as error:  # noqa: BLE001  raised by `wait`
                 failure = error
             with self._changed:

@@ -12,7 +12,7 @@ from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
-from precache.core.work_context import WorkContext, working_on
+from precache.core.work_context import working_on_job
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest
 from precache.ports.progress import ProgressSink
@@ -57,14 +57,15 @@ class CacheImages:
 
         Raises Stopped if the compute is being stopped.
         """
-        with working_on(WorkContext(job_id=request.job_id)):
+        with working_on_job(request.job_id):
             if request.is_cancelled:
                 self.cancel_job(request.job_id)
             return self._cache_all(request)
 
     def cancel_job(self, job_id: str) -> None:
         """End the unfinished images of the job as `cancelled`, also those of later requests; do not wait."""
-        _log.info("Cancelling job %s on %s", job_id, self._host)
+        with working_on_job(job_id):
+            _log.info("Cancelling job %s on %s", job_id, self._host)
         self._memory.cancel(job_id)
 
     def _cache_all(self, request: CacheRequest) -> list[TaskResult]:

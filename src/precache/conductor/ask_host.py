@@ -10,7 +10,6 @@ from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.stopping import StopReason
-from precache.core.work_context import WorkContext, working_on
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 
 _log = logging.getLogger(__name__)
@@ -28,8 +27,7 @@ def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) 
     this process or the host's compute is being stopped: then the outcomes are unknown.
     """
     try:
-        with working_on(WorkContext(job_id=request.job_id)):
-            answered = gateway.cache_images(request)
+        answered = gateway.cache_images(request)
     except Stopped:
         raise
     except PrecacheError as error:

@@ -1,6 +1,7 @@
 """The request or job that the current thread works for, so that log lines have its ids.
 
-Each thread has its own. A thread that continues the work of a request must enter the context again.
+Each thread has its own. A thread that continues the work of another one must enter the context again: the pool and the
+task group of `background/` do so.
 """
 
 from __future__ import annotations
@@ -41,3 +42,14 @@ def working_on(work: WorkContext) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def working_on_job(job_id: str) -> Iterator[None]:
+    """Set a work context with this job within the block; keep the current one if it is of the same job.
+
+    In one process with the conductor a compute thus keeps the ids of the request, which no message carries.
+    """
+    work = _current.get()
+    with working_on(work if work is not None and work.job_id == job_id else WorkContext(job_id=job_id)):
+        yield

@@ -113,5 +113,6 @@ class _Ids(RequestContext):
         """Do nothing: the library's own current context would stay for later lines."""
 
     def get_logging_values(self) -> dict[str, Any]:
-        given = {"request_id": self._request, "global_request_id": self._global, "job_id": self._job}
+        # Without a request id the library would not use the format that has the ids.
+        given = {"request_id": self._request or "-", "global_request_id": self._global, "job_id": self._job}
         return {**given, "ids": " ".join(each for each in (self._global, self._request, self._job) if each)}

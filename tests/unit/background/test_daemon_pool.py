@@ -8,6 +8,7 @@ import pytest
 
 from precache.background.daemon_pool import DaemonPool
 from precache.background.threads import start_thread
+from precache.core.work_context import WorkContext, current_work, working_on
 
 PATIENCE_S = 20
 
@@ -18,6 +19,18 @@ def test_work_is_done_by_daemons_and_its_result_or_error_handed_over():
     assert pool.submit(lambda: threading.current_thread().daemon).result(PATIENCE_S)
     with pytest.raises(ZeroDivisionError):
         pool.submit(divmod, 1, 0).result(PATIENCE_S)
+
+
+def test_work_has_the_ids_of_its_caller_whichever_thread_runs_it():
+    pool, first, second = DaemonPool(max_workers=1), WorkContext(job_id="job-1"), WorkContext(job_id="job-2")
+
+    with working_on(first):
+        of_first = pool.submit(current_work)
+    with working_on(second):
+        of_second = pool.submit(current_work)
+    of_none = pool.submit(current_work)
+
+    assert [work.result(PATIENCE_S) for work in (of_first, of_second, of_none)] == [first, second, None]
 
 
 def test_no_more_is_under_way_at_once_than_there_may_be_threads():

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from precache.background.task_group import TaskGroup
+from precache.core.work_context import WorkContext, current_work, working_on
 
 
 def test_group_ends_when_all_have_ended():
@@ -18,6 +19,17 @@ def test_group_ends_when_all_have_ended():
 
     group.join()
     assert sorted(done) == [1, 2]
+
+
+def test_threads_have_the_ids_of_their_caller():
+    work, seen = WorkContext(job_id="job-1"), []
+    group = TaskGroup("test")
+
+    with working_on(work):
+        group.start("one", lambda: seen.append(current_work()))
+    group.join()
+
+    assert seen == [work]
 
 
 def test_wait_returns_whether_all_threads_have_ended():

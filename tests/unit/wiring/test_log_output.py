@@ -22,6 +22,8 @@ log = logging.getLogger("precache.example")
 log.info("outside")
 with working_on(WorkContext(request_id="req-1", job_id="job-1")):
     log.info("inside")
+with working_on(WorkContext(job_id="job-2")):
+    log.info("on a host")
 try:
     raise ValueError("hush-hush")
 except ValueError:
@@ -44,10 +46,11 @@ def logged(tmp_path, text):
 def test_lines_go_to_standard_error_with_the_ids_of_request_and_job(tmp_path):
     printed, lines = logged(tmp_path, "[DEFAULT]\nmy_ip = 10.0.0.1\n")
 
-    first, outside, inside, failed = [line.partition(" precache.")[2] for line in lines.splitlines()]
+    first, outside, inside, on_host, failed = [line.partition(" precache.")[2] for line in lines.splitlines()]
     assert printed == ""
     assert first.startswith("wiring.log_output [DEFAULT] my_ip in ")
     assert (outside, inside, failed) == ("example outside", "example [req-1 job-1] inside", "example something failed")
+    assert on_host == "example [job-2] on a host"
 
 
 def test_lines_can_be_json_in_a_file_named_after_the_process(tmp_path):
@@ -57,8 +60,8 @@ def test_lines_can_be_json_in_a_file_named_after_the_process(tmp_path):
 
     lines = [json.loads(line) for line in (tmp_path / "logs" / "precache-api.log").read_text().splitlines()]
     assert told == ("", "")
-    assert [line["message"] for line in lines] == ["outside", "inside", "something failed"]
-    assert [line["context"].get("job_id") for line in lines] == [None, "job-1", None]
+    assert [line["message"] for line in lines] == ["outside", "inside", "on a host", "something failed"]
+    assert [line["context"].get("job_id") for line in lines] == [None, "job-1", "job-2", None]
     assert "hush-hush" not in json.dumps(lines)
 
 
