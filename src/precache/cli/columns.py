@@ -102,7 +102,7 @@ class Properties(FormattableColumn[Mapping[str, Any]]):
         return ", ".join(f"{on_one_line(str(key))}={on_one_line(str(value))}" for key, value in self._value.items())
 
 
-class Target(FormattableColumn[Mapping[str, Sequence[str]]]):
+class TargetColumn(FormattableColumn[Mapping[str, Sequence[str]]]):
     """What a job is for; in a table one line for each kind, with the first of its names."""
 
     def human_readable(self) -> str:
