@@ -71,9 +71,19 @@ def test_list_turns_pages_until_it_has_what_was_asked_for(run: Run, service: Stu
     assert len(run("job", "list", "-f", "value", "-c", "id").out.splitlines()) == 50
 
 
-@pytest.mark.parametrize("limit", ["-1", "x", "1.5"])
-def test_a_limit_is_a_number(run: Run, limit: str) -> None:
-    assert run("job", "list", f"--limit={limit}").code == 2
+@pytest.mark.parametrize("limit", ["-1", "x", "1.5", "1000000001", "9" * 20, "9" * 5000])
+@pytest.mark.parametrize("words", [("job", "list"), ("job", "task", "list", JOB_ID)])
+def test_a_limit_is_a_whole_number_of_some_size(run: Run, words: tuple[str, ...], limit: str) -> None:
+    ran = run(*words, f"--limit={limit}")
+
+    assert ran.code == 2
+    assert "is not a whole number from 1 to 1000000000, or 0 for all" in ran.err
+
+
+def test_a_job_of_one_task_is_announced_in_the_singular(run: Run, service: StubService) -> None:
+    service.frames = [("running", [task("cmp-1")]), ("succeeded", [task("cmp-1", outcome="cached")])]
+
+    assert f"Job {JOB_ID} is running, 1 task\n" in run("job", "show", JOB_ID, "--wait").err
 
 
 def test_task_list_gives_csv_with_plain_numbers_and_no_none(run: Run, service: StubService) -> None:

@@ -14,12 +14,16 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, Outcome, TaskState
 
 _NEWEST = 50
+_LONGEST_LIST = 10**9
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number; 0 means all")
-    return int(text)
+    """Return the length of a list, for argparse; 0 means all."""
+    # The digits are counted first, because int() refuses thousands of them.
+    number = int(text) if text.isdecimal() and len(text) <= len(str(_LONGEST_LIST)) else -1
+    if not 0 <= number <= _LONGEST_LIST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_LONGEST_LIST}, or 0 for all")
+    return number
 
 
 class JobList(ListCommand):

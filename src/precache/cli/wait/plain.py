@@ -7,7 +7,7 @@ from typing import TextIO
 
 from precache.cli.wait.rate_estimate import RateEstimate
 from precache.cli.wait.snapshot import Snapshot, TaskView
-from precache.cli.wait.wording import counted, task_line
+from precache.cli.wait.wording import counted, task_count, task_line
 
 _PACE_INTERVAL_S = 30.0
 
@@ -36,7 +36,7 @@ class PlainView:
         # The closing report shows the result.
         if snapshot.standing != self._standing and not snapshot.is_final:
             self._standing = snapshot.standing
-            self._write(f"Job {snapshot.id} is {snapshot.standing}, {snapshot.task_count} tasks")
+            self._write(f"Job {snapshot.id} is {snapshot.standing}, {task_count(snapshot.task_count)}")
         if not snapshot.is_whole:
             self._count(snapshot)
         for view in snapshot.views if snapshot.is_whole else snapshot.failures:

@@ -17,6 +17,11 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number) or "nothing ended yet"
 
 
+def task_count(number: int) -> str:
+    """Return `1 task`, or `2 tasks`."""
+    return f"{number} task" if number == 1 else f"{number} tasks"
+
+
 def amount(view: TaskView) -> str:
     """Return `312.0 MiB of 1.2 GiB`, or the known part of it; empty before the first byte."""
     if view.bytes_total and view.outcome is None:
