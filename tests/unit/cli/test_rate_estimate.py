@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from precache.cli.wait.plain import PlainView
 from precache.cli.wait.rate_estimate import RateEstimate
 from precache.cli.wait.snapshot import Snapshot
@@ -66,6 +68,19 @@ def test_a_task_that_is_asked_again_takes_no_bytes_back():
     assert rate.text() == ""
 
 
+@pytest.mark.parametrize(
+    ("state", "cancel_requested_at"), [("running", "2026-01-02T03:04:06Z"), ("cancelled", "x"), ("succeeded", None)]
+)
+def test_a_job_that_has_ended_or_is_being_cancelled_has_no_estimate(state, cancel_requested_at):
+    rate = RateEstimate()
+    rate.add(looked_at(loading("cmp-1", 10)), 0.0)
+    tasks = [loading("cmp-1", 30)]
+
+    rate.add(Snapshot(job(state, *tasks) | {"cancel_requested_at": cancel_requested_at}, tasks), 2.0)
+
+    assert rate.text() == ""
+
+
 def test_long_times_are_reported_in_minutes_and_hours():
     rate = RateEstimate()
     rate.add(looked_at(loading("cmp-1", 0, 100_000)), 0.0)
@@ -86,6 +101,7 @@ def test_a_log_gets_the_pace_every_half_minute():
         now[0] = float(second)
         view.show(looked_at(loading("cmp-1", second), task("cmp-2")))
 
+    assert stream.getvalue().startswith("Job 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 is running, 2 tasks\n")
     told = [line for line in stream.getvalue().splitlines() if "/s" in line]
     assert told == [
         "0 of 2 ended; 1.0 MiB/s, about 3 min left",

@@ -19,6 +19,7 @@ class RateEstimate:
         self._bytes: dict[tuple[str, str], int] = {}
         self._steps: deque[tuple[float, int, float]] = deque()  # (second, bytes since the last snapshot, tasks done)
         self._left = 0.0
+        self._is_stopping = False
 
     def add(self, snapshot: Snapshot, now: float) -> None:
         """Add a snapshot. now: seconds from any start."""
@@ -28,6 +29,7 @@ class RateEstimate:
         self._bytes = seen
         done = snapshot.ended_count + sum(_part(view) for view in snapshot.running)
         self._left = snapshot.task_count - done
+        self._is_stopping = snapshot.is_final or snapshot.is_being_cancelled
         self._steps.append((now, moved, done))
         while len(self._steps) > 2 and now - self._steps[1][0] >= _WINDOW_S:
             self._steps.popleft()
@@ -44,7 +46,12 @@ class RateEstimate:
         return self._left * self._elapsed / gained if gained > 0 and self._elapsed else None
 
     def text(self) -> str:
-        """Return `112.4 MiB/s, about 3 min left`, or the known part of it; empty if nothing is known."""
+        """Return `112.4 MiB/s, about 3 min left`, or the known part of it; empty if nothing is known.
+
+        It is empty, too, for a job that has ended or is being cancelled: its downloads do not continue.
+        """
+        if self._is_stopping:
+            return ""
         rate = f"{human_bytes(int(self.bytes_per_s))}/s" if self.bytes_per_s >= 1 else ""
         left = "" if self.seconds_left is None else f"about {_duration(self.seconds_left)} left"
         return ", ".join(filter(None, (rate, left)))

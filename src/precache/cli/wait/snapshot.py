@@ -72,8 +72,11 @@ class Snapshot:
     @property
     def standing(self) -> str:
         """Return the state, or that the job is being cancelled."""
-        is_asked_to_end = self.job.get("cancel_requested_at") is not None
-        return "being cancelled" if is_asked_to_end and not self.is_final else self.state
+        return "being cancelled" if self.is_being_cancelled else self.state
+
+    @property
+    def is_being_cancelled(self) -> bool:
+        return self.job.get("cancel_requested_at") is not None and not self.is_final
 
     @property
     def is_final(self) -> bool:
