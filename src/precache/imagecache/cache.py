@@ -17,7 +17,7 @@ from typing import TypeVar
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.images import ImageId
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.names import entry_name, entry_of_temporary, token_of_temporary
+from precache.imagecache.names import entry_name, parse_temporary
 from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
@@ -152,9 +152,8 @@ def _remove_orphans(directory: Path, locks: EntryLocks) -> list[str]:
     """
     fillings: dict[tuple[str, str], list[Path]] = {}
     for path in directory.iterdir():
-        entry, token = entry_of_temporary(path.name), token_of_temporary(path.name)
-        if entry is not None and token is not None:
-            fillings.setdefault((entry, token), []).append(path)
+        if (filling := parse_temporary(path.name)) is not None:
+            fillings.setdefault(filling, []).append(path)
     removed: list[str] = []
     for (entry, token), paths in fillings.items():
         with locks.hold_if_free(entry) as is_held:

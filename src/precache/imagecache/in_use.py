@@ -13,7 +13,7 @@ from pathlib import Path
 
 from precache.core.errors import DiskUnreadable
 from precache.imagecache.backing import backing_chain
-from precache.imagecache.names import entry_of_temporary
+from precache.imagecache.names import parse_temporary
 from precache.imagecache.overlay_list import Presence, listed_overlays
 from precache.ports.domain_disks import DiskFile, DomainDisks
 from precache.rules.expiry import shape_of
@@ -84,7 +84,7 @@ class InstanceDisks:
 
 
 def _is_of_the_cache(name: str) -> bool:
-    return shape_of(name) is not None or entry_of_temporary(name) is not None
+    return shape_of(name) is not None or parse_temporary(name) is not None
 
 
 def _names_of(path: Path) -> set[str]:

@@ -24,16 +24,10 @@ def temporary_name(entry: str, token: str, kind: str) -> str:
     return f"{entry}.precache-{token}-{kind}"
 
 
-def entry_of_temporary(name: str) -> str | None:
-    """Return the entry that a temporary name belongs to; None for every other name."""
+def parse_temporary(name: str) -> tuple[str, str] | None:
+    """Return the entry that a temporary name belongs to, and the token of its staging; None for every other name."""
     match = _TEMPORARY.fullmatch(name)
-    return match[1] if match else None
-
-
-def token_of_temporary(name: str) -> str | None:
-    """Return the token of the staging that a temporary name belongs to; None for every other name."""
-    match = _TEMPORARY.fullmatch(name)
-    return match[2] if match else None
+    return (match[1], match[2]) if match else None
 
 
 def overlays_name(entry: str) -> str:

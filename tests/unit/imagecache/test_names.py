@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precache.core.images import ImageId, parse_image_id
-from precache.imagecache.names import entry_name, entry_of_temporary, overlays_name, temporary_name
+from precache.imagecache.names import entry_name, overlays_name, parse_temporary, temporary_name
 from precache.rules.expiry import shape_of
 
 TOKENS = st.text(alphabet="0123456789abcdef", min_size=1, max_size=8)
@@ -29,14 +29,14 @@ def test_no_cleaner_takes_a_temporary_name_for_an_entry(image: ImageId, token: s
     name = temporary_name(entry_name(image), token, "download")
 
     assert shape_of(name) is None
-    assert entry_of_temporary(name) == entry_name(image)
+    assert parse_temporary(name) == (entry_name(image), token)
 
 
 def test_the_list_of_overlays_is_neither_an_entry_nor_temporary() -> None:
     name = overlays_name("f2d1a8250ed3d4b744a8250dab8f6840179d502a")
 
     assert shape_of(name) is None
-    assert entry_of_temporary(name) is None
+    assert parse_temporary(name) is None
 
 
 def test_an_unknown_name_belongs_to_no_entry() -> None:
@@ -46,4 +46,4 @@ def test_an_unknown_name_belongs_to_no_entry() -> None:
         "x.precache-1",
     ]
 
-    assert [entry_of_temporary(name) for name in names] == [None, None, None]
+    assert [parse_temporary(name) for name in names] == [None, None, None]
