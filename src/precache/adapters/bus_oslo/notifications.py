@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -56,8 +55,8 @@ class OsloNotifier:
         capacity: int = CAPACITY,
     ) -> None:
         silence_libraries()
-        to = _Address(tuple(topics), exchange)
-        self._senders = [_BusSender(_NotificationBus(conf, url, to), capacity) for url in transport_urls]
+        buses = [_NotificationBus(conf, url, topics, exchange) for url in transport_urls]
+        self._senders = [_BusSender(bus, capacity) for bus in buses]
 
     def start(self) -> None:
         for sender in self._senders:
@@ -76,16 +75,10 @@ class OsloNotifier:
             sender.wait(max(until - time.monotonic(), 0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Address:
-    topics: tuple[str, ...]
-    exchange: str
-
-
 class _NotificationBus:
     """One bus for notifications, with the operator's options only: its queues are Nova's."""
 
-    def __init__(self, conf: cfg.ConfigOpts, transport_url: str, to: _Address) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, transport_url: str, topics: Sequence[str], exchange: str) -> None:
         url = parse_url(conf, transport_url)
         place = redacted(url)
         check_tls(conf, url, place)
@@ -93,10 +86,8 @@ class _NotificationBus:
         self.place = place
         self.state = BusState(place=place, uses_tls=uses_tls(conf, url))
         try:
-            self.transport = oslo_messaging.get_notification_transport(_WithExchange(to.exchange, conf), url=url)
-            self.notifier = oslo_messaging.Notifier(
-                self.transport, driver=DRIVER, topics=list(to.topics), retry=RETRIES
-            )
+            self.transport = oslo_messaging.get_notification_transport(_WithExchange(exchange, conf), url=url)
+            self.notifier = oslo_messaging.Notifier(self.transport, driver=DRIVER, topics=list(topics), retry=RETRIES)
         except (oslo_messaging.MessagingException, RuntimeError, cfg.Error) as error:
             raise InvalidConfiguration(f"the message bus {place} cannot be used: {cause(error)}") from None
 
