@@ -88,14 +88,14 @@ class ServiceFailed(Unavailable):
 
     def __init__(self, what: str, status: int, message: str, request_id: str | None) -> None:
         tail = f" (request id {request_id})" if request_id else ""
-        super().__init__(f"The service failed: {what} answered {status}: {message}{tail}; its log has the cause")
+        super().__init__(f"The service failed: {what} answered {status}: {message}{tail}", "its log has the cause")
 
 
 class AnswerNotUnderstood(Unavailable):
     """The answer is not one of this service: the address may be wrong."""
 
     def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what} gave an answer that is not understood: {reason}; is the address right?")
+        super().__init__(f"{what} gave an answer that is not understood: {reason}", "is the address right?")
 
 
 class CommandUnavailable(Unavailable):

@@ -113,18 +113,13 @@ class ClientManager:
     @cached_property
     def precache(self) -> PrecacheClient:
         """Return the client. It sends nothing before a command uses it, except a look-up of Keystone's catalogue."""
-        options = self._options
         if own_token := self._own_token:
             return self._with_own_token(own_token)
         if self._token and (not self._token.isascii() or not self._token.isprintable()):
             raise UsageError("The token contains invalid characters; check OS_TOKEN")
         if self._logs_in:
             return self._by_catalogue()
-        return PrecacheClient(
-            transport=UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert),
-            endpoints=Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url),
-            token=self._token,
-        )
+        return self._without_keystone(self._endpoints, self._token)
 
     @property
     def _own_token(self) -> str | None:
@@ -142,13 +137,24 @@ class ClientManager:
             )
         if not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError("The token contains invalid characters; check --auth-token (PRECACHE_TOKEN)")
-        endpoints = Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url)
+        endpoints = self._endpoints
         if exposed := [url for url in (endpoints.own, endpoints.compute, endpoints.image) if not is_private_url(url)]:
             raise UsageError(
                 f"The token would be sent unencrypted to {exposed[0]}, so nothing was sent; use https in --url "
                 "(PRECACHE_URL), --compute-url and --image-url"
             )
-        transport = UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert)
+        return self._without_keystone(endpoints, token)
+
+    @property
+    def _endpoints(self) -> Endpoints:
+        options = self._options
+        return Endpoints.derive(options.url, compute=options.compute_url, image=options.image_url)
+
+    def _without_keystone(self, endpoints: Endpoints, token: str | None) -> PrecacheClient:
+        options = self._options
+        transport = UrllibTransport(
+            timeout_s=options.http_timeout, setting_of=endpoints.setting_of, cacert=options.cacert
+        )
         return PrecacheClient(transport=transport, endpoints=endpoints, token=token)
 
     @property

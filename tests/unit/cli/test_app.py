@@ -26,6 +26,41 @@ def test_an_invalid_address_is_a_usage_error(run: Run, url: str) -> None:
     assert "is not an address" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("variable", "words", "option"),
+    [
+        ("PRECACHE_IMAGE_URL", ("image", "list"), "--image-url"),
+        ("PRECACHE_COMPUTE_URL", ("aggregate", "list"), "--compute-url"),
+        ("PRECACHE_URL", ("image", "list"), "--url"),
+    ],
+)
+def test_the_setting_of_an_address_that_cannot_be_reached_is_named(
+    run: Run, variable: str, words: tuple[str, ...], option: str
+) -> None:
+    ran = run(*words, environ={variable: "http://127.0.0.1:9"})
+
+    assert ran.code == 3
+    assert ran.err.endswith(f"; is it running, and is {option} ({variable}) right?\n")
+
+
+def test_a_user_in_an_address_is_refused_without_showing_the_password(run: Run, service: StubService) -> None:
+    ran = run("host", "list", environ={"PRECACHE_URL": service.url.replace("//", "//admin:s3cret@")})
+
+    assert (ran.code, service.asked) == (2, [])
+    assert "contains a user or password" in ran.err
+    assert "s3cret" not in ran.err
+
+
+def test_a_path_that_the_service_does_not_have_is_an_error_in_the_address(run: Run, service: StubService) -> None:
+    fault = {"code": "precache.request.no_such_path", "message": "The resource could not be found."}
+    service.replies["GET", "/v1/v1/hosts"] = Reply(404, {"error": fault})
+
+    ran = run("--url", f"{service.url}/v1", "host", "list")
+
+    assert ran.code == 1
+    assert f"GET {service.url}/v1/v1/hosts: the service has no such path; is the address right?" in ran.err
+
+
 def test_a_failure_of_the_service_shows_its_request_id(run: Run, service: StubService) -> None:
     service.replies["GET", HOSTS] = Reply(500, {"error": {"code": "x", "message": "boom", "request_id": "req-7"}})
 

@@ -31,13 +31,13 @@ class ScriptedJobs:
 class Notes:
     def __init__(self) -> None:
         self.states: list[str] = []
-        self.silences = 0
+        self.silences: list[str] = []
 
     def show(self, snapshot: Snapshot) -> None:
         self.states.append(snapshot.state)
 
     def silence(self, message: str) -> None:
-        self.silences += 1
+        self.silences.append(message)
 
 
 class Clock:
@@ -51,7 +51,7 @@ class Clock:
         self.now += seconds
 
 
-AWAY = ServiceUnreachable("away")
+AWAY = ServiceUnreachable("it is down", "is the address right?")
 
 
 def followed(
@@ -76,7 +76,7 @@ def test_a_service_that_is_down_for_a_while_does_not_end_the_wait() -> None:
     end = followed(ScriptedJobs("running", AWAY, AWAY, AWAY, "succeeded"), notes)
 
     assert end.snapshot.state == "succeeded"
-    assert notes.silences == 3
+    assert notes.silences == ["it is down"] * 3
 
 
 def test_a_service_that_stays_down_ends_it_after_a_minute() -> None:

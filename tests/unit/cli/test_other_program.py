@@ -22,7 +22,9 @@ def other_program(service: StubService, out: io.StringIO, err: io.StringIO) -> A
     commands.add_command("job list", JobList)
     commands.add_command("aggregate cache image", AggregateCacheImage)
     app = App("another", "1", commands, stdout=out, stderr=err)
-    client = PrecacheClient(transport=UrllibTransport(timeout_s=5), endpoints=Endpoints.derive(service.url))
+    endpoints = Endpoints.derive(service.url)
+    transport = UrllibTransport(timeout_s=5, setting_of=endpoints.setting_of)
+    client = PrecacheClient(transport=transport, endpoints=endpoints)
     app.client_manager = SimpleNamespace(precache=client)
     return app
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 from urllib.parse import urlencode
 
+from precache.cli.client.endpoints import DEFAULT_URL
 from precache.cli.client.transport import Headers, HttpResponse, Transport
 from precache.cli.errors import AnswerNotUnderstood, RequestRefused, ServiceFailed
 from precache.core.errors import PrecacheError
@@ -88,6 +89,11 @@ def refusal(what: str, answer: HttpResponse) -> PrecacheError:
     message = _message(fault) or f"{what} answered {answer.status}"
     if answer.status >= 500:
         return ServiceFailed(what, answer.status, _message(fault) or "no message", _request_id(fault, answer.headers))
+    if fault.get("code") == "precache.request.no_such_path":
+        message = (
+            f"{what}: the service has no such path; is the address right? Of Precache itself it ends in front of /v1, "
+            f"such as {DEFAULT_URL}"
+        )
     if 300 <= answer.status < 400:
         message = f"{what} is redirected to {answer.headers.get('Location')}; give that address with --url"
     if answer.status == 401:

@@ -10,7 +10,7 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -57,11 +57,13 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
 class UrllibTransport:
     """HTTP and HTTPS, with a time limit on every wait for the network.
 
+    setting_of: returns the setting that contains the address of a request, for messages.
     cacert: a PEM file with the trusted certificate authorities; None for the system's.
     """
 
-    def __init__(self, *, timeout_s: float, cacert: str | None = None) -> None:
+    def __init__(self, *, timeout_s: float, setting_of: Callable[[str], str], cacert: str | None = None) -> None:
         self._timeout_s = timeout_s
+        self._setting_of = setting_of
         self._cacert = cacert
         self._openers: dict[tuple[str, bool], urllib.request.OpenerDirector] = {}
 
@@ -74,7 +76,7 @@ class UrllibTransport:
             with refusal:
                 return HttpResponse(refusal.code, refusal.headers, self._rest_of(refusal))
         except (OSError, http.client.HTTPException) as error:
-            raise ServiceUnreachable(self._explain(url, error)) from error
+            raise self._explained(url, error) from error
 
     @staticmethod
     def _rest_of(refusal: urllib.error.HTTPError) -> bytes:
@@ -102,15 +104,20 @@ class UrllibTransport:
         except OSError as error:
             raise UsageError(f"The CA file {self._cacert} cannot be used: {error.strerror or error}") from error
 
-    def _explain(self, url: str, error: Exception) -> str:
+    def _explained(self, url: str, error: Exception) -> ServiceUnreachable:
         place = redacted(url)
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
-            return f"No answer from {place} within {self._timeout_s:g} s; try again, or raise --http-timeout"
+            return ServiceUnreachable(
+                f"No answer from {place} within {self._timeout_s:g} s", "try again, or raise --http-timeout"
+            )
         if isinstance(cause, ssl.SSLError):
-            return explain_tls_failure(place, str(cause), address="--url (PRECACHE_URL)")
+            return ServiceUnreachable(explain_tls_failure(place, str(cause), address=self._setting_of(url)))
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        return f"The service at {place} cannot be reached: {reason}; is it running, and is --url (PRECACHE_URL) right?"
+        return ServiceUnreachable(
+            f"The service at {place} cannot be reached: {reason}",
+            f"is it running, and is {self._setting_of(url)} right?",
+        )
 
 
 def redacted(url: str) -> str:

@@ -63,15 +63,15 @@ def explained_by_keystone(error: exceptions.ClientException, session: Any) -> Pr
     """Return the error to raise for a failure of the login or of the catalogue look-up."""
     place = redacted(keystone_of(session))
     if isinstance(error, exceptions.ConnectTimeout):
-        return ServiceUnreachable(f"No answer from Keystone at {place} in time; try again later")
+        return ServiceUnreachable(f"No answer from Keystone at {place} in time", "try again later")
     if isinstance(error, exceptions.MissingAuthPlugin):
         return NoKeystone(place, "it requires authentication for the list of its versions")
     if isinstance(error, _NOT_OF_A_KEYSTONE):
         return NoKeystone(place, _first_sentence(error))
     if isinstance(error, exceptions.ConnectionError) and not isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(
-            f"Keystone at {place} cannot be reached: {innermost(error)}; is it running, and is OS_AUTH_URL "
-            "(auth_url in clouds.yaml) right?"
+            f"Keystone at {place} cannot be reached: {innermost(error)}",
+            "is it running, and is OS_AUTH_URL (auth_url in clouds.yaml) right?",
         )
     return explained(error, keystone_of(session))
 
@@ -85,12 +85,13 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     """Return the error to raise for one of keystoneauth. url: of the request."""
     place = redacted(url)
     if isinstance(error, exceptions.ConnectTimeout):
-        return ServiceUnreachable(f"No answer from {place} in time; try again later")
+        return ServiceUnreachable(f"No answer from {place} in time", "try again later")
     if isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(explain_tls_failure(place, innermost(error), address="its address"))
     if isinstance(error, exceptions.ConnectionError):
         return ServiceUnreachable(
-            f"The service at {place} cannot be reached: {innermost(error)}; is it running, and is its address right?"
+            f"The service at {place} cannot be reached: {innermost(error)}",
+            "is it running, and is its address right?",
         )
     if isinstance(error, exceptions.HttpError) and error.http_status >= 500:
         return ServiceFailed(f"Keystone at {place}", error.http_status, str(error), error.request_id)

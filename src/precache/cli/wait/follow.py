@@ -78,7 +78,7 @@ class ProgressView(Protocol):
         ...
 
     def silence(self, message: str) -> None:
-        """Called each time the service did not answer; the wait continues."""
+        """Called each time the service did not answer; the wait continues. message: without advice."""
         ...
 
 
@@ -117,7 +117,7 @@ def follow(
             silent_since = clock() if silent_since is None else silent_since
             if last is None or clock() - silent_since >= _PATIENCE_S:
                 raise
-            view.silence(str(error))
+            view.silence(error.message)
         else:
             silent_since = None
             view.show(last)

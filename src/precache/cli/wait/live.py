@@ -60,7 +60,7 @@ class LiveView:
 
     def silence(self, message: str) -> None:
         if self._last is not None:
-            self._draw(self._last, f"{message}. Still waiting.")
+            self._draw(self._last, f"{message}; still waiting")
 
     def _draw(self, snapshot: Snapshot, note: str) -> None:
         rows = max(1, self._console.size.height - _LINES_AROUND)

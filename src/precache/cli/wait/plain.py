@@ -49,7 +49,7 @@ class PlainView:
 
     def silence(self, message: str) -> None:
         if not self._is_silent:
-            self._write(f"{message}. Still waiting.")
+            self._write(f"{message}; still waiting")
         self._is_silent = True
 
     def _write_rate(self, snapshot: Snapshot) -> None:

@@ -102,8 +102,12 @@ class DiskCreate(ShowCommand):
         if not config.glance.endpoints:
             return parse_image_id(str(self.service.images.find(name_or_id)["id"]))
         options = cast(Any, self.app).options
-        endpoints = Endpoints.derive(options.url, image=config.glance.endpoints[0])
-        transport = UrllibTransport(timeout_s=options.http_timeout, cacert=options.cacert)
+        endpoints = Endpoints.derive(
+            options.url, image=config.glance.endpoints[0], image_setting="[glance] endpoint_override"
+        )
+        transport = UrllibTransport(
+            timeout_s=options.http_timeout, setting_of=endpoints.setting_of, cacert=options.cacert
+        )
         client = PrecacheClient(transport=transport, endpoints=endpoints)
         return parse_image_id(str(client.images.find(name_or_id)["id"]))
 
