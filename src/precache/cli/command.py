@@ -25,6 +25,13 @@ Columns = tuple[Sequence[str], Iterable[Any]]
 _EXAMPLE = re.compile(r"(?<=^  )precache ", re.MULTILINE)
 
 
+def _not_empty(text: str) -> str:
+    """Return a name or id, for argparse. An empty one, as of an unset variable, would change the path of a request."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is empty; is a variable unset?")
+    return text
+
+
 class _UnwrappedHelpFormatter(SmartHelpFormatter):
     """Keeps the line breaks of a description, for the examples in it."""
 
@@ -51,6 +58,8 @@ class _BaseCommand(command.Command):
         # No abbreviations: `--image` must not mean `--images`, least of all in a script.
         parser.allow_abbrev = False
         self.add_arguments(parser)
+        for action in parser._get_positional_actions():
+            action.type = action.type or _not_empty
         return parser
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

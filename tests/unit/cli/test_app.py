@@ -61,6 +61,16 @@ def test_a_path_that_the_service_does_not_have_is_an_error_in_the_address(run: R
     assert f"GET {service.url}/v1/v1/hosts: the service has no such path; is the address right?" in ran.err
 
 
+@pytest.mark.parametrize(
+    "words", ["job cancel ID {}", "job show {}", "host cache image {} debian-12", "aggregate delete {}", "host set {}"]
+)
+def test_an_empty_argument_is_refused_before_anything_is_sent(run: Run, service: StubService, words: str) -> None:
+    ran = run(*("" if word == "{}" else word for word in words.split()))
+
+    assert (ran.code, service.asked) == (2, [])
+    assert "'' is empty; is a variable unset?" in ran.err
+
+
 def test_a_failure_of_the_service_shows_its_request_id(run: Run, service: StubService) -> None:
     service.replies["GET", HOSTS] = Reply(500, {"error": {"code": "x", "message": "boom", "request_id": "req-7"}})
 

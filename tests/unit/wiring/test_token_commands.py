@@ -96,7 +96,7 @@ def test_each_secret_is_another(run, tokens):
     assert find_token(second, tokens.list_tokens(), datetime.now(UTC)).name == "two"
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 256])
+@pytest.mark.parametrize("name", ["a b", "a/b", "x" * 256])
 def test_what_cannot_be_a_name_is_refused(run, tokens, name):
     code, _, told = run("create", "--role", "admin", "--", name)
 
