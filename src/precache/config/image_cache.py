@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 
 from oslo_config import cfg
 
 from precache.config.options import OptionGroup, settings_of
+from precache.core.errors import InvalidConfiguration
 
 OPTIONS = [
     cfg.IntOpt(
@@ -86,6 +88,13 @@ class ImageCacheSettings:
 
 
 def _parse(values: Any) -> ImageCacheSettings:
+    subdirectory = PurePath(values.subdirectory_name)
+    if subdirectory.is_absolute() or ".." in subdirectory.parts or not subdirectory.parts:
+        # Hosts with separate instances_path would share the directory, and each would remove the entries of others.
+        raise InvalidConfiguration(
+            f"[image_cache] subdirectory_name must be a directory below instances_path, such as _base, not "
+            f"{values.subdirectory_name!r}"
+        )
     interval = 60 if values.manager_interval == 0 else values.manager_interval
     return settings_of(
         ImageCacheSettings,

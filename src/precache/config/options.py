@@ -37,6 +37,12 @@ class OptionGroup(Generic[Settings]):
         return self.parse(conf if self.name is None else conf[self.name])
 
 
+_PYTHONS_WORDS = {
+    "invalid literal for int() with base 10: ": "a whole number",
+    "could not convert string to float: ": "a number",
+}
+"""How Python's errors for a value that is no number begin, and what the option needs."""
+
 _CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
     timedelta: lambda seconds: timedelta(seconds=seconds),
     Path: Path,
@@ -66,10 +72,18 @@ def read_value(conf: cfg.ConfigOpts, group: str | None, option: cfg.Opt) -> Any:
         return (conf if group is None else conf[group])[option.dest]
     except (ValueError, cfg.ConfigFileValueError) as error:
         # oslo.config's message has the option's repr before this part.
-        reason = "its value is not valid" if option.secret else str(error).rpartition("is not valid: ")[2]
+        reason = "its value is not valid" if option.secret else _plain(str(error).rpartition("is not valid: ")[2])
         raise InvalidConfiguration(f"{place}: {reason}") from error
     except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
         # Passwords can contain a $, and the library's message would show the text after it.
         raise InvalidConfiguration(
             f"{place}: a $ refers to the value of another option; write $$ for a literal $"
         ) from error
+
+
+def _plain(reason: str) -> str:
+    """Return the library's reason without Python's words for a value that is no number."""
+    for words, needed in _PYTHONS_WORDS.items():
+        if reason.startswith(words):
+            return f"{reason.removeprefix(words)} is not {needed}"
+    return reason
