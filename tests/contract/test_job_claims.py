@@ -13,6 +13,7 @@ from precache.core.jobs import (
     JobState,
     Outcome,
     Phase,
+    TaskFilter,
     TaskProgress,
     TaskResult,
     TaskState,
@@ -420,6 +421,16 @@ def test_a_task_that_never_ran_can_end_and_finishes_at_the_given_time(stores):
 
     task = stores.queries.list_tasks(job_id(1))[3]
     assert (task.outcome, task.started_at, task.finished_at, task.attempts) == (Outcome.SKIPPED, None, NOW, 0)
+
+
+def test_a_task_that_never_ran_gets_the_cell_of_its_host_when_it_ends(stores):
+    stores.intake.add(new_job())
+    held_claim = claim(stores).claim
+
+    stores.claims.record(held_claim, [HostEnded("cmp-1", (TaskResult(DEBIAN, Outcome.SKIPPED),), NOW, "cell2")])
+
+    cells = {task.host: task.cell for task in stores.queries.list_tasks(job_id(1), only=TaskFilter(image=DEBIAN))}
+    assert cells == {"cmp-2": None, "cmp-1": "cell2"}
 
 
 def test_a_task_that_ended_keeps_its_first_outcome(stores):

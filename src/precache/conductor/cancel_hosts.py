@@ -99,7 +99,8 @@ class CancelHosts:
             run.note_steps()
             run.write_if_due()
         if not run.stop.is_cancelled:
-            self._end_rest(run, {cancel.host: cancel.failure for cancel in cancels})
+            cells = {host.name: cell for cell, hosts in by_cell.items() for host in hosts}
+            self._end_rest(run, {cancel.host: cancel.failure for cancel in cancels}, cells)
 
     def _submit(self, run: JobRun, cancel: _HostCancel, give_up_at: float) -> None:
         try:
@@ -145,13 +146,13 @@ class CancelHosts:
         results = ask_host(self._gateway, request, run.work)
         run.steps.put(HostEnded(cancel.host, results, self._clock.now()))
 
-    def _end_rest(self, run: JobRun, failures: Mapping[str, str]) -> None:
-        """Note the remaining tasks as cancelled. failures: of the hosts that were told to stop."""
+    def _end_rest(self, run: JobRun, failures: Mapping[str, str], cells: Mapping[str, str]) -> None:
+        """Note the remaining tasks as cancelled. failures: of the hosts that were told to stop. cells: by host."""
         left: dict[str, tuple[ImageId, ...]] = dict(run.recorder.unended)
         for host, images in left.items():
             reason = UNCONFIRMED.format(failures.get(host) or NO_ANSWER) if run.recorder.was_asked(host) else ""
             results = same_result(images, Outcome.CANCELLED, reason)
-            run.recorder.note(HostEnded(host, results, self._clock.now()))
+            run.recorder.note(HostEnded(host, results, self._clock.now(), cells.get(host, "")))
 
 
 def _hosts_to_stop(run: JobRun, called: Mapping[str, str], by_cell: Mapping[str, Sequence[Host]]) -> list[_HostCancel]:

@@ -111,17 +111,17 @@ class RunJob:
         """Note the outcomes of the hosts that are not called."""
         for host in groups.down:
             _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
-            self._note_end(run, host.name, Outcome.SKIPPED, DOWN)
+            self._note_end(run, host.name, Outcome.SKIPPED, DOWN, cell=host.cell or "")
         for name in groups.unmapped:
             self._note_end(run, name, Outcome.ERROR, UNMAPPED)
         for host in groups.outdated:
             error = _outdated(host, run.requirement)
             _log.warning("%s", error)
-            self._note_end(run, host.name, Outcome.ERROR, str(error))
+            self._note_end(run, host.name, Outcome.ERROR, str(error), cell=host.cell or "")
 
-    def _note_end(self, run: JobRun, host: str, outcome: Outcome, reason: str) -> None:
+    def _note_end(self, run: JobRun, host: str, outcome: Outcome, reason: str, cell: str = "") -> None:
         results = same_result(run.remaining.images[host], outcome, reason)
-        run.recorder.note(HostEnded(host, results, self._clock.now()))
+        run.recorder.note(HostEnded(host, results, self._clock.now(), cell))
 
 
 def _outdated(host: Host, requirement: RpcRequirement | None) -> ComputeOutdated:

@@ -267,11 +267,15 @@ class HostAsked:
 
 @dataclass(frozen=True, slots=True)
 class HostEnded:
-    """A step of a job: these tasks of the host have ended."""
+    """A step of a job: these tasks of the host have ended.
+
+    cell: of the host; empty if it is not known, or known by an earlier step.
+    """
 
     host: str
     results: tuple[TaskResult, ...]
     at: datetime
+    cell: str = ""
 
 
 JobStep = HostAsked | HostEnded

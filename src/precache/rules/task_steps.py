@@ -27,7 +27,7 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
     """
     # The cell is the host's, so its other tasks get it too.
     tasks = {
-        image: replace(task, cell=step.cell) if isinstance(step, HostAsked) and task.cell != step.cell else task
+        image: replace(task, cell=step.cell) if step.cell and task.cell != step.cell else task
         for image, task in of_host.items()
     }
     try:

@@ -121,6 +121,7 @@ def test_hosts_at_work_are_told_to_stop_and_no_other_is_asked(running):
     tasks = {task.host: task for task in run.cloud.jobs.list_tasks("job")}
     assert [(tasks[name].attempts, tasks[name].bytes_done) for name in "abcd"] == [(1, 7), (1, 7), (0, 0), (0, 0)]
     assert {task.reason for task in tasks.values()} == {""}
+    assert [tasks[name].cell for name in "abcd"] == ["cell1", "cell2", "cell1", "cell2"]
     assert [host.told for host in hosts.values()] == [["cache", "cancel"]] * 2
     assert run.cloud.events().count(PROGRESS) == 4
     assert run.cloud.events()[-1] == END

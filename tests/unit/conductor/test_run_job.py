@@ -83,6 +83,9 @@ def test_hosts_that_are_down_or_forced_down_are_skipped_without_being_asked():
     assert asked == ["up"]
     assert cloud.outcomes() == {"silent": [Outcome.SKIPPED], "forced": [Outcome.SKIPPED], "up": [Outcome.CACHED]}
     assert cloud.reason("silent")
+    assert {task.host: task.cell for task in cloud.jobs.list_tasks("job")} == {
+        "silent": "cell1", "forced": "cell1", "up": "cell1",
+    }  # fmt: skip
 
 
 def test_an_unmapped_host_is_an_error_and_the_others_continue():
