@@ -22,7 +22,7 @@ from precache.cli.lazy_commands import GROUP, LazyCommandManager
 from precache.cli.options import ClientManager, option_parser
 from precache.cli.overview import Help, commands_below, write_commands, write_overview
 from precache.cli.printable import printable
-from precache.cli.streams import reason_of_write_error
+from precache.cli.streams import explain_os_error
 from precache.core.errors import PrecacheError
 
 
@@ -125,8 +125,7 @@ class PrecacheApp(App):
             self.stderr.write(f"precache: {printable(str(error))}\n")
             return code_for_error(error)
         if isinstance(error, OSError):
-            place = f"{error.filename}: " if error.filename else ""
-            self.stderr.write(f"precache: {printable(f'{place}{reason_of_write_error(error)}')}\n")
+            self.stderr.write(f"precache: {printable(explain_os_error(error))}\n")
         else:
             what = printable(f"{type(error).__name__}: {error}")
             self.stderr.write(f"precache: This should not have happened: {what}; --debug shows where\n")

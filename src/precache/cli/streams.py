@@ -6,8 +6,9 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
-from typing import IO, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, BinaryIO, TextIO, cast
 
 from precache.cli.exit_codes import ExitCode
 
@@ -26,6 +27,35 @@ class ErrorTolerantStream(io.TextIOWrapper):
             super().flush()
 
 
+_STDOUT = "standard output"
+
+
+class OutputStream(io.TextIOWrapper):
+    """A stream for results: a write error has the stream as its file name, so that it can be reported.
+
+    has_failed: whether there was such an error.
+    """
+
+    has_failed = False
+
+    def write(self, text: str, /) -> int:
+        with self._errors_named():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._errors_named():
+            super().flush()
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = _STDOUT
+            self.has_failed = True
+            raise
+
+
 def prepare_streams() -> None:
     """Ensure that all three standard streams are open, and that writing to stderr never fails.
 
@@ -39,12 +69,32 @@ def prepare_streams() -> None:
     if plain is sys.__stderr__ and isinstance(plain, io.TextIOWrapper) and not isinstance(plain, ErrorTolerantStream):
         raw = io.BufferedWriter(io.FileIO(plain.fileno(), "w", closefd=False))
         _set("stderr", ErrorTolerantStream(raw, encoding=plain.encoding, line_buffering=True))
+    _name_write_errors_of_stdout()
     accept_any_text(sys.stdout, sys.stderr)
 
 
-def reason_of_write_error(error: OSError) -> str:
-    """Return why the output could not be written: the system's text, or a clearer one."""
-    return "standard output is closed" if error.errno == errno.EBADF else error.strerror or str(error)
+def _name_write_errors_of_stdout() -> None:
+    plain = sys.stdout
+    if plain is not sys.__stdout__ or not isinstance(plain, io.TextIOWrapper) or isinstance(plain, OutputStream):
+        return
+    raw = io.FileIO(plain.fileno(), "w", closefd=False)
+    # PYTHONUNBUFFERED stays in effect.
+    buffer = cast(BinaryIO, raw) if plain.write_through else io.BufferedWriter(raw)
+    _set(
+        "stdout",
+        OutputStream(
+            buffer, encoding=plain.encoding, line_buffering=plain.line_buffering, write_through=plain.write_through
+        ),
+    )
+
+
+def explain_os_error(error: OSError) -> str:
+    """Return the message for an error of the system: which file and why, or that the output could not be written."""
+    reason = error.strerror or str(error)
+    if error.filename == _STDOUT:
+        is_closed = error.errno == errno.EBADF
+        return f"The output could not be written: {_STDOUT}{' is closed' if is_closed else f': {reason}'}"
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def accept_any_text(*streams: TextIO) -> None:
@@ -59,6 +109,8 @@ def flush_streams(code: int, stdout: TextIO, stderr: TextIO) -> int:
 
     If the reader has closed the pipe (`| head`), return OUTPUT_CLOSED without a message; for a full disk, REFUSED.
     """
+    # The command has reported its own write error; the rest of its output is still in the buffer.
+    is_reported = code != ExitCode.DONE and isinstance(stdout, OutputStream) and stdout.has_failed
     try:
         stdout.flush()
     except BrokenPipeError:
@@ -66,7 +118,8 @@ def flush_streams(code: int, stdout: TextIO, stderr: TextIO) -> int:
         return ExitCode.OUTPUT_CLOSED
     except OSError as error:
         _discard(stdout)
-        stderr.write(f"precache: The output could not be written: {reason_of_write_error(error)}\n")
+        if not is_reported:
+            stderr.write(f"precache: {explain_os_error(error)}\n")
         return ExitCode.REFUSED
     if code == ExitCode.OUTPUT_CLOSED:
         _discard(stdout)

@@ -93,6 +93,7 @@ def test_a_reader_that_has_gone_is_met_with_silence(service: StubService) -> Non
 
 @pytest.mark.parametrize("unbuffered", ["", *also_long("1")])
 def test_a_full_disk_is_reported_in_one_sentence(service: StubService, unbuffered: str) -> None:
+    service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(500)]
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with open("/dev/full", "w") as full:
@@ -106,9 +107,7 @@ def test_a_full_disk_is_reported_in_one_sentence(service: StubService, unbuffere
         )
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("precache: ")
-    assert ran.stderr.endswith("No space left on device\n")
-    assert ran.stderr.count("\n") == 1
+    assert ran.stderr == "precache: The output could not be written: standard output: No space left on device\n"
 
 
 def closed(redirections: str, words: str, service: StubService, **more: str) -> subprocess.CompletedProcess[str]:
@@ -119,7 +118,7 @@ def closed(redirections: str, words: str, service: StubService, **more: str) -> 
 
 
 @pytest.mark.parametrize(
-    "words", ["host list -f json", *also_long("host list -f csv", "--version", "--help", "config sample")]
+    "words", ["host list -f json", "host list -f csv", *also_long("--version", "--help", "config sample")]
 )
 def test_a_closed_standard_output_is_reported_in_one_sentence(service: StubService, words: str) -> None:
     service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(500)]
@@ -127,9 +126,7 @@ def test_a_closed_standard_output_is_reported_in_one_sentence(service: StubServi
     ran = closed(">&-", words, service)
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("precache: ")
-    assert ran.stderr.endswith("standard output is closed\n")
-    assert ran.stderr.count("\n") == 1
+    assert ran.stderr == "precache: The output could not be written: standard output is closed\n"
 
 
 @pytest.mark.parametrize("streams", ["2>&-", *also_long("2>/dev/full", "<&- 2>&-")])
