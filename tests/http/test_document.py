@@ -86,6 +86,8 @@ def test_bodies_are_checked_against_the_schemas_that_the_document_shows(document
         references = [each["$ref"] for each in schema.get("oneOf", [schema] if schema else [])]
 
         assert {reference.rpartition("/")[2] for reference in references} == checked
+        is_optional = any(route.is_body_optional for route in table if (route.method, route.path) == (method, path))
+        assert is_optional == (bool(checked) and not shown["required"])
 
 
 def test_every_operation_but_the_open_ones_has_a_rule(document, table):

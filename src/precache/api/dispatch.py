@@ -16,7 +16,7 @@ from precache.api.boundary import write_json
 from precache.api.calls import Call
 from precache.api.microversions import STRICT_QUERIES, Microversion
 from precache.api.paths import is_compute, split_project
-from precache.api.refusals import MalformedBody, NoSuchAction, NoSuchPath, NotAllowed, WrongProject
+from precache.api.refusals import InvalidRequest, MalformedBody, NoSuchAction, NoSuchPath, NotAllowed, WrongProject
 from precache.api.routes import Route
 from precache.api.schemas.validation import Schemas
 from precache.ports.policy import Policy
@@ -78,15 +78,16 @@ class Dispatcher:
         if not all(params.values()):  # an address that ends where an id should be
             raise NoSuchPath
         check_content_type(req.content_type)
-        body = parse_json(req.context.read_body()) if req.method in _METHODS_WITH_BODY else None
+        raw = req.context.read_body() if req.method in _METHODS_WITH_BODY else b""
+        body = parse_json(raw)
         route = _choose(choices, body)
         project = req.context.project_in_path
         if project is not None and project != caller.project_id:
             raise WrongProject(project, caller.project_id)
         if version < route.since:
             raise NoSuchPath
-        if route.body is not None:
-            self._schemas.check_body(route.body, body)
+        if route.body is not None and (raw or not route.is_body_optional):
+            self._check_body(route.body, body, is_empty=not raw, is_novas=is_compute(route.path))
         query = self._schemas.check_query(
             route.method, route.path, req.params, is_strict=_has_strict_query(route, req.path, version)
         )
@@ -102,6 +103,11 @@ class Dispatcher:
             body=body,
             idempotency_key=req.get_header("Idempotency-Key"),
         )
+
+    def _check_body(self, schema: str, body: Any, *, is_empty: bool, is_novas: bool) -> None:
+        if is_empty and not is_novas:
+            raise InvalidRequest("The request has no body; this operation needs a JSON object.")
+        self._schemas.check_body(schema, body, has_novas_text=is_novas)
 
 
 def _choose(choices: list[Route], body: Any) -> Route:

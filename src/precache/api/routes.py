@@ -21,7 +21,7 @@ class Route:
     """One operation.
 
     rule: its policy rule; None if it needs no authentication.
-    body: the name of the schema of its body; None if it takes none.
+    body: the name of the schema of its body; None if it takes none. is_body_optional: whether the body may be empty.
     action: for operations that share a path, the only key of the body that selects this one.
     since: the first microversion that has it.
     """
@@ -33,6 +33,7 @@ class Route:
     body: str | None = None
     action: str | None = None
     since: Microversion = MIN
+    is_body_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Handlers:
 _AGGREGATES = "/compute/v2.1/os-aggregates"
 _AGGREGATE = f"{_AGGREGATES}/{{aggregate_id}}"
 _ACTION = f"{_AGGREGATE}/action"
+_JOB = "/v1/jobs/{job_id}"
 _RULE = "os_compute_api:os-aggregates"
 
 
@@ -81,9 +83,9 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         ),
         Route("GET", "/v1/jobs", to.jobs.index, "precache:jobs:list"),
         Route("POST", "/v1/jobs", to.jobs.create, "precache:jobs:create", "NewJob"),
-        Route("GET", "/v1/jobs/{job_id}", to.jobs.show, "precache:jobs:show"),
-        Route("POST", "/v1/jobs/{job_id}/cancel", to.jobs.cancel, "precache:jobs:cancel"),
-        Route("GET", "/v1/jobs/{job_id}/tasks", to.jobs.tasks, "precache:jobs:show"),
+        Route("GET", _JOB, to.jobs.show, "precache:jobs:show"),
+        Route("POST", f"{_JOB}/cancel", to.jobs.cancel, "precache:jobs:cancel", "JobCancel", is_body_optional=True),
+        Route("GET", f"{_JOB}/tasks", to.jobs.tasks, "precache:jobs:show"),
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),
         Route("PUT", "/v1/hosts/{host_name}", to.hosts.update, "precache:hosts:update", "HostUpdate"),

@@ -40,10 +40,13 @@ class Schemas:
         self._checker = format_checker()
         self._bodies = {name: self._compile(name) for name in document["components"]["schemas"]}
 
-    def check_body(self, name: str, body: Any) -> None:
-        """Raise InvalidRequest unless the body is valid by the schema of this name."""
+    def check_body(self, name: str, body: Any, *, has_novas_text: bool = True) -> None:
+        """Raise InvalidRequest unless the body is valid by the schema of this name.
+
+        has_novas_text: whether the message is Nova's to the letter, which has some of Python's words.
+        """
         for violation in self._bodies[name].iter_errors(body):
-            raise InvalidRequest(_describe(violation))
+            raise InvalidRequest(_describe(violation) if has_novas_text else _describe_plainly(violation))
 
     def check_query(self, method: str, path: str, given: Mapping[str, Any], *, is_strict: bool) -> dict[str, Any]:
         """Return the query parameters that the operation declares, converted to their types.
@@ -81,6 +84,26 @@ def _describe(violation: ValidationError) -> str:
     return violation.message
 
 
+def _describe_plainly(violation: ValidationError) -> str:
+    """Return Nova's message, except for null and for what is empty."""
+    if not violation.path:
+        return _with_null(violation.message) if violation.instance is None else violation.message
+    field = f"Invalid input for field/attribute {violation.path[-1]}."
+    if violation.instance is None:
+        return f"{field} Value: null. {_with_null(violation.message)}"
+    if _is_empty(violation):
+        return f"{field} It must not be empty."
+    return _describe(violation)
+
+
+def _is_empty(violation: ValidationError) -> bool:
+    return violation.validator in ("minLength", "minItems") and not violation.instance
+
+
+def _with_null(message: str) -> str:
+    return f"null {message.removeprefix('None ')}"
+
+
 def _unexpected(names: list[str]) -> str:
     listed = ", ".join(repr(name) for name in names)
     return f"Additional properties are not allowed ({listed} {'was' if len(names) == 1 else 'were'} unexpected)"
@@ -92,7 +115,8 @@ def _converted(name: str, text: Any, schema: Mapping[str, Any], checker: FormatC
     if schema.get("type") == "integer" and isinstance(text, str) and _INTEGER.fullmatch(text):
         value = int(text)
     for violation in Draft202012Validator(schema, format_checker=checker).iter_errors(value):
-        raise InvalidRequest(f"Invalid input for query parameters {name}. Value: {text}. {violation.message}")
+        fault = "It must not be empty." if _is_empty(violation) else f"Value: {text}. {violation.message}"
+        raise InvalidRequest(f"Invalid input for query parameters {name}. {fault}")
     return value
 
 
