@@ -4,12 +4,15 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from precache.adapters.sql import open_database, upgrade
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.failures import translated
 from precache.adapters.sql.tables import cells, hosts
 from precache.core.errors import DatabaseDamaged, DatabaseUrlRefused, InvariantBroken, StoreUnavailable
 
@@ -182,3 +185,38 @@ def test_a_database_with_broken_pages_is_reported_with_advice(database, tmp_path
 
     with pytest.raises(DatabaseDamaged, match="malformed"):
         upgrade(open_database(f"sqlite:///{file}"))
+
+
+FULL_DISK = Path("/proc/self/precache.sqlite")
+"""A file on a file system that has no free space."""
+
+
+def disk_error(code):
+    """Return SQLite's error with this extended code, as the library raises it."""
+    original = sqlite3.OperationalError("disk I/O error")
+    original.sqlite_errorcode = code
+    return OperationalError("INSERT", {}, original)
+
+
+def test_a_full_disk_is_named_with_advice(database):
+    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
+    database.close()  # further connections cannot enlarge the file, as on a full disk
+
+    with (
+        pytest.raises(StoreUnavailable, match=r"its disk is full \(sqlite .*\); free some space there"),
+        database.write() as connection,
+    ):
+        connection.execute(insert(cells), [{"name": f"cell-{number:0200}"} for number in range(1000)])
+
+
+def test_a_full_disk_that_sqlite_calls_an_input_output_error_is_named_alike():
+    with pytest.raises(StoreUnavailable, match="its disk is full"), translated("sqlite", FULL_DISK):
+        raise disk_error(sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def test_an_input_output_error_of_a_disk_with_space_advises_to_check_the_disk(tmp_path):
+    with (
+        pytest.raises(StoreUnavailable, match=r"disk I/O error \(sqlite\); look into the kernel's log"),
+        translated("sqlite", tmp_path / "precache.sqlite"),
+    ):
+        raise disk_error(sqlite3.SQLITE_IOERR)

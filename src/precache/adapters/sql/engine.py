@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, QueuePool, cast, create_engine, literal
@@ -52,6 +53,7 @@ class Database:
         is_sqlite = engine.dialect.name == "sqlite"
         self._is_time_local = is_time_local or is_sqlite
         self._writer = threading.Lock() if is_sqlite else None
+        self._file = Path(engine.url.database) if is_sqlite and engine.url.database else None
         # All statements of a reader see one snapshot; SQLite's transactions always do.
         self._snapshot = None if is_sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
@@ -69,7 +71,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads, from one snapshot."""
-        with failures.translated(self.place), self._connected() as connection, connection.begin():
+        with failures.translated(self.place, self._file), self._connected() as connection, connection.begin():
             if self._snapshot is not None:
                 connection.exec_driver_sql(self._snapshot)
             yield connection
@@ -80,7 +82,7 @@ class Database:
 
         is_forgettable: a power cut may undo it, if that saves a flush of the disk (heartbeats, progress).
         """
-        with self._turn(), failures.translated(self.place), self._connected() as connection:
+        with self._turn(), failures.translated(self.place, self._file), self._connected() as connection:
             connection.execution_options(**{sqlite.WRITES: True, sqlite.FORGETTABLE: is_forgettable})
             with connection.begin() as transaction:
                 yield connection
@@ -102,7 +104,7 @@ class Database:
             with self.write(is_forgettable=True) as connection:
                 yield connection
             return
-        with failures.translated(self.place), self._connected() as connection, self._autocommit(connection):
+        with failures.translated(self.place, self._file), self._connected() as connection, self._autocommit(connection):
             yield connection
 
     def now(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:

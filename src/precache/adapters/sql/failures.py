@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,6 +15,8 @@ from precache.core.certificates import TlsNames, explain_certificate
 from precache.core.errors import DatabaseDamaged, InvariantBroken, StoreUnavailable
 
 _NO_TLS = ("SSL is required but", "does not support SSL")
+_DISK_FULL = "free some space there, in bytes and in files (inodes), or raise the quota"
+_DISK_FAILS = "look into the kernel's log, and check the disk of the database before anything else"
 _NAMES = TlsNames(
     cafile="[database] connection (ssl_ca; for PostgreSQL sslrootcert)",
     own="[database] connection (ssl_cert and ssl_key; for PostgreSQL sslcert and sslkey)",
@@ -22,8 +25,8 @@ _NAMES = TlsNames(
 
 
 @contextmanager
-def translated(place: str) -> Iterator[None]:
-    """Raise the project's errors in place of the library's. place: the database, without secrets."""
+def translated(place: str, file: Path | None = None) -> Iterator[None]:
+    """Raise the project's errors in place of the library's. place: the database, without secrets. file: SQLite's."""
     try:
         yield
     except IntegrityError as exc:
@@ -34,6 +37,10 @@ def translated(place: str) -> Iterator[None]:
     except DBAPIError as exc:
         if sqlite.is_damage(exc.orig):
             raise DatabaseDamaged(first_line(exc), place) from exc
+        if file is not None and sqlite.is_disk_full(exc.orig, file):
+            raise StoreUnavailable(f"its disk is full ({place})", _DISK_FULL) from exc
+        if sqlite.is_disk_failure(exc.orig):
+            raise StoreUnavailable(f"{first_line(exc)} ({place})", _DISK_FAILS) from exc
         kind = TransactionUndone if exc.connection_invalidated or _is_undone(exc.orig) else StoreUnavailable
         raise kind(f"{first_line(exc)} ({place})") from exc
     except StatementError as exc:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -16,6 +18,9 @@ FORGETTABLE = "precache_forgettable"
 
 BUSY_TIMEOUT_MS = 30_000
 """How long to wait for another process that writes."""
+
+LEAST_FREE_BYTES = 64 * 1024
+"""With less than this, the disk counts as full: the index of the write-ahead log alone begins with half of it."""
 
 ALREADY_EXISTS = re.compile(r"^(table|index) \S+ already exists|^duplicate column name")
 """SQLite's texts for a table, an index or a column that exists already; it has no code for it."""
@@ -36,8 +41,36 @@ def is_sqlite_error(error: BaseException | None) -> bool:
 
 def is_damage(error: BaseException | None) -> bool:
     """Return whether SQLite reports that the file is not a database, or has broken pages."""
+    return _primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+def is_disk_full(error: BaseException | None, file: Path) -> bool:
+    """Return whether the database's disk is full. file: of the database.
+
+    SQLite calls it a disk I/O error where it cannot enlarge the files beside the database; then the disk is looked at.
+    """
+    if _primary_code(error) == sqlite3.SQLITE_FULL:
+        return True
+    return is_disk_failure(error) and _is_full(file.parent)
+
+
+def is_disk_failure(error: BaseException | None) -> bool:
+    """Return whether the system reported a failure when SQLite read or wrote one of its files."""
+    return _primary_code(error) == sqlite3.SQLITE_IOERR
+
+
+def _primary_code(error: BaseException | None) -> int | None:
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & _PRIMARY_CODE in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+    return None if code is None else code & _PRIMARY_CODE
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return False
+    has_no_inode = status.f_files > 0 and status.f_favail == 0
+    return status.f_bavail * status.f_frsize < LEAST_FREE_BYTES or has_no_inode
 
 
 def _set_up(connection: Any, _record: Any) -> None:
