@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ from cliff.formatters.base import ListFormatter, SingleFormatter
 from cliff.formatters.commaseparated import CSVLister
 from cliff.formatters.table import TableFormatter
 
+from precache.cli.errors import UsageError
 from precache.cli.table_width import as_records, drop_columns, fit_rows, table_width, wrapped
 
 Args = argparse.Namespace
@@ -32,6 +34,16 @@ class Table(TableFormatter):
     """
 
     least_needed: Sequence[str] = ()
+
+    def add_argument_group(self, parser: argparse.ArgumentParser) -> None:
+        # cliff converts these to numbers for its defaults.
+        for name in ("CLIFF_MAX_TERM_WIDTH", "CLIFF_FIT_WIDTH"):
+            text = os.environ.get(name, "0")
+            if not re.fullmatch(r"[0-9]{1,9}", text):
+                raise UsageError(
+                    f"The environment variable {name} is {text!r}, not a whole number", "correct or unset it"
+                )
+        super().add_argument_group(parser)
 
     def emit_list(self, column_names: Sequence[str], data: Iterable[Row], stdout: TextIO, parsed_args: Args) -> None:
         names, rows = list(column_names), [[_cell(value) for value in row] for row in data]

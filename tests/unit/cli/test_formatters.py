@@ -58,6 +58,19 @@ def test_columns_that_find_no_room_are_named(run: Run, wide: StubService) -> Non
     )
 
 
+@pytest.mark.parametrize("name", ["CLIFF_MAX_TERM_WIDTH", "CLIFF_FIT_WIDTH"])
+@pytest.mark.parametrize("text", ["x", "", "-1", "9" * 5000])
+def test_a_width_in_the_environment_that_is_no_number_is_a_usage_error(
+    run: Run, service: StubService, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(name, text)
+
+    ran = run("job", "list")
+
+    assert (ran.code, service.asked) == (2, [])
+    assert ran.err.startswith(f"precache: The environment variable {name} is {text!r}, not a whole number; ")
+
+
 def test_columns_that_were_chosen_are_all_shown(run: Run, wide: StubService) -> None:
     columns = [word for name in ("id", "images", "aggregate", "state", "created_at") for word in ("-c", name)]
 
