@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from cliff.app import App
 from cliff.help import HelpExit
 
+from precache.cli.errors import RequestInterrupted
 from precache.cli.exit_codes import ExitCode, code_for_error
 from precache.cli.lazy_commands import GROUP, LazyCommandManager
 from precache.cli.options import ClientManager, option_parser
@@ -65,6 +66,9 @@ class PrecacheApp(App):
             return ExitCode.DONE
         except BrokenPipeError:
             return ExitCode.OUTPUT_CLOSED
+        except RequestInterrupted as interruption:
+            self.stderr.write(f"\nprecache: {interruption}\n")
+            return ExitCode.INTERRUPTED
         except KeyboardInterrupt:
             return ExitCode.INTERRUPTED
         except Exception as error:  # noqa: BLE001 - the last border before the operator

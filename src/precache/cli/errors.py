@@ -40,6 +40,14 @@ class ServiceUnreachable(Unavailable):
     """No server answered at this address, or not in time."""
 
 
+class AnswerTimeout(ServiceUnreachable):
+    """The service did not answer in time; it may have received the request."""
+
+
+class RequestInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a request that changes something waited for its answer; the message says what may have happened."""
+
+
 class NoImageService(NotFound):
     """The server at the address of the image service is not an image service."""
 

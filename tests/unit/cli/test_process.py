@@ -181,6 +181,58 @@ def test_ctrl_c_while_waiting_says_that_the_job_continues(service: StubService) 
     assert "Traceback" not in err
 
 
+CHANGES = [
+    ("POST", f"/v1/jobs/{JOB_ID}/cancel", f"job cancel {JOB_ID}", "job list"),
+    ("POST", "/compute/v2.1/os-aggregates/1/images", "aggregate cache image web debian-12", "job list"),
+    ("PUT", "/v1/hosts/cmp-1", "host set cmp-1 --down", "host list"),
+    ("POST", "/compute/v2.1/os-aggregates", "aggregate create db", "aggregate list"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "words", "check"), CHANGES)
+def test_a_change_without_an_answer_in_time_may_have_been_accepted(
+    service: StubService, method: str, path: str, words: str, check: str
+) -> None:
+    release = threading.Event()
+    service.replies[method, path] = lambda: Reply(200, {}) if release.wait(20) else Reply(500)
+
+    ran = subprocess.run(
+        [*PROGRAM, "--http-timeout", "0.3", *words.split()],
+        env=environ(service),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    release.set()
+
+    assert ran.returncode == 3
+    assert "within 0.3 s; the request may have been accepted: check with" in ran.stderr
+    assert f"'precache {check}' before you repeat it" in ran.stderr
+
+
+def test_ctrl_c_before_the_answer_to_a_change_says_that_it_may_have_been_accepted(service: StubService) -> None:
+    received, release = threading.Event(), threading.Event()
+
+    def late() -> Reply:
+        received.set()
+        release.wait(20)
+        return Reply(500)
+
+    service.replies["POST", f"/v1/jobs/{JOB_ID}/cancel"] = late
+    ran = subprocess.Popen([*PROGRAM, "job", "cancel", JOB_ID], env=environ(service), stderr=subprocess.PIPE, text=True)
+    assert received.wait(20)
+
+    ran.send_signal(signal.SIGINT)
+    _, err = ran.communicate()
+    release.set()
+
+    assert ran.returncode == 130
+    assert err == (
+        "\nprecache: Interrupted before the answer; the request may have been accepted: check with 'precache job list' "
+        "before you repeat it\n"
+    )
+
+
 def test_a_terminal_gets_a_live_view_and_the_pipe_clean_json(service: StubService) -> None:
     service.frames = [("running", [task("cmp-1")]), ("failed", [task("cmp-1", outcome="error", reason="disk full")])]
     ours, theirs = pty.openpty()

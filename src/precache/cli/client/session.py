@@ -6,11 +6,11 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from precache.cli.client.endpoints import DEFAULT_URL
 from precache.cli.client.transport import Headers, HttpResponse, Transport
-from precache.cli.errors import AnswerNotUnderstood, RequestRefused, ServiceFailed
+from precache.cli.errors import AnswerNotUnderstood, AnswerTimeout, RequestInterrupted, RequestRefused, ServiceFailed
 from precache.core.errors import PrecacheError
 
 _log = logging.getLogger(__name__)
@@ -45,11 +45,26 @@ class Session:
         if "body" in parts:
             sent["Content-Type"] = "application/json"
             content = json.dumps(parts["body"]).encode()
-        answer = self._transport.send(method, full_url, sent, content)
+        answer = self._send(method, full_url, sent, content)
         _log.debug("%s %s: %d, %d bytes", method, full_url, answer.status, len(answer.body))
         if not 200 <= answer.status < 300:
             raise refusal(f"{method} {full_url}", answer)
         return answer
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
+        """Return the answer. Without one, say whether the request may have taken effect."""
+        try:
+            return self._transport.send(method, url, headers, body)
+        except AnswerTimeout as error:
+            if method == "GET":
+                raise
+            raise AnswerTimeout(
+                error.message, f"{_may_have_been_accepted(url)}; --http-timeout waits longer"
+            ) from error
+        except KeyboardInterrupt as error:
+            if method == "GET":
+                raise
+            raise RequestInterrupted(f"Interrupted before the answer; {_may_have_been_accepted(url)}") from error
 
     def read(self, method: str, url: str, member: str, **parts: Unpack[_Parts]) -> JsonObject:
         """Return the object under the key `member` of the answer."""
@@ -78,6 +93,15 @@ def objects(document: JsonObject, member: str, what: str) -> list[JsonObject]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise AnswerNotUnderstood(what, f"it has no list {member!r}")
     return found
+
+
+def _may_have_been_accepted(url: str) -> str:
+    path = urlsplit(url).path
+    if "/jobs" in path or path.endswith("/images"):
+        command = "job list"
+    else:
+        command = "host list" if "/hosts" in path else "aggregate list"
+    return f"the request may have been accepted: check with 'precache {command}' before you repeat it"
 
 
 _REQUEST_ID_HEADERS = ("X-Openstack-Request-Id", "X-Compute-Request-Id")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from precache.cli.errors import ServiceUnreachable, UsageError
+from precache.cli.errors import AnswerTimeout, ServiceUnreachable, UsageError
 from precache.core.certificates import TlsNames, explain_certificate
 
 _TLS_NAMES = TlsNames(
@@ -45,7 +45,7 @@ class Transport(Protocol):
     """Sends requests; the other implementation uses a keystoneauth session."""
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
-        """Return the answer, whatever its status. Raises ServiceUnreachable if there is none in time."""
+        """Return the answer, whatever its status. Raises ServiceUnreachable, AnswerTimeout."""
         ...
 
 
@@ -108,7 +108,7 @@ class UrllibTransport:
         place = redacted(url)
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
-            return ServiceUnreachable(
+            return AnswerTimeout(
                 f"No answer from {place} within {self._timeout_s:g} s", "try again, or raise --http-timeout"
             )
         if isinstance(cause, ssl.SSLError):

@@ -9,7 +9,7 @@ from keystoneauth1 import exceptions
 
 from precache.adapters.http import innermost
 from precache.cli.client.transport import HttpResponse, explain_tls_failure, redacted
-from precache.cli.errors import LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
+from precache.cli.errors import AnswerTimeout, LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
 from precache.core.errors import PrecacheError
 
 
@@ -85,7 +85,7 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     """Return the error to raise for one of keystoneauth. url: of the request."""
     place = redacted(url)
     if isinstance(error, exceptions.ConnectTimeout):
-        return ServiceUnreachable(f"No answer from {place} in time", "try again later")
+        return AnswerTimeout(f"No answer from {place} in time", "try again later")
     if isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(explain_tls_failure(place, innermost(error), address="its address"))
     if isinstance(error, exceptions.ConnectionError):
