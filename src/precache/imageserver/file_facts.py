@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import struct
-import threading
 from pathlib import Path
 
 from oslo_utils.imageutils import format_inspector
@@ -33,23 +32,51 @@ _UNREADABLE_FORMAT = (
 )
 
 
-def read_facts(file: ImageFile, stop: threading.Event) -> FileFacts | None:
-    """Return what is in the file; None if it changed while it was read, or `stop` was set.
+class FileChanged(Exception):
+    """The file is no longer there by its name, or has changed."""
 
-    Raises OSError if the file cannot be read.
-    """
-    sha512, md5 = hashlib.sha512(), hashlib.md5(usedforsecurity=False)
-    with file.path.open("rb", buffering=0) as data:
-        disk_format = _disk_format(file.path)
-        while block := data.read(BLOCK_BYTES):
-            if stop.is_set():
-                return None
-            sha512.update(block)
-            md5.update(block)
-        virtual_size = _virtual_size(file, disk_format)
-        if Fingerprint.of(os.fstat(data.fileno())) != file.fingerprint:
-            return None
-    return FileFacts(sha512.hexdigest(), md5.hexdigest(), disk_format, virtual_size)
+
+class FileReading:
+    """Reads a file once, block by block. Opens it; raises OSError if that fails."""
+
+    def __init__(self, file: ImageFile) -> None:
+        self._file = file
+        self._data = file.path.open("rb", buffering=0)
+        self._sha512, self._md5 = hashlib.sha512(), hashlib.md5(usedforsecurity=False)
+        self._bytes_read = 0
+        _log.info("image file %r: hashing %.1f MB", file.name, file.fingerprint.size_bytes / 1e6)
+
+    @property
+    def bytes_left(self) -> int:
+        return self._file.fingerprint.size_bytes - self._bytes_read
+
+    def read_block(self) -> FileFacts | None:
+        """Read the next block; return the facts after the last one, before that None.
+
+        Raises FileChanged, also if another file has the name or none has; OSError if the file cannot be read.
+        """
+        block = self._data.read(BLOCK_BYTES)
+        self._sha512.update(block)
+        self._md5.update(block)
+        self._bytes_read += len(block)
+        facts = None
+        if not block:
+            disk_format = _disk_format(self._file.path)
+            virtual_size = _virtual_size(self._file, disk_format)
+            facts = FileFacts(self._sha512.hexdigest(), self._md5.hexdigest(), disk_format, virtual_size)
+        self._check_unchanged()
+        return facts
+
+    def close(self) -> None:
+        self._data.close()
+
+    def _check_unchanged(self) -> None:
+        try:
+            found = Fingerprint.of(self._file.path.stat())
+        except FileNotFoundError:
+            raise FileChanged from None
+        if found != self._file.fingerprint or Fingerprint.of(os.fstat(self._data.fileno())) != found:
+            raise FileChanged
 
 
 def _disk_format(path: Path) -> str:

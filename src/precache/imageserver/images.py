@@ -63,6 +63,9 @@ class ImageListResource:
         answer["first"] = f"/v2/images?{first}" if first else "/v2/images"
         if page.next_query is not None:
             answer["next"] = f"/v2/images?{page.next_query}"
+        # A field of this service alone, which clients of Glance ignore.
+        if self._library.unread_count:
+            answer["unread_files"] = self._library.unread_count
         resp.media = answer
 
     on_head = on_get

@@ -17,10 +17,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from precache.background.single_flight import SingleFlight
-from precache.imageserver.directory_scan import ImageFile, SkippedFile, scan_directory
+from precache.imageserver.directory_scan import ImageFile, ImagesUnreadable, SkippedFile, scan_directory
 from precache.imageserver.facts_index import FactsIndex
-from precache.imageserver.file_facts import read_facts
+from precache.imageserver.file_facts import FileChanged
+from precache.imageserver.hash_queue import HashQueue
 from precache.imageserver.records import FileFacts, Fingerprint, LibraryImage
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class ImageLibrary:
     index_path: file of the hashes, outside the directory of images.
     overrides: by file name, fields of the Glance record, such as {"status": "queued"}; with a status before `active`
         the image is shown without data, size and hash.
-    settle: how long a file must not have changed. patience: how long a request waits for new files to be read.
+    settle: how long a file must not have changed. patience: how long requests wait for a new file to be read, from
+        when it was found; later ones are answered without it.
     """
 
     def __init__(
@@ -51,15 +52,23 @@ class ImageLibrary:
         self._dir, self._index, self._overrides = images_dir, FactsIndex(index_path), overrides or {}
         self._settle_s, self._patience_s, self._now = settle.total_seconds(), patience.total_seconds(), now
         self._images: dict[str, LibraryImage] = {}
+        self._unread: frozenset[ImageFile] = frozenset()
+        self._unread_since: dict[str, float] = {}  # by file name, on the monotonic clock
+        self._failed: set[ImageFile] = set()
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._read_new_files = SingleFlight(self._read_until_quiet, name="image-library")
+        self._hashing = HashQueue(on_hashed=self._add, on_failed=self._pass_over)
 
     def images(self) -> list[LibraryImage]:
         """Read the directory again and return all images. Raises ImagesUnreadable."""
         self._catch_up()
         return list(self._images.values())
+
+    @property
+    def unread_count(self) -> int:
+        """Number of files that are not images yet because they are being read or written, as of the last scan."""
+        return len(self._unread - self._failed)
 
     def find(self, image_id: str) -> LibraryImage | None:
         """Return the image if its file is there and unchanged. Raises ImagesUnreadable."""
@@ -84,15 +93,30 @@ class ImageLibrary:
     def close(self) -> None:
         """Stop reading new files; known images stay readable."""
         self._stop.set()
-        self._read_new_files.join()
+        self._hashing.close()
 
     def _catch_up(self) -> None:
-        """Scan the directory and wait for a limited time until new files are read."""
-        with self._lock:
-            if not self._publish() or self._stop.is_set():
+        """Scan the directory and wait for a limited time until new files are read.
+
+        Waits once for files that are being written, then leaves them to the next request.
+        """
+        for last in (False, True):
+            with self._lock:
+                unread = self._publish()
+                quiet = [file for file in unread if self._is_quiet(file)]
+                self._hashing.replace(quiet)
+                time_left_s = {file: self._time_left_s(file) for file in unread}
+            new = [file for file in quiet if time_left_s[file] > 0]
+            if new:
+                self._hashing.wait(new, max(time_left_s[file] for file in new))
+            written = [time_left_s[file] for file in unread if file not in quiet]
+            settling_s = min(self._settle_s, max(written, default=0))
+            if last or settling_s <= 0 or self._stop.wait(settling_s):
                 return
-        with suppress(TimeoutError):  # the files are found by a later request
-            self._read_new_files(self._patience_s)
+
+    def _time_left_s(self, file: ImageFile) -> float:
+        """Return for how long requests still wait for the file."""
+        return self._unread_since[file.name] + self._patience_s - time.monotonic()
 
     def _publish(self) -> list[ImageFile]:
         """Publish the images whose facts are known, and return the files that have not been read."""
@@ -101,7 +125,13 @@ class ImageLibrary:
         self._index.keep_only({(file.name, file.fingerprint) for file in files})
         images = [self._image(file, facts) for file, facts in known if facts is not None]
         self._images = {image.id: image for image in images}
-        return [file for file, facts in known if facts is None]
+        unread = [file for file, facts in known if facts is None]
+        # By name: a file that is being written has another fingerprint at each request.
+        since = self._unread_since
+        self._unread_since = {file.name: since.get(file.name, time.monotonic()) for file in unread}
+        self._failed.intersection_update(unread)
+        self._unread = frozenset(unread)
+        return unread
 
     def _survey(self) -> list[ImageFile]:
         found = list(scan_directory(self._dir))
@@ -113,40 +143,26 @@ class ImageLibrary:
     def _image(self, file: ImageFile, facts: FileFacts) -> LibraryImage:
         return LibraryImage(file.name, file.path, file.fingerprint, facts, self._overrides.get(file.name, {}))
 
-    def _read_until_quiet(self) -> None:
-        """Read what is new; wait once for files that are being written, then leave them to the next request.
-
-        Raises ImagesUnreadable.
-        """
-        for last in (False, True):
-            with self._lock:
-                unread = self._publish()
-            quiet = [file for file in unread if self._is_quiet(file)]
-            for file in quiet:
-                self._read(file)
-            if len(quiet) == len(unread) or last or self._stop.wait(self._settle_s):
-                return
-
     def _is_quiet(self, file: ImageFile) -> bool:
         # A time in the future, from an archive or another machine's clock, does not mean that the file is being
         # written.
         return abs(self._now() - file.fingerprint.mtime_ns / 1e9) >= self._settle_s
 
-    def _read(self, file: ImageFile) -> None:
-        if self._stop.is_set():
-            return
-        _log.info("image file %r: hashing %.1f MB", file.name, file.fingerprint.size_bytes / 1e6)
-        try:
-            facts = read_facts(file, self._stop)
-        except OSError as exc:
-            self._log_once(file.name, exc.strerror or str(exc))
-            return
-        if facts is None:
-            _log.info("image file %r changed while it was read; it is read again at the next request", file.name)
-            return
+    def _add(self, file: ImageFile, facts: FileFacts) -> None:
         with self._lock:
             self._index.put(file.name, file.fingerprint, facts)
-            self._publish()
+            with suppress(ImagesUnreadable):  # a request raises it
+                self._publish()
+
+    def _pass_over(self, file: ImageFile, error: OSError | FileChanged) -> None:
+        if isinstance(error, FileChanged):
+            _log.info(
+                "image file %r changed while it was read; the next request reads it again if it exists", file.name
+            )
+            return
+        with self._lock:
+            self._failed.add(file)
+            self._log_once(file.name, error.strerror or str(error))
 
     def _log_once(self, name: str, reason: str) -> None:
         if (name, reason) not in self._said:

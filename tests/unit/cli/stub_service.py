@@ -80,6 +80,7 @@ class StubService:
         self.asked: list[Asked] = []
         self.replies: dict[tuple[str, str], Reply | Callable[[], Reply]] = {}
         self.aggregates: list[dict[str, Any]] = [self.aggregate(1, "web", ["cmp-1", "cmp-2"])]
+        self.unread_files = 0
         self.images: list[dict[str, Any]] = [self.image(DEBIAN, "debian-12"), self.image(UBUNTU, "ubuntu-24")]
         self.hosts = [
             {
@@ -184,6 +185,8 @@ class StubService:
         begin = next((n + 1 for n, one in enumerate(named) if one["id"] == asked.query.get("marker")), 0)
         page = named[begin : begin + self.page_size]
         answer: dict[str, Any] = {"images": page, "first": "/v2/images"}
+        if self.unread_files:
+            answer["unread_files"] = self.unread_files
         if begin + self.page_size < len(named):
             answer["next"] = f"/v2/images?marker={page[-1]['id']}"
         return Reply(200, answer)

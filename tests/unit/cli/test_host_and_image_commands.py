@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.cli.conftest import Ran, Run
 from tests.unit.cli.stub_service import DEBIAN, JOB_ID, UBUNTU, Reply, StubService
 
@@ -112,3 +114,14 @@ def test_image_service_elsewhere_is_asked_there(run: Run, service: StubService) 
 
     assert ran.code == 3
     assert there.out == "debian-12\nubuntu-24\n"
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 file is still being read"), (2, "2 files are still being read")])
+def test_image_list_says_that_files_are_still_being_read(run: Run, service: StubService, count: int, said: str) -> None:
+    assert run("image", "list").err == ""
+
+    service.unread_files = count
+
+    ran = run("image", "list", "-f", "json")
+    assert (ran.code, len(ran.json)) == (0, 2)
+    assert said in ran.err

@@ -1,19 +1,23 @@
 """What reading a file tells about it."""
 
+import contextlib
+import logging
 import subprocess
-import threading
 
 import pytest
 
 from precache.imageserver.directory_scan import ImageFile, scan_directory
-from precache.imageserver.file_facts import read_facts
+from precache.imageserver.file_facts import BLOCK_BYTES, FileChanged, FileReading
 
 MIB = 1024 * 1024
 
 
 def facts_of(path):
     (file,) = scan_directory(path.parent)
-    return read_facts(file, threading.Event())
+    with contextlib.closing(FileReading(file)) as reading:
+        while (facts := reading.read_block()) is None:
+            pass
+    return facts
 
 
 @pytest.mark.parametrize(
@@ -62,13 +66,47 @@ def test_a_file_that_changed_since_it_was_seen_has_no_facts(images_dir):
     path.write_bytes(b"half and more")
 
     assert isinstance(seen, ImageFile)
-    assert read_facts(seen, threading.Event()) is None
+    with contextlib.closing(FileReading(seen)) as reading, pytest.raises(FileChanged):
+        reading.read_block()
 
 
-def test_reading_ends_when_it_is_told_to(images_dir):
-    (images_dir / "disk.raw").write_bytes(b"x")
+def remove(path):
+    path.unlink()
+
+
+def replace(path):
+    path.with_suffix(".part").write_bytes(path.read_bytes())
+    path.with_suffix(".part").replace(path)
+
+
+def append(path):
+    with path.open("ab") as data:
+        data.write(b"more")
+
+
+@pytest.mark.parametrize("change", [remove, replace, append])
+def test_reading_ends_at_the_first_block_after_a_change(images_dir, change):
+    path = images_dir / "disk.raw"
+    path.write_bytes(bytes(3 * BLOCK_BYTES))
     (file,) = scan_directory(images_dir)
-    stop = threading.Event()
-    stop.set()
+    with contextlib.closing(FileReading(file)) as reading:
+        assert reading.read_block() is None
+        assert reading.bytes_left == 2 * BLOCK_BYTES
 
-    assert read_facts(file, stop) is None
+        change(path)
+
+        with pytest.raises(FileChanged):
+            reading.read_block()
+
+
+def test_a_file_that_cannot_be_opened_is_not_said_to_be_hashed(images_dir, caplog):
+    caplog.set_level(logging.INFO)
+    path = images_dir / "secret.raw"
+    path.write_bytes(b"x")
+    (file,) = scan_directory(images_dir)
+    path.unlink()
+
+    with pytest.raises(FileNotFoundError):
+        FileReading(file)
+
+    assert "hashing" not in caplog.text

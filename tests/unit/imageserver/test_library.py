@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import logging
 import os
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,6 +13,10 @@ from falcon.testing import TestClient
 from precache.core.images import parse_image_id
 from precache.imageserver import create_image_app
 from precache.imageserver.directory_scan import ImagesUnreadable
+from precache.imageserver.file_facts import BLOCK_BYTES
+from tests.waiting import wait_until
+
+MINUTES_TO_HASH_BYTES = 1 << 37
 
 
 def names(library):
@@ -210,3 +216,67 @@ def test_an_index_that_cannot_be_written_is_said_and_does_no_harm(images_dir, in
 
     assert names(open_library()) == ["debian.raw"]
     assert "cannot be written" in caplog.text
+
+
+def test_a_small_file_does_not_wait_for_a_large_one(images_dir, open_library):
+    with (images_dir / "large.raw").open("wb") as sparse:
+        sparse.truncate(MINUTES_TO_HASH_BYTES)
+    library = open_library(patience=timedelta(seconds=0.1))
+    assert names(library) == []
+    assert library.unread_count == 1
+
+    (images_dir / "small.raw").write_bytes(b"x")
+
+    wait_until(lambda: names(library) == ["small.raw"])
+    assert library.unread_count == 1
+
+
+def test_requests_wait_for_a_large_file_only_once(images_dir, open_library):
+    with (images_dir / "large.raw").open("wb") as sparse:
+        sparse.truncate(MINUTES_TO_HASH_BYTES)
+    patience = timedelta(seconds=1)
+    library = open_library(patience=patience)
+    library.images()
+
+    begun = time.monotonic()
+    for _ in range(20):
+        assert library.images() == []
+        assert library.find("7c7b28d3-0000-0000-0000-000000000000") is None
+
+    assert time.monotonic() - begun < 10 * patience.total_seconds()  # far from 40 times, far from 0 times
+
+
+def test_the_hashing_of_a_removed_file_ends(images_dir, open_library, caplog):
+    caplog.set_level(logging.INFO)
+    with (images_dir / "large.raw").open("wb") as sparse:
+        sparse.truncate(MINUTES_TO_HASH_BYTES)
+    open_library(patience=timedelta(seconds=0.1)).images()
+
+    (images_dir / "large.raw").unlink()
+
+    wait_until(lambda: "'large.raw' changed while it was read" in caplog.text)
+
+
+def test_a_large_file_becomes_an_image_although_others_came_first(images_dir, open_library):
+    large = bytes(8 * BLOCK_BYTES) + b"end"
+    (images_dir / "large.raw").write_bytes(large)
+    library = open_library(patience=timedelta())
+    library.images()
+    for number in range(3):
+        (images_dir / f"small{number}.raw").write_bytes(b"x")
+
+    wait_until(lambda: len(library.images()) == 4)
+
+    [image] = [image for image in library.images() if image.file_name == "large.raw"]
+    assert image.facts.sha512 == hashlib.sha512(large).hexdigest()
+    assert library.unread_count == 0
+
+
+def test_the_list_has_the_number_of_files_that_are_still_being_read(images_dir, open_library):
+    client = TestClient(create_image_app(library=open_library(patience=timedelta(seconds=0.1))))
+    assert "unread_files" not in client.simulate_get("/v2/images").json
+
+    with (images_dir / "large.raw").open("wb") as sparse:
+        sparse.truncate(MINUTES_TO_HASH_BYTES)
+
+    assert client.simulate_get("/v2/images").json["unread_files"] == 1

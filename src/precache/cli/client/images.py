@@ -18,6 +18,10 @@ class Images:
 
     def every(self, *, name: str | None = None) -> list[JsonObject]:
         """Return all images, or those of one name; the service returns them in pages."""
+        return self.every_and_unread(name=name)[0]
+
+    def every_and_unread(self, *, name: str | None = None) -> tuple[list[JsonObject], int]:
+        """Return what `every` returns, and how many files the embedded image service has not finished reading."""
         try:
             first = self._session.whole("GET", self._url, query={"name": name})
         except RequestRefused as error:
@@ -25,7 +29,8 @@ class Images:
                 raise
             raise NoImageService(self._url) from error
         pages = items_of_pages(self._session, self._url, "images", first, lambda page, _: str(page.get("next") or ""))
-        return list(pages)
+        unread = first.get("unread_files")
+        return list(pages), unread if isinstance(unread, int) else 0
 
     def find(self, name_or_id: str) -> JsonObject:
         """Return the image with this id, else this name. Raises Missing, or Ambiguous if several have the name."""

@@ -28,4 +28,8 @@ class ImageList(ListCommand):
     least_needed = least_needed_first(_FIELDS)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
-        return self.columns, [list(cells(_FIELDS, image).values()) for image in self.service.images.every()]
+        images, unread = self.service.images.every_and_unread()
+        if unread:
+            files = "1 file is" if unread == 1 else f"{unread} files are"
+            self.print_message(f"precache: {files} still being read; an image appears in the list after that")
+        return self.columns, [list(cells(_FIELDS, image).values()) for image in images]
