@@ -120,6 +120,13 @@ def _reset_age(path: Path, now: datetime) -> None:
 
 
 def _touch(path: Path, now: datetime) -> None:
+    if path.is_symlink():
+        # Nova accepts a link, and reads the age of its target. The target may be any file of the host: do not touch it.
+        _log.warning(
+            "The entry %s is a symbolic link: the expiry of its target could not be restarted; remove the link, and "
+            "the next request fetches the image",
+            path,
+        )
     try:
         _reset_age(path, now)
     except PermissionError:

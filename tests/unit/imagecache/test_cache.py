@@ -196,11 +196,17 @@ def test_an_empty_entry_is_filled_again(cache: ImageCache) -> None:
     assert cache.path_of(IMAGE).read_bytes() == b"content"
 
 
-def test_an_entry_that_is_a_symbolic_link_counts_as_present(cache: ImageCache, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_bytes(b"content")
-    cache.path_of(IMAGE).symlink_to(tmp_path / "elsewhere")
+def test_an_entry_that_is_a_symbolic_link_counts_as_present_with_a_warning(
+    cache: ImageCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"content")
+    os.utime(target, (7, 7))
+    cache.path_of(IMAGE).symlink_to(target)
 
     assert not cache.ensure(IMAGE, never)
+    assert f"The entry {cache.path_of(IMAGE)} is a symbolic link: the expiry of its target" in caplog.text
+    assert target.stat().st_mtime == 7
 
 
 def test_two_processes_that_ask_at_once_make_the_entry_once(cache: ImageCache, tmp_path: Path) -> None:
