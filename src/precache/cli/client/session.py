@@ -58,9 +58,7 @@ class Session:
         except AnswerTimeout as error:
             if method == "GET":
                 raise
-            raise AnswerTimeout(
-                error.message, f"{_may_have_been_accepted(url)}; --http-timeout waits longer"
-            ) from error
+            raise AnswerTimeout(error.message, _may_have_been_accepted(url)) from error
         except KeyboardInterrupt as error:
             if method == "GET":
                 raise
