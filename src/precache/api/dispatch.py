@@ -61,7 +61,9 @@ class Dispatcher:
         ]
 
     def _responder(self, choices: list[Route]) -> Callable[..., None]:
-        def respond(req: falcon.Request, resp: falcon.Response, **params: str) -> None:
+        def respond(req: falcon.Request, resp: falcon.Response, **quoted: str) -> None:
+            # The server decodes all of a path except this, so that a name with a slash stays one part of it.
+            params = {name: value.replace("%2F", "/") for name, value in quoted.items()}
             route, call = self._admit(choices, req, params)
             answer = route.handle(call)
             resp.status = answer.status
