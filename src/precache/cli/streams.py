@@ -33,10 +33,10 @@ _STDOUT = "standard output"
 class OutputStream(io.TextIOWrapper):
     """A stream for results: a write error has the stream as its file name, so that it can be reported.
 
-    has_failed: whether there was such an error.
+    failure: the first such error, because argparse ignores it.
     """
 
-    has_failed = False
+    failure: OSError | None = None
 
     def write(self, text: str, /) -> int:
         with self._errors_named():
@@ -52,7 +52,7 @@ class OutputStream(io.TextIOWrapper):
             yield
         except OSError as error:
             error.filename = _STDOUT
-            self.has_failed = True
+            self.failure = self.failure or error
             raise
 
 
@@ -109,21 +109,21 @@ def flush_streams(code: int, stdout: TextIO, stderr: TextIO) -> int:
 
     If the reader has closed the pipe (`| head`), return OUTPUT_CLOSED without a message; for a full disk, REFUSED.
     """
-    # The command has reported its own write error; the rest of its output is still in the buffer.
-    is_reported = code != ExitCode.DONE and isinstance(stdout, OutputStream) and stdout.has_failed
+    failure = stdout.failure if isinstance(stdout, OutputStream) else None
+    # A command that fails has reported the error itself; the rest of its output may still be in the buffer.
+    is_reported = failure is not None and code != ExitCode.DONE
     try:
         stdout.flush()
-    except BrokenPipeError:
-        _discard(stdout)
-        return ExitCode.OUTPUT_CLOSED
     except OSError as error:
-        _discard(stdout)
-        if not is_reported:
-            stderr.write(f"precache: {explain_os_error(error)}\n")
-        return ExitCode.REFUSED
-    if code == ExitCode.OUTPUT_CLOSED:
-        _discard(stdout)
-    return code
+        failure = failure or error
+    if failure is None:
+        return code
+    _discard(stdout)
+    if isinstance(failure, BrokenPipeError):
+        return ExitCode.OUTPUT_CLOSED
+    if not is_reported:
+        stderr.write(f"precache: {explain_os_error(failure)}\n")
+    return ExitCode.REFUSED
 
 
 def _open_on_nothing(flags: int, mode: str) -> IO[str]:

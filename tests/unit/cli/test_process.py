@@ -34,6 +34,9 @@ HEAVY = (
 )
 
 
+FULL_TOO = (("host list", "1"), ("host list --help", ""), ("--version", "1"))
+
+
 def environ(service: StubService, **more: str) -> dict[str, str]:
     """Return our own environment without what would steer the program; with what measures its coverage."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PRECACHE_", "OS_", "CLIFF_"))}
@@ -91,14 +94,17 @@ def test_a_reader_that_has_gone_is_met_with_silence(service: StubService) -> Non
     assert (ran.wait(), said) == (141, b"")
 
 
-@pytest.mark.parametrize("unbuffered", ["", *also_long("1")])
-def test_a_full_disk_is_reported_in_one_sentence(service: StubService, unbuffered: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [("host list", ""), ("host list --help", "1"), *(pytest.param(*case, marks=pytest.mark.long) for case in FULL_TOO)],
+)
+def test_a_full_disk_is_reported_in_one_sentence(service: StubService, words: str, unbuffered: str) -> None:
     service.hosts = [service.hosts[0] | {"name": f"cmp-{n}"} for n in range(500)]
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
-            [*PROGRAM, "host", "list"],
+            [*PROGRAM, *words.split()],
             env=environ(service, PYTHONUNBUFFERED=unbuffered),
             stdout=full,
             stderr=subprocess.PIPE,
