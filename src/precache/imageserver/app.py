@@ -58,6 +58,25 @@ def create_image_app(
     return app if log is None else logged(app, log)
 
 
+def refer_to(url: str) -> WSGIApplication:
+    """Build the application for a process that uses the image service at `url`: it refuses every request (421).
+
+    An empty list, or "not found", would be wrong for an image that the other service has.
+    """
+
+    def refuse(_req: falcon.Request, _resp: falcon.Response, **_params: object) -> None:
+        raise falcon.HTTPError(
+            falcon.HTTP_421,
+            description=f"This Precache uses the image service at {url}; send requests for images there, for commands "
+            f"with --image-url (PRECACHE_IMAGE_URL) {url}",
+        )
+
+    app = falcon.App()
+    app.set_error_serializer(_write_error)
+    app.add_sink(refuse)
+    return app
+
+
 def _unavailable(_req: falcon.Request, _resp: falcon.Response, error: ImagesUnreadable, _params: object) -> None:
     _log.warning("%s", error)
     raise falcon.HTTPServiceUnavailable(description=str(error))

@@ -22,7 +22,7 @@ from precache.adapters.sql import Database, open_database, upgrade
 from precache.api.identity import noauth
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
-from precache.imageserver.app import create_image_app
+from precache.imageserver.app import create_image_app, refer_to
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog
 from precache.rules.listen_address import ListenAddress, check_noauth
@@ -50,7 +50,11 @@ IMAGE_PREFIX = "/image"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedOptions:
-    """The options of the command line. images: the directory that is served as the image service."""
+    """The options of the command line.
+
+    images: the directory that is served as the image service. The default one is not served if another image service is
+        configured.
+    """
 
     state: StateDir
     address: ListenAddress
@@ -127,6 +131,8 @@ class EmbeddedProcess:
     def _build_image_service(self) -> Any:
         state = self._embedding.state
         if self._embedding.images == state.default_images:
+            if endpoints := self._config.glance.endpoints:
+                return refer_to(endpoints[0])
             state.default_images.mkdir(exist_ok=True)
         library = ImageLibrary(images_dir=self._embedding.images, index_path=state.image_index)
         self._stops.callback(library.close)

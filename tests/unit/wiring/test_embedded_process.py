@@ -1,6 +1,7 @@
-"""What the embedded service refuses before it starts anything."""
+"""What the embedded service refuses before it starts anything, and which image service it offers."""
 
 import pytest
+import requests
 
 from precache.config.load import load_config
 from precache.core.errors import InvalidConfiguration
@@ -51,3 +52,24 @@ def test_stopping_twice_does_nothing_more(tmp_path):
 
     running.stop()
     running.stop()
+
+
+def test_with_another_image_service_its_own_refers_to_that_one(tmp_path):
+    file = tmp_path / "precache.conf"
+    file.write_text("[image_cache]\nowner = precache\n[glance]\nendpoint_override = http://glance:9292\n")
+    state = StateDir(tmp_path / "state")
+    embedding = EmbeddedOptions(
+        state, ListenAddress("127.0.0.1", 0), (EmbeddedHost("cell1", "cmp-1", "fake"),), state.default_images
+    )
+    running = EmbeddedProcess(config=load_config([file]), embedding=embedding)
+    url = running.start()
+
+    try:
+        for path in ("/image/v2/images", "/image/v2/images/7c7b28d3-6f2c-5185-a987-bec78bc76920"):
+            answer = requests.get(url + path, headers={"Accept": "application/json"}, timeout=30)
+            assert answer.status_code == 421
+            assert "uses the image service at http://glance:9292;" in answer.json()["message"]
+    finally:
+        running.stop()
+
+    assert not state.default_images.exists()
