@@ -42,7 +42,16 @@ def test_a_cell_is_made_known(create, cells):
     assert cells.list_cells() == [Cell("cell1", URL)]
 
 
-@pytest.mark.parametrize("name", ["", "  ", "cell\n1", "a/b", "x" * 256])
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_refused(create, cells, capsys, name):
+    with pytest.raises(SystemExit, match="2"):
+        create(name)
+
+    assert f"argument name: {name!r} is empty" in capsys.readouterr().err
+    assert cells.list_cells() == []
+
+
+@pytest.mark.parametrize("name", ["cell\n1", "a/b", "x" * 256])
 def test_what_cannot_be_a_name_is_refused(create, cells, name):
     code, told = create(name)
 
