@@ -191,3 +191,12 @@ class TestDbPurge:
         assert code == 2
         assert "is not a directory" in told
         assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("option", [("--images", "nowhere"), ("--listen", "0.0.0.0:0")])
+def test_serve_all_makes_no_state_directory_if_its_options_are_refused(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+
+    code, _, told = run("serve", "all", "--state-dir", "state", "--hosts", "cell1:cmp-1", *option)
+
+    assert (code, list(tmp_path.iterdir())) == (2, []), told

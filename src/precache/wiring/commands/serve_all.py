@@ -75,14 +75,16 @@ class ServeAll(Command):
         config = load_config(parsed_args.config_file, {**STANDALONE, (None, "instances_path"): here})
         if hosts is None:
             hosts = [EmbeddedHost(DEFAULT_CELL, config.host.host, instances_path=config.host.instances_path)]
+        # These refuse wrong options, so they come before the state directory is made.
+        embedding = EmbeddedOptions(state, address, tuple(hosts), _images(parsed_args.images, state))
+        process = EmbeddedProcess(config=config, embedding=embedding)
         state.take()
         log_file = log_to_file_instead_of_terminal(config, state.log_file) if self.app.stderr.isatty() else None
         start_logging(config, process="all")
         if not config.image_cache.is_precache_owner and not config.image_cache.is_owner_chosen:
             _log.warning("%s. No expired image is removed here; set owner = precache or owner = nova", OWNER_BY_DEFAULT)
-        embedding = EmbeddedOptions(state, address, tuple(hosts), _images(parsed_args.images, state))
         serve_until_told(
-            EmbeddedProcess(config=config, embedding=embedding),
+            process,
             print_message=self.print_message,
             greeting=lambda url: (
                 f"Precache answers at {url} and keeps its state in {state.root}. "
