@@ -1,6 +1,7 @@
 """Requests for jobs: the table of bad values, and requests that are too long to be read in a conversation."""
 
 import json
+from dataclasses import replace
 
 import falcon.testing
 import pytest
@@ -9,7 +10,7 @@ from precache.adapters.images_memory import MemoryImages
 from precache.api.handlers.named_images import MOST_IMAGE_NAMES
 from precache.api.identity import noauth
 from precache.core.hosts import Heartbeat
-from tests.http.world import DEBIAN, UBUNTU, World
+from tests.http.world import DEBIAN, IMAGES, UBUNTU, World
 
 IMAGE = {"image": "debian-12"}
 GOOD = {"images": [IMAGE], "target": {"hosts": ["cmp1"]}}
@@ -171,3 +172,15 @@ def test_a_key_of_other_characters_is_refused(world, key):
 
     assert (started.status[:3], answer["error"]["code"]) == ("400", "precache.request.malformed_header")
     assert world.jobs.list_jobs() == []
+
+
+def test_a_job_has_the_name_of_an_image_as_one_line(world):
+    image, data = IMAGES[DEBIAN]
+    named = replace(image, name="new\nline\x1b" + "x" * 300)
+    app = world.app_with(images=MemoryImages(images={DEBIAN: (named, data)}))
+    client = falcon.testing.TestClient(noauth(app))
+
+    answer = client.simulate_post("/v1/jobs", json=GOOD | {"images": [{"image": DEBIAN}]})
+
+    [name] = answer.json["job"]["image_names"].values()
+    assert name == "new line " + "x" * 246
