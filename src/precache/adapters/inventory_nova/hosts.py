@@ -43,22 +43,20 @@ class NovaServices:
         self._cache_time = cache_time
         self._lock = threading.Lock()
         self._known: Services = {}
+        self._insufficient: Services = self._known
         self._known_at: datetime | None = None
         self._query = SingleFlight(self._read, name="nova-services")
 
     def list_services(self) -> Services:
         """Return Nova's answer, at most as old as the cache time. Raises InventoryUnavailable."""
-        with self._lock:
-            if self._is_fresh():
-                return self._known
-        return self._query()
+        return self.find_services(())
 
     def find_services(self, hosts: Collection[str]) -> Services:
         """Return the same, but query Nova again if one of `hosts` is missing: it may be newer than the cache."""
         with self._lock:
-            is_enough = self._is_fresh() and all(host in self._known for host in hosts)
-            if is_enough:
+            if self._is_fresh() and all(host in self._known for host in hosts):
                 return self._known
+            self._insufficient = self._known
         return self._query()
 
     def _is_fresh(self) -> bool:
@@ -66,6 +64,9 @@ class NovaServices:
         return self._known_at is not None and timedelta() <= self._clock.now() - self._known_at < self._cache_time
 
     def _read(self) -> Services:
+        with self._lock:
+            if self._known is not self._insufficient:  # another caller's answer came after this caller had looked
+                return self._known
         services = self._api.read(_PATH, _RULE, _services)
         with self._lock:
             self._known, self._known_at = services, self._clock.now()
