@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import falcon
 
@@ -64,7 +64,7 @@ def refer_to(url: str) -> WSGIApplication:
     An empty list, or "not found", would be wrong for an image that the other service has.
     """
 
-    def refuse(_req: falcon.Request, _resp: falcon.Response, **_params: object) -> None:
+    def refuse(_req: falcon.Request, _resp: falcon.Response, **_params: Any) -> None:
         raise falcon.HTTPError(
             falcon.HTTP_421,
             description=f"This Precache uses the image service at {url}; send requests for images there, for commands "
