@@ -97,7 +97,8 @@ class DiskCreate(ShowCommand):
         try:
             return parse_image_id(name_or_id)
         except InvalidImageId:
-            pass
+            if not name_or_id.strip():
+                raise
         if not config.glance.endpoints:
             return parse_image_id(str(self.service.images.find(name_or_id)["id"]))
         options = cast(Any, self.app).options
