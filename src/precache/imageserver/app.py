@@ -64,7 +64,7 @@ def refer_to(url: str) -> WSGIApplication:
     An empty list, or "not found", would be wrong for an image that the other service has.
     """
 
-    def refuse(_req: falcon.Request, _resp: falcon.Response, **_params: Any) -> None:
+    def refuse(req: falcon.Request, resp: falcon.Response, **kwargs: Any) -> None:  # noqa: ARG001  falcon's names
         raise falcon.HTTPError(
             falcon.HTTP_421,
             description=f"This Precache uses the image service at {url}; send requests for images there, for commands "
