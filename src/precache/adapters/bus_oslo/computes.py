@@ -62,9 +62,13 @@ class OsloComputes:
         self._lock = threading.Lock()
 
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
+        as_given = _cache_request(request)
+
         def request_now() -> HostRequest[list[TaskResult]]:
+            if (request.job_id, request.host) not in self._cancelled:
+                return as_given
             # A host that was down at the cancel, or has restarted since, would begin the cancelled work.
-            return _cache_request(replace(request, is_cancelled=(request.job_id, request.host) in self._cancelled))
+            return _cache_request(replace(request, is_cancelled=True))
 
         return self._call(request.cell, request_now, self._long_s, self._silence_s)
 
