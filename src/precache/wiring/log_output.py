@@ -96,9 +96,9 @@ class _PlainFormatter(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        if not record.exc_info:
+        if not record.exc_info and record.levelno > logging.INFO:  # the library appends it from WARNING on
             record = copy.copy(record)
-            record.levelno = min(record.levelno, logging.INFO)  # the library appends it from WARNING on
+            record.levelno = logging.INFO
         return self._inner.format(record)
 
 
