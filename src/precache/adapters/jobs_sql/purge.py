@@ -35,7 +35,7 @@ class SqlJobPurge:
         ended = select(jobs.c.number, jobs.c.task_count).where(self._has_ended(before))
         oldest = ended.order_by(jobs.c.number).limit(limit).with_for_update(skip_locked=True)
         with self._database.write() as connection:
-            numbers = self._first(connection.execute(oldest).tuples())
+            numbers = self._first(connection.execute(oldest).all())
             if numbers:
                 for part in _PARTS:
                     connection.execute(delete(part).where(part.c.job.in_(numbers)))
