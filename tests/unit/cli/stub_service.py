@@ -181,7 +181,10 @@ class StubService:
         if rest:
             found = next((one for one in self.images if one["id"] == rest), None)
             return Reply(200, found) if found else Reply(404, "<html>404 Not Found</html>")
-        named = [one for one in self.images if asked.query.get("name", one["name"]) == one["name"]]
+        query = asked.query.get("name", "")
+        if ":" in query and not query.startswith("eq:"):
+            return Reply(400, "<html>400 Unable to filter by unknown operator</html>")
+        named = [one for one in self.images if query.removeprefix("eq:") in ("", one["name"])]
         begin = next((n + 1 for n, one in enumerate(named) if one["id"] == asked.query.get("marker")), 0)
         page = named[begin : begin + self.page_size]
         answer: dict[str, Any] = {"images": page, "first": "/v2/images"}

@@ -22,6 +22,12 @@ def test_names_and_ids_become_the_ids_of_the_request(run: Run, service: StubServ
     assert ran.json["id"] == JOB_ID
 
 
+def test_an_image_may_have_a_colon_in_its_name(run: Run, service: StubService) -> None:
+    service.images[0]["name"] = "in:debian:12"
+
+    assert run("aggregate", "cache", "image", "web", "in:debian:12").code == 0
+
+
 def test_an_image_may_be_named_like_an_id(run: Run, service: StubService) -> None:
     looks_like_an_id = "00000000-0000-0000-0000-00000000000a"
     service.images.append(service.image("11111111-1111-1111-1111-111111111111", looks_like_an_id))

@@ -23,7 +23,7 @@ class Images:
     def every_and_unread(self, *, name: str | None = None) -> tuple[list[JsonObject], int]:
         """Return what `every` returns, and how many files the embedded image service has not finished reading."""
         try:
-            first = self._session.whole("GET", self._url, query={"name": name})
+            first = self._session.whole("GET", self._url, query={"name": _exactly(name)})
         except RequestRefused as error:
             if error.status != 404:
                 raise
@@ -60,3 +60,8 @@ class Images:
         if "id" not in found:
             raise AnswerNotUnderstood(f"GET {self._url}/{image_id}", "it has no 'id'")
         return found
+
+
+def _exactly(name: str | None) -> str | None:
+    """Return the filter for the name. Glance takes the text before a colon for an operator, such as `in:`."""
+    return f"eq:{name}" if name and ":" in name else name
