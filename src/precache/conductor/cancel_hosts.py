@@ -77,7 +77,7 @@ class CancelHosts:
         self._patience_s = patience.total_seconds()
 
     def __call__(self, run: JobRun, dispatcher: HostDispatcher, by_cell: Mapping[str, Sequence[Host]]) -> None:
-        """Tell every called host to stop, note its results, and end all other tasks as cancelled.
+        """Stop every called host, note its results, and end all other tasks as cancelled.
 
         dispatcher: paused. by_cell: the hosts that are up. If the run is to stop, the next conductor does the rest. The
         last steps are noted, but not yet stored.

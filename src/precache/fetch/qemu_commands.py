@@ -63,7 +63,7 @@ class Part:
 
 
 IsArriving = Callable[[], bool]
-"""Whether the image is still arriving; then a run may wait for the transfer, which has its own limits."""
+"""Returns True while the image arrives; then a run may wait for the transfer, which has its own limits."""
 
 
 def read_image_info(

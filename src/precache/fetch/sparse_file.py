@@ -43,7 +43,7 @@ class SparseFile:
 
     @property
     def can_be_direct(self) -> bool:
-        """Whether the file system supports direct I/O, even if it is not used."""
+        """Return whether the file system supports direct I/O, even if it is not used."""
         return self._can_be_direct
 
     def write(self, block: Block) -> None:

@@ -27,7 +27,7 @@ _SUFFIX = overlays_name("")
 
 
 class Presence(Enum):
-    """Whether a listed disk is there."""
+    """The presence of a listed disk."""
 
     THERE = auto()
     GONE = auto()  # its directory is there, and the disk is not in it

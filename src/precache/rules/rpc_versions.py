@@ -1,4 +1,4 @@
-"""Whether a compute understands a message, by the version that it announces."""
+"""The versions of messages: which of them a compute understands."""
 
 
 def understands(spoken: str, needed: str) -> bool:

@@ -99,7 +99,7 @@ class Connection(HTTPConnection):
         super().__init__(server, sock, _file)
         self.rfile: Any  # a ReceiveBuffer
         self.is_answered_early = False
-        """Whether an answer was sent before the end of its request."""
+        """True once an answer was sent before the end of its request."""
         self.waiting_since: float | None = time.monotonic()
         self._unread_bytes = 0
         _make_room(server.connections_open)
