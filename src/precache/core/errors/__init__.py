@@ -9,6 +9,9 @@
     |-- Stopped           the work was stopped, its `reason` says why; nothing partial is left
     `-- InvariantBroken   a bug
 
+`may_pass` says whether a job with `retries` tries a task again after the error: yes for Unavailable, Stopped and a full
+disk (NotEnoughSpace); no for all others. Data that is corrupt, and an image or a host that is refused, stay so.
+
 Errors take typed fields and build their `message` (what, which) and their `advice` (what to do now) themselves.
 Neither contains a secret. Adapters translate foreign exceptions into these at their edge.
 """

@@ -11,10 +11,12 @@ class PrecacheError(Exception):
     """The root; only its subclasses are raised.
 
     message: what is wrong. advice: what an operator can do about it. The text of the error is both, with a semicolon
-    between them. usual_advice: the advice if none is given; it is not part of the text.
+    between them. usual_advice: the advice if none is given; it is not part of the text. may_pass: whether the same
+    work may succeed a few minutes later, without a correction.
     """
 
     usual_advice: ClassVar[str] = "correct what is named here, then run this again"
+    may_pass: ClassVar[bool] = False
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(f"{message}; {advice}" if advice else message)
@@ -37,6 +39,7 @@ class Unavailable(PrecacheError):
     """A part is down, slow or failing; a retry may help."""
 
     usual_advice = "check that it runs and can be reached from this host, then run this again"
+    may_pass = True
 
 
 class Corrupt(PrecacheError):
@@ -45,6 +48,8 @@ class Corrupt(PrecacheError):
 
 class Stopped(PrecacheError):
     """The work was stopped before its end; nothing partial is left behind."""
+
+    may_pass = True
 
     def __init__(self, what: str, reason: StopReason = StopReason.SHUTDOWN) -> None:
         why = "" if reason is StopReason.SHUTDOWN else f" ({reason})"

@@ -130,6 +130,8 @@ class ChangeUncertain(StoreUnavailable):
 class DatabaseDamaged(StoreUnavailable):
     """The file of the database is damaged; a retry helps only after an operator has replaced it."""
 
+    may_pass = False
+
     def __init__(self, reason: str, database: str) -> None:
         super().__init__(f"{reason} ({database})", "restore it from a backup, or rename it to begin with an empty one")
 
