@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from precache.adapters.clock_system import SystemClock
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
@@ -45,6 +46,9 @@ class SmallImages:
         path.write_bytes(bytes(SIZE_BYTES))
         watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
         return Fetched(path, path)
+
+    def space_needed(self, images: Iterable[ImageSize]) -> int:
+        return sum(image.size_bytes or 0 for image in images)
 
 
 @dataclass
@@ -207,3 +211,51 @@ def test_a_second_start_keeps_the_cache(driver: Driver) -> None:
 
 def test_a_driver_has_a_name(driver: Driver) -> None:
     assert driver(DAY).name.isidentifier()
+
+
+def described(host: VirtDriver) -> CacheContents:
+    return host.describe_cache([ImageSize(IMAGE, SIZE_BYTES), ImageSize(OTHER, SIZE_BYTES)])
+
+
+def test_an_image_is_described_as_held_once_it_is_cached(driver: Driver) -> None:
+    host = driver(DAY)
+    before = described(host)
+
+    host.cache_image(CacheOrder(IMAGE), Seen())
+
+    assert before.held == frozenset()
+    assert described(host).held == {IMAGE}
+
+
+def test_an_image_whose_fetch_failed_or_still_runs_is_not_described_as_held(driver: Driver) -> None:
+    host = driver(DAY)
+    during: list[CacheContents] = []
+    with pytest.raises(PrecacheError):
+        host.cache_image(CacheOrder(BAD), Seen())
+
+    host.cache_image(CacheOrder(IMAGE), lambda *_: during.append(described(host)))
+
+    assert host.describe_cache([ImageSize(BAD)]).held == frozenset()
+    assert [contents.held for contents in during] == [frozenset()] * len(during) != []
+
+
+def test_the_space_of_the_missing_images_is_described_if_the_driver_knows_it(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(CacheOrder(OTHER), Seen())
+
+    contents = described(host)
+
+    assert contents.needed_bytes in (None, SIZE_BYTES)
+    assert (contents.free_bytes is None) == (contents.needed_bytes is None)
+    assert not contents.lacks_space
+
+
+def test_a_description_restarts_no_expiry(driver: Driver) -> None:
+    host = driver(timedelta())
+    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.clean_cache()  # the first pass after a start may only look
+
+    described(host)
+    host.clean_cache()
+
+    assert described(host).held == frozenset()

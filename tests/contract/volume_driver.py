@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
@@ -53,6 +55,10 @@ class VolumeDriver:
             return is_new
         finally:
             self.lock.release()
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        # A driver that knows the space of its storage also returns it.
+        return CacheContents(frozenset(each.image for each in images if each.image in self.volumes))
 
     def clean_cache(self) -> None:
         if self.setup.cleaning is None or not self.setup.cleaning.removes_unused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from precache.background.task_group import TaskGroup
 from precache.background.threads import call_in_thread
+from precache.core.cache_contents import ImageSize
 from precache.core.errors import (
     DigestMismatch,
     ImageNotActive,
@@ -43,6 +44,7 @@ from precache.ports.image_signatures import ImageSignatures
 from precache.ports.progress import Watcher
 from precache.rules.admission import check_uncompressed
 from precache.rules.conversion import is_converted, qemu_format
+from precache.rules.space import FileSizes, space_needed_for_all
 from precache.rules.throughput import MinThroughput
 from precache.sandbox import Sandbox
 
@@ -114,7 +116,8 @@ class Fetcher:
         """
         record = _watched(lambda: self._images.show(order.image), order.image, watch)
         _check(record)
-        target = staging.path("raw") if is_converted(record.disk_format, self._rules.force_raw_images) else None
+        sizes = self._sizes(ImageSize.of(record))
+        target = staging.path("raw") if self._is_converted(record.disk_format) else None
         download = staging.path("download")
         space = SpaceCheck(
             image=record,
@@ -123,7 +126,7 @@ class Fetcher:
             reserves_whole_disk=self._rules.reserves_whole_disk,
         )
         try:
-            space.admit((record.virtual_size_bytes or 0) if target else 0)
+            space.admit(sizes.result_bytes)
             self._fetch_sound(record, order.options, download, target, space, watch)
         except BaseException as error:
             written = allocated_bytes(download, target)
@@ -132,6 +135,17 @@ class Fetcher:
                 raise space.failure(error, written) from error
             raise
         return Fetched(target or download, download)
+
+    def space_needed(self, images: Iterable[ImageSize]) -> int:
+        sizes = [self._sizes(image) for image in images]
+        return space_needed_for_all(sizes, reserves_whole_disk=self._rules.reserves_whole_disk)
+
+    def _sizes(self, image: ImageSize) -> FileSizes:
+        result_bytes = (image.virtual_size_bytes or 0) if self._is_converted(image.disk_format) else 0
+        return FileSizes(image.size_bytes or 0, result_bytes)
+
+    def _is_converted(self, disk_format: str | None) -> bool:
+        return is_converted(disk_format, self._rules.force_raw_images)
 
     def _fetch_sound(
         self,

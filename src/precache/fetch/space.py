@@ -9,6 +9,7 @@ from pathlib import Path
 from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError, UnusableImage
 from precache.core.images import Image
 from precache.imagecache.os_errors import DISK_FULL, explain, why_full
+from precache.rules.space import FileSizes, space_needed
 
 _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
 
@@ -70,12 +71,9 @@ class SpaceCheck:
         return _TAKEN
 
     def _needed(self, download_bytes: int) -> int:
-        """Return the space for the bytes that are still to be downloaded and for the result.
-
-        Both files exist until the conversion is done. Holes may make both smaller on disk. That is not known before the
-        last byte, so the full size counts.
-        """
-        return download_bytes + (self._result_bytes if self._reserves_whole_disk else 0)
+        """Return the space for the bytes that are still to be downloaded and for the result."""
+        sizes = FileSizes(download_bytes, self._result_bytes)
+        return space_needed(sizes, reserves_whole_disk=self._reserves_whole_disk)
 
     def _check(self, download_bytes: int) -> None:
         """Raise NotEnoughSpace unless the space that is needed is free; an exact fit is enough."""

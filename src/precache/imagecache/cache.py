@@ -57,6 +57,19 @@ class ImageCache:
         """Return the path that the image's entry has, or would have."""
         return self.directory / entry_name(image)
 
+    def holds(self, image: ImageId) -> bool:
+        """Return whether the entry is there, without a lock: an entry gets its name when it is complete.
+
+        Raises CacheUnusable.
+        """
+        with _explained(self.directory):
+            return _is_present(self.path_of(image))
+
+    def free_bytes(self) -> int:
+        """Return how many bytes this process may still write. Raises CacheUnusable."""
+        with _explained(self.directory):
+            return free_bytes(self.directory)
+
     def ensure(
         self, image: ImageId, produce: Callable[[Staging], Fetched], wait: Callable[[], None] = _wait_patiently
     ) -> bool:

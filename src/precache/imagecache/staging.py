@@ -8,12 +8,13 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from precache.core.cache_contents import ImageSize
 from precache.core.orders import CacheOrder
 from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
@@ -127,4 +128,8 @@ class EntryFetcher(Protocol):
 
         Raises an error of core/errors. The caller discards the staging, after a failure as well.
         """
+        ...
+
+    def space_needed(self, images: Iterable[ImageSize]) -> int:
+        """Return the bytes that must be free before these images are fetched, one after another; read nothing."""
         ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.orders import CacheOrder
 from precache.ports.progress import Watcher
 
@@ -28,6 +30,14 @@ class VirtDriver(Protocol):
 
         Raises NotImplementedError, with the reason, where this host cannot or need not cache images; any error of
         core/errors where it failed; what `watch` raises.
+        """
+        ...
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        """Return which of the images are in the cache, and the space for the others; takes milliseconds.
+
+        Read no data of an image, change nothing, and wait for no fetch: an image that is being fetched is not there.
+        Raises NotImplementedError, with the reason, as `cache_image` would; any error of core/errors.
         """
         ...
 

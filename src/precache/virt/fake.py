@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ConversionFailed, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
@@ -88,6 +90,10 @@ class FakeDriver:
         finally:
             with self._guard:
                 self._being_fetched.discard(image)
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        with self._guard:
+            return CacheContents(frozenset(each.image for each in images if each.image in self._last_use))
 
     def clean_cache(self) -> None:
         if self._cleaning is None or not self._cleaning.removes_unused:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
 from precache.imagecache.cache import ImageCache
@@ -75,6 +78,16 @@ class LibvirtDriver:
             return self._fetcher.fetch(order, staging, watch)
 
         return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0))
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        held = frozenset(each.image for each in images if self._cache.holds(each.image))
+        missing = [each for each in images if each.image not in held]
+        return CacheContents(
+            held=held, needed_bytes=self._fetcher.space_needed(missing), free_bytes=self._cache.free_bytes()
+        )
 
     def clean_cache(self) -> None:
         if self._cleaner is not None:

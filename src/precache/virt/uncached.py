@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.orders import CacheOrder
 from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
+
+_NO_CACHE = "the hypervisor of this host keeps no image cache"
 
 
 class UncachedDriver:
@@ -22,7 +27,10 @@ class UncachedDriver:
         """There is nothing to make ready."""
 
     def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
-        raise NotImplementedError("the hypervisor of this host keeps no image cache")
+        raise NotImplementedError(_NO_CACHE)
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        raise NotImplementedError(_NO_CACHE)
 
     def clean_cache(self) -> None:
         """There is nothing to clean."""

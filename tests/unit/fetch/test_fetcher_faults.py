@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from precache.adapters.images_memory import ImageFaults
+from precache.adapters.images_memory import ImageFaults, MemoryImages
+from precache.core.cache_contents import ImageSize
 from precache.core.errors import (
     CacheUnusable,
     ConversionFailed,
@@ -26,7 +27,7 @@ from precache.core.errors import (
     UnusableImage,
 )
 from precache.core.jobs import Phase
-from precache.fetch.fetcher import FetchRules
+from precache.fetch.fetcher import Fetcher, FetchRules
 from tests.unit.fetch.world import IMAGE, record_of, sha512
 
 MIB = 1 << 20
@@ -269,6 +270,22 @@ def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_
 
     assert refusal.value.needed_bytes == 5 * GIB + len(data)
     assert world.images.requests == []
+
+
+@pytest.mark.parametrize(
+    "rules", [FetchRules(), FetchRules(reserves_whole_disk=False), FetchRules(force_raw_images=False)]
+)
+def test_fetch_is_refused_exactly_if_less_is_free_than_its_space_is_said_to_be(world, make_image, disk_bytes, rules):
+    data = make_image("qcow2")
+    record = record_of(data, "qcow2", virtual_size_bytes=len(disk_bytes))
+    needed = Fetcher(images=MemoryImages(images={}), clock=world.clock, rules=rules).space_needed(
+        [ImageSize.of(record)]
+    )
+
+    with pytest.raises(NotEnoughSpace):
+        world.fetch(data, record=record, rules=rules, free_bytes=lambda directory: needed - 1)
+
+    world.fetch(data, record=record, rules=rules, free_bytes=lambda directory: needed)
 
 
 def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_image, disk_bytes):
