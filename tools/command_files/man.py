@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tools.command_files.commands import Command, Option, Program
@@ -69,6 +70,10 @@ def _definitions(options: tuple[Option, ...]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return the text escaped for roff: hyphens that can be copied, no escapes, no requests."""
+    """Return the text escaped for roff: hyphens that can be copied, no escapes, no requests.
+
+    A long list of values without spaces may be broken after each comma.
+    """
     written = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
+    written = re.sub(r",(?=\S)", r",\\:", written)
     return f"\\&{written}" if written.startswith(_LEAVES_A_LINE_TO_ROFF) else written

@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     CANCELLED = 6
     TIMED_OUT = 7
     UNHEALTHY = 8
+    EXPIRED = 9
     INTERRUPTED = 130  # 128 + SIGINT, as shells count
     OUTPUT_CLOSED = 141  # 128 + SIGPIPE: the reader of the output has closed it
 
@@ -35,6 +36,7 @@ MEANINGS = {
     ExitCode.CANCELLED: "with --wait: the job ended cancelled (not with 'job cancel', see 0)",
     ExitCode.TIMED_OUT: "with --wait: --timeout ran out; the job continues",
     ExitCode.UNHEALTHY: "doctor: a check has failed",
+    ExitCode.EXPIRED: "with --wait: the job ended expired, because its deadline passed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; a job that was accepted continues",
     ExitCode.OUTPUT_CLOSED: "the reader of the output has closed it (| head)",
 }
@@ -53,6 +55,7 @@ _BY_JOB_STATE = {
     "partly_failed": ExitCode.PARTLY_FAILED,
     "failed": ExitCode.FAILED,
     "cancelled": ExitCode.CANCELLED,
+    "expired": ExitCode.EXPIRED,
 }
 
 

@@ -14,34 +14,54 @@ from enum import StrEnum
 from precache.core.errors import IllegalTransition
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
+from precache.core.job_options import DEFAULT_JOB_OPTIONS, JobOptions
 from precache.core.orders import CacheOrder, first_orders
 from precache.core.targets import NO_TARGET, Target
 from precache.core.text import plain_line
 
 
 class JobState(StrEnum):
+    """The states of a job.
+
+    WAITING: for its window, for the time before which it may not begin, or for hosts that are down.
+    PAUSED: by an operator, until it is resumed.
+    EXPIRED: its deadline passed before all tasks had ended.
+    """
+
     QUEUED = "queued"
+    WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     PARTLY_FAILED = "partly_failed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
     @property
     def is_final(self) -> bool:
-        return not JOB_TRANSITIONS[self]
+        return self in FINAL_STATES
 
+
+FINAL_STATES = frozenset(
+    {JobState.SUCCEEDED, JobState.PARTLY_FAILED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+)
+
+_BEFORE_A_RUN = frozenset({JobState.QUEUED, JobState.WAITING, JobState.PAUSED, JobState.RUNNING, JobState.CANCELLED})
 
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.QUEUED: _BEFORE_A_RUN - {JobState.QUEUED},
+    # Running: a conductor has found that it is due.
+    JobState.WAITING: _BEFORE_A_RUN - {JobState.WAITING},
+    JobState.PAUSED: _BEFORE_A_RUN - {JobState.PAUSED, JobState.WAITING},
     # Back to queued: the conductor stopped, or died and its lease expired; another one continues the job.
-    JobState.RUNNING: frozenset(
-        {JobState.QUEUED, JobState.SUCCEEDED, JobState.PARTLY_FAILED, JobState.FAILED, JobState.CANCELLED}
-    ),
+    JobState.RUNNING: FINAL_STATES | {JobState.QUEUED, JobState.WAITING, JobState.PAUSED},
+    # An operator has the tasks that were no success tried again.
     JobState.SUCCEEDED: frozenset(),
-    JobState.PARTLY_FAILED: frozenset(),
-    JobState.FAILED: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    JobState.PARTLY_FAILED: frozenset({JobState.QUEUED}),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
+    JobState.CANCELLED: frozenset({JobState.QUEUED}),
+    JobState.EXPIRED: frozenset({JobState.QUEUED}),
 }
 
 
@@ -53,14 +73,14 @@ class TaskState(StrEnum):
 
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
     TaskState.WAITING: frozenset({TaskState.RUNNING, TaskState.ENDED}),
-    # Back to waiting: the conductor that called the host has ended; the next one calls the host again.
+    # Back to waiting: the host is called again, by the next conductor, after a pause or after a failure that may pass.
     TaskState.RUNNING: frozenset({TaskState.WAITING, TaskState.ENDED}),
     TaskState.ENDED: frozenset(),
 }
 
 
 class Outcome(StrEnum):
-    """How a task ended: Nova's five values, and one for a cancelled task."""
+    """How a task ended: Nova's five values, one for a cancelled task, and one for a deadline that passed."""
 
     CACHED = "cached"
     EXISTING = "existing"
@@ -68,6 +88,7 @@ class Outcome(StrEnum):
     ERROR = "error"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
     @property
     def is_success(self) -> bool:
@@ -97,7 +118,7 @@ def check_task_transition(old: TaskState, new: TaskState) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """The fields of a job that the request sets and that never change.
+    """The fields of a job that the request sets. Only the orders' rate limit and the options may be changed later.
 
     name: given by the caller; None if the job has none.
     target: what the request named. A job for anything but one aggregate has empty fields of the aggregate.
@@ -115,6 +136,7 @@ class JobRequest:
     aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
     for_host: str | None = None
     orders: tuple[CacheOrder, ...]
+    options: JobOptions = DEFAULT_JOB_OPTIONS
     image_names: Mapping[ImageId, str] = field(default_factory=dict)
     requested_by: str
     request_id: str
@@ -162,6 +184,11 @@ class Job(JobRequest):
     lease_owner, lease_until: the conductor that works on it, and the time until which it counts as alive.
     lease_token: the number of the last claim; it grows with every claim of this job.
     cancel_requested_at: the time of the first request to cancel the job; None if there was none.
+    pause_requested_at: the same for a request to pause it; None again after it was resumed.
+    due_at: when a conductor has to look at the waiting or paused job; None for never.
+    retry_count: how often an operator had the job tried again.
+    revision: grows with every change of the options and orders.
+    reason: why the job waits, or how it ended, for the operator; empty if the state is sufficient.
     """
 
     state: JobState = JobState.QUEUED
@@ -171,6 +198,11 @@ class Job(JobRequest):
     lease_until: datetime | None = None
     lease_token: int = 0
     cancel_requested_at: datetime | None = None
+    pause_requested_at: datetime | None = None
+    due_at: datetime | None = None
+    retry_count: int = 0
+    revision: int = 0
+    reason: str = ""
     task_count: int
     counts: Mapping[Outcome, int] = field(default_factory=dict)
 
@@ -192,7 +224,8 @@ class Task:
 
     phase: valid while the task runs; afterwards the last reported one.
     bytes_done, bytes_total: of the download; total is 0 until the size is known.
-    attempts: how often the host was called; more than one only after a conductor died or stopped.
+    attempts: how often the host was called; more than one after a pause or a failure, or after a conductor died.
+    failures: how many attempts failed and were followed by another one.
     reason: for the operator; empty if the outcome is sufficient.
     image_name: as it was at the request; None if the image had none, or if an older release stored the job.
     """
@@ -207,6 +240,7 @@ class Task:
     bytes_done: int = 0
     bytes_total: int = 0
     attempts: int = 0
+    failures: int = 0
     reason: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -242,6 +276,7 @@ class TaskResult:
 
     bytes_moved: received from the network, 0 for `existing`.
     reason: any text; it is converted to one line that can be stored and sent.
+    may_pass: another attempt may succeed.
     """
 
     image: ImageId
@@ -250,9 +285,21 @@ class TaskResult:
     reason: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    may_pass: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", plain_line(self.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPaused:
+    """A host's result for an image whose download was paused.
+
+    bytes_kept: received, and kept on the host for the next attempt.
+    """
+
+    image: ImageId
+    bytes_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +325,23 @@ class HostEnded:
     cell: str = ""
 
 
-JobStep = HostAsked | HostEnded
+@dataclass(frozen=True, slots=True)
+class HostPutBack:
+    """A step of a job: these tasks of the host wait for another attempt.
+
+    bytes_kept: of each image, what the host has kept of its download.
+    is_failure: the attempt failed, for `reason`; otherwise it was paused.
+    """
+
+    host: str
+    bytes_kept: Mapping[ImageId, int]
+    at: datetime
+    is_failure: bool = False
+    reason: str = ""
+    cell: str = ""
+
+
+JobStep = HostAsked | HostEnded | HostPutBack
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from precache.core.errors import TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import (
     HostAsked,
+    HostEnded,
     JobStep,
     Phase,
     Task,
@@ -34,9 +35,12 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
         if isinstance(step, HostAsked):
             for image in dict.fromkeys(step.images):
                 tasks[image] = started(tasks[image], step.cell, step.at)
-        else:
+        elif isinstance(step, HostEnded):
             for result in step.results:
                 tasks[result.image] = ended(tasks[result.image], result, step.at)
+        else:
+            for image, bytes_kept in step.bytes_kept.items():
+                tasks[image] = tried_again(tasks[image], bytes_kept, step.reason, is_failure=step.is_failure)
     except KeyError as error:
         raise TaskNotFound(job_id, step.host, error.args[0]) from None
     return tasks
@@ -74,6 +78,19 @@ def put_back(task: Task) -> Task:
     """Return a running task as waiting for another attempt, without its progress."""
     check_task_transition(task.state, TaskState.WAITING)
     return replace(task, state=TaskState.WAITING, phase=Phase.WAITING, bytes_done=0, bytes_total=0, started_at=None)
+
+
+def tried_again(task: Task, bytes_kept: int, reason: str, *, is_failure: bool) -> Task:
+    """Return a running task as waiting for another attempt, with what its host has kept; others are unchanged."""
+    if task.state is not TaskState.RUNNING:
+        return task
+    return replace(
+        put_back(task),
+        bytes_done=bytes_kept,
+        bytes_total=task.bytes_total,
+        failures=task.failures + is_failure,
+        reason=reason,
+    )
 
 
 def ended(task: Task, result: TaskResult, now: datetime) -> Task:

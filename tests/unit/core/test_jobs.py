@@ -15,16 +15,15 @@ from precache.core.jobs import (
     check_task_transition,
 )
 
-QUEUED, RUNNING, SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED = JobState
+QUEUED, WAITING, RUNNING, PAUSED, SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED, EXPIRED = JobState
 
 LEGAL_FOR_JOBS = {
-    (QUEUED, RUNNING),
-    (QUEUED, CANCELLED),
-    (RUNNING, QUEUED),
-    (RUNNING, SUCCEEDED),
-    (RUNNING, PARTLY_FAILED),
-    (RUNNING, FAILED),
-    (RUNNING, CANCELLED),
+    *((QUEUED, state) for state in (WAITING, RUNNING, PAUSED, CANCELLED)),
+    *((WAITING, state) for state in (QUEUED, RUNNING, PAUSED, CANCELLED)),
+    *((PAUSED, state) for state in (QUEUED, RUNNING, CANCELLED)),
+    *((RUNNING, state) for state in JobState if state is not RUNNING),
+    # Tried again by an operator.
+    *((state, QUEUED) for state in (PARTLY_FAILED, FAILED, CANCELLED, EXPIRED)),
 }
 
 LEGAL_FOR_TASKS = {
@@ -50,16 +49,16 @@ def test_every_state_has_its_line_in_a_table():
     assert set(TASK_TRANSITIONS) == set(TaskState)
 
 
-def test_a_final_job_never_changes():
-    assert {state for state in JobState if state.is_final} == {SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED}
+def test_a_job_has_ended_in_five_states():
+    assert {state for state in JobState if state.is_final} == {SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED, EXPIRED}
 
 
 def test_an_image_is_in_the_cache_after_cached_and_existing_only():
     assert {outcome for outcome in Outcome if outcome.is_success} == {Outcome.CACHED, Outcome.EXISTING}
 
 
-def test_outcomes_are_the_five_of_nova_and_one_more():
-    assert set(Outcome) == {"cached", "existing", "unsupported", "error", "skipped", "cancelled"}
+def test_outcomes_are_the_five_of_nova_and_two_more():
+    assert set(Outcome) == {"cached", "existing", "unsupported", "error", "skipped", "cancelled", "expired"}
 
 
 def test_a_refused_step_says_from_where_to_where():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from precache.core.jobs import JobState, Outcome
 from precache.rules.verdict import verdict
 
-CACHED, EXISTING, UNSUPPORTED, ERROR, SKIPPED, CANCELLED = Outcome
+CACHED, EXISTING, UNSUPPORTED, ERROR, SKIPPED, CANCELLED, EXPIRED = Outcome
 
 OUTCOMES = st.lists(st.sampled_from(Outcome), max_size=12)
 
@@ -25,6 +25,8 @@ OUTCOMES = st.lists(st.sampled_from(Outcome), max_size=12)
         ([SKIPPED, UNSUPPORTED, ERROR], JobState.FAILED),
         ([CANCELLED], JobState.CANCELLED),
         ([CACHED, ERROR, CANCELLED], JobState.CANCELLED),
+        ([CACHED, EXPIRED], JobState.EXPIRED),
+        ([CANCELLED, EXPIRED], JobState.CANCELLED),
     ],
 )
 def test_the_verdict_is(outcomes, state):

@@ -81,7 +81,7 @@ class SqlJobIntake:
 
 
 def _insert_job(connection: Connection, job: Job, key: IdempotencyKey | None) -> int:
-    values = {field: getattr(job, field) for field in JOB_COLUMNS}
+    values = {field: getattr(job, field) for field in JOB_COLUMNS} | {"priority": job.options.priority}
     if key is not None:
         values |= {"idempotency_key": key.digest, "idempotency_body": key.body_digest}
     statement = insert(jobs).values(values)

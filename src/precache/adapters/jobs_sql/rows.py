@@ -14,6 +14,7 @@ from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import job_hosts, job_images, job_outcomes, jobs, tasks
 from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
+from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import Job, Outcome, Task, TaskState
 from precache.core.orders import CacheOrder
 from precache.core.targets import Target
@@ -66,8 +67,9 @@ def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
 
 def _job(row: Row[Any], images: Mapping[ImageId, str | None], counts: Mapping[Outcome, int]) -> Job:
     stored = {field: getattr(row, field) for field in JOB_COLUMNS}
-    # The previous release stores neither orders nor metadata nor target.
+    # The previous release stores neither orders nor metadata nor target nor options.
     stored["orders"] = row.orders or tuple(map(CacheOrder, images))
+    stored["options"] = row.options or DEFAULT_JOB_OPTIONS
     stored["aggregate_metadata"] = row.aggregate_metadata or {}
     stored["target"] = row.target or (
         Target(aggregates=(row.aggregate_name,)) if row.for_host is None else Target(hosts=(row.for_host,))

@@ -27,7 +27,18 @@ from sqlalchemy import (
     text,
 )
 
-from precache.adapters.sql.types import LONG_TEXT, NAME, NUMBER, UUID, Instant, Orders, TargetText, TextMap, one_of
+from precache.adapters.sql.types import (
+    LONG_TEXT,
+    NAME,
+    NUMBER,
+    UUID,
+    Instant,
+    Options,
+    Orders,
+    TargetText,
+    TextMap,
+    one_of,
+)
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 
 metadata = MetaData(
@@ -68,6 +79,8 @@ hosts = Table(
     # The default is for the previous release, which inserts hosts without it.
     Column("rpc_version", NAME, nullable=False, server_default=text("''")),
     Column("release", NAME, nullable=False, server_default=text("''")),
+    # None for hosts that name none, which belong to the site of their cell.
+    Column("site", NAME),
     **_EXACT,
 )
 
@@ -138,6 +151,15 @@ jobs = Table(
     # SHA-256, in hexadecimal, of the caller's key and of the body of its request.
     Column("idempotency_key", String(64)),
     Column("idempotency_body", String(64)),
+    # None in jobs of the previous release.
+    Column("options", Options),
+    # A copy of the option, for the order of claims.
+    Column("priority", Integer, nullable=False, server_default=text("50")),
+    Column("due_at", Instant),
+    Column("pause_requested_at", Instant),
+    Column("retry_count", Integer, nullable=False, server_default=text("0")),
+    Column("revision", Integer, nullable=False, server_default=text("0")),
+    Column("reason", NAME, nullable=False, server_default=text("''")),
     Index("ix_jobs_idempotency_key", "idempotency_key", unique=True),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so that leases need no index.
@@ -181,6 +203,7 @@ tasks = Table(
     Column("bytes_done", BigInteger, nullable=False),
     Column("bytes_total", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("reason", LONG_TEXT, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from precache.core.job_options import JobOptions
 from precache.core.orders import CacheOrder, orders_document, read_orders
 from precache.core.targets import Target
 
@@ -86,6 +87,19 @@ class Orders(TypeDecorator[tuple[CacheOrder, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[CacheOrder, ...] | None:
         return None if value is None else read_orders(json.loads(value))
+
+
+class Options(TypeDecorator[JobOptions]):
+    """Options of a job as JSON, stored as text for the same reason."""
+
+    impl = LONG_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: JobOptions | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value.document())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> JobOptions | None:
+        return None if value is None else JobOptions.read(json.loads(value))
 
 
 class TextMap(TypeDecorator[Mapping[str, str]]):

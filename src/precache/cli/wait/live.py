@@ -28,6 +28,7 @@ _STYLES = {
     "skipped": "yellow",
     "error": "red",
     "cancelled": "magenta",
+    "expired": "magenta",
 }
 
 
