@@ -12,8 +12,8 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.messages import (
-    Malformed,
     failure_message,
     read_cancel,
     read_request,

@@ -9,7 +9,8 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
-from precache.adapters.bus_oslo.messages import Malformed, read_heartbeats, read_progress
+from precache.adapters.bus_oslo.fields import Malformed
+from precache.adapters.bus_oslo.messages import read_heartbeats, read_progress
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import CONDUCTOR_TOPIC, RPC_VERSION
 from precache.core.hosts import Heartbeat

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus, NoAnswer, QueueMissing, RemoteBug, VersionUnknown
-from precache.adapters.bus_oslo.messages import Malformed, read_failure, read_reason, seconds
+from precache.adapters.bus_oslo.fields import Malformed
+from precache.adapters.bus_oslo.messages import read_failure, read_reason, seconds
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped

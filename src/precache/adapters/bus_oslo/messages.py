@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
+from precache.adapters.bus_oslo.fields import (
+    Malformed,
+    check_host,
+    read_image,
+    read_items,
+    read_name,
+    read_size,
+    read_text,
+    read_valid,
+)
 from precache.background.deadline import Deadline
 from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
-from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
-from precache.core.names import NAME_RULE, is_name
 from precache.core.orders import CacheOrder
 from precache.core.text import plain_line
 from precache.ports.compute_gateway import CacheRequest
@@ -26,20 +34,12 @@ from precache.ports.compute_gateway import CacheRequest
 _log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
-_MOST_ITEMS = 10_000
 _MOST_BEATS = 100  # a compute sends one; each new host takes a row
 _RELEASE_LENGTH = 64
-_MOST_BYTES = 2**63 - 1
 _MOST_ALLOWED_SECONDS = 10**9
 _MOST_SECONDS = 2**40  # in about thirty thousand years
 
 _HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR, Outcome.CANCELLED})
-
-_T = TypeVar("_T")
-
-
-class Malformed(Exception):
-    """A message is invalid; the text names the field, without its value."""
 
 
 def request_message(request: CacheRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
 
 def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
-    _check_host(message, host)
+    check_host(message, host)
     orders = _orders(message)
     expires_at = seconds(message.get("expires_at"))
     if expires_at is None:
@@ -71,7 +71,9 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     # Counted from now, the arrival of the message.
     deadline = Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS)))
     is_cancelled = message.get("cancelled") is True
-    request = CacheRequest(_name(message, "job_id"), host, _text(message, "cell"), orders, deadline, is_cancelled)
+    request = CacheRequest(
+        read_name(message, "job_id"), host, read_text(message, "cell"), orders, deadline, is_cancelled
+    )
     return request, expires_at
 
 
@@ -81,8 +83,8 @@ def cancel_message(job_id: str, host: str, cell: str) -> dict[str, Any]:
 
 def read_cancel(message: Mapping[str, Any], host: str) -> str:
     """Return the id of the job. Raises Malformed, also if the message is meant for another host."""
-    _check_host(message, host)
-    return _name(message, "job_id")
+    check_host(message, host)
+    return read_name(message, "job_id")
 
 
 def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def read_failure(answer: object) -> Mapping[str, Any] | None:
 
 def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
     """Return the valid results. Raises Malformed if there is no list of results."""
-    return _valid("a result", _items(answer, "results"), _read_result)
+    return read_valid("a result", read_items(answer, "results"), _read_result)
 
 
 def heartbeats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str, Any]:
@@ -130,15 +132,15 @@ def read_heartbeats(message: Mapping[str, Any], cell: str, now: datetime) -> lis
     """Return the valid heartbeats, as received now on the bus of `cell`. Raises Malformed."""
 
     def read(item: Mapping[str, Any]) -> Heartbeat:
-        version = _text(item, "rpc_version")
+        version = read_text(item, "rpc_version")
         if not _VERSION.fullmatch(version):
             raise Malformed("rpc_version is not like 1.0")
-        boot_id = _name(item, "incarnation") if item.get("incarnation") else ""
+        boot_id = read_name(item, "incarnation") if item.get("incarnation") else ""
         release = item.get("release")
         release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only for display
-        return Heartbeat(_name(item, "host"), cell, _name(item, "driver"), now, version, boot_id, release)
+        return Heartbeat(read_name(item, "host"), cell, read_name(item, "driver"), now, version, boot_id, release)
 
-    return _valid("a heartbeat", _items(message, "beats", _MOST_BEATS), read)
+    return read_valid("a heartbeat", read_items(message, "beats", _MOST_BEATS), read)
 
 
 def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
@@ -159,7 +161,7 @@ def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
 
 def read_progress(message: Mapping[str, Any], cell: str) -> list[TaskProgress]:
     """Return the valid reports, as received on the bus of `cell`. Raises Malformed."""
-    return _valid("progress", _items(message, "tasks"), partial(_read_progress, cell))
+    return read_valid("progress", read_items(message, "tasks"), partial(_read_progress, cell))
 
 
 def read_reason(error: Mapping[str, Any]) -> str:
@@ -180,14 +182,14 @@ def _result_message(result: TaskResult) -> dict[str, Any]:
 
 
 def _read_result(item: Mapping[str, Any]) -> TaskResult:
-    word = _text(item, "outcome")
+    word = read_text(item, "outcome")
     if word not in _HOST_OUTCOMES:
         raise Malformed("outcome is not one that a host decides")
     reason = item.get("reason", "")
     return TaskResult(
-        _image(item.get("image")),
+        read_image(item.get("image")),
         Outcome(word),
-        _size(item, "bytes_moved"),
+        read_size(item, "bytes_moved"),
         reason if isinstance(reason, str) else "",
         _instant(item.get("started_at")),
         _instant(item.get("finished_at")),
@@ -196,51 +198,24 @@ def _read_result(item: Mapping[str, Any]) -> TaskResult:
 
 def _read_progress(cell: str, item: Mapping[str, Any]) -> TaskProgress:
     try:
-        phase = Phase(_text(item, "phase"))
+        phase = Phase(read_text(item, "phase"))
     except ValueError:
         raise Malformed("phase is not known") from None
     return TaskProgress(
-        _name(item, "job_id"),
-        _name(item, "host"),
-        _image(item.get("image")),
+        read_name(item, "job_id"),
+        read_name(item, "host"),
+        read_image(item.get("image")),
         phase,
-        _size(item, "bytes_done"),
-        _size(item, "bytes_total"),
+        read_size(item, "bytes_done"),
+        read_size(item, "bytes_total"),
         cell,
     )
 
 
-def _valid(what: str, items: Sequence[object], read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
-    good: list[_T] = []
-    faults: list[str] = []
-    for item in items:
-        try:
-            if not isinstance(item, Mapping):
-                raise Malformed("it is not an object")
-            good.append(read(item))
-        except Malformed as fault:
-            faults.append(str(fault))
-    if faults:
-        _log.warning("Of %i messages with %s, %i were dropped; the first: %s", len(items), what, len(faults), faults[0])
-    return good
-
-
-def _check_host(message: Mapping[str, Any], host: str) -> None:
-    if _text(message, "host") != host:
-        raise Malformed("host is not the name of this host")
-
-
-def _items(message: Mapping[str, Any], field: str, most: int = _MOST_ITEMS) -> Sequence[object]:
-    value = message.get(field)
-    if not isinstance(value, list) or len(value) > most:
-        raise Malformed(f"{field} is not a list of at most {most}")
-    return value
-
-
 def _orders(message: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
     if "orders" not in message:  # a conductor of version 1.0 sends only ids
-        return tuple(CacheOrder(_image(item)) for item in _items(message, "images"))
-    return tuple(_order(item) for item in _items(message, "orders"))
+        return tuple(CacheOrder(read_image(item)) for item in read_items(message, "images"))
+    return tuple(_order(item) for item in read_items(message, "orders"))
 
 
 def _order(item: object) -> CacheOrder:
@@ -248,34 +223,6 @@ def _order(item: object) -> CacheOrder:
         return CacheOrder.read(item if isinstance(item, Mapping) else {})
     except (InvalidImageId, InvalidOption):
         raise Malformed("an order has no image id, or an option with a value that it cannot have") from None
-
-
-def _text(message: Mapping[str, Any], field: str) -> str:
-    value = message.get(field)
-    if not isinstance(value, str):
-        raise Malformed(f"{field} is not text")
-    return value
-
-
-def _name(message: Mapping[str, Any], field: str) -> str:
-    value = _text(message, field)
-    if not is_name(value):
-        raise Malformed(f"{field} is not a name of {NAME_RULE}")
-    return value
-
-
-def _image(value: object) -> ImageId:
-    try:
-        return parse_image_id(value if isinstance(value, str) else "")
-    except InvalidImageId:
-        raise Malformed("image is not an image id") from None
-
-
-def _size(message: Mapping[str, Any], field: str) -> int:
-    value = message.get(field, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_BYTES:
-        raise Malformed(f"{field} is not a number of bytes")
-    return value
 
 
 def _instant_text(instant: datetime | None) -> str | None:

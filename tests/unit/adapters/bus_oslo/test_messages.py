@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.messages import (
-    Malformed,
     cancel_message,
     heartbeats_message,
     progress_message,
