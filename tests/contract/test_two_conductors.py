@@ -17,6 +17,7 @@ from precache.conductor.call_hosts import CallHosts
 from precache.conductor.cancel_hosts import CancelHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
+from precache.conductor.host_dispatcher import CallScheduler
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
@@ -70,7 +71,7 @@ class Conductors:
             claims=stores.claims, announcer=announcer, clock=self.clock,
             group_hosts=GroupHosts(hosts=stores.hosts, service_down_time=MINUTE),
             call_hosts=CallHosts(
-                gateway=self.gateway, clock=self.clock, pool=pool, concurrency=3,
+                gateway=self.gateway, clock=self.clock, scheduler=CallScheduler(pool=pool, concurrency=3),
                 cancel_hosts=CancelHosts(gateway=self.gateway, clock=self.clock, pool=DaemonPool(3)),
             ),
             end_job=EndJob(claims=stores.claims, queries=stores.queries, announcer=announcer),

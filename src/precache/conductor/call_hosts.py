@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 
-from precache.background.daemon_pool import DaemonPool
 from precache.conductor.ask_host import ask_host, same_result
 from precache.conductor.cancel_hosts import CancelHosts
-from precache.conductor.host_dispatcher import HostDispatcher
+from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
 from precache.conductor.job_run import LOOK_S, JobRun
 from precache.core.errors import Stopped
 from precache.core.hosts import Host
@@ -26,9 +25,8 @@ STOP_PATIENCE = timedelta(seconds=4)
 
 
 class CallHosts:
-    """The use case. One object serves all jobs; `pool` limits how many hosts are called at once, over all jobs.
+    """The use case. One object serves all jobs; `scheduler` limits how many hosts are called at once, over all jobs.
 
-    concurrency: the number of the pool's threads.
     stop_patience: how long a job that is to stop waits for running calls.
     """
 
@@ -37,15 +35,13 @@ class CallHosts:
         *,
         gateway: ComputeGateway,
         clock: Clock,
-        pool: DaemonPool,
-        concurrency: int,
+        scheduler: CallScheduler,
         cancel_hosts: CancelHosts,
         stop_patience: timedelta = STOP_PATIENCE,
     ) -> None:
         self._gateway = gateway
         self._clock = clock
-        self._pool = pool
-        self._concurrency = concurrency
+        self._scheduler = scheduler
         self._cancel_hosts = cancel_hosts
         self._stop_patience_s = stop_patience.total_seconds()
 
@@ -59,8 +55,7 @@ class CallHosts:
             hosts=FanOut(by_cell),
             ask=lambda host: self._ask(run, host),
             on_idle=run.steps.end,
-            pool=self._pool,
-            width=self._concurrency,
+            scheduler=self._scheduler,
         )
         try:
             self._follow(run, dispatcher)

@@ -1,99 +1,192 @@
-"""Calls the hosts of one job with threads of the pool that all jobs share."""
+"""Calls the hosts of all jobs of a conductor, in turns that are shared by priority."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import copy_context
+from dataclasses import dataclass
 from threading import Lock
 
 from precache.background.daemon_pool import DaemonPool
 from precache.core.hosts import Host
+from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.rules.fan_out import FanOut
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    dispatcher: HostDispatcher
+    cell: str
+    host: Host
+
+
+class CallScheduler:
+    """Decides which job calls its next host whenever a turn is free. One object serves all jobs; thread-safe.
+
+    A turn goes to the job with the highest priority that has a host to call. Among equals it is the job with the fewest
+    running calls, and then the one that had no turn for the longest time. So a single job has all turns, and jobs of
+    one priority have equal shares. A call that has begun is never interrupted: a job with a higher priority waits for
+    one call at most.
+
+    pool: of the threads that call hosts. concurrency: the number of its threads, which is the most turns.
+    """
+
+    def __init__(self, *, pool: DaemonPool, concurrency: int) -> None:
+        self._pool = pool
+        self._concurrency = concurrency
+        self._turns = 0
+        self._dispatchers: dict[HostDispatcher, None] = {}  # the one that had no turn for the longest time is the first
+        self.lock = Lock()
+        """Guards this object and its dispatchers."""
+
+    def join(self, dispatcher: HostDispatcher) -> None:
+        """Give turns to the dispatcher until `leave`. The caller holds the lock, and calls `fill` afterwards."""
+        self._dispatchers.setdefault(dispatcher)
+
+    def leave(self, dispatcher: HostDispatcher) -> None:
+        """Give no further turn to the dispatcher. The caller holds the lock."""
+        self._dispatchers.pop(dispatcher, None)
+
+    def fill(self) -> None:
+        """Start calls until no turn is free, or no host may be called. Call it after every change."""
+        while (call := self._begin()) is not None:
+            try:
+                self._pool.submit(self._work, call)
+            except RuntimeError:  # the system can start no further thread; the dispatcher tries again
+                with self.lock:
+                    self._turns -= 1
+                    call.dispatcher.undo(call.cell, call.host)
+                return
+
+    def _begin(self) -> _Call | None:
+        with self.lock:
+            call = self._take() if self._turns < self._concurrency else None
+            self._turns += call is not None
+            return call
+
+    def _take(self) -> _Call | None:
+        for dispatcher in sorted(self._dispatchers, key=lambda each: (-each.priority, each.calls)):
+            taken = dispatcher.take()
+            if taken is not None:
+                del self._dispatchers[dispatcher]
+                self._dispatchers[dispatcher] = None
+                return _Call(dispatcher, *taken)
+        return None
+
+    def _work(self, call: _Call) -> None:
+        """Call hosts in this thread until none may be called."""
+        following: _Call | None = call
+        while following is not None:
+            call = following
+            call.dispatcher.call(call.host)
+            with self.lock:
+                is_idle = call.dispatcher.end(call.cell, call.host)
+                following = self._take()
+                self._turns -= following is None
+            if is_idle:
+                call.dispatcher.on_idle()
+            # The end of the call may let more hosts be called than this thread can.
+            self.fill()
+
+
 class HostDispatcher:
-    """Calls one host per turn. After a turn, the next one is queued in the pool behind those of other jobs.
+    """Calls the hosts of one job in its turns. So thousands of hosts wait in a list instead of the pool. Thread-safe.
 
-    So a single job has the whole pool, several jobs have equal shares, and thousands of hosts wait in a list instead of
-    the pool. Thread-safe.
-
-    ask: calls a host, in a thread of the pool; must not raise.
-    on_idle: called when no turn is left: all hosts were called, or `pause` was called.
-    width: the most turns of one job at a time; as many as the pool has threads.
+    ask: calls a host, in a thread of the scheduler's pool, with the context of the thread that made this object; must
+        not raise.
+    on_idle: called when the last call has ended and no host is left, or `pause` was called.
     """
 
     def __init__(
-        self,
-        *,
-        hosts: FanOut,
-        ask: Callable[[Host], None],
-        on_idle: Callable[[], None],
-        pool: DaemonPool,
-        width: int,
+        self, *, hosts: FanOut, ask: Callable[[Host], None], on_idle: Callable[[], None], scheduler: CallScheduler
     ) -> None:
+        self.on_idle = on_idle
+        self.priority = DEFAULT_JOB_OPTIONS.priority
         self._hosts = hosts
         self._ask = ask
-        self._on_idle = on_idle
-        self._pool = pool
-        self._width = width
-        self._turns = 0
+        self._scheduler = scheduler
+        self._context = copy_context()  # so that log lines have the ids of the job
+        self._parallelism: int | None = None
         self._in_progress: dict[str, str] = {}
-        self._is_paused = False
-        self._lock = Lock()
+        self._is_paused = True
 
     @property
     def is_idle(self) -> bool:
-        """Return whether no host is being called or will be called, unless `resume` is called."""
-        return self._turns == 0
+        """Return whether no host is being called or will be called, unless `add` or `resume` is called."""
+        with self._scheduler.lock:
+            return self._is_idle()
 
     def resume(self) -> None:
         """Call the hosts until none is left. Do nothing if this is in progress."""
-        with self._lock:
+        with self._scheduler.lock:
             self._is_paused = False
-            turns = max(0, min(self._width - self._turns, len(self._hosts)))
-            self._turns += turns
-        for _ in range(turns):
-            self._queue_up()
+            self._scheduler.join(self)
+        self._scheduler.fill()
 
     def pause(self) -> None:
         """Call no further host until `resume` is called. Calls that have begun continue."""
-        with self._lock:
+        with self._scheduler.lock:
             self._is_paused = True
+            self._scheduler.leave(self)
+
+    def add(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
+        """Call these hosts, too, after those that wait."""
+        with self._scheduler.lock:
+            self._hosts.add(by_cell)
+        self._scheduler.fill()
+
+    def change(self, *, priority: int, parallelism: int | None, parallelism_per_site: int | None) -> None:
+        """Use other options for the calls that have not begun.
+
+        parallelism, parallelism_per_site: the most hosts of the job, and of one site, that are called at a time; None
+        for as many as there are turns.
+        """
+        with self._scheduler.lock:
+            self.priority = priority
+            self._parallelism = parallelism
+            self._hosts.most_per_site = parallelism_per_site
+        self._scheduler.fill()
 
     @property
     def has_hosts_left(self) -> bool:
         """Return whether there are hosts that no turn has taken."""
-        with self._lock:
+        with self._scheduler.lock:
             return len(self._hosts) > 0
 
     def in_progress(self) -> dict[str, str]:
         """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""
-        with self._lock:
+        with self._scheduler.lock:
             return dict(self._in_progress)
 
-    def _queue_up(self) -> None:
-        try:
-            self._pool.submit(self._take_turn)
-        except RuntimeError:  # the system can start no further thread
-            self._end_turn()
+    # For the scheduler. It holds the lock, except for `call`.
 
-    def _take_turn(self) -> None:
-        with self._lock:
-            taken = None if self._is_paused else self._hosts.take()
-            if taken is not None:
-                self._in_progress[taken[1].name] = taken[0]
-        if taken is None:
-            self._end_turn()
-            return
-        cell, host = taken
-        self._ask(host)
-        with self._lock:
-            self._hosts.ended(cell)
-            del self._in_progress[host.name]
-        self._queue_up()
+    @property
+    def calls(self) -> int:
+        """Return how many hosts are being called."""
+        return len(self._in_progress)
 
-    def _end_turn(self) -> None:
-        with self._lock:
-            self._turns -= 1
-            is_last = self._turns == 0
-        if is_last:
-            self._on_idle()
+    def take(self) -> tuple[str, Host] | None:
+        """Return the next cell and host to call; None if none may be called now."""
+        if self._parallelism is not None and self.calls >= self._parallelism:
+            return None
+        taken = self._hosts.take()
+        if taken is not None:
+            self._in_progress[taken[1].name] = taken[0]
+        return taken
+
+    def call(self, host: Host) -> None:
+        self._context.copy().run(self._ask, host)
+
+    def end(self, cell: str, host: Host) -> bool:
+        """Record that the call has ended; return whether the job is idle now."""
+        self._hosts.ended(cell, host)
+        del self._in_progress[host.name]
+        return self._is_idle()
+
+    def undo(self, cell: str, host: Host) -> None:
+        """Undo `take`."""
+        self._hosts.put_back(cell, host)
+        del self._in_progress[host.name]
+
+    def _is_idle(self) -> bool:
+        return not self._in_progress and (self._is_paused or not len(self._hosts))

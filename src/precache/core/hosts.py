@@ -17,6 +17,7 @@ class Host:
     rpc_version: of the messages that its compute understands, such as `1.0`; empty without a bus.
     release: of precache on the host, such as `0.1.0`; empty if its compute does not report it.
     owner_says_down: the inventory is Nova's, and nova-compute on the host is down.
+    site: the local network that the host is in, as its compute announced it; empty for its cell.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Host:
     rpc_version: str = ""
     owner_says_down: bool = False
     release: str = ""
+    site: str = ""
     silent_for: timedelta | None = field(default=None, compare=False)
 
     def is_up(self, service_down_time: timedelta) -> bool:

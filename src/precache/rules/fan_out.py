@@ -1,4 +1,4 @@
-"""Which host of a job is called next, so that a slow cell does not delay the others."""
+"""Which host of a job is called next, so that a slow cell or site does not delay the others."""
 
 from __future__ import annotations
 
@@ -7,39 +7,75 @@ from collections.abc import Iterable, Mapping
 
 from precache.core.hosts import Host
 
+Sites = dict[str, deque[Host]]
+"""The waiting hosts of a cell, by site. The site that was taken from the longest ago is the first."""
+
 
 class FanOut:
-    """The hosts that are still to be called, and how many of each cell are being called. For one thread at a time.
+    """The hosts that are still to be called, and how many of each cell and site are called. For one thread at a time.
 
-    by_cell: the hosts to call; within a cell they are taken in this order.
+    by_cell: the hosts to call; within a site they are taken in this order.
+    most_per_site: the most hosts of one site that are called at a time; None for no limit.
     """
 
-    def __init__(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
-        self._waiting = {cell: deque(hosts) for cell, hosts in by_cell.items()}
-        self._running: Counter[str] = Counter()
+    def __init__(self, by_cell: Mapping[str, Iterable[Host]], *, most_per_site: int | None = None) -> None:
+        self.most_per_site = most_per_site
+        self._waiting: dict[str, Sites] = {}
+        self._waiting_count = 0
+        self._in_cell: Counter[str] = Counter()
+        self._in_site: Counter[str] = Counter()
+        self.add(by_cell)
 
     def __len__(self) -> int:
         """Return the number of hosts that have not been taken."""
-        return sum(len(hosts) for hosts in self._waiting.values())
+        return self._waiting_count
+
+    def add(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
+        """Add hosts to call, after those that wait."""
+        for cell, hosts in by_cell.items():
+            sites = self._waiting.setdefault(cell, {})
+            for host in hosts:
+                sites.setdefault(host.site or cell, deque()).append(host)
+                self._waiting_count += 1
 
     def take(self) -> tuple[str, Host] | None:
-        """Return the next cell and host to call, from the cell with the fewest running calls; None if all are taken.
+        """Return the next cell and host to call; None if all are taken, or the sites of the others have their most.
 
-        Among equals it is the cell that was taken from the longest ago, at first in the order of the request. So while
-        others wait, hosts that never end use only their own cell's share.
+        It is of the cell with the fewest running calls, and there of the site with the fewest. Among equals it is the
+        one that was taken from the longest ago, at first in the order of the request. So while others wait, hosts that
+        never end use only the share of their own cell.
         """
-        cell = min(
-            (cell for cell, hosts in self._waiting.items() if hosts),
-            key=lambda cell: self._running[cell],
-            default=None,
-        )
-        if cell is None:
-            return None
-        self._running[cell] += 1
-        hosts = self._waiting.pop(cell)
-        self._waiting[cell] = hosts  # at the end, so that it is last among equals
-        return cell, hosts.popleft()
+        for cell in sorted(self._waiting, key=self._in_cell.__getitem__):
+            sites = self._waiting[cell]
+            site = min(filter(self._has_room, sites), key=self._in_site.__getitem__, default=None)
+            if site is not None:
+                return cell, self._take_from(cell, site)
+        return None
 
-    def ended(self, cell: str) -> None:
-        """Record that the call to one host of the cell has ended."""
-        self._running[cell] -= 1
+    def put_back(self, cell: str, host: Host) -> None:
+        """Undo `take`: the host is the next one of its site again."""
+        self.ended(cell, host)
+        self._waiting.setdefault(cell, {}).setdefault(host.site or cell, deque()).appendleft(host)
+        self._waiting_count += 1
+
+    def ended(self, cell: str, host: Host) -> None:
+        """Record that the call to the host has ended."""
+        self._in_cell[cell] -= 1
+        self._in_site[host.site or cell] -= 1
+
+    def _has_room(self, site: str) -> bool:
+        return self.most_per_site is None or self._in_site[site] < self.most_per_site
+
+    def _take_from(self, cell: str, site: str) -> Host:
+        self._in_cell[cell] += 1
+        self._in_site[site] += 1
+        # At the end, so that they are last among equals; what has no more hosts is removed.
+        sites = self._waiting.pop(cell)
+        hosts = sites.pop(site)
+        host = hosts.popleft()
+        self._waiting_count -= 1
+        if hosts:
+            sites[site] = hosts
+        if sites:
+            self._waiting[cell] = sites
+        return host

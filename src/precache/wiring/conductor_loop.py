@@ -18,6 +18,7 @@ from precache.conductor.call_hosts import CallHosts
 from precache.conductor.cancel_hosts import CancelHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
+from precache.conductor.host_dispatcher import CallScheduler
 from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
@@ -66,8 +67,7 @@ def conductor_loop(
         call_hosts=CallHosts(
             gateway=gateway,
             clock=clock,
-            pool=pool,
-            concurrency=config.image_cache.precache_concurrency,
+            scheduler=CallScheduler(pool=pool, concurrency=config.image_cache.precache_concurrency),
             cancel_hosts=CancelHosts(gateway=gateway, clock=clock, pool=cancel_pool),
         ),
         end_job=EndJob(claims=claims, queries=SqlJobQueries(database=database), announcer=announcer),

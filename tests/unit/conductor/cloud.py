@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import cached_property
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.computes_inprocess import InProcessComputes
@@ -18,6 +19,7 @@ from precache.conductor.call_hosts import STOP_PATIENCE, CallHosts
 from precache.conductor.cancel_hosts import CANCEL_PATIENCE, CancelHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
+from precache.conductor.host_dispatcher import CallScheduler
 from precache.conductor.run_job import RunJob
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
@@ -92,6 +94,10 @@ class Cloud:
             )
         )  # fmt: skip
 
+    @cached_property
+    def scheduler(self) -> CallScheduler:
+        return CallScheduler(pool=self.pool, concurrency=self.concurrency)
+
     def conductor(
         self,
         *,
@@ -105,7 +111,7 @@ class Cloud:
             claims=self.jobs, announcer=announcer, clock=self.clock,
             group_hosts=GroupHosts(hosts=self.inventory, service_down_time=DOWN_TIME, listening_for_s=listening_for_s),
             call_hosts=CallHosts(
-                gateway=self.gateway, clock=self.clock, pool=self.pool, concurrency=self.concurrency,
+                gateway=self.gateway, clock=self.clock, scheduler=self.scheduler,
                 stop_patience=stop_patience,
                 cancel_hosts=CancelHosts(
                     gateway=self.gateway, clock=self.clock, pool=self.cancel_pool, patience=cancel_patience

@@ -13,6 +13,7 @@ from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.background.threads import start_thread
 from precache.conductor.announce import END, PROGRESS
+from precache.conductor.host_dispatcher import CallScheduler
 from precache.conductor.outcome_recorder import UNSTORABLE
 from precache.core.errors import LeaseLost, StoreUnavailable
 from precache.core.hosts import Heartbeat
@@ -43,15 +44,16 @@ class Watched(MemoryJobs):
         self.batches.append(list(steps))
 
 
-class CountingPool(DaemonPool):
-    """Says how much it was given to do."""
+class WatchedScheduler(CallScheduler):
+    """Says which jobs have had hosts to call."""
 
-    submitted = 0
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.joined = set()
 
-    def submit(self, *args, **kwargs):
-        future = super().submit(*args, **kwargs)
-        self.submitted += 1
-        return future
+    def join(self, dispatcher):
+        super().join(dispatcher)
+        self.joined.add(dispatcher)
 
 
 def test_a_thousand_hosts_that_answer_at_once_are_recorded_in_a_few_batches():
@@ -228,7 +230,7 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
         return notes(request)
 
     cloud = Cloud({f"host-{n}": waits_for_the_other for n in range(30)}, concurrency=1)
-    cloud.pool = pool = CountingPool(1)
+    cloud.scheduler = scheduler = WatchedScheduler(pool=DaemonPool(1), concurrency=1)
     cloud.gateway.join("small", notes, nothing_to_cancel)
     cloud.inventory.store_heartbeats([beat("small", cloud)])
     cloud.add_job("small", ["small"])
@@ -236,7 +238,7 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
     runners[0].start()
     wait_until(lambda: cloud.jobs.list_tasks("job")[0].attempts == 1)  # it has the only thread
     runners[1].start()
-    wait_until(lambda: pool.submitted == 2)
+    wait_until(lambda: len(scheduler.joined) == 2)
     gate.set()
     for runner in runners:
         runner.join(PATIENCE_S)

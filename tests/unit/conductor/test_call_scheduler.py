@@ -1,0 +1,172 @@
+"""Which job calls its next host when a turn is free: by priority, then by fair shares, within the limits of the job."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from precache.background.daemon_pool import DaemonPool
+from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
+from precache.core.hosts import Host
+from precache.rules.fan_out import FanOut
+from tests.waiting import wait_until
+
+
+class Calls:
+    """Jobs whose calls last until a test ends them."""
+
+    def __init__(self, *, concurrency: int, pool: DaemonPool | None = None) -> None:
+        self.pool = pool or DaemonPool(concurrency)
+        self.begun: list[str] = []
+        self.idle: list[str] = []
+        self._ends: dict[str, threading.Event] = {}
+        self._scheduler = CallScheduler(pool=self.pool, concurrency=concurrency)
+
+    def job(self, name: str, count: int, **options) -> HostDispatcher:
+        dispatcher = HostDispatcher(
+            hosts=FanOut({"cell1": hosts_of(name, count)}),
+            ask=self._ask,
+            on_idle=lambda: self.idle.append(name),
+            scheduler=self._scheduler,
+        )
+        dispatcher.change(**({"priority": 50, "parallelism": None, "parallelism_per_site": None} | options))
+        dispatcher.resume()
+        return dispatcher
+
+    def begins(self, *hosts: str) -> None:
+        """Wait until exactly these calls have begun since the last one."""
+        wait_until(lambda: len(self.begun) >= len(hosts))
+        assert sorted(self.begun) == sorted(hosts)
+        self.begun.clear()
+
+    def end(self, *hosts: str) -> None:
+        for host in hosts:
+            self._ends[host].set()
+
+    def end_all(self) -> None:
+        for end in list(self._ends.values()):
+            end.set()
+
+    def _ask(self, host: Host) -> None:
+        end = self._ends[host.name] = threading.Event()
+        self.begun.append(host.name)
+        assert end.wait(10)
+
+
+def hosts_of(job: str, count: int, site: str = "") -> list[Host]:
+    return [Host(f"{job}{site}{number}", "cell1", site=site) for number in range(count)]
+
+
+@pytest.fixture
+def calls():
+    """Two turns."""
+    two = Calls(concurrency=2)
+    yield two
+    two.end_all()
+
+
+def test_a_later_job_with_a_higher_priority_waits_for_one_call_only(calls):
+    calls.job("bulk", 10_000)
+    calls.begins("bulk0", "bulk1")
+
+    calls.job("urgent", 3, priority=60)
+    calls.end("bulk0", "bulk1")
+
+    calls.begins("urgent0", "urgent1")
+    calls.end("urgent0")
+    calls.begins("urgent2")
+    calls.end("urgent1")
+    calls.begins("bulk2")
+
+
+def test_jobs_of_one_priority_have_equal_shares_whatever_their_size():
+    calls = Calls(concurrency=4)
+    calls.job("a", 1000)
+    calls.begins("a0", "a1", "a2", "a3")
+
+    calls.job("b", 10)
+    calls.end("a0", "a1", "a2")
+
+    calls.begins("b0", "b1", "a4")  # two calls each; then it is the turn of the one that waited for longer
+    calls.end("b0")
+    calls.begins("b2")
+    calls.end_all()
+
+
+def test_a_job_that_has_its_most_calls_leaves_the_turns_to_a_lower_priority(calls):
+    urgent = calls.job("urgent", 3, priority=60, parallelism=1)
+    calls.job("bulk", 3)
+    calls.begins("urgent0", "bulk0")
+
+    urgent.change(priority=60, parallelism=2, parallelism_per_site=None)
+    calls.end("bulk0")
+
+    calls.begins("urgent1")
+
+
+def test_a_job_calls_only_so_many_hosts_of_a_site(calls):
+    job = calls.job("a", 0, parallelism_per_site=1)
+    job.add({"cell1": hosts_of("a", 2, "north") + hosts_of("a", 2, "south")})
+    calls.begins("anorth0", "asouth0")
+
+    calls.end("asouth0")
+
+    calls.begins("asouth1")
+
+
+def test_more_calls_begin_as_soon_as_the_limit_of_a_job_is_raised(calls):
+    job = calls.job("a", 3, parallelism=1)
+    calls.begins("a0")
+
+    job.change(priority=50, parallelism=None, parallelism_per_site=None)
+
+    calls.begins("a1")
+
+
+def test_hosts_that_are_added_to_an_idle_job_are_called(calls):
+    job = calls.job("a", 1)
+    calls.begins("a0")
+    calls.end("a0")
+    wait_until(lambda: calls.idle == ["a"])
+    assert job.is_idle
+
+    job.add({"cell1": hosts_of("late", 1)})
+
+    assert not job.is_idle
+    calls.begins("late0")
+
+
+def test_a_paused_job_begins_no_call_and_gives_its_turns_to_others(calls):
+    paused = calls.job("paused", 5)
+    calls.begins("paused0", "paused1")
+    paused.pause()
+    calls.job("other", 5)
+
+    calls.end("paused0")
+
+    calls.begins("other0")
+    assert (paused.is_idle, paused.has_hosts_left, set(paused.in_progress())) == (False, True, {"paused1"})
+    calls.end("paused1")
+    calls.begins("other1")
+    wait_until(lambda: calls.idle == ["paused"])
+    assert paused.is_idle
+
+
+def test_hosts_are_called_later_if_no_thread_can_be_started():
+    can_start = threading.Event()
+
+    def start(run, name):
+        if not can_start.is_set():
+            raise RuntimeError("can't start new thread")
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    calls = Calls(concurrency=2, pool=DaemonPool(2, start=start))
+    job = calls.job("a", 3)
+    assert (job.in_progress(), job.has_hosts_left) == ({}, True)
+
+    can_start.set()
+    job.resume()
+
+    calls.begins("a0", "a1")
+    calls.end_all()
