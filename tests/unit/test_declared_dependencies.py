@@ -20,8 +20,8 @@ COMPILED_AT_INSTALLATION = {"libvirt": "libvirt-python"}
 
 ONLY_FOR_TYPES = {"_typeshed"}
 
-FOUND_BY_ITS_NAME = {"pymysql"}
-"""SQLAlchemy imports the driver that a URL names."""
+FOUND_BY_ITS_NAME = {"pymysql", "tzdata"}
+"""SQLAlchemy imports the driver that a URL names, and `zoneinfo` the tables of time zones."""
 
 
 def normal(name: str) -> str:
