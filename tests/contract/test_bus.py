@@ -69,7 +69,7 @@ def test_a_heartbeat_arrives_in_its_cell_with_the_version_of_the_compute(world, 
 
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
-    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.2")
+    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.3")
     assert beat.release == BEAT.release == "0.1.0"
     assert began <= beat.seen_at <= datetime.now(UTC)
 

@@ -15,7 +15,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -91,6 +91,14 @@ def test_an_image_is_fetched_the_first_time_and_found_the_second(driver: Driver)
     host = driver(DAY)
 
     assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+
+
+def test_a_kernel_is_cached_like_any_image(driver: Driver) -> None:
+    host, kernel = driver(DAY), CacheOrder(IMAGE, CacheOptions(as_is=True))
+
+    assert host.cache_image(kernel, Seen()) is True
+    assert host.cache_image(kernel, Seen()) is False
     assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
 
 

@@ -95,15 +95,19 @@ class CallHosts:
         """Call the host unless the run is to stop; put a step into the run's queue before and after the call."""
         if run.work.is_cancelled:
             return
-        images, cell = run.remaining.images[host.name], host.cell or ""
-        run.steps.put(HostAsked(host.name, cell, images, self._clock.now()))
+        orders, outdated = run.orders_for(host)
+        cell = host.cell or ""
+        if not orders:
+            run.steps.put(HostEnded(host.name, outdated, self._clock.now(), cell))
+            return
+        request = CacheRequest(run.job.id, host.name, cell, orders)
+        run.steps.put(HostAsked(host.name, cell, request.images, self._clock.now()))
         try:
-            request = CacheRequest(run.job.id, host.name, cell, run.orders_of(images))
             results = ask_host(self._gateway, request, run.work)
         except Stopped:
             if run.stop.is_cancelled:
                 return  # The outcome is unknown; the host is called again when the job continues.
             # A compute that is being stopped ends its transfers, too.
             ended = (Outcome.CANCELLED, "") if run.is_cancelled else (Outcome.ERROR, COMPUTE_STOPPED)
-            results = same_result(images, *ended)
-        run.steps.put(HostEnded(host.name, results, self._clock.now()))
+            results = same_result(request.images, *ended)
+        run.steps.put(HostEnded(host.name, (*results, *outdated), self._clock.now()))

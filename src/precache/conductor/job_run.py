@@ -11,8 +11,9 @@ from typing import TypeVar
 from precache.background.backoff import retry_until
 from precache.background.cancel_token import CancelToken
 from precache.conductor.outcome_recorder import OutcomeRecorder
+from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import Job, JobStep
+from precache.core.jobs import Job, JobStep, Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
 from precache.ports.job_store import RemainingTasks
@@ -93,6 +94,19 @@ class JobRun:
         """Return the orders of these images, in the order of the request."""
         wanted = set(images)
         return tuple(order for order in self.job.orders if order.image in wanted)
+
+    def orders_for(self, host: Host) -> tuple[tuple[CacheOrder, ...], tuple[TaskResult, ...]]:
+        """Return the host's remaining orders, and the errors in place of those that its compute is too old for."""
+        orders = self.orders_of(self.remaining.images[host.name])
+        requirement = self.requirement.with_boot_files() if self.requirement else None
+        if requirement is None or not requirement.excludes(host):
+            return orders, ()
+        reason = str(requirement.error_of(host))
+        outdated = (order.image for order in orders if order.options.as_is)
+        return (
+            tuple(order for order in orders if not order.options.as_is),
+            tuple(TaskResult(image, Outcome.ERROR, reason=reason) for image in outdated),
+        )
 
     def wait_for_steps(self) -> None:
         """Wait for the first step; if some are noted already, until their write is due or no more can arrive."""

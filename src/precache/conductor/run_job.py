@@ -19,8 +19,6 @@ from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.job_run import JobRun
 from precache.conductor.outcome_recorder import OutcomeRecorder
-from precache.core.errors import ComputeOutdated
-from precache.core.hosts import Host
 from precache.core.jobs import HostEnded, Job, Outcome
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
@@ -115,16 +113,11 @@ class RunJob:
         for name in groups.unmapped:
             self._note_end(run, name, Outcome.ERROR, UNMAPPED)
         for host in groups.outdated:
-            error = _outdated(host, run.requirement)
-            _log.warning("%s", error)
-            self._note_end(run, host.name, Outcome.ERROR, str(error), cell=host.cell or "")
+            if run.requirement is not None:
+                error = run.requirement.error_of(host)
+                _log.warning("%s", error)
+                self._note_end(run, host.name, Outcome.ERROR, str(error), cell=host.cell or "")
 
     def _note_end(self, run: JobRun, host: str, outcome: Outcome, reason: str, cell: str = "") -> None:
         results = same_result(run.remaining.images[host], outcome, reason)
         run.recorder.note(HostEnded(host, results, self._clock.now(), cell))
-
-
-def _outdated(host: Host, requirement: RpcRequirement | None) -> ComputeOutdated:
-    pin = requirement.pin if requirement and requirement.is_pinned_below else None
-    needed = requirement.needed if requirement else ""
-    return ComputeOutdated(host.name, needed, pin or host.rpc_version, pinned=pin is not None)

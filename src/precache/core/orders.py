@@ -7,7 +7,7 @@ Readers ignore unknown fields. A new option is a field of `CacheOptions`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from precache.core.errors import InvalidOption
@@ -22,9 +22,12 @@ class CacheOptions:
     """The options for caching one image. The default of each option is the behaviour before it existed.
 
     rate_limit_bytes_per_s: the highest average rate of the download on each host; None for no limit.
+    as_is: cache the verified bytes without inspection or conversion, as Nova does for a kernel or a ramdisk. No client
+        can set it.
     """
 
     rate_limit_bytes_per_s: int | None = None
+    as_is: bool = False
 
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
@@ -32,6 +35,8 @@ class CacheOptions:
         # In Python a bool is an int.
         if limit is not None and (type(limit) is not int or not 1 <= limit <= MOST_BYTES_PER_S):
             raise InvalidOption("rate_limit_bytes_per_s", limit, f"a whole number from 1 to {MOST_BYTES_PER_S}")
+        if type(self.as_is) is not bool:
+            raise InvalidOption("as_is", self.as_is, "true or false")
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOptions:
@@ -67,7 +72,8 @@ class CacheOrder:
 
     @property
     def has_options(self) -> bool:
-        return self.options != DEFAULT_OPTIONS
+        """Return whether a client has given options."""
+        return replace(self.options, as_is=False) != DEFAULT_OPTIONS
 
 
 _VERSION = 1

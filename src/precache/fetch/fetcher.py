@@ -43,7 +43,7 @@ from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
 from precache.ports.progress import Watcher
 from precache.rules.admission import check_uncompressed
-from precache.rules.conversion import is_converted, qemu_format
+from precache.rules.conversion import is_cached_as_is, is_converted, qemu_format
 from precache.rules.space import FileSizes, space_needed_for_all
 from precache.rules.throughput import MinThroughput
 from precache.sandbox import Sandbox
@@ -79,6 +79,9 @@ class FetchRules:
     qemu_img: QemuImgLimits = field(default_factory=QemuImgLimits)
 
 
+NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
+
+
 class Fetcher:
     """Fetches images to this host. Several threads may use it at once, for different images."""
 
@@ -107,6 +110,8 @@ class Fetcher:
         """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
         from.
 
+        An image that is ordered `as_is` is only checked for content that tools would open as a disk format.
+
         The data is verified against the image's digest. An image without a digest is accepted with a warning, as in
         Nova: the image service has registered it from an external location and never read it.
 
@@ -115,7 +120,7 @@ class Fetcher:
         TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and all that `watch` raises.
         """
         record = _watched(lambda: self._images.show(order.image), order.image, watch)
-        _check(record)
+        _check(record, order.options)
         sizes = self._sizes(ImageSize.of(record))
         target = staging.path("raw") if self._is_converted(record.disk_format) else None
         download = staging.path("download")
@@ -193,7 +198,7 @@ class Fetcher:
                 group=group,
                 check_space=lambda result_bytes: space.admit_result(result_bytes, transfer.arriving.arrived_bytes),
                 vmdk_types=self._rules.vmdk_types,
-                deep_inspection=self._rules.deep_inspection,
+                deep_inspection=self._rules.deep_inspection and not options.as_is,
             )
             _run(transfer, conversion, qemu_img, group, _progress(record, transfer, watch))
             arrived = transfer.arriving.arrived_bytes
@@ -254,12 +259,14 @@ def _progress(record: Image, transfer: Transfer, watch: Watcher) -> Callable[[],
     return report
 
 
-def _check(record: Image) -> None:
+def _check(record: Image, options: CacheOptions) -> None:
     if not record.is_active:
         raise ImageNotActive(record.id, record.status)
     check_uncompressed(record)
     if qemu_format(record.disk_format) is None:
         raise UnsafeImage(record.id, UNSUPPORTED)
+    if options.as_is and not is_cached_as_is(record.disk_format):
+        raise UnsafeImage(record.id, NOT_AS_IS.format(record.disk_format))
     if record.size_bytes == 0:
         raise NoImageData(record.id)
     if record.digest is None:

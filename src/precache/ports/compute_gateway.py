@@ -37,6 +37,11 @@ class CacheRequest:
         """Return whether a host must understand options of orders."""
         return any(order.has_options for order in self.orders)
 
+    @property
+    def has_boot_files(self) -> bool:
+        """Return whether the host must cache kernels or ramdisks as they are."""
+        return any(order.options.as_is for order in self.orders)
+
 
 class ComputeGateway(Protocol):
     def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:

@@ -48,6 +48,11 @@ def qemu_format(disk_format: str | None) -> str | None:
         return None
 
 
+def is_cached_as_is(disk_format: str | None) -> bool:
+    """Return whether a kernel or ramdisk may have this format: one that every tool reads as raw bytes."""
+    return disk_format == DiskFormat.RAW or disk_format in BARE_FORMATS
+
+
 def is_converted(disk_format: str | None, force_raw_images: bool) -> bool:
     """Return whether the cache gets a raw copy instead of the bytes as they were downloaded."""
     return force_raw_images and qemu_format(disk_format) != RAW

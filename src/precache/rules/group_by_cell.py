@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from precache.core.errors import ComputeOutdated
 from precache.core.hosts import Host
 from precache.rules.rpc_versions import understands
 
@@ -14,17 +15,32 @@ from precache.rules.rpc_versions import understands
 class RpcRequirement:
     """The version of the RPC interface that a compute must speak.
 
-    needed: for a request without options. for_options: for one with options.
+    needed: for a request without options. for_options: for one with options. for_boot_files: for the kernels and
+        ramdisks of a request; a host that does not speak it gets the other images.
     pin: the newest version that may be used, if an operator has limited it.
     """
 
     needed: str
     pin: str | None = None
     for_options: str = ""
+    for_boot_files: str = ""
 
     def with_options(self) -> RpcRequirement:
         """Return the requirement of a job that has options."""
         return replace(self, needed=self.for_options)
+
+    def with_boot_files(self) -> RpcRequirement:
+        """Return the requirement for the kernels and ramdisks of a job."""
+        return replace(self, needed=self.for_boot_files)
+
+    def excludes(self, host: Host) -> bool:
+        """Return whether the host does not understand the request, or may not be sent it because of the pin."""
+        return self.is_pinned_below or not self.is_met_by(host)
+
+    def error_of(self, host: Host) -> ComputeOutdated:
+        """Return the error of a host that is excluded."""
+        pin = self.pin if self.is_pinned_below else None
+        return ComputeOutdated(host.name, self.needed, pin or host.rpc_version, pinned=pin is not None)
 
     @property
     def is_pinned_below(self) -> bool:
@@ -88,7 +104,7 @@ def group_by_cell(
             unmapped.append(name)
         elif not host.is_up(service_down_time):
             down.append(host)
-        elif requirement is not None and (requirement.is_pinned_below or not requirement.is_met_by(host)):
+        elif requirement is not None and requirement.excludes(host):
             outdated.append(host)
         else:
             by_cell.setdefault(host.cell, []).append(host)

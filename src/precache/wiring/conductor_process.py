@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 from precache.adapters.bus_oslo import (
+    AS_IS_SINCE,
     CACHE_IMAGES_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
@@ -142,7 +143,10 @@ class ConductorProcess:
             gateway=gateway,
             notifier=notifier,
             requirement=RpcRequirement(
-                needed=CACHE_IMAGES_SINCE, pin=config.upgrade_levels.compute, for_options=OPTIONS_SINCE
+                needed=CACHE_IMAGES_SINCE,
+                pin=config.upgrade_levels.compute,
+                for_options=OPTIONS_SINCE,
+                for_boot_files=AS_IS_SINCE,
             ),
             listening_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.listening_for_s(cell)),
             at_stop=self._stops,

@@ -58,6 +58,7 @@ class Cloud:
         hosts: dict[str, Answer],
         *,
         images=(FIRST,),
+        orders=None,
         concurrency=2,
         jobs=None,
         inventory=None,
@@ -81,16 +82,16 @@ class Cloud:
         for name in hosts:
             self.inventory.add_host(aggregate.id, name, self.clock.now())
         self.aggregate = aggregate
-        self.add_job("job", hosts, images)
+        self.add_job("job", hosts, images, orders)
 
-    def add_job(self, name: str, hosts, images=(FIRST,)) -> None:
+    def add_job(self, name: str, hosts, images=(FIRST,), orders=None) -> None:
         aggregate = self.aggregate
         self.jobs.add(
             NewJob(
                 id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
                 aggregate_metadata=aggregate.metadata,
-                hosts=tuple(hosts), orders=tuple(map(CacheOrder, images)), requested_by="admin", request_id="req-1",
-                created_at=self.clock.now(),
+                hosts=tuple(hosts), orders=orders or tuple(map(CacheOrder, images)),
+                requested_by="admin", request_id="req-1", created_at=self.clock.now(),
             )
         )  # fmt: skip
 

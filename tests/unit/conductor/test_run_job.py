@@ -18,7 +18,7 @@ from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
-from precache.core.orders import CacheOrder
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 from precache.rules.group_by_cell import RpcRequirement
@@ -108,6 +108,40 @@ def test_an_unmapped_host_is_an_error_and_the_others_continue():
     assert tasks["unknown"].outcome is Outcome.ERROR
     assert "belongs to no cell" in tasks["unknown"].reason
     assert tasks["known"].outcome is Outcome.CACHED
+
+
+@pytest.mark.parametrize("pin", [None, "1.2"])
+def test_an_old_compute_is_called_without_the_kernels_that_it_would_convert(pin):
+    orders = (CacheOrder(FIRST), CacheOrder(SECOND, CacheOptions(as_is=True)))
+    asked = []
+
+    def caching(request):
+        asked.append((request.host, request.images))
+        return answers(Outcome.CACHED)(request)
+
+    cloud = Cloud({"old": caching, "new": caching}, orders=orders)
+    cloud.inventory.store_heartbeats([Heartbeat("new", "cell2", "fake", cloud.clock.now(), "1.3")])
+
+    cloud.run(requirement=RpcRequirement("1.0", pin, for_options="1.1", for_boot_files="1.3"))
+
+    new = ((FIRST, SECOND), [Outcome.CACHED, Outcome.CACHED])
+    old = ((FIRST,), [Outcome.CACHED, Outcome.ERROR])
+    expected = {"old": old, "new": old if pin else new}
+    assert dict(asked) == {host: images for host, (images, _) in expected.items()}
+    assert cloud.outcomes() == {host: outcomes for host, (_, outcomes) in expected.items()}
+    reason = next(task.reason for task in cloud.jobs.list_tasks("job") if (task.host, task.image) == ("old", SECOND))
+    assert "version 1.3 of the messages is needed" in reason
+    assert cloud.events() == [START, PROGRESS, PROGRESS, END]
+
+
+def test_a_host_that_lacks_only_a_kernel_for_which_its_compute_is_too_old_is_not_called():
+    asked = []
+    cloud = Cloud({"old": asked.append}, orders=(CacheOrder(SECOND, CacheOptions(as_is=True)),))
+
+    cloud.run(requirement=RpcRequirement("1.0", for_options="1.1", for_boot_files="1.3"))
+
+    assert asked == []
+    assert cloud.outcomes() == {"old": [Outcome.ERROR]}
 
 
 @pytest.mark.parametrize(

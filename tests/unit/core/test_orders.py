@@ -35,16 +35,28 @@ def test_the_first_order_of_each_image_counts():
     )
 
 
-def test_an_option_survives_a_round_trip_through_json():
-    order = CacheOrder(FIRST, CacheOptions(rate_limit_bytes_per_s=20_000_000))
+@pytest.mark.parametrize(("option", "value"), [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True)])
+def test_an_option_survives_a_round_trip_through_json(option, value):
+    order = CacheOrder(FIRST, CacheOptions(**{option: value}))
 
-    assert order.document() == {"image": FIRST, "rate_limit_bytes_per_s": 20_000_000}
+    assert order.document() == {"image": FIRST, option: value}
     assert CacheOrder.read(json.loads(json.dumps(order.document()))) == order
-    assert order.has_options
-    assert not CacheOrder(FIRST).has_options
+
+
+@pytest.mark.parametrize(
+    ("options", "are_given"), [({"rate_limit_bytes_per_s": 1}, True), ({"as_is": True}, False), ({}, False)]
+)
+def test_options_of_a_client_are_told_from_the_mark_of_a_kernel(options, are_given):
+    assert CacheOrder(FIRST, CacheOptions(**options)).has_options is are_given
 
 
 @pytest.mark.parametrize("limit", [0, -1, 10**12 + 1, 2.0, "20M", True, [1]])
 def test_a_rate_limit_that_none_can_be_is_refused(limit):
     with pytest.raises(InvalidOption, match="rate_limit_bytes_per_s"):
         CacheOrder.read({"image": FIRST, "rate_limit_bytes_per_s": limit})
+
+
+@pytest.mark.parametrize("value", [1, "true", None])
+def test_as_is_must_be_true_or_false(value):
+    with pytest.raises(InvalidOption, match="as_is"):
+        CacheOrder.read({"image": FIRST, "as_is": value})

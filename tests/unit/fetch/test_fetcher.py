@@ -9,12 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precache.adapters.images_memory import ImageFaults
+from precache.core.errors import DigestMismatch, UnsafeImage
 from precache.core.images import Digest
 from precache.core.jobs import Phase
+from precache.core.orders import CacheOptions
 from precache.fetch.fetcher import FetchRules
-from tests.unit.fetch.world import IMAGE, World, record_of
+from tests.unit.fetch.world import IMAGE, World, record_of, sha512
 
 MIB = 1 << 20
+
+AS_IS = CacheOptions(as_is=True)
 
 FORMATS = [
     ("qcow2", ("qcow2",)),
@@ -69,6 +73,34 @@ def test_bare_content_needs_no_known_format(world, disk_format):
     data = b"\x7fELF" + os.urandom(5000)
 
     assert world.fetch(data, disk_format).read_bytes() == data
+
+
+@pytest.mark.parametrize("disk_format", ["aki", "ari", "ami", "raw"])
+def test_a_kernel_is_cached_as_it_is(world, disk_format):
+    # As a disk its first sector breaks a safety check: it ends like a boot record, but has no table of partitions.
+    kernel = b"MZ" + os.urandom(508) + b"\x55\xaa" + os.urandom(100_000)
+    with pytest.raises(UnsafeImage, match="safety check"):
+        world.fetch(kernel, "raw")
+
+    path = world.fetch(kernel, disk_format, options=AS_IS)
+
+    assert path.read_bytes() == kernel
+    assert world.litter() == [path.name]
+
+
+def test_a_kernel_is_verified(world):
+    record = record_of(b"kernel", "aki", digest=sha512(b"other"))
+
+    with pytest.raises(DigestMismatch):
+        world.fetch(b"kernel", record=record, options=AS_IS)
+    assert world.litter() == []
+
+
+@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+def test_a_disk_is_not_cached_as_it_is(world, make_image, disk_format):
+    with pytest.raises(UnsafeImage, match="disk_format" if disk_format == "raw" else "kernel or ramdisk"):
+        world.fetch(make_image("qcow2"), disk_format, options=AS_IS)
+    assert world.litter() == []
 
 
 @pytest.mark.parametrize("boot_record", [b"", b"\x55\xaa"])

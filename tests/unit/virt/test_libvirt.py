@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.images_memory import MemoryImages
 from precache.core.errors import CacheUnusable
-from precache.core.images import ImageId
+from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
-from precache.imagecache.staging import Fetched, Staging
+from precache.core.orders import CacheOptions, CacheOrder
+from precache.fetch.fetcher import Fetcher
+from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
 from precache.rules.expiry import ExpiryLimits
@@ -47,7 +50,7 @@ def nobody(phase: Phase, bytes_done: int, bytes_total: int) -> None:
 
 
 def build(
-    root: Path, fetcher: OneByte, images_type: str = "default", cleaning: Cleaning | None = None
+    root: Path, fetcher: EntryFetcher, images_type: str = "default", cleaning: Cleaning | None = None
 ) -> LibvirtDriver:
     setup = HostSetup(
         host="host1",
@@ -68,6 +71,18 @@ def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str)
     driver.cache_image(CacheOrder(IMAGE), nobody)
 
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == b"1"
+
+
+def test_a_kernel_goes_where_nova_looks_for_it_as_it_is(tmp_path: Path) -> None:
+    kernel = b"MZ" + bytes(508) + b"\x55\xaa" + os.urandom(5000)
+    record = Image(id=IMAGE, name="kernel", status="active", disk_format="aki", size_bytes=len(kernel))
+    fetcher = Fetcher(images=MemoryImages(images={IMAGE: (record, kernel)}), clock=MemoryClock())
+    driver = build(tmp_path, fetcher)
+    driver.start()
+
+    driver.cache_image(CacheOrder(IMAGE, CacheOptions(as_is=True)), nobody)
+
+    assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == kernel
 
 
 @pytest.mark.parametrize(("images_type", "reason"), [("rbd", "Ceph"), ("vault", "not known")])

@@ -14,7 +14,7 @@ from typing import TypeVar
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.host_call import HostCall, HostRequest
 from precache.adapters.bus_oslo.messages import cancel_message, read_results, request_message
-from precache.adapters.bus_oslo.topics import CACHE_IMAGES_SINCE, CANCEL_SINCE, OPTIONS_SINCE
+from precache.adapters.bus_oslo.topics import AS_IS_SINCE, CACHE_IMAGES_SINCE, CANCEL_SINCE, OPTIONS_SINCE
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
 from precache.core.jobs import TaskResult
@@ -124,6 +124,8 @@ class OsloComputes:
 
 def _cache_request(request: CacheRequest) -> HostRequest[list[TaskResult]]:
     version = OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE
+    if request.has_boot_files:
+        version = AS_IS_SINCE
     return HostRequest(
         host=request.host,
         method="cache_images",

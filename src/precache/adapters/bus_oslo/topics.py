@@ -12,7 +12,7 @@ COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
 CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors receives each message
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: every conductor receives it
 
-RPC_VERSION = "1.2"
+RPC_VERSION = "1.3"
 """The version that this release speaks."""
 
 BASE_VERSION = "1.0"
@@ -26,3 +26,6 @@ OPTIONS_SINCE = "1.1"
 
 CANCEL_SINCE = "1.2"
 """The first version in which a host knows `cancel_job`, and answers with the outcome `cancelled`."""
+
+AS_IS_SINCE = "1.3"
+"""The first version in which a host caches kernels and ramdisks as they are."""

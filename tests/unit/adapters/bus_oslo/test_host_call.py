@@ -283,6 +283,15 @@ def test_a_request_that_is_repeated_after_a_cancel_is_marked_as_cancelled():
     ]
 
 
+def test_a_kernel_is_only_sent_to_computes_that_cache_it_as_it_is():
+    bus = ScriptedBus(results_message(RESULTS))
+
+    gateway(bus).cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE, CacheOptions(as_is=True)),)))
+
+    [(_, method, version, message)] = bus.sent
+    assert (method, version, message["orders"]) == ("cache_images", "1.3", [{"image": IMAGE, "as_is": True}])
+
+
 def test_a_cancel_that_may_be_lost_is_sent_again():
     bus = ScriptedBus(NoAnswer(), {})
 
