@@ -30,11 +30,20 @@ DOCKER = ImageId("00000000-0000-4000-8000-000000000003")
 FORMATLESS = ImageId("00000000-0000-4000-8000-000000000004")
 FORBIDDEN = ImageId("00000000-0000-4000-8000-000000000005")
 LIKE_AN_ID = ImageId("00000000-0000-4000-8000-000000000008")
+KERNEL = ImageId("00000000-0000-4000-8000-000000000010")
+RAMDISK = ImageId("00000000-0000-4000-8000-000000000011")
+UNKNOWN = ImageId("00000000-0000-4000-8000-0000000000ff")
 NAMESAKES = (ImageId("00000000-0000-4000-8000-000000000006"), ImageId("00000000-0000-4000-8000-000000000007"))
 
 
-def _image(image: ImageId, name: str, status: str = "active", disk_format: str | None = "qcow2") -> Image:
-    return Image(id=image, name=name, status=status, disk_format=disk_format, size_bytes=4)
+def _image(image: ImageId, name: str, status: str = "active", disk_format: str | None = "qcow2", **more: str) -> Image:
+    return Image(id=image, name=name, status=status, disk_format=disk_format, size_bytes=4, **more)
+
+
+def _with_kernel(number: int, kernel_id: str, **more: str) -> Image:
+    return _image(
+        ImageId(f"00000000-0000-4000-8000-0000000001{number:02}"), f"pair-{number}", kernel_id=kernel_id, **more
+    )
 
 
 IMAGES = {
@@ -48,6 +57,15 @@ IMAGES = {
         _image(FORMATLESS, "formatless", disk_format=None),
         _image(FORBIDDEN, "forbidden"),
         *(_image(image, "twice") for image in NAMESAKES),
+        _image(KERNEL, "kernel", disk_format="aki"),
+        _image(RAMDISK, "ramdisk", disk_format="ari"),
+        _with_kernel(0, KERNEL.upper(), ramdisk_id=RAMDISK),
+        _with_kernel(1, KERNEL),
+        _with_kernel(2, UNKNOWN),
+        _with_kernel(3, DEACTIVATED),
+        _with_kernel(4, "none"),
+        _with_kernel(5, DEBIAN),
+        _with_kernel(6, KERNEL, ramdisk_id=FORBIDDEN),
         _image(LIKE_AN_ID, "00000000-0000-4000-8000-00000000000a"),
     )
 }
@@ -60,6 +78,7 @@ class World:
     is_image_service_up: bool = True
     policy_file: Path | None = None
     max_body_bytes: int = 2000
+    adds_boot_files: bool = True
     wakes: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -92,6 +111,7 @@ class World:
             "wake": lambda: self.wakes.append(len(self.jobs.list_jobs())),
         }
         return create_app(
+            adds_boot_files=self.adds_boot_files,
             auth_strategy=auth_strategy,
             service_down_time=SERVICE_DOWN_TIME,
             max_body_bytes=self.max_body_bytes,

@@ -50,16 +50,18 @@ def create_app(
     service_down_time: timedelta,
     auth_strategy: str,
     max_body_bytes: int = MAX_BODY_BYTES,
+    adds_boot_files: bool = True,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application; safe for many threads.
 
     auth_strategy: as in [api] auth_strategy; only for the OpenAPI document.
+    adds_boot_files: whether the kernel and the ramdisk that an image names are cached with it.
     wake: tells conductors that there is a new job, or a request to cancel one; never raises, never blocks.
     The caller's identity is in headers, see `identity.py`. So the application must always be wrapped in an
     authentication middleware: keystonemiddleware (with delay_auth_decision), or `identity.noauth`.
     """
     document = load_document()
-    requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake)
+    requests = JobRequests(images=images, jobs=intake, clock=clock, wake=wake, adds_boot_files=adds_boot_files)
     views = JobViews(document)
     handlers = Handlers(
         service=Service(store=store, document=document, auth_strategy=auth_strategy),

@@ -34,6 +34,12 @@ OPTIONS = [
         "max_request_body_size", default=114688, min=1024, help="Largest request body that is accepted, in bytes."
     ),
     cfg.IntOpt("workers", default=10, min=1, max=1000, help="Requests that are served at the same time (threads)."),
+    cfg.BoolOpt(
+        "cache_kernel_and_ramdisk",
+        default=True,
+        help="Also cache the images that a requested image names in its properties kernel_id and ramdisk_id: an "
+        "instance boots from all three.",
+    ),
 ]
 
 POLICY_OPTIONS = [
@@ -54,6 +60,7 @@ class ApiSettings:
     tls_files: tuple[Path, Path] | None
     max_request_body_bytes: int
     workers: int
+    cache_kernel_and_ramdisk: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,14 @@ def _parse_api(values: Any) -> ApiSettings:
         missing, present = ("key_file", "cert_file") if values.cert_file else ("cert_file", "key_file")
         raise InvalidConfiguration(f"[api] {present} is set without {missing}; TLS needs both")
     tls_files = (Path(values.cert_file), Path(values.key_file)) if values.cert_file else None
-    return ApiSettings(values.auth_strategy, values.listen, tls_files, values.max_request_body_size, values.workers)
+    return ApiSettings(
+        auth_strategy=values.auth_strategy,
+        listen=values.listen,
+        tls_files=tls_files,
+        max_request_body_bytes=values.max_request_body_size,
+        workers=values.workers,
+        cache_kernel_and_ramdisk=values.cache_kernel_and_ramdisk,
+    )
 
 
 def _parse_policy(values: Any) -> PolicySettings:

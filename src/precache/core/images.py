@@ -106,6 +106,8 @@ class Image:
     virtual_size_bytes: size of the disk inside; None if the service does not have it.
     container_format: Glance's name of the container of the disk, `bare` for none; None if the record has none.
     digest: the expected hash of the data; None if the service has no hash, and then nothing can be verified.
+    kernel_id, ramdisk_id: the images that an instance boots with besides this one, as the record names them, which may
+        be no valid id; None if it names none.
     """
 
     id: ImageId
@@ -117,6 +119,8 @@ class Image:
     digest: Digest | None = None
     container_format: str | None = None
     signature: ImageSignature = ImageSignature()
+    kernel_id: str | None = None
+    ramdisk_id: str | None = None
 
     @property
     def is_active(self) -> bool:

@@ -47,4 +47,5 @@ def api_app(
         auth_strategy=auth_strategy,
         service_down_time=config.host.service_down_time,
         max_body_bytes=config.api.max_request_body_bytes,
+        adds_boot_files=config.api.cache_kernel_and_ramdisk,
     )

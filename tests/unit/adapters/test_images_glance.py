@@ -107,6 +107,22 @@ def test_the_record_of_another_image_is_refused():
         images_at(server.url).show(IMAGE)
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"kernel_id": "k", "ramdisk_id": "r"}, ("k", "r")),
+        ({"kernel_id": "", "ramdisk_id": None}, (None, None)),
+        ({"kernel_id": 7}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_a_record_names_kernel_and_ramdisk(fields, found):
+    with FaultyServer(record(**fields)) as server:
+        image = images_at(server.url).show(IMAGE)
+
+    assert (image.kernel_id, image.ramdisk_id) == found
+
+
 def test_a_redirect_is_not_followed():
     with FaultyServer(record()) as elsewhere:
         redirect = http("302 Found", Location=elsewhere.url)

@@ -37,6 +37,8 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
             key_type=_text(record.get("img_signature_key_type")),
             certificate_id=_text(record.get("img_signature_certificate_uuid")),
         ),
+        kernel_id=_text(record.get("kernel_id")) or None,
+        ramdisk_id=_text(record.get("ramdisk_id")) or None,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 from uuid import uuid4
 
 from precache.api.calls import Call
+from precache.api.handlers.boot_files import BootFiles
 from precache.api.handlers.job_targets import fields_for_aggregate
 from precache.api.handlers.named_images import NamedImages
 from precache.api.refusals import DuplicateImages
@@ -15,7 +16,7 @@ from precache.core.aggregates import Aggregate
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.core.idempotency import IdempotencyKey
-from precache.core.images import Image, ImageId, parse_image_id
+from precache.core.images import Image, parse_image_id
 from precache.core.jobs import Job, NewJob
 from precache.core.names import is_name
 from precache.core.orders import CacheOptions, CacheOrder, first_orders
@@ -35,23 +36,32 @@ class JobRequests:
     """Makes a job from the checked body of a request.
 
     wake: tells conductors that there is work; never raises, never blocks.
+    adds_boot_files: whether the kernel and the ramdisk that an image names are cached with it.
     """
 
-    def __init__(self, *, images: ImageCatalog, jobs: JobIntake, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        images: ImageCatalog,
+        jobs: JobIntake,
+        clock: Clock,
+        wake: Callable[[], None],
+        adds_boot_files: bool = True,
+    ) -> None:
         self._images = images
+        self._boot_files = BootFiles(images) if adds_boot_files else None
         self._jobs = jobs
         self._clock = clock
         self._wake = wake
 
     def for_aggregate(self, call: Call, orders: Sequence[CacheOrder], aggregate: Aggregate) -> Job:
         """Store the job for all hosts of the aggregate. Nothing is stored unless every image passes its checks."""
-        names = self._admitted(call, [order.image for order in orders])
-        return self._store(call, orders, names, **fields_for_aggregate(aggregate))
+        return self._store(call, orders, self._found(call, orders), **fields_for_aggregate(aggregate))
 
     def for_host(self, call: Call, orders: Sequence[CacheOrder], host: str) -> Job:
         """Store the job for this host alone. Nothing is stored unless every image passes its checks."""
-        names = self._admitted(call, [order.image for order in orders])
-        return self._store(call, orders, names, hosts=(host,), for_host=host, target=Target(hosts=(host,)))
+        found = self._found(call, orders)
+        return self._store(call, orders, found, hosts=(host,), for_host=host, target=Target(hosts=(host,)))
 
     def find_repeated(self, key: IdempotencyKey) -> Job | None:
         """Return the job of an earlier request with this key. Raises IdempotencyKeyReused if its body was another."""
@@ -64,16 +74,21 @@ class JobRequests:
         """
         found = NamedImages(self._images).find(call.caller.token, images)
         orders = checked_orders(CacheOrder(image.id, option) for image, option in zip(found, options, strict=True))
-        return self._store(call, orders, _checked_names(found), **fields)
+        return self._store(call, orders, found, **fields)
 
-    def _store(
-        self, call: Call, orders: Sequence[CacheOrder], image_names: Mapping[ImageId, str], **fields: Any
-    ) -> Job:
-        """Store the job and wake a conductor. fields: the other fields of the job."""
+    def _store(self, call: Call, orders: Sequence[CacheOrder], images: Iterable[Image], **fields: Any) -> Job:
+        """Check the images of the orders, store the job and wake a conductor. fields: the other fields of the job."""
+        checked: list[Image] = []
+        for image in images:
+            check_admissible(image)
+            checked.append(image)
+        added: Sequence[Image] = ()
+        if self._boot_files is not None:
+            orders, added = self._boot_files.added(call.caller.token, orders, checked)
         job = NewJob(
             id=str(uuid4()),
             orders=tuple(orders),
-            image_names=image_names,
+            image_names={each.id: plain_line(each.name, _NAME_LENGTH) for each in (*checked, *added) if each.name},
             requested_by=call.caller.user_id,
             request_id=call.request_id,
             created_at=self._clock.now(),
@@ -83,22 +98,12 @@ class JobRequests:
         self._wake()
         return stored
 
-    def _admitted(self, call: Call, images: Sequence[ImageId]) -> dict[ImageId, str]:
-        """Check the images; return the names of those that have one."""
+    def _found(self, call: Call, orders: Sequence[CacheOrder]) -> Iterator[Image]:
+        """Yield the images of the orders."""
         # With the caller's own token: a caller who may not see an image cannot have it cached.
         token = call.caller.token
-        listed = self._images.find_listed(token, images)
-        return _checked_names(listed.get(image) or self._images.show_to(token, image) for image in images)
-
-
-def _checked_names(images: Iterable[Image]) -> dict[ImageId, str]:
-    """Return the names of the images that have one. Raises the errors of `check_admissible`."""
-    names: dict[ImageId, str] = {}
-    for image in images:
-        check_admissible(image)
-        if image.name:
-            names[image.id] = plain_line(image.name, _NAME_LENGTH)
-    return names
+        listed = self._images.find_listed(token, [order.image for order in orders])
+        return (listed.get(order.image) or self._images.show_to(token, order.image) for order in orders)
 
 
 def requested_orders(call: Call) -> tuple[CacheOrder, ...]:

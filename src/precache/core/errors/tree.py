@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from precache.core.stopping import StopReason
 
@@ -21,6 +21,12 @@ class PrecacheError(Exception):
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(f"{message}; {advice}" if advice else message)
         self.message, self.advice = message, advice or self.usual_advice
+
+    def with_sentence(self, sentence: str) -> Self:
+        """Return this error with another sentence at the end of its text."""
+        self.message = f"{self.message.rstrip('.')}. {sentence}"
+        self.args = (f"{str(self).rstrip('.')}. {sentence}",)
+        return self
 
 
 class NotFound(PrecacheError):
