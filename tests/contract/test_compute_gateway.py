@@ -12,7 +12,8 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.background.cancel_token import CancelToken
 from precache.compute.cache_images import CacheImages
-from precache.core.errors import ComputeUnreachable, Stopped
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.errors import CacheNotDescribed, ComputeUnreachable, PrecacheError, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
@@ -21,8 +22,11 @@ from precache.virt.fake import FakeDriver
 from tests.contract.buses import BusWorld, nothing_to_cancel
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+OTHER = parse_image_id("00000000-0000-0000-0000-000000000002")
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
 PATIENCE_S = 30
+SIZES = (ImageSize(IMAGE, 100, 700, "qcow2"), ImageSize(OTHER))
+WITHIN = timedelta(seconds=10)
 
 
 class InProcessWorld:
@@ -192,3 +196,68 @@ def test_a_compute_that_left_cannot_confirm_a_cancel(world):
 
     with pytest.raises(ComputeUnreachable):
         gateway.cancel("job", "cmp-1", "cell1")
+
+
+def joined(world, describe):
+    """Return a gateway to a host that describes its cache with this function."""
+    world.join("cmp-1", lambda request: [], nothing_to_cancel, describe_cache=describe)
+    return world.gateway()
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        CacheContents(),
+        CacheContents(held=frozenset({IMAGE, OTHER})),
+        CacheContents(held=frozenset({OTHER}), needed_bytes=800, free_bytes=2**40),
+        CacheContents(unsupported="the hypervisor of this host keeps no image cache"),
+    ],
+)
+def test_a_host_is_given_the_images_and_its_description_comes_back(world, contents):
+    received = []
+
+    def describe(images):
+        received.append(tuple(images))
+        return contents
+
+    assert joined(world, describe).describe_cache("cmp-1", "cell1", SIZES, WITHIN) == contents
+    assert received == [SIZES]
+
+
+def test_a_cache_is_described_while_the_host_downloads(world):
+    driver = FakeDriver(clock=SystemClock(), delay=timedelta(hours=1))
+    downloads = Downloads()
+    host = CacheImages(
+        host="cmp-1", cell="cell1", driver=driver, progress=downloads, clock=SystemClock(), stop=CancelToken()
+    )
+    world.join("cmp-1", host, host.cancel_job, describe_cache=driver.describe_cache)
+    gateway = world.gateway()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(gateway.cache_images, REQUEST)
+        assert downloads.of("job").wait(PATIENCE_S)
+
+        contents = gateway.describe_cache("cmp-1", "cell1", SIZES, WITHIN)
+        host.cancel_job("job")
+
+    assert contents.held == frozenset()
+
+
+def test_a_host_that_cannot_describe_its_cache_says_so(world):
+    def cannot(images):
+        raise CacheNotDescribed("volume")
+
+    with pytest.raises(PrecacheError, match="driver volume cannot describe its cache"):
+        joined(world, cannot).describe_cache("cmp-1", "cell1", SIZES, WITHIN)
+
+
+def test_a_host_without_a_compute_cannot_describe_its_cache_and_is_named(world):
+    with pytest.raises(ComputeUnreachable, match="cmp-1"):
+        world.gateway().describe_cache("cmp-1", "cell1", SIZES, WITHIN)
+
+
+def test_a_compute_that_is_being_stopped_does_not_describe_its_cache(world):
+    def stopping(images):
+        raise Stopped("The compute")
+
+    with pytest.raises(Stopped):
+        joined(world, stopping).describe_cache("cmp-1", "cell1", SIZES, WITHIN)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from precache.background.deadline import Deadline
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ComputeUnreachable
 from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
+from precache.ports.host_caches import DescribeCacheCall, no_description
 
 CacheImagesCall = Callable[[CacheRequest], Sequence[TaskResult]]
 CancelJobCall = Callable[[str], None]
@@ -20,10 +22,11 @@ CancelJobCall = Callable[[str], None]
 class _Compute:
     cache_images: CacheImagesCall
     cancel_job: CancelJobCall
+    describe_cache: DescribeCacheCall
 
 
 class InProcessComputes:
-    """The port `ComputeGateway` by direct calls. A host is reachable from `join` until `leave`."""
+    """The ports `ComputeGateway` and `HostCaches` by direct calls. A host is reachable from `join` until `leave`."""
 
     def __init__(self, *, allowed: timedelta | None = None) -> None:
         """allowed: the time for all images of a request on one host; None for no limit."""
@@ -31,9 +34,15 @@ class InProcessComputes:
         self._computes: dict[str, _Compute] = {}
         self._lock = threading.Lock()
 
-    def join(self, host: str, cache_images: CacheImagesCall, cancel_job: CancelJobCall) -> None:
+    def join(
+        self,
+        host: str,
+        cache_images: CacheImagesCall,
+        cancel_job: CancelJobCall,
+        describe_cache: DescribeCacheCall = no_description,
+    ) -> None:
         with self._lock:
-            self._computes[host] = _Compute(cache_images, cancel_job)
+            self._computes[host] = _Compute(cache_images, cancel_job, describe_cache)
 
     def leave(self, host: str) -> None:
         with self._lock:
@@ -44,6 +53,9 @@ class InProcessComputes:
 
     def cancel(self, job_id: str, host: str, cell: str) -> None:  # noqa: ARG002  the name is enough in one process
         self._compute(host).cancel_job(job_id)
+
+    def describe_cache(self, host: str, cell: str, images: Sequence[ImageSize], within: timedelta) -> CacheContents:  # noqa: ARG002  as above; it takes milliseconds
+        return self._compute(host).describe_cache(images)
 
     def _compute(self, host: str) -> _Compute:
         with self._lock:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
-from precache.compute.cache_images import CacheImages
+from precache.compute.cache_images import UNSUPPORTED, CacheImages
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.errors import CacheNotDescribed
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import TaskResult
 from precache.core.stopping import StopReason
@@ -81,6 +84,20 @@ class ComputeService:
     def cancel_job(self, job_id: str) -> None:
         """Cancel all unfinished images of the job. Idempotent; does not wait."""
         self._cache_images.cancel_job(job_id)
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        """Return which of the images the host's cache holds, and the space for the others; takes milliseconds.
+
+        Raises CacheNotDescribed, and what the driver raises.
+        """
+        # A driver that was written for an earlier release lacks the method.
+        describe = getattr(self._driver, "describe_cache", None)
+        if describe is None:
+            raise CacheNotDescribed(self._driver.name)
+        try:
+            return cast(CacheContents, describe(images))
+        except NotImplementedError as error:
+            return CacheContents(unsupported=str(error) or UNSUPPORTED)
 
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""

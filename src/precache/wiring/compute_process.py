@@ -57,7 +57,13 @@ class ComputeProcess:
         progress.start()
         compute.start()
         self._stops.callback(compute.stop, PATIENCE)
-        server = ComputeServer(bus=bus, host=host, cache_images=compute.cache_images, cancel_job=compute.cancel_job)
+        server = ComputeServer(
+            bus=bus,
+            host=host,
+            cache_images=compute.cache_images,
+            cancel_job=compute.cancel_job,
+            describe_cache=compute.describe_cache,
+        )
 
         def announce() -> None:
             compute.announce()

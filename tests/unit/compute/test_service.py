@@ -9,7 +9,8 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.compute.service import ComputeService
-from precache.core.errors import CacheUnusable, Stopped
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.errors import CacheNotDescribed, CacheUnusable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
@@ -139,3 +140,25 @@ def test_a_compute_whose_cache_is_of_no_use_does_not_start_and_can_be_stopped(he
 
     service.stop(PATIENCE)
     assert hearing.beats == []
+
+
+class DescribingDriver(EndlessDriver):
+    def describe_cache(self, images):
+        if self.error is not None:
+            raise self.error
+        return CacheContents(held=frozenset(size.image for size in images))
+
+
+def test_a_compute_describes_its_drivers_cache(hearing):
+    assert compute(hearing, DescribingDriver()).describe_cache([ImageSize(IMAGE)]).held == {IMAGE}
+
+
+def test_a_host_that_caches_nothing_says_why(hearing):
+    driver = DescribingDriver(NotImplementedError("images_type is rbd"))
+
+    assert compute(hearing, driver).describe_cache([ImageSize(IMAGE)]).unsupported == "images_type is rbd"
+
+
+def test_a_driver_of_an_earlier_release_is_named(hearing):
+    with pytest.raises(CacheNotDescribed, match="driver endless cannot describe its cache"):
+        compute(hearing, EndlessDriver()).describe_cache([ImageSize(IMAGE)])

@@ -12,6 +12,7 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.contents_messages import contents_message, read_describe
 from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.messages import (
     failure_message,
@@ -24,6 +25,7 @@ from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.jobs import TaskResult
 from precache.ports.compute_gateway import CacheRequest
+from precache.ports.host_caches import DescribeCacheCall, no_description
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +43,8 @@ class ComputeServer(RpcServer):
     """Answers requests to `host`. `stop` waits until running ones are answered; the caller makes them end.
 
     cache_images: called for several requests at once, and again for a repeated request. cancel_job: called
-        with the id of a job, at any time. What they raise is sent to the conductor, except the text of an unexpected
-        error.
+        with the id of a job, at any time. describe_cache: called with the images of a plan, at any time.
+        What they raise is sent to the conductor, except the text of an unexpected error.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ComputeServer(RpcServer):
         host: str,
         cache_images: CacheImagesCall,
         cancel_job: CancelJobCall,
+        describe_cache: DescribeCacheCall = no_description,
         requests_at_once: int = REQUESTS_AT_ONCE,
     ) -> None:
         places = threading.BoundedSemaphore(requests_at_once)
@@ -59,7 +62,7 @@ class ComputeServer(RpcServer):
             bus=bus,
             topic=COMPUTE_TOPIC,
             server=host,
-            endpoint=_ComputeEndpoint(host, cache_images, cancel_job, places),
+            endpoint=_ComputeEndpoint(host, cache_images, cancel_job, describe_cache, places),
             threads=requests_at_once + _WAITING_REQUESTS,
         )
 
@@ -70,12 +73,18 @@ class _ComputeEndpoint:
     target = oslo_messaging.Target(version=RPC_VERSION)
 
     def __init__(
-        self, host: str, cache_images: CacheImagesCall, cancel_job: CancelJobCall, places: threading.BoundedSemaphore
+        self,
+        host: str,
+        cache_images: CacheImagesCall,
+        cancel_job: CancelJobCall,
+        describe_cache: DescribeCacheCall,
+        places: threading.BoundedSemaphore,
     ) -> None:
         self._host = host
         self._places = places
         self._cache_images = cache_images
         self._cancel_job = cancel_job
+        self._describe_cache = describe_cache
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
@@ -89,7 +98,7 @@ class _ComputeEndpoint:
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
         with self._places:
-            return self._answer(request.job_id, lambda: results_message(self._cache_images(request)))
+            return self._answer(f"job {request.job_id}", lambda: results_message(self._cache_images(request)))
 
     def cancel_job(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
@@ -97,13 +106,21 @@ class _ComputeEndpoint:
         except Malformed as fault:
             _log.warning("A request to cancel a job was refused: %s", fault)
             return failure_message("malformed", reason=str(fault))
-        return self._answer(job_id, partial(self._cancel, job_id))
+        return self._answer(f"job {job_id}", partial(self._cancel, job_id))
+
+    def describe_cache(self, _context: object, **message: Any) -> dict[str, Any]:
+        try:
+            images = read_describe(message, self._host)
+        except Malformed as fault:
+            _log.warning("A request to describe the cache was refused: %s", fault)
+            return failure_message("malformed", reason=str(fault))
+        return self._answer("a plan", lambda: contents_message(self._describe_cache(images)))
 
     def _cancel(self, job_id: str) -> dict[str, Any]:
         self._cancel_job(job_id)
         return {}
 
-    def _answer(self, job_id: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _answer(self, purpose: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the result of `act`, or the message for its error."""
         try:
             return act()
@@ -112,5 +129,5 @@ class _ComputeEndpoint:
         except PrecacheError as error:
             return failure_message("failed", reason=str(error))
         except Exception:  # noqa: BLE001  the request boundary of this process
-            _log.exception("A request for job %s failed", job_id)
+            _log.exception("A request for %s failed", purpose)
             return failure_message("failed", reason=f"unexpected error; the log of the compute on {self._host} has it")

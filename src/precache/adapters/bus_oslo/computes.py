@@ -12,10 +12,18 @@ from functools import partial
 from typing import TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
 from precache.adapters.bus_oslo.host_call import HostCall, HostRequest
 from precache.adapters.bus_oslo.messages import cancel_message, read_results, request_message
-from precache.adapters.bus_oslo.topics import AS_IS_SINCE, CACHE_IMAGES_SINCE, CANCEL_SINCE, OPTIONS_SINCE
+from precache.adapters.bus_oslo.topics import (
+    AS_IS_SINCE,
+    CACHE_IMAGES_SINCE,
+    CANCEL_SINCE,
+    DESCRIBE_SINCE,
+    OPTIONS_SINCE,
+)
 from precache.background.cancel_token import CancelToken
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
 from precache.core.jobs import TaskResult
 from precache.core.stopping import StopReason
@@ -36,7 +44,7 @@ T = TypeVar("T")
 
 
 class OsloComputes:
-    """The port `ComputeGateway` over message buses.
+    """The ports `ComputeGateway` and `HostCaches` over message buses.
 
     buses: returns the bus of a cell, by the cell's name; raises BusUnavailable if there is none.
     long_rpc_timeout: how long a host may take for all images of a request.
@@ -73,8 +81,7 @@ class OsloComputes:
         return self._call(request.cell, request_now, self._long_s, self._silence_s)
 
     def cancel(self, job_id: str, host: str, cell: str) -> None:
-        if self._pin is not None and not understands(self._pin, CANCEL_SINCE):
-            raise ComputeOutdated(host, CANCEL_SINCE, self._pin, pinned=True)
+        self._check_pin(host, CANCEL_SINCE)
         self._store_cancel(job_id, host)
         message = cancel_message(job_id, host, cell)
         to_host = HostRequest(
@@ -93,6 +100,24 @@ class OsloComputes:
             raise
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error
+
+    def describe_cache(self, host: str, cell: str, images: Sequence[ImageSize], within: timedelta) -> CacheContents:
+        self._check_pin(host, DESCRIBE_SINCE)
+        message, within_s = describe_message(host, cell, images), within.total_seconds()
+        to_host = HostRequest(
+            host=host,
+            method="describe_cache",
+            version=DESCRIBE_SINCE,
+            # It does not expire, because it changes nothing.
+            message=lambda _expires_at, _left_s: message,
+            read=read_contents,
+            too_long=f"it did not answer within {within_s:.0f} seconds",
+        )
+        return self._call(cell, lambda: to_host, within_s, min(self._silence_s, within_s))
+
+    def _check_pin(self, host: str, needed: str) -> None:
+        if self._pin is not None and not understands(self._pin, needed):
+            raise ComputeOutdated(host, needed, self._pin, pinned=True)
 
     def _store_cancel(self, job_id: str, host: str) -> None:
         with self._lock:

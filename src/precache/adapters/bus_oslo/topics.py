@@ -29,3 +29,6 @@ CANCEL_SINCE = "1.2"
 
 AS_IS_SINCE = "1.3"
 """The first version in which a host caches kernels and ramdisks as they are."""
+
+DESCRIBE_SINCE = "1.3"
+"""The first version in which a host knows `describe_cache`."""

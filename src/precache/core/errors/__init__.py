@@ -59,6 +59,7 @@ from precache.core.errors.missing import (
     TokenNotFound as TokenNotFound,
 )
 from precache.core.errors.refused import (
+    CacheNotDescribed as CacheNotDescribed,
     CacheUnusable as CacheUnusable,
     CachingUnsupported as CachingUnsupported,
     ComputeOutdated as ComputeOutdated,

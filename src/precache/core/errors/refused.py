@@ -162,6 +162,15 @@ class CachingUnsupported(Refused):
         super().__init__(f"Image {image} cannot be cached on this host: {reason}")
 
 
+class CacheNotDescribed(Refused):
+    """The virt driver of this host cannot tell what its cache holds."""
+
+    usual_advice = "use a release of the driver that has the method describe_cache"
+
+    def __init__(self, driver: str = "") -> None:
+        super().__init__(f"The virt driver {driver} cannot describe its cache".replace("  ", " "))
+
+
 class DatabaseUrlRefused(Refused):
     """The database URL cannot be used; `reason` never contains its password."""
 

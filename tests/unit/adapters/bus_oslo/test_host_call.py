@@ -10,7 +10,9 @@ import pytest
 from precache.adapters.bus_oslo.bus import NoAnswer, QueueMissing, RemoteBug, VersionUnknown
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.computes import OsloComputes
+from precache.adapters.bus_oslo.contents_messages import contents_message
 from precache.adapters.bus_oslo.messages import results_message
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
@@ -368,3 +370,45 @@ def test_a_pinned_version_holds_for_requests_that_are_sent_again_after_a_cancel(
 def test_an_error_of_the_host_is_no_confirmation_of_a_cancel(answer, error_type):
     with pytest.raises(error_type):
         cancel(ScriptedBus(answer))
+
+
+def describe(bus, within_s=5, **options):
+    within = timedelta(seconds=within_s)
+    return gateway(bus, **options).describe_cache("cmp-1", "cell1", (ImageSize(IMAGE, 100),), within)
+
+
+def test_a_description_is_asked_for_in_the_version_that_has_it():
+    bus = ScriptedBus(contents_message(CacheContents(free_bytes=7)))
+
+    contents = describe(bus)
+
+    assert contents == CacheContents(free_bytes=7)
+    assert [(host, method, version) for host, method, version, _ in bus.sent] == [("cmp-1", "describe_cache", "1.3")]
+
+
+def test_a_host_that_is_silent_is_given_up_within_the_time_for_a_description():
+    bus = ScriptedBus(NoAnswer(), NoAnswer())
+
+    with pytest.raises(ComputeUnreachable, match="cmp-1"):
+        describe(bus, long_s=3600, silence_s=600)
+
+    assert sum(monitor_s for _, monitor_s in bus.asked) <= 5
+
+
+def test_a_host_of_an_earlier_release_is_outdated_for_a_description():
+    with pytest.raises(ComputeOutdated, match=r"cmp-1.* version 1\.3 .* does not speak it; update Precache"):
+        describe(ScriptedBus(VersionUnknown()))
+
+
+def test_a_pinned_version_below_that_of_the_description_sends_nothing():
+    bus = ScriptedBus()
+
+    with pytest.raises(ComputeOutdated, match=r"pinned to version 1\.2"):
+        describe(bus, pin="1.2")
+
+    assert bus.sent == []
+
+
+def test_an_answer_without_the_contents_is_not_valid():
+    with pytest.raises(ComputeUnreachable, match="is not valid"):
+        describe(ScriptedBus({"held": "all"}))

@@ -1,0 +1,74 @@
+"""Makes and reads the message `describe_cache` and its answer: what a host's cache holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from precache.adapters.bus_oslo.fields import (
+    Malformed,
+    check_host,
+    read_image,
+    read_items,
+    read_size,
+    read_text,
+)
+from precache.core.cache_contents import CacheContents, ImageSize
+
+
+def describe_message(host: str, cell: str, images: Sequence[ImageSize]) -> dict[str, Any]:
+    return {"host": host, "cell": cell, "images": [image_size_message(each) for each in images]}
+
+
+def read_describe(message: Mapping[str, Any], host: str) -> tuple[ImageSize, ...]:
+    """Return the images. Raises Malformed, also if the message is meant for another host."""
+    check_host(message, host)
+    return read_image_sizes(message)
+
+
+def contents_message(contents: CacheContents) -> dict[str, Any]:
+    return {
+        "held": sorted(contents.held),
+        "needed_bytes": contents.needed_bytes,
+        "free_bytes": contents.free_bytes,
+        "unsupported": contents.unsupported,
+    }
+
+
+def read_contents(answer: Mapping[str, Any]) -> CacheContents:
+    """Return what the host holds. Raises Malformed."""
+    return CacheContents(
+        held=frozenset(read_image(each) for each in read_items(answer, "held")),
+        needed_bytes=_optional_size(answer, "needed_bytes"),
+        free_bytes=_optional_size(answer, "free_bytes"),
+        unsupported=read_text(answer, "unsupported") if answer.get("unsupported") else "",
+    )
+
+
+def image_size_message(size: ImageSize) -> dict[str, Any]:
+    return {
+        "image": size.image,
+        "size_bytes": size.size_bytes,
+        "virtual_size_bytes": size.virtual_size_bytes,
+        "disk_format": size.disk_format,
+    }
+
+
+def read_image_sizes(message: Mapping[str, Any]) -> tuple[ImageSize, ...]:
+    """Return the images of a message. Raises Malformed: each of them counts for the needed space."""
+    return tuple(_read_image_size(item) for item in read_items(message, "images"))
+
+
+def _read_image_size(item: object) -> ImageSize:
+    if not isinstance(item, Mapping):
+        raise Malformed("an image is not an object")
+    return ImageSize(
+        read_image(item.get("image")),
+        _optional_size(item, "size_bytes"),
+        _optional_size(item, "virtual_size_bytes"),
+        read_text(item, "disk_format") if item.get("disk_format") is not None else None,
+    )
+
+
+def _optional_size(message: Mapping[str, Any], field: str) -> int | None:
+    return None if message.get(field) is None else read_size(message, field)
