@@ -36,10 +36,10 @@ def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), crea
     )
 
 
-def claim(stores, owner="me", at=NOW, *, skip=()):
+def claim(stores, owner="me", at=NOW, **options):
     """Claim a job at an instant of the store's clock."""
     stores.clock.set(at)
-    return stores.claims.claim(owner, LEASE, skip=skip)
+    return stores.claims.claim(owner, LEASE, **options)
 
 
 def held(stores, job=1, owner="me"):

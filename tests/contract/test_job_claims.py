@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.job_options import JobOptions
 from precache.core.jobs import (
     Claim,
     HostAsked,
@@ -66,6 +67,20 @@ def test_the_oldest_job_is_claimed_first(stores):
         stores.intake.add(new_job(number, created_at=NOW - age * SECOND))
 
     assert [claim(stores).id for _ in range(4)] == [job_id(n) for n in (2, 3, 1, 4)]
+
+
+def test_the_job_with_the_highest_priority_is_claimed_before_older_ones(stores):
+    for number, priority in ((1, 50), (2, 60), (3, 60), (4, 0)):
+        stores.intake.add(new_job(number, options=JobOptions(priority=priority)))
+
+    assert [claim(stores).id for _ in range(4)] == [job_id(n) for n in (2, 3, 1, 4)]
+
+
+def test_a_job_with_a_lower_priority_than_the_least_is_not_claimed(stores):
+    stores.intake.add(new_job(1, options=JobOptions(priority=60)))
+
+    assert claim(stores, least_priority=61) is None
+    assert claim(stores, least_priority=60).id == job_id(1)
 
 
 def test_second_claim_waits_until_lease_expires(stores):

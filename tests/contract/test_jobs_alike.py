@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.sql import open_database
 from precache.core.errors import PrecacheError
+from precache.core.job_options import JobOptions
 from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, SetClock, claim, job_id, new_job
 from tests.contract.stores import Stores, of_database
@@ -63,13 +64,14 @@ class JobsAlike(RuleBasedStateMachine):
         self.both(lambda s: s.intake.add(new_job(1)))
         self.both(lambda s: claim(s, "first"))
 
-    @rule(number=st.integers(1, 2), created_at=TIMES)
-    def add(self, number, created_at):
-        self.both(lambda s: s.intake.add(new_job(number, created_at=created_at)))
+    @rule(number=st.integers(1, 2), created_at=TIMES, priority=st.integers(49, 51))
+    def add(self, number, created_at, priority):
+        options = JobOptions(priority=priority)
+        self.both(lambda s: s.intake.add(new_job(number, created_at=created_at, options=options)))
 
-    @rule(owner=OWNERS, now=TIMES, skip=st.sets(JOBS, max_size=1))
-    def claim(self, owner, now, skip):
-        self.both(lambda s: claim(s, owner, now, skip=skip))
+    @rule(owner=OWNERS, now=TIMES, skip=st.sets(JOBS, max_size=1), least_priority=st.integers(50, 51))
+    def claim(self, owner, now, skip, least_priority):
+        self.both(lambda s: claim(s, owner, now, skip=skip, least_priority=least_priority))
 
     @rule(claims=st.lists(CLAIMS, max_size=3), now=TIMES)
     def extend(self, claims, now):

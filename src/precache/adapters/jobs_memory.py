@@ -152,14 +152,16 @@ class MemoryJobs:
     def check_reachable(self) -> None:
         """Do nothing: memory is always reachable."""
 
-    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
+    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = (), least_priority: int = 0) -> Job | None:
         with self._lock:
             now = self._now()
             free = [record for record in self._records.values() if _is_free(record.job, now)]
-            wanted = [record for record in free if record.job.id not in skip]
+            wanted = [
+                record for record in free if record.job.id not in skip and record.job.options.priority >= least_priority
+            ]
             if not wanted:
                 return None
-            record = min(wanted, key=lambda record: record.age)
+            record = min(wanted, key=lambda record: (-record.job.options.priority, record.age))
             record.job = replace(
                 record.job,
                 state=JobState.RUNNING,

@@ -18,6 +18,7 @@ from precache.core.jobs import Job
 from precache.core.stopping import StopReason
 from precache.core.work_context import WorkContext, working_on
 from precache.ports.job_store import JobClaims, JobLeases
+from precache.rules.job_slots import least_priority
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,33 @@ STOP_REQUEST_INTERVAL = timedelta(seconds=1)
 _LEFT = "another conductor continues it when its lease expires"
 
 
+class _JobSlots:
+    """The priorities of the running jobs, for the choice of the next one. Thread-safe."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._running: dict[str, int] = {}
+        self._are_full = False
+        self._lock = threading.Lock()
+
+    def least_priority(self) -> int | None:
+        """Return the lowest priority of a job that may be claimed now; None if none may be."""
+        with self._lock:
+            least = least_priority(self._running.values(), self._count)
+            self._are_full = least != 0
+            return least
+
+    def take(self, job: Job) -> None:
+        with self._lock:
+            self._running[job.id] = job.options.priority
+
+    def free(self, job: Job) -> bool:
+        """Return whether jobs may wait for this."""
+        with self._lock:
+            del self._running[job.id]
+            return self._are_full
+
+
 class WorkLoop:
     """Claims and runs jobs until it is stopped. Call `start` once, `wake` when there may be work, `stop` once.
 
@@ -41,7 +69,8 @@ class WorkLoop:
 
     lease: how long a job belongs to this process without an extension; there are three extensions in this time.
     poll_interval: how long an unannounced job may wait; also how soon a dead conductor's job is found.
-    jobs_at_once: the most running jobs; their hosts share one pool.
+    jobs_at_once: the most running jobs; their hosts share one pool. Jobs with a higher priority than theirs come on
+        top, see `rules/job_slots.py`.
     start_thread: starts the thread of a job.
     """
 
@@ -62,7 +91,7 @@ class WorkLoop:
         self._owner = owner
         self._lease = lease
         self._poll_interval = poll_interval
-        self._slots = threading.Semaphore(jobs_at_once)
+        self._slots = _JobSlots(jobs_at_once)
         self._schedule = ClaimSchedule(poll_interval=poll_interval)
         self._running = RunningJobs(leases=leases, lease=lease, start_thread=start_thread)
         self._stop = CancelToken()
@@ -74,7 +103,6 @@ class WorkLoop:
             retry_interval=EXTEND_RETRY,
             what="The extension of leases",
         )
-        # Separate from the loop that claims jobs, because that one waits while the most jobs run.
         self._stop_requests = PeriodicTask(
             action=self._running.read_stop_requests,
             interval=STOP_REQUEST_INTERVAL,
@@ -111,33 +139,33 @@ class WorkLoop:
     def _claim_until_stopped(self) -> None:
         while not self._stop.is_cancelled:
             self._schedule.wait()
-            if not self._slots.acquire(timeout=self._poll_interval.total_seconds()):
-                continue
-            if not self._claim_one():
-                self._slots.release()
+            if not self._stop.is_cancelled:
+                self._claim_one()
 
-    def _claim_one(self) -> bool:
-        """Claim a job and start its thread; return False if there is none, or no thread. True uses up the slot.
+    def _claim_one(self) -> None:
+        """Claim a job and start its thread, if there is a job for the free slots.
 
         A job that this process still runs is not claimed, even if its lease expired while the store was unavailable.
         """
-        if self._stop.is_cancelled:
-            return False
         job, is_started = None, False
         self._schedule.begin_look()
-        with log_exceptions(what="The claim of a job", then=f"will be tried again in {self._poll_interval}"):
-            job = self._claims.claim(self._owner, self._lease, skip=self._running.ids())
+        least = self._slots.least_priority()  # afterwards, so that a slot that is freed later leads to another look
+        if least is not None:
+            with log_exceptions(what="The claim of a job", then=f"will be tried again in {self._poll_interval}"):
+                skip = self._running.ids()
+                job = self._claims.claim(self._owner, self._lease, skip=skip, least_priority=least)
         if job is not None:
             is_started = self._start(job)
         self._schedule.end_look(job if is_started else None)
-        return is_started
 
     def _start(self, job: Job) -> bool:
         """Start the job's thread. If the system can start no further thread, release the job and return False."""
         stop = self._stop.child()
+        self._slots.take(job)
         try:
             self._running.start(job, stop, lambda work: self._run(job, stop, work))
         except RuntimeError as error:
+            self._slots.free(job)
             _log.error("Job %s is released, because no thread can be started for it: %s", job.id, error)
             with log_exceptions(what="The release of job", of=job.id, then=_LEFT):
                 self._claims.release(job.claim)
@@ -151,7 +179,8 @@ class WorkLoop:
                 self._run_unless_lost(job, stop, work)
         finally:
             self._running.remove(job)
-            self._slots.release()
+            if self._slots.free(job):
+                self._schedule.wake()
 
     def _run_unless_lost(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
         try:

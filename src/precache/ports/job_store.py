@@ -101,13 +101,15 @@ class JobClaims(Protocol):
     LeaseLost unless it is the last claim of the job and the job still runs.
     """
 
-    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
-        """Take the oldest job that is queued, or running with an expired lease, and set it running.
+    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = (), least_priority: int = 0) -> Job | None:
+        """Take a job that is queued, or running with an expired lease, and set it running.
+
+        It is the one with the highest priority, and among equals the oldest one.
 
         The job gets a new fencing token. Its running tasks go back to waiting if it was taken over. Return None if
         there is nothing to do. Two owners never get the same job; a job whose row another transaction holds is passed
         over.
-        skip: ids of the jobs that the caller still works on.
+        skip: ids of the jobs that the caller still works on. least_priority: jobs with a lower one are passed over.
         """
         ...
 

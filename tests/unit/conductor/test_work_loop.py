@@ -11,6 +11,7 @@ from precache.background.threads import start_thread
 from precache.conductor.work_loop import WorkLoop
 from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
+from precache.core.job_options import JobOptions
 from precache.core.jobs import JobState, NewJob
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
@@ -21,11 +22,12 @@ PATIENCE = timedelta(seconds=10)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def new_job(name: str, number: int = 0) -> NewJob:
+def new_job(name: str, number: int = 0, priority: int = 50) -> NewJob:
     return NewJob(
         id=name,
         hosts=("host",),
         orders=(CacheOrder(IMAGE),),
+        options=JobOptions(priority=priority),
         requested_by="admin",
         request_id="req",
         created_at=START + timedelta(seconds=number),
@@ -70,6 +72,28 @@ def test_waiting_jobs_are_run_oldest_first(loops):
     assert ran == ["first", "second", "third"]
 
 
+def test_a_job_with_a_higher_priority_does_not_wait_for_the_slots_of_others(loops):
+    jobs, ran, end = MemoryJobs(), [], threading.Event()
+
+    def run(job, stop, work):
+        ran.append(job.id)
+        assert end.wait(10)
+        jobs.finish(job.claim, JobState.SUCCEEDED)
+
+    for number in range(3):
+        jobs.add(new_job(f"bulk{number}", number))
+    loop = loops(jobs, run, at_once=2, poll_interval=timedelta(hours=1))
+    wait_until(lambda: len(ran) == 2)
+
+    jobs.add(new_job("urgent", 9, priority=51))
+    loop.wake()
+
+    wait_until(lambda: len(ran) == 3)
+    assert sorted(ran) == ["bulk0", "bulk1", "urgent"]
+    end.set()
+    wait_until(lambda: jobs.get("bulk2").state is JobState.SUCCEEDED)  # without a look after the poll interval
+
+
 def test_a_job_that_breaks_does_not_stop_the_others(loops):
     jobs, done = MemoryJobs(), threading.Event()
     jobs.add(new_job("bad", 0))
@@ -90,11 +114,11 @@ def test_a_store_that_fails_for_a_while_is_asked_again(loops, trouble):
     class Flaky(MemoryJobs):
         failures = 3
 
-        def claim(self, owner, lease, *, skip=()):
+        def claim(self, owner, lease, **options):
             if self.failures:
                 self.failures -= 1
                 raise trouble
-            return super().claim(owner, lease, skip=skip)
+            return super().claim(owner, lease, **options)
 
     jobs, done = Flaky(), threading.Event()
     jobs.add(new_job("job"))
@@ -185,9 +209,9 @@ def test_a_job_that_runs_here_is_not_claimed_again_though_its_lease_ran_out(loop
     class Counting(MemoryJobs):
         looks = 0
 
-        def claim(self, owner, lease, *, skip=()):
+        def claim(self, owner, lease, **options):
             self.looks += 1
-            return super().claim(owner, lease, skip=skip)
+            return super().claim(owner, lease, **options)
 
     clock, runs, running, end = MemoryClock(), [], threading.Event(), threading.Event()
     jobs = Counting(clock=clock)
@@ -217,9 +241,9 @@ def test_a_job_that_was_announced_is_found_by_one_look_and_its_end_leads_to_none
     class Counting(MemoryJobs):
         looks = 0
 
-        def claim(self, owner, lease, *, skip=()):
+        def claim(self, owner, lease, **options):
             self.looks += 1
-            return super().claim(owner, lease, skip=skip)
+            return super().claim(owner, lease, **options)
 
     def run(job, stop, work):
         jobs.finish(job.claim, JobState.SUCCEEDED)

@@ -27,7 +27,7 @@ from precache.ports.job_store import RemainingTasks
 from precache.rules import task_steps
 
 _CANDIDATES = 50
-"""The most free jobs that one claim tries, oldest first. It skips only jobs whose rows are locked."""
+"""The most free jobs that one claim tries, in their order. It skips only jobs whose rows are locked."""
 
 
 class SqlJobClaims:
@@ -36,21 +36,22 @@ class SqlJobClaims:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
-    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = ()) -> Job | None:
+    def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = (), least_priority: int = 0) -> Job | None:
         try:
-            return self._claim(owner, lease, skip)
+            return self._claim(owner, lease, skip, least_priority)
         except ChangeUncertain:
             # The caller names all of its jobs, so a further job of this owner is the one that this claim took.
             is_this = (jobs.c.lease_owner == owner) & (jobs.c.state == JobState.RUNNING) & jobs.c.id.not_in(skip)
-            return self._find(is_this) or self._claim(owner, lease, skip)
+            return self._find(is_this) or self._claim(owner, lease, skip, least_priority)
 
     @repeatable
-    def _claim(self, owner: str, lease: timedelta, skip: Collection[str]) -> Job | None:
+    def _claim(self, owner: str, lease: timedelta, skip: Collection[str], least_priority: int) -> Job | None:
         is_free = self._is_free()
-        wanted = select(jobs.c.number, jobs.c.state).where(is_free, jobs.c.id.not_in(skip))
-        oldest = wanted.order_by(jobs.c.created_at, jobs.c.number).limit(_CANDIDATES)
+        is_wanted = and_(is_free, jobs.c.id.not_in(skip), jobs.c.priority >= least_priority)
+        order = (jobs.c.priority.desc(), jobs.c.created_at, jobs.c.number)
+        first = select(jobs.c.number, jobs.c.state).where(is_wanted).order_by(*order).limit(_CANDIDATES)
         with self._database.write() as connection:
-            for number, state in connection.execute(oldest).all():
+            for number, state in connection.execute(first).all():
                 this = select(jobs.c.number).where(jobs.c.number == number, is_free)
                 if connection.scalar(this.with_for_update(skip_locked=True)) is None:
                     continue  # Another owner was faster, or a halted process holds the row.
