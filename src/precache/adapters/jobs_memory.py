@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from precache.core.errors import (
     IdempotencyKeyReused,
@@ -67,14 +68,18 @@ class _Record:
             if task.state is TaskState.RUNNING:
                 self.tasks[task.host][task.image] = task_steps.put_back(task)
 
+    def change_state(self, state: JobState, **fields: Any) -> None:
+        """Set the state of the job, and these other fields. The only place that changes it."""
+        self.job = replace(self.job, state=state, **fields)
+
     def queue_again(self) -> None:
         check_job_transition(self.job.state, JobState.QUEUED)
-        self.job = replace(self.job, state=JobState.QUEUED, lease_owner=None, lease_until=None)
+        self.change_state(JobState.QUEUED, lease_owner=None, lease_until=None)
         self.put_back_tasks()
 
     def end(self, state: JobState, now: datetime) -> None:
         check_job_transition(self.job.state, state)
-        self.job = replace(self.job, state=state, finished_at=now, lease_owner=None, lease_until=None)
+        self.change_state(state, finished_at=now, lease_owner=None, lease_until=None)
 
 
 class MemoryJobs:
@@ -162,9 +167,8 @@ class MemoryJobs:
             if not wanted:
                 return None
             record = min(wanted, key=lambda record: (-record.job.options.priority, record.age))
-            record.job = replace(
-                record.job,
-                state=JobState.RUNNING,
+            record.change_state(
+                JobState.RUNNING,
                 started_at=record.job.started_at or now,
                 lease_owner=owner,
                 lease_until=now + lease,

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
 from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs, load_remaining
+from precache.adapters.jobs_sql.states import change_state
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import job_outcomes, jobs, tasks
@@ -66,14 +67,15 @@ class SqlJobClaims:
         return or_(jobs.c.state == JobState.QUEUED, expired)
 
     def _take(self, connection: Connection, number: int, owner: str, lease: timedelta) -> None:
-        taken = {
-            "state": JobState.RUNNING,
-            "lease_owner": owner,
-            "lease_until": self._database.now(lease),
-            "lease_token": jobs.c.lease_token + 1,
-            "started_at": func.coalesce(jobs.c.started_at, self._database.now()),
-        }
-        connection.execute(update(jobs).where(jobs.c.number == number).values(taken))
+        change_state(
+            connection,
+            jobs.c.number == number,
+            JobState.RUNNING,
+            lease_owner=owner,
+            lease_until=self._database.now(lease),
+            lease_token=jobs.c.lease_token + 1,
+            started_at=func.coalesce(jobs.c.started_at, self._database.now()),
+        )
 
     @repeatable
     def remaining(self, claim: Claim) -> RemainingTasks:
@@ -166,8 +168,7 @@ def end_job(connection: Connection, number: int, state: JobState, now: ColumnEle
     """Set the final state of the job, whose row this transaction holds, and store the final counts of its outcomes."""
     counts = count_outcomes(tasks.c.job == number)
     connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
-    final = {"state": state, "finished_at": now, "lease_owner": None, "lease_until": None}
-    connection.execute(update(jobs).where(jobs.c.number == number).values(final))
+    change_state(connection, jobs.c.number == number, state, finished_at=now, lease_owner=None, lease_until=None)
 
 
 def _hold(connection: Connection, claim: Claim) -> int:
@@ -188,8 +189,7 @@ def _find_held(connection: Connection, claim: Claim, *, is_locked: bool = False)
 
 
 def _queue_again(connection: Connection, which: ColumnElement[bool]) -> int:
-    queued = {"state": JobState.QUEUED, "lease_owner": None, "lease_until": None}
-    return connection.execute(update(jobs).where(which).values(queued)).rowcount
+    return change_state(connection, which, JobState.QUEUED, lease_owner=None, lease_until=None)
 
 
 def _put_back_tasks(connection: Connection, which: ColumnElement[bool]) -> None:
