@@ -23,6 +23,7 @@ from precache.core.errors import StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
 from precache.core.stopping import StopReason
+from precache.ports.job_store import Steering
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, SetClock, job_id, new_job
 
 pytestmark = pytest.mark.external
@@ -167,9 +168,12 @@ def test_requests_to_cancel_are_seen_while_the_rows_of_the_jobs_are_held(opened,
     SqlJobSteering(database=opened()).cancel(job_id(1))
 
     with row_held(opened(), 1), row_held(opened(), 2):
-        requests = SqlJobLeases(database=opened()).stop_requests(held_jobs)
+        steering = SqlJobLeases(database=opened()).steering(held_jobs)
 
-    assert requests == {held_jobs[0]: StopReason.CANCELLED}
+    assert {claim: one.stop for claim, one in steering.items()} == {
+        held_jobs[0]: StopReason.CANCELLED,
+        held_jobs[1]: None,
+    }
 
 
 def test_an_api_halted_while_it_cancels_a_job_blocks_no_other_jobs(opened, held_jobs):
@@ -218,7 +222,7 @@ def test_a_job_that_is_just_being_claimed_is_cancelled_after_its_claim(opened):
         (cancelled,) = (future.result(30) for future in cancelling)
 
     assert (cancelled.state, cancelled.claim) == (JobState.RUNNING, claimed.claim)
-    assert SqlJobLeases(database=other).stop_requests([claimed.claim]) == {claimed.claim: StopReason.CANCELLED}
+    assert SqlJobLeases(database=other).steering([claimed.claim]) == {claimed.claim: Steering(StopReason.CANCELLED, 0)}
 
 
 @pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["ahead", "behind"])

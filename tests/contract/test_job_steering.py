@@ -8,6 +8,7 @@ import pytest
 from precache.core.errors import IllegalTransition, JobEnded, JobNotFound
 from precache.core.jobs import Claim, JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
 from precache.core.stopping import StopReason
+from precache.ports.job_store import Steering
 from tests.contract.job_values import (
     DEBIAN,
     LEASE,
@@ -197,8 +198,13 @@ def test_an_unknown_job_is_not_found(stores):
         cancel(stores)
 
 
-class TestStopRequests:
-    def test_are_those_of_the_jobs_that_are_held(self, stores):
+def stops(stores, claims):
+    """Return the reasons to stop these jobs."""
+    return {claim: steering.stop for claim, steering in stores.leases.steering(claims).items()}
+
+
+class TestSteering:
+    def test_is_that_of_the_jobs_that_are_held(self, stores):
         for number in (1, 2, 3, 4):
             stores.intake.add(new_job(number, created_at=NOW + number * SECOND))
         mine = [claim(stores).claim for _ in range(3)]
@@ -206,39 +212,42 @@ class TestStopRequests:
         cancel(stores, job=3)
         claim(stores, "other")
 
-        assert stores.leases.stop_requests(mine[:2]) == {mine[1]: StopReason.CANCELLED}
-        assert stores.leases.stop_requests(mine[:1]) == {}
-        assert stores.leases.stop_requests([]) == {}
+        assert stores.leases.steering(mine[:2]) == {
+            mine[0]: Steering(None, 0),
+            mine[1]: Steering(StopReason.CANCELLED, 0),
+        }
+        assert stores.leases.steering([]) == {}
 
-    def test_are_returned_again_until_the_job_ends(self, stores):
+    def test_is_returned_again_until_the_job_ends(self, stores):
         stores.intake.add(new_job())
         mine = claim(stores).claim
         cancel(stores)
 
-        seen = [stores.leases.stop_requests([mine]) for _ in range(2)]
+        seen = [stops(stores, [mine]) for _ in range(2)]
         finish(stores, JobState.CANCELLED)
 
         assert seen == [{mine: StopReason.CANCELLED}] * 2
-        assert stores.leases.stop_requests([mine]) == {}
+        assert stores.leases.steering([mine]) == {}
 
-    def test_leave_out_a_claim_that_is_lost_or_unknown(self, stores):
+    def test_leaves_out_a_claim_that_is_lost_or_unknown(self, stores):
         stores.intake.add(new_job())
         lost = claim(stores, "first").claim
         cancel(stores)
         holder = claim(stores, "second", NOW + LEASE).claim
 
-        requests = stores.leases.stop_requests([lost, holder, Claim(job_id(9), "second", 1)])
+        assert stops(stores, [lost, holder, Claim(job_id(9), "second", 1)]) == {holder: StopReason.CANCELLED}
 
-        assert requests == {holder: StopReason.CANCELLED}
-
-    def test_are_found_for_more_jobs_than_one_statement_takes(self, stores):
+    def test_is_found_for_more_jobs_than_one_statement_takes(self, stores):
         for number in range(120):
             stores.intake.add(new_job(number, hosts=["cmp-1"], images=[DEBIAN], created_at=NOW + number * SECOND))
         mine = [claim(stores).claim for _ in range(120)]
         cancel(stores, job=0)
         cancel(stores, job=119)
 
-        assert list(stores.leases.stop_requests(mine)) == [mine[0], mine[119]]
+        found = stops(stores, mine)
+
+        assert list(found) == mine
+        assert [claim for claim, stop in found.items() if stop] == [mine[0], mine[119]]
 
 
 def test_jobs_that_are_cancelled_and_claimed_at_once_end_or_run_with_the_request(stores):

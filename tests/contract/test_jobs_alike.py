@@ -15,7 +15,17 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.sql import open_database
 from precache.core.errors import PrecacheError
 from precache.core.job_options import JobOptions
-from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
+from precache.core.jobs import (
+    Claim,
+    HostAsked,
+    HostEnded,
+    HostPutBack,
+    JobState,
+    Outcome,
+    Phase,
+    TaskProgress,
+    TaskResult,
+)
 from tests.contract.job_values import DEBIAN, LEASE, NOW, SECOND, UBUNTU, SetClock, claim, job_id, new_job
 from tests.contract.stores import Stores, of_database
 
@@ -31,6 +41,9 @@ RESULTS = st.lists(
 )
 STEPS = st.builds(HostAsked, HOSTS, CELLS, st.sampled_from([(), (DEBIAN,), (UBUNTU, DEBIAN)]), TIMES) | st.builds(
     HostEnded, HOSTS, RESULTS.map(tuple), TIMES
+)
+STEPS |= st.builds(
+    HostPutBack, HOSTS, st.dictionaries(st.sampled_from([DEBIAN, UBUNTU]), st.integers(0, 9)), TIMES, st.booleans()
 )
 
 
@@ -78,9 +91,10 @@ class JobsAlike(RuleBasedStateMachine):
         self.clock.set(now)
         self.both(lambda s: s.leases.extend(claims, LEASE))
 
-    @rule(claim=CLAIMS)
-    def release(self, claim):
-        self.both(lambda s: s.claims.release(claim))
+    @rule(claim=CLAIMS, state=st.sampled_from(JobState), due_at=st.none() | TIMES, now=TIMES)
+    def release(self, claim, state, due_at, now):
+        self.clock.set(now)
+        self.both(lambda s: s.claims.release(claim, state=state, due_at=due_at, reason="it waits\n" * 40))
 
     @rule()
     def release_all(self):
@@ -109,13 +123,13 @@ class JobsAlike(RuleBasedStateMachine):
         self.both(lambda s: s.steering.cancel(job))
 
     @rule(claims=st.lists(CLAIMS, max_size=3))
-    def stop_requests(self, claims):
-        self.both(lambda s: s.leases.stop_requests(claims))
+    def steering(self, claims):
+        self.both(lambda s: s.leases.steering(claims))
 
     @rule(claim=CLAIMS, state=st.sampled_from(JobState), now=TIMES)
     def finish(self, claim, state, now):
         self.clock.set(now)
-        self.both(lambda s: s.claims.finish(claim, state))
+        self.both(lambda s: s.claims.finish(claim, state, "it ended"))
 
     @invariant()
     def they_show_the_same(self):

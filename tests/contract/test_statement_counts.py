@@ -73,7 +73,7 @@ def cost_of_a_life(stores, cost, number, host_count):
         "a page of tasks": cost(lambda: stores.queries.list_tasks(job, marker=(hosts[-2], IMAGES[0]))),
         "ended": cost(lambda: claims.record(own(2), [HostEnded(host, results, NOW) for host in hosts])),
         "extend": cost(lambda: stores.leases.extend([own(2)], LEASE)),
-        "stop requests": cost(lambda: stores.leases.stop_requests([own(2)])),
+        "steering": cost(lambda: stores.leases.steering([own(2)])),
         "cancel": cost(lambda: stores.steering.cancel(job)),
         "get": cost(lambda: stores.queries.get(job)),
         "check": cost(lambda: claims.check(own(2))),

@@ -35,10 +35,15 @@ from precache.core.jobs import (
     TaskState,
     check_job_transition,
 )
-from precache.core.stopping import StopReason
+from precache.core.text import plain_line
 from precache.ports.clock import Clock
-from precache.ports.job_store import RemainingTasks, TaskKey
+from precache.ports.job_store import RemainingTasks, Steering, TaskKey
 from precache.rules import task_steps
+from precache.rules.course import stop_reason
+from precache.rules.release import due_after_release, state_after_release
+
+_REASON = 255
+"""Characters of a job's reason that are kept, as in a database."""
 
 
 @dataclass(slots=True)
@@ -68,18 +73,23 @@ class _Record:
             if task.state is TaskState.RUNNING:
                 self.tasks[task.host][task.image] = task_steps.put_back(task)
 
+    @property
+    def has_begun(self) -> bool:
+        return any(task.attempts or task.state is not TaskState.WAITING for task in self.all_tasks())
+
     def change_state(self, state: JobState, **fields: Any) -> None:
         """Set the state of the job, and these other fields. The only place that changes it."""
         self.job = replace(self.job, state=state, **fields)
 
-    def queue_again(self) -> None:
-        check_job_transition(self.job.state, JobState.QUEUED)
-        self.change_state(JobState.QUEUED, lease_owner=None, lease_until=None)
+    def give_back(self, state: JobState, **fields: Any) -> None:
+        check_job_transition(self.job.state, state)
+        self.change_state(state, lease_owner=None, lease_until=None, **fields)
         self.put_back_tasks()
 
-    def end(self, state: JobState, now: datetime) -> None:
+    def end(self, state: JobState, now: datetime, reason: str = "") -> None:
         check_job_transition(self.job.state, state)
-        self.change_state(state, finished_at=now, lease_owner=None, lease_until=None)
+        line = plain_line(reason, _REASON)
+        self.change_state(state, finished_at=now, lease_owner=None, lease_until=None, due_at=None, reason=line)
 
 
 class MemoryJobs:
@@ -173,6 +183,8 @@ class MemoryJobs:
                 lease_owner=owner,
                 lease_until=now + lease,
                 lease_token=record.job.lease_token + 1,
+                due_at=None,
+                reason="",
             )
             record.put_back_tasks()
             return record.seen()
@@ -189,10 +201,14 @@ class MemoryJobs:
                     record.job = replace(record.job, lease_until=self._now() + lease)
         return lost
 
-    def stop_requests(self, claims: Sequence[Claim]) -> Mapping[Claim, StopReason]:
+    def steering(self, claims: Sequence[Claim]) -> Mapping[Claim, Steering]:
         with self._lock:
-            held = {record.job.claim for record in self._records.values() if _is_wanted_stopped(record.job)}
-            return {claim: StopReason.CANCELLED for claim in claims if claim in held}
+            running = [record.job for record in self._records.values() if record.job.state is JobState.RUNNING]
+            wanted = {
+                job.claim: Steering(stop_reason(job.cancel_requested_at, job.pause_requested_at), job.revision)
+                for job in running
+            }
+            return {claim: wanted[claim] for claim in claims if claim in wanted}
 
     def remaining(self, claim: Claim) -> RemainingTasks:
         with self._lock:
@@ -200,21 +216,39 @@ class MemoryJobs:
             left = {host: [task for task in tasks.values() if not task.outcome] for host, tasks in by_host.items()}
             images = {host: tuple(task.image for task in tasks) for host, tasks in left.items() if tasks}
             asked = {host: task.cell or "" for host, tasks in left.items() for task in tasks if task.attempts}
-            return RemainingTasks(tuple(by_host), images, asked)
+            failures = {
+                (host, task.image): task.failures for host, tasks in left.items() for task in tasks if task.failures
+            }
+            return RemainingTasks(tuple(by_host), images, asked, failures)
 
     def check(self, claim: Claim) -> None:
         with self._lock:
             self._held(claim)
 
-    def release(self, claim: Claim) -> None:
+    def release(
+        self, claim: Claim, *, state: JobState = JobState.QUEUED, due_at: datetime | None = None, reason: str = ""
+    ) -> None:
         with self._lock:
-            self._held(claim).queue_again()
+            record = self._held(claim)
+            job = record.job
+            state = state_after_release(
+                state,
+                is_cancelled=job.cancel_requested_at is not None,
+                is_paused=job.pause_requested_at is not None,
+            )
+            is_started = state is JobState.QUEUED or record.has_begun
+            record.give_back(
+                state,
+                due_at=due_after_release(state, due_at, self._now()),
+                reason=plain_line(reason, _REASON),
+                started_at=job.started_at if is_started else None,
+            )
 
     def release_all(self) -> int:
         with self._lock:
             running = [record for record in self._records.values() if record.job.state is JobState.RUNNING]
             for record in running:
-                record.queue_again()
+                record.give_back(JobState.QUEUED)
             return len(running)
 
     def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
@@ -227,13 +261,13 @@ class MemoryJobs:
             # All or nothing: for an unknown image an error was raised above.
             record.tasks.update((host, tasks) for host, tasks in changed.items() if tasks)
 
-    def finish(self, claim: Claim, state: JobState) -> Job:
+    def finish(self, claim: Claim, state: JobState, reason: str = "") -> Job:
         with self._lock:
             record = self._held(claim)
             check_job_transition(record.job.state, state)
             if not state.is_final:
                 raise IllegalTransition("A job that is finished", record.job.state, state)
-            record.end(JobState.CANCELLED if record.job.cancel_requested_at else state, self._now())
+            record.end(JobState.CANCELLED if record.job.cancel_requested_at else state, self._now(), reason)
             return record.seen()
 
     def count_ended(self, before: timedelta) -> int:
@@ -285,8 +319,6 @@ class MemoryJobs:
 def _is_free(job: Job, now: datetime) -> bool:
     if job.state is JobState.RUNNING:
         return job.lease_until is not None and job.lease_until <= now
+    if job.state in (JobState.WAITING, JobState.PAUSED):
+        return job.due_at is not None and job.due_at <= now
     return job.state is JobState.QUEUED
-
-
-def _is_wanted_stopped(job: Job) -> bool:
-    return job.state is JobState.RUNNING and job.cancel_requested_at is not None

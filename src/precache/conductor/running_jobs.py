@@ -77,11 +77,12 @@ class RunningJobs:
                 _log.warning("%s", LeaseLost(claim.job_id, claim.owner))
                 live[claim].stop.cancel(StopReason.LEASE_LOST)
 
-    def read_stop_requests(self) -> None:
+    def read_steering(self) -> None:
         """Stop the work of jobs for which operators have requested it. Raises StoreUnavailable."""
         live = {claim: run for claim, run in self._live().items() if not run.work.is_cancelled}
-        for claim, reason in self._leases.stop_requests(list(live)).items() if live else ():
-            live[claim].work.cancel(reason)
+        for claim, steering in self._leases.steering(list(live)).items() if live else ():
+            if steering.stop is not None:
+                live[claim].work.cancel(steering.stop)
 
     def _live(self) -> dict[Claim, _RunningJob]:
         with self._lock:

@@ -28,8 +28,8 @@ RunsJob = Callable[[Job, CancelToken, CancelToken], None]
 EXTEND_RETRY = timedelta(seconds=1)
 """How soon a failed extension is repeated: well before the lease expires."""
 
-STOP_REQUEST_INTERVAL = timedelta(seconds=1)
-"""How often requests to stop a running job are read from the store, in addition to the API's wake-ups."""
+STEERING_INTERVAL = timedelta(seconds=1)
+"""How often requests to stop or change a running job are read from the store, in addition to the API's wake-ups."""
 
 _LEFT = "another conductor continues it when its lease expires"
 
@@ -103,29 +103,29 @@ class WorkLoop:
             retry_interval=EXTEND_RETRY,
             what="The extension of leases",
         )
-        self._stop_requests = PeriodicTask(
-            action=self._running.read_stop_requests,
-            interval=STOP_REQUEST_INTERVAL,
-            delay=STOP_REQUEST_INTERVAL,
-            what="The look for requests to stop jobs",
+        self._steering = PeriodicTask(
+            action=self._running.read_steering,
+            interval=STEERING_INTERVAL,
+            delay=STEERING_INTERVAL,
+            what="The look for what operators want of jobs",
         )
 
     def start(self) -> None:
         self._loop = start_thread(self._claim_until_stopped, name="conductor")
         self._keeper.start()
-        self._stop_requests.start()
+        self._steering.start()
 
     def wake(self) -> None:
-        """Look for jobs, and for requests to stop one, now. Cheap; may be called by any thread."""
+        """Look for jobs, and for requests to stop or change one, now. Cheap; may be called by any thread."""
         self._schedule.wake()
-        self._stop_requests.wake()
+        self._steering.wake()
 
     def ask_to_stop(self) -> None:
         """Claim no further job, and make the running jobs release their remaining tasks; do not wait."""
         self._stop.cancel(StopReason.SHUTDOWN)
         self._schedule.wake()
         self._keeper.ask_to_stop()
-        self._stop_requests.ask_to_stop()
+        self._steering.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
         """Call `ask_to_stop`, and wait at most that long for each thread."""
@@ -134,7 +134,7 @@ class WorkLoop:
             self._loop.join(patience.total_seconds())
         self._running.join(patience)
         self._keeper.stop(patience)
-        self._stop_requests.stop(patience)
+        self._steering.stop(patience)
 
     def _claim_until_stopped(self) -> None:
         while not self._stop.is_cancelled:

@@ -7,8 +7,8 @@ StoreUnavailable. Writing the same result twice is harmless.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from precache.core.idempotency import IdempotencyKey
@@ -27,11 +27,25 @@ class RemainingTasks:
     hosts: every host of the job.
     images: of the tasks that have not ended, by host.
     asked: those of these hosts that were asked for them before, each with the cell in which it was asked.
+    failures: of these tasks, how often each has failed and was put back; those that have never failed are left out.
     """
 
     hosts: tuple[str, ...]
     images: Mapping[str, tuple[ImageId, ...]]
     asked: Mapping[str, str]
+    failures: Mapping[TaskKey, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What operators want of a running job.
+
+    stop: the reason to stop it; None if it continues.
+    revision: of its options and orders.
+    """
+
+    stop: StopReason | None
+    revision: int
 
 
 class JobIntake(Protocol):
@@ -102,13 +116,12 @@ class JobClaims(Protocol):
     """
 
     def claim(self, owner: str, lease: timedelta, *, skip: Collection[str] = (), least_priority: int = 0) -> Job | None:
-        """Take a job that is queued, or running with an expired lease, and set it running.
+        """Take a free job, and set it running.
 
-        It is the one with the highest priority, and among equals the oldest one.
-
-        The job gets a new fencing token. Its running tasks go back to waiting if it was taken over. Return None if
-        there is nothing to do. Two owners never get the same job; a job whose row another transaction holds is passed
-        over.
+        A job is free if it is queued, running with an expired lease, or waiting or paused and due. The one with the
+        highest priority is taken, among equals the oldest. The job gets a new fencing token. Its running tasks go back
+        to waiting if it was taken over. Return None if there is nothing to do. Two owners never get the same job; a job
+        whose row another transaction holds is passed over.
         skip: ids of the jobs that the caller still works on. least_priority: jobs with a lower one are passed over.
         """
         ...
@@ -121,8 +134,14 @@ class JobClaims(Protocol):
         """Raise LeaseLost if the claim is no longer held. Change nothing."""
         ...
 
-    def release(self, claim: Claim) -> None:
-        """Put the unfinished job back: queued, its running tasks waiting."""
+    def release(
+        self, claim: Claim, *, state: JobState = JobState.QUEUED, due_at: datetime | None = None, reason: str = ""
+    ) -> None:
+        """Put the unfinished job back: queued, waiting or paused, its running tasks waiting.
+
+        The requests of operators come before `state`: see `rules/release.py`. A job of which no host was called and no
+        task has ended then counts as never started, unless it is queued. reason: why it waits.
+        """
         ...
 
     def release_all(self) -> int:
@@ -136,12 +155,13 @@ class JobClaims(Protocol):
         """Store what became of tasks, in this order; a number of statements that does not grow with each host.
 
         HostAsked sets its tasks running and counts one attempt; one that had ended stays so. HostEnded records how
-        its tasks ended; one that had ended keeps its first outcome. The same steps may be written again.
+        its tasks ended; one that had ended keeps its first outcome. HostPutBack sets running tasks waiting, and counts
+        a failure. The same steps may be written again.
         """
         ...
 
-    def finish(self, claim: Claim, state: JobState) -> Job:
-        """Set the job's final state and drop the lease; return the job.
+    def finish(self, claim: Claim, state: JobState, reason: str = "") -> Job:
+        """Set the job's final state and drop the lease; return the job. reason: why it ended so.
 
         The state is `cancelled`, whatever the caller says, if a request to cancel the job came before.
         """
@@ -159,10 +179,10 @@ class JobLeases(Protocol):
         """
         ...
 
-    def stop_requests(self, claims: Sequence[Claim]) -> Mapping[Claim, StopReason]:
-        """Return which of these jobs an operator wants stopped, and why. A claim that is lost is left out.
+    def steering(self, claims: Sequence[Claim]) -> Mapping[Claim, Steering]:
+        """Return what operators want of these jobs. A claim that is lost is left out. Waits for no lock.
 
-        Waits for no lock. Until the job ends the same requests are returned at every call.
+        A request to cancel the job comes before one to pause it.
         """
         ...
 

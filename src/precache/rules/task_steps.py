@@ -50,9 +50,9 @@ def started(task: Task, cell: str, now: datetime) -> Task:
     """Return the task as running from `now`, with one more attempt. Raises IllegalTransition if it runs already.
 
     The same start counts once even if it is recorded twice, because a write whose confirmation was lost is repeated. A
-    task that has ended, or runs from the same instant, is unchanged.
+    task that has ended, or whose last attempt began at the same instant, is unchanged.
     """
-    if task.state is TaskState.ENDED or (task.state is TaskState.RUNNING and task.started_at == now):
+    if task.state is TaskState.ENDED or task.started_at == now:
         return task
     check_task_transition(task.state, TaskState.RUNNING)
     return replace(
@@ -81,13 +81,17 @@ def put_back(task: Task) -> Task:
 
 
 def tried_again(task: Task, bytes_kept: int, reason: str, *, is_failure: bool) -> Task:
-    """Return a running task as waiting for another attempt, with what its host has kept; others are unchanged."""
+    """Return a running task as waiting for another attempt, with what its host has kept; others are unchanged.
+
+    The start of the last attempt stays, so that the same steps can be recorded twice.
+    """
     if task.state is not TaskState.RUNNING:
         return task
     return replace(
         put_back(task),
         bytes_done=bytes_kept,
         bytes_total=task.bytes_total,
+        started_at=task.started_at,
         failures=task.failures + is_failure,
         reason=reason,
     )

@@ -23,9 +23,9 @@ class Watched(MemoryJobs):
         super().__init__()
         self.looks = []
 
-    def stop_requests(self, claims):
+    def steering(self, claims):
         self.looks.append([claim.job_id for claim in claims])
-        return super().stop_requests(claims)
+        return super().steering(claims)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_only_the_job_that_an_operator_cancelled_is_stopped_and_its_lease_is_kep
     (_, other), (stop, work) = start("other"), start("cancelled")
     jobs.cancel("cancelled")
 
-    running.read_stop_requests()
+    running.read_steering()
 
     assert (stop.reason, work.reason, other.reason) == (None, StopReason.CANCELLED, None)
 
@@ -76,13 +76,13 @@ def test_a_job_that_was_told_is_not_looked_for_again(jobs, running, start):
     jobs.cancel("cancelled")
 
     for _ in range(2):
-        running.read_stop_requests()
+        running.read_steering()
 
     assert jobs.looks == [["other", "cancelled"], ["other"]]
 
 
 def test_without_a_job_the_store_is_not_read(jobs, running):
-    running.read_stop_requests()
+    running.read_steering()
 
     assert jobs.looks == []
 
@@ -90,7 +90,7 @@ def test_without_a_job_the_store_is_not_read(jobs, running):
 def test_a_lost_lease_counts_before_a_cancel(jobs, running, start):
     stop, work = start("job")
     jobs.cancel("job")
-    running.read_stop_requests()
+    running.read_steering()
     jobs.release_all()
 
     running.extend_leases()

@@ -286,7 +286,7 @@ def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
         extended = 0
         refused = threading.Event()
 
-        def release(self, claim):
+        def release(self, claim, **how):
             self.refused.set()
             raise StoreUnavailable("gone")
 

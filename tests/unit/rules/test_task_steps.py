@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from precache.core.errors import IllegalTransition, TaskNotFound
 from precache.core.images import parse_image_id
-from precache.core.jobs import HostAsked, HostEnded, Outcome, Phase, Task, TaskResult, TaskState
+from precache.core.jobs import HostAsked, HostEnded, HostPutBack, Outcome, Phase, Task, TaskResult, TaskState
 from precache.rules.task_steps import after, ended, put_back, started
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -117,6 +117,32 @@ def test_a_step_moves_its_own_tasks_and_gives_all_of_the_host_their_cell():
 
     assert tasks == {IMAGE: started(WAITING, "cell1", NOW), OTHER: replace(other, cell="cell1")}
     assert moved == {IMAGE: tasks[IMAGE], OTHER: ended(tasks[OTHER], TaskResult(OTHER, Outcome.SKIPPED), LATER)}
+
+
+@pytest.mark.parametrize(("is_failure", "failures"), [(False, 0), (True, 1)])
+def test_a_task_that_is_tried_again_keeps_what_its_host_has_kept(is_failure, failures):
+    of_host = {IMAGE: running(bytes_done=60, bytes_total=100)}
+
+    task = after(of_host, HostPutBack("cmp-1", {IMAGE: 50}, LATER, is_failure, "it broke"), "1")[IMAGE]
+
+    assert (task.state, task.outcome, task.reason, task.failures) == (TaskState.WAITING, None, "it broke", failures)
+    assert (task.bytes_done, task.bytes_total) == (50, 100)
+
+
+def test_an_attempt_that_is_recorded_twice_counts_once_and_fails_once():
+    steps = [HostAsked("cmp-1", "cell1", (IMAGE,), NOW), HostPutBack("cmp-1", {IMAGE: 0}, LATER, is_failure=True)]
+    tasks = {IMAGE: WAITING}
+
+    for step in [*steps, *steps]:
+        tasks = after(tasks, step, "1")
+
+    assert (tasks[IMAGE].state, tasks[IMAGE].attempts, tasks[IMAGE].failures) == (TaskState.WAITING, 1, 1)
+
+
+def test_a_task_that_has_ended_is_not_tried_again():
+    over = ended(WAITING, TaskResult(IMAGE, Outcome.CACHED), NOW)
+
+    assert after({IMAGE: over}, HostPutBack("cmp-1", {IMAGE: 5}, LATER), "1") == {IMAGE: over}
 
 
 def test_a_step_for_an_image_that_is_not_asked_of_the_host_names_job_host_and_image():

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
@@ -24,11 +25,16 @@ from precache.adapters.sql.tables import job_outcomes, jobs, tasks
 from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import Claim, Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
+from precache.core.text import plain_line
 from precache.ports.job_store import RemainingTasks
 from precache.rules import task_steps
+from precache.rules.release import due_after_release, state_after_release
 
 _CANDIDATES = 50
 """The most free jobs that one claim tries, in their order. It skips only jobs whose rows are locked."""
+
+_REASON = 255
+"""Characters of a job's reason that its column holds."""
 
 
 class SqlJobClaims:
@@ -63,8 +69,10 @@ class SqlJobClaims:
         return None
 
     def _is_free(self) -> ColumnElement[bool]:
-        expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until <= self._database.now())
-        return or_(jobs.c.state == JobState.QUEUED, expired)
+        now = self._database.now()
+        expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until <= now)
+        due = and_(jobs.c.state.in_([JobState.WAITING, JobState.PAUSED]), jobs.c.due_at <= now)
+        return or_(jobs.c.state == JobState.QUEUED, expired, due)
 
     def _take(self, connection: Connection, number: int, owner: str, lease: timedelta) -> None:
         change_state(
@@ -75,6 +83,8 @@ class SqlJobClaims:
             lease_until=self._database.now(lease),
             lease_token=jobs.c.lease_token + 1,
             started_at=func.coalesce(jobs.c.started_at, self._database.now()),
+            due_at=None,
+            reason="",
         )
 
     @repeatable
@@ -87,19 +97,37 @@ class SqlJobClaims:
         with self._database.read() as connection:
             _find_held(connection, claim)
 
-    def release(self, claim: Claim) -> None:
+    def release(
+        self, claim: Claim, *, state: JobState = JobState.QUEUED, due_at: datetime | None = None, reason: str = ""
+    ) -> None:
         try:
-            self._release(claim)
+            self._release(claim, state, due_at, reason)
         except ChangeUncertain:
             with suppress(LeaseLost):
-                self._release(claim)
+                self._release(claim, state, due_at, reason)
 
     @repeatable
-    def _release(self, claim: Claim) -> None:
+    def _release(self, claim: Claim, wanted: JobState, due_at: datetime | None, reason: str) -> None:
         with self._database.write() as connection:
             number = _hold(connection, claim)
-            check_job_transition(JobState.RUNNING, JobState.QUEUED)
-            _queue_again(connection, jobs.c.number == number)
+            requests = select(
+                jobs.c.cancel_requested_at, jobs.c.pause_requested_at, self._database.now().label("now")
+            ).where(jobs.c.number == number)
+            job = connection.execute(requests).one()
+            state = state_after_release(
+                wanted,
+                is_cancelled=job.cancel_requested_at is not None,
+                is_paused=job.pause_requested_at is not None,
+            )
+            is_started = state is JobState.QUEUED or _has_begun(connection, number)
+            _give_back(
+                connection,
+                jobs.c.number == number,
+                state,
+                due_at=due_after_release(state, due_at, job.now),
+                reason=plain_line(reason, _REASON),
+                **{} if is_started else {"started_at": None},
+            )
             _put_back_tasks(connection, tasks.c.job == number)
 
     @idempotent
@@ -107,7 +135,7 @@ class SqlJobClaims:
         with self._database.write() as connection:
             running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
             _put_back_tasks(connection, tasks.c.job.in_(running))
-            return _queue_again(connection, jobs.c.state == JobState.RUNNING)
+            return _give_back(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
 
     @idempotent
     def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
@@ -120,12 +148,12 @@ class SqlJobClaims:
                 changed[step.host] = task_steps.after(of_host, step, claim.job_id)
             save_host_tasks(connection, number, held, changed)
 
-    def finish(self, claim: Claim, state: JobState) -> Job:
+    def finish(self, claim: Claim, state: JobState, reason: str = "") -> Job:
         try:
-            return self._finish(claim, state)
+            return self._finish(claim, state, reason)
         except ChangeUncertain:
             try:
-                return self._finish(claim, state)
+                return self._finish(claim, state, reason)
             except LeaseLost:
                 is_this = (jobs.c.id == claim.job_id) & jobs.c.state.in_([state, JobState.CANCELLED])
                 is_this &= jobs.c.lease_token == claim.token
@@ -134,7 +162,7 @@ class SqlJobClaims:
                 return finished
 
     @repeatable
-    def _finish(self, claim: Claim, state: JobState) -> Job:
+    def _finish(self, claim: Claim, state: JobState, reason: str) -> Job:
         with self._database.write() as connection:
             number = _hold(connection, claim)
             check_job_transition(JobState.RUNNING, state)
@@ -142,7 +170,7 @@ class SqlJobClaims:
                 raise IllegalTransition("A job that is finished", JobState.RUNNING, state)
             is_cancelled = select(jobs.c.cancel_requested_at.is_not(None)).where(jobs.c.number == number)
             final = JobState.CANCELLED if connection.scalar(is_cancelled) else state
-            end_job(connection, number, final, self._database.now())
+            end_job(connection, number, final, self._database.now(), plain_line(reason, _REASON))
             return load_job(connection, number)
 
     @repeatable
@@ -164,11 +192,14 @@ def is_held(claim: Claim) -> ColumnElement[bool]:
     )
 
 
-def end_job(connection: Connection, number: int, state: JobState, now: ColumnElement[datetime]) -> None:
+def end_job(
+    connection: Connection, number: int, state: JobState, now: ColumnElement[datetime], reason: str = ""
+) -> None:
     """Set the final state of the job, whose row this transaction holds, and store the final counts of its outcomes."""
     counts = count_outcomes(tasks.c.job == number)
     connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
-    change_state(connection, jobs.c.number == number, state, finished_at=now, lease_owner=None, lease_until=None)
+    final = {"finished_at": now, "lease_owner": None, "lease_until": None, "due_at": None, "reason": reason}
+    change_state(connection, jobs.c.number == number, state, **final)
 
 
 def _hold(connection: Connection, claim: Claim) -> int:
@@ -188,8 +219,18 @@ def _find_held(connection: Connection, claim: Claim, *, is_locked: bool = False)
     return number
 
 
-def _queue_again(connection: Connection, which: ColumnElement[bool]) -> int:
-    return change_state(connection, which, JobState.QUEUED, lease_owner=None, lease_until=None)
+def _give_back(connection: Connection, which: ColumnElement[bool], state: JobState, **more: Any) -> int:
+    """Set the state of running jobs and drop their leases; return how many."""
+    check_job_transition(JobState.RUNNING, state)
+    return change_state(connection, which, state, lease_owner=None, lease_until=None, **more)
+
+
+def _has_begun(connection: Connection, number: int) -> bool:
+    """Return whether a host was called for the job, or a task has ended."""
+    begun = select(tasks.c.job).where(
+        tasks.c.job == number, or_(tasks.c.state != TaskState.WAITING, tasks.c.attempts > 0)
+    )
+    return connection.scalar(begun.limit(1)) is not None
 
 
 def _put_back_tasks(connection: Connection, which: ColumnElement[bool]) -> None:

@@ -13,12 +13,15 @@ from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
 from precache.adapters.sql.tables import jobs
 from precache.core.jobs import Claim
-from precache.core.stopping import StopReason
+from precache.ports.job_store import Steering
+from precache.rules.course import stop_reason
 
 _PER_STATEMENT = 100
 """Claims in one statement, of four values each; a conductor has about eight."""
 
 _CLAIMS = select(jobs.c.id, jobs.c.lease_owner, jobs.c.lease_token)
+
+_STEERING = _CLAIMS.add_columns(jobs.c.cancel_requested_at, jobs.c.pause_requested_at, jobs.c.revision)
 
 
 class SqlJobLeases:
@@ -39,13 +42,14 @@ class SqlJobLeases:
         return lost
 
     @repeatable
-    def stop_requests(self, claims: Sequence[Claim]) -> Mapping[Claim, StopReason]:
-        cancelled: set[Claim] = set()
+    def steering(self, claims: Sequence[Claim]) -> Mapping[Claim, Steering]:
+        found: dict[Claim, Steering] = {}
         for some in batches(claims, _PER_STATEMENT):
             with self._database.read() as connection:
-                requested = _CLAIMS.where(or_(*map(is_held, some)), jobs.c.cancel_requested_at.is_not(None))
-                cancelled |= {Claim(*row) for row in connection.execute(requested)}
-        return {claim: StopReason.CANCELLED for claim in claims if claim in cancelled}
+                for row in connection.execute(_STEERING.where(or_(*map(is_held, some)))):
+                    stop = stop_reason(row.cancel_requested_at, row.pause_requested_at)
+                    found[Claim(row.id, row.lease_owner, row.lease_token)] = Steering(stop, row.revision)
+        return {claim: found[claim] for claim in claims if claim in found}
 
     @idempotent
     def _extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:

@@ -104,6 +104,7 @@ def load_remaining(connection: Connection, number: int) -> RemainingTasks:
     names = {row.position: row.image for row in _positions(connection, number, job_images, job_images.c.image)}
     images: dict[str, tuple[ImageId, ...]] = {}
     asked: dict[str, str] = {}
+    failures: dict[tuple[str, ImageId], int] = {}
     alike: dict[tuple[ImageId, ...], tuple[ImageId, ...]] = {}  # thousands of hosts share one list of images
     for position, of_host in groupby(_unended(connection, number), lambda task: task.host_position):
         host, rows = hosts[position], list(of_host)
@@ -111,7 +112,8 @@ def load_remaining(connection: Connection, number: int) -> RemainingTasks:
         images[host.host] = alike.setdefault(left, left)
         if any(row.attempts for row in rows):
             asked[host.host] = host.cell or ""
-    return RemainingTasks(tuple(host.host for host in hosts.values()), images, asked)
+        failures |= {(host.host, names[row.image_position]): row.failures for row in rows if row.failures}
+    return RemainingTasks(tuple(host.host for host in hosts.values()), images, asked, failures)
 
 
 def _positions(connection: Connection, number: int, table: Any, *columns: Any) -> Any:
@@ -120,7 +122,7 @@ def _positions(connection: Connection, number: int, table: Any, *columns: Any) -
 
 
 def _unended(connection: Connection, number: int) -> Any:
-    columns = (tasks.c.host_position, tasks.c.image_position, tasks.c.attempts)
+    columns = (tasks.c.host_position, tasks.c.image_position, tasks.c.attempts, tasks.c.failures)
     statement = select(*columns).where(tasks.c.job == number, tasks.c.state != TaskState.ENDED)
     return connection.execute(statement.order_by(tasks.c.host_position, tasks.c.image_position))
 
