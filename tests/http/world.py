@@ -123,7 +123,7 @@ class World:
         self.clock.advance(timedelta(minutes=5))
         now = self.clock.now()
         beats = [
-            Heartbeat("cmp1", "cell1", "libvirt", now, "1.0", release="0.1.0"),
+            Heartbeat("cmp1", "cell1", "libvirt", now, "1.0", release="0.1.0", site="north"),
             Heartbeat("cmp2", "cell1", "fake", now),
         ]
         self.inventory.store_heartbeats(beats)

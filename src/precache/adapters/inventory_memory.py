@@ -131,6 +131,7 @@ class MemoryInventory:
                     last_seen=seen,
                     rpc_version=beat.rpc_version,
                     release=beat.release,
+                    announced_site=beat.site,
                 )
 
     def _seen(self, host: Host) -> Host:

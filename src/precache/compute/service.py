@@ -27,7 +27,7 @@ class ComputeService:
     requests, and `stop` at the end.
 
     cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
-    release: of precache, for heartbeats.
+    release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
     report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
     """
 
@@ -43,6 +43,7 @@ class ComputeService:
         report_interval: timedelta,
         clean_interval: timedelta | None,
         release: str = "",
+        site: str = "",
     ) -> None:
         self.host = host
         self._driver = driver
@@ -52,6 +53,7 @@ class ComputeService:
         )
         self._cell = cell
         self._release = release
+        self._site = site
         self._boot_id = uuid.uuid4().hex
         self._reports = reports
         self._clock = clock
@@ -119,5 +121,6 @@ class ComputeService:
             seen_at=self._clock.now(),
             boot_id=self._boot_id,
             release=self._release,
+            site=self._site,
         )
         self._reports.store_heartbeats([beat])

@@ -22,6 +22,12 @@ OPTIONS = [
         help="Name of this compute host, as in the inventory. Default: the machine's name.",
     ),
     cfg.StrOpt(
+        "site",
+        default="",
+        help="Name of the local network that this compute host is in, such as an edge site. How many hosts of a site "
+        "download at once can be limited. Default: the name of the host's cell.",
+    ),
+    cfg.StrOpt(
         "instances_path",
         default="/var/lib/nova/instances",
         help="Directory of instances on this host; the image cache and its locks are below it. Must be the same as "
@@ -46,6 +52,7 @@ OPTIONS = [
 class HostSettings:
     debug: bool
     host: str
+    site: str
     instances_path: Path
     force_raw_images: bool
     report_interval: timedelta
@@ -63,6 +70,8 @@ def _parse(values: Any) -> HostSettings:
         raise InvalidConfiguration(
             f"[DEFAULT] host = {values.host!r} can be in no aggregate; a host's name is of {NAME_RULE}"
         )
+    if values.site and not is_name(values.site):
+        raise InvalidConfiguration(f"[DEFAULT] site = {values.site!r} is not a name of {NAME_RULE}")
     if not Path(values.instances_path).is_absolute():
         raise InvalidConfiguration(f"[DEFAULT] instances_path must be an absolute path, not {values.instances_path!r}")
     return settings_of(HostSettings, values, host=values.host or socket.gethostname())

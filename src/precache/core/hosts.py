@@ -17,7 +17,7 @@ class Host:
     rpc_version: of the messages that its compute understands, such as `1.0`; empty without a bus.
     release: of precache on the host, such as `0.1.0`; empty if its compute does not report it.
     owner_says_down: the inventory is Nova's, and nova-compute on the host is down.
-    site: the local network that the host is in, as its compute announced it; empty for its cell.
+    announced_site: the local network that the host is in, as its compute announced it; empty if it announced none.
     """
 
     name: str
@@ -28,8 +28,13 @@ class Host:
     rpc_version: str = ""
     owner_says_down: bool = False
     release: str = ""
-    site: str = ""
+    announced_site: str = ""
     silent_for: timedelta | None = field(default=None, compare=False)
+
+    @property
+    def site(self) -> str:
+        """Return the name of the local network that the host is in; its cell unless its compute announced another."""
+        return self.announced_site or self.cell or ""
 
     def is_up(self, service_down_time: timedelta) -> bool:
         """Return whether the host may be called: not marked as down, with a heartbeat within `service_down_time`."""
@@ -45,6 +50,7 @@ class Heartbeat:
     cell: empty from a compute on a bus; the receiver knows the cell.
     release: of precache on the host; empty if unknown.
     seen_at: by the clock of the process that stores it, for the age of the heartbeat.
+    site: the local network that the host is in; empty for its cell.
     boot_id: a new one for every start of a compute, by which two with one name are distinguished; empty if unknown.
     """
 
@@ -55,3 +61,4 @@ class Heartbeat:
     rpc_version: str = ""
     boot_id: str = ""
     release: str = ""
+    site: str = ""

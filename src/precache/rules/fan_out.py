@@ -35,7 +35,7 @@ class FanOut:
         for cell, hosts in by_cell.items():
             sites = self._waiting.setdefault(cell, {})
             for host in hosts:
-                sites.setdefault(host.site or cell, deque()).append(host)
+                sites.setdefault(host.site, deque()).append(host)
                 self._waiting_count += 1
 
     def take(self) -> tuple[str, Host] | None:
@@ -55,13 +55,13 @@ class FanOut:
     def put_back(self, cell: str, host: Host) -> None:
         """Undo `take`: the host is the next one of its site again."""
         self.ended(cell, host)
-        self._waiting.setdefault(cell, {}).setdefault(host.site or cell, deque()).appendleft(host)
+        self._waiting.setdefault(cell, {}).setdefault(host.site, deque()).appendleft(host)
         self._waiting_count += 1
 
     def ended(self, cell: str, host: Host) -> None:
         """Record that the call to the host has ended."""
         self._in_cell[cell] -= 1
-        self._in_site[host.site or cell] -= 1
+        self._in_site[host.site] -= 1
 
     def _has_room(self, site: str) -> bool:
         return self.most_per_site is None or self._in_site[site] < self.most_per_site

@@ -60,6 +60,7 @@ def build_compute(
         clock=setup.clock,
         report_interval=config.host.report_interval,
         release=version("precache"),
+        site=config.host.site,
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
     )
 

@@ -86,6 +86,7 @@ class StubService:
             {
                 "name": "cmp-1",
                 "cell": "cell1",
+                "site": "north",
                 "state": "up",
                 "forced_down": False,
                 "driver": "libvirt",

@@ -18,6 +18,10 @@ def test_host_list_shows_the_release_and_the_messages_of_a_host(run: Run) -> Non
     assert told.out == "0.1.0\t1.0\n"
 
 
+def test_host_list_shows_the_site_of_a_host(run: Run) -> None:
+    assert run("host", "list", "-f", "value", "-c", "site").out == "north\n"
+
+
 def test_host_list_has_the_service_choose(run: Run, service: StubService) -> None:
     assert run("host", "list", "--cell", "cell1", "--state", "up", "--driver", "libvirt").code == 0
     assert service.asked[-1].query == {"cell": "cell1", "state": "up", "driver": "libvirt"}

@@ -55,7 +55,7 @@ class Calls:
 
 
 def hosts_of(job: str, count: int, site: str = "") -> list[Host]:
-    return [Host(f"{job}{site}{number}", "cell1", site=site) for number in range(count)]
+    return [Host(f"{job}{site}{number}", "cell1", announced_site=site) for number in range(count)]
 
 
 @pytest.fixture

@@ -126,3 +126,9 @@ def test_a_file_of_another_user_is_named_with_the_reason(tmp_path):
 def test_a_host_that_no_aggregate_takes_is_refused(tmp_path, name):
     with pytest.raises(InvalidConfiguration, match=r"\[DEFAULT\] host = .* can be in no aggregate"):
         load_config(written(tmp_path, f"[DEFAULT]\nhost = {name}\n"))
+
+
+def test_a_site_has_a_name_like_a_cell(tmp_path):
+    assert load_config(written(tmp_path, "[DEFAULT]\nsite = oslo-2\n")).host.site == "oslo-2"
+    with pytest.raises(InvalidConfiguration, match=r"\[DEFAULT\] site = 'oslo 2' is not a name"):
+        load_config(written(tmp_path, "[DEFAULT]\nsite = oslo 2\n"))

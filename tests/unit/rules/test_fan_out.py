@@ -70,7 +70,9 @@ def test_hosts_that_are_added_follow_those_that_wait():
 
 
 def test_sites_of_a_cell_take_turns():
-    hosts = FanOut({"a": [Host(f"{site}{n}", "a", site=site) for site in ("north", "south") for n in range(2)]})
+    hosts = FanOut(
+        {"a": [Host(f"{site}{n}", "a", announced_site=site) for site in ("north", "south") for n in range(2)]}
+    )
 
     assert names(hosts, 4) == ["north0", "south0", "north1", "south1"]
 
@@ -91,7 +93,7 @@ SITED_HOSTS = st.lists(
 
 @given(SITED_HOSTS, st.integers(1, 3), st.data())
 def test_no_site_has_more_calls_than_its_most_and_every_host_is_taken_once(places, most, data):
-    every = [Host(f"h{n}", cell, site=site) for n, (cell, site) in enumerate(places)]
+    every = [Host(f"h{n}", cell, announced_site=site) for n, (cell, site) in enumerate(places)]
     hosts = FanOut({cell: [host for host in every if host.cell == cell] for cell in "ab"}, most_per_site=most)
     under_way, taken = [], []
     while len(taken) < len(every):
@@ -101,7 +103,7 @@ def test_no_site_has_more_calls_than_its_most_and_every_host_is_taken_once(place
         if found is not None:
             under_way.append(found)
             taken.append(found[1].name)
-        in_sites = [host.site or cell for cell, host in under_way]
+        in_sites = [host.site for _, host in under_way]
         assert all(in_sites.count(site) <= most for site in in_sites)
 
     assert sorted(taken) == sorted(host.name for host in every)

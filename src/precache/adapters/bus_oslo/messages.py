@@ -122,6 +122,7 @@ def heartbeats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str
                 "rpc_version": rpc_version,
                 "incarnation": beat.boot_id,
                 "release": beat.release,
+                **({"site": beat.site} if beat.site else {}),
             }
             for beat in beats
         ]
@@ -138,7 +139,8 @@ def read_heartbeats(message: Mapping[str, Any], cell: str, now: datetime) -> lis
         boot_id = read_name(item, "incarnation") if item.get("incarnation") else ""
         release = item.get("release")
         release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only for display
-        return Heartbeat(read_name(item, "host"), cell, read_name(item, "driver"), now, version, boot_id, release)
+        site = read_name(item, "site") if item.get("site") else ""
+        return Heartbeat(read_name(item, "host"), cell, read_name(item, "driver"), now, version, boot_id, release, site)
 
     return read_valid("a heartbeat", read_items(message, "beats", _MOST_BEATS), read)
 

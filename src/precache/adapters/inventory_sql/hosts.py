@@ -27,6 +27,7 @@ _HOSTS = select(
     hosts.c.last_seen,
     hosts.c.rpc_version,
     hosts.c.release,
+    hosts.c.site,
 ).join_from(hosts, cells, isouter=True)
 """In the order that `_host` expects: a row that is unpacked whole costs half of one that is read by name."""
 
@@ -90,6 +91,7 @@ class SqlHosts:
                     "last_seen": now - max(local_now - beat.seen_at, timedelta()),
                     "rpc_version": beat.rpc_version,
                     "release": beat.release,
+                    "site": beat.site or None,
                 }
                 for beat in latest.values()
             ]
@@ -97,7 +99,7 @@ class SqlHosts:
             # Update by id, because an insert of a known name uses up an id each time. In the order of the ids, so that
             # two conductors do not deadlock.
             rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
-            changing = ["cell_id", "driver", "last_seen", "rpc_version", "release"]
+            changing = ["cell_id", "driver", "last_seen", "rpc_version", "release", "site"]
             upsert(connection, hosts, rows, key=["id"], changing=changing)
 
     def _load(self, connection: Connection, statement: Select[Any]) -> list[Host]:
@@ -118,7 +120,7 @@ def _retry_if_deleted() -> Iterator[None]:
 
 
 def _host(row: Sequence[Any], now: datetime) -> Host:
-    name, cell, driver, forced_down, last_seen, rpc_version, release = row
+    name, cell, driver, forced_down, last_seen, rpc_version, release, site = row
     return Host(
         name=name,
         cell=cell,
@@ -127,6 +129,7 @@ def _host(row: Sequence[Any], now: datetime) -> Host:
         last_seen=last_seen,
         rpc_version=rpc_version,
         release=release,
+        announced_site=site or "",
         silent_for=now - last_seen if last_seen else None,
     )
 

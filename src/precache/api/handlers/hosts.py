@@ -84,6 +84,7 @@ class Hosts:
         return {
             "name": host.name,
             "cell": host.cell,
+            "site": host.site or None,
             "state": "up" if is_up else "down",
             "release": host.release or None,
             "rpc_version": host.rpc_version or None,

@@ -10,12 +10,13 @@ from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 _FIELDS: Fields = {
     "name": Field(Text),
     "cell": Field(Text),
+    "site": Field(Text, left_out=3),
     "state": Field(plain),
     "forced_down": Field(plain, left_out=1),
-    "driver": Field(Text, left_out=3),
+    "driver": Field(Text, left_out=4),
     "release": Field(Text),
     "rpc_version": Field(Text, left_out=2),
-    "last_seen": Field(Timestamp, left_out=4),
+    "last_seen": Field(Timestamp, left_out=5),
 }
 
 

@@ -217,6 +217,7 @@ def test_a_reason_is_fit_for_a_terminal():
         {"driver": 1},
         {"rpc_version": "new"},
         {"rpc_version": None},
+        {"site": "a b"},
     ],
 )
 def test_a_heartbeat_that_makes_no_sense_is_left_out_with_one_line(change, caplog):
