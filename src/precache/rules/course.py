@@ -1,10 +1,47 @@
-"""Whether a job may run now."""
+"""Whether a job may run now, when it has to be looked at again, and what becomes of it when it is stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
+from precache.core.job_options import JobOptions
+from precache.core.jobs import JobState, Outcome
 from precache.core.stopping import StopReason
+from precache.rules.window import first_open, is_open, next_opening
+
+
+class HostMessage(StrEnum):
+    """What a host that works for a stopped job is told."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a job whose work is stopped.
+
+    message: to the hosts that work for it; None if no host does.
+    state: of the job, when its hosts have stopped. It may also end as its tasks have, if all of them have ended.
+    rest: how the tasks end that have not ended; None if they are put back, and the job continues later.
+    """
+
+    message: HostMessage | None
+    state: JobState
+    rest: Outcome | None = None
+
+
+ENDINGS: Mapping[StopReason, Ending] = {
+    StopReason.CANCELLED: Ending(HostMessage.CANCEL, JobState.CANCELLED, Outcome.CANCELLED),
+    StopReason.DEADLINE_PASSED: Ending(HostMessage.CANCEL, JobState.EXPIRED, Outcome.EXPIRED),
+    StopReason.CANARY_FAILED: Ending(None, JobState.FAILED, Outcome.SKIPPED),
+    StopReason.PAUSED: Ending(HostMessage.PAUSE, JobState.PAUSED),
+    StopReason.WINDOW_CLOSED: Ending(HostMessage.PAUSE, JobState.WAITING),
+}
+"""For the reasons to stop the work of a job. For all others another conductor continues the job."""
 
 
 def stop_reason(cancel_requested_at: datetime | None, pause_requested_at: datetime | None) -> StopReason | None:
@@ -12,3 +49,27 @@ def stop_reason(cancel_requested_at: datetime | None, pause_requested_at: dateti
     if cancel_requested_at is not None:
         return StopReason.CANCELLED
     return None if pause_requested_at is None else StopReason.PAUSED
+
+
+def stop_by_clock(options: JobOptions, now: datetime) -> StopReason | None:
+    """Return why the job may not run now: its deadline has passed, or its time has not come; None if it may."""
+    if options.deadline is not None and options.deadline <= now:
+        return StopReason.DEADLINE_PASSED
+    if options.not_before is not None and now < options.not_before:
+        return StopReason.WINDOW_CLOSED
+    if options.window is not None and not is_open(options.window, now):
+        return StopReason.WINDOW_CLOSED
+    return None
+
+
+def opens_at(options: JobOptions, now: datetime) -> datetime:
+    """Return when a job may run next that may not run now. It ignores the deadline."""
+    first = now if options.not_before is None else max(now, options.not_before)
+    if options.window is None:
+        return first
+    return first_open(options.window, first) if first > now else next_opening(options.window, now)
+
+
+def earlier(at: datetime | None, deadline: datetime | None) -> datetime | None:
+    """Return the earlier of the two; None if neither is given."""
+    return min((time for time in (at, deadline) if time is not None), default=None)

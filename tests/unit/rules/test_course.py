@@ -1,0 +1,77 @@
+"""Whether a job may run now, and when it may."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from precache.core.job_options import JobOptions, Window
+from precache.core.jobs import JOB_TRANSITIONS, JobState
+from precache.core.stopping import StopReason
+from precache.rules.course import ENDINGS, earlier, opens_at, stop_by_clock, stop_reason
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NIGHT = Window(time(2), time(5))
+PASSED, CLOSED = StopReason.DEADLINE_PASSED, StopReason.WINDOW_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("options", "now", "reason"),
+    [
+        (JobOptions(), NOON, None),
+        (JobOptions(not_before=NOON), NOON, None),
+        (JobOptions(not_before=NOON), NOON - HOUR, CLOSED),
+        (JobOptions(deadline=NOON), NOON - HOUR, None),
+        (JobOptions(deadline=NOON), NOON, PASSED),
+        (JobOptions(window=NIGHT), NOON, CLOSED),
+        (JobOptions(window=NIGHT), NOON + 15 * HOUR, None),
+        (JobOptions(window=NIGHT, not_before=NOON + 24 * HOUR), NOON + 15 * HOUR, CLOSED),
+        (JobOptions(window=NIGHT, deadline=NOON), NOON, PASSED),
+        (JobOptions(not_before=NOON + HOUR, deadline=NOON), NOON, PASSED),
+    ],
+)
+def test_the_clock_stops_a_job(options, now, reason):
+    assert stop_by_clock(options, now) is reason
+
+
+@pytest.mark.parametrize(
+    ("options", "opens"),
+    [
+        (JobOptions(), NOON),
+        (JobOptions(not_before=NOON + HOUR), NOON + HOUR),
+        (JobOptions(window=NIGHT), NOON + 14 * HOUR),
+        (JobOptions(window=NIGHT, not_before=NOON + HOUR), NOON + 14 * HOUR),
+        (JobOptions(window=NIGHT, not_before=NOON + 15 * HOUR), NOON + 15 * HOUR),
+        (JobOptions(window=NIGHT, not_before=NOON + 18 * HOUR), NOON + 38 * HOUR),
+    ],
+)
+def test_a_job_opens_when_both_its_times_allow_it(options, opens):
+    assert opens_at(options, NOON) == opens
+
+
+def test_at_its_opening_a_job_may_run():
+    options = JobOptions(window=NIGHT, not_before=NOON + 18 * HOUR)
+
+    assert stop_by_clock(options, opens_at(options, NOON)) is None
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "paused", "reason"),
+    [
+        (None, None, None),
+        (NOON, None, StopReason.CANCELLED),
+        (None, NOON, StopReason.PAUSED),
+        (NOON, NOON, "cancelled"),
+    ],
+)
+def test_a_cancel_comes_before_a_pause(cancelled, paused, reason):
+    assert stop_reason(cancelled, paused) == reason
+
+
+def test_a_stopped_job_goes_to_a_state_that_a_running_one_may_have():
+    assert {ending.state for ending in ENDINGS.values()} <= JOB_TRANSITIONS[JobState.RUNNING]
+    assert all(ending.state.is_final is (ending.rest is not None) for ending in ENDINGS.values())
+
+
+def test_the_earlier_time_is_one_that_is_given():
+    assert (earlier(None, None), earlier(NOON, None), earlier(NOON, NOON - HOUR)) == (None, NOON, NOON - HOUR)
