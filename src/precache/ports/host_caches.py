@@ -8,6 +8,7 @@ from typing import Protocol
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed
+from precache.core.host_survey import Survey
 
 DescribeCacheCall = Callable[[Sequence[ImageSize]], CacheContents]
 """The host's end of `describe_cache`."""
@@ -27,5 +28,17 @@ class HostCaches(Protocol):
         Nothing changes on the host. Raises ComputeUnreachable if it does not answer in time; ComputeOutdated;
         BusUnavailable; Stopped if this process or the host's compute is being stopped; over direct calls also what the
         host raises.
+        """
+        ...
+
+
+class CacheSurvey(Protocol):
+    """For the API."""
+
+    def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:
+        """Ask the hosts which of the images their caches hold; return one report for each host, within half a minute.
+
+        A host that does not answer in time is reported as unknown, with the reason. Nothing changes on any host.
+        Raises ConductorUnavailable, BusUnavailable, InventoryUnavailable, StoreUnavailable.
         """
         ...

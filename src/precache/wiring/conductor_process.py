@@ -9,14 +9,17 @@ from datetime import timedelta
 from precache.adapters.bus_oslo import (
     AS_IS_SINCE,
     CACHE_IMAGES_SINCE,
+    DESCRIBE_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
     CellBuses,
     OsloComputes,
     OsloNotifier,
+    SurveyListener,
     WakeListener,
     open_bus,
 )
+from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCells, SqlHosts
 from precache.adapters.jobs_sql import SqlProgressLog
@@ -33,6 +36,7 @@ from precache.rules.group_by_cell import RpcRequirement
 from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
+from precache.wiring.host_survey import host_survey
 from precache.wiring.inventory import configured_inventory
 from precache.wiring.progress import STORE_INTERVAL, progress_batcher
 from precache.wiring.service_user import service_session, warn_if_refused
@@ -63,9 +67,11 @@ class ConductorProcess:
         self._stops.callback(prompt.close)
         notifier = self._notifier()
         beats, cells = self._listen_to_cells(database, prompt)
-        loop = self._build_loop(database, prompt, beats, cells, notifier)
+        bus = self._open_bus()
+        loop = self._build_loop(database, prompt, beats, cells, notifier, bus)
         self._stops.callback(loop.stop, PATIENCE)
-        self._listen_for_jobs(loop)
+        if bus is not None:
+            self._listen(WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake))
         loop.start()
         # The loop is stopped first: a call that breaks after that is repeated later and is not an error.
         self._stops.callback(loop.ask_to_stop)
@@ -122,8 +128,15 @@ class ConductorProcess:
         return beats, cells
 
     def _build_loop(
-        self, database: Database, prompt: Database, beats: Batcher[Heartbeat], cells: CellBuses, notifier: Notifier
+        self,
+        database: Database,
+        prompt: Database,
+        beats: Batcher[Heartbeat],
+        cells: CellBuses,
+        notifier: Notifier,
+        bus: Bus | None,
     ) -> WorkLoop:
+        """Return the loop, not started; from now on, questions of the API are answered. bus: that of the API."""
         config = self._config
         session = service_session(config)
         if config.inventory.is_from_nova:  # otherwise no service is called with these credentials
@@ -135,11 +148,26 @@ class ConductorProcess:
             pin=config.upgrade_levels.compute,
         )
         self._stops.callback(gateway.stop)
+        inventory = configured_inventory(config, database, session)
+
+        def listening_for_s(cell: str) -> float:
+            return min(beats.lossless_for_s(cell), cells.listening_for_s(cell))
+
+        if bus is not None:
+            survey = host_survey(
+                config=config,
+                hosts=inventory.hosts,
+                caches=gateway,
+                requirement=RpcRequirement(needed=DESCRIBE_SINCE, pin=config.upgrade_levels.compute),
+                listening_for_s=listening_for_s,
+                at_stop=self._stops,
+            )
+            self._listen(SurveyListener(bus=bus, name=socket.gethostname(), survey=survey))
         return conductor_loop(
             config=config,
             database=database,
             leases=prompt,
-            inventory=configured_inventory(config, database, session),
+            inventory=inventory,
             gateway=gateway,
             notifier=notifier,
             requirement=RpcRequirement(
@@ -148,16 +176,19 @@ class ConductorProcess:
                 for_options=OPTIONS_SINCE,
                 for_boot_files=AS_IS_SINCE,
             ),
-            listening_for_s=lambda cell: min(beats.lossless_for_s(cell), cells.listening_for_s(cell)),
+            listening_for_s=listening_for_s,
             at_stop=self._stops,
         )
 
-    def _listen_for_jobs(self, loop: WorkLoop) -> None:
+    def _open_bus(self) -> Bus | None:
+        """Return the bus of API and conductors; None without one: the loop then looks for jobs at intervals."""
         if self._config.bus.transport_url is None:
-            return  # The loop checks for jobs every [conductor] poll_interval.
+            return None
         bus = open_bus(self._config.oslo, self._config.bus.transport_url)
         self._stops.callback(bus.close)
-        listener = WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake)
+        return bus
+
+    def _listen(self, listener: WakeListener | SurveyListener) -> None:
         listener.start()
         self._stops.callback(listener.stop, PATIENCE)
 

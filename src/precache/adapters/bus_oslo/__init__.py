@@ -12,22 +12,32 @@ from precache.adapters.bus_oslo.computes import OsloComputes  # noqa: E402
 from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa: E402
 from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
-from precache.adapters.bus_oslo.topics import AS_IS_SINCE, CACHE_IMAGES_SINCE, OPTIONS_SINCE, RPC_VERSION  # noqa: E402
+from precache.adapters.bus_oslo.survey import BusSurvey, SurveyListener  # noqa: E402
+from precache.adapters.bus_oslo.topics import (  # noqa: E402
+    AS_IS_SINCE,
+    CACHE_IMAGES_SINCE,
+    DESCRIBE_SINCE,
+    OPTIONS_SINCE,
+    RPC_VERSION,
+)
 from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
 from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 
 __all__ = [
     "AS_IS_SINCE",
     "CACHE_IMAGES_SINCE",
+    "DESCRIBE_SINCE",
     "OPTIONS_SINCE",
     "RPC_VERSION",
     "BusReports",
+    "BusSurvey",
     "BusWake",
     "CellBuses",
     "ComputeServer",
     "ConductorServer",
     "OsloComputes",
     "OsloNotifier",
+    "SurveyListener",
     "WakeListener",
     "bus_place",
     "open_bus",

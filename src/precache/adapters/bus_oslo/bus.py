@@ -104,7 +104,7 @@ class Bus:
     def call(
         self,
         topic: str,
-        server: str,
+        server: str | None,
         method: str,
         message: Mapping[str, Any],
         *,
@@ -114,6 +114,7 @@ class Bus:
     ) -> Any:
         """Send a call and return its answer; wait `timeout_s` at most, and `monitor_s` without a sign of life.
 
+        server: None for one of those that listen to the topic.
         Raises QueueMissing, NoAnswer, VersionUnknown, RemoteBug; BusUnavailable if it was not sent.
         """
         self.watch()
@@ -140,7 +141,7 @@ class Bus:
             raise self._unavailable(error) from None
         except Exception as error:  # noqa: BLE001  the library raises any built-in exception that the other side names
             self._check_open()  # a closed bus: the library fails on connections that it has released
-            _log.exception("Asking host %s failed unexpectedly, on the host or here", server)
+            _log.exception("Asking %s failed unexpectedly, there or here", server or topic)
             raise RemoteBug(type(error).__name__) from None
         self.state.note_up()
         return answer

@@ -39,8 +39,8 @@ def read_contents(answer: Mapping[str, Any]) -> CacheContents:
     """Return what the host holds. Raises Malformed."""
     return CacheContents(
         held=frozenset(read_image(each) for each in read_items(answer, "held")),
-        needed_bytes=_optional_size(answer, "needed_bytes"),
-        free_bytes=_optional_size(answer, "free_bytes"),
+        needed_bytes=optional_size(answer, "needed_bytes"),
+        free_bytes=optional_size(answer, "free_bytes"),
         unsupported=read_text(answer, "unsupported") if answer.get("unsupported") else "",
     )
 
@@ -64,11 +64,12 @@ def _read_image_size(item: object) -> ImageSize:
         raise Malformed("an image is not an object")
     return ImageSize(
         read_image(item.get("image")),
-        _optional_size(item, "size_bytes"),
-        _optional_size(item, "virtual_size_bytes"),
+        optional_size(item, "size_bytes"),
+        optional_size(item, "virtual_size_bytes"),
         read_text(item, "disk_format") if item.get("disk_format") is not None else None,
     )
 
 
-def _optional_size(message: Mapping[str, Any], field: str) -> int | None:
+def optional_size(message: Mapping[str, Any], field: str) -> int | None:
+    """Return the number of bytes, None for null or a missing field. Raises Malformed."""
     return None if message.get(field) is None else read_size(message, field)

@@ -11,6 +11,7 @@ EXCHANGE = "precache"
 COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
 CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors receives each message
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: every conductor receives it
+SURVEY_TOPIC = "precache-survey"  # on the same bus: one of the conductors receives each message
 
 RPC_VERSION = "1.3"
 """The version that this release speaks."""
@@ -32,3 +33,6 @@ AS_IS_SINCE = "1.3"
 
 DESCRIBE_SINCE = "1.3"
 """The first version in which a host knows `describe_cache`."""
+
+SURVEY_SINCE = "1.3"
+"""The first version in which a conductor knows `survey_hosts`."""

@@ -98,6 +98,7 @@ from precache.core.errors.tree import (
 from precache.core.errors.unavailable import (
     BusUnavailable as BusUnavailable,
     ChangeUncertain as ChangeUncertain,
+    ConductorUnavailable as ConductorUnavailable,
     ComputeUnreachable as ComputeUnreachable,
     DatabaseDamaged as DatabaseDamaged,
     DeadlinePassed as DeadlinePassed,

@@ -74,6 +74,15 @@ class ComputeUnreachable(Unavailable):
         super().__init__(f"Compute host {host} did not answer: {reason}")
 
 
+class ConductorUnavailable(Unavailable):
+    """No conductor answers the API."""
+
+    usual_advice = "check that `precache serve conductor` runs, and that its [DEFAULT] transport_url is that of the API"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No conductor can ask the hosts what they hold: {reason}")
+
+
 class BusUnavailable(Unavailable):
     """The message bus of a cell did not accept a message. `place` contains no user and no password."""
 

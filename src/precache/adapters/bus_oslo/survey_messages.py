@@ -1,0 +1,79 @@
+"""Makes and reads the message `survey_hosts` of the API and its answer: what the caches of many hosts hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from precache.adapters.bus_oslo.contents_messages import image_size_message, optional_size, read_image_sizes
+from precache.adapters.bus_oslo.fields import Malformed, read_items, read_name, read_size, read_text, read_valid
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.host_survey import HostReport, HostStanding, Survey
+from precache.core.names import is_name
+
+
+def survey_message(hosts: Sequence[str], images: Sequence[ImageSize]) -> dict[str, Any]:
+    return {"hosts": list(hosts), "images": [image_size_message(each) for each in images]}
+
+
+def read_survey_request(message: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[ImageSize, ...]]:
+    """Return the hosts and the images. Raises Malformed."""
+    hosts = read_items(message, "hosts")
+    if not all(isinstance(host, str) and is_name(host) for host in hosts):
+        raise Malformed("a host is not a name")
+    return tuple(map(str, hosts)), read_image_sizes(message)
+
+
+def reports_message(survey: Survey, images: Sequence[ImageSize]) -> dict[str, Any]:
+    """Return the answer, which has images by their places in the request: it is for thousands of hosts."""
+    places = {size.image: place for place, size in enumerate(images)}
+    return {
+        "hosts_at_once": survey.hosts_at_once,
+        "hosts": [
+            {
+                "host": name,
+                "standing": report.standing.value,
+                "cell": report.cell,
+                "site": report.site,
+                "reason": report.reason,
+                "held": sorted(places[image] for image in report.contents.held if image in places),
+                "needed_bytes": report.contents.needed_bytes,
+                "free_bytes": report.contents.free_bytes,
+                "unsupported": report.contents.unsupported,
+            }
+            for name, report in survey.reports.items()
+        ],
+    }
+
+
+def read_reports(answer: Mapping[str, Any], images: Sequence[ImageSize]) -> Survey:
+    """Return the survey, without the hosts whose reports are not valid. Raises Malformed."""
+
+    def read(item: Mapping[str, Any]) -> tuple[str, HostReport]:
+        return read_name(item, "host"), _read_report(item, images)
+
+    reports = dict(read_valid("a report on a host", read_items(answer, "hosts"), read))
+    return Survey(reports, read_size(answer, "hosts_at_once"))
+
+
+def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostReport:
+    try:
+        standing = HostStanding(read_text(item, "standing"))
+        held = frozenset(images[_place(place)].image for place in read_items(item, "held"))
+    except (ValueError, IndexError):
+        raise Malformed("standing or held is not known") from None
+    return HostReport(
+        standing,
+        None if item.get("cell") is None else read_name(item, "cell"),
+        read_text(item, "site"),
+        CacheContents(
+            held, optional_size(item, "needed_bytes"), optional_size(item, "free_bytes"), read_text(item, "unsupported")
+        ),
+        read_text(item, "reason"),
+    )
+
+
+def _place(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise Malformed("held is not a list of places")
+    return value

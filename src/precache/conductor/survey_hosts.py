@@ -1,0 +1,102 @@
+"""Asks the hosts of a planned job, all at once, what their caches hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from datetime import timedelta
+
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.errors import PrecacheError
+from precache.core.host_survey import HostReport, HostStanding, Survey
+from precache.core.hosts import Host
+from precache.ports.host_caches import HostCaches
+from precache.ports.inventory import HostQueries
+from precache.rules.group_by_cell import HostGroups, RpcRequirement, group_by_cell, hosts_of_unknown_state
+
+_log = logging.getLogger(__name__)
+
+HOST_WITHIN = timedelta(seconds=5)
+"""How long one host may take. A host that is up answers within milliseconds."""
+
+ALL_WITHIN = timedelta(seconds=20)
+"""How long all hosts may take, because the client of the API waits: by default for 30 seconds."""
+
+UNMAPPED = "no Precache compute has ever sent a heartbeat from this host, so it belongs to no cell"
+NOT_LISTENED = "the conductor has not yet listened to its cell for long enough to know whether it is up; ask again"
+TOO_LATE = "there was no answer within the {:.0f} seconds for all hosts; ask again, or for fewer hosts"
+
+
+class SurveyHosts:
+    """The port `CacheSurvey` in the conductor. One object serves all requests; thread-safe.
+
+    pool: of the threads that ask hosts. service_down_time, listening_for_s: see GroupHosts.
+    requirement: what a compute must speak to be asked; None without a bus.
+    hosts_at_once: see Survey.
+    """
+
+    def __init__(
+        self,
+        *,
+        hosts: HostQueries,
+        caches: HostCaches,
+        pool: Executor,
+        service_down_time: timedelta,
+        requirement: RpcRequirement | None,
+        listening_for_s: Callable[[str], float],
+        hosts_at_once: int,
+        host_within: timedelta = HOST_WITHIN,
+        all_within: timedelta = ALL_WITHIN,
+    ) -> None:
+        self._hosts, self._caches, self._pool = hosts, caches, pool
+        self._service_down_time = service_down_time
+        self._requirement = requirement
+        self._listening_for_s = listening_for_s
+        self._hosts_at_once = hosts_at_once
+        self._host_within, self._all_within = host_within, all_within
+
+    def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:
+        names = list(dict.fromkeys(hosts))
+        groups = group_by_cell(names, self._hosts.find_hosts(names), self._service_down_time, self._requirement)
+        reports = dict(self._not_asked(groups)) | self._asked(groups, images)
+        return Survey({name: reports[name] for name in names}, self._hosts_at_once)
+
+    def _not_asked(self, groups: HostGroups) -> Iterator[tuple[str, HostReport]]:
+        """Yield the reports of the hosts that cannot be asked."""
+        unsure = hosts_of_unknown_state(groups.down, self._listening_for_s, self._service_down_time)
+        for host in groups.down:
+            standing = HostStanding.UNKNOWN if host in unsure else HostStanding.DOWN
+            yield host.name, HostReport(standing, host.cell, reason=NOT_LISTENED if host in unsure else "")
+        for host in groups.outdated:
+            if self._requirement is not None:
+                reason = str(self._requirement.error_of(host))
+                yield host.name, HostReport(HostStanding.UNKNOWN, host.cell, reason=reason)
+        for name in groups.unmapped:
+            yield name, HostReport(HostStanding.UNKNOWN, reason=UNMAPPED)
+
+    def _asked(self, groups: HostGroups, images: Sequence[ImageSize]) -> dict[str, HostReport]:
+        """Ask the hosts that are up and return their reports, within the time for all."""
+        futures = {
+            self._pool.submit(self._caches.describe_cache, host.name, cell, images, self._host_within): host
+            for cell, of_cell in groups.by_cell.items()
+            for host in of_cell
+        }
+        done, late = wait(futures, self._all_within.total_seconds())
+        for future in late:
+            future.cancel()
+        too_late = TOO_LATE.format(self._all_within.total_seconds())
+        unknown = {
+            futures[each].name: HostReport(HostStanding.UNKNOWN, futures[each].cell, reason=too_late) for each in late
+        }
+        return unknown | {futures[each].name: _report(futures[each], each) for each in done}
+
+
+def _report(host: Host, answer: Future[CacheContents]) -> HostReport:
+    try:
+        return HostReport(HostStanding.ANSWERED, host.cell, contents=answer.result())
+    except PrecacheError as error:
+        return HostReport(HostStanding.UNKNOWN, host.cell, reason=str(error))
+    except Exception as error:  # noqa: BLE001  a bug on one host must not fail the whole plan
+        _log.exception("Asking host %s what its cache holds failed", host.name)
+        return HostReport(HostStanding.UNKNOWN, host.cell, reason=f"unexpected {type(error).__name__}: {error}")

@@ -1,0 +1,47 @@
+"""What hosts hold in their caches, as they said when they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from precache.core.cache_contents import CacheContents
+from precache.core.text import plain_line
+
+
+class HostStanding(StrEnum):
+    """What became of the question to a host: it answered, it is down, or what it holds is unknown."""
+
+    ANSWERED = "answered"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """One host of a survey.
+
+    cell: None if it is not known. site: empty if it is the cell.
+    contents: of a host that answered. reason: why it is unknown what the host holds; else empty.
+    """
+
+    standing: HostStanding
+    cell: str | None = None
+    site: str = ""
+    contents: CacheContents = field(default_factory=CacheContents)
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", plain_line(self.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The hosts, by name.
+
+    hosts_at_once: how many hosts the conductor calls at once for its jobs.
+    """
+
+    reports: Mapping[str, HostReport]
+    hosts_at_once: int

@@ -1,0 +1,41 @@
+"""The part of a conductor that asks hosts what they hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+from precache.background.daemon_pool import DaemonPool
+from precache.conductor.survey_hosts import SurveyHosts
+from precache.config.load import Config
+from precache.ports.host_caches import HostCaches
+from precache.ports.inventory import HostQueries
+from precache.rules.group_by_cell import RpcRequirement
+
+QUESTIONS_AT_ONCE = 100
+"""How many hosts are asked at once: one that is up answers in milliseconds, one that is silent in five seconds."""
+
+
+def host_survey(
+    *,
+    config: Config,
+    hosts: HostQueries,
+    caches: HostCaches,
+    at_stop: ExitStack,
+    requirement: RpcRequirement | None = None,
+    listening_for_s: Callable[[str], float] = lambda _cell: math.inf,
+) -> SurveyHosts:
+    """Return the use case. requirement: None without a bus. at_stop: gets the callbacks for the end."""
+    pool = DaemonPool(QUESTIONS_AT_ONCE, name="survey-host")
+    at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
+    return SurveyHosts(
+        hosts=hosts,
+        caches=caches,
+        pool=pool,
+        service_down_time=config.host.service_down_time,
+        requirement=requirement,
+        listening_for_s=listening_for_s,
+        hosts_at_once=config.image_cache.precache_concurrency,
+    )

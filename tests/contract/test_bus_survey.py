@@ -1,0 +1,85 @@
+"""The API asks the conductors over a real bus what hosts hold."""
+
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.bus_oslo import BusSurvey, SurveyListener
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.errors import ConductorUnavailable, StoreUnavailable
+from precache.core.host_survey import HostReport, HostStanding, Survey
+from precache.core.images import parse_image_id
+from tests.contract.buses import PATIENCE, BusWorld
+
+pytestmark = pytest.mark.external
+
+IMAGES = tuple(ImageSize(parse_image_id(f"{number:032x}"), 100 + number, None, "raw") for number in range(300))
+
+
+@pytest.fixture
+def world(cell_url):
+    made = BusWorld(cell_url)
+    yield made
+    made.close()
+
+
+class Conductor:
+    """The port `CacheSurvey`: every host holds the first image. Keeps the numbers of hosts that it was asked for."""
+
+    def __init__(self, error=None):
+        self.asked, self.error = [], error
+
+    def ask(self, hosts, images):
+        self.asked.append(len(hosts))
+        if self.error is not None:
+            raise self.error
+        contents = CacheContents(frozenset({images[0].image}), 5, 9)
+        return Survey({host: HostReport(HostStanding.ANSWERED, "cell1", contents=contents) for host in hosts}, 50)
+
+
+@pytest.fixture
+def listening(world, request):
+    """Start a conductor that answers with this survey."""
+
+    def start(survey, name="conductor-1"):
+        listener = SurveyListener(bus=world.bus(), name=name, survey=survey)
+        listener.start()
+        request.addfinalizer(lambda: listener.stop(PATIENCE))
+        assert listener.wait_until_listening(timedelta(seconds=20))
+        return survey
+
+    return start
+
+
+def test_one_of_several_conductors_answers_each_question(world, listening):
+    conductors = [listening(Conductor(), "conductor-1"), listening(Conductor(), "conductor-2")]
+
+    survey = BusSurvey(bus=world.bus()).ask(["cmp-2", "cmp-1"], IMAGES[:2])
+
+    assert list(survey.reports) == ["cmp-2", "cmp-1"]
+    assert survey.reports["cmp-1"].contents == CacheContents(frozenset({IMAGES[0].image}), 5, 9)
+    assert survey.hosts_at_once == 50
+    assert sorted(len(each.asked) for each in conductors) == [0, 1]
+
+
+def test_many_hosts_and_images_are_asked_for_in_parts(world, listening):
+    conductor = listening(Conductor())
+    hosts = [f"cmp-{number}" for number in range(1500)]
+
+    survey = BusSurvey(bus=world.bus()).ask(hosts, IMAGES)
+
+    assert list(survey.reports) == hosts
+    assert len(conductor.asked) > 1
+    assert max(conductor.asked) * len(IMAGES) <= 200_000
+
+
+def test_without_a_conductor_the_error_says_so_at_once(world):
+    with pytest.raises(ConductorUnavailable, match="No conductor can ask the hosts what they hold: none"):
+        BusSurvey(bus=world.bus()).ask(["cmp-1"], IMAGES[:1])
+
+
+def test_a_conductor_that_fails_says_why(world, listening):
+    listening(Conductor(StoreUnavailable("it is full")))
+
+    with pytest.raises(ConductorUnavailable, match="The database is not available: it is full"):
+        BusSurvey(bus=world.bus()).ask(["cmp-1"], IMAGES[:1])

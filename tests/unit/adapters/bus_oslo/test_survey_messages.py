@@ -1,0 +1,72 @@
+"""The question of the API and the conductor's answer, as they go over the bus and come back."""
+
+import json
+
+import pytest
+
+from precache.adapters.bus_oslo.fields import Malformed
+from precache.adapters.bus_oslo.survey_messages import (
+    read_reports,
+    read_survey_request,
+    reports_message,
+    survey_message,
+)
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.host_survey import HostReport, HostStanding, Survey
+from precache.core.images import parse_image_id
+
+IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+OTHER = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+SIZES = (ImageSize(IMAGE, 100, 700, "qcow2"), ImageSize(OTHER))
+SURVEY = Survey(
+    {
+        "a": HostReport(HostStanding.ANSWERED, "cell1", "paris", CacheContents(frozenset({OTHER}), 800, 2**40)),
+        "b": HostReport(HostStanding.ANSWERED, "cell1", contents=CacheContents(unsupported="no cache")),
+        "c": HostReport(HostStanding.DOWN, "cell2"),
+        "d": HostReport(HostStanding.UNKNOWN, reason="too old"),
+    },
+    hosts_at_once=50,
+)
+
+
+def over_the_bus(message):
+    return json.loads(json.dumps(message)) | {"of_a_newer_release": 1}
+
+
+def test_the_question_is_read_as_it_was_written():
+    assert read_survey_request(over_the_bus(survey_message(["a", "b"], SIZES))) == (("a", "b"), SIZES)
+
+
+def test_the_answer_is_read_as_it_was_written():
+    assert read_reports(over_the_bus(reports_message(SURVEY, SIZES)), SIZES) == SURVEY
+
+
+@pytest.mark.parametrize("change", [{"hosts": None}, {"hosts": ["a", "b c"]}, {"hosts": [7]}, {"images": "all"}])
+def test_a_question_that_makes_no_sense_is_refused(change):
+    with pytest.raises(Malformed):
+        read_survey_request(survey_message(["a"], SIZES) | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"held": [2]},
+        {"held": [-1]},
+        {"held": [True]},
+        {"held": 1},
+        {"standing": "asleep"},
+        {"cell": "a b"},
+        {"host": 7},
+    ],
+)
+def test_a_report_that_makes_no_sense_is_dropped_alone(change):
+    message = reports_message(SURVEY, SIZES)
+    message["hosts"][0] |= change
+
+    assert set(read_reports(message, SIZES).reports) == {"b", "c", "d"}
+
+
+@pytest.mark.parametrize("change", [{"hosts": None}, {"hosts_at_once": "many"}])
+def test_an_answer_that_makes_no_sense_is_malformed(change):
+    with pytest.raises(Malformed):
+        read_reports(reports_message(SURVEY, SIZES) | change, SIZES)
