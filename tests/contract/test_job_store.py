@@ -4,6 +4,7 @@ import pytest
 
 from precache.core.errors import JobExists, JobNotFound, TaskNotFound
 from precache.core.images import parse_image_id
+from precache.core.job_progress import ImageProgress, Progress
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskFilter, TaskProgress, TaskResult, TaskState
 from precache.core.orders import CacheOrder
 from precache.core.targets import Target
@@ -30,6 +31,15 @@ def test_a_job_is_stored_whole_as_queued(stores):
         lease_until=None,
         task_count=4,
         counts={},
+        progress=Progress(task_states={TaskState.WAITING: 4}, bytes_total=None, bytes_left=None),
+        by_image=tuple(
+            ImageProgress(
+                image=image,
+                size_bytes=None,
+                progress=Progress(task_states={TaskState.WAITING: 2}, bytes_total=None, bytes_left=None),
+            )
+            for image in (UBUNTU, DEBIAN)
+        ),
     )
 
 

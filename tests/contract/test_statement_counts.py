@@ -13,7 +13,7 @@ from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
 
 IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
 FEW, MANY, VERY_MANY = 2, 200, 2000
-ALLOWED = 10
+ALLOWED = 12
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,7 +39,9 @@ from precache.ports.clock import Clock
 from precache.ports.job_store import RemainingTasks, Steering, TaskKey
 from precache.rules import task_steps
 from precache.rules.course import stop_reason
+from precache.rules.job_progress import add_up, progress_by_image, sum_tasks
 from precache.rules.release import due_after_release, state_after_release
+from precache.rules.transfer_rate import with_current_rate
 
 _REASON = 255
 """Characters of a job's reason that are kept, as in a database."""
@@ -48,7 +49,7 @@ _REASON = 255
 
 @dataclass(slots=True)
 class _Record:
-    """A job, its position in the order of arrival, and its tasks by host and image. `job.counts` is not up to date."""
+    """A job, its position in the order of arrival, and its tasks by host and image. Its counts are not up to date."""
 
     job: Job
     number: int
@@ -59,10 +60,15 @@ class _Record:
     def age(self) -> tuple[datetime, int]:
         return self.job.created_at, self.number
 
-    def seen(self) -> Job:
-        """Return the job with its outcomes counted."""
-        outcomes = Counter(task.outcome for task in self.all_tasks() if task.outcome is not None)
-        return replace(self.job, counts=dict(outcomes))
+    def seen(self, now: datetime | None = None) -> Job:
+        """Return the job with its tasks counted. now: the time for their rates; None to leave the rates unknown."""
+        tasks = [
+            replace(task, rate_bytes_per_s=None) if now is None else with_current_rate(task, now)
+            for task in self.all_tasks()
+        ]
+        by_image = progress_by_image(self.job.images, self.job.image_sizes, sum_tasks(tasks))
+        progress = add_up([each.progress for each in by_image])
+        return replace(self.job, counts=progress.counts, progress=progress, by_image=by_image)
 
     def all_tasks(self) -> list[Task]:
         """Return the tasks in the order of the request."""
@@ -131,11 +137,11 @@ class MemoryJobs:
                 for record in newest_first
                 if (last is None or record.age < last) and (state is None or record.job.state is state)
             ]
-            return [record.seen() for record in page[:limit]]
+            return [record.seen(self._now()) for record in page[:limit]]
 
     def get(self, job_id: str) -> Job:
         with self._lock:
-            return self._get(job_id).seen()
+            return self._get(job_id).seen(self._now())
 
     def list_tasks(
         self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
@@ -148,7 +154,8 @@ class MemoryJobs:
             if marker not in keys:
                 raise TaskNotFound(job_id, *marker)
             start = keys.index(marker) + 1
-        return [task for task in tasks[start:] if only.matches(task)][:limit]
+        now = self._now()
+        return [with_current_rate(task, now) for task in tasks[start:] if only.matches(task)][:limit]
 
     def cancel(self, job_id: str) -> Job:
         with self._lock:
@@ -283,12 +290,16 @@ class MemoryJobs:
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
         with self._lock:
+            now, before = self._now(), dict[tuple[str, str, ImageId], Task]()
             for report in progress:
                 record = self._records.get(report.job_id)
                 of_host = record.tasks.get(report.host, {}) if record else {}
-                task = of_host.get(report.image)
-                if task:
-                    of_host[report.image] = task_steps.progressed(task, report)
+                if report.image not in of_host:
+                    continue
+                # Of several reports on a task the last one counts, also for the rate.
+                task = before.setdefault((report.job_id, report.host, report.image), of_host[report.image])
+                if (after := task_steps.progressed(task, report, now)) is not task:
+                    of_host[report.image] = after
 
     def _ended(self, before: timedelta) -> list[str]:
         until = self._now() - before

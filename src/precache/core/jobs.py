@@ -15,6 +15,7 @@ from precache.core.errors import IllegalTransition
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, JobOptions
+from precache.core.job_progress import NO_TASKS, ImageProgress, Progress, seconds_left
 from precache.core.orders import CacheOrder, first_orders
 from precache.core.targets import NO_TARGET, Target
 from precache.core.text import plain_line
@@ -124,6 +125,7 @@ class JobRequest:
     target: what the request named. A job for anything but one aggregate has empty fields of the aggregate.
     aggregate_metadata: of the aggregate, as it was at the request; empty in jobs of older releases.
     image_names: of the images that have one.
+    image_sizes: in bytes, of the images whose size was known.
     for_host: the host of a job for one host; None in every other job.
     """
 
@@ -138,6 +140,7 @@ class JobRequest:
     orders: tuple[CacheOrder, ...]
     options: JobOptions = DEFAULT_JOB_OPTIONS
     image_names: Mapping[ImageId, str] = field(default_factory=dict)
+    image_sizes: Mapping[ImageId, int] = field(default_factory=dict)
     requested_by: str
     request_id: str
     created_at: datetime
@@ -181,6 +184,7 @@ class Job(JobRequest):
     """A stored job.
 
     counts: number of tasks by outcome; a task that has not ended is counted nowhere.
+    progress, by_image: of all tasks, and of those of each image.
     lease_owner, lease_until: the conductor that works on it, and the time until which it counts as alive.
     lease_token: the number of the last claim; it grows with every claim of this job.
     cancel_requested_at: the time of the first request to cancel the job; None if there was none.
@@ -205,6 +209,8 @@ class Job(JobRequest):
     reason: str = ""
     task_count: int
     counts: Mapping[Outcome, int] = field(default_factory=dict)
+    progress: Progress = NO_TASKS
+    by_image: tuple[ImageProgress, ...] = ()
 
     @property
     def images(self) -> tuple[ImageId, ...]:
@@ -228,6 +234,8 @@ class Task:
     failures: how many attempts failed and were followed by another one.
     reason: for the operator; empty if the outcome is sufficient.
     image_name: as it was at the request; None if the image had none, or if an older release stored the job.
+    reported_at: when the last report on the running task was stored; None if there was none in this attempt.
+    rate_bytes_per_s: measured from these reports; None if unknown.
     """
 
     job_id: str
@@ -245,6 +253,13 @@ class Task:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     image_name: str | None = None
+    reported_at: datetime | None = None
+    rate_bytes_per_s: int | None = None
+
+    @property
+    def eta_s(self) -> int | None:
+        """Return the estimated seconds until the last byte at this rate; None if unknown."""
+        return seconds_left(self.bytes_total - self.bytes_done, self.rate_bytes_per_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

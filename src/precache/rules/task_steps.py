@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from precache.core.errors import TaskNotFound
 from precache.core.images import ImageId
@@ -19,6 +20,9 @@ from precache.core.jobs import (
     TaskState,
     check_task_transition,
 )
+from precache.rules.transfer_rate import measured_rate
+
+_NO_REPORT: dict[str, Any] = {"reported_at": None, "rate_bytes_per_s": None}
 
 
 def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
@@ -64,20 +68,33 @@ def started(task: Task, cell: str, now: datetime) -> Task:
         bytes_total=0,
         attempts=task.attempts + 1,
         started_at=now,
+        **_NO_REPORT,
     )
 
 
-def progressed(task: Task, progress: TaskProgress) -> Task:
-    """Return the task with its host's report; unchanged unless it runs, and in the cell that sent the report."""
+def progressed(task: Task, progress: TaskProgress, now: datetime) -> Task:
+    """Return the task with its host's report; unchanged unless it runs, and in the cell that sent the report.
+
+    now: by the store's clock, because the reports on one task may come through several conductors.
+    """
     if task.state is not TaskState.RUNNING or task.cell != progress.cell:
         return task
-    return replace(task, phase=progress.phase, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total)
+    return replace(
+        task,
+        phase=progress.phase,
+        bytes_done=progress.bytes_done,
+        bytes_total=progress.bytes_total,
+        reported_at=now,
+        rate_bytes_per_s=measured_rate(task, progress.bytes_done, now),
+    )
 
 
 def put_back(task: Task) -> Task:
     """Return a running task as waiting for another attempt, without its progress."""
     check_task_transition(task.state, TaskState.WAITING)
-    return replace(task, state=TaskState.WAITING, phase=Phase.WAITING, bytes_done=0, bytes_total=0, started_at=None)
+    return replace(
+        task, state=TaskState.WAITING, phase=Phase.WAITING, bytes_done=0, bytes_total=0, started_at=None, **_NO_REPORT
+    )
 
 
 def tried_again(task: Task, bytes_kept: int, reason: str, *, is_failure: bool) -> Task:
@@ -118,4 +135,5 @@ def ended(task: Task, result: TaskResult, now: datetime) -> Task:
         reason=result.reason,
         started_at=result.started_at or task.started_at,
         finished_at=result.finished_at or now,
+        **_NO_REPORT,
     )

@@ -14,14 +14,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
+from precache.adapters.jobs_sql.counts import count_again
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
-from precache.adapters.jobs_sql.rows import count_outcomes, load_job, load_jobs, load_remaining
+from precache.adapters.jobs_sql.rows import load_job, load_jobs, load_remaining
 from precache.adapters.jobs_sql.states import change_state
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import idempotent, repeatable
-from precache.adapters.sql.tables import job_outcomes, jobs, tasks
+from precache.adapters.sql.tables import jobs, tasks
 from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import Claim, Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
@@ -64,7 +65,7 @@ class SqlJobClaims:
                     continue  # Another owner was faster, or a halted process holds the row.
                 self._take(connection, number, owner, lease)
                 if state is JobState.RUNNING:
-                    _put_back_tasks(connection, tasks.c.job == number)
+                    _put_back_tasks(connection, number)
                 return load_job(connection, number)
         return None
 
@@ -128,13 +129,14 @@ class SqlJobClaims:
                 reason=plain_line(reason, _REASON),
                 **{} if is_started else {"started_at": None},
             )
-            _put_back_tasks(connection, tasks.c.job == number)
+            _put_back_tasks(connection, number)
 
     @idempotent
     def release_all(self) -> int:
         with self._database.write() as connection:
             running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
-            _put_back_tasks(connection, tasks.c.job.in_(running))
+            for number in connection.scalars(running).all():
+                _put_back_tasks(connection, number)
             return _give_back(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
 
     @idempotent
@@ -195,9 +197,8 @@ def is_held(claim: Claim) -> ColumnElement[bool]:
 def end_job(
     connection: Connection, number: int, state: JobState, now: ColumnElement[datetime], reason: str = ""
 ) -> None:
-    """Set the final state of the job, whose row this transaction holds, and store the final counts of its outcomes."""
-    counts = count_outcomes(tasks.c.job == number)
-    connection.execute(insert(job_outcomes).from_select(["job", "outcome", "tasks"], counts))
+    """Set the final state of the job, whose row this transaction holds, and count its tasks for the last time."""
+    count_again(connection, number)
     final = {"finished_at": now, "lease_owner": None, "lease_until": None, "due_at": None, "reason": reason}
     change_state(connection, jobs.c.number == number, state, **final)
 
@@ -233,13 +234,17 @@ def _has_begun(connection: Connection, number: int) -> bool:
     return connection.scalar(begun.limit(1)) is not None
 
 
-def _put_back_tasks(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Apply `task_steps.put_back` to all running tasks with one statement."""
+def _put_back_tasks(connection: Connection, number: int) -> None:
+    """Apply `task_steps.put_back` to all running tasks of the job with one statement, and count its tasks again."""
     waiting = {
         "state": TaskState.WAITING,
         "phase": Phase.WAITING,
         "bytes_done": 0,
         "bytes_total": 0,
         "started_at": None,
+        "reported_at": None,
+        "rate_bytes_per_s": None,
     }
-    connection.execute(update(tasks).where(which, tasks.c.state == TaskState.RUNNING).values(waiting))
+    running = (tasks.c.job == number) & (tasks.c.state == TaskState.RUNNING)
+    connection.execute(update(tasks).where(running).values(waiting))
+    count_again(connection, number)

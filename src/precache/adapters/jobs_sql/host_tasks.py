@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
+from precache.adapters.jobs_sql.counts import save_changes
 from precache.adapters.jobs_sql.rows import TASK_COLUMNS, TASKS
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.inserts import upsert
@@ -58,8 +59,8 @@ def load_host_tasks(connection: Connection, job_id: str, number: int, hosts: Col
 def save_host_tasks(
     connection: Connection, number: int, held: HostTasks, changed: Mapping[str, Mapping[ImageId, Task]]
 ) -> None:
-    """Write the differences between `changed`, by host and image, and the tasks that were read."""
-    rows = []
+    """Write the differences between `changed`, by host and image, and the tasks that were read, and count them."""
+    rows, changes = [], []
     cells: defaultdict[str | None, set[int]] = defaultdict(set)
     for host, of_host in changed.items():
         for image, task in of_host.items():
@@ -67,12 +68,14 @@ def save_host_tasks(
             if task == old:
                 continue
             place = held.place(task)
+            changes.append((place[1], old, task))
             rows.append(
                 dict(zip(_KEY, (number, *place), strict=True)) | {field: getattr(task, field) for field in TASK_COLUMNS}
             )
             if task.cell != old.cell:
                 cells[task.cell].add(place[0])
     upsert(connection, tasks, rows, key=_KEY, changing=TASK_COLUMNS)
+    save_changes(connection, number, changes)
     for cell, positions in cells.items():
         for batch in batches(sorted(positions)):
             of_cell = (job_hosts.c.job == number) & job_hosts.c.position.in_(batch)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
+from precache.adapters.jobs_sql.counts import count_waiting
 from precache.adapters.jobs_sql.rows import JOB_COLUMNS, TASK_COLUMNS, find_number, load_job
 from precache.adapters.sql import Database
 from precache.adapters.sql.inserts import insert_with_key
@@ -49,7 +50,13 @@ class SqlJobIntake:
             hosts = dict.fromkeys(job.hosts)
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
             image_rows = [
-                {"job": number, "position": place, "image": image, "name": job.image_names.get(image)}
+                {
+                    "job": number,
+                    "position": place,
+                    "image": image,
+                    "name": job.image_names.get(image),
+                    "size_bytes": job.image_sizes.get(image),
+                }
                 for place, image in enumerate(stored.images)
             ]
             if host_rows:
@@ -57,6 +64,7 @@ class SqlJobIntake:
             if image_rows:
                 connection.execute(insert(job_images), image_rows)
             _insert_tasks(connection, number)
+            count_waiting(connection, number, image_count=len(image_rows), host_count=len(host_rows))
             return load_job(connection, number)
 
     @repeatable

@@ -10,42 +10,50 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import idempotent
 from precache.adapters.sql.tables import jobs
+from precache.adapters.sql.types import Instant
 from precache.core.jobs import JobState, Task, TaskProgress
 from precache.rules.task_steps import progressed
+
+_REPORTED_AT = bindparam("reported_at", type_=Instant())
 
 _SAME_RUN = """tasks.job = :job AND tasks.host_position = new.host_position
 AND tasks.image_position = new.image_position AND tasks.state = 'running' AND tasks.attempts = new.attempts"""
 """The condition that the task still runs, for the same call of its host as when the report was checked."""
 
 _ON_POSTGRESQL = text(f"""
-UPDATE tasks SET phase = new.phase, bytes_done = new.bytes_done, bytes_total = new.bytes_total
+UPDATE tasks SET phase = new.phase, bytes_done = new.bytes_done, bytes_total = new.bytes_total,
+    rate_bytes_per_s = new.rate_bytes_per_s, reported_at = :reported_at
 FROM json_to_recordset(CAST(:reports AS json)) AS new (host_position int, image_position int, attempts int,
-    phase text, bytes_done bigint, bytes_total bigint)
-WHERE {_SAME_RUN}""")  # noqa: S608  constants
+    phase text, bytes_done bigint, bytes_total bigint, rate_bytes_per_s bigint)
+WHERE {_SAME_RUN}""").bindparams(_REPORTED_AT)  # noqa: S608  constants
 
 # The reports come first, so that the database finds the task of each by its key.
 _ON_MARIADB = text(f"""
 UPDATE JSON_TABLE(:reports, '$[*]' COLUMNS (host_position INT PATH '$.host_position',
     image_position INT PATH '$.image_position', attempts INT PATH '$.attempts', phase VARCHAR(32) PATH '$.phase',
-    bytes_done BIGINT PATH '$.bytes_done', bytes_total BIGINT PATH '$.bytes_total')) AS new
+    bytes_done BIGINT PATH '$.bytes_done', bytes_total BIGINT PATH '$.bytes_total',
+    rate_bytes_per_s BIGINT PATH '$.rate_bytes_per_s')) AS new
 STRAIGHT_JOIN tasks ON {_SAME_RUN}
-SET tasks.phase = new.phase, tasks.bytes_done = new.bytes_done, tasks.bytes_total = new.bytes_total""")  # noqa: S608
+SET tasks.phase = new.phase, tasks.bytes_done = new.bytes_done, tasks.bytes_total = new.bytes_total,
+    tasks.rate_bytes_per_s = new.rate_bytes_per_s, tasks.reported_at = :reported_at""").bindparams(_REPORTED_AT)  # noqa: S608
 
 # SQLite runs in this process, so that a statement for each row is cheap.
 _ON_SQLITE = text("""
-UPDATE tasks SET phase = :phase, bytes_done = :bytes_done, bytes_total = :bytes_total
+UPDATE tasks SET phase = :phase, bytes_done = :bytes_done, bytes_total = :bytes_total,
+    rate_bytes_per_s = :rate_bytes_per_s, reported_at = :reported_at
 WHERE job = :job AND host_position = :host_position AND image_position = :image_position
-AND state = 'running' AND attempts = :attempts""")
+AND state = 'running' AND attempts = :attempts""").bindparams(_REPORTED_AT)
 
 
 class SqlProgressLog:
@@ -65,39 +73,41 @@ class SqlProgressLog:
         if not by_job:
             return
         with self._database.write_singly() as connection:
-            for job_id, number in _running(connection, sorted(by_job)).items():
-                _note_one_job(connection, job_id, number, by_job[job_id])
+            for job_id, number, now in self._running(connection, sorted(by_job)):
+                _note_one_job(connection, job_id, number, by_job[job_id], now)
+
+    def _running(self, connection: Connection, job_ids: Sequence[str]) -> list[tuple[str, int, datetime]]:
+        """Return the ids and the numbers of the running ones among the jobs, each with the store's time."""
+        columns = (jobs.c.id, jobs.c.number, self._database.now().label("now"))
+        running: list[tuple[str, int, datetime]] = []
+        for batch in batches(job_ids):
+            statement = select(*columns).where(jobs.c.id.in_(batch), jobs.c.state == JobState.RUNNING)
+            running += [(row.id, row.number, row.now) for row in connection.execute(statement)]
+        return running
 
 
-def _running(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
-    """Return the numbers of the running ones among the jobs."""
-    running: dict[str, int] = {}
-    for batch in batches(job_ids):
-        statement = select(jobs.c.id, jobs.c.number).where(jobs.c.id.in_(batch), jobs.c.state == JobState.RUNNING)
-        running |= {row.id: row.number for row in connection.execute(statement)}
-    return running
-
-
-def _note_one_job(connection: Connection, job_id: str, number: int, progress: Sequence[TaskProgress]) -> None:
+def _note_one_job(
+    connection: Connection, job_id: str, number: int, progress: Sequence[TaskProgress], now: datetime
+) -> None:
     held = load_host_tasks(connection, job_id, number, {report.host for report in progress})
     changed: dict[tuple[int, int], Task] = {}
     for report in progress:
         task = held.of_host(report.host).get(report.image)
-        if task is not None and (now := progressed(task, report)) is not task:
-            changed[held.place(task)] = now
+        if task is not None and (after := progressed(task, report, now)) is not task:
+            changed[held.place(task)] = after
     if changed:
-        _update(connection, number, changed)
+        _update(connection, number, changed, now)
 
 
-def _update(connection: Connection, number: int, changed: Mapping[tuple[int, int], Task]) -> None:
-    """Write phase and bytes of the tasks, by their positions, if the task still runs as it was read."""
+def _update(connection: Connection, number: int, changed: Mapping[tuple[int, int], Task], now: datetime) -> None:
+    """Write phase, bytes and rate of the tasks, by their positions, if the task still runs as it was read."""
     reports = [_report(place, task) for place, task in sorted(changed.items(), key=itemgetter(0))]
     backend = connection.dialect.name
     if backend == "sqlite":
-        connection.execute(_ON_SQLITE, [{"job": number, **report} for report in reports])
+        connection.execute(_ON_SQLITE, [{"job": number, "reported_at": now, **report} for report in reports])
         return
     statement = _ON_POSTGRESQL if backend == "postgresql" else _ON_MARIADB
-    connection.execute(statement, {"job": number, "reports": json.dumps(reports)})
+    connection.execute(statement, {"job": number, "reports": json.dumps(reports), "reported_at": now})
 
 
 def _report(place: tuple[int, int], task: Task) -> dict[str, Any]:
@@ -108,4 +118,5 @@ def _report(place: tuple[int, int], task: Task) -> dict[str, Any]:
         "phase": task.phase.value,
         "bytes_done": task.bytes_done,
         "bytes_total": task.bytes_total,
+        "rate_bytes_per_s": task.rate_bytes_per_s,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_page
@@ -12,6 +14,7 @@ from precache.core.errors import JobNotFound, TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import EVERY_TASK, Job, JobState, Task, TaskFilter, TaskState
 from precache.ports.job_store import TaskKey
+from precache.rules.transfer_rate import RECENT, with_current_rate
 
 
 class SqlJobQueries:
@@ -33,23 +36,31 @@ class SqlJobQueries:
                 # Jobs of the same time are ordered by their numbers, which grow with each new job.
                 same_instant = and_(jobs.c.created_at == last.created_at, jobs.c.number < last.number)
                 statement = statement.where(or_(jobs.c.created_at < last.created_at, same_instant))
-            return load_jobs(connection, statement)
+            return load_jobs(connection, statement, recent=self._database.now(-RECENT))
 
     @repeatable
     def get(self, job_id: str) -> Job:
         with self._database.read() as connection:
-            return load_job(connection, find_number(connection, job_id))
+            return load_job(connection, find_number(connection, job_id), recent=self._database.now(-RECENT))
 
     @repeatable
     def list_tasks(
         self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
     ) -> list[Task]:
         with self._database.read() as connection:
-            number = find_number(connection, job_id)
+            number, now = self._number_and_time(connection, job_id)
             conditions = _conditions(number, only)
             if marker is not None:
                 conditions.append(_comes_after(connection, job_id, number, marker))
-            return load_page(connection, job_id, number, conditions, limit)
+            return [with_current_rate(task, now) for task in load_page(connection, job_id, number, conditions, limit)]
+
+    def _number_and_time(self, connection: Connection, job_id: str) -> tuple[int, datetime]:
+        """Return the job's key, and the time by the store's clock. Raises JobNotFound."""
+        wanted = select(jobs.c.number, self._database.now().label("now")).where(jobs.c.id == job_id)
+        row = connection.execute(wanted).first()
+        if row is None:
+            raise JobNotFound(job_id)
+        return row.number, row.now
 
 
 def _conditions(number: int, only: TaskFilter) -> list[ColumnElement[bool]]:

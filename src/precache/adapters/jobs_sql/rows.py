@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, null, select
 
 from precache.adapters.sql.batches import batches
-from precache.adapters.sql.tables import job_hosts, job_images, job_outcomes, jobs, tasks
+from precache.adapters.sql.tables import job_counts, job_hosts, job_images, jobs, tasks
 from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
+from precache.core.job_progress import TaskSum
 from precache.core.jobs import Job, Outcome, Task, TaskState
 from precache.core.orders import CacheOrder
 from precache.core.targets import Target
 from precache.ports.job_store import RemainingTasks
+from precache.rules.job_progress import add_up, progress_by_image
 
 JOB_COLUMNS = tuple(field.name for field in fields(Job) if field.name in jobs.c)
 """The fields of a job that the table has as columns of the same names."""
@@ -52,30 +54,44 @@ def find_number(connection: Connection, job_id: str) -> int:
     return number
 
 
-def load_job(connection: Connection, number: int) -> Job:
-    """Return the job with this key, which must exist."""
-    return load_jobs(connection, select(jobs).where(jobs.c.number == number))[0]
+def load_job(connection: Connection, number: int, *, recent: ColumnElement[datetime] | None = None) -> Job:
+    """Return the job with this key, which must exist. recent: as for `load_jobs`."""
+    return load_jobs(connection, select(jobs).where(jobs.c.number == number), recent=recent)[0]
 
 
-def load_jobs(connection: Connection, statement: Select[Any]) -> list[Job]:
-    """Return the jobs whose rows `statement` selects, in its order."""
+def load_jobs(
+    connection: Connection, statement: Select[Any], *, recent: ColumnElement[datetime] | None = None
+) -> list[Job]:
+    """Return the jobs whose rows `statement` selects, in its order.
+
+    recent: the time since which reports count for the rates of running tasks; None to leave the rates unknown.
+    """
     rows = connection.execute(statement).all()
     images = _images(connection, [row.number for row in rows])
-    counts = _counts(connection, rows)
-    return [_job(row, images[row.number], counts[row.number]) for row in rows]
+    sums = _sums(connection, images, recent)
+    return [_job(row, images[row.number], sums[row.number]) for row in rows]
 
 
-def _job(row: Row[Any], images: Mapping[ImageId, str | None], counts: Mapping[Outcome, int]) -> Job:
+def _job(row: Row[Any], images: Sequence[Any], sums: Sequence[TaskSum]) -> Job:
     stored = {field: getattr(row, field) for field in JOB_COLUMNS}
     # The previous release stores neither orders nor metadata nor target nor options.
-    stored["orders"] = row.orders or tuple(map(CacheOrder, images))
+    stored["orders"] = row.orders or tuple(CacheOrder(each.image) for each in images)
     stored["options"] = row.options or DEFAULT_JOB_OPTIONS
     stored["aggregate_metadata"] = row.aggregate_metadata or {}
     stored["target"] = row.target or (
         Target(aggregates=(row.aggregate_name,)) if row.for_host is None else Target(hosts=(row.for_host,))
     )
-    image_names = {image: name for image, name in images.items() if name is not None}
-    return Job(**stored, image_names=image_names, counts=counts)
+    sizes = {each.image: each.size_bytes for each in images if each.size_bytes is not None}
+    by_image = progress_by_image([each.image for each in images], sizes, sums)
+    progress = add_up([each.progress for each in by_image])
+    return Job(
+        **stored,
+        image_names={each.image: each.name for each in images if each.name is not None},
+        image_sizes=sizes,
+        counts=progress.counts,
+        progress=progress,
+        by_image=by_image,
+    )
 
 
 def load_page(
@@ -127,31 +143,49 @@ def _unended(connection: Connection, number: int) -> Any:
     return connection.execute(statement.order_by(tasks.c.host_position, tasks.c.image_position))
 
 
-def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[ImageId, str | None]]:
-    """Return the images with their names, by job, in the order of the request."""
-    images: dict[int, dict[ImageId, str | None]] = defaultdict(dict)
+def _images(connection: Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
+    """Return the images with their names and sizes, by job, in the order of the request."""
+    columns = (job_images.c.job, job_images.c.image, job_images.c.name, job_images.c.size_bytes)
+    images: dict[int, list[Any]] = {number: [] for number in numbers}
     for batch in batches(numbers):
-        statement = select(job_images.c.job, job_images.c.image, job_images.c.name).where(job_images.c.job.in_(batch))
+        statement = select(*columns).where(job_images.c.job.in_(batch))
         for row in connection.execute(statement.order_by(job_images.c.job, job_images.c.position)):
-            images[row.job][row.image] = row.name
+            images[row.job].append(row)
     return images
 
 
-def _counts(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, dict[Outcome, int]]:
-    counts: dict[int, dict[Outcome, int]] = {row.number: {} for row in rows}
-    for batch in batches([row.number for row in rows if row.state.is_final]):
-        for row in connection.execute(select(job_outcomes).where(job_outcomes.c.job.in_(batch))):
-            counts[row.job][row.outcome] = row.tasks
-    for batch in batches([row.number for row in rows if not row.state.is_final]):
-        for row in connection.execute(count_outcomes(tasks.c.job.in_(batch))):
-            counts[row.job][row.outcome] = row.tasks
-    return counts
+def _sums(
+    connection: Connection, images: Mapping[int, Sequence[Any]], recent: ColumnElement[datetime] | None
+) -> dict[int, list[TaskSum]]:
+    """Return the sums over the tasks of each job, from what is kept and from the rows of the running tasks."""
+    sums: dict[int, list[TaskSum]] = {number: [] for number in images}
+    running: dict[tuple[int, int], int] = {}
+    now: list[Any]
+    for batch in batches(sorted(images)):
+        kept = select(job_counts).where(job_counts.c.job.in_(batch), job_counts.c.tasks > 0)
+        for job, image_position, standing, *amounts in connection.execute(kept):
+            if standing == TaskState.RUNNING:
+                running[job, image_position] = amounts[0]
+            else:
+                known = TaskState.WAITING if standing == TaskState.WAITING else Outcome(standing)
+                sums[job].append(TaskSum(images[job][image_position].image, known, *amounts))
+    if not running:
+        return sums
+    for batch in batches(sorted({job for job, _ in running})):
+        for job, image_position, *amounts in connection.execute(_running_tasks(batch, recent)):
+            image, count = images[job][image_position].image, running.get((job, image_position), 0)
+            now = [None if each is None else int(each) for each in amounts]  # some databases sum up to a Decimal
+            sums[job].append(TaskSum(image, TaskState.RUNNING, count, *now))
+    return sums
 
 
-def count_outcomes(condition: Any) -> Select[Any]:
-    """Select (job, outcome, tasks) for the ended tasks that meet the condition."""
+def _running_tasks(numbers: Sequence[int], recent: ColumnElement[datetime] | None) -> Select[Any]:
+    """Select (job, image_position, bytes_done, bytes_total, without_total, rate), sums over running tasks."""
+    rate = null() if recent is None else func.sum(case((tasks.c.reported_at >= recent, tasks.c.rate_bytes_per_s)))
+    without_total = func.sum(case((tasks.c.bytes_total == 0, 1), else_=0))
+    sums = (func.sum(tasks.c.bytes_done), func.sum(tasks.c.bytes_total), without_total, rate)
     return (
-        select(tasks.c.job, tasks.c.outcome, func.count().label("tasks"))
-        .where(condition, tasks.c.state == TaskState.ENDED)
-        .group_by(tasks.c.job, tasks.c.outcome)
+        select(tasks.c.job, tasks.c.image_position, *sums)
+        .where(tasks.c.job.in_(numbers), tasks.c.state == TaskState.RUNNING, tasks.c.outcome.is_(None))
+        .group_by(tasks.c.job, tasks.c.image_position)
     )

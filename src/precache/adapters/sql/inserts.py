@@ -26,8 +26,9 @@ def upsert(
     *,
     key: Sequence[str],
     changing: Sequence[str] = (),
+    adding: Sequence[str] = (),
 ) -> None:
-    """Insert the rows; for rows that exist, update the columns `changing`, which may be empty.
+    """Insert the rows; in rows that exist, update the columns `changing` and increase the numbers in `adding`.
 
     rows: all with the same columns. The database first tries to insert a row: so every column without a default is
     needed, even for rows that exist.
@@ -36,24 +37,29 @@ def upsert(
     One statement writes some hundreds of rows; SQLite runs one statement per row, which costs no round trip.
     """
     if rows:
-        connection.execute(_statement(connection, table, key, changing), rows)
+        connection.execute(_statement(connection, table, key, changing, adding), rows)
 
 
-def _statement(connection: Connection, table: Table, key: Sequence[str], changing: Sequence[str]) -> Executable:
+def _statement(
+    connection: Connection, table: Table, key: Sequence[str], changing: Sequence[str], adding: Sequence[str]
+) -> Executable:
+    def new_values(inserted: Any) -> dict[str, Any]:
+        return {name: inserted[name] for name in changing} | {name: table.c[name] + inserted[name] for name in adding}
+
     if connection.dialect.name == "sqlite":
         lite = sqlite.insert(table)
-        if not changing:
+        if not (changing or adding):
             return lite.on_conflict_do_nothing(index_elements=key)
-        return lite.on_conflict_do_update(index_elements=key, set_={name: lite.excluded[name] for name in changing})
+        return lite.on_conflict_do_update(index_elements=key, set_=new_values(lite.excluded))
     if connection.dialect.name == "postgresql":
         post = postgresql.insert(table)
         written = (
-            post.on_conflict_do_update(index_elements=key, set_={name: post.excluded[name] for name in changing})
-            if changing
+            post.on_conflict_do_update(index_elements=key, set_=new_values(post.excluded))
+            if changing or adding
             else post.on_conflict_do_nothing(index_elements=key)
         )
         # Only a statement that returns something is sent for many rows at once.
         return written.returning(table.c[key[0]])
     # The driver joins many rows into one statement. IGNORE would also hide other errors than existing rows.
     maria = mysql.insert(table)
-    return maria.on_duplicate_key_update({name: maria.inserted[name] for name in changing} or {key[0]: table.c[key[0]]})
+    return maria.on_duplicate_key_update(new_values(maria.inserted) or {key[0]: table.c[key[0]]})

@@ -187,6 +187,8 @@ job_images = Table(
     Column("image", UUID, nullable=False),
     # As it was at the time of the request.
     Column("name", NAME),
+    # Of the download; none if it was not known.
+    Column("size_bytes", BigInteger),
     UniqueConstraint("job", "image"),
     **_EXACT,
 )
@@ -207,19 +209,27 @@ tasks = Table(
     Column("reason", LONG_TEXT, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
-    # For counts and for the list of one state or outcome, in the order of the list.
+    # Of the last report on a running task.
+    Column("reported_at", Instant),
+    Column("rate_bytes_per_s", BigInteger),
+    # For the list of one state or outcome, in the order of the list.
     Index("ix_tasks_standing", "job", "state", "outcome", "host_position", "image_position"),
     sqlite_with_rowid=False,
     **_EXACT,
 )
 
-# Written when a job becomes final, so that a list of old jobs need not count tasks.
-job_outcomes = Table(
-    "job_outcomes",
+# Kept in step with `tasks`, so that no look counts them; see `jobs_sql/counts.py`.
+job_counts = Table(
+    "job_counts",
     metadata,
     Column("job", ForeignKey("jobs.number"), primary_key=True),
-    Column("outcome", one_of(Outcome), primary_key=True),
+    Column("image_position", Integer, primary_key=True, autoincrement=False),
+    # The outcome, or the state of tasks that have not ended.
+    Column("standing", String(32), primary_key=True),
     Column("tasks", Integer, nullable=False),
+    # 0 for running tasks, whose bytes are in their rows.
+    Column("bytes_done", BigInteger, nullable=False),
+    Column("bytes_total", BigInteger, nullable=False),
     **_EXACT,
 )
 

@@ -1,0 +1,76 @@
+"""Keeps the number of tasks, and the sums of their bytes, by job, image and standing, so that no look counts tasks.
+
+Whatever changes tasks calls one of two functions, in the same transaction, which holds the row of the job:
+`save_changes` with each task before and after, or `count_again` after a statement that changes any number of tasks. A
+new job begins with `count_waiting`.
+
+The standing of a task is its outcome, or its state until it has ended. Running tasks, of which there are few, are only
+counted here: their bytes change with every report and are read from their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, case, delete, func, insert, select
+
+from precache.adapters.sql.inserts import upsert
+from precache.adapters.sql.tables import job_counts, tasks
+from precache.core.jobs import Task, TaskState
+
+_KEY = ("job", "image_position", "standing")
+_SUMS = ("tasks", "bytes_done", "bytes_total")
+
+_IS_RUNNING = tasks.c.state == TaskState.RUNNING
+
+
+def count_waiting(connection: Connection, number: int, *, image_count: int, host_count: int) -> None:
+    """Count the tasks of a new job, which all wait."""
+    waiting = {"standing": TaskState.WAITING.value, "tasks": host_count, "bytes_done": 0, "bytes_total": 0}
+    rows = [{"job": number, "image_position": place} | waiting for place in range(image_count)]
+    if rows:
+        connection.execute(insert(job_counts), rows)
+
+
+def save_changes(connection: Connection, number: int, changes: Iterable[tuple[int, Task, Task]]) -> None:
+    """Add what the changes of tasks mean for the counts of their job, with one statement.
+
+    changes: the position of the image, the task before, and the task after.
+    """
+    deltas: dict[tuple[int, str], list[int]] = {}
+    for image_position, before, after in changes:
+        for sign, task in ((-1, before), (1, after)):
+            sums = deltas.setdefault((image_position, _standing(task)), [0, 0, 0])
+            for place, amount in enumerate(_amounts(task)):
+                sums[place] += sign * amount
+    rows: list[Mapping[str, Any]] = [
+        {"job": number, "image_position": image_position, "standing": standing} | dict(zip(_SUMS, sums, strict=True))
+        for (image_position, standing), sums in sorted(deltas.items())
+        if any(sums)
+    ]
+    upsert(connection, job_counts, rows, key=_KEY, adding=_SUMS)
+
+
+def count_again(connection: Connection, number: int) -> None:
+    """Count the tasks of the job anew, in two statements."""
+    connection.execute(delete(job_counts).where(job_counts.c.job == number))
+    connection.execute(insert(job_counts).from_select([*_KEY, *_SUMS], _counted(number)))
+
+
+def _standing(task: Task) -> str:
+    return str(task.outcome or task.state)
+
+
+def _amounts(task: Task) -> tuple[int, int, int]:
+    return (1, 0, 0) if task.state is TaskState.RUNNING else (1, task.bytes_done, task.bytes_total)
+
+
+def _counted(number: int) -> Select[Any]:
+    standing = func.coalesce(tasks.c.outcome, tasks.c.state)
+    amounts = [func.sum(case((_IS_RUNNING, 0), else_=column)) for column in (tasks.c.bytes_done, tasks.c.bytes_total)]
+    return (
+        select(tasks.c.job, tasks.c.image_position, standing, func.count(), *amounts)
+        .where(tasks.c.job == number)
+        .group_by(tasks.c.job, tasks.c.image_position, standing)
+    )

@@ -1,0 +1,97 @@
+"""The progress of a job and of each of its images, from sums over the tasks. All stores use these functions."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from precache.core.images import ImageId
+from precache.core.job_progress import ImageProgress, Progress, TaskSum
+from precache.core.jobs import Outcome, Task, TaskState
+
+
+def sum_tasks(tasks: Iterable[Task]) -> list[TaskSum]:
+    """Return the sums over the tasks, by image and standing."""
+    groups: defaultdict[tuple[ImageId, TaskState | Outcome], list[Task]] = defaultdict(list)
+    for task in tasks:
+        groups[task.image, task.outcome or task.state].append(task)
+    return [_sum(image, standing, group) for (image, standing), group in groups.items()]
+
+
+def progress_by_image(
+    images: Iterable[ImageId], sizes: Mapping[ImageId, int], sums: Iterable[TaskSum]
+) -> tuple[ImageProgress, ...]:
+    """Return the progress of each image, in their order. sizes: of the images whose size is known."""
+    of_image: defaultdict[ImageId, list[TaskSum]] = defaultdict(list)
+    for each in sums:
+        of_image[each.image].append(each)
+    return tuple(
+        ImageProgress(
+            image=image,
+            size_bytes=sizes.get(image),
+            progress=add_up([_progress(each, sizes.get(image)) for each in of_image[image]]),
+        )
+        for image in images
+    )
+
+
+def progress_of(sizes: Mapping[ImageId, int], sums: Iterable[TaskSum]) -> Progress:
+    """Return the progress of all these tasks together."""
+    return add_up([_progress(each, sizes.get(each.image)) for each in sums])
+
+
+def add_up(parts: Sequence[Progress]) -> Progress:
+    """Return the sum. A number of bytes that is unknown in one part is unknown in the sum; a rate is not."""
+    states: Counter[TaskState] = Counter()
+    counts: Counter[Outcome] = Counter()
+    for part in parts:
+        states.update(part.task_states)
+        counts.update(part.counts)
+    rates = [part.rate_bytes_per_s for part in parts if part.rate_bytes_per_s is not None]
+    return Progress(
+        task_states={state: states[state] for state in TaskState if states[state]},
+        counts={outcome: counts[outcome] for outcome in Outcome if counts[outcome]},
+        bytes_done=sum(part.bytes_done for part in parts),
+        bytes_total=_sum_known([part.bytes_total for part in parts]),
+        bytes_left=_sum_known([part.bytes_left for part in parts]),
+        rate_bytes_per_s=sum(rates) if rates else None,
+    )
+
+
+def _progress(tasks: TaskSum, size_bytes: int | None) -> Progress:
+    if isinstance(tasks.standing, Outcome):
+        return Progress(
+            task_states={TaskState.ENDED: tasks.tasks},
+            counts={tasks.standing: tasks.tasks},
+            bytes_done=tasks.bytes_done,
+            bytes_total=tasks.bytes_total,
+        )
+    # A waiting task downloads the whole image, unless the host has kept a part of it.
+    without_total = tasks.tasks if tasks.standing is TaskState.WAITING else tasks.without_total
+    known = 0 if tasks.standing is TaskState.WAITING else tasks.bytes_total
+    expected = None if without_total and size_bytes is None else known + without_total * (size_bytes or 0)
+    return Progress(
+        task_states={tasks.standing: tasks.tasks},
+        bytes_done=tasks.bytes_done,
+        bytes_total=expected,
+        bytes_left=None if expected is None else max(0, expected - tasks.bytes_done),
+        rate_bytes_per_s=tasks.rate_bytes_per_s,
+    )
+
+
+def _sum(image: ImageId, standing: TaskState | Outcome, tasks: Sequence[Task]) -> TaskSum:
+    rates = [task.rate_bytes_per_s for task in tasks if task.rate_bytes_per_s is not None]
+    return TaskSum(
+        image,
+        standing,
+        tasks=len(tasks),
+        bytes_done=sum(task.bytes_done for task in tasks),
+        bytes_total=sum(task.bytes_total for task in tasks),
+        without_total=sum(not task.bytes_total for task in tasks),
+        rate_bytes_per_s=sum(rates) if rates else None,
+    )
+
+
+def _sum_known(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None

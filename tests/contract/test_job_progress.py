@@ -1,0 +1,158 @@
+"""How far a job and its tasks are, as every store shows it: numbers of tasks, bytes, rates and the time left."""
+
+import pytest
+
+from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
+from tests.contract.job_values import (
+    DEBIAN,
+    LEASE,
+    NOW,
+    SECOND,
+    UBUNTU,
+    asked,
+    cancel,
+    claim,
+    ended,
+    finish,
+    held,
+    job_id,
+    new_job,
+)
+
+SIZES = {DEBIAN: 1000, UBUNTU: 500}
+
+
+@pytest.fixture
+def running(stores):
+    """Two hosts of which one downloads Debian: 100 bytes in a second, then 100 more in another one."""
+    stores.intake.add(new_job(hosts=["cmp-1", "cmp-2"], image_sizes=SIZES))
+    claim(stores)
+    asked(stores, "cmp-1", DEBIAN)
+    for seconds in range(3):
+        note(stores, 100 * seconds, at=NOW + seconds * SECOND)
+    return stores
+
+
+def note(stores, bytes_done, *, bytes_total=1000, at=NOW):
+    stores.clock.set(at)
+    report = TaskProgress(job_id(1), "cmp-1", DEBIAN, Phase.DOWNLOADING, bytes_done, bytes_total, "cell1")
+    stores.progress.note([report])
+
+
+def job(stores):
+    return stores.queries.get(job_id(1))
+
+
+def task(stores):
+    """Return the task of Debian on the first host."""
+    return next(each for each in stores.queries.list_tasks(job_id(1)) if (each.host, each.image) == ("cmp-1", DEBIAN))
+
+
+def test_a_job_that_waits_has_all_its_bytes_to_move_and_no_rate(stores):
+    stores.intake.add(new_job(hosts=["cmp-1", "cmp-2"], image_sizes=SIZES))
+
+    progress = job(stores).progress
+    assert (progress.task_states, progress.counts) == ({TaskState.WAITING: 4}, {})
+    assert (progress.bytes_done, progress.bytes_total, progress.bytes_left) == (0, 3000, 3000)
+    assert (progress.rate_bytes_per_s, progress.eta_s) == (None, None)
+    assert [(each.image, each.size_bytes, each.progress.bytes_total) for each in job(stores).by_image] == [
+        (UBUNTU, 500, 1000),
+        (DEBIAN, 1000, 2000),
+    ]
+
+
+def test_the_rate_is_measured_from_the_reports_and_gives_the_time_that_is_left(running):
+    assert (task(running).reported_at, task(running).rate_bytes_per_s, task(running).eta_s) == (
+        NOW + 2 * SECOND,
+        100,
+        8,
+    )
+    progress = job(running).progress
+    assert progress.task_states == {TaskState.WAITING: 3, TaskState.RUNNING: 1}
+    assert (progress.bytes_done, progress.bytes_left, progress.rate_bytes_per_s, progress.eta_s) == (200, 2800, 100, 28)
+    ubuntu, debian = (each.progress for each in job(running).by_image)
+    assert (ubuntu.rate_bytes_per_s, debian.rate_bytes_per_s, debian.eta_s) == (None, 100, 18)
+
+
+def test_the_list_of_jobs_shows_the_same_as_the_job(running):
+    assert running.queries.list_jobs() == [job(running)]
+
+
+def test_a_rate_falls_while_nothing_arrives_and_is_unknown_when_the_host_is_silent(running):
+    note(running, 200, at=NOW + 3 * SECOND)
+    slower = task(running).rate_bytes_per_s
+    running.clock.set(NOW + 8.1 * SECOND)
+
+    assert 0 < slower < 100
+    assert (task(running).rate_bytes_per_s, job(running).progress.rate_bytes_per_s) == (None, None)
+    assert job(running).progress.eta_s is None
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda stores: stores.claims.release(held(stores)),
+        lambda stores: claim(stores, "other", NOW + 2 * LEASE),
+        lambda stores: ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.ERROR)),
+    ],
+)
+def test_a_task_that_runs_no_longer_has_no_rate(running, stop):
+    stop(running)
+
+    assert (task(running).reported_at, task(running).rate_bytes_per_s) == (None, None)
+
+
+def test_the_next_attempt_begins_without_the_rate_of_the_one_before(running):
+    running.claims.release(held(running))
+    claim(running, at=NOW + 10 * SECOND)
+    asked(running, "cmp-1", DEBIAN, at=NOW + 10 * SECOND)
+    note(running, 500, at=NOW + 11 * SECOND)
+
+    assert (task(running).bytes_done, task(running).rate_bytes_per_s) == (500, None)
+
+
+def test_the_tasks_always_add_up_and_ended_ones_count_what_they_moved(running):
+    ended(running, "cmp-1", TaskResult(DEBIAN, Outcome.CACHED, 1000), TaskResult(UBUNTU, Outcome.EXISTING))
+    ended(running, "cmp-2", TaskResult(DEBIAN, Outcome.SKIPPED))
+
+    progress = job(running).progress
+    assert progress.task_states == {TaskState.WAITING: 1, TaskState.ENDED: 3}
+    assert progress.counts == job(running).counts
+    assert progress.counts == {Outcome.CACHED: 1, Outcome.EXISTING: 1, Outcome.SKIPPED: 1}
+    assert (progress.bytes_done, progress.bytes_total, progress.bytes_left) == (1000, 1500, 500)
+
+
+def test_the_totals_are_unknown_while_the_size_of_an_image_is_not_known(stores):
+    stores.intake.add(new_job(hosts=["cmp-1"], images=[DEBIAN, UBUNTU], image_sizes={DEBIAN: 1000}))
+    before = job(stores).progress
+    claim(stores)
+    ended(stores, "cmp-1", TaskResult(UBUNTU, Outcome.EXISTING))
+    after = job(stores).progress
+
+    assert (before.bytes_total, before.bytes_left) == (None, None)
+    assert (after.bytes_total, after.bytes_left) == (1000, 1000)
+
+
+def test_a_host_that_has_not_said_how_large_the_image_is_counts_with_its_size(running):
+    note(running, 300, bytes_total=0, at=NOW + 3 * SECOND)
+
+    assert job(running).progress.bytes_total == 3000
+
+
+def test_a_job_that_ended_keeps_its_numbers(running):
+    ended(running, "cmp-1", TaskResult(DEBIAN, Outcome.ERROR), TaskResult(UBUNTU, Outcome.CACHED, 500))
+    ended(running, "cmp-2", TaskResult(DEBIAN, Outcome.CACHED, 1000), TaskResult(UBUNTU, Outcome.CACHED, 500))
+    finish(running, JobState.PARTLY_FAILED)
+
+    progress = job(running).progress
+    assert (progress.task_states, progress.bytes_left) == ({TaskState.ENDED: 4}, 0)
+    assert (progress.bytes_done, progress.bytes_total) == (2200, 3000)
+
+
+def test_a_job_that_is_cancelled_before_it_began_has_nothing_left(stores):
+    stores.intake.add(new_job(image_sizes=SIZES))
+
+    progress = cancel(stores).progress
+
+    assert (progress.task_states, progress.counts) == ({TaskState.ENDED: 4}, {Outcome.CANCELLED: 4})
+    assert (progress.bytes_total, progress.bytes_left) == (0, 0)
