@@ -85,10 +85,12 @@ class JobRequests:
         added: Sequence[Image] = ()
         if self._boot_files is not None:
             orders, added = self._boot_files.added(call.caller.token, orders, checked)
+        found = (*checked, *added)
         job = NewJob(
             id=str(uuid4()),
             orders=tuple(orders),
-            image_names={each.id: plain_line(each.name, _NAME_LENGTH) for each in (*checked, *added) if each.name},
+            image_names={each.id: plain_line(each.name, _NAME_LENGTH) for each in found if each.name},
+            image_sizes={each.id: each.size_bytes for each in found if each.size_bytes is not None},
             requested_by=call.caller.user_id,
             request_id=call.request_id,
             created_at=self._clock.now(),
