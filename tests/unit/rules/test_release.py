@@ -31,7 +31,7 @@ def test_requests_of_operators_come_before_what_the_conductor_wanted(wanted, is_
     assert state_after_release(wanted, is_cancelled=is_cancelled, is_paused=is_paused) is state
 
 
-@pytest.mark.parametrize("wanted", set(JobState) - {QUEUED, WAITING, PAUSED})
+@pytest.mark.parametrize("wanted", sorted(set(JobState) - {QUEUED, WAITING, PAUSED}))
 def test_a_job_is_released_in_no_other_state(wanted):
     with pytest.raises(IllegalTransition):
         state_after_release(wanted, is_cancelled=False, is_paused=False)
