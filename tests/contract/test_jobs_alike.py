@@ -7,6 +7,7 @@ after each step shows that the kept numbers are right, and that no step forgets 
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.sql import open_database
 from precache.core.errors import PrecacheError
+from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions
 from precache.core.jobs import (
     Claim,
@@ -39,6 +41,15 @@ HOSTS = st.sampled_from(["cmp-2", "cmp-2", "cmp-1", "cmp-9"])
 CELLS = st.sampled_from(["a", "b"])
 IMAGES = st.lists(st.sampled_from([DEBIAN, UBUNTU]), max_size=2)
 TIMES = st.integers(0, 90).map(lambda seconds: NOW + seconds * SECOND)
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "priority": st.sampled_from([None, 50, 80]),
+        "rate_limit_bytes_per_s": st.sampled_from([None, 7]),
+        "deadline": st.none() | TIMES.map(datetime.isoformat),
+        "window": st.sampled_from([None, {"from": "12:01", "to": "13:00"}]),
+    },
+)
 RESULTS = st.lists(
     st.builds(TaskResult, st.sampled_from([DEBIAN, UBUNTU]), st.sampled_from(Outcome), st.integers(0, 9)), max_size=2
 )
@@ -123,6 +134,16 @@ class JobsAlike(RuleBasedStateMachine):
     def cancel(self, job, now):
         self.clock.set(now)
         self.both(lambda s: s.steering.cancel(job))
+
+    @rule(job=JOBS, action=st.sampled_from(["pause", "resume", "retry"]), now=TIMES)
+    def steer(self, job, action, now):
+        self.clock.set(now)
+        self.both(lambda s: getattr(s.steering, action)(job))
+
+    @rule(job=JOBS, change=CHANGES, now=TIMES)
+    def change(self, job, change, now):
+        self.clock.set(now)
+        self.both(lambda s: s.steering.change(job, JobChange(change)))
 
     @rule(claims=st.lists(CLAIMS, max_size=3))
     def steering(self, claims):

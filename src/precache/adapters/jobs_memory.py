@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from precache.core.errors import (
     IdempotencyKeyReused,
     IllegalTransition,
-    JobEnded,
     JobExists,
     JobNotFound,
     LeaseLost,
+    NothingToRetry,
     TaskNotFound,
 )
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
+from precache.core.job_changes import JobChange
 from precache.core.jobs import (
     EVERY_TASK,
     Claim,
@@ -37,7 +38,7 @@ from precache.core.jobs import (
 from precache.core.text import plain_line
 from precache.ports.clock import Clock
 from precache.ports.job_store import RemainingTasks, Steering, TaskKey
-from precache.rules import task_steps
+from precache.rules import steering, task_steps
 from precache.rules.course import stop_reason
 from precache.rules.job_progress import add_up, progress_by_image, sum_tasks
 from precache.rules.release import due_after_release, state_after_release
@@ -86,6 +87,11 @@ class _Record:
     def change_state(self, state: JobState, **fields: Any) -> None:
         """Set the state of the job, and these other fields. The only place that changes it."""
         self.job = replace(self.job, state=state, **fields)
+
+    def steer(self, steered: Job) -> None:
+        """Take over what an operator has changed."""
+        changed = {field.name: getattr(steered, field.name) for field in fields(Job) if field.name != "state"}
+        self.change_state(steered.state, **changed)
 
     def give_back(self, state: JobState, **fields: Any) -> None:
         check_job_transition(self.job.state, state)
@@ -160,15 +166,40 @@ class MemoryJobs:
     def cancel(self, job_id: str) -> Job:
         with self._lock:
             record, now = self._get(job_id), self._now()
-            if not record.job.state.is_final:
-                record.job = replace(record.job, cancel_requested_at=record.job.cancel_requested_at or now)
-                if record.job.started_at is None:
-                    for task in record.all_tasks():
-                        result = TaskResult(task.image, Outcome.CANCELLED)
-                        record.tasks[task.host][task.image] = task_steps.ended(task, result, now)
-                    record.end(JobState.CANCELLED, now)
-            elif record.job.state is not JobState.CANCELLED:
-                raise JobEnded(job_id, record.job.state)
+            had_ended = record.job.state.is_final
+            record.steer(steering.cancelled(record.job, now))
+            if record.job.state.is_final and not had_ended:
+                at = record.job.cancel_requested_at or now
+                for task in record.all_tasks():
+                    result = TaskResult(task.image, Outcome.CANCELLED)
+                    record.tasks[task.host][task.image] = task_steps.ended(task, result, at)
+            return record.seen()
+
+    def pause(self, job_id: str) -> Job:
+        return self._steer(job_id, steering.paused)
+
+    def resume(self, job_id: str) -> Job:
+        return self._steer(job_id, steering.resumed)
+
+    def retry(self, job_id: str) -> Job:
+        with self._lock:
+            record = self._get(job_id)
+            retried = steering.retried(record.job, self._now())
+            unsuccessful = [task for task in record.all_tasks() if not (task.outcome and task.outcome.is_success)]
+            if not unsuccessful:
+                raise NothingToRetry(job_id)
+            record.steer(retried)
+            for task in unsuccessful:
+                record.tasks[task.host][task.image] = task_steps.retried(task)
+            return record.seen()
+
+    def change(self, job_id: str, change: JobChange) -> Job:
+        return self._steer(job_id, lambda job, now: steering.changed(job, change, now))
+
+    def _steer(self, job_id: str, step: Callable[[Job, datetime], Job]) -> Job:
+        with self._lock:
+            record = self._get(job_id)
+            record.steer(step(record.job, self._now()))
             return record.seen()
 
     def check_reachable(self) -> None:

@@ -54,7 +54,7 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: _BEFORE_A_RUN - {JobState.QUEUED},
     # Running: a conductor has found that it is due.
     JobState.WAITING: _BEFORE_A_RUN - {JobState.WAITING},
-    JobState.PAUSED: _BEFORE_A_RUN - {JobState.PAUSED, JobState.WAITING},
+    JobState.PAUSED: _BEFORE_A_RUN - {JobState.PAUSED},
     # Back to queued: the conductor stopped, or died and its lease expired; another one continues the job.
     JobState.RUNNING: FINAL_STATES | {JobState.QUEUED, JobState.WAITING, JobState.PAUSED},
     # An operator has the tasks that were no success tried again.
@@ -155,16 +155,25 @@ class NewJob(JobRequest):
     """A request that has passed every check and is ready to be stored. Its tasks are `hosts` x `orders`.
 
     idempotency_key: None if the client sent none.
+    due_at, reason: when a job that has to wait may begin, and what it waits for; None for a job that may begin now.
     """
 
     hosts: tuple[str, ...]
     idempotency_key: IdempotencyKey | None = None
+    due_at: datetime | None = None
+    reason: str = ""
 
     def accepted(self) -> Job:
-        """Return the queued job. Hosts and images that are named twice count once."""
+        """Return the queued or waiting job. Hosts and images that are named twice count once."""
         request = {field.name: getattr(self, field.name) for field in fields(JobRequest)}
         orders = first_orders(self.orders)
-        return Job(**request | {"orders": orders}, task_count=len(set(self.hosts)) * len(orders))
+        return Job(
+            **request | {"orders": orders},
+            state=JobState.QUEUED if self.due_at is None else JobState.WAITING,
+            due_at=self.due_at,
+            reason=self.reason,
+            task_count=len(set(self.hosts)) * len(orders),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
+from precache.core.job_changes import JobChange
 from precache.core.jobs import EVERY_TASK, Claim, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
 from precache.core.stopping import StopReason
 
@@ -52,7 +53,7 @@ class JobIntake(Protocol):
     """For the API: accept a request."""
 
     def add(self, job: NewJob) -> Job:
-        """Store the job as `queued` and one `waiting` task for each host and image.
+        """Store the job as `queued`, or as `waiting` if it has `due_at`, and one `waiting` task per host and image.
 
         If there is a job with its idempotency key, store nothing and return that job; also if both are added at once.
         Raises IdempotencyKeyReused if the request of that job had another body.
@@ -88,14 +89,46 @@ class JobQueries(Protocol):
 
 
 class JobSteering(Protocol):
-    """For the API: change the course of a job."""
+    """For the API: change the course of a job. All methods return the job as it is afterwards, and are idempotent.
+
+    A job that may have hosts that work on it is changed by its conductor: its state stays, and the request is stored
+    beside it. The time of the first request is kept. The others change at once. They raise JobNotFound, and JobEnded
+    for a job that has ended, unless it says otherwise.
+    """
 
     def cancel(self, job_id: str) -> Job:
-        """Request that the job ends as `cancelled`; return it as it is afterwards. Idempotent.
+        """Request that the job ends as `cancelled`.
 
-        A queued job that never started ends at once, with all its tasks. Any other job that has not ended gets
-        `cancel_requested_at`, and its conductor ends it; the time of the first request is kept. A cancelled job is
-        returned as it is. Raises JobNotFound, JobEnded for a job that ended otherwise.
+        A job that never started ends at once, with all its tasks. Any other one gets `cancel_requested_at`, and a
+        conductor ends it; a paused or waiting one is queued for that. A cancelled job is returned as it is.
+        """
+        ...
+
+    def pause(self, job_id: str) -> Job:
+        """Request that the job waits as `paused` until it is resumed. Raises JobIsCancelled.
+
+        It gets `pause_requested_at`. A waiting job, and a queued one that never started, is paused at once; any other
+        one by its conductor.
+        """
+        ...
+
+    def resume(self, job_id: str) -> Job:
+        """Remove a request to pause the job, and queue a paused one; outside its window it waits instead."""
+        ...
+
+    def retry(self, job_id: str) -> Job:
+        """Queue the ended job again, with `retry_count` + 1; its tasks without success wait as further attempts.
+
+        Requests to cancel or pause it are removed, and a deadline that has passed. Raises JobNotEnded, NothingToRetry.
+        A repeated call raises JobNotEnded, too.
+        """
+        ...
+
+    def change(self, job_id: str, change: JobChange) -> Job:
+        """Change options of the job. If anything differs, its `revision` grows.
+
+        A change of the window or the deadline also changes for how long a waiting or paused job stays so. Raises
+        InvalidOption, WindowNeverOpens.
         """
         ...
 

@@ -114,6 +114,12 @@ def tried_again(task: Task, bytes_kept: int, reason: str, *, is_failure: bool) -
     )
 
 
+def retried(task: Task) -> Task:
+    """Return a task without success, of a job that an operator retries, as waiting for another attempt."""
+    first = Task(task.job_id, task.host, task.cell, task.image, image_name=task.image_name)
+    return replace(first, attempts=task.attempts)
+
+
 def ended(task: Task, result: TaskResult, now: datetime) -> Task:
     """Return the task with its outcome; one that had ended keeps its first outcome.
 

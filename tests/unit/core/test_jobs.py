@@ -20,7 +20,7 @@ QUEUED, WAITING, RUNNING, PAUSED, SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED, E
 LEGAL_FOR_JOBS = {
     *((QUEUED, state) for state in (WAITING, RUNNING, PAUSED, CANCELLED)),
     *((WAITING, state) for state in (QUEUED, RUNNING, PAUSED, CANCELLED)),
-    *((PAUSED, state) for state in (QUEUED, RUNNING, CANCELLED)),
+    *((PAUSED, state) for state in (QUEUED, WAITING, RUNNING, CANCELLED)),
     *((RUNNING, state) for state in JobState if state is not RUNNING),
     # Tried again by an operator.
     *((state, QUEUED) for state in (PARTLY_FAILED, FAILED, CANCELLED, EXPIRED)),

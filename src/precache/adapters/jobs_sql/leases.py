@@ -20,7 +20,6 @@ _PER_STATEMENT = 100
 """Claims in one statement, of four values each; a conductor has about eight."""
 
 _CLAIMS = select(jobs.c.id, jobs.c.lease_owner, jobs.c.lease_token)
-
 _STEERING = _CLAIMS.add_columns(jobs.c.cancel_requested_at, jobs.c.pause_requested_at, jobs.c.revision)
 
 

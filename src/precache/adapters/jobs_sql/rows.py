@@ -72,6 +72,11 @@ def load_jobs(
     return [_job(row, images[row.number], sums[row.number]) for row in rows]
 
 
+def held_job(connection: Connection, row: Row[Any]) -> Job:
+    """Return the job of a row that the transaction holds: without its tasks' progress, and without images' names."""
+    return load_job(connection, row.number) if row.orders is None else _job(row, (), ())
+
+
 def _job(row: Row[Any], images: Sequence[Any], sums: Sequence[TaskSum]) -> Job:
     stored = {field: getattr(row, field) for field in JOB_COLUMNS}
     # The previous release stores neither orders nor metadata nor target nor options.

@@ -36,7 +36,10 @@ from precache.core.errors.conflict import (
     InventoryForeign as InventoryForeign,
     JobEnded as JobEnded,
     JobExists as JobExists,
+    JobIsCancelled as JobIsCancelled,
+    JobNotEnded as JobNotEnded,
     LeaseLost as LeaseLost,
+    NothingToRetry as NothingToRetry,
     StateDirUnusable as StateDirUnusable,
     TokenNameTaken as TokenNameTaken,
 )
@@ -84,6 +87,7 @@ from precache.core.errors.refused import (
     SignatureRefused as SignatureRefused,
     UnsafeImage as UnsafeImage,
     UnusableImage as UnusableImage,
+    WindowNeverOpens as WindowNeverOpens,
 )
 from precache.core.errors.tree import (
     Conflict as Conflict,

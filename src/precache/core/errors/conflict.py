@@ -106,10 +106,31 @@ class IdempotencyKeyReused(Conflict):
 
 
 class JobEnded(Conflict):
-    """A job that has ended cannot be steered any more."""
+    """A job that has ended can only be retried. action: what was requested, such as `pause`."""
+
+    def __init__(self, job: str, state: str, action: str = "cancel") -> None:
+        super().__init__(f"Job {job} has ended as {state}: nothing of it is left to {action}.")
+
+
+class JobNotEnded(Conflict):
+    """A job that has not ended cannot be retried."""
 
     def __init__(self, job: str, state: str) -> None:
-        super().__init__(f"Job {job} has ended as {state}: nothing of it is left to cancel.")
+        super().__init__(f"Job {job} is {state}; it can be retried when it has ended.")
+
+
+class JobIsCancelled(Conflict):
+    """The job ends as soon as its hosts have stopped. action: what was requested, such as `pause`."""
+
+    def __init__(self, job: str, action: str) -> None:
+        super().__init__(f"Job {job} is being cancelled; it is too late to {action} it.")
+
+
+class NothingToRetry(Conflict):
+    """All images are in the caches of all hosts."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"Job {job} has no task to retry: all of them were successful.")
 
 
 class DiskExists(Conflict):

@@ -10,6 +10,16 @@ class InvalidOption(Refused):
         super().__init__(f"{option} must be {expected}, not {value!r}")
 
 
+class WindowNeverOpens(Refused):
+    """The window of a job does not open before its deadline. Both are times as text."""
+
+    def __init__(self, *, deadline: str, opening: str) -> None:
+        super().__init__(
+            f"The window never opens before the deadline, {deadline}: its next opening is at {opening}",
+            "choose a later deadline or another window",
+        )
+
+
 class InvalidImageId(Refused):
     """The text is not the id of an image."""
 
