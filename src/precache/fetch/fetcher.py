@@ -31,6 +31,7 @@ from precache.core.orders import CacheOptions, CacheOrder
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
+from precache.fetch.rate_limits import RateLimits
 from precache.fetch.resume import ResumingStream
 from precache.fetch.space import SpaceCheck, allocated_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
@@ -82,6 +83,18 @@ class FetchRules:
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What one fetch works on. target: of the conversion; None to keep the download as it is."""
+
+    record: Image
+    order: CacheOrder
+    download: Path
+    target: Path | None
+    space: SpaceCheck
+    watch: Watcher
+
+
 class Fetcher:
     """Fetches images to this host. Several threads may use it at once, for different images."""
 
@@ -95,8 +108,11 @@ class Fetcher:
         write_at: WriteAt = os.pwrite,
         sandbox: Sandbox | None = None,
         signatures: ImageSignatures | None = None,
+        rates: RateLimits | None = None,
     ) -> None:
         """signatures: checks the signature of every image; None to accept unsigned images.
+
+        rates: the limits of downloads while they run; None for those of the orders.
 
         sandbox: restricts qemu-img.
 
@@ -105,6 +121,7 @@ class Fetcher:
         self._free_bytes, self._write_at = free_bytes, write_at
         self._sandbox = sandbox or Sandbox()
         self._signatures = signatures
+        self._rates = rates or RateLimits()
 
     def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
         """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
@@ -132,7 +149,7 @@ class Fetcher:
         )
         try:
             space.admit(sizes.result_bytes)
-            self._fetch_sound(record, order.options, download, target, space, watch)
+            self._fetch_sound(_Attempt(record, order, download, target, space, watch))
         except BaseException as error:
             written = allocated_bytes(download, target)
             _remove(download, target)
@@ -152,39 +169,24 @@ class Fetcher:
     def _is_converted(self, disk_format: str | None) -> bool:
         return is_converted(disk_format, self._rules.force_raw_images)
 
-    def _fetch_sound(
-        self,
-        record: Image,
-        options: CacheOptions,
-        download: Path,
-        target: Path | None,
-        space: SpaceCheck,
-        watch: Watcher,
-    ) -> None:
+    def _fetch_sound(self, attempt: _Attempt) -> None:
         for remaining in reversed(range(self._rules.refetches + 1)):
             try:
-                self._fetch_once(record, options, download, target, space, watch)
+                self._fetch_once(attempt)
             except (DigestMismatch, ImageTooLong) as error:
                 if not remaining:
                     raise
                 _log.warning("%s; fetching it again from the start", error)
-                _remove(download, target)
+                _remove(attempt.download, attempt.target)
             else:
                 return
 
-    def _fetch_once(
-        self,
-        record: Image,
-        options: CacheOptions,
-        download: Path,
-        target: Path | None,
-        space: SpaceCheck,
-        watch: Watcher,
-    ) -> None:
+    def _fetch_once(self, attempt: _Attempt) -> None:
+        record, download, target = attempt.record, attempt.download, attempt.target
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
-        signature = _watched(lambda: signatures.begin(record), record.id, watch) if signatures else None
-        stream = self._stream(record, options)
+        signature = _watched(lambda: signatures.begin(record), record.id, attempt.watch) if signatures else None
+        stream = self._stream(record, attempt.order)
         with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
             transfer = Transfer(image=record, stream=stream, file=file, signature=signature)
             qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
@@ -196,13 +198,15 @@ class Fetcher:
                 qemu_img=qemu_img,
                 direct=file.can_be_direct,
                 group=group,
-                check_space=lambda result_bytes: space.admit_result(result_bytes, transfer.arriving.arrived_bytes),
+                check_space=lambda result_bytes: attempt.space.admit_result(
+                    result_bytes, transfer.arriving.arrived_bytes
+                ),
                 vmdk_types=self._rules.vmdk_types,
-                deep_inspection=self._rules.deep_inspection and not options.as_is,
+                deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
             )
-            _run(transfer, conversion, qemu_img, group, _progress(record, transfer, watch))
+            _run(transfer, conversion, qemu_img, group, _progress(record, transfer, attempt.watch))
             arrived = transfer.arriving.arrived_bytes
-            watch(Phase.PUBLISHING, arrived, arrived)
+            attempt.watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:
                 _check_length(record, download, arrived)
                 file.flush()
@@ -210,7 +214,7 @@ class Fetcher:
                 _check_length(record, target, conversion.disk_bytes)
                 flush(target)
 
-    def _stream(self, record: Image, options: CacheOptions) -> ResumingStream | LimitedStream:
+    def _stream(self, record: Image, order: CacheOrder) -> LimitedStream:
         stream = ResumingStream(
             images=self._images,
             image=record,
@@ -218,8 +222,7 @@ class Fetcher:
             retries=self._rules.retries,
             least_rate=self._rules.least_rate,
         )
-        limit = options.rate_limit_bytes_per_s
-        return stream if limit is None else LimitedStream(stream, bytes_per_s=limit, clock=self._clock)
+        return LimitedStream(stream, rate_now=self._rates.of(order), clock=self._clock)
 
 
 def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from precache.fetch.rate_limits import RateNow
 from precache.fetch.resume import ResumingStream
 from precache.ports.clock import Clock
 from precache.rules.token_bucket import TokenBucket
 
 _NAP_S = 0.5
-"""The longest sleep in one piece, so that a stop does not wait longer."""
+"""The longest sleep in one piece, so that a stop or another limit does not wait longer."""
 
 _READS_PER_S = 10
 """The bytes of one second are divided into this many reads; else one read could take the bytes of many seconds."""
 
 
 class LimitedStream:
-    """Reads another stream and waits after each read. Another thread may call `close`, as with that stream."""
+    """Reads another stream and waits after each read. Another thread may call `close`, as with that stream.
 
-    def __init__(self, stream: ResumingStream, *, bytes_per_s: int, clock: Clock) -> None:
+    rate_now: the limit, which may change at any time. After a change the rate is counted from then on.
+    """
+
+    def __init__(self, stream: ResumingStream, *, rate_now: RateNow, clock: Clock) -> None:
         self._stream = stream
         self._clock = clock
-        self._most_bytes = max(bytes_per_s // _READS_PER_S, 1)
-        self._bucket = TokenBucket(bytes_per_s=bytes_per_s, now_s=self._now_s())
+        self._rate_now = rate_now
+        self._rate: int | None = None
+        self._bucket: TokenBucket | None = None
         self._closed = False
 
     def readinto(self, buffer: memoryview) -> int:
         """Read from the other stream, then wait. Raises what the other stream raises."""
-        count = self._stream.readinto(buffer[: self._most_bytes])
-        wait_s = self._bucket.take(count, self._now_s())
-        while wait_s > 0 and not self._closed:
+        self._follow_rate()
+        bucket, rate = self._bucket, self._rate
+        if bucket is None or rate is None:
+            return self._stream.readinto(buffer)
+        count = self._stream.readinto(buffer[: max(rate // _READS_PER_S, 1)])
+        wait_s = bucket.take(count, self._now_s())
+        while wait_s > 0 and not self._closed and self._rate_now() == rate:
             nap_s = min(wait_s, _NAP_S)
             self._clock.sleep(timedelta(seconds=nap_s))
             wait_s -= nap_s
@@ -38,6 +47,12 @@ class LimitedStream:
     def close(self) -> None:
         self._closed = True
         self._stream.close()
+
+    def _follow_rate(self) -> None:
+        rate = self._rate_now()
+        if rate != self._rate:
+            self._rate = rate
+            self._bucket = None if rate is None else TokenBucket(bytes_per_s=rate, now_s=self._now_s())
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()

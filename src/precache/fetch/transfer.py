@@ -17,7 +17,6 @@ from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.growing_file import Abandoned, GrowingFile
 from precache.fetch.limited_stream import LimitedStream
-from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import SparseFile
 from precache.ports.image_signatures import SignatureCheck
 
@@ -32,7 +31,7 @@ class Transfer:
         self,
         *,
         image: Image,
-        stream: ResumingStream | LimitedStream,
+        stream: LimitedStream,
         file: SparseFile,
         signature: SignatureCheck | None = None,
     ) -> None:
