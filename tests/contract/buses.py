@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -9,6 +10,8 @@ from oslo_config import cfg
 
 from precache.adapters.bus_oslo import ComputeServer, OsloComputes, open_bus
 from precache.adapters.bus_oslo.url import register_options
+from precache.ports.compute_gateway import HostCompute
+from tests.played_host import PlayedHost
 
 PATIENCE = timedelta(seconds=10)
 
@@ -21,10 +24,6 @@ def new_conf(**rabbit: object) -> cfg.ConfigOpts:
     for option, value in rabbit.items():
         conf.set_override(option, value, group="oslo_messaging_rabbit")
     return conf
-
-
-def nothing_to_cancel(job_id: str) -> None:
-    """Confirm the cancel of a job that is done."""
 
 
 class BusWorld:
@@ -52,9 +51,10 @@ class BusWorld:
         self._stops.callback(gateway.stop)
         return gateway
 
-    def join(self, host: str, cache_images, cancel_job=nothing_to_cancel, **options: int) -> ComputeServer:
-        """Have these two functions answer for the host."""
-        server = ComputeServer(bus=self.bus(), host=host, cache_images=cache_images, cancel_job=cancel_job, **options)
+    def join(self, host: str, compute: HostCompute | Callable, cancel_job=None, **options: int) -> ComputeServer:
+        """Have it answer for the host. compute: a host, or its function `cache_images`."""
+        played = PlayedHost(compute, cancel_job) if callable(compute) else compute
+        server = ComputeServer(bus=self.bus(), host=host, compute=played, **options)
         server.start()
         self._stops.callback(server.stop, PATIENCE)
         assert server.wait_until_listening(timedelta(seconds=20))

@@ -45,7 +45,7 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
     caching = CacheImages(
         host=host, cell="", driver=SlowDriver(seconds, file), progress=progress, clock=SystemClock(), stop=stop
     )
-    server = ComputeServer(bus=bus, host=host, cache_images=caching, cancel_job=caching.cancel_job)
+    server = ComputeServer(bus=bus, host=host, compute=caching)
     beat = Heartbeat(host, "", "fake", datetime.now(UTC))
     server.start(then=lambda: reports.store_heartbeats([beat]))
     if server.wait_until_listening(timedelta(seconds=0.5)):

@@ -228,7 +228,7 @@ def test_a_compute_of_the_release_before_the_cancel_is_outdated_for_it_and_still
 
 def test_a_cancel_for_another_host_is_refused(world, caplog):
     cancelled = []
-    world.join("cmp-1", lambda request: [], cancelled.append)
+    world.join("cmp-1", lambda request: [], lambda *call: cancelled.append(call))
 
     answer = world.bus().call(
         "precache-compute",
@@ -242,7 +242,7 @@ def test_a_cancel_for_another_host_is_refused(world, caplog):
 
     assert answer == {"error": {"code": "malformed", "reason": "host is not the name of this host"}}
     assert cancelled == []
-    assert "A request to cancel a job was refused: host is not the name of this host" in caplog.text
+    assert "A request for job job was refused: host is not the name of this host" in caplog.text
 
 
 def test_a_bug_of_the_compute_stays_in_its_log(world, caplog):

@@ -202,7 +202,7 @@ def test_a_cancel_is_confirmed_although_every_place_for_requests_is_taken(world,
         cancelled.wait(PATIENCE_S)
         return []
 
-    world.join("cmp-1", cache_images, lambda job_id: cancelled.set(), requests_at_once=1)
+    world.join("cmp-1", cache_images, lambda *call: cancelled.set(), requests_at_once=1)
     gateway = world.gateway(silence_s=60)
     requests = [threads.submit(gateway.cache_images, asking("cmp-1", f"job-{number}")) for number in range(3)]
     wait_until(lambda: begun)

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from precache.adapters.bus_oslo import ComputeServer, open_bus
-from tests.contract.buses import PATIENCE, new_conf, nothing_to_cancel
+from tests.contract.buses import PATIENCE, new_conf
+from tests.played_host import PlayedHost
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
@@ -26,7 +27,7 @@ def test_a_listener_says_that_the_broker_is_down_and_is_announced_once_it_listen
     ended.callback(rabbitmq.start)
     bus = open_bus(new_conf(), cell_url)
     ended.callback(bus.close)
-    server = ComputeServer(bus=bus, host="cmp-1", cache_images=lambda request: [], cancel_job=nothing_to_cancel)
+    server = ComputeServer(bus=bus, host="cmp-1", compute=PlayedHost(lambda request: []))
     ended.callback(server.stop, PATIENCE)
     announced = threading.Event()
 

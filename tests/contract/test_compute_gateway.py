@@ -15,11 +15,12 @@ from precache.compute.cache_images import CacheImages
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, ComputeUnreachable, PrecacheError, Stopped
 from precache.core.images import parse_image_id
-from precache.core.jobs import Outcome, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.jobs import Outcome, TaskPaused, TaskResult
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 from precache.virt.fake import FakeDriver
-from tests.contract.buses import BusWorld, nothing_to_cancel
+from tests.contract.buses import BusWorld
+from tests.played_host import PlayedHost
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 OTHER = parse_image_id("00000000-0000-0000-0000-000000000002")
@@ -51,23 +52,39 @@ def world(request):
     made.close()
 
 
-def test_the_host_gets_the_whole_request_and_its_answer_is_returned(world):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"priority": 80, "retry_count": 2},
+        {"is_cancelled": True},
+        {"is_paused": True},
+        {"orders": (CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=9)), CacheOrder(OTHER))},
+    ],
+)
+def test_the_host_gets_the_whole_request_and_its_answer_is_returned(world, changes):
     received = []
+    request = replace(REQUEST, **changes)
+    answer = [
+        TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7),
+        TaskResult(IMAGE, Outcome.ERROR, reason="no answer", may_pass=True),
+        TaskPaused(IMAGE, 2**40),
+    ]
 
     def compute(request):
         received.append(request)
-        return [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
+        return answer
 
-    world.join("cmp-1", compute, nothing_to_cancel)
+    world.join("cmp-1", PlayedHost(compute))
 
-    assert list(world.gateway().cache_images(REQUEST)) == [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
-    assert [replace(each, deadline=None) for each in received] == [REQUEST]
+    assert list(world.gateway().cache_images(request)) == answer
+    assert [replace(each, deadline=None) for each in received] == [request]
 
 
 def test_a_reason_is_returned_as_text_that_can_be_stored(world):
     result = TaskResult(IMAGE, Outcome.ERROR, reason="caf\udce9.raw\nis gone\x00")
 
-    world.join("cmp-1", lambda request: [result], nothing_to_cancel)
+    world.join("cmp-1", PlayedHost(lambda request: [result]))
 
     assert world.gateway().cache_images(REQUEST)[0].reason == "caf\\udce9.raw is gone "
 
@@ -81,14 +98,14 @@ def test_a_compute_that_is_being_stopped_reports_it(world):
     def compute(request):
         raise Stopped("Caching")
 
-    world.join("cmp-1", compute, nothing_to_cancel)
+    world.join("cmp-1", PlayedHost(compute))
 
     with pytest.raises(Stopped):
         world.gateway().cache_images(REQUEST)
 
 
 def test_a_compute_that_left_is_unreachable(world):
-    world.join("cmp-1", lambda request: [], nothing_to_cancel)
+    world.join("cmp-1", PlayedHost(lambda request: []))
     gateway = world.gateway()
 
     world.leave("cmp-1")
@@ -121,7 +138,9 @@ def running(world, *requests, delay=timedelta(hours=1)):
     host = CacheImages(
         host="cmp-1", cell="cell1", driver=driver, progress=downloads, clock=SystemClock(), stop=CancelToken()
     )
-    world.join("cmp-1", host, host.cancel_job)
+    world.join(
+        "cmp-1", PlayedHost(host.cache_images, host.cancel_job, pause_job=host.pause_job, limit_job=host.limit_job)
+    )
     gateway = world.gateway()
     with ThreadPoolExecutor(len(requests) + 1) as threads:
         answers = []
@@ -167,11 +186,11 @@ def test_a_cancel_may_be_repeated_and_what_was_done_keeps_its_outcome(world):
 
 def test_a_job_that_the_host_does_not_know_can_be_cancelled(world):
     cancelled = []
-    world.join("cmp-1", lambda request: [], cancelled.append)
+    world.join("cmp-1", PlayedHost(lambda request: [], lambda *call: cancelled.append(call)))
 
     world.gateway().cancel("unknown", "cmp-1", "cell1")
 
-    assert cancelled == ["unknown"]
+    assert cancelled == [("unknown", 0)]
 
 
 def test_a_cancel_leaves_the_download_of_the_same_image_for_another_job(world):
@@ -183,24 +202,108 @@ def test_a_cancel_leaves_the_download_of_the_same_image_for_another_job(world):
         assert goes_on.result(PATIENCE_S)[0].outcome is Outcome.CACHED
 
 
-def test_a_host_without_a_compute_cannot_confirm_a_cancel_and_is_named(world):
+def test_a_cancel_concerns_one_attempt_of_an_operator_to_retry_the_job(world):
+    with running(world, delay=timedelta()) as (gateway, _):
+        gateway.cancel("job", "cmp-1", "cell1")
+
+        results = [gateway.cache_images(replace(REQUEST, retry_count=count))[0].outcome for count in (0, 1)]
+        gateway.cancel("job", "cmp-1", "cell1", 2)
+        (third,) = gateway.cache_images(replace(REQUEST, retry_count=2))
+
+    assert [*results, third.outcome] == [Outcome.CANCELLED, Outcome.CACHED, Outcome.CANCELLED]
+
+
+def test_a_pause_ends_the_request_that_runs_and_the_next_request_resumes_the_job(world):
+    with running(world, REQUEST) as (gateway, (answer,)):
+        gateway.pause("job", "cmp-1", "cell1")
+        gateway.pause("job", "cmp-1", "cell1")
+
+        assert list(answer.result(PATIENCE_S)) == [TaskPaused(IMAGE)]
+        with ThreadPoolExecutor(1) as threads:
+            resumed = threads.submit(gateway.cache_images, REQUEST)
+            with pytest.raises(TimeoutError):
+                resumed.result(0.5)
+            gateway.cancel("job", "cmp-1", "cell1")
+            assert resumed.result(PATIENCE_S)[0].outcome is Outcome.CANCELLED
+
+
+def test_a_request_of_a_paused_job_that_asks_how_its_images_ended_begins_nothing(world):
+    with running(world) as (gateway, _):
+        gateway.pause("job", "cmp-1", "cell1")
+
+        assert list(gateway.cache_images(replace(REQUEST, is_paused=True))) == [TaskPaused(IMAGE)]
+
+
+def test_what_was_done_before_a_pause_keeps_its_outcome(world):
+    with running(world, delay=timedelta()) as (gateway, _):
+        done = gateway.cache_images(REQUEST)
+        gateway.pause("job", "cmp-1", "cell1")
+
+        assert list(gateway.cache_images(replace(REQUEST, is_paused=True))) == list(done)
+
+
+def test_a_pause_leaves_the_download_of_the_same_image_for_another_job(world):
+    other = replace(REQUEST, job_id="other")
+    with running(world, REQUEST, other, delay=timedelta(seconds=1)) as (gateway, (paused, goes_on)):
+        gateway.pause("job", "cmp-1", "cell1")
+
+        assert list(paused.result(PATIENCE_S)) == [TaskPaused(IMAGE)]
+        assert goes_on.result(PATIENCE_S)[0].outcome is Outcome.CACHED
+
+
+def test_new_limits_reach_the_host_with_a_number_that_grows_from_call_to_call(world):
+    calls = []
+    world.join(
+        "cmp-1",
+        PlayedHost(
+            lambda request: calls.append(request.call) or [],
+            pause_job=lambda job_id, retry_count, call: calls.append(call),
+            limit_job=lambda *call: calls.append(call),
+        ),
+    )
+    gateway = world.gateway()
+
+    gateway.cache_images(REQUEST)
+    gateway.pause("job", "cmp-1", "cell1", 3)
+    gateway.limit("job", "cmp-1", "cell1", {IMAGE: 10**6, OTHER: None})
+
+    began, paused, (job_id, rates, limited) = calls
+    assert (job_id, rates) == ("job", {IMAGE: 10**6, OTHER: None})
+    assert began.precedes(paused)
+    assert paused.precedes(limited)
+    assert not limited.precedes(began)
+
+
+STEERING = {
+    "cancel": lambda gateway: gateway.cancel("job", "cmp-1", "cell1"),
+    "pause": lambda gateway: gateway.pause("job", "cmp-1", "cell1"),
+    "limit": lambda gateway: gateway.limit("job", "cmp-1", "cell1", {IMAGE: None}),
+}
+
+
+@pytest.fixture(params=list(STEERING))
+def steer(request):
+    return STEERING[request.param]
+
+
+def test_a_host_without_a_compute_cannot_confirm_and_is_named(world, steer):
     with pytest.raises(ComputeUnreachable, match="cmp-1"):
-        world.gateway().cancel("job", "cmp-1", "cell1")
+        steer(world.gateway())
 
 
-def test_a_compute_that_left_cannot_confirm_a_cancel(world):
-    world.join("cmp-1", lambda request: [], nothing_to_cancel)
+def test_a_compute_that_left_cannot_confirm(world, steer):
+    world.join("cmp-1", PlayedHost(lambda request: []))
     gateway = world.gateway()
 
     world.leave("cmp-1")
 
     with pytest.raises(ComputeUnreachable):
-        gateway.cancel("job", "cmp-1", "cell1")
+        steer(gateway)
 
 
 def joined(world, describe):
     """Return a gateway to a host that describes its cache with this function."""
-    world.join("cmp-1", lambda request: [], nothing_to_cancel, describe_cache=describe)
+    world.join("cmp-1", PlayedHost(lambda request: [], describe_cache=describe))
     return world.gateway()
 
 
@@ -230,7 +333,7 @@ def test_a_cache_is_described_while_the_host_downloads(world):
     host = CacheImages(
         host="cmp-1", cell="cell1", driver=driver, progress=downloads, clock=SystemClock(), stop=CancelToken()
     )
-    world.join("cmp-1", host, host.cancel_job, describe_cache=driver.describe_cache)
+    world.join("cmp-1", PlayedHost(host.cache_images, describe_cache=driver.describe_cache))
     gateway = world.gateway()
     with ThreadPoolExecutor(1) as threads:
         threads.submit(gateway.cache_images, REQUEST)

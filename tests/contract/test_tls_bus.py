@@ -17,10 +17,11 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
-from tests.contract.buses import PATIENCE, new_conf, nothing_to_cancel
+from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.hearing import Hearing
 from tests.lab.certificates import Authority
 from tests.lab.rabbitmq import NAMES, PASSWORD, USER
+from tests.played_host import PlayedHost
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
@@ -57,7 +58,7 @@ def cached(request):
 def run_compute(ended, conf, url, host):
     """Run the compute of a host on this bus: it answers calls and sends heartbeats."""
     bus = open_bus(conf, url)
-    server = ComputeServer(bus=bus, host=host, cache_images=cached, cancel_job=nothing_to_cancel)
+    server = ComputeServer(bus=bus, host=host, compute=PlayedHost(cached))
     ended.callback(bus.close)
     ended.callback(server.stop, PATIENCE)
     server.start()
@@ -186,7 +187,7 @@ def test_a_compute_that_started_before_its_certificate_was_right_listens_once_it
 ):
     with rabbitmq.expired_certificate():
         bus = open_bus(new_conf(), rabbitmq.tls_url(cell_url, f"ssl=1&ssl_ca_file={ca}"))
-        server = ComputeServer(bus=bus, host="cmp-1", cache_images=cached, cancel_job=nothing_to_cancel)
+        server = ComputeServer(bus=bus, host="cmp-1", compute=PlayedHost(cached))
         ended.callback(bus.close)
         ended.callback(server.stop, PATIENCE)
 

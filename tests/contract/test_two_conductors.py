@@ -22,8 +22,8 @@ from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import JobState, Outcome, TaskResult
-from tests.contract.buses import nothing_to_cancel
 from tests.contract.job_values import DEBIAN, LEASE, NOW, asked, claim, ended, job_id, new_job
+from tests.played_host import PlayedHost
 from tests.waiting import wait_until
 
 HOSTS = [f"cmp-{number}" for number in range(6)]
@@ -41,7 +41,7 @@ class Conductors:
         self.gateway = InProcessComputes()
         self.clock = SystemClock()
         for host in HOSTS:
-            self.gateway.join(host, self._answer, nothing_to_cancel)
+            self.gateway.join(host, PlayedHost(self._answer))
         stores.host_reports.store_heartbeats([Heartbeat(host, "cell1", "fake", self.clock.now()) for host in HOSTS])
         self._pools = [DaemonPool(3) for _ in range(2)]
         self._loops = [self._loop(f"conductor-{number}", pool) for number, pool in enumerate(self._pools)]
@@ -130,12 +130,12 @@ def test_a_job_that_is_cancelled_while_a_conductor_has_it_ends_there_and_another
         assert is_cancelled.wait(PATIENCE.total_seconds())
         return [TaskResult(image, Outcome.CANCELLED, 1) for image in request.images]
 
-    def cancel(job):
+    def cancel(job, retry_count):
         assert job == job_id(1)
         is_cancelled.set()
 
     for host in HOSTS[:3]:
-        conductors.gateway.join(host, works_until_cancelled, cancel)
+        conductors.gateway.join(host, PlayedHost(works_until_cancelled, cancel))
     stores.intake.add(new_job(1, hosts=HOSTS, images=[DEBIAN]))
     conductors.start()
     wait_until(lambda: len(conductors.requests) == 3)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from precache.background.deadline import Deadline
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ComputeUnreachable
-from precache.core.jobs import TaskResult
-from precache.ports.compute_gateway import CacheRequest
-from precache.ports.host_caches import DescribeCacheCall, no_description
-
-CacheImagesCall = Callable[[CacheRequest], Sequence[TaskResult]]
-CancelJobCall = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Compute:
-    cache_images: CacheImagesCall
-    cancel_job: CancelJobCall
-    describe_cache: DescribeCacheCall
+from precache.ports.compute_gateway import CacheRequest, CallNumber, HostCompute, HostResult, Rates
 
 
 class InProcessComputes:
@@ -31,33 +20,39 @@ class InProcessComputes:
     def __init__(self, *, allowed: timedelta | None = None) -> None:
         """allowed: the time for all images of a request on one host; None for no limit."""
         self._allowed = allowed
-        self._computes: dict[str, _Compute] = {}
+        self._computes: dict[str, HostCompute] = {}
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
 
-    def join(
-        self,
-        host: str,
-        cache_images: CacheImagesCall,
-        cancel_job: CancelJobCall,
-        describe_cache: DescribeCacheCall = no_description,
-    ) -> None:
+    def join(self, host: str, compute: HostCompute) -> None:
         with self._lock:
-            self._computes[host] = _Compute(cache_images, cancel_job, describe_cache)
+            self._computes[host] = compute
 
     def leave(self, host: str) -> None:
         with self._lock:
             self._computes.pop(host, None)
 
-    def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
-        return self._compute(request.host).cache_images(replace(request, deadline=Deadline(self._allowed)))
+    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+        sent = replace(request, deadline=Deadline(self._allowed), call=self._number())
+        return self._compute(request.host).cache_images(sent)
 
-    def cancel(self, job_id: str, host: str, cell: str) -> None:  # noqa: ARG002  the name is enough in one process
-        self._compute(host).cancel_job(job_id)
+    # The host's name is enough in one process.
+    def cancel(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:  # noqa: ARG002
+        self._compute(host).cancel_job(job_id, retry_count)
 
-    def describe_cache(self, host: str, cell: str, images: Sequence[ImageSize], within: timedelta) -> CacheContents:  # noqa: ARG002  as above; it takes milliseconds
+    def describe_cache(self, host: str, cell: str, images: Sequence[ImageSize], within: timedelta) -> CacheContents:  # noqa: ARG002  it takes milliseconds
         return self._compute(host).describe_cache(images)
 
-    def _compute(self, host: str) -> _Compute:
+    def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:  # noqa: ARG002
+        self._compute(host).pause_job(job_id, retry_count, self._number())
+
+    def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:  # noqa: ARG002
+        self._compute(host).limit_job(job_id, rates, self._number())
+
+    def _number(self) -> CallNumber:
+        return CallNumber("", next(self._numbers))
+
+    def _compute(self, host: str) -> HostCompute:
         with self._lock:
             compute = self._computes.get(host)
         if compute is None:

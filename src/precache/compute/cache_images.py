@@ -1,4 +1,4 @@
-"""The use case behind the RPC methods `cache_images` and `cancel_job`: one host, several images, one after another."""
+"""The use case behind the calls of conductors to a host: several images, one after another, which may be stopped."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
+from precache.compute.job_rates import JobRates
 from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
-from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.images import ImageId
+from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import working_on_job
+from precache.fetch.rate_limits import RateLimits
 from precache.ports.clock import Clock
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
 
@@ -24,14 +27,14 @@ UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 
 
 class CacheImages:
-    """Caches images with the host's driver. Thread-safe: several requests may run at once.
+    """The port `HostCompute` with the host's driver. Thread-safe: several requests may run at once.
 
     Each image of a job is cached once. A second request for an image that is being cached for the same job waits for
-    that work; for a finished image it is answered from memory. The outcome of work that was stopped or failed by a bug
-    is not kept.
+    that work; for a finished image it is answered from memory. The outcome of work that was stopped, that failed by a
+    bug, or for a reason that may pass, is not kept.
 
     cell: of the host, for its progress. stop: cancelled when the compute is being stopped; running transfers then end
-        and leave no file. capacity: the most outcomes that are kept.
+        and leave no file. rates: the limits that running downloads follow. capacity: the most outcomes that are kept.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class CacheImages:
         progress: ProgressSink,
         clock: Clock,
         stop: CancelToken,
+        rates: RateLimits | None = None,
         capacity: int = CAPACITY,
     ) -> None:
         self._host = host
@@ -50,28 +54,41 @@ class CacheImages:
         self._driver = driver
         self._progress = progress
         self._clock = clock
+        self._rates = rates or RateLimits()
+        self._job_rates = JobRates()
         self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 
-    def __call__(self, request: CacheRequest) -> list[TaskResult]:
+    def cache_images(self, request: CacheRequest) -> list[HostResult]:
         """Return one result for each image, in the request's order. A failure does not stop the other images.
 
         Raises Stopped if the compute is being stopped.
         """
         with working_on_job(request.job_id):
             if request.is_cancelled:
-                self.cancel_job(request.job_id)
+                self.cancel_job(request.job_id, request.retry_count)
+            elif request.is_paused:
+                self._memory.pause(request.job_id, request.retry_count, None)
             return self._cache_all(request)
 
-    def cancel_job(self, job_id: str) -> None:
-        """End the unfinished images of the job as `cancelled`, also those of later requests; do not wait."""
+    def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
         with working_on_job(job_id):
             _log.info("Cancelling job %s on %s", job_id, self._host)
-        self._memory.cancel(job_id)
+        self._memory.cancel(job_id, retry_count)
 
-    def _cache_all(self, request: CacheRequest) -> list[TaskResult]:
+    def pause_job(self, job_id: str, retry_count: int, call: CallNumber) -> None:
+        with working_on_job(job_id):
+            _log.info("Pausing job %s on %s", job_id, self._host)
+        self._memory.pause(job_id, retry_count, call)
+
+    def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
+        with working_on_job(job_id):
+            _log.info("Changing the rate limits of job %s on %s", job_id, self._host)
+        self._job_rates.change(job_id, rates, call)
+
+    def _cache_all(self, request: CacheRequest) -> list[HostResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
         results = [self._cache_one(request, order) for order in request.orders]
-        if any(result.outcome is Outcome.UNSUPPORTED for result in results):
+        if any(isinstance(result, TaskResult) and result.outcome is Outcome.UNSUPPORTED for result in results):
             _log.warning(
                 "Virt driver %s on %s does not support image pre-caching; ignoring request",
                 self._driver.name,
@@ -79,45 +96,60 @@ class CacheImages:
             )
         return results
 
-    def _cache_one(self, request: CacheRequest, order: CacheOrder) -> TaskResult:
-        def run(stop: CancelToken) -> TaskResult:
+    def _cache_one(self, request: CacheRequest, order: CacheOrder) -> HostResult:
+        def run(stop: CancelToken) -> HostResult:
             beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
             watch = _Watch(beginning, self._progress, stop, request.deadline)
             started_at = self._clock.now()
-            outcome, reason = self._outcome(order, watch, stop)
-            return TaskResult(order.image, outcome, watch.bytes_done, reason, started_at, self._clock.now())
+            with self._rates.applied(order.image, lambda: self._job_rates.rate_of(request, order)):
+                result = self._result(order, watch, stop)
+            if isinstance(result, TaskPaused):
+                return result
+            return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 
-        return self._memory.outcome_of(request.job_id, order.image, request.deadline, run)
+        return self._memory.outcome_of(request, order.image, run)
 
-    def _outcome(self, order: CacheOrder, watch: _Watch, stop: CancelToken) -> tuple[Outcome, str]:
+    def _result(self, order: CacheOrder, watch: _Watch, stop: CancelToken) -> HostResult:
+        """Return the result, without its times and bytes."""
         image = order.image
         _log.info("Caching image %s by request on %s", image, self._host)
         try:
             watch.check_stop()
             fetched = self._driver.cache_image(order, watch)
         except NotImplementedError as error:
-            return Outcome.UNSUPPORTED, str(error) or UNSUPPORTED
+            return TaskResult(image, Outcome.UNSUPPORTED, reason=str(error) or UNSUPPORTED)
         except Stopped:
-            if stop.reason is not StopReason.CANCELLED:
+            result = self._result_of_stop(image, watch, stop)
+            if result is None:
                 raise
-            _log.info("Caching image %s on %s was cancelled after %i bytes", image, self._host, watch.bytes_done)
-            return Outcome.CANCELLED, ""
+            return result
         except PrecacheError as error:
             _log.error("Failed to cache image %s on %s: %s", image, self._host, error)
-            return Outcome.ERROR, str(error)
+            return TaskResult(image, Outcome.ERROR, reason=str(error), may_pass=error.may_pass)
         except Exception as error:  # noqa: BLE001  the request boundary of this process: the other images go on
             _log.exception("Failed to cache image %s on %s", image, self._host)
-            return Outcome.ERROR, f"unexpected {type(error).__name__}: {error}; the log of the compute has the details"
+            reason = f"unexpected {type(error).__name__}: {error}; the log of the compute has the details"
+            return TaskResult(image, Outcome.ERROR, reason=reason)
         if not fetched:
             _log.info("Image %s already cached on %s; updating timestamp", image, self._host)
-        return (Outcome.CACHED if fetched else Outcome.EXISTING), ""
+        return TaskResult(image, Outcome.CACHED if fetched else Outcome.EXISTING)
+
+    def _result_of_stop(self, image: ImageId, watch: _Watch, stop: CancelToken) -> HostResult | None:
+        """Return the result of work that was stopped; None if the compute is being stopped."""
+        if stop.reason is StopReason.PAUSED:
+            _log.info("Caching image %s on %s was paused after %i bytes", image, self._host, watch.bytes_done)
+            return TaskPaused(image)
+        if stop.reason is StopReason.CANCELLED:
+            _log.info("Caching image %s on %s was cancelled after %i bytes", image, self._host, watch.bytes_done)
+            return TaskResult(image, Outcome.CANCELLED)
+        return None
 
 
 class _Watch:
     """The port `Watcher` for one task: reports progress, and stores the number of received bytes.
 
     The driver calls it some ten times a second, also while it waits. So it can end the work: when the compute is being
-    stopped, when the job is cancelled, and when the deadline of the request has passed.
+    stopped, when the job is cancelled or paused, and when the deadline of the request has passed.
     """
 
     def __init__(self, beginning: TaskProgress, progress: ProgressSink, stop: CancelToken, deadline: Deadline) -> None:

@@ -1,7 +1,7 @@
 """The host's memory of the jobs that it has worked for.
 
 A request may arrive twice, and an answer may be lost. So each image of a job is cached once, and its outcome is kept. A
-cancel may arrive before the request to which it belongs. So the ids of cancelled jobs are kept, too.
+cancel or a pause may arrive before the request to which it belongs. So the ids of stopped jobs are kept, too.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.core.errors import Stopped
 from precache.core.images import ImageId
-from precache.core.jobs import TaskResult
+from precache.core.jobs import TaskPaused
 from precache.core.stopping import StopReason
+from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult
 
 CAPACITY = 10_000
-"""The most outcomes, and the most ids of cancelled jobs. An outcome takes about two hundred bytes; its job has ended
+"""The most outcomes, and the most ids of stopped jobs. An outcome takes about two hundred bytes; its job has ended
 long before it is removed."""
 
-_Key = tuple[str, ImageId]
+_Job = tuple[str, int]
+"""The id of a job, and its retry count: what is kept of a job does not apply to a retry of it."""
+
+_Key = tuple[_Job, ImageId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class _RunningImage:
 
     stop: CancelToken
     deadline: Deadline
-    outcome: Future[TaskResult] = field(default_factory=Future)
+    outcome: Future[HostResult] = field(default_factory=Future)
 
 
 class OutcomeMemory:
@@ -45,49 +49,77 @@ class OutcomeMemory:
         self._stop = stop
         self._capacity = capacity
         self._running: dict[_Key, _RunningImage] = {}
-        self._outcomes: OrderedDict[_Key, TaskResult] = OrderedDict()
-        self._cancelled: OrderedDict[str, None] = OrderedDict()
+        self._outcomes: OrderedDict[_Key, HostResult] = OrderedDict()
+        self._cancelled: OrderedDict[_Job, None] = OrderedDict()
+        self._paused: OrderedDict[_Job, CallNumber] = OrderedDict()
         self._lock = threading.Lock()
 
-    def outcome_of(
-        self, job_id: str, image: ImageId, deadline: Deadline, run: Callable[[CancelToken], TaskResult]
-    ) -> TaskResult:
+    def outcome_of(self, request: CacheRequest, image: ImageId, run: Callable[[CancelToken], HostResult]) -> HostResult:
         """Return the stored outcome; else wait for the running work for this job and image; else call `run` and store
-        its outcome.
+        its outcome, unless the image is to be tried again: it was paused, or failed for a reason that may pass.
 
-        deadline: of this caller; the latest deadline of all callers applies to the work.
-        run: gets the token that ends it; the token is already cancelled if the job is. What `run` raises is raised to
-        all waiting callers, and nothing is stored.
+        The latest deadline of all requests that wait applies to the work.
+        run: gets the token that ends it; the token is already cancelled if the job is cancelled or paused. What `run`
+        raises is raised to all waiting callers, and nothing is stored.
         """
-        key = (job_id, image)
-        with self._lock:
-            kept = self._outcomes.get(key)
-            joined = self._running.get(key)
-            if kept is None and joined is None:
-                started = self._running[key] = _RunningImage(self._stop_of(job_id), deadline)
-        if kept is not None:
-            return kept
-        if joined is not None:
-            joined.deadline.postpone_to(deadline)
-            return joined.outcome.result()
-        return self._run(key, started, run)
+        key = (_job_of(request), image)
+        while True:
+            with self._lock:
+                kept = self._outcomes.get(key)
+                joined = self._running.get(key)
+                if kept is None and joined is None:
+                    started = self._running[key] = _RunningImage(self._stop_for(request), request.deadline)
+            if kept is not None:
+                return kept
+            if joined is None:
+                return self._run(key, started, run)
+            joined.deadline.postpone_to(request.deadline)
+            result = joined.outcome.result()
+            if not isinstance(result, TaskPaused) or self.is_paused(request):
+                return result
+            # It was paused before this request, which resumes the job.
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str, retry_count: int = 0) -> None:
         """Cancel the job's running work and its later requests. Idempotent; does not wait."""
+        job = (job_id, retry_count)
         with self._lock:
-            self._cancelled[job_id] = None
+            self._cancelled[job] = None
             _remove_oldest(self._cancelled, self._capacity)
-            stops = [run.stop for (of_job, _), run in self._running.items() if of_job == job_id]
-        for stop in stops:
-            stop.cancel(StopReason.CANCELLED)
+        self._end(job, StopReason.CANCELLED)
 
-    def _stop_of(self, job_id: str) -> CancelToken:
+    def pause(self, job_id: str, retry_count: int, call: CallNumber | None) -> None:
+        """Pause the job's running work, and its requests that precede `call`. Idempotent; does not wait."""
+        job = (job_id, retry_count)
+        if call is not None:
+            with self._lock:
+                self._paused[job] = call
+                _remove_oldest(self._paused, self._capacity)
+        self._end(job, StopReason.PAUSED)
+
+    def is_paused(self, request: CacheRequest) -> bool:
+        """Return whether the request was made for a paused job, or before the job was paused."""
+        with self._lock:
+            return self._is_paused(request)
+
+    def _is_paused(self, request: CacheRequest) -> bool:
+        pause = self._paused.get(_job_of(request))
+        return request.is_paused or (pause is not None and request.call is not None and request.call.precedes(pause))
+
+    def _stop_for(self, request: CacheRequest) -> CancelToken:
         stop = self._stop.child()
-        if job_id in self._cancelled:
+        if _job_of(request) in self._cancelled:
             stop.cancel(StopReason.CANCELLED)
+        elif self._is_paused(request):
+            stop.cancel(StopReason.PAUSED)
         return stop
 
-    def _run(self, key: _Key, started: _RunningImage, run: Callable[[CancelToken], TaskResult]) -> TaskResult:
+    def _end(self, job: _Job, reason: StopReason) -> None:
+        with self._lock:
+            stops = [run.stop for (of_job, _), run in self._running.items() if of_job == job]
+        for stop in stops:
+            stop.cancel(reason)
+
+    def _run(self, key: _Key, started: _RunningImage, run: Callable[[CancelToken], HostResult]) -> HostResult:
         try:
             result = run(started.stop)
         except BaseException as error:
@@ -99,12 +131,19 @@ class OutcomeMemory:
             raise
         with self._lock:
             del self._running[key]
-            self._outcomes[key] = result
-            _remove_oldest(self._outcomes, self._capacity)
+            if not isinstance(result, TaskPaused) and not result.may_pass:
+                self._outcomes[key] = result
+                _remove_oldest(self._outcomes, self._capacity)
         started.outcome.set_result(result)
         return result
 
 
-def _remove_oldest(kept: OrderedDict[str, None] | OrderedDict[_Key, TaskResult], capacity: int) -> None:
+def _job_of(request: CacheRequest) -> _Job:
+    return request.job_id, request.retry_count
+
+
+def _remove_oldest(
+    kept: OrderedDict[_Job, None] | OrderedDict[_Job, CallNumber] | OrderedDict[_Key, HostResult], capacity: int
+) -> None:
     while len(kept) > capacity:
         kept.popitem(last=False)

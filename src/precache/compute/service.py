@@ -13,21 +13,22 @@ from precache.compute.cache_images import UNSUPPORTED, CacheImages
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed
 from precache.core.hosts import Heartbeat
-from precache.core.jobs import TaskResult
 from precache.core.stopping import StopReason
+from precache.fetch.rate_limits import RateLimits
 from precache.ports.clock import Clock
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
 
 
 class ComputeService:
-    """The compute. Call `start`, then `announce` when requests can be received, `cache_images` and `cancel_job` for
-    requests, and `stop` at the end.
+    """The compute, with the port `HostCompute`. Call `start`, then `announce` when requests can be received, and `stop`
+    at the end.
 
     cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
+    rates: the limits that running downloads follow.
     report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
     """
 
@@ -44,12 +45,13 @@ class ComputeService:
         clean_interval: timedelta | None,
         release: str = "",
         site: str = "",
+        rates: RateLimits | None = None,
     ) -> None:
         self.host = host
         self._driver = driver
         self._stopping = CancelToken()
         self._cache_images = CacheImages(
-            host=host, cell=cell, driver=driver, progress=progress, clock=clock, stop=self._stopping
+            host=host, cell=cell, driver=driver, progress=progress, clock=clock, stop=self._stopping, rates=rates
         )
         self._cell = cell
         self._release = release
@@ -79,13 +81,17 @@ class ComputeService:
             self._beat()
             self._heartbeat.start()
 
-    def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
-        """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
-        return self._cache_images(request)
+    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+        return self._cache_images.cache_images(request)
 
-    def cancel_job(self, job_id: str) -> None:
-        """Cancel all unfinished images of the job. Idempotent; does not wait."""
-        self._cache_images.cancel_job(job_id)
+    def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
+        self._cache_images.cancel_job(job_id, retry_count)
+
+    def pause_job(self, job_id: str, retry_count: int, call: CallNumber) -> None:
+        self._cache_images.pause_job(job_id, retry_count, call)
+
+    def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
+        self._cache_images.limit_job(job_id, rates, call)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         """Return which of the images the host's cache holds, and the space for the others; takes milliseconds.

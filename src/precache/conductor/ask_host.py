@@ -10,7 +10,7 @@ from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.stopping import StopReason
-from precache.ports.compute_gateway import CacheRequest, ComputeGateway
+from precache.ports.compute_gateway import CacheRequest, ComputeGateway, HostResult
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ def ask_host(gateway: ComputeGateway, request: CacheRequest, work: CancelToken) 
     return _one_for_each(request.images, answered)
 
 
-def _one_for_each(images: Sequence[ImageId], answered: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
-    by_image = {result.image: result for result in answered}
+def _one_for_each(images: Sequence[ImageId], answered: Sequence[HostResult]) -> tuple[TaskResult, ...]:
+    by_image = {result.image: result for result in answered if isinstance(result, TaskResult)}
     return tuple(by_image.get(image, TaskResult(image, Outcome.ERROR, reason=NO_ANSWER)) for image in images)
 
 

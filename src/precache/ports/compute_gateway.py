@@ -1,15 +1,37 @@
-"""Calls from the conductor to a host: a long one for all images of a job, and a short one to cancel it."""
+"""Calls from the conductor to a host: a long one for all images of a job, and short ones to steer it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from precache.background.deadline import Deadline
+from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
-from precache.core.jobs import TaskResult
+from precache.core.job_options import DEFAULT_JOB_OPTIONS
+from precache.core.jobs import TaskPaused, TaskResult
 from precache.core.orders import CacheOrder
+
+HostResult = TaskResult | TaskPaused
+
+Rates = Mapping[ImageId, int | None]
+"""The highest rates of downloads, in bytes per second; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallNumber:
+    """The number of a call; it grows with each call of one sender. A gateway is one sender.
+
+    Calls are handled in parallel, so one may overtake another. With the numbers the host still knows their order.
+    """
+
+    sender: str
+    number: int
+
+    def precedes(self, other: CallNumber) -> bool:
+        """Return whether this call was made before the other. Calls of different senders have no order: False."""
+        return self.sender == other.sender and self.number < other.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +39,12 @@ class CacheRequest:
     """The message: cache these images, one after another, in this order.
 
     deadline: on the host, when all of them must be done.
-    is_cancelled: set by a gateway that sends the request again after the job was cancelled. The host begins with no
+    is_cancelled: set if the request is sent, or sent again, after the job was cancelled. The host begins with no
         image, and answers how each has ended.
+    is_paused: the same after the job was paused.
+    retry_count: how often an operator retried the job. Each retry is a job of its own for the host's memory.
+    priority: of the job; the host does one image at a time, that of the highest priority first.
+    call: the number that the gateway gives to the call; a request that is sent again keeps it.
     """
 
     job_id: str
@@ -27,6 +53,10 @@ class CacheRequest:
     orders: tuple[CacheOrder, ...]
     deadline: Deadline = field(default_factory=lambda: Deadline(None), compare=False)
     is_cancelled: bool = False
+    is_paused: bool = False
+    retry_count: int = 0
+    priority: int = DEFAULT_JOB_OPTIONS.priority
+    call: CallNumber | None = field(default=None, compare=False)
 
     @property
     def images(self) -> tuple[ImageId, ...]:
@@ -44,22 +74,64 @@ class CacheRequest:
 
 
 class ComputeGateway(Protocol):
-    def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
+    """Every call but `cache_images` returns when the host has confirmed it, within seconds, and may be repeated.
+
+    It raises ComputeUnreachable if the host does not confirm; ComputeOutdated, with the reason, if the host does not
+    know the message, or a pin forbids it; Stopped if this process or the host's compute is being stopped.
+    """
+
+    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
         """Send the request and wait until the host has dealt with every image; blocks for as long as that takes.
 
         Return the host's result for each image. Raises ComputeUnreachable if the host does not answer or dies
         meanwhile; ComputeOutdated; Stopped if this process or the host's compute is being stopped. Sending it again for
-        the same job is harmless: the host joins the running work, answers from memory, or touches the image.
+        the same job is harmless: the host joins the running work, answers from memory, or touches the image. What
+        failed for a reason that may pass is tried again.
         """
         ...
 
-    def cancel(self, job_id: str, host: str, cell: str) -> None:
-        """Make the host stop all its work for the job; return when the host has confirmed that it will.
+    def cancel(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
+        """Make the host stop all its work for the job.
 
         Does not wait for the work to end: the pending `cache_images` of the job returns soon after, with the outcome
         `cancelled` for each image that was not done. The host remembers the job: a request for it that comes later is
-        answered at once. Idempotent, also for a job that the host does not know. Raises, after some seconds at most,
-        ComputeUnreachable if the host does not confirm; ComputeOutdated if it does not know this message; Stopped if
-        this process or the host's compute is being stopped.
+        answered at once. Harmless for a job that the host does not know.
         """
+        ...
+
+    def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
+        """Make the host stop all its work for the job, and keep what it has received.
+
+        The pending `cache_images` returns soon after, with TaskPaused for each image that was not done. A request of
+        this gateway that was made before the pause is answered in the same way. A later one resumes the job, unless
+        it has `is_paused`.
+        """
+        ...
+
+    def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:
+        """Apply these rates to the downloads of the job now, and to those that its pending request begins later."""
+        ...
+
+
+class HostCompute(Protocol):
+    """What a host does with the calls of conductors. Called from several threads at once."""
+
+    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+        """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
+        ...
+
+    def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
+        """End the unfinished images of the job as `cancelled`, also those of later requests; do not wait."""
+        ...
+
+    def pause_job(self, job_id: str, retry_count: int, call: CallNumber) -> None:
+        """End the unfinished images of the job as paused, also those of requests that precede `call`; do not wait."""
+        ...
+
+    def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
+        """Apply the rates to the job's downloads, also to those of requests that precede `call`; do not wait."""
+        ...
+
+    def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        """Return what the cache holds of the images; takes milliseconds. Raises an error of core/errors."""
         ...

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
 from precache.core.cache_contents import CacheContents, ImageSize
-from precache.core.errors import CacheNotDescribed
 from precache.core.host_survey import Survey
-
-DescribeCacheCall = Callable[[Sequence[ImageSize]], CacheContents]
-"""The host's end of `describe_cache`."""
-
-
-def no_description(_images: Sequence[ImageSize]) -> CacheContents:
-    """Answer for a compute that cannot describe its cache."""
-    raise CacheNotDescribed
 
 
 class HostCaches(Protocol):

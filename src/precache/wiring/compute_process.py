@@ -57,13 +57,7 @@ class ComputeProcess:
         progress.start()
         compute.start()
         self._stops.callback(compute.stop, PATIENCE)
-        server = ComputeServer(
-            bus=bus,
-            host=host,
-            cache_images=compute.cache_images,
-            cancel_job=compute.cancel_job,
-            describe_cache=compute.describe_cache,
-        )
+        server = ComputeServer(bus=bus, host=host, compute=compute)
 
         def announce() -> None:
             compute.announce()

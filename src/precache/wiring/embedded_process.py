@@ -156,7 +156,7 @@ class EmbeddedProcess:
             )
             compute.start()
             self._stops.callback(compute.stop, PATIENCE)
-            gateway.join(host.name, compute.cache_images, compute.cancel_job, compute.describe_cache)
+            gateway.join(host.name, compute)
             compute.announce()
 
     def _instances_path(self, host: EmbeddedHost) -> Path:

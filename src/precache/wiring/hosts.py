@@ -17,6 +17,7 @@ from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.core.names import NAME_RULE, is_name
 from precache.fetch.fetcher import Fetcher, FetchRules
+from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.qemu_img import QemuImgLimits
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
@@ -50,7 +51,15 @@ def build_compute(
     Raises InvalidConfiguration if there is no such driver, or the host's name is invalid.
     """
     check_host_name(host)
-    setup = host_setup(config=config, host=host, instances_path=instances_path, images=images, signatures=signatures)
+    rates = RateLimits()
+    setup = host_setup(
+        config=config,
+        host=host,
+        instances_path=instances_path,
+        images=images,
+        signatures=signatures,
+        rates=rates,
+    )
     return ComputeService(
         host=host,
         cell=cell,
@@ -62,11 +71,18 @@ def build_compute(
         release=version("precache"),
         site=config.host.site,
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
+        rates=rates,
     )
 
 
 def host_setup(
-    *, config: Config, host: str, instances_path: Path, images: ImageSource, signatures: ImageSignatures | None = None
+    *,
+    config: Config,
+    host: str,
+    instances_path: Path,
+    images: ImageSource,
+    signatures: ImageSignatures | None = None,
+    rates: RateLimits | None = None,
 ) -> HostSetup:
     """Return the setup for caching images on one host, from the configuration. images: the image service."""
     clock = SystemClock()
@@ -86,7 +102,7 @@ def host_setup(
     return HostSetup(
         host=host,
         clock=clock,
-        fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures),
+        fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures, rates=rates),
         local_cache=LocalCache(instances_path, config.image_cache.subdirectory_name),
         cleaning=_cleaning(config),
         options={

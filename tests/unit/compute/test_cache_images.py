@@ -73,7 +73,7 @@ def request(*images: ImageId) -> CacheRequest:
 def test_images_are_dealt_with_in_the_order_of_the_request():
     driver = ScriptedDriver({FIRST: True, SECOND: False, THIRD: True})
 
-    results = compute(driver)(request(THIRD, FIRST, SECOND))
+    results = compute(driver).cache_images(request(THIRD, FIRST, SECOND))
 
     assert driver.asked == [THIRD, FIRST, SECOND]
     assert [result.image for result in results] == [THIRD, FIRST, SECOND]
@@ -83,7 +83,7 @@ def test_images_are_dealt_with_in_the_order_of_the_request():
 def test_one_failure_does_not_stop_the_rest():
     driver = ScriptedDriver({FIRST: ImageNotFound(FIRST), SECOND: RuntimeError("surprise"), THIRD: True})
 
-    results = compute(driver)(request(FIRST, SECOND, THIRD))
+    results = compute(driver).cache_images(request(FIRST, SECOND, THIRD))
 
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR, Outcome.CACHED]
     assert results[0].reason == f"Image {FIRST} could not be found."
@@ -94,7 +94,7 @@ def test_a_reason_with_a_file_name_that_is_no_utf_8_can_be_stored(caplog):
     caplog.set_level(logging.CRITICAL)  # what the log holds goes from one process of the tests to another as UTF-8
     driver = ScriptedDriver({FIRST: RuntimeError("caf\udce9.raw is gone"), SECOND: OSError(2, "gone", "caf\udce9.raw")})
 
-    results = compute(driver)(request(FIRST, SECOND))
+    results = compute(driver).cache_images(request(FIRST, SECOND))
 
     assert all("caf\\udce9.raw" in result.reason for result in results)
     assert all(result.reason.encode() for result in results)
@@ -104,7 +104,7 @@ def test_a_driver_without_support_is_logged_once_per_request(caplog):
     driver = ScriptedDriver({FIRST: NotImplementedError(), SECOND: NotImplementedError("images live in Ceph")})
 
     with caplog.at_level(logging.WARNING):
-        results = compute(driver)(request(FIRST, SECOND))
+        results = compute(driver).cache_images(request(FIRST, SECOND))
 
     assert [result.outcome for result in results] == [Outcome.UNSUPPORTED, Outcome.UNSUPPORTED]
     assert results[0].reason
@@ -118,7 +118,7 @@ def test_a_driver_without_support_is_logged_once_per_request(caplog):
 def test_bytes_moved_are_those_that_came_over_the_network():
     driver = ScriptedDriver({FIRST: True, SECOND: False})
 
-    results = compute(driver)(request(FIRST, SECOND))
+    results = compute(driver).cache_images(request(FIRST, SECOND))
 
     assert [result.bytes_moved for result in results] == [100, 0]
 
@@ -126,7 +126,7 @@ def test_bytes_moved_are_those_that_came_over_the_network():
 def test_progress_names_job_host_and_image():
     reports = Reports()
 
-    compute(ScriptedDriver({FIRST: True}), progress=reports)(request(FIRST))
+    compute(ScriptedDriver({FIRST: True}), progress=reports).cache_images(request(FIRST))
 
     assert reports.seen[0] == TaskProgress("job", "cmp-1", FIRST, Phase.DOWNLOADING, 40, 100, "cell1")
     assert reports.seen[-1].phase is Phase.CONVERTING
@@ -138,7 +138,7 @@ def test_a_stopped_compute_refuses_before_it_begins():
     driver = ScriptedDriver({FIRST: True})
 
     with pytest.raises(Stopped):
-        compute(driver, stop=stop)(request(FIRST))
+        compute(driver, stop=stop).cache_images(request(FIRST))
 
     assert driver.asked == []
 
@@ -152,7 +152,7 @@ def test_a_running_transfer_is_stopped_at_its_next_progress():
             return super().cache_image(order, watch)
 
     with pytest.raises(Stopped):
-        compute(StoppingDriver({FIRST: True}), stop=stop)(request(FIRST))
+        compute(StoppingDriver({FIRST: True}), stop=stop).cache_images(request(FIRST))
 
 
 class DrippingDriver(ScriptedDriver):
@@ -175,7 +175,7 @@ def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_
     begin = clock.now()
     deadline = Deadline(timedelta(seconds=100), monotonic=lambda: clock.now().timestamp())
 
-    results = compute(driver, clock=clock)(replace(request(FIRST, SECOND), deadline=deadline))
+    results = compute(driver, clock=clock).cache_images(replace(request(FIRST, SECOND), deadline=deadline))
 
     assert driver.asked == [FIRST]
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR]

@@ -26,6 +26,7 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import NewJob, Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
+from tests.played_host import PlayedHost
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
@@ -44,10 +45,6 @@ def raises(error: Exception) -> Answer:
         raise error
 
     return compute
-
-
-def nothing_to_cancel(job_id: str) -> None:
-    """Confirm the cancel of a job that is done."""
 
 
 class Cloud:
@@ -77,7 +74,7 @@ class Cloud:
             self.inventory.store_heartbeats(
                 [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
             )
-            self.gateway.join(name, compute, nothing_to_cancel)
+            self.gateway.join(name, PlayedHost(compute))
         aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
         for name in hosts:
             self.inventory.add_host(aggregate.id, name, self.clock.now())

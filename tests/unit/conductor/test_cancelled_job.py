@@ -22,6 +22,7 @@ from precache.core.errors import (
 )
 from precache.core.jobs import HostAsked, JobState, Outcome, TaskResult
 from precache.core.stopping import StopReason
+from tests.played_host import PlayedHost
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers
 from tests.waiting import wait_until
 
@@ -47,7 +48,7 @@ class SlowHost:
         assert self.may_end.wait(PATIENCE_S)
         return [TaskResult(image, self.outcome, bytes_moved=7) for image in request.images]
 
-    def cancel_job(self, job_id):
+    def cancel_job(self, job_id, retry_count=0):
         self.told.append("cancel")
         if self.trouble is not None:
             raise self.trouble
@@ -63,7 +64,7 @@ class Running:
         hosts = {name: host.cache_images for name, host in slow.items()} | fast
         self.cloud = Cloud(hosts, concurrency=concurrency, **options)
         for name, host in slow.items():
-            self.cloud.gateway.join(name, host.cache_images, host.cancel_job)
+            self.cloud.gateway.join(name, PlayedHost(host.cache_images, host.cancel_job))
         self.stop = CancelToken()
         self.work = self.stop.child()
         self.errors: list[Exception] = []
@@ -153,7 +154,7 @@ def test_a_host_that_does_not_answer_is_waited_for_and_then_its_tasks_have_the_r
 
 def test_a_host_that_confirms_but_never_answers_ends_as_unconfirmed(running):
     class Hangs(SlowHost):
-        def cancel_job(self, job_id):
+        def cancel_job(self, job_id, retry_count=0):
             self.told.append("cancel")
 
     run = running({"a": Hangs()}, cancel_patience=SHORT)
@@ -168,7 +169,7 @@ def test_a_host_that_confirms_but_never_answers_ends_as_unconfirmed(running):
 
 def test_a_host_that_is_down_for_a_moment_is_told_again(running):
     class Returns(SlowHost):
-        def cancel_job(self, job_id):
+        def cancel_job(self, job_id, retry_count=0):
             super().cancel_job(job_id) if self.told.count("cancel") else self._fail()
 
         def _fail(self):
@@ -236,7 +237,7 @@ def test_after_a_takeover_called_hosts_get_a_cancel_first_and_then_a_call_for_th
     cloud = Cloud({name: answers(Outcome.CACHED) for name in "abc"}, images=(FIRST, SECOND), clock=clock)
     hosts = {name: SlowHost() for name in "abc"}
     for name, host in hosts.items():
-        cloud.gateway.join(name, host.cache_images, host.cancel_job)
+        cloud.gateway.join(name, PlayedHost(host.cache_images, host.cancel_job))
     dead = cloud.jobs.claim("dead", LEASE)
     cloud.jobs.record(dead.claim, [HostAsked(name, "cell9", (FIRST, SECOND), clock.now()) for name in "ab"])
     cloud.jobs.cancel("job")

@@ -12,7 +12,8 @@ from precache.conductor.announce import END
 from precache.core.errors import LeaseLost, Stopped, StoreUnavailable
 from precache.core.jobs import JobState, Outcome
 from precache.core.stopping import StopReason
-from tests.unit.conductor.cloud import LEASE, Cloud, answers, nothing_to_cancel
+from tests.played_host import PlayedHost
+from tests.unit.conductor.cloud import LEASE, Cloud, answers
 
 
 class Counted(MemoryJobs):
@@ -81,11 +82,11 @@ def test_what_an_earlier_conductor_recorded_counts_for_the_verdict():
     cloud = Cloud({"a": answers(Outcome.ERROR), "b": answers(Outcome.CACHED)}, concurrency=1)
     stop = CancelToken()
     interrupted = cloud.jobs.claim("first", LEASE)
-    cloud.gateway.join("b", lambda request: interrupt(stop), nothing_to_cancel)
+    cloud.gateway.join("b", PlayedHost(lambda request: interrupt(stop)))
     cloud.run_claimed(interrupted, stop)
     assert cloud.outcomes() == {"a": [Outcome.ERROR], "b": [None]}
 
-    cloud.gateway.join("b", answers(Outcome.CACHED), nothing_to_cancel)
+    cloud.gateway.join("b", PlayedHost(answers(Outcome.CACHED)))
     cloud.run(owner="second")
 
     assert cloud.jobs.get("job").state is JobState.PARTLY_FAILED

@@ -22,7 +22,8 @@ from precache.core.orders import CacheOptions, CacheOrder
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CacheRequest
 from precache.rules.group_by_cell import RpcRequirement
-from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, nothing_to_cancel, raises
+from tests.played_host import PlayedHost
+from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_a_stopped_conductor_gives_the_rest_back_and_the_next_one_finishes_it():
         return answers(Outcome.CACHED)(request)
 
     for name in "abc":
-        cloud.gateway.join(name, remembers, nothing_to_cancel)
+        cloud.gateway.join(name, PlayedHost(remembers))
     cloud.run(owner="two")
 
     assert sorted(asked_later) == ["b", "c"]

@@ -19,7 +19,8 @@ from precache.core.errors import LeaseLost, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostEnded, JobState, Outcome, TaskResult
 from precache.core.stopping import StopReason
-from tests.unit.conductor.cloud import LEASE, Cloud, answers, nothing_to_cancel
+from tests.played_host import PlayedHost
+from tests.unit.conductor.cloud import LEASE, Cloud, answers
 from tests.waiting import wait_until
 
 PATIENCE_S = 10
@@ -231,7 +232,7 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one():
 
     cloud = Cloud({f"host-{n}": waits_for_the_other for n in range(30)}, concurrency=1)
     cloud.scheduler = scheduler = WatchedScheduler(pool=DaemonPool(1), concurrency=1)
-    cloud.gateway.join("small", notes, nothing_to_cancel)
+    cloud.gateway.join("small", PlayedHost(notes))
     cloud.inventory.store_heartbeats([beat("small", cloud)])
     cloud.add_job("small", ["small"])
     runners = [threading.Thread(target=cloud.run) for _ in range(2)]

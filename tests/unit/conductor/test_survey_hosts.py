@@ -17,6 +17,7 @@ from precache.core.host_survey import HostReport, HostStanding
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.rules.group_by_cell import RpcRequirement
+from tests.played_host import PlayedHost
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 SIZES = (ImageSize(IMAGE, 100),)
@@ -34,7 +35,7 @@ class Fleet:
         self.computes = InProcessComputes()
         for number, (name, describe) in enumerate(hosts.items()):
             self.beat(name, f"cell{number % 2 + 1}", version)
-            self.computes.join(name, list, lambda job_id: None, describe)
+            self.computes.join(name, PlayedHost(list, describe_cache=describe))
 
     def beat(self, name, cell, version="1.3"):
         self.inventory.store_heartbeats([Heartbeat(name, cell, "fake", self.clock.now(), version)])

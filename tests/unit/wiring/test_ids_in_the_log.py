@@ -53,7 +53,7 @@ def compute() -> CacheImages:
 
 
 def test_compute_in_the_conductors_process_logs_the_ids_of_the_request(seen):
-    cloud = Cloud({"cmp-1": compute()})
+    cloud = Cloud({"cmp-1": compute().cache_images})
 
     with working_on(REQUEST):
         cloud.run()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import oslo_messaging
@@ -17,15 +16,15 @@ from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.messages import (
     failure_message,
     read_cancel,
+    read_limit,
+    read_pause,
     read_request,
     results_message,
 )
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
-from precache.core.jobs import TaskResult
-from precache.ports.compute_gateway import CacheRequest
-from precache.ports.host_caches import DescribeCacheCall, no_description
+from precache.ports.compute_gateway import HostCompute
 
 _log = logging.getLogger(__name__)
 
@@ -35,34 +34,21 @@ REQUESTS_AT_ONCE = 64
 _WAITING_REQUESTS = 192
 """Further requests that wait for a slot. They have threads, too, so that a request to cancel a job finds one."""
 
-CacheImagesCall = Callable[[CacheRequest], Sequence[TaskResult]]
-CancelJobCall = Callable[[str], None]
-
 
 class ComputeServer(RpcServer):
     """Answers requests to `host`. `stop` waits until running ones are answered; the caller makes them end.
 
-    cache_images: called for several requests at once, and again for a repeated request. cancel_job: called
-        with the id of a job, at any time. describe_cache: called with the images of a plan, at any time.
-        What they raise is sent to the conductor, except the text of an unexpected error.
+    compute: `cache_images` is called for several requests at once, and again for a repeated request; the other methods
+        at any time. What they raise is sent to the conductor, except the text of an unexpected error.
     """
 
-    def __init__(
-        self,
-        *,
-        bus: Bus,
-        host: str,
-        cache_images: CacheImagesCall,
-        cancel_job: CancelJobCall,
-        describe_cache: DescribeCacheCall = no_description,
-        requests_at_once: int = REQUESTS_AT_ONCE,
-    ) -> None:
+    def __init__(self, *, bus: Bus, host: str, compute: HostCompute, requests_at_once: int = REQUESTS_AT_ONCE) -> None:
         places = threading.BoundedSemaphore(requests_at_once)
         super().__init__(
             bus=bus,
             topic=COMPUTE_TOPIC,
             server=host,
-            endpoint=_ComputeEndpoint(host, cache_images, cancel_job, describe_cache, places),
+            endpoint=_ComputeEndpoint(host, compute, places),
             threads=requests_at_once + _WAITING_REQUESTS,
         )
 
@@ -72,19 +58,10 @@ class _ComputeEndpoint:
 
     target = oslo_messaging.Target(version=RPC_VERSION)
 
-    def __init__(
-        self,
-        host: str,
-        cache_images: CacheImagesCall,
-        cancel_job: CancelJobCall,
-        describe_cache: DescribeCacheCall,
-        places: threading.BoundedSemaphore,
-    ) -> None:
+    def __init__(self, host: str, compute: HostCompute, places: threading.BoundedSemaphore) -> None:
         self._host = host
+        self._compute = compute
         self._places = places
-        self._cache_images = cache_images
-        self._cancel_job = cancel_job
-        self._describe_cache = describe_cache
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
@@ -98,32 +75,37 @@ class _ComputeEndpoint:
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
         with self._places:
-            return self._answer(f"job {request.job_id}", lambda: results_message(self._cache_images(request)))
+            return self._answer(f"job {request.job_id}", lambda: results_message(self._compute.cache_images(request)))
 
     def cancel_job(self, _context: object, **message: Any) -> dict[str, Any]:
-        try:
-            job_id = read_cancel(message, self._host)
-        except Malformed as fault:
-            _log.warning("A request to cancel a job was refused: %s", fault)
-            return failure_message("malformed", reason=str(fault))
-        return self._answer(f"job {job_id}", partial(self._cancel, job_id))
+        return self._steer(message, lambda: self._compute.cancel_job(*read_cancel(message, self._host)))
+
+    def pause_job(self, _context: object, **message: Any) -> dict[str, Any]:
+        return self._steer(message, lambda: self._compute.pause_job(*read_pause(message, self._host)))
+
+    def limit_job(self, _context: object, **message: Any) -> dict[str, Any]:
+        return self._steer(message, lambda: self._compute.limit_job(*read_limit(message, self._host)))
+
+    def _steer(self, message: Mapping[str, Any], act: Callable[[], None]) -> dict[str, Any]:
+        def confirm() -> dict[str, Any]:
+            act()
+            return {}
+
+        return self._answer(f"job {message.get('job_id')}", confirm)
 
     def describe_cache(self, _context: object, **message: Any) -> dict[str, Any]:
-        try:
-            images = read_describe(message, self._host)
-        except Malformed as fault:
-            _log.warning("A request to describe the cache was refused: %s", fault)
-            return failure_message("malformed", reason=str(fault))
-        return self._answer("a plan", lambda: contents_message(self._describe_cache(images)))
+        def describe() -> dict[str, Any]:
+            return contents_message(self._compute.describe_cache(read_describe(message, self._host)))
 
-    def _cancel(self, job_id: str) -> dict[str, Any]:
-        self._cancel_job(job_id)
-        return {}
+        return self._answer("a plan", describe)
 
     def _answer(self, purpose: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the result of `act`, or the message for its error."""
         try:
             return act()
+        except Malformed as fault:
+            _log.warning("A request for %s was refused: %s", purpose, fault)
+            return failure_message("malformed", reason=str(fault))
         except Stopped:
             return failure_message("stopped")
         except PrecacheError as error:

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
 from precache.adapters.bus_oslo.host_call import HostCall, HostRequest
-from precache.adapters.bus_oslo.messages import cancel_message, read_results, request_message
+from precache.adapters.bus_oslo.messages import (
+    cancel_message,
+    limit_message,
+    pause_message,
+    read_results,
+    request_message,
+)
+from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
 from precache.adapters.bus_oslo.topics import (
     AS_IS_SINCE,
     CACHE_IMAGES_SINCE,
     CANCEL_SINCE,
     DESCRIBE_SINCE,
     OPTIONS_SINCE,
+    STEERING_SINCE,
 )
 from precache.background.cancel_token import CancelToken
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
-from precache.core.jobs import TaskResult
 from precache.core.stopping import StopReason
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
 from precache.rules.rpc_versions import understands
 
 CONFIRM_WITHIN_S = 10
-"""How long a host may take to confirm that it cancels a job. A host that is up does so at once."""
+"""How long a host may take to confirm that it cancels, pauses or limits a job. A host that is up does so at once."""
 
 TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it"
 _NOT_CONFIRMED = f"it did not confirm within {CONFIRM_WITHIN_S} seconds"
 _HOST_SHARE = 0.98  # a share of the remaining time: the host answers with its results so far before the call ends
-
-_CAPACITY = 100_000
-"""Cancels that are kept, for calls that may be repeated: more than the hosts that can be called at once."""
 
 T = TypeVar("T")
 
@@ -66,38 +70,50 @@ class OsloComputes:
         self._silence_s = call_monitor_timeout.total_seconds()
         self._pin = pin
         self._stopping = CancelToken()
-        self._cancelled: OrderedDict[tuple[str, str], None] = OrderedDict()  # by job and host, the latest ones
-        self._lock = threading.Lock()
+        self._sender = uuid.uuid4().hex
+        self._numbers = itertools.count(1)
+        self._stops = StopMemory()
 
-    def cache_images(self, request: CacheRequest) -> Sequence[TaskResult]:
-        as_given = _cache_request(request)
+    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+        self._check_pin(request.host, _version_of(request))
+        sent = replace(request, call=self._next_call())
 
-        def request_now() -> HostRequest[list[TaskResult]]:
-            if (request.job_id, request.host) not in self._cancelled:
-                return as_given
-            # A host that was down at the cancel, or has restarted since, would begin the cancelled work.
-            return _cache_request(replace(request, is_cancelled=True))
+        def request_now() -> HostRequest[list[HostResult]]:
+            # A host that was down at the cancel or pause, or has restarted since, would begin the stopped work.
+            return _cache_request(self._stops.marked(sent))
 
         return self._call(request.cell, request_now, self._long_s, self._silence_s)
 
-    def cancel(self, job_id: str, host: str, cell: str) -> None:
-        self._check_pin(host, CANCEL_SINCE)
-        self._store_cancel(job_id, host)
-        message = cancel_message(job_id, host, cell)
+    def cancel(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
+        version = STEERING_SINCE if retry_count else CANCEL_SINCE
+        message = cancel_message(job_id, host, cell, retry_count)
+        with self._stops.cancelling(JobOnHost(job_id, host, retry_count)):
+            self._steer("cancel_job", host, cell, version, message)
+
+    def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
+        call = self._next_call()
+        message = pause_message(job_id, host, cell, retry_count, call)
+        with self._stops.pausing(JobOnHost(job_id, host, retry_count), call):
+            self._steer("pause_job", host, cell, STEERING_SINCE, message)
+
+    def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:
+        message = limit_message(job_id, host, cell, rates, self._next_call())
+        self._steer("limit_job", host, cell, STEERING_SINCE, message)
+
+    def _steer(self, method: str, host: str, cell: str, version: str, message: Mapping[str, Any]) -> None:
+        """Send a short call. Raises ComputeOutdated, ComputeUnreachable, Stopped."""
+        self._check_pin(host, version)
         to_host = HostRequest(
             host=host,
-            method="cancel_job",
-            version=CANCEL_SINCE,
-            # It does not expire, because a cancelled job stays cancelled.
+            method=method,
+            version=version,
+            # It does not expire, because it says itself which requests it concerns.
             message=lambda _expires_at, _left_s: message,
             read=dict,
             too_long=_NOT_CONFIRMED,
         )
         try:
             self._call(cell, lambda: to_host, CONFIRM_WITHIN_S, min(self._silence_s, CONFIRM_WITHIN_S))
-        except ComputeOutdated:
-            self._remove_cancel(job_id, host)  # repeated requests are still sent in the version that the host knows
-            raise
         except BusUnavailable as error:
             raise ComputeUnreachable(host, str(error)) from error
 
@@ -119,15 +135,8 @@ class OsloComputes:
         if self._pin is not None and not understands(self._pin, needed):
             raise ComputeOutdated(host, needed, self._pin, pinned=True)
 
-    def _store_cancel(self, job_id: str, host: str) -> None:
-        with self._lock:
-            self._cancelled[job_id, host] = None
-            if len(self._cancelled) > _CAPACITY:
-                self._cancelled.popitem(last=False)
-
-    def _remove_cancel(self, job_id: str, host: str) -> None:
-        with self._lock:
-            self._cancelled.pop((job_id, host), None)
+    def _next_call(self) -> CallNumber:
+        return CallNumber(self._sender, next(self._numbers))
 
     def _call(self, cell: str, request_now: Callable[[], HostRequest[T]], within_s: float, silence_s: float) -> T:
         return HostCall(
@@ -147,15 +156,23 @@ class OsloComputes:
         self._stopping.cancel(StopReason.SHUTDOWN)
 
 
-def _cache_request(request: CacheRequest) -> HostRequest[list[TaskResult]]:
-    version = OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE
-    if request.has_boot_files:
-        version = AS_IS_SINCE
+def _cache_request(request: CacheRequest) -> HostRequest[list[HostResult]]:
     return HostRequest(
         host=request.host,
         method="cache_images",
-        version=CANCEL_SINCE if request.is_cancelled else version,
+        version=_version_of(request),
         message=lambda expires_at, left_s: request_message(request, expires_at, left_s * _HOST_SHARE),
         read=read_results,
         too_long=TOO_LONG,
     )
+
+
+def _version_of(request: CacheRequest) -> str:
+    """Return the lowest version that has what the request needs."""
+    if request.is_paused or request.retry_count:
+        return STEERING_SINCE
+    if request.has_boot_files:
+        return AS_IS_SINCE
+    if request.is_cancelled:
+        return CANCEL_SINCE
+    return OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE

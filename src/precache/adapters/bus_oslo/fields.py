@@ -78,3 +78,11 @@ def read_size(message: Mapping[str, Any], field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_BYTES:
         raise Malformed(f"{field} is not a number of bytes")
     return value
+
+
+def read_count(message: Mapping[str, Any], field: str, most: int, default: int = 0) -> int:
+    """Return a whole number from 0 to `most`; `default` if the field is left out."""
+    value = message.get(field, default)
+    if type(value) is not int or not 0 <= value <= most:  # in Python a bool is an int
+        raise Malformed(f"{field} is not a number from 0 to {most}")
+    return value

@@ -14,8 +14,10 @@ from functools import partial
 from typing import Any
 
 from precache.adapters.bus_oslo.fields import (
+    MOST_ITEMS,
     Malformed,
     check_host,
+    read_count,
     read_image,
     read_items,
     read_name,
@@ -26,10 +28,11 @@ from precache.adapters.bus_oslo.fields import (
 from precache.background.deadline import Deadline
 from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
-from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.job_options import DEFAULT_JOB_OPTIONS, MOST_PRIORITY
+from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.core.text import plain_line
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,12 @@ _MOST_BEATS = 100  # a compute sends one; each new host takes a row
 _RELEASE_LENGTH = 64
 _MOST_ALLOWED_SECONDS = 10**9
 _MOST_SECONDS = 2**40  # in about thirty thousand years
+
+_USUAL_PRIORITY = DEFAULT_JOB_OPTIONS.priority
+_MOST_RETRIES = 2**31 - 1
+_MOST_CALLS = 2**63 - 1
+
+_PAUSED = "paused"  # in the place of an outcome: the task has not ended
 
 _HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR, Outcome.CANCELLED})
 
@@ -57,37 +66,93 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
         "expires_at": round(expires_at, 3),
         **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3)}),
         **({"cancelled": True} if request.is_cancelled else {}),
+        **({"paused": True} if request.is_paused else {}),
+        **_retry(request.retry_count),
+        **({} if request.priority == _USUAL_PRIORITY else {"priority": request.priority}),
+        **({} if request.call is None else _call(request.call)),
     }
 
 
 def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     check_host(message, host)
-    orders = _orders(message)
     expires_at = seconds(message.get("expires_at"))
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
-    # Counted from now, the arrival of the message.
-    deadline = Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS)))
-    is_cancelled = message.get("cancelled") is True
     request = CacheRequest(
-        read_name(message, "job_id"), host, read_text(message, "cell"), orders, deadline, is_cancelled
+        job_id=read_name(message, "job_id"),
+        host=host,
+        cell=read_text(message, "cell"),
+        orders=_orders(message),
+        # Counted from now, the arrival of the message.
+        deadline=Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))),
+        is_cancelled=message.get("cancelled") is True,
+        is_paused=message.get("paused") is True,
+        retry_count=_read_retry(message),
+        priority=read_count(message, "priority", MOST_PRIORITY, _USUAL_PRIORITY),
+        call=_read_call(message) if "sender" in message else None,
     )
     return request, expires_at
 
 
-def cancel_message(job_id: str, host: str, cell: str) -> dict[str, Any]:
-    return {"job_id": job_id, "host": host, "cell": cell}
+def cancel_message(job_id: str, host: str, cell: str, retry_count: int) -> dict[str, Any]:
+    return {"job_id": job_id, "host": host, "cell": cell, **_retry(retry_count)}
 
 
-def read_cancel(message: Mapping[str, Any], host: str) -> str:
-    """Return the id of the job. Raises Malformed, also if the message is meant for another host."""
+def read_cancel(message: Mapping[str, Any], host: str) -> tuple[str, int]:
+    """Return the job and its retry count. Raises Malformed, also if the message is meant for another host."""
     check_host(message, host)
-    return read_name(message, "job_id")
+    return read_name(message, "job_id"), _read_retry(message)
 
 
-def results_message(results: Sequence[TaskResult]) -> dict[str, Any]:
+def pause_message(job_id: str, host: str, cell: str, retry_count: int, call: CallNumber) -> dict[str, Any]:
+    return {**cancel_message(job_id, host, cell, retry_count), **_call(call)}
+
+
+def read_pause(message: Mapping[str, Any], host: str) -> tuple[str, int, CallNumber]:
+    """Return the job, its retry count and the number of the call. Raises Malformed as `read_cancel` does."""
+    return *read_cancel(message, host), _read_call(message)
+
+
+def limit_message(job_id: str, host: str, cell: str, rates: Rates, call: CallNumber) -> dict[str, Any]:
+    return {"job_id": job_id, "host": host, "cell": cell, "rates": dict(rates), **_call(call)}
+
+
+def read_limit(message: Mapping[str, Any], host: str) -> tuple[str, Rates, CallNumber]:
+    """Return the job, the rates and the number of the call. Raises Malformed as `read_cancel` does."""
+    job_id, _ = read_cancel(message, host)
+    rates = message.get("rates")
+    if not isinstance(rates, Mapping) or len(rates) > MOST_ITEMS:
+        raise Malformed(f"rates is not an object of at most {MOST_ITEMS} images")
+    return job_id, {read_image(image): _rate(rate) for image, rate in rates.items()}, _read_call(message)
+
+
+def _rate(value: object) -> int | None:
+    """Return a rate that an order may have. Raises Malformed."""
+    try:
+        return CacheOptions.read({"rate_limit_bytes_per_s": value}).rate_limit_bytes_per_s
+    except InvalidOption:
+        raise Malformed("rates has a value that is not a number of bytes per second") from None
+
+
+def _retry(count: int) -> dict[str, Any]:
+    return {"retry_count": count} if count else {}
+
+
+def _read_retry(message: Mapping[str, Any]) -> int:
+    return read_count(message, "retry_count", _MOST_RETRIES)
+
+
+def _call(call: CallNumber) -> dict[str, Any]:
+    return {"sender": call.sender, "number": call.number}
+
+
+def _read_call(message: Mapping[str, Any]) -> CallNumber:
+    return CallNumber(read_name(message, "sender"), read_count(message, "number", _MOST_CALLS))
+
+
+def results_message(results: Sequence[HostResult]) -> dict[str, Any]:
     return {"results": [_result_message(result) for result in results]}
 
 
@@ -108,7 +173,7 @@ def read_failure(answer: object) -> Mapping[str, Any] | None:
     return error
 
 
-def read_results(answer: Mapping[str, Any]) -> list[TaskResult]:
+def read_results(answer: Mapping[str, Any]) -> list[HostResult]:
     """Return the valid results. Raises Malformed if there is no list of results."""
     return read_valid("a result", read_items(answer, "results"), _read_result)
 
@@ -172,7 +237,9 @@ def read_reason(error: Mapping[str, Any]) -> str:
     return plain_line(reason) if isinstance(reason, str) else ""
 
 
-def _result_message(result: TaskResult) -> dict[str, Any]:
+def _result_message(result: HostResult) -> dict[str, Any]:
+    if isinstance(result, TaskPaused):
+        return {"image": result.image, "outcome": _PAUSED, "bytes_kept": result.bytes_kept}
     return {
         "image": result.image,
         "outcome": result.outcome.value,
@@ -180,11 +247,14 @@ def _result_message(result: TaskResult) -> dict[str, Any]:
         "reason": result.reason,
         "started_at": _instant_text(result.started_at),
         "finished_at": _instant_text(result.finished_at),
+        **({"may_pass": True} if result.may_pass else {}),
     }
 
 
-def _read_result(item: Mapping[str, Any]) -> TaskResult:
+def _read_result(item: Mapping[str, Any]) -> HostResult:
     word = read_text(item, "outcome")
+    if word == _PAUSED:
+        return TaskPaused(read_image(item.get("image")), read_size(item, "bytes_kept"))
     if word not in _HOST_OUTCOMES:
         raise Malformed("outcome is not one that a host decides")
     reason = item.get("reason", "")
@@ -195,6 +265,7 @@ def _read_result(item: Mapping[str, Any]) -> TaskResult:
         reason if isinstance(reason, str) else "",
         _instant(item.get("started_at")),
         _instant(item.get("finished_at")),
+        item.get("may_pass") is True,
     )
 
 

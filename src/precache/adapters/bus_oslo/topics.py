@@ -36,3 +36,6 @@ DESCRIBE_SINCE = "1.3"
 
 SURVEY_SINCE = "1.3"
 """The first version in which a conductor knows `survey_hosts`."""
+
+STEERING_SINCE = "1.3"
+"""The first version in which a host knows `pause_job` and `limit_job`, and reads `retry_count`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from precache.core.orders import CacheOptions, CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
+REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
 RESULTS = [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
 
 
@@ -66,7 +68,7 @@ def gateway(*buses, long_s=60, silence_s=9, **options):
 
 def ask(*buses, **options):
     """Return what comes of a request."""
-    return gateway(*buses, **options).cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+    return gateway(*buses, **options).cache_images(REQUEST)
 
 
 def cancel(*buses, **options):
@@ -215,7 +217,7 @@ def test_nothing_is_asked_by_a_conductor_that_is_being_stopped():
     stopped.stop()
 
     with pytest.raises(Stopped):
-        stopped.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+        stopped.cache_images(REQUEST)
     with pytest.raises(Stopped):
         stopped.cancel("job", "cmp-1", "cell1")
 
@@ -256,42 +258,111 @@ def test_a_cancel_names_the_job_and_is_sent_in_the_version_that_has_it():
     assert bus.sent == [("cmp-1", "cancel_job", "1.2", {"job_id": "job", "host": "cmp-1", "cell": "cell1"})]
 
 
-def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs():
-    plain, limited = ScriptedBus(results_message(RESULTS)), ScriptedBus(results_message(RESULTS))
-    options = CacheOptions(rate_limit_bytes_per_s=1)
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ({}, "1.0"),
+        ({"priority": 90}, "1.0"),
+        ({"orders": (CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=1)),)}, "1.1"),
+        ({"orders": (CacheOrder(IMAGE, CacheOptions(as_is=True)),)}, "1.3"),
+        ({"is_cancelled": True}, "1.2"),
+        ({"is_paused": True}, "1.3"),
+        ({"retry_count": 1}, "1.3"),
+    ],
+)
+def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs(changes, version):
+    bus = ScriptedBus(results_message(RESULTS))
 
-    ask(plain)
-    gateway(limited).cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE, options),)))
+    gateway(bus).cache_images(replace(REQUEST, **changes))
 
-    assert [version for bus in (plain, limited) for _, _, version, _ in bus.sent] == ["1.0", "1.1"]
+    assert [version for _, _, version, _ in bus.sent] == [version]
 
 
-def test_a_request_that_is_repeated_after_a_cancel_is_marked_as_cancelled():
+def test_a_pause_is_sent_with_the_number_of_the_call():
+    bus = ScriptedBus({})
+
+    gateway(bus).pause("job", "cmp-1", "cell1", 2)
+
+    ((host, method, version, message),) = bus.sent
+    assert (host, method, version) == ("cmp-1", "pause_job", "1.3")
+    assert message == {
+        "job_id": "job", "host": "cmp-1", "cell": "cell1", "retry_count": 2, "sender": message["sender"], "number": 1,
+    }  # fmt: skip
+
+
+def test_limits_are_sent_as_numbers_or_none():
+    bus = ScriptedBus({})
+
+    gateway(bus).limit("job", "cmp-1", "cell1", {IMAGE: None})
+
+    ((_, method, version, message),) = bus.sent
+    assert (method, version, message["rates"]) == ("limit_job", "1.3", {IMAGE: None})
+
+
+@pytest.mark.parametrize(
+    ("stop", "method", "mark", "version"),
+    [
+        (lambda computes: computes.cancel("job", "cmp-1", "cell1"), "cancel_job", "cancelled", "1.2"),
+        (lambda computes: computes.pause("job", "cmp-1", "cell1"), "pause_job", "paused", "1.3"),
+    ],
+)
+def test_a_request_that_is_repeated_after_a_stop_is_marked(stop, method, mark, version):
     bus = ScriptedBus()
     computes = gateway(bus)
 
-    def cancel_meanwhile():
+    def stop_meanwhile():
         bus._answers = [{}, results_message(RESULTS)]
-        computes.cancel("job", "cmp-1", "cell1")
+        stop(computes)
         return NoAnswer()
 
-    bus._answers = [cancel_meanwhile]
-    computes.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+    bus._answers = [stop_meanwhile]
+    computes.cache_images(REQUEST)
 
-    assert [(method, version, message.get("cancelled")) for _, method, version, message in bus.sent] == [
+    assert [(method, version, message.get(mark)) for _, method, version, message in bus.sent] == [
         ("cache_images", "1.0", None),
-        ("cancel_job", "1.2", None),
-        ("cache_images", "1.2", True),
+        (method, version, None),
+        ("cache_images", version, True),
     ]
 
 
-def test_a_kernel_is_only_sent_to_computes_that_cache_it_as_it_is():
-    bus = ScriptedBus(results_message(RESULTS))
+def test_a_request_that_is_made_after_a_pause_resumes_the_job():
+    bus = ScriptedBus({}, results_message(RESULTS), results_message(RESULTS))
+    computes = gateway(bus)
 
-    gateway(bus).cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE, CacheOptions(as_is=True)),)))
+    computes.pause("job", "cmp-1", "cell1")
+    computes.cache_images(REQUEST)
+    computes.cache_images(replace(REQUEST, is_paused=True))
 
-    [(_, method, version, message)] = bus.sent
-    assert (method, version, message["orders"]) == ("cache_images", "1.3", [{"image": IMAGE, "as_is": True}])
+    assert [(version, message.get("paused")) for _, _, version, message in bus.sent[1:]] == [
+        ("1.0", None),
+        ("1.3", True),
+    ]
+
+
+def test_a_stop_of_one_retry_of_a_job_marks_no_request_of_another():
+    bus = ScriptedBus({}, results_message(RESULTS))
+    computes = gateway(bus)
+
+    computes.cancel("job", "cmp-1", "cell1")
+    computes.cache_images(replace(REQUEST, retry_count=1))
+
+    assert "cancelled" not in bus.sent[-1][3]
+
+
+@pytest.mark.parametrize(
+    "steer",
+    [
+        lambda computes: computes.pause("job", "cmp-1", "cell1"),
+        lambda computes: computes.limit("job", "cmp-1", "cell1", {IMAGE: 5}),
+        lambda computes: computes.cancel("job", "cmp-1", "cell1", 1),
+        lambda computes: computes.cache_images(replace(REQUEST, retry_count=1)),
+    ],
+)
+def test_a_host_of_version_1_2_or_a_pin_to_it_is_outdated_for_what_steers_a_job(steer):
+    with pytest.raises(ComputeOutdated, match=r"cmp-1.* version 1\.3 .* does not speak it; update Precache"):
+        steer(gateway(ScriptedBus(VersionUnknown())))
+    with pytest.raises(ComputeOutdated, match=r"pinned to version 1\.2"):
+        steer(gateway(ScriptedBus(), pin="1.2"))
 
 
 def test_a_cancel_that_may_be_lost_is_sent_again():
@@ -332,7 +403,7 @@ def test_a_host_that_does_not_know_the_cancel_is_sent_requests_as_before():
     with pytest.raises(ComputeOutdated):
         computes.cancel("job", "cmp-1", "cell1")
 
-    computes.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+    computes.cache_images(REQUEST)
 
     assert bus.sent[-1][2] == "1.0"
 
@@ -353,7 +424,7 @@ def test_a_pinned_version_holds_for_requests_that_are_sent_again_after_a_cancel(
     with pytest.raises(ComputeOutdated):
         computes.cancel("job", "cmp-1", "cell1")
 
-    computes.cache_images(CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),)))
+    computes.cache_images(REQUEST)
 
     assert bus.sent[0][2] == "1.0"
 

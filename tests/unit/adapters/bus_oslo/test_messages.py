@@ -14,9 +14,13 @@ from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.messages import (
     cancel_message,
     heartbeats_message,
+    limit_message,
+    pause_message,
     progress_message,
     read_cancel,
     read_heartbeats,
+    read_limit,
+    read_pause,
     read_progress,
     read_reason,
     read_request,
@@ -26,20 +30,23 @@ from precache.adapters.bus_oslo.messages import (
 )
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
-from precache.core.jobs import Outcome, Phase, TaskProgress, TaskResult
+from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.names import is_name
 from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import CacheRequest, CallNumber
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+CALL = CallNumber("c3d1", 41)
+RATES = {IMAGE: 10**6, parse_image_id("00000000-0000-0000-0000-000000000001"): None}
 BEAT = Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
 PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")
 RESULTS = [
     TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),
     TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
     TaskResult(IMAGE, Outcome.CANCELLED, 5),
+    TaskPaused(IMAGE, 2**40),
 ]
 
 
@@ -49,7 +56,7 @@ def over_the_bus(message):
 
 def newer(message):
     """The same message of a newer release, with a field that we do not know."""
-    return {**message, "priority": 3}
+    return {**message, "colour": 3}
 
 
 def _newer_request():
@@ -59,11 +66,17 @@ def _newer_request():
 
 def test_every_message_is_read_as_it_was_written():
     assert read_request(over_the_bus(request_message(REQUEST, 1.5)), "cmp-1") == (REQUEST, 1.5)
-    assert read_request(over_the_bus(request_message(replace(REQUEST, is_cancelled=True), 1.5)), "cmp-1") == (
-        replace(REQUEST, is_cancelled=True),
-        1.5,
-    )
-    assert read_cancel(over_the_bus(cancel_message("job", "cmp-1", "cell1")), "cmp-1") == "job"
+    for change in ({"is_cancelled": True}, {"is_paused": True}, {"retry_count": 3}, {"priority": 0}, {"priority": 100}):
+        request = replace(REQUEST, **change)
+        assert read_request(over_the_bus(request_message(request, 1.5)), "cmp-1") == (request, 1.5)
+    assert read_request(over_the_bus(request_message(replace(REQUEST, call=CALL), 1.5)), "cmp-1")[0].call == CALL
+    for retry_count in (0, 7):
+        cancel = cancel_message("job", "cmp-1", "cell1", retry_count)
+        pause = pause_message("job", "cmp-1", "cell1", retry_count, CALL)
+        assert read_cancel(over_the_bus(cancel), "cmp-1") == ("job", retry_count)
+        assert read_pause(over_the_bus(pause), "cmp-1") == ("job", retry_count, CALL)
+    limit = limit_message("job", "cmp-1", "cell1", RATES, CALL)
+    assert read_limit(over_the_bus(limit), "cmp-1") == ("job", RATES, CALL)
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
     assert read_heartbeats(over_the_bus(heartbeats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
     assert read_progress(over_the_bus(progress_message([PROGRESS])), "cell1") == [PROGRESS]
@@ -107,17 +120,51 @@ def test_a_request_of_version_1_0_that_makes_no_sense_is_refused(change):
         read_request(message, "cmp-1")
 
 
+_STEERING = [
+    (read_cancel, cancel_message("job", "cmp-1", "cell1", 0)),
+    (read_pause, pause_message("job", "cmp-1", "cell1", 0, CALL)),
+    (read_limit, limit_message("job", "cmp-1", "cell1", RATES, CALL)),
+]
+
+
 @pytest.mark.parametrize("change", [{"host": "another"}, {"host": None}, {"job_id": "../job"}, {"job_id": None}])
-def test_a_cancel_that_is_not_valid_is_refused(change):
+@pytest.mark.parametrize(("read", "message"), _STEERING)
+def test_a_message_that_steers_an_unknown_job_or_another_host_is_refused(read, message, change):
     with pytest.raises(Malformed):
-        read_cancel({**cancel_message("job", "cmp-1", "cell1"), **change}, "cmp-1")
+        read({**message, **change}, "cmp-1")
+
+
+@pytest.mark.parametrize(
+    ("read", "message", "change"),
+    [
+        *((read, message, {"retry_count": count}) for read, message in _STEERING for count in (-1, True, "1", 2**31)),
+        *((read, message, {"number": number}) for read, message in _STEERING[1:] for number in (-1, None, 1.5, 2**63)),
+        *((read, message, {"sender": sender}) for read, message in _STEERING[1:] for sender in (None, "../x", "")),
+        *(
+            (read_limit, _STEERING[2][1], {"rates": rates})
+            for rates in (None, [], {"no uuid": 1}, *({str(IMAGE): rate} for rate in (0, -1, True, "1", 10**13)))
+        ),
+    ],
+)
+def test_a_message_that_steers_with_a_field_that_makes_no_sense_is_refused(read, message, change):
+    with pytest.raises(Malformed):
+        read({**message, **change}, "cmp-1")
 
 
 @pytest.mark.parametrize("value", ["yes", 1, None, False])
-def test_a_request_is_cancelled_by_true_alone(value):
-    request, _ = read_request({**request_message(REQUEST, 1.5), "cancelled": value}, "cmp-1")
+def test_a_request_is_cancelled_or_paused_by_true_alone(value):
+    marks = {"cancelled": value, "paused": value}
 
-    assert not request.is_cancelled
+    assert read_request({**request_message(REQUEST, 1.5), **marks}, "cmp-1") == (REQUEST, 1.5)
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None, False])
+def test_a_failure_may_pass_by_true_alone(value):
+    failure = TaskResult(IMAGE, Outcome.ERROR, may_pass=True)
+    (message,) = over_the_bus(results_message([failure]))["results"]
+
+    assert read_results({"results": [message]}) == [failure]
+    assert read_results({"results": [message | {"may_pass": value}]}) == [replace(failure, may_pass=False)]
 
 
 @pytest.mark.parametrize("name", ["_cmp", "-cmp", ".cmp", "7", "x" * 255])
@@ -156,6 +203,12 @@ def test_fields_of_a_newer_release_are_ignored():
         {"expires_at": math.nan},
         {"expires_at": math.inf},
         {"cell": 3},
+        {"retry_count": -1},
+        {"retry_count": True},
+        {"priority": 101},
+        {"priority": None},
+        {"sender": ""},
+        {"sender": "conductor", "number": -1},
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(change):

@@ -1,0 +1,38 @@
+"""A host's end of the calls of conductors, played by functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from precache.core.cache_contents import CacheContents
+from precache.core.errors import CacheNotDescribed
+from precache.ports.compute_gateway import CacheRequest, HostResult
+
+
+class PlayedHost:
+    """The port `HostCompute`. Without a function of its own it has nothing to stop, and confirms every call.
+
+    describe_cache: None for a cache that cannot be described.
+    """
+
+    def __init__(
+        self,
+        cache_images: Callable[[CacheRequest], Sequence[HostResult]],
+        cancel_job: Callable[..., None] | None = None,
+        *,
+        pause_job: Callable[..., None] | None = None,
+        limit_job: Callable[..., None] | None = None,
+        describe_cache: Callable[..., CacheContents] | None = None,
+    ) -> None:
+        self.cache_images = cache_images
+        self.cancel_job = cancel_job or _confirm
+        self.pause_job = pause_job or _confirm
+        self.limit_job = limit_job or _confirm
+        self.describe_cache = describe_cache or _no_description
+
+
+def _confirm(*_call: object) -> None: ...
+
+
+def _no_description(_images: object) -> CacheContents:
+    raise CacheNotDescribed
