@@ -6,6 +6,7 @@ ignore unknown fields. A new option is a field of `JobOptions`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
@@ -47,9 +48,9 @@ EVERY_DAY = tuple(Day)
 class Window:
     """The hours in which a job may run, in local time.
 
-    days: on which the window opens.
+    days: on which the window opens, in the order of the week.
     begin, end: its hours. An end before the beginning is on the next day.
-    time_zone: a name of the IANA time zone database.
+    time_zone: a name of the IANA time zone database, which `rules/schedule.py` checks.
     """
 
     begin: time
@@ -57,20 +58,50 @@ class Window:
     time_zone: str = "UTC"
     days: tuple[Day, ...] = EVERY_DAY
 
+    def __post_init__(self) -> None:
+        """Raises InvalidOption."""
+        if self.begin == self.end:
+            raise InvalidOption("window.to", _clock_text(self.end), "another time than window.from")
+        object.__setattr__(self, "days", tuple(day for day in EVERY_DAY if day in self.days))
+        if not self.days:
+            raise InvalidOption("window.days", [], f"at least one of {', '.join(EVERY_DAY)}")
+
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Window:
-        """Return the window in the document. Raises KeyError, ValueError for a document without the right form."""
-        begin, end = time.fromisoformat(document["from"]), time.fromisoformat(document["to"])
-        days = tuple(map(Day, document.get("days", EVERY_DAY)))
-        return cls(begin, end, document.get("time_zone", "UTC"), days)
+        """Return the window in the document. Raises InvalidOption, and TypeError for a document that is no mapping."""
+        begin, end = (_read_clock(part, document.get(part)) for part in ("from", "to"))
+        zone = document.get("time_zone", "UTC")
+        if not isinstance(zone, str):
+            raise InvalidOption("window.time_zone", zone, "the name of a time zone, such as Europe/Paris")
+        return cls(begin, end, zone, _read_days(document.get("days", EVERY_DAY)))
 
     def document(self) -> dict[str, Any]:
         return {
             "days": [day.value for day in self.days],
-            "from": self.begin.strftime("%H:%M"),
-            "to": self.end.strftime("%H:%M"),
+            "from": _clock_text(self.begin),
+            "to": _clock_text(self.end),
             "time_zone": self.time_zone,
         }
+
+
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+def _read_clock(part: str, text: object) -> time:
+    if not isinstance(text, str) or not _CLOCK.fullmatch(text):
+        raise InvalidOption(f"window.{part}", text, "a time of the day from 00:00 to 23:59")
+    return time.fromisoformat(text)
+
+
+def _clock_text(at: time) -> str:
+    return at.strftime("%H:%M")
+
+
+def _read_days(names: Any) -> tuple[Day, ...]:
+    try:
+        return tuple(map(Day, names))
+    except (TypeError, ValueError) as error:
+        raise InvalidOption("window.days", names, f"a list of {', '.join(EVERY_DAY)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +114,16 @@ class Canary:
     hosts: int | None = None
     percent: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises InvalidOption."""
+        if (self.hosts is None) == (self.percent is None):
+            raise InvalidOption("canary", self.document(), 'either {"hosts": N} or {"percent": P}')
+        _check_number("canary.hosts", self.hosts, 1, MOST_HOSTS, may_be_none=True)
+        _check_number("canary.percent", self.percent, 1, 100, may_be_none=True)
+
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Canary:
+        """Return the canary in the document. Raises InvalidOption, and TypeError for one that is no mapping."""
         return cls(document.get("hosts"), document.get("percent"))
 
     def document(self) -> dict[str, int]:
@@ -133,23 +172,12 @@ class JobOptions:
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
         for name, least, most in _NUMBERS:
-            value = getattr(self, name)
-            # In Python a bool is an int.
-            if value is not None and (type(value) is not int or not least <= value <= most):
-                raise InvalidOption(name, value, f"a whole number from {least} to {most}")
+            _check_number(name, getattr(self, name), least, most, may_be_none=_DEFAULTS[name] is None)
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> JobOptions:
         """Return the options in the document; ignore its other fields. Raises InvalidOption."""
-        chosen: dict[str, Any] = {}
-        for option in fields(cls):
-            if option.name in document:
-                value = document[option.name]
-                try:
-                    chosen[option.name] = value if value is None else _READ.get(option.name, _same)(value)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise InvalidOption(option.name, value, "in the documented form") from error
-        return cls(**chosen)
+        return cls(**{name: _read(name, document[name]) for name in _DEFAULTS if name in document})
 
     def document(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, for JSON."""
@@ -160,16 +188,38 @@ class JobOptions:
         }
 
 
+def _check_number(name: str, value: object, least: int, most: int, *, may_be_none: bool) -> None:
+    """Raise InvalidOption unless the value is a whole number of that range."""
+    if value is None and may_be_none:
+        return
+    # In Python a bool is an int.
+    if type(value) is not int or not least <= value <= most:
+        raise InvalidOption(name, value, f"a whole number from {least} to {most}")
+
+
 def _same(value: Any) -> Any:
     return value
 
 
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "not_before": _read_time,
-    "deadline": _read_time,
-    "window": Window.read,
-    "when_down": WhenDown,
-    "canary": Canary.read,
+def _read(name: str, value: Any) -> Any:
+    """Return the value of an option, out of its form as JSON. Raises InvalidOption."""
+    if name not in _READ or (value is None and _DEFAULTS[name] is None):
+        return value
+    read, form = _READ[name]
+    try:
+        return read(value)
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+        raise InvalidOption(name, value, form) from error
+
+
+_TIME_FORM = "a time with its zone, such as 2026-12-05T04:00:00Z"
+
+_READ: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "not_before": (_read_time, _TIME_FORM),
+    "deadline": (_read_time, _TIME_FORM),
+    "window": (Window.read, 'hours such as {"from": "02:00", "to": "05:00", "time_zone": "Europe/Paris"}'),
+    "when_down": (WhenDown, "skip or wait"),
+    "canary": (Canary.read, 'either {"hosts": N} or {"percent": P}'),
 }
 _WRITE: Mapping[str, Callable[[Any], Any]] = {
     "not_before": _time_text,
@@ -187,5 +237,7 @@ _NUMBERS = (
     ("jitter_s", 0, MOST_JITTER_S),
     ("retries", 0, MOST_RETRIES),
 )
+
+_DEFAULTS: Mapping[str, Any] = {option.name: option.default for option in fields(JobOptions)}
 
 DEFAULT_JOB_OPTIONS = JobOptions()

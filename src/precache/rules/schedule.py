@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from precache.core.errors import InvalidOption, WindowNeverOpens
 from precache.core.job_options import JobOptions
+from precache.rules.time_zones import check_time_zone
 from precache.rules.window import first_open
 
 _FARTHEST = timedelta(days=3653)
@@ -24,6 +25,8 @@ class Start:
 def check_schedule(options: JobOptions, now: datetime) -> None:
     """Check that the job may run at some time. Raises InvalidOption, WindowNeverOpens."""
     deadline, not_before = options.deadline, options.not_before
+    if options.window is not None:
+        check_time_zone("window.time_zone", options.window.time_zone)
     for name, at in (("not_before", not_before), ("deadline", deadline)):
         if at is not None and at - now > _FARTHEST:
             raise InvalidOption(name, time_text(at), "at most ten years ahead")
