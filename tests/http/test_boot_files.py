@@ -36,7 +36,9 @@ def by_nova(client, *images):
 
 
 def stored(client):
-    return client.simulate_get("/v1/jobs").json["jobs"]
+    """Return all jobs, whole."""
+    found = client.simulate_get("/v1/jobs").json["jobs"]
+    return [client.simulate_get(f"/v1/jobs/{job['id']}").json["job"] for job in found]
 
 
 @pytest.mark.parametrize("ask", [by_job, by_host, by_nova])

@@ -13,6 +13,7 @@ from precache.core.text import first_names
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _CELL_COLUMNS = 40  # a wider list would leave no space for the other columns; an id has 36
+_MINUTE_S = 60
 _FRACTION = re.compile(r"\.\d+")
 
 
@@ -31,11 +32,34 @@ def human_bytes(size_bytes: int | None) -> str:
     raise AssertionError
 
 
+def human_seconds(seconds: float) -> str:
+    """Return a duration as `90 s`, `3 min` or `5 h`; at least a second."""
+    whole = max(1, round(seconds))
+    if whole < 2 * _MINUTE_S:
+        return f"{whole} s"
+    minutes = round(whole / _MINUTE_S)
+    return f"{minutes} min" if minutes < 2 * _MINUTE_S else f"{round(minutes / _MINUTE_S)} h"
+
+
 class Bytes(FormattableColumn[int | None]):
     """A number of bytes."""
 
     def human_readable(self) -> str:
         return human_bytes(self._value)
+
+
+class Rate(FormattableColumn[int | None]):
+    """Bytes per second; empty if unknown."""
+
+    def human_readable(self) -> str:
+        return "" if self._value is None else f"{human_bytes(self._value)}/s"
+
+
+class Estimate(FormattableColumn[int | None]):
+    """An estimated number of seconds; empty if unknown."""
+
+    def human_readable(self) -> str:
+        return "" if self._value is None else f"about {human_seconds(self._value)}"
 
 
 class Text(FormattableColumn[str | None]):
@@ -93,6 +117,28 @@ class Counts(FormattableColumn[Mapping[str, int]]):
 
     def human_readable(self) -> str:
         return ", ".join(f"{number} {what}" for what, number in self._value.items() if number)
+
+
+class ByImage(FormattableColumn[Sequence[Mapping[str, Any]]]):
+    """The progress of each image of a job; in a table one line for each."""
+
+    def __init__(self, parts: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+        super().__init__(parts)
+        self._names = names
+
+    def human_readable(self) -> str:
+        return "\n".join(map(self._line, self._value))
+
+    def _line(self, part: Mapping[str, Any]) -> str:
+        name = on_one_line(self._names.get(str(part.get("image"))) or str(part.get("image")))
+        tasks = Counts({**(part.get("task_states") or {}), "ended": 0} | (part.get("counts") or {})).human_readable()
+        total = part.get("bytes_total")
+        moved = f"{human_bytes(part.get('bytes_done'))}{'' if total is None else f' of {human_bytes(total)}'}"
+        rate = Rate(part.get("rate_bytes_per_s")).human_readable()
+        left = part.get("eta_s")
+        return ", ".join(
+            filter(None, (f"{name}: {tasks}", moved, rate, "" if left is None else f"about {human_seconds(left)} left"))
+        )
 
 
 class Properties(FormattableColumn[Mapping[str, Any]]):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from precache.api.handlers.views import JobViews, rfc3339
 from precache.api.schemas.document import load_document
 from precache.core.images import parse_image_id
+from precache.core.job_progress import ImageProgress, Progress
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskState
 from precache.core.orders import CacheOptions, CacheOrder
 from precache.core.targets import Target
@@ -16,6 +17,15 @@ IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 VIEWS = JobViews(load_document())
+
+HALF = Progress(
+    task_states={TaskState.RUNNING: 1, TaskState.ENDED: 1},
+    counts={Outcome.CACHED: 1},
+    bytes_done=11,
+    bytes_total=16,
+    bytes_left=5,
+    rate_bytes_per_s=2,
+)
 
 JOB = Job(
     id="a-job",
@@ -35,6 +45,8 @@ JOB = Job(
     lease_until=NOON,
     task_count=2,
     counts={Outcome.CACHED: 1},
+    progress=HALF,
+    by_image=(ImageProgress(image=IMAGE, size_bytes=8, progress=HALF),),
     image_names={IMAGE: "debian-12"},
 )
 TASK = Task(
@@ -52,7 +64,26 @@ TASK = Task(
     started_at=NOON,
     finished_at=None,
     image_name="debian-12",
+    reported_at=NOON,
+    rate_bytes_per_s=2,
 )
+
+
+HALF_VIEW = {
+    "task_states": {"running": 1, "ended": 1},
+    "counts": {"cached": 1},
+    "bytes_done": 11,
+    "bytes_total": 16,
+    "rate_bytes_per_s": 2,
+    "eta_s": 3,
+}
+
+
+def test_a_job_in_a_list_is_shown_without_what_may_be_large() -> None:
+    whole, listed = VIEWS.job(JOB), VIEWS.listed_job(JOB)
+
+    assert {field: whole[field] for field in listed} == listed
+    assert whole.keys() - listed.keys() == {"target", "orders", "by_image"}
 
 
 def test_a_job_is_shown_without_its_lease() -> None:
@@ -76,7 +107,8 @@ def test_a_job_is_shown_without_its_lease() -> None:
             "started_at": "2026-11-22T12:00:01.000000Z",
             "finished_at": None,
             "task_count": 2,
-            "counts": {"cached": 1},
+            **HALF_VIEW,
+            "by_image": [{"image": IMAGE, "size_bytes": 8, **HALF_VIEW}],
         }.items()
     )
     assert not [field for field in view if "lease" in field]
@@ -109,6 +141,9 @@ def test_a_task_is_shown_with_every_field() -> None:
         "phase": "downloading",
         "bytes_done": 3,
         "bytes_total": 4,
+        "rate_bytes_per_s": 2,
+        "eta_s": 1,
+        "reported_at": "2026-11-22T12:00:00.000000Z",
         "attempts": 1,
         "reason": "",
         "started_at": "2026-11-22T12:00:00.000000Z",

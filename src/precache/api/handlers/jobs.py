@@ -71,7 +71,7 @@ class Jobs:
             except JobNotFound as error:
                 raise _bad_query("marker", marker, error) from error
 
-        return page(call, "jobs", "/v1/jobs", items=items, view=self._views.job, marker=lambda job: job.id)
+        return page(call, "jobs", "/v1/jobs", items=items, view=self._views.listed_job, marker=lambda job: job.id)
 
     def show(self, call: Call) -> Answer:
         return Answer({"job": self._views.job(self._queries.get(_job_id(call.params["job_id"])))})

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from precache.api.schemas.document import Document
+from precache.core.job_progress import Progress
 from precache.core.jobs import Job, Task, TaskState
 
 
@@ -19,23 +20,40 @@ class JobViews:
 
     def __init__(self, document: Document) -> None:
         schemas = document["components"]["schemas"]
-        self._job_fields, self._task_fields = tuple(schemas["Job"]["properties"]), tuple(schemas["Task"]["properties"])
+        self._task_fields = tuple(schemas["Task"]["properties"])
+        fields_of_one = schemas["OneJob"]["properties"]["job"]["required"]
+        self._listed_fields = tuple(field for field in schemas["Job"]["properties"] if field not in fields_of_one)
+        by_image = schemas["Job"]["properties"]["by_image"]["items"]["properties"]
+        self._progress_fields = tuple(field for field in by_image if field not in ("image", "size_bytes"))
 
     def job(self, job: Job) -> dict[str, Any]:
-        computed = {
+        return self.listed_job(job) | {
             "target": job.target.document(),
+            "orders": [order.document() for order in job.orders],
+            "by_image": [
+                {"image": each.image, "size_bytes": each.size_bytes} | self._progress(each.progress)
+                for each in job.by_image
+            ],
+        }
+
+    def listed_job(self, job: Job) -> dict[str, Any]:
+        """Return the job without what may be large: the names of its target, its orders, and the progress by image."""
+        computed = {
             "aggregate": _aggregate(job) if job.is_for_one_aggregate else None,
             "host": job.for_host,
-            "orders": [order.document() for order in job.orders],
+            **self._progress(job.progress),
         }
-        return _view(job, self._job_fields, computed)
+        return _view(job, self._listed_fields, computed)
+
+    def _progress(self, progress: Progress) -> dict[str, Any]:
+        return _view(progress, self._progress_fields, {})
 
     def task(self, task: Task) -> dict[str, Any]:
         is_running = task.state is TaskState.RUNNING
         return _view(task, self._task_fields, {"phase": task.phase.value if is_running else None})
 
 
-def _view(record: Job | Task, fields: tuple[str, ...], computed: Mapping[str, Any]) -> dict[str, Any]:
+def _view(record: Job | Task | Progress, fields: tuple[str, ...], computed: Mapping[str, Any]) -> dict[str, Any]:
     return {field: computed[field] if field in computed else _plain(getattr(record, field)) for field in fields}
 
 

@@ -9,11 +9,14 @@ from typing import Any
 from precache.cli.client import JsonObject
 from precache.cli.columns import (
     AllImages,
+    ByImage,
     Bytes,
     Counts,
+    Estimate,
     Field,
     Fields,
     Properties,
+    Rate,
     TargetColumn,
     Text,
     Timestamp,
@@ -40,22 +43,31 @@ JOB_FIELDS: Fields = {
     "cancel_requested_at": Field(Timestamp),
     "finished_at": Field(Timestamp),
     "task_count": Field(plain),
+    "task_states": Field(Counts),
     "counts": Field(Counts),
+    "bytes_done": Field(Bytes),
+    "bytes_total": Field(Bytes),
+    "rate_bytes_per_s": Field(Rate),
+    "eta_s": Field(Estimate),
+    "by_image": Field(plain),
 }
 TASK_FIELDS: Fields = {
     "host": Field(Text),
-    "cell": Field(Text, left_out=8),
-    "image": Field(plain, left_out=1),
+    "cell": Field(Text, left_out=11),
+    "image": Field(plain, left_out=2),
     "image_name": Field(Text),
-    "state": Field(plain, left_out=3),
+    "state": Field(plain, left_out=4),
     "outcome": Field(Text),
-    "phase": Field(Text, left_out=4),
-    "bytes_done": Field(Bytes, left_out=9),
-    "bytes_total": Field(Bytes, left_out=6),
-    "attempts": Field(plain, left_out=2),
+    "phase": Field(Text, left_out=6),
+    "bytes_done": Field(Bytes, left_out=12),
+    "bytes_total": Field(Bytes, left_out=8),
+    "rate_bytes_per_s": Field(Rate, left_out=5),
+    "eta_s": Field(Estimate, left_out=9),
+    "attempts": Field(plain, left_out=3),
     "reason": Field(Text),
-    "started_at": Field(Timestamp, left_out=5),
-    "finished_at": Field(Timestamp, left_out=7),
+    "reported_at": Field(Timestamp, left_out=1),
+    "started_at": Field(Timestamp, left_out=7),
+    "finished_at": Field(Timestamp, left_out=10),
 }
 # The fields that fit a terminal; -f json and `job task list` have all. For a task without an outcome the column
 # `outcome` shows its state or phase.
@@ -74,7 +86,9 @@ def job_cells(job: JsonObject) -> dict[str, Any]:
         "target": job.get("target") or {},
         "images": images,
         "image_names": names,
+        "task_states": job.get("task_states") or {},
         "counts": job.get("counts") or {},
+        "by_image": ByImage(job.get("by_image") or [], names),
     }
     return cells(JOB_FIELDS, job | computed)
 

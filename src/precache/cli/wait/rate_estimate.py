@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from precache.cli.columns import human_bytes
+from precache.cli.columns import human_bytes, human_seconds
 from precache.cli.wait.snapshot import Snapshot, TaskView
 
 _WINDOW_S = 15.0
 """The period of the rate: long enough to be steady, short enough to show a stall."""
-_MINUTE_S = 60
 
 
 class RateEstimate:
@@ -53,7 +52,7 @@ class RateEstimate:
         if self._is_stopping:
             return ""
         rate = f"{human_bytes(int(self.bytes_per_s))}/s" if self.bytes_per_s >= 1 else ""
-        left = "" if self.seconds_left is None else f"about {_duration(self.seconds_left)} left"
+        left = "" if self.seconds_left is None else f"about {human_seconds(self.seconds_left)} left"
         return ", ".join(filter(None, (rate, left)))
 
     @property
@@ -63,11 +62,3 @@ class RateEstimate:
 
 def _part(view: TaskView) -> float:
     return min(1.0, view.bytes_done / view.bytes_total) if view.bytes_total else 0.0
-
-
-def _duration(seconds: float) -> str:
-    whole = max(1, round(seconds))
-    if whole < 2 * _MINUTE_S:
-        return f"{whole} s"
-    minutes = round(whole / _MINUTE_S)
-    return f"{minutes} min" if minutes < 2 * _MINUTE_S else f"{round(minutes / _MINUTE_S)} h"
