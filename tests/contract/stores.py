@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 import pytest
 
+from precache.adapters.duties_sql import SqlDuties
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import (
+    SqlDeliveryQueue,
     SqlJobClaims,
     SqlJobIntake,
     SqlJobLeases,
     SqlJobPurge,
     SqlJobQueries,
     SqlJobSteering,
+    SqlNoticeOutbox,
     SqlProgressLog,
 )
+from precache.adapters.notices_memory import MemoryDuties, MemoryNotices
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
@@ -31,6 +35,7 @@ from precache.ports.inventory import (
     HostRemoval,
     HostReports,
 )
+from precache.ports.job_notices import DeliveryQueue, Duties, NoticeOutbox
 from precache.ports.job_store import (
     JobClaims,
     JobIntake,
@@ -58,6 +63,9 @@ class Stores:
     claims: JobClaims
     leases: JobLeases
     purge: JobPurge
+    notices: NoticeOutbox
+    deliveries: DeliveryQueue
+    duties: Duties
     progress: ProgressLog
     probe: StoreProbe
     aggregates: AggregateQueries
@@ -77,7 +85,8 @@ class Stores:
 
 def in_memory(request: pytest.FixtureRequest) -> Stores:
     clock = SetClock()
-    jobs, inventory = MemoryJobs(clock=clock), MemoryInventory(clock=clock)
+    notices = MemoryNotices(now=clock.now, find_job=lambda job_id: jobs.find(job_id))
+    jobs, inventory = MemoryJobs(clock=clock, on_change=notices.add), MemoryInventory(clock=clock)
     tokens = MemoryTokens()
     return Stores(
         intake=jobs,
@@ -86,6 +95,9 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         claims=jobs,
         leases=jobs,
         purge=jobs,
+        notices=notices,
+        deliveries=notices.deliveries,
+        duties=MemoryDuties(now=clock.now),
         progress=jobs,
         probe=jobs,
         aggregates=inventory,
@@ -122,6 +134,9 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         claims=SqlJobClaims(database=database),
         leases=SqlJobLeases(database=database),
         purge=SqlJobPurge(database=database),
+        notices=SqlNoticeOutbox(database=database),
+        deliveries=SqlDeliveryQueue(database=database),
+        duties=SqlDuties(database=database),
         progress=SqlProgressLog(database=database),
         probe=SqlProbe(database=database),
         aggregates=SqlAggregateQueries(database=database),

@@ -20,6 +20,7 @@ from precache.core.errors import (
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
+from precache.core.job_notices import JobEvent
 from precache.core.jobs import (
     EVERY_TASK,
     Claim,
@@ -48,6 +49,14 @@ _REASON = 255
 """Characters of a job's reason that are kept, as in a database."""
 
 
+OnChange = Callable[[str, JobEvent, str], None]
+"""Takes the id of the job, what became of it, and the reason."""
+
+
+def _ignore(job_id: str, event: JobEvent, reason: str) -> None:
+    """Store no notice."""
+
+
 @dataclass(slots=True)
 class _Record:
     """A job, its position in the order of arrival, and its tasks by host and image. Its counts are not up to date."""
@@ -55,6 +64,7 @@ class _Record:
     job: Job
     number: int
     tasks: dict[str, dict[ImageId, Task]]
+    on_change: OnChange
     idempotency_key: IdempotencyKey | None = None
 
     @property
@@ -85,8 +95,10 @@ class _Record:
         return any(task.attempts or task.state is not TaskState.WAITING for task in self.all_tasks())
 
     def change_state(self, state: JobState, **fields: Any) -> None:
-        """Set the state of the job, and these other fields. The only place that changes it."""
-        self.job = replace(self.job, state=state, **fields)
+        """Set the state of the job, and these other fields. The only place that changes it; it stores a notice."""
+        old, self.job = self.job.state, replace(self.job, state=state, **fields)
+        if old is not state:
+            self.on_change(self.job.id, JobEvent.of(old, state), fields.get("reason", ""))
 
     def steer(self, steered: Job) -> None:
         """Take over what an operator has changed."""
@@ -105,13 +117,17 @@ class _Record:
 
 
 class MemoryJobs:
-    """All ports of `ports/job_store.py`, with one lock. clock: by default this machine's."""
+    """All ports of `ports/job_store.py`, with one lock. clock: by default this machine's.
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    on_change: called at each change of the state of a job, for its notice.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, on_change: OnChange = _ignore) -> None:
         self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
         self._added = 0  # jobs ever added, so that a number is never reused
+        self._on_change = on_change
 
     def add(self, job: NewJob) -> Job:
         with self._lock:
@@ -126,8 +142,9 @@ class MemoryJobs:
                 for host in job.hosts
             }
             self._added += 1
-            record = _Record(stored, self._added, tasks, job.idempotency_key)
+            record = _Record(stored, self._added, tasks, self._on_change, job.idempotency_key)
             self._records[job.id] = record
+            self._on_change(job.id, JobEvent.of(None, stored.state), "")
             return record.seen()
 
     def find_repeated(self, key: IdempotencyKey) -> Job | None:
@@ -307,6 +324,12 @@ class MemoryJobs:
                 raise IllegalTransition("A job that is finished", record.job.state, state)
             record.end(JobState.CANCELLED if record.job.cancel_requested_at else state, self._now(), reason)
             return record.seen()
+
+    def find(self, job_id: str) -> Job | None:
+        """Return the job; None if it was removed."""
+        with self._lock:
+            record = self._records.get(job_id)
+            return record.seen() if record else None
 
     def count_ended(self, before: timedelta) -> int:
         with self._lock:

@@ -3,17 +3,20 @@
 from precache.adapters.jobs_sql.claims import SqlJobClaims
 from precache.adapters.jobs_sql.intake import SqlJobIntake
 from precache.adapters.jobs_sql.leases import SqlJobLeases
+from precache.adapters.jobs_sql.notices import SqlDeliveryQueue, SqlNoticeOutbox
 from precache.adapters.jobs_sql.progress import SqlProgressLog
 from precache.adapters.jobs_sql.purge import SqlJobPurge
 from precache.adapters.jobs_sql.queries import SqlJobQueries
 from precache.adapters.jobs_sql.steering import SqlJobSteering
 
 __all__ = [
+    "SqlDeliveryQueue",
     "SqlJobClaims",
     "SqlJobIntake",
     "SqlJobLeases",
     "SqlJobPurge",
     "SqlJobQueries",
     "SqlJobSteering",
+    "SqlNoticeOutbox",
     "SqlProgressLog",
 ]

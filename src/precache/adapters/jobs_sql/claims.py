@@ -80,6 +80,7 @@ class SqlJobClaims:
             connection,
             jobs.c.number == number,
             JobState.RUNNING,
+            at=self._database.now(),
             lease_owner=owner,
             lease_until=self._database.now(lease),
             lease_token=jobs.c.lease_token + 1,
@@ -125,6 +126,7 @@ class SqlJobClaims:
                 connection,
                 jobs.c.number == number,
                 state,
+                at=self._database.now(),
                 due_at=due_after_release(state, due_at, job.now),
                 reason=plain_line(reason, _REASON),
                 **{} if is_started else {"started_at": None},
@@ -137,7 +139,7 @@ class SqlJobClaims:
             running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
             for number in connection.scalars(running).all():
                 _put_back_tasks(connection, number)
-            return _give_back(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
+            return _give_back(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, at=self._database.now())
 
     @idempotent
     def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
@@ -199,8 +201,8 @@ def end_job(
 ) -> None:
     """Set the final state of the job, whose row this transaction holds, and count its tasks for the last time."""
     count_again(connection, number)
-    final = {"finished_at": now, "lease_owner": None, "lease_until": None, "due_at": None, "reason": reason}
-    change_state(connection, jobs.c.number == number, state, **final)
+    final: dict[str, Any] = {"finished_at": now, "lease_owner": None, "lease_until": None, "due_at": None}
+    change_state(connection, jobs.c.number == number, state, at=now, reason=reason, **final)
 
 
 def _hold(connection: Connection, claim: Claim) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from precache.adapters.jobs_sql.counts import count_waiting
 from precache.adapters.jobs_sql.rows import JOB_COLUMNS, TASK_COLUMNS, find_number, load_job
+from precache.adapters.jobs_sql.states import note_new_job
 from precache.adapters.sql import Database
 from precache.adapters.sql.inserts import insert_with_key
 from precache.adapters.sql.repeating import repeatable
@@ -47,6 +48,7 @@ class SqlJobIntake:
         stored = job.accepted()
         with self._database.write() as connection:
             number = _insert_job(connection, stored, job.idempotency_key)
+            note_new_job(connection, number, stored.state, at=self._database.now())
             hosts = dict.fromkeys(job.hosts)
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
             image_rows = [

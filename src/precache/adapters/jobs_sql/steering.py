@@ -53,9 +53,9 @@ class SqlJobSteering:
             number, job, now = self._lock(connection, job_id)
             cancelled = steering.cancelled(job, now)
             if not cancelled.state.is_final or job.state.is_final:
-                _save(connection, number, job, cancelled)
+                _save(connection, number, job, cancelled, now)
                 return load_job(connection, number)
-            _save(connection, number, job, replace(cancelled, state=job.state))  # `end_job` sets the state
+            _save(connection, number, job, replace(cancelled, state=job.state), now)  # `end_job` sets the state
             _end_tasks(connection, number, cancelled.cancel_requested_at)
             end_job(connection, number, cancelled.state, literal(now, Instant()))
             return load_job(connection, number)
@@ -87,7 +87,7 @@ class SqlJobSteering:
             if connection.execute(unsuccessful.values(_TO_RETRY)).rowcount == 0:
                 raise NothingToRetry(job_id)
             count_again(connection, number)
-            _save(connection, number, job, retried)
+            _save(connection, number, job, retried, now)
             return load_job(connection, number)
 
     @idempotent
@@ -97,7 +97,7 @@ class SqlJobSteering:
     def _steer(self, job_id: str, step: Callable[[Job, datetime], Job]) -> Job:
         with self._database.write() as connection:
             number, job, now = self._lock(connection, job_id)
-            _save(connection, number, job, step(job, now))
+            _save(connection, number, job, step(job, now), now)
             return load_job(connection, number)
 
     def _lock(self, connection: Connection, job_id: str) -> tuple[int, Job, datetime]:
@@ -114,13 +114,14 @@ class SqlJobSteering:
             return load_job(connection, find_number(connection, job_id))
 
 
-def _save(connection: Connection, number: int, old: Job, new: Job) -> None:
+def _save(connection: Connection, number: int, old: Job, new: Job, now: datetime) -> None:
     """Write the fields that differ."""
     changed = {field: value for field in JOB_COLUMNS if (value := getattr(new, field)) != getattr(old, field)}
     if new.options.priority != old.options.priority:
         changed["priority"] = new.options.priority
     if "state" in changed:
-        change_state(connection, jobs.c.number == number, **changed)
+        at = literal(now, Instant())
+        change_state(connection, jobs.c.number == number, at=at, **{**changed, "reason": new.reason})
     elif changed:
         connection.execute(update(jobs).where(jobs.c.number == number).values(changed))
 

@@ -39,6 +39,7 @@ from precache.adapters.sql.types import (
     TextMap,
     one_of,
 )
+from precache.core.job_notices import JobEvent
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 
 metadata = MetaData(
@@ -230,6 +231,51 @@ job_counts = Table(
     # 0 for running tasks, whose bytes are in their rows.
     Column("bytes_done", BigInteger, nullable=False),
     Column("bytes_total", BigInteger, nullable=False),
+    **_EXACT,
+)
+
+# One row for each change of the state of a job, until it has been sent. No foreign key: the previous release removes
+# jobs without their notices.
+job_notices = Table(
+    "job_notices",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("job", NUMBER, nullable=False),
+    Column("event", one_of(JobEvent), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("reason", NAME, nullable=False),
+    Column("has_deliveries", Boolean, nullable=False),
+    # A number identifies a notice for its receivers, so that it is never reused.
+    sqlite_autoincrement=True,
+    **_EXACT,
+)
+
+# What is still to be sent to URLs. It does not refer to the job, which may be removed before.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("job", NUMBER, nullable=False),
+    Column("notice_id", String(64), nullable=False),
+    Column("event", one_of(JobEvent), nullable=False),
+    Column("url", String(2000), nullable=False),
+    Column("body", LONG_TEXT, nullable=False),
+    # Those that failed.
+    Column("attempts", Integer, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Index("ix_deliveries_job", "job", "number"),
+    sqlite_autoincrement=True,
+    **_EXACT,
+)
+
+# What one conductor does for all, and until when it does.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("owner", NAME, nullable=False),
+    Column("until", Instant, nullable=False),
     **_EXACT,
 )
 
