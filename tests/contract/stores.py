@@ -21,6 +21,7 @@ from precache.adapters.jobs_sql import (
     SqlJobSteering,
     SqlNoticeOutbox,
     SqlProgressLog,
+    SqlTransferRates,
 )
 from precache.adapters.notices_memory import MemoryDuties, MemoryNotices
 from precache.adapters.sql import Database, SqlProbe, open_database
@@ -47,6 +48,7 @@ from precache.ports.job_store import (
     StoreProbe,
 )
 from precache.ports.tokens import TokenChanges, TokenQueries
+from precache.ports.transfer_rates import TransferRates
 from tests.contract.job_values import SetClock
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -67,6 +69,7 @@ class Stores:
     deliveries: DeliveryQueue
     duties: Duties
     progress: ProgressLog
+    rates: TransferRates
     probe: StoreProbe
     aggregates: AggregateQueries
     aggregate_changes: AggregateChanges
@@ -99,6 +102,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         deliveries=notices.deliveries,
         duties=MemoryDuties(now=clock.now),
         progress=jobs,
+        rates=jobs,
         probe=jobs,
         aggregates=inventory,
         aggregate_changes=inventory,
@@ -138,6 +142,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         deliveries=SqlDeliveryQueue(database=database),
         duties=SqlDuties(database=database),
         progress=SqlProgressLog(database=database),
+        rates=SqlTransferRates(database=database),
         probe=SqlProbe(database=database),
         aggregates=SqlAggregateQueries(database=database),
         aggregate_changes=SqlAggregateChanges(database=database),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,11 +37,14 @@ from precache.core.jobs import (
     check_job_transition,
 )
 from precache.core.text import plain_line
+from precache.core.transfer_rates import MeasuredRate
 from precache.ports.clock import Clock
 from precache.ports.job_store import RemainingTasks, Steering, TaskKey
+from precache.ports.transfer_rates import MOST_JOBS
 from precache.rules import steering, task_steps
 from precache.rules.course import stop_reason
 from precache.rules.job_progress import add_up, progress_by_image, sum_tasks
+from precache.rules.measured_rates import EndedDownload, is_measurable, measure
 from precache.rules.release import due_after_release, state_after_release
 from precache.rules.transfer_rate import with_current_rate
 
@@ -81,6 +84,14 @@ class _Record:
         progress = add_up([each.progress for each in by_image])
         return replace(self.job, counts=progress.counts, progress=progress, by_image=by_image)
 
+    def downloads(self) -> Iterator[EndedDownload]:
+        """Yield the downloads that show what the network can do."""
+        images = {order.image for order in self.job.orders if is_measurable(self.job, order)}
+        for task in self.all_tasks():
+            is_cached = task.outcome is Outcome.CACHED and task.image in images
+            if is_cached and task.cell is not None and task.started_at is not None and task.finished_at is not None:
+                yield EndedDownload(self.job.id, task.cell, task.bytes_done, task.started_at, task.finished_at)
+
     def all_tasks(self) -> list[Task]:
         """Return the tasks in the order of the request."""
         return [task for tasks in self.tasks.values() for task in tasks.values()]
@@ -117,7 +128,7 @@ class _Record:
 
 
 class MemoryJobs:
-    """All ports of `ports/job_store.py`, with one lock. clock: by default this machine's.
+    """All ports of `ports/job_store.py`, and `TransferRates`, with one lock. clock: by default this machine's.
 
     on_change: called at each change of the state of a job, for its notice.
     """
@@ -218,6 +229,12 @@ class MemoryJobs:
             record = self._get(job_id)
             record.steer(step(record.job, self._now()))
             return record.seen()
+
+    def recent_rates(self) -> Mapping[str, MeasuredRate]:
+        with self._lock:
+            ended = [record for record in self._records.values() if record.job.state.is_final]
+            recent = sorted(ended, key=lambda record: record.age, reverse=True)[:MOST_JOBS]
+            return measure(download for record in recent for download in record.downloads())
 
     def check_reachable(self) -> None:
         """Do nothing: memory is always reachable."""

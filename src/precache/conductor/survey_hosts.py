@@ -67,11 +67,11 @@ class SurveyHosts:
         unsure = hosts_of_unknown_state(groups.down, self._listening_for_s, self._service_down_time)
         for host in groups.down:
             standing = HostStanding.UNKNOWN if host in unsure else HostStanding.DOWN
-            yield host.name, HostReport(standing, host.cell, reason=NOT_LISTENED if host in unsure else "")
+            yield host.name, HostReport(standing, host.cell, host.site, reason=NOT_LISTENED if host in unsure else "")
         for host in groups.outdated:
             if self._requirement is not None:
                 reason = str(self._requirement.error_of(host))
-                yield host.name, HostReport(HostStanding.UNKNOWN, host.cell, reason=reason)
+                yield host.name, HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=reason)
         for name in groups.unmapped:
             yield name, HostReport(HostStanding.UNKNOWN, reason=UNMAPPED)
 
@@ -87,16 +87,19 @@ class SurveyHosts:
             future.cancel()
         too_late = TOO_LATE.format(self._all_within.total_seconds())
         unknown = {
-            futures[each].name: HostReport(HostStanding.UNKNOWN, futures[each].cell, reason=too_late) for each in late
+            host.name: HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=too_late)
+            for host in map(futures.__getitem__, late)
         }
         return unknown | {futures[each].name: _report(futures[each], each) for each in done}
 
 
 def _report(host: Host, answer: Future[CacheContents]) -> HostReport:
     try:
-        return HostReport(HostStanding.ANSWERED, host.cell, contents=answer.result())
+        return HostReport(HostStanding.ANSWERED, host.cell, host.site, contents=answer.result())
     except PrecacheError as error:
-        return HostReport(HostStanding.UNKNOWN, host.cell, reason=str(error))
+        return HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=str(error))
     except Exception as error:  # noqa: BLE001  a bug on one host must not fail the whole plan
         _log.exception("Asking host %s what its cache holds failed", host.name)
-        return HostReport(HostStanding.UNKNOWN, host.cell, reason=f"unexpected {type(error).__name__}: {error}")
+        return HostReport(
+            HostStanding.UNKNOWN, host.cell, host.site, reason=f"unexpected {type(error).__name__}: {error}"
+        )

@@ -22,7 +22,7 @@ class HostStanding(StrEnum):
 class HostReport:
     """One host of a survey.
 
-    cell: None if it is not known. site: empty if it is the cell.
+    cell: None if it is not known; then the site is empty.
     contents: of a host that answered. reason: why it is unknown what the host holds; else empty.
     """
 

@@ -65,7 +65,7 @@ def test_every_host_is_reported_once_in_the_order_of_the_request():
     survey = fleet.ask(*names, "cmp-3", "cmp-3")
 
     assert list(survey.reports) == names
-    assert survey.reports["cmp-0"] == HostReport(HostStanding.ANSWERED, "cell1", contents=HOLDS)
+    assert survey.reports["cmp-0"] == HostReport(HostStanding.ANSWERED, "cell1", "cell1", HOLDS)
     assert survey.hosts_at_once == 7
 
 

@@ -7,6 +7,7 @@ from precache.adapters.jobs_sql.notices import SqlDeliveryQueue, SqlNoticeOutbox
 from precache.adapters.jobs_sql.progress import SqlProgressLog
 from precache.adapters.jobs_sql.purge import SqlJobPurge
 from precache.adapters.jobs_sql.queries import SqlJobQueries
+from precache.adapters.jobs_sql.rates import SqlTransferRates
 from precache.adapters.jobs_sql.steering import SqlJobSteering
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "SqlJobSteering",
     "SqlNoticeOutbox",
     "SqlProgressLog",
+    "SqlTransferRates",
 ]
