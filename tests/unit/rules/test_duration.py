@@ -1,0 +1,69 @@
+"""How long the downloads of a job take."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.rules.duration import Download, HostWork, Turns, seconds_of_work
+
+RATES = {"one": 100.0, "two": 10.0}
+
+
+def host(*downloads, cell="one", site="one"):
+    return HostWork(
+        cell, site, tuple(Download(*each) if isinstance(each, tuple) else Download(each) for each in downloads)
+    )
+
+
+@pytest.mark.parametrize(
+    ("work", "turns", "seconds"),
+    [
+        ([], Turns(1), 0),
+        ([host()], Turns(1), 0),
+        ([host(cell="unmeasured")], Turns(1), 0),
+        ([host(1000)], Turns(1), 10),
+        ([host(1000, 500)], Turns(1), 15),
+        ([host(1000), host(1000)], Turns(1), 20),
+        ([host(1000), host(1000)], Turns(2), 10),
+        ([host(1000), host(1000)], Turns(50), 10),
+        ([host(1000), host(1000, cell="two", site="two")], Turns(2), 100),
+        ([host((1000, 50))], Turns(1), 20),
+        ([host((1000, 500))], Turns(1), 10),
+        ([host(1000, site="a"), host(1000, site="a"), host(1000, site="b")], Turns(10, hosts_per_site=1), 20),
+        ([host(1000), host(1000)], Turns(2, bytes_per_s=20), 100),
+        ([host(1000, cell="unmeasured")], Turns(1), None),
+    ],
+)
+def test_hosts_take_turns_and_no_limit_is_exceeded(work, turns, seconds):
+    assert seconds_of_work(work, RATES, turns) == seconds
+
+
+WORK = st.lists(
+    st.builds(
+        HostWork,
+        st.sampled_from(["one", "two"]),
+        st.sampled_from(["a", "b", "c"]),
+        st.lists(st.builds(Download, st.integers(0, 10**12), st.none() | st.integers(1, 10**9)), max_size=3).map(tuple),
+    ),
+    max_size=12,
+)
+TURNS = st.builds(Turns, st.integers(1, 20), st.none() | st.integers(1, 5), st.none() | st.integers(1, 10**9))
+
+
+@given(WORK, TURNS)
+def test_the_time_is_between_that_of_the_slowest_host_and_that_of_one_host_after_another(work, turns):
+    unlimited = Turns(turns.hosts, turns.hosts_per_site)
+    alone = [seconds_of_work([each], RATES, Turns(1)) for each in work]
+
+    seconds = seconds_of_work(work, RATES, unlimited)
+
+    assert max(alone, default=0) <= seconds <= sum(alone) * (1 + 1e-9)
+    assert seconds <= seconds_of_work(work, RATES, turns)
+
+
+@given(WORK, TURNS)
+def test_more_turns_and_faster_networks_never_take_longer(work, turns):
+    seconds = seconds_of_work(work, RATES, turns)
+
+    assert seconds_of_work(work, RATES, Turns(turns.hosts + 1, turns.hosts_per_site, turns.bytes_per_s)) <= seconds
+    assert seconds_of_work(work, {cell: 2 * rate for cell, rate in RATES.items()}, turns) <= seconds

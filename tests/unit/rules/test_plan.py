@@ -1,0 +1,165 @@
+"""The plan of a job: every host counts once, and the bytes are those of the missing images."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.host_survey import HostReport, HostStanding, Survey
+from precache.core.images import parse_image_id
+from precache.core.job_options import JobOptions
+from precache.core.jobs import NewJob
+from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.plans import HostNote, Listed, PlannedHost
+from precache.core.transfer_rates import MeasuredRate
+from precache.rules.plan import MOST_LISTED, make_plan
+
+DEBIAN = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+UBUNTU = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
+SIZES = (ImageSize(DEBIAN, 100), ImageSize(UBUNTU, 1000))
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+RATE = MeasuredRate(total_bytes=1000, seconds=100.0, tasks=4, jobs=2)
+
+
+def plan(reports, *, rates=None, options=JobOptions(), limit=None, hosts=None):  # noqa: B008
+    limits = CacheOptions(rate_limit_bytes_per_s=limit)
+    job = NewJob(
+        id="job",
+        hosts=tuple(hosts or reports),
+        orders=(CacheOrder(DEBIAN, limits), CacheOrder(UBUNTU, limits)),
+        requested_by="admin",
+        request_id="req-1",
+        created_at=NOW,
+        options=options,
+    )
+    return make_plan(job, SIZES, Survey(reports, 2), rates or {}, NOW)
+
+
+def answered(*held, cell="cell1", site="cell1", **contents):
+    return HostReport(HostStanding.ANSWERED, cell, site, CacheContents(frozenset(held), **contents))
+
+
+def test_missing_images_are_the_bytes_to_move():
+    found = plan({"a": answered(DEBIAN), "b": answered(), "c": answered(DEBIAN, UBUNTU)})
+
+    (group,) = found.groups
+    assert (group.cell, group.site, group.bytes_to_move) == ("cell1", "cell1", 2100)
+    assert {kind: count for kind, count in group.hosts.items() if count} == {
+        PlannedHost.READY: 1,
+        PlannedHost.INCOMPLETE: 2,
+    }
+    assert [(image.image, image.held_by, image.missing) for image in group.images] == [
+        (DEBIAN, Listed(("a", "c")), 1),
+        (UBUNTU, Listed(("c",)), 2),
+    ]
+
+
+def test_hosts_are_grouped_by_cell_and_site():
+    found = plan({"a": answered(site="paris"), "b": answered(site="oslo"), "c": answered(cell="cell2", site="paris")})
+
+    assert [(group.cell, group.site) for group in found.groups] == [
+        ("cell1", "paris"),
+        ("cell1", "oslo"),
+        ("cell2", "paris"),
+    ]
+
+
+def test_hosts_that_need_attention_are_named_with_the_reason():
+    found = plan(
+        {
+            "small": answered(needed_bytes=1100, free_bytes=1099),
+            "enough": answered(needed_bytes=1100, free_bytes=1100),
+            "asleep": HostReport(HostStanding.DOWN, "cell1", "cell1"),
+            "old": HostReport(HostStanding.UNKNOWN, "cell1", "cell1", reason="too old"),
+            "ceph": answered(unsupported="images_type is rbd"),
+        },
+        hosts=("small", "enough", "asleep", "old", "ceph", "nowhere"),
+    )
+
+    assert found.lacking_space.hosts == (HostNote("small", "cell1", "cell1", "", 1100, 1099),)
+    assert [note.host for note in found.down.hosts] == ["asleep"]
+    assert [(note.host, note.cell, note.reason) for note in found.unknown.hosts] == [
+        ("old", "cell1", "too old"),
+        ("nowhere", None, "there was no report about this host"),
+    ]
+    assert [(note.host, note.reason) for note in found.unsupported.hosts] == [("ceph", "images_type is rbd")]
+    assert found.groups[0].lacking_space == 1
+
+
+def test_lists_are_bounded_and_say_how_many_more_there_are():
+    down = {f"cmp-{number}": HostReport(HostStanding.DOWN, "cell1", "cell1") for number in range(1000)}
+    holders = {f"full-{number}": answered(DEBIAN, UBUNTU) for number in range(1000)}
+
+    found = plan(down | holders)
+
+    assert (len(found.down.hosts), found.down.more) == (MOST_LISTED, 1000 - MOST_LISTED)
+    assert [image.held_by.count for image in found.groups[0].images] == [1000, 1000]
+    assert len(found.groups[0].images[0].held_by.hosts) == MOST_LISTED
+
+
+def test_the_time_is_estimated_from_measured_rates_and_their_number_is_given():
+    found = plan({"a": answered(), "b": answered(UBUNTU)}, rates={"cell1": RATE})
+
+    assert found.estimate.seconds == 110  # 1100 bytes at 10 bytes per second, and the other host beside it
+    assert (found.estimate.tasks, found.estimate.jobs, found.estimate.hosts_at_once) == (4, 2, 2)
+    assert found.estimate.begins_at == NOW
+
+
+def test_limits_of_the_request_slow_the_job_down():
+    reports = {"a": answered(), "b": answered()}
+
+    assert plan(reports, rates={"cell1": RATE}, limit=5).estimate.seconds == 220
+    assert plan(reports, rates={"cell1": RATE}, options=JobOptions(parallelism=1)).estimate.seconds == 220
+    assert plan(reports, rates={"cell1": RATE}, options=JobOptions(parallelism=99)).estimate.seconds == 110
+    limited = plan(reports, rates={"cell1": RATE}, options=JobOptions(job_rate_limit_bytes_per_s=1))
+    assert limited.estimate.seconds == 2200
+
+
+def test_a_cell_that_was_not_measured_makes_the_time_unknown_and_is_named():
+    found = plan({"a": answered(), "b": answered(cell="cell2", site="cell2")}, rates={"cell1": RATE})
+
+    assert found.estimate.seconds is None
+    assert found.estimate.reason == "no download of a recent job was measured in cell2"
+    assert [group.seconds for group in found.groups] == [110, None]
+
+
+def test_nothing_to_move_takes_no_time_even_if_nothing_was_measured():
+    found = plan({"a": answered(DEBIAN, UBUNTU)})
+
+    assert (found.estimate.seconds, found.estimate.reason) == (0, "")
+
+
+REPORTS = st.dictionaries(
+    st.integers(0, 99).map("cmp-{}".format),
+    st.builds(
+        HostReport,
+        st.sampled_from(HostStanding),
+        st.sampled_from(["cell1", "cell2"]),
+        st.sampled_from(["a", "b"]),
+        st.builds(
+            CacheContents,
+            st.frozensets(st.sampled_from([DEBIAN, UBUNTU])),
+            st.none() | st.integers(0, 2000),
+            st.none() | st.integers(0, 2000),
+            st.sampled_from(["", "rbd"]),
+        ),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(REPORTS)
+def test_every_host_is_counted_once(reports):
+    found = plan(reports)
+
+    assert sum(sum(group.hosts.values()) for group in found.groups) == len(reports)
+    for kind, notes in (("down", found.down), ("unknown", found.unknown), ("unsupported", found.unsupported)):
+        counted = sum(group.hosts[PlannedHost(kind)] for group in found.groups)
+        assert counted == len(notes.hosts) + notes.more
+    for group in found.groups:
+        answered_hosts = group.hosts[PlannedHost.READY] + group.hosts[PlannedHost.INCOMPLETE]
+        assert all(image.missing <= answered_hosts for image in group.images)
+        assert group.lacking_space <= group.hosts[PlannedHost.INCOMPLETE]
+        assert (group.bytes_to_move == 0) == (group.hosts[PlannedHost.INCOMPLETE] == 0)
