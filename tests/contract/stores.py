@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -24,9 +25,13 @@ from precache.adapters.jobs_sql import (
     SqlTransferRates,
 )
 from precache.adapters.notices_memory import MemoryDuties, MemoryNotices
+from precache.adapters.permits_memory import MemoryCallPermits
+from precache.adapters.permits_sql import SqlCallPermits
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
+from precache.core.host_calls import CallLimits
+from precache.ports.call_permits import CallPermits
 from precache.ports.inventory import (
     AggregateChanges,
     AggregateQueries,
@@ -70,6 +75,7 @@ class Stores:
     duties: Duties
     progress: ProgressLog
     rates: TransferRates
+    permits: Callable[[CallLimits, timedelta], CallPermits]
     probe: StoreProbe
     aggregates: AggregateQueries
     aggregate_changes: AggregateChanges
@@ -103,6 +109,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         duties=MemoryDuties(now=clock.now),
         progress=jobs,
         rates=jobs,
+        permits=lambda limits, longest: MemoryCallPermits(jobs=jobs, clock=clock, limits=limits, longest_call=longest),
         probe=jobs,
         aggregates=inventory,
         aggregate_changes=inventory,
@@ -143,6 +150,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         duties=SqlDuties(database=database),
         progress=SqlProgressLog(database=database),
         rates=SqlTransferRates(database=database),
+        permits=lambda limits, longest: SqlCallPermits(database=database, limits=limits, longest_call=longest),
         probe=SqlProbe(database=database),
         aggregates=SqlAggregateQueries(database=database),
         aggregate_changes=SqlAggregateChanges(database=database),

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
+from precache.core.host_calls import CallLimits, HostCall, JobCalls, Place
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
@@ -143,3 +144,20 @@ def test_aggregates_are_listed_in_a_constant_number_of_statements(stores, cost):
         stores.aggregate_changes.create_aggregate(f"rack-{number}", {"a": "b"}, NOW)
 
     assert cost(stores.aggregates.list_aggregates) == few
+
+
+def test_an_exchange_of_permits_takes_few_statements_for_any_number_of_hosts(stores, cost):
+    stores.intake.add(new_job())
+    of_job = claim(stores).claim
+    permits = stores.permits(CallLimits(hosts=VERY_MANY), timedelta(hours=1))
+    hosts = tuple(HostCall(f"host-{number}", Place("cell1", f"site-{number % 100}")) for number in range(2 * VERY_MANY))
+    held: list[HostCall] = []
+
+    def exchange():
+        given = permits.exchange([JobCalls(of_job, 50, tuple(held), hosts, room=VERY_MANY)])
+        held[:] = given[job_id(1)] or held[VERY_MANY // 2 :]
+
+    first, *later = [cost(exchange) for _ in range(3)]
+
+    assert first <= 3 + 2  # the row to lock is inserted
+    assert later == [3, 3]

@@ -155,7 +155,8 @@ class JobClaims(Protocol):
         highest priority is taken, among equals the oldest. The job gets a new fencing token. Its running tasks go back
         to waiting if it was taken over. Return None if there is nothing to do. Two owners never get the same job; a job
         whose row another transaction holds is passed over.
-        skip: ids of the jobs that the caller still works on. least_priority: jobs with a lower one are passed over.
+        skip: ids of the jobs that the caller still works on. least_priority: jobs with a lower one are
+            passed over, unless they have permits to call hosts from an earlier claim.
         """
         ...
 

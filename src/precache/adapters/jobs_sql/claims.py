@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from precache.adapters.jobs_sql.counts import count_again
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks, save_host_tasks
@@ -22,7 +22,7 @@ from precache.adapters.jobs_sql.rows import load_job, load_jobs, load_remaining
 from precache.adapters.jobs_sql.states import change_state
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import idempotent, repeatable
-from precache.adapters.sql.tables import jobs, tasks
+from precache.adapters.sql.tables import job_calls, jobs, tasks
 from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import Claim, Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
@@ -55,7 +55,11 @@ class SqlJobClaims:
     @repeatable
     def _claim(self, owner: str, lease: timedelta, skip: Collection[str], least_priority: int) -> Job | None:
         is_free = self._is_free()
-        is_wanted = and_(is_free, jobs.c.id.not_in(skip), jobs.c.priority >= least_priority)
+        is_wanted = and_(is_free, jobs.c.id.not_in(skip))
+        if least_priority:
+            # Permits of a job that was released may use up a limit, and so hold up those that have the slots.
+            has_permits = jobs.c.number.in_(select(job_calls.c.job))
+            is_wanted = and_(is_wanted, or_(jobs.c.priority >= least_priority, has_permits))
         order = (jobs.c.priority.desc(), jobs.c.created_at, jobs.c.number)
         first = select(jobs.c.number, jobs.c.state).where(is_wanted).order_by(*order).limit(_CANDIDATES)
         with self._database.write() as connection:
@@ -139,6 +143,7 @@ class SqlJobClaims:
             running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
             for number in connection.scalars(running).all():
                 _put_back_tasks(connection, number)
+            connection.execute(delete(job_calls))  # the hosts have ended with the process
             return _give_back(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, at=self._database.now())
 
     @idempotent

@@ -6,7 +6,8 @@ two lists.
 
 Order of locks: a transaction that changes tasks locks the row of their job first; rows of several jobs in the order of
 their numbers. Progress is the exception: it locks no job and is one statement per job, which commits by itself. So a
-process that is halted during a change holds only rows of its own jobs.
+process that is halted during a change holds only rows of its own jobs. An exchange of permits locks its row of `locks`
+first, and no row of `jobs`.
 """
 
 from __future__ import annotations
@@ -278,6 +279,26 @@ duties = Table(
     Column("until", Instant, nullable=False),
     **_EXACT,
 )
+
+# The permits to call hosts. No foreign key: it would make an exchange wait for the transactions of jobs.
+job_calls = Table(
+    "job_calls",
+    metadata,
+    Column("job", NUMBER, primary_key=True, autoincrement=False),
+    # The claim under which they were stored.
+    Column("owner", NAME, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    # JSON, one list for all hosts: an exchange of thousands of permits is a few statements.
+    Column("held", LONG_TEXT, nullable=False),
+    Column("wish", LONG_TEXT),
+    Column("last_grant", BigInteger, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    **_EXACT,
+)
+
+# Rows that are locked by transactions which must come one after another.
+locks = Table("locks", metadata, Column("name", NAME, primary_key=True), **_EXACT)
 
 tokens = Table(
     "tokens",

@@ -1,0 +1,106 @@
+"""What becomes of the shared state of permits when a conductor says what its jobs hold and want."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from precache.core.host_calls import CallLimits, HostCall, JobCalls, Place, Wish
+from precache.rules.call_shares import JobShare, share_calls
+
+WISH_TIME = timedelta(seconds=5)
+"""How long a wish counts after its conductor's last exchange. A conductor with a wish has two exchanges a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCalls:
+    """The permits of one job in the shared state, under the claim of `owner` and `token`.
+
+    wish: None if the job wants no further host, or its conductor may be dead. last_grant: as in `JobShare`.
+    """
+
+    job: str
+    owner: str
+    token: int
+    priority: int
+    held: tuple[HostCall, ...] = ()
+    wish: Wish | None = None
+    last_grant: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.held and self.wish is None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """The new state of the caller's jobs, and the hosts for which each has new permits."""
+
+    stored: tuple[StoredCalls, ...]
+    given: Mapping[str, tuple[HostCall, ...]]
+
+
+def exchange_permits(
+    stored: Sequence[StoredCalls], calls: Sequence[JobCalls], running: Collection[str], limits: CallLimits
+) -> Exchanged:
+    """Return the result of one exchange.
+
+    stored: the permits of all jobs that count. running: the jobs in `calls` whose claims are held.
+    """
+    before = {each.job: each for each in stored}
+    own: dict[str, StoredCalls] = {}
+    given: dict[str, tuple[HostCall, ...]] = {}
+    for each in calls:
+        job, old = each.claim.job_id, before.get(each.claim.job_id)
+        if job in running:
+            own[job], given[job] = _under_claim(each, old)
+        elif old is not None and (old.owner, old.token) == (each.claim.owner, each.claim.token):
+            held = tuple(call for call in old.held if call in set(each.held))
+            own[job] = replace(old, held=held, wish=None)
+    shares = share_calls([_share(each) for each in (before | own).values()], limits)
+    newest = max((each.last_grant for each in stored), default=0)
+    for each in calls:
+        job = each.claim.job_id
+        if job in running and shares[job]:
+            new = _first_hosts(_wanted(each, own[job].held), shares[job])
+            given[job] += new
+            held = own[job].held + new
+            own[job] = replace(own[job], held=held, wish=_wish(each, held), last_grant=newest + 1)
+    return Exchanged(tuple(own.values()), given)
+
+
+def _under_claim(calls: JobCalls, old: StoredCalls | None) -> tuple[StoredCalls, tuple[HostCall, ...]]:
+    """Return the state of the job with what its conductor says, and the permits of an earlier claim."""
+    claim = calls.claim
+    inherited: tuple[HostCall, ...] = ()
+    if old is not None and (old.owner, old.token) != (claim.owner, claim.token):
+        inherited = tuple(call for call in old.held if call not in set(calls.held))
+    held = calls.held + inherited
+    last_grant = old.last_grant if old else 0
+    wish = _wish(calls, held)
+    return StoredCalls(claim.job_id, claim.owner, claim.token, calls.priority, held, wish, last_grant), inherited
+
+
+def _wanted(calls: JobCalls, held: Collection[HostCall]) -> list[HostCall]:
+    hosts = {call.host for call in held}
+    return [call for call in calls.wanted if call.host not in hosts]
+
+
+def _wish(calls: JobCalls, held: Collection[HostCall]) -> Wish | None:
+    places = Counter(call.place for call in _wanted(calls, held))
+    return Wish(dict(places), calls.most, calls.most_per_site, calls.room) if places else None
+
+
+def _share(stored: StoredCalls) -> JobShare:
+    held = Counter(call.place for call in stored.held)
+    return JobShare(stored.job, stored.owner, stored.priority, held, stored.wish, stored.last_grant)
+
+
+def _first_hosts(wanted: Sequence[HostCall], places: Sequence[Place]) -> tuple[HostCall, ...]:
+    """Return the first wanted hosts at these places."""
+    by_place: dict[Place, list[HostCall]] = {}
+    for call in reversed(wanted):
+        by_place.setdefault(call.place, []).append(call)
+    return tuple(by_place[place].pop() for place in places)
