@@ -10,7 +10,7 @@ from precache.adapters.images_memory import MemoryImages
 from precache.api.handlers.named_images import MOST_IMAGE_NAMES
 from precache.api.identity import noauth
 from precache.core.hosts import Heartbeat
-from tests.http.world import DEBIAN, IMAGES, UBUNTU, World
+from tests.http.world import DEBIAN, IMAGES, KERNEL, LIKE_AN_ID, RAMDISK, UBUNTU, World
 
 IMAGE = {"image": "debian-12"}
 GOOD = {"images": [IMAGE], "target": {"hosts": ["cmp1"]}}
@@ -51,12 +51,16 @@ INVALID = [
         for rate in (0, -1, "20M", True, False, 2.0, 2.5, None, [], 10**12 + 1, 10**400)
         for body in limited(rate)
     ],
+    *[
+        (f"priority {value!r}", body)
+        for value in (-1, 101, "50", True, 50.5, None, [])
+        for body in (GOOD | {"priority": value}, GOOD | {"images": [IMAGE | {"priority": value}]})
+    ],
     # Planned, and until then refused: what is accepted must have an effect.
     *[
         (f"{field}", GOOD | {field: value})
         for field, value in {
             "operation": "cache",
-            "priority": 50,
             "parallelism": 20,
             "job_rate_limit_bytes_per_s": 1,
             "jitter_s": 60,
@@ -68,7 +72,6 @@ INVALID = [
             "canary": {"hosts": 2},
         }.items()
     ],
-    ("priority of an image", GOOD | {"images": [IMAGE | {"priority": 10}]}),
     ("keep_for_s of an image", GOOD | {"images": [IMAGE | {"keep_for_s": 1}]}),
 ]
 
@@ -184,3 +187,36 @@ def test_a_job_has_the_name_of_an_image_as_one_line(world):
 
     [name] = answer.json["job"]["image_names"].values()
     assert name == "new line " + "x" * 246
+
+
+def test_images_come_by_priority_and_else_in_the_order_of_the_request(world, client):
+    images = [{"image": "ubuntu"}, {"image": "kernel", "priority": 10}, {"image": "debian-12", "priority": 80}]
+
+    job = client.simulate_post("/v1/jobs", json=GOOD | {"images": [*images, {"image": LIKE_AN_ID}]}).json["job"]
+
+    assert job["images"] == [DEBIAN, UBUNTU, LIKE_AN_ID, KERNEL]
+    assert job["orders"][0] == {"image": DEBIAN, "priority": 80}
+    assert job["orders"][1] == {"image": UBUNTU}
+
+
+def test_a_kernel_has_the_place_of_the_image_that_names_it(client):
+    images = [{"image": "ubuntu"}, {"image": "pair-0", "priority": 80}]
+
+    job = client.simulate_post("/v1/jobs", json=GOOD | {"images": images}).json["job"]
+
+    assert [order["image"] for order in job["orders"]][1:] == [KERNEL, RAMDISK, UBUNTU]
+    assert [order.get("priority") for order in job["orders"]] == [80, 80, 80, None]
+
+
+def test_a_job_has_the_default_of_each_option(client):
+    job = client.simulate_post("/v1/jobs", json=GOOD).json["job"]
+
+    assert (job["priority"], job["parallelism"], job["jitter_s"], job["when_down"]) == (50, None, 0, "skip")
+    assert (job["window"], job["deadline"], job["due_at"], job["reason"]) == (None, None, None, "")
+
+
+def test_a_job_is_stored_with_its_priority(world, client):
+    job = client.simulate_post("/v1/jobs", json=GOOD | {"priority": 80}).json["job"]
+
+    assert job["priority"] == 80
+    assert world.jobs.get(job["id"]).options.priority == 80

@@ -21,7 +21,7 @@ from precache.api.routes import Route
 from precache.api.schemas.validation import Schemas
 from precache.ports.policy import Policy
 
-_METHODS_WITH_BODY = frozenset({"POST", "PUT"})
+_METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 
 class ProjectPaths:

@@ -71,6 +71,10 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.JobEnded: Fault(409, "precache.job.ended"),
+    errors.JobNotEnded: Fault(409, "precache.job.not_ended"),
+    errors.JobIsCancelled: Fault(409, "precache.job.cancelled"),
+    errors.NothingToRetry: Fault(409, "precache.job.nothing_to_retry"),
+    errors.WindowNeverOpens: Fault(400, "precache.job.window_never_opens"),
     errors.IdempotencyKeyReused: Fault(409, "precache.request.idempotency_key_reused"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     # What the body of a request for a job names, hence 400 and codes other than those of a path.

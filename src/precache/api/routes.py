@@ -84,7 +84,7 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("GET", "/v1/jobs", to.jobs.index, "precache:jobs:list"),
         Route("POST", "/v1/jobs", to.jobs.create, "precache:jobs:create", "NewJob"),
         Route("GET", _JOB, to.jobs.show, "precache:jobs:show"),
-        Route("POST", f"{_JOB}/cancel", to.jobs.cancel, "precache:jobs:cancel", "JobCancel", is_body_optional=True),
+        Route("POST", f"{_JOB}/cancel", to.jobs.cancel, "precache:jobs:cancel", "JobAction", is_body_optional=True),
         Route("GET", f"{_JOB}/tasks", to.jobs.tasks, "precache:jobs:show"),
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),

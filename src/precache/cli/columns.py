@@ -148,6 +148,17 @@ class Properties(FormattableColumn[Mapping[str, Any]]):
         return ", ".join(f"{on_one_line(str(key))}={on_one_line(str(value))}" for key, value in self._value.items())
 
 
+class WindowColumn(FormattableColumn[Mapping[str, Any] | None]):
+    """The hours in which a job runs; in a table in the form of the option --window."""
+
+    def human_readable(self) -> str:
+        if not self._value:
+            return ""
+        days = self._value.get("days") or []
+        hours = f"{self._value.get('from')}-{self._value.get('to')} {self._value.get('time_zone')}"
+        return on_one_line(hours if len(days) == 7 else f"{','.join(map(str, days))} {hours}")
+
+
 class TargetColumn(FormattableColumn[Mapping[str, Sequence[str]]]):
     """What a job is for; in a table one line for each kind, with the first of its names."""
 

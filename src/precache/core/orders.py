@@ -52,23 +52,39 @@ class CacheOptions:
 
 
 DEFAULT_OPTIONS = CacheOptions()
+DEFAULT_IMAGE_PRIORITY = 50
 
 
 @dataclass(frozen=True, slots=True)
 class CacheOrder:
-    """One image, and the options for caching it."""
+    """One image, and the options for caching it.
+
+    priority: from 0 to 100; of the images of a job, those with a higher one come first on each host. It has an effect
+        only in the request, which sorts the images by it.
+    """
 
     image: ImageId
     options: CacheOptions = DEFAULT_OPTIONS
+    priority: int = DEFAULT_IMAGE_PRIORITY
+
+    def __post_init__(self) -> None:
+        """Raises InvalidOption."""
+        if type(self.priority) is not int or not 0 <= self.priority <= 100:
+            raise InvalidOption("priority", self.priority, "a whole number from 0 to 100")
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOrder:
         """Return the order. Raises InvalidImageId, InvalidOption."""
         image = document.get("image")
-        return cls(parse_image_id(image if isinstance(image, str) else ""), CacheOptions.read(document))
+        return cls(
+            parse_image_id(image if isinstance(image, str) else ""),
+            CacheOptions.read(document),
+            document.get("priority", DEFAULT_IMAGE_PRIORITY),
+        )
 
     def document(self) -> dict[str, Any]:
-        return {"image": self.image, **self.options.document()}
+        priority = {} if self.priority == DEFAULT_IMAGE_PRIORITY else {"priority": self.priority}
+        return {"image": self.image, **priority, **self.options.document()}
 
     @property
     def has_options(self) -> bool:

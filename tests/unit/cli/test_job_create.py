@@ -20,7 +20,7 @@ def test_every_option_is_sent_as_it_was_given(run: Run, service: StubService) ->
     ran = run(
         "job", "create", "--name", "friday", "--image", "debian-12", "--image", DEBIAN,
         "--aggregate", "web", "--aggregate", "7", "--cell", "cell1", "--host", "cmp-1", "--host", "cmp-2",
-        "--exclude-host", "cmp-9", "--rate-limit", "20M",
+        "--exclude-host", "cmp-9", "--rate-limit", "20M", "--priority", "80",
     )  # fmt: skip
 
     (asked,) = service.asked
@@ -35,6 +35,7 @@ def test_every_option_is_sent_as_it_was_given(run: Run, service: StubService) ->
             "exclude_hosts": ["cmp-9"],
         },
         "rate_limit_bytes_per_s": 20_000_000,
+        "priority": 80,
     }
 
 
@@ -107,7 +108,7 @@ def test_a_target_is_for_the_service_to_judge(run: Run, service: StubService) ->
         ("--image", "debian-12", "--cell", "cell1", "--rate-limit", "0"),
         ("--image", "debian-12", "--cell", "cell1", "--timeout", "5"),
         ("--image", "debian-12", "--cell", "cell1", "--all"),
-        ("--image", "debian-12", "--cell", "cell1", "--priority", "5"),
+        ("--image", "debian-12", "--cell", "cell1", "--priority", "101"),
         ("--image", "debian-12", "cell1"),
         ("--image", "debian-12", "--cell", "cell1", "--idempotency-key", ""),
         ("--image", "debian-12", "--cell", "cell1", "--idempotency-key", "a b"),

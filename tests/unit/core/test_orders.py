@@ -50,6 +50,18 @@ def test_options_of_a_client_are_told_from_the_mark_of_a_kernel(options, are_giv
     assert CacheOrder(FIRST, CacheOptions(**options)).has_options is are_given
 
 
+def test_the_priority_of_an_image_is_written_unless_it_is_the_default():
+    assert CacheOrder(FIRST, priority=80).document() == {"image": FIRST, "priority": 80}
+    assert CacheOrder.read({"image": FIRST, "priority": 80}) == CacheOrder(FIRST, priority=80)
+    assert CacheOrder(FIRST, priority=50).document() == {"image": FIRST}
+
+
+@pytest.mark.parametrize("priority", [-1, 101, True, 50.0, "50", None])
+def test_a_priority_that_none_can_be_is_refused(priority):
+    with pytest.raises(InvalidOption, match="priority"):
+        CacheOrder.read({"image": FIRST, "priority": priority})
+
+
 @pytest.mark.parametrize("limit", [0, -1, 10**12 + 1, 2.0, "20M", True, [1]])
 def test_a_rate_limit_that_none_can_be_is_refused(limit):
     with pytest.raises(InvalidOption, match="rate_limit_bytes_per_s"):

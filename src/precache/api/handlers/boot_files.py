@@ -44,7 +44,7 @@ class BootFiles:
             result[order.image] = replace(order, options=replace(order.options, as_is=True)) if is_file else order
             for file in wanted[order.image].values():
                 if file not in ordered:
-                    result.setdefault(file, CacheOrder(file, replace(order.options, as_is=True)))
+                    result.setdefault(file, replace(order, image=file, options=replace(order.options, as_is=True)))
         return list(result.values()), [image for file, image in found.items() if file not in ordered]
 
     def _find(self, token: str | None, file: ImageId, listed: Image | None, image: ImageId, name: str) -> Image:

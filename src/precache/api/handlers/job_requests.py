@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import Image, parse_image_id
+from precache.core.job_options import JobOptions
 from precache.core.jobs import Job, NewJob
 from precache.core.names import is_name
 from precache.core.orders import CacheOptions, CacheOrder, first_orders
@@ -27,9 +29,19 @@ from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
+from precache.rules.schedule import check_schedule, next_start
 
 _NAME_LENGTH = 255
 """Characters of an image's name that are kept: Glance's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedImage:
+    """An image of a request, by id or name."""
+
+    image: str
+    options: CacheOptions
+    priority: int
 
 
 class JobRequests:
@@ -67,14 +79,24 @@ class JobRequests:
         """Return the job of an earlier request with this key. Raises IdempotencyKeyReused if its body was another."""
         return self._jobs.find_repeated(key)
 
-    def for_images(self, call: Call, images: Sequence[str], options: Sequence[CacheOptions], **fields: Any) -> Job:
-        """Store the job for images by id or name, each with its options. Raises all that `NamedImages.find` raises.
+    def checked_options(self, body: Mapping[str, Any]) -> JobOptions:
+        """Return the options of a job in the body of its request. Raises InvalidOption, WindowNeverOpens."""
+        options = JobOptions.read(body)
+        check_schedule(options, self._clock.now())
+        return options
 
-        fields: the fields of the job for its hosts.
+    def for_images(self, call: Call, images: Sequence[RequestedImage], *, options: JobOptions, **fields: Any) -> Job:
+        """Store the job for these images, by their priority. Raises all that `NamedImages.find` raises.
+
+        options: of the job, checked. fields: the fields of the job for its hosts.
         """
-        found = NamedImages(self._images).find(call.caller.token, images)
-        orders = checked_orders(CacheOrder(image.id, option) for image, option in zip(found, options, strict=True))
-        return self._store(call, orders, found, **fields)
+        found = NamedImages(self._images).find(call.caller.token, [each.image for each in images])
+        pairs = sorted(zip(found, images, strict=True), key=lambda pair: -pair[1].priority)
+        orders = checked_orders(CacheOrder(image.id, each.options, each.priority) for image, each in pairs)
+        start = next_start(options, self._clock.now())
+        if start is not None:
+            fields |= {"due_at": start.at, "reason": start.reason}
+        return self._store(call, orders, [image for image, _ in pairs], options=options, **fields)
 
     def _store(self, call: Call, orders: Sequence[CacheOrder], images: Iterable[Image], **fields: Any) -> Job:
         """Check the images of the orders, store the job and wake a conductor. fields: the other fields of the job."""

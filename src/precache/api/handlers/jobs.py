@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.job_requests import JobRequests
+from precache.api.handlers.job_requests import JobRequests, RequestedImage
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import JobViews
@@ -15,7 +15,7 @@ from precache.core.errors import InvalidImageId, JobNotFound, TaskNotFound
 from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_key
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
-from precache.core.orders import CacheOptions
+from precache.core.orders import DEFAULT_IMAGE_PRIORITY, CacheOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
 
 
@@ -51,10 +51,17 @@ class Jobs:
         if key is not None and (repeated := self._requests.find_repeated(key)):
             return self._accepted(call, repeated)
         # Options beside the images apply to all of them; options of an image take precedence.
-        options = [CacheOptions.read({**body, **item}) for item in body["images"]]
+        images = [
+            RequestedImage(
+                item["image"], CacheOptions.read({**body, **item}), item.get("priority", DEFAULT_IMAGE_PRIORITY)
+            )
+            for item in body["images"]
+        ]
+        options = self._requests.checked_options(body)
         fields = self._targets.fields(body["target"])
-        images = [item["image"] for item in body["images"]]
-        job = self._requests.for_images(call, images, options, name=body.get("name"), idempotency_key=key, **fields)
+        job = self._requests.for_images(
+            call, images, name=body.get("name"), options=options, idempotency_key=key, **fields
+        )
         return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:

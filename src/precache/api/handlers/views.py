@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from precache.api.schemas.document import Document
+from precache.core.job_options import JobOptions
 from precache.core.job_progress import Progress
 from precache.core.jobs import Job, Task, TaskState
 
@@ -41,6 +43,7 @@ class JobViews:
         computed = {
             "aggregate": _aggregate(job) if job.is_for_one_aggregate else None,
             "host": job.for_host,
+            **_options(job),
             **self._progress(job.progress),
         }
         return _view(job, self._listed_fields, computed)
@@ -71,6 +74,13 @@ def _plain(value: Any) -> Any:
         case tuple():
             return [_plain(each) for each in value]
     return value
+
+
+def _options(job: Job) -> dict[str, Any]:
+    """Return all options of the job, in the form of a request, and its times in that of the answers."""
+    times = {"not_before": rfc3339(job.options.not_before), "deadline": rfc3339(job.options.deadline)}
+    defaults = {option.name: _plain(option.default) for option in fields(JobOptions)}
+    return defaults | job.options.document() | times
 
 
 def _aggregate(job: Job) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
+from precache.cli.commands.job_options import add_job_options, job_options
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
 
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
@@ -23,7 +24,8 @@ class JobCreate(RequestCommand):
 
     The options for images and hosts can be repeated. The job is for all hosts of the aggregates and cells and for the
     hosts given by name, without the excluded ones; each host counts once. Hosts that are added to an aggregate later
-    are not included. The service checks the whole request: if it refuses a name, nothing is started.
+    are not included. Each host caches the images in the order in which they are given. The service checks the whole
+    request: if it refuses a name, nothing is started.
 
     Without --wait the command shows the accepted job. Output and exit codes with --wait are those of
     `aggregate cache image`.
@@ -31,7 +33,7 @@ class JobCreate(RequestCommand):
     Example:
       precache job create --image debian-12 --aggregate web --aggregate db --wait
       precache job create --name friday-rollout --image debian-12 --image ubuntu-24 --cell cell2 --exclude-host cmp-9
-      precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M
+      precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M --priority 80
       precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
     """
 
@@ -51,11 +53,12 @@ class JobCreate(RequestCommand):
             help="marks this request, so that it can be repeated: with the same key and options it shows the first job "
             "and makes no second one",
         )
+        add_job_options(parser)
         self.add_options(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         target = {part: names for part in _TARGET if (names := getattr(parsed_args, part))}
-        options = self.options(parsed_args)
+        options = self.options(parsed_args) | job_options(parsed_args)
         if parsed_args.name is not None:
             options["name"] = parsed_args.name
         job = self.service.jobs.create(target, parsed_args.images, options, parsed_args.idempotency_key)
