@@ -271,6 +271,10 @@ class Task:
         return seconds_left(self.bytes_total - self.bytes_done, self.rate_bytes_per_s)
 
 
+TaskPlace = tuple[int, int]
+"""The positions of a task's host and of its image in the request: a name for the task that is small and sorts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
     """Selects tasks of a job: those that have all given values."""
