@@ -19,6 +19,7 @@ from precache.adapters.jobs_sql import (
     SqlJobLeases,
     SqlJobPurge,
     SqlJobQueries,
+    SqlJobSnapshots,
     SqlJobSteering,
     SqlNoticeOutbox,
     SqlProgressLog,
@@ -48,6 +49,7 @@ from precache.ports.job_store import (
     JobLeases,
     JobPurge,
     JobQueries,
+    JobSnapshots,
     JobSteering,
     ProgressLog,
     StoreProbe,
@@ -66,6 +68,7 @@ class Stores:
 
     intake: JobIntake
     queries: JobQueries
+    snapshots: JobSnapshots
     steering: JobSteering
     claims: JobClaims
     leases: JobLeases
@@ -100,6 +103,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
     return Stores(
         intake=jobs,
         queries=jobs,
+        snapshots=jobs,
         steering=jobs,
         claims=jobs,
         leases=jobs,
@@ -141,6 +145,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
     return Stores(
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
+        snapshots=SqlJobSnapshots(database=database),
         steering=SqlJobSteering(database=database),
         claims=SqlJobClaims(database=database),
         leases=SqlJobLeases(database=database),

@@ -31,6 +31,7 @@ from precache.core.jobs import (
     Outcome,
     Task,
     TaskFilter,
+    TaskPlace,
     TaskProgress,
     TaskResult,
     TaskState,
@@ -39,7 +40,7 @@ from precache.core.jobs import (
 from precache.core.text import plain_line
 from precache.core.transfer_rates import MeasuredRate
 from precache.ports.clock import Clock
-from precache.ports.job_store import RemainingTasks, Steering, TaskKey
+from precache.ports.job_store import JobSnapshot, RemainingTasks, Steering, TaskKey
 from precache.ports.transfer_rates import MOST_JOBS
 from precache.rules import steering, task_steps
 from precache.rules.course import stop_reason
@@ -95,6 +96,13 @@ class _Record:
     def all_tasks(self) -> list[Task]:
         """Return the tasks in the order of the request."""
         return [task for tasks in self.tasks.values() for task in tasks.values()]
+
+    def placed(self) -> dict[TaskPlace, Task]:
+        return {
+            (host, image): task
+            for host, tasks in enumerate(self.tasks.values())
+            for image, task in enumerate(tasks.values())
+        }
 
     def put_back_tasks(self) -> None:
         for task in self.all_tasks():
@@ -190,6 +198,33 @@ class MemoryJobs:
             start = keys.index(marker) + 1
         now = self._now()
         return [with_current_rate(task, now) for task in tasks[start:] if only.matches(task)][:limit]
+
+    def snapshots(self, job_ids: Collection[str]) -> Mapping[str, JobSnapshot]:
+        with self._lock:
+            now = self._now()
+            found = {job_id: self._records[job_id] for job_id in job_ids if job_id in self._records}
+            return {
+                job_id: JobSnapshot(
+                    record.seen(now),
+                    {
+                        place: with_current_rate(task, now)
+                        for place, task in record.placed().items()
+                        if task.state is TaskState.RUNNING
+                    },
+                )
+                for job_id, record in found.items()
+            }
+
+    def ended_places(self, job_id: str, outcomes: Collection[Outcome]) -> Mapping[Outcome, Collection[TaskPlace]]:
+        with self._lock:
+            placed = self._records[job_id].placed() if job_id in self._records else {}
+            return {outcome: [at for at, task in placed.items() if task.outcome is outcome] for outcome in outcomes}
+
+    def tasks_at(self, job_id: str, places: Collection[TaskPlace]) -> Mapping[TaskPlace, Task]:
+        with self._lock:
+            placed = self._records[job_id].placed() if job_id in self._records else {}
+            now = self._now()
+            return {place: with_current_rate(placed[place], now) for place in places if place in placed}
 
     def cancel(self, job_id: str) -> Job:
         with self._lock:

@@ -14,7 +14,19 @@ from typing import Protocol
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
-from precache.core.jobs import EVERY_TASK, Claim, Job, JobState, JobStep, NewJob, Task, TaskFilter, TaskProgress
+from precache.core.jobs import (
+    EVERY_TASK,
+    Claim,
+    Job,
+    JobState,
+    JobStep,
+    NewJob,
+    Outcome,
+    Task,
+    TaskFilter,
+    TaskPlace,
+    TaskProgress,
+)
 from precache.core.stopping import StopReason
 
 TaskKey = tuple[str, ImageId]
@@ -85,6 +97,30 @@ class JobQueries(Protocol):
         They come by host in the order of the request, then by image in that order. Raises JobNotFound, TaskNotFound for
         an unknown marker.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """A job and its running tasks, at one moment."""
+
+    job: Job
+    running: Mapping[TaskPlace, Task]
+
+
+class JobSnapshots(Protocol):
+    """For the API: follow jobs, in a number of statements that does not grow with the jobs."""
+
+    def snapshots(self, job_ids: Collection[str]) -> Mapping[str, JobSnapshot]:
+        """Return those of these jobs that exist, by id, all at one moment."""
+        ...
+
+    def ended_places(self, job_id: str, outcomes: Collection[Outcome]) -> Mapping[Outcome, Collection[TaskPlace]]:
+        """Return the places of the tasks that ended so, for each of these outcomes; empty without the job."""
+        ...
+
+    def tasks_at(self, job_id: str, places: Collection[TaskPlace]) -> Mapping[TaskPlace, Task]:
+        """Return those of these tasks that exist."""
         ...
 
 

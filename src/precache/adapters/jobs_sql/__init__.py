@@ -8,6 +8,7 @@ from precache.adapters.jobs_sql.progress import SqlProgressLog
 from precache.adapters.jobs_sql.purge import SqlJobPurge
 from precache.adapters.jobs_sql.queries import SqlJobQueries
 from precache.adapters.jobs_sql.rates import SqlTransferRates
+from precache.adapters.jobs_sql.snapshots import SqlJobSnapshots
 from precache.adapters.jobs_sql.steering import SqlJobSteering
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SqlJobLeases",
     "SqlJobPurge",
     "SqlJobQueries",
+    "SqlJobSnapshots",
     "SqlJobSteering",
     "SqlNoticeOutbox",
     "SqlProgressLog",
