@@ -55,6 +55,9 @@ class Documented:
         if "content" not in described:
             assert body == b"", f"{method} {path} {status} has an undocumented body {body!r}"
             return
+        if "text/event-stream" in described["content"]:
+            assert body.startswith(b"retry: "), f"{method} {path} {status} is no stream of events"
+            return
         schema = self._anchored(described["content"]["application/json"]["schema"])
         content = json.loads(body)
         Draft202012Validator(schema, registry=self._registry).validate(content)

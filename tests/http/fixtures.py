@@ -136,6 +136,14 @@ class WithJobs(Cloud):
         return world.app
 
 
+class WithThreads(WithJobs):
+    """The server of the application has threads."""
+
+    def build(self, world: World) -> Any:
+        app = super().build(world)
+        return lambda environ, start_response: app({**environ, "wsgi.multithread": True}, start_response)
+
+
 class WithJobsInEveryState(WithJobs):
     """A third job runs beside the two."""
 

@@ -12,8 +12,10 @@ from openapi_spec_validator import validate
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
@@ -53,6 +55,7 @@ def table(document):
                 views=views,
                 wake=lambda: None,
             ),
+            events=JobEvents(feed=JobFeed(store=jobs, views=views)),
             hosts=Hosts(
                 queries=inventory,
                 changes=inventory,

@@ -13,6 +13,8 @@ from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.policy_oslo import OsloPolicy
 from precache.api.app import create_app
+from precache.api.events.feed import JobFeed
+from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
 from precache.core.hosts import Heartbeat
@@ -85,6 +87,7 @@ class World:
         self.clock = MemoryClock()
         self.inventory = MemoryInventory(clock=self.clock)
         self.jobs = MemoryJobs(clock=self.clock)
+        self.feed = JobFeed(store=self.jobs, views=JobViews(DOCUMENT), is_ticking=False)
         self._settle()
         self.app = self.app_with()
 
@@ -104,6 +107,7 @@ class World:
             "intake": self.jobs,
             "queries": self.jobs,
             "steering": self.jobs,
+            "feed": self.feed,
             "store": self.jobs,
             "images": images,
             "policy": OsloPolicy(rules=RULES, policy_file=self.policy_file),

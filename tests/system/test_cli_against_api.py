@@ -22,7 +22,10 @@ from precache.adapters.images_memory import MemoryImages
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.app import create_app
+from precache.api.events.feed import JobFeed
+from precache.api.handlers.views import JobViews
 from precache.api.identity import noauth
+from precache.api.schemas.document import load_document
 from precache.cli.app import PrecacheApp
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, parse_image_id
@@ -81,6 +84,7 @@ def deployment() -> Iterator[Deployment]:
     inventory, jobs, clock = MemoryInventory(), MemoryJobs(), SystemClock()
     conductor = PlayedConductor(jobs)
     record = Image(IMAGE, "debian-12", "active", "qcow2", 7)
+    feed = JobFeed(store=jobs, views=JobViews(load_document()))
     app = create_app(
         aggregates=inventory,
         aggregate_changes=inventory,
@@ -90,6 +94,7 @@ def deployment() -> Iterator[Deployment]:
         intake=jobs,
         queries=jobs,
         steering=jobs,
+        feed=feed,
         store=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),
         policy=AllowAll(),
@@ -107,6 +112,7 @@ def deployment() -> Iterator[Deployment]:
     stub = StubService()
     with Serving(stub):
         yield Deployment(f"http://127.0.0.1:{server.bind_addr[1]}", f"{stub.url}/image", inventory, conductor)
+    feed.stop()
     server.stop()
     thread.join()
 

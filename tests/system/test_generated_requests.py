@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from precache.api.app import MAX_BODY_BYTES
+from precache.api.events.feed import FeedLimits, JobFeed
+from precache.api.handlers.views import JobViews
 from precache.api.identity import noauth
 from precache.api.schemas.document import load_document
 from precache.rules.listen_address import ListenAddress
@@ -19,13 +21,14 @@ from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.http.server import HttpServer
 from tests.http.fixtures import WithJobs
 from tests.http.test_document import METHODS
-from tests.http.world import World
+from tests.http.world import DOCUMENT, World
 
 pytestmark = pytest.mark.system
 
 HERE = Path(__file__).parent / "generated_requests"
 SEED = 20261129
 REQUESTS_PER_OPERATION = 12
+SHORT_S = 0.1  # a stream of events ends, also of a job that does not
 PATIENCE_S = 400  # on a quiet machine it takes less than a minute
 
 
@@ -37,9 +40,11 @@ def url() -> Iterator[str]:
     address = ListenAddress("127.0.0.1", 0)
     server = HttpServer(address=address, threads=4)
     url = server.bind()
-    server.start({"/": guard_browsers(noauth(world.undocumented(auth_strategy="noauth")), address)})
+    feed = JobFeed(store=world.jobs, views=JobViews(DOCUMENT), limits=FeedLimits(lifetime_s=SHORT_S))
+    server.start({"/": guard_browsers(noauth(world.undocumented(auth_strategy="noauth", feed=feed)), address)})
     yield url
     server.stop(timedelta(seconds=5))
+    feed.stop()
 
 
 def test_every_answer_is_as_the_document_says_and_every_wrong_request_is_refused(url: str, tmp_path: Path) -> None:

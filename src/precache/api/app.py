@@ -11,8 +11,10 @@ import falcon
 from precache.api.bodies import BodyReader
 from precache.api.boundary import RequestIds, handle_error
 from precache.api.dispatch import Dispatcher, ProjectPaths
+from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
@@ -42,6 +44,7 @@ def create_app(
     intake: JobIntake,
     queries: JobQueries,
     steering: JobSteering,
+    feed: JobFeed,
     store: StoreProbe,
     images: ImageCatalog,
     policy: Policy,
@@ -56,6 +59,7 @@ def create_app(
 
     auth_strategy: as in [api] auth_strategy; only for the OpenAPI document.
     adds_boot_files: whether the kernel and the ramdisk that an image names are cached with it.
+    feed: its events are sent to clients; the caller stops it.
     wake: tells conductors that there is a new job, or a request to cancel one; never raises, never blocks.
     The caller's identity is in headers, see `identity.py`. So the application must always be wrapped in an
     authentication middleware: keystonemiddleware (with delay_auth_decision), or `identity.noauth`.
@@ -74,6 +78,7 @@ def create_app(
             views=views,
             wake=wake,
         ),
+        events=JobEvents(feed=feed),
         hosts=Hosts(
             queries=hosts,
             changes=host_changes,

@@ -13,7 +13,8 @@ import falcon
 
 from precache.api.bodies import check_content_type, parse_json
 from precache.api.boundary import write_json
-from precache.api.calls import Call
+from precache.api.calls import Call, Streaming
+from precache.api.events.frames import CONTENT_TYPE
 from precache.api.microversions import STRICT_QUERIES, Microversion
 from precache.api.paths import is_compute, split_project
 from precache.api.refusals import InvalidRequest, MalformedBody, NoSuchAction, NoSuchPath, NotAllowed, WrongProject
@@ -69,7 +70,9 @@ class Dispatcher:
             resp.status = answer.status
             for name, value in answer.headers.items():
                 resp.set_header(name, value)
-            if answer.content is not None:
+            if answer.events is not None:
+                resp.content_type, resp.stream = CONTENT_TYPE, answer.events
+            elif answer.content is not None:
                 write_json(resp, answer.content)
 
         return respond
@@ -104,6 +107,8 @@ class Dispatcher:
             query=query,
             body=body,
             idempotency_key=req.get_header("Idempotency-Key"),
+            last_event_id=req.get_header("Last-Event-ID"),
+            streaming=Streaming.of(req.env),
         )
 
     def _check_body(self, schema: str, body: Any, *, is_empty: bool, is_novas: bool) -> None:

@@ -75,6 +75,8 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.JobIsCancelled: Fault(409, "precache.job.cancelled"),
     errors.NothingToRetry: Fault(409, "precache.job.nothing_to_retry"),
     errors.WindowNeverOpens: Fault(400, "precache.job.window_never_opens"),
+    refusals.TooManyReaders: Fault(503, "precache.events.too_many_readers"),
+    refusals.EventsNotServed: Fault(503, "precache.events.not_served"),
     errors.IdempotencyKeyReused: Fault(409, "precache.request.idempotency_key_reused"),
     errors.InventoryForeign: Fault(409, "precache.inventory.foreign"),
     # What the body of a request for a job names, hence 400 and codes other than those of a path.

@@ -40,7 +40,7 @@ _JOBS = (
         "precache:jobs:show",
         _READER,
         "Show one job and its tasks.",
-        (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks")),
+        (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks"), ("GET", "/v1/jobs/{job_id}/events")),
     ),
     PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", (("POST", "/v1/jobs"),)),
     PolicyRule("precache:jobs:cancel", _ADMIN, "Cancel a job.", (("POST", "/v1/jobs/{job_id}/cancel"),)),

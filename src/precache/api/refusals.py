@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from precache.core.errors import Conflict, NotFound, Refused
+from precache.core.errors import Conflict, NotFound, Refused, Unavailable
 from precache.core.targets import Target
 from precache.core.text import first_names
 
@@ -254,3 +254,23 @@ class EmptyTarget(Refused):
         else:
             message = "The target names no host; give at least one of aggregates, cells and hosts."
         super().__init__(message)
+
+
+class TooManyReaders(Unavailable):
+    """As many clients follow jobs as this process serves at once."""
+
+    def __init__(self, readers: int) -> None:
+        super().__init__(
+            f"{readers} clients follow jobs already, the most that this process serves at once",
+            "try again later, or read GET /v1/jobs/{id} again and again",
+        )
+
+
+class EventsNotServed(Unavailable):
+    """The WSGI server has one thread, which a stream of events would occupy."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server answers one request at a time, so that it cannot send the events of a job",
+            "read GET /v1/jobs/{id} again and again, or give the WSGI server threads",
+        )

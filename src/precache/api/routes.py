@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from precache.api.calls import Answer, Call
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
+from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.microversions import CACHE_IMAGES, MIN, Microversion
@@ -43,6 +44,7 @@ class Handlers:
     service: Service
     aggregates: Aggregates
     jobs: Jobs
+    events: JobEvents
     hosts: Hosts
 
 
@@ -85,6 +87,7 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("POST", "/v1/jobs", to.jobs.create, "precache:jobs:create", "NewJob"),
         Route("GET", _JOB, to.jobs.show, "precache:jobs:show"),
         Route("POST", f"{_JOB}/cancel", to.jobs.cancel, "precache:jobs:cancel", "JobAction", is_body_optional=True),
+        Route("GET", f"{_JOB}/events", to.events.follow, "precache:jobs:show"),
         Route("GET", f"{_JOB}/tasks", to.jobs.tasks, "precache:jobs:show"),
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSteering
+from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSnapshots, SqlJobSteering
 from precache.adapters.policy_oslo import OsloPolicy
 from precache.adapters.sql import Database, SqlProbe
 from precache.api.app import create_app
+from precache.api.events.feed import JobFeed
+from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
+from precache.api.schemas.document import load_document
 from precache.config.load import Config
 from precache.ports.image_service import ImageCatalog
 from precache.wiring.inventory import Inventory
@@ -24,12 +28,16 @@ def api_app(
     inventory: Inventory,
     images: ImageCatalog,
     wake: Callable[[], None],
+    at_stop: ExitStack,
 ) -> Any:
     """Return the application.
 
     auth_strategy: the authentication that the caller puts in front of it.
     wake: called after a new job or a request to cancel one, to wake the conductors; never raises, never blocks.
+    at_stop: gets the callback that ends the streams of events.
     """
+    feed = JobFeed(store=SqlJobSnapshots(database=database), views=JobViews(load_document()))
+    at_stop.callback(feed.stop)
     return create_app(
         aggregates=inventory.aggregates,
         aggregate_changes=inventory.aggregate_changes,
@@ -39,6 +47,7 @@ def api_app(
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
         steering=SqlJobSteering(database=database),
+        feed=feed,
         store=SqlProbe(database=database),
         images=images,
         policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),

@@ -78,6 +78,7 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
         inventory=configured_inventory(config, database, session),
         images=image_service_of(config, session, record_timeout=RECORD_PATIENCE),
         wake=_wake(config, at_stop),
+        at_stop=at_stop,
     )
     if config.api.auth_strategy == "noauth":
         return noauth(app)

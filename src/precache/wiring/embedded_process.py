@@ -109,6 +109,7 @@ class EmbeddedProcess:
             inventory=inventory,
             images=images,
             wake=loop.wake,
+            at_stop=self._stops,
         )
         # The image service first: the computes may begin with jobs of an earlier process.
         apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from precache.api.calls import Answer, Call
+from precache.api.handlers.job_ids import parse_job_id as _job_id
 from precache.api.handlers.job_requests import JobRequests, RequestedImage
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
@@ -119,14 +120,6 @@ def _idempotency_key(call: Call) -> IdempotencyKey | None:
     if not is_idempotency_key(text):
         raise MalformedHeader(f"Idempotency-Key must be {KEY_RULE}.")
     return IdempotencyKey.of(text, project_id=caller.project_id, user_id=caller.user_id, body=call.body)
-
-
-def _job_id(text: str) -> str:
-    """Return the id as it was made. Raises JobNotFound for what cannot be one, so that no store has to cope with it."""
-    try:
-        return parse_image_id(text)
-    except InvalidImageId as error:
-        raise JobNotFound(text) from error
 
 
 def _task_key(marker: str) -> TaskKey:

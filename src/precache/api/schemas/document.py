@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
@@ -11,8 +12,9 @@ import yaml
 Document = Mapping[str, Any]
 
 
+@cache
 def load_document() -> Document:
-    """Read the document that is shipped with the package."""
+    """Return the document that is shipped with the package. Do not change it: it is read once."""
     text = files("precache.api").joinpath("openapi.yaml").read_text(encoding="utf-8")
     return cast(Document, yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - safe
 

@@ -100,6 +100,8 @@ class Connection(HTTPConnection):
         self.rfile: Any  # a ReceiveBuffer
         self.is_answered_early = False
         """True once an answer was sent before the end of its request."""
+        self.is_handed_over = False
+        """True while another thread owns the socket; `close` then does nothing."""
         self.waiting_since: float | None = time.monotonic()
         self._unread_bytes = 0
         _make_room(server.connections_open)
@@ -125,7 +127,21 @@ class Connection(HTTPConnection):
             # Not the method of an SSL socket, which takes its session from the sending thread.
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
+    def hand_over(self) -> socket.socket:
+        """Return the socket, which the caller then owns and closes by `close_handed_over`."""
+        self.is_handed_over = True
+        # It must not be cut in favour of another connection, nor be waited for.
+        self.server.connections_open.discard(self)
+        taken: socket.socket = self.socket
+        return taken
+
+    def close_handed_over(self) -> None:
+        self.is_handed_over = False
+        self.close()
+
     def close(self) -> None:
+        if self.is_handed_over:
+            return
         self.server.connections_open.discard(self)
         end_tls(self.socket)
         super().close()

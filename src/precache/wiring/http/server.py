@@ -12,10 +12,13 @@ from typing import Any, cast
 
 from cheroot import wsgi
 
+from precache.api.calls import HANDS_OVER
+from precache.api.events.stream import EventStream
 from precache.background.threads import start_thread
 from precache.core.errors import AddressUnavailable
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http.connection import Connection
+from precache.wiring.http.event_sender import EventSender
 from precache.wiring.http.receive_buffer import HEAD_BYTES
 from precache.wiring.http.tls import ServerTls
 
@@ -38,7 +41,41 @@ class _Gateway(wsgi.Gateway_10):
     """cheroot's WSGI gateway, with direct sending of image data.
 
     cheroot's buffered writer copies all unsent bytes for every send: five times the processor time for pieces of 1 MiB.
+    A stream of events leaves this thread after its headers.
     """
+
+    def get_environ(self) -> Any:
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        return {**environ, HANDS_OVER: True}
+
+    def respond(self) -> None:
+        response = self.req.server.wsgi_app(self.env, self.start_response)
+        if isinstance(response, EventStream):
+            self._hand_over(response)
+            return
+        try:
+            for chunk in filter(None, response):
+                self.write(chunk)
+        finally:
+            self.req.ensure_headers_sent()
+            if hasattr(response, "close"):
+                response.close()
+
+    def _hand_over(self, stream: EventStream) -> None:
+        connection = self.req.conn
+        try:
+            self.req.close_connection = True
+            self.req.ensure_headers_sent()
+            connection.wfile.flush()
+            # Otherwise cheroot would end the body here.
+            is_chunked, self.req.chunked_write = self.req.chunked_write, False
+            self.req.server.event_sender.add(
+                connection.hand_over(), stream, is_chunked=is_chunked, release=connection.close_handed_over
+            )
+        except BaseException:
+            stream.close()
+            connection.is_handed_over = False
+            raise
 
     def write(self, chunk: bytes) -> None:
         if len(chunk) < LARGE_BYTES:
@@ -72,6 +109,7 @@ class HttpServer:
         self._server.gateway = _Gateway
         self._server.ConnectionClass = Connection
         self._server.connections_open = self._connections
+        self._events = self._server.event_sender = EventSender()
         self._server.request_queue_size = BACKLOG
         self._server.max_request_header_size = HEAD_BYTES
         self._server.error_log = _log_of_server
@@ -99,6 +137,7 @@ class HttpServer:
         """
         # cheroot waits for each connection's own timeout, and for ever for a request that does not return.
         stopping = start_thread(self._server.stop, name="http-stop")
+        self._events.stop(GRACE)
         stopping.join(GRACE.total_seconds())
         for connection in self._connections.copy():
             connection.cut()

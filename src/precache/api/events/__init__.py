@@ -1,0 +1,1 @@
+"""Server-sent events: one reader of the store for all who follow jobs. No sockets here."""

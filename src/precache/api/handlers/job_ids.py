@@ -1,0 +1,14 @@
+"""The ids of jobs in paths and queries."""
+
+from __future__ import annotations
+
+from precache.core.errors import InvalidImageId, JobNotFound
+from precache.core.images import parse_image_id
+
+
+def parse_job_id(text: str) -> str:
+    """Return the id as it was made. Raises JobNotFound for what cannot be one, so that no store has to cope with it."""
+    try:
+        return parse_image_id(text)
+    except InvalidImageId as error:
+        raise JobNotFound(text) from error
