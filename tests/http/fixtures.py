@@ -10,7 +10,7 @@ from gabbi.fixture import GabbiFixture
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.inventory_nova import ForeignInventory
 from precache.api.identity import noauth
-from precache.core.errors import InventoryUnavailable, StoreUnavailable
+from precache.core.errors import ConductorUnavailable, InventoryUnavailable, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, Phase, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
@@ -76,6 +76,17 @@ class StoreDown(Cloud):
         away = Away()
         stores = ("aggregates", "queries", "steering", "store", "intake", "hosts", "host_removal")
         return world.app_with(**dict.fromkeys(stores, away))
+
+
+class ConductorDown(Cloud):
+    """No conductor answers the API."""
+
+    def build(self, world: World) -> Any:
+        class NoSurvey:
+            def ask(self, hosts: Any, images: Any) -> Any:
+                raise ConductorUnavailable("none listens")
+
+        return world.app_with(survey=NoSurvey())
 
 
 class InventoryDown(Cloud):

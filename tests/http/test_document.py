@@ -16,6 +16,7 @@ from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
+from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
@@ -51,6 +52,7 @@ def table(document):
                 queries=jobs,
                 steering=jobs,
                 requests=requests,
+                plans=JobPlans(survey=None, rates=jobs, clock=clock),
                 targets=JobTargets(aggregates=inventory, hosts=inventory),
                 views=views,
                 wake=lambda: None,

@@ -1,15 +1,21 @@
 """Requests for jobs: the table of bad values, and requests that are too long to be read in a conversation."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import falcon.testing
 import pytest
 
 from precache.adapters.images_memory import MemoryImages
+from precache.api.handlers.job_plans import PLANS_AT_ONCE
 from precache.api.handlers.named_images import MOST_IMAGE_NAMES
 from precache.api.identity import noauth
+from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
+from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
 from tests.http.world import DEBIAN, IMAGES, KERNEL, LIKE_AN_ID, RAMDISK, UBUNTU, World
 
 IMAGE = {"image": "debian-12"}
@@ -220,3 +226,52 @@ def test_a_job_is_stored_with_its_priority(world, client):
 
     assert job["priority"] == 80
     assert world.jobs.get(job["id"]).options.priority == 80
+
+
+class SlowSurvey:
+    """The port `CacheSurvey`: answers when it is told to."""
+
+    def __init__(self):
+        self.asked, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def ask(self, hosts, images):
+        self.asked.release()
+        assert self.go_on.wait(30)
+        return Survey({}, 1)
+
+
+def test_only_some_plans_are_made_at_once_and_the_next_may_be_asked_for_later(world):
+    survey = SlowSurvey()
+    client = falcon.testing.TestClient(noauth(world.app_with(survey=survey)))
+
+    def plan():
+        return client.simulate_post("/v1/jobs?dry_run=true", json=GOOD)
+
+    with ThreadPoolExecutor(PLANS_AT_ONCE) as threads:
+        running = [threads.submit(plan) for _ in range(PLANS_AT_ONCE)]
+        for _ in running:
+            assert survey.asked.acquire(timeout=30)
+        refused = plan()
+        survey.go_on.set()
+        answers = [each.result() for each in running]
+
+    assert (refused.status_code, refused.json["error"]["code"]) == (503, "precache.plan.too_many")
+    assert [answer.status_code for answer in (*answers, plan())] == [200] * (PLANS_AT_ONCE + 1)
+
+
+def test_a_plan_wakes_no_conductor_and_its_time_comes_from_earlier_jobs(world, client):
+    client.simulate_post("/v1/jobs", json=GOOD)
+    job = world.jobs.claim("conductor", timedelta(minutes=1))
+    now = world.clock.now()
+    cached = TaskResult(DEBIAN, Outcome.CACHED, 400, "", now, now + timedelta(seconds=200))
+    world.jobs.record(job.claim, [HostAsked("cmp1", "cell1", (DEBIAN,), now), HostEnded("cmp1", (cached,), now)])
+    world.jobs.finish(job.claim, JobState.SUCCEEDED)
+    world.wakes.clear()
+
+    answer = client.simulate_post("/v1/jobs?dry_run=true", json=GOOD | {"images": [{"image": UBUNTU}]})
+
+    plan = answer.json["plan"]
+    assert (plan["bytes_to_move"], plan["estimate"]["seconds"]) == (4, 2.0)
+    assert (plan["estimate"]["measured_tasks"], plan["estimate"]["measured_jobs"]) == (1, 1)
+    assert plan["groups"][0]["rate_bytes_per_s"] == 2
+    assert (world.wakes, len(world.jobs.list_jobs())) == ([], 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_memory import MemoryImages
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
@@ -17,9 +19,13 @@ from precache.api.events.feed import JobFeed
 from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
+from precache.background.daemon_pool import DaemonPool
+from precache.conductor.survey_hosts import SurveyHosts
+from precache.core.cache_contents import CacheContents
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, ImageId
 from tests.http.documented import Documented
+from tests.played_host import PlayedHost
 
 DOCUMENT = load_document()
 SERVICE_DOWN_TIME = timedelta(seconds=60)
@@ -89,6 +95,7 @@ class World:
         self.jobs = MemoryJobs(clock=self.clock)
         self.feed = JobFeed(store=self.jobs, views=JobViews(DOCUMENT), is_ticking=False)
         self._settle()
+        self.survey = self._new_survey()
         self.app = self.app_with()
 
     def app_with(self, auth_strategy: str = "keystone", **replaced: Any) -> Any:
@@ -109,6 +116,8 @@ class World:
             "steering": self.jobs,
             "feed": self.feed,
             "store": self.jobs,
+            "survey": self.survey,
+            "rates": self.jobs,
             "images": images,
             "policy": OsloPolicy(rules=RULES, policy_file=self.policy_file),
             "clock": self.clock,
@@ -120,6 +129,21 @@ class World:
             service_down_time=SERVICE_DOWN_TIME,
             max_body_bytes=self.max_body_bytes,
             **ports | replaced,
+        )
+
+    def _new_survey(self) -> SurveyHosts:
+        """Return a survey in which cmp1 has Debian and little space; no compute answers for cmp2."""
+        computes = InProcessComputes()
+        contents = CacheContents(frozenset({DEBIAN}), needed_bytes=1004, free_bytes=1000)
+        computes.join("cmp1", PlayedHost(lambda request: [], describe_cache=lambda images: contents))
+        return SurveyHosts(
+            hosts=self.inventory,
+            caches=computes,
+            pool=DaemonPool(4),
+            service_down_time=SERVICE_DOWN_TIME,
+            requirement=None,
+            listening_for_s=lambda cell: math.inf,
+            hosts_at_once=50,
         )
 
     def _settle(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest
 from cheroot import wsgi
 
 from precache.adapters.clock_system import SystemClock
+from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_memory import MemoryImages
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
@@ -26,7 +28,9 @@ from precache.api.events.feed import JobFeed
 from precache.api.handlers.views import JobViews
 from precache.api.identity import noauth
 from precache.api.schemas.document import load_document
+from precache.background.daemon_pool import DaemonPool
 from precache.cli.app import PrecacheApp
+from precache.conductor.survey_hosts import SurveyHosts
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
@@ -96,6 +100,16 @@ def deployment() -> Iterator[Deployment]:
         steering=jobs,
         feed=feed,
         store=jobs,
+        survey=SurveyHosts(
+            hosts=inventory,
+            caches=InProcessComputes(),
+            pool=DaemonPool(2),
+            service_down_time=A_MINUTE,
+            requirement=None,
+            listening_for_s=lambda _cell: math.inf,
+            hosts_at_once=50,
+        ),
+        rates=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),
         policy=AllowAll(),
         clock=clock,

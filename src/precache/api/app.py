@@ -15,6 +15,7 @@ from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
+from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
@@ -26,10 +27,12 @@ from precache.api.routes import Handlers, routes
 from precache.api.schemas.document import load_document
 from precache.api.schemas.validation import Schemas
 from precache.ports.clock import Clock
+from precache.ports.host_caches import CacheSurvey
 from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
 from precache.ports.job_store import JobIntake, JobQueries, JobSteering, StoreProbe
 from precache.ports.policy import Policy
+from precache.ports.transfer_rates import TransferRates
 
 MAX_BODY_BYTES = 114688  # 112 KiB, Nova's own default: some two thousand images in one request
 
@@ -46,6 +49,8 @@ def create_app(
     steering: JobSteering,
     feed: JobFeed,
     store: StoreProbe,
+    survey: CacheSurvey,
+    rates: TransferRates,
     images: ImageCatalog,
     policy: Policy,
     clock: Clock,
@@ -74,6 +79,7 @@ def create_app(
             queries=queries,
             steering=steering,
             requests=requests,
+            plans=JobPlans(survey=survey, rates=rates, clock=clock),
             targets=JobTargets(aggregates=aggregates, hosts=hosts),
             views=views,
             wake=wake,

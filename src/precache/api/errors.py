@@ -89,6 +89,9 @@ ERRORS: dict[type[Exception], Fault] = {
     refusals.EmptyTarget: Fault(400, "precache.target.empty"),
     # Unavailable parts of the service.
     errors.StoreUnavailable: Fault(503, "precache.store.unavailable"),
+    errors.ConductorUnavailable: Fault(503, "precache.conductor.unavailable"),
+    errors.BusUnavailable: Fault(503, "precache.bus.unavailable"),
+    errors.TooManyPlans: Fault(503, "precache.plan.too_many"),
     errors.InventoryUnavailable: Fault(503, "precache.inventory.unavailable"),
     errors.IdentityServiceUnavailable: Fault(503, "precache.identity_service.unavailable"),
     # All other errors of the tree.

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSnapshots, SqlJobSteering
+from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSnapshots, SqlJobSteering, SqlTransferRates
 from precache.adapters.policy_oslo import OsloPolicy
 from precache.adapters.sql import Database, SqlProbe
 from precache.api.app import create_app
@@ -16,6 +16,7 @@ from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
 from precache.config.load import Config
+from precache.ports.host_caches import CacheSurvey
 from precache.ports.image_service import ImageCatalog
 from precache.wiring.inventory import Inventory
 
@@ -29,6 +30,7 @@ def api_app(
     images: ImageCatalog,
     wake: Callable[[], None],
     at_stop: ExitStack,
+    survey: CacheSurvey,
 ) -> Any:
     """Return the application.
 
@@ -49,6 +51,8 @@ def api_app(
         steering=SqlJobSteering(database=database),
         feed=feed,
         store=SqlProbe(database=database),
+        survey=survey,
+        rates=SqlTransferRates(database=database),
         images=images,
         policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),
         clock=SystemClock(),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
-from precache.adapters.bus_oslo import BusWake, open_bus
+from precache.adapters.bus_oslo import BusSurvey, BusWake, open_bus
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.identity_keystone import keystone
 from precache.adapters.identity_tokens import KnownTokens, identified_by_token
@@ -17,6 +17,10 @@ from precache.api.identity import noauth
 from precache.config.identity import require_authtoken
 from precache.config.images import check_token_endpoints
 from precache.config.load import Config
+from precache.core.cache_contents import ImageSize
+from precache.core.errors import ConductorUnavailable
+from precache.core.host_survey import Survey
+from precache.ports.host_caches import CacheSurvey
 from precache.rules.listen_address import ListenAddress, check_noauth, check_tokens
 from precache.wiring.api_app import api_app
 from precache.wiring.browser_guard import guard_browsers
@@ -71,14 +75,16 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     database = current_database(config, Limits.for_requests())
     at_stop.callback(database.close)
     session = service_session(config)
+    wake, survey = _conductors(config, at_stop)
     app = api_app(
         config=config,
         auth_strategy=config.api.auth_strategy or "keystone",
         database=database,
         inventory=configured_inventory(config, database, session),
         images=image_service_of(config, session, record_timeout=RECORD_PATIENCE),
-        wake=_wake(config, at_stop),
         at_stop=at_stop,
+        wake=wake,
+        survey=survey,
     )
     if config.api.auth_strategy == "noauth":
         return noauth(app)
@@ -88,9 +94,17 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     return keystone(app, config.oslo)
 
 
-def _wake(config: Config, at_stop: ExitStack) -> Callable[[], None]:
+def _conductors(config: Config, at_stop: ExitStack) -> tuple[Callable[[], None], CacheSurvey]:
+    """Return how to wake the conductors, and how to ask them what hosts hold."""
     if config.bus.transport_url is None:
-        return lambda: None  # The conductors check for jobs every [conductor] poll_interval.
+        return lambda: None, _NoBus()  # The conductors check for jobs every [conductor] poll_interval.
     bus = open_bus(config.oslo, config.bus.transport_url)
     at_stop.callback(bus.close)
-    return BusWake(bus=bus)
+    return BusWake(bus=bus), BusSurvey(bus=bus)
+
+
+class _NoBus:
+    """The port `CacheSurvey` of an API without a message bus."""
+
+    def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:  # noqa: ARG002  whatever is asked
+        raise ConductorUnavailable("the API has no message bus; set [DEFAULT] transport_url as on the conductors")

@@ -30,6 +30,7 @@ from precache.wiring.api_app import api_app
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.host_names import EmbeddedHost
+from precache.wiring.host_survey import host_survey
 from precache.wiring.hosts import build_compute, image_service
 from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import local_inventory
@@ -110,6 +111,7 @@ class EmbeddedProcess:
             images=images,
             wake=loop.wake,
             at_stop=self._stops,
+            survey=host_survey(config=self._config, hosts=inventory.hosts, caches=gateway, at_stop=self._stops),
         )
         # The image service first: the computes may begin with jobs of an earlier process.
         apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}

@@ -90,16 +90,35 @@ class JobRequests:
 
         options: of the job, checked. fields: the fields of the job for its hosts.
         """
+        job, _ = self.checked_job(call, images, options=options, **fields)
+        return self._add(job)
+
+    def checked_job(
+        self, call: Call, images: Sequence[RequestedImage], *, options: JobOptions, **fields: Any
+    ) -> tuple[NewJob, Sequence[Image]]:
+        """Check the request as `for_images` does, but store nothing; return the job, and the images of its orders."""
         found = NamedImages(self._images).find(call.caller.token, [each.image for each in images])
         pairs = sorted(zip(found, images, strict=True), key=lambda pair: -pair[1].priority)
         orders = checked_orders(CacheOrder(image.id, each.options, each.priority) for image, each in pairs)
         start = next_start(options, self._clock.now())
         if start is not None:
             fields |= {"due_at": start.at, "reason": start.reason}
-        return self._store(call, orders, [image for image, _ in pairs], options=options, **fields)
+        return self._checked(call, orders, [image for image, _ in pairs], options=options, **fields)
 
     def _store(self, call: Call, orders: Sequence[CacheOrder], images: Iterable[Image], **fields: Any) -> Job:
         """Check the images of the orders, store the job and wake a conductor. fields: the other fields of the job."""
+        job, _ = self._checked(call, orders, images, **fields)
+        return self._add(job)
+
+    def _add(self, job: NewJob) -> Job:
+        stored = self._jobs.add(job)
+        self._wake()
+        return stored
+
+    def _checked(
+        self, call: Call, orders: Sequence[CacheOrder], images: Iterable[Image], **fields: Any
+    ) -> tuple[NewJob, Sequence[Image]]:
+        """Check the images of the orders; return the job, and its images with those that boots need, too."""
         checked: list[Image] = []
         for image in images:
             check_admissible(image)
@@ -118,9 +137,7 @@ class JobRequests:
             created_at=self._clock.now(),
             **fields,
         )
-        stored = self._jobs.add(job)
-        self._wake()
-        return stored
+        return job, found
 
     def _found(self, call: Call, orders: Sequence[CacheOrder]) -> Iterator[Image]:
         """Yield the images of the orders."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.job_ids import parse_job_id as _job_id
+from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests, RequestedImage
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
@@ -32,6 +33,7 @@ class Jobs:
         queries: JobQueries,
         steering: JobSteering,
         requests: JobRequests,
+        plans: JobPlans,
         targets: JobTargets,
         views: JobViews,
         wake: Callable[[], None],
@@ -39,6 +41,7 @@ class Jobs:
         self._queries = queries
         self._steering = steering
         self._requests = requests
+        self._plans = plans
         self._targets = targets
         self._views = views
         self._wake = wake
@@ -46,10 +49,12 @@ class Jobs:
     def create(self, call: Call) -> Answer:
         """Accept a job. Nothing is stored unless every check has passed.
 
-        A repeated request returns the existing job, even if the same checks would fail now.
+        A repeated request returns the existing job, even if the same checks would fail now. With `dry_run` the answer
+        is the plan of the job, after the same checks, and nothing is stored at all.
         """
-        body, key = call.body, _idempotency_key(call)
-        if key is not None and (repeated := self._requests.find_repeated(key)):
+        body, key, is_dry_run = call.body, _idempotency_key(call), call.query.get("dry_run", False)
+        repeated = None if key is None else self._requests.find_repeated(key)
+        if repeated is not None and not is_dry_run:
             return self._accepted(call, repeated)
         # Options beside the images apply to all of them; options of an image take precedence.
         images = [
@@ -60,9 +65,11 @@ class Jobs:
         ]
         options = self._requests.checked_options(body)
         fields = self._targets.fields(body["target"])
-        job = self._requests.for_images(
-            call, images, name=body.get("name"), options=options, idempotency_key=key, **fields
-        )
+        fields |= {"name": body.get("name")}
+        if is_dry_run:
+            planned = self._requests.checked_job(call, images, options=options, **fields)
+            return Answer({"plan": self._plans.document(*planned)})
+        job = self._requests.for_images(call, images, options=options, idempotency_key=key, **fields)
         return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:

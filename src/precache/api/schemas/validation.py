@@ -114,6 +114,8 @@ def _converted(name: str, text: Any, schema: Mapping[str, Any], checker: FormatC
     value = text
     if schema.get("type") == "integer" and isinstance(text, str) and _INTEGER.fullmatch(text):
         value = int(text)
+    if schema.get("type") == "boolean" and text in ("true", "false"):
+        value = text == "true"
     for violation in Draft202012Validator(schema, format_checker=checker).iter_errors(value):
         fault = "It must not be empty." if _is_empty(violation) else f"Value: {text}. {violation.message}"
         raise InvalidRequest(f"Invalid input for query parameters {name}. {fault}")

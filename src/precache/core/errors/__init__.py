@@ -113,6 +113,7 @@ from precache.core.errors.unavailable import (
     KeyManagerUnavailable as KeyManagerUnavailable,
     ServiceTokenUnavailable as ServiceTokenUnavailable,
     StoreUnavailable as StoreUnavailable,
+    TooManyPlans as TooManyPlans,
     TransferInterrupted as TransferInterrupted,
     TransferTooSlow as TransferTooSlow,
 )

@@ -83,6 +83,13 @@ class ConductorUnavailable(Unavailable):
         super().__init__(f"No conductor can ask the hosts what they hold: {reason}")
 
 
+class TooManyPlans(Unavailable):
+    """The API makes as many plans as it can at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The API already makes {most} plans and asks many hosts for them; ask again in half a minute")
+
+
 class BusUnavailable(Unavailable):
     """The message bus of a cell did not accept a message. `place` contains no user and no password."""
 
