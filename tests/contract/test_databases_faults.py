@@ -18,6 +18,7 @@ from precache.adapters.sql.tables import cells
 from precache.core.cells import Cell
 from precache.core.errors import ChangeUncertain, InvariantBroken, StoreUnavailable
 from precache.core.idempotency import IdempotencyKey
+from precache.core.job_lists import JobFilter
 from precache.core.jobs import HostAsked, JobState, Outcome, TaskState
 from tests.contract.job_values import DEBIAN, LEASE, NOW, UBUNTU, job_id, new_job
 from tests.contract.stores import KEY
@@ -339,7 +340,7 @@ class TestLostConfirmations:
 
         job = SqlJobClaims(database=database).claim("me", LEASE)
 
-        running = SqlJobQueries(database=database).list_jobs(state=JobState.RUNNING)
+        running = SqlJobQueries(database=database).list_jobs(only=JobFilter(states=frozenset({JobState.RUNNING})))
         assert [job] == running
         assert (job.id, job.lease_owner) == (job_id(1), "me")
         assert line.breaks == 1

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from precache.core.errors import IllegalTransition, JobNotFound, LeaseLost, TaskNotFound
+from precache.core.job_lists import JobFilter
 from precache.core.job_options import JobOptions
 from precache.core.jobs import (
     Claim,
@@ -290,7 +291,10 @@ def test_leases_are_extended_together_and_those_that_are_lost_are_returned(store
     lost = stores.leases.extend([*mine, Claim(job_id(9), "me", 1)], LEASE)
 
     assert [one.job_id for one in lost] == [job_id(2), job_id(3), job_id(9)]
-    until = {job.id: job.lease_until for job in stores.queries.list_jobs(state=JobState.RUNNING)}
+    until = {
+        job.id: job.lease_until
+        for job in stores.queries.list_jobs(only=JobFilter(states=frozenset({JobState.RUNNING})))
+    }
     assert until == {
         job_id(1): NOW + 2 * LEASE + SECOND,
         job_id(4): NOW + 2 * LEASE + SECOND,

@@ -20,6 +20,7 @@ from precache.core.errors import (
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
+from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort, JobSortKey
 from precache.core.job_notices import JobEvent
 from precache.core.jobs import (
     EVERY_TASK,
@@ -170,16 +171,26 @@ class MemoryJobs:
         with self._lock:
             return self._find_repeated(key)
 
-    def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
+    def list_jobs(
+        self,
+        *,
+        only: JobFilter = EVERY_JOB,
+        sort: JobSort = NEWEST_FIRST,
+        limit: int = 1000,
+        marker: str | None = None,
+    ) -> list[Job]:
         with self._lock:
-            last = None if marker is None else self._get(marker).age
-            newest_first = sorted(self._records.values(), key=lambda record: record.age, reverse=True)
-            page = [
-                record
-                for record in newest_first
-                if (last is None or record.age < last) and (state is None or record.job.state is state)
+            found = [
+                (_sort_value(record.job, sort.key), record.number, record)
+                for record in self._records.values()
+                if only.matches(record.job, record.tasks)
             ]
-            return [record.seen(self._now()) for record in page[:limit]]
+            if marker is not None:
+                record = self._get(marker)
+                last = (_sort_value(record.job, sort.key), record.number)
+                found = [each for each in found if (each[:2] < last if sort.is_descending else each[:2] > last)]
+            found.sort(key=lambda each: each[:2], reverse=sort.is_descending)
+            return [record.seen(self._now()) for _, _, record in found[:limit]]
 
     def get(self, job_id: str) -> Job:
         with self._lock:
@@ -431,6 +442,18 @@ class MemoryJobs:
         if held != (JobState.RUNNING, claim.owner, claim.token):
             raise LeaseLost(claim.job_id, claim.owner)
         return record
+
+
+def _sort_value(job: Job, key: JobSortKey) -> Any:
+    match key:
+        case JobSortKey.CREATED_AT:
+            return job.created_at
+        case JobSortKey.PRIORITY:
+            return job.options.priority
+        case JobSortKey.STATE:
+            return job.state.value
+        case JobSortKey.FINISHED_AT:
+            return job.finished_at is None, job.finished_at or job.created_at
 
 
 def _is_free(job: Job, now: datetime) -> bool:

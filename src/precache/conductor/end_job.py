@@ -45,7 +45,9 @@ class EndJob:
         if not count:
             return ()
         try:
-            return self._queries.list_tasks(finished.id, only=TaskFilter(outcome=Outcome.ERROR), limit=count)
+            return self._queries.list_tasks(
+                finished.id, only=TaskFilter(outcomes=frozenset({Outcome.ERROR})), limit=count
+            )
         except Unavailable as error:
             _log.warning("The failed images of job %s cannot be listed in the log: %s", finished.id, error)
             return ()

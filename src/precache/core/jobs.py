@@ -277,13 +277,17 @@ TaskPlace = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Selects tasks of a job: those that have all given values."""
+    """Selects tasks of a job: those that have all given values.
+
+    outcomes: any of these; empty for tasks with any outcome or none. has_reason: whether there is a reason.
+    """
 
     host: str | None = None
     cell: str | None = None
     image: ImageId | None = None
     state: TaskState | None = None
-    outcome: Outcome | None = None
+    outcomes: frozenset[Outcome] = frozenset()
+    has_reason: bool | None = None
 
     def matches(self, task: Task) -> bool:
         return (
@@ -291,7 +295,8 @@ class TaskFilter:
             and self.cell in (None, task.cell)
             and self.image in (None, task.image)
             and self.state in (None, task.state)
-            and self.outcome in (None, task.outcome)
+            and (not self.outcomes or task.outcome in self.outcomes)
+            and self.has_reason in (None, bool(task.reason))
         )
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
+from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort
 from precache.core.jobs import (
     EVERY_TASK,
     Claim,
@@ -83,8 +84,18 @@ class JobIntake(Protocol):
 class JobQueries(Protocol):
     """For the API: read jobs."""
 
-    def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
-        """Return jobs, newest first, after the job `marker`. Raises JobNotFound for an unknown marker."""
+    def list_jobs(
+        self,
+        *,
+        only: JobFilter = EVERY_JOB,
+        sort: JobSort = NEWEST_FIRST,
+        limit: int = 1000,
+        marker: str | None = None,
+    ) -> list[Job]:
+        """Return up to `limit` of the jobs that `only` matches, in this order, after the job `marker`.
+
+        The marker needs not match. Raises JobNotFound for an unknown marker.
+        """
         ...
 
     def get(self, job_id: str) -> Job: ...

@@ -14,9 +14,10 @@ from precache.adapters.jobs_sql.states import note_new_job
 from precache.adapters.sql import Database
 from precache.adapters.sql.inserts import insert_with_key
 from precache.adapters.sql.repeating import repeatable
-from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
+from precache.adapters.sql.tables import job_aggregates, job_hosts, job_images, jobs, tasks
 from precache.core.errors import ChangeUncertain, IdempotencyKeyReused, JobExists, StoreUnavailable
 from precache.core.idempotency import IdempotencyKey
+from precache.core.job_lists import aggregate_names
 from precache.core.jobs import Job, NewJob, Task
 
 
@@ -61,6 +62,9 @@ class SqlJobIntake:
                 }
                 for place, image in enumerate(stored.images)
             ]
+            aggregate_rows = [{"job": number, "name": name} for name in aggregate_names(job)]
+            if aggregate_rows:
+                connection.execute(insert(job_aggregates), aggregate_rows)
             if host_rows:
                 connection.execute(insert(job_hosts), host_rows)
             if image_rows:

@@ -9,10 +9,19 @@ from sqlalchemy import ColumnElement, and_, delete, func, select
 
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import idempotent, repeatable
-from precache.adapters.sql.tables import job_calls, job_counts, job_hosts, job_images, job_notices, jobs, tasks
+from precache.adapters.sql.tables import (
+    job_aggregates,
+    job_calls,
+    job_counts,
+    job_hosts,
+    job_images,
+    job_notices,
+    jobs,
+    tasks,
+)
 from precache.core.jobs import JobState
 
-_PARTS = (tasks, job_hosts, job_images, job_counts, job_calls, job_notices)
+_PARTS = (tasks, job_hosts, job_images, job_aggregates, job_counts, job_calls, job_notices)
 """The tables that refer to a job, in the order in which their rows can be deleted."""
 
 MOST_TASKS = 100_000

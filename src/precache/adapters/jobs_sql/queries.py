@@ -6,13 +6,15 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
+from precache.adapters.jobs_sql.job_lists import comes_after, conditions, in_order
 from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_page
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
 from precache.core.errors import JobNotFound, TaskNotFound
 from precache.core.images import ImageId
-from precache.core.jobs import EVERY_TASK, Job, JobState, Task, TaskFilter, TaskState
+from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort
+from precache.core.jobs import EVERY_TASK, Job, Task, TaskFilter, TaskState
 from precache.ports.job_store import TaskKey
 from precache.rules.transfer_rate import RECENT, with_current_rate
 
@@ -24,18 +26,18 @@ class SqlJobQueries:
         self._database = database
 
     @repeatable
-    def list_jobs(self, *, state: JobState | None = None, limit: int = 1000, marker: str | None = None) -> list[Job]:
-        statement = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.number.desc()).limit(limit)
-        if state is not None:
-            statement = statement.where(jobs.c.state == state)
+    def list_jobs(
+        self,
+        *,
+        only: JobFilter = EVERY_JOB,
+        sort: JobSort = NEWEST_FIRST,
+        limit: int = 1000,
+        marker: str | None = None,
+    ) -> list[Job]:
+        statement = select(jobs).where(*conditions(only)).order_by(*in_order(sort)).limit(limit)
         with self._database.read() as connection:
             if marker is not None:
-                last = connection.execute(select(jobs.c.created_at, jobs.c.number).where(jobs.c.id == marker)).first()
-                if last is None:
-                    raise JobNotFound(marker)
-                # Jobs of the same time are ordered by their numbers, which grow with each new job.
-                same_instant = and_(jobs.c.created_at == last.created_at, jobs.c.number < last.number)
-                statement = statement.where(or_(jobs.c.created_at < last.created_at, same_instant))
+                statement = statement.where(comes_after(connection, marker, sort))
             return load_jobs(connection, statement, recent=self._database.now(-RECENT))
 
     @repeatable
@@ -49,10 +51,10 @@ class SqlJobQueries:
     ) -> list[Task]:
         with self._database.read() as connection:
             number, now = self._number_and_time(connection, job_id)
-            conditions = _conditions(number, only)
+            wanted = _of_tasks(number, only)
             if marker is not None:
-                conditions.append(_comes_after(connection, job_id, number, marker))
-            return [with_current_rate(task, now) for task in load_page(connection, job_id, number, conditions, limit)]
+                wanted.append(_comes_after(connection, job_id, number, marker))
+            return [with_current_rate(task, now) for task in load_page(connection, job_id, number, wanted, limit)]
 
     def _number_and_time(self, connection: Connection, job_id: str) -> tuple[int, datetime]:
         """Return the job's key, and the time by the store's clock. Raises JobNotFound."""
@@ -63,23 +65,25 @@ class SqlJobQueries:
         return row.number, row.now
 
 
-def _conditions(number: int, only: TaskFilter) -> list[ColumnElement[bool]]:
+def _of_tasks(number: int, only: TaskFilter) -> list[ColumnElement[bool]]:
     """Return the filter as conditions on columns of `tasks` only, so that the database can use `ix_tasks_standing`."""
-    conditions = []
+    found: list[ColumnElement[bool]] = []
     if only.host is not None:
-        conditions.append(tasks.c.host_position == _host_position(number, only.host).scalar_subquery())
+        found.append(tasks.c.host_position == _host_position(number, only.host).scalar_subquery())
     if only.image is not None:
-        conditions.append(tasks.c.image_position == _image_position(number, only.image).scalar_subquery())
+        found.append(tasks.c.image_position == _image_position(number, only.image).scalar_subquery())
     if only.cell is not None:
         of_cell = select(job_hosts.c.position).where(job_hosts.c.job == number, job_hosts.c.cell == only.cell)
-        conditions.append(tasks.c.host_position.in_(of_cell))
-    if only.outcome is not None:
-        conditions += [tasks.c.outcome == only.outcome, tasks.c.state == TaskState.ENDED]
+        found.append(tasks.c.host_position.in_(of_cell))
+    if only.outcomes:
+        found += [tasks.c.outcome.in_(sorted(only.outcomes)), tasks.c.state == TaskState.ENDED]
+    if only.has_reason is not None:
+        found.append(tasks.c.reason != "" if only.has_reason else tasks.c.reason == "")
     if only.state is not None:
-        conditions.append(tasks.c.state == only.state)
+        found.append(tasks.c.state == only.state)
         if only.state is not TaskState.ENDED:  # only then do the index's entries have the order of the list
-            conditions.append(tasks.c.outcome.is_(None))
-    return conditions
+            found.append(tasks.c.outcome.is_(None))
+    return found
 
 
 def _comes_after(connection: Connection, job_id: str, number: int, marker: TaskKey) -> ColumnElement[bool]:

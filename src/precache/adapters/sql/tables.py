@@ -162,6 +162,10 @@ jobs = Table(
     Column("retry_count", Integer, nullable=False, server_default=text("0")),
     Column("revision", Integer, nullable=False, server_default=text("0")),
     Column("reason", NAME, nullable=False, server_default=text("''")),
+    # For lists.
+    Index("ix_jobs_name", "name"),
+    Index("ix_jobs_finished", "finished_at", "number"),
+    Index("ix_jobs_priority", "priority", "number"),
     Index("ix_jobs_idempotency_key", "idempotency_key", unique=True),
     Index("ix_jobs_newest", "created_at", "number"),
     # For claims and for the list of one state. Few jobs run at once, so that leases need no index.
@@ -178,6 +182,17 @@ job_hosts = Table(
     Column("host", NAME, nullable=False),
     Column("cell", NAME),
     UniqueConstraint("job", "host"),
+    Index("ix_job_hosts_host", "host", "job"),
+    **_EXACT,
+)
+
+# Those that the request named, to find jobs by them; the whole target is in `jobs`.
+job_aggregates = Table(
+    "job_aggregates",
+    metadata,
+    Column("job", ForeignKey("jobs.number"), primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Index("ix_job_aggregates_name", "name", "job"),
     **_EXACT,
 )
 
@@ -192,6 +207,7 @@ job_images = Table(
     # Of the download; none if it was not known.
     Column("size_bytes", BigInteger),
     UniqueConstraint("job", "image"),
+    Index("ix_job_images_image", "image", "job"),
     **_EXACT,
 )
 

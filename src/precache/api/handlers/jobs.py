@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from precache.api.calls import Answer, Call
+from precache.api.handlers.job_filters import bad_query, image_id, job_filter, job_sort, task_filter
 from precache.api.handlers.job_ids import parse_job_id as _job_id
 from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests, RequestedImage
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import JobViews
-from precache.api.refusals import InvalidRequest, MalformedHeader
-from precache.core.errors import InvalidImageId, JobNotFound, TaskNotFound
+from precache.api.refusals import MalformedHeader
+from precache.core.errors import JobNotFound, TaskNotFound
 from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_key
-from precache.core.images import ImageId, parse_image_id
-from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter, TaskState
+from precache.core.jobs import Job, Task
 from precache.core.orders import DEFAULT_IMAGE_PRIORITY, CacheOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
 
@@ -73,18 +72,15 @@ class Jobs:
         return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:
-        """List jobs, newest first, a page at a time: `marker` is the last id of the page before."""
-        state, marker = call.query.get("state"), call.query.get("marker")
+        """List jobs a page at a time: `marker` is the last id of the page before."""
+        only, sort, marker = job_filter(call.query), job_sort(call.query), call.query.get("marker")
 
         def items(limit: int) -> list[Job]:
             try:
-                return self._queries.list_jobs(
-                    state=None if state is None else JobState(state),
-                    limit=limit,
-                    marker=None if marker is None else _job_id(marker),
-                )
+                after = None if marker is None else _job_id(marker)
+                return self._queries.list_jobs(only=only, sort=sort, limit=limit, marker=after)
             except JobNotFound as error:
-                raise _bad_query("marker", marker, error) from error
+                raise bad_query("marker", marker, error) from error
 
         return page(call, "jobs", "/v1/jobs", items=items, view=self._views.listed_job, marker=lambda job: job.id)
 
@@ -101,13 +97,13 @@ class Jobs:
     def tasks(self, call: Call) -> Answer:
         """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""
         job_id, marker = _job_id(call.params["job_id"]), call.query.get("marker")
-        only, after = _task_filter(call.query), None if marker is None else _task_key(marker)
+        only, after = task_filter(call.query), None if marker is None else _task_key(marker)
 
         def items(limit: int) -> list[Task]:
             try:
                 return self._queries.list_tasks(job_id, only=only, limit=limit, marker=after)
             except TaskNotFound as error:
-                raise _bad_query("marker", marker, error) from error
+                raise bad_query("marker", marker, error) from error
 
         path = f"/v1/jobs/{job_id}/tasks"
         return page(
@@ -132,27 +128,4 @@ def _idempotency_key(call: Call) -> IdempotencyKey | None:
 def _task_key(marker: str) -> TaskKey:
     """Return host and image out of HOST:IMAGE. Raises InvalidRequest."""
     host, _, image = marker.rpartition(":")
-    return host, _image_id("marker", image)
-
-
-def _task_filter(query: Mapping[str, Any]) -> TaskFilter:
-    """Return what the query asks for. Raises InvalidRequest for an image that is no id."""
-    state, outcome, image = query.get("state"), query.get("outcome"), query.get("image")
-    return TaskFilter(
-        host=query.get("host"),
-        cell=query.get("cell"),
-        image=None if image is None else _image_id("image", image),
-        state=None if state is None else TaskState(state),
-        outcome=None if outcome is None else Outcome(outcome),
-    )
-
-
-def _image_id(parameter: str, text: str) -> ImageId:
-    try:
-        return parse_image_id(text)
-    except InvalidImageId as error:
-        raise _bad_query(parameter, text, error) from error
-
-
-def _bad_query(parameter: str, value: str | None, why: object) -> InvalidRequest:
-    return InvalidRequest(f"Invalid input for query parameters {parameter}. Value: {value}. {why}")
+    return host, image_id("marker", image)

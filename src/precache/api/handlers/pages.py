@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -34,6 +34,11 @@ def page(
     shown = found[:limit]
     content: dict[str, Any] = {member: [view(item) for item in shown]}
     if len(found) > limit:
-        query = urlencode({**call.query, "marker": marker(shown[-1])}, quote_via=quote)
+        query = urlencode({**_as_sent(call.query), "marker": marker(shown[-1])}, doseq=True, quote_via=quote)
         content[f"{member}_links"] = [{"rel": "next", "href": f"{call.base_url}{path}?{query}"}]
     return Answer(content)
+
+
+def _as_sent(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters in the spelling of a query."""
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}

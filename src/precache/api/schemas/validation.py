@@ -71,7 +71,12 @@ class Schemas:
         found = (
             resolve(self._document, each) for each in operation(self._document, method, path).get("parameters", ())
         )
-        return {each["name"]: resolve(self._document, each["schema"]) for each in found if each["in"] == "query"}
+        return {each["name"]: self._resolved(each["schema"]) for each in found if each["in"] == "query"}
+
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the schema of a parameter without references."""
+        whole = resolve(self._document, schema)
+        return {**whole, "items": resolve(self._document, whole["items"])} if "items" in whole else whole
 
 
 def _describe(violation: ValidationError) -> str:
@@ -110,14 +115,21 @@ def _unexpected(names: list[str]) -> str:
 
 
 def _converted(name: str, text: Any, schema: Mapping[str, Any], checker: FormatChecker) -> Any:
-    """Return the parameter's value by its declared type. Raises InvalidRequest, also if it was given twice."""
+    """Return the parameter's value by its declared type. Raises InvalidRequest, also if it was given twice.
+
+    Only an array may be given several times, once for each item.
+    """
     value = text
-    if schema.get("type") == "integer" and isinstance(text, str) and _INTEGER.fullmatch(text):
-        value = int(text)
-    if schema.get("type") == "boolean" and text in ("true", "false"):
-        value = text == "true"
+    match schema.get("type"):
+        case "integer" if isinstance(text, str) and _INTEGER.fullmatch(text):
+            value = int(text)
+        case "boolean" if text in ("true", "false"):
+            value = text == "true"
+        case "array" if isinstance(text, str):
+            value = [text]
     for violation in Draft202012Validator(schema, format_checker=checker).iter_errors(value):
-        fault = "It must not be empty." if _is_empty(violation) else f"Value: {text}. {violation.message}"
+        wrong = violation.instance if violation.path else text  # of several items the one that is wrong
+        fault = "It must not be empty." if _is_empty(violation) else f"Value: {wrong}. {violation.message}"
         raise InvalidRequest(f"Invalid input for query parameters {name}. {fault}")
     return value
 
