@@ -176,8 +176,8 @@ class TestDeliveries:
         [notice] = self.deliver(stores, HERE)
 
         [due] = stores.deliveries.due(MANY)
-        expected = (f"{job_id(1)}-{notice}", JobEvent.QUEUED, HERE, f"body {notice}", 0, NOW)
-        assert (due.id, due.event, due.url, due.body, due.attempts, due.since) == expected
+        expected = (f"{job_id(1)}-{notice}", JobEvent.QUEUED, HERE, f"body {notice}", 0, timedelta())
+        assert (due.id, due.event, due.url, due.body, due.attempts, due.age) == expected
 
     def test_deliveries_of_a_notice_are_stored_once(self, stores):
         [notice] = self.deliver(stores, HERE, THERE)
@@ -225,6 +225,8 @@ class TestDeliveries:
             (JobEvent.RUNNING, HERE), (JobEvent.QUEUED, HERE), (JobEvent.QUEUED, THERE),
         }  # fmt: skip
         assert len(stores.deliveries.due(2)) == 2
+        assert [due.url for due in stores.deliveries.due(1, skip=[HERE])] == [THERE]
+        assert stores.deliveries.due(MANY, skip=[HERE, THERE]) == []
 
     def test_a_delivery_that_failed_is_due_later_and_holds_up_later_ones_of_its_job(self, stores):
         add(stores)
@@ -238,7 +240,7 @@ class TestDeliveries:
         assert stores.deliveries.due(MANY) == []
         stores.clock.set(NOW + 10 * SECOND)
         [again] = stores.deliveries.due(MANY)
-        assert (again.number, again.attempts, again.since) == (due.number, 1, NOW)
+        assert (again.number, again.attempts, again.age) == (due.number, 1, 10 * SECOND)
 
     def test_of_too_many_the_oldest_are_removed(self, stores):
         self.deliver(stores, HERE, THERE, count=3)

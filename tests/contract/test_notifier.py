@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 
@@ -72,6 +73,15 @@ def test_notifications_arrive_in_the_order_in_which_they_were_sent(sending):
         notifier.emit(Notification(f"event.{number}", "here", {}))
 
     assert [body["event_type"] for body in arrived()] == [f"event.{number}" for number in range(5)]
+
+
+def test_what_was_emitted_is_known_to_be_sent(sending):
+    notifier, arrived = sending
+    notifier.emit(NOTIFICATION)
+
+    assert notifier.wait_until_sent(PATIENCE)
+    assert notifier.wait_until_sent(timedelta())
+    assert len(arrived()) == 1
 
 
 def test_all_fulfil_the_port(sending):

@@ -91,10 +91,14 @@ def litter(service: LocalService) -> list[str]:
 
 
 def notifications(log: str) -> list[tuple[str, str | None]]:
-    """Return the notifications in a log in their order: the event, and the host if it is about one."""
+    """Return Nova's notifications in a log in their order: the event, and the host if it is about one."""
     lines = [line.partition(NOTIFICATIONS)[2] for line in log.splitlines() if NOTIFICATIONS in line]
     bodies = [json.loads(line[line.index("{") :]) for line in lines]  # the ids of request and job may stand before it
-    return [(body["event_type"].rpartition(".")[2], host_of(body["payload"])) for body in bodies]
+    return [
+        (body["event_type"].rpartition(".")[2], host_of(body["payload"]))
+        for body in bodies
+        if body["event_type"].startswith("aggregate.")
+    ]
 
 
 def host_of(payload: dict[str, Any]) -> str | None:

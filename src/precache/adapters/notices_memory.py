@@ -21,6 +21,14 @@ class _Notice:
     has_deliveries: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    job_id: str
+    since: datetime
+    due_at: datetime
+    delivery: Delivery
+
+
 class MemoryNotices:
     """The port `NoticeOutbox`. find_job: returns a job by its id, None if it was removed."""
 
@@ -48,7 +56,11 @@ class MemoryNotices:
             wanted = [notice for notice in self._notices.values() if is_wanted(notice)][:limit]
         found = [(notice, self._find_job(notice.job_id)) for notice in wanted]
         self.remove([notice.number for notice, job in found if job is None])
-        return [JobNotice(each.number, job, each.event, each.at, each.reason) for each, job in found if job]
+        return [
+            JobNotice(each.number, job, each.event, each.at, each.reason, each.has_deliveries)
+            for each, job in found
+            if job
+        ]
 
     def add_deliveries(self, notices: Collection[int], new: Sequence[NewDelivery]) -> None:
         with self._lock:
@@ -78,32 +90,32 @@ class MemoryDeliveries:
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._waiting: dict[int, tuple[str, datetime, Delivery]] = {}  # job, when it is due
+        self._waiting: dict[int, _Waiting] = {}
         self._added = 0
 
     def add(self, notice: str, job_id: str, event: JobEvent, new: Iterable[NewDelivery]) -> None:
         with self._lock:
-            for delivery in new:
+            for each in new:
                 self._added += 1
                 now = self._now()
-                stored = Delivery(self._added, notice, event, delivery.url, delivery.body, 0, now)
-                self._waiting[self._added] = job_id, now, stored
+                stored = Delivery(self._added, notice, event, each.url, each.body, 0, timedelta())
+                self._waiting[self._added] = _Waiting(job_id, now, now, stored)
 
-    def due(self, limit: int) -> list[Delivery]:
+    def due(self, limit: int, *, skip: Collection[str] = ()) -> list[Delivery]:
         with self._lock:
             now = self._now()
-            first: dict[tuple[str, str], tuple[datetime, Delivery]] = {}
-            for job_id, due_at, delivery in self._waiting.values():
-                first.setdefault((job_id, delivery.url), (due_at, delivery))
-            return [delivery for due_at, delivery in first.values() if due_at <= now][:limit]
+            first: dict[tuple[str, str], _Waiting] = {}
+            for each in self._waiting.values():
+                first.setdefault((each.job_id, each.delivery.url), each)
+            due = [each for each in first.values() if each.due_at <= now and each.delivery.url not in skip]
+            return [replace(each.delivery, age=now - each.since) for each in due[:limit]]
 
     def put_back(self, numbers: Collection[int], after: timedelta) -> None:
         with self._lock:
             for number in numbers:
-                if number in self._waiting:
-                    job_id, _, delivery = self._waiting[number]
-                    again = replace(delivery, attempts=delivery.attempts + 1)
-                    self._waiting[number] = job_id, self._now() + after, again
+                if (each := self._waiting.get(number)) is not None:
+                    again = replace(each.delivery, attempts=each.delivery.attempts + 1)
+                    self._waiting[number] = replace(each, due_at=self._now() + after, delivery=again)
 
     def remove(self, numbers: Collection[int]) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import timedelta
 
 from precache.ports.notifier import Notification
 
@@ -19,3 +20,6 @@ class LogNotifier:
             "payload": notification.payload,
         }
         _log.info("%s", json.dumps(body, ensure_ascii=False))
+
+    def wait_until_sent(self, patience: timedelta) -> bool:  # noqa: ARG002  a line is written at once
+        return True

@@ -1,6 +1,7 @@
 """Notifications in a list, in the order in which they were sent."""
 
 import threading
+from datetime import timedelta
 
 from precache.ports.notifier import Notification
 
@@ -15,6 +16,9 @@ class MemoryNotifier:
     def emit(self, notification: Notification) -> None:
         with self._lock:
             self._sent.append(notification)
+
+    def wait_until_sent(self, patience: timedelta) -> bool:  # noqa: ARG002  it is sent at once
+        return True
 
     @property
     def sent(self) -> list[Notification]:

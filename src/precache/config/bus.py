@@ -1,9 +1,7 @@
-"""[DEFAULT], [upgrade_levels] and [notifications]: the message buses."""
+"""[DEFAULT] and [upgrade_levels]: the message buses."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -37,9 +35,6 @@ OPTIONS = [
     ),
 ]
 
-_BETWEEN_URLS = re.compile(r"[\s,'\"]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
-"""A comma, or the end of a line, with a URL after it. Any other comma is between the brokers of one bus."""
-
 UPGRADE_OPTIONS = [
     cfg.StrOpt(
         "compute",
@@ -47,20 +42,6 @@ UPGRADE_OPTIONS = [
         "newer version is not sent; its tasks end as error. Default: the newest version that each compute "
         "announces.",
     ),
-]
-
-NOTIFICATION_OPTIONS = [
-    cfg.ListOpt(
-        "transport_urls",
-        default=[],
-        secret=True,
-        help="Message buses that get the notifications aggregate.cache_images.*, in Nova's versioned format: URLs "
-        "like that of [DEFAULT] transport_url, several separated by commas. A URL can name several brokers: "
-        "rabbit://nova:PASSWORD@rabbit1:5672,nova:PASSWORD@rabbit2:5672/. Their queues need a consumer, because "
-        "the broker keeps messages that are not consumed. Default: none; notifications are only logged.",
-    ),
-    cfg.ListOpt("topics", default=["versioned_notifications"], help="Topics to publish them on."),
-    cfg.StrOpt("exchange", default="nova", help="Exchange to publish them on. The default is Nova's."),
 ]
 
 
@@ -87,15 +68,6 @@ class UpgradeSettings:
     compute: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class NotificationSettings:
-    """Where notifications are sent. transport_urls are secrets, so `repr` omits them."""
-
-    transport_urls: tuple[str, ...] = field(repr=False)
-    topics: tuple[str, ...]
-    exchange: str
-
-
 def _parse(values: Any) -> BusSettings:
     if values.call_monitor_timeout > values.long_rpc_timeout:
         raise InvalidConfiguration(
@@ -112,17 +84,7 @@ def _parse_upgrade(values: Any) -> UpgradeSettings:
     return UpgradeSettings(compute=pin)
 
 
-def _parse_notifications(values: Any) -> NotificationSettings:
-    return NotificationSettings(_whole_urls(values.transport_urls), tuple(values.topics), values.exchange)
-
-
-def _whole_urls(pieces: Sequence[str]) -> tuple[str, ...]:
-    """Return the URLs that oslo.config split at every comma: a URL of several brokers has commas too."""
-    return tuple(url for url in _BETWEEN_URLS.split(",".join(pieces).strip(" ,'\"\n")) if url)
-
-
 GROUP = OptionGroup(None, "", OPTIONS, _parse)
 UPGRADE_GROUP = OptionGroup(
     "upgrade_levels", "Pinned versions while releases are mixed.", UPGRADE_OPTIONS, _parse_upgrade
 )
-NOTIFICATION_GROUP = OptionGroup("notifications", "Notifications of jobs.", NOTIFICATION_OPTIONS, _parse_notifications)

@@ -22,10 +22,11 @@ from precache.config import (
     image_cache,
     images,
     inventory,
+    notifications,
     workarounds,
 )
 from precache.config.api import ApiSettings, PolicySettings
-from precache.config.bus import BusSettings, NotificationSettings, UpgradeSettings
+from precache.config.bus import BusSettings, UpgradeSettings
 from precache.config.conductor import ConductorSettings
 from precache.config.database import DatabaseSettings
 from precache.config.host import HostSettings
@@ -34,6 +35,7 @@ from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
 from precache.config.inventory import InventorySettings, NovaSettings
 from precache.config.logs import register_log_options
+from precache.config.notifications import NotificationSettings
 from precache.config.options import OptionGroup, read_value
 from precache.config.unknown_options import UnknownOption, unknown_options
 from precache.config.workarounds import WorkaroundSettings
@@ -43,7 +45,7 @@ _SETTINGS: Mapping[str, OptionGroup[Any]] = {
     "host": host.GROUP,
     "bus": bus.GROUP,
     "upgrade_levels": bus.UPGRADE_GROUP,
-    "notifications": bus.NOTIFICATION_GROUP,
+    "notifications": notifications.GROUP,
     "database": database.GROUP,
     "api": api.GROUP,
     "policy": api.POLICY_GROUP,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from precache.core.jobs import Job, JobState
@@ -48,6 +48,7 @@ class JobNotice:
     number: grows with the notices of one store; a notice that is sent twice has the same one.
     job: as it is when the notice is read, which may be later than `at`.
     reason: why it waits or how it ended; empty if there is nothing to say.
+    has_deliveries: whether its deliveries to URLs, if any, have been stored.
     """
 
     number: int
@@ -55,6 +56,7 @@ class JobNotice:
     event: JobEvent
     at: datetime
     reason: str = ""
+    has_deliveries: bool = False
 
     @property
     def id(self) -> str:
@@ -77,7 +79,7 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A stored delivery. id, event: of its notice. attempts: how many have failed. since: when it was stored."""
+    """A stored delivery. id, event: of its notice. attempts: how many have failed. age: since it was stored."""
 
     number: int
     id: str
@@ -85,4 +87,4 @@ class Delivery:
     url: str
     body: str
     attempts: int
-    since: datetime
+    age: timedelta

@@ -51,8 +51,11 @@ class NoticeOutbox(Protocol):
 class DeliveryQueue(Protocol):
     """Deliveries of notices to URLs. For the process with the duty."""
 
-    def due(self, limit: int) -> list[Delivery]:
-        """Return deliveries that are due, oldest first; of each job and URL only the oldest one."""
+    def due(self, limit: int, *, skip: Collection[str] = ()) -> list[Delivery]:
+        """Return deliveries that are due, oldest first; of each job and URL only the oldest one.
+
+        skip: URLs whose deliveries are left out.
+        """
         ...
 
     def put_back(self, deliveries: Collection[int], after: timedelta) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 
@@ -18,4 +19,11 @@ class Notification:
 class Notifier(Protocol):
     def emit(self, notification: Notification) -> None:
         """Send it. Never raises: a notification that cannot be sent is logged and must not delay a job."""
+        ...
+
+    def wait_until_sent(self, patience: timedelta) -> bool:
+        """Wait at most that long; return whether everything that was emitted has been sent.
+
+        False also if something was dropped since the last call: the caller may then emit it again.
+        """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import uuid
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -38,6 +39,7 @@ from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
 from precache.wiring.host_survey import host_survey
 from precache.wiring.inventory import configured_inventory
+from precache.wiring.notices import start_notices
 from precache.wiring.progress import STORE_INTERVAL, progress_batcher
 from precache.wiring.service_user import service_session, warn_if_refused
 
@@ -66,6 +68,13 @@ class ConductorProcess:
         prompt = configured_database(self._config, Limits.for_leases(self._config.conductor.lease))
         self._stops.callback(prompt.close)
         notifier = self._notifier()
+        start_notices(
+            config=self._config,
+            database=database,
+            notifier=notifier,
+            owner=f"{socket.gethostname()}:{uuid.uuid4()}",
+            at_stop=self._stops,
+        )
         beats, cells = self._listen_to_cells(database, prompt)
         bus = self._open_bus()
         loop = self._build_loop(database, prompt, beats, cells, notifier, bus)

@@ -34,6 +34,7 @@ from precache.wiring.host_survey import host_survey
 from precache.wiring.hosts import build_compute, image_service
 from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import local_inventory
+from precache.wiring.notices import start_notices
 from precache.wiring.progress import progress_batcher
 from precache.wiring.signatures import image_signatures
 from precache.wiring.state_dir import StateDir
@@ -61,6 +62,9 @@ class EmbeddedOptions:
     address: ListenAddress
     hosts: tuple[EmbeddedHost, ...]
     images: Path
+
+
+EMBEDDED_OWNER = "serve all"
 
 
 class EmbeddedProcess:
@@ -93,13 +97,18 @@ class EmbeddedProcess:
         images = image_service(self._config, url + IMAGE_PREFIX)
         gateway = InProcessComputes(allowed=self._config.bus.long_rpc_timeout)
         inventory = local_inventory(database)
+        notifier = LogNotifier()
+        # Always the same owner: no other process uses this database, so that a restart waits for no lease.
+        start_notices(
+            config=self._config, database=database, notifier=notifier, owner=EMBEDDED_OWNER, at_stop=self._stops
+        )
         loop = conductor_loop(
             config=self._config,
             database=database,
             leases=database,
             inventory=inventory,
             gateway=gateway,
-            notifier=LogNotifier(),
+            notifier=notifier,
             at_stop=self._stops,
         )
         self._stops.callback(loop.stop, PATIENCE)

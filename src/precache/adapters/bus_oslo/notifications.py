@@ -66,6 +66,12 @@ class OsloNotifier:
         for sender in self._senders:
             sender.put(notification)
 
+    def wait_until_sent(self, patience: timedelta) -> bool:
+        until = time.monotonic() + patience.total_seconds()
+        # Each sender is asked, so that what it dropped is not reported a second time.
+        sent = [sender.wait_until_sent(max(until - time.monotonic(), 0.0)) for sender in self._senders]
+        return all(sent)
+
     def stop(self, patience: timedelta) -> None:
         """Send the remaining notifications, for at most that long."""
         until = time.monotonic() + patience.total_seconds()
@@ -115,6 +121,7 @@ class _BusSender:
         self._capacity = capacity
         self._waiting: deque[Notification] = deque()
         self._dropped = 0
+        self._has_dropped = False
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -130,9 +137,10 @@ class _BusSender:
         with self._changed:
             if len(self._waiting) < self._capacity:
                 self._waiting.append(notification)
-                self._changed.notify()
+                self._changed.notify_all()
                 return
             self._dropped += 1
+            self._has_dropped = True
             is_first = self._dropped == 1
         if is_first:
             _log.warning(
@@ -141,10 +149,16 @@ class _BusSender:
                 self._capacity,
             )
 
+    def wait_until_sent(self, seconds: float) -> bool:
+        with self._changed:
+            is_empty = self._changed.wait_for(lambda: not self._waiting or self._stopping.is_set(), seconds)
+            has_dropped, self._has_dropped = self._has_dropped, False
+            return is_empty and not self._waiting and not has_dropped
+
     def ask_to_stop(self) -> None:
         self._stopping.set()
         with self._changed:
-            self._changed.notify()
+            self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
         if self._thread is not None:
@@ -181,6 +195,8 @@ class _BusSender:
     def _remove_first(self) -> None:
         with self._changed:
             self._waiting.popleft()
+            if not self._waiting:
+                self._changed.notify_all()
             dropped, self._dropped = self._dropped, 0
         if dropped:
             _log.warning("%i notifications to the message bus %s were dropped", dropped, self._bus.place)

@@ -5,6 +5,7 @@ from precache.adapters.http.failures import (
     CredentialsRefused,
     HttpRequestFailed,
     TokenUnavailable,
+    find_cause,
     innermost,
     why_unreachable,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "SeparateLoginSession",
     "ServiceClient",
     "TokenUnavailable",
+    "find_cause",
     "innermost",
     "open_session",
     "read_document",

@@ -40,7 +40,9 @@ class SqlNoticeOutbox:
         if orphans := [row.number for row in rows if row.job not in found]:
             self.remove(orphans)
         return [
-            JobNotice(row.number, found[row.job], row.event, row.at, row.reason) for row in rows if row.job in found
+            JobNotice(row.number, found[row.job], row.event, row.at, row.reason, row.has_deliveries)
+            for row in rows
+            if row.job in found
         ]
 
     @idempotent
@@ -74,15 +76,19 @@ class SqlDeliveryQueue:
         self._database = database
 
     @idempotent
-    def due(self, limit: int) -> list[Delivery]:
+    def due(self, limit: int, *, skip: Collection[str] = ()) -> list[Delivery]:
         earlier = deliveries.alias()
         is_earlier = (earlier.c.job == deliveries.c.job) & (earlier.c.url == deliveries.c.url)
         is_first = ~select(earlier.c.number).where(is_earlier, earlier.c.number < deliveries.c.number).exists()
-        wanted = select(deliveries).where(deliveries.c.due_at <= self._database.now(), is_first)
+        now = self._database.now()
+        wanted = select(deliveries, now.label("now")).where(deliveries.c.due_at <= now, is_first)
+        if skip:
+            wanted = wanted.where(deliveries.c.url.not_in(sorted(skip)))
         with self._database.read() as connection:
             rows = connection.execute(wanted.order_by(deliveries.c.number).limit(limit)).all()
         return [
-            Delivery(row.number, row.notice_id, row.event, row.url, row.body, row.attempts, row.since) for row in rows
+            Delivery(row.number, row.notice_id, row.event, row.url, row.body, row.attempts, row.now - row.since)
+            for row in rows
         ]
 
     @idempotent

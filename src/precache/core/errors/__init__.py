@@ -116,4 +116,5 @@ from precache.core.errors.unavailable import (
     TooManyPlans as TooManyPlans,
     TransferInterrupted as TransferInterrupted,
     TransferTooSlow as TransferTooSlow,
+    WebhookFailed as WebhookFailed,
 )

@@ -158,3 +158,14 @@ class DomainsUnknown(Unavailable):
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"The disks of this host's guests are not known: {reason}", advice)
         self.reason = reason
+
+
+class WebhookFailed(Unavailable):
+    """A receiver of notices did not accept one. place: its URL without the path.
+
+    has_answered: whether it gave an answer, so that it may accept other notices.
+    """
+
+    def __init__(self, place: str, reason: str, *, has_answered: bool = False) -> None:
+        super().__init__(f"The webhook at {place} failed: {reason}")
+        self.place, self.reason, self.has_answered = place, reason, has_answered

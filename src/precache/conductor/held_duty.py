@@ -1,0 +1,34 @@
+"""A duty that one conductor does for all, as this conductor holds it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from precache.ports.job_notices import Duties
+
+_RENEWALS = 3
+"""How often a lease is renewed in its time, and how often the others look whether it ended."""
+
+
+class HeldDuty:
+    """One duty. For one thread.
+
+    owner: this conductor. lease: how long another one waits after this one has died.
+    """
+
+    def __init__(self, *, duties: Duties, name: str, owner: str, lease: timedelta) -> None:
+        self._duties, self._name, self._owner, self._lease = duties, name, owner, lease
+        self._look_at = 0.0
+        self._is_held = False
+
+    def is_held(self) -> bool:
+        """Return whether this conductor has the duty, certainly for two thirds of the lease. Usually asks no one.
+
+        Raises StoreUnavailable.
+        """
+        if time.monotonic() >= self._look_at:
+            self._is_held = False  # if the store is unavailable now
+            self._is_held = self._duties.hold(self._name, self._owner, self._lease)
+            self._look_at = time.monotonic() + self._lease.total_seconds() / _RENEWALS
+        return self._is_held
