@@ -24,7 +24,7 @@ UBUNTU = "155d900f-4e14-4e4c-a73d-069cbf4541e6"
 class Asked:
     method: str
     path: str
-    query: dict[str, str]
+    query: dict[str, Any]
     headers: dict[str, str]
     body: Any
 
@@ -240,7 +240,7 @@ class StubService:
         page = items[begin : begin + limit]
         answer: dict[str, Any] = {member: page}
         if begin + limit < len(items):
-            query = urlencode({**asked.query, "marker": marker(page[-1])})
+            query = urlencode({**asked.query, "marker": marker(page[-1])}, doseq=True)
             answer[f"{member}_links"] = [{"rel": "next", "href": f"http://inside/v1/anything?{query}"}]
         return Reply(200, answer)
 
@@ -259,7 +259,10 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(
             method=self.command,
             path=unquote(parts.path),
-            query={key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()},
+            query={
+                key: values if len(values) > 1 else values[0]
+                for key, values in parse_qs(parts.query, keep_blank_values=True).items()
+            },
             headers={key.lower(): value for key, value in self.headers.items()},
             body=json.loads(raw) if raw else None,
         )

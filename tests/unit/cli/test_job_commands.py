@@ -63,6 +63,37 @@ def test_list_can_be_limited_to_a_state(run: Run, service: StubService) -> None:
     assert run("job", "list", "--state", "bogus").code == 2
 
 
+def test_list_has_the_service_choose_and_sort(run: Run, service: StubService) -> None:
+    ran = run(
+        "job", "list", "--state", "running", "--state", "waiting", "--host", "cmp-1", "--image", "debian-12",
+        "--aggregate", "edge", "--name", "friday", "--since", "2026-12-04", "--changed-since", "2026-12-05T01:00+01:00",
+        "--sort", "priority:desc", "--limit", "20",
+    )  # fmt: skip
+
+    assert ran.code == 0
+    assert service.asked[-1].query == {
+        "state": ["running", "waiting"],
+        "host": "cmp-1",
+        "image": DEBIAN,
+        "aggregate": "edge",
+        "name": "friday",
+        "since": "2026-12-04T00:00:00Z",
+        "changed_since": "2026-12-05T00:00:00Z",
+        "sort_key": "priority",
+        "sort_dir": "desc",
+        "limit": "20",
+    }
+
+
+@pytest.mark.parametrize("words", [("--sort", "luck"), ("--sort", "state:up"), ("--since", "soon")])
+def test_list_refuses_what_it_cannot_send(run: Run, service: StubService, words: tuple[str, ...]) -> None:
+    ran = run("job", "list", *words)
+
+    assert ran.code == 2
+    assert f"{words[1]!r} is not" in ran.err
+    assert service.asked == []
+
+
 def test_list_turns_pages_until_it_has_what_was_asked_for(run: Run, service: StubService) -> None:
     service.jobs = [job("succeeded") | {"id": f"job-{n}"} for n in range(1203)]
 
@@ -103,6 +134,17 @@ def test_task_list_can_be_limited_to_an_outcome(run: Run, service: StubService) 
     ran = run("job", "task", "list", JOB_ID, "--outcome", "skipped", "-f", "value", "-c", "host")
 
     assert ran.out == "cmp-2\n"
+
+
+def test_task_list_can_be_limited_to_several_outcomes_and_to_tasks_with_a_reason(
+    run: Run, service: StubService
+) -> None:
+    service.replies["GET", f"/v1/jobs/{JOB_ID}/tasks"] = Reply(200, {"tasks": [task("cmp-1", outcome="error")]})
+
+    ran = run("job", "task", "list", JOB_ID, "--outcome", "error", "--outcome", "skipped", "--with-reason")
+
+    assert ran.code == 0
+    assert service.asked[-1].query == {"outcome": ["error", "skipped"], "has_reason": "true"}
 
 
 def test_task_list_reads_all_pages(run: Run, service: StubService) -> None:

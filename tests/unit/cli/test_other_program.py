@@ -54,4 +54,4 @@ def test_examples_begin_with_the_program_that_shows_them(service: StubService, p
 
     told = JobList(app, None).get_parser(f"{program}precache job list").format_help()
 
-    assert f"\n  {program}precache job list --state running\n" in told
+    assert f"\n  {program}precache job list --state running --host cmp-1 --since 2h\n" in told

@@ -28,9 +28,12 @@ class Jobs:
         body = {"images": [{"image": image} for image in images], "target": dict(target), **options}
         return self._session.read("POST", self._url, "job", body=body, headers=headers)
 
-    def newest(self, *, state: str | None, limit: int) -> list[JsonObject]:
-        """Return up to `limit` jobs, newest first; 0 means all."""
-        return read_pages(self._session, self._url, "jobs", query={"state": state}, limit=limit)
+    def find(self, *, limit: int, **query: str | Sequence[str] | None) -> list[JsonObject]:
+        """Return up to `limit` jobs; 0 means all.
+
+        query: the service's parameters for conditions and order, such as `state` and `sort_key`; None to leave one out.
+        """
+        return read_pages(self._session, self._url, "jobs", query=query, limit=limit)
 
     def get(self, job_id: str) -> JsonObject:
         return self._session.read("GET", self._one(job_id), "job")
@@ -39,10 +42,11 @@ class Jobs:
         """Request that the job ends as cancelled; return the changed job."""
         return self._session.read("POST", f"{self._one(job_id)}/cancel", "job")
 
-    def tasks(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[JsonObject]:
+    def tasks(self, job_id: str, *, limit: int = 0, **only: str | Sequence[str] | None) -> list[JsonObject]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.
 
-        only: required values of `host`, `cell`, `image` (an id), `state` and `outcome`; None for any value.
+        only: required values of `host`, `cell`, `image` (an id), `state`, `outcome` (any of several) and `has_reason`;
+        None for any value.
         """
         return read_pages(self._session, f"{self._one(job_id)}/tasks", "tasks", query=only, limit=limit)
 

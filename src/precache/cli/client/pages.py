@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
 from urllib.parse import urlsplit
 
-from precache.cli.client.session import JsonObject, Session, objects
+from precache.cli.client.session import JsonObject, Query, Session, objects
 from precache.cli.errors import AnswerNotUnderstood
 
 PAGE = 1000
 """Items on a page: the most that the service allows."""
 
 
-def read_pages(
-    session: Session, url: str, member: str, *, query: Mapping[str, str | int | None], limit: int = 0
-) -> list[JsonObject]:
+def read_pages(session: Session, url: str, member: str, *, query: Query, limit: int = 0) -> list[JsonObject]:
     """Return up to `limit` items of the list under the key `member`, in their order; 0 means all."""
     first = session.whole("GET", url, query={**query, "limit": min(limit, PAGE) if limit else None})
     return list(islice(items_of_pages(session, url, member, first, _next), limit or None))

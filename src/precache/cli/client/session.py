@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
@@ -19,10 +19,14 @@ JsonObject = dict[str, Any]
 """One JSON object of the service, unchanged; keys of a newer service are kept."""
 
 
+Query = Mapping[str, str | int | Sequence[str] | None]
+"""Parameters by name; a list is sent as one parameter for each item, None not at all."""
+
+
 class _Parts(TypedDict, total=False):
     """The parts of a request besides method and URL. A query omits its None values; the body is sent as JSON."""
 
-    query: Mapping[str, str | int | None]
+    query: Query
     body: Mapping[str, Any]
     headers: Mapping[str, str]
 
@@ -39,7 +43,7 @@ class Session:
     def call(self, method: str, url: str, **parts: Unpack[_Parts]) -> HttpResponse:
         """Return the answer of an accepted request (2xx); raise the service's refusal otherwise."""
         wanted = {key: value for key, value in parts.get("query", {}).items() if value is not None}
-        full_url = f"{url}?{urlencode(wanted, errors='surrogateescape')}" if wanted else url
+        full_url = f"{url}?{urlencode(wanted, doseq=True, errors='surrogateescape')}" if wanted else url
         sent = {**self._standing, **parts.get("headers", {})}
         content = None
         if "body" in parts:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.client import JsonObject
+from precache.cli.client import JsonObject, PrecacheClient
 from precache.cli.columns import ImageNames, cells, least_needed_first
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_cells
+from precache.cli.times import TIME_HELP, past_time
 from precache.cli.wait.waiting import JobWaiter, add_end_options, add_wait_options, check_end_options
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
+from precache.core.job_lists import JobSortKey
 from precache.core.jobs import JobState, Outcome, TaskState
 
+_SORT_KEYS = tuple(str(key) for key in JobSortKey)
 _NEWEST = 50
 _LONGEST_LIST = 10**9
 
@@ -26,11 +29,32 @@ def _count(text: str) -> int:
     return number
 
 
+def _sort(text: str) -> tuple[str, str]:
+    """Return the key and the direction of an order, for argparse."""
+    key, _, direction = text.partition(":")
+    if key not in _SORT_KEYS or direction not in ("", "asc", "desc"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not one of {', '.join(_SORT_KEYS)}, with :asc or :desc behind it for the direction"
+        )
+    return key, direction or "asc"
+
+
+def image_id(service: PrecacheClient, name_or_id: str | None) -> str | None:
+    """Return the id of the image."""
+    if name_or_id is None:
+        return None
+    try:
+        return parse_image_id(name_or_id)  # which the image service may have deleted meanwhile
+    except InvalidImageId:
+        return str(service.images.find(name_or_id)["id"])
+
+
 class JobList(ListCommand):
-    """List jobs, the newest first.
+    """List jobs, by default the newest first. A job is listed if it meets all conditions.
 
     Example:
-      precache job list --state running
+      precache job list --state running --host cmp-1 --since 2h
+      precache job list --state failed --state partly_failed --aggregate edge --sort finished_at:desc
       precache job list --limit 0 -f csv
     """
 
@@ -43,14 +67,52 @@ class JobList(ListCommand):
         "images",
         "task_count",
         "counts",
+        "rate_bytes_per_s",
+        "eta_s",
         "created_at",
         "finished_at",
     )
-    least_needed = ("finished_at", "task_count", "host", "created_at", "aggregate", "name", "counts")
+    least_needed = (
+        "finished_at",
+        "task_count",
+        "host",
+        "rate_bytes_per_s",
+        "created_at",
+        "eta_s",
+        "aggregate",
+        "name",
+        "counts",
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        states = [str(state) for state in JobState]
-        parser.add_argument("--state", choices=states, help="only jobs in this state")
+        parser.add_argument(
+            "--state",
+            action="append",
+            choices=[str(state) for state in JobState],
+            help="only jobs in this state; give it several times for any of several",
+        )
+        parser.add_argument("--image", metavar="IMAGE", help="only jobs for this image, by name or id")
+        parser.add_argument("--host", metavar="HOST", help="only jobs with a task on this host")
+        parser.add_argument(
+            "--aggregate", metavar="AGGREGATE", help="only jobs whose request named this aggregate, by name or id"
+        )
+        parser.add_argument("--name", metavar="NAME", help="only jobs with this name")
+        parser.add_argument(
+            "--since", metavar="TIME", type=past_time, help=f"only jobs created since then: {TIME_HELP}"
+        )
+        parser.add_argument(
+            "--changed-since",
+            metavar="TIME",
+            type=past_time,
+            help="only jobs that run, or were created, started, asked to stop, or ended since then",
+        )
+        parser.add_argument(
+            "--sort",
+            metavar="KEY[:asc|desc]",
+            type=_sort,
+            default=("created_at", "desc"),
+            help=f"order by {', '.join(_SORT_KEYS)}; by default created_at:desc, the newest first",
+        )
         parser.add_argument(
             "--limit",
             metavar="N",
@@ -61,7 +123,20 @@ class JobList(ListCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         rows = []
-        for job in self.service.jobs.newest(state=parsed_args.state, limit=parsed_args.limit):
+        sort_key, sort_dir = parsed_args.sort
+        found = self.service.jobs.find(
+            limit=parsed_args.limit,
+            state=parsed_args.state,
+            image=image_id(self.service, parsed_args.image),
+            host=parsed_args.host,
+            aggregate=parsed_args.aggregate,
+            name=parsed_args.name,
+            since=parsed_args.since,
+            changed_since=parsed_args.changed_since,
+            sort_key=sort_key,
+            sort_dir=sort_dir,
+        )
+        for job in found:
             values = job_cells(job)
             values["images"] = ImageNames(values["images"].machine_readable(), job.get("image_names") or {})
             rows.append([values.get(column) for column in self.columns])
@@ -140,6 +215,7 @@ class JobTaskList(ListCommand):
 
     Example:
       precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --outcome error -f csv
+      precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --outcome error --outcome skipped --with-reason
       precache job task list 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --host cmp-7 --limit 20
     """
 
@@ -148,7 +224,13 @@ class JobTaskList(ListCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("job", help="id")
-        parser.add_argument("--outcome", choices=[str(outcome) for outcome in Outcome], help="only this outcome")
+        parser.add_argument(
+            "--outcome",
+            action="append",
+            choices=[str(outcome) for outcome in Outcome],
+            help="only this outcome; give it several times for any of several",
+        )
+        parser.add_argument("--with-reason", action="store_true", help="only tasks with a reason")
         parser.add_argument("--state", choices=[str(state) for state in TaskState], help="only tasks in this state")
         parser.add_argument("--host", metavar="HOST", help="only tasks on this host")
         parser.add_argument("--cell", metavar="CELL", help="only tasks of hosts in this cell")
@@ -163,14 +245,9 @@ class JobTaskList(ListCommand):
             limit=parsed_args.limit,
             host=parsed_args.host,
             cell=parsed_args.cell,
-            image=None if parsed_args.image is None else self._image_id(parsed_args.image),
+            image=image_id(self.service, parsed_args.image),
             state=parsed_args.state,
             outcome=parsed_args.outcome,
+            has_reason="true" if parsed_args.with_reason else None,
         )
         return self.columns, [list(cells(TASK_FIELDS, task).values()) for task in found]
-
-    def _image_id(self, name_or_id: str) -> str:
-        try:
-            return parse_image_id(name_or_id)  # which the image service may have deleted meanwhile
-        except InvalidImageId:
-            return str(self.service.images.find(name_or_id)["id"])
