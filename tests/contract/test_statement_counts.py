@@ -157,7 +157,6 @@ def test_an_exchange_of_permits_takes_few_statements_for_any_number_of_hosts(sto
         given = permits.exchange([JobCalls(of_job, 50, tuple(held), hosts, room=VERY_MANY)])
         held[:] = given[job_id(1)] or held[VERY_MANY // 2 :]
 
-    first, *later = [cost(exchange) for _ in range(3)]
+    exchange()  # inserts the row to lock
 
-    assert first <= 3 + 2  # the row to lock is inserted
-    assert later == [3, 3]
+    assert max(cost(exchange) for _ in range(3)) <= 5  # with those that begin a transaction
