@@ -47,10 +47,10 @@ class Conductor:
             for job, each in self.claims.items()
         ]  # fmt: skip
         given = self.permits.exchange(calls)
-        for job, hosts in given.items():
+        for job, hosts in ((each.job_id, hosts) for each, hosts in given.items()):
             self.held[job] += tuple(hosts)
             self.wanted[job] = tuple(call for call in self.wanted[job] if call not in hosts)
-        return {job: [call.host for call in hosts] for job, hosts in given.items() if hosts}
+        return {each.job_id: [call.host for call in hosts] for each, hosts in given.items() if hosts}
 
     def gives_back(self, job, count):
         self.held[job] = self.held[job][count:]
@@ -311,7 +311,9 @@ def test_three_conductors_that_race_keep_a_limit_of_ten_also_while_one_dies(stor
 
     def work(conductor, may_die):
         try:
-            while any(conductor.wanted.values()) or any(conductor.held.values()):
+            for _ in range(10_000):
+                if not any(conductor.wanted.values()) and not any(conductor.held.values()):
+                    break
                 before = dict(conductor.held)
                 conductor.exchange(room=6)
                 for job, held in conductor.held.items():

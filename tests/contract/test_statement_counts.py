@@ -155,7 +155,7 @@ def test_an_exchange_of_permits_takes_few_statements_for_any_number_of_hosts(sto
 
     def exchange():
         given = permits.exchange([JobCalls(of_job, 50, tuple(held), hosts, room=VERY_MANY)])
-        held[:] = given[job_id(1)] or held[VERY_MANY // 2 :]
+        held[:] = given[of_job] or held[VERY_MANY // 2 :]
 
     exchange()  # inserts the row to lock
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from precache.core.errors import JobNotFound
 from precache.core.host_calls import CallLimits, HostCall, JobCalls
-from precache.core.jobs import JobState
+from precache.core.jobs import Claim, JobState
 from precache.ports.call_permits import CallPermits
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobQueries
@@ -36,19 +36,15 @@ class MemoryCallPermits(CallPermits):
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
 
-    def exchange(self, jobs: Sequence[JobCalls]) -> Mapping[str, Sequence[HostCall]]:
+    def exchange(self, jobs: Sequence[JobCalls]) -> Mapping[Claim, Sequence[HostCall]]:
         with self._lock:
             now = self._clock.now()
             counted = [seen for record in self._records.values() if (seen := self._seen(record, now))]
-            running = {
-                each.claim.job_id
-                for each in jobs
-                if self._is_held(each.claim.job_id, each.claim.owner, each.claim.token)
-            }
+            running = {each.claim for each in jobs if self._is_held(each.claim)}
             exchanged = exchange_permits(counted, jobs, running, self._limits)
             for stored in exchanged.stored:
-                self._records[stored.job] = _Record(stored, now)
-            kept = {each.job for each in counted} | {each.job for each in exchanged.stored}
+                self._records[stored.claim.job_id] = _Record(stored, now)
+            kept = {each.claim.job_id for each in counted} | {each.claim.job_id for each in exchanged.stored}
             self._records = {
                 job: record for job, record in self._records.items() if job in kept and not record.stored.is_empty
             }
@@ -57,16 +53,16 @@ class MemoryCallPermits(CallPermits):
     def _seen(self, record: _Record, now: datetime) -> StoredCalls | None:
         """Return what counts of the record."""
         stored = record.stored
-        is_held = self._is_held(stored.job, stored.owner, stored.token, now)
+        is_held = self._is_held(stored.claim, now)
         if not is_held and record.at + self._longest_call <= now:
             return None
         return stored if is_held and record.at + WISH_TIME > now else replace(stored, wish=None)
 
-    def _is_held(self, job_id: str, owner: str, token: int, now: datetime | None = None) -> bool:
+    def _is_held(self, claim: Claim, now: datetime | None = None) -> bool:
         """Return whether the claim is held. now: also whether its lease has not expired."""
         try:
-            job = self._jobs.get(job_id)
+            job = self._jobs.get(claim.job_id)
         except JobNotFound:
             return False
-        is_last = (job.state, job.lease_owner, job.lease_token) == (JobState.RUNNING, owner, token)
+        is_last = (job.state, job.lease_owner, job.lease_token) == (JobState.RUNNING, claim.owner, claim.token)
         return is_last and (now is None or (job.lease_until is not None and job.lease_until > now))

@@ -40,7 +40,7 @@ class SqlCallPermits(CallPermits):
         self._longest_call = longest_call
 
     @idempotent
-    def exchange(self, jobs: Sequence[JobCalls]) -> Mapping[str, Sequence[HostCall]]:
+    def exchange(self, jobs: Sequence[JobCalls]) -> Mapping[Claim, Sequence[HostCall]]:
         with self._database.write() as connection:
             _lock(connection)
             rows = connection.execute(self._state([each.claim.job_id for each in jobs])).all()
@@ -51,9 +51,9 @@ class SqlCallPermits(CallPermits):
                 for row in rows
                 if row.owner is not None and (row.is_held or row.is_recent)
             }
-            running = {each.claim.job_id for each in jobs if claims.get(each.claim.job_id) == each.claim}
+            running = {each.claim for each in jobs if claims.get(each.claim.job_id) == each.claim}
             exchanged = exchange_permits(list(counted.values()), jobs, running, self._limits)
-            after = {each.job: each for each in exchanged.stored}
+            after = {each.claim.job_id: each for each in exchanged.stored}
             _store(connection, rows, before, counted | after, after)
             return exchanged.given
 
@@ -114,7 +114,7 @@ def _is_running(row: Any) -> bool:
 def _read(row: Any) -> StoredCalls:
     held = tuple(HostCall(host, Place(cell, site)) for host, cell, site in json.loads(row.held))
     wish = None if row.wish is None else _read_wish(json.loads(row.wish))
-    return StoredCalls(row.id, row.owner, row.token, row.priority, held, wish, row.last_grant)
+    return StoredCalls(Claim(row.id, row.owner, row.token), row.priority, held, wish, row.last_grant)
 
 
 def _read_wish(document: Mapping[str, Any]) -> Wish:
@@ -125,8 +125,8 @@ def _read_wish(document: Mapping[str, Any]) -> Wish:
 def _columns(stored: StoredCalls) -> dict[str, Any]:
     wish = stored.wish
     return {
-        "owner": stored.owner,
-        "token": stored.token,
+        "owner": stored.claim.owner,
+        "token": stored.claim.token,
         "priority": stored.priority,
         "held": json.dumps([(call.host, *call.place) for call in stored.held]),
         "wish": None if wish is None else json.dumps(_wish_document(wish)),

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from precache.core.host_calls import HostCall, JobCalls
+from precache.core.jobs import Claim
 
 
 class CallPermits(Protocol):
-    def exchange(self, jobs: Sequence[JobCalls]) -> Mapping[str, Sequence[HostCall]]:
-        """Store the permits that the jobs hold and want; return by job the hosts for which it has new ones.
+    def exchange(self, jobs: Sequence[JobCalls]) -> Mapping[Claim, Sequence[HostCall]]:
+        """Store the permits that the jobs hold and want; return for each claim that is held its new ones.
 
         One transaction, after all earlier ones of other conductors. New permits are given by `rules/call_shares.py`,
         so that no limit is exceeded by all conductors together. The caller returns a permit by leaving its host out of

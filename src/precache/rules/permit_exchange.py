@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from precache.core.host_calls import CallLimits, HostCall, JobCalls, Place, Wish
+from precache.core.jobs import Claim
 from precache.rules.call_shares import JobShare, share_calls
 
 WISH_TIME = timedelta(seconds=5)
@@ -16,14 +17,13 @@ WISH_TIME = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class StoredCalls:
-    """The permits of one job in the shared state, under the claim of `owner` and `token`.
+    """The permits of one job in the shared state.
 
+    claim: under which they were stored.
     wish: None if the job wants no further host, or its conductor may be dead. last_grant: as in `JobShare`.
     """
 
-    job: str
-    owner: str
-    token: int
+    claim: Claim
     priority: int
     held: tuple[HostCall, ...] = ()
     wish: Wish | None = None
@@ -39,33 +39,33 @@ class Exchanged:
     """The new state of the caller's jobs, and the hosts for which each has new permits."""
 
     stored: tuple[StoredCalls, ...]
-    given: Mapping[str, tuple[HostCall, ...]]
+    given: Mapping[Claim, tuple[HostCall, ...]]
 
 
 def exchange_permits(
-    stored: Sequence[StoredCalls], calls: Sequence[JobCalls], running: Collection[str], limits: CallLimits
+    stored: Sequence[StoredCalls], calls: Sequence[JobCalls], running: Collection[Claim], limits: CallLimits
 ) -> Exchanged:
     """Return the result of one exchange.
 
-    stored: the permits of all jobs that count. running: the jobs in `calls` whose claims are held.
+    stored: the permits of all jobs that count. running: the claims in `calls` that are held.
     """
-    before = {each.job: each for each in stored}
+    before = {each.claim.job_id: each for each in stored}
     own: dict[str, StoredCalls] = {}
-    given: dict[str, tuple[HostCall, ...]] = {}
-    for each in calls:
-        job, old = each.claim.job_id, before.get(each.claim.job_id)
-        if job in running:
-            own[job], given[job] = _under_claim(each, old)
-        elif old is not None and (old.owner, old.token) == (each.claim.owner, each.claim.token):
+    given: dict[Claim, tuple[HostCall, ...]] = {}
+    for each in sorted(calls, key=lambda each: each.claim not in running):
+        claim, old = each.claim, before.get(each.claim.job_id)
+        if claim in running:
+            own[claim.job_id], given[claim] = _under_claim(each, old)
+        elif old is not None and old.claim == claim and claim.job_id not in own:
             held = tuple(call for call in old.held if call in set(each.held))
-            own[job] = replace(old, held=held, wish=None)
+            own[claim.job_id] = replace(old, held=held, wish=None)
     shares = share_calls([_share(each) for each in (before | own).values()], limits)
     newest = max((each.last_grant for each in stored), default=0)
     for each in calls:
         job = each.claim.job_id
-        if job in running and shares[job]:
+        if each.claim in running and shares[job]:
             new = _first_hosts(_wanted(each, own[job].held), shares[job])
-            given[job] += new
+            given[each.claim] += new
             held = own[job].held + new
             own[job] = replace(own[job], held=held, wish=_wish(each, held), last_grant=newest + 1)
     return Exchanged(tuple(own.values()), given)
@@ -75,12 +75,12 @@ def _under_claim(calls: JobCalls, old: StoredCalls | None) -> tuple[StoredCalls,
     """Return the state of the job with what its conductor says, and the permits of an earlier claim."""
     claim = calls.claim
     inherited: tuple[HostCall, ...] = ()
-    if old is not None and (old.owner, old.token) != (claim.owner, claim.token):
+    if old is not None and old.claim != claim:
         inherited = tuple(call for call in old.held if call not in set(calls.held))
     held = calls.held + inherited
     last_grant = old.last_grant if old else 0
     wish = _wish(calls, held)
-    return StoredCalls(claim.job_id, claim.owner, claim.token, calls.priority, held, wish, last_grant), inherited
+    return StoredCalls(claim, calls.priority, held, wish, last_grant), inherited
 
 
 def _wanted(calls: JobCalls, held: Collection[HostCall]) -> list[HostCall]:
@@ -95,7 +95,8 @@ def _wish(calls: JobCalls, held: Collection[HostCall]) -> Wish | None:
 
 def _share(stored: StoredCalls) -> JobShare:
     held = Counter(call.place for call in stored.held)
-    return JobShare(stored.job, stored.owner, stored.priority, held, stored.wish, stored.last_grant)
+    claim = stored.claim
+    return JobShare(claim.job_id, claim.owner, stored.priority, held, stored.wish, stored.last_grant)
 
 
 def _first_hosts(wanted: Sequence[HostCall], places: Sequence[Place]) -> tuple[HostCall, ...]:
