@@ -24,9 +24,22 @@ class Jobs:
         idempotency_key: str | None = None,
     ) -> JsonObject:
         """Request these images, by id or name; return the job. options: the other fields of the request."""
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-        body = {"images": [{"image": image} for image in images], "target": dict(target), **options}
+        body, headers = _request(target, images, options, idempotency_key)
         return self._session.read("POST", self._url, "job", body=body, headers=headers)
+
+    def plan(
+        self,
+        target: Mapping[str, Sequence[str]],
+        images: Sequence[str],
+        options: JsonObject,
+        idempotency_key: str | None = None,
+    ) -> JsonObject:
+        """Return the plan of the job that `create` would make; nothing is stored."""
+        body, headers = _request(target, images, options, idempotency_key)
+        query = {"dry_run": "true"}
+        return self._session.read(
+            "POST", self._url, "plan", body=body, headers=headers, query=query, changes_nothing=True
+        )
 
     def find(self, *, limit: int, **query: str | Sequence[str] | None) -> list[JsonObject]:
         """Return up to `limit` jobs; 0 means all.
@@ -52,3 +65,11 @@ class Jobs:
 
     def _one(self, job_id: str) -> str:
         return f"{self._url}/{quote(job_id, safe='', errors='surrogateescape')}"
+
+
+def _request(
+    target: Mapping[str, Sequence[str]], images: Sequence[str], options: JsonObject, idempotency_key: str | None
+) -> tuple[JsonObject, dict[str, str]]:
+    """Return the body and the headers of a request for a job."""
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    return {"images": [{"image": image} for image in images], "target": dict(target), **options}, headers

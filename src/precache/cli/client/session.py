@@ -24,11 +24,15 @@ Query = Mapping[str, str | int | Sequence[str] | None]
 
 
 class _Parts(TypedDict, total=False):
-    """The parts of a request besides method and URL. A query omits its None values; the body is sent as JSON."""
+    """The parts of a request besides method and URL. A query omits its None values; the body is sent as JSON.
+
+    changes_nothing: whether the request only reads, whatever its method. A GET always does.
+    """
 
     query: Query
     body: Mapping[str, Any]
     headers: Mapping[str, str]
+    changes_nothing: bool
 
 
 class Session:
@@ -49,22 +53,25 @@ class Session:
         if "body" in parts:
             sent["Content-Type"] = "application/json"
             content = json.dumps(parts["body"]).encode()
-        answer = self._send(method, full_url, sent, content)
+        is_reading = method == "GET" or parts.get("changes_nothing", False)
+        answer = self._send(method, full_url, sent, content, is_reading=is_reading)
         _log.debug("%s %s: %d, %d bytes", method, full_url, answer.status, len(answer.body))
         if not 200 <= answer.status < 300:
             raise refusal(f"{method} {full_url}", answer)
         return answer
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, is_reading: bool
+    ) -> HttpResponse:
         """Return the answer. Without one, say whether the request may have taken effect."""
         try:
             return self._transport.send(method, url, headers, body)
         except AnswerTimeout as error:
-            if method == "GET":
+            if is_reading:
                 raise
             raise AnswerTimeout(error.message, _may_have_been_accepted(url)) from error
         except KeyboardInterrupt as error:
-            if method == "GET":
+            if is_reading:
                 raise
             raise RequestInterrupted(f"Interrupted before the answer; {_may_have_been_accepted(url)}") from error
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
 from precache.cli.commands.job_options import add_job_options, job_options
+from precache.cli.commands.job_plan import PLAN_FIELDS, plan_cells, without_empty, write_groups
+from precache.cli.errors import UsageError
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
 
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
@@ -30,10 +34,15 @@ class JobCreate(RequestCommand):
     Without --wait the command shows the accepted job. Output and exit codes with --wait are those of
     `aggregate cache image`.
 
+    With --dry-run nothing is started and nothing is stored. The hosts say what they hold, and the command shows the
+    plan: how many hosts have each image, how much would be downloaded where, which hosts lack space, are down or do not
+    answer, and how long it takes by the rates of earlier jobs.
+
     Example:
       precache job create --image debian-12 --aggregate web --aggregate db --wait
       precache job create --name friday-rollout --image debian-12 --image ubuntu-24 --cell cell2 --exclude-host cmp-9
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M --priority 80
+      precache job create --image debian-12 --aggregate web --dry-run
       precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
     """
 
@@ -53,18 +62,45 @@ class JobCreate(RequestCommand):
             help="marks this request, so that it can be repeated: with the same key and options it shows the first job "
             "and makes no second one",
         )
+        parser.add_argument("--dry-run", action="store_true", help="show the plan of the job, and do not make the job")
         add_job_options(parser)
         self.add_options(parser)
+
+    def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
+        return tuple(PLAN_FIELDS) if parsed_args.dry_run else super().columns_of(parsed_args)
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        if parsed_args.dry_run and parsed_args.wait:
+            raise UsageError("--dry-run makes no job for which --wait could wait; leave one of them out")
+        return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         target = {part: names for part in _TARGET if (names := getattr(parsed_args, part))}
         options = self.options(parsed_args) | job_options(parsed_args)
         if parsed_args.name is not None:
             options["name"] = parsed_args.name
+        if parsed_args.dry_run:
+            plan = self.service.jobs.plan(target, parsed_args.images, options, parsed_args.idempotency_key)
+            values = plan_cells(plan)
+            return list(values), list(values.values())
         job = self.service.jobs.create(target, parsed_args.images, options, parsed_args.idempotency_key)
         if not parsed_args.wait:
             return self.job_result(job, None)
         return self.wait(str(job.get("id")), job.get("image_names") or {}, parsed_args)
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Any]) -> int:
+        """Write the job, or the plan. In a table the cells and sites of a plan follow as a second table."""
+        values = dict(zip(column_names, data, strict=True))
+        if not parsed_args.dry_run or parsed_args.formatter != "table":
+            return super().produce_output(parsed_args, column_names, list(values.values()))
+        asked, groups = self.asked_columns(parsed_args), values.pop("groups")
+        if asked != ["groups"]:
+            shown = values if asked else without_empty(values)
+            super().produce_output(parsed_args, list(shown), list(shown.values()))
+        # The numbers of a single group are those of the plan.
+        if "groups" in asked or (not asked and len(groups or []) > 1):
+            write_groups(groups or [], self.app.stdout, parsed_args)
+        return 0
 
     def _add_list(
         self, parser: argparse.ArgumentParser, option: str, field: str, what: str, *, required: bool = False

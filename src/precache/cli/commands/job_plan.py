@@ -1,0 +1,170 @@
+"""The plan of a job as a command shows it: its fields, and a table of cells and sites."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from cliff.columns import FormattableColumn
+
+from precache.cli.client import JsonObject
+from precache.cli.columns import (
+    Bytes,
+    Counts,
+    Field,
+    Fields,
+    Text,
+    Timestamp,
+    cells,
+    human_bytes,
+    least_needed_first,
+    plain,
+)
+from precache.cli.formatters import Table
+from precache.cli.printable import on_one_line
+
+_MOST_NAMED = 5  # hosts in one cell of a table; -f json has the first twenty
+
+
+class PlannedImages(FormattableColumn[Sequence[Mapping[str, Any]]]):
+    """The images; in a table a line for each, with how many hosts have it."""
+
+    def human_readable(self) -> str:
+        return "\n".join(map(_image_line, self._value))
+
+
+def _image_line(image: Mapping[str, Any]) -> str:
+    name = on_one_line(str(image.get("name") or image.get("image")))
+    size = human_bytes(image.get("size_bytes")) or "size unknown"
+    return f"{name} ({size}): {_hosts(image.get('held') or 0)} have it, {_hosts(image.get('missing') or 0)} need it"
+
+
+def _hosts(number: int) -> str:
+    return f"{number} host" if number == 1 else f"{number} hosts"
+
+
+class EstimatedTime(FormattableColumn[Mapping[str, Any]]):
+    """The estimate; in a table the time, and what it is from."""
+
+    def human_readable(self) -> str:
+        seconds = self._value.get("seconds")
+        if seconds is None:
+            return f"unknown: {on_one_line(str(self._value.get('reason')))}"
+        if not seconds:
+            return "nothing to download"
+        source = f"{self._value.get('measured_tasks')} downloads of {self._value.get('measured_jobs')} earlier jobs"
+        return f"about {duration(seconds)}, by {source}; {self._value.get('hosts_at_once')} hosts at once"
+
+
+class Deadline(FormattableColumn[bool | None]):
+    """Whether the deadline can be met."""
+
+    def human_readable(self) -> str:
+        return {True: "can be met", False: "cannot be met"}.get(self._value, "") if self._value is not None else ""
+
+
+class HostNotes(FormattableColumn[Mapping[str, Any]]):
+    """Some hosts; in a table the first of them, with what is known of each, and the number of the others."""
+
+    def human_readable(self) -> str:
+        notes = self._value.get("hosts") or []
+        lines = [_note_line(note) for note in notes[:_MOST_NAMED]]
+        more = len(notes) - len(lines) + (self._value.get("more") or 0)
+        has_details = any(":" in line for line in lines)
+        return ("\n" if has_details else ", ").join(lines + ([f"and {more} more"] if more > 0 else []))
+
+
+def _note_line(note: Mapping[str, Any]) -> str:
+    host = on_one_line(str(note.get("host")))
+    if "needed_bytes" in note:
+        return f"{host}: needs {human_bytes(note['needed_bytes'])}, {human_bytes(note.get('free_bytes'))} free"
+    reason = on_one_line(str(note.get("reason") or ""))
+    return f"{host}: {reason}" if reason else host
+
+
+class Duration(FormattableColumn[float | None]):
+    """A number of seconds."""
+
+    def human_readable(self) -> str:
+        return "unknown" if self._value is None else duration(self._value)
+
+
+def duration(seconds: float) -> str:
+    """Return a time with its two largest units: `45 s`, `12 min 30 s`, `3 h 5 min`, `2 d 4 h`."""
+    left = max(0, round(seconds))
+    for unit, part, length, part_length in (("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
+        if left >= length:
+            rest = left % length // part_length
+            return f"{left // length} {unit}" + (f" {rest} {part}" if rest else "")
+    return f"{left} s"
+
+
+PLAN_FIELDS: Fields = {
+    "host_count": Field(plain),
+    "task_count": Field(plain),
+    "hosts": Field(Counts),
+    "images": Field(PlannedImages),
+    "bytes_to_move": Field(Bytes),
+    "estimate": Field(EstimatedTime),
+    "begins_at": Field(Timestamp),
+    "ends_at": Field(Timestamp),
+    "meets_deadline": Field(Deadline),
+    "lacking_space": Field(HostNotes),
+    "down": Field(HostNotes),
+    "unknown": Field(HostNotes),
+    "unsupported": Field(HostNotes),
+    "groups": Field(plain),
+}
+_TIMES = ("begins_at", "ends_at", "meets_deadline")
+_NOTES = ("lacking_space", "down", "unknown", "unsupported")
+
+_GROUP_FIELDS: Fields = {
+    "cell": Field(Text),
+    "site": Field(Text),
+    "hosts": Field(plain),
+    "ready": Field(plain),
+    "incomplete": Field(plain),
+    "down": Field(plain, left_out=3),
+    "unknown": Field(plain, left_out=2),
+    "unsupported": Field(plain, left_out=1),
+    "lacking_space": Field(plain),
+    "bytes_to_move": Field(Bytes),
+    "time": Field(Duration),
+}
+_RARE = ("down", "unknown", "unsupported", "lacking_space")
+
+
+def plan_cells(plan: JsonObject) -> dict[str, Any]:
+    """Return the cells of a plan by the names of their columns; the times of its estimate have their own."""
+    estimate = plan.get("estimate") or {}
+    times = {name: estimate.get(name) for name in _TIMES}
+    notes = {name: plan.get(name) or {} for name in _NOTES}
+    counts = {"hosts": plan.get("hosts") or {}, "images": plan.get("images") or [], "estimate": estimate}
+    return cells(PLAN_FIELDS, plan | counts | times | notes)
+
+
+def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cells that say something, for a table."""
+    return {
+        name: value
+        for name, value in values.items()
+        if not isinstance(value, HostNotes | Deadline) or value.human_readable()
+    }
+
+
+def write_groups(groups: Sequence[Mapping[str, Any]], stdout: TextIO, parsed_args: argparse.Namespace) -> None:
+    """Write the table of cells and sites."""
+    rows = []
+    for group in groups:
+        computed = {"hosts": group.get("host_count"), "time": group.get("seconds")}
+        rows.append(list(cells(_GROUP_FIELDS, {**group, **(group.get("hosts") or {}), **computed}).values()))
+    # Most plans have no hosts of these kinds.
+    shown = [place for place, name in enumerate(_GROUP_FIELDS) if name not in _RARE or any(row[place] for row in rows)]
+    names = list(_GROUP_FIELDS)
+    table = Table()
+    table.least_needed = least_needed_first(_GROUP_FIELDS)
+    without_choice = argparse.Namespace(**{**vars(parsed_args), "columns": []})
+    table.emit_list(
+        [names[place] for place in shown], [[row[place] for place in shown] for row in rows], stdout, without_choice
+    )
