@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.cloud import Cloud
+from tests.lab.mariadb import Mariadb
+from tests.lab.rabbitmq import RabbitMq
+from tests.system.deployed import CONTENT, Deployed, deployed
 from tools.local_service import LocalService
 
 MIB = 1024**2
@@ -75,3 +79,19 @@ def qcow2(file: Path, size_mib: int, hole_mib: int = 0) -> Path:
     qemu_img("convert", "-f", "raw", "-O", "qcow2", raw, file)
     raw.unlink()
     return settled(file)
+
+
+@pytest.fixture(scope="module")
+def here(
+    tmp_path_factory: pytest.TempPathFactory, cloud: Cloud, rabbitmq: RabbitMq, mariadb: Mariadb
+) -> Iterator[Deployed]:
+    """A deployment of two cells beside a real cloud, which must print no traceback."""
+    with deployed(tmp_path_factory.mktemp("deployed"), cloud, rabbitmq, mariadb) as running:
+        yield running
+    assert not [name for name, log in running.precache.logs().items() if any(each in log for each in COMPLAINTS)]
+
+
+@pytest.fixture
+def image(here: Deployed) -> str:
+    """The id of an image with `CONTENT`."""
+    return here.cloud.glance.upload_image(CONTENT, visibility="public")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,11 @@ from tests.waiting import wait_until
 AGGREGATES = "/compute/v2.1/os-aggregates"
 CELLS = {"cmp-1": "cell1", "cmp-2": "cell1", "cmp-3": "cell2", "cmp-4": "cell2"}
 CONDUCTORS = ("conductor-1", "conductor-2")
-FINAL = ("succeeded", "partly_failed", "failed", "cancelled")
+FINAL = ("succeeded", "partly_failed", "failed", "cancelled", "expired")
 JOB_TIMEOUT_S = 60
+
+CONTENT = os.urandom(2 * 1024**2)
+"""Of the image that tests request."""
 
 
 @dataclass

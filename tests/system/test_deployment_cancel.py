@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.cloud import Cloud
-from tests.lab.mariadb import Mariadb
-from tests.lab.rabbitmq import RabbitMq
-from tests.system.conftest import COMPLAINTS
-from tests.system.deployed import CELLS, CONDUCTORS, Deployed, deployed
+from tests.system.deployed import CELLS, CONDUCTORS, CONTENT, Deployed
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
 
-CONTENT = os.urandom(2 * 1024**2)
 THREE = ("cmp-1", "cmp-2", "cmp-3")
 BROKER_AWAY_S = 3
 STOPPED_WITHIN_S = 2.0
 MACHINE_IS_BUSY = 3
 """How many times longer it may take where other tests run."""
-
-
-@pytest.fixture(scope="module")
-def here(
-    tmp_path_factory: pytest.TempPathFactory, cloud: Cloud, rabbitmq: RabbitMq, mariadb: Mariadb
-) -> Iterator[Deployed]:
-    with deployed(tmp_path_factory.mktemp("deployed"), cloud, rabbitmq, mariadb) as running:
-        yield running
-    assert not [name for name, log in running.precache.logs().items() if any(each in log for each in COMPLAINTS)]
-
-
-@pytest.fixture
-def image(here: Deployed) -> str:
-    return here.cloud.glance.upload_image(CONTENT, visibility="public")
 
 
 def cancel(here: Deployed, job: str) -> None:

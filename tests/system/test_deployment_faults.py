@@ -6,43 +6,22 @@ Whatever happens: every task ends in exactly one outcome, and what the host's di
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import time
-from collections.abc import Iterator
 from statistics import median
 
 import pytest
 
 from tests.contract.consuming import Consumer
-from tests.lab.cloud import Cloud
-from tests.lab.mariadb import Mariadb
-from tests.lab.rabbitmq import RabbitMq
-from tests.system.conftest import COMPLAINTS
-from tests.system.deployed import CELLS, CONDUCTORS, Deployed, deployed
+from tests.system.deployed import CELLS, CONDUCTORS, CONTENT, Deployed
 from tests.system.operating import host_of
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
 
-CONTENT = os.urandom(2 * 1024**2)
 BROKER_AWAY_S = 10
 DATABASE_AWAY_S = 5
 SAMPLES = 20
-
-
-@pytest.fixture(scope="module")
-def here(
-    tmp_path_factory: pytest.TempPathFactory, cloud: Cloud, rabbitmq: RabbitMq, mariadb: Mariadb
-) -> Iterator[Deployed]:
-    with deployed(tmp_path_factory.mktemp("deployed"), cloud, rabbitmq, mariadb) as running:
-        yield running
-    assert not [name for name, log in running.precache.logs().items() if any(each in log for each in COMPLAINTS)]
-
-
-@pytest.fixture
-def image(here: Deployed) -> str:
-    return here.cloud.glance.upload_image(CONTENT, visibility="public")
 
 
 def all_have_begun(here: Deployed, image: str) -> bool:
