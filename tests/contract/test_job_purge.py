@@ -7,7 +7,7 @@ import pytest
 from precache.adapters.jobs_sql import SqlJobPurge
 from precache.core.errors import JobNotFound
 from precache.core.jobs import JobState, Outcome, TaskResult
-from tests.contract.job_values import DEBIAN, NOW, SECOND, asked, claim, ended, finish, job_id, new_job
+from tests.contract.job_values import DEBIAN, NOW, SECOND, asked, claim, ended, finish, held, job_id, new_job
 
 DAY = timedelta(days=1)
 
@@ -28,15 +28,22 @@ def test_jobs_that_ended_long_ago_are_removed_with_their_tasks(stores):
 
 
 def test_jobs_that_have_not_ended_stay_however_old_they_are(stores):
-    for number in (1, 2):
+    for number in (1, 2, 3, 4, 5):
         stores.intake.add(new_job(number, created_at=NOW - 900 * DAY + number * SECOND))
     claim(stores, at=NOW - 900 * DAY)
     asked(stores, "cmp-1", DEBIAN)
+    stores.steering.pause(job_id(3))
+    stores.steering.cancel(job_id(4))
+    stores.steering.retry(job_id(4))
+    claim(stores, "other", skip=[job_id(2)], at=NOW - 900 * DAY)
+    waiting = {"state": JobState.WAITING, "due_at": NOW + DAY, "reason": "its window is closed"}
+    stores.claims.release(held(stores, 4, "other"), **waiting)
     stores.clock.set(NOW)
+    assert {job.state for job in stores.queries.list_jobs()} == {state for state in JobState if not state.is_final}
 
     assert stores.purge.count_ended(DAY) == 0
     assert stores.purge.purge(timedelta(), 10) == 0
-    assert len(stores.queries.list_jobs()) == 2
+    assert len(stores.queries.list_jobs()) == 5
 
 
 def test_no_more_are_removed_at_once_than_was_asked_for(stores):

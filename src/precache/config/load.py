@@ -22,6 +22,7 @@ from precache.config import (
     image_cache,
     images,
     inventory,
+    jobs,
     notifications,
     workarounds,
 )
@@ -34,6 +35,7 @@ from precache.config.identity import ServiceUserSettings
 from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
 from precache.config.inventory import InventorySettings, NovaSettings
+from precache.config.jobs import JobSettings
 from precache.config.logs import register_log_options
 from precache.config.notifications import NotificationSettings
 from precache.config.options import OptionGroup, read_value
@@ -51,6 +53,7 @@ _SETTINGS: Mapping[str, OptionGroup[Any]] = {
     "policy": api.POLICY_GROUP,
     "service_user": identity.GROUP,
     "conductor": conductor.GROUP,
+    "jobs": jobs.GROUP,
     "inventory": inventory.GROUP,
     "nova": inventory.NOVA_GROUP,
     "image_cache": image_cache.GROUP,
@@ -83,6 +86,7 @@ class Config:
     policy: PolicySettings
     service_user: ServiceUserSettings
     conductor: ConductorSettings
+    jobs: JobSettings
     inventory: InventorySettings
     nova: NovaSettings
     image_cache: ImageCacheSettings

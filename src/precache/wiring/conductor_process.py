@@ -41,6 +41,7 @@ from precache.wiring.host_survey import host_survey
 from precache.wiring.inventory import configured_inventory
 from precache.wiring.notices import start_notices
 from precache.wiring.progress import STORE_INTERVAL, progress_batcher
+from precache.wiring.purge import start_purge
 from precache.wiring.service_user import service_session, warn_if_refused
 
 BEATS_INTERVAL = timedelta(seconds=1)
@@ -68,13 +69,9 @@ class ConductorProcess:
         prompt = configured_database(self._config, Limits.for_leases(self._config.conductor.lease))
         self._stops.callback(prompt.close)
         notifier = self._notifier()
-        start_notices(
-            config=self._config,
-            database=database,
-            notifier=notifier,
-            owner=f"{socket.gethostname()}:{uuid.uuid4()}",
-            at_stop=self._stops,
-        )
+        owner = f"{socket.gethostname()}:{uuid.uuid4()}"
+        start_notices(config=self._config, database=database, notifier=notifier, owner=owner, at_stop=self._stops)
+        start_purge(config=self._config, database=database, owner=owner, at_stop=self._stops)
         beats, cells = self._listen_to_cells(database, prompt)
         bus = self._open_bus()
         loop = self._build_loop(database, prompt, beats, cells, notifier, bus)

@@ -36,6 +36,7 @@ from precache.wiring.http.server import HttpServer
 from precache.wiring.inventory import local_inventory
 from precache.wiring.notices import start_notices
 from precache.wiring.progress import progress_batcher
+from precache.wiring.purge import start_purge
 from precache.wiring.signatures import image_signatures
 from precache.wiring.state_dir import StateDir
 
@@ -102,6 +103,7 @@ class EmbeddedProcess:
         start_notices(
             config=self._config, database=database, notifier=notifier, owner=EMBEDDED_OWNER, at_stop=self._stops
         )
+        start_purge(config=self._config, database=database, owner=EMBEDDED_OWNER, at_stop=self._stops)
         loop = conductor_loop(
             config=self._config,
             database=database,

@@ -51,7 +51,7 @@ class DbUpgrade(Command):
 class DbPurge(Command):
     """Remove jobs that ended long ago, with their tasks.
 
-    A job that is queued or running is never removed. Conductors and APIs may run meanwhile; `precache serve all` must
+    A job that has not ended is never removed. Conductors and APIs may run meanwhile; `precache serve all` must
     be stopped for its own state directory. Removed jobs cannot be restored.
 
     Examples:
