@@ -115,6 +115,30 @@ def test_a_job_that_is_no_longer_paused_is_queued(stores):
     assert (job.state, job.due_at) == (JobState.QUEUED, None)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "due_at", "state"),
+    [
+        (JobState.PAUSED, None, JobState.PAUSED),
+        (JobState.PAUSED, NOW + 60 * SECOND, JobState.PAUSED),
+        (WAITING, NOW + 60 * SECOND, JobState.PAUSED),
+        (JobState.QUEUED, None, JobState.QUEUED),
+    ],
+)
+def test_a_job_that_an_operator_has_paused_is_paused_unless_its_hosts_must_be_told_first(stores, wanted, due_at, state):
+    stores.intake.add(new_job())
+    claim(stores)
+    asked(stores, "cmp-2", UBUNTU)
+    stores.steering.pause(job_id(1))
+
+    job = release(stores, wanted, due_at=due_at)
+
+    assert (job.state, job.due_at) == (state, due_at)
+    found = claim(stores, at=NOW + LEASE)
+    assert (found is None) is (state is JobState.PAUSED)
+    if due_at is not None:
+        assert claim(stores, at=due_at).pause_requested_at == NOW
+
+
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED, JobState.CANCELLED])
 def test_a_job_is_released_in_no_state_that_is_not_before_a_run(stores, state):
     stores.intake.add(new_job())

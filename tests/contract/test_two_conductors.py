@@ -13,15 +13,11 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import END, Announcer
-from precache.conductor.call_hosts import CallHosts
-from precache.conductor.cancel_hosts import CancelHosts
-from precache.conductor.end_job import EndJob
-from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.host_dispatcher import CallScheduler
-from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import JobState, Outcome, TaskResult
+from precache.wiring.run_job import build_run_job
 from tests.contract.job_values import DEBIAN, LEASE, NOW, asked, claim, ended, job_id, new_job
 from tests.played_host import PlayedHost
 from tests.waiting import wait_until
@@ -66,15 +62,10 @@ class Conductors:
 
     def _loop(self, owner: str, pool: DaemonPool) -> WorkLoop:
         stores = self.stores
-        announcer = Announcer(notifier=self.notifier, origin=owner)
-        run_job = RunJob(
-            claims=stores.claims, announcer=announcer, clock=self.clock,
-            group_hosts=GroupHosts(hosts=stores.hosts, service_down_time=MINUTE),
-            call_hosts=CallHosts(
-                gateway=self.gateway, clock=self.clock, scheduler=CallScheduler(pool=pool, concurrency=3),
-                cancel_hosts=CancelHosts(gateway=self.gateway, clock=self.clock, pool=DaemonPool(3)),
-            ),
-            end_job=EndJob(claims=stores.claims, queries=stores.queries, announcer=announcer),
+        run_job = build_run_job(
+            claims=stores.claims, queries=stores.queries, hosts=stores.hosts, gateway=self.gateway,
+            announcer=Announcer(notifier=self.notifier, origin=owner), clock=self.clock,
+            scheduler=CallScheduler(pool=pool, concurrency=3), messages=DaemonPool(3), service_down_time=MINUTE,
             write_interval=timedelta(milliseconds=20),
         )  # fmt: skip
         return WorkLoop(

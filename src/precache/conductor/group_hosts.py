@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -38,26 +38,37 @@ class GroupHosts:
         self._service_down_time = service_down_time
         self._listening_for_s = listening_for_s
 
-    def __call__(self, run: JobRun) -> HostGroups:
-        """Return the groups of the hosts with remaining tasks; if the job is cancelled, only the hosts that are up.
+    def __call__(self, run: JobRun, names: Sequence[str], *, is_patient: bool = True) -> HostGroups:
+        """Return the groups of these hosts of the job; if it is being stopped, only those that are up.
 
-        If this process, a message bus or the store was down, heartbeats may be missing for that reason. The job waits
-        for these hosts as long as a heartbeat may take. If the run is to stop earlier, these hosts are in no group. A
-        cancelled job does not wait.
+        If this process, a message bus or the store was down, heartbeats may be missing for that reason. A patient job
+        waits for these hosts as long as a heartbeat may take. If the run is to stop earlier, these hosts are in no
+        group. A job that is being stopped does not wait. Raises Unavailable if the inventory is unavailable when the
+        run is to stop.
         """
         try:
-            groups = self._group(run)
+            groups = self._group(run, names, is_patient)
         except Unavailable:
-            if not run.is_cancelled:
+            if run.ending is None:
                 raise
             groups = HostGroups()
-        return HostGroups(by_cell=groups.by_cell) if run.is_cancelled else groups
+        return HostGroups(by_cell=groups.by_cell) if run.ending else groups
 
-    def _group(self, run: JobRun) -> HostGroups:
-        give_up_at = time.monotonic() + self._service_down_time.total_seconds()
+    def once(self, run: JobRun, names: Sequence[str]) -> HostGroups:
+        """Return the groups of these hosts as they are now. Raises Unavailable."""
+        known = self._hosts.find_hosts(list(names))
+        groups = group_by_cell(names, known, self._service_down_time, run.requirement)
+        run.known.update(known)
+        up = {host.name for hosts in groups.by_cell.values() for host in hosts}
+        run.up.difference_update(names)
+        run.up.update(up)
+        return groups
+
+    def _group(self, run: JobRun, names: Sequence[str], is_patient: bool) -> HostGroups:
+        give_up_at = time.monotonic() + (self._service_down_time.total_seconds() if is_patient else 0.0)
         is_logged = False
         while True:
-            groups = self._look(run)
+            groups = run.retry("The look for the hosts of", lambda: self.once(run, names), until=run.work)
             unknown = hosts_of_unknown_state(groups.down, self._listening_for_s, self._service_down_time)
             if not unknown or time.monotonic() >= give_up_at:
                 return groups
@@ -67,10 +78,6 @@ class GroupHosts:
                     "Job %s waits for heartbeats of %i host(s), such as %s, that may have been missed",
                     run.job.id, len(unknown), unknown[0].name,
                 )  # fmt: skip
+            run.stop_if_due()
             if run.work.wait(HEARTBEAT_LOOK_S):
                 return replace(groups, down=tuple(host for host in groups.down if host not in unknown))
-
-    def _look(self, run: JobRun) -> HostGroups:
-        names = list(run.remaining.images)
-        known = run.retry("The look for the hosts of", lambda: self._hosts.find_hosts(names), until=run.work)
-        return group_by_cell(names, known, self._service_down_time, run.requirement)

@@ -33,7 +33,7 @@ class CallScheduler:
 
     def __init__(self, *, pool: DaemonPool, concurrency: int) -> None:
         self._pool = pool
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._turns = 0
         self._dispatchers: dict[HostDispatcher, None] = {}  # the one that had no turn for the longest time is the first
         self.lock = Lock()
@@ -60,7 +60,7 @@ class CallScheduler:
 
     def _begin(self) -> _Call | None:
         with self.lock:
-            call = self._take() if self._turns < self._concurrency else None
+            call = self._take() if self._turns < self.concurrency else None
             self._turns += call is not None
             return call
 
@@ -148,10 +148,10 @@ class HostDispatcher:
         self._scheduler.fill()
 
     @property
-    def has_hosts_left(self) -> bool:
-        """Return whether there are hosts that no turn has taken."""
+    def hosts_left(self) -> int:
+        """Return the number of hosts that no turn has taken."""
         with self._scheduler.lock:
-            return len(self._hosts) > 0
+            return len(self._hosts)
 
     def in_progress(self) -> dict[str, str]:
         """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from precache.conductor.announce import Announcer
 from precache.core.errors import LeaseLost, Unavailable
 from precache.core.images import ImageId
-from precache.core.jobs import HostEnded, Job, JobStep, Outcome
+from precache.core.jobs import HostAsked, HostEnded, HostPutBack, Job, JobStep, Outcome, TaskResult
 from precache.ports.job_store import JobClaims, RemainingTasks
 
 _log = logging.getLogger(__name__)
@@ -41,11 +41,15 @@ class OutcomeRecorder:
         interval: timedelta,
     ) -> None:
         self._job = job
-        self._host_count = len(remaining.hosts)
-        self._ended_hosts = self._host_count - len(remaining.images)
+        self._hosts = remaining.hosts
         self._counts = Counter(job.counts)
         self._unended = dict(remaining.images)
+        self._failures = dict(remaining.failures)
         self._asked = set(remaining.asked)
+        self._failed: dict[str, None] = {}
+        self._unannounced = {host: set(images) for host, images in remaining.images.items()}
+        self._results: defaultdict[str, list[TaskResult]] = defaultdict(list)
+        self._is_start_announced = bool(remaining.asked or job.counts)
         self._claims = claims
         self._announcer = announcer
         self._interval_s = interval.total_seconds()
@@ -54,11 +58,22 @@ class OutcomeRecorder:
         self._held_at = -math.inf  # when the store confirmed the claim
 
     def note(self, step: JobStep) -> None:
+        self.announce_start()
         self._unwritten.append(step)
-        if isinstance(step, HostEnded):
-            self._unended.pop(step.host, None)
-        else:
-            self._asked.add(step.host)
+        match step:
+            case HostAsked():
+                self._asked.add(step.host)
+            case HostEnded():
+                self._note_ended(step)
+            case HostPutBack(is_failure=True):
+                for image in step.bytes_kept:
+                    self._failures[step.host, image] = self._failures.get((step.host, image), 0) + 1
+
+    def announce_start(self) -> None:
+        """Announce that the job begins, unless this or an earlier conductor has done so."""
+        if not self._is_start_announced:
+            self._announcer.started(self._job, self._hosts)
+            self._is_start_announced = True
 
     def was_asked(self, host: str) -> bool:
         """Return whether this conductor or an earlier one called the host for images that had not ended."""
@@ -66,8 +81,17 @@ class OutcomeRecorder:
 
     @property
     def unended(self) -> Mapping[str, tuple[ImageId, ...]]:
-        """Return the hosts whose results are missing, with their images."""
+        """Return the hosts with tasks that have not ended, and the images of these. Any thread may read it."""
         return self._unended
+
+    @property
+    def failed_hosts(self) -> Collection[str]:
+        """Return the hosts of which this conductor noted a task that ended without success."""
+        return self._failed.keys()
+
+    def failures_of(self, host: str) -> Mapping[ImageId, int]:
+        """Return how often the unfinished tasks of the host have failed and were put back."""
+        return {image: self._failures.get((host, image), 0) for image in self._unended.get(host, ())}
 
     @property
     def counts(self) -> Counter[Outcome]:
@@ -90,7 +114,7 @@ class OutcomeRecorder:
         self._unwritten = []
         for step in written:
             if isinstance(step, HostEnded):
-                self._note_end(step)
+                self._announce(step)
         self._due_at = time.monotonic() + self._interval_s
 
     def write_last(self) -> None:
@@ -103,10 +127,28 @@ class OutcomeRecorder:
         elif time.monotonic() - self._held_at > CLAIM_IS_KNOWN_S:
             self._claims.check(self._job.claim)
 
-    def _note_end(self, step: HostEnded) -> None:
-        self._ended_hosts += 1
+    def _note_ended(self, step: HostEnded) -> None:
+        ended = {result.image for result in step.results}
+        left = tuple(image for image in self._unended.get(step.host, ()) if image not in ended)
+        if left:
+            self._unended[step.host] = left
+        else:
+            self._unended.pop(step.host, None)
+        if not all(result.outcome.is_success for result in step.results):
+            self._failed[step.host] = None
+
+    def _announce(self, step: HostEnded) -> None:
+        """Announce the results of the host when all of its tasks have ended."""
         self._counts.update(result.outcome for result in step.results)
-        self._announcer.host_ended(self._job, step.host, step.results, self._ended_hosts, self._host_count)
+        results = self._results[step.host]
+        results += step.results
+        left = self._unannounced.get(step.host, set())
+        left.difference_update(result.image for result in step.results)
+        if not left:
+            self._unannounced.pop(step.host, None)
+            del self._results[step.host]
+            total = len(self._hosts)
+            self._announcer.host_ended(self._job, step.host, results, total - len(self._unannounced), total)
 
     def _record(self, steps: Sequence[JobStep]) -> Sequence[JobStep]:
         """Store the steps; return the stored ones."""

@@ -7,31 +7,20 @@ harmless: the host answers from memory, joins the running work, or touches the i
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from precache.background.backoff import retry_until
-from precache.background.cancel_token import CancelToken
 from precache.conductor.announce import Announcer
-from precache.conductor.ask_host import same_result
 from precache.conductor.call_hosts import CallHosts
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
+from precache.conductor.job_control import JobControl
 from precache.conductor.job_run import JobRun
 from precache.conductor.outcome_recorder import OutcomeRecorder
-from precache.core.jobs import HostEnded, Job, Outcome
-from precache.core.stopping import StopReason
+from precache.core.jobs import Job
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims
-from precache.rules.group_by_cell import HostGroups, RpcRequirement
-
-_log = logging.getLogger(__name__)
-
-DOWN = "the host is down or was forced down; bring it up and send the request again"
-UNMAPPED = (
-    "no Precache compute has ever sent a heartbeat from this host, so it belongs to no cell; start `precache serve "
-    "compute` there, under this name ([DEFAULT] host), and send the request again"
-)
+from precache.rules.group_by_cell import RpcRequirement
 
 WRITE_INTERVAL = timedelta(seconds=0.25)
 """How long an outcome may wait before it is written: short for a user, but with few transactions a second."""
@@ -65,34 +54,27 @@ class RunJob:
         self._requirement = requirement
         self._write_interval = write_interval
 
-    def __call__(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
-        """Run the job to its end, or until `stop` is cancelled: then release the job with its remaining tasks.
+    def __call__(self, job: Job, control: JobControl) -> None:
+        """Run the job to its end, or until it is to stop.
 
-        work: a child of `stop`. If only `work` is cancelled, an operator has cancelled the job: the hosts are told to
-        stop, and the job ends.
+        If `control.stop` is cancelled, the job is released with its remaining tasks. If only `control.work` is, or the
+        job may not run at this time, the hosts are told to stop; then the job ends, waits or is paused: see
+        `rules/course.py`.
         Raises LeaseLost if another conductor has taken the job over, Unavailable if the store or the inventory is
         unavailable at a stop. In both cases the next owner of the lease continues.
         """
-        if job.cancel_requested_at is not None:
-            work.cancel(StopReason.CANCELLED)
-        run = self._start(job, stop, work)
-        groups = self._group_hosts(run)
-        if not run.is_cancelled:
-            _log.info(
-                "Preparing to request pre-caching of image(s) %s on %i hosts across %i cells (job %s)",
-                ",".join(job.images), len(run.remaining.images), len(groups.by_cell), job.id,
-            )  # fmt: skip
-        self._end_unasked(run, groups)
-        self._call_hosts(run, groups.by_cell)
+        run = self._start(job, control)
+        run.stop_if_due()
+        if run.ending is not None and (run.ending.rest is not None or run.remaining.asked):
+            self._group_hosts(run, list(run.remaining.images))  # the hosts that are told to stop
+        self._call_hosts(run)
         self._end_job(run)
 
-    def _start(self, job: Job, stop: CancelToken, work: CancelToken) -> JobRun:
-        """Read the remaining tasks, and announce the start unless an earlier conductor has done so."""
+    def _start(self, job: Job, control: JobControl) -> JobRun:
+        """Read the remaining tasks."""
         remaining = retry_until(
-            lambda: self._claims.remaining(job.claim), what="The start of job", of=job.id, wait=stop.wait
+            lambda: self._claims.remaining(job.claim), what="The start of job", of=job.id, wait=control.stop.wait
         )
-        if not remaining.asked and not job.counts:
-            self._announcer.started(job, remaining.hosts)
         recorder = OutcomeRecorder(
             job=job,
             remaining=remaining,
@@ -101,23 +83,7 @@ class RunJob:
             interval=self._write_interval,
         )
         requirement = self._requirement
-        if requirement is not None and any(order.has_options for order in job.orders):
+        has_options = job.options.job_rate_limit_bytes_per_s or any(order.has_options for order in job.orders)
+        if requirement is not None and has_options:
             requirement = requirement.with_options()
-        return JobRun(job, remaining, recorder, requirement, stop, work)
-
-    def _end_unasked(self, run: JobRun, groups: HostGroups) -> None:
-        """Note the outcomes of the hosts that are not called."""
-        for host in groups.down:
-            _log.info("Skipping image pre-cache request to compute %r because it is not up", host.name)
-            self._note_end(run, host.name, Outcome.SKIPPED, DOWN, cell=host.cell or "")
-        for name in groups.unmapped:
-            self._note_end(run, name, Outcome.ERROR, UNMAPPED)
-        for host in groups.outdated:
-            if run.requirement is not None:
-                error = run.requirement.error_of(host)
-                _log.warning("%s", error)
-                self._note_end(run, host.name, Outcome.ERROR, str(error), cell=host.cell or "")
-
-    def _note_end(self, run: JobRun, host: str, outcome: Outcome, reason: str, cell: str = "") -> None:
-        results = same_result(run.remaining.images[host], outcome, reason)
-        run.recorder.note(HostEnded(host, results, self._clock.now(), cell))
+        return JobRun(job, remaining, recorder, requirement, control, self._clock)

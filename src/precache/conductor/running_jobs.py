@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from precache.background.cancel_token import CancelToken
 from precache.background.threads import start_thread
+from precache.conductor.job_control import JobControl
 from precache.core.errors import LeaseLost
 from precache.core.jobs import Claim, Job
 from precache.core.stopping import StopReason
@@ -21,8 +21,7 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _RunningJob:
     claim: Claim
-    stop: CancelToken
-    work: CancelToken
+    control: JobControl
     thread: threading.Thread
 
 
@@ -42,16 +41,14 @@ class RunningJobs:
         self._runs: dict[str, _RunningJob] = {}
         self._lock = threading.Lock()
 
-    def start(self, job: Job, stop: CancelToken, run: Callable[[CancelToken], None]) -> None:
+    def start(self, job: Job, control: JobControl, run: Callable[[], None]) -> None:
         """Start the job's thread. Raises RuntimeError if the system can start no further thread.
 
-        stop: cancelled when the lease is lost. run: gets a child of it, which is cancelled also when an operator stops
-        the job; `run` calls `remove` at its end.
+        control: tells the job what becomes of its lease, and what operators want. `run` calls `remove` at its end.
         """
-        work = stop.child()
         with self._lock:  # so that the job is registered before its thread can end
-            thread = self._start_thread(lambda: run(work), name=f"job-{job.id[:8]}")
-            self._runs[job.id] = _RunningJob(job.claim, stop, work, thread)
+            thread = self._start_thread(run, name=f"job-{job.id[:8]}")
+            self._runs[job.id] = _RunningJob(job.claim, control, thread)
 
     def remove(self, job: Job) -> None:
         with self._lock:
@@ -75,14 +72,18 @@ class RunningJobs:
         for claim in self._leases.extend(list(live), self._lease) if live else ():
             if self._still_runs(live[claim]):
                 _log.warning("%s", LeaseLost(claim.job_id, claim.owner))
-                live[claim].stop.cancel(StopReason.LEASE_LOST)
+                live[claim].control.stop.cancel(StopReason.LEASE_LOST)
 
     def read_steering(self) -> None:
-        """Stop the work of jobs for which operators have requested it. Raises StoreUnavailable."""
-        live = {claim: run for claim, run in self._live().items() if not run.work.is_cancelled}
+        """Stop the work of jobs for which operators have requested it, and tell the others of changed options.
+
+        Raises StoreUnavailable.
+        """
+        live = {claim: run for claim, run in self._live().items() if not run.control.work.is_cancelled}
         for claim, steering in self._leases.steering(list(live)).items() if live else ():
+            live[claim].control.revision = steering.revision
             if steering.stop is not None:
-                live[claim].work.cancel(steering.stop)
+                live[claim].control.work.cancel(steering.stop)
 
     def _live(self) -> dict[Claim, _RunningJob]:
         with self._lock:

@@ -12,6 +12,7 @@ from precache.background.log_exceptions import log_exceptions
 from precache.background.periodic_task import PeriodicTask
 from precache.background.threads import start_thread
 from precache.conductor.claim_schedule import ClaimSchedule
+from precache.conductor.job_control import JobControl
 from precache.conductor.running_jobs import RunningJobs
 from precache.core.errors import LeaseLost
 from precache.core.jobs import Job
@@ -22,8 +23,8 @@ from precache.rules.job_slots import least_priority
 
 _log = logging.getLogger(__name__)
 
-RunsJob = Callable[[Job, CancelToken, CancelToken], None]
-"""Runs a job. Gets a token, cancelled when another process is to continue the job, and its child for the work."""
+RunsJob = Callable[[Job, JobControl], None]
+"""Runs a job, and is told to stop or of changes by its control."""
 
 EXTEND_RETRY = timedelta(seconds=1)
 """How soon a failed extension is repeated: well before the lease expires."""
@@ -160,10 +161,10 @@ class WorkLoop:
 
     def _start(self, job: Job) -> bool:
         """Start the job's thread. If the system can start no further thread, release the job and return False."""
-        stop = self._stop.child()
+        control = JobControl(self._stop.child(), revision=job.revision)
         self._slots.take(job)
         try:
-            self._running.start(job, stop, lambda work: self._run(job, stop, work))
+            self._running.start(job, control, lambda: self._run(job, control))
         except RuntimeError as error:
             self._slots.free(job)
             _log.error("Job %s is released, because no thread can be started for it: %s", job.id, error)
@@ -172,18 +173,20 @@ class WorkLoop:
             return False
         return True
 
-    def _run(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
+    def _run(self, job: Job, control: JobControl) -> None:
         try:
             context = WorkContext(request_id=job.request_id, job_id=job.id)
             with working_on(context), log_exceptions(what="Job", of=job.id, then=_LEFT):
-                self._run_unless_lost(job, stop, work)
+                self._run_unless_lost(job, control)
         finally:
             self._running.remove(job)
-            if self._slots.free(job):
+            are_wanted = self._slots.free(job)
+            # A stopped job may have been resumed or cancelled meanwhile; the wake of that found it still running.
+            if are_wanted or control.work.is_cancelled:
                 self._schedule.wake()
 
-    def _run_unless_lost(self, job: Job, stop: CancelToken, work: CancelToken) -> None:
+    def _run_unless_lost(self, job: Job, control: JobControl) -> None:
         try:
-            self._run_job(job, stop, work)
+            self._run_job(job, control)
         except LeaseLost as error:
             _log.warning("%s", error)

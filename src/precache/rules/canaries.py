@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from precache.core.job_options import Canary
+
 
 def spread_first(hosts: Sequence[str], count: int, place_of: Callable[[str], tuple[str, str] | None]) -> list[str]:
     """Return `count` of the hosts, spread over cells, and over the sites of each cell.
@@ -27,3 +29,9 @@ def spread_first(hosts: Sequence[str], count: int, place_of: Callable[[str], tup
         for turn, (_, position, host) in enumerate(sorted(of_cell))
     ]
     return [host for *_, host in sorted(ranked)[:count]]
+
+
+def canary_count(canary: Canary, host_count: int) -> int:
+    """Return how many of the hosts are canaries: at least one, a percentage rounded up."""
+    wanted = canary.hosts if canary.hosts is not None else -(-host_count * (canary.percent or 0) // 100)
+    return max(1, min(wanted, host_count))

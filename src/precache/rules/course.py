@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from precache.core.job_options import JobOptions
-from precache.core.jobs import JobState, Outcome
+from precache.core.jobs import Job, JobState, Outcome
 from precache.core.stopping import StopReason
 from precache.rules.window import first_open, is_open, next_opening
 
@@ -43,12 +43,20 @@ ENDINGS: Mapping[StopReason, Ending] = {
 }
 """For the reasons to stop the work of a job. For all others another conductor continues the job."""
 
+_PRECEDENCE = (StopReason.CANCELLED, StopReason.DEADLINE_PASSED, StopReason.PAUSED, StopReason.WINDOW_CLOSED)
+
 
 def stop_reason(cancel_requested_at: datetime | None, pause_requested_at: datetime | None) -> StopReason | None:
     """Return why operators want the job stopped; None if they do not."""
     if cancel_requested_at is not None:
         return StopReason.CANCELLED
     return None if pause_requested_at is None else StopReason.PAUSED
+
+
+def reason_to_stop(job: Job, now: datetime) -> StopReason | None:
+    """Return why the job may not run now, as it is stored: for its operator, or by the clock; None if it may."""
+    reasons = {stop_reason(job.cancel_requested_at, job.pause_requested_at), stop_by_clock(job.options, now)}
+    return next((reason for reason in _PRECEDENCE if reason in reasons), None)
 
 
 def stop_by_clock(options: JobOptions, now: datetime) -> StopReason | None:

@@ -19,3 +19,13 @@ def limited(order: CacheOrder, share_bytes_per_s: int | None) -> CacheOrder:
     if lowest == order.options.rate_limit_bytes_per_s:
         return order
     return replace(order, options=replace(order.options, rate_limit_bytes_per_s=lowest))
+
+
+def is_worth_telling(told_bytes_per_s: int | None, share_bytes_per_s: int | None) -> bool:
+    """Return whether the hosts must know a new share: a lower one always, a higher one if it is by a quarter.
+
+    Otherwise each host that ends near the end of a job would cause a message to each of the others.
+    """
+    if told_bytes_per_s is None or share_bytes_per_s is None:
+        return told_bytes_per_s != share_bytes_per_s
+    return not told_bytes_per_s <= share_bytes_per_s < told_bytes_per_s * 1.25

@@ -15,6 +15,7 @@ def settled(
     answers: Sequence[TaskResult | TaskPaused],
     at: datetime,
     *,
+    cell: str = "",
     failures: Mapping[ImageId, int],
     retries: int,
     rest_ends_as: Outcome | None = None,
@@ -44,7 +45,7 @@ def settled(
             ended.append(answer)
     steps: list[JobStep] = []
     if ended:
-        steps.append(HostEnded(host, tuple(ended), at))
+        steps.append(HostEnded(host, tuple(ended), at, cell))
     if kept:
         steps.append(HostPutBack(host, kept, at))
     for reason, images in failed.items():

@@ -14,22 +14,18 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlJobLeases, SqlJobQueries
 from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
-from precache.conductor.call_hosts import CallHosts
-from precache.conductor.cancel_hosts import CancelHosts
-from precache.conductor.end_job import EndJob
-from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.host_dispatcher import CallScheduler
-from precache.conductor.run_job import RunJob
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.ports.compute_gateway import ComputeGateway
 from precache.ports.notifier import Notifier
 from precache.rules.group_by_cell import RpcRequirement
 from precache.wiring.inventory import Inventory
+from precache.wiring.run_job import build_run_job
 
-CANCELS_AT_ONCE = 50
-"""How many hosts are told at once to stop a job: one that is up answers in milliseconds, one that is down in ten
-seconds."""
+MESSAGES_AT_ONCE = 50
+"""How many hosts are told at once to stop a job, or to change its rates: one that is up answers in milliseconds, one
+that is down in ten seconds."""
 
 
 def conductor_loop(
@@ -52,25 +48,20 @@ def conductor_loop(
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
     pool = DaemonPool(config.image_cache.precache_concurrency, name="ask-host")
-    cancel_pool = DaemonPool(CANCELS_AT_ONCE, name="cancel-host")
-    for each in (pool, cancel_pool):
+    messages = DaemonPool(MESSAGES_AT_ONCE, name="tell-host")
+    for each in (pool, messages):
         at_stop.callback(partial(each.shutdown, wait=False, cancel_futures=True))
-    clock = SystemClock()
-    announcer = Announcer(notifier=notifier, origin=socket.gethostname())
-    run_job = RunJob(
+    run_job = build_run_job(
         claims=claims,
-        announcer=announcer,
-        clock=clock,
-        group_hosts=GroupHosts(
-            hosts=inventory.hosts, service_down_time=config.host.service_down_time, listening_for_s=listening_for_s
-        ),
-        call_hosts=CallHosts(
-            gateway=gateway,
-            clock=clock,
-            scheduler=CallScheduler(pool=pool, concurrency=config.image_cache.precache_concurrency),
-            cancel_hosts=CancelHosts(gateway=gateway, clock=clock, pool=cancel_pool),
-        ),
-        end_job=EndJob(claims=claims, queries=SqlJobQueries(database=database), announcer=announcer),
+        queries=SqlJobQueries(database=database),
+        hosts=inventory.hosts,
+        gateway=gateway,
+        announcer=Announcer(notifier=notifier, origin=socket.gethostname()),
+        clock=SystemClock(),
+        scheduler=CallScheduler(pool=pool, concurrency=config.image_cache.precache_concurrency),
+        messages=messages,
+        service_down_time=config.host.service_down_time,
+        listening_for_s=listening_for_s,
         requirement=requirement,
     )
     return WorkLoop(

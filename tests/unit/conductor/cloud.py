@@ -15,17 +15,18 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
-from precache.conductor.call_hosts import STOP_PATIENCE, CallHosts
-from precache.conductor.cancel_hosts import CANCEL_PATIENCE, CancelHosts
-from precache.conductor.end_job import EndJob
-from precache.conductor.group_hosts import GroupHosts
+from precache.conductor.call_hosts import STOP_PATIENCE
 from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.job_control import JobControl
 from precache.conductor.run_job import RunJob
+from precache.conductor.stop_hosts import STOP_HOSTS_PATIENCE
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
+from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import NewJob, Outcome, TaskResult
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
+from precache.wiring.run_job import build_run_job
 from tests.played_host import PlayedHost
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -61,15 +62,17 @@ class Cloud:
         inventory=None,
         cells=None,
         clock=None,
+        options=DEFAULT_JOB_OPTIONS,
     ) -> None:
         self.clock = clock or MemoryClock()
+        self.options = options
         self.jobs = jobs or MemoryJobs(clock=self.clock)
         self.inventory = inventory or MemoryInventory(clock=self.clock)
         self.notifier = MemoryNotifier()
         self.gateway = InProcessComputes()
         self.concurrency = concurrency
         self.pool = DaemonPool(concurrency)
-        self.cancel_pool = DaemonPool(8)
+        self.messages = DaemonPool(8)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.store_heartbeats(
                 [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
@@ -88,7 +91,7 @@ class Cloud:
                 id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
                 aggregate_metadata=aggregate.metadata,
                 hosts=tuple(hosts), orders=orders or tuple(map(CacheOrder, images)),
-                requested_by="admin", request_id="req-1", created_at=self.clock.now(),
+                requested_by="admin", request_id="req-1", created_at=self.clock.now(), options=self.options,
             )
         )  # fmt: skip
 
@@ -101,22 +104,14 @@ class Cloud:
         *,
         listening_for_s=lambda _cell: math.inf,
         stop_patience=STOP_PATIENCE,
-        cancel_patience=CANCEL_PATIENCE,
+        cancel_patience=STOP_HOSTS_PATIENCE,
         **options,
     ) -> RunJob:
-        announcer = Announcer(notifier=self.notifier, origin="here")
-        return RunJob(
-            claims=self.jobs, announcer=announcer, clock=self.clock,
-            group_hosts=GroupHosts(hosts=self.inventory, service_down_time=DOWN_TIME, listening_for_s=listening_for_s),
-            call_hosts=CallHosts(
-                gateway=self.gateway, clock=self.clock, scheduler=self.scheduler,
-                stop_patience=stop_patience,
-                cancel_hosts=CancelHosts(
-                    gateway=self.gateway, clock=self.clock, pool=self.cancel_pool, patience=cancel_patience
-                ),
-            ),
-            end_job=EndJob(claims=self.jobs, queries=self.jobs, announcer=announcer),
-            **options,
+        return build_run_job(
+            claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
+            announcer=Announcer(notifier=self.notifier, origin="here"), clock=self.clock, scheduler=self.scheduler,
+            messages=self.messages, service_down_time=DOWN_TIME, listening_for_s=listening_for_s,
+            stop_patience=stop_patience, hosts_patience=cancel_patience, **options,
         )  # fmt: skip
 
     def run(self, *, owner="one", stop=None, work=None, **options) -> None:
@@ -126,7 +121,7 @@ class Cloud:
 
     def run_claimed(self, job, stop=None, work=None, **options) -> None:
         stop = stop or CancelToken()
-        self.conductor(**options)(job, stop, work or stop.child())
+        self.conductor(**options)(job, JobControl(stop, work, revision=job.revision))
 
     def outcomes(self) -> dict[str, list[Outcome | None]]:
         by_host: dict[str, list[Outcome | None]] = {}

@@ -146,7 +146,7 @@ def test_a_paused_job_begins_no_call_and_gives_its_turns_to_others(calls):
     calls.end("paused0")
 
     calls.begins("other0")
-    assert (paused.is_idle, paused.has_hosts_left, set(paused.in_progress())) == (False, True, {"paused1"})
+    assert (paused.is_idle, paused.hosts_left, set(paused.in_progress())) == (False, 3, {"paused1"})
     calls.end("paused1")
     calls.begins("other1")
     wait_until(lambda: calls.idle == ["paused"])
@@ -163,7 +163,7 @@ def test_hosts_are_called_later_if_no_thread_can_be_started():
 
     calls = Calls(concurrency=2, pool=DaemonPool(2, start=start))
     job = calls.job("a", 3)
-    assert (job.in_progress(), job.has_hosts_left) == ({}, True)
+    assert (job.in_progress(), job.hosts_left) == ({}, 3)
 
     can_start.set()
     job.resume()

@@ -43,11 +43,11 @@ def test_the_end_is_announced_before_it_is_stored():
     class Watched(MemoryJobs):
         announced_before = None
 
-        def finish(self, claim, state):
+        def finish(self, claim, state, reason=""):
             if self.announced_before is None:
                 self.announced_before = cloud.events()
                 raise StoreUnavailable("gone")  # a conductor that dies here leaves the end to another
-            return super().finish(claim, state)
+            return super().finish(claim, state, reason)
 
     jobs = Watched()
     cloud = Cloud({"a": answers(Outcome.CACHED)}, jobs=jobs)

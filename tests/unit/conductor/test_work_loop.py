@@ -60,7 +60,7 @@ def test_waiting_jobs_are_run_oldest_first(loops):
     for number, name in enumerate(["first", "second", "third"]):
         jobs.add(new_job(name, number))
 
-    def run(job, stop, work):
+    def run(job, control):
         ran.append(job.id)
         jobs.finish(job.claim, JobState.SUCCEEDED)
         if len(ran) == 3:
@@ -75,7 +75,7 @@ def test_waiting_jobs_are_run_oldest_first(loops):
 def test_a_job_with_a_higher_priority_does_not_wait_for_the_slots_of_others(loops):
     jobs, ran, end = MemoryJobs(), [], threading.Event()
 
-    def run(job, stop, work):
+    def run(job, control):
         ran.append(job.id)
         assert end.wait(10)
         jobs.finish(job.claim, JobState.SUCCEEDED)
@@ -99,7 +99,7 @@ def test_a_job_that_breaks_does_not_stop_the_others(loops):
     jobs.add(new_job("bad", 0))
     jobs.add(new_job("good", 1))
 
-    def run(job, stop, work):
+    def run(job, control):
         if job.id == "bad":
             raise RuntimeError("a bug")
         done.set()
@@ -123,7 +123,7 @@ def test_a_store_that_fails_for_a_while_is_asked_again(loops, trouble):
     jobs, done = Flaky(), threading.Event()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop, work: done.set())
+    loops(jobs, lambda job, control: done.set())
 
     assert done.wait(10)
 
@@ -143,7 +143,7 @@ def test_the_lease_of_a_running_job_is_extended(loops, trouble):
     jobs = Seen()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop, work: stop.wait(10), lease=timedelta(seconds=0.3))
+    loops(jobs, lambda job, control: control.stop.wait(10), lease=timedelta(seconds=0.3))
 
     assert extended.wait(10)
 
@@ -152,9 +152,9 @@ def test_a_job_whose_lease_is_lost_is_told_to_stop(loops):
     jobs, told = MemoryJobs(), threading.Event()
     jobs.add(new_job("job"))
 
-    def run(job, stop, work):
+    def run(job, control):
         jobs.release_all()
-        if stop.wait(10):
+        if control.stop.wait(10):
             told.set()
 
     loops(jobs, run, lease=timedelta(seconds=0.3), at_once=1)
@@ -168,10 +168,10 @@ def test_a_job_that_an_operator_cancels_learns_it_though_no_slot_is_free(loops, 
     jobs.add(new_job("job"))
     running = threading.Event()
 
-    def run(job, stop, work):
+    def run(job, control):
         running.set()
-        work.wait(10)
-        reasons.append((stop.reason, work.reason))
+        control.work.wait(10)
+        reasons.append((control.stop.reason, control.work.reason))
         done.set()
 
     loop = loops(jobs, run, at_once=1)
@@ -189,9 +189,9 @@ def test_a_stop_ends_the_running_jobs_and_claims_no_more(loops):
     jobs, running, told = MemoryJobs(), threading.Event(), threading.Event()
     jobs.add(new_job("job"))
 
-    def run(job, stop, work):
+    def run(job, control):
         running.set()
-        if stop.wait(10):
+        if control.stop.wait(10):
             told.set()
 
     loop = loops(jobs, run)
@@ -217,7 +217,7 @@ def test_a_job_that_runs_here_is_not_claimed_again_though_its_lease_ran_out(loop
     jobs = Counting(clock=clock)
     jobs.add(new_job("job"))
 
-    def run(job, stop, work):
+    def run(job, control):
         runs.append(job.id)
         running.set()
         end.wait(10)
@@ -245,7 +245,7 @@ def test_a_job_that_was_announced_is_found_by_one_look_and_its_end_leads_to_none
             self.looks += 1
             return super().claim(owner, lease, **options)
 
-    def run(job, stop, work):
+    def run(job, control):
         jobs.finish(job.claim, JobState.SUCCEEDED)
 
     jobs = Counting()
@@ -272,7 +272,7 @@ def test_without_a_thread_for_it_a_job_is_given_back_and_run_later(loops):
     jobs = MemoryJobs()
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop, work: done.set(), at_once=1, start_thread=scarce)
+    loops(jobs, lambda job, control: done.set(), at_once=1, start_thread=scarce)
 
     assert done.wait(10)
     assert jobs.get("job").lease_token == 3
@@ -298,7 +298,7 @@ def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
     jobs = Away(clock=clock)
     jobs.add(new_job("job"))
 
-    loops(jobs, lambda job, stop, work: None, lease=timedelta(seconds=0.1), start_thread=none_left)
+    loops(jobs, lambda job, control: None, lease=timedelta(seconds=0.1), start_thread=none_left)
     assert jobs.refused.wait(10)
     before = jobs.get("job").lease_until
     clock.advance(timedelta(seconds=1))

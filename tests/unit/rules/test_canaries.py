@@ -1,9 +1,11 @@
 """Which hosts are canaries."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.rules.canaries import spread_first
+from precache.core.job_options import Canary
+from precache.rules.canaries import canary_count, spread_first
 
 PLACES = {
     "a1": ("cell-a", "site-1"),
@@ -22,6 +24,21 @@ def test_they_are_spread_over_cells_first_and_then_over_the_sites_of_each():
     assert [spread_first(list(PLACES), count, PLACES.get) for count in range(6)] == [
         order[:count] for count in range(6)
     ]
+
+
+@pytest.mark.parametrize(
+    ("canary", "hosts", "count"),
+    [
+        (Canary(hosts=2), 10, 2),
+        (Canary(hosts=20), 10, 10),
+        (Canary(percent=10), 200, 20),
+        (Canary(percent=1), 201, 3),
+        (Canary(percent=1), 5, 1),
+        (Canary(percent=100), 5, 5),
+    ],
+)
+def test_there_is_at_least_one_and_a_percentage_is_rounded_up(canary, hosts, count):
+    assert canary_count(canary, hosts) == count
 
 
 def test_a_host_that_cannot_be_called_is_chosen_last():

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from precache.core.job_options import JobOptions, Window
-from precache.core.jobs import JOB_TRANSITIONS, JobState
+from precache.core.jobs import JOB_TRANSITIONS, Job, JobState
 from precache.core.stopping import StopReason
-from precache.rules.course import ENDINGS, earlier, opens_at, stop_by_clock, stop_reason
+from precache.rules.course import ENDINGS, earlier, opens_at, reason_to_stop, stop_by_clock, stop_reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -66,6 +66,25 @@ def test_at_its_opening_a_job_may_run():
 )
 def test_a_cancel_comes_before_a_pause(cancelled, paused, reason):
     assert stop_reason(cancelled, paused) == reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "reason"),
+    [
+        ({"cancel_requested_at": NOON}, JobOptions(deadline=NOON), StopReason.CANCELLED),
+        ({"pause_requested_at": NOON}, JobOptions(deadline=NOON), PASSED),
+        ({"pause_requested_at": NOON}, JobOptions(window=NIGHT), StopReason.PAUSED),
+        ({"pause_requested_at": NOON}, JobOptions(), StopReason.PAUSED),
+        ({}, JobOptions(window=NIGHT), CLOSED),
+        ({}, JobOptions(), None),
+    ],
+)
+def test_what_ends_a_job_comes_before_what_makes_it_wait(fields, options, reason):
+    job = Job(
+        id="1", orders=(), requested_by="", request_id="", created_at=NOON, task_count=0, options=options, **fields
+    )
+
+    assert reason_to_stop(job, NOON) is reason
 
 
 def test_a_stopped_job_goes_to_a_state_that_a_running_one_may_have():

@@ -1,0 +1,55 @@
+"""Keeps the limits of a job's rates while it runs: when an operator changes them, and when fewer hosts share them."""
+
+from __future__ import annotations
+
+import logging
+
+from precache.background.daemon_pool import DaemonPool
+from precache.conductor.host_dispatcher import HostDispatcher
+from precache.conductor.job_run import JobRun
+from precache.core.errors import PrecacheError
+from precache.ports.compute_gateway import ComputeGateway, Rates
+from precache.rules.rate_shares import is_worth_telling, share_of
+
+_log = logging.getLogger(__name__)
+
+
+class LimitRates:
+    """The use case. One object serves all jobs.
+
+    pool: of the threads that tell hosts. concurrency: the most hosts that are called at once.
+    """
+
+    def __init__(self, *, gateway: ComputeGateway, pool: DaemonPool, concurrency: int) -> None:
+        self._gateway = gateway
+        self._pool = pool
+        self._concurrency = concurrency
+
+    def share(self, run: JobRun, dispatcher: HostDispatcher, waiting: int) -> None:
+        """Give each host its share of the limit, if that has changed enough.
+
+        waiting: how many hosts have been admitted and not been called.
+        """
+        options = run.job.options
+        called = dispatcher.in_progress()
+        at_once = min(options.parallelism or self._concurrency, self._concurrency, len(called) + waiting)
+        share = share_of(options.job_rate_limit_bytes_per_s, at_once)
+        if is_worth_telling(run.share_bytes_per_s, share):
+            run.share_bytes_per_s = share
+            self.tell(run, dispatcher)
+
+    def tell(self, run: JobRun, dispatcher: HostDispatcher) -> None:
+        """Tell the hosts that are being called the rates that apply now; do not wait."""
+        for host, cell in dispatcher.in_progress().items():
+            orders = run.orders_of(run.recorder.unended.get(host, ()))
+            rates = {order.image: order.options.rate_limit_bytes_per_s for order in orders}
+            try:
+                self._pool.submit(self._tell_host, run.job.id, host, cell, rates)
+            except RuntimeError as error:  # the system can start no further thread
+                _log.warning("Host %s keeps its former rates for job %s: %s", host, run.job.id, error)
+
+    def _tell_host(self, job_id: str, host: str, cell: str, rates: Rates) -> None:
+        try:
+            self._gateway.limit(job_id, host, cell, rates)
+        except PrecacheError as error:
+            _log.warning("Host %s keeps its former rates for job %s: %s", host, job_id, error)

@@ -1,0 +1,118 @@
+"""Options that an operator changes while the job runs, and the shares of its hosts in the limit of its rate."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from precache.core.errors import ComputeOutdated
+from precache.core.job_changes import JobChange
+from precache.core.job_options import JobOptions
+from precache.core.jobs import JobState
+from precache.core.orders import CacheOptions, CacheOrder
+from tests.unit.conductor.cloud import FIRST, SECOND
+from tests.unit.conductor.steered import SteeredHost
+
+
+def change(run, **document):
+    run.jobs.change("job", JobChange(document))
+    run.steer()
+
+
+def test_a_higher_parallelism_calls_more_hosts(steered):
+    run = steered({name: SteeredHost() for name in "abc"}, options=JobOptions(parallelism=1))
+    run.start()
+    run.busy("a")
+    before = [name for name, host in run.hosts.items() if host.told]
+
+    change(run, parallelism=3)
+    run.busy("b", "c")
+
+    assert before == ["a"]
+
+
+def test_a_deadline_that_is_brought_forward_ends_the_job(steered):
+    run = steered({"a": SteeredHost()})
+    deadline = run.clock.now() + timedelta(hours=1)
+    run.start()
+    run.busy("a")
+
+    change(run, deadline=deadline.isoformat())
+    run.wait_until(lambda: run.control.revision == 1)
+    run.advance(timedelta(hours=1))
+
+    assert run.join().state is JobState.EXPIRED
+
+
+def test_a_window_that_is_closed_now_pauses_the_job(steered):
+    run = steered({"a": SteeredHost()})
+    run.start()
+    run.busy("a")
+
+    change(run, window={"from": "12:00", "to": "14:00"})
+
+    assert run.join().state is JobState.WAITING
+    assert run.hosts["a"].told == ["cache", "pause"]
+
+
+def test_a_new_rate_is_told_to_the_hosts_that_run_and_used_for_the_next(steered):
+    orders = (CacheOrder(FIRST, CacheOptions(rate_limit_bytes_per_s=100)), CacheOrder(SECOND))
+    run = steered({"a": SteeredHost(), "b": SteeredHost()}, orders=orders, options=JobOptions(parallelism=1))
+    run.start()
+    run.busy("a")
+
+    change(run, rate_limit_bytes_per_s=70)
+    run.wait_until(lambda: run.hosts["a"].rates)
+    run.hosts["a"].answer()
+    run.busy("b")
+
+    assert run.hosts["a"].rates == [{FIRST: 70, SECOND: 70}]
+    assert [order.options.rate_limit_bytes_per_s for order in run.hosts["b"].requests[0].orders] == [70, 70]
+
+
+def test_hosts_share_the_limit_of_the_job_and_get_more_when_fewer_are_left(steered):
+    options = JobOptions(job_rate_limit_bytes_per_s=120, parallelism=3)
+    run = steered({name: SteeredHost() for name in "abc"}, options=options)
+    run.start()
+    run.busy("a", "b", "c")
+    first = [host.requests[0].orders[0].options.rate_limit_bytes_per_s for host in run.hosts.values()]
+
+    run.hosts["a"].answer()
+    run.wait_until(lambda: run.hosts["b"].rates and run.hosts["c"].rates)
+    change(run, job_rate_limit_bytes_per_s=None)
+    run.wait_until(lambda: len(run.hosts["b"].rates) >= 2 and run.hosts["b"].rates[-1] == {FIRST: None})
+
+    assert first == [40, 40, 40]
+    assert run.hosts["b"].rates[0] == {FIRST: 60}
+    assert run.hosts["a"].rates == []
+
+
+def test_a_host_that_cannot_be_told_keeps_its_rate_and_the_job_goes_on(steered, caplog):
+    class Old(SteeredHost):
+        def limit_job(self, job_id, rates, call):
+            super().limit_job(job_id, rates, call)
+            raise ComputeOutdated("a", "1.3", "1.2")
+
+    run = steered({"a": Old()})
+    run.start()
+    run.busy("a")
+
+    change(run, rate_limit_bytes_per_s=70)
+    run.wait_until(lambda: "Host a keeps its former rates for job job" in caplog.text)
+    run.hosts["a"].answer()
+
+    assert run.join().state is JobState.SUCCEEDED
+
+
+def test_the_priority_of_the_job_and_its_retry_are_sent_to_the_hosts(steered):
+    run = steered({"a": SteeredHost()}, options=JobOptions(priority=80))
+    run.start()
+    run.busy("a")
+    run.jobs.cancel("job")
+    run.steer()
+    run.join()
+    run.jobs.retry("job")
+    run.start("two")
+    run.busy("a")
+
+    requests = run.hosts["a"].requests
+    assert [(request.priority, request.retry_count) for request in requests] == [(80, 0), (80, 1)]
