@@ -167,3 +167,38 @@ def test_a_database_that_is_down_during_a_job_loses_no_outcome(here: Deployed, i
     assert here.ended(job) == "succeeded"
     assert set(here.outcomes(job).values()) == {"cached"}
     assert here.cloud.glance.data_requests(image) == len(CELLS)
+
+
+def plan(here: Deployed, image: str):
+    body = {"images": [{"image": image}], "target": {"cells": ["cell1", "cell2"]}}
+    return here.precache.call("POST", "/v1/jobs?dry_run=true", body, here.token)
+
+
+def test_a_plan_asks_the_hosts_of_all_cells_and_a_killed_one_is_unknown(here: Deployed, image: str):
+    assert here.ended(here.request(here.aggregate("cmp-1", "cmp-3"), image)) == "succeeded"
+    here.precache.kill("cmp-2")
+    try:
+        answer = plan(here, image)
+    finally:
+        here.precache.start_compute("cmp-2", CELLS["cmp-2"])
+
+    planned = answer.json()["plan"]
+    assert planned["hosts"] == {"ready": 2, "incomplete": 1, "unsupported": 0, "down": 0, "unknown": 1}
+    assert planned["bytes_to_move"] == len(CONTENT)
+    assert [note["host"] for note in planned["unknown"]["hosts"]] == ["cmp-2"]
+    assert "did not answer" in planned["unknown"]["hosts"][0]["reason"]
+    holders = {group["cell"]: group["images"][0]["held_by"] for group in planned["groups"]}
+    assert holders == {"cell1": ["cmp-1"], "cell2": ["cmp-3"]}
+    assert planned["estimate"]["seconds"] > 0
+
+
+def test_without_a_conductor_a_plan_is_refused_in_words_and_another_one_answers(here: Deployed, image: str):
+    for conductor in CONDUCTORS:
+        here.precache.stop_one(conductor)
+    refused = plan(here, image)
+    here.precache.start_conductor(CONDUCTORS[1])
+    wait_until(lambda: plan(here, image).status_code == 200)
+    here.precache.start_conductor(CONDUCTORS[0])
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "precache.conductor.unavailable")
+    assert "No conductor can ask the hosts what they hold" in refused.json()["error"]["message"]
