@@ -28,7 +28,7 @@ UNMAPPED = (
     "no Precache compute has ever sent a heartbeat from this host, so it belongs to no cell; start `precache serve "
     "compute` there, under this name ([DEFAULT] host), and send the request again"
 )
-CANARY_FAILED = "canary {} failed: {}"
+CANARY_FAILED = "Canary {} failed: {}"
 
 RETRY_BACKOFF = Backoff(first=timedelta(seconds=10), longest=timedelta(minutes=5), jitter=0.5)
 """Between two attempts of a task. With ten retries a host has more than half an hour to recover."""
@@ -126,7 +126,7 @@ class HostAdmission:
         if failed is not None:
             outcome = failed.outcome or Outcome.ERROR
             run.reason = CANARY_FAILED.format(failed.host, plain_line(failed.reason or outcome.value, 160))
-            _log.warning("Job %s: %s; no other host is called", run.job.id, run.reason)
+            _log.warning("Job %s calls no other host. %s", run.job.id, run.reason)
             run.work.cancel(StopReason.CANARY_FAILED)
             return
         _log.info("Job %s: all %i canaries succeeded, the other hosts follow", run.job.id, count)

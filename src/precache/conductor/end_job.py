@@ -13,18 +13,14 @@ from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims, JobQueries
-from precache.rules.course import Ending, earlier, opens_at
+from precache.rules.course import Ending, earlier
+from precache.rules.schedule import next_start
 from precache.rules.verdict import verdict
 
 _log = logging.getLogger(__name__)
 
 HOSTS_LOOK = timedelta(seconds=10)
 """How often a job checks for the hosts that it waits for, when nothing else is left to do."""
-
-_WAITS = {
-    StopReason.PAUSED: "paused by an operator",
-    StopReason.WINDOW_CLOSED: "waits for the time at which it may run",
-}
 
 
 class EndJob:
@@ -50,8 +46,9 @@ class EndJob:
         job, ending = run.job, run.ending
         deadline, now = job.options.deadline, self._clock.now()
         if ending is not None and ending.rest is None:
-            due_at = opens_at(job.options, now) if ending.state is JobState.WAITING else None
-            state, reason = ending.state, _reason_to_wait(run)
+            start = next_start(job.options, now) if ending.state is JobState.WAITING else None
+            state, due_at = ending.state, start.at if start else None
+            reason = " ".join(filter(None, (start.reason if start else "", _unconfirmed(run))))
         elif run.down and not run.stop.is_cancelled:
             state, due_at, reason = JobState.WAITING, now + HOSTS_LOOK, _down(run)
         else:
@@ -63,7 +60,7 @@ class EndJob:
             "The release of",
             lambda: self._claims.release(job.claim, state=state, due_at=due_at, reason=reason),
         )
-        _log.info("Job %s is %s: %s", job.id, state, reason)
+        _log.info("Job %s is %s. %s", job.id, state, reason)
 
     def _finish(self, run: JobRun) -> None:
         job, recorder = run.job, run.recorder
@@ -87,7 +84,7 @@ class EndJob:
         if run.work.reason is not StopReason.DEADLINE_PASSED:
             return run.reason
         total = len(run.remaining.hosts)
-        return f"the deadline passed; {total - len(self._not_ready(run))} of {total} hosts are ready"
+        return f"The deadline passed: {total - len(self._not_ready(run))} of {total} hosts are ready."
 
     def _not_ready(self, run: JobRun) -> set[str]:
         """Return the hosts that do not have all images."""
@@ -117,20 +114,18 @@ class EndJob:
             return ()
 
 
-def _reason_to_wait(run: JobRun) -> str:
-    waits = _WAITS.get(run.work.reason or StopReason.ABANDONED, "waits")
+def _unconfirmed(run: JobRun) -> str:
+    """Return a sentence on the hosts that may go on; empty if all have confirmed that they stop."""
     if not run.unconfirmed:
-        return waits
+        return ""
     host, failure = next(iter(run.unconfirmed.items()))
-    return (
-        f"{waits}; transfers may go on until they end on {_hosts(len(run.unconfirmed))}, such as {host}, which did not "
-        f"confirm the stop: {failure}"
-    )
+    hosts = _hosts(len(run.unconfirmed))
+    return f"A transfer may go on until it ends on {hosts}, such as {host}, which did not confirm the stop: {failure}."
 
 
 def _down(run: JobRun) -> str:
     count = len(run.down)
-    return f"waits for {_hosts(count)} that {'is' if count == 1 else 'are'} down, such as {next(iter(run.down))}"
+    return f"It waits for {_hosts(count)} that {'is' if count == 1 else 'are'} down, such as {next(iter(run.down))}."
 
 
 def _hosts(count: int) -> str:

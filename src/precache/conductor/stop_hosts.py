@@ -183,7 +183,7 @@ class StopHosts:
 
 def _reason_of_rest(run: JobRun, host: str, failures: Mapping[str, str]) -> str:
     if run.work.reason is StopReason.CANARY_FAILED:
-        return f"{run.reason}; this host was not called"
+        return f"this host was not called. {run.reason}"
     return UNCONFIRMED.format(failures.get(host) or NO_ANSWER) if run.recorder.was_asked(host) else ""
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from precache.core.job_options import JobOptions
 from precache.core.jobs import Job, JobState, Outcome
 from precache.core.stopping import StopReason
-from precache.rules.window import first_open, is_open, next_opening
+from precache.rules.schedule import next_start
 
 
 class HostMessage(StrEnum):
@@ -63,19 +63,7 @@ def stop_by_clock(options: JobOptions, now: datetime) -> StopReason | None:
     """Return why the job may not run now: its deadline has passed, or its time has not come; None if it may."""
     if options.deadline is not None and options.deadline <= now:
         return StopReason.DEADLINE_PASSED
-    if options.not_before is not None and now < options.not_before:
-        return StopReason.WINDOW_CLOSED
-    if options.window is not None and not is_open(options.window, now):
-        return StopReason.WINDOW_CLOSED
-    return None
-
-
-def opens_at(options: JobOptions, now: datetime) -> datetime:
-    """Return when a job may run next that may not run now. It ignores the deadline."""
-    first = now if options.not_before is None else max(now, options.not_before)
-    if options.window is None:
-        return first
-    return first_open(options.window, first) if first > now else next_opening(options.window, now)
+    return None if next_start(options, now) is None else StopReason.WINDOW_CLOSED
 
 
 def earlier(at: datetime | None, deadline: datetime | None) -> datetime | None:

@@ -49,10 +49,10 @@ def test_a_canary_that_fails_ends_the_job_and_says_which_and_why(steered):
     run.start()
     job = run.join()
 
-    assert (job.state, job.reason) == (JobState.FAILED, "canary b failed: the disk is full")
+    assert (job.state, job.reason) == (JobState.FAILED, "Canary b failed: the disk is full")
     assert job.counts == {Outcome.CACHED: 1, Outcome.ERROR: 1, Outcome.SKIPPED: 2}
     tasks = run.tasks()
-    assert tasks["c"].reason == "canary b failed: the disk is full; this host was not called"
+    assert tasks["c"].reason == "this host was not called. Canary b failed: the disk is full"
     assert (tasks["c"].cell, tasks["c"].attempts) == ("cell1", 0)
     assert (run.hosts["c"].told, run.hosts["d"].told) == ([], [])
 
@@ -64,7 +64,7 @@ def test_a_canary_that_is_down_has_failed(steered):
     run.start()
 
     assert run.join().state is JobState.FAILED
-    assert "canary a failed: the host is down" in run.job.reason
+    assert "Canary a failed: the host is down" in run.job.reason
     assert run.hosts["b"].told == []
 
 
@@ -73,7 +73,7 @@ def test_a_job_whose_hosts_are_all_canaries_fails_with_one_of_them(steered):
 
     run.start()
 
-    assert (run.join().state, run.job.reason) == (JobState.FAILED, "canary b failed: the disk is full")
+    assert (run.join().state, run.job.reason) == (JobState.FAILED, "Canary b failed: the disk is full")
 
 
 def test_the_next_conductor_chooses_the_same_canaries_and_knows_that_one_has_failed(steered):
@@ -89,7 +89,7 @@ def test_the_next_conductor_chooses_the_same_canaries_and_knows_that_one_has_fai
     run.hosts["b"].answer()
     job = run.join()
 
-    assert (job.state, job.reason) == (JobState.FAILED, "canary a failed: the disk is full")
+    assert (job.state, job.reason) == (JobState.FAILED, "Canary a failed: the disk is full")
     assert (run.hosts["c"].told, run.hosts["d"].told) == ([], [])
 
 

@@ -34,7 +34,7 @@ def test_hosts_stop_and_keep_what_they_have_and_no_other_is_called(steered):
 
     job = pause(run)
 
-    assert (job.state, job.reason, job.due_at) == (JobState.PAUSED, "paused by an operator", None)
+    assert (job.state, job.reason, job.due_at) == (JobState.PAUSED, "", None)
     assert [host.told for host in run.hosts.values()] == [["cache", "pause"]] * 2 + [[]] * 2
     tasks = run.tasks()
     assert {task.state for task in tasks.values()} == {TaskState.WAITING}
@@ -114,7 +114,7 @@ def test_a_host_that_does_not_confirm_is_named_and_delays_nothing(steered, caplo
     job = pause(run)
 
     assert job.state is JobState.PAUSED
-    assert "transfers may go on until they end on 1 host, such as a, which did not confirm the stop" in job.reason
+    assert "A transfer may go on until it ends on 1 host, such as a, which did not confirm the stop" in job.reason
     assert words in job.reason
     assert "Job job may go on on host a" in caplog.text
     assert {name: task.state for name, task in run.tasks().items()} == {"a": TaskState.WAITING, "b": TaskState.WAITING}
@@ -178,7 +178,7 @@ class TestWindow:
         job = run.join()
 
         assert (job.state, job.due_at, job.started_at) == (JobState.WAITING, NOON, None)
-        assert job.reason == "waits for the time at which it may run"
+        assert job.reason == "Its window opens at 2026-01-01T12:00:00Z."
         assert run.hosts["a"].told == []
         assert run.cloud.events() == []
 
@@ -239,7 +239,7 @@ class TestDeadline:
         run.advance(NOON - run.clock.now())
         job = run.join()
 
-        assert (job.state, job.reason) == (JobState.EXPIRED, "the deadline passed; 1 of 3 hosts are ready")
+        assert (job.state, job.reason) == (JobState.EXPIRED, "The deadline passed: 1 of 3 hosts are ready.")
         assert job.counts == {Outcome.CACHED: 2, Outcome.EXPIRED: 4}
         assert [host.told for host in run.hosts.values()] == [["cache"], ["cache", "cancel"], ["cache", "cancel"]]
         assert run.cloud.events()[-1] == END
@@ -259,7 +259,7 @@ class TestDeadline:
         job = run.join()
 
         assert (job.state, job.counts) == (JobState.EXPIRED, {Outcome.EXPIRED: 2})
-        assert job.reason == "the deadline passed; 0 of 2 hosts are ready"
+        assert job.reason == "The deadline passed: 0 of 2 hosts are ready."
         # What it kept for the job is removed there.
         assert run.hosts["a"].told == ["cache", "pause", "cancel", "ask"]
 
@@ -296,4 +296,4 @@ class TestDeadline:
 
         run.start("two")
 
-        assert run.join().reason == "the deadline passed; 1 of 3 hosts are ready"
+        assert run.join().reason == "The deadline passed: 1 of 3 hosts are ready."

@@ -133,7 +133,7 @@ class TestHostsThatAreDown:
         job = run.join()
 
         assert (job.state, job.counts) == (JobState.WAITING, {Outcome.CACHED: 1})
-        assert job.reason == "waits for 2 hosts that are down, such as b"
+        assert job.reason == "It waits for 2 hosts that are down, such as b."
         assert job.due_at == run.clock.now() + timedelta(seconds=10)
 
     def test_a_host_that_comes_up_while_others_run_is_called(self, steered):

@@ -7,7 +7,7 @@ import pytest
 from precache.core.job_options import JobOptions, Window
 from precache.core.jobs import JOB_TRANSITIONS, Job, JobState
 from precache.core.stopping import StopReason
-from precache.rules.course import ENDINGS, earlier, opens_at, reason_to_stop, stop_by_clock, stop_reason
+from precache.rules.course import ENDINGS, earlier, reason_to_stop, stop_by_clock, stop_reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -32,27 +32,6 @@ PASSED, CLOSED = StopReason.DEADLINE_PASSED, StopReason.WINDOW_CLOSED
 )
 def test_the_clock_stops_a_job(options, now, reason):
     assert stop_by_clock(options, now) is reason
-
-
-@pytest.mark.parametrize(
-    ("options", "opens"),
-    [
-        (JobOptions(), NOON),
-        (JobOptions(not_before=NOON + HOUR), NOON + HOUR),
-        (JobOptions(window=NIGHT), NOON + 14 * HOUR),
-        (JobOptions(window=NIGHT, not_before=NOON + HOUR), NOON + 14 * HOUR),
-        (JobOptions(window=NIGHT, not_before=NOON + 15 * HOUR), NOON + 15 * HOUR),
-        (JobOptions(window=NIGHT, not_before=NOON + 18 * HOUR), NOON + 38 * HOUR),
-    ],
-)
-def test_a_job_opens_when_both_its_times_allow_it(options, opens):
-    assert opens_at(options, NOON) == opens
-
-
-def test_at_its_opening_a_job_may_run():
-    options = JobOptions(window=NIGHT, not_before=NOON + 18 * HOUR)
-
-    assert stop_by_clock(options, opens_at(options, NOON)) is None
 
 
 @pytest.mark.parametrize(
