@@ -15,6 +15,7 @@ from precache.api.handlers.named_images import MOST_IMAGE_NAMES
 from precache.api.identity import noauth
 from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
+from precache.core.job_options import JobOptions
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
 from tests.http.world import DEBIAN, IMAGES, KERNEL, LIKE_AN_ID, RAMDISK, UBUNTU, World
 
@@ -30,6 +31,10 @@ def world():
 @pytest.fixture
 def client(world):
     return falcon.testing.TestClient(noauth(world.app))
+
+
+LATER = "2026-01-01T20:00:00Z"
+HOURS = {"from": "02:00", "to": "05:00"}
 
 
 def target(**parts):
@@ -62,22 +67,30 @@ INVALID = [
         for value in (-1, 101, "50", True, 50.5, None, [])
         for body in (GOOD | {"priority": value}, GOOD | {"images": [IMAGE | {"priority": value}]})
     ],
-    # Planned, and until then refused: what is accepted must have an effect.
     *[
-        (f"{field}", GOOD | {field: value})
-        for field, value in {
-            "operation": "cache",
-            "parallelism": 20,
-            "job_rate_limit_bytes_per_s": 1,
-            "jitter_s": 60,
-            "not_before": "2026-12-04T20:00:00Z",
-            "deadline": "2026-12-05T04:00:00Z",
-            "window": {},
-            "retries": 2,
-            "when_down": "wait",
-            "canary": {"hosts": 2},
+        (f"{field} {value!r}", GOOD | {field: value})
+        for field, values in {
+            "parallelism": (0, -1, 10_001, 1.5, "20", True, None),
+            "parallelism_per_site": (0, -1, 10_001, None),
+            "job_rate_limit_bytes_per_s": (0, -1, 10**12 + 1, "20M", None),
+            "jitter_s": (-1, 86_401, 0.5, "1m", None),
+            "retries": (-1, 11, 1.5, None),
+            "when_down": ("hope", "", None, True),
+            "canary": ({}, {"hosts": 0}, {"percent": 101}, {"hosts": 2, "percent": 10}, {"share": 1}, 2, "10%", None),
+            "not_before": ("2036-01-03T00:00:00Z", "9999-12-31T23:59:59Z", "2026-01-01T20:00:00", "", 7, None),
+            "deadline": ("2026-01-01T00:05:00Z", "2020-01-01T00:00:00Z", "tomorrow", "", 7, None),
+            "window": (
+                *({}, HOURS | {"to": "02:00"}, {"from": "02:00"}, HOURS | {"from": "24:00"}, HOURS | {"to": "5"}, None),
+                *(HOURS | {"days": days} for days in ([], ["monday"], ["mon"] * 8, "mon", None)),
+                *(HOURS | {"time_zone": zone} for zone in ("Europe/Pari", "localtime", "", "x" * 65, "../UTC", None)),
+                HOURS | {"until": "05:00"},
+            ),
         }.items()
+        for value in values
     ],
+    ("not_before at the deadline", GOOD | {"not_before": LATER, "deadline": LATER}),
+    # Planned, and until then refused: what is accepted must have an effect.
+    ("operation", GOOD | {"operation": "cache"}),
     ("keep_for_s of an image", GOOD | {"images": [IMAGE | {"keep_for_s": 1}]}),
 ]
 
@@ -275,3 +288,59 @@ def test_a_plan_wakes_no_conductor_and_its_time_comes_from_earlier_jobs(world, c
     assert (plan["estimate"]["measured_tasks"], plan["estimate"]["measured_jobs"]) == (1, 1)
     assert plan["groups"][0]["rate_bytes_per_s"] == 2
     assert (world.wakes, len(world.jobs.list_jobs())) == ([], 1)
+
+
+def test_every_option_is_stored_and_shown(world, client):
+    options = {
+        "priority": 80,
+        "parallelism": 20,
+        "parallelism_per_site": 4,
+        "job_rate_limit_bytes_per_s": 200_000_000,
+        "jitter_s": 60,
+        "not_before": "2026-12-04T20:00:00.000000Z",
+        "deadline": "2026-12-08T04:00:00.000000Z",
+        "window": {"days": ["mon", "tue"], "from": "02:00", "to": "05:00", "time_zone": "Europe/Paris"},
+        "retries": 2,
+        "when_down": "wait",
+        "canary": {"percent": 10},
+    }
+
+    job = client.simulate_post("/v1/jobs", json=GOOD | options).json["job"]
+
+    assert {name: job[name] for name in options} == options
+    assert world.jobs.get(job["id"]).options == JobOptions.read(options)
+    assert (job["state"], job["due_at"]) == ("waiting", "2026-12-07T01:00:00.000000Z")
+    assert job["reason"] == "Its window opens at 2026-12-07T01:00:00Z."
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "due_at"),
+    [
+        ({"not_before": LATER}, "waiting", "2026-01-01T20:00:00.000000Z"),
+        ({"not_before": "2020-01-01T00:00:00Z"}, "queued", None),
+        ({"window": {"from": "00:00", "to": "01:00"}}, "queued", None),
+        ({"window": HOURS}, "waiting", "2026-01-01T02:00:00.000000Z"),
+        ({"window": HOURS, "not_before": LATER}, "waiting", "2026-01-02T02:00:00.000000Z"),
+    ],
+)
+def test_a_job_waits_until_it_may_begin(world, client, options, state, due_at):
+    job = client.simulate_post("/v1/jobs", json=GOOD | options).json["job"]
+
+    assert (job["state"], job["due_at"]) == (state, due_at)
+
+
+def test_a_window_that_never_opens_before_the_deadline_is_refused(world, client):
+    answer = client.simulate_post("/v1/jobs", json=GOOD | {"window": HOURS, "deadline": "2026-01-01T02:00:00Z"})
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "precache.job.window_never_opens")
+    assert world.jobs.list_jobs() == []
+
+
+def test_a_repeated_request_gets_its_job_after_the_deadline(world, client):
+    body, key = GOOD | {"deadline": LATER}, {"Idempotency-Key": "rollout-1"}
+    first = client.simulate_post("/v1/jobs", json=body, headers=key).json["job"]
+    world.clock.advance(timedelta(days=1))
+
+    again = client.simulate_post("/v1/jobs", json=body, headers=key)
+
+    assert (again.status_code, again.json["job"]["id"]) == (202, first["id"])

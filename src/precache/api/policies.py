@@ -43,7 +43,20 @@ _JOBS = (
         (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks"), ("GET", "/v1/jobs/{job_id}/events")),
     ),
     PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", (("POST", "/v1/jobs"),)),
+    PolicyRule("precache:jobs:update", _ADMIN, "Change the options of a job.", (("PATCH", "/v1/jobs/{job_id}"),)),
     PolicyRule("precache:jobs:cancel", _ADMIN, "Cancel a job.", (("POST", "/v1/jobs/{job_id}/cancel"),)),
+    PolicyRule(
+        "precache:jobs:pause",
+        _ADMIN,
+        "Pause a job, and resume it.",
+        (("POST", "/v1/jobs/{job_id}/pause"), ("POST", "/v1/jobs/{job_id}/resume")),
+    ),
+    PolicyRule(
+        "precache:jobs:retry",
+        _ADMIN,
+        "Run the tasks of an ended job again that were no success.",
+        (("POST", "/v1/jobs/{job_id}/retry"),),
+    ),
 )
 
 _HOSTS = (

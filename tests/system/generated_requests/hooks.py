@@ -9,6 +9,8 @@ _TEXT = st.text(st.characters(codec="utf-8", categories=("L", "M", "N", "P", "S"
 
 schemathesis.openapi.format("name", _TEXT)
 schemathesis.openapi.format("name_with_spaces", _TEXT)
+schemathesis.openapi.format("hour_and_minute", st.times().map(lambda at: at.strftime("%H:%M")))
+schemathesis.openapi.format("time_zone", st.sampled_from(["UTC", "Europe/Paris", "Asia/Kathmandu"]))
 schemathesis.openapi.format("zone_name", _TEXT.filter(lambda text: ":" not in text))
 
 

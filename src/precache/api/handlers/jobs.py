@@ -1,4 +1,4 @@
-"""Makes, lists, shows and cancels jobs; lists their tasks."""
+"""Makes, lists, shows and steers jobs; lists their tasks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from precache.api.handlers.views import JobViews
 from precache.api.refusals import MalformedHeader
 from precache.core.errors import JobNotFound, TaskNotFound
 from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_key
+from precache.core.job_changes import JobChange
 from precache.core.jobs import Job, Task
 from precache.core.orders import DEFAULT_IMAGE_PRIORITY, CacheOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
@@ -92,6 +93,27 @@ class Jobs:
         job = self._steering.cancel(_job_id(call.params["job_id"]))
         if not job.state.is_final:
             self._wake()
+        return self._accepted(call, job)
+
+    def pause(self, call: Call) -> Answer:
+        """Request that the job waits until it is resumed."""
+        return self._steered(call, self._steering.pause)
+
+    def resume(self, call: Call) -> Answer:
+        return self._steered(call, self._steering.resume)
+
+    def retry(self, call: Call) -> Answer:
+        return self._steered(call, self._steering.retry)
+
+    def update(self, call: Call) -> Answer:
+        """Change options of the job."""
+        job = self._steering.change(_job_id(call.params["job_id"]), JobChange(call.body))
+        self._wake()
+        return Answer({"job": self._views.job(job)})
+
+    def _steered(self, call: Call, steer: Callable[[str], Job]) -> Answer:
+        job = steer(_job_id(call.params["job_id"]))
+        self._wake()
         return self._accepted(call, job)
 
     def tasks(self, call: Call) -> Answer:
