@@ -62,7 +62,16 @@ def test_a_path_that_the_service_does_not_have_is_an_error_in_the_address(run: R
 
 
 @pytest.mark.parametrize(
-    "words", ["job cancel ID {}", "job show {}", "host cache image {} debian-12", "aggregate delete {}", "host set {}"]
+    "words",
+    [
+        "job cancel ID {}",
+        "job show {}",
+        "job pause {}",
+        "job set {} --priority 1",
+        "host cache image {} debian-12",
+        "aggregate delete {}",
+        "host set {}",
+    ],
 )
 def test_an_empty_argument_is_refused_before_anything_is_sent(run: Run, service: StubService, words: str) -> None:
     ran = run(*("" if word == "{}" else word for word in words.split()))

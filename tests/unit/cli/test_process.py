@@ -189,6 +189,7 @@ def test_ctrl_c_while_waiting_says_that_the_job_continues(service: StubService) 
 
 CHANGES = [
     ("POST", f"/v1/jobs/{JOB_ID}/cancel", f"job cancel {JOB_ID}", "job list"),
+    ("PATCH", f"/v1/jobs/{JOB_ID}", f"job set {JOB_ID} --priority 1", "job list"),
     ("POST", "/compute/v2.1/os-aggregates/1/images", "aggregate cache image web debian-12", "job list"),
     ("PUT", "/v1/hosts/cmp-1", "host set cmp-1 --down", "host list"),
     ("POST", "/compute/v2.1/os-aggregates", "aggregate create db", "aggregate list"),

@@ -51,9 +51,13 @@ class Jobs:
     def get(self, job_id: str) -> JsonObject:
         return self._session.read("GET", self._one(job_id), "job")
 
-    def cancel(self, job_id: str) -> JsonObject:
-        """Request that the job ends as cancelled; return the changed job."""
-        return self._session.read("POST", f"{self._one(job_id)}/cancel", "job")
+    def steer(self, job_id: str, action: str) -> JsonObject:
+        """Request an action on the job, such as `cancel`; return the changed job."""
+        return self._session.read("POST", f"{self._one(job_id)}/{action}", "job")
+
+    def change(self, job_id: str, options: JsonObject) -> JsonObject:
+        """Change options of the job; return the changed job. None stands for an option's default."""
+        return self._session.read("PATCH", self._one(job_id), "job", body=options)
 
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | Sequence[str] | None) -> list[JsonObject]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.

@@ -193,7 +193,7 @@ class JobCancel(ListCommand):
         asked: dict[str, JsonObject] = {}
 
         def cancel(job_id: str) -> None:
-            asked[job_id] = self.service.jobs.cancel(job_id)
+            asked[job_id] = self.service.jobs.steer(job_id, "cancel")
 
         self.exit_code = self.for_each(list(dict.fromkeys(parsed_args.jobs)), cancel, done_is="Requested")
         found = list(asked.values())

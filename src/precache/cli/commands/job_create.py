@@ -44,6 +44,9 @@ class JobCreate(RequestCommand):
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M --priority 80
       precache job create --image debian-12 --aggregate web --dry-run
       precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
+      precache job create --image debian-12 --aggregate edge --parallelism 20 --canary 10% --retries 2
+      precache job create --image debian-12 --aggregate edge --window 'mon,tue 02:00-05:00 Europe/Paris'
+      precache job create --image debian-12 --cell cell2 --deadline 2026-12-05T04:00:00Z --when-down wait
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -6,12 +6,22 @@ What a value may be is checked by `core/job_options.py`, before anything is sent
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from precache.cli.client import JsonObject
+from precache.cli.commands.cache_image import bytes_per_second
 from precache.core.errors import InvalidOption
-from precache.core.job_options import JobOptions
+from precache.core.job_changes import CHANGEABLE
+from precache.core.job_options import EVERY_DAY, JobOptions
+
+NONE = "none"
+"""The word that removes an option of a job."""
+
+_WINDOW = re.compile(r"(?:(?P<days>[a-z,]+) +)?(?P<begin>[0-9:]+)-(?P<end>[0-9:]+)(?: +(?P<zone>\S+))?")
+_DURATION = re.compile(r"([0-9]{1,9})([smh]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class _Option(NamedTuple):
@@ -27,31 +37,113 @@ class _Option(NamedTuple):
     help: str
 
 
-_ACCEPTED = (
+def _window(text: str) -> JsonObject:
+    """Return the window in such a text: `mon,tue 02:00-05:00 Europe/Paris`."""
+    match = _WINDOW.fullmatch(text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not of the form '[DAY,DAY] HH:MM-HH:MM [ZONE]', such as 'mon,tue 02:00-05:00 Europe/Paris'; "
+            f"days are {', '.join(EVERY_DAY)}"
+        )
+    found = {"from": match["begin"], "to": match["end"], "time_zone": match["zone"] or "UTC"}
+    return found if match["days"] is None else {"days": match["days"].split(","), **found}
+
+
+def _canary(text: str) -> JsonObject:
+    """Return the canary in a text such as `2` or `10%`."""
+    return {"percent": int(text.removesuffix("%"))} if text.endswith("%") else {"hosts": int(text)}
+
+
+def _seconds(text: str) -> int:
+    """Return a number of seconds, of a text such as `90`, `5m` or `1h`."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90, 5m or 1h")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+_RATE_LIMIT = _Option(
+    "rate_limit_bytes_per_s",
+    "--rate-limit",
+    "BYTES-PER-SECOND",
+    bytes_per_second,
+    "highest average rate of the download on each host, such as 20M; for all images of the job",
+)
+_OPTIONS = (
     _Option(
         "priority", "--priority", "N", int, "from 0 to 100: hosts work for jobs with a higher one first (default 50)"
+    ),
+    _Option("parallelism", "--parallelism", "N", int, "most hosts at once"),
+    _Option("parallelism_per_site", "--parallelism-per-site", "N", int, "most hosts at once within each site"),
+    _Option(
+        "job_rate_limit_bytes_per_s",
+        "--job-rate-limit",
+        "BYTES-PER-SECOND",
+        bytes_per_second,
+        "highest rate of the downloads of all hosts together, such as 200M",
+    ),
+    _Option(
+        "jitter_s",
+        "--jitter",
+        "TIME",
+        _seconds,
+        "each host begins after a random time of at most that, such as 90, 5m or 1h",
+    ),
+    _Option("not_before", "--not-before", "TIME", str, "wait until then, such as 2026-12-04T20:00:00Z or ...+01:00"),
+    _Option("deadline", "--deadline", "TIME", str, "end the job then as expired, with what is done"),
+    _Option(
+        "window",
+        "--window",
+        "WINDOW",
+        _window,
+        "run in these hours only, such as '02:00-05:00' (UTC) or 'mon,tue 22:00-04:00 Europe/Paris'",
+    ),
+    _Option("retries", "--retries", "N", int, "how often to try again after a failure that may pass (default 0)"),
+    _Option(
+        "when_down",
+        "--when-down",
+        "skip|wait",
+        str,
+        "skip hosts that are down (default), or wait for them until the deadline or for 24 hours",
+    ),
+    _Option(
+        "canary", "--canary", "N|P%", _canary, "begin with so many hosts; the others follow if all of these succeed"
     ),
 )
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
     """Add the options with which a job is made."""
-    for option in _ACCEPTED:
-        parser.add_argument(
-            option.flag, dest=option.field, metavar=option.metavar, type=_reader(option), help=option.help
-        )
+    for option in _OPTIONS:
+        _add(parser, option, option.help, _reader(option))
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change a job, with `none` for the default of each."""
+    for option in (_RATE_LIMIT, *_OPTIONS):
+        if option.field in CHANGEABLE:
+            _add(parser, option, option.help, _reader(option, may_be_none=True))
 
 
 def job_options(parsed_args: argparse.Namespace) -> JsonObject:
-    """Return the fields of the request for the options that were given."""
+    """Return the fields of the request for the options that were given; null for `none`."""
     chosen: Mapping[str, Any] = vars(parsed_args)
-    return {option.field: value for option in _ACCEPTED if (value := chosen[option.field]) is not None}
+    given = {
+        option.field: value for option in (_RATE_LIMIT, *_OPTIONS) if (value := chosen.get(option.field)) is not None
+    }
+    return {field: None if value == NONE else value for field, value in given.items()}
 
 
-def _reader(option: _Option) -> Callable[[str], Any]:
+def _add(parser: argparse.ArgumentParser, option: _Option, text: str, read: Callable[[str], Any]) -> None:
+    parser.add_argument(option.flag, dest=option.field, metavar=option.metavar, type=read, help=text.replace("%", "%%"))
+
+
+def _reader(option: _Option, *, may_be_none: bool = False) -> Callable[[str], Any]:
     """Return what reads the option's text, for argparse."""
 
     def read(text: str) -> Any:
+        if may_be_none and text == NONE:
+            return NONE
         try:
             value = option.read(text)
         except ValueError:

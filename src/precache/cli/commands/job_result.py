@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cliff.columns import FormattableColumn
+
 from precache.cli.client import JsonObject
 from precache.cli.columns import (
     AllImages,
@@ -90,6 +92,25 @@ TASK_FIELDS: Fields = {
 _IN_TABLE = ("host", "image", "outcome", "bytes_done", "reason", "started_at", "finished_at")
 _TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
 _AFTER_WAITING = ("id", "state", "counts")
+_ONLY_IF_SET = frozenset(
+    {
+        "parallelism",
+        "parallelism_per_site",
+        "job_rate_limit_bytes_per_s",
+        "jitter_s",
+        "not_before",
+        "deadline",
+        "window",
+        "retries",
+        "canary",
+        "cancel_requested_at",
+        "pause_requested_at",
+        "due_at",
+        "retry_count",
+        "reason",
+    }
+)
+"""Rows that a table of one job leaves out if they would say nothing."""
 
 
 def job_cells(job: JsonObject) -> dict[str, Any]:
@@ -118,11 +139,27 @@ def _in_table(task: JsonObject) -> dict[str, Any]:
     }
 
 
+def _is_set(cell: Any) -> bool:
+    return bool(cell.machine_readable() if isinstance(cell, FormattableColumn) else cell)
+
+
 def _image_id(image: Any) -> str:
     return str(image.get("id")) if isinstance(image, dict) else str(image)
 
 
-class JobCommand(ShowCommand):
+class ShowJobCommand(ShowCommand):
+    """A command whose result is a job. A table leaves out options that are not set."""
+
+    columns = tuple(JOB_FIELDS)
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Any]) -> int:
+        values = dict(zip(column_names, data, strict=True))
+        if parsed_args.formatter == "table" and not self.asked_columns(parsed_args):
+            values = {name: value for name, value in values.items() if name not in _ONLY_IF_SET or _is_set(value)}
+        return super().produce_output(parsed_args, list(values), list(values.values()))
+
+
+class JobCommand(ShowJobCommand):
     """A command whose result is a job, if requested with its tasks. It has the options of --wait."""
 
     columns = (*JOB_FIELDS, "tasks")
