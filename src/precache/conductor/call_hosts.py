@@ -13,7 +13,7 @@ from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
 from precache.conductor.job_run import LOOK_S, HostAnswer, JobRun
 from precache.conductor.limit_rates import LimitRates
 from precache.conductor.stop_hosts import StopHosts
-from precache.core.errors import Stopped
+from precache.core.errors import Stopped, Unavailable
 from precache.core.hosts import Host
 from precache.core.jobs import HostAsked
 from precache.core.stopping import StopReason
@@ -70,6 +70,10 @@ class CallHosts:
         try:
             if not run.work.is_cancelled:
                 self._follow(run, dispatcher, self._admit_hosts(run))
+        except Unavailable:
+            if run.ending is None:
+                raise
+            # An inventory that is unavailable does not keep the job from being stopped.
         finally:
             dispatcher.pause()
         if run.ending is not None:
@@ -89,7 +93,8 @@ class CallHosts:
             due = admission.due_hosts(is_quiet=is_quiet)
             if is_quiet and not due and admission.is_empty:
                 return
-            dispatcher.add(due)
+            if due:
+                dispatcher.add(due)
             self._limit_rates.share(run, dispatcher, dispatcher.hosts_left + admission.waiting)
             dispatcher.resume()
             run.write_if_due(on_first_failure=dispatcher.pause)

@@ -22,7 +22,8 @@ class CheckCanaries:
     def choose(self, run: JobRun) -> Sequence[str]:
         """Return the canaries, the same ones for each conductor; none if all hosts of the job may be called.
 
-        If any other host has been called, an earlier conductor found that the canaries have succeeded.
+        If any other host has been called, an earlier conductor found that the canaries have succeeded. Raises
+        Unavailable if the inventory is unavailable when the run is to stop.
         """
         canary, hosts = run.job.options.canary, run.remaining.hosts
         if canary is None or not hosts:

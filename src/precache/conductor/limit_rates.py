@@ -31,6 +31,8 @@ class LimitRates:
         waiting: how many hosts have been admitted and not been called.
         """
         options = run.job.options
+        if options.job_rate_limit_bytes_per_s is None and run.share_bytes_per_s is None:
+            return
         called = dispatcher.in_progress()
         at_once = min(options.parallelism or self._concurrency, self._concurrency, len(called) + waiting)
         share = share_of(options.job_rate_limit_bytes_per_s, at_once)

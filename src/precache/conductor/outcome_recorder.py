@@ -47,7 +47,7 @@ class OutcomeRecorder:
         self._failures = dict(remaining.failures)
         self._asked = set(remaining.asked)
         self._failed: dict[str, None] = {}
-        self._unannounced = {host: set(images) for host, images in remaining.images.items()}
+        self._unannounced = {host: len(images) for host, images in remaining.images.items()}
         self._results: defaultdict[str, list[TaskResult]] = defaultdict(list)
         self._is_start_announced = bool(remaining.asked or job.counts)
         self._claims = claims
@@ -142,11 +142,9 @@ class OutcomeRecorder:
         self._counts.update(result.outcome for result in step.results)
         results = self._results[step.host]
         results += step.results
-        left = self._unannounced.get(step.host, set())
-        left.difference_update(result.image for result in step.results)
-        if not left:
-            self._unannounced.pop(step.host, None)
-            del self._results[step.host]
+        self._unannounced[step.host] = self._unannounced.get(step.host, 0) - len(step.results)
+        if self._unannounced[step.host] <= 0:
+            del self._unannounced[step.host], self._results[step.host]
             total = len(self._hosts)
             self._announcer.host_ended(self._job, step.host, results, total - len(self._unannounced), total)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.adapters.inventory_memory import MemoryInventory
 from precache.conductor.announce import END, START
-from precache.core.errors import ComputeOutdated, ComputeUnreachable
-from precache.core.job_options import JobOptions, Window
+from precache.core.errors import ComputeOutdated, ComputeUnreachable, InventoryUnavailable
+from precache.core.job_options import Canary, JobOptions, Window
 from precache.core.jobs import HostAsked, JobState, Outcome, TaskState
 from precache.core.stopping import StopReason
 from tests.unit.conductor.cloud import FIRST, LEASE, SECOND, answers
@@ -168,6 +170,27 @@ def test_a_process_that_stops_during_a_pause_leaves_it_to_the_next_conductor(ste
     job = run.join()
 
     assert (stopped.state, job.state) == (JobState.QUEUED, JobState.PAUSED)
+
+
+@pytest.mark.parametrize("options", [JobOptions(), JobOptions(canary=Canary(hosts=1))])
+def test_an_inventory_that_is_unavailable_does_not_keep_a_job_from_being_paused(steered, options):
+    class Away(MemoryInventory):
+        is_asked = threading.Event()
+
+        def find_hosts(self, names):
+            if not self.is_away:
+                return super().find_hosts(names)
+            self.is_asked.set()
+            raise InventoryUnavailable("http://nova/v2.1", "connection refused")
+
+    Away.is_away = False
+    clock = MemoryClock()
+    run = steered({"a": SteeredHost()}, clock=clock, inventory=Away(clock=clock), options=options)
+    Away.is_away = True
+    run.start()
+    assert Away.is_asked.wait(10)
+
+    assert pause(run).state is JobState.PAUSED
 
 
 class TestWindow:
