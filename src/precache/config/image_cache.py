@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
+from precache.imagecache.kept_downloads import KeepLimits
 
 OPTIONS = [
     cfg.IntOpt(
@@ -65,12 +66,38 @@ OPTIONS = [
         min=0,
         help="Seconds since the last use after which an unused resized copy is removed.",
     ),
+    cfg.IntOpt(
+        "paused_images",
+        default=20,
+        min=0,
+        help="How many downloads of paused jobs this host keeps at most, to continue them later; 0 keeps none. The "
+        "oldest is removed first.",
+    ),
+    cfg.IntOpt(
+        "paused_bytes",
+        default=50 << 30,
+        min=0,
+        max=1 << 60,
+        help="How many bytes the downloads of paused jobs may have on this host, all together. They use space beside "
+        "the image cache.",
+    ),
+    cfg.IntOpt(
+        "paused_hours",
+        default=168,
+        min=0,
+        max=1 << 20,
+        help="Hours after which the download of a paused job is removed if the job was not resumed. The job then "
+        "downloads that image from the start.",
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCacheSettings:
-    """Settings of the cache. manager_interval: None for no passes. is_owner_chosen: False if no file sets the owner."""
+    """Settings of the cache. manager_interval: None for no passes. is_owner_chosen: False if no file sets the owner.
+
+    keep_limits: of paused downloads.
+    """
 
     precache_concurrency: int
     subdirectory_name: str
@@ -80,6 +107,7 @@ class ImageCacheSettings:
     remove_unused_base_images: bool
     original_minimum_age: timedelta
     resized_minimum_age: timedelta
+    keep_limits: KeepLimits
     is_owner_chosen: bool = True
 
     @property
@@ -102,6 +130,11 @@ def _parse(values: Any) -> ImageCacheSettings:
         manager_interval=None if interval < 0 else timedelta(seconds=interval),
         original_minimum_age=timedelta(seconds=values.remove_unused_original_minimum_age_seconds),
         resized_minimum_age=timedelta(seconds=values.remove_unused_resized_minimum_age_seconds),
+        keep_limits=KeepLimits(
+            images=values.paused_images,
+            total_bytes=values.paused_bytes,
+            age=timedelta(hours=values.paused_hours),
+        ),
     )
 
 

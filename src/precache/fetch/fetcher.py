@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import wait
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,16 +19,22 @@ from precache.background.task_group import TaskGroup
 from precache.background.threads import call_in_thread
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import (
+    ConversionFailed,
     DigestMismatch,
     ImageNotActive,
     ImageTooLong,
     NoImageData,
+    SignatureRefused,
+    Stopped,
+    Unavailable,
     UnsafeImage,
     UnusableImage,
 )
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.stopping import StopReason
+from precache.core.work_context import current_work
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
@@ -55,6 +62,14 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 """How often the watcher is called, and therefore how soon it can stop everything, even while no data arrives."""
+
+
+_CUT_SECONDS = 1.0
+"""How long a paused transfer may take to write what it has received; a pause has two seconds for all."""
+
+_DAMAGED = (DigestMismatch, ImageTooLong)
+_MAY_BE_DAMAGED = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, SignatureRefused)
+"""Errors about the data. If a part of it was kept from an earlier fetch, that part may be damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +100,20 @@ NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have dis
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """What one fetch works on. target: of the conversion; None to keep the download as it is."""
+    """What one fetch works on.
+
+    target: of the conversion; None to keep the download as it is. kept_bytes: of the download, from an earlier fetch
+        that was paused.
+    """
 
     record: Image
     order: CacheOrder
     download: Path
     target: Path | None
     space: SpaceCheck
+    staging: Staging
     watch: Watcher
+    kept_bytes: int = 0
 
 
 class Fetcher:
@@ -147,12 +168,15 @@ class Fetcher:
             free_bytes=self._free_bytes,
             reserves_whole_disk=self._rules.reserves_whole_disk,
         )
+        kept_bytes = staging.kept.take(record, download) if staging.kept else 0
         try:
-            space.admit(sizes.result_bytes)
-            self._fetch_sound(_Attempt(record, order, download, target, space, watch))
+            space.admit(sizes.result_bytes, kept_bytes)
+            self._fetch_sound(_Attempt(record, order, download, target, space, staging, watch, kept_bytes))
         except BaseException as error:
             written = allocated_bytes(download, target)
             _remove(download, target)
+            if staging.kept and not _keeps_data(error, kept_bytes):
+                staging.kept.remove(staging.entry)
             if isinstance(error, OSError):
                 raise space.failure(error, written) from error
             raise
@@ -170,11 +194,18 @@ class Fetcher:
         return is_converted(disk_format, self._rules.force_raw_images)
 
     def _fetch_sound(self, attempt: _Attempt) -> None:
-        for remaining in reversed(range(self._rules.refetches + 1)):
+        remaining = self._rules.refetches
+        while True:
             try:
                 self._fetch_once(attempt)
-            except (DigestMismatch, ImageTooLong) as error:
-                if not remaining:
+            except _MAY_BE_DAMAGED as error:
+                if attempt.kept_bytes and attempt.staging.kept:
+                    # Its file may have been damaged since then. This is no attempt: the service was not asked for it.
+                    attempt.staging.kept.remove(attempt.staging.entry)
+                    attempt = replace(attempt, kept_bytes=0)
+                elif isinstance(error, _DAMAGED) and remaining:
+                    remaining -= 1
+                else:
                     raise
                 _log.warning("%s; fetching it again from the start", error)
                 _remove(attempt.download, attempt.target)
@@ -186,9 +217,10 @@ class Fetcher:
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
         signature = _watched(lambda: signatures.begin(record), record.id, attempt.watch) if signatures else None
-        stream = self._stream(record, attempt.order)
-        with SparseFile(download, direct=target is None, write_at=self._write_at) as file:
-            transfer = Transfer(image=record, stream=stream, file=file, signature=signature)
+        kept_bytes = attempt.kept_bytes
+        stream = self._stream(record, attempt.order, kept_bytes)
+        with SparseFile(download, direct=target is None, write_at=self._write_at, kept_bytes=kept_bytes) as file:
+            transfer = Transfer(image=record, stream=stream, file=file, signature=signature, kept_bytes=kept_bytes)
             qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
             group = TaskGroup(record.id)
             conversion = Conversion(
@@ -204,9 +236,10 @@ class Fetcher:
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
             )
-            _run(transfer, conversion, qemu_img, group, _progress(record, transfer, attempt.watch))
-            arrived = transfer.arriving.arrived_bytes
-            attempt.watch(Phase.PUBLISHING, arrived, arrived)
+            with _keeping(attempt, transfer):
+                _run(transfer, conversion, qemu_img, group, _progress(record, transfer, attempt.watch), kept_bytes)
+                arrived = transfer.arriving.arrived_bytes
+                attempt.watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:
                 _check_length(record, download, arrived)
                 file.flush()
@@ -214,13 +247,14 @@ class Fetcher:
                 _check_length(record, target, conversion.disk_bytes)
                 flush(target)
 
-    def _stream(self, record: Image, order: CacheOrder) -> LimitedStream:
+    def _stream(self, record: Image, order: CacheOrder, offset_bytes: int) -> LimitedStream:
         stream = ResumingStream(
             images=self._images,
             image=record,
             clock=self._clock,
             retries=self._rules.retries,
             least_rate=self._rules.least_rate,
+            offset_bytes=offset_bytes,
         )
         return LimitedStream(stream, rate_now=self._rates.of(order), clock=self._clock)
 
@@ -233,12 +267,41 @@ def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
     return answer.result()
 
 
+def _keeps_data(error: BaseException, kept_bytes: int) -> bool:
+    """Return whether what was received stays on the host after this error.
+
+    kept_bytes: from an earlier pause. These are not lost by a service that is down, or by a restart of the compute.
+    """
+    if isinstance(error, Stopped):
+        return error.keeps_data or (kept_bytes > 0 and error.reason is StopReason.SHUTDOWN)
+    return kept_bytes > 0 and isinstance(error, Unavailable)
+
+
+@contextmanager
+def _keeping(attempt: _Attempt, transfer: Transfer) -> Iterator[None]:
+    """Keep what was received if the block ends by an error that leaves it on the host."""
+    try:
+        yield
+    except BaseException as error:
+        kept = attempt.staging.kept
+        if kept and _keeps_data(error, attempt.kept_bytes):
+            work = current_work() if isinstance(error, Stopped) and error.reason is StopReason.PAUSED else None
+            kept.keep(attempt.record, attempt.download, transfer.stored_bytes, work.job_id if work else None)
+        raise
+
+
 def _run(
-    transfer: Transfer, conversion: Conversion, qemu_img: QemuImg, group: TaskGroup, report: Callable[[], None]
+    transfer: Transfer,
+    conversion: Conversion,
+    qemu_img: QemuImg,
+    group: TaskGroup,
+    report: Callable[[], None],
+    kept_bytes: int,
 ) -> None:
     """Return when the image is downloaded, verified and converted; raise the first failure of any part.
 
-    The parts run in parallel. In both cases every thread and process of them has ended when this returns.
+    The parts run in parallel. In both cases every thread and process of them has ended when this returns. If the
+    failure keeps what was received, it is in the file then.
     """
     report()
     try:
@@ -246,6 +309,10 @@ def _run(
         group.start("converter", conversion.run)
         while not group.wait(POLL_SECONDS):
             report()
+    except BaseException as error:
+        if _keeps_data(error, kept_bytes):
+            transfer.cut(_CUT_SECONDS)
+        raise
     finally:
         transfer.stop()
         qemu_img.stop()

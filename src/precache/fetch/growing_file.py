@@ -41,9 +41,10 @@ class GrowingFile:
     def is_complete(self) -> bool:
         return self._complete
 
-    def append(self, block: Block) -> None:
-        """Write the next block and wake the readers. Afterwards the caller may reuse the block."""
-        self._file.write(block)
+    def append(self, block: Block, *, is_written: bool = False) -> None:
+        """Write the next block, unless the file has it, and wake the readers. Then the caller may reuse the block."""
+        if not is_written:
+            self._file.write(block)
         with self._changed:
             self._arrived += block.length
             self._changed.notify_all()

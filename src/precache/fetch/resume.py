@@ -37,7 +37,7 @@ _NO_END = (
 
 
 class ResumingStream:
-    """Reads one image from its start. One thread reads; another may call `close`, which ends the reader's wait.
+    """Reads one image from an offset to its end. One thread reads; another may call `close`: the reader's wait ends.
 
     If the image service cannot start at an offset, the image is read again from the start, and the bytes that are
     already here are skipped: an image's data never changes, and the digest covers all of it in any case.
@@ -51,13 +51,14 @@ class ResumingStream:
         clock: Clock,
         retries: int,
         least_rate: MinThroughput | None = None,
+        offset_bytes: int = 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """retries: how many attempts in a row may bring no new byte before the transfer fails.
 
         least_rate: a slower connection is closed, and the next one begins where it ended. It is kept if the service
         cannot resume. The transfer fails after more than `retries` slow windows in a row.
-        monotonic: a clock, in seconds.
+        offset_bytes: where to begin. monotonic: a clock, in seconds.
         """
         # Bytes that are read again are no progress, but show how fast the service is: each kind has its own window.
         self._throughput, self._skip_throughput = (
@@ -68,7 +69,7 @@ class ResumingStream:
         self._images, self._image, self._clock = images, image, clock
         self._retries, self._backoff = retries, replace(SERVICE_RESTARTS, attempts=retries + 1)
         self._stream: ImageStream | None = None
-        self._offset = 0
+        self._offset = offset_bytes
         self._failures = 0
         self._has_ranges = True
         self._stop = CancelToken()
@@ -80,6 +81,8 @@ class ResumingStream:
         NoImageData, UnusableImage, ImageNotFound, ImageNotAuthorized; Abandoned once it is closed.
         """
         while True:
+            if self._offset and self._stream is None and self._offset == self._image.size_bytes:
+                return 0  # no service sends what follows the last byte
             try:
                 self._check_throughput(self._throughput)
                 count = self._read(self._open(), buffer, self._throughput)

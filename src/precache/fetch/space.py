@@ -40,10 +40,13 @@ class SpaceCheck:
         self._download_bytes = image.size_bytes or 0
         self._result_bytes = 0
 
-    def admit(self, result_bytes: int) -> None:
-        """Check before the first byte. result_bytes: of the converted file, 0 if unknown. Raises NotEnoughSpace."""
+    def admit(self, result_bytes: int, kept_bytes: int = 0) -> None:
+        """Check before the first byte. Raises NotEnoughSpace.
+
+        result_bytes: of the converted file, 0 if unknown. kept_bytes: of the download, which the disk has already.
+        """
         self._result_bytes = result_bytes
-        self._check(self._download_bytes)
+        self._check(self._download_bytes - kept_bytes)
 
     def admit_result(self, result_bytes: int, arrived_bytes: int) -> None:
         """Check the space again when the size of the result is known. Raises NotEnoughSpace."""

@@ -25,14 +25,17 @@ _MODE = 0o666  # minus the umask, as with Nova's open()
 class SparseFile:
     """Owned by one writer; others may read what is written. A context manager: it closes the file, never removes it."""
 
-    def __init__(self, path: Path, *, direct: bool, write_at: WriteAt = os.pwrite) -> None:
+    def __init__(self, path: Path, *, direct: bool, write_at: WriteAt = os.pwrite, kept_bytes: int = 0) -> None:
         """Create the file. Raises OSError, also FileExistsError: a temporary file is never shared.
 
         direct: write past the page cache if the file system supports it.
+        kept_bytes: if not 0, the file exists, and so many bytes from its start are used again.
         """
         self.path = path
         self._write_at = write_at
-        self._fd, self._can_be_direct = _create(path)
+        self._fd, self._can_be_direct = _open(path, 0) if kept_bytes else _open(path, os.O_CREAT | os.O_EXCL)
+        if kept_bytes:
+            os.ftruncate(self._fd, kept_bytes)  # zeros that follow are not written
         self._direct = self._can_be_direct
         if not direct:
             self._use_page_cache()
@@ -53,6 +56,16 @@ class SparseFile:
         """
         for start, end in _data_runs(block, block.pad()):
             self._write_run(block.view[start:end], block.offset + start)
+
+    def read(self, block: Block) -> int:
+        """Read the content at the block's offset into it; return how many bytes there were."""
+        try:
+            return os.preadv(self._fd, [block.view], block.offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not self._direct:
+                raise
+            self._use_page_cache()
+            return os.preadv(self._fd, [block.view], block.offset)
 
     def finish(self, size_bytes: int) -> None:
         """Set the file to its exact length."""
@@ -121,14 +134,16 @@ def flush(path: Path) -> None:
         os.close(fd)
 
 
-def _create(path: Path) -> tuple[int, bool]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+def _open(path: Path, creation: int) -> tuple[int, bool]:
+    """Return a descriptor, and whether it is for direct I/O. creation: the flags to create the file, or 0."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | creation
     try:
         return os.open(path, flags | os.O_DIRECT, _MODE), True
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    path.unlink(missing_ok=True)  # some kernels create the file before they fail
+    if creation:
+        path.unlink(missing_ok=True)  # some kernels create the file before they fail
     return os.open(path, flags, _MODE), False
 
 

@@ -7,6 +7,8 @@ counts. Each block is passed on in order: free -> reader -> hasher -> writer -> 
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from queue import SimpleQueue
 
 from precache.background.cancel_token import CancelToken
@@ -34,18 +36,31 @@ class Transfer:
         stream: LimitedStream,
         file: SparseFile,
         signature: SignatureCheck | None = None,
+        kept_bytes: int = 0,
     ) -> None:
-        """signature: a second check of the data; None if no signature is required."""
+        """stream: begins after `kept_bytes`, which the file has already, and which are read from there.
+
+        signature: a second check of the data; None if no signature is required.
+        """
         self._signature = signature
         self._image = image
         self._stream = stream
         self._free = new_pool(_TRAVELLING_BLOCKS)
         self._read: BlockQueue = SimpleQueue()
         self._hashed: BlockQueue = SimpleQueue()
+        self._file = file
+        self._kept_bytes = kept_bytes
         self._stopped = CancelToken()
+        self._is_cut = False
+        self._is_read, self._is_written = threading.Event(), threading.Event()
         self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
-        self.received_bytes = 0
+        self.received_bytes = kept_bytes
         """More than have arrived in the file: on a slow link a block takes many seconds. Set by the reader alone."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Return how many bytes from the start are in the file."""
+        return max(self.arriving.arrived_bytes, self._kept_bytes)
 
     def start(self, group: TaskGroup) -> None:
         """Start the three threads.
@@ -56,6 +71,18 @@ class Transfer:
         group.start("reader", self._read_all)
         group.start("hasher", self._hash_all)
         group.start("writer", self._write_all)
+
+    def cut(self, timeout_s: float) -> None:
+        """Receive no more, and write what was received; return when that is done, or the time is over.
+
+        Call `stop` then. What the threads raise meanwhile does not matter.
+        """
+        give_up_at = time.monotonic() + timeout_s
+        self._is_cut = True
+        self._stream.close()
+        self._is_read.wait(timeout_s)
+        self._read.put(None)  # the reader may have ended by a failure
+        self._is_written.wait(max(give_up_at - time.monotonic(), 0))
 
     def stop(self) -> None:
         """Make the threads of the transfer, and readers that wait for its data, end soon. Harmless at the end."""
@@ -69,25 +96,38 @@ class Transfer:
         offset = 0
         try:
             while block := self._take(self._free):
-                block.offset, block.length = offset, self._fill(block)
+                block.offset = offset
+                block.length = self._fill(block)
                 offset += block.length
                 if block.length:
                     self._read.put(block)
-                if block.length < BLOCK_BYTES:
+                if block.length < BLOCK_BYTES or self._is_cut:
                     self._read.put(None)
                     return
         finally:
             self._stream.close()
+            self._is_read.set()
 
     def _fill(self, block: Block) -> int:
-        filled = 0
-        while filled < BLOCK_BYTES:
-            count = self._stream.readinto(block.view[filled:])
+        filled = self._fill_from_file(block) if block.offset < self._kept_bytes else 0
+        while filled < BLOCK_BYTES and not self._is_cut:
+            try:
+                count = self._stream.readinto(block.view[filled:])
+            except Exception:
+                if self._is_cut:  # its cause
+                    break
+                raise
             if not count:
                 break
             filled += count
             self.received_bytes += count
         return filled
+
+    def _fill_from_file(self, block: Block) -> int:
+        count = min(self._kept_bytes - block.offset, BLOCK_BYTES)
+        if self._file.read(block) < count:
+            raise OSError(None, "what was kept of a paused download is gone", str(self._file.path))
+        return count
 
     def _hash_all(self) -> None:
         expected = self._image.digest
@@ -98,6 +138,9 @@ class Transfer:
             if self._signature:
                 self._signature.update(block.view[: block.length])
             self._hashed.put(block)
+        if self._is_cut:
+            self._hashed.put(None)
+            return
         if state and expected:
             self._check(expected, Digest(expected.algorithm, state.hexdigest()))
         if self._signature:
@@ -105,10 +148,14 @@ class Transfer:
         self._hashed.put(None)
 
     def _write_all(self) -> None:
-        while block := self._take(self._hashed):
-            self.arriving.append(block)
-            self._free.put(block)
-        self.arriving.finish()
+        try:
+            while block := self._take(self._hashed):
+                self.arriving.append(block, is_written=block.offset + block.length <= self._kept_bytes)
+                self._free.put(block)
+            if not self._is_cut:
+                self.arriving.finish()
+        finally:
+            self._is_written.set()
 
     def _check(self, expected: Digest, actual: Digest) -> None:
         if actual != expected:

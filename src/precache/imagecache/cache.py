@@ -17,7 +17,8 @@ from typing import TypeVar
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.images import ImageId
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.names import entry_name, parse_temporary
+from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
+from precache.imagecache.names import KEPT, entry_name, parse_temporary
 from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
@@ -36,9 +37,15 @@ def _wait_patiently() -> None:
 class ImageCache:
     """The entries in `directory`, locked in `locks_directory`: Nova's `<instances_path>/_base` and `.../locks`."""
 
-    def __init__(self, *, directory: Path, locks_directory: Path, clock: Clock) -> None:
+    def __init__(
+        self, *, directory: Path, locks_directory: Path, clock: Clock, keep_limits: KeepLimits | None = None
+    ) -> None:
+        """keep_limits: of paused downloads."""
         self.directory = directory
         self.locks = EntryLocks(directory=locks_directory, clock=clock)
+        self.kept = KeptDownloads(
+            directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
+        )
         self._clock = clock
 
     def start(self) -> None:
@@ -78,13 +85,15 @@ class ImageCache:
         produce: makes the complete file in the staging. It runs under the entry's lock: a boot from this image, or a
             second request, waits for it and then finds the entry. Only the entry is kept; the download is removed.
         wait: called some ten times a second while another has the lock; what it raises ends the wait.
-        Raises CacheUnusable, NotEnoughSpace, and what `produce` and `wait` raise; then no temporary file is left.
+        Raises CacheUnusable, NotEnoughSpace, and what `produce` and `wait` raise; then no temporary file is left,
+        except what is kept of a paused download.
         """
         path = self.path_of(image)
         with self.locks.hold(path.name, wait):
             with _explained(self.directory):
                 if _is_present(path):
                     _touch(path, self._clock.now())
+                    self.kept.remove(path.name)  # nova-compute has fetched the image meanwhile
                     return False
             self._fill(image, path, produce)
             return True
@@ -104,10 +113,13 @@ class ImageCache:
             return consume(path)
 
     def _fill(self, image: ImageId, path: Path, produce: Callable[[Staging], Fetched]) -> None:
-        staging = Staging(self.directory, path.name)
+        staging = Staging(self.directory, path.name, kept=self.kept)
         try:
             with _explained(self.directory, image), staging.alive():
-                publish(produce(staging).entry, path, self._clock.now())
+                entry = produce(staging).entry
+                # Before the entry has its name: the kept data may be the same file, and would be changed later.
+                self.kept.remove(path.name)
+                publish(entry, path, self._clock.now())
         finally:
             try:
                 staging.discard()
@@ -172,7 +184,8 @@ def _remove_orphans(directory: Path, locks: EntryLocks) -> list[str]:
     """
     fillings: dict[tuple[str, str], list[Path]] = {}
     for path in directory.iterdir():
-        if (filling := parse_temporary(path.name)) is not None:
+        filling = parse_temporary(path.name)
+        if filling is not None and filling[1] != KEPT:
             fillings.setdefault(filling, []).append(path)
     removed: list[str] = []
     for (entry, token), paths in fillings.items():

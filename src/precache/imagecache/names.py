@@ -11,6 +11,9 @@ import re
 
 from precache.core.images import ImageId
 
+KEPT = "kept"
+"""In the place of the token of a staging: the names of what is kept of a paused download."""
+
 _TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
 
 

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from precache.core.cache_contents import ImageSize
 from precache.core.orders import CacheOrder
 from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
+
+if TYPE_CHECKING:
+    from precache.imagecache.kept_downloads import KeptDownloads
 
 _TOKEN_BYTES = 4
 _LOCK_KIND = "lock"
@@ -34,12 +37,13 @@ class Staging:
 
     directory: the cache. entry: the name that the result will get. token: makes the names of the files unique. Nova's
     cleaner unlinks lock files after it released them, so two processes can hold the lock for a moment. They must not
-    write into the same file.
+    write into the same file. kept: what is kept of paused downloads; None if nothing is to be kept.
     """
 
     directory: Path
     entry: str
     token: str = field(default_factory=new_token)
+    kept: KeptDownloads | None = None
 
     def path(self, kind: str) -> Path:
         """Return the path of one temporary file. kind: such as `download`; the same kind has the same path."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.kept_downloads import KeepLimits
 from precache.imagecache.staging import EntryFetcher
 from precache.ports.clock import Clock
 from precache.ports.virt_driver import VirtDriver
@@ -33,11 +34,12 @@ class Cleaning:
 class LocalCache:
     """The image cache as a directory on this host; nova-compute's own where one runs.
 
-    instances_path, subdirectory: where instances are, and the cache below it.
+    instances_path, subdirectory: where instances are, and the cache below it. keep_limits: of paused downloads.
     """
 
     instances_path: Path
     subdirectory: str = "_base"
+    keep_limits: KeepLimits = field(default_factory=KeepLimits)
 
     def open(self, clock: Clock) -> ImageCache:
         """Return the image cache; any number of them on one directory exclude each other."""
@@ -45,6 +47,7 @@ class LocalCache:
             directory=self.instances_path / self.subdirectory,
             locks_directory=self.instances_path / _LOCKS,
             clock=clock,
+            keep_limits=self.keep_limits,
         )
 
 

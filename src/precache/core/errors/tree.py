@@ -53,14 +53,17 @@ class Corrupt(PrecacheError):
 
 
 class Stopped(PrecacheError):
-    """The work was stopped before its end; nothing partial is left behind."""
+    """The work was stopped before its end.
+
+    keeps_data: whether what was received stays on the host, for the next attempt; else nothing partial is left.
+    """
 
     may_pass = True
 
-    def __init__(self, what: str, reason: StopReason = StopReason.SHUTDOWN) -> None:
+    def __init__(self, what: str, reason: StopReason = StopReason.SHUTDOWN, keeps_data: bool = False) -> None:
         why = "" if reason is StopReason.SHUTDOWN else f" ({reason})"
         super().__init__(f"{what} was stopped before it ended{why}")
-        self.reason = reason
+        self.reason, self.keeps_data = reason, keeps_data
 
 
 class InvariantBroken(PrecacheError):

@@ -1,0 +1,262 @@
+"""What was received of paused downloads, kept beside the cache until they go on.
+
+Each is two files, with names that Nova's cleaner ignores: the data, and a record that says what it is. The record is
+written last and removed first, so data without a record is left over and will be removed. Who changes a kept download
+holds the lock of its entry; who removes one in passing takes the lock only if it is free.
+
+A download that goes on writes to the same file under a second name. So after a kill the kept data is still there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from precache.core.errors import CacheUnusable
+from precache.core.images import Image, ImageId
+from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.names import KEPT, entry_name, parse_temporary, temporary_name
+from precache.imagecache.os_errors import explain
+from precache.imagecache.publish import open_directory, open_own
+from precache.imagecache.staging import create_file
+from precache.ports.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_MOST_RECORD_BYTES = 1 << 16
+_MOST_JOBS = 100  # of one record; a later job finds the data all the same
+
+_DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepLimits:
+    """The most that is kept. If it is more, the oldest is removed first.
+
+    images: how many downloads. total_bytes: of all of them. age: of each, since it was paused.
+    """
+
+    images: int = 20
+    total_bytes: int = 50 << 30
+    age: timedelta = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """size_bytes, digest: of the whole image. jobs: those that have paused the download."""
+
+    image: str
+    size_bytes: int
+    digest: str
+    received_bytes: int
+    kept_at: str
+    jobs: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: bytes) -> _Record:
+        """Raises ValueError, KeyError, TypeError for anything that is not a record."""
+        fields: dict[str, Any] = json.loads(text)
+        record = cls(**{name: fields[name] for name in cls.__slots__} | {"jobs": tuple(map(str, fields["jobs"]))})
+        if not 0 < record.received_bytes <= record.size_bytes or record.kept_time.tzinfo is None:
+            raise ValueError("the numbers of the record are impossible")
+        return record
+
+    @property
+    def kept_time(self) -> datetime:
+        return datetime.fromisoformat(self.kept_at)
+
+    def fits(self, image: Image) -> bool:
+        """Return whether the image has still the data that was being received."""
+        return (self.image, self.size_bytes, self.digest) == (image.id, image.size_bytes, str(image.digest))
+
+
+class KeptDownloads:
+    """The kept downloads of one cache directory, which may not exist. For any number of threads and processes."""
+
+    def __init__(self, *, directory: Path, locks: EntryLocks, clock: Clock, limits: KeepLimits) -> None:
+        self._directory = directory
+        self._locks = locks
+        self._clock = clock
+        self._limits = limits
+
+    def bytes_of(self, image: ImageId) -> int:
+        """Return how much of the image is kept."""
+        record = self._read_record(entry_name(image))
+        return 0 if record is None else record.received_bytes
+
+    def take(self, image: Image, path: Path) -> int:
+        """Make what is kept of the image the file at `path`, and return its bytes; 0 if nothing can be used.
+
+        The file may be longer: what follows those bytes is to be overwritten. What does not fit the image any more is
+        removed. The caller holds the entry's lock.
+        """
+        entry = entry_name(image.id)
+        record = self._read_record(entry)
+        try:
+            if record is not None and record.fits(image) and self._link(entry, path, record.received_bytes):
+                return record.received_bytes
+        except OSError as error:
+            _log.warning("What is kept of image %s cannot be used: %s", image.id, explain(error))
+        path.unlink(missing_ok=True)
+        self.remove(entry)
+        return 0
+
+    def keep(self, image: Image, path: Path, received_bytes: int, job_id: str | None) -> int:
+        """Keep the first bytes of the file at `path`, and return their number; 0 if none are kept.
+
+        Nothing is kept of an image without a size or a digest, with which the data could not be verified later.
+        job_id: of the job that has paused it. The caller holds the entry's lock. A full disk, or another fault of the
+        disk, loses this download only.
+        """
+        entry = entry_name(image.id)
+        is_allowed = 0 < received_bytes <= self._limits.total_bytes and self._limits.images > 0
+        if not is_allowed or image.digest is None or image.size_bytes is None:
+            self.remove(entry)
+            return 0
+        earlier = self._read_record(entry)
+        jobs = () if earlier is None or not earlier.fits(image) else earlier.jobs
+        record = _Record(
+            image=image.id,
+            size_bytes=image.size_bytes,
+            digest=str(image.digest),
+            received_bytes=received_bytes,
+            kept_at=self._clock.now().isoformat(),
+            jobs=tuple(dict.fromkeys([*jobs, *([job_id] if job_id else [])]))[-_MOST_JOBS:],
+        )
+        try:
+            self._store(entry, path, record)
+        except OSError as error:
+            _log.warning("What was received of image %s is not kept: %s", image.id, explain(error))
+            self.remove(entry)
+            return 0
+        self._remove_most()
+        return received_bytes
+
+    def remove(self, entry: str) -> None:
+        """Remove what is kept for the entry; harmless if there is nothing. The caller holds the entry's lock."""
+        for kind in ("record", "data"):
+            self._path(entry, kind).unlink(missing_ok=True)
+
+    def remove_of_job(self, job_id: str) -> None:
+        """Remove what only this job has paused, except what is in use now."""
+        for entry, record in self._records():
+            if record is not None and job_id in record.jobs:
+                with self._held(entry) as is_held:
+                    if is_held:
+                        self._remove_job(entry, job_id)
+
+    def clean(self) -> None:
+        """Remove what is too old, too much, left over, or of an image that is in the cache; not what is in use."""
+        for entry, record in self._records():
+            is_old = record is not None and record.kept_time + self._limits.age <= self._clock.now()
+            if record is None or is_old or (self._directory / entry).exists():
+                self._remove_if_free(entry, "it is left over" if record is None else "it was not resumed in time")
+        self._remove_most()
+
+    def _remove_most(self) -> None:
+        """Remove the oldest until the rest is within the limits."""
+        kept = [(record.kept_time, entry, record.received_bytes) for entry, record in self._records() if record]
+        count, total = 0, 0
+        for _, entry, received_bytes in sorted(kept, reverse=True):
+            count, total = count + 1, total + received_bytes
+            if count > self._limits.images or total > self._limits.total_bytes:
+                self._remove_if_free(entry, "there is more than [image_cache] paused_images or paused_bytes")
+
+    def _remove_if_free(self, entry: str, reason: str) -> None:
+        with self._held(entry) as is_held:
+            if is_held:
+                self.remove(entry)
+                _log.info("Removed a paused download, %s: %s", self._path(entry, "data"), reason)
+
+    def _remove_job(self, entry: str, job_id: str) -> None:
+        record = self._read_record(entry)
+        if record is None or set(record.jobs) <= {job_id}:
+            self.remove(entry)
+            _log.info("Removed a paused download, %s: its job was cancelled", self._path(entry, "data"))
+        else:
+            self._write_record(entry, replace(record, jobs=tuple(job for job in record.jobs if job != job_id)))
+
+    @contextmanager
+    def _held(self, entry: str) -> Iterator[bool]:
+        """Hold the entry's lock if it is free. Faults of the disk are logged: the next pass tries again."""
+        try:
+            with self._locks.hold_if_free(entry) as is_held:
+                yield is_held
+        except (CacheUnusable, OSError) as error:
+            reason = explain(error) if isinstance(error, OSError) else error
+            _log.warning("The paused download %s could not be removed: %s", self._path(entry, "data"), reason)
+
+    def _records(self) -> list[tuple[str, _Record | None]]:
+        """Return the entries for which something is kept, with the record, if it can be read."""
+        try:
+            names = [path.name for path in self._directory.iterdir()]
+        except _DIRECTORY_GONE:
+            return []
+        found = {parsed[0] for name in names if (parsed := parse_temporary(name)) and parsed[1] == KEPT}
+        return [(entry, self._read_record(entry)) for entry in sorted(found)]
+
+    def _read_record(self, entry: str) -> _Record | None:
+        try:
+            with open_directory(self._directory) as directory:
+                fd = open_own(self._path(entry, "record").name, directory)
+            with os.fdopen(fd, "rb") as file:
+                return _Record.read(file.read(_MOST_RECORD_BYTES))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _store(self, entry: str, path: Path, record: _Record) -> None:
+        data = self._path(entry, "data")
+        _truncate(path, record.received_bytes)
+        if not _is_same(data, path):
+            self._path(entry, "record").unlink(missing_ok=True)  # it is that of other data
+            path.rename(data)
+        self._write_record(entry, record)
+
+    def _write_record(self, entry: str, record: _Record) -> None:
+        new = self._path(entry, "new")
+        new.unlink(missing_ok=True)
+        try:
+            create_file(new, json.dumps(asdict(record)).encode())
+            new.rename(self._path(entry, "record"))
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _link(self, entry: str, path: Path, received_bytes: int) -> bool:
+        """Give the data this name too; return whether this process alone has it, and it is long enough."""
+        data = self._path(entry, "data")
+        links = 2
+        try:
+            os.link(data, path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError:  # a file system without links: a kill loses this download
+            data.rename(path)
+            links = 1
+        found = path.lstat()
+        return stat.S_ISREG(found.st_mode) and found.st_nlink == links and found.st_size >= received_bytes
+
+    def _path(self, entry: str, kind: str) -> Path:
+        return self._directory / temporary_name(entry, KEPT, kind)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _truncate(path: Path, size_bytes: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.ftruncate(fd, size_bytes)
+    finally:
+        os.close(fd)
