@@ -24,13 +24,17 @@ class SlowImages:
     url: for [glance] endpoint_override. sends_freely: how many requests for data are answered as fast as they come;
     every later one gets the first block, and the rest after `release`. answers: how many requests of any kind are
     answered at all before `release`. broken_off: how many transfers ended because the client closed its connection,
-    which is noticed when more is sent.
+    which is noticed when more is sent. sent_bytes: of all images. newest_only: a transfer that
+    is held up ends when the next one begins, as there is one client, which has closed it.
     """
 
-    def __init__(self, service: Respond, *, sends_freely: int = 0, answers: int = sys.maxsize) -> None:
+    def __init__(
+        self, service: Respond, *, sends_freely: int = 0, answers: int = sys.maxsize, newest_only: bool = False
+    ) -> None:
         self.url = ""
-        self.requests = self.data_requests = self.broken_off = 0
+        self.requests = self.data_requests = self.broken_off = self.sent_bytes = 0
         self._service, self._sends_freely, self._answers = service, sends_freely, answers
+        self._newest_only = newest_only
         self._released = threading.Event()
         self._blocks = threading.Semaphore(0)
         self._lock = threading.Lock()
@@ -55,18 +59,34 @@ class SlowImages:
         with self._lock:
             self.data_requests += 1
             is_free = self.data_requests <= self._sends_freely
-        return body if is_free else self._slowed(body)
+        return self._counted(body, is_free, self.data_requests)
 
-    def _slowed(self, body: Iterable[bytes]) -> Iterator[bytes]:
+    def _counted(self, body: Iterable[bytes], is_free: bool, request: int) -> Iterator[bytes]:
         try:
             for number, block in enumerate(body):
-                while number and not self._released.is_set() and not self._blocks.acquire(timeout=POLL_S):
-                    pass
+                while number and not is_free and not self._may_go_on(request):
+                    if self._is_left(request):
+                        return
+                with self._lock:
+                    self.sent_bytes += len(block)
                 yield block
         except GeneratorExit:
             with self._lock:
                 self.broken_off += 1
             raise
+
+    def _may_go_on(self, request: int) -> bool:
+        if self._released.is_set():
+            return True
+        if not self._blocks.acquire(timeout=POLL_S):
+            return False
+        if self._is_left(request):
+            self._blocks.release()  # it is for the newest
+            return False
+        return True
+
+    def _is_left(self, request: int) -> bool:
+        return self._newest_only and request < self.data_requests
 
 
 @contextlib.contextmanager

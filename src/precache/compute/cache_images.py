@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.compute.job_rates import JobRates
 from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
+from precache.compute.turns import Turns
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
@@ -16,6 +20,7 @@ from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import working_on_job
 from precache.fetch.rate_limits import RateLimits
+from precache.imagecache.kept_downloads import KeptDownloads
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
 from precache.ports.progress import ProgressSink
@@ -33,8 +38,12 @@ class CacheImages:
     that work; for a finished image it is answered from memory. The outcome of work that was stopped, that failed by a
     bug, or for a reason that may pass, is not kept.
 
+    The host does one image at a time, over all jobs: that of the highest priority first, then that of the request that
+    came first. If two jobs want an image, the second goes on with what the first has received, or finds it cached.
+
     cell: of the host, for its progress. stop: cancelled when the compute is being stopped; running transfers then end
-        and leave no file. rates: the limits that running downloads follow. capacity: the most outcomes that are kept.
+        and leave no file. rates: the limits that running downloads follow. kept: what is kept of paused downloads;
+        None if the driver keeps nothing. capacity: the most outcomes that are kept.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class CacheImages:
         clock: Clock,
         stop: CancelToken,
         rates: RateLimits | None = None,
+        kept: KeptDownloads | None = None,
         capacity: int = CAPACITY,
     ) -> None:
         self._host = host
@@ -55,7 +65,10 @@ class CacheImages:
         self._progress = progress
         self._clock = clock
         self._rates = rates or RateLimits()
+        self._kept = kept
         self._job_rates = JobRates()
+        self._turns = Turns()
+        self._arrivals = itertools.count()
         self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 
     def cache_images(self, request: CacheRequest) -> list[HostResult]:
@@ -74,6 +87,8 @@ class CacheImages:
         with working_on_job(job_id):
             _log.info("Cancelling job %s on %s", job_id, self._host)
         self._memory.cancel(job_id, retry_count)
+        if self._kept is not None:
+            self._kept.remove_of_job(job_id)
 
     def pause_job(self, job_id: str, retry_count: int, call: CallNumber) -> None:
         with working_on_job(job_id):
@@ -87,7 +102,8 @@ class CacheImages:
 
     def _cache_all(self, request: CacheRequest) -> list[HostResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
-        results = [self._cache_one(request, order) for order in request.orders]
+        arrival = next(self._arrivals)
+        results = [self._cache_one(request, order, arrival) for order in request.orders]
         if any(isinstance(result, TaskResult) and result.outcome is Outcome.UNSUPPORTED for result in results):
             _log.warning(
                 "Virt driver %s on %s does not support image pre-caching; ignoring request",
@@ -96,26 +112,32 @@ class CacheImages:
             )
         return results
 
-    def _cache_one(self, request: CacheRequest, order: CacheOrder) -> HostResult:
+    def _cache_one(self, request: CacheRequest, order: CacheOrder, arrival: int) -> HostResult:
+        def cache(watch: _Watch) -> bool:
+            waiting = partial(watch, Phase.WAITING, 0, 0)
+            turn = self._turns.turn(order.image, priority=request.priority, arrival=arrival, wait=waiting)
+            rate_now = partial(self._job_rates.rate_of, request, order)
+            with turn, self._rates.applied(order.image, rate_now):
+                watch.check_stop()
+                return self._driver.cache_image(order, watch)
+
         def run(stop: CancelToken) -> HostResult:
             beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
-            watch = _Watch(beginning, self._progress, stop, request.deadline)
+            watch = _Watch(beginning, self._progress, stop, request.deadline, self._turns.is_awaited)
             started_at = self._clock.now()
-            with self._rates.applied(order.image, lambda: self._job_rates.rate_of(request, order)):
-                result = self._result(order, watch, stop)
+            result = self._result(order.image, partial(cache, watch), watch, stop)
             if isinstance(result, TaskPaused):
                 return result
             return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 
         return self._memory.outcome_of(request, order.image, run)
 
-    def _result(self, order: CacheOrder, watch: _Watch, stop: CancelToken) -> HostResult:
+    def _result(self, image: ImageId, cache: Callable[[], bool], watch: _Watch, stop: CancelToken) -> HostResult:
         """Return the result, without its times and bytes."""
-        image = order.image
         _log.info("Caching image %s by request on %s", image, self._host)
         try:
             watch.check_stop()
-            fetched = self._driver.cache_image(order, watch)
+            fetched = cache()
         except NotImplementedError as error:
             return TaskResult(image, Outcome.UNSUPPORTED, reason=str(error) or UNSUPPORTED)
         except Stopped:
@@ -138,7 +160,7 @@ class CacheImages:
         """Return the result of work that was stopped; None if the compute is being stopped."""
         if stop.reason is StopReason.PAUSED:
             _log.info("Caching image %s on %s was paused after %i bytes", image, self._host, watch.bytes_done)
-            return TaskPaused(image)
+            return TaskPaused(image, 0 if self._kept is None else self._kept.bytes_of(image))
         if stop.reason is StopReason.CANCELLED:
             _log.info("Caching image %s on %s was cancelled after %i bytes", image, self._host, watch.bytes_done)
             return TaskResult(image, Outcome.CANCELLED)
@@ -152,7 +174,16 @@ class _Watch:
     stopped, when the job is cancelled or paused, and when the deadline of the request has passed.
     """
 
-    def __init__(self, beginning: TaskProgress, progress: ProgressSink, stop: CancelToken, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        beginning: TaskProgress,
+        progress: ProgressSink,
+        stop: CancelToken,
+        deadline: Deadline,
+        is_awaited: Callable[[ImageId], bool],
+    ) -> None:
+        """is_awaited: returns whether other work waits for this image."""
+        self._is_awaited = is_awaited
         self._deadline = deadline
         self._beginning = beginning
         self._progress = progress
@@ -165,6 +196,10 @@ class _Watch:
         self._progress.add(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
 
     def check_stop(self) -> None:
-        self._stop.check(f"Caching image {self._beginning.image} on {self._beginning.host}")
+        if self._stop.is_cancelled:
+            image, reason = self._beginning.image, self._stop.reason or StopReason.ABANDONED
+            # What a cancelled job has received serves another job that waits for the same image.
+            keeps_data = reason is StopReason.PAUSED or (reason is StopReason.CANCELLED and self._is_awaited(image))
+            raise Stopped(f"Caching image {image} on {self._beginning.host}", reason, keeps_data)
         if self._deadline.has_passed:
             raise DeadlinePassed(self._beginning.image, self.bytes_done)

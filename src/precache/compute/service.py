@@ -15,11 +15,14 @@ from precache.core.errors import CacheNotDescribed
 from precache.core.hosts import Heartbeat
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
+from precache.imagecache.kept_downloads import KeptDownloads
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
+
+KEEP_INTERVAL = timedelta(minutes=10)
 
 
 class ComputeService:
@@ -28,8 +31,9 @@ class ComputeService:
 
     cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
-    rates: the limits that running downloads follow.
+    rates: the limits that running downloads follow. kept: what is kept of paused downloads.
     report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
+    keep_interval: between passes over what is kept of paused downloads.
     """
 
     def __init__(
@@ -46,12 +50,22 @@ class ComputeService:
         release: str = "",
         site: str = "",
         rates: RateLimits | None = None,
+        kept: KeptDownloads | None = None,
+        keep_interval: timedelta = KEEP_INTERVAL,
     ) -> None:
         self.host = host
         self._driver = driver
         self._stopping = CancelToken()
+        self._kept = kept
         self._cache_images = CacheImages(
-            host=host, cell=cell, driver=driver, progress=progress, clock=clock, stop=self._stopping, rates=rates
+            host=host,
+            cell=cell,
+            driver=driver,
+            progress=progress,
+            clock=clock,
+            stop=self._stopping,
+            rates=rates,
+            kept=kept,
         )
         self._cell = cell
         self._release = release
@@ -65,6 +79,9 @@ class ComputeService:
             if clean_interval is not None
             else []
         )
+        if kept is not None:
+            what = "The removal of paused downloads of"
+            self._cleaners.append(PeriodicTask(action=kept.clean, interval=keep_interval, what=what, of=host))
 
     def start(self) -> None:
         """Prepare the driver, and start the cache cleaner. Raises CacheUnusable if the cache cannot be used."""

@@ -72,6 +72,7 @@ def build_compute(
         site=config.host.site,
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
         rates=rates,
+        kept=setup.local_cache.open(setup.clock).kept,
     )
 
 
@@ -103,7 +104,7 @@ def host_setup(
         host=host,
         clock=clock,
         fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures, rates=rates),
-        local_cache=LocalCache(instances_path, config.image_cache.subdirectory_name),
+        local_cache=LocalCache(instances_path, config.image_cache.subdirectory_name, config.image_cache.keep_limits),
         cleaning=_cleaning(config),
         options={
             **config.compute.driver_options,

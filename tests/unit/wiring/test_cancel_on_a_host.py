@@ -6,78 +6,19 @@ qemu-img does not start.
 
 from __future__ import annotations
 
-import json
-import os
-import random
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import timedelta
 
 import pytest
 
-from precache.config.load import load_config
-from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase
-from precache.core.orders import CacheOptions, CacheOrder
 from precache.imagecache.names import entry_name
-from precache.ports.compute_gateway import CacheRequest
-from precache.wiring.hosts import build_compute, image_service
-from tests.contract.hearing import Hearing
-from tests.lab.slow_images import slow_images
 from tests.system.slow_qemu_img import SlowQemuImg
+from tests.unit.wiring.host_world import MIB, PATIENCE_S, image_of, start_host
 from tests.waiting import wait_until
-
-MIB = 1 << 20
-PATIENCE_S = 60
-PATIENCE = timedelta(seconds=PATIENCE_S)
-
-
-class World:
-    """A libvirt host, and an image service with one image that sends as far as a test lets it."""
-
-    def __init__(self, tmp_path, slow):
-        file = tmp_path / "precache.conf"
-        file.write_text(f"[glance]\nendpoint_override = {slow.url}\n")
-        self.slow = slow
-        self.hearing = Hearing()
-        self.instances = tmp_path / "instances"
-        config = load_config([file])
-        self.compute = build_compute(
-            config=config,
-            host="cmp-1",
-            cell="",
-            driver="libvirt",
-            instances_path=self.instances,
-            images=image_service(config, slow.url),
-            signatures=None,
-            reports=self.hearing,
-            progress=self.hearing,
-        )
-
-    def request(self, job="job", **options):
-        with urllib.request.urlopen(f"{self.slow.url}/v2/images") as answer:
-            (image,) = json.load(answer)["images"]
-        order = CacheOrder(parse_image_id(image["id"]), CacheOptions(**options))
-        return CacheRequest(job, "cmp-1", "", (order,))
-
-    def has_reported(self, phase, bytes_done=0):
-        return any(each.phase is phase and each.bytes_done >= bytes_done for each in self.hearing.progress)
-
-    def has_reported_waiting_for(self, job):
-        return any(each.job_id == job and each.phase is Phase.WAITING for each in self.hearing.progress)
-
-    def files(self):
-        return [path.name for path in (self.instances / "_base").iterdir()]
-
-    def left_behind(self):
-        """Return the files in the cache and the threads that still work on an image."""
-        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith(("reader-", "converter-"))]
-        return self.files() + threads
 
 
 @pytest.fixture
@@ -91,26 +32,7 @@ def images(tmp_path):
 def world(tmp_path, images):
     """Return a function that starts a host beside such an image service."""
     with ExitStack() as stack:
-
-        def make(**options):
-            slow = stack.enter_context(slow_images(images, tmp_path / "index.json", **options))
-            made = World(tmp_path, slow)
-            made.compute.start()
-            stack.callback(made.compute.stop, PATIENCE)
-            return made
-
-        yield make
-
-
-def image_of(images, disk_format, size_mib=4):
-    raw = images / "web.raw"
-    raw.write_bytes(random.Random(size_mib).randbytes(size_mib * MIB))
-    file = raw
-    if disk_format != "raw":
-        file = images / f"web.{disk_format}"
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", disk_format, raw, file], check=True)
-        raw.unlink()
-    os.utime(file, (file.stat().st_mtime - 60,) * 2)  # a file that was written a moment ago is not served yet
+        yield lambda **options: start_host(tmp_path, images, stack, **options)
 
 
 def cancel_while(world, request, holds):
