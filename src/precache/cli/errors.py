@@ -29,6 +29,10 @@ class Missing(NotFound):
         super().__init__(f"No {kind} has the name or id {name!r}; {hint}")
 
 
+class JobDeleted(NotFound):
+    """The job was deleted while it was followed; the message is the service's own."""
+
+
 class Ambiguous(Conflict):
     """Several objects have this name, so that an id is necessary."""
 
@@ -97,6 +101,7 @@ class ServiceFailed(Unavailable):
     def __init__(self, what: str, status: int, message: str, request_id: str | None) -> None:
         tail = f" (request id {request_id})" if request_id else ""
         super().__init__(f"The service failed: {what} answered {status}: {message}{tail}", "its log has the cause")
+        self.status = status
 
 
 class AnswerNotUnderstood(Unavailable):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from urllib.parse import quote
 
+from precache.cli.client.events import ServerEvent
 from precache.cli.client.pages import read_pages
 from precache.cli.client.session import JsonObject, Session
 
@@ -58,6 +60,12 @@ class Jobs:
     def change(self, job_id: str, options: JsonObject) -> JsonObject:
         """Change options of the job; return the changed job. None stands for an option's default."""
         return self._session.read("PATCH", self._one(job_id), "job", body=options)
+
+    def follow(
+        self, job_id: str, *, last_event_id: str | None, timeout_s: float
+    ) -> AbstractContextManager[Iterator[ServerEvent] | None]:
+        """Return the job's events after this one; None if the job has ended and it was the last. See Session.follow."""
+        return self._session.follow(f"{self._one(job_id)}/events", last_event_id=last_event_id, timeout_s=timeout_s)
 
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | Sequence[str] | None) -> list[JsonObject]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.

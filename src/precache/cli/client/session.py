@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
 from precache.cli.client.endpoints import DEFAULT_URL
+from precache.cli.client.events import EVENTS, ServerEvent, read_events
 from precache.cli.client.transport import Headers, HttpResponse, Transport
 from precache.cli.errors import AnswerNotUnderstood, AnswerTimeout, RequestInterrupted, RequestRefused, ServiceFailed
 from precache.core.errors import PrecacheError
+
+_NO_CONTENT = 204
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +78,29 @@ class Session:
             if is_reading:
                 raise
             raise RequestInterrupted(f"Interrupted before the answer; {_may_have_been_accepted(url)}") from error
+
+    @contextmanager
+    def follow(
+        self, url: str, *, last_event_id: str | None, timeout_s: float
+    ) -> Iterator[Iterator[ServerEvent] | None]:
+        """Return the events at this URL; None if there are no more. Raises the service's refusal, ServiceUnreachable.
+
+        timeout_s: the longest time without a byte. The events may end at any time; then connect again.
+        """
+        sent = {**self._standing, "Accept": EVENTS}
+        if last_event_id is not None:
+            sent["Last-Event-ID"] = last_event_id
+        with self._transport.stream(url, sent, timeout_s) as answer:
+            _log.debug("GET %s: %d", url, answer.status)
+            if answer.status == _NO_CONTENT:
+                yield None
+                return
+            kind = answer.headers.get("Content-Type") or "its type is not given"
+            if not 200 <= answer.status < 300:
+                raise refusal(f"GET {url}", HttpResponse(answer.status, answer.headers, b"".join(answer.parts)))
+            if not kind.startswith(EVENTS):
+                raise AnswerNotUnderstood(f"GET {url}", f"it is no stream of events ({kind})")
+            yield read_events(answer.parts)
 
     def read(self, method: str, url: str, member: str, **parts: Unpack[_Parts]) -> JsonObject:
         """Return the object under the key `member` of the answer."""

@@ -10,9 +10,10 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from precache.cli.errors import AnswerTimeout, ServiceUnreachable, UsageError
@@ -23,6 +24,7 @@ _TLS_NAMES = TlsNames(
     own="cert and key of the cloud in clouds.yaml",
     address="--url (PRECACHE_URL) or in Keystone's catalogue",
 )
+_PART_BYTES = 64 * 1024
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -41,8 +43,27 @@ class HttpResponse:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StreamResponse:
+    """The answer to a GET whose body comes bit by bit.
+
+    parts: the body, as it comes. Raises ServiceUnreachable, AnswerTimeout; it may also end early.
+    """
+
+    status: int
+    headers: Headers
+    parts: Iterator[bytes]
+
+
 class Transport(Protocol):
     """Sends requests; the other implementation uses a keystoneauth session."""
+
+    def stream(self, url: str, headers: Mapping[str, str], timeout_s: float) -> AbstractContextManager[StreamResponse]:
+        """Send a GET and return the answer, whatever its status. Raises ServiceUnreachable, AnswerTimeout.
+
+        timeout_s: the longest time without a byte.
+        """
+        ...
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
         """Return the answer, whatever its status. Raises ServiceUnreachable, AnswerTimeout."""
@@ -78,6 +99,26 @@ class UrllibTransport:
         except (OSError, http.client.HTTPException) as error:
             raise self._explained(url, error) from error
 
+    @contextmanager
+    def stream(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator[StreamResponse]:
+        request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - endpoints.py admits http and https only
+        answer: Any
+        try:
+            answer = self._opener(url).open(request, timeout=timeout_s)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        except (OSError, http.client.HTTPException) as error:
+            raise self._explained(url, error, timeout_s) from error
+        with answer:
+            yield StreamResponse(answer.status, answer.headers, self._parts(url, answer, timeout_s))
+
+    def _parts(self, url: str, answer: Any, timeout_s: float) -> Iterator[bytes]:
+        try:
+            while part := answer.read1(_PART_BYTES):
+                yield part
+        except (OSError, http.client.HTTPException) as error:
+            raise self._explained(url, error, timeout_s) from error
+
     @staticmethod
     def _rest_of(refusal: urllib.error.HTTPError) -> bytes:
         # Keep the status even if the body is incomplete.
@@ -104,12 +145,13 @@ class UrllibTransport:
         except OSError as error:
             raise UsageError(f"The CA file {self._cacert} cannot be used: {error.strerror or error}") from error
 
-    def _explained(self, url: str, error: Exception) -> ServiceUnreachable:
+    def _explained(self, url: str, error: Exception, timeout_s: float | None = None) -> ServiceUnreachable:
         place = redacted(url)
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, TimeoutError):
             return AnswerTimeout(
-                f"No answer from {place} within {self._timeout_s:g} s", "try again, or raise --http-timeout"
+                f"No answer from {place} within {timeout_s or self._timeout_s:g} s",
+                "try again, or raise --http-timeout",
             )
         if isinstance(cause, ssl.SSLError):
             return ServiceUnreachable(explain_tls_failure(place, str(cause), address=self._setting_of(url)))

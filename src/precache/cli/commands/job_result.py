@@ -170,15 +170,19 @@ class JobCommand(ShowJobCommand):
 
     def wait(self, job_id: str, labels: Mapping[str, str], parsed_args: argparse.Namespace) -> Columns:
         """Wait for the job and set the exit code by its state. labels: names of the images by id."""
-        waiter = JobWaiter(
+        waiter = self.waiter(labels, parsed_args)
+        snapshot, self.exit_code = waiter.wait_for_job(job_id, every_task=parsed_args.every_task)
+        return self.job_result(snapshot.job, snapshot.tasks)
+
+    def waiter(self, labels: Mapping[str, str], parsed_args: argparse.Namespace) -> JobWaiter:
+        """Return what `wait` uses."""
+        return JobWaiter(
             self.service.jobs,
             stderr=self.app.stderr,
             timeout_s=parsed_args.timeout,
             is_quiet=self.is_quiet,
             labels=labels,
         )
-        snapshot, self.exit_code = waiter.wait_for_job(job_id, every_task=parsed_args.every_task)
-        return self.job_result(snapshot.job, snapshot.tasks)
 
     def job_result(self, job: JsonObject, tasks: Sequence[JsonObject] | None) -> Columns:
         """Return the columns; without tasks there is no such column."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from keystoneauth1 import exceptions
 
 from precache.adapters.http import innermost
-from precache.cli.client.transport import HttpResponse, explain_tls_failure, redacted
+from precache.cli.client.transport import HttpResponse, StreamResponse, explain_tls_failure, redacted
 from precache.cli.errors import AnswerTimeout, LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
 from precache.core.errors import PrecacheError
 
@@ -38,6 +39,32 @@ class SessionTransport:
         except exceptions.ClientException as error:
             raise explained(error, url) from error
         return HttpResponse(answer.status_code, answer.headers, answer.content)
+
+    @contextmanager
+    def stream(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator[StreamResponse]:
+        self._log_in()
+        try:
+            answer = self._session.request(
+                url,
+                "GET",
+                headers=dict(headers),
+                timeout=timeout_s,
+                raise_exc=False,
+                redirect=False,
+                stream=True,
+                log=False,
+            )
+        except exceptions.ClientException as error:
+            raise explained(error, url) from error
+        with answer:
+            yield StreamResponse(answer.status_code, answer.headers, self._parts(url, answer))
+
+    @staticmethod
+    def _parts(url: str, answer: Any) -> Iterator[bytes]:
+        try:
+            yield from answer.iter_content(chunk_size=None)
+        except OSError as error:  # those of requests are
+            raise ServiceUnreachable(f"The connection to {redacted(url)} broke: {innermost(error)}") from error
 
     def _log_in(self) -> None:
         """Get a token before the request, so that failures of Keystone and of the service can be distinguished."""

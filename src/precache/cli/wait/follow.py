@@ -39,13 +39,18 @@ class JobPoll:
         """Read the first failures of each outcome, unless their number has not changed."""
         if counts == self._counts:
             return
-        self._failures = [
-            task
-            for outcome, number in counts.items()
-            if number and outcome not in SUCCESSES
-            for task in self._jobs.tasks(self._job_id, outcome=outcome, limit=FAILURES)
-        ]
+        self._failures = first_failures(self._jobs, self._job_id, counts)
         self._counts = counts
+
+
+def first_failures(jobs: Jobs, job_id: str, counts: JsonObject) -> list[JsonObject]:
+    """Return the first failed tasks of each outcome."""
+    return [
+        task
+        for outcome, number in counts.items()
+        if number and outcome not in SUCCESSES
+        for task in jobs.tasks(job_id, outcome=outcome, limit=FAILURES)
+    ]
 
 
 def in_full(jobs: Jobs, snapshot: Snapshot) -> Snapshot:
@@ -67,7 +72,7 @@ _FIRST_PAUSE_S = 0.1  # a job whose images are all cached already ends at once
 _SHORTEST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
 _TASKS_PER_SECOND = 1000  # the most tasks to read per second
-_PATIENCE_S = 60.0  # a restart of the service during a job takes less
+PATIENCE_S = 60.0  # a restart of the service during a job takes less
 
 
 class ProgressView(Protocol):
@@ -115,7 +120,7 @@ def follow(
             last = look.now()
         except Unavailable as error:
             silent_since = clock() if silent_since is None else silent_since
-            if last is None or clock() - silent_since >= _PATIENCE_S:
+            if last is None or clock() - silent_since >= PATIENCE_S:
                 raise
             view.silence(error.message)
         else:

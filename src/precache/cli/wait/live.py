@@ -21,7 +21,7 @@ _LINES_AROUND = 4  # the summary, its bar, the line on tasks that are not shown,
 _BAR_COLUMNS = 24
 _WHOLE_BAR_COLUMNS = 40  # leaves space for rate and time on 80 columns
 
-_STYLES = {
+STYLES = {
     "cached": "green",
     "existing": "cyan",
     "unsupported": "yellow",
@@ -108,19 +108,20 @@ def _table(views: Sequence[TaskView], labels: Mapping[str, str]) -> Table:
     has_several_images = len({view.image for view in views}) > 1
     for view in views:
         name = on_one_line(labels.get(view.image, view.name)) if has_several_images else ""
-        table.add_row(Text(on_one_line(view.host)), Text(name), _bar(view), Text(amount(view)), _standing(view))
+        table.add_row(Text(on_one_line(view.host)), Text(name), task_bar(view), Text(amount(view)), standing_of(view))
     return table
 
 
-def _bar(view: TaskView) -> RenderableType:
+def task_bar(view: TaskView, width: int | None = _BAR_COLUMNS) -> RenderableType:
+    """Return a bar of the task's download. width: None for what there is."""
     if view.outcome is not None:
         done = 0 if view.is_failure else 1
-        return ProgressBar(total=1, completed=done, width=_BAR_COLUMNS)
-    return ProgressBar(total=view.bytes_total or 1, completed=view.bytes_done, width=_BAR_COLUMNS)
+        return ProgressBar(total=1, completed=done, width=width)
+    return ProgressBar(total=view.bytes_total or 1, completed=view.bytes_done, width=width)
 
 
-def _standing(view: TaskView) -> Text:
+def standing_of(view: TaskView) -> Text:
     if view.outcome is None:
         return Text(view.phase if view.is_running else view.state, style="" if view.is_running else "dim")
     reason = f": {on_one_line(view.reason)}" if view.is_failure and view.reason else ""
-    return Text(f"{view.outcome}{reason}", style=_STYLES.get(view.outcome, ""))
+    return Text(f"{view.outcome}{reason}", style=STYLES.get(view.outcome, ""))

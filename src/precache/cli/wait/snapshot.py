@@ -16,6 +16,7 @@ class TaskView:
     """One image on one host.
 
     outcome: None until it has ended. bytes_total: 0 while unknown. name: of the image, or its id.
+    rate_bytes_per_s: None while unknown. started_at: as the service wrote it; empty before.
     """
 
     host: str = ""
@@ -27,6 +28,9 @@ class TaskView:
     bytes_total: int = 0
     reason: str = ""
     name: str = ""
+    cell: str = ""
+    rate_bytes_per_s: int | None = None
+    started_at: str = ""
 
     @classmethod
     def of(cls, document: JsonObject) -> TaskView:

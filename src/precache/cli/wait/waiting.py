@@ -117,16 +117,25 @@ class JobWaiter:
         return followed
 
     def _watched(self, job_id: str) -> WaitResult:
-        left = None if self._timeout_s is None else max(0.0, self._timeout_s + self._begun - time.monotonic())
         with _view(self._stderr, self._is_quiet, self._labels) as view:
-            return follow(self._jobs, job_id, view=view, clock=time.monotonic, pause=time.sleep, timeout_s=left)
+            return follow(
+                self._jobs, job_id, view=view, clock=time.monotonic, pause=time.sleep, timeout_s=self._left_s()
+            )
+
+    def _left_s(self) -> float | None:
+        return None if self._timeout_s is None else max(0.0, self._timeout_s + self._begun - time.monotonic())
 
     def _print_hint(self, why: str, job_id: str, unended: str) -> None:
         self._stderr.write(f"\n{why}; job {job_id} {unended}. Show it with: precache job show {job_id} [--wait]\n")
 
 
+def is_live(stderr: TextIO, is_quiet: bool) -> bool:
+    """Return whether messages go to a terminal that can be redrawn."""
+    return not is_quiet and stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def _view(stderr: TextIO, is_quiet: bool, labels: Mapping[str, str]) -> AbstractContextManager[ProgressView]:
-    if not is_quiet and stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if is_live(stderr, is_quiet):
         from precache.cli.wait.live import LiveView  # importing rich takes 100 ms, so only for a terminal
 
         return LiveView(stream=stderr, labels=labels, clock=time.monotonic)
