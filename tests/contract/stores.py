@@ -98,7 +98,8 @@ class Stores:
 def in_memory(request: pytest.FixtureRequest) -> Stores:
     clock = SetClock()
     notices = MemoryNotices(now=clock.now, find_job=lambda job_id: jobs.find(job_id))
-    jobs, inventory = MemoryJobs(clock=clock, on_change=notices.add), MemoryInventory(clock=clock)
+    inventory = MemoryInventory(clock=clock)
+    jobs = MemoryJobs(clock=clock, on_change=notices.add, find_host=lambda name: inventory.find_hosts([name]).get(name))
     tokens = MemoryTokens()
     return Stores(
         intake=jobs,

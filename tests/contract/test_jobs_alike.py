@@ -159,6 +159,7 @@ class JobsAlike(RuleBasedStateMachine):
         self.both(lambda s: s.queries.list_jobs())
         self.both(lambda s: s.queries.list_tasks(job_id(1)))
         self.both(lambda s: s.queries.list_tasks(job_id(2)))
+        self.both(lambda s: s.queries.list_hosts(job_id(1)))
 
 
 @pytest.fixture

@@ -9,10 +9,22 @@ from sqlalchemy import event
 from precache.core.host_calls import CallLimits, HostCall, JobCalls, Place
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
-from precache.core.jobs import Claim, HostAsked, HostEnded, JobState, Outcome, Phase, TaskProgress, TaskResult
+from precache.core.job_hosts import JobHostFilter
+from precache.core.jobs import (
+    Claim,
+    HostAsked,
+    HostEnded,
+    JobState,
+    Outcome,
+    Phase,
+    TaskProgress,
+    TaskResult,
+    TaskState,
+)
 from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
 
 IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
+RUNNING = JobHostFilter(state=TaskState.RUNNING)
 FEW, MANY, VERY_MANY = 2, 200, 2000
 ALLOWED = 12
 
@@ -72,6 +84,9 @@ def cost_of_a_life(stores, cost, number, host_count):
         "note": cost(lambda: stores.progress.note(reports)),
         "tasks": cost(lambda: stores.queries.list_tasks(job, limit=len(IMAGES) * host_count)),
         "a page of tasks": cost(lambda: stores.queries.list_tasks(job, marker=(hosts[-2], IMAGES[0]))),
+        "a page of hosts": cost(lambda: stores.queries.list_hosts(job, limit=100)),
+        "running hosts": cost(lambda: stores.queries.list_hosts(job, only=RUNNING, limit=100)),
+        "show": cost(lambda: stores.queries.get(job)),
         "ended": cost(lambda: claims.record(own(2), [HostEnded(host, results, NOW) for host in hosts])),
         "extend": cost(lambda: stores.leases.extend([own(2)], LEASE)),
         "steering": cost(lambda: stores.leases.steering([own(2)])),

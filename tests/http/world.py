@@ -92,7 +92,7 @@ class World:
     def __post_init__(self) -> None:
         self.clock = MemoryClock()
         self.inventory = MemoryInventory(clock=self.clock)
-        self.jobs = MemoryJobs(clock=self.clock)
+        self.jobs = MemoryJobs(clock=self.clock, find_host=lambda name: self.inventory.find_hosts([name]).get(name))
         self.feed = JobFeed(store=self.jobs, views=JobViews(DOCUMENT), is_ticking=False)
         self._settle()
         self.survey = self._new_survey()

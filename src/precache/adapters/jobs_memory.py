@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from precache.core.errors import (
+    HostNotFound,
     IdempotencyKeyReused,
     IllegalTransition,
     JobExists,
@@ -17,9 +18,11 @@ from precache.core.errors import (
     NothingToRetry,
     TaskNotFound,
 )
+from precache.core.hosts import Host
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
+from precache.core.job_hosts import EVERY_HOST, HostProgress, JobHostFilter
 from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort, JobSortKey
 from precache.core.job_notices import JobEvent
 from precache.core.jobs import (
@@ -45,7 +48,7 @@ from precache.ports.job_store import JobSnapshot, RemainingTasks, Steering, Task
 from precache.ports.transfer_rates import MOST_JOBS
 from precache.rules import steering, task_steps
 from precache.rules.course import stop_reason
-from precache.rules.job_progress import add_up, progress_by_image, sum_tasks
+from precache.rules.job_progress import add_up, host_progress, progress_by_image, sum_tasks
 from precache.rules.measured_rates import EndedDownload, is_measurable, measure
 from precache.rules.release import due_after_release, state_after_release
 from precache.rules.transfer_rate import with_current_rate
@@ -140,14 +143,22 @@ class MemoryJobs:
     """All ports of `ports/job_store.py`, and `TransferRates`, with one lock. clock: by default this machine's.
 
     on_change: called at each change of the state of a job, for its notice.
+    find_host: returns the record of a host, for its cell and site; by default none is known.
     """
 
-    def __init__(self, *, clock: Clock | None = None, on_change: OnChange = _ignore) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        on_change: OnChange = _ignore,
+        find_host: Callable[[str], Host | None] | None = None,
+    ) -> None:
         self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._records: dict[str, _Record] = {}
         self._added = 0  # jobs ever added, so that a number is never reused
         self._on_change = on_change
+        self._find_host = find_host
 
     def add(self, job: NewJob) -> Job:
         with self._lock:
@@ -209,6 +220,24 @@ class MemoryJobs:
             start = keys.index(marker) + 1
         now = self._now()
         return [with_current_rate(task, now) for task in tasks[start:] if only.matches(task)][:limit]
+
+    def list_hosts(
+        self, job_id: str, *, only: JobHostFilter = EVERY_HOST, limit: int = 1000, marker: str | None = None
+    ) -> list[HostProgress]:
+        with self._lock:
+            record, now = self._get(job_id), self._now()
+            if marker is not None and marker not in record.tasks:
+                raise HostNotFound(marker)
+            found = [self._host_progress(record, host, now) for host in record.tasks]
+        start = 0 if marker is None else list(record.tasks).index(marker) + 1
+        return [each for each in found[start:] if only.matches(each)][:limit]
+
+    def _host_progress(self, record: _Record, host: str, now: datetime) -> HostProgress:
+        tasks = [with_current_rate(task, now) for task in record.tasks[host].values()]
+        known = self._find_host(host) if self._find_host else None
+        cell = next((task.cell for task in tasks if task.cell), None) or (known.cell if known else None)
+        site = (known.announced_site if known else "") or cell
+        return host_progress(host, cell, site, tasks, record.job.image_sizes)
 
     def snapshots(self, job_ids: Collection[str]) -> Mapping[str, JobSnapshot]:
         with self._lock:

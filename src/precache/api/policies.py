@@ -40,7 +40,12 @@ _JOBS = (
         "precache:jobs:show",
         _READER,
         "Show one job and its tasks.",
-        (("GET", "/v1/jobs/{job_id}"), ("GET", "/v1/jobs/{job_id}/tasks"), ("GET", "/v1/jobs/{job_id}/events")),
+        (
+            ("GET", "/v1/jobs/{job_id}"),
+            ("GET", "/v1/jobs/{job_id}/hosts"),
+            ("GET", "/v1/jobs/{job_id}/tasks"),
+            ("GET", "/v1/jobs/{job_id}/events"),
+        ),
     ),
     PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", (("POST", "/v1/jobs"),)),
     PolicyRule("precache:jobs:update", _ADMIN, "Change the options of a job.", (("PATCH", "/v1/jobs/{job_id}"),)),

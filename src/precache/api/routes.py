@@ -92,6 +92,7 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("POST", f"{_JOB}/pause", to.jobs.pause, "precache:jobs:pause", "JobAction", is_body_optional=True),
         Route("POST", f"{_JOB}/resume", to.jobs.resume, "precache:jobs:pause", "JobAction", is_body_optional=True),
         Route("POST", f"{_JOB}/retry", to.jobs.retry, "precache:jobs:retry", "JobAction", is_body_optional=True),
+        Route("GET", f"{_JOB}/hosts", to.jobs.hosts, "precache:jobs:show"),
         Route("GET", f"{_JOB}/tasks", to.jobs.tasks, "precache:jobs:show"),
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),

@@ -14,6 +14,7 @@ from typing import Protocol
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
+from precache.core.job_hosts import EVERY_HOST, HostProgress, JobHostFilter
 from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort
 from precache.core.jobs import (
     EVERY_TASK,
@@ -107,6 +108,15 @@ class JobQueries(Protocol):
 
         They come by host in the order of the request, then by image in that order. Raises JobNotFound, TaskNotFound for
         an unknown marker.
+        """
+        ...
+
+    def list_hosts(
+        self, job_id: str, *, only: JobHostFilter = EVERY_HOST, limit: int = 1000, marker: str | None = None
+    ) -> list[HostProgress]:
+        """Return up to `limit` of the hosts of the job that `only` matches, after the host `marker`.
+
+        They come in the order of the request. Raises JobNotFound, HostNotFound for an unknown marker.
         """
         ...
 

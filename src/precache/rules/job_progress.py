@@ -1,4 +1,4 @@
-"""The progress of a job and of each of its images, from sums over the tasks. All stores use these functions."""
+"""The progress of a job, of its images and of its hosts, from sums over the tasks. All stores use these functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from precache.core.images import ImageId
+from precache.core.job_hosts import HostProgress
 from precache.core.job_progress import ImageProgress, Progress, TaskSum
 from precache.core.jobs import Outcome, Task, TaskState
 
@@ -32,6 +33,25 @@ def progress_by_image(
             progress=add_up([_progress(each, sizes.get(image)) for each in of_image[image]]),
         )
         for image in images
+    )
+
+
+def host_progress(
+    host: str, cell: str | None, site: str | None, tasks: Sequence[Task], sizes: Mapping[ImageId, int]
+) -> HostProgress:
+    """Return how far one host of a job is. tasks: all that the job has for it, in the order of the request."""
+    running = next((task for task in tasks if task.state is TaskState.RUNNING), None)
+    has_ended = all(task.state is TaskState.ENDED for task in tasks)
+    return HostProgress(
+        host=host,
+        cell=cell,
+        site=site,
+        state=TaskState.RUNNING if running else TaskState.ENDED if has_ended else TaskState.WAITING,
+        image=running.image if running else None,
+        phase=running.phase if running else None,
+        attempts=max((task.attempts for task in tasks), default=0),
+        reason=next((task.reason for task in tasks if task.reason), ""),
+        progress=progress_of(sizes, sum_tasks(tasks)),
     )
 
 

@@ -200,3 +200,18 @@ def test_every_format_shows_the_state(run: Run, form: str) -> None:
     assert ran.code == 0
     assert "succeeded" in ran.out
     assert "cmp-1" not in ran.out
+
+
+def test_host_list_shows_each_host_and_has_the_service_choose(run: Run, service: StubService) -> None:
+    host = {
+        "host": "cmp-1", "cell": "east", "site": "shop-7", "state": "running", "image": DEBIAN, "phase": "downloading",
+        "task_states": {"running": 1, "ended": 1}, "counts": {"cached": 1}, "bytes_done": 2**20, "bytes_total": 2**21,
+        "rate_bytes_per_s": 2**20, "eta_s": 1, "attempts": 1, "reason": "",
+    }  # fmt: skip
+    service.replies["GET", f"/v1/jobs/{JOB_ID}/hosts"] = Reply(200, {"hosts": [host]})
+
+    ran = run("job", "host", "list", JOB_ID, "--state", "running", "--site", "shop-7", "--cell", "east", "-f", "json")
+
+    assert ran.json == [host]
+    assert service.asked[-1].query == {"state": "running", "site": "shop-7", "cell": "east"}
+    assert "1.0 MiB/s" in run("job", "host", "list", JOB_ID).out

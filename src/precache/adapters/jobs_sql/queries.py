@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
+from precache.adapters.jobs_sql.job_hosts import load_hosts
 from precache.adapters.jobs_sql.job_lists import comes_after, conditions, in_order
 from precache.adapters.jobs_sql.rows import find_number, load_job, load_jobs, load_page
 from precache.adapters.sql import Database
@@ -13,6 +14,7 @@ from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, tasks
 from precache.core.errors import JobNotFound, TaskNotFound
 from precache.core.images import ImageId
+from precache.core.job_hosts import EVERY_HOST, HostProgress, JobHostFilter
 from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort
 from precache.core.jobs import EVERY_TASK, Job, Task, TaskFilter, TaskState
 from precache.ports.job_store import TaskKey
@@ -55,6 +57,14 @@ class SqlJobQueries:
             if marker is not None:
                 wanted.append(_comes_after(connection, job_id, number, marker))
             return [with_current_rate(task, now) for task in load_page(connection, job_id, number, wanted, limit)]
+
+    @repeatable
+    def list_hosts(
+        self, job_id: str, *, only: JobHostFilter = EVERY_HOST, limit: int = 1000, marker: str | None = None
+    ) -> list[HostProgress]:
+        with self._database.read() as connection:
+            number, now = self._number_and_time(connection, job_id)
+            return load_hosts(connection, job_id, number, only, limit, marker, now)
 
     def _number_and_time(self, connection: Connection, job_id: str) -> tuple[int, datetime]:
         """Return the job's key, and the time by the store's clock. Raises JobNotFound."""

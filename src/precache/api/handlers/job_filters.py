@@ -9,6 +9,7 @@ from typing import Any
 from precache.api.refusals import InvalidRequest
 from precache.core.errors import InvalidImageId
 from precache.core.images import ImageId, parse_image_id
+from precache.core.job_hosts import JobHostFilter
 from precache.core.job_lists import JobFilter, JobSort, JobSortKey
 from precache.core.jobs import JobState, Outcome, TaskFilter, TaskState
 
@@ -29,6 +30,14 @@ def job_filter(query: Mapping[str, Any]) -> JobFilter:
 def job_sort(query: Mapping[str, Any]) -> JobSort:
     """Return the order that the query asks for."""
     return JobSort(key=JobSortKey(query.get("sort_key", "created_at")), is_descending=query.get("sort_dir") != "asc")
+
+
+def host_filter(query: Mapping[str, Any]) -> JobHostFilter:
+    """Return which hosts of a job the query asks for."""
+    state = query.get("state")
+    return JobHostFilter(
+        cell=query.get("cell"), site=query.get("site"), state=None if state is None else TaskState(state)
+    )
 
 
 def task_filter(query: Mapping[str, Any]) -> TaskFilter:

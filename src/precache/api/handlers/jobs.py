@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.job_filters import bad_query, image_id, job_filter, job_sort, task_filter
+from precache.api.handlers.job_filters import bad_query, host_filter, image_id, job_filter, job_sort, task_filter
 from precache.api.handlers.job_ids import parse_job_id as _job_id
 from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests, RequestedImage
@@ -13,9 +13,10 @@ from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import JobViews
 from precache.api.refusals import MalformedHeader
-from precache.core.errors import JobNotFound, TaskNotFound
+from precache.core.errors import HostNotFound, JobNotFound, TaskNotFound
 from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_key
 from precache.core.job_changes import JobChange
+from precache.core.job_hosts import HostProgress
 from precache.core.jobs import Job, Task
 from precache.core.orders import DEFAULT_IMAGE_PRIORITY, CacheOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
@@ -115,6 +116,19 @@ class Jobs:
         job = steer(_job_id(call.params["job_id"]))
         self._wake()
         return self._accepted(call, job)
+
+    def hosts(self, call: Call) -> Answer:
+        """List the hosts of a job in the order of the request, a page at a time: `marker` is the last one before."""
+        job_id, marker, only = _job_id(call.params["job_id"]), call.query.get("marker"), host_filter(call.query)
+
+        def items(limit: int) -> list[HostProgress]:
+            try:
+                return self._queries.list_hosts(job_id, only=only, limit=limit, marker=marker)
+            except HostNotFound as error:
+                raise bad_query("marker", marker, error) from error
+
+        path = f"/v1/jobs/{job_id}/hosts"
+        return page(call, "hosts", path, items=items, view=self._views.host, marker=lambda host: host.host)
 
     def tasks(self, call: Call) -> Answer:
         """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""

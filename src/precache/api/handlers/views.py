@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from precache.api.schemas.document import Document
+from precache.core.job_hosts import HostProgress
 from precache.core.job_options import JobOptions
 from precache.core.job_progress import Progress
 from precache.core.jobs import Job, Task, TaskState
@@ -23,6 +24,7 @@ class JobViews:
     def __init__(self, document: Document) -> None:
         schemas = document["components"]["schemas"]
         self._task_fields = tuple(schemas["Task"]["properties"])
+        self._host_fields = tuple(schemas["JobHost"]["properties"])
         fields_of_one = schemas["OneJob"]["properties"]["job"]["required"]
         self._listed_fields = tuple(field for field in schemas["Job"]["properties"] if field not in fields_of_one)
         by_image = schemas["Job"]["properties"]["by_image"]["items"]["properties"]
@@ -48,6 +50,9 @@ class JobViews:
         }
         return _view(job, self._listed_fields, computed)
 
+    def host(self, host: HostProgress) -> dict[str, Any]:
+        return _view(host, self._host_fields, self._progress(host.progress))
+
     def _progress(self, progress: Progress) -> dict[str, Any]:
         return _view(progress, self._progress_fields, {})
 
@@ -56,7 +61,9 @@ class JobViews:
         return _view(task, self._task_fields, {"phase": task.phase.value if is_running else None})
 
 
-def _view(record: Job | Task | Progress, fields: tuple[str, ...], computed: Mapping[str, Any]) -> dict[str, Any]:
+def _view(
+    record: Job | Task | HostProgress | Progress, fields: tuple[str, ...], computed: Mapping[str, Any]
+) -> dict[str, Any]:
     return {field: computed[field] if field in computed else _plain(getattr(record, field)) for field in fields}
 
 

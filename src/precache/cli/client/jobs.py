@@ -67,6 +67,13 @@ class Jobs:
         """Return the job's events after this one; None if the job has ended and it was the last. See Session.follow."""
         return self._session.follow(f"{self._one(job_id)}/events", last_event_id=last_event_id, timeout_s=timeout_s)
 
+    def hosts(self, job_id: str, *, limit: int = 0, **only: str | None) -> list[JsonObject]:
+        """Return up to `limit` hosts of the job with their progress; 0 means all.
+
+        only: required values of `cell`, `site` and `state`; None for any value.
+        """
+        return read_pages(self._session, f"{self._one(job_id)}/hosts", "hosts", query=only, limit=limit)
+
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | Sequence[str] | None) -> list[JsonObject]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.
 

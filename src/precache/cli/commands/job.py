@@ -20,7 +20,7 @@ _NEWEST = 50
 _LONGEST_LIST = 10**9
 
 
-def _count(text: str) -> int:
+def list_length(text: str) -> int:
     """Return the length of a list, for argparse; 0 means all."""
     # The digits are counted first, because int() refuses thousands of them.
     number = int(text) if text.isdecimal() and len(text) <= len(str(_LONGEST_LIST)) else -1
@@ -116,7 +116,7 @@ class JobList(ListCommand):
         parser.add_argument(
             "--limit",
             metavar="N",
-            type=_count,
+            type=list_length,
             default=_NEWEST,
             help=f"most jobs to list; 0 for all (default {_NEWEST})",
         )
@@ -236,7 +236,7 @@ class JobTaskList(ListCommand):
         parser.add_argument("--cell", metavar="CELL", help="only tasks of hosts in this cell")
         parser.add_argument("--image", metavar="IMAGE", help="only tasks for this image, by name or id")
         parser.add_argument(
-            "--limit", metavar="N", type=_count, default=0, help="most tasks to list; 0 for all (default 0)"
+            "--limit", metavar="N", type=list_length, default=0, help="most tasks to list; 0 for all (default 0)"
         )
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
