@@ -12,6 +12,7 @@ import pytest
 from precache.adapters.images_memory import MemoryImages
 from precache.api.handlers.job_plans import PLANS_AT_ONCE
 from precache.api.handlers.named_images import MOST_IMAGE_NAMES
+from precache.api.handlers.views import rfc3339
 from precache.api.identity import noauth
 from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
@@ -272,13 +273,18 @@ def test_only_some_plans_are_made_at_once_and_the_next_may_be_asked_for_later(wo
     assert [answer.status_code for answer in (*answers, plan())] == [200] * (PLANS_AT_ONCE + 1)
 
 
-def test_a_plan_wakes_no_conductor_and_its_time_comes_from_earlier_jobs(world, client):
+def run_a_job(world, client, *, seconds):
+    """Have a job run in which a host downloads 400 bytes in this time."""
     client.simulate_post("/v1/jobs", json=GOOD)
     job = world.jobs.claim("conductor", timedelta(minutes=1))
     now = world.clock.now()
-    cached = TaskResult(DEBIAN, Outcome.CACHED, 400, "", now, now + timedelta(seconds=200))
+    cached = TaskResult(DEBIAN, Outcome.CACHED, 400, "", now, now + timedelta(seconds=seconds))
     world.jobs.record(job.claim, [HostAsked("cmp1", "cell1", (DEBIAN,), now), HostEnded("cmp1", (cached,), now)])
     world.jobs.finish(job.claim, JobState.SUCCEEDED)
+
+
+def test_a_plan_wakes_no_conductor_and_its_time_comes_from_earlier_jobs(world, client):
+    run_a_job(world, client, seconds=200)
     world.wakes.clear()
 
     answer = client.simulate_post("/v1/jobs?dry_run=true", json=GOOD | {"images": [{"image": UBUNTU}]})
@@ -344,3 +350,25 @@ def test_a_repeated_request_gets_its_job_after_the_deadline(world, client):
     again = client.simulate_post("/v1/jobs", json=body, headers=key)
 
     assert (again.status_code, again.json["job"]["id"]) == (202, first["id"])
+
+
+def test_a_plan_says_when_the_job_would_begin_and_whether_its_deadline_can_be_met(world, client):
+    now = world.clock.now()
+    body = GOOD | {
+        "images": [{"image": "ubuntu"}],
+        "not_before": rfc3339(now + timedelta(hours=1)),
+        "deadline": rfc3339(now + timedelta(hours=2)),
+    }
+
+    unmeasured = client.simulate_post("/v1/jobs?dry_run=true", json=body).json["plan"]["estimate"]
+    run_a_job(world, client, seconds=1000 * 400)  # then the four bytes of an image take 4000 seconds
+    late = client.simulate_post("/v1/jobs?dry_run=true", json=body).json["plan"]["estimate"]
+    in_time = client.simulate_post(
+        "/v1/jobs?dry_run=true", json=body | {"deadline": rfc3339(now + timedelta(hours=3))}
+    ).json["plan"]["estimate"]
+
+    begin = {rfc3339(now + timedelta(hours=1))}
+    assert {each["begins_at"] for each in (unmeasured, late, in_time)} == begin
+    assert [each["seconds"] for each in (unmeasured, late, in_time)] == [None, 4000, 4000]
+    assert [each["meets_deadline"] for each in (unmeasured, late, in_time)] == [None, False, True]
+    assert in_time["ends_at"] == rfc3339(now + timedelta(hours=1, seconds=4000))
