@@ -69,6 +69,10 @@ INVALID = [
         for body in (GOOD | {"priority": value}, GOOD | {"images": [IMAGE | {"priority": value}]})
     ],
     *[
+        (f"notify_url {url!r}", GOOD | {"notify_url": url})
+        for url in ("", 7, None, [], {}, "x", "https://hooks.example/in/" + "x" * 2000, "http://hooks.example/in")
+    ],
+    *[
         (f"{field} {value!r}", GOOD | {field: value})
         for field, values in {
             "parallelism": (0, -1, 10_001, 1.5, "20", True, None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from precache.conductor.survey_hosts import SurveyHosts
 from precache.core.cache_contents import CacheContents
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, ImageId
+from precache.rules.webhook_urls import parse_allowed, why_refused
 from tests.http.documented import Documented
 from tests.played_host import PlayedHost
 
@@ -125,6 +127,7 @@ class World:
         }
         return create_app(
             adds_boot_files=self.adds_boot_files,
+            why_url_refused=partial(why_refused, allowed=[parse_allowed("hooks.example/in")], allow_http=False),
             auth_strategy=auth_strategy,
             service_down_time=SERVICE_DOWN_TIME,
             max_body_bytes=self.max_body_bytes,

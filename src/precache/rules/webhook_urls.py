@@ -89,6 +89,11 @@ def why_refused(text: str, allowed: Sequence[WebhookUrl], *, allow_http: bool) -
     return PLAIN_HTTP if url.scheme == "http" and not allow_http else None
 
 
+def allow_none(text: str) -> str:
+    """Return why the URL is refused where no URL is allowed."""
+    return why_refused(text, (), allow_http=False) or NOT_ALLOWED
+
+
 def host_of(text: str) -> str:
     """Return scheme and host of a URL for a log, without a secret that its path may hold."""
     try:

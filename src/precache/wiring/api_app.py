@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from precache.adapters.clock_system import SystemClock
@@ -18,6 +19,7 @@ from precache.api.schemas.document import load_document
 from precache.config.load import Config
 from precache.ports.host_caches import CacheSurvey
 from precache.ports.image_service import ImageCatalog
+from precache.rules.webhook_urls import why_refused
 from precache.wiring.inventory import Inventory
 
 
@@ -40,6 +42,7 @@ def api_app(
     """
     feed = JobFeed(store=SqlJobSnapshots(database=database), views=JobViews(load_document()))
     at_stop.callback(feed.stop)
+    webhooks = config.notifications.webhooks
     return create_app(
         aggregates=inventory.aggregates,
         aggregate_changes=inventory.aggregate_changes,
@@ -61,4 +64,5 @@ def api_app(
         service_down_time=config.host.service_down_time,
         max_body_bytes=config.api.max_request_body_bytes,
         adds_boot_files=config.api.cache_kernel_and_ramdisk,
+        why_url_refused=partial(why_refused, allowed=webhooks.allowed, allow_http=webhooks.allow_http),
     )

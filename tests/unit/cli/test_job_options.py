@@ -41,6 +41,7 @@ def accepting(service: StubService) -> None:
         ("--when-down", "wait", "when_down", "wait"),
         ("--canary", "2", "canary", {"hosts": 2}),
         ("--canary", "10%", "canary", {"percent": 10}),
+        ("--notify-url", "https://hooks.example/x", "notify_url", "https://hooks.example/x"),
     ],
 )
 def test_an_option_is_sent_as_its_field(

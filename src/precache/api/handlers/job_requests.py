@@ -14,7 +14,7 @@ from precache.api.handlers.job_targets import fields_for_aggregate
 from precache.api.handlers.named_images import NamedImages
 from precache.api.refusals import DuplicateImages
 from precache.core.aggregates import Aggregate
-from precache.core.errors import HostNotFound
+from precache.core.errors import HostNotFound, NotifyUrlRefused
 from precache.core.hosts import Host
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import Image, parse_image_id
@@ -30,6 +30,7 @@ from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
 from precache.rules.schedule import check_schedule, next_start
+from precache.rules.webhook_urls import allow_none, host_of
 
 _NAME_LENGTH = 255
 """Characters of an image's name that are kept: Glance's limit."""
@@ -49,6 +50,7 @@ class JobRequests:
 
     wake: tells conductors that there is work; never raises, never blocks.
     adds_boot_files: whether the kernel and the ramdisk that an image names are cached with it.
+    why_url_refused: returns why a URL must not be told of a job; None if it may be.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class JobRequests:
         clock: Clock,
         wake: Callable[[], None],
         adds_boot_files: bool = True,
+        why_url_refused: Callable[[str], str | None] = allow_none,
     ) -> None:
         self._images = images
         self._boot_files = BootFiles(images) if adds_boot_files else None
+        self._why_url_refused = why_url_refused
         self._jobs = jobs
         self._clock = clock
         self._wake = wake
@@ -80,8 +84,14 @@ class JobRequests:
         return self._jobs.find_repeated(key)
 
     def checked_options(self, body: Mapping[str, Any]) -> JobOptions:
-        """Return the options of a job in the body of its request. Raises InvalidOption, WindowNeverOpens."""
+        """Return the options of a job in the body of its request.
+
+        Raises InvalidOption, WindowNeverOpens, NotifyUrlRefused.
+        """
         options = JobOptions.read(body)
+        url = options.notify_url
+        if url is not None and (reason := self._why_url_refused(url)) is not None:
+            raise NotifyUrlRefused(host_of(url), reason)
         check_schedule(options, self._clock.now())
         return options
 

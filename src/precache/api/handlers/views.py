@@ -13,6 +13,7 @@ from precache.core.job_hosts import HostProgress
 from precache.core.job_options import JobOptions
 from precache.core.job_progress import Progress
 from precache.core.jobs import Job, Task, TaskState
+from precache.rules.webhook_urls import host_of
 
 
 class JobViews:
@@ -84,10 +85,15 @@ def _plain(value: Any) -> Any:
 
 
 def _options(job: Job) -> dict[str, Any]:
-    """Return all options of the job, in the form of a request, and its times in that of the answers."""
-    times = {"not_before": rfc3339(job.options.not_before), "deadline": rfc3339(job.options.deadline)}
+    """Return all options of the job in the form of a request, but its times in that of the answers, and no secret."""
+    options, url = job.options, job.options.notify_url
+    computed = {
+        "not_before": rfc3339(options.not_before),
+        "deadline": rfc3339(options.deadline),
+        "notify_url": None if url is None else host_of(url),
+    }
     defaults = {option.name: _plain(option.default) for option in fields(JobOptions)}
-    return defaults | job.options.document() | times
+    return defaults | options.document() | computed
 
 
 def _aggregate(job: Job) -> dict[str, Any]:

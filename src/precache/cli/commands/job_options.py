@@ -109,6 +109,13 @@ _OPTIONS = (
     _Option(
         "canary", "--canary", "N|P%", _canary, "begin with so many hosts; the others follow if all of these succeed"
     ),
+    _Option(
+        "notify_url",
+        "--notify-url",
+        "URL",
+        str,
+        "is told of each state of the job; must be below one of [notifications] webhook_urls of the service",
+    ),
 )
 
 

@@ -51,6 +51,7 @@ JOB_FIELDS: Fields = {
     "retries": Field(plain),
     "when_down": Field(plain),
     "canary": Field(Properties),
+    "notify_url": Field(Text),
     "requested_by": Field(Text),
     "created_at": Field(Timestamp),
     "started_at": Field(Timestamp),

@@ -80,6 +80,7 @@ from precache.core.errors.refused import (
     InvalidImageId as InvalidImageId,
     InvalidOption as InvalidOption,
     NotEnoughSpace as NotEnoughSpace,
+    NotifyUrlRefused as NotifyUrlRefused,
     SchemaHalfDone as SchemaHalfDone,
     SchemaOutdated as SchemaOutdated,
     SchemaTooNew as SchemaTooNew,

@@ -10,6 +10,13 @@ class InvalidOption(Refused):
         super().__init__(f"{option} must be {expected}, not {value!r}")
 
 
+class NotifyUrlRefused(Refused):
+    """The URL that shall be told of a job is not allowed. place: the URL without its path; reason: follows it."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"notify_url: {place} {reason}", "ask an operator of this service to allow it there")
+
+
 class WindowNeverOpens(Refused):
     """The window of a job does not open before its deadline. Both are times as text."""
 
