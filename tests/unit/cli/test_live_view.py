@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 from rich.console import Console
 
 from precache.cli.wait.live import picture, shown
+from precache.cli.wait.plain import PlainView
 from precache.cli.wait.snapshot import Snapshot
 from precache.cli.wait.wording import closing_report
-from tests.unit.cli.stub_service import DEBIAN, job, task
+from tests.unit.cli.stub_service import DEBIAN, JOB_ID, job, task
 
 
 def drawn(tasks: list[dict[str, Any]], rows: int, state: str = "running") -> str:
@@ -82,6 +84,38 @@ def test_a_job_that_was_asked_to_end_is_shown_as_being_cancelled() -> None:
         return Snapshot(job(state) | asked, []).standing
 
     assert [standing(state) for state in ("running", "queued", "cancelled")] == ["being cancelled"] * 2 + ["cancelled"]
+
+
+def test_a_job_that_was_asked_to_pause_is_shown_as_being_paused() -> None:
+    asked = {"pause_requested_at": "2026-01-02T03:04:06Z"}
+
+    def standing(state: str) -> str:
+        return Snapshot(job(state) | asked, []).standing
+
+    assert [standing(state) for state in ("running", "queued", "paused")] == ["being paused"] * 2 + ["paused"]
+    assert Snapshot(job("running") | asked | {"cancel_requested_at": "x"}, []).standing == "being cancelled"
+
+
+def test_why_a_job_waits_is_shown() -> None:
+    snapshot = Snapshot(job("waiting", task("cmp-1")) | {"reason": "Its window opens at 02:00."}, [task("cmp-1")])
+    stream, console = StringIO(), Console(width=200, force_terminal=False, file=None)
+
+    PlainView(stream=stream, labels={}, clock=lambda: 0.0).show(snapshot)
+    with console.capture() as captured:
+        console.print(picture(snapshot, labels={}, rows=5))
+
+    assert stream.getvalue().startswith(f"Job {JOB_ID} is waiting, 1 task: Its window opens at 02:00.\n")
+    assert "Its window opens at 02:00." in captured.get().splitlines()[0]
+
+
+def test_the_closing_report_says_why_the_job_ended_so() -> None:
+    ended = job("expired", task("cmp-1", outcome="expired")) | {
+        "reason": "The deadline passed: 0 of 1 hosts are ready."
+    }
+
+    lines = closing_report(Snapshot(ended, [task("cmp-1", outcome="expired")]), {})
+
+    assert lines[0] == f"Job {JOB_ID} expired: 1 expired. The deadline passed: 0 of 1 hosts are ready."
 
 
 def test_a_job_without_hosts_is_said_to_have_none() -> None:

@@ -79,6 +79,8 @@ def picture(
     summary.append(f"Job {snapshot.id} {snapshot.standing}: {ended} of {total} ended ({counted(snapshot.counts)})")
     if snapshot.is_whole:
         summary.append(f", {human_bytes(sum(view.bytes_done for view in snapshot.views))} received")
+    if snapshot.reason:
+        summary.append(f". {snapshot.reason}")
     whole = Table.grid(padding=(0, 2))  # a bar does not end its line
     whole.add_row(ProgressBar(total=max(1, total), completed=ended, width=_WHOLE_BAR_COLUMNS), Text(rate))
     parts: list[RenderableType] = [summary, whole]

@@ -23,7 +23,7 @@ class PlainView:
         """clock: seconds from any start."""
         self._stream = stream
         self._labels = labels
-        self._standing = ""
+        self._standing = ("", "")
         self._tasks: dict[tuple[str, str], tuple[object, ...]] = {}
         self._is_silent = False
         self._hundredths = 0
@@ -34,9 +34,11 @@ class PlainView:
     def show(self, snapshot: Snapshot) -> None:
         self._is_silent = False
         # The closing report shows the result.
-        if snapshot.standing != self._standing and not snapshot.is_final:
-            self._standing = snapshot.standing
-            self._write(f"Job {snapshot.id} is {snapshot.standing}, {task_count(snapshot.task_count)}")
+        standing = (snapshot.standing, snapshot.reason)
+        if standing != self._standing and not snapshot.is_final:
+            self._standing = standing
+            reason = f": {snapshot.reason}" if snapshot.reason else ""
+            self._write(f"Job {snapshot.id} is {snapshot.standing}, {task_count(snapshot.task_count)}{reason}")
         if not snapshot.is_whole:
             self._count(snapshot)
         for view in snapshot.views if snapshot.is_whole else snapshot.failures:

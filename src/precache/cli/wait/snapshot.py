@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 
 from precache.cli.client import JsonObject
+from precache.cli.printable import on_one_line
 from precache.core.jobs import JobState, Outcome
 
+_BEFORE_A_PAUSE = (JobState.QUEUED, JobState.RUNNING)
 SUCCESSES = frozenset(str(outcome) for outcome in Outcome if outcome.is_success)
 
 
@@ -75,8 +77,16 @@ class Snapshot:
 
     @property
     def standing(self) -> str:
-        """Return the state, or that the job is being cancelled."""
-        return "being cancelled" if self.is_being_cancelled else self.state
+        """Return the state, or that the job is being cancelled or paused."""
+        if self.is_being_cancelled:
+            return "being cancelled"
+        is_being_paused = self.job.get("pause_requested_at") is not None and self.state in _BEFORE_A_PAUSE
+        return "being paused" if is_being_paused else self.state
+
+    @property
+    def reason(self) -> str:
+        """Return why the job waits, or how it ended, on one line; empty if the state says it all."""
+        return on_one_line(str(self.job.get("reason") or ""))
 
     @property
     def is_being_cancelled(self) -> bool:

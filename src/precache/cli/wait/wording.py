@@ -44,7 +44,7 @@ def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
     A task that was cancelled has a reason only if its host did not confirm that it stopped.
     """
     outcome = counted(snapshot.counts) if snapshot.task_count else "there was no host to call"
-    lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}"]
+    lines = [f"Job {snapshot.id} {snapshot.state}: {outcome}{f'. {snapshot.reason}' if snapshot.reason else ''}"]
     told = [view for view in snapshot.failures if view.reason or view.outcome != Outcome.CANCELLED]
     shown = told[:_FAILURES_SHOWN]
     lines += [f"  {task_line(view, labels)}" for view in shown]
