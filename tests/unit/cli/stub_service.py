@@ -48,6 +48,7 @@ def task(host: str, image: str = DEBIAN, **fields: Any) -> dict[str, Any]:
         "bytes_done": 0,
         "bytes_total": 0,
         "attempts": 1,
+        "failures": 0,
         "reason": "",
         "started_at": None,
         "finished_at": None,

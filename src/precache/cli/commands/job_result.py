@@ -83,6 +83,7 @@ TASK_FIELDS: Fields = {
     "rate_bytes_per_s": Field(Rate, left_out=5),
     "eta_s": Field(Estimate, left_out=9),
     "attempts": Field(plain, left_out=3),
+    "failures": Field(plain, left_out=0),
     "reason": Field(Text),
     "reported_at": Field(Timestamp, left_out=1),
     "started_at": Field(Timestamp, left_out=7),
