@@ -62,6 +62,8 @@ class CallHosts:
         its hosts are told to stop; its other tasks end, or remain.
         """
         dispatcher = HostDispatcher(
+            claim=run.job.claim,
+            stop=run.stop,
             hosts=FanOut({}),
             ask=lambda host: self._ask(run, host),
             on_idle=run.events.end,

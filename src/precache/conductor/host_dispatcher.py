@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 
+from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
+from precache.core.host_calls import HostCall, JobCalls, Place
 from precache.core.hosts import Host
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
+from precache.core.jobs import Claim
 from precache.rules.fan_out import FanOut
 
 
@@ -18,6 +21,29 @@ class _Call:
     dispatcher: HostDispatcher
     cell: str
     host: Host
+
+
+class PermitNews:
+    """What has changed since the last exchange of permits. The lock of the scheduler guards it, except for `woken`.
+
+    returned: how many calls have ended. is_urgent: a job wants or returns permits for another reason.
+    """
+
+    def __init__(self) -> None:
+        self.woken = Event()
+        self.returned = 0
+        self.is_urgent = False
+
+    def note_end(self) -> None:
+        self.returned += 1
+        self.woken.set()
+
+    def note_change(self) -> None:
+        self.is_urgent = True
+        self.woken.set()
+
+    def clear(self) -> None:
+        self.returned, self.is_urgent = 0, False
 
 
 class CallScheduler:
@@ -29,11 +55,16 @@ class CallScheduler:
     one call at most.
 
     pool: of the threads that call hosts. concurrency: the number of its threads, which is the most turns.
+    needs_permits: hosts are called only with permits, which `PermitKeeper` gets.
     """
 
-    def __init__(self, *, pool: DaemonPool, concurrency: int) -> None:
+    def __init__(self, *, pool: DaemonPool, concurrency: int, needs_permits: bool = False) -> None:
         self._pool = pool
         self.concurrency = concurrency
+        self.needs_permits = needs_permits
+        self.permit_news = PermitNews()
+        self.with_permits: dict[HostDispatcher, None] = {}
+        """The dispatchers that want permits or may hold some."""
         self._turns = 0
         self._dispatchers: dict[HostDispatcher, None] = {}  # the one that had no turn for the longest time is the first
         self.lock = Lock()
@@ -42,6 +73,7 @@ class CallScheduler:
     def join(self, dispatcher: HostDispatcher) -> None:
         """Give turns to the dispatcher until `leave`. The caller holds the lock, and calls `fill` afterwards."""
         self._dispatchers.setdefault(dispatcher)
+        self.want_permits(dispatcher)
 
     def leave(self, dispatcher: HostDispatcher) -> None:
         """Give no further turn to the dispatcher. The caller holds the lock."""
@@ -57,6 +89,17 @@ class CallScheduler:
                     self._turns -= 1
                     call.dispatcher.undo(call.cell, call.host)
                 return
+
+    def want_permits(self, dispatcher: HostDispatcher) -> None:
+        """Have permits exchanged soon for the dispatcher. The caller holds the lock."""
+        if self.needs_permits:
+            self.with_permits.setdefault(dispatcher)
+            self.permit_news.note_change()
+
+    @property
+    def room(self) -> int:
+        """Return for how many further hosts permits can be used. The caller holds the lock."""
+        return self.concurrency - self._turns - sum(each.permitted for each in self.with_permits)
 
     def _begin(self) -> _Call | None:
         with self.lock:
@@ -81,6 +124,8 @@ class CallScheduler:
             call.dispatcher.call(call.host)
             with self.lock:
                 is_idle = call.dispatcher.end(call.cell, call.host)
+                if self.needs_permits:
+                    self.permit_news.note_end()
                 following = self._take()
                 self._turns -= following is None
             if is_idle:
@@ -92,14 +137,24 @@ class CallScheduler:
 class HostDispatcher:
     """Calls the hosts of one job in its turns. So thousands of hosts wait in a list instead of the pool. Thread-safe.
 
+    claim: of the job. stop: cancelled when another conductor continues the job, which then gets its permits.
     ask: calls a host, in a thread of the scheduler's pool, with the context of the thread that made this object; must
         not raise.
     on_idle: called when the last call has ended and no host is left, or `pause` was called.
     """
 
     def __init__(
-        self, *, hosts: FanOut, ask: Callable[[Host], None], on_idle: Callable[[], None], scheduler: CallScheduler
+        self,
+        *,
+        claim: Claim,
+        stop: CancelToken,
+        hosts: FanOut,
+        ask: Callable[[Host], None],
+        on_idle: Callable[[], None],
+        scheduler: CallScheduler,
     ) -> None:
+        self.claim = claim
+        self._stop = stop
         self.on_idle = on_idle
         self.priority = DEFAULT_JOB_OPTIONS.priority
         self._hosts = hosts
@@ -107,7 +162,8 @@ class HostDispatcher:
         self._scheduler = scheduler
         self._context = copy_context()  # so that log lines have the ids of the job
         self._parallelism: int | None = None
-        self._in_progress: dict[str, str] = {}
+        self._in_progress: dict[str, tuple[str, Host]] = {}
+        self._permitted: dict[str, HostCall] = {}  # with a permit, but not called yet
         self._is_paused = True
 
     @property
@@ -119,8 +175,9 @@ class HostDispatcher:
     def resume(self) -> None:
         """Call the hosts until none is left. Do nothing if this is in progress."""
         with self._scheduler.lock:
-            self._is_paused = False
-            self._scheduler.join(self)
+            if self._is_paused:
+                self._is_paused = False
+                self._scheduler.join(self)
         self._scheduler.fill()
 
     def pause(self) -> None:
@@ -128,11 +185,15 @@ class HostDispatcher:
         with self._scheduler.lock:
             self._is_paused = True
             self._scheduler.leave(self)
+            self._return_unused()
 
     def add(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
         """Call these hosts, too, after those that wait."""
         with self._scheduler.lock:
+            before = len(self._hosts)
             self._hosts.add(by_cell)
+            if len(self._hosts) > before:
+                self._scheduler.want_permits(self)
         self._scheduler.fill()
 
     def change(self, *, priority: int, parallelism: int | None, parallelism_per_site: int | None) -> None:
@@ -142,6 +203,7 @@ class HostDispatcher:
         for as many as there are turns.
         """
         with self._scheduler.lock:
+            self._return_unused()
             self.priority = priority
             self._parallelism = parallelism
             self._hosts.most_per_site = parallelism_per_site
@@ -156,7 +218,7 @@ class HostDispatcher:
     def in_progress(self) -> dict[str, str]:
         """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""
         with self._scheduler.lock:
-            return dict(self._in_progress)
+            return {name: cell for name, (cell, _) in self._in_progress.items()}
 
     # For the scheduler. It holds the lock, except for `call`.
 
@@ -169,10 +231,18 @@ class HostDispatcher:
         """Return the next cell and host to call; None if none may be called now."""
         if self._parallelism is not None and self.calls >= self._parallelism:
             return None
-        taken = self._hosts.take()
+        taken = self._take_permitted() if self._scheduler.needs_permits else self._hosts.take()
         if taken is not None:
-            self._in_progress[taken[1].name] = taken[0]
+            self._in_progress[taken[1].name] = taken
         return taken
+
+    def _take_permitted(self) -> tuple[str, Host] | None:
+        for name, call in self._permitted.items():
+            taken = self._hosts.take_host(call.place.cell, call.place.site, name)
+            if taken is not None:
+                del self._permitted[name]
+                return taken
+        return None
 
     def call(self, host: Host) -> None:
         self._context.copy().run(self._ask, host)
@@ -187,6 +257,55 @@ class HostDispatcher:
         """Undo `take`."""
         self._hosts.put_back(cell, host)
         del self._in_progress[host.name]
+        if self._scheduler.needs_permits:
+            self._permitted[host.name] = _host_call(cell, host)
+
+    # For the keeper of permits. It holds the lock of the scheduler.
+
+    @property
+    def permitted(self) -> int:
+        """Return how many hosts have a permit and are not called yet."""
+        return len(self._permitted)
+
+    @property
+    def has_no_calls(self) -> bool:
+        """Return whether the job calls no host and will call none, unless `add` or `resume` is called."""
+        return self._is_idle()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether another conductor continues the job: its permits must stay as they are, for that one."""
+        return self._stop.is_cancelled
+
+    def permit_calls(self, room: int) -> JobCalls:
+        """Return the permits that the job holds and wants. room: for how many further hosts they can be used."""
+        held = [_host_call(cell, host) for cell, host in self._in_progress.values()]
+        waiting = () if self._is_paused else self._hosts.first_of_each_site(max(0, room) + self.permitted)
+        return JobCalls(
+            self.claim,
+            self.priority,
+            (*held, *self._permitted.values()),
+            tuple(_host_call(cell, host) for cell, host in waiting if host.name not in self._permitted),
+            self._parallelism,
+            self._hosts.most_per_site,
+            max(0, room),
+        )
+
+    def permit(self, calls: Iterable[HostCall]) -> None:
+        """Take these permits. What the job does not need, such as that of a host that has ended, is returned next."""
+        for call in calls:
+            if not self._is_paused and self._hosts.waits(call.place.cell, call.place.site, call.host):
+                self._permitted[call.host] = call
+            else:
+                self._scheduler.permit_news.note_change()
+
+    def _return_unused(self) -> None:
+        self._permitted.clear()
+        self._scheduler.permit_news.note_change()
 
     def _is_idle(self) -> bool:
         return not self._in_progress and (self._is_paused or not len(self._hosts))
+
+
+def _host_call(cell: str, host: Host) -> HostCall:
+    return HostCall(host.name, Place(cell, host.site))

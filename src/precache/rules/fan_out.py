@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from precache.core.hosts import Host
 
-Sites = dict[str, deque[Host]]
-"""The waiting hosts of a cell, by site. The site that was taken from the longest ago is the first."""
+Sites = dict[str, OrderedDict[str, Host]]
+"""The waiting hosts of a cell, by site and name. The site that was taken from the longest ago is the first."""
 
 
 class FanOut:
@@ -35,8 +36,9 @@ class FanOut:
         for cell, hosts in by_cell.items():
             sites = self._waiting.setdefault(cell, {})
             for host in hosts:
-                sites.setdefault(host.site, deque()).append(host)
-                self._waiting_count += 1
+                of_site = sites.setdefault(host.site, OrderedDict())
+                self._waiting_count += host.name not in of_site
+                of_site[host.name] = host
 
     def take(self) -> tuple[str, Host] | None:
         """Return the next cell and host to call; None if all are taken, or the sites of the others have their most.
@@ -49,13 +51,31 @@ class FanOut:
             sites = self._waiting[cell]
             site = min(filter(self._has_room, sites), key=self._in_site.__getitem__, default=None)
             if site is not None:
-                return cell, self._take_from(cell, site)
+                return cell, self._take_from(cell, site, next(iter(sites[site])))
         return None
+
+    def take_host(self, cell: str, site: str, name: str) -> tuple[str, Host] | None:
+        """Return the cell and this host as `take` does; None if it does not wait, or its site has its most."""
+        if name not in self._waiting.get(cell, {}).get(site, {}) or not self._has_room(site):
+            return None
+        return cell, self._take_from(cell, site, name)
+
+    def waits(self, cell: str, site: str, name: str) -> bool:
+        """Return whether the host has been added and not been taken."""
+        return name in self._waiting.get(cell, {}).get(site, {})
+
+    def first_of_each_site(self, count: int) -> Iterator[tuple[str, Host]]:
+        """Return up to `count` waiting hosts of each site, each with its cell, in their order."""
+        for cell, sites in self._waiting.items():
+            for hosts in sites.values():
+                yield from ((cell, host) for host in islice(hosts.values(), count))
 
     def put_back(self, cell: str, host: Host) -> None:
         """Undo `take`: the host is the next one of its site again."""
         self.ended(cell, host)
-        self._waiting.setdefault(cell, {}).setdefault(host.site, deque()).appendleft(host)
+        of_site = self._waiting.setdefault(cell, {}).setdefault(host.site, OrderedDict())
+        of_site[host.name] = host
+        of_site.move_to_end(host.name, last=False)
         self._waiting_count += 1
 
     def ended(self, cell: str, host: Host) -> None:
@@ -66,13 +86,13 @@ class FanOut:
     def _has_room(self, site: str) -> bool:
         return self.most_per_site is None or self._in_site[site] < self.most_per_site
 
-    def _take_from(self, cell: str, site: str) -> Host:
+    def _take_from(self, cell: str, site: str, name: str) -> Host:
         self._in_cell[cell] += 1
         self._in_site[site] += 1
         # At the end, so that they are last among equals; what has no more hosts is removed.
         sites = self._waiting.pop(cell)
         hosts = sites.pop(site)
-        host = hosts.popleft()
+        host = hosts.pop(name)
         self._waiting_count -= 1
         if hosts:
             sites[site] = hosts

@@ -14,6 +14,10 @@ from precache.rules.call_shares import JobShare, share_calls
 WISH_TIME = timedelta(seconds=5)
 """How long a wish counts after its conductor's last exchange. A conductor with a wish has two exchanges a second."""
 
+SHORTEST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 0.5
+MANY = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class StoredCalls:
@@ -40,6 +44,18 @@ class Exchanged:
 
     stored: tuple[StoredCalls, ...]
     given: Mapping[Claim, tuple[HostCall, ...]]
+
+
+def pause_before_exchange_s(returned: int, held: int, *, is_urgent: bool, is_waiting: bool) -> float | None:
+    """Return how long after an exchange the next one begins; None if there is no reason for one.
+
+    returned, held: the permits that the conductor has returned since then, and those that it held then.
+    is_urgent: a job wants more, or less, than it did then. is_waiting: a job did not get all it could have used.
+    Many hosts share one exchange, but soon after a few long calls have ended the next ones begin.
+    """
+    if is_urgent or (returned and returned >= MANY * held):
+        return SHORTEST_PAUSE_S
+    return LONGEST_PAUSE_S if returned or is_waiting else None
 
 
 def exchange_permits(

@@ -6,9 +6,11 @@ import threading
 
 import pytest
 
+from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
 from precache.core.hosts import Host
+from precache.core.jobs import Claim
 from precache.rules.fan_out import FanOut
 from tests.waiting import wait_until
 
@@ -25,6 +27,8 @@ class Calls:
 
     def job(self, name: str, count: int, **options) -> HostDispatcher:
         dispatcher = HostDispatcher(
+            claim=Claim(name, "one", 1),
+            stop=CancelToken(),
             hosts=FanOut({"cell1": hosts_of(name, count)}),
             ask=self._ask,
             on_idle=lambda: self.idle.append(name),
