@@ -23,6 +23,7 @@ from precache.config import (
     images,
     inventory,
     jobs,
+    limits,
     notifications,
     workarounds,
 )
@@ -36,6 +37,7 @@ from precache.config.image_cache import ImageCacheSettings
 from precache.config.images import ComputeSettings, GlanceSettings, LibvirtSettings
 from precache.config.inventory import InventorySettings, NovaSettings
 from precache.config.jobs import JobSettings
+from precache.config.limits import LimitSettings
 from precache.config.logs import register_log_options
 from precache.config.notifications import NotificationSettings
 from precache.config.options import OptionGroup, read_value
@@ -53,6 +55,7 @@ _SETTINGS: Mapping[str, OptionGroup[Any]] = {
     "policy": api.POLICY_GROUP,
     "service_user": identity.GROUP,
     "conductor": conductor.GROUP,
+    "limits": limits.GROUP,
     "jobs": jobs.GROUP,
     "inventory": inventory.GROUP,
     "nova": inventory.NOVA_GROUP,
@@ -86,6 +89,7 @@ class Config:
     policy: PolicySettings
     service_user: ServiceUserSettings
     conductor: ConductorSettings
+    limits: LimitSettings
     jobs: JobSettings
     inventory: InventorySettings
     nova: NovaSettings

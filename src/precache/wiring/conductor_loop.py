@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import socket
+import sys
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import partial
 
 from precache.adapters.clock_system import SystemClock
+from precache.adapters.computes_wrapped import RateCapped
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobLeases, SqlJobQueries
+from precache.adapters.permits_sql import SqlCallPermits
 from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.permit_keeper import PermitKeeper
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.ports.compute_gateway import ComputeGateway
@@ -22,6 +27,9 @@ from precache.ports.notifier import Notifier
 from precache.rules.group_by_cell import RpcRequirement
 from precache.wiring.inventory import Inventory
 from precache.wiring.run_job import build_run_job
+
+PATIENCE = timedelta(seconds=6)
+"""How long the return of permits may take at the end."""
 
 MESSAGES_AT_ONCE = 50
 """How many hosts are told at once to stop a job, or to change its rates: one that is up answers in milliseconds, one
@@ -47,10 +55,23 @@ def conductor_loop(
     """
     claims = SqlJobClaims(database=database)
     owner = f"{socket.gethostname()}:{uuid.uuid4()}"
-    pool = DaemonPool(config.image_cache.precache_concurrency, name="ask-host")
+    limits = config.limits
+    # More threads than the limit could never be used.
+    concurrency = min(config.image_cache.precache_concurrency, limits.max_hosts or sys.maxsize)
+    pool = DaemonPool(concurrency, name="ask-host")
     messages = DaemonPool(MESSAGES_AT_ONCE, name="tell-host")
     for each in (pool, messages):
         at_stop.callback(partial(each.shutdown, wait=False, cancel_futures=True))
+    if limits.host_bytes_per_s is not None:
+        gateway = RateCapped(gateway, bytes_per_s=limits.host_bytes_per_s)
+        requirement = requirement and requirement.with_options()
+    scheduler = CallScheduler(pool=pool, concurrency=concurrency, needs_permits=limits.calls.are_set)
+    if scheduler.needs_permits:
+        longest_call = config.bus.long_rpc_timeout + config.bus.call_monitor_timeout
+        permits = SqlCallPermits(database=leases, limits=limits.calls, longest_call=longest_call)
+        keeper = PermitKeeper(permits=permits, scheduler=scheduler)
+        keeper.start()
+        at_stop.callback(keeper.stop, PATIENCE)
     run_job = build_run_job(
         claims=claims,
         queries=SqlJobQueries(database=database),
@@ -58,7 +79,7 @@ def conductor_loop(
         gateway=gateway,
         announcer=Announcer(notifier=notifier, origin=socket.gethostname()),
         clock=SystemClock(),
-        scheduler=CallScheduler(pool=pool, concurrency=config.image_cache.precache_concurrency),
+        scheduler=scheduler,
         messages=messages,
         service_down_time=config.host.service_down_time,
         listening_for_s=listening_for_s,

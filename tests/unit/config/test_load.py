@@ -8,6 +8,7 @@ import pytest
 
 from precache.config.load import load_config
 from precache.core.errors import InvalidConfiguration
+from precache.core.host_calls import CallLimits
 
 
 def written(directory: Path, text: str | bytes) -> list[Path]:
@@ -126,6 +127,25 @@ def test_a_file_of_another_user_is_named_with_the_reason(tmp_path):
 def test_a_host_that_no_aggregate_takes_is_refused(tmp_path, name):
     with pytest.raises(InvalidConfiguration, match=r"\[DEFAULT\] host = .* can be in no aggregate"):
         load_config(written(tmp_path, f"[DEFAULT]\nhost = {name}\n"))
+
+
+def test_limits_are_none_by_default_and_the_rate_is_shared_by_the_hosts(tmp_path):
+    assert not load_config([]).limits.calls.are_set
+    limits = load_config(written(tmp_path, "[limits]\nmax_hosts = 10\nmax_bytes_per_s = 1005\n")).limits
+    assert (limits.calls, limits.host_bytes_per_s) == (CallLimits(hosts=10), 100)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("max_bytes_per_s = 1000", r"\[limits\] max_bytes_per_s needs max_hosts"),
+        ("max_bytes_per_s = 9\nmax_hosts = 10", r"\[limits\] max_bytes_per_s \(9\) is less than one byte for each"),
+        ("max_hosts_per_site = -1", r"max_hosts_per_site"),
+    ],
+)
+def test_limits_that_cannot_be_kept_are_refused(tmp_path, options, message):
+    with pytest.raises(InvalidConfiguration, match=message):
+        load_config(written(tmp_path, f"[limits]\n{options}\n"))
 
 
 def test_a_site_has_a_name_like_a_cell(tmp_path):
