@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ class AllowAll:
 
 
 class PlayedConductor:
-    """Ends every task of the oldest job as told, when it is woken."""
+    """Ends every task of the oldest job as told, when it is woken and a job may run."""
 
     def __init__(self, jobs: MemoryJobs) -> None:
         self._jobs = jobs
@@ -57,7 +57,8 @@ class PlayedConductor:
     def wake(self) -> None:
         now = SystemClock().now()
         job = self._jobs.claim("test", A_MINUTE)
-        assert job is not None
+        if job is None:
+            return
         for task in self._jobs.list_tasks(job.id):
             outcome, reason = self.outcomes[task.host]
             result = TaskResult(image=IMAGE, outcome=outcome, bytes_moved=7, reason=reason)
@@ -185,6 +186,34 @@ def test_a_job_is_created_for_a_cell_without_a_host(deployment: Deployment) -> N
     assert refused == (1, None, "precache: Compute hosts cmp-8, nothing could not be found.\n")
     assert without[0] == 1
     assert "give at least one of aggregates, cells and hosts" in without[2]
+
+
+def test_a_job_waits_is_paused_changed_and_retried(deployment: Deployment) -> None:
+    run = deployment.run
+    deployment.conductor.outcomes = {"cmp-1": (Outcome.CACHED, ""), "cmp-2": (Outcome.ERROR, "disk full")}
+    opening = datetime.now(UTC) + timedelta(hours=2)
+    window = f"{opening:%H:%M}-{opening + timedelta(hours=1):%H:%M}"
+
+    _, job, _ = run("job", "create", "--image", "debian-12", "--cell", "cell1", "--window", window, "-f", "json")
+    steered = [run("job", action, job["id"], "-f", "json")[1][0]["state"] for action in ("pause", "pause", "resume")]
+    early = run("job", "retry", job["id"])
+    _, changed, _ = run("job", "set", job["id"], "--window", "none", "--parallelism", "3", "-f", "json")
+    _, failed, _ = run("job", "show", job["id"], "-f", "json")
+    deployment.conductor.outcomes["cmp-2"] = (Outcome.CACHED, "")
+    _, retried, _ = run("job", "retry", job["id"], "-f", "json")
+    _, ended, _ = run("job", "show", job["id"], "-f", "json")
+    late = run("job", "set", job["id"], "--priority", "9")
+
+    assert (job["state"], job["window"]["time_zone"]) == ("waiting", "UTC")
+    assert steered == ["paused", "paused", "waiting"]
+    assert early[0] == 1
+    assert "is waiting; it can be retried when it has ended" in early[2]
+    assert (changed["state"], changed["window"], changed["parallelism"]) == ("queued", None, 3)
+    assert (failed["state"], failed["counts"]) == ("partly_failed", {"cached": 1, "error": 1})
+    assert (retried[0]["state"], retried[0]["retry_count"]) == ("queued", 1)
+    assert (ended["state"], ended["counts"]) == ("succeeded", {"cached": 2})
+    assert {task["host"]: task["attempts"] for task in ended["tasks"]} == {"cmp-1": 1, "cmp-2": 2}
+    assert late == (1, None, f"precache: Job {job['id']} has ended as succeeded: nothing of it is left to change.\n")
 
 
 def test_a_repeated_request_shows_the_job_that_it_made(deployment: Deployment) -> None:
