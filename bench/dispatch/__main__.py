@@ -12,7 +12,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +23,9 @@ from typing import Any
 from bench.dispatch.cloud import Cloud, cloud
 from bench.dispatch.report import figures, markdown
 from bench.machine import describe_machine
+from bench.worker import ROOT, Worker
 from tests.lab.mariadb import SERVER
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results"
 SCRATCH = ROOT / "var" / "bench"
 PLOT_PYTHON = SCRATCH / "venv" / "bin" / "python"
@@ -35,38 +34,6 @@ FULL_HOSTS = (100, 1000, 5000)
 FULL_ROUNDS = 3
 CONCURRENCY = 50
 WARM_UP_HOSTS = 100
-
-
-class Worker:
-    """A process of this benchmark that prints `ready` and then answers lines."""
-
-    def __init__(self, module: str, *words: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *(str(word) for word in words)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Worker:
-        assert self._hear() == "ready\n", "a worker did not start; see its output above"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
-
-    def ask(self, line: object) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        return json.loads(self._hear())
-
-    def _hear(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
 
 
 def measure(deployed: Cloud, bare: Worker, sizes: tuple[int, ...], rounds: int) -> dict[str, list[Any]]:
@@ -115,7 +82,7 @@ def main() -> None:
             measured = measure(deployed, bare, sizes, rounds)
         beats_s = [deployed.hear_beats(max(sizes)) for _ in range(rounds)]
         results: dict[str, Any] = {
-            "machine": _machine(folder),
+            "machine": machine(folder),
             "settings": {"rounds": rounds, "concurrency": concurrency, "database": "MariaDB"},
             "measured": measured,
             "heartbeats": {"hosts": max(sizes), "seconds": beats_s},
@@ -126,7 +93,7 @@ def main() -> None:
     print(json.dumps(figures(results)), flush=True)
 
 
-def _machine(folder: Path) -> dict[str, str]:
+def machine(folder: Path) -> dict[str, str]:
     """Return the machine and the versions that affect the figures."""
     described = describe_machine(folder)
     parts = {name: described[name] for name in ("processor", "memory", "kernel", "python")}

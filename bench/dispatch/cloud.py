@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, insert, literal, select, text
 
 from bench.dispatch.hosts import host_names
 from precache.adapters.bus_oslo import BusReports, open_bus
+from precache.adapters.bus_oslo.topics import BASE_VERSION
 from precache.adapters.inventory_sql import SqlHosts
 from precache.adapters.sql import Database, open_database
 from precache.adapters.sql.tables import aggregate_hosts, hosts, jobs
@@ -32,7 +33,7 @@ from tests.listening import listening
 
 CELL = "cell1"
 LOOK_INTERVAL_S = 0.02
-JOB_TIMEOUT_S = 120
+JOB_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,28 @@ class Job:
 
 
 @dataclass
+class Statements:
+    """count: known at the end."""
+
+    count: int = 0
+
+
+@dataclass
 class Cloud:
     """The running deployment."""
 
     bus_url: str
     precache: Deployment
     database: Database
-    image: str
+    images: tuple[str, ...]
 
-    def register(self, count: int) -> None:
+    def register(self, count: int, rpc_version: str = BASE_VERSION) -> None:
         """Register this number of hosts, as if each had just sent a heartbeat."""
         now = datetime.now(UTC)
         names = host_names(count)
-        SqlHosts(database=self.database).store_heartbeats([Heartbeat(name, CELL, "fake", now, "1.0") for name in names])
+        SqlHosts(database=self.database).store_heartbeats(
+            [Heartbeat(name, CELL, "fake", now, rpc_version) for name in names]
+        )
 
     def aggregate(self, count: int) -> int:
         """Create an aggregate of the first `count` hosts, and return its id."""
@@ -80,15 +90,29 @@ class Cloud:
             statements = _statements_of_others(watcher)
             began = time.perf_counter()
             answer = self.precache.call(
-                "POST", f"/compute/v2.1/os-aggregates/{aggregate}/images", {"cache": [{"id": self.image}]}
+                "POST", f"/compute/v2.1/os-aggregates/{aggregate}/images", {"cache": [{"id": self.images[0]}]}
             )
             assert answer.status_code == 202, answer.text
-            row = _await_end(watcher, answer.headers["X-Precache-Job-Id"])
+            row = await_end(watcher, answer.headers["X-Precache-Job-Id"])
             request_seconds = time.perf_counter() - began
             statements = _statements_of_others(watcher) - statements
         assert row.state == "succeeded", row
         assert row.task_count == count
         return Job(count, (row.finished_at - row.started_at).total_seconds(), request_seconds, statements)
+
+    def await_end(self, job: str) -> Any:
+        """Wait until the job has ended; return state, number of tasks, and times."""
+        with self.database.engine.connect() as watcher:
+            return await_end(watcher, job)
+
+    @contextmanager
+    def statements(self) -> Iterator[Statements]:
+        """Count the statements that the database receives meanwhile from others."""
+        counted = Statements()
+        with self.database.engine.connect() as watcher:
+            before = _statements_of_others(watcher)
+            yield counted
+            counted.count = _statements_of_others(watcher) - before
 
     def look(self, job_count: int = 1) -> None:
         """Read the newest job and all its tasks through the API, which needs them in memory for that."""
@@ -133,12 +157,12 @@ class Cloud:
 
 
 @contextmanager
-def cloud(folder: Path, concurrency: int) -> Iterator[Cloud]:
-    """Start the deployment in `folder`; stop it at the end."""
+def cloud(folder: Path, concurrency: int, images: int = 1) -> Iterator[Cloud]:
+    """Start the deployment in `folder`, with so many images; stop it at the end."""
     with ExitStack() as until_the_end:
         broker = until_the_end.enter_context(_broker(folder / "broker"))
         server = until_the_end.enter_context(running(Mariadb))
-        image_url, image = until_the_end.enter_context(_image_service(folder / "images"))
+        image_url, ids = until_the_end.enter_context(_image_service(folder / "images", images))
         bus_url = broker.fresh_url()
         around = Surroundings(
             database_url=server.fresh_url(),
@@ -158,7 +182,7 @@ def cloud(folder: Path, concurrency: int) -> Iterator[Cloud]:
         precache.start_conductor()
         database = open_database(around.database_url)
         until_the_end.callback(database.close)
-        yield Cloud(bus_url, precache, database, image)
+        yield Cloud(bus_url, precache, database, ids)
 
 
 @contextmanager
@@ -174,21 +198,22 @@ def _broker(folder: Path) -> Iterator[RabbitMq]:
 
 
 @contextmanager
-def _image_service(folder: Path) -> Iterator[tuple[str, str]]:
-    """Serve one small image; return the service's URL and the image's id."""
+def _image_service(folder: Path, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Serve so many small images; return the service's URL and the images' ids."""
     folder.mkdir()
-    (folder / "small.raw").write_bytes(bytes(1 << 20))
+    for number in range(count):
+        (folder / f"small-{number}.raw").write_bytes(bytes([number]) * (1 << 20))
     library = ImageLibrary(images_dir=folder, index_path=folder.with_suffix(".index"))
     with listening(create_image_app(library=library)) as url:
         deadline = time.monotonic() + JOB_TIMEOUT_S
-        while not (images := requests.get(f"{url}/v2/images", timeout=10).json()["images"]):
-            assert time.monotonic() < deadline, "the image service does not see its image"
+        while len(images := requests.get(f"{url}/v2/images", timeout=10).json()["images"]) < count:
+            assert time.monotonic() < deadline, "the image service does not see its images"
             time.sleep(0.1)
-        yield url, images[0]["id"]
+        yield url, tuple(image["id"] for image in images)
     library.close()
 
 
-def _await_end(watcher: Connection, job: str) -> Any:
+def await_end(watcher: Connection, job: str) -> Any:
     statement = select(jobs.c.state, jobs.c.task_count, jobs.c.started_at, jobs.c.finished_at).where(jobs.c.id == job)
     deadline = time.monotonic() + JOB_TIMEOUT_S
     while True:

@@ -16,6 +16,7 @@ from typing import Any
 from oslo_config import cfg
 
 from precache.adapters.bus_oslo import open_bus
+from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, EXCHANGE
 
 ANSWERING_THREADS = 4  # an answer waits for the broker's confirmation, so several are sent in parallel
@@ -29,7 +30,7 @@ def main() -> None:
     url, count = sys.argv[1], int(sys.argv[2])
     conf = cfg.ConfigOpts()
     conf([])
-    listener = _listen(open_bus(conf, url), host_names(count))
+    listener = listen(open_bus(conf, url), host_names(count))
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(ANSWERING_THREADS):
         threading.Thread(target=_answer_all, args=(requests,), daemon=True).start()
@@ -40,7 +41,7 @@ def main() -> None:
             requests.put(request)
 
 
-def _listen(bus: Any, names: list[str]) -> Any:
+def listen(bus: Bus, names: list[str]) -> Any:
     """Return a listener to the queues of all hosts on one connection; servers would need one connection each."""
     # Internals of the library, which has no server for many names.
     from oslo_messaging._drivers.amqpdriver import RpcAMQPListener
