@@ -73,6 +73,29 @@ class TestOutbox:
         last = stores.notices.oldest(MANY)[-1]
         assert (last.event, last.reason) == (event, "its window opens at 02:00")
 
+    def test_a_notice_has_the_state_and_reason_before(self, stores):
+        add(stores)
+        claim(stores)
+        waiting = {"state": JobState.WAITING, "due_at": NOW + LEASE, "reason": "1 host is down"}
+        stores.claims.release(held(stores), **waiting)
+        claim(stores, at=NOW + LEASE)
+        stores.clock.set(NOW + LEASE + SECOND)
+
+        before = [(notice.event, notice.old_state, notice.old_reason) for notice in stores.notices.oldest(MANY)]
+        assert before == [
+            (JobEvent.QUEUED, None, ""),
+            (JobEvent.RUNNING, JobState.QUEUED, ""),
+            (JobEvent.WAITING, JobState.RUNNING, ""),
+            (JobEvent.RUNNING, JobState.WAITING, "1 host is down"),
+        ]
+        assert stores.notices.oldest(MANY)[-1].age == SECOND
+
+    def test_a_job_that_begins_by_waiting_tells_why(self, stores):
+        stores.intake.add(new_job(1, due_at=NOW + LEASE, reason="not before 20:00"))
+
+        [notice] = stores.notices.oldest(MANY)
+        assert (notice.event, notice.reason) == (JobEvent.WAITING, "not before 20:00")
+
     def test_a_takeover_is_no_change_of_the_state(self, stores):
         add(stores)
         claim(stores, "dead")

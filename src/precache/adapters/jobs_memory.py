@@ -24,7 +24,6 @@ from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
 from precache.core.job_hosts import EVERY_HOST, HostProgress, JobHostFilter
 from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort, JobSortKey
-from precache.core.job_notices import JobEvent
 from precache.core.jobs import (
     EVERY_TASK,
     Claim,
@@ -57,11 +56,11 @@ _REASON = 255
 """Characters of a job's reason that are kept, as in a database."""
 
 
-OnChange = Callable[[str, JobEvent, str], None]
-"""Takes the id of the job, what became of it, and the reason."""
+OnChange = Callable[[Job | None, Job], None]
+"""Takes the job before the change of its state, None if it is new, and after it."""
 
 
-def _ignore(job_id: str, event: JobEvent, reason: str) -> None:
+def _ignore(old: Job | None, new: Job) -> None:
     """Store no notice."""
 
 
@@ -119,9 +118,9 @@ class _Record:
 
     def change_state(self, state: JobState, **fields: Any) -> None:
         """Set the state of the job, and these other fields. The only place that changes it; it stores a notice."""
-        old, self.job = self.job.state, replace(self.job, state=state, **fields)
-        if old is not state:
-            self.on_change(self.job.id, JobEvent.of(old, state), fields.get("reason", ""))
+        old, self.job = self.job, replace(self.job, state=state, **fields)
+        if old.state is not state:
+            self.on_change(old, self.job)
 
     def steer(self, steered: Job) -> None:
         """Take over what an operator has changed."""
@@ -175,7 +174,7 @@ class MemoryJobs:
             self._added += 1
             record = _Record(stored, self._added, tasks, self._on_change, job.idempotency_key)
             self._records[job.id] = record
-            self._on_change(job.id, JobEvent.of(None, stored.state), "")
+            self._on_change(None, stored)
             return record.seen()
 
     def find_repeated(self, key: IdempotencyKey) -> Job | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from precache.core.job_notices import Delivery, JobEvent, JobNotice, NewDelivery, notice_id
-from precache.core.jobs import Job
+from precache.core.jobs import Job, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class _Notice:
     event: JobEvent
     at: datetime
     reason: str
+    old_state: JobState | None
+    old_reason: str
     has_deliveries: bool = False
 
 
@@ -39,11 +41,15 @@ class MemoryNotices:
         self._added = 0
         self.deliveries = MemoryDeliveries(now=now)
 
-    def add(self, job_id: str, event: JobEvent, reason: str) -> None:
-        """Store a notice; for the store of jobs, which calls it at each change of a state."""
+    def add(self, old: Job | None, new: Job) -> None:
+        """Store a notice; for the store of jobs, which calls it at each change of a state. old: None for a new job."""
+        old_state, old_reason = (old.state, old.reason) if old else (None, "")
+        event = JobEvent.of(old_state, new.state)
         with self._lock:
             self._added += 1
-            self._notices[self._added] = _Notice(self._added, job_id, event, self._now(), reason)
+            self._notices[self._added] = _Notice(
+                self._added, new.id, event, self._now(), new.reason, old_state, old_reason
+            )
 
     def oldest(self, limit: int) -> list[JobNotice]:
         return self._load(limit, lambda _notice: True)
@@ -56,8 +62,19 @@ class MemoryNotices:
             wanted = [notice for notice in self._notices.values() if is_wanted(notice)][:limit]
         found = [(notice, self._find_job(notice.job_id)) for notice in wanted]
         self.remove([notice.number for notice, job in found if job is None])
+        now = self._now()
         return [
-            JobNotice(each.number, job, each.event, each.at, each.reason, each.has_deliveries)
+            JobNotice(
+                each.number,
+                job,
+                each.event,
+                each.at,
+                each.reason,
+                has_deliveries=each.has_deliveries,
+                old_state=each.old_state,
+                old_reason=each.old_reason,
+                age=now - each.at,
+            )
             for each, job in found
             if job
         ]

@@ -11,6 +11,7 @@ from precache.core.job_notices import JobNotice, NewDelivery
 from precache.ports.job_notices import NoticeOutbox
 from precache.ports.notifier import Notification, Notifier
 from precache.rules.job_payloads import job_payload, webhook_body
+from precache.rules.quiet_notices import without_looks
 
 _log = logging.getLogger(__name__)
 
@@ -73,21 +74,30 @@ class SendNotices:
             )  # fmt: skip
 
     def _store_deliveries(self, receivers: Receivers) -> None:
-        while notices := self._outbox.without_deliveries(BATCH):
+        while wanted := self._worth_sending(self._outbox.without_deliveries(BATCH)):
             new = [
                 NewDelivery(notice.number, url, webhook_body(notice, self._publisher_id))
-                for notice in notices
+                for notice in wanted
                 for url in receivers(notice)
             ]
-            self._outbox.add_deliveries([notice.number for notice in notices], new)
+            self._outbox.add_deliveries([notice.number for notice in wanted], new)
+
+    def _worth_sending(self, notices: Sequence[JobNotice]) -> Sequence[JobNotice]:
+        """Remove those that are no news; return those that are to be sent now."""
+        found = without_looks(notices)
+        if found.drop:
+            self._outbox.remove([notice.number for notice in found.drop])
+        return found.send
 
     def _send_some(self) -> bool:
         """Send one batch; return whether there may be another one."""
         if not self._finish_batch():
             return False
         notices = self._outbox.oldest(BATCH)
-        if self._receivers is not None:
-            # One that came since has no deliveries yet; it is sent at the next pass.
+        if self._receivers is None:
+            notices = list(self._worth_sending(notices))
+        else:
+            # The others came since, or are not worth sending yet; they have no deliveries.
             notices = [notice for notice in notices if notice.has_deliveries]
         for notice in notices:
             self._notifier.emit(Notification(notice.event.type, self._publisher_id, job_payload(notice)))

@@ -49,6 +49,8 @@ class JobNotice:
     job: as it is when the notice is read, which may be later than `at`.
     reason: why it waits or how it ended; empty if there is nothing to say.
     has_deliveries: whether its deliveries to URLs, if any, have been stored.
+    old_state, old_reason: of the job before; None and empty for a new job.
+    age: since it was stored.
     """
 
     number: int
@@ -57,6 +59,9 @@ class JobNotice:
     at: datetime
     reason: str = ""
     has_deliveries: bool = False
+    old_state: JobState | None = None
+    old_reason: str = ""
+    age: timedelta = timedelta()
 
     @property
     def id(self) -> str:

@@ -11,6 +11,8 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.held_duty import HeldDuty
 from precache.conductor.send_notices import BATCH, SendNotices
 from precache.core.job_notices import JobEvent
+from precache.core.jobs import JobState
+from precache.rules.quiet_notices import HOLD
 from tests.contract.job_values import LEASE, job_id, new_job
 
 MANY = 10_000
@@ -131,6 +133,27 @@ def test_a_notice_that_comes_during_a_pass_is_not_sent_without_its_deliveries(wo
     assert world.notices.deliveries.due(MANY)[0].event is JobEvent.QUEUED
     world.notices.deliveries.remove([1])
     assert world.notices.deliveries.due(MANY)[0].event is JobEvent.RUNNING
+
+
+@pytest.mark.parametrize("receivers", [None, lambda _notice: ["https://a"]])
+def test_looks_at_a_waiting_job_are_not_sent(world, receivers):
+    send = world.sender(receivers=receivers)
+    world.jobs.add(new_job(1))
+    for _ in range(3):
+        job = world.jobs.claim("me", LEASE)
+        due_at = world.clock.now() + timedelta(seconds=10)
+        world.jobs.release(job.claim, state=JobState.WAITING, due_at=due_at, reason="1 host is down")
+        send()
+        world.clock.advance(timedelta(seconds=10))
+    world.jobs.claim("me", LEASE)
+    send()
+    assert [one.event_type.rpartition(".")[2] for one in world.broker.sent] == ["queued", "running", "waiting"]
+
+    world.clock.advance(HOLD)
+    send()
+
+    assert world.broker.sent[-1].event_type == "precache.job.running"
+    assert world.notices.oldest(MANY) == []
 
 
 def test_when_no_broker_takes_them_the_oldest_are_dropped_with_a_word_in_the_log(world, caplog):

@@ -49,7 +49,7 @@ class SqlJobIntake:
         stored = job.accepted()
         with self._database.write() as connection:
             number = _insert_job(connection, stored, job.idempotency_key)
-            note_new_job(connection, number, stored.state, at=self._database.now())
+            note_new_job(connection, number, stored, at=self._database.now())
             hosts = dict.fromkeys(job.hosts)
             host_rows = [{"job": number, "position": place, "host": host} for place, host in enumerate(hosts)]
             image_rows = [

@@ -32,18 +32,19 @@ class SqlNoticeOutbox:
         return self._load(limit, job_notices.c.has_deliveries.is_(False))
 
     def _load(self, limit: int, *conditions: ColumnElement[bool]) -> list[JobNotice]:
-        wanted = select(job_notices).where(*conditions).order_by(job_notices.c.number).limit(limit)
+        wanted = (
+            select(job_notices, self._database.now().label("now"))
+            .where(*conditions)
+            .order_by(job_notices.c.number)
+            .limit(limit)
+        )
         with self._database.read() as connection:
             rows = connection.execute(wanted).all()
             numbers = {row.job for row in rows}
             found = _jobs(connection, numbers)
         if orphans := [row.number for row in rows if row.job not in found]:
             self.remove(orphans)
-        return [
-            JobNotice(row.number, found[row.job], row.event, row.at, row.reason, row.has_deliveries)
-            for row in rows
-            if row.job in found
-        ]
+        return [_notice(row, found[row.job]) for row in rows if row.job in found]
 
     @idempotent
     def add_deliveries(self, notices: Collection[int], new: Sequence[NewDelivery]) -> None:
@@ -105,6 +106,20 @@ class SqlDeliveryQueue:
     @idempotent
     def keep_newest(self, count: int) -> int:
         return _keep_newest(self._database, deliveries, count)
+
+
+def _notice(row: Any, job: Job) -> JobNotice:
+    return JobNotice(
+        row.number,
+        job,
+        row.event,
+        row.at,
+        row.reason,
+        has_deliveries=row.has_deliveries,
+        old_state=row.old_state,
+        old_reason=row.old_reason,
+        age=row.now - row.at,
+    )
 
 
 def _values(row: Any, delivery: NewDelivery) -> dict[str, Any]:

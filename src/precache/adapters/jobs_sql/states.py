@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, case, false, insert, literal, 
 
 from precache.adapters.sql.tables import job_notices, jobs
 from precache.core.job_notices import JobEvent
-from precache.core.jobs import JobState
+from precache.core.jobs import Job, JobState
 
-_COLUMNS = ("job", "event", "at", "reason", "has_deliveries")
+_COLUMNS = ("job", "event", "at", "reason", "has_deliveries", "old_state", "old_reason")
 _FINAL = [state for state in JobState if state.is_final]
 
 
@@ -30,16 +30,18 @@ def change_state(
     at: the current time. reason: why it waits or how it ended; None leaves that of the job as it is.
     """
     values: dict[str, Any] = {**columns, "state": state} | ({} if reason is None else {"reason": reason})
-    changing = select(jobs.c.number, _event(state), at, literal(reason or ""), false())
+    new_reason = jobs.c.reason if reason is None else literal(reason)
+    changing = select(jobs.c.number, _event(state), at, new_reason, false(), jobs.c.state, jobs.c.reason)
     notices = insert(job_notices).from_select(_COLUMNS, changing.where(which, jobs.c.state != state))
     connection.execute(notices)
     return connection.execute(update(jobs).where(which).values(values)).rowcount
 
 
-def note_new_job(connection: Connection, number: int, state: JobState, *, at: ColumnElement[datetime]) -> None:
+def note_new_job(connection: Connection, number: int, job: Job, *, at: ColumnElement[datetime]) -> None:
     """Store the notice of a new job."""
-    event = JobEvent.of(None, state)
-    connection.execute(insert(job_notices).values(job=number, event=event, at=at, reason="", has_deliveries=False))
+    event = JobEvent.of(None, job.state)
+    values = {"job": number, "event": event, "at": at, "reason": job.reason, "has_deliveries": False, "old_reason": ""}
+    connection.execute(insert(job_notices).values(values))
 
 
 def _event(state: JobState) -> ColumnElement[JobEvent]:

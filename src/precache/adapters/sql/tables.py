@@ -262,6 +262,9 @@ job_notices = Table(
     Column("at", Instant, nullable=False),
     Column("reason", NAME, nullable=False),
     Column("has_deliveries", Boolean, nullable=False),
+    # Of the job before the change; none of a new job.
+    Column("old_state", one_of(JobState)),
+    Column("old_reason", NAME, nullable=False),
     # A number identifies a notice for its receivers, so that it is never reused.
     sqlite_autoincrement=True,
     **_EXACT,

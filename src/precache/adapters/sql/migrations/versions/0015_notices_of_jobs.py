@@ -34,6 +34,8 @@ def upgrade() -> None:
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("reason", sa.String(255), nullable=False),
         sa.Column("has_deliveries", sa.Boolean, nullable=False),
+        sa.Column("old_state", sa.String(32)),
+        sa.Column("old_reason", sa.String(255), nullable=False),
         sqlite_autoincrement=True,
         **EXACT,
     )
