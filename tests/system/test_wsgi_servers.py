@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
+from precache.adapters.jobs_sql import SqlJobIntake
+from precache.adapters.sql import open_database
+from tests.contract.job_values import job_id, new_job
+from tests.http.event_reader import EventReader, readers  # noqa: F401  a fixture
 from tests.lab.cloud import Cloud
 from tests.lab.process import ServerProcess, free_port, listens
 from tests.lab.settings_file import write_settings
@@ -80,6 +84,29 @@ def test_processes_that_were_forked_off_share_no_connection(cloud: Cloud, served
     assert answers == [200] * REQUESTS
     assert "Traceback" not in log
     assert len({line.split("|")[0] for line in log.splitlines() if line.startswith("[pid: ")}) == 2
+
+
+def test_events_are_sent_from_the_threads_of_another_server(
+    cloud: Cloud,
+    served: str,
+    mariadb_url: str,
+    tmp_path: Path,
+    readers: Callable[..., EventReader],  # noqa: F811
+) -> None:
+    database = open_database(mariadb_url)
+    SqlJobIntake(database=database).add(new_job(1))
+    database.close()
+    headers = {"X-Auth-Token": cloud.keystone.token(cloud.admin)}
+    path = f"/v1/jobs/{job_id(1)}"
+
+    following = [readers(served, f"{path}/events", headers=headers) for _ in range(3)]
+    assert {reader.next().name for reader in following} == {"snapshot"}
+    assert requests.post(f"{served}{path}/cancel", headers=headers, timeout=30).ok
+
+    for reader in following:
+        assert reader.until("end")[-1].data["state"] == "cancelled"
+        assert reader.next() is None
+    assert "Traceback" not in (tmp_path / "uwsgi.log").read_text()
 
 
 def run_to_its_end(file: Path, command: list[str], **environment: str) -> str:
