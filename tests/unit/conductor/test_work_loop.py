@@ -306,3 +306,20 @@ def test_the_lease_of_a_job_that_no_thread_runs_is_left_to_run_out(loops):
 
     assert jobs.get("job").lease_until > before
     assert jobs.extended == 0
+
+
+def test_a_job_that_is_resumed_while_it_is_being_paused_is_claimed_at_once(loops):
+    jobs, runs, done = MemoryJobs(), [], threading.Event()
+    jobs.add(new_job("job"))
+
+    def run(job, control):
+        runs.append(job.id)
+        if len(runs) == 2:
+            done.set()
+            return
+        control.work.cancel(StopReason.PAUSED)
+        jobs.release(job.claim, state=JobState.PAUSED)  # there is no request any more, so that it is queued
+
+    loops(jobs, run, poll_interval=timedelta(hours=1))
+
+    assert done.wait(10)
