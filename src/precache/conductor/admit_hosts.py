@@ -84,11 +84,11 @@ class HostAdmission:
         self._admit(names)
 
     def call_again(self, step: HostPutBack) -> None:
-        """Have the host called again after a wait that grows with the number of its failures."""
+        """Have the host called again: after a failure with a wait that grows with their number."""
         run = self._run
         host = run.known.get(step.host)
         failures = max(run.recorder.failures_of(step.host).values(), default=0)
-        pause = RETRY_BACKOFF.wait_after(max(1, failures))
+        pause = RETRY_BACKOFF.wait_after(max(1, failures)) if step.is_failure else timedelta()
         if host is not None and pause is not None:
             self._queue.put(host, run.clock.now() + pause)
 

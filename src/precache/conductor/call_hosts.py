@@ -12,6 +12,7 @@ from precache.conductor.ask_host import ask_host, stopped_results
 from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
 from precache.conductor.job_run import LOOK_S, HostAnswer, JobRun
 from precache.conductor.limit_rates import LimitRates
+from precache.conductor.pause_excess import PauseExcess
 from precache.conductor.stop_hosts import StopHosts
 from precache.core.errors import Stopped, Unavailable
 from precache.core.hosts import Host
@@ -43,6 +44,7 @@ class CallHosts:
         scheduler: CallScheduler,
         admit_hosts: AdmitHosts,
         limit_rates: LimitRates,
+        pause_excess: PauseExcess,
         stop_hosts: StopHosts,
         stop_patience: timedelta = STOP_PATIENCE,
     ) -> None:
@@ -52,6 +54,7 @@ class CallHosts:
         self._scheduler = scheduler
         self._admit_hosts = admit_hosts
         self._limit_rates = limit_rates
+        self._pause_excess = pause_excess
         self._stop_hosts = stop_hosts
         self._stop_patience_s = stop_patience.total_seconds()
 
@@ -114,6 +117,7 @@ class CallHosts:
         run.job = replace(run.job, options=new.options, orders=new.orders, revision=max(revision, new.revision))
         _log.info("Job %s was changed: %s", run.job.id, run.job.options.document())
         self._use_options(run, dispatcher)
+        self._pause_excess(run, dispatcher)
         self._limit_rates.tell(run, dispatcher)
 
     def _use_options(self, run: JobRun, dispatcher: HostDispatcher) -> None:

@@ -13,6 +13,7 @@ from precache.core.host_calls import HostCall, JobCalls, Place
 from precache.core.hosts import Host
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import Claim
+from precache.rules.excess_calls import excess_calls
 from precache.rules.fan_out import FanOut
 
 
@@ -219,6 +220,14 @@ class HostDispatcher:
         """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""
         with self._scheduler.lock:
             return {name: cell for name, (cell, _) in self._in_progress.items()}
+
+    def excess(self) -> dict[str, str]:
+        """Return the hosts that are being called beyond the limits of the job, each with its cell."""
+        with self._scheduler.lock:
+            calls = excess_calls(
+                self._in_progress.values(), most=self._parallelism, most_per_site=self._hosts.most_per_site
+            )
+        return {host.name: cell for cell, host in calls}
 
     # For the scheduler. It holds the lock, except for `call`.
 

@@ -16,6 +16,7 @@ from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.host_dispatcher import CallScheduler
 from precache.conductor.limit_rates import LimitRates
+from precache.conductor.pause_excess import PauseExcess
 from precache.conductor.run_job import WRITE_INTERVAL, RunJob
 from precache.conductor.stop_hosts import STOP_HOSTS_PATIENCE, StopHosts
 from precache.ports.clock import Clock
@@ -65,6 +66,7 @@ def build_run_job(
                 random=random,
             ),
             limit_rates=LimitRates(gateway=gateway, pool=messages, concurrency=scheduler.concurrency),
+            pause_excess=PauseExcess(gateway=gateway, pool=messages),
             stop_hosts=StopHosts(gateway=gateway, clock=clock, pool=messages, patience=hosts_patience),
             stop_patience=stop_patience,
         ),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from precache.core.errors import ComputeOutdated
 from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions
-from precache.core.jobs import JobState
+from precache.core.jobs import JobState, TaskState
 from precache.core.orders import CacheOptions, CacheOrder
 from tests.unit.conductor.cloud import FIRST, SECOND
 from tests.unit.conductor.steered import SteeredHost
@@ -28,6 +28,42 @@ def test_a_higher_parallelism_calls_more_hosts(steered):
     run.busy("b", "c")
 
     assert before == ["a"]
+
+
+def test_a_lower_parallelism_pauses_the_hosts_that_began_last_and_calls_them_later(steered):
+    run = steered({name: SteeredHost(kept=5) for name in "abc"})
+    run.start()
+    run.busy(*"abc")
+
+    change(run, parallelism=1)
+    run.wait_until(lambda: sum(host.told == ["cache", "pause"] for host in run.hosts.values()) == 2)
+    run.wait_until(lambda: sum(task.state is TaskState.WAITING for task in run.tasks().values()) == 2)
+    (first,) = [name for name, host in run.hosts.items() if host.told == ["cache"]]
+    kept = {name: task.bytes_done for name, task in run.tasks().items() if name != first}
+    before = [len(host.requests) for host in run.hosts.values()]
+    for _ in "abc":
+        run.wait_until(lambda: any(host.is_busy.is_set() for host in run.hosts.values()))
+        (busy,) = [host for host in run.hosts.values() if host.is_busy.is_set()]
+        busy.answer()
+        run.wait_until(lambda busy=busy: not busy.is_busy.is_set())
+
+    assert run.join().state is JobState.SUCCEEDED
+    assert (list(kept.values()), before) == ([5, 5], [1, 1, 1])
+    assert [host.told for name, host in run.hosts.items() if name != first] == [["cache", "pause", "cache"]] * 2
+
+
+def test_a_host_that_cannot_be_paused_finishes_and_the_job_goes_on(steered, caplog):
+    run = steered({name: SteeredHost(trouble=ComputeOutdated(name, "1.3", "1.2")) for name in "ab"})
+    run.start()
+    run.busy("a", "b")
+
+    change(run, parallelism=1)
+    run.wait_until(lambda: "finishes its images for job job" in caplog.text)
+    for host in run.hosts.values():
+        host.answer()
+
+    assert run.join().state is JobState.SUCCEEDED
+    assert sorted(len(host.told) for host in run.hosts.values()) == [1, 2]
 
 
 def test_a_deadline_that_is_brought_forward_ends_the_job(steered):
