@@ -181,6 +181,21 @@ def test_work_that_takes_longer_than_long_rpc_timeout_fails(world):
     done.set()
 
 
+def test_work_that_the_host_holds_back_may_take_longer_than_long_rpc_timeout(world):
+    calls = []
+
+    def held_back_for_a_while(request):
+        calls.append(request.call)
+        with request.deadline.held():
+            time.sleep(7)
+        return [] if not request.deadline.has_passed else None
+
+    world.join("cmp-1", held_back_for_a_while)
+
+    assert world.gateway(long_s=4, silence_s=4).cache_images(asking("cmp-1")) == []
+    assert len(calls) == 1
+
+
 def test_a_cancel_reaches_a_host_at_work_and_ends_its_request(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -13,13 +14,14 @@ from precache.background.deadline import Deadline
 from precache.compute.job_rates import JobRates
 from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
 from precache.compute.turns import Turns
+from precache.core.cache_contents import ImageSize
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import working_on_job
-from precache.fetch.rate_limits import RateLimits
+from precache.fetch.rate_limits import RateLimit, RateLimits
 from precache.imagecache.kept_downloads import KeptDownloads
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
@@ -114,10 +116,8 @@ class CacheImages:
 
     def _cache_one(self, request: CacheRequest, order: CacheOrder, arrival: int) -> HostResult:
         def cache(watch: _Watch) -> bool:
-            waiting = partial(watch, Phase.WAITING, 0, 0)
-            turn = self._turns.turn(order.image, priority=request.priority, arrival=arrival, wait=waiting)
-            rate_now = partial(self._job_rates.rate_of, request, order)
-            with turn, self._rates.applied(order.image, rate_now):
+            limit = RateLimit(partial(self._job_rates.rate_of, request, order), request.deadline.postpone_by)
+            with self._turn(request, order.image, arrival, watch), self._rates.applied(order.image, limit):
                 watch.check_stop()
                 return self._driver.cache_image(order, watch)
 
@@ -131,6 +131,27 @@ class CacheImages:
             return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 
         return self._memory.outcome_of(request, order.image, run)
+
+    @contextmanager
+    def _turn(self, request: CacheRequest, image: ImageId, arrival: int, watch: _Watch) -> Iterator[None]:
+        """Hold the turn within the block. The wait for it does not count for the deadline."""
+        if self._is_cached(image):
+            yield  # it is only touched
+            return
+        waiting = partial(watch, Phase.WAITING, 0, 0)
+        with ExitStack() as stack:
+            with request.deadline.held():
+                turn = self._turns.turn(image, priority=request.priority, arrival=arrival, wait=waiting)
+                stack.enter_context(turn)
+            yield
+
+    def _is_cached(self, image: ImageId) -> bool:
+        # A driver that was written for an earlier release lacks the method.
+        describe = getattr(self._driver, "describe_cache", None)
+        try:
+            return describe is not None and image in describe([ImageSize(image)]).held
+        except (NotImplementedError, PrecacheError):
+            return False  # `cache_image` has the reason
 
     def _result(self, image: ImageId, cache: Callable[[], bool], watch: _Watch, stop: CancelToken) -> HostResult:
         """Return the result, without its times and bytes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 from precache.background.cancel_token import CancelToken
@@ -23,6 +23,8 @@ from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult
 CAPACITY = 10_000
 """The most outcomes, and the most ids of stopped jobs. An outcome takes about two hundred bytes; its job has ended
 long before it is removed."""
+
+_FOLLOW_S = 1.0
 
 _Job = tuple[str, int]
 """The id of a job, and its retry count: what is kept of a job does not apply to a retry of it."""
@@ -73,8 +75,7 @@ class OutcomeMemory:
                 return kept
             if joined is None:
                 return self._run(key, started, run)
-            joined.deadline.postpone_to(request.deadline)
-            result = joined.outcome.result()
+            result = _join(joined, request.deadline)
             if not isinstance(result, TaskPaused) or self.is_paused(request):
                 return result
             # It was paused before this request, which resumes the job.
@@ -136,6 +137,14 @@ class OutcomeMemory:
                 _remove_oldest(self._outcomes, self._capacity)
         started.outcome.set_result(result)
         return result
+
+
+def _join(joined: _RunningImage, deadline: Deadline) -> HostResult:
+    """Return the outcome of the running work. Until then both deadlines are the later one of the two."""
+    joined.deadline.postpone_to(deadline)
+    while not wait([joined.outcome], _FOLLOW_S).done:
+        deadline.postpone_to(joined.deadline)  # it is postponed while the work is held back
+    return joined.outcome.result()
 
 
 def _job_of(request: CacheRequest) -> _Job:

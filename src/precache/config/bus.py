@@ -24,7 +24,8 @@ OPTIONS = [
         "long_rpc_timeout",
         default=1800,
         min=1,
-        help="Seconds that a host may take for all images of one job.",
+        help="Seconds that a host may take for all images of one job. The time for which a rate limit holds its "
+        "downloads back does not count, nor the time for which it is busy with other jobs.",
     ),
     cfg.IntOpt(
         "call_monitor_timeout",

@@ -256,7 +256,7 @@ class Fetcher:
             least_rate=self._rules.least_rate,
             offset_bytes=offset_bytes,
         )
-        return LimitedStream(stream, rate_now=self._rates.of(order), clock=self._clock)
+        return LimitedStream(stream, limit=self._rates.of(order), clock=self._clock)
 
 
 def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from precache.fetch.rate_limits import RateNow
+from precache.fetch.rate_limits import RateLimit
 from precache.fetch.resume import ResumingStream
 from precache.ports.clock import Clock
 from precache.rules.token_bucket import TokenBucket
@@ -19,13 +19,13 @@ _READS_PER_S = 10
 class LimitedStream:
     """Reads another stream and waits after each read. Another thread may call `close`, as with that stream.
 
-    rate_now: the limit, which may change at any time. After a change the rate is counted from then on.
+    limit: it may change at any time. After a change the rate is counted from then on.
     """
 
-    def __init__(self, stream: ResumingStream, *, rate_now: RateNow, clock: Clock) -> None:
+    def __init__(self, stream: ResumingStream, *, limit: RateLimit, clock: Clock) -> None:
         self._stream = stream
         self._clock = clock
-        self._rate_now = rate_now
+        self._limit = limit
         self._rate: int | None = None
         self._bucket: TokenBucket | None = None
         self._closed = False
@@ -38,9 +38,10 @@ class LimitedStream:
             return self._stream.readinto(buffer)
         count = self._stream.readinto(buffer[: max(rate // _READS_PER_S, 1)])
         wait_s = bucket.take(count, self._now_s())
-        while wait_s > 0 and not self._closed and self._rate_now() == rate:
+        while wait_s > 0 and not self._closed and self._limit.rate_now() == rate:
             nap_s = min(wait_s, _NAP_S)
             self._clock.sleep(timedelta(seconds=nap_s))
+            self._limit.note_wait(nap_s)
             wait_s -= nap_s
         return count
 
@@ -49,7 +50,7 @@ class LimitedStream:
         self._stream.close()
 
     def _follow_rate(self) -> None:
-        rate = self._rate_now()
+        rate = self._limit.rate_now()
         if rate != self._rate:
             self._rate = rate
             self._bucket = None if rate is None else TokenBucket(bytes_per_s=rate, now_s=self._now_s())

@@ -38,7 +38,10 @@ class CallNumber:
 class CacheRequest:
     """The message: cache these images, one after another, in this order.
 
-    deadline: on the host, when all of them must be done.
+    deadline: on the host, when all of them must be done. The time in which the host holds the work back, because of a
+        rate limit or for another job, does not count, unless the deadline is fixed.
+    call_ends: when the caller gives up, unless it is told that the deadline was postponed; None if it waits as long as
+        that takes.
     is_cancelled: set if the request is sent, or sent again, after the job was cancelled. The host begins with no
         image, and answers how each has ended.
     is_paused: the same after the job was paused.
@@ -52,6 +55,7 @@ class CacheRequest:
     cell: str
     orders: tuple[CacheOrder, ...]
     deadline: Deadline = field(default_factory=lambda: Deadline(None), compare=False)
+    call_ends: Deadline | None = field(default=None, compare=False)
     is_cancelled: bool = False
     is_paused: bool = False
     retry_count: int = 0

@@ -49,3 +49,31 @@ def test_the_later_of_two_counts(one, other, left_s):
     deadline.postpone_to(Deadline(None if other is None else timedelta(seconds=other), clock))
 
     assert deadline.left_s == left_s
+
+
+@pytest.mark.parametrize(("is_fixed", "left_s"), [(False, 10), (True, 3)])
+def test_time_in_which_the_work_is_held_back_does_not_count_unless_it_is_fixed(is_fixed, left_s):
+    clock = Seconds()
+    deadline = Deadline(timedelta(seconds=10), clock, is_fixed=is_fixed)
+
+    with deadline.held(), deadline.held():
+        clock.now_s += 3
+        during = deadline.left_s
+    clock.now_s += 4
+    deadline.postpone_by(4)
+
+    assert deadline.left_s == left_s
+    assert during == (7 if is_fixed else 10)
+
+
+def test_a_deadline_that_is_held_can_be_postponed_to_another():
+    clock = Seconds()
+    deadline, other = Deadline(timedelta(seconds=10), clock), Deadline(timedelta(seconds=20), clock)
+
+    with deadline.held():
+        clock.now_s += 5
+        deadline.postpone_to(other)
+        other.postpone_to(deadline)
+        clock.now_s += 5
+
+    assert (deadline.left_s, other.left_s) == (15, 10)

@@ -1,6 +1,8 @@
 """What one host makes of a request, whatever its driver does."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,12 +12,15 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.compute.cache_images import CacheImages
+from precache.core.cache_contents import CacheContents
 from precache.core.errors import ImageNotFound, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
 from precache.core.orders import CacheOrder
 from precache.core.stopping import StopReason
+from precache.fetch.rate_limits import RateLimits
 from precache.ports.compute_gateway import CacheRequest
+from tests.waiting import wait_until
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
@@ -55,7 +60,7 @@ class Reports:
         self.seen.append(progress)
 
 
-def compute(driver, *, progress=None, stop=None, clock=None) -> CacheImages:
+def compute(driver, *, progress=None, stop=None, clock=None, rates=None) -> CacheImages:
     return CacheImages(
         host="cmp-1",
         cell="cell1",
@@ -63,6 +68,7 @@ def compute(driver, *, progress=None, stop=None, clock=None) -> CacheImages:
         progress=progress or Reports(),
         clock=clock or MemoryClock(),
         stop=stop or CancelToken(),
+        rates=rates,
     )
 
 
@@ -153,6 +159,86 @@ def test_a_running_transfer_is_stopped_at_its_next_progress():
 
     with pytest.raises(Stopped):
         compute(StoppingDriver({FIRST: True}), stop=stop).cache_images(request(FIRST))
+
+
+class HeldBackDriver(ScriptedDriver):
+    """A driver whose limit holds each image back for an hour, of which it says so."""
+
+    def __init__(self, clock, rates):
+        super().__init__({})
+        self._clock, self._rates = clock, rates
+
+    def cache_image(self, order, watch):
+        limit = self._rates.of(order)
+        for _ in range(3600):
+            self._clock.advance(timedelta(seconds=1))
+            limit.note_wait(1)
+            watch(Phase.DOWNLOADING, 1, 100)
+        return True
+
+
+@pytest.mark.parametrize(("is_fixed", "outcome"), [(False, Outcome.CACHED), (True, Outcome.ERROR)])
+def test_time_in_which_a_rate_limit_holds_the_download_back_does_not_count(is_fixed, outcome):
+    clock, rates = MemoryClock(), RateLimits()
+    deadline = Deadline(timedelta(seconds=10), lambda: clock.now().timestamp(), is_fixed=is_fixed)
+
+    host = compute(HeldBackDriver(clock, rates), clock=clock, rates=rates)
+
+    results = host.cache_images(replace(request(FIRST, SECOND), deadline=deadline))
+    assert [result.outcome for result in results] == [outcome] * 2
+
+
+@pytest.mark.parametrize(("is_fixed", "outcome"), [(False, Outcome.CACHED), (True, Outcome.ERROR)])
+def test_time_in_which_it_waits_for_the_image_of_another_job_does_not_count(is_fixed, outcome):
+    clock, begun, may_end = MemoryClock(), threading.Event(), threading.Event()
+    reports = Reports()
+
+    class OneAfterAnother(ScriptedDriver):
+        def cache_image(self, order, watch):
+            if order.image == FIRST:
+                begun.set()
+                assert may_end.wait(10)
+            return True
+
+    host = compute(OneAfterAnother({}), clock=clock, progress=reports)
+    deadline = Deadline(timedelta(seconds=10), lambda: clock.now().timestamp(), is_fixed=is_fixed)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(host.cache_images, request(FIRST))
+        assert begun.wait(10)
+        second = threads.submit(host.cache_images, replace(request(SECOND), job_id="other", deadline=deadline))
+        wait_until(lambda: any(each.job_id == "other" for each in reports.seen))
+        clock.advance(timedelta(hours=1))
+        if is_fixed:
+            second.result(10)
+        may_end.set()
+
+        assert second.result(10)[0].outcome is outcome
+        assert first.result(10)[0].outcome is Outcome.CACHED
+
+
+def test_an_image_that_is_in_the_cache_needs_no_turn():
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Holds(ScriptedDriver):
+        def describe_cache(self, images):
+            return CacheContents(held=frozenset({each.image for each in images} & {SECOND}))
+
+        def cache_image(self, order, watch):
+            if order.image == FIRST:
+                begun.set()
+                assert may_end.wait(10)
+            return order.image == FIRST
+
+    host = compute(Holds({}))
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(host.cache_images, request(FIRST))
+        assert begun.wait(10)
+
+        (result,) = host.cache_images(replace(request(SECOND), job_id="other"))
+        may_end.set()
+
+        assert result.outcome is Outcome.EXISTING
+        assert first.result(10)[0].outcome is Outcome.CACHED
 
 
 class DrippingDriver(ScriptedDriver):

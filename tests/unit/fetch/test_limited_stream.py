@@ -7,6 +7,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.orders import CacheOptions
 from precache.fetch.limited_stream import LimitedStream
+from precache.fetch.rate_limits import RateLimit
 from tests.unit.fetch.world import World
 
 
@@ -58,22 +59,22 @@ class ChangingClock(MemoryClock):
     ],
 )
 def test_another_limit_applies_at_once(first, then, count, seconds):
-    limits = [first]
+    limits, waits = [first], []
     clock = ChangingClock(1, lambda: limits.__setitem__(0, then))
-    stream = LimitedStream(Source(), rate_now=lambda: limits[0], clock=clock)
+    stream = LimitedStream(Source(), limit=RateLimit(lambda: limits[0], waits.append), clock=clock)
     buffer = memoryview(bytearray(1000))
 
     left = count
     while left > 0:
         left -= stream.readinto(buffer[: min(left, len(buffer))])
 
-    assert clock.elapsed_s == pytest.approx(seconds, abs=0.6)
+    assert clock.elapsed_s == sum(waits) == pytest.approx(seconds, abs=0.6)
 
 
 def test_a_limit_may_begin_while_the_download_runs(tmp_path):
     limits = [None]
     clock = ChangingClock(timedelta.max.total_seconds(), lambda: None)
-    stream = LimitedStream(Source(), rate_now=lambda: limits[0], clock=clock)
+    stream = LimitedStream(Source(), limit=RateLimit(lambda: limits[0]), clock=clock)
     buffer = memoryview(bytearray(1000))
     for _ in range(10**4):
         stream.readinto(buffer)

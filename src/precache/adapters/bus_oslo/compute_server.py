@@ -13,6 +13,7 @@ import oslo_messaging
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.contents_messages import contents_message, read_describe
 from precache.adapters.bus_oslo.fields import Malformed
+from precache.adapters.bus_oslo.long_calls import HeldBack, LongCalls
 from precache.adapters.bus_oslo.messages import (
     failure_message,
     read_cancel,
@@ -24,7 +25,7 @@ from precache.adapters.bus_oslo.messages import (
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
-from precache.ports.compute_gateway import HostCompute
+from precache.ports.compute_gateway import CacheRequest, HostCompute
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class _ComputeEndpoint:
         self._host = host
         self._compute = compute
         self._places = places
+        self._calls = LongCalls(compute.cache_images)
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
@@ -75,7 +77,13 @@ class _ComputeEndpoint:
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
         with self._places:
-            return self._answer(f"job {request.job_id}", lambda: results_message(self._compute.cache_images(request)))
+            return self._answer(f"job {request.job_id}", lambda: self._cache_images(request))
+
+    def _cache_images(self, request: CacheRequest) -> dict[str, Any]:
+        try:
+            return results_message(self._calls.results_of(request))
+        except HeldBack as held:
+            return failure_message("held_back", seconds=round(held.left_s, 3))
 
     def cancel_job(self, _context: object, **message: Any) -> dict[str, Any]:
         return self._steer(message, lambda: self._compute.cancel_job(*read_cancel(message, self._host)))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
-from precache.adapters.bus_oslo.host_call import HostCall, HostRequest
+from precache.adapters.bus_oslo.host_call import HOST_SHARE, HostCall, HostRequest
 from precache.adapters.bus_oslo.messages import (
     cancel_message,
     limit_message,
@@ -42,7 +42,6 @@ CONFIRM_WITHIN_S = 10
 
 TOO_LONG = "it was not done within long_rpc_timeout; the host may still be at it"
 _NOT_CONFIRMED = f"it did not confirm within {CONFIRM_WITHIN_S} seconds"
-_HOST_SHARE = 0.98  # a share of the remaining time: the host answers with its results so far before the call ends
 
 T = TypeVar("T")
 
@@ -161,7 +160,7 @@ def _cache_request(request: CacheRequest) -> HostRequest[list[HostResult]]:
         host=request.host,
         method="cache_images",
         version=_version_of(request),
-        message=lambda expires_at, left_s: request_message(request, expires_at, left_s * _HOST_SHARE),
+        message=lambda expires_at, left_s: request_message(request, expires_at, left_s * HOST_SHARE),
         read=read_results,
         too_long=TOO_LONG,
     )

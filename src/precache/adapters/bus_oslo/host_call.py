@@ -27,6 +27,9 @@ _RETRY_S = 0.5
 _SLACK_S = 1.0
 _MOST_EXPIRED = 3
 
+HOST_SHARE = 0.98
+"""The share of the remaining time that a host may take: it answers with its results so far before the call ends."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRequest(Generic[T]):
@@ -68,6 +71,7 @@ class HostCall(Generic[T]):
         self._request_now = request_now
         self._request = request_now()
         self._deadline = deadline
+        self._allowed_s = deadline - time.monotonic()
         self._limit_s = silence_s
         self._stopping = stopping
         self._silent_s = 0.0  # seconds without a sign of life in which one could have been received
@@ -184,6 +188,11 @@ class HostCall(Generic[T]):
         """Raise the error that the failure means; return if the request must be repeated."""
         host = self._request.host
         code = failure.get("code")
+        if code == "held_back" and (left_s := seconds(failure.get("seconds"))) is not None:
+            # A rate limit, or the image of another job, holds the work back: that time does not count.
+            self._deadline = time.monotonic() + min(left_s / HOST_SHARE, self._allowed_s)
+            self._stopping.wait(_RETRY_S)
+            return
         if code == "stopped":
             raise Stopped(f"The compute on {host}")
         if code == "expired" and self._expired < _MOST_EXPIRED:

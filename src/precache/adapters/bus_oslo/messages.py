@@ -64,7 +64,7 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
         "images": list(request.images),  # for computes of version 1.0
         "orders": [order.document() for order in request.orders],
         "expires_at": round(expires_at, 3),
-        **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3)}),
+        **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3), "extends": True}),
         **({"cancelled": True} if request.is_cancelled else {}),
         **({"paused": True} if request.is_paused else {}),
         **_retry(request.retry_count),
@@ -80,13 +80,16 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     if expires_at is None:
         raise Malformed("expires_at is not a number of seconds")
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
+    allowed = None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))
+    extends = message.get("extends") is True
     request = CacheRequest(
         job_id=read_name(message, "job_id"),
         host=host,
         cell=read_text(message, "cell"),
         orders=_orders(message),
         # Counted from now, the arrival of the message.
-        deadline=Deadline(None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))),
+        deadline=Deadline(allowed, is_fixed=not extends),
+        call_ends=Deadline(allowed, is_fixed=True) if extends else None,
         is_cancelled=message.get("cancelled") is True,
         is_paused=message.get("paused") is True,
         retry_count=_read_retry(message),

@@ -184,6 +184,28 @@ def test_a_host_that_took_too_long_is_an_error_with_that_reason():
         ask(ScriptedBus(), long_s=0)
 
 
+def test_a_host_that_is_held_back_may_take_longer_and_is_called_again():
+    bus = ScriptedBus(error("held_back", seconds=9.8), error("held_back", seconds=10**6), results_message(RESULTS))
+
+    assert ask(bus, long_s=4) == RESULTS
+
+    allowed = [message["allowed_seconds"] for message, _ in bus.asked]
+    # What the host says, but never more than the whole limit again.
+    assert allowed == [pytest.approx(seconds, abs=0.6) for seconds in (3.9, 3.4, 3.4)]
+    assert [message["number"] for message, _ in bus.asked] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("seconds", [None, "long", True, 10**400])
+def test_a_host_that_is_held_back_for_no_time_has_failed(seconds):
+    with pytest.raises(ComputeUnreachable, match="held_back"):
+        ask(ScriptedBus(error("held_back", seconds=seconds)))
+
+
+def test_a_host_that_was_held_back_and_has_no_time_left_took_too_long():
+    with pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
+        ask(ScriptedBus(error("held_back", seconds=0.1)))
+
+
 def test_a_message_that_came_too_late_is_sent_again_by_the_host_s_own_clock():
     host_now = time.time() + 3600
     bus = ScriptedBus(error("expired", now=host_now), results_message(RESULTS))
