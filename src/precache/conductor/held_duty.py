@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from precache.ports.job_notices import Duties
@@ -17,8 +18,17 @@ class HeldDuty:
     owner: this conductor. lease: how long another one waits after this one has died.
     """
 
-    def __init__(self, *, duties: Duties, name: str, owner: str, lease: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        duties: Duties,
+        name: str,
+        owner: str,
+        lease: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._duties, self._name, self._owner, self._lease = duties, name, owner, lease
+        self._monotonic = monotonic
         self._look_at = 0.0
         self._is_held = False
 
@@ -27,8 +37,8 @@ class HeldDuty:
 
         Raises StoreUnavailable.
         """
-        if time.monotonic() >= self._look_at:
+        if self._monotonic() >= self._look_at:
             self._is_held = False  # if the store is unavailable now
             self._is_held = self._duties.hold(self._name, self._owner, self._lease)
-            self._look_at = time.monotonic() + self._lease.total_seconds() / _RENEWALS
+            self._look_at = self._monotonic() + self._lease.total_seconds() / _RENEWALS
         return self._is_held
