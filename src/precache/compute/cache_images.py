@@ -161,10 +161,12 @@ class CacheImages:
             fetched = cache()
         except NotImplementedError as error:
             return TaskResult(image, Outcome.UNSUPPORTED, reason=str(error) or UNSUPPORTED)
-        except Stopped:
+        except Stopped as stopped:
             result = self._result_of_stop(image, watch, stop)
             if result is None:
                 raise
+            if stop.reason is StopReason.CANCELLED and self._kept is not None and not stopped.keeps_data:
+                self._kept.remove_if_unpaused(image, watch.job_id)
             return result
         except PrecacheError as error:
             _log.error("Failed to cache image %s on %s: %s", image, self._host, error)
@@ -210,6 +212,10 @@ class _Watch:
         self._progress = progress
         self._stop = stop
         self.bytes_done = 0
+
+    @property
+    def job_id(self) -> str:
+        return self._beginning.job_id
 
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.check_stop()

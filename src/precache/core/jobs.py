@@ -307,7 +307,7 @@ EVERY_TASK = TaskFilter()
 class TaskResult:
     """A host's result for one image.
 
-    bytes_moved: received from the network, 0 for `existing`.
+    bytes_moved: received from the network, also before a pause; 0 for `existing`.
     reason: any text; it is converted to one line that can be stored and sent.
     may_pass: another attempt may succeed.
     """

@@ -270,11 +270,12 @@ def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
 def _keeps_data(error: BaseException, kept_bytes: int) -> bool:
     """Return whether what was received stays on the host after this error.
 
-    kept_bytes: from an earlier pause. These are not lost by a service that is down, or by a restart of the compute.
+    kept_bytes: from an earlier pause. These are only lost by errors about the data or the disk: another job may have
+        paused the download.
     """
-    if isinstance(error, Stopped):
-        return error.keeps_data or (kept_bytes > 0 and error.reason is StopReason.SHUTDOWN)
-    return kept_bytes > 0 and isinstance(error, Unavailable)
+    if isinstance(error, Stopped) and error.keeps_data:
+        return True
+    return kept_bytes > 0 and isinstance(error, Stopped | Unavailable | KeyboardInterrupt)
 
 
 @contextmanager

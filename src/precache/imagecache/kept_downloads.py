@@ -153,6 +153,15 @@ class KeptDownloads:
                     if is_held:
                         self._remove_job(entry, job_id)
 
+    def remove_if_unpaused(self, image: ImageId, job_id: str) -> None:
+        """Remove what is kept of the image, unless a job other than this one has paused it, or it is in use."""
+        entry = entry_name(image)
+        record = self._read_record(entry)
+        if record is not None and set(record.jobs) <= {job_id}:
+            with self._held(entry) as is_held:
+                if is_held:
+                    self._remove_job(entry, job_id)
+
     def clean(self) -> None:
         """Remove what is too old, too much, left over, or of an image that is in the cache; not what is in use."""
         for entry, record in self._records():
@@ -180,7 +189,7 @@ class KeptDownloads:
         record = self._read_record(entry)
         if record is None or set(record.jobs) <= {job_id}:
             self.remove(entry)
-            _log.info("Removed a paused download, %s: its job was cancelled", self._path(entry, "data"))
+            _log.info("Removed a paused download, %s: no other job has paused it", self._path(entry, "data"))
         else:
             self._write_record(entry, replace(record, jobs=tuple(job for job in record.jobs if job != job_id)))
 

@@ -124,22 +124,27 @@ def test_a_stop_that_keeps_nothing_leaves_nothing(world):
     assert world.left() == []
 
 
-def test_a_cancel_of_a_download_that_went_on_removes_what_was_kept(world):
-    world.pause()
-
-    world.pause(StopReason.CANCELLED, at=SIZE, keeps_data=False)
-
-    assert world.left() == []
-
-
-@pytest.mark.parametrize("reason", [StopReason.SHUTDOWN, StopReason.PAUSED])
-def test_a_restart_while_it_goes_on_loses_nothing(world, reason):
+@pytest.mark.parametrize("reason", [StopReason.SHUTDOWN, StopReason.PAUSED, StopReason.CANCELLED])
+def test_a_stop_while_it_goes_on_loses_nothing_that_another_job_has_paused(world, reason):
     world.pause()
     world.images.until = HALF + BLOCK_BYTES
 
     world.pause(reason, at=HALF + BLOCK_BYTES, keeps_data=reason is StopReason.PAUSED)
 
     assert world.kept_bytes == HALF + BLOCK_BYTES
+    world.fetch()
+    assert world.images.sent_bytes == SIZE
+
+
+def test_an_interrupt_of_a_command_that_goes_on_with_it_loses_nothing(world):
+    def interrupt(phase, bytes_done, bytes_total):
+        raise KeyboardInterrupt
+
+    world.pause()
+
+    with pytest.raises(KeyboardInterrupt):
+        world.fetch(interrupt)
+
     world.fetch()
     assert world.images.sent_bytes == SIZE
 

@@ -244,6 +244,20 @@ def test_a_cancel_of_the_paused_job_removes_what_was_kept(world, images):
     assert host.left_behind() == []
 
 
+@pytest.mark.parametrize(("job", "is_kept"), [("job", False), ("other", True)])
+def test_a_cancel_while_it_goes_on_removes_what_no_other_job_has_paused(world, images, job, is_kept):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    request = host.request()
+    pause(host, request)
+
+    with downloading(host, host.request(job), 2) as running:
+        host.compute.cancel_job(job)
+        assert running.result(PATIENCE_S)[0].outcome is Outcome.CANCELLED
+
+    assert sorted(host.left_behind()) == (kept_names(request) if is_kept else [])
+
+
 @pytest.mark.parametrize("option", ["paused_images = 0", "paused_bytes = 5242879"])
 def test_a_host_that_may_keep_nothing_or_less_downloads_again(world, images, option):
     image_of(images, "raw", SIZE_MIB)
