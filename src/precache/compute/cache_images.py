@@ -134,15 +134,24 @@ class CacheImages:
 
     @contextmanager
     def _turn(self, request: CacheRequest, image: ImageId, arrival: int, watch: _Watch) -> Iterator[None]:
-        """Hold the turn within the block. The wait for it does not count for the deadline."""
+        """Hold the turn within the block. The wait for it does not count for the deadline, unless the work that has
+        the turn hangs."""
         if self._is_cached(image):
             yield  # it is only touched
             return
-        waiting = partial(watch, Phase.WAITING, 0, 0)
-        with ExitStack() as stack:
-            with request.deadline.held():
-                turn = self._turns.turn(image, priority=request.priority, arrival=arrival, wait=waiting)
-                stack.enter_context(turn)
+        deadline = request.deadline
+        with ExitStack() as turn, ExitStack() as held:
+
+            def wait() -> None:
+                watch(Phase.WAITING, 0, 0)
+                if self._turns.is_overdue:
+                    held.close()
+
+            held.enter_context(deadline.held())
+            turn.enter_context(
+                self._turns.turn(image, priority=request.priority, arrival=arrival, deadline=deadline, wait=wait)
+            )
+            held.close()
             yield
 
     def _is_cached(self, image: ImageId) -> bool:

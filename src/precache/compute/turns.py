@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from precache.background.deadline import Deadline
 from precache.core.images import ImageId
 
 POLL_SECONDS = 0.1
 """How often the work that waits is asked whether it still wants its turn."""
+
+
+_GRACE_SECONDS = 60.0
+"""How long work may take to end after its deadline. A disk that does not answer may hold it for ever."""
 
 
 @dataclass(order=True, slots=True)
@@ -29,22 +34,31 @@ class Turns:
 
     def __init__(self) -> None:
         self._queue: list[_Place] = []
-        self._is_taken = False
+        self._holder: Deadline | None = None
         self._numbers = itertools.count()
         self._changed = threading.Condition()
 
+    @property
+    def is_overdue(self) -> bool:
+        """Return whether the work that has the turn should have ended a while ago, and so may never end."""
+        with self._changed:
+            holder = self._holder
+        return holder is not None and holder.left_s < -_GRACE_SECONDS
+
     @contextmanager
-    def turn(self, image: ImageId, *, priority: int, arrival: int, wait: Callable[[], None]) -> Iterator[None]:
+    def turn(
+        self, image: ImageId, *, priority: int, arrival: int, deadline: Deadline, wait: Callable[[], None]
+    ) -> Iterator[None]:
         """Hold the turn within the block; wait for it without a limit.
 
-        arrival: the place of the request among those of its priority. wait: called some ten times a second while
-        another has the turn; what it raises ends the wait.
+        arrival: the place of the request among those of its priority. deadline: of the work. wait: called some ten
+        times a second while another has the turn; what it raises ends the wait.
         """
         with self._changed:
             place = _Place(-priority, arrival, next(self._numbers), image)
             self._queue.append(place)
         try:
-            while not self._taken_by(place):
+            while not self._taken_by(place, deadline):
                 wait()
         except BaseException:
             with self._changed:
@@ -55,7 +69,7 @@ class Turns:
             yield
         finally:
             with self._changed:
-                self._is_taken = False
+                self._holder = None
                 self._changed.notify_all()
 
     def is_awaited(self, image: ImageId) -> bool:
@@ -63,15 +77,15 @@ class Turns:
         with self._changed:
             return any(place.image == image for place in self._queue)
 
-    def _taken_by(self, place: _Place) -> bool:
+    def _taken_by(self, place: _Place, deadline: Deadline) -> bool:
         """Take the turn if it is that of this place; else wait a moment. Return whether it was taken."""
 
         def is_next() -> bool:
-            return not self._is_taken and min(self._queue) is place
+            return self._holder is None and min(self._queue) is place
 
         with self._changed:
             if not self._changed.wait_for(is_next, POLL_SECONDS):
                 return False
             self._queue.remove(place)
-            self._is_taken = True
+            self._holder = deadline
             return True

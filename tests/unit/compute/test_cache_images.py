@@ -216,6 +216,41 @@ def test_time_in_which_it_waits_for_the_image_of_another_job_does_not_count(is_f
         assert first.result(10)[0].outcome is Outcome.CACHED
 
 
+def test_a_wait_for_work_that_hangs_ends_with_the_deadline():
+    clock, begun, may_end = MemoryClock(), threading.Event(), threading.Event()
+    begin, reports = clock.now(), Reports()
+
+    class Hangs(ScriptedDriver):
+        def cache_image(self, order, watch):
+            begun.set()
+            assert may_end.wait(10)
+            return True
+
+    def within(seconds):
+        return Deadline(timedelta(seconds=seconds), lambda: clock.now().timestamp())
+
+    host = compute(Hangs({}), clock=clock, progress=reports)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(host.cache_images, replace(request(FIRST), deadline=within(100)))
+        assert begun.wait(10)
+        waiting = replace(request(SECOND), job_id="other", deadline=within(100))
+        second = threads.submit(host.cache_images, waiting)
+        wait_until(lambda: reports.seen)
+        clock.advance(timedelta(seconds=100))
+
+        def counts():
+            clock.advance(timedelta(seconds=1))
+            return waiting.deadline.left_s < 100
+
+        wait_until(counts)
+        assert clock.now() > begin + timedelta(seconds=160)
+        clock.advance(timedelta(seconds=101))
+
+        assert second.result(10)[0].reason.startswith(f"Image {SECOND} was stopped after 0 bytes")
+        may_end.set()
+        assert first.result(10)[0].outcome is Outcome.CACHED
+
+
 def test_an_image_that_is_in_the_cache_needs_no_turn():
     begun, may_end = threading.Event(), threading.Event()
 
