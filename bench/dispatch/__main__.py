@@ -1,6 +1,6 @@
 """Measures how many hosts one conductor can call over RabbitMQ, in alternation with a bare client of oslo.messaging.
 
-    make bench-dispatch [ROUNDS=3] [HOSTS=100,1000,5000] [CONCURRENCY=50]
+    make bench-dispatch [ROUNDS=3] [HOSTS=100,1000,5000] [CONCURRENCY=50] [MAX_HOSTS=0]
 
 `bench/README.md` has the method. A full run writes its results to `results/`, a smaller one to `var/bench/results/`.
 The last line printed is JSON.
@@ -72,7 +72,8 @@ def main() -> None:
     sizes = tuple(int(count) for count in os.environ.get("HOSTS", "").split(",") if count) or FULL_HOSTS
     rounds = int(os.environ.get("ROUNDS", FULL_ROUNDS))
     concurrency = int(os.environ.get("CONCURRENCY", CONCURRENCY))
-    with _folder() as folder, cloud(folder, concurrency) as deployed:
+    max_hosts = int(os.environ.get("MAX_HOSTS", "0"))
+    with _folder() as folder, cloud(folder, concurrency, max_hosts=max_hosts) as deployed:
         print(f"making {max(sizes)} hosts", flush=True)
         deployed.register(max(*sizes, WARM_UP_HOSTS))
         with (
@@ -83,12 +84,12 @@ def main() -> None:
         beats_s = [deployed.hear_beats(max(sizes)) for _ in range(rounds)]
         results: dict[str, Any] = {
             "machine": machine(folder),
-            "settings": {"rounds": rounds, "concurrency": concurrency, "database": "MariaDB"},
+            "settings": {"rounds": rounds, "concurrency": concurrency, "max_hosts": max_hosts, "database": "MariaDB"},
             "measured": measured,
             "heartbeats": {"hosts": max(sizes), "seconds": beats_s},
             "peak_bytes": {part: deployed.peak_bytes(part) for part in ("conductor", "api")},
         }
-    is_full = sizes == FULL_HOSTS and rounds >= FULL_ROUNDS
+    is_full = sizes == FULL_HOSTS and not max_hosts and rounds >= FULL_ROUNDS
     _write(results, RESULTS if is_full else SCRATCH / "results")
     print(json.dumps(figures(results)), flush=True)
 

@@ -157,8 +157,11 @@ class Cloud:
 
 
 @contextmanager
-def cloud(folder: Path, concurrency: int, images: int = 1) -> Iterator[Cloud]:
-    """Start the deployment in `folder`, with so many images; stop it at the end."""
+def cloud(folder: Path, concurrency: int, images: int = 1, max_hosts: int = 0) -> Iterator[Cloud]:
+    """Start the deployment in `folder`, with so many images; stop it at the end.
+
+    max_hosts: the limit over all conductors, 0 for none.
+    """
     with ExitStack() as until_the_end:
         broker = until_the_end.enter_context(_broker(folder / "broker"))
         server = until_the_end.enter_context(running(Mariadb))
@@ -173,6 +176,7 @@ def cloud(folder: Path, concurrency: int, images: int = 1) -> Iterator[Cloud]:
                 "conductor": {"lease": 30, "poll_interval": 5},
                 "glance": {"endpoint_override": image_url},
                 "image_cache": {"precache_concurrency": concurrency},
+                "limits": {"max_hosts": max_hosts},
             },
         )
         precache = Deployment(folder / "precache", around)
