@@ -150,7 +150,9 @@ class HostAdmission:
         run, now = self._run, self._run.clock.now()
         for hosts in groups.by_cell.values():
             for host in hosts:
-                self._queue.put(host, now + timedelta(seconds=run.job.options.jitter_s * self._random()))
+                # A host that an earlier conductor called goes on, and uses its permit: join it at once.
+                jitter_s = 0.0 if host.name in run.remaining.asked else run.job.options.jitter_s * self._random()
+                self._queue.put(host, now + timedelta(seconds=jitter_s))
         if self._waits_for_down_hosts(now):
             run.down |= {host.name: host for host in groups.down}
             self._look_at = now + DOWN_LOOK

@@ -12,9 +12,9 @@ from precache.conductor.admit_hosts import DOWN_LOOK, RETRY_BACKOFF
 from precache.conductor.announce import PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, Stopped
 from precache.core.job_options import JobOptions, WhenDown
-from precache.core.jobs import JobState, Outcome, TaskResult
+from precache.core.jobs import HostAsked, JobState, Outcome, TaskResult
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, SECOND, answers
-from tests.unit.conductor.steered import SteeredHost
+from tests.unit.conductor.steered import LONG, SteeredHost
 
 MINUTES = timedelta(minutes=10)
 WAIT = JobOptions(when_down=WhenDown.WAIT)
@@ -243,4 +243,21 @@ def test_each_host_begins_after_its_random_wait(steered):
         host.answer()
 
     assert (early, middle) == (["b"], ["a", "b"])
+    assert run.join().state is JobState.SUCCEEDED
+
+
+def test_a_host_that_an_earlier_conductor_called_is_joined_without_a_random_wait(steered):
+    run = steered({name: SteeredHost() for name in "ab"}, options=JobOptions(jitter_s=60))
+    before = run.jobs.claim("before", LONG)
+    run.jobs.record(before.claim, [HostAsked("a", "cell1", before.images, run.clock.now())])
+    run.jobs.release(before.claim)
+
+    run.start(random=lambda: 0.5)
+    run.busy("a")
+
+    assert not run.hosts["b"].is_busy.is_set()
+    run.advance(timedelta(seconds=30))
+    run.busy("b")
+    for host in run.hosts.values():
+        host.answer()
     assert run.join().state is JobState.SUCCEEDED
