@@ -85,9 +85,10 @@ class LibvirtDriver:
             raise NotImplementedError(reason)
         held = frozenset(each.image for each in images if self._cache.holds(each.image))
         missing = [each for each in images if each.image not in held]
-        return CacheContents(
-            held=held, needed_bytes=self._fetcher.space_needed(missing), free_bytes=self._cache.free_bytes()
-        )
+        # What is kept of paused downloads is on the disk already.
+        kept_bytes = sum(self._cache.kept.bytes_of(each.image) for each in missing)
+        needed_bytes = max(self._fetcher.space_needed(missing) - kept_bytes, 0)
+        return CacheContents(held=held, needed_bytes=needed_bytes, free_bytes=self._cache.free_bytes())
 
     def clean_cache(self) -> None:
         if self._cleaner is not None:

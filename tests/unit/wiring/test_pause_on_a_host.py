@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from precache.core.cache_contents import ImageSize
 from precache.core.jobs import Outcome, Phase, TaskPaused
 from precache.imagecache.names import entry_name
 from precache.ports.compute_gateway import CallNumber
@@ -139,6 +140,17 @@ def test_a_pause_while_it_converts_keeps_the_whole_download(world, images, tmp_p
 
     assert result.outcome is Outcome.CACHED
     assert host.slow.sent_bytes == size_of(images)
+
+
+def test_the_plan_of_a_job_needs_space_only_for_the_rest(world, images):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    request = host.request()
+    pause(host, request)
+
+    contents = host.compute.describe_cache([ImageSize(request.images[0], size_of(images), None, "raw")])
+
+    assert (contents.held, contents.needed_bytes) == (frozenset(), size_of(images) - 5 * MIB)
 
 
 def cancel(compute):
