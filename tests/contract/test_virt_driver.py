@@ -16,6 +16,7 @@ from precache.core.errors import PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.stopping import StopReason
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -56,12 +57,13 @@ class Seen:
     """The port `Watcher`: stores the progress, and stops the transfer when `stop_at` bytes have arrived."""
 
     stop_at: int | None = None
+    keeps_data: bool = False
     reports: list[tuple[Phase, int, int]] = field(default_factory=list)
 
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.reports.append((phase, bytes_done, bytes_total))
         if self.stop_at is not None and bytes_done >= self.stop_at:
-            raise Stopped("The transfer")
+            raise Stopped("The transfer", StopReason.PAUSED, self.keeps_data)
 
 
 @pytest.fixture(params=[LibvirtDriver, FakeDriver, VolumeDriver])
@@ -138,11 +140,12 @@ def test_a_failed_fetch_raises_one_of_our_errors_and_leaves_the_image_absent(dri
             host.cache_image(CacheOrder(BAD), Seen())
 
 
-def test_a_stopped_fetch_leaves_the_image_absent(driver: Driver) -> None:
+@pytest.mark.parametrize("keeps_data", [False, True])
+def test_a_stopped_fetch_leaves_the_image_absent(driver: Driver, keeps_data: bool) -> None:
     host = driver(DAY)
 
     with pytest.raises(Stopped):
-        host.cache_image(CacheOrder(IMAGE), Seen(stop_at=SIZE_BYTES // 2))
+        host.cache_image(CacheOrder(IMAGE), Seen(stop_at=SIZE_BYTES // 2, keeps_data=keeps_data))
 
     assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
 

@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -135,7 +135,8 @@ class KeptDownloads:
             self._store(entry, path, record)
         except OSError as error:
             _log.warning("What was received of image %s is not kept: %s", image.id, explain(error))
-            self.remove(entry)
+            with suppress(OSError):  # `clean` tries again
+                self.remove(entry)
             return 0
         self._remove_most()
         return received_bytes
