@@ -18,6 +18,7 @@ from precache.adapters.sql.tables import cells
 from precache.core.cells import Cell
 from precache.core.errors import ChangeUncertain, InvariantBroken, StoreUnavailable
 from precache.core.idempotency import IdempotencyKey
+from precache.core.job_changes import JobChange
 from precache.core.job_lists import JobFilter
 from precache.core.jobs import HostAsked, JobState, Outcome, TaskState
 from tests.contract.job_values import DEBIAN, LEASE, NOW, UBUNTU, job_id, new_job
@@ -435,6 +436,32 @@ class TestLostConfirmations:
         assert (job.state, job.claim) == (JobState.RUNNING, claim)
         assert job.cancel_requested_at is not None
         assert line.breaks == 1
+
+    def test_a_job_is_retried_once_and_given(self, lost_commit, line):
+        database, lose = lost_commit
+        SqlJobIntake(database=database).add(new_job())
+        SqlJobSteering(database=database).cancel(job_id(1))
+        lose()
+
+        job = SqlJobSteering(database=database).retry(job_id(1))
+
+        assert job == SqlJobQueries(database=database).get(job_id(1))
+        assert (job.state, job.retry_count, job.counts) == (JobState.QUEUED, 1, {})
+        assert line.breaks == 1
+
+    def test_a_job_is_paused_and_changed_once(self, lost_commit, line):
+        database, lose = lost_commit
+        steering = SqlJobSteering(database=database)
+        SqlJobIntake(database=database).add(new_job())
+        lose()
+
+        paused = steering.pause(job_id(1))
+        lose()
+        changed = steering.change(job_id(1), JobChange({"parallelism": 7}))
+
+        assert changed == SqlJobQueries(database=database).get(job_id(1))
+        assert (paused.state, changed.options.parallelism, changed.revision) == (JobState.PAUSED, 7, 1)
+        assert line.breaks == 2
 
     def test_an_uncertain_change_is_reported_to_the_operator(self, lost_commit, line):
         database, lose = lost_commit

@@ -54,7 +54,7 @@ def test_columns_that_find_no_room_are_named(run: Run, wide: StubService) -> Non
     assert JOB_ID in out
     assert "succeeded" in out
     assert out.splitlines()[-2].startswith(
-        "Columns left out because the table is too wide: finished_at, task_count, host"
+        "Columns left out because the table is too wide: priority, finished_at, task_count, host"
     )
 
 

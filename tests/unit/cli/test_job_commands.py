@@ -63,6 +63,14 @@ def test_list_can_be_limited_to_a_state(run: Run, service: StubService) -> None:
     assert run("job", "list", "--state", "bogus").code == 2
 
 
+def test_list_says_why_jobs_wait(run: Run, service: StubService) -> None:
+    service.jobs = [job("waiting") | {"id": "one", "priority": 80, "reason": "Its window opens at 02:00."}]
+
+    ran = run("job", "list", "-f", "value", "-c", "id", "-c", "priority", "-c", "reason")
+
+    assert ran.out == "one\t80\tIts window opens at 02:00.\n"
+
+
 def test_list_has_the_service_choose_and_sort(run: Run, service: StubService) -> None:
     ran = run(
         "job", "list", "--state", "running", "--state", "waiting", "--host", "cmp-1", "--image", "debian-12",

@@ -69,10 +69,13 @@ class JobList(ListCommand):
         "counts",
         "rate_bytes_per_s",
         "eta_s",
+        "priority",
+        "reason",
         "created_at",
         "finished_at",
     )
     least_needed = (
+        "priority",
         "finished_at",
         "task_count",
         "host",
@@ -80,6 +83,7 @@ class JobList(ListCommand):
         "created_at",
         "eta_s",
         "aggregate",
+        "reason",
         "name",
         "counts",
     )
