@@ -12,6 +12,13 @@ from precache.core.errors import InvalidConfiguration
 from precache.core.host_calls import CallLimits
 from precache.core.orders import MOST_BYTES_PER_S
 
+_RATES = (
+    ("max_bytes_per_s", "max_hosts"),
+    ("max_bytes_per_s_per_cell", "max_hosts_per_cell"),
+    ("max_bytes_per_s_per_site", "max_hosts_per_site"),
+)
+"""Each limit of a rate, with the limit of hosts that share it."""
+
 OPTIONS = [
     cfg.IntOpt(
         "max_hosts",
@@ -40,6 +47,21 @@ OPTIONS = [
         help="Most bytes per second from the image service for all jobs and conductors together: each host gets an "
         "equal share, this divided by max_hosts, which must be set. 0 means no limit.",
     ),
+    cfg.IntOpt(
+        "max_bytes_per_s_per_cell",
+        default=0,
+        min=0,
+        max=MOST_BYTES_PER_S,
+        help="The same for the hosts of each cell; needs max_hosts_per_cell. 0 means no limit.",
+    ),
+    cfg.IntOpt(
+        "max_bytes_per_s_per_site",
+        default=0,
+        min=0,
+        max=MOST_BYTES_PER_S,
+        help="The same for the hosts of each site, such as an edge site behind a thin link; needs max_hosts_per_site. "
+        "0 means no limit.",
+    ),
 ]
 
 
@@ -51,6 +73,8 @@ class LimitSettings:
     max_hosts_per_cell: int
     max_hosts_per_site: int
     max_bytes_per_s: int
+    max_bytes_per_s_per_cell: int
+    max_bytes_per_s_per_site: int
 
     @property
     def calls(self) -> CallLimits:
@@ -58,21 +82,24 @@ class LimitSettings:
 
     @property
     def host_bytes_per_s(self) -> int | None:
-        """Return the most bytes per second of each host; None for no limit."""
-        return self.max_bytes_per_s // self.max_hosts if self.max_bytes_per_s else None
+        """Return the most bytes per second of each host: the lowest of its shares; None for no limit."""
+        shares = (getattr(self, rate) // getattr(self, hosts) for rate, hosts in _RATES if getattr(self, rate))
+        return min(shares, default=None)
 
 
 def _parse(values: Any) -> LimitSettings:
     settings = settings_of(LimitSettings, values)
-    if settings.max_bytes_per_s and not settings.max_hosts:
-        raise InvalidConfiguration(
-            "[limits] max_bytes_per_s needs max_hosts: each host gets an equal share, so that the sum is never exceeded"
-        )
-    if settings.max_bytes_per_s and settings.max_bytes_per_s < settings.max_hosts:
-        raise InvalidConfiguration(
-            f"[limits] max_bytes_per_s ({settings.max_bytes_per_s}) is less than one byte for each of max_hosts "
-            f"({settings.max_hosts}) hosts; raise it, or lower max_hosts"
-        )
+    for name, sharers in _RATES:
+        rate, hosts = getattr(settings, name), getattr(settings, sharers)
+        if rate and not hosts:
+            raise InvalidConfiguration(
+                f"[limits] {name} needs {sharers}: each host gets an equal share, so that the sum is never exceeded"
+            )
+        if rate and rate < hosts:
+            raise InvalidConfiguration(
+                f"[limits] {name} ({rate}) is less than one byte for each of {sharers} ({hosts}) hosts; raise it, or "
+                f"lower {sharers}"
+            )
     return settings
 
 

@@ -135,11 +135,17 @@ def test_limits_are_none_by_default_and_the_rate_is_shared_by_the_hosts(tmp_path
     assert (limits.calls, limits.host_bytes_per_s) == (CallLimits(hosts=10), 100)
 
 
+def test_a_host_gets_the_lowest_one_of_its_shares(tmp_path):
+    options = "max_hosts = 10\nmax_bytes_per_s = 1000\nmax_hosts_per_site = 2\nmax_bytes_per_s_per_site = 50\n"
+    assert load_config(written(tmp_path, f"[limits]\n{options}")).limits.host_bytes_per_s == 25
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ("max_bytes_per_s = 1000", r"\[limits\] max_bytes_per_s needs max_hosts"),
         ("max_bytes_per_s = 9\nmax_hosts = 10", r"\[limits\] max_bytes_per_s \(9\) is less than one byte for each"),
+        ("max_bytes_per_s_per_site = 1000", r"\[limits\] max_bytes_per_s_per_site needs max_hosts_per_site"),
         ("max_hosts_per_site = -1", r"max_hosts_per_site"),
     ],
 )
