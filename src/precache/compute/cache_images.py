@@ -122,7 +122,7 @@ class CacheImages:
                 return self._driver.cache_image(order, watch)
 
         def run(stop: CancelToken) -> HostResult:
-            beginning = TaskProgress(request.job_id, self._host, order.image, Phase.WAITING, 0, 0, self._cell)
+            beginning = self._beginning_of(request.job_id, order.image)
             watch = _Watch(beginning, self._progress, stop, request.deadline, self._turns.is_awaited)
             started_at = self._clock.now()
             result = self._result(order.image, partial(cache, watch), watch, stop)
@@ -131,6 +131,11 @@ class CacheImages:
             return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 
         return self._memory.outcome_of(request, order.image, run)
+
+    def _beginning_of(self, job_id: str, image: ImageId) -> TaskProgress:
+        """Return the progress before the work: what is kept of the image."""
+        done, total = (0, 0) if self._kept is None else (self._kept.bytes_of(image), self._kept.size_of(image))
+        return TaskProgress(job_id, self._host, image, Phase.WAITING, done, total, self._cell)
 
     @contextmanager
     def _turn(self, request: CacheRequest, image: ImageId, arrival: int, watch: _Watch) -> Iterator[None]:
@@ -229,7 +234,10 @@ class _Watch:
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.check_stop()
         self.bytes_done = max(self.bytes_done, bytes_done)
-        self._progress.add(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
+        if phase is Phase.WAITING and not self.bytes_done:
+            self._progress.add(self._beginning)
+        else:
+            self._progress.add(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
 
     def check_stop(self) -> None:
         if self._stop.is_cancelled:

@@ -92,6 +92,11 @@ class KeptDownloads:
         record = self._read_record(entry_name(image))
         return 0 if record is None else record.received_bytes
 
+    def size_of(self, image: ImageId) -> int:
+        """Return the size of the whole image, if a part of it is kept; else 0."""
+        record = self._read_record(entry_name(image))
+        return 0 if record is None else record.size_bytes
+
     def take(self, image: Image, path: Path) -> int:
         """Make what is kept of the image the file at `path`, and return its bytes; 0 if nothing can be used.
 

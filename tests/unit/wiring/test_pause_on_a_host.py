@@ -142,6 +142,19 @@ def test_a_pause_while_it_converts_keeps_the_whole_download(world, images, tmp_p
     assert host.slow.sent_bytes == size_of(images)
 
 
+def test_a_task_that_waits_to_go_on_shows_what_is_kept(world, images):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    pause(host, host.request())
+    before = len(host.hearing.progress)
+
+    finish(host, host.request("another"))
+
+    reports = [(each.bytes_done, each.bytes_total) for each in host.hearing.progress[before:]]
+    assert min(reports) >= (5 * MIB, 0)
+    assert max(reports) == (size_of(images), size_of(images))
+
+
 def test_the_plan_of_a_job_needs_space_only_for_the_rest(world, images):
     image_of(images, "raw", SIZE_MIB)
     host = world()
