@@ -22,7 +22,7 @@ from precache.core.hosts import Host
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_changes import JobChange
-from precache.core.job_hosts import EVERY_HOST, HostProgress, JobHostFilter
+from precache.core.job_hosts import EVERY_HOST, HostProgress, HostTask, JobHostFilter
 from precache.core.job_lists import EVERY_JOB, NEWEST_FIRST, JobFilter, JobSort, JobSortKey
 from precache.core.jobs import (
     EVERY_TASK,
@@ -236,7 +236,7 @@ class MemoryJobs:
         known = self._find_host(host) if self._find_host else None
         cell = next((task.cell for task in tasks if task.cell), None) or (known.cell if known else None)
         site = (known.announced_site if known else "") or cell
-        return host_progress(host, cell, site, tasks, record.job.image_sizes)
+        return host_progress(host, cell, site, list(map(HostTask.of, tasks)), record.job.image_sizes)
 
     def snapshots(self, job_ids: Collection[str]) -> Mapping[str, JobSnapshot]:
         with self._lock:

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from precache.core.images import ImageId
 from precache.core.job_progress import Progress
-from precache.core.jobs import Phase, TaskState
+from precache.core.jobs import Outcome, Phase, Task, TaskState
+
+
+class HostTask(NamedTuple):
+    """What the progress of a host needs of one of its tasks. A tuple, because a page may need ten thousand of them."""
+
+    image: ImageId
+    state: TaskState
+    outcome: Outcome | None
+    phase: Phase
+    bytes_done: int
+    bytes_total: int
+    attempts: int
+    reason: str
+    rate_bytes_per_s: int | None
+
+    @classmethod
+    def of(cls, task: Task) -> HostTask:
+        return cls(*(getattr(task, field) for field in cls._fields))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from precache.core.images import ImageId
-from precache.core.job_hosts import HostProgress
+from precache.core.job_hosts import HostProgress, HostTask
 from precache.core.job_progress import ImageProgress, Progress, TaskSum
 from precache.core.jobs import Outcome, Task, TaskState
 
@@ -37,7 +37,7 @@ def progress_by_image(
 
 
 def host_progress(
-    host: str, cell: str | None, site: str | None, tasks: Sequence[Task], sizes: Mapping[ImageId, int]
+    host: str, cell: str | None, site: str | None, tasks: Sequence[HostTask], sizes: Mapping[ImageId, int]
 ) -> HostProgress:
     """Return how far one host of a job is. tasks: all that the job has for it, in the order of the request."""
     running = next((task for task in tasks if task.state is TaskState.RUNNING), None)
@@ -51,13 +51,41 @@ def host_progress(
         phase=running.phase if running else None,
         attempts=max((task.attempts for task in tasks), default=0),
         reason=next((task.reason for task in tasks if task.reason), ""),
-        progress=progress_of(sizes, sum_tasks(tasks)),
+        progress=_progress_of_host(tasks, sizes),
     )
 
 
-def progress_of(sizes: Mapping[ImageId, int], sums: Iterable[TaskSum]) -> Progress:
-    """Return the progress of all these tasks together."""
-    return add_up([_progress(each, sizes.get(each.image)) for each in sums])
+def _progress_of_host(tasks: Sequence[HostTask], sizes: Mapping[ImageId, int]) -> Progress:
+    """Return the same as `add_up` would for these tasks, in one pass, because a list may show a thousand hosts."""
+    states: dict[TaskState, int] = {}
+    counts: dict[Outcome, int] = {}
+    done = total = left = 0
+    is_known = True
+    rate: int | None = None
+    for task in tasks:
+        states[task.state] = states.get(task.state, 0) + 1
+        done += task.bytes_done
+        if task.outcome is not None:
+            counts[task.outcome] = counts.get(task.outcome, 0) + 1
+            total += task.bytes_total
+            continue
+        has_total = task.state is TaskState.RUNNING and task.bytes_total
+        expected = task.bytes_total if has_total else sizes.get(task.image)
+        if expected is None:
+            is_known = False
+        else:
+            total += expected
+            left += max(0, expected - task.bytes_done)
+        if task.rate_bytes_per_s is not None:
+            rate = (rate or 0) + task.rate_bytes_per_s
+    return Progress(
+        task_states=states,
+        counts=counts,
+        bytes_done=done,
+        bytes_total=total if is_known else None,
+        bytes_left=left if is_known else None,
+        rate_bytes_per_s=rate,
+    )
 
 
 def add_up(parts: Sequence[Progress]) -> Progress:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
-from precache.adapters.jobs_sql.rows import TASKS
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import cells, hosts, job_hosts, job_images, tasks
 from precache.core.errors import HostNotFound
 from precache.core.images import ImageId
-from precache.core.job_hosts import HostProgress, JobHostFilter
-from precache.core.jobs import Task, TaskState
+from precache.core.job_hosts import HostProgress, HostTask, JobHostFilter
+from precache.core.jobs import TaskState
 from precache.rules.job_progress import host_progress
-from precache.rules.transfer_rate import with_current_rate
 
 # The cell in which the host was called comes before the one that it belongs to now.
 _CELL: Any = func.coalesce(job_hosts.c.cell, cells.c.name)
@@ -32,9 +29,12 @@ _PLACES = (
 
 
 def load_hosts(
-    connection: Connection, job_id: str, number: int, only: JobHostFilter, limit: int, marker: str | None, now: datetime
+    connection: Connection, number: int, only: JobHostFilter, limit: int, marker: str | None, recent: Any
 ) -> list[HostProgress]:
-    """Return the first `limit` hosts that the filter selects, after the host `marker`. Raises HostNotFound."""
+    """Return the first `limit` hosts that the filter selects, after the host `marker`. Raises HostNotFound.
+
+    recent: the time since which reports count for the rates of running tasks.
+    """
     page = _PLACES.where(job_hosts.c.job == number, *_conditions(number, only)).limit(limit)
     if marker is not None:
         place = select(job_hosts.c.position).where(job_hosts.c.job == number, job_hosts.c.host == marker)
@@ -42,9 +42,11 @@ def load_hosts(
             raise HostNotFound(marker)
         page = page.where(job_hosts.c.position > last)
     found = connection.execute(page).all()
-    of_host = _tasks(connection, job_id, number, [row.position for row in found], now)
-    sizes = _sizes(connection, number)
-    return [host_progress(row.host, row.cell, row.site, of_host.get(row.host, []), sizes) for row in found]
+    images = select(job_images.c.image, job_images.c.size_bytes).where(job_images.c.job == number)
+    sizes = dict(tuple(row) for row in connection.execute(images.order_by(job_images.c.position)))
+    of_host = _tasks(connection, number, [row.position for row in found], list(sizes), recent)
+    known = {image: size for image, size in sizes.items() if size is not None}
+    return [host_progress(row.host, row.cell, row.site, of_host.get(row.position, ()), known) for row in found]
 
 
 def _conditions(number: int, only: JobHostFilter) -> list[ColumnElement[bool]]:
@@ -73,18 +75,23 @@ def _with_task(number: int, state: TaskState) -> Select[tuple[int]]:
 
 
 def _tasks(
-    connection: Connection, job_id: str, number: int, positions: list[int], now: datetime
-) -> Mapping[str, list[Task]]:
-    found: defaultdict[str, list[Task]] = defaultdict(list)
+    connection: Connection, number: int, positions: Sequence[int], images: Sequence[ImageId], recent: Any
+) -> Mapping[int, Sequence[HostTask]]:
+    """Return the tasks of these hosts, by the position of the host. images: in the order of the request."""
+    rate = case((tasks.c.reported_at >= recent, tasks.c.rate_bytes_per_s))
+    columns = [rate if name == "rate_bytes_per_s" else tasks.c[name] for name in HostTask._fields[1:]]
+    wanted = select(tasks.c.host_position, tasks.c.image_position, *columns).where(tasks.c.job == number)
+    wanted = wanted.order_by(tasks.c.host_position, tasks.c.image_position)
+    found: defaultdict[int, list[HostTask]] = defaultdict(list)
     for batch in batches(positions):
-        wanted = TASKS.where(tasks.c.job == number, tasks.c.host_position.in_(batch))
-        rows: Any = connection.execute(wanted).all()
-        for row in rows:
-            task = Task(job_id, *row)
-            found[task.host].append(with_current_rate(task, now))
+        for host_position, image_position, *fields in connection.execute(_at(wanted, batch)):
+            found[host_position].append(HostTask(images[image_position], *fields))
     return found
 
 
-def _sizes(connection: Connection, number: int) -> dict[ImageId, int]:
-    known = select(job_images.c.image, job_images.c.size_bytes).where(job_images.c.job == number)
-    return {row.image: row.size_bytes for row in connection.execute(known) if row.size_bytes is not None}
+def _at(statement: Select[Any], positions: Sequence[int]) -> Select[Any]:
+    """Narrow the statement to these hosts: for neighbours by a range, which the database reads in one go."""
+    first, last = positions[0], positions[-1]
+    if last - first + 1 == len(positions):
+        return statement.where(tasks.c.host_position.between(first, last))
+    return statement.where(tasks.c.host_position.in_(positions))

@@ -63,8 +63,8 @@ class SqlJobQueries:
         self, job_id: str, *, only: JobHostFilter = EVERY_HOST, limit: int = 1000, marker: str | None = None
     ) -> list[HostProgress]:
         with self._database.read() as connection:
-            number, now = self._number_and_time(connection, job_id)
-            return load_hosts(connection, job_id, number, only, limit, marker, now)
+            number = find_number(connection, job_id)
+            return load_hosts(connection, number, only, limit, marker, self._database.now(-RECENT))
 
     def _number_and_time(self, connection: Connection, job_id: str) -> tuple[int, datetime]:
         """Return the job's key, and the time by the store's clock. Raises JobNotFound."""
