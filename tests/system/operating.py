@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,14 @@ def state(service: LocalService, job: str) -> str:
 def tasks(service: LocalService, job: str) -> dict[str, dict[str, Any]]:
     """Return the tasks of a job with one image, by host."""
     return {task["host"]: task for task in service.get(f"/v1/jobs/{job}/tasks")["tasks"]}
+
+
+def oldest_report_s(found: Iterable[Mapping[str, Any]]) -> float:
+    """Return the age of the oldest report among the running tasks that have one."""
+    now = datetime.now(UTC)
+    reported = [datetime.fromisoformat(task["reported_at"]) for task in found if task["reported_at"]]
+    assert reported
+    return max((now - at).total_seconds() for at in reported)
 
 
 def outcomes(service: LocalService, job: str) -> dict[tuple[str, str], str]:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.system.deployed import CELLS, CONDUCTORS, CONTENT, Deployed
+from tests.system.operating import oldest_report_s
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)]
@@ -14,6 +15,8 @@ pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)
 THREE = ("cmp-1", "cmp-2", "cmp-3")
 BROKER_AWAY_S = 3
 STOPPED_WITHIN_S = 2.0
+PROGRESS_S = 2.0
+"""The age of the oldest progress that is shown of a running task."""
 MACHINE_IS_BUSY = 3
 """How many times longer it may take where other tests run."""
 
@@ -42,6 +45,8 @@ def test_three_hosts_that_download_stop_within_two_seconds_and_leave_nothing(her
         job = here.request(aggregate, image)
         wait_until(lambda: downloads(here, image, *THREE))
         wait_until(lambda: here.outcomes(job)["cmp-4"])
+        wait_until(lambda: all(here.tasks(job)[host]["rate_bytes_per_s"] is not None for host in THREE))
+        assert oldest_report_s(here.tasks(job).values()) < PROGRESS_S * MACHINE_IS_BUSY
 
         asked_at = time.monotonic()
         cancel(here, job)
