@@ -246,6 +246,19 @@ def test_after_the_end_of_a_claim_permits_can_only_be_returned(stores, one, two,
     assert two.exchange() == {other: names(1, 2)}
 
 
+def test_the_last_owner_of_a_job_returns_inherited_permits_also_after_its_end(stores, one, two):
+    jobs(stores, 50, 50)
+    job = one.claim()
+    other = two.claim()
+    one.exchange()
+    stores.clock.set(NOW + LEASE)
+    stores.leases.extend([two.claims[other]], LEASE)
+    two.claim((), NOW + LEASE)
+    stores.claims.finish(two.claims[job], JobState.CANCELLED)
+
+    assert two.exchange() == {other: names(0, 1, 2)}
+
+
 def test_a_conductor_that_has_lost_its_job_gets_nothing_and_changes_nothing(stores, one, two):
     jobs(stores, 50)
     job = one.claim()

@@ -67,18 +67,23 @@ class Conductor:
         """Claim a job and call its hosts, except those that have ended."""
         job = claim(self.stores, self.name, at)
         names = [f"host-{number}" for number in range(count)]
-        by_cell = {"cell1": [Host(name, "cell1") for name in names if (job.id, name) not in without]}
+        dispatcher = self.dispatcher(job, [name for name in names if (job.id, name) not in without])
+        dispatcher.resume()
+        return job.id
+
+    def dispatcher(self, job, names):
+        by_cell = {"cell1": [Host(name, "cell1") for name in names]}
         dispatcher = HostDispatcher(
             claim=job.claim, stop=self.stop, hosts=FanOut(by_cell), scheduler=self.scheduler, on_idle=lambda: None,
             ask=lambda host: self.hosts.call(job.id, host, self.is_dead),
         )  # fmt: skip
         dispatcher.change(priority=job.options.priority, parallelism=None, parallelism_per_site=None)
-        dispatcher.resume()
         self.jobs[job.id] = dispatcher
-        return job.id
+        return dispatcher
 
     def end(self, job):
         self.jobs[job].pause()
+        self.jobs[job].close()
         self.stores.claims.finish(self.jobs[job].claim, JobState.SUCCEEDED)
 
     def die(self):
@@ -190,6 +195,29 @@ def test_permits_are_free_again_after_a_job_and_after_a_failure_of_the_store(sto
 
     wait_until(lambda: len(hosts.done) == 8)
     assert (failures, hosts.most) == ([], 2)
+
+
+def test_a_job_that_is_taken_over_to_be_stopped_keeps_the_permits_until_its_hosts_have_stopped(
+    stores, hosts, conductor
+):
+    hosts.is_slow = True
+    jobs(stores, 50, 50)
+    dead, heir = conductor("dead", 2), conductor("heir", 2)
+    job = dead.run()
+    wait_until(lambda: len(hosts.at_work) == 2)
+    dead.die()
+    stores.clock.set(NOW + LEASE)
+    stopped = heir.dispatcher(claim(stores, "heir", NOW + LEASE), [])
+    assert stopped.claim.job_id == job
+    stopped.pause()
+    other = heir.run(at=NOW + LEASE)
+    wait_until(lambda: heir.keeper.held == 2)
+    assert not any(each == other for each, _ in hosts.at_work)
+
+    stores.claims.finish(stopped.claim, JobState.CANCELLED)
+    stopped.close()
+
+    wait_until(lambda: sum(each == other for each, _ in hosts.at_work) == 2)
 
 
 def test_without_jobs_there_is_no_exchange(conductor):

@@ -41,7 +41,8 @@ class MemoryCallPermits(CallPermits):
             now = self._clock.now()
             counted = [seen for record in self._records.values() if (seen := self._seen(record, now))]
             running = {each.claim for each in jobs if self._is_held(each.claim)}
-            exchanged = exchange_permits(counted, jobs, running, self._limits)
+            ended = {each.claim for each in jobs if self._is_last(each.claim)} - running
+            exchanged = exchange_permits(counted, jobs, running, ended, self._limits)
             for stored in exchanged.stored:
                 self._records[stored.claim.job_id] = _Record(stored, now)
             kept = {each.claim.job_id for each in counted} | {each.claim.job_id for each in exchanged.stored}
@@ -57,6 +58,13 @@ class MemoryCallPermits(CallPermits):
         if not is_held and record.at + self._longest_call <= now:
             return None
         return stored if is_held and record.at + WISH_TIME > now else replace(stored, wish=None)
+
+    def _is_last(self, claim: Claim) -> bool:
+        """Return whether nobody has claimed the job after this claim."""
+        try:
+            return self._jobs.get(claim.job_id).lease_token == claim.token
+        except JobNotFound:
+            return False
 
     def _is_held(self, claim: Claim, now: datetime | None = None) -> bool:
         """Return whether the claim is held. now: also whether its lease has not expired."""

@@ -52,7 +52,9 @@ class SqlCallPermits(CallPermits):
                 if row.owner is not None and (row.is_held or row.is_recent)
             }
             running = {each.claim for each in jobs if claims.get(each.claim.job_id) == each.claim}
-            exchanged = exchange_permits(list(counted.values()), jobs, running, self._limits)
+            tokens = {row.id: row.lease_token for row in rows}
+            ended = {each.claim for each in jobs if tokens.get(each.claim.job_id) == each.claim.token} - running
+            exchanged = exchange_permits(list(counted.values()), jobs, running, ended, self._limits)
             after = {each.claim.job_id: each for each in exchanged.stored}
             _store(connection, rows, before, counted | after, after)
             return exchanged.given

@@ -73,6 +73,14 @@ class CallHosts:
             scheduler=self._scheduler,
         )
         try:
+            self._call_and_stop(run, dispatcher)
+        except BaseException:
+            dispatcher.abandon()
+            raise
+        dispatcher.close()
+
+    def _call_and_stop(self, run: JobRun, dispatcher: HostDispatcher) -> None:
+        try:
             if not run.work.is_cancelled:
                 self._follow(run, dispatcher, self._admit_hosts(run))
         except Unavailable:

@@ -165,6 +165,10 @@ class HostDispatcher:
         self._parallelism: int | None = None
         self._in_progress: dict[str, tuple[str, Host]] = {}
         self._permitted: dict[str, HostCall] = {}  # with a permit, but not called yet
+        self._kept: list[
+            HostCall
+        ] = []  # with a permit from while this is paused: an earlier conductor may have called them
+        self._is_closed = False
         self._is_paused = True
 
     @property
@@ -179,6 +183,8 @@ class HostDispatcher:
             if self._is_paused:
                 self._is_paused = False
                 self._scheduler.join(self)
+                kept, self._kept = self._kept, []
+                self.permit(kept)
         self._scheduler.fill()
 
     def pause(self) -> None:
@@ -187,6 +193,19 @@ class HostDispatcher:
             self._is_paused = True
             self._scheduler.leave(self)
             self._return_unused()
+            self._scheduler.want_permits(self)
+
+    def close(self) -> None:
+        """Return the permits of all calls that have ended, also those of earlier conductors."""
+        with self._scheduler.lock:
+            self._is_closed = True
+            self._kept.clear()
+            self._scheduler.want_permits(self)
+
+    def abandon(self) -> None:
+        """Leave the permits to the next conductor of the job, whose hosts go on."""
+        with self._scheduler.lock:
+            self._scheduler.with_permits.pop(self, None)
 
     def add(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
         """Call these hosts, too, after those that wait."""
@@ -293,7 +312,7 @@ class HostDispatcher:
         return JobCalls(
             self.claim,
             self.priority,
-            (*held, *self._permitted.values()),
+            (*held, *self._permitted.values(), *self._kept),
             tuple(_host_call(cell, host) for cell, host in waiting if host.name not in self._permitted),
             self._parallelism,
             self._hosts.most_per_site,
@@ -305,6 +324,8 @@ class HostDispatcher:
         for call in calls:
             if not self._is_paused and self._hosts.waits(call.place.cell, call.place.site, call.host):
                 self._permitted[call.host] = call
+            elif self._is_paused and not self._is_closed:
+                self._kept.append(call)
             else:
                 self._scheduler.permit_news.note_change()
 

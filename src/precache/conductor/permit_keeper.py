@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import start_thread
-from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
-from precache.core.host_calls import JobCalls
+from precache.conductor.host_dispatcher import CallScheduler
 from precache.ports.call_permits import CallPermits
 from precache.rules.permit_exchange import pause_before_exchange_s
 
@@ -25,7 +24,8 @@ class PermitKeeper:
     def __init__(self, *, permits: CallPermits, scheduler: CallScheduler) -> None:
         self._permits = permits
         self._scheduler = scheduler
-        self._held = 0
+        self.held = 0
+        """How many permits this conductor held after the last exchange."""
         self._is_waiting = False
         self._last_at = 0.0
         self._stopping = threading.Event()
@@ -57,7 +57,7 @@ class PermitKeeper:
         news = self._scheduler.permit_news
         with self._scheduler.lock:
             pause_s = pause_before_exchange_s(
-                news.returned, self._held, is_urgent=news.is_urgent, is_waiting=self._is_waiting
+                news.returned, self.held, is_urgent=news.is_urgent, is_waiting=self._is_waiting
             )
         return LONGEST_WAIT_S if pause_s is None else self._last_at + pause_s - time.monotonic()
 
@@ -81,7 +81,7 @@ class PermitKeeper:
             room = scheduler.room
             wished = {dispatcher: dispatcher.permit_calls(room) for dispatcher in scheduler.with_permits}
         if not wished:
-            self._held, self._is_waiting = 0, False
+            self.held, self._is_waiting = 0, False
             return
         given = self._permits.exchange(list(wished.values()))
         with scheduler.lock:
@@ -90,10 +90,7 @@ class PermitKeeper:
                 new = given.get(calls.claim, ())
                 dispatcher.permit(new)
                 self._is_waiting |= room > 0 and len(calls.wanted) > len(new)
-                self._forget_if_over(dispatcher, calls)
-            self._held = sum(len(calls.held) for calls in wished.values()) + sum(map(len, given.values()))
+                if not (calls.held or calls.wanted or new) and dispatcher.has_no_calls:
+                    scheduler.with_permits.pop(dispatcher, None)
+            self.held = sum(len(calls.held) for calls in wished.values()) + sum(map(len, given.values()))
         scheduler.fill()
-
-    def _forget_if_over(self, dispatcher: HostDispatcher, calls: JobCalls) -> None:
-        if not calls.held and not calls.wanted and dispatcher.has_no_calls:
-            self._scheduler.with_permits.pop(dispatcher, None)

@@ -59,11 +59,16 @@ def pause_before_exchange_s(returned: int, held: int, *, is_urgent: bool, is_wai
 
 
 def exchange_permits(
-    stored: Sequence[StoredCalls], calls: Sequence[JobCalls], running: Collection[Claim], limits: CallLimits
+    stored: Sequence[StoredCalls],
+    calls: Sequence[JobCalls],
+    running: Collection[Claim],
+    ended: Collection[Claim],
+    limits: CallLimits,
 ) -> Exchanged:
     """Return the result of one exchange.
 
     stored: the permits of all jobs that count. running: the claims in `calls` that are held.
+    ended: those that are not held any more, but were the last ones of their jobs.
     """
     before = {each.claim.job_id: each for each in stored}
     own: dict[str, StoredCalls] = {}
@@ -72,7 +77,7 @@ def exchange_permits(
         claim, old = each.claim, before.get(each.claim.job_id)
         if claim in running:
             own[claim.job_id], given[claim] = _under_claim(each, old)
-        elif old is not None and old.claim == claim and claim.job_id not in own:
+        elif old is not None and (old.claim == claim or claim in ended) and claim.job_id not in own:
             held = tuple(call for call in old.held if call in set(each.held))
             own[claim.job_id] = replace(old, held=held, wish=None)
     shares = share_calls([_share(each) for each in (before | own).values()], limits)
