@@ -95,7 +95,7 @@ INVALID = [
     ],
     ("not_before at the deadline", GOOD | {"not_before": LATER, "deadline": LATER}),
     # Planned, and until then refused: what is accepted must have an effect.
-    ("operation", GOOD | {"operation": "cache"}),
+    *[(f"operation {operation!r}", GOOD | {"operation": operation}) for operation in ("verify", "", None, 7)],
     ("keep_for_s of an image", GOOD | {"images": [IMAGE | {"keep_for_s": 1}]}),
 ]
 
@@ -298,6 +298,10 @@ def test_a_plan_wakes_no_conductor_and_its_time_comes_from_earlier_jobs(world, c
     assert (plan["estimate"]["measured_tasks"], plan["estimate"]["measured_jobs"]) == (1, 1)
     assert plan["groups"][0]["rate_bytes_per_s"] == 2
     assert (world.wakes, len(world.jobs.list_jobs())) == ([], 1)
+
+
+def test_the_operation_may_be_named(client):
+    assert client.simulate_post("/v1/jobs", json=GOOD | {"operation": "cache"}).status_code == 202
 
 
 def test_every_option_is_stored_and_shown(world, client):
