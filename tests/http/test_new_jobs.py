@@ -109,6 +109,34 @@ def test_an_invalid_value_is_refused_and_stores_nothing(world, client, body):
     assert world.wakes == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"parallelism": 0},
+            "Invalid input for field/attribute parallelism. Value: 0. 0 is less than the minimum of 1",
+        ),
+        (
+            {"window": HOURS | {"days": ["monday"]}},
+            "Invalid input for field/attribute days. Value: monday. 'monday' is not one of ['mon', 'tue', 'wed', "
+            "'thu', 'fri', 'sat', 'sun']",
+        ),
+        ({"canary": {}}, 'canary must be either {"hosts": N} or {"percent": P}, not {}'),
+        (
+            {"canary": {"hosts": 2, "percent": 10}},
+            "canary must be either {\"hosts\": N} or {\"percent\": P}, not {'hosts': 2, 'percent': 10}",
+        ),
+        (
+            {"window": HOURS, "deadline": "2026-01-01T02:00:00Z"},
+            "The window never opens before the deadline, 2026-01-01T02:00:00Z: its next opening is at "
+            "2026-01-01T02:00:00Z; choose a later deadline or another window",
+        ),
+    ],
+)
+def test_a_refusal_names_the_field_and_what_it_may_be(client, fields, message):
+    assert client.simulate_post("/v1/jobs", json=GOOD | fields).json["error"]["message"] == message
+
+
 @pytest.mark.parametrize("field", ["images", "target"])
 def test_a_missing_field_is_named(client, field):
     body = {name: value for name, value in GOOD.items() if name != field}

@@ -93,11 +93,14 @@ def _describe_plainly(violation: ValidationError) -> str:
     """Return Nova's message, except for null and for what is empty."""
     if not violation.path:
         return _with_null(violation.message) if violation.instance is None else violation.message
-    field = f"Invalid input for field/attribute {violation.path[-1]}."
+    named = next((part for part in reversed(violation.path) if isinstance(part, str)), violation.path[-1])
+    field = f"Invalid input for field/attribute {named}."
     if violation.instance is None:
         return f"{field} Value: null. {_with_null(violation.message)}"
     if _is_empty(violation):
         return f"{field} It must not be empty."
+    if named != violation.path[-1]:
+        return f"{field} Value: {violation.instance}. {violation.message}"
     return _describe(violation)
 
 
