@@ -13,6 +13,7 @@ from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.compute.job_rates import JobRates
 from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
+from precache.compute.steering_mark import SteeringMark
 from precache.compute.turns import Turns
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
@@ -78,11 +79,12 @@ class CacheImages:
 
         Raises Stopped if the compute is being stopped.
         """
+        request = replace(request, arrival=next(self._arrivals))
         with working_on_job(request.job_id):
             if request.is_cancelled:
                 self.cancel_job(request.job_id, request.retry_count)
             elif request.is_paused:
-                self._memory.pause(request.job_id, request.retry_count, None)
+                self._memory.pause(request.job_id, request.retry_count, SteeringMark(None, request.arrival))
             return self._cache_all(request)
 
     def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
@@ -95,17 +97,16 @@ class CacheImages:
     def pause_job(self, job_id: str, retry_count: int, call: CallNumber) -> None:
         with working_on_job(job_id):
             _log.info("Pausing job %s on %s", job_id, self._host)
-        self._memory.pause(job_id, retry_count, call)
+        self._memory.pause(job_id, retry_count, SteeringMark(call, next(self._arrivals)))
 
     def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
         with working_on_job(job_id):
             _log.info("Changing the rate limits of job %s on %s", job_id, self._host)
-        self._job_rates.change(job_id, rates, call)
+        self._job_rates.change(job_id, rates, SteeringMark(call, next(self._arrivals)))
 
     def _cache_all(self, request: CacheRequest) -> list[HostResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
-        arrival = next(self._arrivals)
-        results = [self._cache_one(request, order, arrival) for order in request.orders]
+        results = [self._cache_one(request, order) for order in request.orders]
         if any(isinstance(result, TaskResult) and result.outcome is Outcome.UNSUPPORTED for result in results):
             _log.warning(
                 "Virt driver %s on %s does not support image pre-caching; ignoring request",
@@ -114,10 +115,10 @@ class CacheImages:
             )
         return results
 
-    def _cache_one(self, request: CacheRequest, order: CacheOrder, arrival: int) -> HostResult:
+    def _cache_one(self, request: CacheRequest, order: CacheOrder) -> HostResult:
         def cache(watch: _Watch) -> bool:
             limit = RateLimit(partial(self._job_rates.rate_of, request, order), request.deadline.postpone_by)
-            with self._turn(request, order.image, arrival, watch), self._rates.applied(order.image, limit):
+            with self._turn(request, order.image, watch), self._rates.applied(order.image, limit):
                 watch.check_stop()
                 return self._driver.cache_image(order, watch)
 
@@ -138,7 +139,7 @@ class CacheImages:
         return TaskProgress(job_id, self._host, image, Phase.WAITING, done, total, self._cell)
 
     @contextmanager
-    def _turn(self, request: CacheRequest, image: ImageId, arrival: int, watch: _Watch) -> Iterator[None]:
+    def _turn(self, request: CacheRequest, image: ImageId, watch: _Watch) -> Iterator[None]:
         """Hold the turn within the block. The wait for it does not count for the deadline, unless the work that has
         the turn hangs."""
         if self._is_cached(image):
@@ -154,7 +155,9 @@ class CacheImages:
 
             held.enter_context(deadline.held())
             turn.enter_context(
-                self._turns.turn(image, priority=request.priority, arrival=arrival, deadline=deadline, wait=wait)
+                self._turns.turn(
+                    image, priority=request.priority, arrival=request.arrival, deadline=deadline, wait=wait
+                )
             )
             held.close()
             yield

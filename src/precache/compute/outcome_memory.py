@@ -10,15 +10,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
+from precache.compute.steering_mark import SteeringMark
 from precache.core.errors import Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import TaskPaused
 from precache.core.stopping import StopReason
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult
+from precache.ports.compute_gateway import CacheRequest, HostResult
 
 CAPACITY = 10_000
 """The most outcomes, and the most ids of stopped jobs. An outcome takes about two hundred bytes; its job has ended
@@ -53,7 +54,7 @@ class OutcomeMemory:
         self._running: dict[_Key, _RunningImage] = {}
         self._outcomes: OrderedDict[_Key, HostResult] = OrderedDict()
         self._cancelled: OrderedDict[_Job, None] = OrderedDict()
-        self._paused: OrderedDict[_Job, CallNumber] = OrderedDict()
+        self._paused: OrderedDict[_Job, SteeringMark] = OrderedDict()
         self._lock = threading.Lock()
 
     def outcome_of(self, request: CacheRequest, image: ImageId, run: Callable[[CancelToken], HostResult]) -> HostResult:
@@ -88,13 +89,15 @@ class OutcomeMemory:
             _remove_oldest(self._cancelled, self._capacity)
         self._end(job, StopReason.CANCELLED)
 
-    def pause(self, job_id: str, retry_count: int, call: CallNumber | None) -> None:
-        """Pause the job's running work, and its requests that precede `call`. Idempotent; does not wait."""
+    def pause(self, job_id: str, retry_count: int, mark: SteeringMark) -> None:
+        """Pause the job's running work, and its requests before the mark. Idempotent; does not wait."""
         job = (job_id, retry_count)
-        if call is not None:
-            with self._lock:
-                self._paused[job] = call
-                _remove_oldest(self._paused, self._capacity)
+        with self._lock:
+            earlier = self._paused.get(job)
+            if mark.call is None and earlier is not None:
+                mark = replace(mark, call=earlier.call)
+            self._paused[job] = mark
+            _remove_oldest(self._paused, self._capacity)
         self._end(job, StopReason.PAUSED)
 
     def is_paused(self, request: CacheRequest) -> bool:
@@ -104,7 +107,7 @@ class OutcomeMemory:
 
     def _is_paused(self, request: CacheRequest) -> bool:
         pause = self._paused.get(_job_of(request))
-        return request.is_paused or (pause is not None and request.call is not None and request.call.precedes(pause))
+        return request.is_paused or (pause is not None and pause.is_after(request))
 
     def _stop_for(self, request: CacheRequest) -> CancelToken:
         stop = self._stop.child()
@@ -152,7 +155,7 @@ def _job_of(request: CacheRequest) -> _Job:
 
 
 def _remove_oldest(
-    kept: OrderedDict[_Job, None] | OrderedDict[_Job, CallNumber] | OrderedDict[_Key, HostResult], capacity: int
+    kept: OrderedDict[_Job, None] | OrderedDict[_Job, SteeringMark] | OrderedDict[_Key, HostResult], capacity: int
 ) -> None:
     while len(kept) > capacity:
         kept.popitem(last=False)

@@ -48,6 +48,7 @@ class CacheRequest:
     retry_count: how often an operator retried the job. Each retry is a job of its own for the host's memory.
     priority: of the job; the host does one image at a time, that of the highest priority first.
     call: the number that the gateway gives to the call; a request that is sent again keeps it.
+    arrival: the host's own number, which grows with each message that arrives.
     """
 
     job_id: str
@@ -61,6 +62,7 @@ class CacheRequest:
     retry_count: int = 0
     priority: int = DEFAULT_JOB_OPTIONS.priority
     call: CallNumber | None = field(default=None, compare=False)
+    arrival: int = field(default=0, compare=False)
 
     @property
     def images(self) -> tuple[ImageId, ...]:

@@ -362,6 +362,23 @@ def test_a_pause_applies_to_requests_that_were_made_before_it(request_, is_pause
     assert bool(driver.asked) is not is_paused
 
 
+def test_a_pause_by_the_next_conductor_applies_to_the_request_that_is_being_worked_on():
+    downloads = Downloads()
+    driver = Driver(downloads)
+    host = compute(driver)
+
+    with ThreadPoolExecutor(2) as threads:
+        of_the_dead = threads.submit(host.cache_images, numbered(7, *IMAGES[:2]))
+        assert downloads.began.wait(PATIENCE_S)
+        of_the_next = replace(numbered(1, *IMAGES[:2]), call=CallNumber("the next", 1))
+        joined = threads.submit(host.cache_images, of_the_next)
+        host.pause_job("job", 0, CallNumber("the next", 2))
+
+        paused = [TaskPaused(image) for image in IMAGES[:2]]
+        assert of_the_dead.result(PATIENCE_S) == joined.result(PATIENCE_S) == paused
+    assert driver.asked == [("job", IMAGES[0])]
+
+
 def test_a_request_that_resumes_a_job_whose_work_still_ends_begins_after_that():
     held, stop = Held(), CallNumber("conductor", 2)
     driver = Driver(held)
