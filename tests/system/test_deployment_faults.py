@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(240)
 BROKER_AWAY_S = 10
 DATABASE_AWAY_S = 5
 SAMPLES = 20
+STATES = ("queued", "running", "succeeded")
 
 
 def all_have_begun(here: Deployed, image: str) -> bool:
@@ -35,15 +36,18 @@ def test_one_request_fills_the_caches_of_two_cells(here: Deployed, image: str):
         job = here.request(here.aggregate(*CELLS), image)
 
         assert here.ended(job) == "succeeded"
-        told = consumer.take(len(CELLS) + 2)
+        told = consumer.take(len(CELLS) + 2 + len(STATES))
     tasks = here.tasks(job)
     assert {host: task["cell"] for host, task in tasks.items()} == CELLS
     assert {task["outcome"] for task in tasks.values()} == {"cached"}
     assert all(here.holds(host, image, CONTENT) for host in CELLS)
     assert here.cloud.glance.data_requests(image) == len(CELLS)
-    events = [body["event_type"].removeprefix("aggregate.cache_images.") for body in told]
+    novas = [body for body in told if body["event_type"].startswith("aggregate.")]
+    events = [body["event_type"].removeprefix("aggregate.cache_images.") for body in novas]
     assert events == ["start", *["progress"] * len(CELLS), "end"]
-    assert {host_of(body["payload"]) for body in told[1:-1]} == set(CELLS)
+    assert {host_of(body["payload"]) for body in novas[1:-1]} == set(CELLS)
+    ours = [body["payload"]["precache_object.data"] for body in told if body not in novas]
+    assert [(data["job_id"], data["state"]) for data in ours] == [(job, state) for state in STATES]
 
 
 def test_a_byte_is_shown_soon_after_the_host_has_received_it(here: Deployed, image: str):
