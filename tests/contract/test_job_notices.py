@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from precache.core.errors import LeaseLost
 from precache.core.job_notices import JobEvent, NewDelivery
@@ -186,6 +187,25 @@ class TestOutbox:
     def test_an_empty_outbox_is_kept_as_it_is(self, stores):
         assert stores.notices.oldest(MANY) == stores.notices.without_deliveries(MANY) == []
         assert stores.notices.keep_newest(2) == 0
+
+
+def test_a_state_that_is_not_stored_is_not_told(database_stores):
+    stores = database_stores
+    add(stores)
+    before = events(stores)
+
+    def fail(connection, cursor, statement, *rest):
+        if statement.startswith("UPDATE jobs"):
+            raise RuntimeError("the process dies here")
+
+    event.listen(stores.database.engine, "before_cursor_execute", fail)
+    for change in (lambda: claim(stores), lambda: stores.steering.pause(job_id(1))):
+        with pytest.raises(RuntimeError):
+            change()
+    event.remove(stores.database.engine, "before_cursor_execute", fail)
+
+    assert events(stores) == before
+    assert stores.queries.get(job_id(1)).state is JobState.QUEUED
 
 
 class TestDeliveries:

@@ -175,3 +175,30 @@ def test_an_exchange_of_permits_takes_few_statements_for_any_number_of_hosts(sto
     exchange()  # inserts the row to lock
 
     assert max(cost(exchange) for _ in range(3)) <= 5  # with those that begin a transaction
+
+
+def test_a_change_of_the_state_of_a_job_costs_one_statement_for_its_notice(stores):
+    written = []
+    event.listen(
+        stores.database.engine,
+        "before_cursor_execute",
+        lambda *args: written.append(args[2]) if "INSERT INTO job_notices" in args[2] else None,
+    )
+
+    def notices_of(change):
+        written.clear()
+        change()
+        return len(written)
+
+    steering, job = stores.steering, job_id(1)
+    assert [
+        notices_of(lambda: stores.intake.add(new_job(1))),
+        notices_of(lambda: steering.pause(job)),
+        notices_of(lambda: steering.resume(job)),
+        notices_of(lambda: claim(stores)),
+        notices_of(lambda: stores.claims.release(Claim(job, "me", 1))),
+        notices_of(lambda: claim(stores)),
+        notices_of(lambda: steering.cancel(job)),  # only a request
+        notices_of(lambda: stores.claims.finish(Claim(job, "me", 2), JobState.FAILED)),
+        notices_of(lambda: steering.retry(job)),
+    ] == [1, 1, 1, 1, 1, 1, 0, 1, 1]
