@@ -96,6 +96,7 @@ class SendNotices:
         notices = self._outbox.oldest(BATCH)
         if self._receivers is None:
             notices = list(self._worth_sending(notices))
+            _log_unserved(notices)
         else:
             # The others came since, or are not worth sending yet; they have no deliveries.
             notices = [notice for notice in notices if notice.has_deliveries]
@@ -112,3 +113,14 @@ class SendNotices:
             self._outbox.remove(self._emitted)
             self._emitted = []
         return True
+
+
+def _log_unserved(notices: Sequence[JobNotice]) -> None:
+    """Log the notices whose URL is not told, because only the API has the configuration for webhooks."""
+    for notice in notices:
+        if notice.job.options.notify_url is not None:
+            _log.error(
+                "Notice %s (%s) is not sent to the notify_url of its job: this conductor has no [notifications] "
+                "webhook_urls, which the API has; set it here, too",
+                notice.id, notice.event,
+            )  # fmt: skip

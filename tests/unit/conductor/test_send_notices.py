@@ -11,6 +11,7 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.held_duty import HeldDuty
 from precache.conductor.send_notices import BATCH, SendNotices
 from precache.core.job_notices import JobEvent
+from precache.core.job_options import JobOptions
 from precache.core.jobs import JobState
 from precache.rules.quiet_notices import HOLD
 from tests.contract.job_values import LEASE, job_id, new_job
@@ -133,6 +134,18 @@ def test_a_notice_that_comes_during_a_pass_is_not_sent_without_its_deliveries(wo
     assert world.notices.deliveries.due(MANY)[0].event is JobEvent.QUEUED
     world.notices.deliveries.remove([1])
     assert world.notices.deliveries.due(MANY)[0].event is JobEvent.RUNNING
+
+
+def test_a_conductor_without_webhooks_says_that_a_url_is_not_told(world, caplog):
+    world.jobs.add(new_job(1, options=JobOptions(notify_url="https://a.example/secret")))
+    world.jobs.add(new_job(2))
+
+    world.sender()()
+
+    [line] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert f"Notice {job_id(1)}-1 (queued) is not sent to the notify_url of its job" in line
+    assert "secret" not in line
+    assert len(world.sent()) == 2
 
 
 @pytest.mark.parametrize("receivers", [None, lambda _notice: ["https://a"]])
