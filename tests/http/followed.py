@@ -2,7 +2,6 @@
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 from precache.adapters.jobs_memory import MemoryJobs
@@ -12,13 +11,11 @@ from precache.api.identity import noauth
 from precache.core.jobs import (
     HostAsked,
     HostEnded,
-    JobState,
     NewJob,
     Outcome,
     Phase,
     TaskProgress,
     TaskResult,
-    TaskState,
 )
 from precache.core.orders import CacheOrder
 from precache.rules.listen_address import ListenAddress
@@ -37,14 +34,6 @@ class CountingJobs(MemoryJobs):
         super().__init__(**kwargs)
         self.reads = Counter()
         self.failure = None
-
-    def try_again(self, job_id):
-        """Leave the job as an operator's request to try it again does."""
-        record = self._records[job_id]
-        record.job = replace(record.job, state=JobState.QUEUED, retry_count=1, finished_at=None)
-        for task in record.all_tasks():
-            waiting = replace(task, state=TaskState.WAITING, outcome=None, reason="")
-            record.tasks[task.host][task.image] = waiting
 
     def snapshots(self, job_ids):
         self.reads["snapshots"] += 1

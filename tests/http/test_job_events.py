@@ -92,7 +92,7 @@ def test_a_job_that_is_tried_again_goes_on_after_its_end(followed, follow):
         followed.end(host, Outcome.ERROR, reason="no")
     followed.jobs.finish(followed.claim, JobState.FAILED)
     end = follow().until("end")[-1]
-    followed.jobs.try_again(JOB)
+    followed.jobs.retry(JOB)
 
     reader = follow(last_event_id=end.id)
     followed.look()

@@ -13,10 +13,15 @@ import termios
 import threading
 from contextlib import contextmanager
 
+import keystoneauth1.session
 import pytest
 
 from precache.api.events.feed import FeedLimits
 from precache.cli.app import PrecacheApp
+from precache.cli.client.jobs import Jobs
+from precache.cli.client.session import Session
+from precache.cli.errors import RequestRefused
+from precache.cli.openstack.transport import SessionTransport
 from precache.core.jobs import JobState, Outcome
 from tests.http.followed import JOB, serving
 from tests.waiting import wait_until
@@ -108,6 +113,26 @@ def test_a_time_limit_ends_the_watch_and_not_the_job(followed):
 
     assert watching.end() == 7
     assert f"Not ended after 0.5 s; job {JOB} continues" in stderr.getvalue()
+
+
+def test_the_openstack_client_receives_events_too(followed):
+    transport = SessionTransport(session=keystoneauth1.session.Session(), timeout_s=30)
+    jobs = Jobs(Session(transport=transport), f"{followed.url}/v1")
+
+    with jobs.follow(JOB, last_event_id=None, timeout_s=30) as events:
+        first = next(event for event in events if event.name)
+        followed.end("cmp1")
+        followed.look()
+        second = next(events)
+    with jobs.follow(JOB, last_event_id=first.id, timeout_s=30) as events:
+        again = next(event for event in events if event.name)
+
+    assert (first.name, second.name, again) == ("snapshot", "task", second)
+    with (
+        pytest.raises(RequestRefused, match="could not be found"),
+        jobs.follow("nonsense", last_event_id=None, timeout_s=30),
+    ):
+        raise AssertionError
 
 
 def test_a_deleted_job_ends_the_watch(followed):

@@ -12,12 +12,24 @@ import pytest
 
 from tests.http.event_reader import EventReader, readers  # noqa: F401  a fixture
 from tests.lab.cloud import Cloud
+from tests.lab.nginx import Nginx
+from tests.lab.process import free_port
 from tests.lab.slow_images import slow_images
 from tests.system.cloud_api import CloudApi, cloud_api
 from tests.system.conftest import random_raw
 from tests.system.operating import aggregate, ids, request
 from tests.waiting import wait_until
 from tools.local_service import PROGRAM, LocalService
+
+SITE = """
+server {
+    listen 127.0.0.1:%(port)d;
+    location / {
+        proxy_pass %(upstream)s;
+        proxy_set_header Host $http_host;
+    }
+}
+"""
 
 pytestmark = pytest.mark.system
 
@@ -88,6 +100,33 @@ def test_the_service_stops_at_once_while_a_job_is_followed(
 
     assert not stopping.is_alive()
     assert "Traceback" not in service.log
+
+
+@pytest.mark.external
+def test_events_pass_nginx_as_they_come(
+    new_service: Callable[..., LocalService],
+    images: Path,
+    tmp_path: Path,
+    readers: Callable[..., EventReader],  # noqa: F811
+) -> None:
+    service = new_service("cell1:cmp-1")
+    random_raw(images / "web.raw", 8)
+    (tmp_path / "nginx").mkdir()
+    port = free_port()
+    with slow_images(images, tmp_path / "slow-index.json") as slow:
+        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url, "OS_GLANCE__NUM_RETRIES": "0"})
+        job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
+        site = SITE % {"port": port, "upstream": service.url}
+        proxy = Nginx(tmp_path / "nginx", port=port, site=site, snippets={})
+        proxy.start()
+        try:
+            reader = readers(proxy.url, f"/v1/jobs/{job}/events")
+            assert reader.next().name == "snapshot"  # the job stalls, so that nothing would push it through a buffer
+            slow.release()
+            assert reader.until("end")[-1].data["state"] == "succeeded"
+            assert reader.next() is None
+        finally:
+            proxy.stop()
 
 
 @pytest.fixture(scope="module")
