@@ -313,3 +313,11 @@ class TestDuties:
 
         assert stores.duties.hold("notices", "a", LEASE)
         assert stores.duties.hold("purge", "b", LEASE)
+
+    def test_a_lease_of_no_time_frees_the_duty(self, stores):
+        stores.clock.set(NOW)
+        assert stores.duties.hold("notices", "a", LEASE)
+
+        stores.duties.hold("notices", "a", timedelta())
+
+        assert stores.duties.hold("notices", "b", LEASE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
+from precache.core.errors import Unavailable
 from precache.ports.job_notices import Duties
 
 _RENEWALS = 3
@@ -13,7 +16,7 @@ _RENEWALS = 3
 
 
 class HeldDuty:
-    """One duty. For one thread.
+    """One duty. For one thread at a time.
 
     owner: this conductor. lease: how long another one waits after this one has died.
     """
@@ -42,3 +45,13 @@ class HeldDuty:
             self._is_held = self._duties.hold(self._name, self._owner, self._lease)
             self._look_at = self._monotonic() + self._lease.total_seconds() / _RENEWALS
         return self._is_held
+
+    def give_up(self) -> None:
+        """Let another conductor, or this one after a restart, have the duty at once. Call it when the work has ended.
+
+        Without it, and if the store is unavailable, they wait until the lease ends.
+        """
+        if self._is_held:
+            self._is_held, self._look_at = False, math.inf
+            with suppress(Unavailable):
+                self._duties.hold(self._name, self._owner, timedelta())

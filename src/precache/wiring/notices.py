@@ -43,7 +43,9 @@ def start_notices(*, config: Config, database: Database, notifier: Notifier, own
 
     def duty(name: str) -> HeldDuty:
         duties = SqlDuties(database=database)
-        return HeldDuty(duties=duties, name=name, owner=owner, lease=config.conductor.lease)
+        held = HeldDuty(duties=duties, name=name, owner=owner, lease=config.conductor.lease)
+        at_stop.callback(held.give_up)  # before the task is registered, so that the task ends first
+        return held
 
     send = SendNotices(
         duty=duty("notices"),

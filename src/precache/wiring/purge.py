@@ -31,6 +31,7 @@ def start_purge(*, config: Config, database: Database, owner: str, at_stop: Exit
     stop = CancelToken()
     duty = HeldDuty(duties=SqlDuties(database=database), name="purge", owner=owner, lease=config.conductor.lease)
     purge = PurgeJobs(duty=duty, purge=SqlJobPurge(database=database), keep=config.jobs.keep, stop=stop)
+    at_stop.callback(duty.give_up)
     task = PeriodicTask(action=purge, interval=INTERVAL, delay=DELAY, what="Removing old jobs")
     task.start()
     at_stop.callback(task.stop, PATIENCE)
