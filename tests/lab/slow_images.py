@@ -90,11 +90,11 @@ class SlowImages:
 
 
 @contextlib.contextmanager
-def slow_images(images: Path, index: Path, **options: int) -> Iterator[SlowImages]:
-    """Serve a directory of images so; at the end everything is released."""
+def slow_images(images: Path, index: Path, *, threads: int = 4, **options: int) -> Iterator[SlowImages]:
+    """Serve a directory of images so; at the end everything is released. threads: requests at the same time."""
     library = ImageLibrary(images_dir=images, index_path=index)
     slow = SlowImages(create_image_app(library=library), **options)
-    with listening(slow) as url:
+    with listening(slow, threads=threads) as url:
         slow.url = url
         try:
             yield slow
