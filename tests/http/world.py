@@ -23,6 +23,7 @@ from precache.api.schemas.document import load_document
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.survey_hosts import SurveyHosts
 from precache.core.cache_contents import CacheContents
+from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, ImageId
 from precache.rules.webhook_urls import parse_allowed, why_refused
@@ -146,7 +147,7 @@ class World:
             service_down_time=SERVICE_DOWN_TIME,
             requirement=None,
             listening_for_s=lambda cell: math.inf,
-            hosts_at_once=50,
+            limits=Survey({}, 50),
         )
 
     def _settle(self) -> None:

@@ -31,6 +31,7 @@ from precache.api.schemas.document import load_document
 from precache.background.daemon_pool import DaemonPool
 from precache.cli.app import PrecacheApp
 from precache.conductor.survey_hosts import SurveyHosts
+from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
@@ -108,7 +109,7 @@ def deployment() -> Iterator[Deployment]:
             service_down_time=A_MINUTE,
             requirement=None,
             listening_for_s=lambda _cell: math.inf,
-            hosts_at_once=50,
+            limits=Survey({}, 50),
         ),
         rates=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),

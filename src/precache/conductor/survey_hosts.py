@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
+from dataclasses import replace
 from datetime import timedelta
 
 from precache.core.cache_contents import CacheContents, ImageSize
@@ -33,7 +34,7 @@ class SurveyHosts:
 
     pool: of the threads that ask hosts. service_down_time, listening_for_s: see GroupHosts.
     requirement: what a compute must speak to be asked; None without a bus.
-    hosts_at_once: see Survey.
+    limits: a survey without hosts, with the limits that each survey has.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class SurveyHosts:
         service_down_time: timedelta,
         requirement: RpcRequirement | None,
         listening_for_s: Callable[[str], float],
-        hosts_at_once: int,
+        limits: Survey,
         host_within: timedelta = HOST_WITHIN,
         all_within: timedelta = ALL_WITHIN,
     ) -> None:
@@ -53,14 +54,14 @@ class SurveyHosts:
         self._service_down_time = service_down_time
         self._requirement = requirement
         self._listening_for_s = listening_for_s
-        self._hosts_at_once = hosts_at_once
+        self._limits = limits
         self._host_within, self._all_within = host_within, all_within
 
     def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:
         names = list(dict.fromkeys(hosts))
         groups = group_by_cell(names, self._hosts.find_hosts(names), self._service_down_time, self._requirement)
         reports = dict(self._not_asked(groups)) | self._asked(groups, images)
-        return Survey({name: reports[name] for name in names}, self._hosts_at_once)
+        return replace(self._limits, reports={name: reports[name] for name in names})
 
     def _not_asked(self, groups: HostGroups) -> Iterator[tuple[str, HostReport]]:
         """Yield the reports of the hosts that cannot be asked."""

@@ -38,10 +38,14 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The hosts, by name.
+    """The hosts, by name, and the limits with which the conductor calls them for its jobs.
 
-    hosts_at_once: how many hosts the conductor calls at once for its jobs.
+    hosts_at_once: how many of all. hosts_per_cell, hosts_per_site: how many of one; None for no limit.
+    host_bytes_per_s: the highest rate of each host; None for no limit.
     """
 
     reports: Mapping[str, HostReport]
     hosts_at_once: int
+    hosts_per_cell: int | None = None
+    hosts_per_site: int | None = None
+    host_bytes_per_s: int | None = None

@@ -31,11 +31,13 @@ class HostWork:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """How much a job does at once. None for no limit."""
+    """How much a job does at once. None for no limit. bytes_per_s: of all hosts together."""
 
     hosts: int
     hosts_per_site: int | None = None
+    hosts_per_cell: int | None = None
     bytes_per_s: int | None = None
+    host_bytes_per_s: int | None = None
 
 
 def seconds_of_work(work: Iterable[HostWork], rates: Mapping[str, float], turns: Turns) -> float | None:
@@ -46,6 +48,7 @@ def seconds_of_work(work: Iterable[HostWork], rates: Mapping[str, float], turns:
     turns are never idle until the last ones.
     """
     by_site: defaultdict[str, list[float]] = defaultdict(list)
+    by_cell: defaultdict[str, list[float]] = defaultdict(list)
     total_bytes = 0
     for host in work:
         if not host.downloads:
@@ -53,12 +56,17 @@ def seconds_of_work(work: Iterable[HostWork], rates: Mapping[str, float], turns:
         rate = rates.get(host.cell)
         if rate is None:
             return None
-        by_site[host.site].append(sum(each.seconds(rate) for each in host.downloads))
+        allowed = rate if turns.host_bytes_per_s is None else min(rate, turns.host_bytes_per_s)
+        seconds = sum(each.seconds(allowed) for each in host.downloads)
+        by_site[host.site].append(seconds)
+        by_cell[host.cell].append(seconds)
         total_bytes += sum(each.size_bytes for each in host.downloads)
-    every = [seconds for site in by_site.values() for seconds in site]
+    every = [seconds for cell in by_cell.values() for seconds in cell]
     bounds = [0.0, _in_turns(every, turns.hosts)]
     if turns.hosts_per_site is not None:
         bounds += [_in_turns(site, turns.hosts_per_site) for site in by_site.values()]
+    if turns.hosts_per_cell is not None:
+        bounds += [_in_turns(cell, turns.hosts_per_cell) for cell in by_cell.values()]
     if turns.bytes_per_s is not None:
         bounds.append(total_bytes / turns.bytes_per_s)
     return max(bounds)

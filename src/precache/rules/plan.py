@@ -95,11 +95,19 @@ def _downloads(job: NewJob, sizes: Sequence[ImageSize]) -> dict[ImageId, Downloa
 
 
 def _turns(job: NewJob, survey: Survey) -> Turns:
+    """Return the limits of the request and of the conductor together."""
     options = job.options
-    at_once = max(1, survey.hosts_at_once)
     return Turns(
-        min(at_once, options.parallelism or at_once), options.parallelism_per_site, options.job_rate_limit_bytes_per_s
+        hosts=_lowest(max(1, survey.hosts_at_once), options.parallelism) or 1,
+        hosts_per_site=_lowest(survey.hosts_per_site, options.parallelism_per_site),
+        hosts_per_cell=survey.hosts_per_cell,
+        bytes_per_s=options.job_rate_limit_bytes_per_s,
+        host_bytes_per_s=survey.host_bytes_per_s,
     )
+
+
+def _lowest(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _group(cell: str | None, site: str, reports: Mapping[str, HostReport], known: _Known) -> PlannedGroup:

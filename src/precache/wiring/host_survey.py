@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -10,6 +11,7 @@ from functools import partial
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.survey_hosts import SurveyHosts
 from precache.config.load import Config
+from precache.core.host_survey import Survey
 from precache.ports.host_caches import HostCaches
 from precache.ports.inventory import HostQueries
 from precache.rules.group_by_cell import RpcRequirement
@@ -37,5 +39,17 @@ def host_survey(
         service_down_time=config.host.service_down_time,
         requirement=requirement,
         listening_for_s=listening_for_s,
-        hosts_at_once=config.image_cache.precache_concurrency,
+        limits=_limits(config),
+    )
+
+
+def _limits(config: Config) -> Survey:
+    """Return the limits of a conductor's calls, as `wiring/conductor_loop.py` gives them to its jobs."""
+    limits = config.limits
+    return Survey(
+        {},
+        hosts_at_once=min(config.image_cache.precache_concurrency, limits.max_hosts or sys.maxsize),
+        hosts_per_cell=limits.max_hosts_per_cell or None,
+        hosts_per_site=limits.max_hosts_per_site or None,
+        host_bytes_per_s=limits.host_bytes_per_s,
     )

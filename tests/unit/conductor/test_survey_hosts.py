@@ -13,7 +13,7 @@ from precache.background.daemon_pool import DaemonPool
 from precache.conductor.survey_hosts import SurveyHosts
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed
-from precache.core.host_survey import HostReport, HostStanding
+from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.rules.group_by_cell import RpcRequirement
@@ -48,7 +48,7 @@ class Fleet:
             service_down_time=DOWN_TIME,
             requirement=RpcRequirement(needed="1.3"),
             listening_for_s=listening_for_s,
-            hosts_at_once=7,
+            limits=Survey({}, 7),
             all_within=all_within,
         )
         return survey.ask(names, SIZES)

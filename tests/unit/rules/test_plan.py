@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 30, tzinfo=UTC)
 RATE = MeasuredRate(total_bytes=1000, seconds=100.0, tasks=4, jobs=2)
 
 
-def plan(reports, *, rates=None, options=JobOptions(), limit=None, hosts=None):  # noqa: B008
+def plan(reports, *, rates=None, options=JobOptions(), limit=None, hosts=None, **limits_of_conductor):  # noqa: B008
     limits = CacheOptions(rate_limit_bytes_per_s=limit)
     job = NewJob(
         id="job",
@@ -33,7 +33,7 @@ def plan(reports, *, rates=None, options=JobOptions(), limit=None, hosts=None): 
         created_at=NOW,
         options=options,
     )
-    return make_plan(job, SIZES, Survey(reports, 2), rates or {}, NOW)
+    return make_plan(job, SIZES, Survey(reports, **{"hosts_at_once": 2} | limits_of_conductor), rates or {}, NOW)
 
 
 def answered(*held, cell="cell1", site="cell1", **contents):
@@ -114,6 +114,17 @@ def test_limits_of_the_request_slow_the_job_down():
     assert plan(reports, rates={"cell1": RATE}, options=JobOptions(parallelism=99)).estimate.seconds == 110
     limited = plan(reports, rates={"cell1": RATE}, options=JobOptions(job_rate_limit_bytes_per_s=1))
     assert limited.estimate.seconds == 2200
+
+
+def test_limits_of_the_conductor_slow_the_job_down():
+    reports = {"a": answered(site="paris"), "b": answered(site="oslo")}
+
+    assert plan(reports, rates={"cell1": RATE}, hosts_at_once=1).estimate.seconds == 220
+    assert plan(reports, rates={"cell1": RATE}, hosts_per_cell=1).estimate.seconds == 220
+    assert plan(reports, rates={"cell1": RATE}, hosts_per_site=1).estimate.seconds == 110
+    assert plan(reports, rates={"cell1": RATE}, host_bytes_per_s=5).estimate.seconds == 220
+    both = plan(reports, rates={"cell1": RATE}, hosts_at_once=9, options=JobOptions(parallelism=1))
+    assert (both.estimate.seconds, both.estimate.hosts_at_once) == (220, 1)
 
 
 def test_a_cell_that_was_not_measured_makes_the_time_unknown_and_is_named():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,10 +61,9 @@ class BusSurvey:
         surveys = [call.result() for call in calls if call in done]
         reports = {name: report for survey in surveys for name, report in survey.reports.items()}
         missing = HostReport(HostStanding.UNKNOWN, reason=_TOO_LATE)
-        return Survey(
-            {host: reports.get(host, missing) for host in hosts},
-            max((each.hosts_at_once for each in surveys), default=1),
-        )
+        # All conductors have the same limits.
+        limits = surveys[0] if surveys else Survey({}, 1)
+        return replace(limits, reports={host: reports.get(host, missing) for host in hosts})
 
     def _call(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:
         """Return what a conductor answers. Raises ConductorUnavailable, BusUnavailable."""

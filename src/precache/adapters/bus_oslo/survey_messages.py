@@ -29,6 +29,9 @@ def reports_message(survey: Survey, images: Sequence[ImageSize]) -> dict[str, An
     places = {size.image: place for place, size in enumerate(images)}
     return {
         "hosts_at_once": survey.hosts_at_once,
+        "hosts_per_cell": survey.hosts_per_cell,
+        "hosts_per_site": survey.hosts_per_site,
+        "host_bytes_per_s": survey.host_bytes_per_s,
         "hosts": [
             {
                 "host": name,
@@ -53,7 +56,8 @@ def read_reports(answer: Mapping[str, Any], images: Sequence[ImageSize]) -> Surv
         return read_name(item, "host"), _read_report(item, images)
 
     reports = dict(read_valid("a report on a host", read_items(answer, "hosts"), read))
-    return Survey(reports, read_size(answer, "hosts_at_once"))
+    limits = {name: optional_size(answer, name) for name in ("hosts_per_cell", "hosts_per_site", "host_bytes_per_s")}
+    return Survey(reports, read_size(answer, "hosts_at_once"), **limits)
 
 
 def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostReport:

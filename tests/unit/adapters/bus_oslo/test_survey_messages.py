@@ -26,6 +26,8 @@ SURVEY = Survey(
         "d": HostReport(HostStanding.UNKNOWN, reason="too old"),
     },
     hosts_at_once=50,
+    hosts_per_cell=20,
+    host_bytes_per_s=10**6,
 )
 
 
