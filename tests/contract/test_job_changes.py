@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
+from precache.adapters.sql.tables import jobs
 from precache.core.errors import InvalidOption, JobEnded, JobNotFound, WindowNeverOpens
 from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions, Window
@@ -156,3 +158,15 @@ def test_a_job_that_has_ended_is_not_changed(stores):
 def test_an_unknown_job_is_not_found(stores):
     with pytest.raises(JobNotFound):
         change(stores, parallelism=7)
+
+
+def test_a_job_of_the_previous_release_is_changed(database_stores):
+    stores = database_stores
+    stores.intake.add(new_job())
+    with stores.database.write() as connection:
+        connection.execute(update(jobs).values(orders=None, options=None, target=None, aggregate_metadata=None))
+
+    job = change(stores, rate_limit_bytes_per_s=7, parallelism=3)
+
+    assert [order.options.rate_limit_bytes_per_s for order in job.orders] == [7, 7]
+    assert (job.images, job.options.parallelism, job.revision) == ((UBUNTU, DEBIAN), 3, 1)
