@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,16 +24,13 @@ from precache.core.errors import (
     ImageTooLong,
     NoImageData,
     SignatureRefused,
-    Stopped,
-    Unavailable,
     UnsafeImage,
     UnusableImage,
 )
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOptions, CacheOrder
-from precache.core.stopping import StopReason
-from precache.core.work_context import current_work
+from precache.fetch.attempt import Attempt, keeping, keeps_data
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
@@ -98,24 +94,6 @@ class FetchRules:
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What one fetch works on.
-
-    target: of the conversion; None to keep the download as it is. kept_bytes: of the download, from an earlier fetch
-        that was paused.
-    """
-
-    record: Image
-    order: CacheOrder
-    download: Path
-    target: Path | None
-    space: SpaceCheck
-    staging: Staging
-    watch: Watcher
-    kept_bytes: int = 0
-
-
 class Fetcher:
     """Fetches images to this host. Several threads may use it at once, for different images."""
 
@@ -171,11 +149,11 @@ class Fetcher:
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
         try:
             space.admit(sizes.result_bytes, kept_bytes)
-            self._fetch_sound(_Attempt(record, order, download, target, space, staging, watch, kept_bytes))
+            self._fetch_sound(Attempt(record, order, download, target, space, staging, watch, kept_bytes))
         except BaseException as error:
             written = allocated_bytes(download, target)
             _remove(download, target)
-            if staging.kept and not _keeps_data(error, kept_bytes):
+            if staging.kept and not keeps_data(error, kept_bytes):
                 staging.kept.remove(staging.entry)
             if isinstance(error, OSError):
                 raise space.failure(error, written) from error
@@ -193,7 +171,7 @@ class Fetcher:
     def _is_converted(self, disk_format: str | None) -> bool:
         return is_converted(disk_format, self._rules.force_raw_images)
 
-    def _fetch_sound(self, attempt: _Attempt) -> None:
+    def _fetch_sound(self, attempt: Attempt) -> None:
         remaining = self._rules.refetches
         while True:
             try:
@@ -212,7 +190,7 @@ class Fetcher:
             else:
                 return
 
-    def _fetch_once(self, attempt: _Attempt) -> None:
+    def _fetch_once(self, attempt: Attempt) -> None:
         record, download, target = attempt.record, attempt.download, attempt.target
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
@@ -236,7 +214,7 @@ class Fetcher:
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
             )
-            with _keeping(attempt, transfer):
+            with keeping(attempt, transfer):
                 _run(transfer, conversion, qemu_img, group, _progress(record, transfer, attempt.watch), kept_bytes)
                 arrived = transfer.arriving.arrived_bytes
                 attempt.watch(Phase.PUBLISHING, arrived, arrived)
@@ -267,30 +245,6 @@ def _watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
     return answer.result()
 
 
-def _keeps_data(error: BaseException, kept_bytes: int) -> bool:
-    """Return whether what was received stays on the host after this error.
-
-    kept_bytes: from an earlier pause. These are only lost by errors about the data or the disk: another job may have
-        paused the download.
-    """
-    if isinstance(error, Stopped) and error.keeps_data:
-        return True
-    return kept_bytes > 0 and isinstance(error, Stopped | Unavailable | KeyboardInterrupt)
-
-
-@contextmanager
-def _keeping(attempt: _Attempt, transfer: Transfer) -> Iterator[None]:
-    """Keep what was received if the block ends by an error that leaves it on the host."""
-    try:
-        yield
-    except BaseException as error:
-        kept = attempt.staging.kept
-        if kept and _keeps_data(error, attempt.kept_bytes):
-            work = current_work() if isinstance(error, Stopped) and error.reason is StopReason.PAUSED else None
-            kept.keep(attempt.record, attempt.download, transfer.stored_bytes, work.job_id if work else None)
-        raise
-
-
 def _run(
     transfer: Transfer,
     conversion: Conversion,
@@ -311,7 +265,7 @@ def _run(
         while not group.wait(POLL_SECONDS):
             report()
     except BaseException as error:
-        if _keeps_data(error, kept_bytes):
+        if keeps_data(error, kept_bytes):
             transfer.cut(_CUT_SECONDS)
         raise
     finally:
