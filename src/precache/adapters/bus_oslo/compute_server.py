@@ -16,13 +16,11 @@ from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.long_calls import HeldBack, LongCalls
 from precache.adapters.bus_oslo.messages import (
     failure_message,
-    read_cancel,
-    read_limit,
-    read_pause,
     read_request,
     results_message,
 )
 from precache.adapters.bus_oslo.rpc_server import RpcServer
+from precache.adapters.bus_oslo.steering_messages import read_cancel, read_limit, read_pause
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
 from precache.ports.compute_gateway import CacheRequest, HostCompute

@@ -14,13 +14,8 @@ from typing import Any, TypeVar
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
 from precache.adapters.bus_oslo.host_call import HOST_SHARE, HostCall, HostRequest
-from precache.adapters.bus_oslo.messages import (
-    cancel_message,
-    limit_message,
-    pause_message,
-    read_results,
-    request_message,
-)
+from precache.adapters.bus_oslo.messages import read_results, request_message
+from precache.adapters.bus_oslo.steering_messages import cancel_message, limit_message, pause_message
 from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
 from precache.adapters.bus_oslo.topics import (
     AS_IS_SINCE,

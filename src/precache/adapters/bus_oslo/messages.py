@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from precache.adapters.bus_oslo.fields import (
-    MOST_ITEMS,
     Malformed,
     check_host,
     read_count,
@@ -25,14 +24,15 @@ from precache.adapters.bus_oslo.fields import (
     read_text,
     read_valid,
 )
+from precache.adapters.bus_oslo.steering_messages import call_fields, read_call, read_retry_count, retry_fields
 from precache.background.deadline import Deadline
 from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, MOST_PRIORITY
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import CacheOrder
 from precache.core.text import plain_line
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
+from precache.ports.compute_gateway import CacheRequest, HostResult
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +43,6 @@ _MOST_ALLOWED_SECONDS = 10**9
 _MOST_SECONDS = 2**40  # in about thirty thousand years
 
 _USUAL_PRIORITY = DEFAULT_JOB_OPTIONS.priority
-_MOST_RETRIES = 2**31 - 1
-_MOST_CALLS = 2**63 - 1
 
 _PAUSED = "paused"  # in the place of an outcome: the task has not ended
 
@@ -67,9 +65,9 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
         **({} if allowed_s is None else {"allowed_seconds": round(allowed_s, 3), "extends": True}),
         **({"cancelled": True} if request.is_cancelled else {}),
         **({"paused": True} if request.is_paused else {}),
-        **_retry(request.retry_count),
+        **retry_fields(request.retry_count),
         **({} if request.priority == _USUAL_PRIORITY else {"priority": request.priority}),
-        **({} if request.call is None else _call(request.call)),
+        **({} if request.call is None else call_fields(request.call)),
     }
 
 
@@ -92,67 +90,11 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
         call_ends=Deadline(allowed, is_fixed=True) if extends else None,
         is_cancelled=message.get("cancelled") is True,
         is_paused=message.get("paused") is True,
-        retry_count=_read_retry(message),
+        retry_count=read_retry_count(message),
         priority=read_count(message, "priority", MOST_PRIORITY, _USUAL_PRIORITY),
-        call=_read_call(message) if "sender" in message else None,
+        call=read_call(message) if "sender" in message else None,
     )
     return request, expires_at
-
-
-def cancel_message(job_id: str, host: str, cell: str, retry_count: int) -> dict[str, Any]:
-    return {"job_id": job_id, "host": host, "cell": cell, **_retry(retry_count)}
-
-
-def read_cancel(message: Mapping[str, Any], host: str) -> tuple[str, int]:
-    """Return the job and its retry count. Raises Malformed, also if the message is meant for another host."""
-    check_host(message, host)
-    return read_name(message, "job_id"), _read_retry(message)
-
-
-def pause_message(job_id: str, host: str, cell: str, retry_count: int, call: CallNumber) -> dict[str, Any]:
-    return {**cancel_message(job_id, host, cell, retry_count), **_call(call)}
-
-
-def read_pause(message: Mapping[str, Any], host: str) -> tuple[str, int, CallNumber]:
-    """Return the job, its retry count and the number of the call. Raises Malformed as `read_cancel` does."""
-    return *read_cancel(message, host), _read_call(message)
-
-
-def limit_message(job_id: str, host: str, cell: str, rates: Rates, call: CallNumber) -> dict[str, Any]:
-    return {"job_id": job_id, "host": host, "cell": cell, "rates": dict(rates), **_call(call)}
-
-
-def read_limit(message: Mapping[str, Any], host: str) -> tuple[str, Rates, CallNumber]:
-    """Return the job, the rates and the number of the call. Raises Malformed as `read_cancel` does."""
-    job_id, _ = read_cancel(message, host)
-    rates = message.get("rates")
-    if not isinstance(rates, Mapping) or len(rates) > MOST_ITEMS:
-        raise Malformed(f"rates is not an object of at most {MOST_ITEMS} images")
-    return job_id, {read_image(image): _rate(rate) for image, rate in rates.items()}, _read_call(message)
-
-
-def _rate(value: object) -> int | None:
-    """Return a rate that an order may have. Raises Malformed."""
-    try:
-        return CacheOptions.read({"rate_limit_bytes_per_s": value}).rate_limit_bytes_per_s
-    except InvalidOption:
-        raise Malformed("rates has a value that is not a number of bytes per second") from None
-
-
-def _retry(count: int) -> dict[str, Any]:
-    return {"retry_count": count} if count else {}
-
-
-def _read_retry(message: Mapping[str, Any]) -> int:
-    return read_count(message, "retry_count", _MOST_RETRIES)
-
-
-def _call(call: CallNumber) -> dict[str, Any]:
-    return {"sender": call.sender, "number": call.number}
-
-
-def _read_call(message: Mapping[str, Any]) -> CallNumber:
-    return CallNumber(read_name(message, "sender"), read_count(message, "number", _MOST_CALLS))
 
 
 def results_message(results: Sequence[HostResult]) -> dict[str, Any]:

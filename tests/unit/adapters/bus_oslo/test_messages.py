@@ -12,21 +12,23 @@ import pytest
 
 from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.messages import (
-    cancel_message,
     heartbeats_message,
-    limit_message,
-    pause_message,
     progress_message,
-    read_cancel,
     read_heartbeats,
-    read_limit,
-    read_pause,
     read_progress,
     read_reason,
     read_request,
     read_results,
     request_message,
     results_message,
+)
+from precache.adapters.bus_oslo.steering_messages import (
+    cancel_message,
+    limit_message,
+    pause_message,
+    read_cancel,
+    read_limit,
+    read_pause,
 )
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
