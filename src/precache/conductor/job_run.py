@@ -96,6 +96,7 @@ class JobRun:
     requirement: the RPC version that this job requires of computes; None without a bus.
     known: the hosts with their cells, as they were read last. up: those that could be called then.
     down: the hosts that the job waits for.
+    outdated: the hosts whose computes do not know the message that changes their rates.
     share_bytes_per_s: the limit of each host, so that all keep the limit of the job; None if it has none.
     reason: why the job was stopped; empty if the reason to stop says it. unconfirmed: by host, why it did not confirm.
     """
@@ -110,6 +111,7 @@ class JobRun:
     known: dict[str, Host] = field(default_factory=dict)
     up: set[str] = field(default_factory=set)
     down: dict[str, Host] = field(default_factory=dict)
+    outdated: set[str] = field(default_factory=set)
     share_bytes_per_s: int | None = None
     reason: str = ""
     unconfirmed: dict[str, str] = field(default_factory=dict)

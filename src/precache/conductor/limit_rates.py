@@ -7,7 +7,7 @@ import logging
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import JobRun
-from precache.core.errors import PrecacheError
+from precache.core.errors import ComputeOutdated, PrecacheError
 from precache.ports.compute_gateway import ComputeGateway, Rates
 from precache.rules.rate_shares import is_worth_telling, share_of
 
@@ -43,15 +43,19 @@ class LimitRates:
     def tell(self, run: JobRun, dispatcher: HostDispatcher) -> None:
         """Tell the hosts that are being called the rates that apply now; do not wait."""
         for host, cell in dispatcher.in_progress().items():
+            if host in run.outdated:
+                continue
             orders = run.orders_of(run.recorder.unended.get(host, ()))
             rates = {order.image: order.options.rate_limit_bytes_per_s for order in orders}
             try:
-                self._pool.submit(self._tell_host, run.job.id, host, cell, rates)
+                self._pool.submit(self._tell_host, run, host, cell, rates)
             except RuntimeError as error:  # the system can start no further thread
                 _log.warning("Host %s keeps its former rates for job %s: %s", host, run.job.id, error)
 
-    def _tell_host(self, job_id: str, host: str, cell: str, rates: Rates) -> None:
+    def _tell_host(self, run: JobRun, host: str, cell: str, rates: Rates) -> None:
         try:
-            self._gateway.limit(job_id, host, cell, rates)
+            self._gateway.limit(run.job.id, host, cell, rates)
         except PrecacheError as error:
-            _log.warning("Host %s keeps its former rates for job %s: %s", host, job_id, error)
+            if isinstance(error, ComputeOutdated):
+                run.outdated.add(host)
+            _log.warning("Host %s keeps its former rates for job %s: %s", host, run.job.id, error)

@@ -122,21 +122,25 @@ def test_hosts_share_the_limit_of_the_job_and_get_more_when_fewer_are_left(steer
     assert run.hosts["a"].rates == []
 
 
-def test_a_host_that_cannot_be_told_keeps_its_rate_and_the_job_goes_on(steered, caplog):
+def test_an_old_host_keeps_its_rate_and_is_told_once(steered, caplog):
     class Old(SteeredHost):
         def limit_job(self, job_id, rates, call):
             super().limit_job(job_id, rates, call)
             raise ComputeOutdated("a", "1.3", "1.2")
 
-    run = steered({"a": Old()})
+    run = steered({"a": Old(), "b": SteeredHost()})
     run.start()
-    run.busy("a")
+    run.busy("a", "b")
 
     change(run, rate_limit_bytes_per_s=70)
     run.wait_until(lambda: "Host a keeps its former rates for job job" in caplog.text)
-    run.hosts["a"].answer()
+    change(run, rate_limit_bytes_per_s=90)
+    run.wait_until(lambda: len(run.hosts["b"].rates) == 2)
+    for host in run.hosts.values():
+        host.answer()
 
     assert run.join().state is JobState.SUCCEEDED
+    assert run.hosts["a"].rates == [{FIRST: 70}]
 
 
 def test_the_priority_of_the_job_and_its_retry_are_sent_to_the_hosts(steered):
