@@ -17,6 +17,8 @@ from precache.adapters.sql.schema import alembic_config
 from precache.adapters.sql.tables import metadata
 from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew
 from precache.core.hosts import Heartbeat
+from precache.core.job_lists import JobFilter
+from precache.core.jobs import Outcome, TaskState
 from precache.core.targets import Target
 from tests.contract.job_values import LEASE, NOW, new_job
 from tests.lab.database_server import PASSWORD
@@ -81,6 +83,29 @@ def test_a_database_of_the_release_before_keeps_its_rows(database):
     assert [order.document() for order in job.orders] == [{"image": "70a599e0-31e7-49b7-b260-868f441e862b"}]
     (task,) = SqlJobQueries(database=database).list_tasks(job.id)
     assert (task.host, task.image_name) == ("cmp-1", None)
+
+
+def test_the_upgrade_counts_the_tasks_of_stored_jobs_and_finds_their_aggregates(database):
+    migrate(database, "0013")
+    run(
+        database,
+        *ROWS_OF_0001.split(";"),
+        *(f"INSERT INTO job_hosts (job, position, host) VALUES (1, {place}, 'cmp-{place}')" for place in (2, 3, 4)),
+        *(
+            "INSERT INTO tasks (job, host_position, image_position, state, outcome, phase, bytes_done, bytes_total, "
+            f"attempts, reason) VALUES (1, {place}, 0, {standing}, 'waiting', 7, 9, 1, '')"
+            for place, standing in ((2, "'running', NULL"), (3, "'ended', 'cached'"), (4, "'ended', 'cached'"))
+        ),
+        """UPDATE jobs SET target = '{"aggregates": ["edge", "rack"]}'""",
+    )
+
+    upgrade(database)
+
+    (job,) = SqlJobQueries(database=database).list_jobs(only=JobFilter(aggregate="edge"))
+    assert job.progress.task_states == {TaskState.WAITING: 1, TaskState.RUNNING: 1, TaskState.ENDED: 2}
+    assert job.counts == {Outcome.CACHED: 2}
+    assert (job.progress.bytes_done, job.progress.bytes_total) == (21, None)
+    assert SqlJobQueries(database=database).list_jobs(only=JobFilter(aggregate="rack")) == [job]
 
 
 def test_a_job_for_one_host_of_the_previous_release_has_that_target(database):
