@@ -32,37 +32,31 @@ NOT_REPORTED = "there was no report about this host"
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What a plan is made from. downloads: by image, as every host would make it."""
+class _PlannedWork:
+    """One host. missing: the images that it would download."""
+
+    host: str
+    report: HostReport
+    kind: PlannedHost
+    missing: tuple[ImageId, ...]
+
+    @property
+    def lacks_space(self) -> bool:
+        return bool(self.missing) and self.report.contents.lacks_space
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """What the time depends on. downloads: by image, as every host would make it. rates: by cell."""
 
     downloads: Mapping[ImageId, Download]
-    survey: Survey
     rates: Mapping[str, MeasuredRate]
     turns: Turns
 
-    def report(self, host: str) -> HostReport:
-        return self.survey.reports.get(host) or HostReport(HostStanding.UNKNOWN, reason=NOT_REPORTED)
-
-    def kind(self, report: HostReport) -> PlannedHost:
-        if report.standing is not HostStanding.ANSWERED:
-            return PlannedHost(report.standing.value)
-        if report.contents.unsupported:
-            return PlannedHost.UNSUPPORTED
-        return PlannedHost.INCOMPLETE if self.missing(report) else PlannedHost.READY
-
-    def missing(self, report: HostReport) -> list[ImageId]:
-        """Return the images that the host would download."""
-        if report.standing is not HostStanding.ANSWERED or report.contents.unsupported:
-            return []
-        return [image for image in self.downloads if image not in report.contents.held]
-
-    def lacks_space(self, report: HostReport) -> bool:
-        return bool(self.missing(report)) and report.contents.lacks_space
-
-    def seconds(self, reports: Iterable[HostReport]) -> float | None:
+    def seconds(self, hosts: Iterable[_PlannedWork]) -> float | None:
         work = (
-            HostWork(each.cell or "", each.site, tuple(self.downloads[image] for image in self.missing(each)))
-            for each in reports
+            HostWork(each.report.cell or "", each.report.site, tuple(self.downloads[image] for image in each.missing))
+            for each in hosts
         )
         return seconds_of_work(work, {cell: rate.bytes_per_s for cell, rate in self.rates.items()}, self.turns)
 
@@ -71,20 +65,31 @@ def make_plan(
     job: NewJob, sizes: Sequence[ImageSize], survey: Survey, rates: Mapping[str, MeasuredRate], now: datetime
 ) -> Plan:
     """Return the plan of the job. sizes: of the images of its orders. rates: of downloads, by cell."""
-    known = _Known(_downloads(job, sizes), survey, rates, _turns(job, survey))
-    groups: dict[tuple[str | None, str], dict[str, HostReport]] = {}
-    for host in dict.fromkeys(job.hosts):
-        report = known.report(host)
-        groups.setdefault((report.cell, report.site), {})[host] = report
-    reports = {host: report for group in groups.values() for host, report in group.items()}
+    conditions = _Conditions(_downloads(job, sizes), rates, _turns(job, survey))
+    unreported = HostReport(HostStanding.UNKNOWN, reason=NOT_REPORTED)
+    hosts = [
+        _planned(host, survey.reports.get(host, unreported), conditions.downloads) for host in dict.fromkeys(job.hosts)
+    ]
+    groups: dict[tuple[str | None, str], list[_PlannedWork]] = {}
+    for each in hosts:
+        groups.setdefault((each.report.cell, each.report.site), []).append(each)
     return Plan(
-        groups=tuple(_group(cell, site, of_group, known) for (cell, site), of_group in groups.items()),
-        lacking_space=_notes({host: report for host, report in reports.items() if known.lacks_space(report)}),
-        down=_notes(_of_kind(PlannedHost.DOWN, reports, known)),
-        unknown=_notes(_of_kind(PlannedHost.UNKNOWN, reports, known)),
-        unsupported=_notes(_of_kind(PlannedHost.UNSUPPORTED, reports, known)),
-        estimate=_estimate(job, list(reports.values()), known, now),
+        groups=tuple(_group(cell, site, of_group, conditions) for (cell, site), of_group in groups.items()),
+        lacking_space=_notes(each for each in hosts if each.lacks_space),
+        down=_notes(each for each in hosts if each.kind is PlannedHost.DOWN),
+        unknown=_notes(each for each in hosts if each.kind is PlannedHost.UNKNOWN),
+        unsupported=_notes(each for each in hosts if each.kind is PlannedHost.UNSUPPORTED),
+        estimate=_estimate(job, hosts, conditions, now),
     )
+
+
+def _planned(host: str, report: HostReport, images: Iterable[ImageId]) -> _PlannedWork:
+    if report.standing is not HostStanding.ANSWERED:
+        return _PlannedWork(host, report, PlannedHost(report.standing.value), ())
+    if report.contents.unsupported:
+        return _PlannedWork(host, report, PlannedHost.UNSUPPORTED, ())
+    missing = tuple(image for image in images if image not in report.contents.held)
+    return _PlannedWork(host, report, PlannedHost.INCOMPLETE if missing else PlannedHost.READY, missing)
 
 
 def _downloads(job: NewJob, sizes: Sequence[ImageSize]) -> dict[ImageId, Download]:
@@ -110,56 +115,49 @@ def _lowest(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _group(cell: str | None, site: str, reports: Mapping[str, HostReport], known: _Known) -> PlannedGroup:
-    kinds = Counter(known.kind(report) for report in reports.values())
-    missing = Counter(image for report in reports.values() for image in known.missing(report))
+def _group(cell: str | None, site: str, hosts: Sequence[_PlannedWork], conditions: _Conditions) -> PlannedGroup:
+    kinds = Counter(each.kind for each in hosts)
+    missing = Counter(image for each in hosts for image in each.missing)
+    downloads = conditions.downloads
     return PlannedGroup(
         cell=cell,
         site=site,
         hosts={kind: kinds[kind] for kind in PlannedHost},
-        lacking_space=sum(map(known.lacks_space, reports.values())),
-        bytes_to_move=sum(known.downloads[image].size_bytes * count for image, count in missing.items()),
-        images=tuple(PlannedImage(image, _holders(image, reports), missing[image]) for image in known.downloads),
-        rate=known.rates.get(cell or ""),
-        seconds=known.seconds(reports.values()),
+        lacking_space=sum(each.lacks_space for each in hosts),
+        bytes_to_move=sum(downloads[image].size_bytes * count for image, count in missing.items()),
+        images=tuple(PlannedImage(image, _holders(image, hosts), missing[image]) for image in downloads),
+        rate=conditions.rates.get(cell or ""),
+        seconds=conditions.seconds(hosts),
     )
 
 
-def _holders(image: ImageId, reports: Mapping[str, HostReport]) -> Listed:
-    holders = [host for host, report in reports.items() if image in report.contents.held]
+def _holders(image: ImageId, hosts: Iterable[_PlannedWork]) -> Listed:
+    holders = [each.host for each in hosts if image in each.report.contents.held]
     return Listed(tuple(holders[:MOST_LISTED]), max(0, len(holders) - MOST_LISTED))
 
 
-def _of_kind(kind: PlannedHost, reports: Mapping[str, HostReport], known: _Known) -> dict[str, HostReport]:
-    return {host: report for host, report in reports.items() if known.kind(report) is kind}
+def _notes(hosts: Iterable[_PlannedWork]) -> HostNotes:
+    every = list(hosts)
+    return HostNotes(tuple(map(_note, every[:MOST_LISTED])), max(0, len(every) - MOST_LISTED))
 
 
-def _notes(reports: Mapping[str, HostReport]) -> HostNotes:
-    notes = tuple(
-        HostNote(
-            host,
-            report.cell,
-            report.site,
-            report.reason or report.contents.unsupported,
-            report.contents.needed_bytes,
-            report.contents.free_bytes,
-        )
-        for host, report in list(reports.items())[:MOST_LISTED]
-    )
-    return HostNotes(notes, len(reports) - len(notes))
+def _note(of: _PlannedWork) -> HostNote:
+    report, contents = of.report, of.report.contents
+    reason = report.reason or contents.unsupported
+    return HostNote(of.host, report.cell, report.site, reason, contents.needed_bytes, contents.free_bytes)
 
 
-def _estimate(job: NewJob, reports: Sequence[HostReport], known: _Known, now: datetime) -> Estimate:
-    seconds = known.seconds(reports)
-    cells = sorted({report.cell or "" for report in reports if known.missing(report)})
-    measured = [known.rates[cell] for cell in cells if cell in known.rates]
+def _estimate(job: NewJob, hosts: Sequence[_PlannedWork], conditions: _Conditions, now: datetime) -> Estimate:
+    seconds, rates = conditions.seconds(hosts), conditions.rates
+    cells = sorted({each.report.cell or "" for each in hosts if each.missing})
+    measured = [rates[cell] for cell in cells if cell in rates]
     begin = begins_at(job.options, now)
     return Estimate(
         seconds=seconds,
-        reason="" if seconds is not None else _why_unknown(cells, known.rates),
+        reason="" if seconds is not None else _why_unknown(cells, rates),
         tasks=sum(rate.tasks for rate in measured),
         jobs=max((rate.jobs for rate in measured), default=0),
-        hosts_at_once=known.turns.hosts,
+        hosts_at_once=conditions.turns.hosts,
         begins_at=begin,
         ends_at=None if seconds is None else ends_at(job.options, begin, seconds),
         meets_deadline=meets_deadline(job.options, begin, seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from threading import BoundedSemaphore
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from precache.api.handlers.views import rfc3339
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import TooManyPlans
-from precache.core.images import Image
+from precache.core.images import Image, ImageId
 from precache.core.jobs import NewJob
 from precache.core.plans import Estimate, HostNotes, Plan, PlannedGroup, PlannedHost
 from precache.ports.clock import Clock
@@ -49,8 +50,10 @@ class JobPlans:
 
 def _plan_view(plan: Plan, job: NewJob, sizes: Iterable[ImageSize]) -> dict[str, Any]:
     host_count = sum(sum(group.hosts.values()) for group in plan.groups)
-    held = {size.image: sum(_held(group, size) for group in plan.groups) for size in sizes}
-    missing = {size.image: sum(_missing(group, size) for group in plan.groups) for size in sizes}
+    held, missing = Counter[ImageId](), Counter[ImageId]()
+    for image in (image for group in plan.groups for image in group.images):
+        held[image.image] += image.held_by.count
+        missing[image.image] += image.missing
     return {
         "host_count": host_count,
         "task_count": host_count * len(job.orders),
@@ -74,14 +77,6 @@ def _plan_view(plan: Plan, job: NewJob, sizes: Iterable[ImageSize]) -> dict[str,
         "unknown": _notes_view(plan.unknown, "reason"),
         "unsupported": _notes_view(plan.unsupported, "reason"),
     }
-
-
-def _held(group: PlannedGroup, size: ImageSize) -> int:
-    return sum(image.held_by.count for image in group.images if image.image == size.image)
-
-
-def _missing(group: PlannedGroup, size: ImageSize) -> int:
-    return sum(image.missing for image in group.images if image.image == size.image)
 
 
 def _group_view(group: PlannedGroup) -> dict[str, Any]:
