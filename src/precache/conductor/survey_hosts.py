@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import replace
@@ -58,9 +59,10 @@ class SurveyHosts:
         self._host_within, self._all_within = host_within, all_within
 
     def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:
+        until = time.monotonic() + self._all_within.total_seconds()
         names = list(dict.fromkeys(hosts))
         groups = group_by_cell(names, self._hosts.find_hosts(names), self._service_down_time, self._requirement)
-        reports = dict(self._not_asked(groups)) | self._asked(groups, images)
+        reports = dict(self._not_asked(groups)) | self._asked(groups, images, until)
         return replace(self._limits, reports={name: reports[name] for name in names})
 
     def _not_asked(self, groups: HostGroups) -> Iterator[tuple[str, HostReport]]:
@@ -76,14 +78,14 @@ class SurveyHosts:
         for name in groups.unmapped:
             yield name, HostReport(HostStanding.UNKNOWN, reason=UNMAPPED)
 
-    def _asked(self, groups: HostGroups, images: Sequence[ImageSize]) -> dict[str, HostReport]:
-        """Ask the hosts that are up and return their reports, within the time for all."""
+    def _asked(self, groups: HostGroups, images: Sequence[ImageSize], until: float) -> dict[str, HostReport]:
+        """Ask the hosts that are up and return their reports. until: by time.monotonic()."""
         futures = {
             self._pool.submit(self._caches.describe_cache, host.name, cell, images, self._host_within): host
             for cell, of_cell in groups.by_cell.items()
             for host in of_cell
         }
-        done, late = wait(futures, self._all_within.total_seconds())
+        done, late = wait(futures, max(0.0, until - time.monotonic()))
         for future in late:
             future.cancel()
         too_late = TOO_LATE.format(self._all_within.total_seconds())
