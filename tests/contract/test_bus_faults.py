@@ -10,7 +10,7 @@ import pytest
 
 from precache.core.errors import ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
-from precache.core.jobs import Outcome
+from precache.core.jobs import Outcome, TaskPaused
 from precache.core.orders import CacheOrder
 from precache.ports.compute_gateway import CacheRequest
 from tests.contract.buses import BusWorld
@@ -227,18 +227,28 @@ def test_a_cancel_is_confirmed_although_every_place_for_requests_is_taken(world,
     assert [list(request.result(PATIENCE_S)) for request in requests] == [[], [], []]
 
 
-def test_a_host_that_was_down_at_the_cancel_does_not_begin_again_when_it_is_back(world, cell_url, threads, tmp_path):
+@pytest.mark.parametrize(
+    ("stop", "result"),
+    [
+        (lambda gateway: gateway.cancel("job", "cmp-1", "cell1"), Outcome.CANCELLED),
+        (lambda gateway: gateway.pause("job", "cmp-1", "cell1"), TaskPaused(IMAGE)),
+    ],
+)
+def test_a_host_that_was_down_at_the_stop_does_not_begin_again_when_it_is_back(
+    world, cell_url, threads, tmp_path, stop, result
+):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway(silence_s=15)
         under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
         compute.kill()
         with pytest.raises(ComputeUnreachable):
-            gateway.cancel("job", "cmp-1", "cell1")
+            stop(gateway)
 
         compute.start()
 
-        assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CANCELLED]
+        (answer,) = under_way.result(PATIENCE_S)
+        assert result in (answer, getattr(answer, "outcome", None))
         assert compute.begun == ["job"]
 
 
