@@ -102,6 +102,23 @@ def test_a_task_that_runs_no_longer_has_no_rate(running, stop):
     assert (task(running).reported_at, task(running).rate_bytes_per_s) == (None, None)
 
 
+def test_the_rate_of_an_image_ends_when_its_host_goes_on_to_the_next_one(stores):
+    stores.intake.add(new_job(hosts=["cmp-1", "cmp-2"], images=[DEBIAN, UBUNTU], image_sizes=SIZES))
+    claim(stores)
+    asked(stores, "cmp-1", DEBIAN, UBUNTU)
+    for seconds in range(2):
+        note(stores, 1000 * seconds, at=NOW + seconds * SECOND)
+    for seconds in range(2, 4):
+        stores.clock.set(NOW + seconds * SECOND)
+        report = TaskProgress(job_id(1), "cmp-1", UBUNTU, Phase.DOWNLOADING, 10 * seconds, 500, "cell1")
+        stores.progress.note([report])
+
+    debian, ubuntu, *_ = stores.queries.list_tasks(job_id(1))
+    assert (debian.state, debian.bytes_done, debian.rate_bytes_per_s) == (TaskState.RUNNING, 1000, None)
+    assert ubuntu.rate_bytes_per_s == job(stores).progress.rate_bytes_per_s == 10
+    assert stores.queries.list_hosts(job_id(1))[0].image == UBUNTU
+
+
 def test_the_next_attempt_begins_without_the_rate_of_the_one_before(running):
     running.claims.release(held(running))
     claim(running, at=NOW + 10 * SECOND)

@@ -435,16 +435,13 @@ class MemoryJobs:
 
     def note(self, progress: Sequence[TaskProgress]) -> None:
         with self._lock:
-            now, before = self._now(), dict[tuple[str, str, ImageId], Task]()
+            by_host: dict[tuple[str, str], list[TaskProgress]] = {}
             for report in progress:
-                record = self._records.get(report.job_id)
-                of_host = record.tasks.get(report.host, {}) if record else {}
-                if report.image not in of_host:
-                    continue
-                # Of several reports on a task the last one counts, also for the rate.
-                task = before.setdefault((report.job_id, report.host, report.image), of_host[report.image])
-                if (after := task_steps.progressed(task, report, now)) is not task:
-                    of_host[report.image] = after
+                by_host.setdefault((report.job_id, report.host), []).append(report)
+            for (job_id, host), reports in by_host.items():
+                record = self._records.get(job_id)
+                if record and (of_host := record.tasks.get(host)):
+                    of_host.update(task_steps.after_reports(of_host, reports, self._now()))
 
     def _ended(self, before: timedelta) -> list[str]:
         until = self._now() - before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from precache.core.images import ImageId
@@ -22,6 +23,7 @@ class HostTask(NamedTuple):
     attempts: int
     reason: str
     rate_bytes_per_s: int | None
+    reported_at: datetime | None
 
     @classmethod
     def of(cls, task: Task) -> HostTask:
@@ -34,7 +36,7 @@ class HostProgress:
 
     cell, site: of the host; None if they are not known.
     state: running if one of its tasks runs, ended if all have ended, else waiting.
-    image, phase: of its first running task; None if no task runs.
+    image, phase: of the running task on which it has reported last, or else of the first one; None if no task runs.
     attempts: the most of any of its tasks. reason: the first one of any of its tasks; empty if there is none.
     """
 

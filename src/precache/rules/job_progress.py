@@ -40,7 +40,7 @@ def host_progress(
     host: str, cell: str | None, site: str | None, tasks: Sequence[HostTask], sizes: Mapping[ImageId, int]
 ) -> HostProgress:
     """Return how far one host of a job is. tasks: all that the job has for it, in the order of the request."""
-    running = next((task for task in tasks if task.state is TaskState.RUNNING), None)
+    running = _at_work([task for task in tasks if task.state is TaskState.RUNNING])
     has_ended = all(task.state is TaskState.ENDED for task in tasks)
     return HostProgress(
         host=host,
@@ -53,6 +53,14 @@ def host_progress(
         reason=next((task.reason for task in tasks if task.reason), ""),
         progress=_progress_of_host(tasks, sizes),
     )
+
+
+def _at_work(running: Sequence[HostTask]) -> HostTask | None:
+    """Return the task that the host works on: it does one after the other, and runs all of them until it answers."""
+    reported = [(task.reported_at, place) for place, task in enumerate(running) if task.reported_at is not None]
+    if reported:
+        return running[max(reported)[1]]
+    return running[0] if running else None
 
 
 def _progress_of_host(tasks: Sequence[HostTask], sizes: Mapping[ImageId, int]) -> Progress:

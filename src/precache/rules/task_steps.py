@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -87,6 +87,29 @@ def progressed(task: Task, progress: TaskProgress, now: datetime) -> Task:
         reported_at=now,
         rate_bytes_per_s=measured_rate(task, progress.bytes_done, now),
     )
+
+
+def after_reports(
+    of_host: Mapping[ImageId, Task], reports: Iterable[TaskProgress], now: datetime
+) -> dict[ImageId, Task]:
+    """Return those tasks of a host that its reports change, as they are afterwards. The last report on an image counts.
+
+    A host downloads one image of a job after the other and answers for all of them at the end. So an image that it no
+    longer reports on, because the next one has begun, moves no bytes: its rate ends.
+    """
+    changed: dict[ImageId, Task] = {}
+    for report in reports:
+        task = of_host.get(report.image)
+        if task is not None and (after := progressed(task, report, now)) is not task:
+            changed[report.image] = after
+    if changed:
+        idle = {image: task for image, task in of_host.items() if image not in changed}
+        changed |= {
+            image: replace(task, rate_bytes_per_s=None)
+            for image, task in idle.items()
+            if task.rate_bytes_per_s is not None
+        }
+    return changed
 
 
 def put_back(task: Task) -> Task:

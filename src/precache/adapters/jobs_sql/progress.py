@@ -23,7 +23,7 @@ from precache.adapters.sql.repeating import idempotent
 from precache.adapters.sql.tables import jobs
 from precache.adapters.sql.types import Instant
 from precache.core.jobs import JobState, Task, TaskProgress
-from precache.rules.task_steps import progressed
+from precache.rules.task_steps import after_reports
 
 _REPORTED_AT = bindparam("reported_at", type_=Instant())
 
@@ -89,12 +89,15 @@ class SqlProgressLog:
 def _note_one_job(
     connection: Connection, job_id: str, number: int, progress: Sequence[TaskProgress], now: datetime
 ) -> None:
-    held = load_host_tasks(connection, job_id, number, {report.host for report in progress})
-    changed: dict[tuple[int, int], Task] = {}
+    by_host: defaultdict[str, list[TaskProgress]] = defaultdict(list)
     for report in progress:
-        task = held.of_host(report.host).get(report.image)
-        if task is not None and (after := progressed(task, report, now)) is not task:
-            changed[held.place(task)] = after
+        by_host[report.host].append(report)
+    held = load_host_tasks(connection, job_id, number, by_host.keys())
+    changed = {
+        held.place(task): task
+        for host, reports in by_host.items()
+        for task in after_reports(held.of_host(host), reports, now).values()
+    }
     if changed:
         _update(connection, number, changed, now)
 
