@@ -88,10 +88,12 @@ def test_the_service_stops_at_once_while_a_job_is_followed(
     service = new_service("cell1:cmp-1")
     random_raw(images / "web.raw", 8)
     with slow_images(images, tmp_path / "slow-index.json") as slow:
-        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url, "OS_GLANCE__NUM_RETRIES": "0"})
+        one_reader = {"OS_API__EVENT_READERS": "1"}
+        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url, "OS_GLANCE__NUM_RETRIES": "0"} | one_reader)
         job = request(service, aggregate(service, "cmp-1"), ids(service)["web"])
         reader = readers(service.url, f"/v1/jobs/{job}/events")
         assert reader.next().name == "snapshot"
+        assert readers(service.url, f"/v1/jobs/{job}/events").status == 503
         stopping = threading.Thread(target=service.stop)
         stopping.start()
 

@@ -34,6 +34,14 @@ OPTIONS = [
         "max_request_body_size", default=114688, min=1024, help="Largest request body that is accepted, in bytes."
     ),
     cfg.IntOpt("workers", default=10, min=1, max=1000, help="Requests that are served at the same time (threads)."),
+    cfg.IntOpt(
+        "event_readers",
+        default=400,
+        min=0,
+        max=100000,
+        help="Clients that follow jobs by events at the same time, in each process; further ones get 503. Each needs "
+        "an open file, beside the 500 of other connections. Under another WSGI server at most 8.",
+    ),
     cfg.BoolOpt(
         "cache_kernel_and_ramdisk",
         default=True,
@@ -60,6 +68,7 @@ class ApiSettings:
     tls_files: tuple[Path, Path] | None
     max_request_body_bytes: int
     workers: int
+    event_readers: int
     cache_kernel_and_ramdisk: bool
 
 
@@ -79,6 +88,7 @@ def _parse_api(values: Any) -> ApiSettings:
         tls_files=tls_files,
         max_request_body_bytes=values.max_request_body_size,
         workers=values.workers,
+        event_readers=values.event_readers,
         cache_kernel_and_ramdisk=values.cache_kernel_and_ramdisk,
     )
 

@@ -12,7 +12,7 @@ from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSnapsh
 from precache.adapters.policy_oslo import OsloPolicy
 from precache.adapters.sql import Database, SqlProbe
 from precache.api.app import create_app
-from precache.api.events.feed import JobFeed
+from precache.api.events.feed import FeedLimits, JobFeed
 from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
@@ -40,7 +40,11 @@ def api_app(
     wake: called after a new job or a request to cancel one, to wake the conductors; never raises, never blocks.
     at_stop: gets the callback that ends the streams of events.
     """
-    feed = JobFeed(store=SqlJobSnapshots(database=database), views=JobViews(load_document()))
+    feed = JobFeed(
+        store=SqlJobSnapshots(database=database),
+        views=JobViews(load_document()),
+        limits=FeedLimits(readers=config.api.event_readers),
+    )
     at_stop.callback(feed.stop)
     webhooks = config.notifications.webhooks
     return create_app(
