@@ -13,7 +13,7 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
-from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.permit_keeper import PermitKeeper
 from precache.conductor.work_loop import WorkLoop
 from precache.core.host_calls import CallLimits

@@ -9,7 +9,8 @@ import pytest
 
 from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
-from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
+from precache.conductor.call_scheduler import CallScheduler
+from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.permit_keeper import PermitKeeper
 from precache.core.errors import StoreUnavailable
 from precache.core.host_calls import CallLimits

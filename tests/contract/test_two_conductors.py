@@ -13,7 +13,7 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.notifier_memory import MemoryNotifier
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import END, Announcer
-from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.work_loop import WorkLoop
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import JobState, Outcome, TaskResult

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from precache.conductor.admit_hosts import AdmitHosts, HostAdmission
 from precache.conductor.ask_host import ask_host, stopped_results
-from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
+from precache.conductor.call_scheduler import CallScheduler
+from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import LOOK_S, HostAnswer, JobRun
 from precache.conductor.limit_rates import LimitRates
 from precache.conductor.pause_excess import PauseExcess

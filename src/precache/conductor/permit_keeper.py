@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import start_thread
-from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.call_scheduler import CallScheduler
 from precache.ports.call_permits import CallPermits
 from precache.rules.permit_exchange import pause_before_exchange_s
 

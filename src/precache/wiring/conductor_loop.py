@@ -18,7 +18,7 @@ from precache.adapters.permits_sql import SqlCallPermits
 from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
-from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.permit_keeper import PermitKeeper
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config

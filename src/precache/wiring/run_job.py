@@ -11,10 +11,10 @@ from precache.background.daemon_pool import DaemonPool
 from precache.conductor.admit_hosts import AdmitHosts
 from precache.conductor.announce import Announcer
 from precache.conductor.call_hosts import STOP_PATIENCE, CallHosts
+from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.check_canaries import CheckCanaries
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
-from precache.conductor.host_dispatcher import CallScheduler
 from precache.conductor.limit_rates import LimitRates
 from precache.conductor.pause_excess import PauseExcess
 from precache.conductor.run_job import WRITE_INTERVAL, RunJob

@@ -16,7 +16,7 @@ from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.call_hosts import STOP_PATIENCE
-from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.job_control import JobControl
 from precache.conductor.run_job import RunJob
 from precache.conductor.stop_hosts import STOP_HOSTS_PATIENCE

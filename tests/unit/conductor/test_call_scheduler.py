@@ -8,7 +8,8 @@ import pytest
 
 from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
-from precache.conductor.host_dispatcher import CallScheduler, HostDispatcher
+from precache.conductor.call_scheduler import CallScheduler
+from precache.conductor.host_dispatcher import HostDispatcher
 from precache.core.hosts import Host
 from precache.core.jobs import Claim
 from precache.rules.fan_out import FanOut

@@ -13,7 +13,7 @@ from precache.background.cancel_token import CancelToken
 from precache.background.daemon_pool import DaemonPool
 from precache.background.threads import start_thread
 from precache.conductor.announce import END, PROGRESS
-from precache.conductor.host_dispatcher import CallScheduler
+from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.outcome_recorder import UNSTORABLE
 from precache.core.errors import LeaseLost, StoreUnavailable
 from precache.core.hosts import Heartbeat
