@@ -188,7 +188,7 @@ class EventSender:
         """Send to one reader, and close it at its end or after a failure."""
         try:
             has_more = reader.send()
-        except OSError:
+        except (OSError, ValueError):  # the latter from an encrypted connection that the client has ended
             self._close(reader)
             return
         if reader.is_done or reader.stream.is_cut:
