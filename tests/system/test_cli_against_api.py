@@ -161,14 +161,22 @@ def test_a_job_is_waited_for_shown_and_listed(deployment: Deployment) -> None:
 
     code, job, said = run("aggregate", "cache", "image", "web", "debian-12", "--wait", "--all", "-f", "json")
     _, shown, _ = run("job", "show", job["id"], "-f", "json")
-    _, listed, _ = run("job", "list", "--state", "partly_failed", "-f", "json")
-    _, tasks, _ = run("job", "task", "list", job["id"], "--outcome", "error", "-f", "json")
+    _, listed, _ = run(
+        "job", "list", "--state", "failed", "--state", "partly_failed", "--host", "cmp-1", "--image", IMAGE,
+        "--aggregate", "web", "--since", "1h", "--changed-since", "1h", "--sort", "finished_at:desc", "-f", "json",
+    )  # fmt: skip
+    _, others, _ = run("job", "list", "--host", "cmp-3", "-f", "json")
+    outcomes = ("--outcome", "error", "--outcome", "skipped", "--with-reason")
+    _, tasks, _ = run("job", "task", "list", job["id"], *outcomes, "-f", "json")
+    _, hosts, _ = run("job", "host", "list", job["id"], "--state", "ended", "-f", "json")
 
     assert (code, job["state"], job["counts"]) == (4, "partly_failed", {"cached": 1, "error": 1})
     assert "cmp-2: debian-12: error: disk full" in said
     assert shown == job
     assert [one["id"] for one in listed] == [job["id"]]
+    assert others == []
     assert [(one["host"], one["reason"]) for one in tasks] == [("cmp-2", "disk full")]
+    assert [(one["host"], one["counts"]) for one in hosts] == [("cmp-1", {"cached": 1}), ("cmp-2", {"error": 1})]
 
 
 def test_a_job_is_created_for_a_cell_without_a_host(deployment: Deployment) -> None:

@@ -115,7 +115,7 @@ class JobList(ListCommand):
             metavar="KEY[:asc|desc]",
             type=_sort,
             default=("created_at", "desc"),
-            help=f"order by {', '.join(_SORT_KEYS)}; by default created_at:desc, the newest first",
+            help=f"order by {', '.join(_SORT_KEYS)}, ascending unless :desc follows; by default created_at:desc",
         )
         parser.add_argument(
             "--limit",
