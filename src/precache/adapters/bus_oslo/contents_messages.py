@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from precache.adapters.bus_oslo.fields import (
+    MOST_BYTES,
     Malformed,
     check_host,
     read_image,
@@ -72,4 +73,4 @@ def _read_image_size(item: object) -> ImageSize:
 
 def optional_size(message: Mapping[str, Any], field: str) -> int | None:
     """Return the number of bytes, None for null or a missing field. Raises Malformed."""
-    return None if message.get(field) is None else read_size(message, field)
+    return None if message.get(field) is None else read_size(message, field, MOST_BYTES)

@@ -16,7 +16,10 @@ from precache.core.names import NAME_RULE, is_name
 _log = logging.getLogger(__name__)
 
 MOST_ITEMS = 10_000
-_MOST_BYTES = 2**63 - 1
+MOST_BYTES = 2**63 - 1
+
+MOST_IMAGE_BYTES = 2**46
+"""More than any image has, 64 TiB. The sum over 100,000 hosts is still a number of a database."""
 
 _T = TypeVar("_T")
 
@@ -73,9 +76,10 @@ def read_image(value: object) -> ImageId:
         raise Malformed("image is not an image id") from None
 
 
-def read_size(message: Mapping[str, Any], field: str) -> int:
+def read_size(message: Mapping[str, Any], field: str, most: int = MOST_IMAGE_BYTES) -> int:
+    """Return a number of bytes, 0 if there is none. Raises Malformed."""
     value = message.get(field, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_BYTES:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         raise Malformed(f"{field} is not a number of bytes")
     return value
 

@@ -227,7 +227,7 @@ def test_a_request_that_makes_no_sense_is_refused(change):
         {"image": "no uuid"},
         {"image": None},
         {"bytes_moved": -1},
-        {"bytes_moved": 2**63},
+        {"bytes_moved": 2**46 + 1},
         {"bytes_moved": "7"},
         {"bytes_moved": True},
     ],
@@ -283,7 +283,15 @@ def test_a_heartbeat_that_makes_no_sense_is_left_out_with_one_line(change, caplo
 
 
 @pytest.mark.parametrize(
-    "change", [{"phase": "dreaming"}, {"bytes_done": -1}, {"image": 3}, {"host": "\n"}, {"job_id": None}]
+    "change",
+    [
+        {"phase": "dreaming"},
+        {"bytes_done": -1},
+        {"bytes_total": 2**46 + 1},
+        {"image": 3},
+        {"host": "\n"},
+        {"job_id": None},
+    ],
 )
 def test_progress_that_makes_no_sense_is_left_out(change):
     good = progress_message([PROGRESS])["tasks"][0]
