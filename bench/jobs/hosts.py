@@ -138,7 +138,7 @@ class Hosts:
         if call.is_answered or done == len(call.images):
             return
         image = ImageId(call.images[done])
-        progress = TaskProgress(call.job, call.host, image, Phase.DOWNLOADING, _bytes_now(), 1 << 50)
+        progress = TaskProgress(call.job, call.host, image, Phase.DOWNLOADING, _bytes_now(), 1 << 40)
         self._sending.put(lambda: self._bus.cast(CONDUCTOR_TOPIC, "progress", progress_message([progress])))
         self._at(time.monotonic() + REPORT_INTERVAL_S, lambda: self._report(call))
 
