@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections.abc import Iterable, Iterator
 from statistics import median
 
 import pytest
@@ -25,10 +26,30 @@ SAMPLES = 20
 STATES = ("queued", "running", "succeeded")
 
 
-def all_have_begun(here: Deployed, image: str) -> bool:
-    """Return whether every host has a transfer under way; what arrives is beside the entry until it is whole."""
+def at_work(here: Deployed, image: str) -> set[str]:
+    """Return the hosts with a transfer under way; what arrives is beside the entry until it is whole."""
     arriving = [str(path) for path in here.precache.litter()]
-    return all(any(path.startswith(str(here.precache.entry(host, image))) for path in arriving) for host in CELLS)
+    return {host for host in CELLS if any(path.startswith(str(here.precache.entry(host, image))) for path in arriving)}
+
+
+def all_have_begun(here: Deployed, image: str) -> bool:
+    return at_work(here, image) == set(CELLS)
+
+
+@pytest.fixture
+def limit_of_two(here: Deployed) -> Iterator[None]:
+    """Have both conductors call two hosts at once, together, until the end of the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OS_LIMITS__MAX_HOSTS", "2")
+        restart(here, CONDUCTORS)
+    yield
+    restart(here, CONDUCTORS)
+
+
+def restart(here: Deployed, conductors: Iterable[str]) -> None:
+    for name in conductors:
+        here.precache.stop_one(name)
+        here.precache.start_conductor(name)
 
 
 def test_one_request_fills_the_caches_of_two_cells(here: Deployed, image: str):
@@ -126,6 +147,27 @@ def test_a_killed_conductors_job_is_finished_by_the_other_and_nothing_is_fetched
     assert here.ended(job) == "succeeded"
     assert set(here.outcomes(job).values()) == {"cached"}
     assert all(here.holds(host, image, CONTENT) for host in CELLS)
+    assert here.cloud.glance.data_requests(image) == len(CELLS)
+
+
+@pytest.mark.usefixtures("limit_of_two")
+def test_a_limit_of_hosts_holds_while_a_conductor_is_killed_and_its_job_taken_over(here: Deployed, image: str):
+    aggregate = here.aggregate(*CELLS)
+    with here.gate.shut():
+        job = here.request(aggregate, image)
+        wait_until(lambda: len(at_work(here, image)) == 2)
+        called = at_work(here, image)
+        dead = here.conductor_of(job)
+        here.precache.kill(dead)
+        [other] = {"conductor-1", "conductor-2"} - {dead}
+        wait_until(lambda: f"(job {job})" in here.precache.log(other))
+        here.precache.start_conductor(dead)
+        # The hosts of the dead conductor are called again, and join what they do: from then on a third one could begin.
+        wait_until(lambda: {here.tasks(job)[host]["state"] for host in called} == {"running"})
+        assert at_work(here, image) == called
+
+    assert here.ended(job) == "succeeded"
+    assert set(here.outcomes(job).values()) == {"cached"}
     assert here.cloud.glance.data_requests(image) == len(CELLS)
 
 
