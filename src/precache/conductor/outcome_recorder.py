@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 
 UNSTORABLE = "the host's answer could not be stored; the conductor's log has the details"
 
+BATCH = 1000
+"""The most steps of one transaction: at the end of a stopped job there are as many as hosts, and each has many rows."""
+
 CLAIM_IS_KNOWN_S = 1.0
 """How long after a write the claim need not be checked again; a halt of the process takes longer."""
 
@@ -108,13 +111,15 @@ class OutcomeRecorder:
 
         Raises LeaseLost, StoreUnavailable; the noted steps are kept.
         """
-        began_at = time.monotonic()
-        written = self._record(self._unwritten)
-        self._held_at = began_at
-        self._unwritten = []
-        for step in written:
-            if isinstance(step, HostEnded):
-                self._announce(step)
+        while self._unwritten:
+            began_at = time.monotonic()
+            batch = self._unwritten[:BATCH]
+            written = self._record(batch)
+            self._held_at = began_at
+            del self._unwritten[: len(batch)]
+            for step in written:
+                if isinstance(step, HostEnded):
+                    self._announce(step)
         self._due_at = time.monotonic() + self._interval_s
 
     def write_last(self) -> None:
