@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from precache.cli.wait.live import picture, shown
@@ -67,11 +68,12 @@ def test_the_closing_report_names_failures_up_to_a_limit() -> None:
     assert "and 80 more: precache job task list" in lines[-1]
 
 
-def test_the_closing_report_leaves_out_tasks_that_were_cancelled_as_asked() -> None:
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_the_closing_report_leaves_out_tasks_that_were_cancelled_as_asked(is_whole: bool) -> None:
     silent = task("cmp-100", outcome="cancelled", reason="cmp-100 does not answer")
     tasks = [*(task(f"cmp-{n}", outcome="cancelled") for n in range(100)), silent]
 
-    lines = closing_report(Snapshot(job("cancelled", *tasks), tasks), {})
+    lines = closing_report(Snapshot(job("cancelled", *tasks), tasks, is_whole), {})
 
     assert lines[0].endswith("cancelled: 101 cancelled")
     assert lines[1:] == ["  cmp-100: debian-12: cancelled: cmp-100 does not answer"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from precache.cli.columns import human_bytes
 from precache.cli.printable import on_one_line
-from precache.cli.wait.snapshot import Snapshot, TaskView
+from precache.cli.wait.snapshot import SUCCESSES, Snapshot, TaskView
 from precache.core.jobs import Outcome
 
 _FAILURES_SHOWN = 20
+_UNTOLD = SUCCESSES | {Outcome.CANCELLED}
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -48,7 +50,10 @@ def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
     told = [view for view in snapshot.failures if view.reason or view.outcome != Outcome.CANCELLED]
     shown = told[:_FAILURES_SHOWN]
     lines += [f"  {task_line(view, labels)}" for view in shown]
-    more = len(told) if snapshot.is_whole else snapshot.failure_count
-    if more > len(shown):
-        lines.append(f"  and {more - len(shown)} more: precache job task list {snapshot.id}")
+    more = len(told) - len(shown)
+    if not snapshot.is_whole:  # of a large job, the first failures of each outcome have been read
+        unread = Counter(snapshot.counts) - Counter(str(view.outcome) for view in snapshot.failures)
+        more += sum(unread[outcome] for outcome in unread if outcome not in _UNTOLD)
+    if more:
+        lines.append(f"  and {more} more: precache job task list {snapshot.id}")
     return lines
