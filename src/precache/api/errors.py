@@ -45,6 +45,7 @@ ERRORS: dict[type[Exception], Fault] = {
     # Images. The request names them in its body, hence 400 and never 404.
     refusals.DuplicateImages: Fault(400, "precache.image.duplicate"),
     errors.InvalidOption: Fault(400, "precache.request.invalid"),
+    errors.InvalidNotifyUrl: Fault(400, "precache.request.invalid"),
     errors.NotifyUrlRefused: Fault(400, "precache.request.invalid"),
     errors.InvalidImageId: Fault(400, "precache.image.invalid_id"),
     errors.ImageNotFound: Fault(400, "precache.image.not_found"),

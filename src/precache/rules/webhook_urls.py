@@ -20,7 +20,7 @@ _URL = re.compile(
 )
 """No user, password, blank, backslash or character beyond ASCII."""
 
-NOT_A_URL = "is no absolute URL of https or http, in ASCII, without a user, a password or a fragment"
+NOT_A_URL = "is no absolute URL of https or http, in ASCII, without blanks, a user, a password or a fragment"
 DOTS = "has a path with . or .. in it"
 NOT_ALLOWED = "is not below any URL of [notifications] webhook_urls"
 PLAIN_HTTP = "is not encrypted; [notifications] webhook_allow_http = true allows http"

@@ -14,7 +14,7 @@ from precache.api.handlers.job_targets import fields_for_aggregate
 from precache.api.handlers.named_images import NamedImages
 from precache.api.refusals import DuplicateImages
 from precache.core.aggregates import Aggregate
-from precache.core.errors import HostNotFound, NotifyUrlRefused
+from precache.core.errors import HostNotFound, InvalidNotifyUrl, NotifyUrlRefused
 from precache.core.hosts import Host
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import Image, parse_image_id
@@ -30,7 +30,7 @@ from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
 from precache.rules.schedule import check_schedule, next_start
-from precache.rules.webhook_urls import allow_none, host_of
+from precache.rules.webhook_urls import InvalidWebhookUrl, WebhookUrl, allow_none
 
 _NAME_LENGTH = 255
 """Characters of an image's name that are kept: Glance's limit."""
@@ -86,14 +86,22 @@ class JobRequests:
     def checked_options(self, body: Mapping[str, Any]) -> JobOptions:
         """Return the options of a job in the body of its request.
 
-        Raises InvalidOption, WindowNeverOpens, NotifyUrlRefused.
+        Raises InvalidOption, WindowNeverOpens, InvalidNotifyUrl, NotifyUrlRefused.
         """
         options = JobOptions.read(body)
-        url = options.notify_url
-        if url is not None and (reason := self._why_url_refused(url)) is not None:
-            raise NotifyUrlRefused(host_of(url), reason)
+        if options.notify_url is not None:
+            self._check_url(options.notify_url)
         check_schedule(options, self._clock.now())
         return options
+
+    def _check_url(self, url: str) -> None:
+        """Raises InvalidNotifyUrl, NotifyUrlRefused."""
+        try:
+            place = WebhookUrl.parse(url).place
+        except InvalidWebhookUrl as error:
+            raise InvalidNotifyUrl(str(error)) from error
+        if (reason := self._why_url_refused(url)) is not None:
+            raise NotifyUrlRefused(place, reason)
 
     def for_images(self, call: Call, images: Sequence[RequestedImage], *, options: JobOptions, **fields: Any) -> Job:
         """Store the job for these images, by their priority. Raises all that `NamedImages.find` raises.

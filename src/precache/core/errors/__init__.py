@@ -78,6 +78,7 @@ from precache.core.errors.refused import (
     InvalidConfiguration as InvalidConfiguration,
     InvalidDigest as InvalidDigest,
     InvalidImageId as InvalidImageId,
+    InvalidNotifyUrl as InvalidNotifyUrl,
     InvalidOption as InvalidOption,
     NotEnoughSpace as NotEnoughSpace,
     NotifyUrlRefused as NotifyUrlRefused,

@@ -10,6 +10,13 @@ class InvalidOption(Refused):
         super().__init__(f"{option} must be {expected}, not {value!r}")
 
 
+class InvalidNotifyUrl(Refused):
+    """The URL that shall be told of a job is no URL that could be called. reason: follows the word notify_url."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"notify_url {reason}", "give one such as https://hooks.example.org/precache")
+
+
 class NotifyUrlRefused(Refused):
     """The URL that shall be told of a job is not allowed. place: the URL without its path; reason: follows it."""
 
