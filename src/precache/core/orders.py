@@ -55,6 +55,13 @@ DEFAULT_OPTIONS = CacheOptions()
 DEFAULT_IMAGE_PRIORITY = 50
 
 
+def check_image_priority(value: Any) -> int:
+    """Return the priority of an image. Raises InvalidOption."""
+    if type(value) is not int or not 0 <= value <= 100:
+        raise InvalidOption("priority", value, "a whole number from 0 to 100")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class CacheOrder:
     """One image, and the options for caching it.
@@ -69,8 +76,7 @@ class CacheOrder:
 
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
-        if type(self.priority) is not int or not 0 <= self.priority <= 100:
-            raise InvalidOption("priority", self.priority, "a whole number from 0 to 100")
+        check_image_priority(self.priority)
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOrder:

@@ -39,6 +39,44 @@ def test_every_option_is_sent_as_it_was_given(run: Run, service: StubService) ->
     }
 
 
+def test_an_image_has_the_priority_that_is_given_for_it(run: Run, service: StubService) -> None:
+    ran = run(
+        "job", "create", "--image", "a=1", "--image", DEBIAN, "--image", "ubuntu-24", "--cell", "cell1",
+        "--image-priority", "a=1=0", "--image-priority", f"{DEBIAN}=100", "--priority", "80",
+    )  # fmt: skip
+
+    assert ran.code == 0
+    assert service.asked[-1].body == {
+        "images": [{"image": "a=1", "priority": 0}, {"image": DEBIAN, "priority": 100}, {"image": "ubuntu-24"}],
+        "target": {"cells": ["cell1"]},
+        "priority": 80,
+    }
+
+
+@pytest.mark.parametrize(
+    ("priorities", "message"),
+    [
+        (["debian-12"], "'debian-12' is not of the form IMAGE=N, such as debian-12=80"),
+        (["=80"], "'=80' is not of the form IMAGE=N, such as debian-12=80"),
+        (["debian-12="], "priority must be a whole number from 0 to 100, not ''"),
+        (["debian-12=high"], "priority must be a whole number from 0 to 100, not 'high'"),
+        (["debian-12=-1"], "priority must be a whole number from 0 to 100, not '-1'"),
+        (["debian-12=101"], "priority must be a whole number from 0 to 100, not 101"),
+        (["ubuntu-24=80"], "--image-priority names 'ubuntu-24', but no --image does; give the image as in --image"),
+        (["debian-12=80", "debian-12=80"], "--image-priority is given twice for the same image; leave one out"),
+    ],
+)
+def test_a_wrong_priority_of_an_image_sends_nothing(
+    run: Run, service: StubService, priorities: list[str], message: str
+) -> None:
+    options = [f"--image-priority={each}" for each in priorities]
+
+    ran = run("job", "create", "--image", "debian-12", "--cell", "cell1", *options)
+
+    assert (ran.code, service.asked) == (2, [])
+    assert message in ran.err
+
+
 def test_an_idempotency_key_is_sent_as_a_header(run: Run, service: StubService) -> None:
     words = ("job", "create", "--image", "debian-12", "--cell", "cell1")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from urllib.parse import quote
 
@@ -18,29 +18,20 @@ class Jobs:
         self._session = session
         self._url = f"{own_url}/jobs"
 
-    def create(
-        self,
-        target: Mapping[str, Sequence[str]],
-        images: Sequence[str],
-        options: JsonObject,
-        idempotency_key: str | None = None,
-    ) -> JsonObject:
-        """Request these images, by id or name; return the job. options: the other fields of the request."""
-        body, headers = _request(target, images, options, idempotency_key)
-        return self._session.read("POST", self._url, "job", body=body, headers=headers)
+    def create(self, request: JsonObject, idempotency_key: str | None = None) -> JsonObject:
+        """Make the job of this request, the body of `POST /v1/jobs`; return the job."""
+        return self._session.read("POST", self._url, "job", body=request, headers=_headers(idempotency_key))
 
-    def plan(
-        self,
-        target: Mapping[str, Sequence[str]],
-        images: Sequence[str],
-        options: JsonObject,
-        idempotency_key: str | None = None,
-    ) -> JsonObject:
+    def plan(self, request: JsonObject, idempotency_key: str | None = None) -> JsonObject:
         """Return the plan of the job that `create` would make; nothing is stored."""
-        body, headers = _request(target, images, options, idempotency_key)
-        query = {"dry_run": "true"}
         return self._session.read(
-            "POST", self._url, "plan", body=body, headers=headers, query=query, changes_nothing=True
+            "POST",
+            self._url,
+            "plan",
+            body=request,
+            headers=_headers(idempotency_key),
+            query={"dry_run": "true"},
+            changes_nothing=True,
         )
 
     def find(self, *, limit: int, **query: str | Sequence[str] | None) -> list[JsonObject]:
@@ -86,9 +77,6 @@ class Jobs:
         return f"{self._url}/{quote(job_id, safe='', errors='surrogateescape')}"
 
 
-def _request(
-    target: Mapping[str, Sequence[str]], images: Sequence[str], options: JsonObject, idempotency_key: str | None
-) -> tuple[JsonObject, dict[str, str]]:
-    """Return the body and the headers of a request for a job."""
-    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-    return {"images": [{"image": image} for image in images], "target": dict(target), **options}, headers
+def _headers(idempotency_key: str | None) -> dict[str, str]:
+    """Return the headers of a request for a job."""
+    return {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}

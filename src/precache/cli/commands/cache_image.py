@@ -67,7 +67,8 @@ class CacheImageCommand(RequestCommand):
         options = self.options(parsed_args)
         if not options:
             return None
-        return self.service.jobs.create(target, [str(image["id"]) for image in images], options)
+        named = [{"image": str(image["id"])} for image in images]
+        return self.service.jobs.create({"images": named, "target": target, **options})
 
     def find_images(self, parsed_args: argparse.Namespace) -> list[JsonObject]:
         return [self.service.images.find(name) for name in parsed_args.images]

@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from precache.cli.client import JsonObject
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
 from precache.cli.commands.job_options import add_job_options, job_options
 from precache.cli.commands.job_plan import PLAN_FIELDS, plan_cells, without_empty, write_groups
 from precache.cli.errors import UsageError
+from precache.core.errors import InvalidOption
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
+from precache.core.orders import check_image_priority
 
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
 
@@ -23,13 +26,35 @@ def _idempotency_key(text: str) -> str:
     return text
 
 
+def _image_priority(text: str) -> tuple[str, int]:
+    """Return the image and its priority in a text such as `debian-12=80`, for argparse."""
+    image, _, number = text.rpartition("=")  # of the last one: a name may have others
+    if not image:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form IMAGE=N, such as debian-12=80")
+    try:
+        return image, check_image_priority(int(number) if number.isdecimal() and len(number) < 10 else number)
+    except InvalidOption as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _with_priorities(images: Sequence[str], priorities: Sequence[tuple[str, int]]) -> list[JsonObject]:
+    """Return the images of a request. Raises UsageError for a priority without its image, or given twice."""
+    chosen = dict(priorities)
+    for image in chosen:
+        if image not in images:
+            raise UsageError(f"--image-priority names {image!r}, but no --image does; give the image as in --image")
+    if len(chosen) < len(priorities):
+        raise UsageError("--image-priority is given twice for the same image; leave one out")
+    return [{"image": image} | ({"priority": chosen[image]} if image in chosen else {}) for image in images]
+
+
 class JobCreate(RequestCommand):
     """Fill the image caches of any set of hosts, as one job.
 
     The options for images and hosts can be repeated. The job is for all hosts of the aggregates and cells and for the
     hosts given by name, without the excluded ones; each host counts once. Hosts that are added to an aggregate later
-    are not included. Each host caches the images in the order in which they are given. The service checks the whole
-    request: if it refuses a name, nothing is started.
+    are not included. Each host caches the images in the order in which they are given; --image-priority puts some first
+    or last. The service checks the whole request: if it refuses a name, nothing is started.
 
     Without --wait the command shows the accepted job. Output and exit codes with --wait are those of
     `aggregate cache image`.
@@ -42,6 +67,7 @@ class JobCreate(RequestCommand):
       precache job create --image debian-12 --aggregate web --aggregate db --wait
       precache job create --name friday-rollout --image debian-12 --image ubuntu-24 --cell cell2 --exclude-host cmp-9
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M --priority 80
+      precache job create --image debian-12 --image ubuntu-24 --aggregate web --image-priority ubuntu-24=80
       precache job create --image debian-12 --aggregate web --dry-run
       precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
       precache job create --image debian-12 --aggregate edge --parallelism 20 --canary 10% --retries 2
@@ -52,6 +78,16 @@ class JobCreate(RequestCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
         self._add_list(parser, "--image", "images", "name or id of an image", required=True)
+        parser.add_argument(
+            "--image-priority",
+            metavar="IMAGE=N",
+            action="append",
+            dest="image_priorities",
+            default=[],
+            type=_image_priority,
+            help="priority of this image, from 0 to 100 (default 50): each host caches images with a higher one first; "
+            "IMAGE as given in --image; can be repeated",
+        )
         self._add_list(parser, "--aggregate", "aggregates", "all hosts of this aggregate: name, id or UUID")
         self._add_list(parser, "--cell", "cells", "all hosts of this cell")
         self._add_list(parser, "--host", "hosts", "this host")
@@ -79,14 +115,13 @@ class JobCreate(RequestCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         target = {part: names for part in _TARGET if (names := getattr(parsed_args, part))}
-        options = self.options(parsed_args) | job_options(parsed_args)
-        if parsed_args.name is not None:
-            options["name"] = parsed_args.name
+        images = _with_priorities(parsed_args.images, parsed_args.image_priorities)
+        name = {} if parsed_args.name is None else {"name": parsed_args.name}
+        request = {"images": images, "target": target, **name, **job_options(parsed_args)}
         if parsed_args.dry_run:
-            plan = self.service.jobs.plan(target, parsed_args.images, options, parsed_args.idempotency_key)
-            values = plan_cells(plan)
+            values = plan_cells(self.service.jobs.plan(request, parsed_args.idempotency_key))
             return list(values), list(values.values())
-        job = self.service.jobs.create(target, parsed_args.images, options, parsed_args.idempotency_key)
+        job = self.service.jobs.create(request, parsed_args.idempotency_key)
         if not parsed_args.wait:
             return self.job_result(job, None)
         return self.wait(str(job.get("id")), job.get("image_names") or {}, parsed_args)
