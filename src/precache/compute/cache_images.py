@@ -182,11 +182,12 @@ class CacheImages:
             result = self._result_of_stop(image, watch, stop)
             if result is None:
                 raise
-            if stop.reason is StopReason.CANCELLED and self._kept is not None and not stopped.keeps_data:
-                self._kept.remove_if_unpaused(image, watch.job_id)
+            if stop.reason is StopReason.CANCELLED:
+                self._release_kept(image, watch.job_id, removes=not stopped.keeps_data)
             return result
         except PrecacheError as error:
             _log.error("Failed to cache image %s on %s: %s", image, self._host, error)
+            self._release_kept(image, watch.job_id, removes=not error.may_pass)
             return TaskResult(image, Outcome.ERROR, reason=str(error), may_pass=error.may_pass)
         except Exception as error:  # noqa: BLE001  the request boundary of this process: the other images go on
             _log.exception("Failed to cache image %s on %s", image, self._host)
@@ -196,11 +197,17 @@ class CacheImages:
             _log.info("Image %s already cached on %s; updating timestamp", image, self._host)
         return TaskResult(image, Outcome.CACHED if fetched else Outcome.EXISTING)
 
+    def _release_kept(self, image: ImageId, job_id: str, *, removes: bool) -> None:
+        """Note that the job has ended for the image, so that it wants no kept download any more."""
+        if self._kept is not None:
+            self._kept.release(image, job_id, removes=removes)
+
     def _result_of_stop(self, image: ImageId, watch: _Watch, stop: CancelToken) -> HostResult | None:
         """Return the result of work that was stopped; None if the compute is being stopped."""
         if stop.reason is StopReason.PAUSED:
             _log.info("Caching image %s on %s was paused after %i bytes", image, self._host, watch.bytes_done)
-            return TaskPaused(image, 0 if self._kept is None else self._kept.bytes_of(image))
+            # Another job may have received it.
+            return TaskPaused(image, 0 if self._kept is None else self._kept.claim(image, watch.job_id))
         if stop.reason is StopReason.CANCELLED:
             _log.info("Caching image %s on %s was cancelled after %i bytes", image, self._host, watch.bytes_done)
             return TaskResult(image, Outcome.CANCELLED)

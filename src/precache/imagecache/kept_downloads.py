@@ -2,7 +2,10 @@
 
 Each is two files, with names that Nova's cleaner ignores: the data, and a record that says what it is. The record is
 written last and removed first, so data without a record is left over and will be removed. Who changes a kept download
-holds the lock of its entry; who removes one in passing takes the lock only if it is free.
+holds the lock of its entry; who removes one in passing takes the lock only if it is free. Only the jobs of a record
+change without it, so that a job can be removed from the record while another job downloads.
+
+The jobs of a record are those that want it: they were paused, and have not ended since. Without one it is removed.
 
 A download that goes on writes to the same file under a second name. So after a kill the kept data is still there.
 """
@@ -13,8 +16,9 @@ import json
 import logging
 import os
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +38,9 @@ _log = logging.getLogger(__name__)
 _MOST_RECORD_BYTES = 1 << 16
 _MOST_JOBS = 100  # of one record; a later job finds the data all the same
 
+UNWANTED_AGE = timedelta(hours=1)
+"""How long data stays that no job wants: longer than the wait between two attempts of a task, which use it."""
+
 _DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError)
 
 
@@ -51,7 +58,7 @@ class KeepLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
-    """size_bytes, digest: of the whole image. jobs: those that have paused the download."""
+    """size_bytes, digest: of the whole image. jobs: those that want it. kept_at: or when no job wanted it any more."""
 
     image: str
     size_bytes: int
@@ -86,6 +93,7 @@ class KeptDownloads:
         self._locks = locks
         self._clock = clock
         self._limits = limits
+        self._changes = threading.RLock()  # held while a record is read and changed
 
     def bytes_of(self, image: ImageId) -> int:
         """Return how much of the image is kept."""
@@ -126,18 +134,20 @@ class KeptDownloads:
         if not is_allowed or image.digest is None or image.size_bytes is None:
             self.remove(entry)
             return 0
-        earlier = self._read_record(entry)
-        jobs = () if earlier is None or not earlier.fits(image) else earlier.jobs
         record = _Record(
             image=image.id,
             size_bytes=image.size_bytes,
             digest=str(image.digest),
             received_bytes=received_bytes,
             kept_at=self._clock.now().isoformat(),
-            jobs=tuple(dict.fromkeys([*jobs, *([job_id] if job_id else [])]))[-_MOST_JOBS:],
+            jobs=(job_id,) if job_id else (),
         )
         try:
-            self._store(entry, path, record)
+            with self._changes:
+                earlier = self._read_record(entry)
+                if earlier is not None and earlier.fits(image):
+                    record = replace(record, jobs=_joined(earlier.jobs, record.jobs))
+                self._store(entry, path, record)
         except OSError as error:
             _log.warning("What was received of image %s is not kept: %s", image.id, explain(error))
             with suppress(OSError):  # `clean` tries again
@@ -146,32 +156,43 @@ class KeptDownloads:
         self._remove_most()
         return received_bytes
 
-    def remove(self, entry: str) -> None:
-        """Remove what is kept for the entry; harmless if there is nothing. The caller holds the entry's lock."""
-        for kind in ("record", "data"):
-            self._path(entry, kind).unlink(missing_ok=True)
+    def claim(self, image: ImageId, job_id: str) -> int:
+        """Note that the job wants what is kept of the image, until `release` or `remove_of_job`; return its bytes."""
+        entry = entry_name(image)
+        with self._changes, self._explained(entry):
+            record = self._read_record(entry)
+            if record is not None and job_id not in record.jobs:
+                self._write_record(entry, replace(record, jobs=_joined(record.jobs, (job_id,))))
+        return 0 if record is None else record.received_bytes
+
+    def release(self, image: ImageId, job_id: str, *, removes: bool) -> None:
+        """Note that the job no longer wants what is kept of the image.
+
+        removes: remove it at once if no other job wants it and it is not in use; else `clean` removes it later.
+        """
+        entry = entry_name(image)
+        if self._read_record(entry) is not None:
+            self._release(entry, job_id, removes=removes)
 
     def remove_of_job(self, job_id: str) -> None:
-        """Remove what only this job has paused, except what is in use now."""
+        """Remove what only this job wants. What is in use now stays for the job that uses it."""
         for entry, record in self._records():
             if record is not None and job_id in record.jobs:
-                with self._held(entry) as is_held:
-                    if is_held:
-                        self._remove_job(entry, job_id)
+                self._release(entry, job_id, removes=True)
 
-    def remove_if_unpaused(self, image: ImageId, job_id: str) -> None:
-        """Remove what is kept of the image, unless a job other than this one has paused it, or it is in use."""
-        entry = entry_name(image)
-        record = self._read_record(entry)
-        if record is not None and set(record.jobs) <= {job_id}:
-            with self._held(entry) as is_held:
-                if is_held:
-                    self._remove_job(entry, job_id)
+    def remove(self, entry: str) -> None:
+        """Remove what is kept for the entry; harmless if there is nothing. The caller holds the entry's lock."""
+        with self._changes:
+            for kind in ("record", "data"):
+                self._path(entry, kind).unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove what is too old, too much, left over, or of an image that is in the cache; not what is in use."""
+        """Remove what is too old, too much, left over, unwanted, or of an image that is in the cache; not what is in
+        use.
+        """
         for entry, record in self._records():
-            is_old = record is not None and record.kept_time + self._limits.age <= self._clock.now()
+            most = self._limits.age if record is None or record.jobs else min(UNWANTED_AGE, self._limits.age)
+            is_old = record is not None and record.kept_time + most <= self._clock.now()
             if record is None or is_old or (self._directory / entry).exists():
                 self._remove_if_free(entry, "it is left over" if record is None else "it was not resumed in time")
         self._remove_most()
@@ -191,23 +212,35 @@ class KeptDownloads:
                 self.remove(entry)
                 _log.info("Removed a paused download, %s: %s", self._path(entry, "data"), reason)
 
-    def _remove_job(self, entry: str, job_id: str) -> None:
-        record = self._read_record(entry)
-        if record is None or set(record.jobs) <= {job_id}:
-            self.remove(entry)
-            _log.info("Removed a paused download, %s: no other job has paused it", self._path(entry, "data"))
-        else:
-            self._write_record(entry, replace(record, jobs=tuple(job for job in record.jobs if job != job_id)))
+    def _release(self, entry: str, job_id: str, *, removes: bool) -> None:
+        with self._held(entry) as is_held, self._changes:
+            record = self._read_record(entry)
+            if record is None:
+                return
+            jobs = tuple(job for job in record.jobs if job != job_id)
+            if removes and is_held and not jobs:
+                self.remove(entry)
+                _log.info("Removed a paused download, %s: no other job has paused it", self._path(entry, "data"))
+            elif jobs != record.jobs:
+                kept_at = record.kept_at if jobs else self._clock.now().isoformat()
+                self._write_record(entry, replace(record, jobs=jobs, kept_at=kept_at))
 
     @contextmanager
     def _held(self, entry: str) -> Iterator[bool]:
         """Hold the entry's lock if it is free. Faults of the disk are logged: the next pass tries again."""
+        with self._explained(entry), ExitStack() as lock:
+            is_held = False
+            with self._explained(entry):
+                is_held = lock.enter_context(self._locks.hold_if_free(entry))
+            yield is_held
+
+    @contextmanager
+    def _explained(self, entry: str) -> Iterator[None]:
         try:
-            with self._locks.hold_if_free(entry) as is_held:
-                yield is_held
+            yield
         except (CacheUnusable, OSError) as error:
             reason = explain(error) if isinstance(error, OSError) else error
-            _log.warning("The paused download %s could not be removed: %s", self._path(entry, "data"), reason)
+            _log.warning("The paused download %s could not be changed: %s", self._path(entry, "data"), reason)
 
     def _records(self) -> list[tuple[str, _Record | None]]:
         """Return the entries for which something is kept, with the record, if it can be read."""
@@ -260,6 +293,10 @@ class KeptDownloads:
 
     def _path(self, entry: str, kind: str) -> Path:
         return self._directory / temporary_name(entry, KEPT, kind)
+
+
+def _joined(jobs: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*jobs, *more]))[-_MOST_JOBS:]
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -181,6 +181,59 @@ def test_a_cancelled_job_loses_only_what_no_other_job_has_paused(world):
     assert world.numbers(1, 2, 3, 4) == [4]
 
 
+def test_a_job_that_is_cancelled_while_another_one_downloads_wants_it_no_more(world):
+    world.keep(image(), job="one")
+    with world.cache.locks.hold(entry_name(image().id), wait=lambda: None):
+        world.kept.take(image(), world.part)
+        world.kept.remove_of_job("one")
+        assert world.kept.bytes_of(image().id) == 10
+        world.kept.keep(image(), world.part, 12, "two")
+        world.part.unlink()
+
+    world.kept.remove_of_job("two")
+
+    assert world.left() == []
+
+
+def test_a_job_may_want_what_another_one_has_received(world):
+    world.keep(image(), job="one")
+
+    assert world.kept.claim(image().id, "two") == 10
+
+    world.kept.remove_of_job("one")
+    assert world.kept.bytes_of(image().id) == 10
+    world.kept.remove_of_job("two")
+    assert world.left() == []
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_what_no_job_wants_is_removed_at_once_or_within_an_hour(world, is_removed):
+    world.keep(image())
+    world.clock.advance(2 * DAY)
+
+    world.kept.release(image().id, "other", removes=is_removed)
+    world.kept.release(image().id, "job", removes=is_removed)
+
+    assert world.numbers(1) == ([] if is_removed else [1])
+    world.clock.advance(timedelta(minutes=59))
+    world.kept.clean()
+    assert world.numbers(1) == ([] if is_removed else [1])
+    world.clock.advance(timedelta(minutes=1))
+    world.kept.clean()
+    assert world.left() == []
+
+
+def test_a_cancel_does_not_fail_because_the_lock_cannot_be_used(world, tmp_path):
+    world.keep(image())
+    (tmp_path / "locks").rename(tmp_path / "moved")
+    (tmp_path / "locks").write_text("no directory")
+
+    world.kept.remove_of_job("job")
+    world.kept.clean()
+
+    assert world.kept.bytes_of(image().id) == 10
+
+
 RECORD = {
     "image": "i",
     "size_bytes": 9,

@@ -283,6 +283,50 @@ def test_a_cancel_while_it_goes_on_removes_what_no_other_job_has_paused(world, i
     assert sorted(host.left_behind()) == (kept_names(request) if is_kept else [])
 
 
+def test_the_last_of_two_cancelled_jobs_leaves_nothing(world, images):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    pause(host, host.request())
+    second = host.request("second")
+
+    with downloading(host, second, 2) as running:
+        host.compute.cancel_job("job")
+        host.compute.pause_job("second", 0, CallNumber("test", 2))
+        assert running.result(PATIENCE_S) == [TaskPaused(second.images[0], 7 * MIB)]
+    host.compute.cancel_job("second")
+
+    assert host.left_behind() == []
+
+
+def test_a_paused_job_keeps_what_a_cancelled_one_has_received_for_it(world, images):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    request, second = host.request(), host.request("second")
+    pause(host, request)
+
+    host.compute.pause_job("second", 0, CallNumber("test", 2))
+    paused = host.compute.cache_images(replace(second, call=CallNumber("test", 1)))
+    host.compute.cancel_job("job")
+
+    assert paused == [TaskPaused(second.images[0], 5 * MIB)]
+    assert sorted(host.left_behind()) == kept_names(request)
+    host.compute.cancel_job("second")
+    assert host.left_behind() == []
+
+
+def test_a_job_that_cannot_go_on_loses_what_it_has_paused(world, images):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    request = host.request()
+    pause(host, request)
+    next(images.iterdir()).unlink()
+
+    (result,) = host.compute.cache_images(request)
+
+    assert (result.outcome, result.may_pass) == (Outcome.ERROR, False)
+    assert host.left_behind() == []
+
+
 @pytest.mark.parametrize("option", ["paused_images = 0", "paused_bytes = 5242879"])
 def test_a_host_that_may_keep_nothing_or_less_downloads_again(world, images, option):
     image_of(images, "raw", SIZE_MIB)
