@@ -128,6 +128,8 @@ class CacheImages:
             started_at = self._clock.now()
             result = self._result(order.image, partial(cache, watch), watch, stop)
             if isinstance(result, TaskPaused):
+                if self._memory.is_cancelled(request):  # while it paused
+                    self._release_kept(order.image, request.job_id, removes=True)
                 return result
             return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 

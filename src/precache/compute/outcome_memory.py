@@ -100,6 +100,11 @@ class OutcomeMemory:
             _remove_oldest(self._paused, self._capacity)
         self._end(job, StopReason.PAUSED)
 
+    def is_cancelled(self, request: CacheRequest) -> bool:
+        """Return whether the job of the request was cancelled."""
+        with self._lock:
+            return _job_of(request) in self._cancelled
+
     def is_paused(self, request: CacheRequest) -> bool:
         """Return whether the request was made for a paused job, or before the job was paused."""
         with self._lock:

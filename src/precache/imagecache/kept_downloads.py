@@ -187,15 +187,20 @@ class KeptDownloads:
                 self._path(entry, kind).unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove what is too old, too much, left over, unwanted, or of an image that is in the cache; not what is in
-        use.
-        """
+        """Remove what is useless or too much, except what is in use."""
         for entry, record in self._records():
-            most = self._limits.age if record is None or record.jobs else min(UNWANTED_AGE, self._limits.age)
-            is_old = record is not None and record.kept_time + most <= self._clock.now()
-            if record is None or is_old or (self._directory / entry).exists():
-                self._remove_if_free(entry, "it is left over" if record is None else "it was not resumed in time")
+            if reason := self._why_useless(entry, record):
+                self._remove_if_free(entry, reason)
         self._remove_most()
+
+    def _why_useless(self, entry: str, record: _Record | None) -> str:
+        """Return why it can be removed; empty if it may be of use."""
+        if record is None:
+            return "it is left over"
+        if (self._directory / entry).exists():
+            return "the image is in the cache"
+        most = self._limits.age if record.jobs else min(UNWANTED_AGE, self._limits.age)
+        return "it was not resumed in time" if record.kept_time + most <= self._clock.now() else ""
 
     def _remove_most(self) -> None:
         """Remove the oldest until the rest is within the limits."""

@@ -327,6 +327,19 @@ def test_a_job_that_cannot_go_on_loses_what_it_has_paused(world, images):
     assert host.left_behind() == []
 
 
+def test_a_job_that_is_cancelled_while_it_pauses_leaves_nothing(world, images):
+    image_of(images, "raw", SIZE_MIB)
+    host = world()
+    request = host.request()
+
+    with downloading(host, request) as running:
+        host.compute.pause_job(request.job_id, request.retry_count, CallNumber("test", 1))
+        host.compute.cancel_job(request.job_id)
+        running.result(PATIENCE_S)
+
+    assert host.left_behind() == []
+
+
 @pytest.mark.parametrize("option", ["paused_images = 0", "paused_bytes = 5242879"])
 def test_a_host_that_may_keep_nothing_or_less_downloads_again(world, images, option):
     image_of(images, "raw", SIZE_MIB)
