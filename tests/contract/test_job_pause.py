@@ -2,12 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
 from precache.core.errors import JobEnded, JobIsCancelled, JobNotEnded, JobNotFound, NothingToRetry
-from precache.core.job_options import JobOptions
+from precache.core.job_options import JobOptions, Window
 from precache.core.jobs import JobState, Outcome, TaskResult, TaskState
 from precache.core.stopping import StopReason
 from precache.ports.job_store import Steering
@@ -123,6 +123,16 @@ class TestResume:
 
         assert (job.state, job.due_at) == (JobState.WAITING, NOW + HOUR)
         assert job.reason == "It may not begin before 2026-03-01T13:00:00Z."
+
+    def test_a_job_whose_deadline_comes_before_its_window_ends_at_the_deadline(self, stores):
+        window = Window(time(11), time(12, 30))
+        stores.intake.add(new_job(options=JobOptions(window=window, deadline=NOW + HOUR)))
+        steer(stores, "pause")
+
+        job = steer(stores, "resume", NOW + timedelta(minutes=45))
+
+        assert (job.state, job.due_at) == (JobState.WAITING, NOW + HOUR)
+        assert job.reason == "Its window opens at 2026-03-02T11:00:00Z."
 
     def test_a_running_job_continues(self, stores):
         stores.intake.add(new_job())

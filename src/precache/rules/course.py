@@ -64,8 +64,3 @@ def stop_by_clock(options: JobOptions, now: datetime) -> StopReason | None:
     if options.deadline is not None and options.deadline <= now:
         return StopReason.DEADLINE_PASSED
     return None if next_start(options, now) is None else StopReason.WINDOW_CLOSED
-
-
-def earlier(at: datetime | None, deadline: datetime | None) -> datetime | None:
-    """Return the earlier of the two; None if neither is given."""
-    return min((time for time in (at, deadline) if time is not None), default=None)

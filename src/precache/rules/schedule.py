@@ -52,6 +52,11 @@ def next_start(options: JobOptions, now: datetime) -> Start | None:
     return Start(at, f"Its window opens at {time_text(at)}.")
 
 
+def earlier(at: datetime | None, deadline: datetime | None) -> datetime | None:
+    """Return the earlier of the two; None if neither is given."""
+    return min((time for time in (at, deadline) if time is not None), default=None)
+
+
 def time_text(at: datetime) -> str:
     """Return the time in UTC, to the second, for messages."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,7 +13,7 @@ from datetime import datetime
 from precache.core.errors import JobEnded, JobIsCancelled, JobNotEnded, NothingToRetry
 from precache.core.job_changes import JobChange
 from precache.core.jobs import Job, JobState, check_job_transition
-from precache.rules.schedule import check_schedule, next_start
+from precache.rules.schedule import check_schedule, earlier, next_start
 
 _AT_REST = frozenset({JobState.WAITING, JobState.PAUSED})
 
@@ -89,11 +89,13 @@ def changed(job: Job, change: JobChange, now: datetime) -> Job:
 
 
 def _queued(job: Job, now: datetime) -> Job:
-    """Return the job as a conductor may take it: now, or when its window opens."""
+    """Return the job as a conductor may take it: now, when its window opens, or at its deadline before that."""
     start = next_start(job.options, now)
     if start is None or (job.started_at is not None and job.state is JobState.QUEUED):
         return _in_state(job, JobState.QUEUED)
-    return replace(_in_state(job, JobState.WAITING), due_at=start.at, reason=start.reason)
+    return replace(
+        _in_state(job, JobState.WAITING), due_at=earlier(start.at, job.options.deadline), reason=start.reason
+    )
 
 
 def _in_state(job: Job, state: JobState) -> Job:

@@ -7,7 +7,7 @@ import pytest
 from precache.core.job_options import JobOptions, Window
 from precache.core.jobs import JOB_TRANSITIONS, Job, JobState
 from precache.core.stopping import StopReason
-from precache.rules.course import ENDINGS, earlier, reason_to_stop, stop_by_clock, stop_reason
+from precache.rules.course import ENDINGS, reason_to_stop, stop_by_clock, stop_reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -69,7 +69,3 @@ def test_what_ends_a_job_comes_before_what_makes_it_wait(fields, options, reason
 def test_a_stopped_job_goes_to_a_state_that_a_running_one_may_have():
     assert {ending.state for ending in ENDINGS.values()} <= JOB_TRANSITIONS[JobState.RUNNING]
     assert all(ending.state.is_final is (ending.rest is not None) for ending in ENDINGS.values())
-
-
-def test_the_earlier_time_is_one_that_is_given():
-    assert (earlier(None, None), earlier(NOON, None), earlier(NOON, NOON - HOUR)) == (None, NOON, NOON - HOUR)

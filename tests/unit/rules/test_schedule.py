@@ -1,12 +1,12 @@
 """When a job may run, and which schedules are refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from precache.core.errors import InvalidOption, WindowNeverOpens
 from precache.core.job_options import JobOptions
-from precache.rules.schedule import Start, check_schedule, next_start
+from precache.rules.schedule import Start, check_schedule, earlier, next_start
 
 NOW = datetime(2026, 12, 4, 12, tzinfo=UTC)  # a Friday
 NIGHT = {"from": "02:00", "to": "05:00", "time_zone": "Europe/Paris"}
@@ -84,3 +84,9 @@ def test_a_job_that_could_never_run_is_refused(fields, error, message):
 )
 def test_a_job_that_can_run_for_a_second_is_accepted(fields):
     check_schedule(options(**fields), NOW)
+
+
+def test_the_earlier_time_is_one_that_is_given():
+    before = NOW - timedelta(hours=1)
+
+    assert (earlier(None, None), earlier(NOW, None), earlier(NOW, before)) == (None, NOW, before)
