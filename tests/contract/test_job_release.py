@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from precache.core.errors import IllegalTransition
+from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions
 from precache.core.jobs import HostPutBack, JobState, Outcome, TaskResult, TaskState
 from tests.contract.job_values import (
@@ -26,9 +27,10 @@ from tests.contract.job_values import (
 WAITING = JobState.WAITING
 
 
-def release(stores, state=WAITING, *, due_at=None, reason="", at=NOW, owner="me"):
+def release(stores, state=WAITING, *, due_at=None, reason="", at=NOW, owner="me", revision=None):
     stores.clock.set(at)
-    stores.claims.release(held(stores, owner=owner), state=state, due_at=due_at, reason=reason)
+    claim = held(stores, owner=owner)
+    stores.claims.release(claim, state=state, due_at=due_at, reason=reason, revision=revision)
     return stores.queries.get(job_id(1))
 
 
@@ -137,6 +139,21 @@ def test_a_job_that_an_operator_has_paused_is_paused_unless_its_hosts_must_be_to
     assert (found is None) is (state is JobState.PAUSED)
     if due_at is not None:
         assert claim(stores, at=due_at).pause_requested_at == NOW
+
+
+@pytest.mark.parametrize("state", [WAITING, JobState.PAUSED])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_job_that_was_changed_since_is_queued_because_its_time_may_be_another_one(stores, state, is_known):
+    stores.intake.add(new_job())
+    claimed = claim(stores)
+    asked(stores, "cmp-2", UBUNTU)
+    if state is JobState.PAUSED:
+        stores.steering.pause(job_id(1))
+    changed = stores.steering.change(job_id(1), JobChange({"parallelism": 3}))
+
+    job = release(stores, state, due_at=NOW + LEASE, revision=(changed if is_known else claimed).revision)
+
+    assert (job.state, job.due_at) == ((state, NOW + LEASE) if is_known else (JobState.QUEUED, None))
 
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED, JobState.CANCELLED])

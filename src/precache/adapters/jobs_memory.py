@@ -372,7 +372,13 @@ class MemoryJobs:
             self._held(claim)
 
     def release(
-        self, claim: Claim, *, state: JobState = JobState.QUEUED, due_at: datetime | None = None, reason: str = ""
+        self,
+        claim: Claim,
+        *,
+        state: JobState = JobState.QUEUED,
+        due_at: datetime | None = None,
+        reason: str = "",
+        revision: int | None = None,
     ) -> None:
         with self._lock:
             record = self._held(claim)
@@ -381,6 +387,7 @@ class MemoryJobs:
                 state,
                 is_cancelled=job.cancel_requested_at is not None,
                 is_paused=job.pause_requested_at is not None,
+                is_changed=revision not in (None, job.revision),
             )
             is_started = state is JobState.QUEUED or record.has_begun
             record.give_back(

@@ -58,7 +58,7 @@ class EndJob:
         due_at = earlier(due_at, deadline)
         run.retry(
             "The release of",
-            lambda: self._claims.release(job.claim, state=state, due_at=due_at, reason=reason),
+            lambda: self._claims.release(job.claim, state=state, due_at=due_at, reason=reason, revision=job.revision),
         )
         _log.info("Job %s is %s. %s", job.id, state, reason)
 

@@ -226,12 +226,19 @@ class JobClaims(Protocol):
         ...
 
     def release(
-        self, claim: Claim, *, state: JobState = JobState.QUEUED, due_at: datetime | None = None, reason: str = ""
+        self,
+        claim: Claim,
+        *,
+        state: JobState = JobState.QUEUED,
+        due_at: datetime | None = None,
+        reason: str = "",
+        revision: int | None = None,
     ) -> None:
         """Put the unfinished job back: queued, waiting or paused, its running tasks waiting.
 
         The requests of operators come before `state`: see `rules/release.py`. A job of which no host was called and no
-        task has ended then counts as never started, unless it is queued. reason: why it waits.
+        task has ended then counts as never started, unless it is queued. reason: why it waits. revision: of the options
+        from which the caller derived the other arguments; None if it used no options.
         """
         ...
 

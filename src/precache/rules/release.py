@@ -13,16 +13,19 @@ LEAST_WAIT = timedelta(seconds=1)
 _STATES = (JobState.QUEUED, JobState.WAITING, JobState.PAUSED)
 
 
-def state_after_release(wanted: JobState, *, is_cancelled: bool, is_paused: bool) -> JobState:
+def state_after_release(wanted: JobState, *, is_cancelled: bool, is_paused: bool, is_changed: bool) -> JobState:
     """Return the state of a job that its conductor releases as `wanted`. Raises IllegalTransition.
 
-    is_cancelled, is_paused: an operator has requested it. These requests may have come, or have been taken back, since
-    the conductor decided. A cancelled job is queued, so that a conductor ends it at once. So is one that was released
-    as queued: a conductor must first tell its hosts.
+    is_cancelled, is_paused, is_changed: an operator has requested it. These requests may have come, or have been taken
+    back, since the conductor decided. The job is queued in three cases:
+
+    - It was released as queued: a conductor must first tell its hosts.
+    - It is cancelled: a conductor ends it at once.
+    - It has other options than its conductor knew: the time until which it waits may be another one now.
     """
     if wanted not in _STATES:
         raise IllegalTransition("A job that is released", JobState.RUNNING, wanted)
-    if wanted is JobState.QUEUED or is_cancelled:
+    if wanted is JobState.QUEUED or is_cancelled or is_changed:
         return JobState.QUEUED
     if is_paused:
         return JobState.PAUSED

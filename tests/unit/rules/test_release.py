@@ -14,27 +14,33 @@ QUEUED, WAITING, PAUSED = JobState.QUEUED, JobState.WAITING, JobState.PAUSED
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_cancelled", "is_paused", "state"),
+    ("wanted", "is_cancelled", "is_paused", "is_changed", "state"),
     [
-        (QUEUED, False, False, QUEUED),
-        (QUEUED, False, True, QUEUED),
-        (QUEUED, True, True, QUEUED),
-        (WAITING, False, False, WAITING),
-        (WAITING, False, True, PAUSED),
-        (WAITING, True, True, QUEUED),
-        (PAUSED, False, True, PAUSED),
-        (PAUSED, False, False, QUEUED),
-        (PAUSED, True, True, QUEUED),
+        (QUEUED, False, False, False, QUEUED),
+        (QUEUED, False, True, False, QUEUED),
+        (QUEUED, True, True, False, QUEUED),
+        (WAITING, False, False, False, WAITING),
+        (WAITING, False, False, True, QUEUED),
+        (WAITING, False, True, False, PAUSED),
+        (WAITING, True, True, False, QUEUED),
+        (PAUSED, False, True, False, PAUSED),
+        (PAUSED, False, True, True, QUEUED),
+        (PAUSED, False, False, False, QUEUED),
+        (PAUSED, True, True, False, QUEUED),
     ],
 )
-def test_requests_of_operators_come_before_what_the_conductor_wanted(wanted, is_cancelled, is_paused, state):
-    assert state_after_release(wanted, is_cancelled=is_cancelled, is_paused=is_paused) is state
+def test_requests_of_operators_come_before_what_the_conductor_wanted(
+    wanted, is_cancelled, is_paused, is_changed, state
+):
+    released = state_after_release(wanted, is_cancelled=is_cancelled, is_paused=is_paused, is_changed=is_changed)
+
+    assert released is state
 
 
 @pytest.mark.parametrize("wanted", sorted(set(JobState) - {QUEUED, WAITING, PAUSED}))
 def test_a_job_is_released_in_no_other_state(wanted):
     with pytest.raises(IllegalTransition):
-        state_after_release(wanted, is_cancelled=False, is_paused=False)
+        state_after_release(wanted, is_cancelled=False, is_paused=False, is_changed=False)
 
 
 @pytest.mark.parametrize(

@@ -104,26 +104,38 @@ class SqlJobClaims:
             _find_held(connection, claim)
 
     def release(
-        self, claim: Claim, *, state: JobState = JobState.QUEUED, due_at: datetime | None = None, reason: str = ""
+        self,
+        claim: Claim,
+        *,
+        state: JobState = JobState.QUEUED,
+        due_at: datetime | None = None,
+        reason: str = "",
+        revision: int | None = None,
     ) -> None:
         try:
-            self._release(claim, state, due_at, reason)
+            self._release(claim, state, due_at, reason, revision)
         except ChangeUncertain:
             with suppress(LeaseLost):
-                self._release(claim, state, due_at, reason)
+                self._release(claim, state, due_at, reason, revision)
 
     @repeatable
-    def _release(self, claim: Claim, wanted: JobState, due_at: datetime | None, reason: str) -> None:
+    def _release(
+        self, claim: Claim, wanted: JobState, due_at: datetime | None, reason: str, revision: int | None
+    ) -> None:
         with self._database.write() as connection:
             number = _hold(connection, claim)
             requests = select(
-                jobs.c.cancel_requested_at, jobs.c.pause_requested_at, self._database.now().label("now")
+                jobs.c.cancel_requested_at,
+                jobs.c.pause_requested_at,
+                jobs.c.revision,
+                self._database.now().label("now"),
             ).where(jobs.c.number == number)
             job = connection.execute(requests).one()
             state = state_after_release(
                 wanted,
                 is_cancelled=job.cancel_requested_at is not None,
                 is_paused=job.pause_requested_at is not None,
+                is_changed=revision not in (None, job.revision),
             )
             is_started = state is JobState.QUEUED or _has_begun(connection, number)
             _give_back(
