@@ -7,6 +7,7 @@ from datetime import time, timedelta
 import pytest
 
 from precache.core.errors import JobEnded, JobIsCancelled, JobNotEnded, JobNotFound, NothingToRetry
+from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions, Window
 from precache.core.jobs import JobState, Outcome, TaskResult, TaskState
 from precache.core.stopping import StopReason
@@ -160,6 +161,23 @@ class TestCancel:
         job = steer(stores, "cancel", NOW + SECOND)
 
         assert (job.state, job.counts, job.due_at) == (JobState.CANCELLED, {Outcome.CANCELLED: 4}, None)
+
+    @pytest.mark.parametrize("state", [JobState.PAUSED, JobState.WAITING])
+    def test_one_at_rest_stays_so_until_a_conductor_ends_it_at_once(self, stores, state):
+        stores.intake.add(new_job())
+        claim(stores)
+        asked(stores, "cmp-2", UBUNTU)
+        if state is JobState.PAUSED:
+            steer(stores, "pause")
+        stores.claims.release(held(stores), state=state, due_at=NOW + HOUR)
+
+        job = steer(stores, "cancel", NOW + SECOND)
+
+        assert (job.state, job.cancel_requested_at, job.due_at) == (state, NOW + SECOND, NOW + SECOND)
+        assert steer(stores, "cancel", NOW + 2 * SECOND) == job
+        assert steer(stores, "resume", NOW + 2 * SECOND) == job
+        stores.steering.change(job_id(1), JobChange({"window": {"from": "22:00", "to": "23:00"}}))
+        assert claim(stores, at=NOW + 2 * SECOND).cancel_requested_at == NOW + SECOND
 
     def test_a_request_to_cancel_replaces_a_request_to_pause(self, stores):
         stores.intake.add(new_job())

@@ -157,7 +157,7 @@ class JobSteering(Protocol):
         """Request that the job ends as `cancelled`.
 
         A job that never started ends at once, with all its tasks. Any other one gets `cancel_requested_at`, and a
-        conductor ends it; a paused or waiting one is queued for that. A cancelled job is returned as it is.
+        conductor ends it; a paused or waiting one stays so until then. A cancelled job is returned as it is.
         """
         ...
 

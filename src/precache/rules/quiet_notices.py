@@ -1,4 +1,4 @@
-"""Which notices are worth sending: a job that waits is looked at every few seconds, which is no news."""
+"""Which notices are worth sending: that a conductor looks at a job which waits, or ends a cancelled one, is no news."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def without_looks(notices: Iterable[JobNotice], hold: timedelta = HOLD) -> Sorte
 
     A conductor claims a waiting job to look whether it can go on; if not, it releases the job to the same state. Then
     neither is sent, except for a new reason to wait. So that a job goes on is told when the next notice of the job
-    comes, or after `hold`.
+    comes, or after `hold`. A conductor also claims a cancelled job, to end it: that it runs is not sent.
     """
     send: dict[int, JobNotice] = {}
     drop: dict[int, JobNotice] = {}
@@ -41,9 +41,16 @@ def without_looks(notices: Iterable[JobNotice], hold: timedelta = HOLD) -> Sorte
             continue
         if look is not None:
             send[look.number] = look
-        if notice.event is JobEvent.RUNNING and notice.old_state in _RESTING:
+        if notice.event is JobEvent.RUNNING and _was_cancelled(notice):
+            drop[notice.number] = notice
+        elif notice.event is JobEvent.RUNNING and notice.old_state in _RESTING:
             looks[notice.job.id] = notice
         else:
             send[notice.number] = notice
     send |= {look.number: look for look in looks.values() if look.age >= hold}
     return Sorted(*(tuple(each[number] for number in sorted(each)) for each in (send, drop)))
+
+
+def _was_cancelled(notice: JobNotice) -> bool:
+    requested_at = notice.job.cancel_requested_at
+    return requested_at is not None and requested_at <= notice.at

@@ -1,8 +1,9 @@
 """What becomes of a job when an operator steers it. All stores use these functions.
 
 A job that runs is changed by its conductor; the operator's request is stored beside its state. So is a job that has
-begun and is queued: hosts may still work on it, and the next conductor stops them. A waiting or paused job has no hosts
-that work. `now` is the time by the store's clock.
+begun and is queued: hosts may still work on it, and the next conductor stops them. No host works on a waiting or paused
+job, but hosts may have kept downloads for it. So a conductor tells them that it is cancelled. `now` is the time by the
+store's clock.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ _AT_REST = frozenset({JobState.WAITING, JobState.PAUSED})
 
 
 def cancelled(job: Job, now: datetime) -> Job:
-    """Return the job after a request to cancel it: ended if it has never begun. Raises JobEnded."""
+    """Return the job after a request to cancel it: ended if it has never begun, else for a conductor to end.
+
+    A waiting or paused job stays so until then, and is due. Raises JobEnded.
+    """
     if job.state is JobState.CANCELLED:
         return job
     _check_not_ended(job, "cancel")
     requested = replace(job, cancel_requested_at=job.cancel_requested_at or now, pause_requested_at=None)
     if job.started_at is None:
         return replace(_in_state(requested, JobState.CANCELLED), finished_at=now)
-    return _in_state(requested, JobState.QUEUED) if job.state in _AT_REST else requested
+    return replace(requested, due_at=requested.cancel_requested_at) if job.state in _AT_REST else requested
 
 
 def paused(job: Job, now: datetime) -> Job:
@@ -46,7 +50,8 @@ def resumed(job: Job, now: datetime) -> Job:
     """Return the job without a request to pause it: queued if it was paused, else as it is. Raises JobEnded."""
     _check_not_ended(job, "resume")
     released = replace(job, pause_requested_at=None)
-    return _queued(released, now) if job.state is JobState.PAUSED else released
+    is_due = job.cancel_requested_at is not None
+    return _queued(released, now) if job.state is JobState.PAUSED and not is_due else released
 
 
 def retried(job: Job, now: datetime) -> Job:
@@ -81,6 +86,8 @@ def changed(job: Job, change: JobChange, now: datetime) -> Job:
     if (options, orders) == (job.options, job.orders):
         return job
     revised = replace(job, options=options, orders=orders, revision=job.revision + 1)
+    if job.cancel_requested_at is not None:
+        return revised  # it is due, or a conductor has it
     if job.state is JobState.PAUSED:
         return replace(revised, due_at=options.deadline)
     if change.is_of_schedule and job.state in (JobState.QUEUED, JobState.WAITING):

@@ -1,5 +1,6 @@
 """What is told of a job that is looked at while it waits."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,3 +72,14 @@ def test_all_events_without_a_wait_are_sent_as_they_are():
 
     assert without_looks(every).send == tuple(every)
     assert {notice.event.state for notice in every} == set(JobState)
+
+
+@pytest.mark.parametrize(("requested_at", "sent"), [(AT, [1, 3]), (AT + timedelta(seconds=1), [1, 2, 3])])
+@pytest.mark.parametrize("state", ["queued", "paused"])
+def test_that_a_conductor_ends_a_cancelled_job_is_not_told_as_running(state, requested_at, sent):
+    cancelled = [
+        replace(notice, job=replace(notice.job, cancel_requested_at=requested_at))
+        for notice in notices(state, "running", "cancelled")
+    ]
+
+    assert numbers(without_looks(cancelled).send) == sent
