@@ -15,7 +15,7 @@ class AggregateCacheImage(CacheImageCommand):
 
     The service accepts the request as a job, which the command shows. With --wait it waits for the end of the job, and
     shows the counts and the failed tasks (--all: every task). Its exit code is then: 0 succeeded, 4 partly_failed, 5
-    failed, 6 cancelled, 7 --timeout ran out. Ctrl-C ends the waiting, not the job.
+    failed, 6 cancelled, 7 --timeout ran out, 9 expired. Ctrl-C ends the waiting, not the job.
 
     Example:
       precache aggregate cache image web debian-12 --wait

@@ -151,8 +151,8 @@ class JobShow(JobCommand):
     """Show a job and the outcome of each image on each host.
 
     With --wait the command waits for the end of the job, and its exit code is: 0 succeeded, 4 partly_failed, 5 failed,
-    6 cancelled, 7 --timeout ran out. It then shows the failed tasks; --all shows every task. Without --wait it shows
-    every task, and 0 means that the job was found.
+    6 cancelled, 7 --timeout ran out, 9 expired. It then shows the failed tasks; --all shows every task. Without --wait
+    it shows every task, and 0 means that the job was found.
 
     Example:
       precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
