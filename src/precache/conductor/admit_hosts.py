@@ -105,9 +105,9 @@ class HostAdmission:
         return {} if run.work.is_cancelled else self._queue.take(now)
 
     @property
-    def waiting(self) -> int:
-        """Return the number of hosts that are called at a later time."""
-        return len(self._queue)
+    def waiting(self) -> list[Host]:
+        """Return the hosts that are called at a later time."""
+        return self._queue.hosts
 
     @property
     def is_empty(self) -> bool:

@@ -109,7 +109,7 @@ class CallHosts:
                 return
             if due:
                 dispatcher.add(due)
-            self._limit_rates.share(run, dispatcher, dispatcher.hosts_left + admission.waiting)
+            self._limit_rates.share(run, dispatcher, admission)
             dispatcher.resume()
             run.write_if_due(on_first_failure=dispatcher.pause)
             # If it is idle with hosts left, the system could start no thread: try again.

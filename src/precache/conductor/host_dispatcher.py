@@ -115,6 +115,11 @@ class HostDispatcher:
         with self._scheduler.lock:
             return len(self._hosts)
 
+    def most_at_once(self, later: Iterable[Host]) -> int:
+        """Return how many hosts the limit of each site lets be called at once. later: hosts that will be added."""
+        with self._scheduler.lock:
+            return self._hosts.most_at_once(later)
+
     def in_progress(self) -> dict[str, str]:
         """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""
         with self._scheduler.lock:

@@ -36,5 +36,9 @@ class HostQueue:
                 by_cell[host.cell or ""].append(host)
         return by_cell
 
+    @property
+    def hosts(self) -> list[Host]:
+        return [host for _, host in self._waiting.values()]
+
     def __len__(self) -> int:
         return len(self._waiting)

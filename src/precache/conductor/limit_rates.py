@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from precache.background.daemon_pool import DaemonPool
+from precache.conductor.admit_hosts import HostAdmission
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import JobRun
 from precache.core.errors import ComputeOutdated, PrecacheError
@@ -25,16 +26,13 @@ class LimitRates:
         self._pool = pool
         self._concurrency = concurrency
 
-    def share(self, run: JobRun, dispatcher: HostDispatcher, waiting: int) -> None:
-        """Give each host its share of the limit, if that has changed enough.
-
-        waiting: how many hosts have been admitted and not been called.
-        """
+    def share(self, run: JobRun, dispatcher: HostDispatcher, admission: HostAdmission) -> None:
+        """Give each host its share of the limit, if that has changed enough."""
         options = run.job.options
         if options.job_rate_limit_bytes_per_s is None and run.share_bytes_per_s is None:
             return
-        called = dispatcher.in_progress()
-        at_once = min(options.parallelism or self._concurrency, self._concurrency, len(called) + waiting)
+        most = dispatcher.most_at_once(admission.waiting)
+        at_once = min(options.parallelism or self._concurrency, self._concurrency, most)
         share = share_of(options.job_rate_limit_bytes_per_s, at_once)
         if is_worth_telling(run.share_bytes_per_s, share):
             run.share_bytes_per_s = share

@@ -70,6 +70,19 @@ class FanOut:
             for hosts in sites.values():
                 yield from ((cell, host) for host in islice(hosts.values(), count))
 
+    def most_at_once(self, later: Iterable[Host]) -> int:
+        """Return how many hosts can be called at once, with those that are called now.
+
+        later: hosts that will be added.
+        """
+        every = Counter(host.site for host in later) + self._in_site
+        for sites in self._waiting.values():
+            every.update({site: len(hosts) for site, hosts in sites.items()})
+        most = self.most_per_site
+        if most is None:
+            return every.total()
+        return sum(max(min(most, count), self._in_site[site]) for site, count in every.items())
+
     def put_back(self, cell: str, host: Host) -> None:
         """Undo `take`: the host is the next one of its site again."""
         self.ended(cell, host)

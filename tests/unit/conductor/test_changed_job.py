@@ -122,6 +122,17 @@ def test_hosts_share_the_limit_of_the_job_and_get_more_when_fewer_are_left(steer
     assert run.hosts["a"].rates == []
 
 
+def test_the_shares_go_by_the_hosts_that_their_sites_let_work_at_once(steered):
+    options = JobOptions(job_rate_limit_bytes_per_s=120, parallelism_per_site=1)
+    run = steered({name: SteeredHost() for name in "abcd"}, options=options)
+    run.start()
+    run.wait_until(lambda: sum(len(host.requests) for host in run.hosts.values()) == 2)
+
+    rates = [each.orders[0].options.rate_limit_bytes_per_s for host in run.hosts.values() for each in host.requests]
+
+    assert rates == [60, 60]
+
+
 def test_an_old_host_keeps_its_rate_and_is_told_once(steered, caplog):
     class Old(SteeredHost):
         def limit_job(self, job_id, rates, call):

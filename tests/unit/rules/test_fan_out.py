@@ -107,3 +107,18 @@ def test_no_site_has_more_calls_than_its_most_and_every_host_is_taken_once(place
         assert all(in_sites.count(site) <= most for site in in_sites)
 
     assert sorted(taken) == sorted(host.name for host in every)
+
+
+def test_as_many_hosts_work_at_once_as_their_sites_allow():
+    hosts = fan_out(a=3, b=2)
+    first = hosts.take()
+    later = [Host("c0", "c"), Host("a9", "a")]
+
+    counts = []
+    for most in (None, 1, 3):
+        hosts.most_per_site = most
+        counts.append((hosts.most_at_once([]), hosts.most_at_once(later)))
+    hosts.ended(*first)
+
+    assert counts == [(5, 7), (2, 3), (5, 6)]
+    assert hosts.most_at_once([]) == 4
