@@ -18,7 +18,8 @@ RECENT = timedelta(seconds=5)
 def measured_rate(task: Task, bytes_done: int, now: datetime) -> int | None:
     """Return the rate of the task, in bytes per second, after the report that it has received so many bytes.
 
-    The average is weighted: a report counts the less, the longer ago it came. None after the first report.
+    The average is weighted: a report counts the less, the longer ago it came. None until the first bytes arrive: before
+    that the host waits for the image service, or reads again what it has kept of a paused download.
     """
     if task.reported_at is None:
         return None
@@ -27,7 +28,7 @@ def measured_rate(task: Task, bytes_done: int, now: datetime) -> int | None:
         return task.rate_bytes_per_s
     rate = max(0, bytes_done - task.bytes_done) / elapsed_s
     if task.rate_bytes_per_s is None:
-        return round(rate)
+        return round(rate) or None
     weight = 1 - math.exp(-elapsed_s / SMOOTHING.total_seconds())
     return round(task.rate_bytes_per_s + weight * (rate - task.rate_bytes_per_s))
 

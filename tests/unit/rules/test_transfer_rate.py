@@ -36,7 +36,7 @@ def test_the_first_report_gives_no_rate_and_the_second_one_does():
     assert measured_rate(TASK, 3000, NOW + 2 * SECOND) == 1000
 
 
-@given(st.integers(0, 2**40), st.lists(st.integers(1, 20), min_size=1, max_size=30))
+@given(st.integers(1, 2**40), st.lists(st.integers(1, 20), min_size=1, max_size=30))
 def test_a_steady_download_has_its_rate_however_often_the_host_reports(rate, pauses):
     assert reported(TASK, [(pause, rate * pause) for pause in pauses]).rate_bytes_per_s == rate
 
@@ -45,7 +45,14 @@ def test_a_steady_download_has_its_rate_however_often_the_host_reports(rate, pau
 def test_a_rate_lies_between_the_slowest_and_the_fastest_that_was_seen(reports):
     seen = [count / (seconds * SECOND / SECOND) for seconds, count in reports]
 
-    assert round(min(seen)) - 1 <= reported(TASK, reports).rate_bytes_per_s <= round(max(seen)) + 1
+    assert round(min(seen)) - 1 <= (reported(TASK, reports).rate_bytes_per_s or 0) <= round(max(seen)) + 1
+
+
+def test_the_time_before_the_first_byte_does_not_count():
+    resumed = [(1, 0), (1, 0), (1, 2000), (1, 2000)]
+
+    assert reported(TASK, resumed[:2]).rate_bytes_per_s is None
+    assert reported(TASK, resumed).rate_bytes_per_s == 2000
 
 
 def test_a_stalled_download_has_almost_no_rate_after_half_a_minute():
@@ -56,7 +63,7 @@ def test_neither_a_clock_that_goes_back_nor_a_download_that_begins_again_gives_a
     known = replace(TASK, rate_bytes_per_s=70)
 
     assert measured_rate(known, 2000, NOW) == measured_rate(known, 2000, NOW - SECOND) == 70
-    assert measured_rate(TASK, 10, NOW + SECOND) == 0
+    assert measured_rate(TASK, 10, NOW + SECOND) is None
 
 
 def test_a_rate_is_known_for_as_long_as_the_report_is_recent():
