@@ -66,21 +66,42 @@ def check_content_type(content_type: str | None) -> None:
         raise WrongContentType
 
 
-def parse_json(raw: bytes) -> Any:
+def parse_json(raw: bytes, *, has_novas_text: bool = True) -> Any:
     """Return the document, None for an empty body. Raises MalformedBody.
 
     Text that databases refuse is malformed too: the character NUL and unpaired surrogates.
+    has_novas_text: whether the message is Nova's, which gives no reason.
     """
     if not raw:
         return None
     try:
         document = json.loads(raw.decode("utf-8-sig"))
         if is_too_deep(document):
-            raise MalformedBody
+            raise RecursionError
         _check_text(document)
     except (ValueError, RecursionError) as error:
-        raise MalformedBody from error
+        raise MalformedBody("" if has_novas_text else _why_malformed(error)) from error
     return document
+
+
+class _NulFound(ValueError):
+    """A string has the character NUL."""
+
+
+def _why_malformed(error: ValueError | RecursionError) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"it is no JSON from line {error.lineno}, column {error.colno}"
+        case _NulFound():
+            return "a text in it has the character NUL, which cannot be stored"
+        case UnicodeEncodeError():
+            return "a text in it has half of a surrogate pair, which cannot be stored"
+        case UnicodeDecodeError():
+            return "it is not in UTF-8"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            return "a number in it has too many digits"
 
 
 def _check_text(document: Any) -> None:
@@ -88,7 +109,7 @@ def _check_text(document: Any) -> None:
     if isinstance(document, str):
         document.encode()
         if "\0" in document:
-            raise ValueError("NUL")
+            raise _NulFound
     elif isinstance(document, list):
         for item in document:
             _check_text(item)

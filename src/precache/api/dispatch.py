@@ -84,7 +84,7 @@ class Dispatcher:
             raise NoSuchPath
         check_content_type(req.content_type)
         raw = req.context.read_body() if req.method in _METHODS_WITH_BODY else b""
-        body = parse_json(raw)
+        body = parse_json(raw, has_novas_text=is_compute(choices[0].path))
         route = _choose(choices, body)
         project = req.context.project_in_path
         if project is not None and project != caller.project_id:

@@ -90,10 +90,10 @@ class BodyTooLarge(Refused):
 
 
 class MalformedBody(Refused):
-    """The body is not JSON, or not text that can be stored."""
+    """The body is not JSON, or not text that can be stored. reason: follows the message; empty for Nova's text."""
 
-    def __init__(self) -> None:
-        super().__init__("Malformed request body")
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"Malformed request body{f': {reason}' if reason else ''}")
 
 
 class BodyBrokenOff(Refused):

@@ -24,25 +24,27 @@ def test_json_is_read_whether_or_not_it_escapes(document, has_escapes):
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "reason"),
     [
-        b"{",
-        b"\xff",
-        b"{'a': 1}",
-        b"[" * 100_000,
-        b"[" * 980 + b"]" * 980,
-        b'{"a":' * 100 + b"1" + b"}" * 100,
-        b"9" * 5000,
-        rb'"\u0000"',
-        rb'{"\u0000": 1}',
-        rb'[["\ud800"]]',
-        b'"a" "b"',
-        b" ",
+        (b"{", "it is no JSON from line 1, column 2"),
+        (b"\xff", "it is not in UTF-8"),
+        (b"{'a': 1}", "it is no JSON from line 1, column 2"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b"[" * 980 + b"]" * 980, "it is nested too deeply"),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, "it is nested too deeply"),
+        (b"9" * 5000, "a number in it has too many digits"),
+        (rb'"\u0000"', "a text in it has the character NUL, which cannot be stored"),
+        (rb'{"\u0000": 1}', "a text in it has the character NUL, which cannot be stored"),
+        (rb'[["\ud800"]]', "a text in it has half of a surrogate pair, which cannot be stored"),
+        (b'"a"\n"b"', "it is no JSON from line 2, column 1"),
+        (b" ", "it is no JSON from line 1, column 2"),
     ],
 )
-def test_what_is_no_json_or_cannot_be_stored_is_malformed(raw):
-    with pytest.raises(MalformedBody, match="Malformed request body"):
+def test_what_is_no_json_or_cannot_be_stored_is_malformed(raw, reason):
+    with pytest.raises(MalformedBody, match=r"^Malformed request body$"):
         parse_json(raw)
+    with pytest.raises(MalformedBody, match=f"^Malformed request body: {reason}$"):
+        parse_json(raw, has_novas_text=False)
 
 
 def test_no_body_is_no_document():
