@@ -59,4 +59,4 @@ def earlier(at: datetime | None, deadline: datetime | None) -> datetime | None:
 
 def time_text(at: datetime) -> str:
     """Return the time in UTC, to the second, for messages."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -168,4 +168,5 @@ def test_words_are_plain_text_in_a_view() -> None:
 
 def test_an_instant_is_shown_in_utc() -> None:
     assert rfc3339(datetime(2026, 11, 22, 13, tzinfo=timezone(timedelta(hours=1)))) == "2026-11-22T12:00:00.000000Z"
+    assert rfc3339(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00.000000Z"
     assert rfc3339(None) is None

@@ -49,6 +49,7 @@ def test_a_job_begins_in_its_window_and_not_before_its_time(fields, start):
     ("fields", "error", "message"),
     [
         ({"deadline": "2026-12-04T12:00:00Z"}, InvalidOption, "deadline must be later than now, 2026-12-04T12:00:00Z"),
+        ({"deadline": "0001-01-01T00:00:00Z"}, InvalidOption, "later than now, .*, not '0001-01-01T00:00:00Z'"),
         ({"deadline": "2036-12-05T12:00:01Z"}, InvalidOption, "deadline must be at most ten years ahead"),
         ({"not_before": "9999-12-31T23:59:59Z", "window": NIGHT}, InvalidOption, "not_before must be at most ten"),
         (
