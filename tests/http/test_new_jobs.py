@@ -35,6 +35,8 @@ def client(world):
 
 
 LATER = "2026-01-01T20:00:00Z"
+FIELD = "Invalid input for field/attribute"
+MANY_X, MANY_X_QUOTED = "x" * 200 + "... (201 characters)", f"'{'x' * 200}'... (201 characters)"
 HOURS = {"from": "02:00", "to": "05:00"}
 
 
@@ -124,8 +126,16 @@ def test_an_invalid_value_is_refused_and_stores_nothing(world, client, body):
         ({"canary": {}}, 'canary must be either {"hosts": N} or {"percent": P}, not {}'),
         (
             {"canary": {"hosts": 2, "percent": 10}},
-            "canary must be either {\"hosts\": N} or {\"percent\": P}, not {'hosts': 2, 'percent': 10}",
+            'canary must be either {"hosts": N} or {"percent": P}, not {"hosts": 2, "percent": 10}',
         ),
+        ({"notify_url": "x" * 2001}, f"{FIELD} notify_url. It has 2001 characters; at most 2000 are allowed."),
+        (
+            {"when_down": "x" * 201},
+            f"{FIELD} when_down. Value: {MANY_X}. {MANY_X_QUOTED} is not one of ['skip', 'wait']",
+        ),
+        ({"canary": {"hosts": True}}, f"{FIELD} hosts. Value: true. true is not of type 'integer'"),
+        ({"window": HOURS | {"days": ["mon"] * 8}}, f"{FIELD} days. It has 8 items; at most 7 are allowed."),
+        ({"x" * 9999: 1}, "Additional properties are not allowed ('" + "x" * 160 + "... (10056 characters)"),
         (
             {"window": HOURS, "deadline": "2026-01-01T02:00:00Z"},
             "The window never opens before the deadline, 2026-01-01T02:00:00Z: its next opening is at "

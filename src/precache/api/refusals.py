@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from precache.core.errors import Conflict, NotFound, Refused, Unavailable
 from precache.core.targets import Target
-from precache.core.text import first_names
+from precache.core.text import first_names, shortened
 
 MOST_SHOWN = 20
 """Names that a message lists; of the others it says the number."""
@@ -65,7 +65,9 @@ class MalformedVersion(Refused):
     """The microversion is not of the form X.Y."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.")
+        super().__init__(
+            f"API Version String {shortened(text)} is of invalid format. Must be of format MajorNum.MinorNum."
+        )
 
 
 class VersionOutOfRange(Refused):
@@ -107,7 +109,7 @@ class NoSuchAction(Refused):
     """The only key of the body is not an action."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no such action: {name}")
+        super().__init__(f"There is no such action: {shortened(name)}")
 
 
 class WrongProject(Refused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ REASON_LENGTH = 1000
 
 _NAMED = 5
 """How many of a long list of names a message shows."""
+
+_QUOTED = 200
+"""How many characters of a value a message quotes: more than any id, name or address that is meant has."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -22,6 +26,18 @@ def plain_line(text: str, length: int = REASON_LENGTH) -> str:
     """
     line = _CONTROL.sub(" ", text[:length])
     return line.encode("utf-8", "backslashreplace").decode("utf-8")[:length]
+
+
+def shortened(text: str, most: int = _QUOTED) -> str:
+    """Return the text, or of a longer one its first `most` characters and how many it has."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def quoted(value: object) -> str:
+    """Return a value for a message, shortened: text in quotation marks, all else as JSON."""
+    if not isinstance(value, str):
+        return shortened(json.dumps(value, default=str))
+    return repr(value) if len(value) <= _QUOTED else f"{value[:_QUOTED]!r}... ({len(value)} characters)"
 
 
 def first_names(names: Sequence[str], most: int = _NAMED) -> str:

@@ -102,4 +102,6 @@ def _aggregate(job: Job) -> dict[str, Any]:
 
 def rfc3339(instant: datetime | None) -> str | None:
     """Return the instant in UTC with microseconds, as everywhere below `/v1`."""
-    return None if instant is None else instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        None if instant is None else instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )

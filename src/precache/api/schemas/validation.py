@@ -19,6 +19,7 @@ from precache.api.refusals import InvalidRequest
 from precache.api.schemas.document import Document, operation, resolve
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
+from precache.core.text import quoted, shortened
 
 _DOCUMENT = "precache:openapi"
 _INTEGER = re.compile(r"-?[0-9]{1,18}")  # stricter than Python's int(): no 1_0, +1 or digits of other scripts
@@ -90,30 +91,40 @@ def _describe(violation: ValidationError) -> str:
 
 
 def _describe_plainly(violation: ValidationError) -> str:
-    """Return Nova's message, except for null and for what is empty."""
+    """Return Nova's message, except for what is empty or long, and with values as JSON."""
     if not violation.path:
-        return _with_null(violation.message) if violation.instance is None else violation.message
+        return _rule(violation)
     named = next((part for part in reversed(violation.path) if isinstance(part, str)), violation.path[-1])
-    field = f"Invalid input for field/attribute {named}."
-    if violation.instance is None:
-        return f"{field} Value: null. {_with_null(violation.message)}"
+    return f"Invalid input for field/attribute {named}. {_fault(violation)}"
+
+
+def _fault(violation: ValidationError) -> str:
     if _is_empty(violation):
-        return f"{field} It must not be empty."
-    if named != violation.path[-1]:
-        return f"{field} Value: {violation.instance}. {violation.message}"
-    return _describe(violation)
+        return "It must not be empty."
+    value: Any = violation.instance
+    if violation.validator in _LENGTHS:
+        kind = _LENGTHS[violation.validator]
+        return f"It has {len(value)} {kind}; at most {violation.validator_value} are allowed."
+    return f"Value: {shortened(value) if isinstance(value, str) else quoted(value)}. {_rule(violation)}"
+
+
+_LENGTHS = {"maxLength": "characters", "maxItems": "items"}
+
+
+def _rule(violation: ValidationError) -> str:
+    """Return the validator's message, which begins with the value in most cases."""
+    value = repr(violation.instance)
+    if violation.message.startswith(value):
+        return f"{quoted(violation.instance)}{violation.message[len(value) :]}"
+    return shortened(violation.message)
 
 
 def _is_empty(violation: ValidationError) -> bool:
     return violation.validator in ("minLength", "minItems") and not violation.instance
 
 
-def _with_null(message: str) -> str:
-    return f"null {message.removeprefix('None ')}"
-
-
 def _unexpected(names: list[str]) -> str:
-    listed = ", ".join(repr(name) for name in names)
+    listed = ", ".join(map(quoted, names))
     return f"Additional properties are not allowed ({listed} {'was' if len(names) == 1 else 'were'} unexpected)"
 
 
@@ -131,9 +142,7 @@ def _converted(name: str, text: Any, schema: Mapping[str, Any], checker: FormatC
         case "array" if isinstance(text, str):
             value = [text]
     for violation in Draft202012Validator(schema, format_checker=checker).iter_errors(value):
-        wrong = violation.instance if violation.path else text  # of several items the one that is wrong
-        fault = "It must not be empty." if _is_empty(violation) else f"Value: {wrong}. {violation.message}"
-        raise InvalidRequest(f"Invalid input for query parameters {name}. {fault}")
+        raise InvalidRequest(f"Invalid input for query parameters {name}. {_fault(violation)}")
     return value
 
 

@@ -1,13 +1,14 @@
 """The request, the image, or a part of this host is not acceptable as it is."""
 
 from precache.core.errors.tree import Refused, message_and_advice
+from precache.core.text import quoted
 
 
 class InvalidOption(Refused):
     """An option of a request has an invalid value."""
 
     def __init__(self, option: str, value: object, expected: str) -> None:
-        super().__init__(f"{option} must be {expected}, not {value!r}")
+        super().__init__(f"{option} must be {expected}, not {quoted(value)}")
 
 
 class InvalidNotifyUrl(Refused):
@@ -38,7 +39,7 @@ class InvalidImageId(Refused):
     """The text is not the id of an image."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"{text!r} is not an image id: give a UUID such as 70a599e0-31e7-49b7-b260-868f441e862b")
+        super().__init__(f"{quoted(text)} is not an image id: give a UUID such as 70a599e0-31e7-49b7-b260-868f441e862b")
 
 
 class InvalidDigest(Refused):
