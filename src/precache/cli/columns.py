@@ -55,7 +55,7 @@ class Rate(FormattableColumn[int | None]):
         return "" if self._value is None else f"{human_bytes(self._value)}/s"
 
 
-class Estimate(FormattableColumn[int | None]):
+class TimeLeft(FormattableColumn[int | None]):
     """An estimated number of seconds; empty if unknown."""
 
     def human_readable(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.cli.columns import ByImage, Estimate, Names, Rate, Timestamp, human_bytes
+from precache.cli.columns import ByImage, Names, Rate, TimeLeft, Timestamp, human_bytes
 from precache.cli.printable import on_one_line, printable
 
 DEBIAN = "70a599e0-31e7-49b7-b260-868f441e862b"
@@ -55,7 +55,7 @@ def test_an_instant_has_whole_seconds_for_people_only() -> None:
 
 def test_rates_and_estimates_have_units_and_are_empty_if_unknown() -> None:
     assert [Rate(value).human_readable() for value in (None, 0, 3 * 2**20)] == ["", "0 B/s", "3.0 MiB/s"]
-    assert [Estimate(value).human_readable() for value in (None, 90, 600)] == ["", "about 90 s", "about 10 min"]
+    assert [TimeLeft(value).human_readable() for value in (None, 90, 600)] == ["", "about 90 s", "about 10 min"]
 
 
 def test_the_progress_of_each_image_is_a_line_of_a_table_and_whole_elsewhere() -> None:

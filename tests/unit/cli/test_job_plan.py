@@ -103,7 +103,7 @@ def test_a_table_for_a_thousand_hosts_is_short(run: Run) -> None:
     assert len(lines) < 45
     for text in (
         "412 ready, 570 incomplete, 16 down, 2 unknown",
-        "debian-12 (1.0 GiB): 412 hosts have it, 570 hosts need it",
+        "debian-12 (1.0 GiB): on 412 hosts, missing on 570 hosts",
         "600.0 GiB",
         "about 2 h 3 min, by 812 downloads of 4 earlier jobs; 50 hosts at once",
         "can be met",

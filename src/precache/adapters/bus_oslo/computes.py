@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
-from precache.adapters.bus_oslo.host_call import HOST_SHARE, HostCall, HostRequest
+from precache.adapters.bus_oslo.host_call import HOST_SHARE, HostRequest, RepeatedCall
 from precache.adapters.bus_oslo.messages import read_results, request_message
 from precache.adapters.bus_oslo.steering_messages import cancel_message, limit_message, pause_message
 from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
@@ -133,7 +133,7 @@ class OsloComputes:
         return CallNumber(self._sender, next(self._numbers))
 
     def _call(self, cell: str, request_now: Callable[[], HostRequest[T]], within_s: float, silence_s: float) -> T:
-        return HostCall(
+        return RepeatedCall(
             bus_now=partial(self._buses, cell),
             request_now=request_now,
             deadline=time.monotonic() + within_s,

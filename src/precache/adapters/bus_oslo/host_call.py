@@ -49,7 +49,7 @@ class HostRequest(Generic[T]):
     too_long: str
 
 
-class HostCall(Generic[T]):
+class RepeatedCall(Generic[T]):
     """One request to one host. `run` may be called once.
 
     request_now: returns the request; called before each attempt.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from precache.cli.columns import Bytes, Counts, Estimate, Field, Fields, Rate, Text, cells, least_needed_first, plain
+from precache.cli.columns import Bytes, Counts, Field, Fields, Rate, Text, TimeLeft, cells, least_needed_first, plain
 from precache.cli.command import Columns, ListCommand
 from precache.cli.commands.job import list_length
 from precache.core.jobs import TaskState
@@ -21,7 +21,7 @@ HOST_FIELDS: Fields = {
     "bytes_done": Field(Bytes, left_out=9),
     "bytes_total": Field(Bytes, left_out=8),
     "rate_bytes_per_s": Field(Rate, left_out=5),
-    "eta_s": Field(Estimate, left_out=10),
+    "eta_s": Field(TimeLeft, left_out=10),
     "attempts": Field(plain, left_out=4),
     "reason": Field(Text),
 }

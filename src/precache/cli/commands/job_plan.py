@@ -37,11 +37,12 @@ class PlannedImages(FormattableColumn[Sequence[Mapping[str, Any]]]):
 def _image_line(image: Mapping[str, Any]) -> str:
     name = on_one_line(str(image.get("name") or image.get("image")))
     size = human_bytes(image.get("size_bytes")) or "size unknown"
-    return f"{name} ({size}): {_hosts(image.get('held') or 0)} have it, {_hosts(image.get('missing') or 0)} need it"
+    held, missing = _counted(image.get("held") or 0, "host"), _counted(image.get("missing") or 0, "host")
+    return f"{name} ({size}): on {held}, missing on {missing}"
 
 
-def _hosts(number: int) -> str:
-    return f"{number} host" if number == 1 else f"{number} hosts"
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 class EstimatedTime(FormattableColumn[Mapping[str, Any]]):
@@ -53,18 +54,20 @@ class EstimatedTime(FormattableColumn[Mapping[str, Any]]):
             return f"unknown: {on_one_line(str(self._value.get('reason')))}"
         if not seconds:
             return "nothing to download"
-        source = f"{self._value.get('measured_tasks')} downloads of {self._value.get('measured_jobs')} earlier jobs"
-        return f"about {duration(seconds)}, by {source}; {self._value.get('hosts_at_once')} hosts at once"
+        downloads = _counted(self._value.get("measured_tasks") or 0, "download")
+        jobs = _counted(self._value.get("measured_jobs") or 0, "earlier job")
+        hosts = _counted(self._value.get("hosts_at_once") or 0, "host")
+        return f"about {duration(seconds)}, by {downloads} of {jobs}; {hosts} at once"
 
 
-class Deadline(FormattableColumn[bool | None]):
-    """Whether the deadline can be met."""
+class MeetsDeadline(FormattableColumn[bool | None]):
+    """Whether the job ends before its deadline; null without a deadline or an estimate."""
 
     def human_readable(self) -> str:
         return {True: "can be met", False: "cannot be met"}.get(self._value, "") if self._value is not None else ""
 
 
-class HostNotes(FormattableColumn[Mapping[str, Any]]):
+class NotedHosts(FormattableColumn[Mapping[str, Any]]):
     """Some hosts; in a table the first of them, with what is known of each, and the number of the others."""
 
     def human_readable(self) -> str:
@@ -109,11 +112,11 @@ PLAN_FIELDS: Fields = {
     "estimate": Field(EstimatedTime),
     "begins_at": Field(Timestamp),
     "ends_at": Field(Timestamp),
-    "meets_deadline": Field(Deadline),
-    "lacking_space": Field(HostNotes),
-    "down": Field(HostNotes),
-    "unknown": Field(HostNotes),
-    "unsupported": Field(HostNotes),
+    "meets_deadline": Field(MeetsDeadline),
+    "lacking_space": Field(NotedHosts),
+    "down": Field(NotedHosts),
+    "unknown": Field(NotedHosts),
+    "unsupported": Field(NotedHosts),
     "groups": Field(plain),
 }
 _TIMES = ("begins_at", "ends_at", "meets_deadline")
@@ -149,7 +152,7 @@ def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in values.items()
-        if not isinstance(value, HostNotes | Deadline) or value.human_readable()
+        if not isinstance(value, NotedHosts | MeetsDeadline) or value.human_readable()
     }
 
 

@@ -14,13 +14,13 @@ from precache.cli.columns import (
     ByImage,
     Bytes,
     Counts,
-    Estimate,
     Field,
     Fields,
     Properties,
     Rate,
     TargetColumn,
     Text,
+    TimeLeft,
     Timestamp,
     WindowColumn,
     cells,
@@ -67,7 +67,7 @@ JOB_FIELDS: Fields = {
     "bytes_done": Field(Bytes),
     "bytes_total": Field(Bytes),
     "rate_bytes_per_s": Field(Rate),
-    "eta_s": Field(Estimate),
+    "eta_s": Field(TimeLeft),
     "by_image": Field(plain),
 }
 TASK_FIELDS: Fields = {
@@ -81,7 +81,7 @@ TASK_FIELDS: Fields = {
     "bytes_done": Field(Bytes, left_out=12),
     "bytes_total": Field(Bytes, left_out=8),
     "rate_bytes_per_s": Field(Rate, left_out=5),
-    "eta_s": Field(Estimate, left_out=9),
+    "eta_s": Field(TimeLeft, left_out=9),
     "attempts": Field(plain, left_out=3),
     "failures": Field(plain, left_out=0),
     "reason": Field(Text),
@@ -105,6 +105,7 @@ _ONLY_IF_SET = frozenset(
         "window",
         "retries",
         "canary",
+        "notify_url",
         "cancel_requested_at",
         "pause_requested_at",
         "due_at",
@@ -150,7 +151,7 @@ def _image_id(image: Any) -> str:
 
 
 class ShowJobCommand(ShowCommand):
-    """A command whose result is a job. A table leaves out options that are not set."""
+    """A command whose result is a job. A table leaves out options that are not set, and names images once."""
 
     columns = tuple(JOB_FIELDS)
 
@@ -158,6 +159,7 @@ class ShowJobCommand(ShowCommand):
         values = dict(zip(column_names, data, strict=True))
         if parsed_args.formatter == "table" and not self.asked_columns(parsed_args):
             values = {name: value for name, value in values.items() if name not in _ONLY_IF_SET or _is_set(value)}
+            values.pop("image_names", None)  # `images` has them
         return super().produce_output(parsed_args, list(values), list(values.values()))
 
 
@@ -202,8 +204,6 @@ class JobCommand(ShowJobCommand):
             return super().produce_output(parsed_args, column_names, list(values.values()))
         tasks = values.pop("tasks")
         asked = self.asked_columns(parsed_args)
-        if not asked:
-            values.pop("image_names")  # the images are listed with their names
         if not asked and parsed_args.wait and not parsed_args.every_task:
             values = {name: values[name] for name in _AFTER_WAITING}
         if asked != ["tasks"]:

@@ -11,7 +11,7 @@ from precache.cli.wait.snapshot import TaskView
 
 
 @dataclass(slots=True)
-class TaskGroup:
+class TaskSums:
     """The sums over some tasks. rate_bytes_per_s: of the tasks whose rate is known."""
 
     tasks: int = 0
@@ -30,9 +30,9 @@ class TaskGroup:
         self.rate_bytes_per_s += (task.rate_bytes_per_s or 0) if task.is_running else 0
 
 
-def by_site(tasks: Iterable[TaskView], site_of: Callable[[TaskView], str]) -> dict[str, TaskGroup]:
+def by_site(tasks: Iterable[TaskView], site_of: Callable[[TaskView], str]) -> dict[str, TaskSums]:
     """Return the groups by the names of their sites: those with most failures first, then with most left to do."""
-    groups: dict[str, TaskGroup] = defaultdict(TaskGroup)
+    groups: dict[str, TaskSums] = defaultdict(TaskSums)
     for task in tasks:
         groups[site_of(task)].add(task)
     return dict(sorted(groups.items(), key=_worst_first))
@@ -50,6 +50,6 @@ def slowest(tasks: Iterable[TaskView], most: int) -> list[TaskView]:
     return nsmallest(most, (task for task in tasks if task.is_running), key=speed)
 
 
-def _worst_first(group: tuple[str, TaskGroup]) -> tuple[int, int, str]:
+def _worst_first(group: tuple[str, TaskSums]) -> tuple[int, int, str]:
     name, of_site = group
     return -of_site.failed, of_site.ended - of_site.tasks, name

@@ -14,7 +14,7 @@ from precache.cli.printable import on_one_line
 from precache.cli.wait.live import STYLES, standing_of, task_bar
 from precache.cli.wait.snapshot import TaskView
 from precache.cli.wait.wording import amount, counted
-from precache.cli.watch.groups import TaskGroup, by_site, slowest
+from precache.cli.watch.groups import TaskSums, by_site, slowest
 from precache.cli.watch.job_model import JobModel
 
 _WHOLE_BAR_COLUMNS = 40
@@ -130,7 +130,7 @@ def _pace(task: TaskView) -> Sequence[RenderableType]:
     return standing_of(task), Text(rate), Text(amount(task)), task_bar(task, None)
 
 
-def _site(name: str, group: TaskGroup) -> Sequence[RenderableType]:
+def _site(name: str, group: TaskSums) -> Sequence[RenderableType]:
     failed = Text(f"{group.failed} failed", style="red") if group.failed else Text("")
     rate = f"{human_bytes(group.rate_bytes_per_s)}/s" if group.rate_bytes_per_s else ""
     return (
