@@ -53,6 +53,8 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
 def started(task: Task, cell: str, now: datetime) -> Task:
     """Return the task as running from `now`, with one more attempt. Raises IllegalTransition if it runs already.
 
+    Until its host reports, it shows what the host has kept.
+
     The same start counts once even if it is recorded twice, because a write whose confirmation was lost is repeated. A
     task that has ended, or whose last attempt began at the same instant, is unchanged.
     """
@@ -64,8 +66,6 @@ def started(task: Task, cell: str, now: datetime) -> Task:
         cell=cell,
         state=TaskState.RUNNING,
         phase=Phase.WAITING,
-        bytes_done=0,
-        bytes_total=0,
         attempts=task.attempts + 1,
         started_at=now,
         **_NO_REPORT,

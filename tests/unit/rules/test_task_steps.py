@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from precache.core.errors import IllegalTransition, TaskNotFound
 from precache.core.images import parse_image_id
 from precache.core.jobs import HostAsked, HostEnded, HostPutBack, Outcome, Phase, Task, TaskResult, TaskState
-from precache.rules.task_steps import after, ended, put_back, started
+from precache.rules.task_steps import after, ended, put_back, started, tried_again
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -127,6 +127,14 @@ def test_a_task_that_is_tried_again_keeps_what_its_host_has_kept(is_failure, fai
 
     assert (task.state, task.outcome, task.reason, task.failures) == (TaskState.WAITING, None, "it broke", failures)
     assert (task.bytes_done, task.bytes_total) == (50, 100)
+
+
+def test_a_task_that_goes_on_shows_what_its_host_has_kept():
+    kept = tried_again(running(bytes_done=50, bytes_total=90), 40, "", is_failure=False)
+
+    again = started(kept, "cell1", LATER)
+
+    assert (again.bytes_done, again.bytes_total, again.started_at) == (40, 90, LATER)
 
 
 def test_an_attempt_that_is_recorded_twice_counts_once_and_fails_once():
