@@ -84,7 +84,12 @@ def test_the_base_of_a_domain_that_does_not_run_stays_wherever_its_disk_is(
     day = timedelta(days=1)
     disks = InstanceDisks(instances_path=tmp_path / "host", cache_directory=cache.directory, domains=domains)
     cleaner = Cleaner(
-        directory=cache.directory, locks=cache.locks, disks=disks, clock=clock, limits=ExpiryLimits(day, day)
+        directory=cache.directory,
+        locks=cache.locks,
+        records=cache.records,
+        disks=disks,
+        clock=clock,
+        limits=ExpiryLimits(day, day),
     )
 
     found = domains.files()

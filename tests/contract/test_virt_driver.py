@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from precache.adapters.clock_system import SystemClock
 from precache.core.cache_contents import CacheContents, ImageSize
-from precache.core.errors import PrecacheError, Stopped, UnsafeImage
+from precache.core.errors import ImageNotCached, PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOptions, CacheOrder
@@ -205,6 +205,44 @@ def test_a_pass_over_the_cache_removes_what_is_old_and_unused(driver: Driver) ->
     host.clean_cache()
 
     assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+
+
+def never() -> None:
+    raise AssertionError("nothing uses the image")
+
+
+def hour_from_now() -> datetime:
+    return SystemClock().now() + timedelta(hours=1)
+
+
+def test_a_pass_over_the_cache_keeps_what_is_to_be_kept_and_a_shorter_time_changes_nothing(driver: Driver) -> None:
+    host = driver(timedelta())
+    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.keep_image(IMAGE, hour_from_now(), never)
+    host.keep_image(IMAGE, SystemClock().now(), never)
+    host.clean_cache()
+    host.touch_kept()
+
+    host.clean_cache()
+
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+
+
+def test_an_image_whose_time_is_over_is_removed_as_all_others(driver: Driver) -> None:
+    host = driver(timedelta())
+    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.keep_image(IMAGE, SystemClock().now(), never)
+    host.touch_kept()
+    host.clean_cache()
+
+    host.clean_cache()
+
+    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+
+
+def test_an_image_that_is_not_cached_cannot_be_kept(driver: Driver) -> None:
+    with pytest.raises(ImageNotCached):
+        driver(DAY).keep_image(IMAGE, hour_from_now(), never)
 
 
 def test_a_pass_over_an_empty_cache_is_harmless(driver: Driver) -> None:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.errors import ImageNotCached
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher
+from precache.rules.expiry import is_kept
 from precache.virt.setup import HostSetup
 
 _WAIT_SECONDS = 0.1
@@ -30,6 +32,7 @@ class VolumeDriver:
     setup: HostSetup
     volumes: dict[ImageId, bytes] = field(default_factory=dict)
     last_use: dict[ImageId, datetime] = field(default_factory=dict)
+    kept_until: dict[ImageId, datetime] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -60,13 +63,31 @@ class VolumeDriver:
         # A driver that knows the space of its storage also returns it.
         return CacheContents(frozenset(each.image for each in images if each.image in self.volumes))
 
+    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+        while not self.lock.acquire(timeout=_WAIT_SECONDS):
+            wait()
+        try:
+            if image not in self.volumes:
+                raise ImageNotCached(image, "the storage")
+            # A driver of a real storage writes this to the volume, for the time after a restart.
+            self.kept_until[image] = max(until, self.kept_until.get(image, until))
+            self.last_use[image] = self.setup.clock.now()
+        finally:
+            self.lock.release()
+
+    def touch_kept(self) -> None:
+        """Only this driver removes volumes."""
+
     def clean_cache(self) -> None:
         if self.setup.cleaning is None or not self.setup.cleaning.removes_unused:
             return
-        oldest = self.setup.clock.now() - self.setup.cleaning.limits.original
+        now = self.setup.clock.now()
+        oldest = now - self.setup.cleaning.limits.original
         with self.lock:
-            for image in [image for image, used in self.last_use.items() if used <= oldest]:
-                del self.last_use[image], self.volumes[image]
+            unused = [image for image, used in self.last_use.items() if used <= oldest]
+            for image in unused:
+                if not is_kept(self.kept_until.get(image), now):
+                    del self.last_use[image], self.volumes[image]
 
     def _make_volume(self, order: CacheOrder, watch: Watcher) -> None:
         with tempfile.TemporaryDirectory() as directory:

@@ -21,6 +21,7 @@ from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult,
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
+from precache.rules.expiry import LONGEST_TOUCH_INTERVAL
 
 KEEP_INTERVAL = timedelta(minutes=10)
 
@@ -33,6 +34,7 @@ class ComputeService:
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
     rates: the limits that running downloads follow. kept: what is kept of paused downloads.
     report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
+    touch_interval: between passes over the images that are kept for a time.
     keep_interval: between passes over what is kept of paused downloads.
     """
 
@@ -47,6 +49,7 @@ class ComputeService:
         clock: Clock,
         report_interval: timedelta,
         clean_interval: timedelta | None,
+        touch_interval: timedelta = LONGEST_TOUCH_INTERVAL,
         release: str = "",
         site: str = "",
         rates: RateLimits | None = None,
@@ -79,6 +82,10 @@ class ComputeService:
             if clean_interval is not None
             else []
         )
+        # A driver that was written for an earlier release lacks the method.
+        if (touch := getattr(driver, "touch_kept", None)) is not None:
+            what = "The pass over kept images of"
+            self._cleaners.append(PeriodicTask(action=touch, interval=touch_interval, what=what, of=host))
         if kept is not None:
             what = "The removal of paused downloads of"
             self._cleaners.append(PeriodicTask(action=kept.clean, interval=keep_interval, what=what, of=host))

@@ -17,6 +17,7 @@ from typing import TypeVar
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.images import ImageId
 from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
 from precache.imagecache.names import KEPT, entry_name, parse_temporary
 from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
@@ -43,6 +44,7 @@ class ImageCache:
         """keep_limits: of paused downloads."""
         self.directory = directory
         self.locks = EntryLocks(directory=locks_directory, clock=clock)
+        self.records = EntryRecords(directory=directory, clock=clock)
         self.kept = KeptDownloads(
             directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
         )

@@ -1,8 +1,9 @@
 """Removes expired files by Nova's rule (`rules/expiry.py`), on hosts where no nova-compute does it.
 
 One pass: find what is in use, reset the age of that, then remove what is unused and old enough. Each file is removed
-under its own lock, after a second check of what is in use. In doubt nothing is removed. One pass at a time for each
-cache. The first pass after a start removes nothing, because file systems may not be mounted or guests not be defined.
+under its own lock, after a second check of what is in use. What a job asked to keep stays. In doubt nothing is removed.
+One pass at a time for each cache. The first pass after a start removes nothing, because file systems may not be mounted
+or guests not be defined.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
 from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
 from precache.imagecache.os_errors import explain
 from precache.imagecache.overlay_list import remove_overlays
@@ -31,6 +33,7 @@ class Cleaner:
         *,
         directory: Path,
         locks: EntryLocks,
+        records: EntryRecords,
         disks: InstanceDisks,
         clock: Clock,
         limits: ExpiryLimits,
@@ -38,6 +41,7 @@ class Cleaner:
     ) -> None:
         self._directory = directory
         self._locks = locks
+        self._records = records
         self._disks = disks
         self._clock = clock
         self._limits = limits
@@ -96,7 +100,9 @@ class Cleaner:
             found = (self._directory / name).lstat()
         except FileNotFoundError:
             return None
-        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC))
+        record = self._records.read(name) if shape_of(name) is Shape.IMAGE else None
+        kept_until = None if record is None else record.kept_until
+        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC), kept_until)
 
     def _reset_age(self, file: CacheFile) -> None:
         now = self._clock.now().timestamp()
@@ -129,6 +135,7 @@ class Cleaner:
         path.unlink()
         if shape_of(name) is Shape.IMAGE:
             remove_overlays(self._directory, name)
+            self._records.remove(name)
             # While the lock is held: a process that waits for it sees that the file is gone, and tries again.
             self._locks.remove_file(name)
         _log.info("Removed %s from %s, unused since %s", name, self._directory, file.last_used)

@@ -15,6 +15,7 @@ KEPT = "kept"
 """In the place of the token of a staging: the names of what is kept of a paused download."""
 
 _TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
+_RECORD = re.compile(r"([0-9a-f]{40})\.precache")
 
 
 def entry_name(image: ImageId) -> str:
@@ -31,6 +32,17 @@ def parse_temporary(name: str) -> tuple[str, str] | None:
     """Return the entry that a temporary name belongs to, and the token of its staging; None for every other name."""
     match = _TEMPORARY.fullmatch(name)
     return (match[1], match[2]) if match else None
+
+
+def record_name(entry: str) -> str:
+    """Return the name of the record of `entry`."""
+    return f"{entry}.precache"
+
+
+def parse_record(name: str) -> str | None:
+    """Return the entry that a record's name belongs to; None for every other name."""
+    match = _RECORD.fullmatch(name)
+    return match[1] if match else None
 
 
 def overlays_name(entry: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.images import ImageId
 from precache.core.orders import CacheOrder
 from precache.ports.progress import Watcher
 
@@ -41,6 +43,26 @@ class VirtDriver(Protocol):
         """
         ...
 
+    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+        """Keep the cached image until then, also if it is unused; an earlier call with a later time still counts.
+
+        When this returns, a restart of the host or of the compute does not change it. The image's expiry restarts.
+        wait: called some ten times a second while another uses the image; what it raises ends the wait.
+        Raises ImageNotKept, with the reason; ImageNotCached; CacheUnusable; NotImplementedError as `cache_image` would.
+        """
+        ...
+
+    def touch_kept(self) -> None:
+        """Restart the expiry of the kept images, so that another owner of the cache does not remove them.
+
+        Called regularly, with half the time after which an unused image is removed or more often. Does nothing where
+        `clean_cache` alone removes images. Raises CacheUnusable.
+        """
+        ...
+
     def clean_cache(self) -> None:
-        """Make one pass over the cache and remove what has expired; does nothing if another service owns the cache."""
+        """Make one pass over the cache and remove what has expired, except what is kept.
+
+        Does nothing if another service owns the cache.
+        """
         ...

@@ -15,6 +15,8 @@ from enum import Enum, auto
 ENTRY_NAME_LENGTH = 40
 """Characters of a sha1 in hex. Nova counts them and does not check whether they are hex digits."""
 
+LONGEST_TOUCH_INTERVAL = timedelta(minutes=10)
+
 _SHORTEST_RESIZED_LENGTH = 43
 
 
@@ -36,10 +38,11 @@ class ExpiryLimits:
 
 @dataclass(frozen=True, slots=True)
 class CacheFile:
-    """A regular file at the top level of the cache; last_used is aware UTC."""
+    """A regular file at the top level of the cache; times are aware. kept_until: None if no job asked to keep it."""
 
     name: str
     last_used: datetime
+    kept_until: datetime | None = None
 
 
 def shape_of(name: str) -> Shape | None:
@@ -56,10 +59,23 @@ def shape_of(name: str) -> Shape | None:
 def is_expired(file: CacheFile, now: datetime, limits: ExpiryLimits) -> bool:
     """Return whether a file, if unused, may be removed now: it has reached its limit. A future last use keeps it."""
     shape = shape_of(file.name)
-    if shape is None:
+    if shape is None or is_kept(file.kept_until, now):
         return False
     limit = limits.resized if shape is Shape.RESIZED else limits.original
     return now - file.last_used >= limit
+
+
+def is_kept(kept_until: datetime | None, now: datetime) -> bool:
+    """Return whether a job asked to keep the file, and the time has not passed."""
+    return kept_until is not None and now < kept_until
+
+
+def touch_interval(limit: timedelta) -> timedelta:
+    """Return how often kept files are touched, so that they do not reach their limit between two passes.
+
+    limit: of an unused file, above zero. The interval is half of it at most, so that one pass may fail.
+    """
+    return min(LONGEST_TOUCH_INTERVAL, limit / 2) if limit else LONGEST_TOUCH_INTERVAL
 
 
 def expired(

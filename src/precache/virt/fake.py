@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from precache.core.cache_contents import CacheContents, ImageSize
-from precache.core.errors import ConversionFailed, InvalidConfiguration
+from precache.core.errors import ConversionFailed, ImageNotCached, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
+from precache.rules.expiry import is_kept
 from precache.virt.setup import Cleaning, HostSetup
 
 _DEFAULT_SIZE_BYTES = 1 << 30
@@ -49,6 +50,7 @@ class FakeDriver:
         self._failing = failing
         self._cleaning = cleaning
         self._last_use: dict[ImageId, datetime] = {}
+        self._kept_until: dict[ImageId, datetime] = {}
         self._being_fetched: set[ImageId] = set()
         self._guard = threading.Lock()
 
@@ -95,13 +97,24 @@ class FakeDriver:
         with self._guard:
             return CacheContents(frozenset(each.image for each in images if each.image in self._last_use))
 
+    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:  # noqa: ARG002  no wait
+        with self._guard:
+            if image not in self._last_use:
+                raise ImageNotCached(image, "the fake driver")
+            self._last_use[image] = self._clock.now()
+            self._kept_until[image] = max(until, self._kept_until.get(image, until))
+
+    def touch_kept(self) -> None:
+        """Do nothing: only `clean_cache` removes images."""
+
     def clean_cache(self) -> None:
         if self._cleaning is None or not self._cleaning.removes_unused:
             return
         oldest = self._clock.now() - self._cleaning.limits.original
         with self._guard:
             for image in [image for image, used in self._last_use.items() if used <= oldest]:
-                if image not in self._being_fetched:
+                if image not in self._being_fetched and not is_kept(self._kept_until.get(image), self._clock.now()):
+                    self._kept_until.pop(image, None)
                     del self._last_use[image]
 
     def _begin(self, image: ImageId) -> bool:

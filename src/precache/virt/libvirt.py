@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import CacheOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.entry_keeper import EntryKeeper
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
@@ -24,16 +27,23 @@ class LibvirtDriver:
     """The port `VirtDriver` on a file cache. Safe for several threads; an image is fetched once for all requests.
 
     images_type: Nova's name for where instance disks are.
-    cleaner: None if another service removes expired entries.
+    keeper: keeps entries for a time. cleaner: None if another service removes expired entries.
     """
 
     def __init__(
-        self, *, cache: ImageCache, fetcher: EntryFetcher, images_type: str, cleaner: Cleaner | None = None
+        self,
+        *,
+        cache: ImageCache,
+        fetcher: EntryFetcher,
+        images_type: str,
+        keeper: EntryKeeper,
+        cleaner: Cleaner | None = None,
     ) -> None:
         self._cache = cache
         self._fetcher = fetcher
         self._images_type = images_type
         self._cleaner = cleaner
+        self._keeper = keeper
 
     @classmethod
     def build(cls, setup: HostSetup) -> LibvirtDriver:
@@ -49,6 +59,7 @@ class LibvirtDriver:
             cleaner = Cleaner(
                 directory=cache.directory,
                 locks=cache.locks,
+                records=cache.records,
                 disks=InstanceDisks(
                     instances_path=setup.local_cache.instances_path,
                     cache_directory=cache.directory,
@@ -58,8 +69,15 @@ class LibvirtDriver:
                 limits=setup.cleaning.limits,
                 removes_unused=setup.cleaning.removes_unused,
             )
-        images_type = setup.options.get("images_type", "default")
-        return cls(cache=cache, fetcher=setup.fetcher, images_type=images_type, cleaner=cleaner)
+        # What this process cleans it also keeps, without regard to its age.
+        limit = setup.local_cache.minimum_age if setup.cleaning is None else None
+        return cls(
+            cache=cache,
+            fetcher=setup.fetcher,
+            images_type=setup.options.get("images_type", "default"),
+            keeper=EntryKeeper(cache=cache, clock=setup.clock, host=setup.host, limit=limit),
+            cleaner=cleaner,
+        )
 
     @property
     def name(self) -> str:
@@ -89,6 +107,16 @@ class LibvirtDriver:
         kept_bytes = sum(self._cache.kept.bytes_of(each.image) for each in missing)
         needed_bytes = max(self._fetcher.space_needed(missing) - kept_bytes, 0)
         return CacheContents(held=held, needed_bytes=needed_bytes, free_bytes=self._cache.free_bytes())
+
+    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        self._keeper.keep(image, until, wait)
+
+    def touch_kept(self) -> None:
+        if self._reason_against_caching() is None:
+            self._keeper.touch()
 
     def clean_cache(self) -> None:
         if self._cleaner is not None:

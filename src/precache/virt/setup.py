@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -35,11 +36,13 @@ class LocalCache:
     """The image cache as a directory on this host; nova-compute's own where one runs.
 
     instances_path, subdirectory: where instances are, and the cache below it. keep_limits: of paused downloads.
+    minimum_age: of an unused image, before the owner of the cache removes it.
     """
 
     instances_path: Path
     subdirectory: str = "_base"
     keep_limits: KeepLimits = field(default_factory=KeepLimits)
+    minimum_age: timedelta = timedelta(days=1)
 
     def open(self, clock: Clock) -> ImageCache:
         """Return the image cache; any number of them on one directory exclude each other."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.images import ImageId
 from precache.core.orders import CacheOrder
 from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
@@ -31,6 +33,12 @@ class UncachedDriver:
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         raise NotImplementedError(_NO_CACHE)
+
+    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+        raise NotImplementedError(_NO_CACHE)
+
+    def touch_kept(self) -> None:
+        """There is nothing to touch."""
 
     def clean_cache(self) -> None:
         """There is nothing to clean."""

@@ -24,7 +24,7 @@ from precache.ports.image_signatures import ImageSignatures
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
-from precache.rules.expiry import ExpiryLimits
+from precache.rules.expiry import ExpiryLimits, touch_interval
 from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup, LocalCache
 from precache.wiring.service_user import image_service_of
 
@@ -71,6 +71,7 @@ def build_compute(
         release=version("precache"),
         site=config.host.site,
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
+        touch_interval=touch_interval(config.image_cache.original_minimum_age),
         rates=rates,
         kept=setup.local_cache.open(setup.clock).kept,
     )
@@ -104,7 +105,12 @@ def host_setup(
         host=host,
         clock=clock,
         fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures, rates=rates),
-        local_cache=LocalCache(instances_path, config.image_cache.subdirectory_name, config.image_cache.keep_limits),
+        local_cache=LocalCache(
+            instances_path,
+            config.image_cache.subdirectory_name,
+            config.image_cache.keep_limits,
+            config.image_cache.original_minimum_age,
+        ),
         cleaning=_cleaning(config),
         options={
             **config.compute.driver_options,

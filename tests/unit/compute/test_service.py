@@ -62,7 +62,7 @@ def hearing():
     return Hearing()
 
 
-def compute(hearing, driver=None, interval=timedelta(hours=1)):
+def compute(hearing, driver=None, interval=timedelta(hours=1), **options):
     return ComputeService(
         host="cmp-1",
         cell="",
@@ -72,6 +72,7 @@ def compute(hearing, driver=None, interval=timedelta(hours=1)):
         clock=MemoryClock(),
         report_interval=interval,
         clean_interval=timedelta(hours=1),
+        **options,
     )
 
 
@@ -92,6 +93,22 @@ def test_an_announced_compute_sends_a_heartbeat_at_once_and_regularly(hearing):
 
     assert hearing.beats[0].host == "cmp-1"
     assert hearing.twice.wait(PATIENCE.total_seconds())
+    service.stop(PATIENCE)
+
+
+def test_the_kept_images_are_touched_from_the_start_and_regularly(hearing):
+    touches, twice = [], threading.Event()
+
+    class KeepingDriver(EndlessDriver):
+        def touch_kept(self) -> None:
+            touches.append(1)
+            if len(touches) > 1:
+                twice.set()
+
+    service = compute(hearing, KeepingDriver(), touch_interval=timedelta(milliseconds=1))
+    service.start()
+
+    assert twice.wait(PATIENCE.total_seconds())
     service.stop(PATIENCE)
 
 

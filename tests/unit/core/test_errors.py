@@ -17,6 +17,8 @@ MAY_PASS = {
     errors.BusUnavailable: True,
     errors.Stopped: True,
     errors.NotEnoughSpace: True,
+    errors.ImageNotKept: True,
+    errors.KeepingUnsupported: False,
     errors.DatabaseDamaged: False,
     errors.ComputeOutdated: False,
     errors.ImageNotAuthorized: False,

@@ -58,6 +58,7 @@ def cleaner_of(
     cleaner = Cleaner(
         directory=cache.directory,
         locks=cache.locks,
+        records=cache.records,
         disks=disks or disks_of(cache, domains),
         clock=clock,
         limits=LIMITS,
@@ -191,7 +192,14 @@ def test_what_a_guest_wrote_into_its_raw_disk_neither_stops_nor_delays_a_pass(
 
 def test_the_first_pass_after_a_start_removes_nothing(cache: ImageCache, clock: MemoryClock) -> None:
     put(cache, ENTRY, clock, age=timedelta(days=9))
-    cleaner = Cleaner(directory=cache.directory, locks=cache.locks, disks=disks_of(cache), clock=clock, limits=LIMITS)
+    cleaner = Cleaner(
+        directory=cache.directory,
+        locks=cache.locks,
+        records=cache.records,
+        disks=disks_of(cache),
+        clock=clock,
+        limits=LIMITS,
+    )
 
     assert [cleaner.clean(), cleaner.clean()] == [[], [ENTRY]]
 

@@ -77,7 +77,14 @@ def test_a_cleaner_that_may_not_read_a_disk_removes_nothing(
     disks = InstanceDisks(instances_path=foreign.directory.parent, cache_directory=foreign.directory)
     limits = ExpiryLimits(original=now, resized=now)
 
-    cleaner = Cleaner(directory=foreign.directory, locks=foreign.locks, disks=disks, clock=clock, limits=limits)
+    cleaner = Cleaner(
+        directory=foreign.directory,
+        locks=foreign.locks,
+        records=foreign.records,
+        disks=disks,
+        clock=clock,
+        limits=limits,
+    )
 
     assert cleaner.clean() == []
     assert f"The disk {disk} cannot be read: Permission denied" in caplog.text

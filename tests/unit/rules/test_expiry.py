@@ -42,6 +42,7 @@ def files(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[CacheFile]]:
         ("ephemeral_10_abc1234", Shape.BLANK),
         (f"{SHA1}.part", None),
         (f"{SHA1}.converted", None),
+        (f"{SHA1}.precache", None),
         (f"{SHA1}.precache-0123abcd-download", None),
         (".hidden", None),
         ("", None),
@@ -109,3 +110,14 @@ def test_the_oldest_are_removed_first(found: list[CacheFile]) -> None:
     chosen = expired(found, set(), NOW, LIMITS)
 
     assert [file.last_used for file in chosen] == sorted(file.last_used for file in chosen)
+
+
+@given(name=IMAGES, age=AGES, left=AGES, original=LIMIT)
+def test_a_kept_image_expires_by_the_same_rule_when_its_time_is_over(
+    name: str, age: timedelta, left: timedelta, original: timedelta
+) -> None:
+    limits, last_used = ExpiryLimits(original, original), NOW - age
+
+    found = is_expired(CacheFile(name, last_used, kept_until=NOW + left), NOW, limits)
+
+    assert found is (left <= timedelta() and is_expired(CacheFile(name, last_used), NOW, limits))

@@ -250,6 +250,26 @@ def _size(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.1f} MB"
 
 
+class ImageNotKept(Refused):
+    """The image is in the cache, but it cannot be kept there for a time."""
+
+    may_pass = True  # the disk may have space soon
+
+    def __init__(self, image: str, directory: str, reason: str) -> None:
+        """reason: with what to do."""
+        super().__init__(f"Image {image} is in the cache {directory}, but cannot be kept for a time: {reason}")
+
+
+class KeepingUnsupported(Refused):
+    """The host's virt driver cannot keep images for a time."""
+
+    def __init__(self, image: str, driver: str) -> None:
+        super().__init__(
+            f"Image {image} was not cached: virt driver {driver} of this host cannot keep images for a time; install a "
+            "newer version of it, or request the image without keep_for_s"
+        )
+
+
 class ComputeOutdated(Refused):
     """The host's compute is too old for the message, or a pin forbids it."""
 
