@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from precache.background.cancel_token import CancelToken
@@ -16,7 +17,7 @@ from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
 from precache.compute.steering_mark import SteeringMark
 from precache.compute.turns import Turns
 from precache.core.cache_contents import ImageSize
-from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
+from precache.core.errors import DeadlinePassed, KeepingUnsupported, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.orders import CacheOrder
@@ -120,7 +121,10 @@ class CacheImages:
             limit = RateLimit(partial(self._job_rates.rate_of, request, order), request.deadline.postpone_by)
             with self._turn(request, order.image, watch), self._rates.applied(order.image, limit):
                 watch.check_stop()
-                return self._driver.cache_image(order, watch)
+                keep = self._keeper_of(order)
+                is_fetched = self._driver.cache_image(order, watch)
+                keep(watch.check_stop)
+                return is_fetched
 
         def run(stop: CancelToken) -> HostResult:
             beginning = self._beginning_of(request.job_id, order.image)
@@ -134,6 +138,20 @@ class CacheImages:
             return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 
         return self._memory.outcome_of(request, order.image, run)
+
+    def _keeper_of(self, order: CacheOrder) -> Callable[[Callable[[], None]], None]:
+        """Return what keeps the cached image for the time of its order, if it has one. Raises KeepingUnsupported.
+
+        It takes what is called while it waits for another that uses the image.
+        """
+        if order.options.keep_for_s is None:
+            return lambda wait: None  # noqa: ARG005
+        keep_for = timedelta(seconds=order.options.keep_for_s)
+        # A driver that was written for an earlier release lacks the method.
+        keep_image = getattr(self._driver, "keep_image", None)
+        if keep_image is None:
+            raise KeepingUnsupported(order.image, self._driver.name)
+        return lambda wait: keep_image(order.image, self._clock.now() + keep_for, wait)
 
     def _beginning_of(self, job_id: str, image: ImageId) -> TaskProgress:
         """Return the progress before the work: what is kept of the image."""

@@ -147,13 +147,13 @@ class JobRun:
     def orders_for(self, host: Host) -> tuple[tuple[CacheOrder, ...], tuple[TaskResult, ...]]:
         """Return the host's remaining orders, and the errors in place of those that its compute is too old for."""
         orders = self.orders_of(self.recorder.unended.get(host.name, ()))
-        requirement = self.requirement.with_boot_files() if self.requirement else None
+        requirement = self.requirement.with_later_options() if self.requirement else None
         if requirement is None or not requirement.excludes(host):
             return orders, ()
         reason = str(requirement.error_of(host))
-        outdated = (order.image for order in orders if order.options.as_is)
+        outdated = (order.image for order in orders if order.has_later_options)
         return (
-            tuple(order for order in orders if not order.options.as_is),
+            tuple(order for order in orders if not order.has_later_options),
             tuple(TaskResult(image, Outcome.ERROR, reason=reason) for image in outdated),
         )
 

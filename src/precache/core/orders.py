@@ -17,6 +17,17 @@ MOST_BYTES_PER_S = 10**12
 """More than the rate of any network."""
 
 
+MOST_KEEP_FOR_S = 10 * 366 * 86_400
+"""Ten years."""
+
+
+def check_keep_for(value: Any) -> int:
+    """Return how many seconds an image is to be kept. Raises InvalidOption."""
+    if type(value) is not int or not 1 <= value <= MOST_KEEP_FOR_S:  # in Python a bool is an int
+        raise InvalidOption("keep_for_s", value, f"a whole number from 1 to {MOST_KEEP_FOR_S}, which is ten years")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
     """The options for caching one image. The default of each option is the behaviour before it existed.
@@ -24,10 +35,13 @@ class CacheOptions:
     rate_limit_bytes_per_s: the highest average rate of the download on each host; None for no limit.
     as_is: cache the verified bytes without inspection or conversion, as Nova does for a kernel or a ramdisk. No client
         can set it.
+    keep_for_s: keep the image in the cache for at least so many seconds after the success of the task, also if it is
+        unused; None to let it expire as all others.
     """
 
     rate_limit_bytes_per_s: int | None = None
     as_is: bool = False
+    keep_for_s: int | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
@@ -37,6 +51,8 @@ class CacheOptions:
             raise InvalidOption("rate_limit_bytes_per_s", limit, f"a whole number from 1 to {MOST_BYTES_PER_S}")
         if type(self.as_is) is not bool:
             raise InvalidOption("as_is", self.as_is, "true or false")
+        if self.keep_for_s is not None:
+            check_keep_for(self.keep_for_s)
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CacheOptions:
@@ -94,8 +110,13 @@ class CacheOrder:
 
     @property
     def has_options(self) -> bool:
-        """Return whether a client has given options."""
-        return replace(self.options, as_is=False) != DEFAULT_OPTIONS
+        """Return whether it has options that hosts knew first: the request as a whole needs such a host."""
+        return replace(self.options, as_is=False, keep_for_s=None) != DEFAULT_OPTIONS
+
+    @property
+    def has_later_options(self) -> bool:
+        """Return whether it has options that hosts of some releases do not know: these get the other orders."""
+        return self.options.as_is or self.options.keep_for_s is not None
 
 
 _VERSION = 1

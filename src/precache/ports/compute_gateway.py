@@ -74,9 +74,9 @@ class CacheRequest:
         return any(order.has_options for order in self.orders)
 
     @property
-    def has_boot_files(self) -> bool:
-        """Return whether the host must cache kernels or ramdisks as they are."""
-        return any(order.options.as_is for order in self.orders)
+    def has_later_options(self) -> bool:
+        """Return whether a host must understand `as_is` or `keep_for_s`."""
+        return any(order.has_later_options for order in self.orders)
 
 
 class ComputeGateway(Protocol):

@@ -15,23 +15,23 @@ from precache.rules.rpc_versions import understands
 class RpcRequirement:
     """The version of the RPC interface that a compute must speak.
 
-    needed: for a request without options. for_options: for one with options. for_boot_files: for the kernels and
-        ramdisks of a request; a host that does not speak it gets the other images.
+    needed: for a request without options. for_options: for one with options. for_later_options: for the
+        orders with `as_is` or `keep_for_s`; a host that does not speak it gets the other orders.
     pin: the newest version that may be used, if an operator has limited it.
     """
 
     needed: str
     pin: str | None = None
     for_options: str = ""
-    for_boot_files: str = ""
+    for_later_options: str = ""
 
     def with_options(self) -> RpcRequirement:
         """Return the requirement of a job that has options."""
         return replace(self, needed=self.for_options)
 
-    def with_boot_files(self) -> RpcRequirement:
-        """Return the requirement for the kernels and ramdisks of a job."""
-        return replace(self, needed=self.for_boot_files)
+    def with_later_options(self) -> RpcRequirement:
+        """Return the requirement for the orders of a job that have `as_is` or `keep_for_s`."""
+        return replace(self, needed=self.for_later_options)
 
     def excludes(self, host: Host) -> bool:
         """Return whether the host does not understand the request, or may not be sent it because of the pin."""

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 from precache.adapters.bus_oslo import (
-    AS_IS_SINCE,
     CACHE_IMAGES_SINCE,
     DESCRIBE_SINCE,
+    LATER_OPTIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
     CellBuses,
@@ -180,7 +180,7 @@ class ConductorProcess:
                 needed=CACHE_IMAGES_SINCE,
                 pin=config.upgrade_levels.compute,
                 for_options=OPTIONS_SINCE,
-                for_boot_files=AS_IS_SINCE,
+                for_later_options=LATER_OPTIONS_SINCE,
             ),
             listening_for_s=listening_for_s,
             at_stop=self._stops,

@@ -13,10 +13,10 @@ from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.compute.cache_images import CacheImages
 from precache.core.cache_contents import CacheContents
-from precache.core.errors import ImageNotFound, Stopped
+from precache.core.errors import ImageNotFound, ImageNotKept, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
-from precache.core.orders import CacheOrder
+from precache.core.orders import CacheOptions, CacheOrder
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
 from precache.ports.compute_gateway import CacheRequest
@@ -303,3 +303,64 @@ def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_
     assert results[0].reason.startswith(f"Image {FIRST} was stopped after 9 bytes: the time that the conductor allows")
     assert "long_rpc_timeout" in results[1].reason
     assert clock.now() == begin + timedelta(seconds=100)
+
+
+class KeepingDriver(ScriptedDriver):
+    """A scripted driver that can keep images; `kept` has the ends by image."""
+
+    def __init__(self, script, *, clock, error=None) -> None:
+        super().__init__(script)
+        self.clock, self.error, self.kept = clock, error, {}
+
+    def cache_image(self, order, watch):
+        self.clock.advance(timedelta(hours=1))  # the download
+        return super().cache_image(order, watch)
+
+    def keep_image(self, image, until, wait):
+        if self.error is not None:
+            raise self.error
+        self.kept[image] = until
+
+
+def keeping(image, keep_for_s=60):
+    return CacheRequest("job", "cmp-1", "cell1", (CacheOrder(image, CacheOptions(keep_for_s=keep_for_s)),))
+
+
+@pytest.mark.parametrize("is_fetched", [True, False])
+def test_the_time_for_which_an_image_is_kept_begins_when_it_is_cached(is_fetched):
+    clock = MemoryClock()
+    driver = KeepingDriver({FIRST: is_fetched}, clock=clock)
+
+    results = compute(driver, clock=clock).cache_images(keeping(FIRST))
+
+    assert [result.outcome for result in results] == [Outcome.CACHED if is_fetched else Outcome.EXISTING]
+    assert driver.kept == {FIRST: clock.now() + timedelta(seconds=60)}
+
+
+def test_an_image_is_not_kept_if_it_was_not_requested_or_not_cached():
+    driver = KeepingDriver({FIRST: True, SECOND: ImageNotFound(SECOND)}, clock=MemoryClock())
+    host = compute(driver)
+
+    host.cache_images(request(FIRST))
+    host.cache_images(replace(keeping(SECOND), job_id="other"))
+
+    assert driver.kept == {}
+
+
+def test_an_image_that_cannot_be_kept_is_an_error_with_its_bytes_and_the_reason():
+    error = ImageNotKept(FIRST, "/_base", "its record: the disk is full")
+    driver = KeepingDriver({FIRST: True}, clock=MemoryClock(), error=error)
+
+    (result,) = compute(driver).cache_images(keeping(FIRST))
+
+    assert (result.outcome, result.bytes_moved, result.may_pass) == (Outcome.ERROR, 100, True)
+    assert "is in the cache /_base, but cannot be kept for a time: its record: the disk is full" in result.reason
+
+
+def test_a_driver_that_cannot_keep_images_is_an_error_before_anything_is_downloaded():
+    driver = ScriptedDriver({FIRST: True})
+
+    (result,) = compute(driver).cache_images(keeping(FIRST))
+
+    assert (result.outcome, driver.asked) == (Outcome.ERROR, [])
+    assert "virt driver scripted of this host cannot keep images" in result.reason

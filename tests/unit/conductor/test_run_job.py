@@ -111,9 +111,10 @@ def test_an_unmapped_host_is_an_error_and_the_others_continue():
     assert tasks["known"].outcome is Outcome.CACHED
 
 
+@pytest.mark.parametrize("options", [CacheOptions(as_is=True), CacheOptions(keep_for_s=60)], ids=["as_is", "keep"])
 @pytest.mark.parametrize("pin", [None, "1.2"])
-def test_an_old_compute_is_called_without_the_kernels_that_it_would_convert(pin):
-    orders = (CacheOrder(FIRST), CacheOrder(SECOND, CacheOptions(as_is=True)))
+def test_an_old_compute_is_called_without_the_images_whose_options_it_would_ignore(pin, options):
+    orders = (CacheOrder(FIRST), CacheOrder(SECOND, options))
     asked = []
 
     def caching(request):
@@ -123,7 +124,7 @@ def test_an_old_compute_is_called_without_the_kernels_that_it_would_convert(pin)
     cloud = Cloud({"old": caching, "new": caching}, orders=orders)
     cloud.inventory.store_heartbeats([Heartbeat("new", "cell2", "fake", cloud.clock.now(), "1.3")])
 
-    cloud.run(requirement=RpcRequirement("1.0", pin, for_options="1.1", for_boot_files="1.3"))
+    cloud.run(requirement=RpcRequirement("1.0", pin, for_options="1.1", for_later_options="1.3"))
 
     new = ((FIRST, SECOND), [Outcome.CACHED, Outcome.CACHED])
     old = ((FIRST,), [Outcome.CACHED, Outcome.ERROR])
@@ -139,7 +140,7 @@ def test_a_host_that_lacks_only_a_kernel_for_which_its_compute_is_too_old_is_not
     asked = []
     cloud = Cloud({"old": asked.append}, orders=(CacheOrder(SECOND, CacheOptions(as_is=True)),))
 
-    cloud.run(requirement=RpcRequirement("1.0", for_options="1.1", for_boot_files="1.3"))
+    cloud.run(requirement=RpcRequirement("1.0", for_options="1.1", for_later_options="1.3"))
 
     assert asked == []
     assert cloud.outcomes() == {"old": [Outcome.ERROR]}

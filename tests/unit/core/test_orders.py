@@ -35,7 +35,9 @@ def test_the_first_order_of_each_image_counts():
     )
 
 
-@pytest.mark.parametrize(("option", "value"), [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True), ("keep_for_s", 604_800)]
+)
 def test_an_option_survives_a_round_trip_through_json(option, value):
     order = CacheOrder(FIRST, CacheOptions(**{option: value}))
 
@@ -44,7 +46,8 @@ def test_an_option_survives_a_round_trip_through_json(option, value):
 
 
 @pytest.mark.parametrize(
-    ("options", "are_given"), [({"rate_limit_bytes_per_s": 1}, True), ({"as_is": True}, False), ({}, False)]
+    ("options", "are_given"),
+    [({"rate_limit_bytes_per_s": 1}, True), ({"as_is": True}, False), ({"keep_for_s": 1}, False), ({}, False)],
 )
 def test_options_of_a_client_are_told_from_the_mark_of_a_kernel(options, are_given):
     assert CacheOrder(FIRST, CacheOptions(**options)).has_options is are_given
@@ -72,3 +75,9 @@ def test_a_rate_limit_that_none_can_be_is_refused(limit):
 def test_as_is_must_be_true_or_false(value):
     with pytest.raises(InvalidOption, match="as_is"):
         CacheOrder.read({"image": FIRST, "as_is": value})
+
+
+@pytest.mark.parametrize("value", [0, -1, 316_224_001, 1.0, "7d", True, [1]])
+def test_a_time_for_which_no_image_can_be_kept_is_refused(value):
+    with pytest.raises(InvalidOption, match="keep_for_s must be a whole number from 1 to 316224000"):
+        CacheOrder.read({"image": FIRST, "keep_for_s": value})

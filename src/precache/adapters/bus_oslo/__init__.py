@@ -14,9 +14,9 @@ from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
 from precache.adapters.bus_oslo.survey import BusSurvey, SurveyListener  # noqa: E402
 from precache.adapters.bus_oslo.topics import (  # noqa: E402
-    AS_IS_SINCE,
     CACHE_IMAGES_SINCE,
     DESCRIBE_SINCE,
+    LATER_OPTIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
 )
@@ -24,9 +24,9 @@ from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
 from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 
 __all__ = [
-    "AS_IS_SINCE",
     "CACHE_IMAGES_SINCE",
     "DESCRIBE_SINCE",
+    "LATER_OPTIONS_SINCE",
     "OPTIONS_SINCE",
     "RPC_VERSION",
     "BusReports",

@@ -18,10 +18,10 @@ from precache.adapters.bus_oslo.messages import read_results, request_message
 from precache.adapters.bus_oslo.steering_messages import cancel_message, limit_message, pause_message
 from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
 from precache.adapters.bus_oslo.topics import (
-    AS_IS_SINCE,
     CACHE_IMAGES_SINCE,
     CANCEL_SINCE,
     DESCRIBE_SINCE,
+    LATER_OPTIONS_SINCE,
     OPTIONS_SINCE,
     STEERING_SINCE,
 )
@@ -165,8 +165,8 @@ def _version_of(request: CacheRequest) -> str:
     """Return the lowest version that has what the request needs."""
     if request.is_paused or request.retry_count:
         return STEERING_SINCE
-    if request.has_boot_files:
-        return AS_IS_SINCE
+    if request.has_later_options:
+        return LATER_OPTIONS_SINCE
     if request.is_cancelled:
         return CANCEL_SINCE
     return OPTIONS_SINCE if request.has_options else CACHE_IMAGES_SINCE

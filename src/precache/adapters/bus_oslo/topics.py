@@ -28,8 +28,8 @@ OPTIONS_SINCE = "1.1"
 CANCEL_SINCE = "1.2"
 """The first version in which a host knows `cancel_job`, and answers with the outcome `cancelled`."""
 
-AS_IS_SINCE = "1.3"
-"""The first version in which a host caches kernels and ramdisks as they are."""
+LATER_OPTIONS_SINCE = "1.3"
+"""The first version in which a host caches kernels and ramdisks as they are, and keeps images for a time."""
 
 DESCRIBE_SINCE = "1.3"
 """The first version in which a host knows `describe_cache`."""

@@ -287,6 +287,7 @@ def test_a_cancel_names_the_job_and_is_sent_in_the_version_that_has_it():
         ({"priority": 90}, "1.0"),
         ({"orders": (CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=1)),)}, "1.1"),
         ({"orders": (CacheOrder(IMAGE, CacheOptions(as_is=True)),)}, "1.3"),
+        ({"orders": (CacheOrder(IMAGE, CacheOptions(keep_for_s=60)),)}, "1.3"),
         ({"is_cancelled": True}, "1.2"),
         ({"is_paused": True}, "1.3"),
         ({"retry_count": 1}, "1.3"),
