@@ -98,7 +98,11 @@ INVALID = [
     ("not_before at the deadline", GOOD | {"not_before": LATER, "deadline": LATER}),
     # Planned, and until then refused: what is accepted must have an effect.
     *[(f"operation {operation!r}", GOOD | {"operation": operation}) for operation in ("verify", "", None, 7)],
-    ("keep_for_s of an image", GOOD | {"images": [IMAGE | {"keep_for_s": 1}]}),
+    *[
+        (f"keep_for_s {value!r}", GOOD | {"images": [IMAGE | {"keep_for_s": value}]})
+        for value in (0, -1, 316_224_001, 10**400, 1.5, "7d", True, None, [])
+    ],
+    ("keep_for_s of a job", GOOD | {"keep_for_s": 60}),
 ]
 
 
@@ -418,3 +422,19 @@ def test_a_plan_says_when_the_job_would_begin_and_whether_its_deadline_can_be_me
     assert [each["seconds"] for each in (unmeasured, late, in_time)] == [None, 4000, 4000]
     assert [each["meets_deadline"] for each in (unmeasured, late, in_time)] == [None, False, True]
     assert in_time["ends_at"] == rfc3339(now + timedelta(hours=1, seconds=4000))
+
+
+@pytest.mark.parametrize("keep_for_s", [1, 604_800, 316_224_000])
+def test_the_time_for_which_an_image_is_kept_is_an_option_of_its_order(world, client, keep_for_s):
+    images = [{"image": "debian-12", "priority": 10, "keep_for_s": keep_for_s}, {"image": UBUNTU}]
+
+    answer = client.simulate_post("/v1/jobs", json=GOOD | {"images": images})
+
+    assert answer.status_code == 202
+    (stored,) = world.jobs.list_jobs()
+    assert [(order.image, order.options.keep_for_s) for order in stored.orders] == [
+        (UBUNTU, None),
+        (DEBIAN, keep_for_s),
+    ]
+    shown = client.simulate_get(f"/v1/jobs/{stored.id}").json["job"]["orders"]
+    assert shown == [{"image": UBUNTU}, {"image": DEBIAN, "priority": 10, "keep_for_s": keep_for_s}]

@@ -58,7 +58,8 @@ OPTIONS = [
         "remove_unused_original_minimum_age_seconds",
         default=86400,
         min=0,
-        help="Seconds since the last use after which an unused image is removed.",
+        help="Seconds since the last use after which an unused image is removed. If the owner is nova, it must be "
+        "as in nova-compute's configuration: images that jobs keep for a time are touched at least twice within it.",
     ),
     cfg.IntOpt(
         "remove_unused_resized_minimum_age_seconds",

@@ -53,6 +53,25 @@ def test_an_image_has_the_priority_that_is_given_for_it(run: Run, service: StubS
     }
 
 
+@pytest.mark.parametrize(("text", "keep_for_s"), [("60", 60), ("12h", 43_200), ("7d", 604_800), ("3660d", 316_224_000)])
+def test_every_image_is_kept_for_the_time_that_is_given(
+    run: Run, service: StubService, text: str, keep_for_s: int
+) -> None:
+    ran = run(
+        "job", "create", "--image", "debian-12", "--image", DEBIAN, "--cell", "cell1", "--keep-for", text,
+        "--image-priority", "debian-12=80",
+    )  # fmt: skip
+
+    assert ran.code == 0
+    assert service.asked[-1].body == {
+        "images": [
+            {"image": "debian-12", "priority": 80, "keep_for_s": keep_for_s},
+            {"image": DEBIAN, "keep_for_s": keep_for_s},
+        ],
+        "target": {"cells": ["cell1"]},
+    }
+
+
 @pytest.mark.parametrize(
     ("priorities", "message"),
     [

@@ -9,12 +9,12 @@ from typing import Any
 from precache.cli.client import JsonObject
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
-from precache.cli.commands.job_options import add_job_options, job_options
+from precache.cli.commands.job_options import add_job_options, job_options, seconds
 from precache.cli.commands.job_plan import PLAN_FIELDS, plan_cells, without_empty, write_groups
 from precache.cli.errors import UsageError
 from precache.core.errors import InvalidOption
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
-from precache.core.orders import check_image_priority
+from precache.core.orders import check_image_priority, check_keep_for
 
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
 
@@ -33,6 +33,14 @@ def _image_priority(text: str) -> tuple[str, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form IMAGE=N, such as debian-12=80")
     try:
         return image, check_image_priority(int(number) if number.isdecimal() and len(number) < 10 else number)
+    except InvalidOption as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _keep_for(text: str) -> int:
+    """Return for how many seconds images are kept, for argparse."""
+    try:
+        return check_keep_for(seconds(text))
     except InvalidOption as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -68,6 +76,7 @@ class JobCreate(RequestCommand):
       precache job create --name friday-rollout --image debian-12 --image ubuntu-24 --cell cell2 --exclude-host cmp-9
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M --priority 80
       precache job create --image debian-12 --image ubuntu-24 --aggregate web --image-priority ubuntu-24=80
+      precache job create --image debian-12 --aggregate web --keep-for 7d
       precache job create --image debian-12 --aggregate web --dry-run
       precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
       precache job create --image debian-12 --aggregate edge --parallelism 20 --canary 10% --retries 2
@@ -87,6 +96,14 @@ class JobCreate(RequestCommand):
             type=_image_priority,
             help="priority of this image, from 0 to 100 (default 50): each host caches images with a higher one first; "
             "IMAGE as given in --image; can be repeated",
+        )
+        parser.add_argument(
+            "--keep-for",
+            metavar="TIME",
+            type=_keep_for,
+            dest="keep_for_s",
+            help="keep the images in the caches for at least that long after they are cached, such as 12h or 7d, also "
+            "if no instance uses them",
         )
         self._add_list(parser, "--aggregate", "aggregates", "all hosts of this aggregate: name, id or UUID")
         self._add_list(parser, "--cell", "cells", "all hosts of this cell")
@@ -116,6 +133,8 @@ class JobCreate(RequestCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         target = {part: names for part in _TARGET if (names := getattr(parsed_args, part))}
         images = _with_priorities(parsed_args.images, parsed_args.image_priorities)
+        if parsed_args.keep_for_s is not None:
+            images = [image | {"keep_for_s": parsed_args.keep_for_s} for image in images]
         name = {} if parsed_args.name is None else {"name": parsed_args.name}
         request = {"images": images, "target": target, **name, **job_options(parsed_args)}
         if parsed_args.dry_run:

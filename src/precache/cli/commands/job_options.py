@@ -20,8 +20,8 @@ NONE = "none"
 """The word that removes an option of a job."""
 
 _WINDOW = re.compile(r"(?:(?P<days>[a-z,]+) +)?(?P<begin>[0-9:]+)-(?P<end>[0-9:]+)(?: +(?P<zone>\S+))?")
-_DURATION = re.compile(r"([0-9]{1,9})([smh]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class _Option(NamedTuple):
@@ -54,11 +54,11 @@ def _canary(text: str) -> JsonObject:
     return {"percent": int(text.removesuffix("%"))} if text.endswith("%") else {"hosts": int(text)}
 
 
-def _seconds(text: str) -> int:
-    """Return a number of seconds, of a text such as `90`, `5m` or `1h`."""
+def seconds(text: str) -> int:
+    """Return a number of seconds, of a text such as `90`, `5m`, `1h` or `7d`, for argparse."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90, 5m or 1h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90, 5m, 1h or 7d")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -86,7 +86,7 @@ _OPTIONS = (
         "jitter_s",
         "--jitter",
         "TIME",
-        _seconds,
+        seconds,
         "each host begins after a random time of at most that, such as 90, 5m or 1h",
     ),
     _Option("not_before", "--not-before", "TIME", str, "wait until then, such as 2026-12-04T20:00:00Z or ...+01:00"),
