@@ -294,6 +294,49 @@ def test_events_come_over_tls(tmp_path, readers):  # noqa: F811
             assert reader.next() is None
 
 
+class FeedClock:
+    """A clock that a test sets. ticked: set when the feed's thread has looked at it since."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.ticked = threading.Event()
+
+    def __call__(self):
+        if threading.current_thread().name == "job-feed":
+            self.ticked.set()
+        return self.now
+
+
+def test_a_reader_that_comes_back_as_its_job_is_forgotten_gets_a_stream():
+    clock, jobs = FeedClock(), CountingJobs()
+    limits = FeedLimits(interval_s=0.01, keep_s=60.0)
+    feed = JobFeed(store=jobs, views=JobViews(DOCUMENT), limits=limits, monotonic=clock)
+    jobs.add(
+        NewJob(
+            id=JOB,
+            hosts=("h",),
+            orders=(CacheOrder(parse_image_id(DEBIAN)),),
+            requested_by="a",
+            request_id="req-1",
+            created_at=World().clock.now(),
+        )
+    )
+    feed.open(JOB).close()
+
+    def read_late(job_ids, *, read=jobs.snapshots):
+        clock.now = 61.0
+        clock.ticked.clear()
+        clock.ticked.wait(0.3)
+        return read(job_ids)
+
+    clock.now = 10.0  # so that the job is read again
+    jobs.snapshots = read_late
+    stream = feed.open(JOB)
+
+    assert b"snapshot" in stream.take()
+    feed.stop()
+
+
 def test_a_thread_reads_the_store_while_somebody_follows_and_ends_afterwards(readers):  # noqa: F811
     jobs = CountingJobs()
     limits = FeedLimits(interval_s=0.02, keep_s=0.1)

@@ -193,7 +193,8 @@ class JobFeed:
         pause = self._limits.interval_s
         while True:
             self._stopping.wait(pause)
-            with self._lock:
+            # Not between the read of a job for a new reader and the beginning of its stream.
+            with self._looking, self._lock:
                 self._forget()
                 if self._stopping.is_set() or not self._jobs:
                     self._thread = None
