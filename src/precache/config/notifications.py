@@ -165,10 +165,12 @@ def _parse_webhooks(values: Any) -> WebhookSettings:
 
 
 def _allowed(entry: str) -> WebhookUrl:
+    """Return the entry. Raises InvalidConfiguration, without a password in the entry."""
     try:
         return parse_allowed(entry)
     except InvalidWebhookUrl as error:
-        raise InvalidConfiguration(f"[notifications] webhook_urls: {entry!r} {error}") from None
+        shown = entry.rpartition("@")[2]
+        raise InvalidConfiguration(f"[notifications] webhook_urls: {shown!r} {error}") from None
 
 
 def _check_for_all(url: str, *, allow_http: bool) -> None:
