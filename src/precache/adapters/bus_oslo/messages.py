@@ -79,7 +79,7 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
         raise Malformed("expires_at is not a number of seconds")
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
     allowed = None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))
-    extends = message.get("extends") is True
+    extends = message.get("extends") is True and allowed is not None
     request = CacheRequest(
         job_id=read_name(message, "job_id"),
         host=host,

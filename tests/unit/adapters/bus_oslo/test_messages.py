@@ -303,3 +303,10 @@ def test_progress_that_makes_no_sense_is_left_out(change):
 def test_a_message_without_its_list_or_with_one_that_no_compute_sends_is_refused(message):
     with pytest.raises(Malformed):
         read_heartbeats(message, "cell1", NOW)
+
+
+@pytest.mark.parametrize("allowed", [None, "soon", math.inf])
+def test_a_call_without_a_time_limit_cannot_be_extended(allowed):
+    message = request_message(REQUEST, 1.5, 60.0) | {"allowed_seconds": allowed}
+
+    assert read_request(message, "cmp-1")[0].call_ends is None
