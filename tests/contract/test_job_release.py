@@ -156,6 +156,29 @@ def test_a_job_that_was_changed_since_is_queued_because_its_time_may_be_another_
     assert (job.state, job.due_at) == ((state, NOW + LEASE) if is_known else (JobState.QUEUED, None))
 
 
+@pytest.mark.parametrize(
+    ("end_of_claim", "may_have_calls"),
+    [
+        (lambda stores: release(stores), False),
+        (lambda stores: (stores.steering.pause(job_id(1)), release(stores, JobState.PAUSED, due_at=NOW)), False),
+        (lambda stores: (cancel(stores), release(stores)), False),
+        (lambda stores: release(stores, JobState.QUEUED), True),
+        (lambda stores: stores.clock.set(NOW + LEASE), True),
+        (lambda stores: stores.claims.release_all(), False),
+        (lambda stores: (finish(stores, JobState.FAILED), stores.steering.retry(job_id(1))), False),
+    ],
+    ids=["waits", "paused", "cancelled", "queued", "dead", "alone", "retried"],
+)
+def test_hosts_may_be_at_work_after_a_claim_that_did_not_stop_them(stores, end_of_claim, may_have_calls):
+    stores.intake.add(new_job())
+    first = claim(stores)
+    end_of_claim(stores)
+
+    second = claim(stores, "other", NOW + LEASE)
+
+    assert (first.may_have_calls, second.may_have_calls) == (False, may_have_calls)
+
+
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED, JobState.CANCELLED])
 def test_a_job_is_released_in_no_state_that_is_not_before_a_run(stores, state):
     stores.intake.add(new_job())

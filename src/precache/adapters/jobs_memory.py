@@ -134,8 +134,15 @@ class _Record:
 
     def end(self, state: JobState, now: datetime, reason: str = "") -> None:
         check_job_transition(self.job.state, state)
-        line = plain_line(reason, _REASON)
-        self.change_state(state, finished_at=now, lease_owner=None, lease_until=None, due_at=None, reason=line)
+        self.change_state(
+            state,
+            finished_at=now,
+            lease_owner=None,
+            lease_until=None,
+            stopped_token=self.job.lease_token,
+            due_at=None,
+            reason=plain_line(reason, _REASON),
+        )
 
 
 class MemoryJobs:
@@ -383,25 +390,26 @@ class MemoryJobs:
         with self._lock:
             record = self._held(claim)
             job = record.job
-            state = state_after_release(
+            released = state_after_release(
                 state,
                 is_cancelled=job.cancel_requested_at is not None,
                 is_paused=job.pause_requested_at is not None,
                 is_changed=revision not in (None, job.revision),
             )
-            is_started = state is JobState.QUEUED or record.has_begun
+            is_started = released is JobState.QUEUED or record.has_begun
             record.give_back(
-                state,
-                due_at=due_after_release(state, due_at, self._now()),
+                released,
+                due_at=due_after_release(released, due_at, self._now()),
                 reason=plain_line(reason, _REASON),
                 started_at=job.started_at if is_started else None,
+                stopped_token=job.stopped_token if state is JobState.QUEUED else claim.token,
             )
 
     def release_all(self) -> int:
         with self._lock:
             running = [record for record in self._records.values() if record.job.state is JobState.RUNNING]
             for record in running:
-                record.give_back(JobState.QUEUED)
+                record.give_back(JobState.QUEUED, stopped_token=record.job.lease_token)
             return len(running)
 
     def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:

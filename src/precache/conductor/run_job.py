@@ -65,7 +65,8 @@ class RunJob:
         """
         run = self._start(job, control)
         run.stop_if_due()
-        if run.ending is not None and (run.ending.rest is not None or run.remaining.asked):
+        may_have_calls = run.remaining.asked or job.may_have_calls
+        if run.ending is not None and (run.ending.rest is not None or may_have_calls):
             self._group_hosts(run, list(run.remaining.images))  # the hosts that are told to stop
         self._call_hosts(run)
         self._end_job(run)

@@ -195,7 +195,7 @@ def _hosts_to_stop(run: JobRun, called: Mapping[str, str]) -> list[_HostStop]:
     left = {host for host in run.recorder.unended if host not in called}
     asked = {host: cell for host, cell in run.remaining.asked.items() if host in left}
     maybe: dict[str, str] = {}
-    if run.job.lease_token > 1:
+    if run.job.may_have_calls:
         # An earlier conductor may have died after calls that it had not recorded yet.
         maybe = {host: run.cell_of(host) for host in run.up if host in left and host not in asked}
     return [

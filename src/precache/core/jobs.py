@@ -196,6 +196,7 @@ class Job(JobRequest):
     progress, by_image: of all tasks, and of those of each image.
     lease_owner, lease_until: the conductor that works on it, and the time until which it counts as alive.
     lease_token: the number of the last claim; it grows with every claim of this job.
+    stopped_token: the last claim at whose end no host worked for the job.
     cancel_requested_at: the time of the first request to cancel the job; None if there was none.
     pause_requested_at: the same for a request to pause it; None again after it was resumed.
     due_at: when a conductor has to look at the waiting or paused job; None for never.
@@ -210,6 +211,7 @@ class Job(JobRequest):
     lease_owner: str | None = None
     lease_until: datetime | None = None
     lease_token: int = 0
+    stopped_token: int = 0
     cancel_requested_at: datetime | None = None
     pause_requested_at: datetime | None = None
     due_at: datetime | None = None
@@ -224,6 +226,11 @@ class Job(JobRequest):
     @property
     def images(self) -> tuple[ImageId, ...]:
         return tuple(order.image for order in self.orders)
+
+    @property
+    def may_have_calls(self) -> bool:
+        """Return whether a host that a conductor called under an earlier claim may still work for the job."""
+        return self.lease_token > self.stopped_token + 1
 
     @property
     def claim(self) -> Claim:

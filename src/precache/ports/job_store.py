@@ -237,7 +237,8 @@ class JobClaims(Protocol):
         """Put the unfinished job back: queued, waiting or paused, its running tasks waiting.
 
         The requests of operators come before `state`: see `rules/release.py`. A job of which no host was called and no
-        task has ended then counts as never started, unless it is queued. reason: why it waits. revision: of the options
+        task has ended then counts as never started, unless it is queued. Unless it is released as queued, no host works
+        for it any more: see `Job.stopped_token`. reason: why it waits. revision: of the options
         from which the caller derived the other arguments; None if it used no options.
         """
         ...

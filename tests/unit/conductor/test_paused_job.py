@@ -153,6 +153,21 @@ def test_after_a_takeover_the_hosts_of_a_paused_job_are_told_and_asked_what_they
     assert run.tasks()["a"].bytes_done == 5
 
 
+def test_a_job_that_is_paused_again_tells_only_the_hosts_that_it_has_called(steered):
+    run = steered({name: SteeredHost() for name in "abc"}, concurrency=1)
+    run.start()
+    run.busy("a")
+    pause(run)
+    run.advance(A_SECOND)
+    run.jobs.resume("job")
+    run.start("two")
+    run.busy("a")
+
+    pause(run)
+
+    assert [host.told for host in run.hosts.values()] == [["cache", "pause"] * 2, [], []]
+
+
 def test_a_process_that_stops_during_a_pause_leaves_it_to_the_next_conductor(steered):
     host = SteeredHost(trouble=ComputeUnreachable("a", "connection refused"))
     run = steered({"a": host})

@@ -146,6 +146,7 @@ class SqlJobClaims:
                 due_at=due_after_release(state, due_at, job.now),
                 reason=plain_line(reason, _REASON),
                 **{} if is_started else {"started_at": None},
+                **{} if wanted is JobState.QUEUED else {"stopped_token": claim.token},
             )
             _put_back_tasks(connection, number)
 
@@ -156,7 +157,8 @@ class SqlJobClaims:
             for number in connection.scalars(running).all():
                 _put_back_tasks(connection, number)
             connection.execute(delete(job_calls))  # the hosts have ended with the process
-            return _give_back(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, at=self._database.now())
+            is_running, now = jobs.c.state == JobState.RUNNING, self._database.now()
+            return _give_back(connection, is_running, JobState.QUEUED, at=now, stopped_token=jobs.c.lease_token)
 
     @idempotent
     def record(self, claim: Claim, steps: Sequence[JobStep]) -> None:
@@ -218,7 +220,13 @@ def end_job(
 ) -> None:
     """Set the final state of the job, whose row this transaction holds, and count its tasks for the last time."""
     count_again(connection, number)
-    final: dict[str, Any] = {"finished_at": now, "lease_owner": None, "lease_until": None, "due_at": None}
+    final: dict[str, Any] = {
+        "finished_at": now,
+        "lease_owner": None,
+        "lease_until": None,
+        "stopped_token": jobs.c.lease_token,
+        "due_at": None,
+    }
     change_state(connection, jobs.c.number == number, state, at=now, reason=reason, **final)
 
 

@@ -142,6 +142,8 @@ jobs = Table(
     Column("for_host", NAME),
     # Grows with every claim. The default is for the previous release, which inserts jobs without it.
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
+    # The last claim at whose end no host worked for the job.
+    Column("stopped_token", Integer, nullable=False, server_default=text("0")),
     # The image and its options; none in jobs of the previous release, whose images are only in `job_images`.
     Column("orders", Orders),
     # As it was at the request; none in jobs of the previous release.
