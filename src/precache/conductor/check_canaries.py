@@ -20,19 +20,23 @@ class CheckCanaries:
         self._queries = queries
 
     def choose(self, run: JobRun) -> Sequence[str]:
-        """Return the canaries, the same ones for each conductor; none if all hosts of the job may be called.
+        """Return the canaries; none if all hosts of the job may be called.
 
-        If any other host has been called, an earlier conductor found that the canaries have succeeded. Raises
-        Unavailable if the inventory is unavailable when the run is to stop.
+        The hosts that were called or have ended are among them, also if the inventory has changed since. If there are
+        more of these than canaries, an earlier conductor found that the canaries have succeeded. Raises Unavailable if
+        the inventory is unavailable when the run is to stop.
         """
         canary, hosts = run.job.options.canary, run.remaining.hosts
         if canary is None or not hosts:
             return ()
         known = run.retry("The choice of canaries of", lambda: self._hosts.find_hosts(list(hosts)), until=run.work)
         run.known.update(known)
-        chosen = spread_first(hosts, canary_count(canary, len(hosts)), lambda name: _place(known.get(name)))
-        is_passed = any(host not in set(chosen) for host in run.remaining.asked)
-        return () if is_passed else chosen
+        count, unended, asked = canary_count(canary, len(hosts)), run.remaining.images, run.remaining.asked
+        begun = [host for host in hosts if host in asked or host not in unended]
+        if len(begun) > count:
+            return ()
+        spread = spread_first(hosts, count, lambda name: _place(known.get(name)))
+        return list(dict.fromkeys([*begun, *spread]))[:count]
 
     def find_failure(self, run: JobRun, canaries: Sequence[str]) -> Task | None:
         """Return a stored task of a canary that ended without success; None if there is none."""

@@ -57,6 +57,26 @@ def test_a_canary_that_fails_ends_the_job_and_says_which_and_why(steered):
     assert (run.hosts["c"].told, run.hosts["d"].told) == ([], [])
 
 
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_hosts_that_move_do_not_make_the_next_conductor_pass_over_the_canaries(steered, has_ended):
+    run = steered({name: SteeredHost() for name in "abcd"}, options=JobOptions(canary=Canary(hosts=1)))
+    dead, now = run.jobs.claim("dead", LEASE), run.clock.now()
+    # At that time host b was the first one with a cell.
+    run.jobs.record(dead.claim, [HostAsked("b", "cell2", (FIRST,), now)])
+    if has_ended:
+        run.jobs.record(dead.claim, [HostEnded("b", (TaskResult(FIRST, Outcome.ERROR, reason="no disk"),), now)])
+    run.clock.advance(LEASE)
+
+    run.start("heir")
+    if not has_ended:
+        run.busy("b")
+        run.hosts["b"].answer(Outcome.ERROR)
+
+    assert run.join().state is JobState.FAILED
+    assert run.job.reason.startswith("Canary b failed")
+    assert [run.hosts[name].told for name in "acd"] == [[], [], []]
+
+
 def test_a_canary_that_is_down_has_failed(steered):
     run = steered({"a": SteeredHost(), "b": SteeredHost()}, options=JobOptions(canary=Canary(percent=10)))
     run.cloud.inventory.set_forced_down("a", forced_down=True)
