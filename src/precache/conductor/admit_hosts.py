@@ -20,6 +20,7 @@ from precache.core.jobs import HostEnded, HostPutBack, Outcome
 from precache.core.stopping import StopReason
 from precache.core.text import plain_line
 from precache.rules.group_by_cell import HostGroups
+from precache.rules.schedule import first_start
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ DOWN_LOOK = timedelta(seconds=5)
 """How often a job that runs checks whether a host that it waits for is up."""
 
 LONGEST_WAIT_FOR_HOSTS = timedelta(hours=24)
-"""How long after its creation a job waits for hosts that are down, if it has no deadline."""
+"""How long after it may first run a job waits for hosts that are down. A deadline may end it earlier."""
 
 
 class AdmitHosts:
@@ -167,8 +168,9 @@ class HostAdmission:
                 self._note_end(host.name, Outcome.ERROR, str(error))
 
     def _waits_for_down_hosts(self, now: datetime) -> bool:
-        job = self._run.job
-        return job.options.when_down is WhenDown.WAIT and now < job.created_at + LONGEST_WAIT_FOR_HOSTS
+        job, options = self._run.job, self._run.job.options
+        give_up_at = first_start(options, job.created_at) + LONGEST_WAIT_FOR_HOSTS
+        return options.when_down is WhenDown.WAIT and now < give_up_at
 
     def _look_for_down_hosts(self, now: datetime) -> None:
         run, names = self._run, list(self._run.down)

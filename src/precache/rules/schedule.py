@@ -52,6 +52,12 @@ def next_start(options: JobOptions, now: datetime) -> Start | None:
     return Start(at, f"Its window opens at {time_text(at)}.")
 
 
+def first_start(options: JobOptions, created_at: datetime) -> datetime:
+    """Return the first time at which a job of that age may run."""
+    start = next_start(options, created_at)
+    return created_at if start is None else start.at
+
+
 def earlier(at: datetime | None, deadline: datetime | None) -> datetime | None:
     """Return the earlier of the two; None if neither is given."""
     return min((time for time in (at, deadline) if time is not None), default=None)

@@ -17,6 +17,7 @@ from tests.unit.conductor.cloud import DOWN_TIME, FIRST, SECOND, answers
 from tests.unit.conductor.steered import LONG, SteeredHost
 
 MINUTES = timedelta(minutes=10)
+DAY = timedelta(days=1)
 WAIT = JobOptions(when_down=WhenDown.WAIT)
 
 
@@ -175,6 +176,18 @@ class TestHostsThatAreDown:
 
         assert run.join().counts == {Outcome.SKIPPED: 1}
         assert "down" in run.tasks()["b"].reason
+
+    def test_the_day_begins_when_the_job_may_first_run(self, steered):
+        clock = MemoryClock()
+        options = JobOptions(when_down=WhenDown.WAIT, not_before=clock.now() + 2 * DAY)
+        run = steered({"b": SteeredHost()}, options=options, clock=clock)
+        states = []
+        for days in (2, 1):
+            run.advance(days * DAY, down="b")
+            run.start()
+            states.append(run.join().state)
+
+        assert states == [JobState.WAITING, JobState.FAILED]
 
     def test_at_the_deadline_they_expire(self, steered):
         clock = MemoryClock()
