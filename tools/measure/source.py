@@ -10,14 +10,16 @@ from pathlib import Path
 TASK_FIELDS = frozenset(
     {
         "job_id", "host", "cell", "image", "image_name", "state", "outcome", "phase", "bytes_done", "bytes_total",
-        "attempts", "reason", "started_at", "finished_at",
+        "attempts", "failures", "reason", "started_at", "finished_at", "reported_at", "rate_bytes_per_s",
     }
 )  # fmt: skip
 JOB_FIELDS = frozenset(
     {
-        "aggregate_id", "aggregate_uuid", "aggregate_name", "images", "image_names", "orders", "state", "task_count",
-        "counts", "requested_by", "request_id", "created_at", "started_at", "finished_at", "lease_owner", "lease_until",
-        "lease_token", "for_host", "aggregate_metadata", "cancel_requested_at",
+        "aggregate_id", "aggregate_uuid", "aggregate_name", "name", "target", "images", "image_names", "image_sizes",
+        "orders", "options", "state", "task_count", "counts", "progress", "by_image", "requested_by", "request_id",
+        "created_at", "started_at", "finished_at", "lease_owner", "lease_until", "lease_token", "stopped_token",
+        "for_host", "aggregate_metadata", "cancel_requested_at", "pause_requested_at", "due_at", "retry_count",
+        "revision", "reason",
     }
 )  # fmt: skip
 THREAD_HOME = "background/"

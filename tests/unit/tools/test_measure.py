@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from precache.core.jobs import Job, Task
 from tools.measure.request import measure_request
-from tools.measure.source import TASK_FIELDS, Sources
+from tools.measure.source import JOB_FIELDS, TASK_FIELDS, Sources
 
 SOURCE = '''"""Give a module a docstring."""
 import threading
@@ -63,3 +65,9 @@ def test_the_request_is_recorded_from_the_api_to_the_cache() -> None:
 
     assert {"api/dispatch.py", "conductor/run_job.py", "imagecache/publish.py"} <= cost.files
     assert any(transaction.startswith("adapters/jobs_sql/") for transaction in cost.transactions)
+
+
+@pytest.mark.parametrize(("record", "names"), [(Job, JOB_FIELDS), (Task, TASK_FIELDS)])
+def test_it_knows_all_fields_of_the_records(record, names):
+    # A job also has `id`, which is too common a name, and `images`, which is no field but is read as one.
+    assert {field.name for field in fields(record)} - {"id"} == names - {"images"}
