@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import ColumnElement, Connection, update
 
 from precache.adapters.jobs_sql.counts import save_changes
 from precache.adapters.jobs_sql.rows import TASK_COLUMNS, TASKS
@@ -44,12 +44,14 @@ class HostTasks:
         return self._places[task.host, task.image]
 
 
-def load_host_tasks(connection: Connection, job_id: str, number: int, hosts: Collection[str]) -> HostTasks:
-    """Return all tasks that the job has for these hosts."""
+def load_host_tasks(
+    connection: Connection, job_id: str, number: int, hosts: Collection[str], *conditions: ColumnElement[bool]
+) -> HostTasks:
+    """Return the tasks that the job has for these hosts, and that meet the conditions."""
     found = HostTasks()
     for batch in batches(sorted(hosts)):
         rows: Sequence[Any] = connection.execute(
-            _PLACED_TASKS.where(tasks.c.job == number, job_hosts.c.host.in_(batch))
+            _PLACED_TASKS.where(tasks.c.job == number, job_hosts.c.host.in_(batch), *conditions)
         ).all()
         for *fields, host_position, image_position in rows:
             found.add(Task(job_id, *fields), host_position, image_position)

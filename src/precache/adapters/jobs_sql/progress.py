@@ -14,13 +14,13 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, or_, select, text
 
 from precache.adapters.jobs_sql.host_tasks import load_host_tasks
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import idempotent
-from precache.adapters.sql.tables import jobs
+from precache.adapters.sql.tables import job_images, jobs, tasks
 from precache.adapters.sql.types import Instant
 from precache.core.jobs import JobState, Task, TaskProgress
 from precache.rules.task_steps import after_reports
@@ -92,7 +92,10 @@ def _note_one_job(
     by_host: defaultdict[str, list[TaskProgress]] = defaultdict(list)
     for report in progress:
         by_host[report.host].append(report)
-    held = load_host_tasks(connection, job_id, number, by_host.keys())
+    # Of the tens of images of a job, a host downloads one: the reported ones, and the one before, which has a rate.
+    is_reported = job_images.c.image.in_({report.image for report in progress})
+    may_change = or_(is_reported, tasks.c.rate_bytes_per_s.is_not(None))
+    held = load_host_tasks(connection, job_id, number, by_host.keys(), may_change)
     changed = {
         held.place(task): task
         for host, reports in by_host.items()
