@@ -31,6 +31,7 @@ LONGEST = [
     "tests/contract/test_bus_faults.py",
     "tests/system/test_secrets.py",
     "tests/system/test_deployment_faults.py",
+    "tests/system/test_deployment_job_actions.py",
     "tests/system/test_restart.py",
     "tests/system/test_distribution.py",
     "tests/system/test_stock_clients.py",

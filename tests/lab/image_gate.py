@@ -1,10 +1,16 @@
-"""A gate in front of an image service: while it is shut, data comes through as far as the first block."""
+"""A gate in front of an image service: while it is shut, data comes through as far as the first block.
+
+It counts the bytes of each image that clients have been sent.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.lab.forwarding import Forwarding
@@ -12,13 +18,20 @@ from tests.lab.slow_images import SlowImages
 from tests.listening import listening
 
 THREADS = 32  # each holds up one transfer while the gate is shut
+CONNECTIONS = Path("/proc/net/tcp")
+ESTABLISHED = "01"
 
 
 class ImageGate:
-    """A WSGI application that listens at `url`."""
+    """A WSGI application that listens at `url`.
+
+    sent: bytes by image. What is written to a client that has closed its connection is not counted.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.sent: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self._service = Forwarding()
         self._now = self._open = SlowImages(self._service, sends_freely=sys.maxsize)
 
@@ -37,7 +50,24 @@ class ImageGate:
             self._now = self._open
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        return self._now(environ, start_response)
+        body = self._now(environ, start_response)
+        if not environ["PATH_INFO"].endswith("/file"):
+            return body
+        return self._counted(body, environ["PATH_INFO"].split("/")[-2], int(environ["REMOTE_PORT"]))
+
+    def _counted(self, body: Iterable[bytes], image: str, port: int) -> Iterator[bytes]:
+        with contextlib.closing(iter(body)) as blocks:
+            for block in blocks:
+                if is_connected(port):
+                    with self._lock:
+                        self.sent[image] += len(block)
+                yield block
+
+
+def is_connected(port: int) -> bool:
+    """Return whether the client at this port of loopback has its connection still open."""
+    connections = (line.split() for line in CONNECTIONS.read_text().splitlines()[1:])
+    return any(remote.endswith(f":{port:04X}") and state == ESTABLISHED for _, _, remote, state, *_ in connections)
 
 
 @contextlib.contextmanager

@@ -99,6 +99,10 @@ class Deployment:
         file = self._settings(host, own, settings or {})
         self._start(host, "waits for requests", "serve", "compute", "--config-file", file)
 
+    def is_running(self, name: str) -> bool:
+        """Return whether the process was started and neither killed nor stopped since."""
+        return name in self._running
+
     def kill(self, name: str) -> None:
         """End a process as a power cut would."""
         self._running.pop(name).kill()

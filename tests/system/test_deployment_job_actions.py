@@ -1,137 +1,151 @@
-"""Actions on jobs of a deployment, each sent twice, around the death of a process: a table of what becomes of each job.
-
-Each job has a host of its own, so that the disk of the host shows what the job has done.
-"""
+"""Actions on jobs of a deployment, each sent again and again, around the death of a process: see `job_table.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.system.deployed import CELLS, CONDUCTORS, CONTENT, FINAL, Deployed
+from tests.system.deployed import CELLS, CONDUCTORS, CONTENT, Deployed
+from tests.system.job_table import SPARE, Jobs
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.external, pytest.mark.timeout(300)]
 
-SETTLED = (*FINAL, "paused")
+MORE = {"cmp-5": "cell1", "cmp-6": "cell2", "cmp-7": "cell1", SPARE: "cell2"}
+HOSTS = CELLS | MORE
+
+ROOM = {
+    "OS_IMAGE_CACHE__PRECACHE_CONCURRENCY": "32",
+    "OS_CONDUCTOR__JOBS_AT_ONCE": "32",
+    "OS_GLANCE__MIN_THROUGHPUT": "0",
+}
+"""One conductor has room for all jobs, and a transfer may be held up for as long as a test takes."""
 
 
-class Row(NamedTuple):
-    """What is sent for the job of a host that has begun to download, and how the job ends.
-
-    ends_without_host: how it may end if the compute is killed. A compute that is back in time is asked again.
-    """
-
-    host: str
-    actions: tuple[str, ...]
-    ends: str
-    ends_without_host: tuple[str, ...]
+def start_computes(here: Deployed, hosts: Mapping[str, str]) -> None:
+    with ThreadPoolExecutor() as side_by_side:
+        list(side_by_side.map(lambda host: here.precache.start_compute(host, hosts[host]), hosts))
 
 
-TABLE = (
-    Row("cmp-1", ("cancel",), "cancelled", ("cancelled",)),
-    Row("cmp-2", ("pause",), "paused", ("paused",)),
-    Row("cmp-3", ("pause", "resume"), "succeeded", ("succeeded", "failed")),
-    Row("cmp-4", (), "succeeded", ("succeeded", "failed")),
-)
-
-
-def act(here: Deployed, job: str, action: str) -> None:
-    for _ in range(2):
-        answer = here.precache.call("POST", f"/v1/jobs/{job}/{action}", token=here.token)
-        assert answer.status_code == 202, answer.text
-
-
-def state(here: Deployed, job: str) -> str:
-    return str(here.precache.get(f"/v1/jobs/{job}", here.token)["job"]["state"])
-
-
-def create(here: Deployed, image: str, host: str) -> str:
-    body = {"images": [{"image": image}], "target": {"hosts": [host]}}
-    answer = here.precache.call("POST", "/v1/jobs", body, here.token)
-    assert answer.status_code == 202, answer.text
-    job: str = answer.json()["job"]["id"]
-    wait_until(lambda: here.tasks(job)[host]["bytes_done"])
-    return job
-
-
-def restart_api(here: Deployed) -> None:
+def kill_api(here: Deployed) -> None:
     here.precache.kill("api")
+
+
+def start_api(here: Deployed) -> None:
     here.precache.start_api()
 
 
-def restart_conductors(here: Deployed) -> None:
+def kill_conductors(here: Deployed) -> None:
     for conductor in CONDUCTORS:
         here.precache.kill(conductor)
+
+
+def start_conductors(here: Deployed) -> None:
     for conductor in CONDUCTORS:
         here.precache.start_conductor(conductor)
 
 
-def take_over(here: Deployed) -> None:
-    """Kill the first conductor; the other one takes its jobs over."""
+def kill_one(here: Deployed) -> None:
     here.precache.kill(CONDUCTORS[0])
 
 
-def restart_computes(here: Deployed) -> None:
-    for host in CELLS:
+def nothing(here: Deployed) -> None:
+    """The other conductor takes over."""
+
+
+def kill_computes(here: Deployed) -> None:
+    for host in HOSTS.keys() - {SPARE}:
         here.precache.kill(host)
-    for host, cell in CELLS.items():
-        here.precache.start_compute(host, cell)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(restart_api, marks=pytest.mark.long),
-        pytest.param(restart_conductors, marks=pytest.mark.long),
-        take_over,
-        pytest.param(restart_computes, marks=pytest.mark.long),
-    ],
-    ids=lambda fault: fault.__name__,
-)
-def test_every_job_ends_as_was_asked_for_and_the_disks_agree(
-    here: Deployed, image: str, fault: Callable[[Deployed], None]
-):
-    has_hosts = fault is not restart_computes
+def restart_computes(here: Deployed) -> None:
+    start_computes(here, {host: cell for host, cell in HOSTS.items() if host != SPARE})
+
+
+class Fault(NamedTuple):
+    """What dies, and how it comes back.
+
+    refuses: the answers of the API meanwhile, beside those of a service in which all is well.
+    """
+
+    name: str
+    begin: Callable[[Deployed], Any]
+    end: Callable[[Deployed], Any]
+    refuses: tuple[int, ...] = ()
+
+
+API = Fault("api", kill_api, start_api, (0,))
+BOTH = Fault("conductors", kill_conductors, start_conductors)
+ONE = Fault("take_over", kill_one, nothing)
+COMPUTES = Fault("computes", kill_computes, restart_computes)
+BROKER = Fault("broker", lambda here: here.broker.stop(), lambda here: here.broker.start())
+DATABASE = Fault("database", lambda here: here.database.stop(), lambda here: here.database.start(), (503,))
+
+DEFAULT = ((BOTH, "before"), (ONE, "during"))
+"""The cells of `make test`; all others are `long`."""
+
+
+def cases() -> Iterator[Any]:
+    for fault in (API, BOTH, ONE, COMPUTES, BROKER, DATABASE):
+        for moment in ("before", "during"):
+            marks = () if (fault, moment) in DEFAULT else pytest.mark.long
+            yield pytest.param(fault, moment, marks=marks, id=f"{fault.name}-{moment}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ROOM.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def known(room: None, here: Deployed) -> str:
+    """The id of an image that all hosts have."""
+    start_computes(here, MORE)
+    wait_until(lambda: here.hosts_that_are_up() == set(HOSTS))
+    image = here.cloud.glance.upload_image(CONTENT, visibility="public")
+    assert here.ended(here.request(here.aggregate(*HOSTS), image)) == "succeeded"
+    return image
+
+
+@pytest.fixture
+def jobs(here: Deployed, known: str) -> Iterator[Jobs]:
+    yield Jobs(here, known)
+    if not here.precache.is_running(SPARE):
+        here.precache.start_compute(SPARE, HOSTS[SPARE])
+    wait_until(lambda: here.hosts_that_are_up() == set(HOSTS))
+
+
+@pytest.mark.parametrize(("fault", "moment"), list(cases()))
+def test_every_job_ends_as_was_asked_for_and_the_disks_agree(here: Deployed, jobs: Jobs, fault: Fault, moment: str):
     with here.gate.shut():
-        jobs = {row: create(here, image, row.host) for row in TABLE}
-        for row, job in jobs.items():
-            for action in row.actions[:-1]:
-                act(here, job, action)
-                wait_until(lambda job=job: state(here, job) == "paused")
-        for row, job in jobs.items():
-            for action in row.actions[-1:]:
-                act(here, job, action)
-        fault(here)
-        for row, job in jobs.items():
-            for action in row.actions[-1:]:
-                # A repetition is refused only if the job has ended meanwhile.
-                answer = here.precache.call("POST", f"/v1/jobs/{job}/{action}", token=here.token)
-                assert answer.status_code in (202, 409), answer.text
+        jobs.create("paused", "cancelled")
+        here.precache.kill(SPARE)
+        jobs.create("running", "waiting", "not_before")
+        wait_until(lambda: SPARE not in here.hosts_that_are_up())
+        jobs.create("down", "skipped")
+        jobs.look()
+        if moment == "before":
+            jobs.act(allowed=(409,))
 
-    try:
-        wait_until(lambda: all(state(here, job) in SETTLED for job in jobs.values()))
-        for row, job in jobs.items():
-            assert state(here, job) in ((row.ends,) if has_hosts else row.ends_without_host), row
-            check(here, row, job, image)
-    finally:
-        if fault is take_over:
-            here.precache.start_conductor(CONDUCTORS[0])
-        here.precache.call("POST", f"/v1/jobs/{jobs[TABLE[1]]}/cancel", token=here.token)
-    wait_until(lambda: not here.precache.litter())
+        fault.begin(here)
+        if fault is BOTH:
+            jobs.create("queued")
+        jobs.act(allowed=(409, *fault.refuses))
+        fault.end(here)
 
+        jobs.act(allowed=(409,))
+        here.precache.start_compute(SPARE, HOSTS[SPARE])
+        jobs.wait_for_stops()
+        jobs.look()
+    if fault is ONE:
+        here.precache.start_conductor(CONDUCTORS[0])
 
-def check(here: Deployed, row: Row, job: str, image: str) -> None:
-    """Check that the outcomes add up and that the disk of the host agrees."""
-    shown = here.precache.get(f"/v1/jobs/{job}", here.token)["job"]
-    task = here.tasks(job)[row.host]
-    has_ended = shown["state"] != "paused"
-    assert sum(shown["counts"].values()) == has_ended, row
-    assert (task["outcome"] is not None) == has_ended, row
-    assert here.precache.entry(row.host, image).exists() == (task["outcome"] in ("cached", "existing")), row
-    if task["outcome"] == "cached":
-        assert here.holds(row.host, image, CONTENT), row
-    left = [path for path in here.precache.litter() if path.is_relative_to(here.precache.instances(row.host))]
-    assert [path for path in left if has_ended or "-kept-" not in path.name] == [], row
+    jobs.wait_for_ends()
+    jobs.check(has_lost_hosts=fault is COMPUTES)
+    jobs.finish()
