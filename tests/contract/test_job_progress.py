@@ -156,6 +156,22 @@ def test_a_host_that_has_not_said_how_large_the_image_is_counts_with_its_size(ru
     assert job(running).progress.bytes_total == 3000
 
 
+def test_an_image_that_its_host_is_done_with_has_nothing_left(running):
+    done = TaskProgress(job_id(1), "cmp-1", DEBIAN, Phase.DONE, 200, 200, "cell1")
+    stopped = job(running).progress.bytes_left
+    asked(running, "cmp-2", DEBIAN, UBUNTU)
+    existing = TaskProgress(job_id(1), "cmp-2", DEBIAN, Phase.DONE, 0, 0, "cell1")
+
+    running.progress.note([done, existing])
+
+    progress = job(running).progress
+    assert (stopped, progress.bytes_left) == (2800, 1800)  # what failed counts with its size until the job goes on
+    assert (progress.bytes_done, progress.bytes_total) == (200, 2000)
+    assert task(running).rate_bytes_per_s is None
+    second = running.queries.list_hosts(job_id(1))[1].progress
+    assert (second.bytes_done, second.bytes_total, second.bytes_left) == (0, 500, 500)
+
+
 def test_a_job_that_ended_keeps_its_numbers(running):
     ended(running, "cmp-1", TaskResult(DEBIAN, Outcome.ERROR), TaskResult(UBUNTU, Outcome.CACHED, 500))
     ended(running, "cmp-2", TaskResult(DEBIAN, Outcome.CACHED, 1000), TaskResult(UBUNTU, Outcome.CACHED, 500))

@@ -60,6 +60,8 @@ STEPS |= st.builds(
     HostPutBack, HOSTS, st.dictionaries(st.sampled_from([DEBIAN, UBUNTU]), st.integers(0, 9)), TIMES, st.booleans()
 )
 
+PHASES = st.sampled_from([Phase.DOWNLOADING, Phase.DONE])
+
 
 class JobsAlike(RuleBasedStateMachine):
     """Applies each step to both stores, and compares the results and the states."""
@@ -124,10 +126,11 @@ class JobsAlike(RuleBasedStateMachine):
     def record(self, claim, steps):
         self.both(lambda s: s.claims.record(claim, steps))
 
-    @rule(job=JOBS, host=HOSTS, cell=CELLS, images=IMAGES, done=st.integers(0, 9), now=TIMES)
-    def note(self, job, host, cell, images, done, now):
+    @rule(job=JOBS, host=HOSTS, cell=CELLS, images=IMAGES, phase=PHASES, done=st.integers(0, 9), now=TIMES)
+    def note(self, job, host, cell, images, phase, done, now):
         self.clock.set(now)
-        reports = [TaskProgress(job, host, image, Phase.DOWNLOADING, done, 9, cell) for image in images]
+        total = done if phase is Phase.DONE else 9
+        reports = [TaskProgress(job, host, image, phase, done, total, cell) for image in images]
         self.both(lambda s: s.progress.note(reports))
 
     @rule(job=JOBS, now=TIMES)

@@ -107,7 +107,11 @@ class CacheImages:
 
     def _cache_all(self, request: CacheRequest) -> list[HostResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
-        results = [self._cache_one(request, order) for order in request.orders]
+        results: list[HostResult] = []
+        for order in request.orders:
+            results.append(self._cache_one(request, order))
+            if len(results) < len(request.orders):  # else the answer tells it
+                self._report_done(request.job_id, results[-1])
         if any(isinstance(result, TaskResult) and result.outcome is Outcome.UNSUPPORTED for result in results):
             _log.warning(
                 "Virt driver %s on %s does not support image pre-caching; ignoring request",
@@ -152,6 +156,12 @@ class CacheImages:
         if keep_image is None:
             raise KeepingUnsupported(order.image, self._driver.name)
         return lambda wait: keep_image(order.image, self._clock.now() + keep_for, wait)
+
+    def _report_done(self, job_id: str, result: HostResult) -> None:
+        """Report that the host has ended for this image: the others may take hours."""
+        if isinstance(result, TaskResult):
+            moved = result.bytes_moved
+            self._progress.add(TaskProgress(job_id, self._host, result.image, Phase.DONE, moved, moved, self._cell))
 
     def _beginning_of(self, job_id: str, image: ImageId) -> TaskProgress:
         """Return the progress before the work: what is kept of the image."""

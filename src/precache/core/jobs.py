@@ -97,12 +97,13 @@ class Outcome(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a host does for a running task."""
+    """What a host does for a running task. DONE: it has ended for this image, and answers when it has ended for all."""
 
     WAITING = "waiting"
     DOWNLOADING = "downloading"
     CONVERTING = "converting"
     PUBLISHING = "publishing"
+    DONE = "done"
 
 
 def check_job_transition(old: JobState, new: JobState) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from precache.core.images import ImageId
 from precache.core.job_hosts import HostProgress, HostTask
 from precache.core.job_progress import ImageProgress, Progress, TaskSum
-from precache.core.jobs import Outcome, Task, TaskState
+from precache.core.jobs import Outcome, Phase, Task, TaskState
 
 
 def sum_tasks(tasks: Iterable[Task]) -> list[TaskSum]:
@@ -77,7 +77,7 @@ def _progress_of_host(tasks: Sequence[HostTask], sizes: Mapping[ImageId, int]) -
             counts[task.outcome] = counts.get(task.outcome, 0) + 1
             total += task.bytes_total
             continue
-        has_total = task.state is TaskState.RUNNING and task.bytes_total
+        has_total = task.state is TaskState.RUNNING and (task.bytes_total or task.phase is Phase.DONE)
         expected = task.bytes_total if has_total else sizes.get(task.image)
         if expected is None:
             is_known = False
@@ -143,7 +143,7 @@ def _sum(image: ImageId, standing: TaskState | Outcome, tasks: Sequence[Task]) -
         tasks=len(tasks),
         bytes_done=sum(task.bytes_done for task in tasks),
         bytes_total=sum(task.bytes_total for task in tasks),
-        without_total=sum(not task.bytes_total for task in tasks),
+        without_total=sum(not task.bytes_total and task.phase is not Phase.DONE for task in tasks),
         rate_bytes_per_s=sum(rates) if rates else None,
     )
 

@@ -79,13 +79,15 @@ def progressed(task: Task, progress: TaskProgress, now: datetime) -> Task:
     """
     if task.state is not TaskState.RUNNING or task.cell != progress.cell:
         return task
+    is_done = progress.phase is Phase.DONE
     return replace(
         task,
         phase=progress.phase,
         bytes_done=progress.bytes_done,
-        bytes_total=progress.bytes_total,
+        # Of an image that has failed, the host only says how much it has received.
+        bytes_total=max(task.bytes_total, progress.bytes_total) if is_done else progress.bytes_total,
         reported_at=now,
-        rate_bytes_per_s=measured_rate(task, progress.bytes_done, now),
+        rate_bytes_per_s=None if is_done else measured_rate(task, progress.bytes_done, now),
     )
 
 

@@ -86,6 +86,17 @@ def test_images_are_dealt_with_in_the_order_of_the_request():
     assert [result.outcome for result in results] == [Outcome.CACHED, Outcome.CACHED, Outcome.EXISTING]
 
 
+def test_an_image_that_is_done_is_reported_before_the_next_one():
+    reports = Reports()
+    driver = ScriptedDriver({FIRST: False, SECOND: ImageNotFound(SECOND), THIRD: True})
+
+    compute(driver, progress=reports).cache_images(request(FIRST, SECOND, THIRD))
+
+    done = [(each.image, each.bytes_done, each.bytes_total) for each in reports.seen if each.phase is Phase.DONE]
+    assert done == [(FIRST, 0, 0), (SECOND, 0, 0)]
+    assert [each.image for each in reports.seen] == [FIRST, SECOND, THIRD, THIRD, THIRD]
+
+
 def test_one_failure_does_not_stop_the_rest():
     driver = ScriptedDriver({FIRST: ImageNotFound(FIRST), SECOND: RuntimeError("surprise"), THIRD: True})
 

@@ -16,7 +16,7 @@ from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.job_progress import TaskSum
-from precache.core.jobs import Job, Outcome, Task, TaskState
+from precache.core.jobs import Job, Outcome, Phase, Task, TaskState
 from precache.core.orders import CacheOrder
 from precache.core.targets import Target
 from precache.ports.job_store import RemainingTasks
@@ -187,7 +187,8 @@ def _sums(
 def _running_tasks(numbers: Sequence[int], recent: ColumnElement[datetime] | None) -> Select[Any]:
     """Select (job, image_position, bytes_done, bytes_total, without_total, rate), sums over running tasks."""
     rate = null() if recent is None else func.sum(case((tasks.c.reported_at >= recent, tasks.c.rate_bytes_per_s)))
-    without_total = func.sum(case((tasks.c.bytes_total == 0, 1), else_=0))
+    is_unknown = (tasks.c.bytes_total == 0) & (tasks.c.phase != Phase.DONE)
+    without_total = func.sum(case((is_unknown, 1), else_=0))
     sums = (func.sum(tasks.c.bytes_done), func.sum(tasks.c.bytes_total), without_total, rate)
     return (
         select(tasks.c.job, tasks.c.image_position, *sums)

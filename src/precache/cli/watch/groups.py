@@ -41,11 +41,11 @@ def by_site(tasks: Iterable[TaskView], site_of: Callable[[TaskView], str]) -> di
 def slowest(tasks: Iterable[TaskView], most: int) -> list[TaskView]:
     """Return the running tasks with the lowest rates; one without a rate counts as 0, and the oldest comes first.
 
-    A task that waits on its host for its turn comes after those that download.
+    A task that waits on its host for its turn, or is done there, comes after those that download.
     """
 
     def speed(task: TaskView) -> tuple[bool, int, str]:
-        return task.phase == "waiting", task.rate_bytes_per_s or 0, task.started_at
+        return task.phase in ("waiting", "done"), task.rate_bytes_per_s or 0, task.started_at
 
     return nsmallest(most, (task for task in tasks if task.is_running), key=speed)
 
