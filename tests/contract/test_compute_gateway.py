@@ -274,6 +274,18 @@ def test_new_limits_reach_the_host_with_a_number_that_grows_from_call_to_call(wo
     assert not limited.precedes(began)
 
 
+def test_a_pause_concerns_a_request_that_has_its_number_from_before(world):
+    with running(world, delay=timedelta()) as (gateway, _):
+        call = gateway.next_call()
+        gateway.pause("job", "cmp-1", "cell1")
+
+        overtaken = gateway.cache_images(replace(REQUEST, call=call))
+        resumed = gateway.cache_images(REQUEST)
+
+    assert list(overtaken) == [TaskPaused(IMAGE)]
+    assert resumed[0].outcome is Outcome.CACHED
+
+
 STEERING = {
     "cancel": lambda gateway: gateway.cancel("job", "cmp-1", "cell1"),
     "pause": lambda gateway: gateway.pause("job", "cmp-1", "cell1"),

@@ -32,8 +32,11 @@ class InProcessComputes:
         with self._lock:
             self._computes.pop(host, None)
 
+    def next_call(self) -> CallNumber:
+        return CallNumber("", next(self._numbers))
+
     def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
-        sent = replace(request, deadline=Deadline(self._allowed), call=self._number())
+        sent = replace(request, deadline=Deadline(self._allowed), call=request.call or self.next_call())
         return self._compute(request.host).cache_images(sent)
 
     # The host's name is enough in one process.
@@ -44,13 +47,10 @@ class InProcessComputes:
         return self._compute(host).describe_cache(images)
 
     def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:  # noqa: ARG002
-        self._compute(host).pause_job(job_id, retry_count, self._number())
+        self._compute(host).pause_job(job_id, retry_count, self.next_call())
 
     def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:  # noqa: ARG002
-        self._compute(host).limit_job(job_id, rates, self._number())
-
-    def _number(self) -> CallNumber:
-        return CallNumber("", next(self._numbers))
+        self._compute(host).limit_job(job_id, rates, self.next_call())
 
     def _compute(self, host: str) -> HostCompute:
         with self._lock:

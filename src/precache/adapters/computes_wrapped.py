@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from precache.ports.compute_gateway import CacheRequest, ComputeGateway, HostResult, Rates
+from precache.ports.compute_gateway import CacheRequest, CallNumber, ComputeGateway, HostResult, Rates
 from precache.rules.rate_shares import limited
 
 
@@ -15,6 +15,9 @@ class RateCapped(ComputeGateway):
     def __init__(self, inner: ComputeGateway, *, bytes_per_s: int) -> None:
         self._inner = inner
         self._bytes_per_s = bytes_per_s
+
+    def next_call(self) -> CallNumber:
+        return self._inner.next_call()
 
     def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
         orders = tuple(limited(order, self._bytes_per_s) for order in request.orders)

@@ -149,6 +149,7 @@ class CallHosts:
 
     def _ask(self, run: JobRun, host: Host) -> None:
         """Call the host unless the run is to stop; put an event into the run's queue before and after the call."""
+        call = self._gateway.next_call()
         if run.work.is_cancelled:
             return
         orders, outdated = run.orders_for(host)
@@ -163,6 +164,7 @@ class CallHosts:
             orders,
             retry_count=run.job.retry_count,
             priority=run.job.options.priority,
+            call=call,
         )
         run.events.put(HostAsked(host.name, cell, request.images, self._clock.now()))
         try:

@@ -47,7 +47,8 @@ class CacheRequest:
     is_paused: the same after the job was paused.
     retry_count: how often an operator retried the job. Each retry is a job of its own for the host's memory.
     priority: of the job; the host does one image at a time, that of the highest priority first.
-    call: the number that the gateway gives to the call; a request that is sent again keeps it.
+    call: the number that `next_call` returned; without one the gateway gives it a number when it is sent. A request
+        that is sent again keeps it.
     arrival: the host's own number, which grows with each message that arrives.
     """
 
@@ -85,6 +86,14 @@ class ComputeGateway(Protocol):
     It raises ComputeUnreachable if the host does not confirm; ComputeOutdated, with the reason, if the host does not
     know the message, or a pin forbids it; Stopped if this process or the host's compute is being stopped.
     """
+
+    def next_call(self) -> CallNumber:
+        """Return the number for a request. Call it before the orders are read, and before a check for a stop.
+
+        The host then applies to the request a pause, and new rates, that were sent since, in whatever order they
+        arrive.
+        """
+        ...
 
     def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
         """Send the request and wait until the host has dealt with every image; blocks for as long as that takes.

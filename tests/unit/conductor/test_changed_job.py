@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from precache.adapters.computes_inprocess import InProcessComputes
 from precache.core.errors import ComputeOutdated
 from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions
-from precache.core.jobs import JobState, TaskState
+from precache.core.jobs import JobState, Outcome, TaskResult, TaskState
 from precache.core.orders import CacheOptions, CacheOrder
-from tests.unit.conductor.cloud import FIRST, SECOND
+from tests.played_host import PlayedHost
+from tests.unit.conductor.cloud import FIRST, SECOND, answers
 from tests.unit.conductor.steered import SteeredHost
 
 
@@ -167,3 +169,26 @@ def test_the_priority_of_the_job_and_its_retry_are_sent_to_the_hosts(steered):
 
     requests = run.hosts["a"].requests
     assert [(request.priority, request.retry_count) for request in requests] == [(80, 0), (80, 1)]
+
+
+def test_a_host_applies_new_rates_to_a_call_for_which_its_orders_were_read_before(steered):
+    class Overtaken(InProcessComputes):
+        def cache_images(self, request):
+            self.limit(request.job_id, request.host, request.cell, {FIRST: 5})
+            return super().cache_images(request)
+
+    numbers = []
+    run = steered({"a": answers(Outcome.CACHED)})
+    run.cloud.gateway = Overtaken()
+
+    def cache_images(request):
+        numbers.append(request.call)
+        return [TaskResult(FIRST, Outcome.CACHED)]
+
+    run.cloud.gateway.join("a", PlayedHost(cache_images, limit_job=lambda _job, _rates, call: numbers.append(call)))
+
+    run.start()
+    run.join()
+
+    limited, called = numbers
+    assert called.precedes(limited)

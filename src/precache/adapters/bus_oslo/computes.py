@@ -68,9 +68,12 @@ class OsloComputes:
         self._numbers = itertools.count(1)
         self._stops = StopMemory()
 
+    def next_call(self) -> CallNumber:
+        return CallNumber(self._sender, next(self._numbers))
+
     def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
         self._check_pin(request.host, _version_of(request))
-        sent = replace(request, call=self._next_call())
+        sent = replace(request, call=request.call or self.next_call())
 
         def request_now() -> HostRequest[list[HostResult]]:
             # A host that was down at the cancel or pause, or has restarted since, would begin the stopped work.
@@ -85,13 +88,13 @@ class OsloComputes:
             self._steer("cancel_job", host, cell, version, message)
 
     def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
-        call = self._next_call()
+        call = self.next_call()
         message = pause_message(job_id, host, cell, retry_count, call)
         with self._stops.pausing(JobOnHost(job_id, host, retry_count), call):
             self._steer("pause_job", host, cell, STEERING_SINCE, message)
 
     def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:
-        message = limit_message(job_id, host, cell, rates, self._next_call())
+        message = limit_message(job_id, host, cell, rates, self.next_call())
         self._steer("limit_job", host, cell, STEERING_SINCE, message)
 
     def _steer(self, method: str, host: str, cell: str, version: str, message: Mapping[str, Any]) -> None:
@@ -128,9 +131,6 @@ class OsloComputes:
     def _check_pin(self, host: str, needed: str) -> None:
         if self._pin is not None and not understands(self._pin, needed):
             raise ComputeOutdated(host, needed, self._pin, pinned=True)
-
-    def _next_call(self) -> CallNumber:
-        return CallNumber(self._sender, next(self._numbers))
 
     def _call(self, cell: str, request_now: Callable[[], HostRequest[T]], within_s: float, silence_s: float) -> T:
         return RepeatedCall(
