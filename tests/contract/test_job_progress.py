@@ -2,6 +2,7 @@
 
 import pytest
 
+from precache.core.job_changes import JobChange
 from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
 from tests.contract.job_values import (
     DEBIAN,
@@ -59,6 +60,16 @@ def test_a_job_that_waits_has_all_its_bytes_to_move_and_no_rate(stores):
         (UBUNTU, 500, 1000),
         (DEBIAN, 1000, 2000),
     ]
+
+
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "change"])
+def test_the_answer_to_an_operator_has_the_rate_as_any_look_at_the_job(running, action):
+    arguments = [JobChange({"priority": 60})] if action == "change" else []
+
+    steered = getattr(running.steering, action)(job_id(1), *arguments)
+
+    assert steered.progress.rate_bytes_per_s == 100
+    assert steered == job(running)
 
 
 def test_the_rate_is_measured_from_the_reports_and_gives_the_time_that_is_left(running):

@@ -282,7 +282,7 @@ class MemoryJobs:
                 for task in record.all_tasks():
                     result = TaskResult(task.image, Outcome.CANCELLED)
                     record.tasks[task.host][task.image] = task_steps.ended(task, result, at)
-            return record.seen()
+            return record.seen(self._now())
 
     def pause(self, job_id: str) -> Job:
         return self._steer(job_id, steering.paused)
@@ -300,7 +300,7 @@ class MemoryJobs:
             record.steer(retried)
             for task in unsuccessful:
                 record.tasks[task.host][task.image] = task_steps.retried(task)
-            return record.seen()
+            return record.seen(self._now())
 
     def change(self, job_id: str, change: JobChange) -> Job:
         return self._steer(job_id, lambda job, now: steering.changed(job, change, now))
@@ -309,7 +309,7 @@ class MemoryJobs:
         with self._lock:
             record = self._get(job_id)
             record.steer(step(record.job, self._now()))
-            return record.seen()
+            return record.seen(self._now())
 
     def recent_rates(self) -> Mapping[str, MeasuredRate]:
         with self._lock:

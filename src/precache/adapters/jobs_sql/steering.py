@@ -24,6 +24,7 @@ from precache.core.errors import ChangeUncertain, JobNotEnded, JobNotFound, Noth
 from precache.core.job_changes import JobChange
 from precache.core.jobs import Job, Outcome, Phase, TaskState
 from precache.rules import steering
+from precache.rules.transfer_rate import RECENT
 
 _TO_RETRY = {
     "state": TaskState.WAITING,
@@ -54,11 +55,11 @@ class SqlJobSteering:
             cancelled = steering.cancelled(job, now)
             if not cancelled.state.is_final or job.state.is_final:
                 _save(connection, number, job, cancelled, now)
-                return load_job(connection, number)
+                return self._seen(connection, number)
             _save(connection, number, job, replace(cancelled, state=job.state), now)  # `end_job` sets the state
             _end_tasks(connection, number, cancelled.cancel_requested_at)
             end_job(connection, number, cancelled.state, literal(now, Instant()))
-            return load_job(connection, number)
+            return self._seen(connection, number)
 
     @idempotent
     def pause(self, job_id: str) -> Job:
@@ -88,7 +89,7 @@ class SqlJobSteering:
                 raise NothingToRetry(job_id)
             count_again(connection, number)
             _save(connection, number, job, retried, now)
-            return load_job(connection, number)
+            return self._seen(connection, number)
 
     @idempotent
     def change(self, job_id: str, change: JobChange) -> Job:
@@ -98,7 +99,7 @@ class SqlJobSteering:
         with self._database.write() as connection:
             number, job, now = self._lock(connection, job_id)
             _save(connection, number, job, step(job, now), now)
-            return load_job(connection, number)
+            return self._seen(connection, number)
 
     def _lock(self, connection: Connection, job_id: str) -> tuple[int, Job, datetime]:
         """Lock the row of the job; return its key, the job, and the time of the database. Raises JobNotFound."""
@@ -111,7 +112,11 @@ class SqlJobSteering:
     @repeatable
     def _get(self, job_id: str) -> Job:
         with self._database.read() as connection:
-            return load_job(connection, find_number(connection, job_id))
+            return self._seen(connection, find_number(connection, job_id))
+
+    def _seen(self, connection: Connection, number: int) -> Job:
+        """Return the job as `JobQueries.get` does."""
+        return load_job(connection, number, recent=self._database.now(-RECENT))
 
 
 def _save(connection: Connection, number: int, old: Job, new: Job, now: datetime) -> None:
