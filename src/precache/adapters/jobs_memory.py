@@ -46,10 +46,10 @@ from precache.ports.clock import Clock
 from precache.ports.job_store import JobSnapshot, RemainingTasks, Steering, TaskKey
 from precache.ports.transfer_rates import MOST_JOBS
 from precache.rules import steering, task_steps
-from precache.rules.course import stop_reason
 from precache.rules.job_progress import add_up, host_progress, progress_by_image, sum_tasks
 from precache.rules.measured_rates import EndedDownload, is_measurable, measure
 from precache.rules.release import due_after_release, state_after_release
+from precache.rules.stopping import stop_reason
 from precache.rules.transfer_rate import with_current_rate
 
 _REASON = 255

@@ -9,7 +9,7 @@ from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskPaused, TaskResult
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway, HostResult
-from precache.rules.course import Ending
+from precache.rules.stopping import Ending
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims, JobQueries
-from precache.rules.course import Ending
 from precache.rules.schedule import earlier, next_start
+from precache.rules.stopping import Ending
 from precache.rules.verdict import verdict
 
 _log = logging.getLogger(__name__)

@@ -20,10 +20,10 @@ from precache.core.orders import CacheOrder
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import HostResult
 from precache.ports.job_store import RemainingTasks
-from precache.rules.course import ENDINGS, Ending, reason_to_stop
 from precache.rules.group_by_cell import RpcRequirement
+from precache.rules.host_answers import steps_of_answer
 from precache.rules.rate_shares import limited
-from precache.rules.settle import settled
+from precache.rules.stopping import ENDINGS, Ending, reason_to_stop
 
 T = TypeVar("T")
 
@@ -177,7 +177,7 @@ class JobRun:
 
     def _steps_of(self, answer: HostAnswer) -> list[JobStep]:
         ending = self.ending
-        return settled(
+        return steps_of_answer(
             answer.host,
             answer.results,
             answer.at,

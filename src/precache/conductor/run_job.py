@@ -59,7 +59,7 @@ class RunJob:
 
         If `control.stop` is cancelled, the job is released with its remaining tasks. If only `control.work` is, or the
         job may not run at this time, the hosts are told to stop; then the job ends, waits or is paused: see
-        `rules/course.py`.
+        `rules/stopping.py`.
         Raises LeaseLost if another conductor has taken the job over, Unavailable if the store or the inventory is
         unavailable at a stop. In both cases the next owner of the lease continues.
         """

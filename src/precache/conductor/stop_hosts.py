@@ -19,7 +19,7 @@ from precache.core.jobs import HostAsked, HostEnded, Outcome
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
-from precache.rules.course import Ending, HostMessage
+from precache.rules.stopping import Ending, HostMessage
 
 _log = logging.getLogger(__name__)
 

@@ -146,7 +146,7 @@ class JobSnapshots(Protocol):
 
 
 class JobSteering(Protocol):
-    """For the API: change the course of a job. All methods return the job as it is afterwards, and are idempotent.
+    """For the API: steer a job. All methods return the job as it is afterwards, and are idempotent.
 
     A job that may have hosts that work on it is changed by its conductor: its state stays, and the request is stored
     beside it. The time of the first request is kept. The others change at once. They raise JobNotFound, and JobEnded

@@ -14,7 +14,7 @@ from precache.adapters.sql.repeating import TransactionUndone, idempotent, repea
 from precache.adapters.sql.tables import jobs
 from precache.core.jobs import Claim
 from precache.ports.job_store import Steering
-from precache.rules.course import stop_reason
+from precache.rules.stopping import stop_reason
 
 _PER_STATEMENT = 100
 """Claims in one statement, of four values each; a conductor has about eight."""

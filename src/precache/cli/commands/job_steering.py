@@ -1,4 +1,4 @@
-"""`precache job pause`, `resume`, `retry` and `set`: an operator changes the course of jobs."""
+"""`precache job pause`, `resume`, `retry` and `set`: an operator steers jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a job may run now, and when it may."""
+"""Why a job that runs has to stop, and what becomes of it."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from precache.core.job_options import JobOptions, Window
 from precache.core.jobs import JOB_TRANSITIONS, Job, JobState
 from precache.core.stopping import StopReason
-from precache.rules.course import ENDINGS, reason_to_stop, stop_by_clock, stop_reason
+from precache.rules.stopping import ENDINGS, reason_to_stop, stop_by_clock, stop_reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

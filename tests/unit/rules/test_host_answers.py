@@ -7,7 +7,7 @@ import pytest
 
 from precache.core.images import parse_image_id
 from precache.core.jobs import HostEnded, HostPutBack, Outcome, TaskPaused, TaskResult
-from precache.rules.settle import settled
+from precache.rules.host_answers import steps_of_answer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIRST, SECOND, THIRD = (parse_image_id(f"00000000-0000-0000-0000-00000000000{n}") for n in (1, 2, 3))
@@ -16,7 +16,7 @@ BROKEN = TaskResult(SECOND, Outcome.ERROR, reason="the line broke", may_pass=Tru
 
 
 def steps(*answers, failures=None, retries=0, rest_ends_as=None):
-    return settled("a", answers, NOW, failures=failures or {}, retries=retries, rest_ends_as=rest_ends_as)
+    return steps_of_answer("a", answers, NOW, failures=failures or {}, retries=retries, rest_ends_as=rest_ends_as)
 
 
 def ended(*results):

@@ -10,7 +10,7 @@ from precache.core.images import ImageId
 from precache.core.jobs import HostEnded, HostPutBack, JobStep, Outcome, TaskPaused, TaskResult
 
 
-def settled(
+def steps_of_answer(
     host: str,
     answers: Sequence[TaskResult | TaskPaused],
     at: datetime,

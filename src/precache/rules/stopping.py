@@ -1,4 +1,4 @@
-"""Whether a job may run now, when it has to be looked at again, and what becomes of it when it is stopped."""
+"""Why a job that runs has to stop, and what becomes of it then."""
 
 from __future__ import annotations
 
