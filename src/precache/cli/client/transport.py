@@ -155,6 +155,8 @@ class UrllibTransport:
             )
         if isinstance(cause, ssl.SSLError):
             return ServiceUnreachable(explain_tls_failure(place, str(cause), address=self._setting_of(url)))
+        if isinstance(cause, http.client.IncompleteRead):
+            return ServiceUnreachable(f"The connection to {place} was closed before the end of the answer", "try again")
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return ServiceUnreachable(
             f"The service at {place} cannot be reached: {reason}",

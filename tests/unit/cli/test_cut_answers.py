@@ -1,0 +1,50 @@
+"""Answers of which only the beginning arrives."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from precache.cli.client.transport import UrllibTransport
+from precache.cli.errors import ServiceUnreachable
+
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+CUT_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nid: 1\r\n"
+
+
+@pytest.fixture
+def server(answer: bytes) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(10)
+
+
+def send(transport: UrllibTransport, url: str) -> None:
+    transport.send("GET", url, {}, None)
+
+
+def stream(transport: UrllibTransport, url: str) -> None:
+    with transport.stream(url, {}, 10) as answer:
+        list(answer.parts)
+
+
+@pytest.mark.parametrize(("answer", "ask"), [(CUT, send), (CUT_CHUNK, send), (CUT_CHUNK, stream)])
+def test_an_answer_that_is_cut_is_told_in_words(server: str, ask: Callable[[UrllibTransport, str], None]) -> None:
+    transport = UrllibTransport(timeout_s=10, setting_of=lambda _url: "--url")
+
+    with pytest.raises(ServiceUnreachable) as raised:
+        ask(transport, server)
+
+    assert raised.value.message == f"The connection to {server} was closed before the end of the answer"
