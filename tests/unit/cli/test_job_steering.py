@@ -66,7 +66,7 @@ def test_options_are_changed_and_the_job_is_shown(run: Run, service: StubService
     [
         ((), "There is nothing to change; give at least one option, such as --priority 90"),
         (("--priority", "101"), "priority must be a whole number from 0 to 100"),
-        (("--rate-limit", "0"), "'0' is not a number of bytes"),
+        (("--rate-limit", "0"), "'0' is not a whole number of bytes"),
         (("--retries", "2"), "unrecognized arguments: --retries 2"),
     ],
 )
@@ -82,11 +82,22 @@ def test_a_change_that_cannot_be_is_not_sent(
 def test_a_table_of_a_job_has_only_the_options_that_are_set(run: Run, service: StubService) -> None:
     window = {"days": ["mon", "tue"], "from": "02:00", "to": "05:00", "time_zone": "Europe/Paris"}
     options = {"priority": 50, "window": window, "canary": {"percent": 10}, "jitter_s": 0, "reason": "", "retries": 0}
-    service.replies["PATCH", f"/v1/jobs/{JOB_ID}"] = Reply(200, {"job": job("waiting") | options})
+    service.replies["PATCH", f"/v1/jobs/{JOB_ID}"] = Reply(200, {"job": job("waiting") | options | {"aggregate": None}})
 
     table, exact = (run("job", "set", JOB_ID, "--priority", "50", "-f", form) for form in ("table", "json"))
 
     assert "mon,tue 02:00-05:00 Europe/Paris" in table.out
     assert "percent=10" in table.out
-    assert not [name for name in ("jitter_s", "reason", "retries", "due_at", "parallelism") if name in table.out]
+    rows = {line.split("|")[1].strip() for line in table.out.splitlines() if line.startswith("|")}
+    assert not rows & {
+        "jitter_s",
+        "reason",
+        "retries",
+        "due_at",
+        "parallelism",
+        "notify_url",
+        "aggregate",
+        "aggregate_id",
+    }
+    assert not rows & {"name", "host", "image_names", "rate_bytes_per_s", "eta_s", "by_image", "started_at", "counts"}
     assert (exact.json["window"], exact.json["due_at"], exact.json["retries"]) == (window, None, 0)

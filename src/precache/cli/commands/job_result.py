@@ -96,6 +96,10 @@ _TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
 _AFTER_WAITING = ("id", "state", "counts")
 _ONLY_IF_SET = frozenset(
     {
+        "name",
+        "aggregate",
+        "aggregate_id",
+        "host",
         "parallelism",
         "parallelism_per_site",
         "job_rate_limit_bytes_per_s",
@@ -106,11 +110,18 @@ _ONLY_IF_SET = frozenset(
         "retries",
         "canary",
         "notify_url",
+        "started_at",
         "cancel_requested_at",
         "pause_requested_at",
         "due_at",
         "retry_count",
         "reason",
+        "finished_at",
+        "task_states",
+        "counts",
+        "rate_bytes_per_s",
+        "eta_s",
+        "by_image",
     }
 )
 """Rows that a table of one job leaves out if they would say nothing."""
@@ -151,7 +162,7 @@ def _image_id(image: Any) -> str:
 
 
 class ShowJobCommand(ShowCommand):
-    """A command whose result is a job. A table leaves out options that are not set, and names images once."""
+    """A command whose result is a job. A table leaves out what would be empty, and names images once."""
 
     columns = tuple(JOB_FIELDS)
 
