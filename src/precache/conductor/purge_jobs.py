@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from precache.background.cancel_token import CancelToken
 from precache.conductor.held_duty import HeldDuty
+from precache.core.text import number_of
 from precache.ports.job_store import JobPurge
 
 _log = logging.getLogger(__name__)
@@ -38,4 +39,6 @@ class PurgeJobs:
                     return
         finally:
             if removed:
-                _log.info("%i job(s) that ended more than %i days ago were removed", removed, self._keep.days)
+                _log.info(
+                    "Removed %s that ended over %s ago", number_of(removed, "job"), number_of(self._keep.days, "day")
+                )

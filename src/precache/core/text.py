@@ -40,6 +40,11 @@ def quoted(value: object) -> str:
     return repr(value) if len(value) <= _QUOTED else f"{value[:_QUOTED]!r}... ({len(value)} characters)"
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return `1 job`, or `2 jobs`."""
+    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def first_names(names: Sequence[str], most: int = _NAMED) -> str:
     """Return the first `most` names, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

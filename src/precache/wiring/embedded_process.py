@@ -22,6 +22,7 @@ from precache.adapters.sql import Database, open_database, upgrade
 from precache.api.identity import noauth
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
+from precache.core.text import number_of
 from precache.imageserver.app import create_image_app, refer_to
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog
@@ -180,4 +181,4 @@ class EmbeddedProcess:
 def _resume(database: Database) -> None:
     resumed = SqlJobClaims(database=database).release_all()
     if resumed:
-        _log.info("%i job(s) of an earlier process continue", resumed)
+        _log.info("Continuing %s of an earlier process", number_of(resumed, "job"))

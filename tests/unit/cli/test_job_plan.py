@@ -118,6 +118,18 @@ def test_a_table_for_a_thousand_hosts_is_short(run: Run) -> None:
     assert [word.strip() for word in oslo.strip("| ").split("|")][:5] == ["cell1", "oslo", "500", "206", "285"]
 
 
+def test_one_is_no_plural(run: Run, service: StubService) -> None:
+    ones = {"measured_tasks": 1, "measured_jobs": 1, "hosts_at_once": 1}
+    images = [PLAN["images"][0] | {"held": 1, "missing": 1}]
+    plan = PLAN | {"estimate": PLAN["estimate"] | ones, "images": images}
+    service.replies["POST", "/v1/jobs"] = Reply(200, {"plan": plan})
+
+    ran = run(*CREATE, "--max-width", "110")
+
+    assert "on 1 host, missing on 1 host" in ran.out
+    assert "by 1 download of 1 earlier job; 1 host at once" in ran.out
+
+
 def test_an_unknown_time_says_why(run: Run, service: StubService) -> None:
     estimate = PLAN["estimate"] | {"seconds": None, "ends_at": None, "reason": "no download was measured in cell1"}
     service.replies["POST", "/v1/jobs"] = Reply(200, {"plan": PLAN | {"estimate": estimate}})

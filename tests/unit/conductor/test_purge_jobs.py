@@ -61,7 +61,7 @@ def test_jobs_that_ended_long_ago_are_removed_in_small_batches(world, caplog):
 
     assert world.left() == {job_id(1000)}
     assert max(world.batches) == BATCH
-    assert f"{2 * BATCH + 1} job(s) that ended more than 90 days ago were removed" in caplog.text
+    assert f"Removed {2 * BATCH + 1} jobs that ended over 90 days ago" in caplog.text
 
 
 def test_a_job_that_has_not_ended_is_never_removed(world):

@@ -23,6 +23,7 @@ from precache.cli.columns import (
 )
 from precache.cli.formatters import Table
 from precache.cli.printable import on_one_line
+from precache.core.text import number_of
 
 _MOST_NAMED = 5  # hosts in one cell of a table; -f json has the first twenty
 
@@ -37,12 +38,8 @@ class PlannedImages(FormattableColumn[Sequence[Mapping[str, Any]]]):
 def _image_line(image: Mapping[str, Any]) -> str:
     name = on_one_line(str(image.get("name") or image.get("image")))
     size = human_bytes(image.get("size_bytes")) or "size unknown"
-    held, missing = _counted(image.get("held") or 0, "host"), _counted(image.get("missing") or 0, "host")
+    held, missing = number_of(image.get("held") or 0, "host"), number_of(image.get("missing") or 0, "host")
     return f"{name} ({size}): on {held}, missing on {missing}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 class EstimatedTime(FormattableColumn[Mapping[str, Any]]):
@@ -54,9 +51,9 @@ class EstimatedTime(FormattableColumn[Mapping[str, Any]]):
             return f"unknown: {on_one_line(str(self._value.get('reason')))}"
         if not seconds:
             return "nothing to download"
-        downloads = _counted(self._value.get("measured_tasks") or 0, "download")
-        jobs = _counted(self._value.get("measured_jobs") or 0, "earlier job")
-        hosts = _counted(self._value.get("hosts_at_once") or 0, "host")
+        downloads = number_of(self._value.get("measured_tasks") or 0, "download")
+        jobs = number_of(self._value.get("measured_jobs") or 0, "earlier job")
+        hosts = number_of(self._value.get("hosts_at_once") or 0, "host")
         return f"about {duration(seconds)}, by {downloads} of {jobs}; {hosts} at once"
 
 
