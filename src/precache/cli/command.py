@@ -25,7 +25,7 @@ Columns = tuple[Sequence[str], Iterable[Any]]
 _EXAMPLE = re.compile(r"(?<=^  )precache ", re.MULTILINE)
 
 
-def _not_empty(text: str) -> str:
+def not_empty(text: str) -> str:
     """Return a name or id, for argparse. An empty one, as of an unset variable, would change the path of a request."""
     if not text.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is empty; is a variable unset?")
@@ -57,9 +57,11 @@ class _BaseCommand(command.Command):
             parser.description = _EXAMPLE.sub(f"{program}precache ", parser.description)
         # No abbreviations: `--image` must not mean `--images`, least of all in a script.
         parser.allow_abbrev = False
+        of_all_commands = len(parser._actions)
         self.add_arguments(parser)
-        for action in parser._get_positional_actions():
-            action.type = action.type or _not_empty
+        for action in parser._actions[of_all_commands:]:
+            if action.nargs != 0:  # it takes a value
+                action.type = action.type or not_empty
         return parser
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

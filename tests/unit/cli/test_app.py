@@ -71,6 +71,11 @@ def test_a_path_that_the_service_does_not_have_is_an_error_in_the_address(run: R
         "host cache image {} debian-12",
         "aggregate delete {}",
         "host set {}",
+        "job create --image {} --cell cell1",
+        "job create --image debian-12 --host {}",
+        "job create --image debian-12 --cell cell1 --name {}",
+        "job list --name {}",
+        "aggregate set web --zone {}",
     ],
 )
 def test_an_empty_argument_is_refused_before_anything_is_sent(run: Run, service: StubService, words: str) -> None:

@@ -65,13 +65,13 @@ def test_an_option_is_sent_as_its_field(
         ("--parallelism", "0", "parallelism must be a whole number from 1 to 10000, not 0"),
         ("--parallelism", "none", "parallelism must be a whole number from 1 to 10000, not 'none'"),
         ("--parallelism-per-site", "-1", "parallelism_per_site must be a whole number from 1 to 10000, not -1"),
-        ("--job-rate-limit", "0", "'0' is not a number of bytes from 1 to 1000000000000, such as 20M"),
+        ("--rate-limit", "1.5M", "'1.5M' is not a whole number of bytes from 1 to 1000000000000, such as 1500k or 20M"),
+        ("--job-rate-limit", "0", "'0' is not a whole number of bytes from 1 to 1000000000000, such as 1500k or 20M"),
         ("--jitter", "5 minutes", "'5 minutes' is not a duration such as 90, 5m, 1h or 7d"),
-        ("--jitter", "7d", "jitter_s must be a whole number from 0 to 86400, not 604800"),
+        ("--jitter", "7d", "'7d' is longer than 24h, the longest"),
         ("--keep-for", "a week", "'a week' is not a duration such as 90, 5m, 1h or 7d"),
         ("--keep-for", "0", "keep_for_s must be a whole number from 1 to 316224000, which is ten years, not 0"),
         ("--keep-for", "3661d", "keep_for_s must be a whole number from 1 to 316224000, which is ten years, not 3163"),
-        ("--jitter", "48h", "jitter_s must be a whole number from 0 to 86400, not 172800"),
         ("--not-before", "tomorrow", "not_before must be a time with its zone, such as 2026-12-05T04:00:00Z"),
         ("--deadline", "2026-12-05T04:00", "deadline must be a time with its zone, such as 2026-12-05T04:00:00Z"),
         ("--window", "nights", "'nights' is not of the form '[DAY,DAY] HH:MM-HH:MM [ZONE]', such as 'mon,tue"),
@@ -80,9 +80,15 @@ def test_an_option_is_sent_as_its_field(
         ("--window", "monday 02:00-05:00", "window.days must be a list of mon, tue, wed, thu, fri, sat, sun"),
         ("--retries", "11", "retries must be a whole number from 0 to 10, not 11"),
         ("--when-down", "hope", "when_down must be skip or wait, not 'hope'"),
-        ("--canary", "0", "canary.hosts must be a whole number from 1 to 10000, not 0"),
-        ("--canary", "101%", "canary.percent must be a whole number from 1 to 100, not 101"),
-        ("--canary", "some", "canary must be either"),
+        *[
+            (
+                "--canary",
+                text,
+                f"'{text}' is neither a number of hosts from 1 to 10000 nor a whole percentage from 1% to 100%",
+            )
+            for text in ("0", "101%", "50.5%", "some")
+        ],
+        ("--notify-url", "", "'' is empty; is a variable unset?"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_before_anything_is_sent(

@@ -23,7 +23,9 @@ def bytes_per_second(text: str) -> int:
     match = _RATE.fullmatch(text)
     rate = int(match[1]) * _FACTORS[match[2]] if match else 0
     if not 1 <= rate <= MOST_BYTES_PER_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to {MOST_BYTES_PER_S}, such as 20M")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of bytes from 1 to {MOST_BYTES_PER_S}, such as 1500k or 20M"
+        )
     return rate
 
 

@@ -11,15 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from precache.cli.client import JsonObject
+from precache.cli.command import not_empty
 from precache.cli.commands.cache_image import bytes_per_second
 from precache.core.errors import InvalidOption
 from precache.core.job_changes import CHANGEABLE
-from precache.core.job_options import EVERY_DAY, JobOptions
+from precache.core.job_options import EVERY_DAY, MOST_HOSTS, MOST_JITTER_S, MOST_RETRIES, JobOptions
 
 NONE = "none"
 """The word that removes an option of a job."""
 
 _WINDOW = re.compile(r"(?:(?P<days>[a-z,]+) +)?(?P<begin>[0-9:]+)-(?P<end>[0-9:]+)(?: +(?P<zone>\S+))?")
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -51,7 +53,13 @@ def _window(text: str) -> JsonObject:
 
 def _canary(text: str) -> JsonObject:
     """Return the canary in a text such as `2` or `10%`."""
-    return {"percent": int(text.removesuffix("%"))} if text.endswith("%") else {"hosts": int(text)}
+    number, is_percent = text.removesuffix("%"), text.endswith("%")
+    most = 100 if is_percent else MOST_HOSTS
+    if not _WHOLE.fullmatch(number) or not 1 <= int(number) <= most:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of hosts from 1 to {MOST_HOSTS} nor a whole percentage from 1% to 100%"
+        )
+    return {"percent" if is_percent else "hosts": int(number)}
 
 
 def seconds(text: str) -> int:
@@ -60,6 +68,13 @@ def seconds(text: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90, 5m, 1h or 7d")
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def _jitter(text: str) -> int:
+    found = seconds(text)
+    if found > MOST_JITTER_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is longer than 24h, the longest")
+    return found
 
 
 _RATE_LIMIT = _Option(
@@ -86,8 +101,8 @@ _OPTIONS = (
         "jitter_s",
         "--jitter",
         "TIME",
-        seconds,
-        "each host begins after a random time of at most that, such as 90, 5m or 1h",
+        _jitter,
+        "each host begins after a random time of at most that, such as 90, 5m or 1h; 24h at most",
     ),
     _Option("not_before", "--not-before", "TIME", str, "wait until then, such as 2026-12-04T20:00:00Z or ...+01:00"),
     _Option("deadline", "--deadline", "TIME", str, "end the job then as expired, with what is done"),
@@ -98,7 +113,13 @@ _OPTIONS = (
         _window,
         "run in these hours only, such as '02:00-05:00' (UTC) or 'mon,tue 22:00-04:00 Europe/Paris'",
     ),
-    _Option("retries", "--retries", "N", int, "how often to try again after a failure that may pass (default 0)"),
+    _Option(
+        "retries",
+        "--retries",
+        "N",
+        int,
+        f"how often to try again after a failure that may pass, from 0 to {MOST_RETRIES} (default 0)",
+    ),
     _Option(
         "when_down",
         "--when-down",
@@ -149,6 +170,7 @@ def _reader(option: _Option, *, may_be_none: bool = False) -> Callable[[str], An
     """Return what reads the option's text, for argparse."""
 
     def read(text: str) -> Any:
+        not_empty(text)
         if may_be_none and text == NONE:
             return NONE
         try:
