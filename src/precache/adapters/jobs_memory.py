@@ -40,7 +40,7 @@ from precache.core.jobs import (
     TaskState,
     check_job_transition,
 )
-from precache.core.text import plain_line
+from precache.core.text import JOB_REASON_LENGTH, plain_line
 from precache.core.transfer_rates import MeasuredRate
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobSnapshot, RemainingTasks, Steering, TaskKey
@@ -51,10 +51,6 @@ from precache.rules.measured_rates import EndedDownload, is_measurable, measure
 from precache.rules.release import due_after_release, state_after_release
 from precache.rules.stopping import stop_reason
 from precache.rules.transfer_rate import with_current_rate
-
-_REASON = 255
-"""Characters of a job's reason that are kept, as in a database."""
-
 
 OnChange = Callable[[Job | None, Job], None]
 """Takes the job before the change of its state, None if it is new, and after it."""
@@ -141,7 +137,7 @@ class _Record:
             lease_until=None,
             stopped_token=self.job.lease_token,
             due_at=None,
-            reason=plain_line(reason, _REASON),
+            reason=plain_line(reason, JOB_REASON_LENGTH),
         )
 
 
@@ -400,7 +396,7 @@ class MemoryJobs:
             record.give_back(
                 released,
                 due_at=due_after_release(released, due_at, self._now()),
-                reason=plain_line(reason, _REASON),
+                reason=plain_line(reason, JOB_REASON_LENGTH),
                 started_at=job.started_at if is_started else None,
                 stopped_token=job.stopped_token if state is JobState.QUEUED else claim.token,
             )

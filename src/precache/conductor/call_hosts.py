@@ -118,12 +118,11 @@ class CallHosts:
 
     def _follow_changes(self, run: JobRun, dispatcher: HostDispatcher) -> None:
         """Use the options and orders that an operator has given the job since they were read."""
-        revision = run.control.revision
-        if revision == run.job.revision:
+        if run.control.revision <= run.job.revision:
             return
         new = run.retry("The look for changes of", lambda: self._queries.get(run.job.id))
         # Only these fields: the claim stays the own one.
-        run.job = replace(run.job, options=new.options, orders=new.orders, revision=max(revision, new.revision))
+        run.job = replace(run.job, options=new.options, orders=new.orders, revision=new.revision)
         _log.info("Job %s was changed: %s", run.job.id, run.job.options.document())
         self._use_options(run, dispatcher)
         self._pause_excess(run, dispatcher)

@@ -45,9 +45,8 @@ class HostDispatcher:
         self._parallelism: int | None = None
         self._in_progress: dict[str, tuple[str, Host]] = {}
         self._permitted: dict[str, HostCall] = {}  # with a permit, but not called yet
-        self._kept: list[
-            HostCall
-        ] = []  # with a permit from while this is paused: an earlier conductor may have called them
+        # Permits that arrived while this was paused: an earlier conductor may have called these hosts.
+        self._kept: list[HostCall] = []
         self._is_closed = False
         self._is_paused = True
 

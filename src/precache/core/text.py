@@ -9,6 +9,9 @@ from collections.abc import Sequence
 REASON_LENGTH = 1000
 """Characters of a reason that are kept: the beginning of an error is its most important part."""
 
+JOB_REASON_LENGTH = 255
+"""The same for the reason of a job, which lists show in one line."""
+
 _NAMED = 5
 """How many of a long list of names a message shows."""
 

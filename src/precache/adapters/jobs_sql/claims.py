@@ -26,16 +26,13 @@ from precache.adapters.sql.tables import job_calls, jobs, tasks
 from precache.core.errors import ChangeUncertain, IllegalTransition, JobNotFound, LeaseLost
 from precache.core.images import ImageId
 from precache.core.jobs import Claim, Job, JobState, JobStep, Phase, Task, TaskState, check_job_transition
-from precache.core.text import plain_line
+from precache.core.text import JOB_REASON_LENGTH, plain_line
 from precache.ports.job_store import RemainingTasks
 from precache.rules import task_steps
 from precache.rules.release import due_after_release, state_after_release
 
 _CANDIDATES = 50
 """The most free jobs that one claim tries, in their order. It skips only jobs whose rows are locked."""
-
-_REASON = 255
-"""Characters of a job's reason that its column holds."""
 
 
 class SqlJobClaims:
@@ -144,7 +141,7 @@ class SqlJobClaims:
                 state,
                 at=self._database.now(),
                 due_at=due_after_release(state, due_at, job.now),
-                reason=plain_line(reason, _REASON),
+                reason=plain_line(reason, JOB_REASON_LENGTH),
                 **{} if is_started else {"started_at": None},
                 **{} if wanted is JobState.QUEUED else {"stopped_token": claim.token},
             )
@@ -193,7 +190,7 @@ class SqlJobClaims:
                 raise IllegalTransition("A job that is finished", JobState.RUNNING, state)
             is_cancelled = select(jobs.c.cancel_requested_at.is_not(None)).where(jobs.c.number == number)
             final = JobState.CANCELLED if connection.scalar(is_cancelled) else state
-            end_job(connection, number, final, self._database.now(), plain_line(reason, _REASON))
+            end_job(connection, number, final, self._database.now(), plain_line(reason, JOB_REASON_LENGTH))
             return load_job(connection, number)
 
     @repeatable
