@@ -1,4 +1,4 @@
-"""Makes and reads the messages on the bus. Only this module checks received messages.
+"""Makes and reads the messages on the bus, except those that steer a job or describe caches (`*_messages.py`).
 
 Readers ignore unknown fields. They raise Malformed for an invalid message. From a valid message they drop invalid
 items, with one line in the log.

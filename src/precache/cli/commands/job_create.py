@@ -9,7 +9,7 @@ from typing import Any
 from precache.cli.client import JsonObject
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
-from precache.cli.commands.job_options import add_job_options, job_options, seconds
+from precache.cli.commands.job_options import add_job_options, duration_s, job_options
 from precache.cli.commands.job_plan import PLAN_FIELDS, plan_cells, without_empty, write_groups
 from precache.cli.errors import UsageError
 from precache.core.errors import InvalidOption
@@ -40,7 +40,7 @@ def _image_priority(text: str) -> tuple[str, int]:
 def _keep_for(text: str) -> int:
     """Return for how many seconds images are kept, for argparse."""
     try:
-        return check_keep_for(seconds(text))
+        return check_keep_for(duration_s(text))
     except InvalidOption as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

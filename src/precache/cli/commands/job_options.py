@@ -62,7 +62,7 @@ def _canary(text: str) -> JsonObject:
     return {"percent" if is_percent else "hosts": int(number)}
 
 
-def seconds(text: str) -> int:
+def duration_s(text: str) -> int:
     """Return a number of seconds, of a text such as `90`, `5m`, `1h` or `7d`, for argparse."""
     match = _DURATION.fullmatch(text)
     if match is None:
@@ -71,7 +71,7 @@ def seconds(text: str) -> int:
 
 
 def _jitter(text: str) -> int:
-    found = seconds(text)
+    found = duration_s(text)
     if found > MOST_JITTER_S:
         raise argparse.ArgumentTypeError(f"{text!r} is longer than 24h, the longest")
     return found
