@@ -54,24 +54,9 @@ def conductor_loop(
     listening_for_s: see GroupHosts; infinite if the computes store their heartbeats themselves.
     """
     claims = SqlJobClaims(database=database)
-    owner = f"{socket.gethostname()}:{uuid.uuid4()}"
-    limits = config.limits
-    # More threads than the limit could never be used.
-    concurrency = min(config.image_cache.precache_concurrency, limits.max_hosts or sys.maxsize)
-    pool = DaemonPool(concurrency, name="ask-host")
-    messages = DaemonPool(MESSAGES_AT_ONCE, name="tell-host")
-    for each in (pool, messages):
-        at_stop.callback(partial(each.shutdown, wait=False, cancel_futures=True))
-    if limits.host_bytes_per_s is not None:
-        gateway = RateCapped(gateway, bytes_per_s=limits.host_bytes_per_s)
+    if config.limits.host_bytes_per_s is not None:
+        gateway = RateCapped(gateway, bytes_per_s=config.limits.host_bytes_per_s)
         requirement = requirement and requirement.with_options()
-    scheduler = CallScheduler(pool=pool, concurrency=concurrency, needs_permits=limits.calls.are_set)
-    if scheduler.needs_permits:
-        longest_call = config.bus.long_rpc_timeout + config.bus.call_monitor_timeout
-        permits = SqlCallPermits(database=leases, limits=limits.calls, longest_call=longest_call)
-        keeper = PermitKeeper(permits=permits, scheduler=scheduler)
-        keeper.start()
-        at_stop.callback(keeper.stop, PATIENCE)
     run_job = build_run_job(
         claims=claims,
         queries=SqlJobQueries(database=database),
@@ -79,8 +64,8 @@ def conductor_loop(
         gateway=gateway,
         announcer=Announcer(notifier=notifier, origin=socket.gethostname()),
         clock=SystemClock(),
-        scheduler=scheduler,
-        messages=messages,
+        scheduler=_start_scheduler(config, leases, at_stop),
+        messages=_pool(MESSAGES_AT_ONCE, "tell-host", at_stop),
         service_down_time=config.host.service_down_time,
         listening_for_s=listening_for_s,
         requirement=requirement,
@@ -89,8 +74,30 @@ def conductor_loop(
         claims=claims,
         leases=SqlJobLeases(database=leases),
         run_job=run_job,
-        owner=owner,
+        owner=f"{socket.gethostname()}:{uuid.uuid4()}",
         lease=config.conductor.lease,
         poll_interval=config.conductor.poll_interval,
         jobs_at_once=config.conductor.jobs_at_once,
     )
+
+
+def _start_scheduler(config: Config, leases: Database, at_stop: ExitStack) -> CallScheduler:
+    """Return the scheduler of all calls; if there are limits over all conductors, with its permits kept."""
+    limits = config.limits
+    # More threads than the limit could never be used.
+    concurrency = min(config.image_cache.precache_concurrency, limits.max_hosts or sys.maxsize)
+    pool = _pool(concurrency, "ask-host", at_stop)
+    scheduler = CallScheduler(pool=pool, concurrency=concurrency, needs_permits=limits.calls.are_set)
+    if scheduler.needs_permits:
+        longest_call = config.bus.long_rpc_timeout + config.bus.call_monitor_timeout
+        permits = SqlCallPermits(database=leases, limits=limits.calls, longest_call=longest_call)
+        keeper = PermitKeeper(permits=permits, scheduler=scheduler)
+        keeper.start()
+        at_stop.callback(keeper.stop, PATIENCE)
+    return scheduler
+
+
+def _pool(threads: int, name: str, at_stop: ExitStack) -> DaemonPool:
+    pool = DaemonPool(threads, name=name)
+    at_stop.callback(partial(pool.shutdown, wait=False, cancel_futures=True))
+    return pool
