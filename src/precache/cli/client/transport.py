@@ -157,6 +157,10 @@ class UrllibTransport:
             return ServiceUnreachable(explain_tls_failure(place, str(cause), address=self._setting_of(url)))
         if isinstance(cause, http.client.IncompleteRead):
             return ServiceUnreachable(f"The connection to {place} was closed before the end of the answer", "try again")
+        if isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError):
+            return ServiceUnreachable(
+                f"What answers at {place} is no HTTP server", f"is {self._setting_of(url)} right?"
+            )
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return ServiceUnreachable(
             f"The service at {place} cannot be reached: {reason}",

@@ -1,4 +1,4 @@
-"""Answers of which only the beginning arrives."""
+"""Answers of which only the beginning arrives, and answers that are none."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def test_an_answer_that_is_cut_is_told_in_words(server: str, ask: Callable[[Urll
         ask(transport, server)
 
     assert raised.value.message == f"The connection to {server} was closed before the end of the answer"
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 " + b"x" * 70_000])
+def test_what_is_no_http_is_told_in_words(server: str) -> None:
+    with pytest.raises(ServiceUnreachable) as raised:
+        send(UrllibTransport(timeout_s=10, setting_of=lambda _url: "--url"), server)
+
+    assert str(raised.value) == f"What answers at {server} is no HTTP server; is --url right?"
