@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from precache.core.errors import Conflict, NotFound, Refused, Unavailable
 from precache.core.targets import Target
-from precache.core.text import first_names, shortened
+from precache.core.text import first_names, quoted, shortened
 
 MOST_SHOWN = 20
 """Names that a message lists; of the others it says the number."""
@@ -183,8 +183,12 @@ class ZoneOfHostDiffers(Conflict):
 
 
 def listed_names(kind: str, names: Sequence[str]) -> str:
-    """Return the first MOST_SHOWN names after their kind, and the number of the others."""
-    return f"{kind}{'' if len(names) == 1 else 's'} {first_names(names, MOST_SHOWN)}"
+    """Return the first MOST_SHOWN names after their kind, and the number of the others.
+
+    A name with a blank at an end is quoted, because it would look like the right one.
+    """
+    shown = [name if name == name.strip() else quoted(name) for name in names]
+    return f"{kind}{'' if len(names) == 1 else 's'} {first_names(shown, MOST_SHOWN)}"
 
 
 class ListsNames:
