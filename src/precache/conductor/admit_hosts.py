@@ -18,7 +18,7 @@ from precache.core.hosts import Host
 from precache.core.job_options import WhenDown
 from precache.core.jobs import HostEnded, HostPutBack, Outcome
 from precache.core.stopping import StopReason
-from precache.core.text import plain_line
+from precache.core.text import number_of, plain_line
 from precache.rules.group_by_cell import HostGroups
 from precache.rules.schedule import first_start
 
@@ -178,7 +178,9 @@ class HostAdmission:
         try:
             groups = self._group_hosts.once(run, names)
         except Unavailable as error:
-            _log.warning("Job %s does not know whether %i host(s) are up: %s", run.job.id, len(names), error)
+            _log.warning(
+                "Job %s does not know which of %s are up: %s", run.job.id, number_of(len(names), "host"), error
+            )
             return
         run.down.clear()
         self._sort(groups)

@@ -15,6 +15,7 @@ from precache.background.daemon_pool import DaemonPool
 from precache.conductor.held_duty import HeldDuty
 from precache.core.errors import Unavailable, WebhookFailed
 from precache.core.job_notices import Delivery
+from precache.core.text import number_of
 from precache.ports.job_notices import DeliveryQueue
 from precache.ports.webhooks import Webhooks
 from precache.rules.webhook_urls import host_of
@@ -141,6 +142,7 @@ class DeliverNotices:
         self._queue.remove([delivery.number for delivery in dropped])
         for delivery in dropped:
             _log.error(
-                "Notice %s (%s) to %s was dropped after %i failed attempt(s): %s",
-                delivery.id, delivery.event, host_of(delivery.url), delivery.attempts, reason,
+                "Notice %s (%s) to %s was dropped after %s: %s",
+                delivery.id, delivery.event, host_of(delivery.url),
+                number_of(delivery.attempts, "failed attempt"), reason,
             )  # fmt: skip

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from precache.conductor.job_run import JobRun
 from precache.core.errors import Unavailable
+from precache.core.text import number_of
 from precache.ports.inventory import HostQueries
 from precache.rules.group_by_cell import HostGroups, group_by_cell, hosts_of_unknown_state
 
@@ -75,8 +76,8 @@ class GroupHosts:
             if not is_logged:
                 is_logged = True
                 _log.info(
-                    "Job %s waits for heartbeats of %i host(s), such as %s, that may have been missed",
-                    run.job.id, len(unknown), unknown[0].name,
+                    "Job %s waits for heartbeats of %s, such as %s, that may have been missed",
+                    run.job.id, number_of(len(unknown), "host"), unknown[0].name,
                 )  # fmt: skip
             run.stop_if_due()
             if run.work.wait(HEARTBEAT_LOOK_S):

@@ -17,6 +17,7 @@ from precache.core.errors import ComputeUnreachable, PrecacheError
 from precache.core.images import ImageId
 from precache.core.jobs import HostAsked, HostEnded, Outcome
 from precache.core.stopping import StopReason
+from precache.core.text import number_of
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CacheRequest, ComputeGateway
 from precache.rules.stopping import Ending, HostMessage
@@ -96,7 +97,7 @@ class StopHosts:
         run.note_events()  # read afterwards, so that a host whose call has just ended counts as ended
         stops = [] if ending.message is None else _hosts_to_stop(run, called)
         why = _WHY.get(run.work.reason or StopReason.ABANDONED, "is to stop")
-        _log.info("Job %s %s: %i host(s) are told to stop", run.job.id, why, len(stops))
+        _log.info("Job %s %s: telling %s to stop", run.job.id, why, number_of(len(stops), "host"))
         for stop in stops:
             self._submit(run, stop, ending, give_up_at)
         is_over = False

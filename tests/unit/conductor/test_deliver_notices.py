@@ -171,7 +171,7 @@ def test_a_url_that_is_no_longer_allowed_is_not_called(world, caplog):
 
     assert world.receivers.got == [(B, "1")]
     assert world.receivers.calls == 1
-    assert "to https://a.example was dropped after 0 failed attempt(s): the URL is not below any URL" in caplog.text
+    assert "to https://a.example was dropped after 0 failed attempts: the URL is not below any URL" in caplog.text
 
 
 def test_only_the_process_with_the_duty_delivers(world):
