@@ -1,4 +1,4 @@
-"""The events of a job for one reader. Whoever sends them takes bytes from here and never waits."""
+"""The events of a job for one reader. The sender takes bytes from here and never waits."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from precache.core.images import parse_image_id
 
 
 def parse_job_id(text: str) -> str:
-    """Return the id as it was made. Raises JobNotFound for what cannot be one, so that no store has to cope with it."""
+    """Return the id in its usual spelling. Raises JobNotFound for text that cannot be one: no store is asked for it."""
     try:
         return parse_image_id(text)
     except InvalidImageId as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.job_filters import bad_query, host_filter, image_id, job_filter, job_sort, task_filter
-from precache.api.handlers.job_ids import parse_job_id as _job_id
+from precache.api.handlers.job_ids import parse_job_id
 from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests, RequestedImage
 from precache.api.handlers.job_targets import JobTargets
@@ -79,7 +79,7 @@ class Jobs:
 
         def items(limit: int) -> list[Job]:
             try:
-                after = None if marker is None else _job_id(marker)
+                after = None if marker is None else parse_job_id(marker)
                 return self._queries.list_jobs(only=only, sort=sort, limit=limit, marker=after)
             except JobNotFound as error:
                 raise bad_query("marker", marker, error) from error
@@ -87,11 +87,11 @@ class Jobs:
         return page(call, "jobs", "/v1/jobs", items=items, view=self._views.listed_job, marker=lambda job: job.id)
 
     def show(self, call: Call) -> Answer:
-        return Answer({"job": self._views.job(self._queries.get(_job_id(call.params["job_id"])))})
+        return Answer({"job": self._views.job(self._queries.get(parse_job_id(call.params["job_id"])))})
 
     def cancel(self, call: Call) -> Answer:
         """Request that the job ends as cancelled. A job that no conductor has begun has ended when this returns."""
-        job = self._steering.cancel(_job_id(call.params["job_id"]))
+        job = self._steering.cancel(parse_job_id(call.params["job_id"]))
         if not job.state.is_final:
             self._wake()
         return self._accepted(call, job)
@@ -108,18 +108,18 @@ class Jobs:
 
     def update(self, call: Call) -> Answer:
         """Change options of the job."""
-        job = self._steering.change(_job_id(call.params["job_id"]), JobChange(call.body))
+        job = self._steering.change(parse_job_id(call.params["job_id"]), JobChange(call.body))
         self._wake()
         return Answer({"job": self._views.job(job)})
 
     def _steered(self, call: Call, steer: Callable[[str], Job]) -> Answer:
-        job = steer(_job_id(call.params["job_id"]))
+        job = steer(parse_job_id(call.params["job_id"]))
         self._wake()
         return self._accepted(call, job)
 
     def hosts(self, call: Call) -> Answer:
         """List the hosts of a job in the order of the request, a page at a time: `marker` is the last one before."""
-        job_id, marker, only = _job_id(call.params["job_id"]), call.query.get("marker"), host_filter(call.query)
+        job_id, marker, only = parse_job_id(call.params["job_id"]), call.query.get("marker"), host_filter(call.query)
 
         def items(limit: int) -> list[HostProgress]:
             try:
@@ -132,7 +132,7 @@ class Jobs:
 
     def tasks(self, call: Call) -> Answer:
         """List tasks in the order of the request, a page at a time: `marker` is HOST:IMAGE of the last one before."""
-        job_id, marker = _job_id(call.params["job_id"]), call.query.get("marker")
+        job_id, marker = parse_job_id(call.params["job_id"]), call.query.get("marker")
         only, after = task_filter(call.query), None if marker is None else _task_key(marker)
 
         def items(limit: int) -> list[Task]:
