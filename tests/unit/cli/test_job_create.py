@@ -77,9 +77,10 @@ def test_every_image_is_kept_for_the_time_that_is_given(
     [
         (["debian-12"], "'debian-12' is not of the form IMAGE=N, such as debian-12=80"),
         (["=80"], "'=80' is not of the form IMAGE=N, such as debian-12=80"),
-        (["debian-12="], "priority must be a whole number from 0 to 100, not ''"),
-        (["debian-12=high"], "priority must be a whole number from 0 to 100, not 'high'"),
-        (["debian-12=-1"], "priority must be a whole number from 0 to 100, not '-1'"),
+        (["debian-12="], "'debian-12=' is not of the form IMAGE=N, such as debian-12=80"),
+        (["debian-12=high"], "'debian-12=high' is not of the form IMAGE=N"),
+        (["debian-12=-1"], "'debian-12=-1' is not of the form IMAGE=N"),
+        (["debian-12=\N{ARABIC-INDIC DIGIT THREE}"], "is not of the form IMAGE=N"),
         (["debian-12=101"], "priority must be a whole number from 0 to 100, not 101"),
         (["ubuntu-24=80"], "--image-priority names 'ubuntu-24', but no --image does; give the image as in --image"),
         (["debian-12=80", "debian-12=80"], "--image-priority is given twice for the same image; leave one out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from precache.core.errors import InvalidOption
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
 from precache.core.orders import check_image_priority, check_keep_for
 
+_IMAGE_PRIORITY = re.compile(r"(?P<image>.+)=(?P<priority>[0-9]{1,9})", re.DOTALL)
+"""The last = divides: the name of an image may have others."""
+
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
 
 
@@ -28,11 +32,11 @@ def _idempotency_key(text: str) -> str:
 
 def _image_priority(text: str) -> tuple[str, int]:
     """Return the image and its priority in a text such as `debian-12=80`, for argparse."""
-    image, _, number = text.rpartition("=")  # of the last one: a name may have others
-    if not image:
+    match = _IMAGE_PRIORITY.fullmatch(text)
+    if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form IMAGE=N, such as debian-12=80")
     try:
-        return image, check_image_priority(int(number) if number.isdecimal() and len(number) < 10 else number)
+        return match["image"], check_image_priority(int(match["priority"]))
     except InvalidOption as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
