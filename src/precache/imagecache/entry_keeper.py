@@ -48,11 +48,14 @@ class EntryKeeper:
     def keep(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
         """Keep the entry until then, or longer if that was requested earlier; its expiry restarts.
 
-        wait: as for `ImageCache.use`. Raises ImageNotKept, ImageNotCached, CacheUnusable, and what `wait` raises.
+        wait: as for `ImageCache.use`. Raises ImageNotKept, ImageNotCached, and what `wait` raises.
         """
         if self._limit == timedelta():
             raise ImageNotKept(image, str(self._directory), _TOO_SHORT)
-        self._cache.use(image, lambda path: self._record(image, path, until), wait)
+        try:
+            self._cache.use(image, lambda path: self._record(image, path, until), wait)
+        except CacheUnusable as error:
+            raise ImageNotKept(image, str(self._directory), str(error)) from error
 
     def _record(self, image: ImageId, path: Path, until: datetime) -> None:
         if path.is_symlink():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.core.errors import CacheUnusable, ImageNotCached, ImageNotKept, Stopped
+from precache.core.errors import ImageNotCached, ImageNotKept, Stopped
 from precache.core.stopping import StopReason
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_keeper import EntryKeeper
@@ -344,7 +344,7 @@ def test_an_entry_of_another_user_cannot_be_kept_and_this_is_told(
     put(cache, ENTRY, clock)
     os.seteuid(65534)
 
-    with pytest.raises(CacheUnusable, match="not permitted"):
+    with pytest.raises(ImageNotKept, match=r"is in the cache .* but cannot be kept .* not permitted"):
         keep(keeper_of(cache, clock), clock.now() + WEEK)
     assert not (cache.directory / RECORD).exists()
 
