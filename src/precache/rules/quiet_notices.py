@@ -53,4 +53,4 @@ def without_looks(notices: Iterable[JobNotice], hold: timedelta = HOLD) -> Sorte
 
 def _was_cancelled(notice: JobNotice) -> bool:
     requested_at = notice.job.cancel_requested_at
-    return requested_at is not None and requested_at <= notice.at
+    return requested_at is not None and requested_at < notice.at
