@@ -60,6 +60,10 @@ def _ignore(old: Job | None, new: Job) -> None:
     """Store no notice."""
 
 
+def _with_rate_at(task: Task, now: datetime | None) -> Task:
+    return replace(task, rate_bytes_per_s=None) if now is None else with_current_rate(task, now)
+
+
 @dataclass(slots=True)
 class _Record:
     """A job, its position in the order of arrival, and its tasks by host and image. Its counts are not up to date."""
@@ -76,10 +80,7 @@ class _Record:
 
     def seen(self, now: datetime | None = None) -> Job:
         """Return the job with its tasks counted. now: the time for their rates; None to leave the rates unknown."""
-        tasks = [
-            replace(task, rate_bytes_per_s=None) if now is None else with_current_rate(task, now)
-            for task in self.all_tasks()
-        ]
+        tasks = [task if task.rate_bytes_per_s is None else _with_rate_at(task, now) for task in self.all_tasks()]
         by_image = progress_by_image(self.job.images, self.job.image_sizes, sum_tasks(tasks))
         progress = add_up([each.progress for each in by_image])
         return replace(self.job, counts=progress.counts, progress=progress, by_image=by_image)

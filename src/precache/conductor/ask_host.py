@@ -56,7 +56,7 @@ def same_result(images: Iterable[ImageId], outcome: Outcome, reason: str) -> tup
 
 def _one_for_each(images: Sequence[ImageId], answered: Sequence[HostResult]) -> tuple[HostResult, ...]:
     by_image = {result.image: result for result in answered}
-    return tuple(by_image.get(image, TaskResult(image, Outcome.ERROR, reason=NO_ANSWER)) for image in images)
+    return tuple(by_image.get(image) or TaskResult(image, Outcome.ERROR, reason=NO_ANSWER) for image in images)
 
 
 def _failed(

@@ -141,8 +141,9 @@ class JobRun:
 
     def orders_of(self, images: tuple[ImageId, ...]) -> tuple[CacheOrder, ...]:
         """Return the orders of these images, in the order of the request, with the rates that apply now."""
-        wanted = set(images)
-        return tuple(limited(order, self.share_bytes_per_s) for order in self.job.orders if order.image in wanted)
+        wanted, share = set(images), self.share_bytes_per_s
+        orders = tuple(order for order in self.job.orders if order.image in wanted)
+        return orders if share is None else tuple(limited(order, share) for order in orders)
 
     def orders_for(self, host: Host) -> tuple[tuple[CacheOrder, ...], tuple[TaskResult, ...]]:
         """Return the host's remaining orders, and the errors in place of those that its compute is too old for."""

@@ -30,11 +30,7 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
 
     Raises TaskNotFound if the job has no such image for the host, IllegalTransition.
     """
-    # The cell is the host's, so its other tasks get it too.
-    tasks = {
-        image: replace(task, cell=step.cell) if step.cell and task.cell != step.cell else task
-        for image, task in of_host.items()
-    }
+    tasks = dict(of_host)
     try:
         if isinstance(step, HostAsked):
             for image in dict.fromkeys(step.images):
@@ -47,6 +43,11 @@ def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[I
                 tasks[image] = tried_again(tasks[image], bytes_kept, step.reason, is_failure=step.is_failure)
     except KeyError as error:
         raise TaskNotFound(job_id, step.host, error.args[0]) from None
+    if step.cell:
+        # The cell is the host's, so its other tasks get it too.
+        for image, task in tasks.items():
+            if task.cell != step.cell:
+                tasks[image] = replace(task, cell=step.cell)
     return tasks
 
 
