@@ -24,7 +24,7 @@ class SqlDuties:
     def hold(self, duty: str, owner: str, lease: timedelta) -> bool:
         now = self._database.now()
         found = select(duties.c.owner, (duties.c.until > now).label("is_held")).where(duties.c.name == duty)
-        with self._database.read() as connection:
+        with self._database.read(is_one_statement=True) as connection:
             row = connection.execute(found).first()
         if row is not None and row.is_held and row.owner != owner:
             return False

@@ -94,6 +94,7 @@ class SendNotices:
         if not self._finish_batch():
             return False
         notices = self._outbox.oldest(BATCH)
+        is_full = len(notices) == BATCH
         if self._receivers is None:
             notices = list(self._worth_sending(notices))
             _log_unserved(notices)
@@ -103,7 +104,7 @@ class SendNotices:
         for notice in notices:
             self._notifier.emit(Notification(notice.event.type, self._publisher_id, job_payload(notice)))
         self._emitted = [notice.number for notice in notices]
-        return self._finish_batch() and bool(notices)
+        return self._finish_batch() and bool(notices) and is_full
 
     def _finish_batch(self) -> bool:
         """Return whether all that was emitted is sent and removed. While it is not, nothing is emitted again."""

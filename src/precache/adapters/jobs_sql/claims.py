@@ -97,7 +97,7 @@ class SqlJobClaims:
 
     @repeatable
     def check(self, claim: Claim) -> None:
-        with self._database.read() as connection:
+        with self._database.read(is_one_statement=True) as connection:
             _find_held(connection, claim)
 
     def release(

@@ -44,7 +44,7 @@ class SqlJobLeases:
     def steering(self, claims: Sequence[Claim]) -> Mapping[Claim, Steering]:
         found: dict[Claim, Steering] = {}
         for some in batches(claims, _PER_STATEMENT):
-            with self._database.read() as connection:
+            with self._database.read(is_one_statement=True) as connection:
                 for row in connection.execute(_STEERING.where(or_(*map(is_held, some)))):
                     stop = stop_reason(row.cancel_requested_at, row.pause_requested_at)
                     found[Claim(row.id, row.lease_owner, row.lease_token)] = Steering(stop, row.revision)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
 from precache.adapters.jobs_sql.rows import load_jobs
 from precache.adapters.sql import Database
@@ -33,15 +33,16 @@ class SqlNoticeOutbox:
 
     def _load(self, limit: int, *conditions: ColumnElement[bool]) -> list[JobNotice]:
         wanted = (
-            select(job_notices, self._database.now().label("now"))
+            select(job_notices, self._database.now().label("now"), jobs.c.id.label("job_id"))
+            .join_from(job_notices, jobs, jobs.c.number == job_notices.c.job, isouter=True)
             .where(*conditions)
             .order_by(job_notices.c.number)
             .limit(limit)
         )
-        with self._database.read() as connection:
+        # Usually there are none, so this takes one statement. A job may be newer than its notice in any case.
+        with self._database.read(is_one_statement=True) as connection:
             rows = connection.execute(wanted).all()
-            numbers = {row.job for row in rows}
-            found = _jobs(connection, numbers)
+        found = _jobs(self._database, {row.job: row.job_id for row in rows if row.job_id is not None})
         if orphans := [row.number for row in rows if row.job not in found]:
             self.remove(orphans)
         return [_notice(row, found[row.job]) for row in rows if row.job in found]
@@ -85,7 +86,7 @@ class SqlDeliveryQueue:
         wanted = select(deliveries, now.label("now")).where(deliveries.c.due_at <= now, is_first)
         if skip:
             wanted = wanted.where(deliveries.c.url.not_in(sorted(skip)))
-        with self._database.read() as connection:
+        with self._database.read(is_one_statement=True) as connection:
             rows = connection.execute(wanted.order_by(deliveries.c.number).limit(limit)).all()
         return [
             Delivery(row.number, row.notice_id, row.event, row.url, row.body, row.attempts, row.now - row.since)
@@ -134,13 +135,13 @@ def _values(row: Any, delivery: NewDelivery) -> dict[str, Any]:
     }
 
 
-def _jobs(connection: Connection, numbers: Collection[int]) -> dict[int, Job]:
-    """Return the jobs with these keys that exist."""
-    if not numbers:
+def _jobs(database: Database, ids: Mapping[int, str]) -> dict[int, Job]:
+    """Return those of the jobs, given by their keys, that exist."""
+    if not ids:
         return {}
-    keys = connection.execute(select(jobs.c.number, jobs.c.id).where(jobs.c.number.in_(numbers))).all()
-    by_id = {job.id: job for job in load_jobs(connection, select(jobs).where(jobs.c.number.in_(numbers)))}
-    return {number: by_id[job_id] for number, job_id in keys if job_id in by_id}
+    with database.read() as connection:
+        by_id = {job.id: job for job in load_jobs(connection, select(jobs).where(jobs.c.number.in_(ids)))}
+    return {number: by_id[job_id] for number, job_id in ids.items() if job_id in by_id}
 
 
 def _remove(database: Database, table: Table, numbers: Collection[int]) -> None:

@@ -69,10 +69,13 @@ class Database:
         return self.limits.patience
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads, from one snapshot."""
+    def read(self, *, is_one_statement: bool = False) -> Iterator[Connection]:
+        """Open a transaction that only reads, from one snapshot.
+
+        is_one_statement: a single statement sees one snapshot in any case, so it needs no statement that asks for it.
+        """
         with failures.translated(self.place, self._file), self._connected() as connection, connection.begin():
-            if self._snapshot is not None:
+            if self._snapshot is not None and not is_one_statement:
                 connection.exec_driver_sql(self._snapshot)
             yield connection
 
