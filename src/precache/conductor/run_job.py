@@ -22,8 +22,9 @@ from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims
 from precache.rules.group_by_cell import RpcRequirement
 
-WRITE_INTERVAL = timedelta(seconds=0.25)
-"""How long an outcome may wait before it is written: short for a user, but with few transactions a second."""
+WRITE_INTERVAL = timedelta(seconds=0.5)
+"""How long an outcome may wait before it is written: short for a user, but with few transactions a second. Events are
+read as often."""
 
 
 class RunJob:
