@@ -70,6 +70,8 @@ def _view(
 
 def _plain(value: Any) -> Any:
     """Return the value as JSON can hold it."""
+    if type(value) is str:  # most values of long lists; an enum is another type
+        return value
     match value:
         case None | int():
             return value
