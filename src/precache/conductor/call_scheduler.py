@@ -125,7 +125,9 @@ class CallScheduler:
                     self.permit_news.note_end()
                 following = self._take()
                 self._turns -= following is None
+                is_full = self._turns >= self.concurrency
             if is_idle:
                 call.dispatcher.on_idle()
             # The end of the call may let more hosts be called than this thread can.
-            self.fill()
+            if not is_full:
+                self.fill()

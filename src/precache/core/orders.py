@@ -111,7 +111,8 @@ class CacheOrder:
     @property
     def has_options(self) -> bool:
         """Return whether it has options that hosts knew first: the request as a whole needs such a host."""
-        return replace(self.options, as_is=False, keep_for_s=None) != DEFAULT_OPTIONS
+        options = self.options
+        return options != DEFAULT_OPTIONS and replace(options, as_is=False, keep_for_s=None) != DEFAULT_OPTIONS
 
     @property
     def has_later_options(self) -> bool:
