@@ -54,6 +54,7 @@ def test_every_change_is_sent_once_in_order_and_then_forgotten(world):
     world.jobs.add(new_job(1))
     send()
     world.jobs.claim("me", LEASE)
+    world.clock.advance(timedelta(seconds=1))
     world.jobs.cancel(job_id(1))
     send()
     send()
