@@ -60,7 +60,7 @@ class MemoryCallPermits(CallPermits):
         return stored if is_held and record.at + WISH_TIME > now else replace(stored, wish=None)
 
     def _is_last(self, claim: Claim) -> bool:
-        """Return whether nobody has claimed the job after this claim."""
+        """Return whether this is the last claim of the job."""
         try:
             return self._jobs.get(claim.job_id).lease_token == claim.token
         except JobNotFound:

@@ -36,7 +36,7 @@ class HeldDuty:
         self._is_held = False
 
     def is_held(self) -> bool:
-        """Return whether this conductor has the duty, certainly for two thirds of the lease. Usually asks no one.
+        """Return whether this conductor has the duty, certainly for two thirds of the lease. Usually without a query.
 
         Raises StoreUnavailable.
         """

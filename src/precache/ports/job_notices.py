@@ -18,7 +18,7 @@ class Duties(Protocol):
     def hold(self, duty: str, owner: str, lease: timedelta) -> bool:
         """Take the duty, or keep it, for `lease` from now on; return whether the owner has it.
 
-        It is free if no one ever held it, or if the lease of its last owner ran out, by the store's clock.
+        It is free if it was never held, or if the lease of its last owner ran out, by the store's clock.
         """
         ...
 

@@ -1,7 +1,7 @@
 """The store of jobs and tasks. The ports are split by caller: the API adds and reads, the conductor works on jobs.
 
-Each method is one transaction. Errors: JobNotFound, LeaseLost,
-StoreUnavailable. Writing the same result twice is harmless.
+Each method is one transaction. Errors: JobNotFound, LeaseLost, StoreUnavailable. Writing the
+same result twice is harmless.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class JobQueries(Protocol):
         """
         ...
 
-    def get(self, job_id: str) -> Job: ...
+    def get(self, job_id: str) -> Job:
+        """Return the job with its counts and rates. Raises JobNotFound."""
+        ...
 
     def list_tasks(
         self, job_id: str, *, only: TaskFilter = EVERY_TASK, limit: int = 1000, marker: TaskKey | None = None
@@ -271,10 +273,10 @@ class JobLeases(Protocol):
     """For the conductor: keep what it has claimed."""
 
     def extend(self, claims: Sequence[Claim], lease: timedelta) -> list[Claim]:
-        """Hold the jobs from now on for `lease`, also those whose lease ran out and that no one took; all at once.
+        """Hold the jobs from now on for `lease`, all at once.
 
-        Return the claims that are lost. Raises StoreUnavailable, soon, if some leases could not be extended; the
-        others are extended nevertheless.
+        A lease that ran out is extended, too, unless the job was claimed again. Return the claims that are lost. Raises
+        StoreUnavailable, soon, if some leases could not be extended; the others are extended nevertheless.
         """
         ...
 

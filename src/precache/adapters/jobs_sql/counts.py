@@ -53,7 +53,7 @@ def save_changes(connection: Connection, number: int, changes: Iterable[tuple[in
 
 
 def count_again(connection: Connection, number: int) -> None:
-    """Count the tasks of the job anew, in two statements."""
+    """Count the tasks of the job again, in two statements."""
     connection.execute(delete(job_counts).where(job_counts.c.job == number))
     connection.execute(insert(job_counts).from_select([*_KEY, *_SUMS], _counted(number)))
 
