@@ -131,13 +131,12 @@ def test_a_disk_on_a_cache_that_nova_cleans_is_refused(tmp_path):
     assert "owner is nova" in told
 
 
-def test_a_disk_of_an_empty_name_is_refused(tmp_path):
-    code, _, told = run(
-        "disk", "create", "--image", "", "--path", str(tmp_path / "disk.qcow2"), "--instances-path", str(tmp_path)
-    )
+def test_a_disk_of_an_empty_name_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("disk", "create", "--image", "", "--path", str(tmp_path / "x.qcow2"), "--instances-path", str(tmp_path))
 
-    assert code == 1
-    assert "is not an image id" in told
+    assert ended.value.code == 2
+    assert "argument --image: '' is empty; is a variable unset?" in capsys.readouterr().err
 
 
 class TestDbPurge:
