@@ -53,21 +53,22 @@ class ImageGate:
         body = self._now(environ, start_response)
         if not environ["PATH_INFO"].endswith("/file"):
             return body
-        return self._counted(body, environ["PATH_INFO"].split("/")[-2], int(environ["REMOTE_PORT"]))
+        ports = int(environ["SERVER_PORT"]), int(environ["REMOTE_PORT"])
+        return self._counted(body, environ["PATH_INFO"].split("/")[-2], ports)
 
-    def _counted(self, body: Iterable[bytes], image: str, port: int) -> Iterator[bytes]:
+    def _counted(self, body: Iterable[bytes], image: str, ports: tuple[int, int]) -> Iterator[bytes]:
         with contextlib.closing(iter(body)) as blocks:
             for block in blocks:
-                if is_connected(port):
+                if is_connected(*ports):
                     with self._lock:
                         self.sent[image] += len(block)
                 yield block
 
 
-def is_connected(port: int) -> bool:
-    """Return whether the client at this port of loopback has its connection still open."""
-    connections = (line.split() for line in CONNECTIONS.read_text().splitlines()[1:])
-    return any(remote.endswith(f":{port:04X}") and state == ESTABLISHED for _, _, remote, state, *_ in connections)
+def is_connected(port: int, client_port: int) -> bool:
+    """Return whether the client at one port of loopback has its connection to the server at the other still open."""
+    ends = [f"0100007F:{number:04X}" for number in (port, client_port)]
+    return any(line.split()[1:4] == [*ends, ESTABLISHED] for line in CONNECTIONS.read_text().splitlines())
 
 
 @contextlib.contextmanager

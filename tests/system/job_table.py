@@ -237,7 +237,8 @@ class Jobs:
         shown = self.show(row)
         assert shown["state"] in (*row.ends, *(["partly_failed"] if may_have_failed else [])), (row, shown)
         if shown["state"] in STOPPED:
-            assert self.here.gate.sent[self.images[row]] == self.stopped_at_bytes[row], row
+            sent, stopped_at = self.here.gate.sent[self.images[row]], self.stopped_at_bytes[row]
+            assert sent == stopped_at, (row, sent, stopped_at)
         for action in row.actions:
             # A pause that comes after a cancel is refused.
             assert (row, action) in self.accepted or "cancel" in row.actions, (row, action)
