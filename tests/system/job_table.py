@@ -184,6 +184,11 @@ class Jobs:
             self._check_tasks(row, self.show(row))
         wait_until(lambda: not self.here.precache.litter())
 
+    def cancel(self) -> None:
+        """Cancel the jobs that have not ended."""
+        for row in self.ids:
+            assert self.call(row, "cancel") in (202, 409), row
+
     def show(self, row: Row) -> dict[str, Any]:
         shown: dict[str, Any] = self.here.precache.get(f"/v1/jobs/{self.ids[row]}", self.token)["job"]
         return shown
