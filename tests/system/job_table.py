@@ -166,11 +166,15 @@ class Jobs:
         for row in self.ids:
             self.wait_for(row, {*row.ends, *FINAL})
 
-    def check(self, *, has_lost_hosts: bool) -> None:
-        """Check the state of every job against the table, its counts, its tasks and the disk of its host."""
+    def check(self, *, has_lost_calls: bool) -> None:
+        """Check the state of every job against the table, its counts, its tasks and the disk of its host.
+
+        has_lost_calls: a call to a host may have failed, because the host or the broker was down for long.
+        """
         self.look()
         for row in self.ids:
-            self._check(row, has_lost_hosts and row.state == "running")
+            is_called = row.state == "running" or "succeeded" in row.ends
+            self._check(row, has_lost_calls and is_called)
 
     def finish(self) -> None:
         """Complete or cancel the jobs that have not ended, complete those that failed, and check them."""
@@ -240,7 +244,7 @@ class Jobs:
 
     def _check(self, row: Row, may_have_failed: bool) -> None:
         shown = self.show(row)
-        assert shown["state"] in (*row.ends, *(["partly_failed"] if may_have_failed else [])), (row, shown)
+        assert shown["state"] in (*row.ends, *(("failed", "partly_failed") if may_have_failed else ())), (row, shown)
         if shown["state"] in STOPPED:
             sent, stopped_at = self.here.gate.sent[self.images[row]], self.stopped_at_bytes[row]
             assert sent == stopped_at, (row, sent, stopped_at)
