@@ -135,7 +135,7 @@ class Jobs:
         with ThreadPoolExecutor(len(TABLE)) as threads:
             answers = list(threads.map(lambda each: self.call(*each), sent))
         for (row, action), status in zip(sent, answers, strict=True):
-            if status < 300:
+            if 200 <= status < 300:
                 self.accepted.add((row, action))
             else:
                 assert status in allowed, (row, action, status)
