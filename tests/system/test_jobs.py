@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,7 +57,7 @@ def test_a_job_whose_aggregate_is_deleted_meanwhile_ends_as_it_was_accepted(new_
         number = aggregate(service, "cmp-1", "cmp-2")
         job = request(service, number, ids(service)["web"])
         wait_until(lambda: tasks(service, job)["cmp-1"]["bytes_done"])
-        wait_until(lambda: service.get(f"/v1/jobs/{job}")["job"]["rate_bytes_per_s"] is not None)
+        wait_until(lambda: has_rate_after_another_block(service, job, slow))
         assert oldest_report_s(tasks(service, job).values()) < PROGRESS_S * MACHINE_IS_BUSY
         for host in ("cmp-1", "cmp-2"):
             succeed(service, "POST", f"{AGGREGATES}/{number}/action", {"remove_host": {"host": host}})
@@ -71,6 +72,12 @@ def test_a_job_whose_aggregate_is_deleted_meanwhile_ends_as_it_was_accepted(new_
         assert notifications(service.log) == [
             ("start", None), ("progress", "cmp-1"), ("progress", "cmp-2"), ("end", None),
         ]  # fmt: skip
+
+
+def has_rate_after_another_block(service, job, slow):
+    slow.send_block()
+    time.sleep(0.5)  # a host reports as often
+    return service.get(f"/v1/jobs/{job}")["job"]["rate_bytes_per_s"] is not None
 
 
 def test_a_job_of_an_aggregate_without_hosts_succeeds_and_is_announced(new_service, images):
