@@ -1,6 +1,6 @@
 """Measures jobs of many hosts and ten images while an operator steers and reads them.
 
-    make bench-jobs [HOSTS=1000,10000] [ROUNDS=3] [CONCURRENCY=200]
+    make bench-jobs [HOSTS=1000,10000] [ROUNDS=2] [CONCURRENCY=200]
 
 `bench/README.md` has the method. A full run writes its results to `results/`, a smaller one to `var/bench/results/`.
 The last line printed is JSON.
@@ -25,7 +25,7 @@ from precache.adapters.bus_oslo.topics import RPC_VERSION
 
 IMAGES = 10
 FULL_HOSTS = (1000, 10_000)
-FULL_ROUNDS = 3
+FULL_ROUNDS = 2
 CONCURRENCY = 200
 WARM_UP_HOSTS = 100
 
