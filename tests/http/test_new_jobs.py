@@ -260,9 +260,9 @@ def test_images_come_by_priority_and_else_in_the_order_of_the_request(world, cli
 
     job = client.simulate_post("/v1/jobs", json=GOOD | {"images": [*images, {"image": LIKE_AN_ID}]}).json["job"]
 
-    assert job["images"] == [DEBIAN, UBUNTU, LIKE_AN_ID, KERNEL]
+    assert job["images"] == [DEBIAN, KERNEL, UBUNTU, LIKE_AN_ID]
     assert job["orders"][0] == {"image": DEBIAN, "priority": 80}
-    assert job["orders"][1] == {"image": UBUNTU}
+    assert job["orders"][2] == {"image": UBUNTU}
 
 
 def test_a_kernel_has_the_place_of_the_image_that_names_it(client):
@@ -433,8 +433,8 @@ def test_the_time_for_which_an_image_is_kept_is_an_option_of_its_order(world, cl
     assert answer.status_code == 202
     (stored,) = world.jobs.list_jobs()
     assert [(order.image, order.options.keep_for_s) for order in stored.orders] == [
-        (UBUNTU, None),
         (DEBIAN, keep_for_s),
+        (UBUNTU, None),
     ]
     shown = client.simulate_get(f"/v1/jobs/{stored.id}").json["job"]["orders"]
-    assert shown == [{"image": UBUNTU}, {"image": DEBIAN, "priority": 10, "keep_for_s": keep_for_s}]
+    assert shown == [{"image": DEBIAN, "priority": 10, "keep_for_s": keep_for_s}, {"image": UBUNTU}]

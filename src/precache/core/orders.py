@@ -68,7 +68,7 @@ class CacheOptions:
 
 
 DEFAULT_OPTIONS = CacheOptions()
-DEFAULT_IMAGE_PRIORITY = 50
+DEFAULT_IMAGE_PRIORITY = 0
 
 
 def check_image_priority(value: Any) -> int:

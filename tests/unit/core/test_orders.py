@@ -56,7 +56,7 @@ def test_options_of_a_client_are_told_from_the_mark_of_a_kernel(options, are_giv
 def test_the_priority_of_an_image_is_written_unless_it_is_the_default():
     assert CacheOrder(FIRST, priority=80).document() == {"image": FIRST, "priority": 80}
     assert CacheOrder.read({"image": FIRST, "priority": 80}) == CacheOrder(FIRST, priority=80)
-    assert CacheOrder(FIRST, priority=50).document() == {"image": FIRST}
+    assert CacheOrder(FIRST, priority=0).document() == {"image": FIRST}
 
 
 @pytest.mark.parametrize("priority", [-1, 101, True, 50.0, "50", None])

@@ -98,7 +98,7 @@ class JobCreate(RequestCommand):
             dest="image_priorities",
             default=[],
             type=_image_priority,
-            help="priority of this image, from 0 to 100 (default 50): each host caches images with a higher one first; "
+            help="priority of this image, from 0 to 100 (default 0): each host caches images with a higher one first; "
             "IMAGE as given in --image; can be repeated",
         )
         parser.add_argument(
