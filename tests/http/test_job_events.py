@@ -153,7 +153,7 @@ def test_two_hundred_readers_cost_neither_threads_nor_reads_each(readers):  # no
         followed.ask("cmp1")
         first = readers(followed.url, EVENTS)
         first.next()
-        threads, reads = threading.active_count(), followed.jobs.reads.copy()
+        threads, reads = set(threading.enumerate()), followed.jobs.reads.copy()
         others = [readers(followed.url, EVENTS) for _ in range(199)]
         for reader in others:
             assert reader.next().name == "snapshot"
@@ -163,7 +163,7 @@ def test_two_hundred_readers_cost_neither_threads_nor_reads_each(readers):  # no
         followed.look()
 
         assert [reader.next().data["bytes_done"] for reader in [first, *others]] == [50] * 200
-        assert threading.active_count() == threads
+        assert set(threading.enumerate()) <= threads  # one of a test before this one may end meanwhile
         # Within a second the last look is new enough; the test may take some.
         assert connecting["snapshots"] <= 30
         assert followed.jobs.reads - reads - connecting == {"snapshots": 1}
