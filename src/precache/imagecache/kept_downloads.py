@@ -283,7 +283,7 @@ class KeptDownloads:
             new.unlink(missing_ok=True)
 
     def _link(self, entry: str, path: Path, received_bytes: int) -> bool:
-        """Give the data this name too; return whether this process alone has it, and it is long enough."""
+        """Link the data under this name too; return whether this process alone has it, and it is long enough."""
         data = self._path(entry, "data")
         links = 2
         try:
