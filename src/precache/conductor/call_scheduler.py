@@ -68,12 +68,12 @@ class CallScheduler:
         """Guards this object and its dispatchers."""
 
     def join(self, dispatcher: HostDispatcher) -> None:
-        """Give turns to the dispatcher until `leave`. The caller holds the lock, and calls `fill` afterwards."""
+        """Let the dispatcher take turns until `leave`. The caller holds the lock, and calls `fill` afterwards."""
         self._dispatchers.setdefault(dispatcher)
         self.want_permits(dispatcher)
 
     def leave(self, dispatcher: HostDispatcher) -> None:
-        """Give no further turn to the dispatcher. The caller holds the lock."""
+        """Let the dispatcher take no further turn. The caller holds the lock."""
         self._dispatchers.pop(dispatcher, None)
 
     def fill(self) -> None:

@@ -27,7 +27,7 @@ class LimitRates:
         self._concurrency = concurrency
 
     def share(self, run: JobRun, dispatcher: HostDispatcher, admission: HostAdmission) -> None:
-        """Give each host its share of the limit, if that has changed enough."""
+        """Tell each host its share of the limit, if that has changed enough."""
         options = run.job.options
         if options.job_rate_limit_bytes_per_s is None and run.share_bytes_per_s is None:
             return
