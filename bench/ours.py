@@ -16,7 +16,7 @@ from pathlib import Path
 from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.wiring.hosts import build_driver, host_setup, image_service
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     print("ready", flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
-        was_fetched = driver.cache_image(CacheOrder(image), _ignore)
+        was_fetched = driver.cache_image(ImageOrder(image), _ignore)
         print(json.dumps({"seconds": time.perf_counter() - start, "fetched": was_fetched}), flush=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from precache.core.cache_contents import CacheContents
 from precache.core.errors import CacheNotDescribed
-from precache.ports.compute_gateway import CacheRequest, HostResult
+from precache.ports.compute_gateway import HostResult, ImagesRequest
 
 
 class PlayedHost:
@@ -17,7 +17,7 @@ class PlayedHost:
 
     def __init__(
         self,
-        cache_images: Callable[[CacheRequest], Sequence[HostResult]],
+        cache_images: Callable[[ImagesRequest], Sequence[HostResult]],
         cancel_job: Callable[..., None] | None = None,
         *,
         pause_job: Callable[..., None] | None = None,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from precache.core.images import parse_image_id
 from precache.core.jobs import Claim, HostAsked, HostEnded, NewJob
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -28,7 +28,7 @@ def new_job(number=1, *, hosts=("cmp-2", "cmp-1"), images=(UBUNTU, DEBIAN), crea
     return NewJob(
         id=job_id(number),
         hosts=tuple(hosts),
-        orders=tuple(map(CacheOrder, images)) if orders is None else orders,
+        orders=tuple(map(ImageOrder, images)) if orders is None else orders,
         requested_by="admin",
         request_id="req-1",
         created_at=created_at,

@@ -19,8 +19,8 @@ from precache.core.errors import ComputeOutdated, ComputeUnreachable
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.progress import progress_batcher
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
@@ -31,7 +31,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.external
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BEAT = Heartbeat("cmp-1", "", "fake", NOW, release="0.1.0", site="north")
 

@@ -11,8 +11,8 @@ import pytest
 from precache.core.errors import ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskPaused
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import ImagesRequest
 from tests.contract.buses import BusWorld
 from tests.contract.played_compute import played_compute
 from tests.waiting import wait_until
@@ -24,7 +24,7 @@ PATIENCE_S = 100
 
 
 def asking(host, job="job"):
-    return CacheRequest(job, host, "cell1", (CacheOrder(IMAGE),))
+    return ImagesRequest(job, host, "cell1", (ImageOrder(IMAGE),))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from precache.conductor.announce import Announcer
 from precache.core.errors import InvalidConfiguration
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState, Outcome, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.ports.notifier import Notification
 from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.consuming import Consumer
@@ -53,7 +53,7 @@ PROGRESS_SAMPLE = {
 }
 
 JOB = Job(
-    id="job", aggregate_id=1, aggregate_uuid=UUID, aggregate_name="my-aggregate", orders=(CacheOrder(IMAGE),),
+    id="job", aggregate_id=1, aggregate_uuid=UUID, aggregate_name="my-aggregate", orders=(ImageOrder(IMAGE),),
     state=JobState.RUNNING, requested_by="admin", request_id="req", created_at=NOW, started_at=NOW, finished_at=None,
     lease_owner=None, lease_until=None, task_count=1, counts={},
     aggregate_metadata={"availability_zone": "nova"},

@@ -7,15 +7,15 @@ import pytest
 from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.doctor.buses import check_computes_bus, check_notifications, check_own_bus
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import ImagesRequest
 from tests.contract.buses import BusWorld
 
 pytestmark = pytest.mark.external
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 
 
 @pytest.fixture

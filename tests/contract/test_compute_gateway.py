@@ -16,15 +16,15 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, ComputeUnreachable, PrecacheError, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskPaused, TaskResult
-from precache.core.orders import CacheOptions, CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder, OrderOptions
+from precache.ports.compute_gateway import ImagesRequest
 from precache.virt.fake import FakeDriver
 from tests.contract.buses import BusWorld
 from tests.played_host import PlayedHost
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 OTHER = parse_image_id("00000000-0000-0000-0000-000000000002")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 PATIENCE_S = 30
 SIZES = (ImageSize(IMAGE, 100, 700, "qcow2"), ImageSize(OTHER))
 WITHIN = timedelta(seconds=10)
@@ -59,7 +59,7 @@ def world(request):
         {"priority": 80, "retry_count": 2},
         {"is_cancelled": True},
         {"is_paused": True},
-        {"orders": (CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=9)), CacheOrder(OTHER))},
+        {"orders": (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=9)), ImageOrder(OTHER))},
     ],
 )
 def test_the_host_gets_the_whole_request_and_its_answer_is_returned(world, changes):

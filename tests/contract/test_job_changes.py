@@ -10,7 +10,7 @@ from precache.core.errors import InvalidOption, JobEnded, JobNotFound, WindowNev
 from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions, Window
 from precache.core.jobs import JobState
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.ports.job_store import Steering
 from tests.contract.job_values import DEBIAN, NOW, SECOND, UBUNTU, claim, finish, held, job_id, new_job
 
@@ -58,14 +58,14 @@ def test_a_change_of_nothing_is_no_revision(stores, options):
 
 
 def test_a_rate_limit_applies_to_all_images(stores):
-    orders = (CacheOrder(UBUNTU), CacheOrder(DEBIAN, CacheOptions(rate_limit_bytes_per_s=9)))
+    orders = (ImageOrder(UBUNTU), ImageOrder(DEBIAN, OrderOptions(rate_limit_bytes_per_s=9)))
     stores.intake.add(new_job(orders=orders))
 
     job = change(stores, rate_limit_bytes_per_s=7)
 
     assert [order.options.rate_limit_bytes_per_s for order in job.orders] == [7, 7]
     assert (change(stores, rate_limit_bytes_per_s=None).orders, job.revision) == (
-        (CacheOrder(UBUNTU), CacheOrder(DEBIAN)),
+        (ImageOrder(UBUNTU), ImageOrder(DEBIAN)),
         1,
     )
 

@@ -6,7 +6,7 @@ from precache.core.errors import JobExists, JobNotFound, TaskNotFound
 from precache.core.images import parse_image_id
 from precache.core.job_progress import ImageProgress, Progress
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskFilter, TaskProgress, TaskResult, TaskState
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.targets import Target
 from tests.contract.job_values import DEBIAN, NOW, SECOND, UBUNTU, asked, claim, ended, finish, job_id, new_job
 
@@ -20,7 +20,7 @@ def test_a_job_is_stored_whole_as_queued(stores):
         aggregate_id=7,
         aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
         aggregate_name="gruppe-\N{SNOWMAN}",
-        orders=(CacheOrder(UBUNTU), CacheOrder(DEBIAN)),
+        orders=(ImageOrder(UBUNTU), ImageOrder(DEBIAN)),
         state=JobState.QUEUED,
         requested_by="admin",
         request_id="req-1",

@@ -15,8 +15,8 @@ from precache.core.errors import BusUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import ImagesRequest
 from tests.contract.buses import PATIENCE, new_conf
 from tests.contract.hearing import Hearing
 from tests.lab.certificates import Authority
@@ -114,7 +114,7 @@ def test_cells_with_tls_and_without_work_side_by_side(ended, rabbitmq, cell_url,
     hearing, hosts = run_conductor(ended, {"safe": in_url, "plain": plain_url})
 
     for cell, host, reports in computes:
-        results = hosts.cache_images(CacheRequest("job", host, cell, (CacheOrder(IMAGE),)))
+        results = hosts.cache_images(ImagesRequest("job", host, cell, (ImageOrder(IMAGE),)))
         assert [result.outcome for result in results] == [Outcome.CACHED]
         wait_until(lambda host=host, reports=reports: beat(reports, host) or host in hearing.hosts)  # once it listens
 

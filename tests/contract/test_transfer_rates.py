@@ -7,7 +7,7 @@ import pytest
 
 from precache.core.job_options import JobOptions
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.transfer_rates import MeasuredRate
 from tests.contract.job_values import DEBIAN, NOW, UBUNTU, claim, finish, held, new_job
 
@@ -66,7 +66,7 @@ def test_a_job_that_still_runs_does_not_count(stores):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"orders": (CacheOrder(DEBIAN, CacheOptions(rate_limit_bytes_per_s=MIB)),)},
+        {"orders": (ImageOrder(DEBIAN, OrderOptions(rate_limit_bytes_per_s=MIB)),)},
         {"options": JobOptions(job_rate_limit_bytes_per_s=MIB)},
     ],
 )
@@ -77,7 +77,7 @@ def test_a_download_with_a_limit_shows_no_rate_of_the_network(stores, fields):
 
 
 def test_an_image_without_a_limit_counts_beside_one_with_a_limit(stores):
-    orders = (CacheOrder(DEBIAN), CacheOrder(UBUNTU, CacheOptions(rate_limit_bytes_per_s=1)))
+    orders = (ImageOrder(DEBIAN), ImageOrder(UBUNTU, OrderOptions(rate_limit_bytes_per_s=1)))
     run(stores, 1, {"a": ("one", 2, Outcome.CACHED, MIB)}, state=None, orders=orders)
     at = NOW + timedelta(hours=2)
     slow = TaskResult(UBUNTU, Outcome.CACHED, MIB, "", at, at + timedelta(seconds=90))

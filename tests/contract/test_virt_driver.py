@@ -15,7 +15,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ImageNotCached, PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.stopping import StopReason
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
@@ -37,7 +37,7 @@ Driver = Callable[[timedelta], VirtDriver]
 class SmallImages:
     """The port `EntryFetcher`: every image is a few zeros, except the bad one."""
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         watch(Phase.DOWNLOADING, 0, SIZE_BYTES)
         path = staging.path("download")
         path.write_bytes(bytes(SIZE_BYTES // 2))
@@ -92,29 +92,29 @@ DAY = timedelta(days=1)
 def test_an_image_is_fetched_the_first_time_and_found_the_second(driver: Driver) -> None:
     host = driver(DAY)
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
 
 
 def test_a_kernel_is_cached_like_any_image(driver: Driver) -> None:
-    host, kernel = driver(DAY), CacheOrder(IMAGE, CacheOptions(as_is=True))
+    host, kernel = driver(DAY), ImageOrder(IMAGE, OrderOptions(as_is=True))
 
     assert host.cache_image(kernel, Seen()) is True
     assert host.cache_image(kernel, Seen()) is False
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
 
 
 def test_images_are_cached_independently(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
 
-    assert host.cache_image(CacheOrder(OTHER), Seen()) is True
+    assert host.cache_image(ImageOrder(OTHER), Seen()) is True
 
 
 def test_a_fetch_is_watched_up_to_its_last_byte(driver: Driver) -> None:
     seen = Seen()
 
-    driver(DAY).cache_image(CacheOrder(IMAGE), seen)
+    driver(DAY).cache_image(ImageOrder(IMAGE), seen)
 
     done = [bytes_done for _, bytes_done, _ in seen.reports]
     assert done == sorted(done)
@@ -124,10 +124,10 @@ def test_a_fetch_is_watched_up_to_its_last_byte(driver: Driver) -> None:
 
 def test_an_image_that_is_there_moves_no_byte(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
     seen = Seen()
 
-    host.cache_image(CacheOrder(IMAGE), seen)
+    host.cache_image(ImageOrder(IMAGE), seen)
 
     assert seen.reports == []
 
@@ -137,7 +137,7 @@ def test_a_failed_fetch_raises_one_of_our_errors_and_leaves_the_image_absent(dri
 
     for _ in range(2):
         with pytest.raises(PrecacheError, match=BAD):
-            host.cache_image(CacheOrder(BAD), Seen())
+            host.cache_image(ImageOrder(BAD), Seen())
 
 
 @pytest.mark.parametrize("keeps_data", [False, True])
@@ -145,16 +145,16 @@ def test_a_stopped_fetch_leaves_the_image_absent(driver: Driver, keeps_data: boo
     host = driver(DAY)
 
     with pytest.raises(Stopped):
-        host.cache_image(CacheOrder(IMAGE), Seen(stop_at=SIZE_BYTES // 2, keeps_data=keeps_data))
+        host.cache_image(ImageOrder(IMAGE), Seen(stop_at=SIZE_BYTES // 2, keeps_data=keeps_data))
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
 
 
 def test_requests_at_once_for_one_image_fetch_it_once(driver: Driver) -> None:
     host = driver(DAY)
     fetched: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: fetched.append(host.cache_image(CacheOrder(IMAGE), Seen()))) for _ in range(6)
+        threading.Thread(target=lambda: fetched.append(host.cache_image(ImageOrder(IMAGE), Seen()))) for _ in range(6)
     ]
 
     for thread in threads:
@@ -180,31 +180,31 @@ def test_a_request_that_waits_for_another_can_be_stopped(driver: Driver) -> None
 
     def ask() -> None:
         try:
-            host.cache_image(CacheOrder(IMAGE), stop_while_waiting)
+            host.cache_image(ImageOrder(IMAGE), stop_while_waiting)
         except Stopped as error:
             outcomes.append(str(error))
 
-    assert host.cache_image(CacheOrder(IMAGE), ask_too) is True
+    assert host.cache_image(ImageOrder(IMAGE), ask_too) is True
     assert outcomes == ["The request, which was waiting, was stopped before it ended"]
 
 
 def test_a_pass_over_the_cache_keeps_what_is_young(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
 
     host.clean_cache()
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
 
 
 def test_a_pass_over_the_cache_removes_what_is_old_and_unused(driver: Driver) -> None:
     host = driver(timedelta())
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
     host.clean_cache()  # the first pass after a start may only look
 
     host.clean_cache()
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
 
 
 def never() -> None:
@@ -217,7 +217,7 @@ def hour_from_now() -> datetime:
 
 def test_a_pass_over_the_cache_keeps_what_is_to_be_kept_and_a_shorter_time_changes_nothing(driver: Driver) -> None:
     host = driver(timedelta())
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
     host.keep_image(IMAGE, hour_from_now(), never)
     host.keep_image(IMAGE, SystemClock().now(), never)
     host.clean_cache()
@@ -225,19 +225,19 @@ def test_a_pass_over_the_cache_keeps_what_is_to_be_kept_and_a_shorter_time_chang
 
     host.clean_cache()
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
 
 
 def test_an_image_whose_time_is_over_is_removed_as_all_others(driver: Driver) -> None:
     host = driver(timedelta())
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
     host.keep_image(IMAGE, SystemClock().now(), never)
     host.touch_kept()
     host.clean_cache()
 
     host.clean_cache()
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is True
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
 
 
 def test_an_image_that_is_not_cached_cannot_be_kept(driver: Driver) -> None:
@@ -251,11 +251,11 @@ def test_a_pass_over_an_empty_cache_is_harmless(driver: Driver) -> None:
 
 def test_a_second_start_keeps_the_cache(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
 
     host.start()
 
-    assert host.cache_image(CacheOrder(IMAGE), Seen()) is False
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
 
 
 def test_a_driver_has_a_name(driver: Driver) -> None:
@@ -270,7 +270,7 @@ def test_an_image_is_described_as_held_once_it_is_cached(driver: Driver) -> None
     host = driver(DAY)
     before = described(host)
 
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
 
     assert before.held == frozenset()
     assert described(host).held == {IMAGE}
@@ -280,9 +280,9 @@ def test_an_image_whose_fetch_failed_or_still_runs_is_not_described_as_held(driv
     host = driver(DAY)
     during: list[CacheContents] = []
     with pytest.raises(PrecacheError):
-        host.cache_image(CacheOrder(BAD), Seen())
+        host.cache_image(ImageOrder(BAD), Seen())
 
-    host.cache_image(CacheOrder(IMAGE), lambda *_: during.append(described(host)))
+    host.cache_image(ImageOrder(IMAGE), lambda *_: during.append(described(host)))
 
     assert host.describe_cache([ImageSize(BAD)]).held == frozenset()
     assert [contents.held for contents in during] == [frozenset()] * len(during) != []
@@ -290,7 +290,7 @@ def test_an_image_whose_fetch_failed_or_still_runs_is_not_described_as_held(driv
 
 def test_the_space_of_the_missing_images_is_described_if_the_driver_knows_it(driver: Driver) -> None:
     host = driver(DAY)
-    host.cache_image(CacheOrder(OTHER), Seen())
+    host.cache_image(ImageOrder(OTHER), Seen())
 
     contents = described(host)
 
@@ -301,7 +301,7 @@ def test_the_space_of_the_missing_images_is_described_if_the_driver_knows_it(dri
 
 def test_a_description_restarts_no_expiry(driver: Driver) -> None:
     host = driver(timedelta())
-    host.cache_image(CacheOrder(IMAGE), Seen())
+    host.cache_image(ImageOrder(IMAGE), Seen())
     host.clean_cache()  # the first pass after a start may only look
 
     described(host)

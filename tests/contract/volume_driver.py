@@ -16,7 +16,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ImageNotCached
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher
 from precache.rules.expiry import is_kept
@@ -46,7 +46,7 @@ class VolumeDriver:
     def start(self) -> None:
         """A driver of a real storage removes the volumes that a dead process left incomplete."""
 
-    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+    def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         image = order.image
         while not self.lock.acquire(timeout=_WAIT_SECONDS):
             watch(Phase.WAITING, 0, 0)
@@ -89,7 +89,7 @@ class VolumeDriver:
                 if not is_kept(self.kept_until.get(image), now):
                     del self.last_use[image], self.volumes[image]
 
-    def _make_volume(self, order: CacheOrder, watch: Watcher) -> None:
+    def _make_volume(self, order: ImageOrder, watch: Watcher) -> None:
         with tempfile.TemporaryDirectory() as directory:
             fetched = self.setup.fetcher.fetch(order, Staging(Path(directory), order.image), watch)
             # Only a complete and verified volume gets its final name.

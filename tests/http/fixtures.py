@@ -13,7 +13,7 @@ from precache.api.identity import noauth
 from precache.core.errors import ConductorUnavailable, InventoryUnavailable, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, Phase, TaskProgress, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from tests.http.world import DEBIAN, UBUNTU, World
 
 LEASE = timedelta(minutes=1)
@@ -188,7 +188,7 @@ def _job(job_id: str, world: World) -> NewJob:
         aggregate_uuid=world.inventory.get_aggregate(1).uuid,
         aggregate_name="edge",
         hosts=("cmp1", "cmp2", "cmp3"),
-        orders=(CacheOrder(DEBIAN), CacheOrder(UBUNTU)),
+        orders=(ImageOrder(DEBIAN), ImageOrder(UBUNTU)),
         requested_by="alice",
         request_id="req-1",
         created_at=world.clock.now(),

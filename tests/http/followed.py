@@ -17,7 +17,7 @@ from precache.core.jobs import (
     TaskProgress,
     TaskResult,
 )
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.http.server import HttpServer
 from tests.http.world import DEBIAN, DOCUMENT, UBUNTU, World
@@ -68,7 +68,7 @@ class Followed:
             NewJob(
                 id=JOB,
                 hosts=hosts,
-                orders=(CacheOrder(DEBIAN), CacheOrder(UBUNTU)),
+                orders=(ImageOrder(DEBIAN), ImageOrder(UBUNTU)),
                 requested_by="alice",
                 request_id="req-1",
                 created_at=self.now,

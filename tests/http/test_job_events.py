@@ -17,7 +17,7 @@ from precache.core.jobs import (
     NewJob,
     Outcome,
 )
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from tests.http.event_reader import readers  # noqa: F401  a fixture
 from tests.http.followed import EVENTS, JOB, CountingJobs, serving
 from tests.http.world import DEBIAN, DOCUMENT, UBUNTU, World
@@ -315,7 +315,7 @@ def test_a_reader_that_comes_back_as_its_job_is_forgotten_gets_a_stream():
         NewJob(
             id=JOB,
             hosts=("h",),
-            orders=(CacheOrder(parse_image_id(DEBIAN)),),
+            orders=(ImageOrder(parse_image_id(DEBIAN)),),
             requested_by="a",
             request_id="req-1",
             created_at=World().clock.now(),
@@ -344,7 +344,7 @@ def test_a_thread_reads_the_store_while_somebody_follows_and_ends_afterwards(rea
     image = parse_image_id(DEBIAN)
     now = World().clock.now()
     jobs.add(
-        NewJob(id=JOB, hosts=("h",), orders=(CacheOrder(image),), requested_by="a", request_id="req-1", created_at=now)
+        NewJob(id=JOB, hosts=("h",), orders=(ImageOrder(image),), requested_by="a", request_id="req-1", created_at=now)
     )
 
     stream = feed.open(JOB)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from precache.background.deadline import Deadline
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ComputeUnreachable
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostCompute, HostResult, Rates
+from precache.ports.compute_gateway import CallNumber, HostCompute, HostResult, ImagesRequest, Rates
 
 
 class InProcessComputes:
@@ -35,7 +35,7 @@ class InProcessComputes:
     def next_call(self) -> CallNumber:
         return CallNumber("", next(self._numbers))
 
-    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         sent = replace(request, deadline=Deadline(self._allowed), call=request.call or self.next_call())
         return self._compute(request.host).cache_images(sent)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from precache.ports.compute_gateway import CacheRequest, CallNumber, ComputeGateway, HostResult, Rates
+from precache.ports.compute_gateway import CallNumber, ComputeGateway, HostResult, ImagesRequest, Rates
 from precache.rules.rate_shares import limited
 
 
@@ -19,7 +19,7 @@ class RateCapped(ComputeGateway):
     def next_call(self) -> CallNumber:
         return self._inner.next_call()
 
-    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         orders = tuple(limited(order, self._bytes_per_s) for order in request.orders)
         return self._inner.cache_images(replace(request, orders=orders))
 

@@ -20,13 +20,13 @@ from precache.core.cache_contents import ImageSize
 from precache.core.errors import DeadlinePassed, KeepingUnsupported, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import working_on_job
 from precache.fetch.rate_limits import RateLimit, RateLimits
 from precache.imagecache.kept_downloads import KeptDownloads
 from precache.ports.clock import Clock
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
+from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
 
@@ -75,7 +75,7 @@ class CacheImages:
         self._arrivals = itertools.count()
         self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 
-    def cache_images(self, request: CacheRequest) -> list[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> list[HostResult]:
         """Return one result for each image, in the request's order. A failure does not stop the other images.
 
         Raises Stopped if the compute is being stopped.
@@ -105,7 +105,7 @@ class CacheImages:
             _log.info("Changing the rate limits of job %s on %s", job_id, self._host)
         self._job_rates.change(job_id, rates, SteeringMark(call, next(self._arrivals)))
 
-    def _cache_all(self, request: CacheRequest) -> list[HostResult]:
+    def _cache_all(self, request: ImagesRequest) -> list[HostResult]:
         _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
         results: list[HostResult] = []
         for order in request.orders:
@@ -120,7 +120,7 @@ class CacheImages:
             )
         return results
 
-    def _cache_one(self, request: CacheRequest, order: CacheOrder) -> HostResult:
+    def _cache_one(self, request: ImagesRequest, order: ImageOrder) -> HostResult:
         def cache(watch: _Watch) -> bool:
             limit = RateLimit(partial(self._job_rates.rate_of, request, order), request.deadline.postpone_by)
             with self._turn(request, order.image, watch), self._rates.applied(order.image, limit):
@@ -143,7 +143,7 @@ class CacheImages:
 
         return self._memory.outcome_of(request, order.image, run)
 
-    def _keeper_of(self, order: CacheOrder) -> Callable[[Callable[[], None]], None]:
+    def _keeper_of(self, order: ImageOrder) -> Callable[[Callable[[], None]], None]:
         """Return what keeps the cached image for the time of its order, if it has one. Raises KeepingUnsupported.
 
         It takes what is called while it waits for another that uses the image.
@@ -169,7 +169,7 @@ class CacheImages:
         return TaskProgress(job_id, self._host, image, Phase.WAITING, done, total, self._cell)
 
     @contextmanager
-    def _turn(self, request: CacheRequest, image: ImageId, watch: _Watch) -> Iterator[None]:
+    def _turn(self, request: ImagesRequest, image: ImageId, watch: _Watch) -> Iterator[None]:
         """Hold the turn within the block. The wait for it does not count for the deadline, unless the work that has
         the turn hangs."""
         if self._is_cached(image):

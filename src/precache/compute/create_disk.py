@@ -9,7 +9,7 @@ from pathlib import Path
 from precache.core.errors import CachingUnsupported, DiskExists, DiskRefused, DiskTooSmall, ImageNotCached
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.overlay import create_overlay, inspect_base
 from precache.imagecache.overlay_list import add_overlay
@@ -60,7 +60,7 @@ class CreateDisk:
 
     def _cache_image(self, image: ImageId, watch: Watcher) -> bool:
         try:
-            return self._driver.cache_image(CacheOrder(image), watch)
+            return self._driver.cache_image(ImageOrder(image), watch)
         except NotImplementedError as error:
             raise CachingUnsupported(image, str(error)) from error
 

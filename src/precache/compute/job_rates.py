@@ -6,8 +6,8 @@ import threading
 from collections import OrderedDict
 
 from precache.compute.steering_mark import SteeringMark
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest, Rates
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import ImagesRequest, Rates
 
 CAPACITY = 1_000
 """The most jobs whose limits were changed while they ran; the oldest are removed."""
@@ -28,7 +28,7 @@ class JobRates:
             while len(self._changes) > CAPACITY:
                 self._changes.popitem(last=False)
 
-    def rate_of(self, request: CacheRequest, order: CacheOrder) -> int | None:
+    def rate_of(self, request: ImagesRequest, order: ImageOrder) -> int | None:
         """Return the limit for this image of the request, in bytes per second; None for no limit."""
         with self._lock:
             mark, rates = self._changes.get(request.job_id, (None, {}))

@@ -19,7 +19,7 @@ from precache.core.errors import Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import TaskPaused
 from precache.core.stopping import StopReason
-from precache.ports.compute_gateway import CacheRequest, HostResult
+from precache.ports.compute_gateway import HostResult, ImagesRequest
 
 CAPACITY = 10_000
 """The most outcomes, and the most ids of stopped jobs. An outcome takes about two hundred bytes; its job has ended
@@ -57,7 +57,9 @@ class OutcomeMemory:
         self._paused: OrderedDict[_Job, SteeringMark] = OrderedDict()
         self._lock = threading.Lock()
 
-    def outcome_of(self, request: CacheRequest, image: ImageId, run: Callable[[CancelToken], HostResult]) -> HostResult:
+    def outcome_of(
+        self, request: ImagesRequest, image: ImageId, run: Callable[[CancelToken], HostResult]
+    ) -> HostResult:
         """Return the stored outcome; else wait for the running work for this job and image; else call `run` and store
         its outcome, unless the image is to be tried again: it was paused, or failed for a reason that may pass.
 
@@ -100,21 +102,21 @@ class OutcomeMemory:
             _remove_oldest(self._paused, self._capacity)
         self._end(job, StopReason.PAUSED)
 
-    def is_cancelled(self, request: CacheRequest) -> bool:
+    def is_cancelled(self, request: ImagesRequest) -> bool:
         """Return whether the job of the request was cancelled."""
         with self._lock:
             return _job_of(request) in self._cancelled
 
-    def is_paused(self, request: CacheRequest) -> bool:
+    def is_paused(self, request: ImagesRequest) -> bool:
         """Return whether the request was made for a paused job, or before the job was paused."""
         with self._lock:
             return self._is_paused(request)
 
-    def _is_paused(self, request: CacheRequest) -> bool:
+    def _is_paused(self, request: ImagesRequest) -> bool:
         pause = self._paused.get(_job_of(request))
         return request.is_paused or (pause is not None and pause.is_after(request))
 
-    def _stop_for(self, request: CacheRequest) -> CancelToken:
+    def _stop_for(self, request: ImagesRequest) -> CancelToken:
         stop = self._stop.child()
         if _job_of(request) in self._cancelled:
             stop.cancel(StopReason.CANCELLED)
@@ -155,7 +157,7 @@ def _join(joined: _RunningImage, deadline: Deadline) -> HostResult:
     return joined.outcome.result()
 
 
-def _job_of(request: CacheRequest) -> _Job:
+def _job_of(request: ImagesRequest) -> _Job:
     return request.job_id, request.retry_count
 
 

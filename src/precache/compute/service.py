@@ -17,7 +17,7 @@ from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.kept_downloads import KeptDownloads
 from precache.ports.clock import Clock
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
+from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
@@ -105,7 +105,7 @@ class ComputeService:
             self._beat()
             self._heartbeat.start()
 
-    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         return self._cache_images.cache_images(request)
 
     def cancel_job(self, job_id: str, retry_count: int = 0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precache.ports.compute_gateway import CacheRequest, CallNumber
+from precache.ports.compute_gateway import CallNumber, ImagesRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class SteeringMark:
     call: CallNumber | None
     arrival: int
 
-    def is_after(self, request: CacheRequest) -> bool:
+    def is_after(self, request: ImagesRequest) -> bool:
         """Return whether the request had arrived, or had been made by the same sender, before the job was steered.
 
         After a takeover the sender is another conductor than that of the request, which is still being worked on.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskPaused, TaskResult
-from precache.ports.compute_gateway import CacheRequest, ComputeGateway, HostResult
+from precache.ports.compute_gateway import ComputeGateway, HostResult, ImagesRequest
 from precache.rules.stopping import Ending
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ COMPUTE_STOPPED = "the host's compute was being stopped; send the request again 
 
 
 def ask_host(
-    gateway: ComputeGateway, request: CacheRequest, ending: Callable[[], Ending | None]
+    gateway: ComputeGateway, request: ImagesRequest, ending: Callable[[], Ending | None]
 ) -> tuple[HostResult, ...]:
     """Return one result for each image of the request, in its order, whatever the host answers.
 

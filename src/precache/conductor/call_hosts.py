@@ -20,7 +20,7 @@ from precache.core.hosts import Host
 from precache.core.jobs import HostAsked
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
-from precache.ports.compute_gateway import CacheRequest, ComputeGateway
+from precache.ports.compute_gateway import ComputeGateway, ImagesRequest
 from precache.ports.job_store import JobQueries
 from precache.rules.fan_out import FanOut
 
@@ -156,7 +156,7 @@ class CallHosts:
         if not orders:
             run.events.put(HostAnswer(host.name, outdated, self._clock.now(), cell))
             return
-        request = CacheRequest(
+        request = ImagesRequest(
             run.job.id,
             host.name,
             cell,

@@ -16,7 +16,7 @@ from precache.conductor.outcome_recorder import OutcomeRecorder
 from precache.core.hosts import Host
 from precache.core.images import ImageId
 from precache.core.jobs import HostPutBack, Job, JobStep, Outcome, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import HostResult
 from precache.ports.job_store import RemainingTasks
@@ -139,13 +139,13 @@ class JobRun:
         """Return the cell of the host; empty if it is not known."""
         return (self.known[host].cell or "") if host in self.known else ""
 
-    def orders_of(self, images: tuple[ImageId, ...]) -> tuple[CacheOrder, ...]:
+    def orders_of(self, images: tuple[ImageId, ...]) -> tuple[ImageOrder, ...]:
         """Return the orders of these images, in the order of the request, with the rates that apply now."""
         wanted, share = set(images), self.share_bytes_per_s
         orders = tuple(order for order in self.job.orders if order.image in wanted)
         return orders if share is None else tuple(limited(order, share) for order in orders)
 
-    def orders_for(self, host: Host) -> tuple[tuple[CacheOrder, ...], tuple[TaskResult, ...]]:
+    def orders_for(self, host: Host) -> tuple[tuple[ImageOrder, ...], tuple[TaskResult, ...]]:
         """Return the host's remaining orders, and the errors in place of those that its compute is too old for."""
         orders = self.orders_of(self.recorder.unended.get(host.name, ()))
         requirement = self.requirement.with_later_options() if self.requirement else None

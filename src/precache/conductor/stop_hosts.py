@@ -19,7 +19,7 @@ from precache.core.jobs import HostAsked, HostEnded, Outcome
 from precache.core.stopping import StopReason
 from precache.core.text import number_of
 from precache.ports.clock import Clock
-from precache.ports.compute_gateway import CacheRequest, ComputeGateway
+from precache.ports.compute_gateway import ComputeGateway, ImagesRequest
 from precache.rules.stopping import Ending, HostMessage
 
 _log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class StopHosts:
         """Ask how the images of an earlier call ended: the host begins none of them."""
         images = run.remaining.images[stop.host]
         run.events.put(HostAsked(stop.host, stop.cell, images, self._clock.now()))
-        request = CacheRequest(
+        request = ImagesRequest(
             run.job.id,
             stop.host,
             stop.cell,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from precache.core.job_options import JobOptions
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 
 CHANGEABLE = (
     "priority",
@@ -20,7 +20,7 @@ CHANGEABLE = (
 )
 """The options that may change, by their names in requests."""
 
-_OF_ORDERS = frozenset(option.name for option in fields(CacheOptions))
+_OF_ORDERS = frozenset(option.name for option in fields(OrderOptions))
 _OF_SCHEDULE = frozenset({"not_before", "deadline", "window"})
 
 
@@ -40,11 +40,11 @@ class JobChange:
         changed = {**old.document(), **self.document}
         return JobOptions.read({name: value for name, value in changed.items() if value is not None})
 
-    def orders(self, old: tuple[CacheOrder, ...]) -> tuple[CacheOrder, ...]:
+    def orders(self, old: tuple[ImageOrder, ...]) -> tuple[ImageOrder, ...]:
         """Return the orders after the change, which applies to all of them. Raises InvalidOption."""
         changed = {name: value for name, value in self.document.items() if name in _OF_ORDERS}
         if not changed:
             return old
         return tuple(
-            replace(order, options=CacheOptions.read({**order.options.document(), **changed})) for order in old
+            replace(order, options=OrderOptions.read({**order.options.document(), **changed})) for order in old
         )

@@ -16,7 +16,7 @@ from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, JobOptions
 from precache.core.job_progress import NO_TASKS, ImageProgress, Progress, seconds_left
-from precache.core.orders import CacheOrder, first_orders
+from precache.core.orders import ImageOrder, first_orders
 from precache.core.targets import NO_TARGET, Target
 from precache.core.text import plain_line
 
@@ -138,7 +138,7 @@ class JobRequest:
     aggregate_name: str = ""
     aggregate_metadata: Mapping[str, str] = field(default_factory=dict)
     for_host: str | None = None
-    orders: tuple[CacheOrder, ...]
+    orders: tuple[ImageOrder, ...]
     options: JobOptions = DEFAULT_JOB_OPTIONS
     image_names: Mapping[ImageId, str] = field(default_factory=dict)
     image_sizes: Mapping[ImageId, int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Orders: an image, and the options with which a host shall cache it.
 
 An order has the same form as JSON everywhere: in a client's request, in the row of a job, in the message to a host.
-Readers ignore unknown fields. A new option is a field of `CacheOptions`.
+Readers ignore unknown fields. A new option is a field of `OrderOptions`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_keep_for(value: Any) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheOptions:
+class OrderOptions:
     """The options for caching one image. The default of each option is the behaviour before it existed.
 
     rate_limit_bytes_per_s: the highest average rate of the download on each host; None for no limit.
@@ -55,7 +55,7 @@ class CacheOptions:
             check_keep_for(self.keep_for_s)
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> CacheOptions:
+    def read(cls, document: Mapping[str, Any]) -> OrderOptions:
         """Return the options in the document; ignore its other fields. Raises InvalidOption."""
         return cls(**{option.name: document[option.name] for option in fields(cls) if option.name in document})
 
@@ -67,7 +67,7 @@ class CacheOptions:
         return {option.name: chosen[option.name] for option in fields(self) if chosen[option.name] != option.default}
 
 
-DEFAULT_OPTIONS = CacheOptions()
+DEFAULT_OPTIONS = OrderOptions()
 DEFAULT_IMAGE_PRIORITY = 0
 
 
@@ -79,7 +79,7 @@ def check_image_priority(value: Any) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheOrder:
+class ImageOrder:
     """One image, and the options for caching it.
 
     priority: from 0 to 100; of the images of a job, those with a higher one come first on each host. It has an effect
@@ -87,7 +87,7 @@ class CacheOrder:
     """
 
     image: ImageId
-    options: CacheOptions = DEFAULT_OPTIONS
+    options: OrderOptions = DEFAULT_OPTIONS
     priority: int = DEFAULT_IMAGE_PRIORITY
 
     def __post_init__(self) -> None:
@@ -95,12 +95,12 @@ class CacheOrder:
         check_image_priority(self.priority)
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> CacheOrder:
+    def read(cls, document: Mapping[str, Any]) -> ImageOrder:
         """Return the order. Raises InvalidImageId, InvalidOption."""
         image = document.get("image")
         return cls(
             parse_image_id(image if isinstance(image, str) else ""),
-            CacheOptions.read(document),
+            OrderOptions.read(document),
             document.get("priority", DEFAULT_IMAGE_PRIORITY),
         )
 
@@ -123,19 +123,19 @@ class CacheOrder:
 _VERSION = 1
 
 
-def orders_document(orders: Iterable[CacheOrder]) -> dict[str, Any]:
+def orders_document(orders: Iterable[ImageOrder]) -> dict[str, Any]:
     """Return the orders of a job as they are stored."""
     return {"version": _VERSION, "orders": [order.document() for order in orders]}
 
 
-def read_orders(document: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
+def read_orders(document: Mapping[str, Any]) -> tuple[ImageOrder, ...]:
     """Return stored orders. Another version has another schema of the database, which is refused at start."""
-    return tuple(map(CacheOrder.read, document["orders"]))
+    return tuple(map(ImageOrder.read, document["orders"]))
 
 
-def first_orders(orders: Iterable[CacheOrder]) -> tuple[CacheOrder, ...]:
+def first_orders(orders: Iterable[ImageOrder]) -> tuple[ImageOrder, ...]:
     """Return the first order of each image."""
-    first: dict[ImageId, CacheOrder] = {}
+    first: dict[ImageId, ImageOrder] = {}
     for order in orders:
         first.setdefault(order.image, order)
     return tuple(first.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from precache.core.errors import Stopped, Unavailable
 from precache.core.images import Image
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
 from precache.fetch.space import SpaceCheck
@@ -27,7 +27,7 @@ class Attempt:
     """
 
     record: Image
-    order: CacheOrder
+    order: ImageOrder
     download: Path
     target: Path | None
     space: SpaceCheck

@@ -29,7 +29,7 @@ from precache.core.errors import (
 )
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.fetch.attempt import Attempt, keeping, keeps_data
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
@@ -122,7 +122,7 @@ class Fetcher:
         self._signatures = signatures
         self._rates = rates or RateLimits()
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
         from.
 
@@ -225,7 +225,7 @@ class Fetcher:
                 _check_length(record, target, conversion.disk_bytes)
                 flush(target)
 
-    def _stream(self, record: Image, order: CacheOrder, offset_bytes: int) -> LimitedStream:
+    def _stream(self, record: Image, order: ImageOrder, offset_bytes: int) -> LimitedStream:
         stream = ResumingStream(
             images=self._images,
             image=record,
@@ -284,7 +284,7 @@ def _progress(record: Image, transfer: Transfer, watch: Watcher) -> Callable[[],
     return report
 
 
-def _check(record: Image, options: CacheOptions) -> None:
+def _check(record: Image, options: OrderOptions) -> None:
     if not record.is_active:
         raise ImageNotActive(record.id, record.status)
     check_uncompressed(record)

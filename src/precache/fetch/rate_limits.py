@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from precache.core.images import ImageId
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 
 RateNow = Callable[[], int | None]
 """Returns the limit as it is now, in bytes per second; None for no limit. Called before every read."""
@@ -41,7 +41,7 @@ class RateLimits:
                 if self._limits.get(image) is limit:
                     del self._limits[image]
 
-    def of(self, order: CacheOrder) -> RateLimit:
+    def of(self, order: ImageOrder) -> RateLimit:
         """Return the limit for the download of this order, which is to begin."""
         with self._lock:
             limit = self._limits.get(order.image)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from precache.core.cache_contents import ImageSize
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
@@ -127,7 +127,7 @@ class Fetched:
 class EntryFetcher(Protocol):
     """Fetches an image to the host. Called from several threads at once, for different images."""
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         """Fetch the image into files of `staging` and return them; blocks for as long as that takes.
 
         Raises an error of core/errors. The caller discards the staging, after a failure as well.

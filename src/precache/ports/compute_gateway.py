@@ -11,7 +11,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import TaskPaused, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 
 HostResult = TaskResult | TaskPaused
 
@@ -35,7 +35,7 @@ class CallNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRequest:
+class ImagesRequest:
     """The message: cache these images, one after another, in this order.
 
     deadline: on the host, when all of them must be done. The time in which the host holds the work back, because of a
@@ -55,7 +55,7 @@ class CacheRequest:
     job_id: str
     host: str
     cell: str
-    orders: tuple[CacheOrder, ...]
+    orders: tuple[ImageOrder, ...]
     deadline: Deadline = field(default_factory=lambda: Deadline(None), compare=False)
     call_ends: Deadline | None = field(default=None, compare=False)
     is_cancelled: bool = False
@@ -95,7 +95,7 @@ class ComputeGateway(Protocol):
         """
         ...
 
-    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         """Send the request and wait until the host has dealt with every image; blocks for as long as that takes.
 
         Return the host's result for each image. Raises ComputeUnreachable if the host does not answer or dies
@@ -131,7 +131,7 @@ class ComputeGateway(Protocol):
 class HostCompute(Protocol):
     """What a host does with the calls of conductors. Called from several threads at once."""
 
-    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
         ...
 

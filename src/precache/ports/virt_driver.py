@@ -8,7 +8,7 @@ from typing import Protocol
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.ports.progress import Watcher
 
 
@@ -27,7 +27,7 @@ class VirtDriver(Protocol):
         """
         ...
 
-    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+    def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         """Put the image into the cache. Return True if it was fetched now, False if it was there and was touched.
 
         Raises NotImplementedError, with the reason, where this host cannot or need not cache images; any error of

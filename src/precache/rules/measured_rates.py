@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from precache.core.jobs import Job
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.transfer_rates import MeasuredRate
 
 
@@ -23,7 +23,7 @@ class EndedDownload:
     finished_at: datetime
 
 
-def is_measurable(job: Job, order: CacheOrder) -> bool:
+def is_measurable(job: Job, order: ImageOrder) -> bool:
     """Return whether downloads for this order show what the network can do: no limit of their rate slowed them down."""
     return order.options.rate_limit_bytes_per_s is None and job.options.job_rate_limit_bytes_per_s is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 
 
 def share_of(limit_bytes_per_s: int | None, hosts_at_once: int) -> int | None:
@@ -12,7 +12,7 @@ def share_of(limit_bytes_per_s: int | None, hosts_at_once: int) -> int | None:
     return None if limit_bytes_per_s is None else max(1, limit_bytes_per_s // max(1, hosts_at_once))
 
 
-def limited(order: CacheOrder, share_bytes_per_s: int | None) -> CacheOrder:
+def limited(order: ImageOrder, share_bytes_per_s: int | None) -> ImageOrder:
     """Return the order with the lower one of its own limit and the share."""
     limits = [limit for limit in (order.options.rate_limit_bytes_per_s, share_bytes_per_s) if limit is not None]
     lowest = min(limits, default=None)

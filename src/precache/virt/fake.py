@@ -14,7 +14,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ConversionFailed, ImageNotCached, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
@@ -77,7 +77,7 @@ class FakeDriver:
     def start(self) -> None:
         """Do nothing: there is nothing to prepare."""
 
-    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+    def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         image = order.image
         while not self._begin(image):
             watch(Phase.WAITING, 0, 0)

@@ -8,7 +8,7 @@ from datetime import datetime
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_keeper import EntryKeeper
@@ -87,7 +87,7 @@ class LibvirtDriver:
         if self._reason_against_caching() is None:
             self._cache.start()
 
-    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+    def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         reason = self._reason_against_caching()
         if reason is not None:
             raise NotImplementedError(reason)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
 
@@ -28,7 +28,7 @@ class UncachedDriver:
     def start(self) -> None:
         """There is nothing to make ready."""
 
-    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+    def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         raise NotImplementedError(_NO_CACHE)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:

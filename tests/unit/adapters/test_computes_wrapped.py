@@ -6,8 +6,8 @@ import pytest
 
 from precache.adapters.computes_wrapped import RateCapped
 from precache.core.images import parse_image_id
-from precache.core.orders import CacheOptions, CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder, OrderOptions
+from precache.ports.compute_gateway import ImagesRequest
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 
@@ -31,7 +31,7 @@ def test_a_host_gets_the_lower_one_of_its_own_rate_and_its_share(rate, told):
     gateway = Gateway()
     capped = RateCapped(gateway, bytes_per_s=100)
 
-    capped.cache_images(CacheRequest("job", "h", "c", (CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=rate)),)))
+    capped.cache_images(ImagesRequest("job", "h", "c", (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=rate)),)))
     capped.limit("job", "h", "c", {IMAGE: rate})
 
     assert gateway.told == [told, told]

@@ -10,7 +10,7 @@ from precache.api.schemas.document import load_document
 from precache.core.images import parse_image_id
 from precache.core.job_progress import ImageProgress, Progress
 from precache.core.jobs import Job, JobState, Outcome, Phase, Task, TaskState
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.targets import Target
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -34,7 +34,7 @@ JOB = Job(
     aggregate_id=7,
     aggregate_uuid="a-uuid",
     aggregate_name="web",
-    orders=(CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=5)),),
+    orders=(ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=5)),),
     state=JobState.RUNNING,
     requested_by="a-user",
     request_id="req-1",

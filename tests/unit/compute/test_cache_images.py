@@ -16,10 +16,10 @@ from precache.core.cache_contents import CacheContents
 from precache.core.errors import ImageNotFound, ImageNotKept, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import ImagesRequest
 from tests.waiting import wait_until
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -72,8 +72,8 @@ def compute(driver, *, progress=None, stop=None, clock=None, rates=None) -> Cach
     )
 
 
-def request(*images: ImageId) -> CacheRequest:
-    return CacheRequest("job", "cmp-1", "cell1", tuple(map(CacheOrder, images)))
+def request(*images: ImageId) -> ImagesRequest:
+    return ImagesRequest("job", "cmp-1", "cell1", tuple(map(ImageOrder, images)))
 
 
 def test_images_are_dealt_with_in_the_order_of_the_request():
@@ -334,7 +334,7 @@ class KeepingDriver(ScriptedDriver):
 
 
 def keeping(image, keep_for_s=60):
-    return CacheRequest("job", "cmp-1", "cell1", (CacheOrder(image, CacheOptions(keep_for_s=keep_for_s)),))
+    return ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(image, OrderOptions(keep_for_s=keep_for_s)),))
 
 
 @pytest.mark.parametrize("is_fetched", [True, False])

@@ -24,7 +24,7 @@ from precache.core.errors import (
 )
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -44,7 +44,7 @@ class Images:
         self._arguments = ["-f", disk_format, *options]
         self.fetched = 0
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         self.fetched += 1
         path = staging.path("result")
         command = ["qemu-img", "create", "-q", *self._arguments, str(path), str(2 * MIB)]
@@ -125,7 +125,7 @@ def test_an_existing_file_is_not_changed_and_nothing_is_fetched(tmp_path: Path) 
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     class Meanwhile(Images):
-        def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+        def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
             (tmp_path / "vm.qcow2").write_text("precious")
             return super().fetch(order, staging, watch)
 
@@ -203,7 +203,7 @@ def test_an_entry_with_a_backing_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_failed_fetch_passes_on_and_leaves_no_disk(tmp_path: Path) -> None:
     class Unsafe(Images):
-        def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+        def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
             raise UnsafeImage(order.image, "Image does not pass safety check")
 
     with pytest.raises(UnsafeImage):
@@ -226,7 +226,7 @@ class Losing(UncachedDriver):
     def __init__(self, driver: VirtDriver, entry: Path, times: int) -> None:
         self._driver, self._entry, self._times = driver, entry, times
 
-    def cache_image(self, order: CacheOrder, watch: Watcher) -> bool:
+    def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         fetched = self._driver.cache_image(order, watch)
         if self._times:
             self._times -= 1

@@ -5,19 +5,19 @@ import pytest
 from precache.compute.job_rates import CAPACITY, JobRates
 from precache.compute.steering_mark import SteeringMark
 from precache.core.images import parse_image_id
-from precache.core.orders import CacheOptions, CacheOrder
-from precache.ports.compute_gateway import CacheRequest, CallNumber
+from precache.core.orders import ImageOrder, OrderOptions
+from precache.ports.compute_gateway import CallNumber, ImagesRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 OTHER = parse_image_id("00000000-0000-0000-0000-000000000002")
 LATE = 10**6
 """After all changes: as a request that a change has overtaken."""
 
-ORDER = CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=10))
+ORDER = ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=10))
 
 
 def request(call, job="job", arrival=LATE):
-    return CacheRequest(job, "cmp-1", "cell1", (ORDER,), call=call, arrival=arrival)
+    return ImagesRequest(job, "cmp-1", "cell1", (ORDER,), call=call, arrival=arrival)
 
 
 def mark(number):

@@ -15,10 +15,10 @@ from precache.compute.cache_images import CacheImages
 from precache.core.errors import ConversionFailed, Stopped, TransferInterrupted
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskPaused
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
-from precache.ports.compute_gateway import CacheRequest, CallNumber
+from precache.ports.compute_gateway import CallNumber, ImagesRequest
 from tests.waiting import wait_until
 
 IMAGES = tuple(parse_image_id(f"00000000-0000-0000-0000-00000000000{number}") for number in range(4))
@@ -67,7 +67,7 @@ def compute(driver, *, clock=None, stop=None, **options):
 
 
 def asking(*images, job="job"):
-    return CacheRequest(job, "cmp-1", "cell1", tuple(map(CacheOrder, images)))
+    return ImagesRequest(job, "cmp-1", "cell1", tuple(map(ImageOrder, images)))
 
 
 def test_the_same_request_of_a_job_is_done_once_and_answered_alike():

@@ -13,11 +13,11 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, CacheUnusable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import ImagesRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 PATIENCE = timedelta(seconds=20)
 
 

@@ -24,8 +24,8 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import NewJob, Outcome, TaskResult
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.run_job import build_run_job
 from tests.played_host import PlayedHost
 
@@ -34,7 +34,7 @@ SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
 DOWN_TIME = timedelta(seconds=60)
 LEASE = timedelta(seconds=30)
 
-Answer = Callable[[CacheRequest], Sequence[TaskResult]]
+Answer = Callable[[ImagesRequest], Sequence[TaskResult]]
 
 
 def answers(outcome: Outcome) -> Answer:
@@ -42,7 +42,7 @@ def answers(outcome: Outcome) -> Answer:
 
 
 def raises(error: Exception) -> Answer:
-    def compute(request: CacheRequest) -> Sequence[TaskResult]:
+    def compute(request: ImagesRequest) -> Sequence[TaskResult]:
         raise error
 
     return compute
@@ -90,7 +90,7 @@ class Cloud:
             NewJob(
                 id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
                 aggregate_metadata=aggregate.metadata,
-                hosts=tuple(hosts), orders=orders or tuple(map(CacheOrder, images)),
+                hosts=tuple(hosts), orders=orders or tuple(map(ImageOrder, images)),
                 requested_by="admin", request_id="req-1", created_at=self.clock.now(), options=self.options,
             )
         )  # fmt: skip

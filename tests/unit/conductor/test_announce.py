@@ -9,7 +9,7 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import Announcer
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.targets import Target
 
 JOB = Job(
@@ -17,7 +17,7 @@ JOB = Job(
     aggregate_id=1,
     aggregate_uuid="788608ec-ebdc-45c5-bc7f-e5f24ab92c80",
     aggregate_name="edge",
-    orders=(CacheOrder(parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")),),
+    orders=(ImageOrder(parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")),),
     state=JobState.RUNNING,
     requested_by="alice",
     request_id="req-1",

@@ -9,7 +9,7 @@ from precache.core.errors import ComputeOutdated
 from precache.core.job_changes import JobChange
 from precache.core.job_options import JobOptions
 from precache.core.jobs import JobState, Outcome, TaskResult, TaskState
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from tests.played_host import PlayedHost
 from tests.unit.conductor.cloud import FIRST, SECOND, answers
 from tests.unit.conductor.steered import SteeredHost
@@ -93,7 +93,7 @@ def test_a_window_that_is_closed_now_pauses_the_job(steered):
 
 
 def test_a_new_rate_is_told_to_the_hosts_that_run_and_used_for_the_next(steered):
-    orders = (CacheOrder(FIRST, CacheOptions(rate_limit_bytes_per_s=100)), CacheOrder(SECOND))
+    orders = (ImageOrder(FIRST, OrderOptions(rate_limit_bytes_per_s=100)), ImageOrder(SECOND))
     run = steered({"a": SteeredHost(), "b": SteeredHost()}, orders=orders, options=JobOptions(parallelism=1))
     run.start()
     run.busy("a")

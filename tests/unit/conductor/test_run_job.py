@@ -18,9 +18,9 @@ from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.stopping import StopReason
-from precache.ports.compute_gateway import CacheRequest
+from precache.ports.compute_gateway import ImagesRequest
 from precache.rules.group_by_cell import RpcRequirement
 from tests.played_host import PlayedHost
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
@@ -96,7 +96,7 @@ def test_an_unmapped_host_is_an_error_and_the_others_continue():
         NewJob(
             id="second",
             hosts=("unknown", "known"),
-            orders=(CacheOrder(FIRST),),
+            orders=(ImageOrder(FIRST),),
             requested_by="admin",
             request_id="req-2",
             created_at=cloud.clock.now(),
@@ -111,10 +111,10 @@ def test_an_unmapped_host_is_an_error_and_the_others_continue():
     assert tasks["known"].outcome is Outcome.CACHED
 
 
-@pytest.mark.parametrize("options", [CacheOptions(as_is=True), CacheOptions(keep_for_s=60)], ids=["as_is", "keep"])
+@pytest.mark.parametrize("options", [OrderOptions(as_is=True), OrderOptions(keep_for_s=60)], ids=["as_is", "keep"])
 @pytest.mark.parametrize("pin", [None, "1.2"])
 def test_an_old_compute_is_called_without_the_images_whose_options_it_would_ignore(pin, options):
-    orders = (CacheOrder(FIRST), CacheOrder(SECOND, options))
+    orders = (ImageOrder(FIRST), ImageOrder(SECOND, options))
     asked = []
 
     def caching(request):
@@ -138,7 +138,7 @@ def test_an_old_compute_is_called_without_the_images_whose_options_it_would_igno
 
 def test_a_host_that_lacks_only_a_kernel_for_which_its_compute_is_too_old_is_not_called():
     asked = []
-    cloud = Cloud({"old": asked.append}, orders=(CacheOrder(SECOND, CacheOptions(as_is=True)),))
+    cloud = Cloud({"old": asked.append}, orders=(ImageOrder(SECOND, OrderOptions(as_is=True)),))
 
     cloud.run(requirement=RpcRequirement("1.0", for_options="1.1", for_later_options="1.3"))
 
@@ -199,7 +199,7 @@ def test_each_host_is_asked_once_for_all_images_in_the_order_of_the_request():
 
     cloud.run()
 
-    assert requests == [CacheRequest("job", "a", "cell1", (CacheOrder(SECOND), CacheOrder(FIRST)))]
+    assert requests == [ImagesRequest("job", "a", "cell1", (ImageOrder(SECOND), ImageOrder(FIRST)))]
 
 
 def test_start_one_progress_per_host_and_end_are_announced():

@@ -13,7 +13,7 @@ from precache.core.errors import StoreUnavailable
 from precache.core.images import parse_image_id
 from precache.core.job_options import JobOptions
 from precache.core.jobs import JobState, NewJob
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from tests.waiting import wait_until
 
@@ -26,7 +26,7 @@ def new_job(name: str, number: int = 0, priority: int = 50) -> NewJob:
     return NewJob(
         id=name,
         hosts=("host",),
-        orders=(CacheOrder(IMAGE),),
+        orders=(ImageOrder(IMAGE),),
         options=JobOptions(priority=priority),
         requested_by="admin",
         request_id="req",

@@ -6,32 +6,32 @@ import pytest
 
 from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.images import parse_image_id
-from precache.core.orders import CacheOptions, CacheOrder, first_orders
+from precache.core.orders import ImageOrder, OrderOptions, first_orders
 
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
 
 
 def test_an_order_survives_a_round_trip_through_json():
-    order = CacheOrder(FIRST)
+    order = ImageOrder(FIRST)
 
-    assert CacheOrder.read(json.loads(json.dumps(order.document()))) == order
+    assert ImageOrder.read(json.loads(json.dumps(order.document()))) == order
 
 
 def test_fields_of_a_newer_release_are_ignored():
-    assert CacheOrder.read({"image": FIRST, "colour": "red"}) == CacheOrder(FIRST)
+    assert ImageOrder.read({"image": FIRST, "colour": "red"}) == ImageOrder(FIRST)
 
 
 @pytest.mark.parametrize("document", [{}, {"image": None}, {"image": 7}, {"image": "debian-12"}])
 def test_an_order_without_an_image_id_is_refused(document):
     with pytest.raises(InvalidImageId):
-        CacheOrder.read(document)
+        ImageOrder.read(document)
 
 
 def test_the_first_order_of_each_image_counts():
-    assert first_orders([CacheOrder(SECOND), CacheOrder(FIRST), CacheOrder(SECOND)]) == (
-        CacheOrder(SECOND),
-        CacheOrder(FIRST),
+    assert first_orders([ImageOrder(SECOND), ImageOrder(FIRST), ImageOrder(SECOND)]) == (
+        ImageOrder(SECOND),
+        ImageOrder(FIRST),
     )
 
 
@@ -39,10 +39,10 @@ def test_the_first_order_of_each_image_counts():
     ("option", "value"), [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True), ("keep_for_s", 604_800)]
 )
 def test_an_option_survives_a_round_trip_through_json(option, value):
-    order = CacheOrder(FIRST, CacheOptions(**{option: value}))
+    order = ImageOrder(FIRST, OrderOptions(**{option: value}))
 
     assert order.document() == {"image": FIRST, option: value}
-    assert CacheOrder.read(json.loads(json.dumps(order.document()))) == order
+    assert ImageOrder.read(json.loads(json.dumps(order.document()))) == order
 
 
 @pytest.mark.parametrize(
@@ -50,34 +50,34 @@ def test_an_option_survives_a_round_trip_through_json(option, value):
     [({"rate_limit_bytes_per_s": 1}, True), ({"as_is": True}, False), ({"keep_for_s": 1}, False), ({}, False)],
 )
 def test_options_of_a_client_are_told_from_the_mark_of_a_kernel(options, are_given):
-    assert CacheOrder(FIRST, CacheOptions(**options)).has_options is are_given
+    assert ImageOrder(FIRST, OrderOptions(**options)).has_options is are_given
 
 
 def test_the_priority_of_an_image_is_written_unless_it_is_the_default():
-    assert CacheOrder(FIRST, priority=80).document() == {"image": FIRST, "priority": 80}
-    assert CacheOrder.read({"image": FIRST, "priority": 80}) == CacheOrder(FIRST, priority=80)
-    assert CacheOrder(FIRST, priority=0).document() == {"image": FIRST}
+    assert ImageOrder(FIRST, priority=80).document() == {"image": FIRST, "priority": 80}
+    assert ImageOrder.read({"image": FIRST, "priority": 80}) == ImageOrder(FIRST, priority=80)
+    assert ImageOrder(FIRST, priority=0).document() == {"image": FIRST}
 
 
 @pytest.mark.parametrize("priority", [-1, 101, True, 50.0, "50", None])
 def test_a_priority_that_none_can_be_is_refused(priority):
     with pytest.raises(InvalidOption, match="priority"):
-        CacheOrder.read({"image": FIRST, "priority": priority})
+        ImageOrder.read({"image": FIRST, "priority": priority})
 
 
 @pytest.mark.parametrize("limit", [0, -1, 10**12 + 1, 2.0, "20M", True, [1]])
 def test_a_rate_limit_that_none_can_be_is_refused(limit):
     with pytest.raises(InvalidOption, match="rate_limit_bytes_per_s"):
-        CacheOrder.read({"image": FIRST, "rate_limit_bytes_per_s": limit})
+        ImageOrder.read({"image": FIRST, "rate_limit_bytes_per_s": limit})
 
 
 @pytest.mark.parametrize("value", [1, "true", None])
 def test_as_is_must_be_true_or_false(value):
     with pytest.raises(InvalidOption, match="as_is"):
-        CacheOrder.read({"image": FIRST, "as_is": value})
+        ImageOrder.read({"image": FIRST, "as_is": value})
 
 
 @pytest.mark.parametrize("value", [0, -1, 316_224_001, 1.0, "7d", True, [1]])
 def test_a_time_for_which_no_image_can_be_kept_is_refused(value):
     with pytest.raises(InvalidOption, match="keep_for_s must be a whole number from 1 to 316224000"):
-        CacheOrder.read({"image": FIRST, "keep_for_s": value})
+        ImageOrder.read({"image": FIRST, "keep_for_s": value})

@@ -12,13 +12,13 @@ from precache.adapters.images_memory import ImageFaults
 from precache.core.errors import DigestMismatch, UnsafeImage
 from precache.core.images import Digest
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOptions
+from precache.core.orders import OrderOptions
 from precache.fetch.fetcher import FetchRules
 from tests.unit.fetch.world import IMAGE, World, record_of, sha512
 
 MIB = 1 << 20
 
-AS_IS = CacheOptions(as_is=True)
+AS_IS = OrderOptions(as_is=True)
 
 FORMATS = [
     ("qcow2", ("qcow2",)),

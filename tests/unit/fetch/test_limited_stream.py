@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.core.orders import CacheOptions
+from precache.core.orders import OrderOptions
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.rate_limits import RateLimit
 from tests.unit.fetch.world import World
@@ -16,7 +16,7 @@ def test_a_limited_download_takes_as_long_as_its_rate_says(tmp_path, rate):
     world, data = World(tmp_path / "cache"), bytes(range(100)) * 2
     began = world.clock.now()
 
-    path = world.fetch(data, "raw", options=CacheOptions(rate_limit_bytes_per_s=rate))
+    path = world.fetch(data, "raw", options=OrderOptions(rate_limit_bytes_per_s=rate))
 
     assert path.read_bytes() == data
     assert (world.clock.now() - began).total_seconds() == pytest.approx(len(data) / rate)

@@ -12,7 +12,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
 from precache.core.errors import ImageServiceUnavailable, NotEnoughSpace, Stopped
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetcher import Fetcher, FetchRules
@@ -70,7 +70,7 @@ class World:
 
     def fetch(self, watch=lambda *report: None, **parts):
         fetcher = Fetcher(images=self.images, clock=self.clock, rules=self.rules, **(self.parts | parts))
-        self.cache.ensure(IMAGE, lambda staging: fetcher.fetch(CacheOrder(IMAGE), staging, watch))
+        self.cache.ensure(IMAGE, lambda staging: fetcher.fetch(ImageOrder(IMAGE), staging, watch))
         assert self.cache.path_of(IMAGE).read_bytes() == self.images._images[IMAGE][1]
         assert self.left() == [self.cache.path_of(IMAGE).name]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import ImageFaults, MemoryImages
 from precache.core.images import Digest, Image, ImageId
-from precache.core.orders import DEFAULT_OPTIONS, CacheOptions, CacheOrder
+from precache.core.orders import DEFAULT_OPTIONS, ImageOrder, OrderOptions
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.imagecache.names import entry_name
 from precache.imagecache.staging import Staging
@@ -45,14 +45,14 @@ class World:
 
     def fetch(
         self, data: bytes, disk_format: str | None = "raw", *, faults=ImageFaults(), rules=FetchRules(), watch=None,  # noqa: B008
-        options: CacheOptions = DEFAULT_OPTIONS,
+        options: OrderOptions = DEFAULT_OPTIONS,
         record: Image | None = None, wrap=lambda images: images, **parts,
     ) -> Path:  # fmt: skip
         record = record or record_of(data, disk_format)
         self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
         fetcher = Fetcher(images=wrap(self.images), clock=self.clock, rules=rules, **parts)
         staging = Staging(self.cache, entry_name(IMAGE))
-        fetched = fetcher.fetch(CacheOrder(IMAGE, options), staging, watch or self._note)
+        fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note)
         self.downloaded = fetched.download.read_bytes()
         if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone
             fetched.download.unlink()

@@ -8,7 +8,7 @@ import pytest
 from precache.core.images import parse_image_id
 from precache.core.job_notices import JobEvent, JobNotice
 from precache.core.jobs import Job, JobState, Outcome
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.targets import Target
 from precache.rules.job_payloads import job_payload, webhook_body
 
@@ -21,7 +21,7 @@ def notice(event, **fields):
         id="0b6f3c5a-9a44-4f0a-8f0e-0a8a0f3c2a11",
         name="friday-rollout",
         target=Target(aggregates=("edge",), hosts=tuple(f"cmp-{number}" for number in range(500))),
-        orders=(CacheOrder(IMAGE),),
+        orders=(ImageOrder(IMAGE),),
         image_names={IMAGE: "debian-12"},
         requested_by="admin",
         request_id="req-1",

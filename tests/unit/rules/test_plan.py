@@ -10,7 +10,7 @@ from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import parse_image_id
 from precache.core.job_options import JobOptions
 from precache.core.jobs import NewJob
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.plans import HostNote, Listed, PlannedHost
 from precache.core.transfer_rates import MeasuredRate
 from precache.rules.plan import MOST_LISTED, make_plan
@@ -23,11 +23,11 @@ RATE = MeasuredRate(total_bytes=1000, seconds=100.0, tasks=4, jobs=2)
 
 
 def plan(reports, *, rates=None, options=JobOptions(), limit=None, hosts=None, **limits_of_conductor):  # noqa: B008
-    limits = CacheOptions(rate_limit_bytes_per_s=limit)
+    limits = OrderOptions(rate_limit_bytes_per_s=limit)
     job = NewJob(
         id="job",
         hosts=tuple(hosts or reports),
-        orders=(CacheOrder(DEBIAN, limits), CacheOrder(UBUNTU, limits)),
+        orders=(ImageOrder(DEBIAN, limits), ImageOrder(UBUNTU, limits)),
         requested_by="admin",
         request_id="req-1",
         created_at=NOW,

@@ -8,11 +8,11 @@ import pytest
 from precache.core.images import parse_image_id
 from precache.core.job_notices import JobEvent, JobNotice
 from precache.core.jobs import Job, JobState
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.rules.quiet_notices import HOLD, without_looks
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-ORDERS = (CacheOrder(parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")),)
+ORDERS = (ImageOrder(parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")),)
 DOWN = "1 host is down"
 
 

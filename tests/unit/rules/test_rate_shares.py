@@ -3,7 +3,7 @@
 import pytest
 
 from precache.core.images import parse_image_id
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.rules.rate_shares import limited, share_of
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -20,6 +20,6 @@ def test_all_hosts_together_do_not_exceed_the_limit(limit, hosts, share):
     ("own", "share", "rate"), [(None, None, None), (None, 25, 25), (10, 25, 10), (50, 25, 25), (50, None, 50)]
 )
 def test_the_lower_limit_counts(own, share, rate):
-    order = CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=own))
+    order = ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=own))
 
-    assert limited(order, share) == CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=rate))
+    assert limited(order, share) == ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=rate))

@@ -9,7 +9,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.images import ImageId
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -19,7 +19,7 @@ from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup, LocalCac
 class Nothing:
     """The port `EntryFetcher`, never asked."""
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         raise AssertionError("nothing is fetched here")
 
 
@@ -40,4 +40,4 @@ def test_a_hypervisor_without_a_cache_says_why_it_does_not_cache(tmp_path: Path)
     driver.clean_cache()
 
     with pytest.raises(NotImplementedError, match="keeps no image cache"):
-        driver.cache_image(CacheOrder(ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")), lambda *_: None)
+        driver.cache_image(ImageOrder(ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")), lambda *_: None)

@@ -11,7 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import InvalidConfiguration, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
@@ -24,7 +24,7 @@ IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 class Nothing:
     """The port `EntryFetcher`, never asked."""
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         raise AssertionError("the fake driver fetches nothing")
 
 
@@ -43,8 +43,8 @@ def test_a_fetch_takes_the_configured_time_and_a_found_image_none() -> None:
     driver = build(clock, delay_seconds="90")
     before = clock.now()
 
-    driver.cache_image(CacheOrder(IMAGE), nobody)
-    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
 
     assert clock.now() - before == timedelta(seconds=90)
 
@@ -63,10 +63,10 @@ def test_a_fetch_of_hours_notices_a_stop_at_once_and_leaves_no_entry() -> None:
     before = clock.now()
 
     with pytest.raises(Stopped):
-        driver.cache_image(CacheOrder(IMAGE), Stops())
+        driver.cache_image(ImageOrder(IMAGE), Stops())
 
     assert clock.now() - before <= timedelta(seconds=0.2)
-    assert driver.cache_image(CacheOrder(IMAGE), nobody)
+    assert driver.cache_image(ImageOrder(IMAGE), nobody)
 
 
 @pytest.mark.parametrize("options", [{"delay_seconds": "soon"}, {"size_bytes": "1 GiB"}])
@@ -76,4 +76,4 @@ def test_an_option_that_is_no_number_is_refused(options: dict[str, str]) -> None
 
 
 def test_options_of_other_drivers_are_ignored() -> None:
-    assert build(MemoryClock(), colour="red").cache_image(CacheOrder(IMAGE), nobody)
+    assert build(MemoryClock(), colour="red").cache_image(ImageOrder(IMAGE), nobody)

@@ -13,7 +13,7 @@ from precache.adapters.images_memory import MemoryImages
 from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOptions, CacheOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DiskFile
@@ -31,7 +31,7 @@ class OneByte:
     def __init__(self) -> None:
         self.fetched = 0
 
-    def fetch(self, order: CacheOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         self.fetched += 1
         path = staging.path("raw")
         path.write_bytes(b"1")
@@ -68,7 +68,7 @@ def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str)
     driver = build(tmp_path, OneByte(), images_type)
     driver.start()
 
-    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
 
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == b"1"
 
@@ -80,7 +80,7 @@ def test_a_kernel_goes_where_nova_looks_for_it_as_it_is(tmp_path: Path) -> None:
     driver = build(tmp_path, fetcher)
     driver.start()
 
-    driver.cache_image(CacheOrder(IMAGE, CacheOptions(as_is=True)), nobody)
+    driver.cache_image(ImageOrder(IMAGE, OrderOptions(as_is=True)), nobody)
 
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == kernel
 
@@ -94,7 +94,7 @@ def test_a_host_that_does_not_boot_from_the_cache_is_unsupported_and_fetches_not
     driver.start()
 
     with pytest.raises(NotImplementedError, match=reason):
-        driver.cache_image(CacheOrder(IMAGE), nobody)
+        driver.cache_image(ImageOrder(IMAGE), nobody)
 
     assert fetcher.fetched == 0
     assert list(tmp_path.iterdir()) == []
@@ -105,8 +105,8 @@ def test_an_image_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
     driver = build(tmp_path, fetcher)
     driver.start()
 
-    driver.cache_image(CacheOrder(IMAGE), nobody)
-    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
 
     assert fetcher.fetched == 1
 
@@ -114,23 +114,23 @@ def test_an_image_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
 def test_a_cache_that_another_owns_is_not_cleaned(tmp_path: Path) -> None:
     driver = build(tmp_path, OneByte(), cleaning=None)
     driver.start()
-    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
 
     driver.clean_cache()
 
-    assert driver.cache_image(CacheOrder(IMAGE), nobody) is False
+    assert driver.cache_image(ImageOrder(IMAGE), nobody) is False
 
 
 def test_a_cache_that_precache_owns_is_cleaned(tmp_path: Path) -> None:
     now = timedelta()
     driver = build(tmp_path, OneByte(), cleaning=Cleaning(ExpiryLimits(original=now, resized=now)))
     driver.start()
-    driver.cache_image(CacheOrder(IMAGE), nobody)
+    driver.cache_image(ImageOrder(IMAGE), nobody)
 
     driver.clean_cache()  # the first pass removes nothing
     driver.clean_cache()
 
-    assert driver.cache_image(CacheOrder(IMAGE), nobody) is True
+    assert driver.cache_image(ImageOrder(IMAGE), nobody) is True
 
 
 def test_a_cache_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from datetime import timedelta
 from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
-from precache.core.orders import CacheOptions, CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder, OrderOptions
+from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.hosts import build_compute, image_service
 from tests.contract.hearing import Hearing
 from tests.lab.slow_images import slow_images
@@ -49,8 +49,8 @@ class World:
     def request(self, job="job", priority=50, **options):
         with urllib.request.urlopen(f"{self.slow.url}/v2/images") as answer:
             (image,) = json.load(answer)["images"]
-        order = CacheOrder(parse_image_id(image["id"]), CacheOptions(**options))
-        return CacheRequest(job, "cmp-1", "", (order,), priority=priority)
+        order = ImageOrder(parse_image_id(image["id"]), OrderOptions(**options))
+        return ImagesRequest(job, "cmp-1", "", (order,), priority=priority)
 
     def has_reported(self, phase, bytes_done=0):
         return any(each.phase is phase and each.bytes_done >= bytes_done for each in self.hearing.progress)

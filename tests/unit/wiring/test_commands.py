@@ -13,7 +13,7 @@ from precache.adapters.sql import check_schema, open_database
 from precache.cli.app import PrecacheApp
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, NewJob
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.wiring.state_dir import StateDir
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -152,7 +152,7 @@ class TestDbPurge:
                 NewJob(
                     id=name,
                     hosts=("host",),
-                    orders=(CacheOrder(IMAGE),),
+                    orders=(ImageOrder(IMAGE),),
                     requested_by="admin",
                     request_id="req",
                     created_at=clock.now(),

@@ -23,7 +23,7 @@ from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.steering_messages import read_cancel, read_limit, read_pause
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
-from precache.ports.compute_gateway import CacheRequest, HostCompute
+from precache.ports.compute_gateway import HostCompute, ImagesRequest
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class _ComputeEndpoint:
         with self._places:
             return self._answer(f"job {request.job_id}", lambda: self._cache_images(request))
 
-    def _cache_images(self, request: CacheRequest) -> dict[str, Any]:
+    def _cache_images(self, request: ImagesRequest) -> dict[str, Any]:
         try:
             return results_message(self._calls.results_of(request))
         except HeldBack as held:

@@ -29,7 +29,7 @@ from precache.background.cancel_token import CancelToken
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
 from precache.core.stopping import StopReason
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult, Rates
+from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
 from precache.rules.rpc_versions import understands
 
 CONFIRM_WITHIN_S = 10
@@ -71,7 +71,7 @@ class OsloComputes:
     def next_call(self) -> CallNumber:
         return CallNumber(self._sender, next(self._numbers))
 
-    def cache_images(self, request: CacheRequest) -> Sequence[HostResult]:
+    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         if self._pin is not None:
             self._check_pin(request.host, _version_of(request))
         sent = replace(request, call=request.call or self.next_call())
@@ -151,7 +151,7 @@ class OsloComputes:
         self._stopping.cancel(StopReason.SHUTDOWN)
 
 
-def _cache_request(request: CacheRequest) -> HostRequest[list[HostResult]]:
+def _cache_request(request: ImagesRequest) -> HostRequest[list[HostResult]]:
     return HostRequest(
         host=request.host,
         method="cache_images",
@@ -162,7 +162,7 @@ def _cache_request(request: CacheRequest) -> HostRequest[list[HostResult]]:
     )
 
 
-def _version_of(request: CacheRequest) -> str:
+def _version_of(request: ImagesRequest) -> str:
     """Return the lowest version that has what the request needs."""
     if request.is_paused or request.retry_count:
         return STEERING_SINCE

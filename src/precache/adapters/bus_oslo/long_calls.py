@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from precache.background.deadline import Deadline
 from precache.background.threads import call_in_thread
-from precache.ports.compute_gateway import CacheRequest, CallNumber, HostResult
+from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest
 
 _RESERVE_SHARE = 0.1
 """The share of the call's time that is left for the answer that the deadline was postponed."""
@@ -39,12 +39,12 @@ class _Work:
 class LongCalls:
     """Calls `cache_images`. A call that is made again joins its work. Thread-safe."""
 
-    def __init__(self, cache_images: Callable[[CacheRequest], Sequence[HostResult]]) -> None:
+    def __init__(self, cache_images: Callable[[ImagesRequest], Sequence[HostResult]]) -> None:
         self._cache_images = cache_images
         self._works: dict[CallNumber, _Work] = {}
         self._lock = threading.Lock()
 
-    def results_of(self, request: CacheRequest) -> Sequence[HostResult]:
+    def results_of(self, request: ImagesRequest) -> Sequence[HostResult]:
         """Return the results. Raises what `cache_images` raises; HeldBack in time before the end of the call."""
         ends = request.call_ends
         if ends is None:
@@ -57,7 +57,7 @@ class LongCalls:
                 raise HeldBack(left_s)
         return work.results.result()
 
-    def _work_of(self, request: CacheRequest) -> _Work:
+    def _work_of(self, request: ImagesRequest) -> _Work:
         """Return the running work of this call; begin it if there is none, or if the request is to stop the work."""
         is_stop = request.is_cancelled or request.is_paused
         call = None if is_stop else request.call
@@ -72,7 +72,7 @@ class LongCalls:
         work.deadline.postpone_to(request.deadline)
         return work
 
-    def _begin(self, request: CacheRequest, call: CallNumber | None) -> Future[Sequence[HostResult]]:
+    def _begin(self, request: ImagesRequest, call: CallNumber | None) -> Future[Sequence[HostResult]]:
         def run() -> Sequence[HostResult]:
             try:
                 return self._cache_images(request)

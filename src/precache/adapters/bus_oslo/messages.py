@@ -30,9 +30,9 @@ from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, MOST_PRIORITY
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.text import plain_line
-from precache.ports.compute_gateway import CacheRequest, HostResult
+from precache.ports.compute_gateway import HostResult, ImagesRequest
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _PAUSED = "paused"  # in the place of an outcome: the task has not ended
 _HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR, Outcome.CANCELLED})
 
 
-def request_message(request: CacheRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
+def request_message(request: ImagesRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
     """Return the message.
 
     expires_at: when no conductor waits for this message any longer, by the clock of the host in seconds since 1970.
@@ -71,7 +71,7 @@ def request_message(request: CacheRequest, expires_at: float, allowed_s: float |
     }
 
 
-def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, float]:
+def read_request(message: Mapping[str, Any], host: str) -> tuple[ImagesRequest, float]:
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     check_host(message, host)
     expires_at = seconds(message.get("expires_at"))
@@ -80,7 +80,7 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[CacheRequest, f
     allowed_s = seconds(message.get("allowed_seconds"))  # a conductor of an earlier release sends none
     allowed = None if allowed_s is None else timedelta(seconds=min(allowed_s, _MOST_ALLOWED_SECONDS))
     extends = message.get("extends") is True and allowed is not None
-    request = CacheRequest(
+    request = ImagesRequest(
         job_id=read_name(message, "job_id"),
         host=host,
         cell=read_text(message, "cell"),
@@ -230,15 +230,15 @@ def _read_progress(cell: str, item: Mapping[str, Any]) -> TaskProgress:
     )
 
 
-def _orders(message: Mapping[str, Any]) -> tuple[CacheOrder, ...]:
+def _orders(message: Mapping[str, Any]) -> tuple[ImageOrder, ...]:
     if "orders" not in message:  # a conductor of version 1.0 sends only ids
-        return tuple(CacheOrder(read_image(item)) for item in read_items(message, "images"))
+        return tuple(ImageOrder(read_image(item)) for item in read_items(message, "images"))
     return tuple(_order(item) for item in read_items(message, "orders"))
 
 
-def _order(item: object) -> CacheOrder:
+def _order(item: object) -> ImageOrder:
     try:
-        return CacheOrder.read(item if isinstance(item, Mapping) else {})
+        return ImageOrder.read(item if isinstance(item, Mapping) else {})
     except (InvalidImageId, InvalidOption):
         raise Malformed("an order has no image id, or an option with a value that it cannot have") from None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from precache.adapters.bus_oslo.fields import MOST_ITEMS, Malformed, check_host, read_count, read_image, read_name
 from precache.core.errors import InvalidOption
-from precache.core.orders import CacheOptions
+from precache.core.orders import OrderOptions
 from precache.ports.compute_gateway import CallNumber, Rates
 
 _MOST_RETRIES = 2**31 - 1
@@ -49,7 +49,7 @@ def read_limit(message: Mapping[str, Any], host: str) -> tuple[str, Rates, CallN
 def _rate(value: object) -> int | None:
     """Return a rate that an order may have. Raises Malformed."""
     try:
-        return CacheOptions.read({"rate_limit_bytes_per_s": value}).rate_limit_bytes_per_s
+        return OrderOptions.read({"rate_limit_bytes_per_s": value}).rate_limit_bytes_per_s
     except InvalidOption:
         raise Malformed("rates has a value that is not a number of bytes per second") from None
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from precache.core.errors import ComputeOutdated
-from precache.ports.compute_gateway import CacheRequest, CallNumber
+from precache.ports.compute_gateway import CallNumber, ImagesRequest
 
 _CAPACITY = 100_000
 """The most cancels, and the most pauses: more than the hosts that can be called at once."""
@@ -56,7 +56,7 @@ class StopMemory:
                 self._paused.pop(job, None)
             raise
 
-    def marked(self, request: CacheRequest) -> CacheRequest:
+    def marked(self, request: ImagesRequest) -> ImagesRequest:
         """Return the request with `is_cancelled` and `is_paused` as they are now."""
         job = JobOnHost(request.job_id, request.host, request.retry_count)
         with self._lock:

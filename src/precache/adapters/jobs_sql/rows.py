@@ -17,7 +17,7 @@ from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.job_progress import TaskSum
 from precache.core.jobs import Job, Outcome, Phase, Task, TaskState
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.targets import Target
 from precache.ports.job_store import RemainingTasks
 from precache.rules.job_progress import add_up, progress_by_image
@@ -80,7 +80,7 @@ def held_job(connection: Connection, row: Row[Any]) -> Job:
 def _job(row: Row[Any], images: Sequence[Any], sums: Sequence[TaskSum]) -> Job:
     stored = {field: getattr(row, field) for field in JOB_COLUMNS}
     # The previous release stores neither orders nor metadata nor target nor options.
-    stored["orders"] = row.orders or tuple(CacheOrder(each.image) for each in images)
+    stored["orders"] = row.orders or tuple(ImageOrder(each.image) for each in images)
     stored["options"] = row.options or DEFAULT_JOB_OPTIONS
     stored["aggregate_metadata"] = row.aggregate_metadata or {}
     stored["target"] = row.target or (

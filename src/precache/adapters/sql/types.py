@@ -14,7 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from precache.core.job_options import JobOptions
-from precache.core.orders import CacheOrder, orders_document, read_orders
+from precache.core.orders import ImageOrder, orders_document, read_orders
 from precache.core.targets import Target
 
 NAME = String(255)
@@ -76,16 +76,16 @@ def _mariadb(element: ServerInstant, compiler: Any, **options: Any) -> str:
     return f"(UTC_TIMESTAMP(6) + INTERVAL {compiler.process(element.clauses, **options)} MICROSECOND)"
 
 
-class Orders(TypeDecorator[tuple[CacheOrder, ...]]):
+class Orders(TypeDecorator[tuple[ImageOrder, ...]]):
     """Orders as JSON, stored as text because the databases' own JSON types differ."""
 
     impl = LONG_TEXT
     cache_ok = True
 
-    def process_bind_param(self, value: tuple[CacheOrder, ...] | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: tuple[ImageOrder, ...] | None, dialect: Dialect) -> str | None:
         return None if value is None else json.dumps(orders_document(value))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[CacheOrder, ...] | None:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[ImageOrder, ...] | None:
         return None if value is None else read_orders(json.loads(value))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from precache.core.errors import ImageFormatUnsupported, ImageNotFound, InvalidImageId, NotFound, Refused
 from precache.core.images import Image, ImageId, parse_image_id
-from precache.core.orders import CacheOrder
+from precache.core.orders import ImageOrder
 from precache.core.text import plain_line
 from precache.ports.image_service import ImageCatalog
 from precache.rules.admission import check_admissible
@@ -23,8 +23,8 @@ class BootFiles:
         self._images = images
 
     def added(
-        self, token: str | None, orders: Sequence[CacheOrder], images: Iterable[Image]
-    ) -> tuple[list[CacheOrder], list[Image]]:
+        self, token: str | None, orders: Sequence[ImageOrder], images: Iterable[Image]
+    ) -> tuple[list[ImageOrder], list[Image]]:
         """Return the orders with those of kernels and ramdisks, and the images that were added.
 
         images: of the orders, in their order. A kernel or ramdisk follows the first image that names it and gets its
@@ -38,7 +38,7 @@ class BootFiles:
         listed = self._images.find_listed(token, list(named))
         found = {file: self._find(token, file, listed.get(file), *namer) for file, namer in named.items()}
         ordered = {order.image for order in orders}
-        result: dict[ImageId, CacheOrder] = {}
+        result: dict[ImageId, ImageOrder] = {}
         for order in orders:
             is_file = order.image in named
             result[order.image] = replace(order, options=replace(order.options, as_is=True)) if is_file else order

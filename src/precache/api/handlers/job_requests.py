@@ -21,7 +21,7 @@ from precache.core.images import Image, parse_image_id
 from precache.core.job_options import JobOptions
 from precache.core.jobs import Job, NewJob
 from precache.core.names import is_name
-from precache.core.orders import CacheOptions, CacheOrder, first_orders
+from precache.core.orders import ImageOrder, OrderOptions, first_orders
 from precache.core.targets import Target
 from precache.core.text import plain_line
 from precache.ports.clock import Clock
@@ -41,7 +41,7 @@ class RequestedImage:
     """An image of a request, by id or name."""
 
     image: str
-    options: CacheOptions
+    options: OrderOptions
     priority: int
 
 
@@ -70,11 +70,11 @@ class JobRequests:
         self._clock = clock
         self._wake = wake
 
-    def for_aggregate(self, call: Call, orders: Sequence[CacheOrder], aggregate: Aggregate) -> Job:
+    def for_aggregate(self, call: Call, orders: Sequence[ImageOrder], aggregate: Aggregate) -> Job:
         """Store the job for all hosts of the aggregate. Nothing is stored unless every image passes its checks."""
         return self._store(call, orders, self._found(call, orders), **fields_for_aggregate(aggregate))
 
-    def for_host(self, call: Call, orders: Sequence[CacheOrder], host: str) -> Job:
+    def for_host(self, call: Call, orders: Sequence[ImageOrder], host: str) -> Job:
         """Store the job for this host alone. Nothing is stored unless every image passes its checks."""
         found = self._found(call, orders)
         return self._store(call, orders, found, hosts=(host,), for_host=host, target=Target(hosts=(host,)))
@@ -117,13 +117,13 @@ class JobRequests:
         """Check the request as `for_images` does, but store nothing; return the job, and the images of its orders."""
         found = NamedImages(self._images).find(call.caller.token, [each.image for each in images])
         pairs = sorted(zip(found, images, strict=True), key=lambda pair: -pair[1].priority)
-        orders = checked_orders(CacheOrder(image.id, each.options, each.priority) for image, each in pairs)
+        orders = checked_orders(ImageOrder(image.id, each.options, each.priority) for image, each in pairs)
         start = next_start(options, self._clock.now())
         if start is not None:
             fields |= {"due_at": start.at, "reason": start.reason}
         return self._checked(call, orders, [image for image, _ in pairs], options=options, **fields)
 
-    def _store(self, call: Call, orders: Sequence[CacheOrder], images: Iterable[Image], **fields: Any) -> Job:
+    def _store(self, call: Call, orders: Sequence[ImageOrder], images: Iterable[Image], **fields: Any) -> Job:
         """Check the images of the orders, store the job and wake a conductor. fields: the other fields of the job."""
         job, _ = self._checked(call, orders, images, **fields)
         return self._add(job)
@@ -134,7 +134,7 @@ class JobRequests:
         return stored
 
     def _checked(
-        self, call: Call, orders: Sequence[CacheOrder], images: Iterable[Image], **fields: Any
+        self, call: Call, orders: Sequence[ImageOrder], images: Iterable[Image], **fields: Any
     ) -> tuple[NewJob, Sequence[Image]]:
         """Check the images of the orders; return the job, and its images with those that boots need, too."""
         checked: list[Image] = []
@@ -157,7 +157,7 @@ class JobRequests:
         )
         return job, found
 
-    def _found(self, call: Call, orders: Sequence[CacheOrder]) -> Iterator[Image]:
+    def _found(self, call: Call, orders: Sequence[ImageOrder]) -> Iterator[Image]:
         """Yield the images of the orders."""
         # With the caller's own token: a caller who may not see an image cannot have it cached.
         token = call.caller.token
@@ -165,12 +165,12 @@ class JobRequests:
         return (listed.get(order.image) or self._images.show_to(token, order.image) for order in orders)
 
 
-def requested_orders(call: Call) -> tuple[CacheOrder, ...]:
+def requested_orders(call: Call) -> tuple[ImageOrder, ...]:
     """Return an order without options for each image of a body of the schema CacheImages. Raises DuplicateImages."""
-    return checked_orders(CacheOrder(parse_image_id(item["id"])) for item in call.body["cache"])
+    return checked_orders(ImageOrder(parse_image_id(item["id"])) for item in call.body["cache"])
 
 
-def checked_orders(orders: Iterable[CacheOrder]) -> tuple[CacheOrder, ...]:
+def checked_orders(orders: Iterable[ImageOrder]) -> tuple[ImageOrder, ...]:
     """Return the orders. Raises DuplicateImages; two spellings of one id are duplicates."""
     found = tuple(orders)
     if len(first_orders(found)) != len(found):

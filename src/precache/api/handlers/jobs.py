@@ -18,7 +18,7 @@ from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_k
 from precache.core.job_changes import JobChange
 from precache.core.job_hosts import HostProgress
 from precache.core.jobs import Job, Task
-from precache.core.orders import DEFAULT_IMAGE_PRIORITY, CacheOptions
+from precache.core.orders import DEFAULT_IMAGE_PRIORITY, OrderOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
 
 
@@ -60,7 +60,7 @@ class Jobs:
         # Options beside the images apply to all of them; options of an image take precedence.
         images = [
             RequestedImage(
-                item["image"], CacheOptions.read({**body, **item}), item.get("priority", DEFAULT_IMAGE_PRIORITY)
+                item["image"], OrderOptions.read({**body, **item}), item.get("priority", DEFAULT_IMAGE_PRIORITY)
             )
             for item in body["images"]
         ]

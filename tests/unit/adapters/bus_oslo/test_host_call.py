@@ -17,11 +17,11 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
-from precache.core.orders import CacheOptions, CacheOrder
-from precache.ports.compute_gateway import CacheRequest
+from precache.core.orders import ImageOrder, OrderOptions
+from precache.ports.compute_gateway import ImagesRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 RESULTS = [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
 
 
@@ -285,9 +285,9 @@ def test_a_cancel_names_the_job_and_is_sent_in_the_version_that_has_it():
     [
         ({}, "1.0"),
         ({"priority": 90}, "1.0"),
-        ({"orders": (CacheOrder(IMAGE, CacheOptions(rate_limit_bytes_per_s=1)),)}, "1.1"),
-        ({"orders": (CacheOrder(IMAGE, CacheOptions(as_is=True)),)}, "1.3"),
-        ({"orders": (CacheOrder(IMAGE, CacheOptions(keep_for_s=60)),)}, "1.3"),
+        ({"orders": (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=1)),)}, "1.1"),
+        ({"orders": (ImageOrder(IMAGE, OrderOptions(as_is=True)),)}, "1.3"),
+        ({"orders": (ImageOrder(IMAGE, OrderOptions(keep_for_s=60)),)}, "1.3"),
         ({"is_cancelled": True}, "1.2"),
         ({"is_paused": True}, "1.3"),
         ({"retry_count": 1}, "1.3"),

@@ -13,8 +13,8 @@ from precache.background.deadline import Deadline
 from precache.core.errors import Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest, CallNumber
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import CallNumber, ImagesRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 RESULTS = [TaskResult(IMAGE, Outcome.CACHED)]
@@ -39,7 +39,7 @@ def asking(call_s=0.0, deadline_s=60.0, **changes):
     """Return a request whose call ends after `call_s`, and whose work may take `deadline_s`."""
     deadline, ends = (Deadline(timedelta(seconds=seconds)) for seconds in (deadline_s, call_s))
     facts = {"deadline": deadline, "call_ends": ends, "call": CallNumber("conductor", 1)} | changes
-    return CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),), **facts)
+    return ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),), **facts)
 
 
 def test_near_the_end_of_its_call_the_caller_is_told_how_long_postponed_work_may_take():

@@ -34,12 +34,12 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.names import is_name
-from precache.core.orders import CacheOrder
-from precache.ports.compute_gateway import CacheRequest, CallNumber
+from precache.core.orders import ImageOrder
+from precache.ports.compute_gateway import CallNumber, ImagesRequest
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-REQUEST = CacheRequest("job", "cmp-1", "cell1", (CacheOrder(IMAGE),))
+REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 CALL = CallNumber("c3d1", 41)
 RATES = {IMAGE: 10**6, parse_image_id("00000000-0000-0000-0000-000000000001"): None}
 BEAT = Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
