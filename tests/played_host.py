@@ -17,14 +17,14 @@ class PlayedHost:
 
     def __init__(
         self,
-        cache_images: Callable[[ImagesRequest], Sequence[HostResult]],
+        process_images: Callable[[ImagesRequest], Sequence[HostResult]],
         cancel_job: Callable[..., None] | None = None,
         *,
         pause_job: Callable[..., None] | None = None,
         limit_job: Callable[..., None] | None = None,
         describe_cache: Callable[..., CacheContents] | None = None,
     ) -> None:
-        self.cache_images = cache_images
+        self.process_images = process_images
         self.cancel_job = cancel_job or _confirm
         self.pause_job = pause_job or _confirm
         self.limit_job = limit_job or _confirm

@@ -52,7 +52,7 @@ class BusWorld:
         return gateway
 
     def join(self, host: str, compute: HostCompute | Callable, cancel_job=None, **options: int) -> ComputeServer:
-        """Have it answer for the host. compute: a host, or its function `cache_images`."""
+        """Have it answer for the host. compute: a host, or its function `process_images`."""
         played = PlayedHost(compute, cancel_job) if callable(compute) else compute
         server = ComputeServer(bus=self.bus(), host=host, compute=played, **options)
         server.start()

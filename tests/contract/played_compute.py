@@ -19,7 +19,7 @@ from pathlib import Path
 from precache.adapters.bus_oslo import BusReports, ComputeServer, open_bus
 from precache.adapters.clock_system import SystemClock
 from precache.background.cancel_token import CancelToken
-from precache.compute.cache_images import CacheImages
+from precache.compute.process_images import ProcessImages
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import Phase
 from precache.core.stopping import StopReason
@@ -42,7 +42,7 @@ def main(url: str, host: str, seconds: float, file: Path) -> None:
     progress = progress_batcher(reports.note_progress, interval=SEND_INTERVAL)
     progress.start()
 
-    caching = CacheImages(
+    caching = ProcessImages(
         host=host, cell="", driver=SlowDriver(seconds, file), progress=progress, clock=SystemClock(), stop=stop
     )
     server = ComputeServer(bus=bus, host=host, compute=caching)

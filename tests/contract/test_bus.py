@@ -174,7 +174,7 @@ def test_a_wrong_url_is_said_once_in_one_sentence_without_the_password(cell_url,
     ended.callback(server.stop, timedelta(seconds=1))
 
     with pytest.raises(ComputeUnreachable, match=words):
-        made.gateway(long_s=6, silence_s=4).cache_images(REQUEST)
+        made.gateway(long_s=6, silence_s=4).process_images(REQUEST)
 
     assert PASSWORD not in caplog.text
     assert "Traceback" not in caplog.text
@@ -200,7 +200,7 @@ def test_an_older_compute_s_refusal_of_the_version_is_reported_as_that(world, en
     ended.callback(lambda: (server.stop(), server.wait()))
 
     with pytest.raises(ComputeOutdated, match="cmp-1"):
-        world.gateway().cache_images(REQUEST)
+        world.gateway().process_images(REQUEST)
 
 
 def test_a_compute_of_the_release_before_the_cancel_is_outdated_for_it_and_still_takes_requests(world, ended):
@@ -223,7 +223,7 @@ def test_a_compute_of_the_release_before_the_cancel_is_outdated_for_it_and_still
     with pytest.raises(ComputeOutdated, match=r"cmp-1.* 1\.2 "):
         gateway.cancel("job", "cmp-1", "cell1")
 
-    assert gateway.cache_images(REQUEST) == []
+    assert gateway.process_images(REQUEST) == []
 
 
 def test_a_cancel_for_another_host_is_refused(world, caplog):
@@ -251,7 +251,7 @@ def test_a_bug_of_the_compute_stays_in_its_log(world, caplog):
 
     world.join("cmp-1", broken)
     with pytest.raises(ComputeUnreachable) as caught:
-        world.gateway().cache_images(REQUEST)
+        world.gateway().process_images(REQUEST)
 
     assert PASSWORD not in str(caught.value)
     assert "the log of the compute on cmp-1" in str(caught.value)
@@ -261,7 +261,7 @@ def test_a_bug_of_the_compute_stays_in_its_log(world, caplog):
 def test_no_eventlet_comes_into_our_processes(cell_url, tmp_path):
     with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
         world = BusWorld(cell_url)
-        world.gateway().cache_images(REQUEST)
+        world.gateway().process_images(REQUEST)
         world.close()
 
         assert "eventlet: False" in compute.out.read_text()

@@ -129,10 +129,11 @@ def test_a_cell_whose_broker_is_down_does_not_concern_the_others(cell_url, ended
     gateway = patient_gateway(ended, cells)
 
     assert (
-        gateway.cache_images(ImagesRequest("job", "cmp-1", "there", (ImageOrder(IMAGE),)))[0].outcome is Outcome.CACHED
+        gateway.process_images(ImagesRequest("job", "cmp-1", "there", (ImageOrder(IMAGE),)))[0].outcome
+        is Outcome.CACHED
     )
     with pytest.raises(ComputeUnreachable, match="connection refused"):
-        gateway.cache_images(ImagesRequest("job", "cmp-2", "away", (ImageOrder(IMAGE),)))
+        gateway.process_images(ImagesRequest("job", "cmp-2", "away", (ImageOrder(IMAGE),)))
 
 
 def test_a_url_that_changes_during_work_costs_no_outcome(cell_url, ended, tmp_path, caplog):
@@ -140,7 +141,7 @@ def test_a_url_that_changes_during_work_costs_no_outcome(cell_url, ended, tmp_pa
     _, cells = follow(ended, table)
     gateway = patient_gateway(ended, cells)
     with ThreadPoolExecutor() as threads, played_compute(cell_url, "cmp-1", 8, tmp_path) as compute:
-        under_way = threads.submit(gateway.cache_images, ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),)))
+        under_way = threads.submit(gateway.process_images, ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),)))
         wait_until(lambda: compute.begun)
 
         table.cells = [Cell("cell1", f"{cell_url}?rabbit_retry_interval=2")]
@@ -155,7 +156,7 @@ def test_a_cell_that_goes_during_work_is_the_reason_for_what_could_not_be_asked(
     _, cells = follow(ended, table)
     gateway = patient_gateway(ended, cells)
     with ThreadPoolExecutor() as threads, played_compute(cell_url, "cmp-1", 60, tmp_path) as compute:
-        under_way = threads.submit(gateway.cache_images, ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),)))
+        under_way = threads.submit(gateway.process_images, ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),)))
         wait_until(lambda: compute.begun)
 
         table.cells = []

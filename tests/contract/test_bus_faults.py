@@ -48,7 +48,7 @@ def test_a_compute_killed_during_work_fails_within_the_monitor_s_time_and_others
         played_compute(cell_url, "lives", 12, tmp_path) as lives,
     ):
         gateway = world.gateway(silence_s=9)
-        dying, living = (threads.submit(gateway.cache_images, asking(host)) for host in ("dies", "lives"))
+        dying, living = (threads.submit(gateway.process_images, asking(host)) for host in ("dies", "lives"))
         wait_until(lambda: dies.begun and lives.begun)
 
         dies.kill()
@@ -64,7 +64,7 @@ def test_a_compute_killed_during_work_fails_within_the_monitor_s_time_and_others
 def test_a_broker_that_restarts_during_work_loses_nothing(world, cell_url, threads, rabbitmq, tmp_path, silence_s):
     with played_compute(cell_url, "cmp-1", 16, tmp_path) as compute:
         gateway = world.gateway(long_s=300, silence_s=silence_s)
-        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        under_way = threads.submit(gateway.process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
 
         rabbitmq.restart(after_s=10)
@@ -79,7 +79,7 @@ def test_an_outcome_that_was_reached_while_the_broker_was_down_is_asked_for_agai
 ):
     with played_compute(cell_url, "cmp-1", 3, tmp_path) as compute:
         gateway = world.gateway(long_s=300, silence_s=10)
-        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        under_way = threads.submit(gateway.process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
 
         rabbitmq.kill()
@@ -92,7 +92,7 @@ def test_an_outcome_that_was_reached_while_the_broker_was_down_is_asked_for_agai
 
 def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 5, tmp_path) as compute:
-        under_way = threads.submit(world.gateway(silence_s=12).cache_images, asking("cmp-1"))
+        under_way = threads.submit(world.gateway(silence_s=12).process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
 
         compute.kill()
@@ -104,7 +104,7 @@ def test_a_compute_that_is_killed_and_started_again_takes_the_work_up(world, cel
 
 def test_a_compute_that_is_stopped_during_work_reports_it_and_ends(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
-        under_way = threads.submit(world.gateway().cache_images, asking("cmp-1"))
+        under_way = threads.submit(world.gateway().process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
 
         assert compute.stop() == 0
@@ -115,7 +115,7 @@ def test_a_compute_that_is_stopped_during_work_reports_it_and_ends(world, cell_u
 
 def test_a_compute_is_stopped_in_time_although_the_broker_is_down(world, cell_url, threads, rabbitmq, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
-        under_way = threads.submit(world.gateway(silence_s=4, long_s=20).cache_images, asking("cmp-1"))
+        under_way = threads.submit(world.gateway(silence_s=4, long_s=20).process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
         rabbitmq.stop()
 
@@ -129,13 +129,13 @@ def test_a_compute_is_stopped_in_time_although_the_broker_is_down(world, cell_ur
 def test_a_request_without_a_waiting_caller_is_not_done(world, cell_url, tmp_path):
     with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
         gateway = world.gateway(silence_s=4)
-        gateway.cache_images(asking("cmp-1", job="first"))
+        gateway.process_images(asking("cmp-1", job="first"))
         compute.kill()
         with pytest.raises(ComputeUnreachable):
-            gateway.cache_images(asking("cmp-1", job="stale"))
+            gateway.process_images(asking("cmp-1", job="stale"))
 
         compute.start()
-        gateway.cache_images(asking("cmp-1", job="last"))
+        gateway.process_images(asking("cmp-1", job="last"))
 
         assert compute.begun == ["first", "last"]
 
@@ -143,7 +143,7 @@ def test_a_request_without_a_waiting_caller_is_not_done(world, cell_url, tmp_pat
 def test_a_compute_that_starts_before_its_broker_answers_once_it_is_there(world, cell_url, threads, rabbitmq, tmp_path):
     rabbitmq.stop()
     with played_compute(cell_url, "cmp-1", 0, tmp_path) as compute:
-        under_way = threads.submit(world.gateway(silence_s=30).cache_images, asking("cmp-1"))
+        under_way = threads.submit(world.gateway(silence_s=30).process_images, asking("cmp-1"))
         wait_until(lambda: "not available: connection refused" in compute.errors.read_text())
         rabbitmq.start()
 
@@ -153,7 +153,7 @@ def test_a_compute_that_starts_before_its_broker_answers_once_it_is_there(world,
 def test_a_caller_that_waits_for_the_broker_gets_an_error_at_a_stop(world, cell_url, threads, rabbitmq, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()
-        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        under_way = threads.submit(gateway.process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
         rabbitmq.stop()
 
@@ -168,7 +168,7 @@ def test_a_stopped_gateway_calls_no_host(world):
     gateway.stop()
 
     with pytest.raises(Stopped):
-        gateway.cache_images(asking("cmp-1"))
+        gateway.process_images(asking("cmp-1"))
 
 
 def test_work_that_takes_longer_than_long_rpc_timeout_fails(world):
@@ -176,7 +176,7 @@ def test_work_that_takes_longer_than_long_rpc_timeout_fails(world):
     world.join("cmp-1", lambda request: done.wait(PATIENCE_S) and [])  # a host that ignores its deadline
 
     with pytest.raises(ComputeUnreachable, match="long_rpc_timeout"):
-        world.gateway(long_s=4).cache_images(asking("cmp-1"))
+        world.gateway(long_s=4).process_images(asking("cmp-1"))
 
     done.set()
 
@@ -192,34 +192,34 @@ def test_work_that_the_host_holds_back_may_take_longer_than_long_rpc_timeout(wor
 
     world.join("cmp-1", held_back_for_a_while)
 
-    assert world.gateway(long_s=4, silence_s=4).cache_images(asking("cmp-1")) == []
+    assert world.gateway(long_s=4, silence_s=4).process_images(asking("cmp-1")) == []
     assert len(calls) == 1
 
 
 def test_a_cancel_reaches_a_host_at_work_and_ends_its_request(world, cell_url, threads, tmp_path):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway()
-        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        under_way = threads.submit(gateway.process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
 
         gateway.cancel("job", "cmp-1", "cell1")
 
         assert [result.outcome for result in under_way.result(PATIENCE_S)] == [Outcome.CANCELLED]
-        assert [result.outcome for result in gateway.cache_images(asking("cmp-1"))] == [Outcome.CANCELLED]
+        assert [result.outcome for result in gateway.process_images(asking("cmp-1"))] == [Outcome.CANCELLED]
         assert compute.begun == ["job"]
 
 
 def test_a_cancel_is_confirmed_although_every_place_for_requests_is_taken(world, threads):
     cancelled, begun = threading.Event(), []
 
-    def cache_images(request):
+    def process_images(request):
         begun.append(request.job_id)
         cancelled.wait(PATIENCE_S)
         return []
 
-    world.join("cmp-1", cache_images, lambda *call: cancelled.set(), requests_at_once=1)
+    world.join("cmp-1", process_images, lambda *call: cancelled.set(), requests_at_once=1)
     gateway = world.gateway(silence_s=60)
-    requests = [threads.submit(gateway.cache_images, asking("cmp-1", f"job-{number}")) for number in range(3)]
+    requests = [threads.submit(gateway.process_images, asking("cmp-1", f"job-{number}")) for number in range(3)]
     wait_until(lambda: begun)
 
     gateway.cancel(begun[0], "cmp-1", "cell1")
@@ -239,7 +239,7 @@ def test_a_host_that_was_down_at_the_stop_does_not_begin_again_when_it_is_back(
 ):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway(silence_s=15)
-        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        under_way = threads.submit(gateway.process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
         compute.kill()
         with pytest.raises(ComputeUnreachable):
@@ -257,7 +257,7 @@ def test_a_cancel_over_a_broker_that_is_down_fails_soon_and_works_when_it_is_up(
 ):
     with played_compute(cell_url, "cmp-1", 600, tmp_path) as compute:
         gateway = world.gateway(long_s=300, silence_s=60)
-        under_way = threads.submit(gateway.cache_images, asking("cmp-1"))
+        under_way = threads.submit(gateway.process_images, asking("cmp-1"))
         wait_until(lambda: compute.begun)
         rabbitmq.stop()
 

@@ -36,7 +36,7 @@ def world(cluster_url):
 def test_a_host_is_asked_over_the_broker_that_is_there(world):
     world.join("cmp-1", lambda request: [TaskResult(IMAGE, Outcome.CACHED)])
 
-    assert world.gateway().cache_images(REQUEST) == [TaskResult(IMAGE, Outcome.CACHED)]
+    assert world.gateway().process_images(REQUEST) == [TaskResult(IMAGE, Outcome.CACHED)]
 
 
 def test_doctor_finds_the_broker_that_is_there_whatever_the_url_is_for(cluster_url, tmp_path):

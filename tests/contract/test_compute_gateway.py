@@ -11,7 +11,7 @@ import pytest
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.background.cancel_token import CancelToken
-from precache.compute.cache_images import CacheImages
+from precache.compute.process_images import ProcessImages
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, ComputeUnreachable, PrecacheError, Stopped
 from precache.core.images import parse_image_id
@@ -77,7 +77,7 @@ def test_the_host_gets_the_whole_request_and_its_answer_is_returned(world, chang
 
     world.join("cmp-1", PlayedHost(compute))
 
-    assert list(world.gateway().cache_images(request)) == answer
+    assert list(world.gateway().process_images(request)) == answer
     assert [replace(each, deadline=None) for each in received] == [request]
 
 
@@ -86,12 +86,12 @@ def test_a_reason_is_returned_as_text_that_can_be_stored(world):
 
     world.join("cmp-1", PlayedHost(lambda request: [result]))
 
-    assert world.gateway().cache_images(REQUEST)[0].reason == "caf\\udce9.raw is gone "
+    assert world.gateway().process_images(REQUEST)[0].reason == "caf\\udce9.raw is gone "
 
 
 def test_a_host_without_a_compute_is_unreachable_and_named(world):
     with pytest.raises(ComputeUnreachable, match="cmp-1"):
-        world.gateway().cache_images(REQUEST)
+        world.gateway().process_images(REQUEST)
 
 
 def test_a_compute_that_is_being_stopped_reports_it(world):
@@ -101,7 +101,7 @@ def test_a_compute_that_is_being_stopped_reports_it(world):
     world.join("cmp-1", PlayedHost(compute))
 
     with pytest.raises(Stopped):
-        world.gateway().cache_images(REQUEST)
+        world.gateway().process_images(REQUEST)
 
 
 def test_a_compute_that_left_is_unreachable(world):
@@ -111,7 +111,7 @@ def test_a_compute_that_left_is_unreachable(world):
     world.leave("cmp-1")
 
     with pytest.raises(ComputeUnreachable):
-        gateway.cache_images(REQUEST)
+        gateway.process_images(REQUEST)
 
 
 class Downloads:
@@ -135,17 +135,17 @@ def running(world, *requests, delay=timedelta(hours=1)):
     """Have a host download for these requests; yield a gateway and the pending answers."""
     downloads = Downloads()
     driver = FakeDriver(clock=SystemClock(), delay=delay)
-    host = CacheImages(
+    host = ProcessImages(
         host="cmp-1", cell="cell1", driver=driver, progress=downloads, clock=SystemClock(), stop=CancelToken()
     )
     world.join(
-        "cmp-1", PlayedHost(host.cache_images, host.cancel_job, pause_job=host.pause_job, limit_job=host.limit_job)
+        "cmp-1", PlayedHost(host.process_images, host.cancel_job, pause_job=host.pause_job, limit_job=host.limit_job)
     )
     gateway = world.gateway()
     with ThreadPoolExecutor(len(requests) + 1) as threads:
         answers = []
         for request in requests:
-            answers.append(threads.submit(gateway.cache_images, request))
+            answers.append(threads.submit(gateway.process_images, request))
             assert requests.index(request) or downloads.of(request.job_id).wait(PATIENCE_S)
         try:
             yield gateway, answers
@@ -168,19 +168,19 @@ def test_a_cancel_that_overtakes_its_request_counts_nevertheless(world):
     with running(world) as (gateway, _):
         gateway.cancel("job", "cmp-1", "cell1")
 
-        (result,) = gateway.cache_images(REQUEST)
+        (result,) = gateway.process_images(REQUEST)
 
     assert (result.outcome, result.bytes_moved) == (Outcome.CANCELLED, 0)
 
 
 def test_a_cancel_may_be_repeated_and_what_was_done_keeps_its_outcome(world):
     with running(world, delay=timedelta()) as (gateway, _):
-        done = gateway.cache_images(REQUEST)
+        done = gateway.process_images(REQUEST)
 
         gateway.cancel("job", "cmp-1", "cell1")
         gateway.cancel("job", "cmp-1", "cell1")
 
-        assert list(gateway.cache_images(REQUEST)) == list(done)
+        assert list(gateway.process_images(REQUEST)) == list(done)
         assert done[0].outcome is Outcome.CACHED
 
 
@@ -206,9 +206,9 @@ def test_a_cancel_concerns_one_attempt_of_an_operator_to_retry_the_job(world):
     with running(world, delay=timedelta()) as (gateway, _):
         gateway.cancel("job", "cmp-1", "cell1")
 
-        results = [gateway.cache_images(replace(REQUEST, retry_count=count))[0].outcome for count in (0, 1)]
+        results = [gateway.process_images(replace(REQUEST, retry_count=count))[0].outcome for count in (0, 1)]
         gateway.cancel("job", "cmp-1", "cell1", 2)
-        (third,) = gateway.cache_images(replace(REQUEST, retry_count=2))
+        (third,) = gateway.process_images(replace(REQUEST, retry_count=2))
 
     assert [*results, third.outcome] == [Outcome.CANCELLED, Outcome.CACHED, Outcome.CANCELLED]
 
@@ -220,7 +220,7 @@ def test_a_pause_ends_the_request_that_runs_and_the_next_request_resumes_the_job
 
         assert list(answer.result(PATIENCE_S)) == [TaskPaused(IMAGE)]
         with ThreadPoolExecutor(1) as threads:
-            resumed = threads.submit(gateway.cache_images, REQUEST)
+            resumed = threads.submit(gateway.process_images, REQUEST)
             with pytest.raises(TimeoutError):
                 resumed.result(0.5)
             gateway.cancel("job", "cmp-1", "cell1")
@@ -231,15 +231,15 @@ def test_a_request_of_a_paused_job_that_asks_how_its_images_ended_begins_nothing
     with running(world) as (gateway, _):
         gateway.pause("job", "cmp-1", "cell1")
 
-        assert list(gateway.cache_images(replace(REQUEST, is_paused=True))) == [TaskPaused(IMAGE)]
+        assert list(gateway.process_images(replace(REQUEST, is_paused=True))) == [TaskPaused(IMAGE)]
 
 
 def test_what_was_done_before_a_pause_keeps_its_outcome(world):
     with running(world, delay=timedelta()) as (gateway, _):
-        done = gateway.cache_images(REQUEST)
+        done = gateway.process_images(REQUEST)
         gateway.pause("job", "cmp-1", "cell1")
 
-        assert list(gateway.cache_images(replace(REQUEST, is_paused=True))) == list(done)
+        assert list(gateway.process_images(replace(REQUEST, is_paused=True))) == list(done)
 
 
 def test_a_pause_leaves_the_download_of_the_same_image_for_another_job(world):
@@ -263,7 +263,7 @@ def test_new_limits_reach_the_host_with_a_number_that_grows_from_call_to_call(wo
     )
     gateway = world.gateway()
 
-    gateway.cache_images(REQUEST)
+    gateway.process_images(REQUEST)
     gateway.pause("job", "cmp-1", "cell1", 3)
     gateway.limit("job", "cmp-1", "cell1", {IMAGE: 10**6, OTHER: None})
 
@@ -279,8 +279,8 @@ def test_a_pause_concerns_a_request_that_has_its_number_from_before(world):
         call = gateway.next_call()
         gateway.pause("job", "cmp-1", "cell1")
 
-        overtaken = gateway.cache_images(replace(REQUEST, call=call))
-        resumed = gateway.cache_images(REQUEST)
+        overtaken = gateway.process_images(replace(REQUEST, call=call))
+        resumed = gateway.process_images(REQUEST)
 
     assert list(overtaken) == [TaskPaused(IMAGE)]
     assert resumed[0].outcome is Outcome.CACHED
@@ -342,13 +342,13 @@ def test_a_host_is_given_the_images_and_its_description_comes_back(world, conten
 def test_a_cache_is_described_while_the_host_downloads(world):
     driver = FakeDriver(clock=SystemClock(), delay=timedelta(hours=1))
     downloads = Downloads()
-    host = CacheImages(
+    host = ProcessImages(
         host="cmp-1", cell="cell1", driver=driver, progress=downloads, clock=SystemClock(), stop=CancelToken()
     )
-    world.join("cmp-1", PlayedHost(host.cache_images, describe_cache=driver.describe_cache))
+    world.join("cmp-1", PlayedHost(host.process_images, describe_cache=driver.describe_cache))
     gateway = world.gateway()
     with ThreadPoolExecutor(1) as threads:
-        threads.submit(gateway.cache_images, REQUEST)
+        threads.submit(gateway.process_images, REQUEST)
         assert downloads.of("job").wait(PATIENCE_S)
 
         contents = gateway.describe_cache("cmp-1", "cell1", SIZES, WITHIN)

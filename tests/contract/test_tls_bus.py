@@ -114,7 +114,7 @@ def test_cells_with_tls_and_without_work_side_by_side(ended, rabbitmq, cell_url,
     hearing, hosts = run_conductor(ended, {"safe": in_url, "plain": plain_url})
 
     for cell, host, reports in computes:
-        results = hosts.cache_images(ImagesRequest("job", host, cell, (ImageOrder(IMAGE),)))
+        results = hosts.process_images(ImagesRequest("job", host, cell, (ImageOrder(IMAGE),)))
         assert [result.outcome for result in results] == [Outcome.CACHED]
         wait_until(lambda host=host, reports=reports: beat(reports, host) or host in hearing.hosts)  # once it listens
 

@@ -35,9 +35,9 @@ class InProcessComputes:
     def next_call(self) -> CallNumber:
         return CallNumber("", next(self._numbers))
 
-    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
+    def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         sent = replace(request, deadline=Deadline(self._allowed), call=request.call or self.next_call())
-        return self._compute(request.host).cache_images(sent)
+        return self._compute(request.host).process_images(sent)
 
     # The host's name is enough in one process.
     def cancel(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:  # noqa: ARG002

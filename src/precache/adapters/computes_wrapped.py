@@ -19,9 +19,9 @@ class RateCapped(ComputeGateway):
     def next_call(self) -> CallNumber:
         return self._inner.next_call()
 
-    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
+    def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         orders = tuple(limited(order, self._bytes_per_s) for order in request.orders)
-        return self._inner.cache_images(replace(request, orders=orders))
+        return self._inner.process_images(replace(request, orders=orders))
 
     def cancel(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
         self._inner.cancel(job_id, host, cell, retry_count)

@@ -9,7 +9,7 @@ from typing import cast
 
 from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
-from precache.compute.cache_images import UNSUPPORTED, CacheImages
+from precache.compute.process_images import UNSUPPORTED, ProcessImages
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed
 from precache.core.hosts import Heartbeat
@@ -60,7 +60,7 @@ class ComputeService:
         self._driver = driver
         self._stopping = CancelToken()
         self._kept = kept
-        self._cache_images = CacheImages(
+        self._process_images = ProcessImages(
             host=host,
             cell=cell,
             driver=driver,
@@ -105,17 +105,17 @@ class ComputeService:
             self._beat()
             self._heartbeat.start()
 
-    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
-        return self._cache_images.cache_images(request)
+    def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
+        return self._process_images.process_images(request)
 
     def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
-        self._cache_images.cancel_job(job_id, retry_count)
+        self._process_images.cancel_job(job_id, retry_count)
 
     def pause_job(self, job_id: str, retry_count: int, call: CallNumber) -> None:
-        self._cache_images.pause_job(job_id, retry_count, call)
+        self._process_images.pause_job(job_id, retry_count, call)
 
     def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
-        self._cache_images.limit_job(job_id, rates, call)
+        self._process_images.limit_job(job_id, rates, call)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         """Return which of the images the host's cache holds, and the space for the others; takes milliseconds.

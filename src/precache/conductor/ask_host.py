@@ -30,7 +30,7 @@ def ask_host(
     Stopped if this process or the host's compute is being stopped: then the results are unknown.
     """
     try:
-        answered = gateway.cache_images(request)
+        answered = gateway.process_images(request)
     except Stopped:
         raise
     except PrecacheError as error:

@@ -81,7 +81,7 @@ class ImagesRequest:
 
 
 class ComputeGateway(Protocol):
-    """Every call but `cache_images` returns when the host has confirmed it, within seconds, and may be repeated.
+    """Every call but `process_images` returns when the host has confirmed it, within seconds, and may be repeated.
 
     It raises ComputeUnreachable if the host does not confirm; ComputeOutdated, with the reason, if the host does not
     know the message, or a pin forbids it; Stopped if this process or the host's compute is being stopped.
@@ -95,7 +95,7 @@ class ComputeGateway(Protocol):
         """
         ...
 
-    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
+    def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         """Send the request and wait until the host has dealt with every image; blocks for as long as that takes.
 
         Return the host's result for each image. Raises ComputeUnreachable if the host does not answer or dies
@@ -108,7 +108,7 @@ class ComputeGateway(Protocol):
     def cancel(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
         """Make the host stop all its work for the job.
 
-        Does not wait for the work to end: the pending `cache_images` of the job returns soon after, with the outcome
+        Does not wait for the work to end: the pending `process_images` of the job returns soon after, with the outcome
         `cancelled` for each image that was not done. The host remembers the job: a request for it that comes later is
         answered at once. Harmless for a job that the host does not know.
         """
@@ -117,7 +117,7 @@ class ComputeGateway(Protocol):
     def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:
         """Make the host stop all its work for the job, and keep what it has received.
 
-        The pending `cache_images` returns soon after, with TaskPaused for each image that was not done. A request of
+        The pending `process_images` returns soon after, with TaskPaused for each image that was not done. A request of
         this gateway that was made before the pause is answered in the same way. A later one resumes the job, unless
         it has `is_paused`.
         """
@@ -131,7 +131,7 @@ class ComputeGateway(Protocol):
 class HostCompute(Protocol):
     """What a host does with the calls of conductors. Called from several threads at once."""
 
-    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
+    def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         """Return one result for each image, in the request's order. Raises Stopped if the compute is being stopped."""
         ...
 

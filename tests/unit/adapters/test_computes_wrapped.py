@@ -18,7 +18,7 @@ class Gateway:
     def __init__(self):
         self.told = []
 
-    def cache_images(self, request):
+    def process_images(self, request):
         self.told += [order.options.rate_limit_bytes_per_s for order in request.orders]
         return []
 
@@ -31,7 +31,9 @@ def test_a_host_gets_the_lower_one_of_its_own_rate_and_its_share(rate, told):
     gateway = Gateway()
     capped = RateCapped(gateway, bytes_per_s=100)
 
-    capped.cache_images(ImagesRequest("job", "h", "c", (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=rate)),)))
+    capped.process_images(
+        ImagesRequest("job", "h", "c", (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=rate)),))
+    )
     capped.limit("job", "h", "c", {IMAGE: rate})
 
     assert gateway.told == [told, told]

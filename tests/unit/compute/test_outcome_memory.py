@@ -11,7 +11,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
-from precache.compute.cache_images import CacheImages
+from precache.compute.process_images import ProcessImages
 from precache.core.errors import ConversionFailed, Stopped, TransferInterrupted
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskPaused
@@ -55,7 +55,7 @@ class NoReports:
 
 
 def compute(driver, *, clock=None, stop=None, **options):
-    return CacheImages(
+    return ProcessImages(
         host="cmp-1",
         cell="cell1",
         driver=driver,
@@ -74,7 +74,7 @@ def test_the_same_request_of_a_job_is_done_once_and_answered_alike():
     driver = Driver()
     host = compute(driver)
 
-    answers = [host.cache_images(asking(*IMAGES[:2])) for _ in range(3)]
+    answers = [host.process_images(asking(*IMAGES[:2])) for _ in range(3)]
 
     assert driver.asked == [("job", IMAGES[0]), ("job", IMAGES[1])]
     assert answers[0] == answers[1] == answers[2]
@@ -85,8 +85,8 @@ def test_another_job_is_done_again():
     driver = Driver()
     host = compute(driver)
 
-    host.cache_images(asking(IMAGES[0], job="one"))
-    host.cache_images(asking(IMAGES[0], job="two"))
+    host.process_images(asking(IMAGES[0], job="one"))
+    host.process_images(asking(IMAGES[0], job="two"))
 
     assert driver.asked == [("one", IMAGES[0]), ("two", IMAGES[0])]
 
@@ -94,9 +94,9 @@ def test_another_job_is_done_again():
 def test_only_the_images_that_were_not_asked_before_are_done():
     driver = Driver()
     host = compute(driver)
-    host.cache_images(asking(IMAGES[0]))
+    host.process_images(asking(IMAGES[0]))
 
-    answer = host.cache_images(asking(IMAGES[1], IMAGES[0]))
+    answer = host.process_images(asking(IMAGES[1], IMAGES[0]))
 
     assert driver.asked == [("job", IMAGES[0]), ("job", IMAGES[1])]
     assert [result.image for result in answer] == [IMAGES[1], IMAGES[0]]
@@ -109,9 +109,9 @@ def test_an_error_is_an_outcome_too():
     driver = Driver(fails)
     host = compute(driver)
 
-    host.cache_images(asking(IMAGES[0]))
+    host.process_images(asking(IMAGES[0]))
 
-    assert host.cache_images(asking(IMAGES[0]))[0].outcome is Outcome.ERROR
+    assert host.process_images(asking(IMAGES[0]))[0].outcome is Outcome.ERROR
     assert len(driver.asked) == 1
 
 
@@ -135,9 +135,9 @@ def test_a_second_request_joins_what_is_under_way():
     host = compute(driver)
 
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(host.cache_images, asking(IMAGES[0]))
+        first = threads.submit(host.process_images, asking(IMAGES[0]))
         assert held.began.wait(PATIENCE_S)
-        second = threads.submit(host.cache_images, asking(IMAGES[0]))
+        second = threads.submit(host.process_images, asking(IMAGES[0]))
         held.go.set()
 
         assert first.result(PATIENCE_S) == second.result(PATIENCE_S)
@@ -159,10 +159,10 @@ def test_the_later_deadline_counts_for_a_run_that_is_joined(first_s, second_s, o
 
     with ThreadPoolExecutor(2) as threads:
         first_request = within(first_s)
-        first = threads.submit(host.cache_images, first_request)
+        first = threads.submit(host.process_images, first_request)
         assert held.began.wait(PATIENCE_S)
         joining = within(second_s)
-        second = threads.submit(host.cache_images, joining)
+        second = threads.submit(host.process_images, joining)
         wait_until(lambda: first_request.deadline.left_s >= joining.deadline.left_s)
         clock.advance(timedelta(seconds=50))
         held.go.set()
@@ -177,16 +177,16 @@ def test_a_stop_is_returned_to_all_callers_that_wait_and_not_remembered():
     host = compute(driver)
 
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(host.cache_images, asking(IMAGES[0]))
+        first = threads.submit(host.process_images, asking(IMAGES[0]))
         assert held.began.wait(PATIENCE_S)
-        second = threads.submit(host.cache_images, asking(IMAGES[0]))
+        second = threads.submit(host.process_images, asking(IMAGES[0]))
         held.go.set()
         for each in (first, second):
             with pytest.raises(Stopped):
                 each.result(PATIENCE_S)
 
     held.raises = None
-    assert host.cache_images(asking(IMAGES[0]))[0].outcome is Outcome.CACHED
+    assert host.process_images(asking(IMAGES[0]))[0].outcome is Outcome.CACHED
 
 
 class BrokenClock(MemoryClock):
@@ -202,22 +202,22 @@ def test_what_ended_with_a_bug_is_done_again():
     clock = BrokenClock()
     host = compute(Driver(), clock=clock)
     with pytest.raises(ZeroDivisionError):
-        host.cache_images(asking(IMAGES[0]))
+        host.process_images(asking(IMAGES[0]))
 
     clock.is_broken = False
 
-    assert host.cache_images(asking(IMAGES[0]))[0].outcome is Outcome.CACHED
+    assert host.process_images(asking(IMAGES[0]))[0].outcome is Outcome.CACHED
 
 
 def test_the_oldest_outcomes_are_removed_beyond_the_capacity():
     driver = Driver()
     host = compute(driver, capacity=2)
     for image in IMAGES[:3]:
-        host.cache_images(asking(image))
+        host.process_images(asking(image))
 
-    host.cache_images(asking(IMAGES[2]))
-    host.cache_images(asking(IMAGES[1]))
-    host.cache_images(asking(IMAGES[0]))
+    host.process_images(asking(IMAGES[2]))
+    host.process_images(asking(IMAGES[1]))
+    host.process_images(asking(IMAGES[0]))
 
     assert [image for _, image in driver.asked] == [*IMAGES[:3], IMAGES[0]]
 
@@ -242,7 +242,7 @@ def test_a_cancel_ends_what_runs_for_the_job_and_what_has_not_begun():
     host = compute(driver)
 
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(host.cache_images, asking(*IMAGES[:2]))
+        running = threads.submit(host.process_images, asking(*IMAGES[:2]))
         assert downloads.began.wait(PATIENCE_S)
         host.cancel_job("job")
         results = running.result(PATIENCE_S)
@@ -258,10 +258,10 @@ def test_all_requests_that_wait_for_a_cancelled_image_get_the_same_answer():
     host = compute(Driver(downloads))
 
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(host.cache_images, asking(IMAGES[0]))
+        first = threads.submit(host.process_images, asking(IMAGES[0]))
         assert downloads.began.wait(PATIENCE_S)
         late = Deadline(timedelta(days=1))
-        second = threads.submit(host.cache_images, replace(asking(IMAGES[0]), deadline=late))
+        second = threads.submit(host.process_images, replace(asking(IMAGES[0]), deadline=late))
         host.cancel_job("job")
 
         assert first.result(PATIENCE_S) == second.result(PATIENCE_S)
@@ -274,7 +274,7 @@ def test_a_request_that_comes_after_its_cancel_is_answered_at_once():
 
     host.cancel_job("job")
 
-    assert [result.outcome for result in host.cache_images(asking(*IMAGES[:2]))] == [
+    assert [result.outcome for result in host.process_images(asking(*IMAGES[:2]))] == [
         Outcome.CANCELLED,
         Outcome.CANCELLED,
     ]
@@ -283,12 +283,15 @@ def test_a_request_that_comes_after_its_cancel_is_answered_at_once():
 
 def test_an_image_that_was_done_before_the_cancel_keeps_its_outcome():
     host = compute(Driver())
-    host.cache_images(asking(IMAGES[0]))
+    host.process_images(asking(IMAGES[0]))
 
     host.cancel_job("job")
     host.cancel_job("job")
 
-    assert [result.outcome for result in host.cache_images(asking(*IMAGES[:2]))] == [Outcome.CACHED, Outcome.CANCELLED]
+    assert [result.outcome for result in host.process_images(asking(*IMAGES[:2]))] == [
+        Outcome.CACHED,
+        Outcome.CANCELLED,
+    ]
 
 
 def test_a_cancel_concerns_no_other_job():
@@ -297,7 +300,7 @@ def test_a_cancel_concerns_no_other_job():
     host = compute(driver)
 
     with ThreadPoolExecutor(1) as threads:
-        other = threads.submit(host.cache_images, asking(IMAGES[0], job="other"))
+        other = threads.submit(host.process_images, asking(IMAGES[0], job="other"))
         assert held.began.wait(PATIENCE_S)
         host.cancel_job("job")
         held.go.set()
@@ -310,7 +313,7 @@ def test_a_cancelled_job_is_left_to_the_next_start_when_the_compute_is_being_sto
     host = compute(Driver(downloads), stop=stop)
 
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(host.cache_images, asking(IMAGES[0]))
+        running = threads.submit(host.process_images, asking(IMAGES[0]))
         assert downloads.began.wait(PATIENCE_S)
         stop.cancel(StopReason.SHUTDOWN)
         host.cancel_job("job")
@@ -329,13 +332,13 @@ def test_a_pause_ends_what_runs_for_the_job_and_what_has_not_begun_and_is_no_out
     host = compute(driver)
 
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(host.cache_images, numbered(1, *IMAGES[:2]))
+        running = threads.submit(host.process_images, numbered(1, *IMAGES[:2]))
         assert downloads.began.wait(PATIENCE_S)
         host.pause_job("job", 0, CallNumber("conductor", 2))
 
         assert running.result(PATIENCE_S) == [TaskPaused(image) for image in IMAGES[:2]]
     driver.act = downloads_at_once
-    outcomes = [result.outcome for result in host.cache_images(numbered(3, *IMAGES[:2]))]
+    outcomes = [result.outcome for result in host.process_images(numbered(3, *IMAGES[:2]))]
     assert outcomes == [Outcome.CACHED, Outcome.CACHED]
 
 
@@ -357,7 +360,7 @@ def test_a_pause_applies_to_requests_that_were_made_before_it(request_, is_pause
 
     host.pause_job("job", 0, CallNumber("conductor", 2))
 
-    (result,) = host.cache_images(request_)
+    (result,) = host.process_images(request_)
     assert (result == TaskPaused(IMAGES[0])) is is_paused
     assert bool(driver.asked) is not is_paused
 
@@ -368,10 +371,10 @@ def test_a_pause_by_the_next_conductor_applies_to_the_request_that_is_being_work
     host = compute(driver)
 
     with ThreadPoolExecutor(2) as threads:
-        of_the_dead = threads.submit(host.cache_images, numbered(7, *IMAGES[:2]))
+        of_the_dead = threads.submit(host.process_images, numbered(7, *IMAGES[:2]))
         assert downloads.began.wait(PATIENCE_S)
         of_the_next = replace(numbered(1, *IMAGES[:2]), call=CallNumber("the next", 1))
-        joined = threads.submit(host.cache_images, of_the_next)
+        joined = threads.submit(host.process_images, of_the_next)
         host.pause_job("job", 0, CallNumber("the next", 2))
 
         paused = [TaskPaused(image) for image in IMAGES[:2]]
@@ -385,11 +388,11 @@ def test_a_request_that_resumes_a_job_whose_work_still_ends_begins_after_that():
     host = compute(driver)
 
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(host.cache_images, numbered(1, IMAGES[0]))
+        first = threads.submit(host.process_images, numbered(1, IMAGES[0]))
         assert held.began.wait(PATIENCE_S)
         host.pause_job("job", 0, stop)
         resuming = numbered(3, IMAGES[0], deadline=Deadline(timedelta(days=1)))
-        resumed = threads.submit(host.cache_images, resuming)
+        resumed = threads.submit(host.process_images, resuming)
         held.go.set()
 
         assert first.result(PATIENCE_S) == [TaskPaused(IMAGES[0])]
@@ -399,21 +402,21 @@ def test_a_request_that_resumes_a_job_whose_work_still_ends_begins_after_that():
 
 def test_what_was_done_before_a_pause_keeps_its_outcome():
     host = compute(Driver())
-    host.cache_images(numbered(1, IMAGES[0]))
+    host.process_images(numbered(1, IMAGES[0]))
 
     host.pause_job("job", 0, CallNumber("conductor", 2))
 
-    first, second = host.cache_images(numbered(3, *IMAGES[:2], is_paused=True))
+    first, second = host.process_images(numbered(3, *IMAGES[:2], is_paused=True))
     assert (first.outcome, second) == (Outcome.CACHED, TaskPaused(IMAGES[1]))
 
 
 def test_a_retry_of_a_job_is_a_job_of_its_own():
     driver = Driver()
     host = compute(driver)
-    host.cache_images(asking(IMAGES[0]))
+    host.process_images(asking(IMAGES[0]))
     host.cancel_job("job")
 
-    results = [host.cache_images(replace(asking(*IMAGES[:2]), retry_count=1)) for _ in range(2)]
+    results = [host.process_images(replace(asking(*IMAGES[:2]), retry_count=1)) for _ in range(2)]
 
     assert [result.outcome for result in results[0]] == [Outcome.CACHED] * 2
     assert results[0] == results[1]
@@ -426,10 +429,10 @@ def test_a_failure_that_may_pass_is_tried_again_by_the_next_request():
 
     driver = Driver(fails)
     host = compute(driver)
-    (failure,) = host.cache_images(asking(IMAGES[0]))
+    (failure,) = host.process_images(asking(IMAGES[0]))
     driver.act = downloads_at_once
 
-    (second,) = host.cache_images(asking(IMAGES[0]))
+    (second,) = host.process_images(asking(IMAGES[0]))
 
     assert (failure.outcome, failure.may_pass) == (Outcome.ERROR, True)
     assert second.outcome is Outcome.CACHED
@@ -441,5 +444,5 @@ def test_the_oldest_cancels_are_removed_beyond_the_capacity():
     for job in ("one", "two", "three"):
         host.cancel_job(job)
 
-    outcomes = [host.cache_images(asking(IMAGES[0], job=job))[0].outcome for job in ("one", "two", "three")]
+    outcomes = [host.process_images(asking(IMAGES[0], job=job))[0].outcome for job in ("one", "two", "three")]
     assert outcomes == [Outcome.CACHED, Outcome.CANCELLED, Outcome.CANCELLED]

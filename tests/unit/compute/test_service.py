@@ -131,7 +131,7 @@ def test_a_transfer_ends_when_its_compute_is_asked_to_stop(hearing):
 
     def ask():
         try:
-            service.cache_images(REQUEST)
+            service.process_images(REQUEST)
         except Stopped as error:
             endings.append(error)
 
@@ -145,7 +145,7 @@ def test_a_transfer_ends_when_its_compute_is_asked_to_stop(hearing):
     assert driver.has_ended.is_set()
     assert len(endings) == 1
     with pytest.raises(Stopped):
-        service.cache_images(REQUEST)
+        service.process_images(REQUEST)
     service.stop(PATIENCE)
 
 

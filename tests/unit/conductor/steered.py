@@ -34,7 +34,7 @@ class SteeredHost:
         self._end = threading.Event()
         self._answer = Outcome.CACHED
 
-    def cache_images(self, request):
+    def process_images(self, request):
         self.requests.append(request)
         if request.is_paused or request.is_cancelled:
             self.told.append("ask")
@@ -82,7 +82,7 @@ class SteeredJob:
 
     def __init__(self, hosts, **options):
         self.hosts = {name: host for name, host in hosts.items() if isinstance(host, SteeredHost)}
-        calls = {name: getattr(host, "cache_images", host) for name, host in hosts.items()}
+        calls = {name: getattr(host, "process_images", host) for name, host in hosts.items()}
         self.cloud = Cloud(calls, **{"concurrency": 4} | options)
         for name, host in self.hosts.items():
             self.join_host(name, host)
@@ -96,7 +96,7 @@ class SteeredJob:
         return self.jobs.get("job")
 
     def join_host(self, name, host):
-        played = PlayedHost(host.cache_images, host.cancel_job, pause_job=host.pause_job, limit_job=host.limit_job)
+        played = PlayedHost(host.process_images, host.cancel_job, pause_job=host.pause_job, limit_job=host.limit_job)
         self.cloud.gateway.join(name, played)
 
     def advance(self, duration, *, down=()):

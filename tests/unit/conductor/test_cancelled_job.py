@@ -42,7 +42,7 @@ class SlowHost:
         self.told: list[str] = []
         self.is_busy, self.may_end = threading.Event(), threading.Event()
 
-    def cache_images(self, request):
+    def process_images(self, request):
         self.told.append("cache")
         self.is_busy.set()
         assert self.may_end.wait(PATIENCE_S)
@@ -61,10 +61,10 @@ class Running:
     def __init__(self, slow, others=(), *, concurrency=2, cancel_patience=LONG, **options):
         self.slow = slow
         fast = {name: answers(Outcome.CACHED) for name in others}
-        hosts = {name: host.cache_images for name, host in slow.items()} | fast
+        hosts = {name: host.process_images for name, host in slow.items()} | fast
         self.cloud = Cloud(hosts, concurrency=concurrency, **options)
         for name, host in slow.items():
-            self.cloud.gateway.join(name, PlayedHost(host.cache_images, host.cancel_job))
+            self.cloud.gateway.join(name, PlayedHost(host.process_images, host.cancel_job))
         self.stop = CancelToken()
         self.work = self.stop.child()
         self.errors: list[Exception] = []
@@ -219,8 +219,8 @@ def test_a_bug_of_the_gateway_ends_the_tasks_of_that_host_with_its_words(running
 )
 def test_a_call_that_fails_after_the_cancel_is_no_error_of_the_job(running, error, reason):
     class Dies(SlowHost):
-        def cache_images(self, request):
-            super().cache_images(request)
+        def process_images(self, request):
+            super().process_images(request)
             raise error
 
     run = running({"a": Dies()})
@@ -237,7 +237,7 @@ def test_after_a_takeover_called_hosts_get_a_cancel_first_and_then_a_call_for_th
     cloud = Cloud({name: answers(Outcome.CACHED) for name in "abc"}, images=(FIRST, SECOND), clock=clock)
     hosts = {name: SlowHost() for name in "abc"}
     for name, host in hosts.items():
-        cloud.gateway.join(name, PlayedHost(host.cache_images, host.cancel_job))
+        cloud.gateway.join(name, PlayedHost(host.process_images, host.cancel_job))
     dead = cloud.jobs.claim("dead", LEASE)
     cloud.jobs.record(dead.claim, [HostAsked(name, "cell9", (FIRST, SECOND), clock.now()) for name in "ab"])
     cloud.jobs.cancel("job")
@@ -291,7 +291,7 @@ def test_a_job_that_was_cancelled_while_no_conductor_had_it_does_not_wait_for_th
             raise InventoryUnavailable("http://nova/v2.1", "connection refused")
 
     clock, host = MemoryClock(), SlowHost()
-    cloud = Cloud({"a": host.cache_images}, clock=clock, inventory=Away(clock=clock))
+    cloud = Cloud({"a": host.process_images}, clock=clock, inventory=Away(clock=clock))
     cloud.jobs.release(cloud.jobs.claim("before", LEASE).claim)
     cloud.jobs.cancel("job")
 

@@ -173,19 +173,19 @@ def test_the_priority_of_the_job_and_its_retry_are_sent_to_the_hosts(steered):
 
 def test_a_host_applies_new_rates_to_a_call_for_which_its_orders_were_read_before(steered):
     class Overtaken(InProcessComputes):
-        def cache_images(self, request):
+        def process_images(self, request):
             self.limit(request.job_id, request.host, request.cell, {FIRST: 5})
-            return super().cache_images(request)
+            return super().process_images(request)
 
     numbers = []
     run = steered({"a": answers(Outcome.CACHED)})
     run.cloud.gateway = Overtaken()
 
-    def cache_images(request):
+    def process_images(request):
         numbers.append(request.call)
         return [TaskResult(FIRST, Outcome.CACHED)]
 
-    run.cloud.gateway.join("a", PlayedHost(cache_images, limit_job=lambda _job, _rates, call: numbers.append(call)))
+    run.cloud.gateway.join("a", PlayedHost(process_images, limit_job=lambda _job, _rates, call: numbers.append(call)))
 
     run.start()
     run.join()

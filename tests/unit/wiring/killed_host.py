@@ -16,7 +16,7 @@ def main(directory: Path, url: str) -> None:
     host = World(directory, SimpleNamespace(url=url))
     host.compute.start()
     host.hearing.add = print_when_it_goes_on
-    host.compute.cache_images(host.request())
+    host.compute.process_images(host.request())
 
 
 def print_when_it_goes_on(progress) -> None:

@@ -38,7 +38,7 @@ def world(tmp_path, images):
 def cancel_while(world, request, holds):
     """Cancel the request as soon as that holds; return the result."""
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(world.compute.cache_images, request)
+        running = threads.submit(world.compute.process_images, request)
         wait_until(lambda: holds() or running.done())
         assert not running.done(), running.result()
         began = time.monotonic()
@@ -142,7 +142,7 @@ def test_the_download_of_the_same_image_for_another_job_continues(world, images)
 
         def first_downloads():
             if host.has_reported(Phase.DOWNLOADING, 1) and not second:
-                second.append(threads.submit(host.compute.cache_images, other))
+                second.append(threads.submit(host.compute.process_images, other))
             return second and host.has_reported_waiting_for("other")
 
         result = cancel_while(host, request, first_downloads)
@@ -159,7 +159,7 @@ def test_the_image_can_be_cached_after_a_cancel(world, images):
     cancel_while(host, host.request(), lambda: host.has_reported(Phase.DOWNLOADING, 1))
     host.slow.release()
 
-    (result,) = host.compute.cache_images(host.request("another"))
+    (result,) = host.compute.process_images(host.request("another"))
 
     assert result.outcome is Outcome.CACHED
     assert host.left_behind() == [entry_name(result.image)]

@@ -6,7 +6,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
-from precache.compute.cache_images import CacheImages
+from precache.compute.process_images import ProcessImages
 from precache.core.work_context import WorkContext, current_work, working_on
 from tests.unit.conductor.cloud import FIRST, Cloud
 
@@ -46,14 +46,14 @@ def seen():
     log.setLevel(level)
 
 
-def compute() -> CacheImages:
-    return CacheImages(
+def compute() -> ProcessImages:
+    return ProcessImages(
         host="cmp-1", cell="cell1", driver=Driver(), progress=NoReports(), clock=MemoryClock(), stop=CancelToken()
     )
 
 
 def test_compute_in_the_conductors_process_logs_the_ids_of_the_request(seen):
-    cloud = Cloud({"cmp-1": compute().cache_images})
+    cloud = Cloud({"cmp-1": compute().process_images})
 
     with working_on(REQUEST):
         cloud.run()

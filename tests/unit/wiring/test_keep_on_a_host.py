@@ -42,7 +42,7 @@ def entry_of(host):
 @pytest.mark.parametrize("owner", ["nova", "precache"])
 def test_a_kept_image_is_touched_without_a_request_also_after_a_restart(world, tmp_path, owner):
     host = world(owner)
-    (result,) = host.compute.cache_images(host.request(keep_for_s=3600))
+    (result,) = host.compute.process_images(host.request(keep_for_s=3600))
     make_older(entry_of(host))
     wait_until(lambda: is_young(entry_of(host)))
 
@@ -60,7 +60,7 @@ def test_a_kept_image_is_touched_without_a_request_also_after_a_restart(world, t
 
 def test_the_record_goes_when_the_time_is_over_and_the_image_stays_for_its_owner(world):
     host = world()
-    host.compute.cache_images(host.request(keep_for_s=1))
+    host.compute.process_images(host.request(keep_for_s=1))
     assert len(host.files()) == 2
 
     wait_until(lambda: len(host.files()) == 1)
@@ -71,7 +71,7 @@ def test_the_record_goes_when_the_time_is_over_and_the_image_stays_for_its_owner
 def test_where_nova_removes_unused_images_at_once_the_task_says_that_none_can_be_kept(world):
     host = world(age_s=0)
 
-    (result,) = host.compute.cache_images(host.request(keep_for_s=60))
+    (result,) = host.compute.process_images(host.request(keep_for_s=60))
 
     assert result.outcome is Outcome.ERROR
     assert "remove_unused_original_minimum_age_seconds is 0" in result.reason

@@ -51,7 +51,7 @@ def downloading(host, request, blocks=5):
     """Have the host download so many blocks of a request; yield the pending answer."""
     with ThreadPoolExecutor(1) as threads:
         before, requests = host.slow.sent_bytes, host.slow.data_requests
-        running = threads.submit(host.compute.cache_images, request)
+        running = threads.submit(host.compute.process_images, request)
         wait_until(lambda: host.slow.data_requests > requests or running.done())
         for _ in range(blocks - 1):
             host.slow.send_block()
@@ -81,7 +81,7 @@ def finish(host, request):
     """Have the host cache the image; the service sends the rest to it, and nothing to clients that have left."""
     requests = host.slow.data_requests
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(host.compute.cache_images, request)
+        running = threads.submit(host.compute.process_images, request)
         wait_until(lambda: host.slow.data_requests > requests or running.done())
         host.slow.release()
         (result,) = running.result(PATIENCE_S)
@@ -130,13 +130,13 @@ def test_a_pause_while_it_converts_keeps_the_whole_download(world, images, tmp_p
     host = world(sends_freely=1)
     request = host.request()
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(host.compute.cache_images, request)
+        running = threads.submit(host.compute.process_images, request)
         wait_until(lambda: host.has_reported(Phase.CONVERTING, 4 * MIB) and qemu_img.has_begun)
         host.compute.pause_job("job", 0, CallNumber("test", 1))
         assert running.result(PATIENCE_S) == [TaskPaused(request.images[0], size_of(images))]
     monkeypatch.undo()
 
-    (result,) = host.compute.cache_images(request)
+    (result,) = host.compute.process_images(request)
 
     assert result.outcome is Outcome.CACHED
     assert host.slow.sent_bytes == size_of(images)
@@ -181,7 +181,7 @@ def test_another_job_that_waits_for_the_image_goes_on_with_what_is_there(world, 
     other = host.request("other")
 
     with ThreadPoolExecutor(1) as threads, downloading(host, host.request()) as running:
-        second = threads.submit(host.compute.cache_images, other)
+        second = threads.submit(host.compute.process_images, other)
         wait_until(lambda: host.has_reported_waiting_for("other"))
         stop(host.compute)
         (first,) = running.result(PATIENCE_S)
@@ -199,7 +199,7 @@ def test_two_jobs_for_one_image_download_it_once_and_both_end_true(world, images
     host = world()
 
     with ThreadPoolExecutor(1) as threads, downloading(host, host.request(), 2) as running:
-        second = threads.submit(host.compute.cache_images, host.request("other"))
+        second = threads.submit(host.compute.process_images, host.request("other"))
         wait_until(lambda: host.has_reported_waiting_for("other"))
         host.slow.release()
 
@@ -215,7 +215,7 @@ def test_a_job_that_waits_for_its_turn_ends_at_once(world, images, stop):
     host = world()
 
     with ThreadPoolExecutor(1) as threads, downloading(host, host.request("busy"), 2) as running:
-        waiting = threads.submit(host.compute.cache_images, host.request())
+        waiting = threads.submit(host.compute.process_images, host.request())
         wait_until(lambda: host.has_reported_waiting_for("job"))
         stop(host.compute)
         (result,) = waiting.result(PATIENCE_S)
@@ -305,7 +305,7 @@ def test_a_paused_job_keeps_what_a_cancelled_one_has_received_for_it(world, imag
     pause(host, request)
 
     host.compute.pause_job("second", 0, CallNumber("test", 2))
-    paused = host.compute.cache_images(replace(second, call=CallNumber("test", 1)))
+    paused = host.compute.process_images(replace(second, call=CallNumber("test", 1)))
     host.compute.cancel_job("job")
 
     assert paused == [TaskPaused(second.images[0], 5 * MIB)]
@@ -321,7 +321,7 @@ def test_a_job_that_cannot_go_on_loses_what_it_has_paused(world, images):
     pause(host, request)
     next(images.iterdir()).unlink()
 
-    (result,) = host.compute.cache_images(request)
+    (result,) = host.compute.process_images(request)
 
     assert (result.outcome, result.may_pass) == (Outcome.ERROR, False)
     assert host.left_behind() == []
@@ -357,7 +357,7 @@ def test_another_limit_applies_to_the_running_download_at_once(world, images):
     request = replace(host.request(rate_limit_bytes_per_s=1000), call=CallNumber("test", 1))
 
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(host.compute.cache_images, request)
+        running = threads.submit(host.compute.process_images, request)
         wait_until(lambda: host.has_reported(Phase.DOWNLOADING, 1))
         assert not running.done()  # it would take three hours
         host.compute.limit_job("job", {request.images[0]: None}, CallNumber("test", 2))

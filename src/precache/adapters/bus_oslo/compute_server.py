@@ -37,8 +37,8 @@ _WAITING_REQUESTS = 192
 class ComputeServer(RpcServer):
     """Answers requests to `host`. `stop` waits until running ones are answered; the caller makes them end.
 
-    compute: `cache_images` is called for several requests at once, and again for a repeated request; the other methods
-        at any time. What they raise is sent to the conductor, except the text of an unexpected error.
+    compute: `process_images` is called for several requests at once, and again for a repeated request; the other
+        methods at any time. What they raise is sent to the conductor, except the text of an unexpected error.
     """
 
     def __init__(self, *, bus: Bus, host: str, compute: HostCompute, requests_at_once: int = REQUESTS_AT_ONCE) -> None:
@@ -61,7 +61,7 @@ class _ComputeEndpoint:
         self._host = host
         self._compute = compute
         self._places = places
-        self._calls = LongCalls(compute.cache_images)
+        self._calls = LongCalls(compute.process_images)
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
         try:
@@ -75,9 +75,9 @@ class _ComputeEndpoint:
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
         with self._places:
-            return self._answer(f"job {request.job_id}", lambda: self._cache_images(request))
+            return self._answer(f"job {request.job_id}", lambda: self._process_images(request))
 
-    def _cache_images(self, request: ImagesRequest) -> dict[str, Any]:
+    def _process_images(self, request: ImagesRequest) -> dict[str, Any]:
         try:
             return results_message(self._calls.results_of(request))
         except HeldBack as held:

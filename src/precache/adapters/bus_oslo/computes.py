@@ -71,7 +71,7 @@ class OsloComputes:
     def next_call(self) -> CallNumber:
         return CallNumber(self._sender, next(self._numbers))
 
-    def cache_images(self, request: ImagesRequest) -> Sequence[HostResult]:
+    def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         if self._pin is not None:
             self._check_pin(request.host, _version_of(request))
         sent = replace(request, call=request.call or self.next_call())

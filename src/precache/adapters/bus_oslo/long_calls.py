@@ -37,18 +37,18 @@ class _Work:
 
 
 class LongCalls:
-    """Calls `cache_images`. A call that is made again joins its work. Thread-safe."""
+    """Calls `process_images`. A call that is made again joins its work. Thread-safe."""
 
-    def __init__(self, cache_images: Callable[[ImagesRequest], Sequence[HostResult]]) -> None:
-        self._cache_images = cache_images
+    def __init__(self, process_images: Callable[[ImagesRequest], Sequence[HostResult]]) -> None:
+        self._process_images = process_images
         self._works: dict[CallNumber, _Work] = {}
         self._lock = threading.Lock()
 
     def results_of(self, request: ImagesRequest) -> Sequence[HostResult]:
-        """Return the results. Raises what `cache_images` raises; HeldBack in time before the end of the call."""
+        """Return the results. Raises what `process_images` raises; HeldBack in time before the end of the call."""
         ends = request.call_ends
         if ends is None:
-            return self._cache_images(request)
+            return self._process_images(request)
         reserve_s = ends.left_s * _RESERVE_SHARE
         work = self._work_of(request)
         while not wait([work.results], max(ends.left_s - reserve_s, _LOOK_S)).done:
@@ -75,7 +75,7 @@ class LongCalls:
     def _begin(self, request: ImagesRequest, call: CallNumber | None) -> Future[Sequence[HostResult]]:
         def run() -> Sequence[HostResult]:
             try:
-                return self._cache_images(request)
+                return self._process_images(request)
             finally:
                 if call is not None:
                     with self._lock:

@@ -68,7 +68,7 @@ def gateway(*buses, long_s=60, silence_s=9, **options):
 
 def ask(*buses, **options):
     """Return what comes of a request."""
-    return gateway(*buses, **options).cache_images(REQUEST)
+    return gateway(*buses, **options).process_images(REQUEST)
 
 
 def cancel(*buses, **options):
@@ -239,7 +239,7 @@ def test_nothing_is_asked_by_a_conductor_that_is_being_stopped():
     stopped.stop()
 
     with pytest.raises(Stopped):
-        stopped.cache_images(REQUEST)
+        stopped.process_images(REQUEST)
     with pytest.raises(Stopped):
         stopped.cancel("job", "cmp-1", "cell1")
 
@@ -296,7 +296,7 @@ def test_a_cancel_names_the_job_and_is_sent_in_the_version_that_has_it():
 def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs(changes, version):
     bus = ScriptedBus(results_message(RESULTS))
 
-    gateway(bus).cache_images(replace(REQUEST, **changes))
+    gateway(bus).process_images(replace(REQUEST, **changes))
 
     assert [version for _, _, version, _ in bus.sent] == [version]
 
@@ -339,7 +339,7 @@ def test_a_request_that_is_repeated_after_a_stop_is_marked(stop, method, mark, v
         return NoAnswer()
 
     bus._answers = [stop_meanwhile]
-    computes.cache_images(REQUEST)
+    computes.process_images(REQUEST)
 
     assert [(method, version, message.get(mark)) for _, method, version, message in bus.sent] == [
         ("cache_images", "1.0", None),
@@ -353,8 +353,8 @@ def test_a_request_that_is_made_after_a_pause_resumes_the_job():
     computes = gateway(bus)
 
     computes.pause("job", "cmp-1", "cell1")
-    computes.cache_images(REQUEST)
-    computes.cache_images(replace(REQUEST, is_paused=True))
+    computes.process_images(REQUEST)
+    computes.process_images(replace(REQUEST, is_paused=True))
 
     assert [(version, message.get("paused")) for _, _, version, message in bus.sent[1:]] == [
         ("1.0", None),
@@ -367,7 +367,7 @@ def test_a_stop_of_one_retry_of_a_job_marks_no_request_of_another():
     computes = gateway(bus)
 
     computes.cancel("job", "cmp-1", "cell1")
-    computes.cache_images(replace(REQUEST, retry_count=1))
+    computes.process_images(replace(REQUEST, retry_count=1))
 
     assert "cancelled" not in bus.sent[-1][3]
 
@@ -378,7 +378,7 @@ def test_a_stop_of_one_retry_of_a_job_marks_no_request_of_another():
         lambda computes: computes.pause("job", "cmp-1", "cell1"),
         lambda computes: computes.limit("job", "cmp-1", "cell1", {IMAGE: 5}),
         lambda computes: computes.cancel("job", "cmp-1", "cell1", 1),
-        lambda computes: computes.cache_images(replace(REQUEST, retry_count=1)),
+        lambda computes: computes.process_images(replace(REQUEST, retry_count=1)),
     ],
 )
 def test_a_host_of_version_1_2_or_a_pin_to_it_is_outdated_for_what_steers_a_job(steer):
@@ -426,7 +426,7 @@ def test_a_host_that_does_not_know_the_cancel_is_sent_requests_as_before():
     with pytest.raises(ComputeOutdated):
         computes.cancel("job", "cmp-1", "cell1")
 
-    computes.cache_images(REQUEST)
+    computes.process_images(REQUEST)
 
     assert bus.sent[-1][2] == "1.0"
 
@@ -447,7 +447,7 @@ def test_a_pinned_version_holds_for_requests_that_are_sent_again_after_a_cancel(
     with pytest.raises(ComputeOutdated):
         computes.cancel("job", "cmp-1", "cell1")
 
-    computes.cache_images(REQUEST)
+    computes.process_images(REQUEST)
 
     assert bus.sent[0][2] == "1.0"
 

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 
 
-class CacheImages:
+class ProcessImages:
     """The port `HostCompute` with the host's driver. Thread-safe: several requests may run at once.
 
     Each image of a job is cached once. A second request for an image that is being cached for the same job waits for
@@ -75,7 +75,7 @@ class CacheImages:
         self._arrivals = itertools.count()
         self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 
-    def cache_images(self, request: ImagesRequest) -> list[HostResult]:
+    def process_images(self, request: ImagesRequest) -> list[HostResult]:
         """Return one result for each image, in the request's order. A failure does not stop the other images.
 
         Raises Stopped if the compute is being stopped.

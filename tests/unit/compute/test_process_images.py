@@ -11,7 +11,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
-from precache.compute.cache_images import CacheImages
+from precache.compute.process_images import ProcessImages
 from precache.core.cache_contents import CacheContents
 from precache.core.errors import ImageNotFound, ImageNotKept, Stopped
 from precache.core.images import ImageId, parse_image_id
@@ -60,8 +60,8 @@ class Reports:
         self.seen.append(progress)
 
 
-def compute(driver, *, progress=None, stop=None, clock=None, rates=None) -> CacheImages:
-    return CacheImages(
+def compute(driver, *, progress=None, stop=None, clock=None, rates=None) -> ProcessImages:
+    return ProcessImages(
         host="cmp-1",
         cell="cell1",
         driver=driver,
@@ -79,7 +79,7 @@ def request(*images: ImageId) -> ImagesRequest:
 def test_images_are_dealt_with_in_the_order_of_the_request():
     driver = ScriptedDriver({FIRST: True, SECOND: False, THIRD: True})
 
-    results = compute(driver).cache_images(request(THIRD, FIRST, SECOND))
+    results = compute(driver).process_images(request(THIRD, FIRST, SECOND))
 
     assert driver.asked == [THIRD, FIRST, SECOND]
     assert [result.image for result in results] == [THIRD, FIRST, SECOND]
@@ -90,7 +90,7 @@ def test_an_image_that_is_done_is_reported_before_the_next_one():
     reports = Reports()
     driver = ScriptedDriver({FIRST: False, SECOND: ImageNotFound(SECOND), THIRD: True})
 
-    compute(driver, progress=reports).cache_images(request(FIRST, SECOND, THIRD))
+    compute(driver, progress=reports).process_images(request(FIRST, SECOND, THIRD))
 
     done = [(each.image, each.bytes_done, each.bytes_total) for each in reports.seen if each.phase is Phase.DONE]
     assert done == [(FIRST, 0, 0), (SECOND, 0, 0)]
@@ -100,7 +100,7 @@ def test_an_image_that_is_done_is_reported_before_the_next_one():
 def test_one_failure_does_not_stop_the_rest():
     driver = ScriptedDriver({FIRST: ImageNotFound(FIRST), SECOND: RuntimeError("surprise"), THIRD: True})
 
-    results = compute(driver).cache_images(request(FIRST, SECOND, THIRD))
+    results = compute(driver).process_images(request(FIRST, SECOND, THIRD))
 
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR, Outcome.CACHED]
     assert results[0].reason == f"Image {FIRST} could not be found."
@@ -111,7 +111,7 @@ def test_a_reason_with_a_file_name_that_is_no_utf_8_can_be_stored(caplog):
     caplog.set_level(logging.CRITICAL)  # what the log holds goes from one process of the tests to another as UTF-8
     driver = ScriptedDriver({FIRST: RuntimeError("caf\udce9.raw is gone"), SECOND: OSError(2, "gone", "caf\udce9.raw")})
 
-    results = compute(driver).cache_images(request(FIRST, SECOND))
+    results = compute(driver).process_images(request(FIRST, SECOND))
 
     assert all("caf\\udce9.raw" in result.reason for result in results)
     assert all(result.reason.encode() for result in results)
@@ -121,7 +121,7 @@ def test_a_driver_without_support_is_logged_once_per_request(caplog):
     driver = ScriptedDriver({FIRST: NotImplementedError(), SECOND: NotImplementedError("images live in Ceph")})
 
     with caplog.at_level(logging.WARNING):
-        results = compute(driver).cache_images(request(FIRST, SECOND))
+        results = compute(driver).process_images(request(FIRST, SECOND))
 
     assert [result.outcome for result in results] == [Outcome.UNSUPPORTED, Outcome.UNSUPPORTED]
     assert results[0].reason
@@ -135,7 +135,7 @@ def test_a_driver_without_support_is_logged_once_per_request(caplog):
 def test_bytes_moved_are_those_that_came_over_the_network():
     driver = ScriptedDriver({FIRST: True, SECOND: False})
 
-    results = compute(driver).cache_images(request(FIRST, SECOND))
+    results = compute(driver).process_images(request(FIRST, SECOND))
 
     assert [result.bytes_moved for result in results] == [100, 0]
 
@@ -143,7 +143,7 @@ def test_bytes_moved_are_those_that_came_over_the_network():
 def test_progress_names_job_host_and_image():
     reports = Reports()
 
-    compute(ScriptedDriver({FIRST: True}), progress=reports).cache_images(request(FIRST))
+    compute(ScriptedDriver({FIRST: True}), progress=reports).process_images(request(FIRST))
 
     assert reports.seen[0] == TaskProgress("job", "cmp-1", FIRST, Phase.DOWNLOADING, 40, 100, "cell1")
     assert reports.seen[-1].phase is Phase.CONVERTING
@@ -155,7 +155,7 @@ def test_a_stopped_compute_refuses_before_it_begins():
     driver = ScriptedDriver({FIRST: True})
 
     with pytest.raises(Stopped):
-        compute(driver, stop=stop).cache_images(request(FIRST))
+        compute(driver, stop=stop).process_images(request(FIRST))
 
     assert driver.asked == []
 
@@ -169,7 +169,7 @@ def test_a_running_transfer_is_stopped_at_its_next_progress():
             return super().cache_image(order, watch)
 
     with pytest.raises(Stopped):
-        compute(StoppingDriver({FIRST: True}), stop=stop).cache_images(request(FIRST))
+        compute(StoppingDriver({FIRST: True}), stop=stop).process_images(request(FIRST))
 
 
 class HeldBackDriver(ScriptedDriver):
@@ -195,7 +195,7 @@ def test_time_in_which_a_rate_limit_holds_the_download_back_does_not_count(is_fi
 
     host = compute(HeldBackDriver(clock, rates), clock=clock, rates=rates)
 
-    results = host.cache_images(replace(request(FIRST, SECOND), deadline=deadline))
+    results = host.process_images(replace(request(FIRST, SECOND), deadline=deadline))
     assert [result.outcome for result in results] == [outcome] * 2
 
 
@@ -214,9 +214,9 @@ def test_time_in_which_it_waits_for_the_image_of_another_job_does_not_count(is_f
     host = compute(OneAfterAnother({}), clock=clock, progress=reports)
     deadline = Deadline(timedelta(seconds=10), lambda: clock.now().timestamp(), is_fixed=is_fixed)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(host.cache_images, request(FIRST))
+        first = threads.submit(host.process_images, request(FIRST))
         assert begun.wait(10)
-        second = threads.submit(host.cache_images, replace(request(SECOND), job_id="other", deadline=deadline))
+        second = threads.submit(host.process_images, replace(request(SECOND), job_id="other", deadline=deadline))
         wait_until(lambda: any(each.job_id == "other" for each in reports.seen))
         clock.advance(timedelta(hours=1))
         if is_fixed:
@@ -242,10 +242,10 @@ def test_a_wait_for_work_that_hangs_ends_with_the_deadline():
 
     host = compute(Hangs({}), clock=clock, progress=reports)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(host.cache_images, replace(request(FIRST), deadline=within(100)))
+        first = threads.submit(host.process_images, replace(request(FIRST), deadline=within(100)))
         assert begun.wait(10)
         waiting = replace(request(SECOND), job_id="other", deadline=within(100))
-        second = threads.submit(host.cache_images, waiting)
+        second = threads.submit(host.process_images, waiting)
         wait_until(lambda: reports.seen)
         clock.advance(timedelta(seconds=100))
 
@@ -277,10 +277,10 @@ def test_an_image_that_is_in_the_cache_needs_no_turn():
 
     host = compute(Holds({}))
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(host.cache_images, request(FIRST))
+        first = threads.submit(host.process_images, request(FIRST))
         assert begun.wait(10)
 
-        (result,) = host.cache_images(replace(request(SECOND), job_id="other"))
+        (result,) = host.process_images(replace(request(SECOND), job_id="other"))
         may_end.set()
 
         assert result.outcome is Outcome.EXISTING
@@ -307,7 +307,7 @@ def test_time_of_a_request_that_is_over_ends_what_is_under_way_and_what_has_not_
     begin = clock.now()
     deadline = Deadline(timedelta(seconds=100), monotonic=lambda: clock.now().timestamp())
 
-    results = compute(driver, clock=clock).cache_images(replace(request(FIRST, SECOND), deadline=deadline))
+    results = compute(driver, clock=clock).process_images(replace(request(FIRST, SECOND), deadline=deadline))
 
     assert driver.asked == [FIRST]
     assert [result.outcome for result in results] == [Outcome.ERROR, Outcome.ERROR]
@@ -342,7 +342,7 @@ def test_the_time_for_which_an_image_is_kept_begins_when_it_is_cached(is_fetched
     clock = MemoryClock()
     driver = KeepingDriver({FIRST: is_fetched}, clock=clock)
 
-    results = compute(driver, clock=clock).cache_images(keeping(FIRST))
+    results = compute(driver, clock=clock).process_images(keeping(FIRST))
 
     assert [result.outcome for result in results] == [Outcome.CACHED if is_fetched else Outcome.EXISTING]
     assert driver.kept == {FIRST: clock.now() + timedelta(seconds=60)}
@@ -352,8 +352,8 @@ def test_an_image_is_not_kept_if_it_was_not_requested_or_not_cached():
     driver = KeepingDriver({FIRST: True, SECOND: ImageNotFound(SECOND)}, clock=MemoryClock())
     host = compute(driver)
 
-    host.cache_images(request(FIRST))
-    host.cache_images(replace(keeping(SECOND), job_id="other"))
+    host.process_images(request(FIRST))
+    host.process_images(replace(keeping(SECOND), job_id="other"))
 
     assert driver.kept == {}
 
@@ -362,7 +362,7 @@ def test_an_image_that_cannot_be_kept_is_an_error_with_its_bytes_and_the_reason(
     error = ImageNotKept(FIRST, "/_base", "its record: the disk is full")
     driver = KeepingDriver({FIRST: True}, clock=MemoryClock(), error=error)
 
-    (result,) = compute(driver).cache_images(keeping(FIRST))
+    (result,) = compute(driver).process_images(keeping(FIRST))
 
     assert (result.outcome, result.bytes_moved, result.may_pass) == (Outcome.ERROR, 100, True)
     assert "is in the cache /_base, but cannot be kept for a time: its record: the disk is full" in result.reason
@@ -371,7 +371,7 @@ def test_an_image_that_cannot_be_kept_is_an_error_with_its_bytes_and_the_reason(
 def test_a_driver_that_cannot_keep_images_is_an_error_before_anything_is_downloaded():
     driver = ScriptedDriver({FIRST: True})
 
-    (result,) = compute(driver).cache_images(keeping(FIRST))
+    (result,) = compute(driver).process_images(keeping(FIRST))
 
     assert (result.outcome, driver.asked) == (Outcome.ERROR, [])
     assert "virt driver scripted of this host cannot keep images" in result.reason
