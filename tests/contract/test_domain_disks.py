@@ -17,6 +17,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.ports.domain_disks import DiskFile
 from precache.rules.expiry import ExpiryLimits
@@ -84,10 +85,8 @@ def test_the_base_of_a_domain_that_does_not_run_stays_wherever_its_disk_is(
     day = timedelta(days=1)
     disks = InstanceDisks(instances_path=tmp_path / "host", cache_directory=cache.directory, domains=domains)
     cleaner = Cleaner(
-        directory=cache.directory,
-        locks=cache.locks,
-        records=cache.records,
-        disks=disks,
+        cache=cache,
+        removal=EntryRemoval(cache=cache, disks=disks, clock=clock),
         clock=clock,
         limits=ExpiryLimits(day, day),
     )

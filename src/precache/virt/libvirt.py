@@ -12,6 +12,7 @@ from precache.core.orders import ImageOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_keeper import EntryKeeper
+from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
@@ -54,17 +55,15 @@ class LibvirtDriver:
     def build_with(cls, setup: HostSetup, domains: DomainDisks) -> LibvirtDriver:
         """Build the driver with the source of guests' disks for its cleaner."""
         cache = setup.local_cache.open(setup.clock)
+        disks = InstanceDisks(
+            instances_path=setup.local_cache.instances_path, cache_directory=cache.directory, domains=domains
+        )
+        removal = EntryRemoval(cache=cache, disks=disks, clock=setup.clock)
         cleaner = None
         if setup.cleaning is not None:
             cleaner = Cleaner(
-                directory=cache.directory,
-                locks=cache.locks,
-                records=cache.records,
-                disks=InstanceDisks(
-                    instances_path=setup.local_cache.instances_path,
-                    cache_directory=cache.directory,
-                    domains=domains,
-                ),
+                cache=cache,
+                removal=removal,
                 clock=setup.clock,
                 limits=setup.cleaning.limits,
                 removes_unused=setup.cleaning.removes_unused,

@@ -16,6 +16,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import DomainsUnknown
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.overlay_list import add_overlay
 from precache.ports.domain_disks import DiskFile
@@ -56,10 +57,8 @@ def cleaner_of(
 ) -> Cleaner:
     """Return a cleaner that has made its first pass, which removes nothing."""
     cleaner = Cleaner(
-        directory=cache.directory,
-        locks=cache.locks,
-        records=cache.records,
-        disks=disks or disks_of(cache, domains),
+        cache=cache,
+        removal=EntryRemoval(cache=cache, disks=disks or disks_of(cache, domains), clock=clock),
         clock=clock,
         limits=LIMITS,
         removes_unused=removes_unused,
@@ -193,10 +192,8 @@ def test_what_a_guest_wrote_into_its_raw_disk_neither_stops_nor_delays_a_pass(
 def test_the_first_pass_after_a_start_removes_nothing(cache: ImageCache, clock: MemoryClock) -> None:
     put(cache, ENTRY, clock, age=timedelta(days=9))
     cleaner = Cleaner(
-        directory=cache.directory,
-        locks=cache.locks,
-        records=cache.records,
-        disks=disks_of(cache),
+        cache=cache,
+        removal=EntryRemoval(cache=cache, disks=disks_of(cache), clock=clock),
         clock=clock,
         limits=LIMITS,
     )

@@ -1,0 +1,181 @@
+"""The removal of one file from the cache: the only way, whatever the reason is.
+
+It is done under the file's own lock, if that is free, and after a check of everything that may need the file: pins,
+disks, running qemu processes. In doubt the file stays. Which file is removed, and when, is decided by the callers.
+Safe for several threads and processes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+
+from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
+from precache.imagecache.os_errors import explain
+from precache.imagecache.overlay_list import remove_overlays
+from precache.ports.clock import Clock
+from precache.rules.expiry import CacheFile, Shape, is_kept, shape_of
+
+_log = logging.getLogger(__name__)
+
+_BLOCK_BYTES = 512
+"""The unit of st_blocks."""
+
+
+class Obstacle(Enum):
+    """Why a file was not removed."""
+
+    ABSENT = auto()
+    LOCKED = auto()  # a process fetches, copies or boots from it
+    PINNED = auto()
+    IN_USE = auto()  # a disk or a running qemu stands on it
+    USE_UNKNOWN = auto()  # it is not known what is in use
+    NO_LONGER_CHOSEN = auto()  # it was used since the caller chose it
+    FAILED = auto()  # an error of the disk, or not a file
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalResult:
+    """What became of the file. obstacle: None if it was removed. detail: the reason in words, if one is known."""
+
+    obstacle: Obstacle | None = None
+    detail: str = ""
+    bytes_freed: int = 0
+
+    @property
+    def is_removed(self) -> bool:
+        return self.obstacle is None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The names of the files in use; None if that is not known, and then the reason."""
+
+    names: frozenset[str] | None
+    doubt: str = ""
+
+
+class EntryRemoval:
+    """Removes files from one cache."""
+
+    def __init__(self, *, cache: ImageCache, disks: InstanceDisks, clock: Clock) -> None:
+        self._cache = cache
+        self._disks = disks
+        self._clock = clock
+        self._last_doubt = ""
+
+    def remove(
+        self,
+        name: str,
+        reason: str,
+        *,
+        is_chosen: Callable[[CacheFile], bool] = lambda _file: True,
+        even_pinned: bool = False,
+    ) -> RemovalResult:
+        """Remove the file with all that Precache keeps beside it, unless something stands against it.
+
+        name: of an image, a resized copy or a blank. reason: for the log, such as `unused for 26 h`.
+        is_chosen: called under the lock with the file as it is then; False leaves it. Raises nothing of the disk.
+        """
+        try:
+            with self._cache.locks.hold_if_free(name) as is_held:
+                if not is_held:
+                    return RemovalResult(Obstacle.LOCKED, "another process fetches, copies or boots from it")
+                return self._remove_held(name, reason, is_chosen, even_pinned)
+        except (CacheUnusable, OSError) as error:
+            why = explain(error) if isinstance(error, OSError) else str(error)
+            _log.warning("Could not remove %s from %s: %s", name, self._cache.directory, why)
+            return RemovalResult(Obstacle.FAILED, why)
+
+    def obstacle(self, name: str, *, even_pinned: bool = False) -> RemovalResult | None:
+        """Return what stands against removing or moving the file; None if nothing does. The caller holds its lock.
+
+        Resets the age of a file that a qemu has open. Raises OSError.
+        """
+        file = self.look(name)
+        return self._absent() if file is None else self._obstacle(file, even_pinned)
+
+    def usage(self) -> Usage:
+        """Return what is in use. A reason why that is not known is logged once, until it changes."""
+        try:
+            names = frozenset(self._disks.names_in_use())
+        except (DiskUnreadable, DomainsUnknown) as error:
+            doubt = str(error)
+            if doubt != self._last_doubt:
+                _log.warning(
+                    "Nothing is removed from %s, because it is not known what is in use. %s",
+                    self._cache.directory,
+                    doubt,
+                )
+            self._last_doubt = doubt
+            return Usage(None, doubt)
+        if self._last_doubt:
+            _log.info("What is in use in %s is known again", self._cache.directory)
+        self._last_doubt = ""
+        return Usage(names)
+
+    def look(self, name: str) -> CacheFile | None:
+        """Return the file with its pin; None if it is gone. Raises OSError."""
+        try:
+            found = (self._cache.directory / name).lstat()
+        except FileNotFoundError:
+            return None
+        record = self._cache.records.read(name) if shape_of(name) is Shape.IMAGE else None
+        kept_until = None if record is None else record.kept_until
+        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC), kept_until)
+
+    def reset_age(self, name: str) -> None:
+        """Let the file's expiry begin now, because it is in use. An error is logged."""
+        now = self._clock.now().timestamp()
+        try:
+            os.utime(self._cache.directory / name, (now, now), follow_symlinks=False)
+        except OSError as error:
+            _log.warning("The age of %s, which is in use, could not be reset: %s", name, explain(error))
+
+    def _absent(self) -> RemovalResult:
+        return RemovalResult(Obstacle.ABSENT, f"it is not in {self._cache.directory}")
+
+    def _obstacle(self, file: CacheFile, even_pinned: bool) -> RemovalResult | None:
+        path = self._cache.directory / file.name
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
+        if not even_pinned and is_kept(file.kept_until, self._clock.now()):
+            return RemovalResult(Obstacle.PINNED, f"it is kept until {file.kept_until}")
+        usage = self.usage()
+        if usage.names is None:
+            return RemovalResult(Obstacle.USE_UNKNOWN, usage.doubt)
+        if file.name in usage.names:
+            return RemovalResult(Obstacle.IN_USE, "a disk stands on it")
+        if is_open_in_qemu(path):
+            self.reset_age(file.name)
+            return RemovalResult(Obstacle.IN_USE, "a running qemu has it open")
+        return None
+
+    def _remove_held(
+        self, name: str, reason: str, is_chosen: Callable[[CacheFile], bool], even_pinned: bool
+    ) -> RemovalResult:
+        file = self.look(name)
+        if file is None:
+            return self._absent()
+        if not is_chosen(file):
+            return RemovalResult(Obstacle.NO_LONGER_CHOSEN, f"it was used at {file.last_used}")
+        obstacle = self._obstacle(file, even_pinned)
+        if obstacle is not None:
+            return obstacle
+        path = self._cache.directory / name
+        bytes_freed = path.lstat().st_blocks * _BLOCK_BYTES
+        path.unlink()
+        if shape_of(name) is Shape.IMAGE:
+            remove_overlays(self._cache.directory, name)
+            self._cache.records.remove(name)
+            # While the lock is held: a process that waits for it sees that the file is gone, and tries again.
+            self._cache.locks.remove_file(name)
+        _log.info("Removed %s from %s: %s", name, self._cache.directory, reason)
+        return RemovalResult(bytes_freed=bytes_freed)

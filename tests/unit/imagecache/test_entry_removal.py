@@ -1,0 +1,141 @@
+"""One entry is removed with all that is beside it, or stays with the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.core.errors import DomainsUnknown
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_removal import EntryRemoval, Obstacle
+from precache.imagecache.overlay_list import add_overlay
+from tests.unit.imagecache.another_process import another_process
+from tests.unit.imagecache.conftest import ENTRY, IMAGE
+from tests.unit.imagecache.test_cleaner import HOLDER, Domains, disks_of, names, put, put_overlay
+
+Arrangement = Callable[[ImageCache, MemoryClock, Domains], None]
+
+
+def removal_of(cache: ImageCache, clock: MemoryClock, domains: Domains | None = None) -> EntryRemoval:
+    return EntryRemoval(cache=cache, disks=disks_of(cache, domains), clock=clock)
+
+
+def keep(cache: ImageCache, clock: MemoryClock) -> None:
+    cache.records.write(EntryRecord(IMAGE, clock.now() + timedelta(days=1)))
+
+
+def test_an_entry_goes_with_its_record_its_list_of_disks_and_its_lock_file(
+    cache: ImageCache, clock: MemoryClock, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path = put(cache, ENTRY, clock)
+    cache.records.write(EntryRecord(IMAGE, clock.now()))
+    add_overlay(cache.directory, ENTRY, tmp_path_factory.mktemp("guests") / "gone.qcow2", clock.now())
+    allocated = path.stat().st_blocks * 512
+
+    result = removal_of(cache, clock).remove(ENTRY, "unused for 26 h")
+
+    assert result.is_removed
+    assert result.bytes_freed == allocated
+    assert names(cache) == set()
+    assert list(cache.locks.directory.iterdir()) == []
+    assert f"Removed {ENTRY} from {cache.directory}: unused for 26 h" in caplog.text
+
+
+def _nothing(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    """Leave the cache empty."""
+
+
+def _pinned(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    put(cache, ENTRY, clock)
+    keep(cache, clock)
+
+
+def _used(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    put_overlay(cache.directory.parent / "instance-1" / "disk", put(cache, ENTRY, clock))
+
+
+def _unknown(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    put(cache, ENTRY, clock)
+    domains.found = DomainsUnknown("libvirt does not answer", "start libvirtd")
+
+
+def _directory(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    (cache.directory / ENTRY).mkdir()
+
+
+def _link(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    (cache.directory / ENTRY).symlink_to("/etc/hostname")
+
+
+@pytest.mark.parametrize(
+    ("arrange", "obstacle", "detail"),
+    [
+        (_nothing, Obstacle.ABSENT, "it is not in"),
+        (_pinned, Obstacle.PINNED, "it is kept until"),
+        (_used, Obstacle.IN_USE, "a disk stands on it"),
+        (_unknown, Obstacle.USE_UNKNOWN, "start libvirtd"),
+        (_directory, Obstacle.FAILED, "is not a file; move it elsewhere"),
+        (_link, Obstacle.FAILED, "is not a file; move it elsewhere"),
+    ],
+)
+def test_what_stands_against_a_removal_is_returned_and_nothing_is_removed(
+    cache: ImageCache, clock: MemoryClock, arrange: Arrangement, obstacle: Obstacle, detail: str
+) -> None:
+    domains = Domains()
+    arrange(cache, clock, domains)
+    before = names(cache)
+
+    result = removal_of(cache, clock, domains).remove(ENTRY, "a test")
+
+    assert result.obstacle is obstacle
+    assert detail in result.detail
+    assert names(cache) == before
+
+
+def test_an_entry_whose_lock_is_taken_stays(cache: ImageCache, clock: MemoryClock, tmp_path: Path) -> None:
+    put(cache, ENTRY, clock)
+
+    with another_process(tmp_path, HOLDER) as holder:
+        assert holder.hear() == "held"
+
+        assert removal_of(cache, clock).remove(ENTRY, "a test").obstacle is Obstacle.LOCKED
+
+
+def test_an_entry_that_is_no_longer_chosen_under_its_lock_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock)
+
+    result = removal_of(cache, clock).remove(ENTRY, "a test", is_chosen=lambda _file: False)
+
+    assert result.obstacle is Obstacle.NO_LONGER_CHOSEN
+    assert names(cache) == {ENTRY}
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_a_pin_can_be_overruled_and_use_cannot(cache: ImageCache, clock: MemoryClock, is_used: bool) -> None:
+    base = put(cache, ENTRY, clock)
+    keep(cache, clock)
+    if is_used:
+        put_overlay(cache.directory.parent / "instance-1" / "disk", base)
+
+    result = removal_of(cache, clock).remove(ENTRY, "a test", even_pinned=True)
+
+    assert result.is_removed is not is_used
+
+
+def test_the_holder_of_the_lock_learns_whether_the_entry_may_be_moved(cache: ImageCache, clock: MemoryClock) -> None:
+    base = put(cache, ENTRY, clock)
+    removal = removal_of(cache, clock)
+    with cache.locks.hold_if_free(ENTRY):
+        free = removal.obstacle(ENTRY)
+        put_overlay(cache.directory.parent / "instance-1" / "disk", base)
+        used = removal.obstacle(ENTRY)
+
+    assert free is None
+    assert used is not None
+    assert used.obstacle is Obstacle.IN_USE
