@@ -26,6 +26,7 @@ from precache.core.cache_contents import CacheContents
 from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, ImageId
+from precache.rules.opt_in import ALL_IMAGES, OptIn
 from precache.rules.webhook_urls import parse_allowed, why_refused
 from tests.http.documented import Documented
 from tests.played_host import PlayedHost
@@ -47,11 +48,11 @@ UNKNOWN = ImageId("00000000-0000-4000-8000-0000000000ff")
 NAMESAKES = (ImageId("00000000-0000-4000-8000-000000000006"), ImageId("00000000-0000-4000-8000-000000000007"))
 
 
-def _image(image: ImageId, name: str, status: str = "active", disk_format: str | None = "qcow2", **more: str) -> Image:
+def _image(image: ImageId, name: str, status: str = "active", disk_format: str | None = "qcow2", **more: Any) -> Image:
     return Image(id=image, name=name, status=status, disk_format=disk_format, size_bytes=4, **more)
 
 
-def _with_kernel(number: int, kernel_id: str, **more: str) -> Image:
+def _with_kernel(number: int, kernel_id: str, **more: Any) -> Image:
     return _image(
         ImageId(f"00000000-0000-4000-8000-0000000001{number:02}"), f"pair-{number}", kernel_id=kernel_id, **more
     )
@@ -77,6 +78,7 @@ IMAGES = {
         _with_kernel(4, "none"),
         _with_kernel(5, DEBIAN),
         _with_kernel(6, KERNEL, ramdisk_id=FORBIDDEN),
+        _with_kernel(7, KERNEL, owner="p1", has_opted_in=True),
         _image(LIKE_AN_ID, "00000000-0000-4000-8000-00000000000a"),
     )
 }
@@ -90,6 +92,7 @@ class World:
     policy_file: Path | None = None
     max_body_bytes: int = 2000
     adds_boot_files: bool = True
+    opt_in: OptIn = ALL_IMAGES
     wakes: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -128,6 +131,7 @@ class World:
         }
         return create_app(
             adds_boot_files=self.adds_boot_files,
+            opt_in=self.opt_in,
             why_url_refused=partial(why_refused, allowed=[parse_allowed("hooks.example/in")], allow_http=False),
             auth_strategy=auth_strategy,
             service_down_time=SERVICE_DOWN_TIME,

@@ -33,6 +33,7 @@ from precache.ports.inventory import AggregateChanges, AggregateQueries, HostCha
 from precache.ports.job_store import JobIntake, JobQueries, JobSteering, StoreProbe
 from precache.ports.policy import Policy
 from precache.ports.transfer_rates import TransferRates
+from precache.rules.opt_in import ALL_IMAGES, OptIn
 from precache.rules.webhook_urls import allow_none
 
 MAX_BODY_BYTES = 114688  # 112 KiB, Nova's own default: some two thousand images in one request
@@ -60,12 +61,14 @@ def create_app(
     auth_strategy: str,
     max_body_bytes: int = MAX_BODY_BYTES,
     adds_boot_files: bool = True,
+    opt_in: OptIn = ALL_IMAGES,
     why_url_refused: Callable[[str], str | None] = allow_none,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Build the WSGI application; safe for many threads.
 
     auth_strategy: as in [api] auth_strategy; only for the OpenAPI document.
     adds_boot_files: whether the kernel and the ramdisk that an image names are cached with it.
+    opt_in: which images may be cached.
     why_url_refused: returns why a URL must not be told of a job; None if it may be.
     feed: its events are sent to clients; the caller stops it.
     wake: tells conductors that there is a new job, or a request to cancel one; never raises, never blocks.
@@ -79,6 +82,7 @@ def create_app(
         clock=clock,
         wake=wake,
         adds_boot_files=adds_boot_files,
+        opt_in=opt_in,
         why_url_refused=why_url_refused,
     )
     views = JobViews(document)

@@ -53,6 +53,9 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.ImageNotActive: Fault(400, "precache.image.not_active"),
     errors.ImageCompressed: Fault(400, "precache.image.compressed"),
     errors.ImageFormatUnsupported: Fault(400, "precache.image.format_unsupported"),
+    errors.PrecachingOff: Fault(400, "precache.image.precaching_off"),
+    errors.ImageNotOptedIn: Fault(400, "precache.image.not_opted_in"),
+    errors.ImageOwnerNotListed: Fault(400, "precache.image.owner_not_listed"),
     # Nova's clients do not expect 503 from this call; the message names the service that is down.
     errors.ImageServiceUnavailable: Fault(400, "precache.image_service.unavailable"),
     # Aggregates.

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 from precache.imagecache.kept_downloads import KeepLimits
+from precache.rules.opt_in import OptIn, PrecacheImages
 
 OPTIONS = [
     cfg.IntOpt(
@@ -20,6 +21,22 @@ OPTIONS = [
         min=1,
         help="How many hosts cache images at the same time, over all jobs of a conductor. All of them download from "
         "the image service, so its bandwidth limits this.",
+    ),
+    cfg.StrOpt(
+        "precache_images",
+        default="all",
+        choices=[
+            ("all", "every image"),
+            ("some", "images with the property cache_in_nova=true or precache=true, and their kernels and ramdisks"),
+            ("none", "no image; requests are refused"),
+        ],
+        help="Which images requests may have cached. The API reads this. What is in the caches stays there.",
+    ),
+    cfg.ListOpt(
+        "precache_projects",
+        default=[],
+        help="Ids of the projects whose images requests may have cached, besides precache_images; empty for the "
+        "images of every project. The API reads this.",
     ),
     cfg.StrOpt(
         "subdirectory_name",
@@ -97,7 +114,7 @@ OPTIONS = [
 class ImageCacheSettings:
     """Settings of the cache. manager_interval: None for no passes. is_owner_chosen: False if no file sets the owner.
 
-    keep_limits: of paused downloads.
+    keep_limits: of paused downloads. opt_in: which images requests may have cached.
     """
 
     precache_concurrency: int
@@ -109,6 +126,7 @@ class ImageCacheSettings:
     original_minimum_age: timedelta
     resized_minimum_age: timedelta
     keep_limits: KeepLimits
+    opt_in: OptIn
     is_owner_chosen: bool = True
 
     @property
@@ -135,6 +153,10 @@ def _parse(values: Any) -> ImageCacheSettings:
             images=values.paused_images,
             total_bytes=values.paused_bytes,
             age=timedelta(hours=values.paused_hours),
+        ),
+        opt_in=OptIn(
+            PrecacheImages(values.precache_images),
+            frozenset(project.strip() for project in values.precache_projects if project.strip()),
         ),
     )
 

@@ -108,6 +108,8 @@ class Image:
     digest: the expected hash of the data; None if the service has no hash, and then nothing can be verified.
     kernel_id, ramdisk_id: the images that an instance boots with besides this one, as the record names them, which may
         be no valid id; None if it names none.
+    owner: id of the project that owns it; None if it has none.
+    has_opted_in: whether a property of the image asks for it to be cached before boots.
     """
 
     id: ImageId
@@ -121,6 +123,8 @@ class Image:
     signature: ImageSignature = ImageSignature()
     kernel_id: str | None = None
     ramdisk_id: str | None = None
+    owner: str | None = None
+    has_opted_in: bool = False
 
     @property
     def is_active(self) -> bool:

@@ -68,5 +68,6 @@ def api_app(
         service_down_time=config.host.service_down_time,
         max_body_bytes=config.api.max_request_body_bytes,
         adds_boot_files=config.api.cache_kernel_and_ramdisk,
+        opt_in=config.image_cache.opt_in,
         why_url_refused=partial(why_refused, allowed=webhooks.allowed, allow_http=webhooks.allow_http),
     )

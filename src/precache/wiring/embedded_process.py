@@ -82,6 +82,11 @@ class EmbeddedProcess:
                 "noauth only"
             )
         check_noauth(embedding.address)
+        if config.image_cache.opt_in.needs_records and not config.glance.endpoints:
+            raise InvalidConfiguration(
+                "[image_cache] precache_images = some and precache_projects need an image service with owners and "
+                "properties of images, and the embedded one has none; set [glance] endpoint_override, or remove them"
+            )
         self._config = config
         self._embedding = embedding
         self._stops = ExitStack()

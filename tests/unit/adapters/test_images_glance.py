@@ -123,6 +123,23 @@ def test_a_record_names_kernel_and_ramdisk(fields, found):
     assert (image.kernel_id, image.ramdisk_id) == found
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, (None, False)),
+        ({"owner": "p1", "precache": "true"}, ("p1", True)),
+        ({"owner": "", "cache_in_nova": "True"}, (None, True)),
+        ({"owner": 7, "cache_in_nova": "false", "precache": True}, (None, True)),
+        ({"cache_in_nova": "no", "precache": 1}, (None, False)),
+    ],
+)
+def test_a_record_has_owner_and_opt_in(fields, found):
+    with FaultyServer(record(**fields)) as server:
+        image = images_at(server.url).show(IMAGE)
+
+    assert (image.owner, image.has_opted_in) == found
+
+
 def test_a_redirect_is_not_followed():
     with FaultyServer(record()) as elsewhere:
         redirect = http("302 Found", Location=elsewhere.url)

@@ -26,6 +26,16 @@ def test_noauth_is_refused_where_others_can_connect(tmp_path, host):
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("option", ["precache_images = some", "precache_projects = p1"])
+def test_what_images_of_files_cannot_have_is_no_condition(tmp_path, option):
+    file = tmp_path / "precache.conf"
+    file.write_text(f"[image_cache]\n{option}\n")
+    embedding = EmbeddedOptions(StateDir(tmp_path / "state"), ListenAddress("127.0.0.1", 0), (), tmp_path)
+
+    with pytest.raises(InvalidConfiguration, match=r"embedded one has none; set .*endpoint_override"):
+        EmbeddedProcess(config=load_config([file]), embedding=embedding)
+
+
 def test_a_driver_that_is_not_installed_is_named_and_nothing_keeps_running(tmp_path):
     refused = service(tmp_path, driver="hyperdrive")
 

@@ -12,6 +12,12 @@ from precache.core.images import Digest, Image, ImageId, ImageSignature, parse_i
 
 _log = logging.getLogger(__name__)
 
+OPT_IN_PROPERTIES = ("cache_in_nova", "precache")
+"""Properties of an image, of which one with the value `true` asks for it to be cached; the first one is Nova's."""
+
+_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+"""What Nova reads as true in a property, in any case."""
+
 
 def image_from_record(asked: ImageId, record: Any) -> Image:
     """Return the image. Raises ValueError if this is not the record of the requested image.
@@ -39,6 +45,8 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
         ),
         kernel_id=_text(record.get("kernel_id")) or None,
         ramdisk_id=_text(record.get("ramdisk_id")) or None,
+        owner=_text(record.get("owner")) or None,
+        has_opted_in=any(_flag(record.get(name)) for name in OPT_IN_PROPERTIES),
     )
 
 
@@ -90,6 +98,10 @@ def _digest(image: ImageId, record: dict[str, Any]) -> Digest | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool:
+    return value is True or (_text(value) or "").strip().lower() in _TRUE
 
 
 def _size(value: object) -> int | None:

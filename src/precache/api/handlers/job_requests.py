@@ -29,6 +29,7 @@ from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
+from precache.rules.opt_in import ALL_IMAGES, OptIn
 from precache.rules.schedule import check_schedule, next_start
 from precache.rules.webhook_urls import InvalidWebhookUrl, WebhookUrl, allow_none
 
@@ -50,6 +51,7 @@ class JobRequests:
 
     wake: tells conductors that there is work; never raises, never blocks.
     adds_boot_files: whether the kernel and the ramdisk that an image names are cached with it.
+    opt_in: which images may be cached.
     why_url_refused: returns why a URL must not be told of a job; None if it may be.
     """
 
@@ -61,10 +63,12 @@ class JobRequests:
         clock: Clock,
         wake: Callable[[], None],
         adds_boot_files: bool = True,
+        opt_in: OptIn = ALL_IMAGES,
         why_url_refused: Callable[[str], str | None] = allow_none,
     ) -> None:
         self._images = images
         self._boot_files = BootFiles(images) if adds_boot_files else None
+        self._opt_in = opt_in
         self._why_url_refused = why_url_refused
         self._jobs = jobs
         self._clock = clock
@@ -141,6 +145,7 @@ class JobRequests:
         for image in images:
             check_admissible(image)
             checked.append(image)
+        self._opt_in.check(checked)
         added: Sequence[Image] = ()
         if self._boot_files is not None:
             orders, added = self._boot_files.added(call.caller.token, orders, checked)

@@ -70,6 +70,37 @@ class ImageFormatUnsupported(Refused):
         super().__init__(f"Image {image} has disk format {disk_format}, which cannot be cached.")
 
 
+class PrecachingOff(Refused):
+    """The operator lets no image be cached before boots."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Images are not cached ahead of boots here ([image_cache] precache_images = none)",
+            "ask an operator of this service to allow it",
+        )
+
+
+class ImageNotOptedIn(Refused):
+    """The operator lets only images be cached that have a property for it."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            f"Image {image} may not be cached: it has neither the property cache_in_nova=true nor precache=true",
+            f"set one of them: openstack image set --property precache=true {image}",
+        )
+
+
+class ImageOwnerNotListed(Refused):
+    """The operator lets only images of some projects be cached. owner: id of a project; None if there is none."""
+
+    def __init__(self, image: str, owner: str | None) -> None:
+        has = "has no owner" if owner is None else f"belongs to project {owner}"
+        super().__init__(
+            f"Image {image} may not be cached: it {has}, and [image_cache] precache_projects lists other projects",
+            "use an image of a listed project, or ask an operator of this service to list this one",
+        )
+
+
 class SignatureRefused(Refused):
     """The image has no valid signature of a trusted certificate. The reasons have Nova's wording."""
 
