@@ -20,7 +20,10 @@ _OPTIONS = {
         cfg.BoolOpt("force_raw_images", default=True),
         cfg.StrOpt("host"),
     ],
-    "image_cache": [cfg.StrOpt("subdirectory_name", default="_base")],
+    "image_cache": [
+        cfg.StrOpt("subdirectory_name", default="_base"),
+        cfg.IntOpt("remove_unused_original_minimum_age_seconds", default=86400, deprecated_group="DEFAULT"),
+    ],
     "glance": [
         cfg.BoolOpt("verify_glance_signatures", default=False),
         cfg.BoolOpt("enable_certificate_validation", default=False),
@@ -29,6 +32,9 @@ _OPTIONS = {
     "workarounds": [cfg.BoolOpt("disable_deep_image_inspection", default=False)],
     "libvirt": [cfg.StrOpt("images_type", default="default")],
 }
+
+_MINIMUM_AGE = "[image_cache] remove_unused_original_minimum_age_seconds"
+"""Pinned images are touched often enough for the age in Precache's configuration; nova-compute removes by its own."""
 
 
 def check_nova_conf(config: Config, files: tuple[Path, ...] = FILES) -> Iterator[Finding]:
@@ -64,6 +70,12 @@ def _pairs(nova: cfg.ConfigOpts, config: Config) -> Iterator[tuple[str, object, 
     yield "[DEFAULT] instances_path", Path(nova.instances_path), config.host.instances_path
     yield "[DEFAULT] force_raw_images", nova.force_raw_images, config.host.force_raw_images
     yield "[image_cache] subdirectory_name", nova.image_cache.subdirectory_name, config.image_cache.subdirectory_name
+    if not config.image_cache.is_precache_owner:
+        yield (
+            _MINIMUM_AGE,
+            nova.image_cache.remove_unused_original_minimum_age_seconds,
+            int(config.image_cache.original_minimum_age.total_seconds()),
+        )
     yield "[libvirt] images_type", nova.libvirt.images_type, config.libvirt.images_type
     theirs_disabled, ours_disabled = (
         nova.workarounds.disable_deep_image_inspection,

@@ -265,6 +265,17 @@ def test_inspection_that_only_nova_leaves_out_is_named(host, tmp_path):
     assert only(check_nova_conf(host(text), (nova,))).status == "ok"
 
 
+@pytest.mark.parametrize("section", ["image_cache", "DEFAULT"])
+def test_another_minimum_age_than_that_of_the_cache_s_owner_is_named(host, tmp_path, section):
+    nova, age = tmp_path / "nova.conf", "remove_unused_original_minimum_age_seconds = 600\n"
+    nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[{section}]\n{age}")
+
+    (finding,) = check_nova_conf(host(), (nova,))
+    assert (finding.status, "minimum_age_seconds is 600 in" in finding.found) == ("failed", True)
+    assert only(check_nova_conf(host(f"[image_cache]\n{age}"), (nova,))).status == "ok"
+    assert only(check_nova_conf(host("[image_cache]\nowner = precache\n"), (nova,))).status == "ok"
+
+
 def test_a_nova_conf_that_agrees_is_well(host, tmp_path):
     nova = tmp_path / "nova.conf"
     nova.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
