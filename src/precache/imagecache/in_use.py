@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from precache.core.errors import DiskUnreadable
@@ -38,29 +38,36 @@ class InstanceDisks:
         self._domains = domains
 
     def names_in_use(self) -> set[str]:
-        """Return the names of all files in the backing chains of disks; entries are among them.
+        """Return the names of all files in use. Raises what `disks_by_file` raises."""
+        return set(self.disks_by_file())
 
-        Only the name counts, not the directory, because a disk may refer to the cache by another path. Without a
-        hypervisor every entry on which a disk was ever made is in use, because the disk may have been moved. Raises
-        DiskUnreadable for a disk whose backing files are unknown, DomainsUnknown.
+    def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
+        """Return the name of each file in a backing chain, entries among them, with the disks that stand on it.
+
+        Only the name counts, not the directory, because a disk may refer to the cache by another path. A guest that
+        uses a file directly, such as the medium of a drive, is shown by that file's own path. Without a hypervisor
+        every entry on which a disk was ever made is in use, because the disk may have been moved. Raises DiskUnreadable
+        for a disk whose backing files are unknown, DomainsUnknown.
         """
+        found: dict[str, dict[Path, None]] = {}
         try:
             defined = None if self._domains is None else self._domains.files()
             listed = self._listed(is_all_known=defined is not None)
-            names = {name for name, _ in listed}
-            disks = [*(defined or ()), *(disk for _, disk in listed if disk is not None), *self._found()]
+            for entry, overlay, _ in listed:
+                found.setdefault(entry, {})[overlay] = None
+            disks = [*(defined or ()), *(disk for _, _, disk in listed if disk is not None), *self._found()]
             for disk in disks:
                 # A domain can use an entry directly, as the medium of a drive.
-                names |= _names_of(disk.path)
-                for backing in backing_chain(disk):
-                    names |= _names_of(backing)
+                for file in (disk.path, *backing_chain(disk)):
+                    for name in _names_of(file):
+                        found.setdefault(name, {})[disk.path] = None
         except OSError as error:
             raise DiskUnreadable(str(error.filename), error.strerror or str(error)) from error
-        return names
+        return {name: _without_itself(name, users) for name, users in found.items()}
 
-    def _listed(self, *, is_all_known: bool) -> list[tuple[str, DiskFile | None]]:
-        """Return each entry that has a listed disk, with the disk; None for a disk that is gone."""
-        found: list[tuple[str, DiskFile | None]] = []
+    def _listed(self, *, is_all_known: bool) -> list[tuple[str, Path, DiskFile | None]]:
+        """Return each entry that has a listed disk, with its path, and the disk; None for a disk that is gone."""
+        found: list[tuple[str, Path, DiskFile | None]] = []
         for entry, overlay in listed_overlays(self._cache_directory):
             presence = overlay.presence()
             if presence is Presence.UNKNOWN:
@@ -71,9 +78,9 @@ class InstanceDisks:
                     f"{self._cache_directory}",
                 )
             if presence is Presence.THERE:
-                found.append((entry, DiskFile(overlay.path, "qcow2")))
+                found.append((entry, overlay.path, DiskFile(overlay.path, "qcow2")))
             elif not is_all_known:
-                found.append((entry, None))
+                found.append((entry, overlay.path, None))
         return found
 
     def _found(self) -> Iterator[DiskFile]:
@@ -85,6 +92,12 @@ class InstanceDisks:
 
 def _is_of_the_cache(name: str) -> bool:
     return shape_of(name) is not None or parse_temporary(name) is not None
+
+
+def _without_itself(name: str, users: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the users, sorted. libvirt lists the backing files of a disk, too: these count only without a disk."""
+    others = sorted(user for user in users if user.name != name)
+    return tuple(others or users)
 
 
 def _names_of(path: Path) -> set[str]:
