@@ -1,0 +1,169 @@
+"""The digest of an entry's content, `tree-sha256:<hex>`: SHA-256 over the SHA-256 of each piece of 64 KiB, in order.
+
+The last piece is hashed with its own length. The digest of a piece of zeros is a constant, so a hole is not read, and
+a file has the same digest whatever of it is a hole. The file is read past the page cache: guests need that memory, and
+what is to be checked is the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import mmap
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+ALGORITHM = "tree-sha256"
+
+PIECE_BYTES = 64 << 10
+"""A multiple of every file system's block. A part of the algorithm: with another size every record would be wrong."""
+
+_READ_BYTES = 1 << 20  # enough for the full speed of a disk without read-ahead
+_BLOCK_BYTES = 4096  # of a direct read: a multiple of the block of every disk
+_PIECES_OF_HOLE = 1 << 14  # between two calls of the watcher: 1 GiB, 10 ms
+_ZERO_PIECE = hashlib.sha256(bytes(PIECE_BYTES)).digest()
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NO_HOLES = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+
+ReadWatcher = Callable[[int, int], None]
+"""Called after each MiB that was read, and each GiB of a hole, with two numbers of bytes: how many from the start are
+hashed, and how many were read. It may sleep, to limit the rate. What it raises ends the work."""
+
+
+ReadAt = Callable[[int, list[memoryview], int], int]
+"""os.preadv, or a replacement in tests."""
+
+
+def _watch_nothing(hashed_bytes: int, read_bytes: int) -> None:
+    """Let the work go on."""
+
+
+def content_digest(path: Path, watch: ReadWatcher = _watch_nothing) -> str:
+    """Return the digest of the file's content.
+
+    The caller ensures that the file is not written meanwhile. Raises OSError; FileExistsError if it is not a file;
+    what `watch` raises.
+    """
+    with ContentHash(path, watch) as content:
+        return content.digest()
+
+
+class ContentHash:
+    """The digest of a file that is complete, or becomes complete part by part. Used by one thread.
+
+    A context manager, which closes the file.
+    """
+
+    def __init__(self, path: Path, watch: ReadWatcher = _watch_nothing, *, read_at: ReadAt = os.preadv) -> None:
+        """Open the file. Raises OSError; FileExistsError if it is not a file."""
+        self._path = path
+        self._read_at = read_at
+        self._watch = watch
+        self._fd, self._is_direct = _open(path)
+        self._root = hashlib.sha256()
+        self._buffer = memoryview(mmap.mmap(-1, _READ_BYTES))  # aligned, as direct reads require
+        self._hashed_bytes = self._read_bytes = 0
+
+    def __enter__(self) -> ContentHash:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def advance(self, end: int) -> None:
+        """Hash all whole pieces before the byte `end`, which are written and do not change any more."""
+        end = min(end, os.fstat(self._fd).st_size)
+        end -= end % PIECE_BYTES
+        while self._hashed_bytes < end:
+            start, stop = self._next_data(end)
+            self._skip(start)
+            self._read(stop)
+
+    def digest(self) -> str:
+        """Hash what is left, and return the digest of the whole file."""
+        size = os.fstat(self._fd).st_size
+        self.advance(size)
+        if self._hashed_bytes < size:
+            self._read(size)
+        return f"{ALGORITHM}:{self._root.hexdigest()}"
+
+    def _next_data(self, end: int) -> tuple[int, int]:
+        """Return the start and the end of the next pieces that are not all a hole; `end` twice if there are none."""
+        try:
+            data = os.lseek(self._fd, self._hashed_bytes, os.SEEK_DATA)
+            hole = os.lseek(self._fd, data, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return end, end
+            if error.errno not in _NO_HOLES:
+                raise
+            return self._hashed_bytes, end  # this file system does not know where holes are
+        return min(data - data % PIECE_BYTES, end), min(_round_up(hole, PIECE_BYTES), end)
+
+    def _skip(self, end: int) -> None:
+        """Hash the hole up to `end`, a multiple of the piece, without reading it."""
+        while self._hashed_bytes < end:
+            count = min((end - self._hashed_bytes) // PIECE_BYTES, _PIECES_OF_HOLE)
+            self._root.update(_ZERO_PIECE * count)
+            self._hashed_bytes += count * PIECE_BYTES
+            self._watch(self._hashed_bytes, self._read_bytes)
+
+    def _read(self, end: int) -> None:
+        while self._hashed_bytes < end:
+            count = min(_READ_BYTES, end - self._hashed_bytes)
+            self._fill(count)
+            for piece in range(0, count, PIECE_BYTES):
+                content = self._buffer[piece : min(piece + PIECE_BYTES, count)]
+                self._root.update(hashlib.sha256(content).digest())
+            self._hashed_bytes += count
+            self._read_bytes += count
+            self._watch(self._hashed_bytes, self._read_bytes)
+
+    def _fill(self, count: int) -> None:
+        """Read the next `count` bytes into the buffer. Raises OSError if the file has become shorter."""
+        filled = 0
+        while filled < count:
+            # A direct read has whole blocks; at the end of the file it returns less.
+            view = self._buffer[filled : _round_up(count, _BLOCK_BYTES)]
+            got = self._read_some(self._hashed_bytes + filled, view)
+            if not got:
+                raise OSError(errno.EIO, "it became shorter while it was read", str(self._path))
+            filled += got
+
+    def _read_some(self, offset: int, view: memoryview) -> int:
+        try:
+            got = self._read_at(self._fd, [view], offset)
+        except OSError as error:
+            # Some file systems accept the flag at open() and refuse the read.
+            if error.errno != errno.EINVAL or not self._is_direct:
+                raise
+            self._use_page_cache()
+            got = self._read_at(self._fd, [view], offset)
+        if not self._is_direct:
+            os.posix_fadvise(self._fd, offset, got, os.POSIX_FADV_DONTNEED)
+        return got
+
+    def _use_page_cache(self) -> None:
+        self._is_direct = False
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+
+
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """Return a descriptor, and whether it reads past the page cache. Raises OSError."""
+    try:
+        fd, is_direct = os.open(path, _READ_FLAGS | os.O_DIRECT), True
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        fd, is_direct = os.open(path, _READ_FLAGS), False
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileExistsError(None, "it is not a file", str(path))
+    return fd, is_direct
