@@ -1,9 +1,8 @@
 """What was received of paused downloads, kept beside the cache until they go on.
 
-Each is two files, with names that Nova's cleaner ignores: the data, and a record that says what it is. The record is
-written last and removed first, so data without a record is left over and will be removed. Who changes a kept download
-holds the lock of its entry; who removes one in passing takes the lock only if it is free. Only the jobs of a record
-change without it, so that a job can be removed from the record while another job downloads.
+Its files are in `kept_download_files`; data without a record will be removed. Who changes a kept download holds the
+lock of its entry; who removes one in passing takes the lock only if it is free. Only the jobs of a record change
+without it, so that a job can be removed from the record while another job downloads.
 
 The jobs of a record are those that want it: they were paused, and have not ended since. Without one it is removed.
 
@@ -12,36 +11,28 @@ A download that goes on writes to the same file under a second name. So after a 
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.names import KEPT, entry_name, parse_temporary, temporary_name
+from precache.imagecache.kept_download_files import KeptDownloadFiles, KeptDownloadRecord
+from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
-from precache.imagecache.publish import open_directory, open_own
-from precache.imagecache.staging import create_file
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
 
-_MOST_RECORD_BYTES = 1 << 16
 _MOST_JOBS = 100  # of one record; a later job finds the data all the same
 
 UNWANTED_AGE = timedelta(hours=1)
 """How long data stays that no job wants: longer than the wait between two attempts of a task, which use it."""
-
-_DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +47,12 @@ class KeepLimits:
     age: timedelta = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """size_bytes, digest: of the whole image. jobs: those that want it. kept_at: or when no job wanted it any more."""
-
-    image: str
-    size_bytes: int
-    digest: str
-    received_bytes: int
-    kept_at: str
-    jobs: tuple[str, ...]
-
-    @classmethod
-    def read(cls, text: bytes) -> _Record:
-        """Raises ValueError, KeyError, TypeError for anything that is not a record."""
-        fields: dict[str, Any] = json.loads(text)
-        record = cls(**{name: fields[name] for name in cls.__slots__} | {"jobs": tuple(map(str, fields["jobs"]))})
-        if not 0 < record.received_bytes <= record.size_bytes or record.kept_time.tzinfo is None:
-            raise ValueError("the numbers of the record are impossible")
-        return record
-
-    @property
-    def kept_time(self) -> datetime:
-        return datetime.fromisoformat(self.kept_at)
-
-    def fits(self, image: Image) -> bool:
-        """Return whether the image has still the data that was being received."""
-        return (self.image, self.size_bytes, self.digest) == (image.id, image.size_bytes, str(image.digest))
-
-
 class KeptDownloads:
     """The kept downloads of one cache directory, which may not exist. For any number of threads and processes."""
 
     def __init__(self, *, directory: Path, locks: EntryLocks, clock: Clock, limits: KeepLimits) -> None:
         self._directory = directory
+        self._files = KeptDownloadFiles(directory)
         self._locks = locks
         self._clock = clock
         self._limits = limits
@@ -97,12 +60,12 @@ class KeptDownloads:
 
     def bytes_of(self, image: ImageId) -> int:
         """Return how much of the image is kept."""
-        record = self._read_record(entry_name(image))
+        record = self._files.read_record(entry_name(image))
         return 0 if record is None else record.received_bytes
 
     def size_of(self, image: ImageId) -> int:
         """Return the size of the whole image, if a part of it is kept; else 0."""
-        record = self._read_record(entry_name(image))
+        record = self._files.read_record(entry_name(image))
         return 0 if record is None else record.size_bytes
 
     def take(self, image: Image, path: Path) -> int:
@@ -112,9 +75,9 @@ class KeptDownloads:
         removed. The caller holds the entry's lock.
         """
         entry = entry_name(image.id)
-        record = self._read_record(entry)
+        record = self._files.read_record(entry)
         try:
-            if record is not None and record.fits(image) and self._link(entry, path, record.received_bytes):
+            if record is not None and record.fits(image) and self._files.link(entry, path, record.received_bytes):
                 return record.received_bytes
         except OSError as error:
             _log.warning("What is kept of image %s cannot be used: %s", image.id, explain(error))
@@ -134,7 +97,7 @@ class KeptDownloads:
         if not is_allowed or image.digest is None or image.size_bytes is None:
             self.remove(entry)
             return 0
-        record = _Record(
+        record = KeptDownloadRecord(
             image=image.id,
             size_bytes=image.size_bytes,
             digest=str(image.digest),
@@ -144,10 +107,10 @@ class KeptDownloads:
         )
         try:
             with self._changes:
-                earlier = self._read_record(entry)
+                earlier = self._files.read_record(entry)
                 if earlier is not None and earlier.fits(image):
                     record = replace(record, jobs=_joined(earlier.jobs, record.jobs))
-                self._store(entry, path, record)
+                self._files.store(entry, path, record)
         except OSError as error:
             _log.warning("What was received of image %s is not kept: %s", image.id, explain(error))
             with suppress(OSError):  # `clean` tries again
@@ -160,9 +123,9 @@ class KeptDownloads:
         """Note that the job wants what is kept of the image, until `release` or `remove_of_job`; return its bytes."""
         entry = entry_name(image)
         with self._changes, self._explained(entry):
-            record = self._read_record(entry)
+            record = self._files.read_record(entry)
             if record is not None and job_id not in record.jobs:
-                self._write_record(entry, replace(record, jobs=_joined(record.jobs, (job_id,))))
+                self._files.write_record(entry, replace(record, jobs=_joined(record.jobs, (job_id,))))
         return 0 if record is None else record.received_bytes
 
     def release(self, image: ImageId, job_id: str, *, removes: bool) -> None:
@@ -171,29 +134,28 @@ class KeptDownloads:
         removes: remove it at once if no other job wants it and it is not in use; else `clean` removes it later.
         """
         entry = entry_name(image)
-        if self._read_record(entry) is not None:
+        if self._files.read_record(entry) is not None:
             self._release(entry, job_id, removes=removes)
 
     def remove_of_job(self, job_id: str) -> None:
         """Remove what only this job wants. What is in use now stays for the job that uses it."""
-        for entry, record in self._records():
+        for entry, record in self._files.records():
             if record is not None and job_id in record.jobs:
                 self._release(entry, job_id, removes=True)
 
     def remove(self, entry: str) -> None:
         """Remove what is kept for the entry; harmless if there is nothing. The caller holds the entry's lock."""
         with self._changes:
-            for kind in ("record", "data"):
-                self._path(entry, kind).unlink(missing_ok=True)
+            self._files.remove(entry)
 
     def clean(self) -> None:
         """Remove what is useless or too much, except what is in use."""
-        for entry, record in self._records():
+        for entry, record in self._files.records():
             if reason := self._why_useless(entry, record):
                 self._remove_if_free(entry, reason)
         self._remove_most()
 
-    def _why_useless(self, entry: str, record: _Record | None) -> str:
+    def _why_useless(self, entry: str, record: KeptDownloadRecord | None) -> str:
         """Return why it can be removed; empty if it may be of use."""
         if record is None:
             return "it is left over"
@@ -204,7 +166,7 @@ class KeptDownloads:
 
     def _remove_most(self) -> None:
         """Remove the oldest until the rest is within the limits."""
-        kept = [(record.kept_time, entry, record.received_bytes) for entry, record in self._records() if record]
+        kept = [(record.kept_time, entry, record.received_bytes) for entry, record in self._files.records() if record]
         count, total = 0, 0
         for _, entry, received_bytes in sorted(kept, reverse=True):
             count, total = count + 1, total + received_bytes
@@ -215,20 +177,20 @@ class KeptDownloads:
         with self._held(entry) as is_held:
             if is_held:
                 self.remove(entry)
-                _log.info("Removed a paused download, %s: %s", self._path(entry, "data"), reason)
+                _log.info("Removed a paused download, %s: %s", self._files.data_path(entry), reason)
 
     def _release(self, entry: str, job_id: str, *, removes: bool) -> None:
         with self._held(entry) as is_held, self._changes:
-            record = self._read_record(entry)
+            record = self._files.read_record(entry)
             if record is None:
                 return
             jobs = tuple(job for job in record.jobs if job != job_id)
             if removes and is_held and not jobs:
                 self.remove(entry)
-                _log.info("Removed a paused download, %s: no other job has paused it", self._path(entry, "data"))
+                _log.info("Removed a paused download, %s: no other job has paused it", self._files.data_path(entry))
             elif jobs != record.jobs:
                 kept_at = record.kept_at if jobs else self._clock.now().isoformat()
-                self._write_record(entry, replace(record, jobs=jobs, kept_at=kept_at))
+                self._files.write_record(entry, replace(record, jobs=jobs, kept_at=kept_at))
 
     @contextmanager
     def _held(self, entry: str) -> Iterator[bool]:
@@ -245,75 +207,8 @@ class KeptDownloads:
             yield
         except (CacheUnusable, OSError) as error:
             reason = explain(error) if isinstance(error, OSError) else error
-            _log.warning("The paused download %s could not be changed: %s", self._path(entry, "data"), reason)
-
-    def _records(self) -> list[tuple[str, _Record | None]]:
-        """Return the entries for which something is kept, with the record, if it can be read."""
-        try:
-            names = [path.name for path in self._directory.iterdir()]
-        except _DIRECTORY_GONE:
-            return []
-        found = {parsed[0] for name in names if (parsed := parse_temporary(name)) and parsed[1] == KEPT}
-        return [(entry, self._read_record(entry)) for entry in sorted(found)]
-
-    def _read_record(self, entry: str) -> _Record | None:
-        try:
-            with open_directory(self._directory) as directory:
-                fd = open_own(self._path(entry, "record").name, directory)
-            with os.fdopen(fd, "rb") as file:
-                return _Record.read(file.read(_MOST_RECORD_BYTES))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def _store(self, entry: str, path: Path, record: _Record) -> None:
-        data = self._path(entry, "data")
-        _truncate(path, record.received_bytes)
-        if not _is_same(data, path):
-            self._path(entry, "record").unlink(missing_ok=True)  # it is that of other data
-            path.rename(data)
-        self._write_record(entry, record)
-
-    def _write_record(self, entry: str, record: _Record) -> None:
-        new = self._path(entry, "new")
-        new.unlink(missing_ok=True)
-        try:
-            create_file(new, json.dumps(asdict(record)).encode())
-            new.rename(self._path(entry, "record"))
-        finally:
-            new.unlink(missing_ok=True)
-
-    def _link(self, entry: str, path: Path, received_bytes: int) -> bool:
-        """Link the data under this name too; return whether this process alone has it, and it is long enough."""
-        data = self._path(entry, "data")
-        links = 2
-        try:
-            os.link(data, path, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        except OSError:  # a file system without links: a kill loses this download
-            data.rename(path)
-            links = 1
-        found = path.lstat()
-        return stat.S_ISREG(found.st_mode) and found.st_nlink == links and found.st_size >= received_bytes
-
-    def _path(self, entry: str, kind: str) -> Path:
-        return self._directory / temporary_name(entry, KEPT, kind)
+            _log.warning("The paused download %s could not be changed: %s", self._files.data_path(entry), reason)
 
 
 def _joined(jobs: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*jobs, *more]))[-_MOST_JOBS:]
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except FileNotFoundError:
-        return False
-
-
-def _truncate(path: Path, size_bytes: int) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.ftruncate(fd, size_bytes)
-    finally:
-        os.close(fd)
