@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
+from pathlib import Path
 
 from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
 from precache.imagecache.cache import ImageCache
@@ -35,10 +36,14 @@ class Obstacle(Enum):
     ABSENT = auto()
     LOCKED = auto()  # a process fetches, copies or boots from it
     PINNED = auto()
-    IN_USE = auto()  # a disk or a running qemu stands on it
+    IN_USE = auto()  # disks stand on it
+    OPEN = auto()  # a running qemu has it open, and no list of disks says so
     USE_UNKNOWN = auto()  # it is not known what is in use
     NO_LONGER_CHOSEN = auto()  # it was used since the caller chose it
     FAILED = auto()  # an error of the disk, or not a file
+
+
+_DISKS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,14 @@ class RemovalResult:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The names of the files in use; None if that is not known, and then the reason."""
+    """The names of the files in use, with the disks that stand on each; None if that is not known, and the reason."""
 
-    names: frozenset[str] | None
+    disks: Mapping[str, tuple[Path, ...]] | None
     doubt: str = ""
+
+    @property
+    def names(self) -> Collection[str] | None:
+        return None if self.disks is None else self.disks.keys()
 
 
 class EntryRemoval:
@@ -94,18 +103,26 @@ class EntryRemoval:
             _log.warning("Could not remove %s from %s: %s", name, self._cache.directory, why)
             return RemovalResult(Obstacle.FAILED, why)
 
-    def obstacle(self, name: str, *, even_pinned: bool = False) -> RemovalResult | None:
-        """Return what stands against removing or moving the file; None if nothing does. The caller holds its lock.
+    def use_of(self, name: str) -> RemovalResult | None:
+        """Return what uses the file, or that this is not known; None if nothing does. The caller holds its lock.
 
-        Resets the age of a file that a qemu has open. Raises OSError.
+        The age of a file that a qemu has open is reset. Raises OSError.
         """
-        file = self.look(name)
-        return self._absent() if file is None else self._obstacle(file, even_pinned)
+        usage = self.usage()
+        if usage.disks is None:
+            return RemovalResult(Obstacle.USE_UNKNOWN, f"it is not known what is in use: {usage.doubt}")
+        if name in usage.disks:
+            return RemovalResult(Obstacle.IN_USE, users_text(usage.disks[name]))
+        path = self._cache.directory / name
+        if stat.S_ISREG(path.lstat().st_mode) and is_open_in_qemu(path):
+            self.reset_age(name)
+            return RemovalResult(Obstacle.OPEN, f"a running qemu has {path} open, and no list of disks says which")
+        return None
 
     def usage(self) -> Usage:
         """Return what is in use. A reason why that is not known is logged once, until it changes."""
         try:
-            names = frozenset(self._disks.names_in_use())
+            disks = self._disks.disks_by_file()
         except (DiskUnreadable, DomainsUnknown) as error:
             doubt = str(error)
             if doubt != self._last_doubt:
@@ -119,7 +136,7 @@ class EntryRemoval:
         if self._last_doubt:
             _log.info("What is in use in %s is known again", self._cache.directory)
         self._last_doubt = ""
-        return Usage(names)
+        return Usage(disks)
 
     def look(self, name: str) -> CacheFile | None:
         """Return the file with its pin; None if it is gone. Raises OSError."""
@@ -148,15 +165,7 @@ class EntryRemoval:
             return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
         if not even_pinned and is_kept(file.kept_until, self._clock.now()):
             return RemovalResult(Obstacle.PINNED, f"it is kept until {file.kept_until}")
-        usage = self.usage()
-        if usage.names is None:
-            return RemovalResult(Obstacle.USE_UNKNOWN, usage.doubt)
-        if file.name in usage.names:
-            return RemovalResult(Obstacle.IN_USE, "a disk stands on it")
-        if is_open_in_qemu(path):
-            self.reset_age(file.name)
-            return RemovalResult(Obstacle.IN_USE, "a running qemu has it open")
-        return None
+        return self.use_of(file.name)
 
     def _remove_held(
         self, name: str, reason: str, is_chosen: Callable[[CacheFile], bool], even_pinned: bool
@@ -179,3 +188,10 @@ class EntryRemoval:
             self._cache.locks.remove_file(name)
         _log.info("Removed %s from %s: %s", name, self._cache.directory, reason)
         return RemovalResult(bytes_freed=bytes_freed)
+
+
+def users_text(disks: Sequence[Path]) -> str:
+    """Return `in use by 5 disks: PATH, PATH, PATH and 2 more`."""
+    named = ", ".join(map(str, disks[:_DISKS_NAMED]))
+    more = f" and {len(disks) - _DISKS_NAMED} more" if len(disks) > _DISKS_NAMED else ""
+    return f"in use by {len(disks)} {'disk' if len(disks) == 1 else 'disks'}: {named}{more}"

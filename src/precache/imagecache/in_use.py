@@ -37,10 +37,6 @@ class InstanceDisks:
         self._cache_directory = cache_directory
         self._domains = domains
 
-    def names_in_use(self) -> set[str]:
-        """Return the names of all files in use. Raises what `disks_by_file` raises."""
-        return set(self.disks_by_file())
-
     def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
         """Return the name of each file in a backing chain, entries among them, with the disks that stand on it.
 

@@ -298,15 +298,15 @@ def test_a_disk_made_between_look_and_removal_keeps_its_image_though_its_age_was
     disk = tmp_path_factory.mktemp("guests") / "vm.qcow2"
 
     class MadeMeanwhile(InstanceDisks):
-        def names_in_use(self) -> set[str]:
-            found = super().names_in_use()
+        def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
+            found = super().disks_by_file()
             if looks and not disk.exists():
                 add_overlay(cache.directory, ENTRY, disk, clock.now())
                 put_overlay(disk, path)
             looks.append(found)
             return found
 
-    looks: list[set[str]] = []
+    looks: list[dict[str, tuple[Path, ...]]] = []
     disks = MadeMeanwhile(instances_path=cache.directory.parent, cache_directory=cache.directory, domains=Domains())
 
     assert cleaner_of(cache, clock, disks=disks).clean() == []
@@ -336,8 +336,8 @@ def test_an_image_that_is_used_between_look_and_removal_stays(cache: ImageCache,
     path = put(cache, ENTRY, clock, age=timedelta(days=9))
 
     class UsedMeanwhile(InstanceDisks):
-        def names_in_use(self) -> set[str]:
-            found = super().names_in_use()
+        def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
+            found = super().disks_by_file()
             os.utime(path, (clock.now().timestamp(), clock.now().timestamp()))
             return found
 

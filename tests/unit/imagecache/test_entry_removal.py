@@ -12,7 +12,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import DomainsUnknown
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_records import EntryRecord
-from precache.imagecache.entry_removal import EntryRemoval, Obstacle
+from precache.imagecache.entry_removal import EntryRemoval, Obstacle, users_text
 from precache.imagecache.overlay_list import add_overlay
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
@@ -78,7 +78,7 @@ def _link(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
     [
         (_nothing, Obstacle.ABSENT, "it is not in"),
         (_pinned, Obstacle.PINNED, "it is kept until"),
-        (_used, Obstacle.IN_USE, "a disk stands on it"),
+        (_used, Obstacle.IN_USE, "in use by 1 disk: /"),
         (_unknown, Obstacle.USE_UNKNOWN, "start libvirtd"),
         (_directory, Obstacle.FAILED, "is not a file; move it elsewhere"),
         (_link, Obstacle.FAILED, "is not a file; move it elsewhere"),
@@ -132,10 +132,22 @@ def test_the_holder_of_the_lock_learns_whether_the_entry_may_be_moved(cache: Ima
     base = put(cache, ENTRY, clock)
     removal = removal_of(cache, clock)
     with cache.locks.hold_if_free(ENTRY):
-        free = removal.obstacle(ENTRY)
+        free = removal.use_of(ENTRY)
         put_overlay(cache.directory.parent / "instance-1" / "disk", base)
-        used = removal.obstacle(ENTRY)
+        used = removal.use_of(ENTRY)
 
     assert free is None
     assert used is not None
     assert used.obstacle is Obstacle.IN_USE
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (1, "in use by 1 disk: /i/0/disk"),
+        (3, "in use by 3 disks: /i/0/disk, /i/1/disk, /i/2/disk"),
+        (5, "in use by 5 disks: /i/0/disk, /i/1/disk, /i/2/disk and 2 more"),
+    ],
+)
+def test_the_disks_that_stand_on_an_entry_are_named_up_to_three(count: int, text: str) -> None:
+    assert users_text([Path(f"/i/{number}/disk") for number in range(count)]) == text
