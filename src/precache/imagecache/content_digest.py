@@ -1,8 +1,10 @@
-"""The digest of an entry's content, `tree-sha256:<hex>`: SHA-256 over the SHA-256 of each piece of 64 KiB, in order.
+"""The digest of an entry's content, `<algorithm>:<hexadecimal>`.
 
-The last piece is hashed with its own length. The digest of a piece of zeros is a constant, so a hole is not read, and
-a file has the same digest whatever of it is a hole. The file is read past the page cache: guests need that memory, and
-what is to be checked is the disk.
+`tree-sha256` is the SHA-256 over the SHA-256 of each piece of 64 KiB, in order; the last piece is hashed with its own
+length. The digest of a piece of zeros is a constant, so a hole costs nearly nothing. The other algorithms are those of
+image services. A file has the same digest whatever of it is a hole, and no hole is read.
+
+The file is read past the page cache: guests need that memory, and what is to be checked is the disk.
 """
 
 from __future__ import annotations
@@ -16,21 +18,23 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-ALGORITHM = "tree-sha256"
+TREE_SHA256 = "tree-sha256"
 
 PIECE_BYTES = 64 << 10
 """A multiple of every file system's block. A part of the algorithm: with another size every record would be wrong."""
 
 _READ_BYTES = 1 << 20  # enough for the full speed of a disk without read-ahead
 _BLOCK_BYTES = 4096  # of a direct read: a multiple of the block of every disk
-_PIECES_OF_HOLE = 1 << 14  # between two calls of the watcher: 1 GiB, 10 ms
-_ZERO_PIECE = hashlib.sha256(bytes(PIECE_BYTES)).digest()
+_ZERO_PIECE = bytes(PIECE_BYTES)
+_ZERO_PIECE_DIGEST = hashlib.sha256(_ZERO_PIECE).digest()
+_PIECES_OF_HOLE, _FEWER_PIECES = 1 << 14, 1 << 4  # between two calls of the watcher: at most some 10 ms
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_HOLES = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 ReadWatcher = Callable[[int, int], None]
-"""Called after each MiB that was read, and each GiB of a hole, with two numbers of bytes: how many from the start are
-hashed, and how many were read. It may sleep, to limit the rate. What it raises ends the work."""
+"""Called every few milliseconds with two numbers of bytes: how many from the start are hashed, and how many were read.
+
+It may sleep, to limit the rate. What it raises ends the work."""
 
 
 ReadAt = Callable[[int, list[memoryview], int], int]
@@ -41,13 +45,14 @@ def _watch_nothing(hashed_bytes: int, read_bytes: int) -> None:
     """Let the work go on."""
 
 
-def content_digest(path: Path, watch: ReadWatcher = _watch_nothing) -> str:
-    """Return the digest of the file's content.
+def content_digest(path: Path, watch: ReadWatcher = _watch_nothing, *, algorithm: str = TREE_SHA256) -> str:
+    """Return the digest of the file's content, such as `tree-sha256:...`.
 
+    algorithm: `tree-sha256`, or a name of hashlib; ValueError for any other.
     The caller ensures that the file is not written meanwhile. Raises OSError; FileExistsError if it is not a file;
     what `watch` raises.
     """
-    with ContentHash(path, watch) as content:
+    with ContentHash(path, watch, algorithm=algorithm) as content:
         return content.digest()
 
 
@@ -57,13 +62,22 @@ class ContentHash:
     A context manager, which closes the file.
     """
 
-    def __init__(self, path: Path, watch: ReadWatcher = _watch_nothing, *, read_at: ReadAt = os.preadv) -> None:
-        """Open the file. Raises OSError; FileExistsError if it is not a file."""
+    def __init__(
+        self,
+        path: Path,
+        watch: ReadWatcher = _watch_nothing,
+        *,
+        algorithm: str = TREE_SHA256,
+        read_at: ReadAt = os.preadv,
+    ) -> None:
+        """Open the file. Raises OSError; FileExistsError if it is not a file; ValueError for an unknown algorithm."""
+        self._algorithm = algorithm
+        self._is_tree = algorithm == TREE_SHA256
+        self._hash = hashlib.sha256() if self._is_tree else hashlib.new(algorithm, usedforsecurity=False)
         self._path = path
         self._read_at = read_at
         self._watch = watch
         self._fd, self._is_direct = _open(path)
-        self._root = hashlib.sha256()
         self._buffer = memoryview(mmap.mmap(-1, _READ_BYTES))  # aligned, as direct reads require
         self._hashed_bytes = self._read_bytes = 0
 
@@ -88,7 +102,9 @@ class ContentHash:
         self.advance(size)
         if self._hashed_bytes < size:
             self._read(size)
-        return f"{ALGORITHM}:{self._root.hexdigest()}"
+        if os.fstat(self._fd).st_size != size:
+            raise self._changed()  # beyond the new end there seems to be a hole
+        return f"{self._algorithm}:{self._hash.hexdigest()}"
 
     def _next_data(self, end: int) -> tuple[int, int]:
         """Return the start and the end of the next pieces that are not all a hole; `end` twice if there are none."""
@@ -106,8 +122,8 @@ class ContentHash:
     def _skip(self, end: int) -> None:
         """Hash the hole up to `end`, a multiple of the piece, without reading it."""
         while self._hashed_bytes < end:
-            count = min((end - self._hashed_bytes) // PIECE_BYTES, _PIECES_OF_HOLE)
-            self._root.update(_ZERO_PIECE * count)
+            count = min((end - self._hashed_bytes) // PIECE_BYTES, _PIECES_OF_HOLE if self._is_tree else _FEWER_PIECES)
+            self._hash.update((_ZERO_PIECE_DIGEST if self._is_tree else _ZERO_PIECE) * count)
             self._hashed_bytes += count * PIECE_BYTES
             self._watch(self._hashed_bytes, self._read_bytes)
 
@@ -115,22 +131,27 @@ class ContentHash:
         while self._hashed_bytes < end:
             count = min(_READ_BYTES, end - self._hashed_bytes)
             self._fill(count)
-            for piece in range(0, count, PIECE_BYTES):
-                content = self._buffer[piece : min(piece + PIECE_BYTES, count)]
-                self._root.update(hashlib.sha256(content).digest())
+            self._update(self._buffer[:count])
             self._hashed_bytes += count
             self._read_bytes += count
             self._watch(self._hashed_bytes, self._read_bytes)
 
+    def _update(self, content: memoryview) -> None:
+        if not self._is_tree:
+            self._hash.update(content)
+            return
+        for start in range(0, len(content), PIECE_BYTES):
+            self._hash.update(hashlib.sha256(content[start : start + PIECE_BYTES]).digest())
+
     def _fill(self, count: int) -> None:
-        """Read the next `count` bytes into the buffer. Raises OSError if the file has become shorter."""
+        """Read the next `count` bytes into the buffer. Raises OSError if there are fewer."""
         filled = 0
         while filled < count:
             # A direct read has whole blocks; at the end of the file it returns less.
             view = self._buffer[filled : _round_up(count, _BLOCK_BYTES)]
             got = self._read_some(self._hashed_bytes + filled, view)
             if not got:
-                raise OSError(errno.EIO, "it became shorter while it was read", str(self._path))
+                raise self._changed()
             filled += got
 
     def _read_some(self, offset: int, view: memoryview) -> int:
@@ -145,6 +166,9 @@ class ContentHash:
         if not self._is_direct:
             os.posix_fadvise(self._fd, offset, got, os.POSIX_FADV_DONTNEED)
         return got
+
+    def _changed(self) -> OSError:
+        return OSError(None, "its size changed while it was read", str(self._path))
 
     def _use_page_cache(self) -> None:
         self._is_direct = False

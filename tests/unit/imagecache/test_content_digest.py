@@ -48,6 +48,9 @@ def test_the_digest_is_the_same_whatever_is_a_hole(tmp_path_factory: pytest.Temp
     found = {content_digest(directory / name) for name in ("whole", "fine", "coarse")}
 
     assert found == {expected_of(content)}
+    for algorithm in ("sha512", "md5"):
+        found = {content_digest(directory / name, algorithm=algorithm) for name in ("whole", "coarse")}
+        assert found == {f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"}
 
 
 def test_one_changed_byte_or_one_more_zero_gives_another_digest(tmp_path: Path) -> None:
@@ -101,11 +104,12 @@ def test_a_file_that_grows_part_by_part_has_the_digest_of_the_whole(tmp_path: Pa
     assert found == expected_of(content)
 
 
-def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [os.urandom(3 << 20), os.urandom(1 << 20) + bytes(2 << 20)])
+def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"
-    path.write_bytes(os.urandom(3 << 20))
+    write_sparse(path, content, 1 << 20)
 
-    with pytest.raises(OSError, match="became shorter"):
+    with pytest.raises(OSError, match="size changed"):
         content_digest(path, lambda hashed, read: os.truncate(path, 1 << 20))
 
 
@@ -137,6 +141,13 @@ def test_a_file_system_without_direct_reads_is_read_through_the_page_cache(tmp_p
         found = hashed.digest()
 
     assert found == expected_of(content)
+
+
+def test_an_unknown_algorithm_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+
+    with pytest.raises(ValueError, match="crc32"):
+        content_digest(tmp_path / "file", algorithm="crc32")
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "link", "device"])
