@@ -147,7 +147,7 @@ def test_a_record_that_is_written_between_look_and_removal_keeps_its_entry(
                 self.write(EntryRecord(IMAGE, clock.now() + WEEK))
             return found
 
-    cleaner._records = Late(directory=cache.directory, clock=clock)
+    cache.records = Late(directory=cache.directory, clock=clock)
 
     assert cleaner.clean() == []
     assert names(cache) == {ENTRY, RECORD}

@@ -12,6 +12,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import CacheUnusable
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.staging import Fetched, Staging
 from precache.rules.expiry import ExpiryLimits
@@ -77,14 +78,8 @@ def test_a_cleaner_that_may_not_read_a_disk_removes_nothing(
     disks = InstanceDisks(instances_path=foreign.directory.parent, cache_directory=foreign.directory)
     limits = ExpiryLimits(original=now, resized=now)
 
-    cleaner = Cleaner(
-        directory=foreign.directory,
-        locks=foreign.locks,
-        records=foreign.records,
-        disks=disks,
-        clock=clock,
-        limits=limits,
-    )
+    removal = EntryRemoval(cache=foreign, disks=disks, clock=clock)
+    cleaner = Cleaner(cache=foreign, removal=removal, clock=clock, limits=limits)
 
     assert cleaner.clean() == []
     assert f"The disk {disk} cannot be read: Permission denied" in caplog.text
