@@ -16,10 +16,10 @@ TASK_FIELDS = frozenset(
 JOB_FIELDS = frozenset(
     {
         "aggregate_id", "aggregate_uuid", "aggregate_name", "name", "target", "images", "image_names", "image_sizes",
-        "orders", "options", "state", "task_count", "counts", "progress", "by_image", "requested_by", "request_id",
-        "created_at", "started_at", "finished_at", "lease_owner", "lease_until", "lease_token", "stopped_token",
-        "for_host", "aggregate_metadata", "cancel_requested_at", "pause_requested_at", "due_at", "retry_count",
-        "revision", "reason",
+        "operation", "orders", "options", "state", "task_count", "counts", "progress", "by_image", "requested_by",
+        "request_id", "created_at", "started_at", "finished_at", "lease_owner", "lease_until", "lease_token",
+        "stopped_token", "for_host", "aggregate_metadata", "cancel_requested_at", "pause_requested_at", "due_at",
+        "retry_count", "revision", "reason",
     }
 )  # fmt: skip
 THREAD_HOME = "background/"

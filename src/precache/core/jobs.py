@@ -16,6 +16,7 @@ from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, JobOptions
 from precache.core.job_progress import NO_TASKS, ImageProgress, Progress, seconds_left
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, first_orders
 from precache.core.targets import NO_TARGET, Target
 from precache.core.text import plain_line
@@ -81,7 +82,13 @@ TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
 
 
 class Outcome(StrEnum):
-    """How a task ended: Nova's five values, one for a cancelled task, and one for a deadline that passed."""
+    """How a task ended: Nova's five values, one for a cancelled task, one for a deadline that passed; and those of the
+    other operations.
+
+    INTACT, CORRUPT, UNVERIFIABLE: the entry is, or is not, as its record says; or there is nothing to compare with.
+    PURGED: the entry was removed. IN_USE: it was not, because disks stand on it.
+    ABSENT: there was no entry to verify, purge or unpin.
+    """
 
     CACHED = "cached"
     EXISTING = "existing"
@@ -90,10 +97,32 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    INTACT = "intact"
+    CORRUPT = "corrupt"
+    UNVERIFIABLE = "unverifiable"
+    PURGED = "purged"
+    ABSENT = "absent"
+    IN_USE = "in_use"
+    PINNED = "pinned"
+    UNPINNED = "unpinned"
 
     @property
     def is_success(self) -> bool:
-        return self in (Outcome.CACHED, Outcome.EXISTING)
+        return self in SUCCESSES
+
+
+SUCCESSES = frozenset(
+    {
+        Outcome.CACHED,
+        Outcome.EXISTING,
+        Outcome.INTACT,
+        Outcome.UNVERIFIABLE,
+        Outcome.PURGED,
+        Outcome.ABSENT,
+        Outcome.PINNED,
+        Outcome.UNPINNED,
+    }
+)
 
 
 class Phase(StrEnum):
@@ -131,6 +160,7 @@ class JobRequest:
     """
 
     id: str
+    operation: Operation = Operation.CACHE
     name: str | None = None
     target: Target = NO_TARGET
     aggregate_id: int = 0

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.images import ImageId
+from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
@@ -23,6 +24,7 @@ from precache.imagecache.names import KEPT, entry_name, parse_temporary
 from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
+from precache.imagecache.removal_log import RemovalLog
 from precache.imagecache.staging import Fetched, Staging, hold_if_dead
 from precache.ports.clock import Clock
 
@@ -45,6 +47,8 @@ class ImageCache:
         self.directory = directory
         self.locks = EntryLocks(directory=locks_directory, clock=clock)
         self.records = EntryRecords(directory=directory, clock=clock)
+        self.alarms = CacheAlarms(clock=clock)
+        self.removals = RemovalLog()
         self.kept = KeptDownloads(
             directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
         )

@@ -11,11 +11,13 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from precache.core.errors import CacheUnusable, ImageNotKept
 from precache.core.images import ImageId
+from precache.core.pins import Pin, add_pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.os_errors import explain
@@ -61,10 +63,11 @@ class EntryKeeper:
         if path.is_symlink():
             raise ImageNotKept(image, str(self._directory), _LINK)
         earlier = self._cache.records.read(path.name)
-        if earlier is not None and earlier.kept_until >= until:
+        if earlier is not None and earlier.kept_until is not None and earlier.kept_until >= until:
             return
+        known = earlier or EntryRecord(image=image)
         try:
-            self._cache.records.write(EntryRecord(image, until))
+            self._cache.records.write(replace(known, pins=add_pin(known.pins, Pin("", until))))
         except OSError as error:
             raise ImageNotKept(image, str(self._directory), f"its record: {explain(error)}") from error
 
@@ -88,10 +91,12 @@ class EntryKeeper:
     def _touch(self, entry: str) -> None:
         record = self._cache.records.read(entry)
         found = self._look(entry)
-        if found is None or (record is not None and not is_kept(record.kept_until, self._clock.now())):
-            self._remove_record(entry)
+        if found is None or (record is not None and record.pins and not is_kept(record.kept_until, self._clock.now())):
+            self._end_pins(entry)
         elif record is None:
             return  # logged by the reader
+        elif not record.pins:
+            return
         elif not stat.S_ISREG(found.st_mode):
             self._report(entry, "could not be touched: it is not a file; remove it and request the image again")
         else:
@@ -120,8 +125,8 @@ class EntryKeeper:
                 self._limit,
             )
 
-    def _remove_record(self, entry: str) -> None:
-        """Remove the record if it is over, or its entry is gone."""
+    def _end_pins(self, entry: str) -> None:
+        """Remove the pins if they are over; remove the record if its entry is gone."""
         with self._cache.locks.hold_if_free(entry) as is_held:
             if not is_held:
                 return  # it may be fetched again, or kept for longer
@@ -137,7 +142,10 @@ class EntryKeeper:
                     self._directory,
                     self._host,
                 )
-            self._cache.records.remove(entry)
+            if is_gone or record is None:
+                self._cache.records.remove(entry)
+            else:
+                self._cache.records.write(replace(record, pins=()))
             self._reported.pop(entry, None)
 
     def _report(self, entry: str, reason: str) -> None:

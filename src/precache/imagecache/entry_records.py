@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ from typing import Any
 
 from precache.core.errors import PrecacheError
 from precache.core.images import ImageId, parse_image_id
+from precache.core.pins import Pin, pinned_until
+from precache.core.text import plain_line
 from precache.imagecache.names import entry_name, parse_record, record_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.publish import open_directory, open_own, publish
@@ -25,33 +28,109 @@ from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
+_PINS_ONLY = 1
+"""The version of the previous release: the image, and until when it is kept."""
+
 _MOST_BYTES = 1 << 16
-_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, PrecacheError)
+_MOST_CHARACTERS = 255
+_DIGEST = re.compile(r"[a-z0-9-]{1,32}:[0-9a-f]{32,256}")
+_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, PrecacheError)
 """What the reading of a file raises that holds anything else."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRecord:
-    """What is known of an entry. kept_until: aware; the entry is to stay until then."""
+    """What is known of an entry; the fields are those of `CachedEntry`. Times are aware.
+
+    digest: of the entry's bytes. size_bytes: of the entry; None if unknown.
+    """
 
     image: ImageId
-    kept_until: datetime
+    image_name: str = ""
+    digest: str = ""
+    source: str = ""
+    source_digest: str = ""
+    size_bytes: int | None = None
+    format: str = ""
+    requested_by: str = ""
+    cached_at: datetime | None = None
+    verified_at: datetime | None = None
+    pins: tuple[Pin, ...] = ()
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """Return the end of the last pin; None without pins."""
+        return pinned_until(self.pins)
 
     @classmethod
     def read(cls, text: bytes) -> EntryRecord:
         """Raises one of _NO_RECORD for anything that is not a record."""
         fields: dict[str, Any] = json.loads(text)
-        if fields["version"] != _VERSION:
-            raise ValueError(f"it has version {fields['version']!r}, and only {_VERSION} is known")
-        record = cls(parse_image_id(fields["image"]), datetime.fromisoformat(fields["kept_until"]))
-        if record.kept_until.tzinfo is None:
-            raise ValueError("its time has no time zone")
-        return record
+        version, image = fields["version"], parse_image_id(fields["image"])
+        if version == _PINS_ONLY:
+            return cls(image=image, pins=(Pin("", _instant(fields["kept_until"])),))
+        if version != _VERSION:
+            raise ValueError(f"it has version {version!r}, and only {_PINS_ONLY} and {_VERSION} are known")
+        texts = ("image_name", "source", "format", "requested_by")
+        return cls(
+            image=image,
+            **{name: plain_line(fields.get(name, ""), _MOST_CHARACTERS) for name in texts},
+            digest=_digest(fields.get("digest", "")),
+            source_digest=_digest(fields.get("source_digest", "")),
+            size_bytes=_size(fields.get("size_bytes")),
+            cached_at=_optional_instant(fields.get("cached_at")),
+            verified_at=_optional_instant(fields.get("verified_at")),
+            pins=tuple(Pin(str(pin["by"]), _optional_instant(pin.get("until"))) for pin in fields.get("pins", ())),
+        )
 
     def text(self) -> bytes:
-        document = {"version": _VERSION, "image": self.image, "kept_until": self.kept_until.isoformat()}
-        return json.dumps(document).encode() + b"\n"
+        """Return the record as it is stored; fields without a value are left out."""
+        document = {
+            "version": _VERSION,
+            "image": self.image,
+            "image_name": self.image_name,
+            "digest": self.digest,
+            "source": self.source,
+            "source_digest": self.source_digest,
+            "size_bytes": self.size_bytes,
+            "format": self.format,
+            "requested_by": self.requested_by,
+            "cached_at": _text_of(self.cached_at),
+            "verified_at": _text_of(self.verified_at),
+            "pins": [{"by": pin.by, "until": _text_of(pin.until)} for pin in self.pins],
+        }
+        return (
+            json.dumps({name: value for name, value in document.items() if value not in ("", None, [])}).encode()
+            + b"\n"
+        )
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("its time has no time zone")
+    return instant
+
+
+def _optional_instant(text: str | None) -> datetime | None:
+    return None if text is None else _instant(text)
+
+
+def _text_of(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _digest(text: str) -> str:
+    if text and not _DIGEST.fullmatch(text):
+        raise ValueError("its digest is none")
+    return text
+
+
+def _size(value: object) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise ValueError("its size is no number of bytes")
+    return value
 
 
 class EntryRecords:

@@ -53,12 +53,15 @@ def test_a_job_has_ended_in_five_states():
     assert {state for state in JobState if state.is_final} == {SUCCEEDED, PARTLY_FAILED, FAILED, CANCELLED, EXPIRED}
 
 
-def test_an_image_is_in_the_cache_after_cached_and_existing_only():
-    assert {outcome for outcome in Outcome if outcome.is_success} == {Outcome.CACHED, Outcome.EXISTING}
+def test_a_success_is_what_the_operation_was_asked_for():
+    successes = {outcome for outcome in Outcome if outcome.is_success}
+    assert successes == {"cached", "existing", "intact", "unverifiable", "purged", "absent", "pinned", "unpinned"}
 
 
-def test_outcomes_are_the_five_of_nova_and_two_more():
-    assert set(Outcome) == {"cached", "existing", "unsupported", "error", "skipped", "cancelled", "expired"}
+def test_outcomes_are_the_five_of_nova_two_of_stopped_jobs_and_those_of_other_operations():
+    of_caching = {"cached", "existing", "unsupported", "error", "skipped", "cancelled", "expired"}
+    of_others = {"intact", "corrupt", "unverifiable", "purged", "absent", "in_use", "pinned", "unpinned"}
+    assert set(Outcome) == of_caching | of_others
 
 
 def test_a_refused_step_says_from_where_to_where():

@@ -12,6 +12,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import ImageNotCached, ImageNotKept, Stopped
+from precache.core.pins import Pin
 from precache.core.stopping import StopReason
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_keeper import EntryKeeper
@@ -62,7 +63,7 @@ def test_a_kept_entry_never_reaches_its_limit_and_then_expires_as_all_others(
 
     assert oldest < LIMIT
     assert age_of(path, clock) >= LIMIT
-    assert names(cache) == {ENTRY}  # the record is over
+    assert record_of(cache) == {"version": 2, "image": IMAGE}  # the pin is over
 
 
 def test_no_pass_sets_a_time_in_the_future_and_one_that_is_there_is_reset(
@@ -84,7 +85,7 @@ def test_the_later_end_counts(cache: ImageCache, clock: MemoryClock, first: int,
         keep(keeper_of(cache, clock), clock.now() + timedelta(days=days))
 
     until = (clock.now() + WEEK).isoformat()
-    assert record_of(cache) == {"version": 1, "image": IMAGE, "kept_until": until}
+    assert record_of(cache) == {"version": 2, "image": IMAGE, "pins": [{"by": "", "until": until}]}
 
 
 def test_a_later_request_without_a_time_does_not_shorten_it(cache: ImageCache, clock: MemoryClock) -> None:
@@ -93,7 +94,11 @@ def test_a_later_request_without_a_time_does_not_shorten_it(cache: ImageCache, c
 
     assert cache.ensure(IMAGE, lambda _: pytest.fail("it is there")) is False
 
-    assert record_of(cache) == {"version": 1, "image": IMAGE, "kept_until": (clock.now() + WEEK).isoformat()}
+    assert record_of(cache) == {
+        "version": 2,
+        "image": IMAGE,
+        "pins": [{"by": "", "until": (clock.now() + WEEK).isoformat()}],
+    }
 
 
 def test_the_record_is_a_plain_file_that_nova_can_read_and_ignores(cache: ImageCache, clock: MemoryClock) -> None:
@@ -144,7 +149,7 @@ def test_a_record_that_is_written_between_look_and_removal_keeps_its_entry(
         def read(self, entry: str) -> EntryRecord | None:
             found = reader(entry)
             if found is None:
-                self.write(EntryRecord(IMAGE, clock.now() + WEEK))
+                self.write(EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),)))
             return found
 
     cache.records = Late(directory=cache.directory, clock=clock)
@@ -267,7 +272,7 @@ RECORDS = {
     ).encode(),
     "no time": json.dumps({"version": 1, "image": IMAGE, "kept_until": None}).encode(),
     "no zone": json.dumps({"version": 1, "image": IMAGE, "kept_until": "2030-01-01T00:00:00"}).encode(),
-    "a newer version": json.dumps({"version": 2, "image": IMAGE, "kept_until": "2030-01-01T00:00:00+00:00"}).encode(),
+    "a newer version": json.dumps({"version": 3, "image": IMAGE, "kept_until": "2030-01-01T00:00:00+00:00"}).encode(),
 }
 
 
@@ -284,14 +289,14 @@ def test_a_damaged_record_keeps_nothing_is_logged_once_and_can_be_replaced(
     assert age_of(path, clock) == LIMIT / 2
     assert caplog.text.count("cannot be used, so its image is not kept") == 1
     keep(keeper, clock.now() + WEEK)
-    assert cache.records.read(ENTRY) == EntryRecord(IMAGE, clock.now() + WEEK)
+    assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),))
 
 
 def test_an_unknown_field_of_a_record_is_ignored(cache: ImageCache, clock: MemoryClock) -> None:
     text = {"version": 1, "image": IMAGE, "kept_until": "2030-01-01T00:00:00+00:00", "digest": "sha256:00"}
     (cache.directory / RECORD).write_text(json.dumps(text))
 
-    assert cache.records.read(ENTRY) == EntryRecord(IMAGE, datetime(2030, 1, 1, tzinfo=UTC))
+    assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE, pins=(Pin("", datetime(2030, 1, 1, tzinfo=UTC)),))
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "directory", "pipe"])
@@ -299,7 +304,7 @@ def test_what_is_not_a_plain_file_is_no_record_and_not_followed(
     cache: ImageCache, clock: MemoryClock, tmp_path: Path, kind: str
 ) -> None:
     path, record, elsewhere = put(cache, ENTRY, clock, age=LIMIT / 2), cache.directory / RECORD, tmp_path / "elsewhere"
-    elsewhere.write_bytes(EntryRecord(IMAGE, clock.now() + WEEK).text())
+    elsewhere.write_bytes(EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),)).text())
     make = {
         "link": lambda: record.symlink_to(elsewhere),
         "hard link": lambda: record.hardlink_to(elsewhere),
@@ -311,7 +316,7 @@ def test_what_is_not_a_plain_file_is_no_record_and_not_followed(
     keeper_of(cache, clock).touch()
 
     assert age_of(path, clock) == LIMIT / 2
-    assert elsewhere.read_bytes() == EntryRecord(IMAGE, clock.now() + WEEK).text()
+    assert elsewhere.read_bytes() == EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),)).text()
 
 
 def test_an_entry_that_is_a_link_is_neither_kept_nor_touched(
@@ -324,7 +329,7 @@ def test_an_entry_that_is_a_link_is_neither_kept_nor_touched(
 
     with pytest.raises(ImageNotKept, match="symbolic link"):
         keep(keeper, clock.now() + WEEK)
-    cache.records.write(EntryRecord(IMAGE, clock.now() + WEEK))
+    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),)))
     keeper.touch()
     keeper.touch()
 

@@ -10,6 +10,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import DomainsUnknown
+from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.entry_removal import EntryRemoval, Obstacle, users_text
@@ -26,7 +27,7 @@ def removal_of(cache: ImageCache, clock: MemoryClock, domains: Domains | None = 
 
 
 def keep(cache: ImageCache, clock: MemoryClock) -> None:
-    cache.records.write(EntryRecord(IMAGE, clock.now() + timedelta(days=1)))
+    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + timedelta(days=1)),)))
 
 
 def test_an_entry_goes_with_its_record_its_list_of_disks_and_its_lock_file(
@@ -34,7 +35,7 @@ def test_an_entry_goes_with_its_record_its_list_of_disks_and_its_lock_file(
 ) -> None:
     caplog.set_level("INFO")
     path = put(cache, ENTRY, clock)
-    cache.records.write(EntryRecord(IMAGE, clock.now()))
+    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("", clock.now()),)))
     add_overlay(cache.directory, ENTRY, tmp_path_factory.mktemp("guests") / "gone.qcow2", clock.now())
     allocated = path.stat().st_blocks * 512
 

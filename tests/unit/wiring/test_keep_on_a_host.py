@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import ExitStack
@@ -34,6 +35,10 @@ def is_young(path):
     return time.time() - path.stat().st_mtime < 100
 
 
+def record_of(host):
+    return entry_of(host).with_name(f"{entry_of(host).name}.precache")
+
+
 def entry_of(host):
     (name,) = [name for name in host.files() if "." not in name]
     return host.instances / "_base" / name
@@ -58,12 +63,12 @@ def test_a_kept_image_is_touched_without_a_request_also_after_a_restart(world, t
     assert result.outcome is Outcome.CACHED
 
 
-def test_the_record_goes_when_the_time_is_over_and_the_image_stays_for_its_owner(world):
+def test_the_pin_goes_when_the_time_is_over_and_the_image_stays_for_its_owner(world):
     host = world()
     host.compute.process_images(host.request(keep_for_s=1))
     assert len(host.files()) == 2
 
-    wait_until(lambda: len(host.files()) == 1)
+    wait_until(lambda: "pins" not in json.loads(record_of(host).read_text()))
 
     assert entry_of(host).stat().st_size == MIB
 

@@ -42,6 +42,7 @@ from precache.adapters.sql.types import (
 )
 from precache.core.job_notices import JobEvent
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
+from precache.core.operations import Operation
 
 metadata = MetaData(
     naming_convention={
@@ -125,6 +126,8 @@ jobs = Table(
     metadata,
     Column("number", NUMBER, primary_key=True),
     Column("id", UUID, nullable=False, unique=True),
+    # The default is for the previous release, whose jobs cache images.
+    Column("operation", one_of(Operation), nullable=False, server_default=text("'cache'")),
     # No foreign key: the record of a job outlives its aggregate. 0 and empty text unless the target is one aggregate.
     Column("aggregate_id", Integer, nullable=False),
     Column("aggregate_uuid", UUID, nullable=False),
