@@ -45,9 +45,9 @@ class ProcessImages:
     The host does one image at a time, over all jobs: that of the highest priority first, then that of the request that
     came first. If two jobs want an image, the second goes on with what the first has received, or finds it cached.
 
-    cell: of the host, for its progress. stop: cancelled when the compute is being stopped; running transfers then end
-        and leave no file. rates: the limits that running downloads follow. kept: what is kept of paused downloads;
-        None if the driver keeps nothing. capacity: the most outcomes that are kept.
+    cell: of the host, for its progress. turns: of the host; its own by default. stop: cancelled when the compute is
+        being stopped; running transfers then end and leave no file. rates: the limits that running downloads follow.
+    kept: what is kept of paused downloads; None if the driver keeps nothing. capacity: the most outcomes that are kept.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class ProcessImages:
         stop: CancelToken,
         rates: RateLimits | None = None,
         kept: KeptDownloads | None = None,
+        turns: Turns | None = None,
         capacity: int = CAPACITY,
     ) -> None:
         self._host = host
@@ -71,7 +72,7 @@ class ProcessImages:
         self._rates = rates or RateLimits()
         self._kept = kept
         self._job_rates = JobRates()
-        self._turns = Turns()
+        self._turns = turns or Turns()
         self._arrivals = itertools.count()
         self._memory = OutcomeMemory(stop=stop, capacity=capacity)
 

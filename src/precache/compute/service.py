@@ -10,9 +10,12 @@ from typing import cast
 from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
 from precache.compute.process_images import UNSUPPORTED, ProcessImages
+from precache.compute.restore_images import RestoreImages
+from precache.compute.turns import Turns
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed
 from precache.core.hosts import Heartbeat
+from precache.core.images import ImageId
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.kept_downloads import KeptDownloads
@@ -24,6 +27,8 @@ from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import LONGEST_TOUCH_INTERVAL
 
 KEEP_INTERVAL = timedelta(minutes=10)
+RESTORE_INTERVAL = timedelta(minutes=1)
+"""How soon an image is fetched again after the pause that follows a failure; the first attempt does not wait."""
 
 
 class ComputeService:
@@ -36,6 +41,7 @@ class ComputeService:
     report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
     touch_interval: between passes over the images that are kept for a time.
     keep_interval: between passes over what is kept of paused downloads.
+    restore_bytes_per_s: of the download of each image that should be in the cache and is gone; None for no limit.
     """
 
     def __init__(
@@ -55,11 +61,13 @@ class ComputeService:
         rates: RateLimits | None = None,
         kept: KeptDownloads | None = None,
         keep_interval: timedelta = KEEP_INTERVAL,
+        restore_bytes_per_s: int | None = None,
     ) -> None:
         self.host = host
         self._driver = driver
         self._stopping = CancelToken()
         self._kept = kept
+        turns, rates = Turns(), rates or RateLimits()
         self._process_images = ProcessImages(
             host=host,
             cell=cell,
@@ -69,7 +77,19 @@ class ComputeService:
             stop=self._stopping,
             rates=rates,
             kept=kept,
+            turns=turns,
         )
+        self._restoring = RestoreImages(
+            host=host,
+            driver=driver,
+            turns=turns,
+            stop=self._stopping,
+            rates=rates,
+            rate_bytes_per_s=restore_bytes_per_s,
+            wake=lambda: self._restorer.wake(),
+        )
+        what = "The restoring of images of"
+        self._restorer = PeriodicTask(action=self._restoring.run, interval=RESTORE_INTERVAL, what=what, of=host)
         self._cell = cell
         self._release = release
         self._site = site
@@ -86,6 +106,7 @@ class ComputeService:
         if (touch := getattr(driver, "touch_kept", None)) is not None:
             what = "The pass over kept images of"
             self._cleaners.append(PeriodicTask(action=touch, interval=touch_interval, what=what, of=host))
+        self._cleaners.append(self._restorer)
         if kept is not None:
             what = "The removal of paused downloads of"
             self._cleaners.append(PeriodicTask(action=kept.clean, interval=keep_interval, what=what, of=host))
@@ -130,6 +151,13 @@ class ComputeService:
             return cast(CacheContents, describe(images))
         except NotImplementedError as error:
             return CacheContents(unsupported=str(error) or UNSUPPORTED)
+
+    def restore(self, image: ImageId) -> None:
+        """Fetch the image again soon, after the images of jobs. It should be in the cache, and is gone.
+
+        Returns at once. A failure is logged, and tried again.
+        """
+        self._restoring.restore(image)
 
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""

@@ -74,6 +74,7 @@ def build_compute(
         touch_interval=touch_interval(config.image_cache.original_minimum_age),
         rates=rates,
         kept=setup.local_cache.open(setup.clock).kept,
+        restore_bytes_per_s=config.limits.host_bytes_per_s,
     )
 
 

@@ -112,6 +112,18 @@ def test_the_kept_images_are_touched_from_the_start_and_regularly(hearing):
     service.stop(PATIENCE)
 
 
+def test_an_image_to_be_restored_is_fetched_and_the_stop_ends_it(hearing):
+    driver = EndlessDriver()
+    service = compute(hearing, driver)
+    service.start()
+
+    service.restore(IMAGE)
+
+    assert driver.has_begun.wait(PATIENCE.total_seconds())
+    service.stop(PATIENCE)
+    assert driver.has_ended.is_set()
+
+
 def test_a_compute_that_is_being_stopped_is_not_announced_any_more(hearing):
     service = compute(hearing)
     service.start()

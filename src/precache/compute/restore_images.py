@@ -1,0 +1,227 @@
+"""Fetches again what should be in the cache of this host and is gone: pinned images, and copies that were corrupt.
+
+It uses the service's own credentials and takes its turn after all jobs. What is missing is found by others, who call
+this. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from precache.background.backoff import Backoff
+from precache.background.cancel_token import CancelToken
+from precache.background.deadline import Deadline
+from precache.compute.turns import Turns
+from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
+from precache.core.images import ImageId
+from precache.core.jobs import Phase
+from precache.core.orders import ImageOrder
+from precache.core.stopping import StopReason
+from precache.fetch.rate_limits import RateLimit, RateLimits
+from precache.imagecache.names import entry_name
+from precache.ports.virt_driver import VirtDriver
+
+_log = logging.getLogger(__name__)
+
+NOT_RESTORED = "not_restored"
+"""The kind of the alarm of an image that should be in the cache and could not be fetched again."""
+
+PRIORITY = -1
+"""Lower than that of each job."""
+
+LONGEST_FETCH = timedelta(hours=12)
+"""How long one image may take; 100 GiB over a link of 20 Mbit/s take so long. It frees the turn if the disk hangs."""
+
+AFTER_FAILURE = Backoff(first=timedelta(minutes=1), longest=timedelta(hours=1), jitter=0.5)
+"""For a service that is down, or a disk that is full. The jitter is for many hosts that miss the same image."""
+
+AFTER_REFUSAL = timedelta(days=1)
+"""For an image that has left the image service or was deactivated: it may have been activated again."""
+
+
+class Alarms(Protocol):
+    """Where alarms of the host are kept: the part that is used here."""
+
+    def set(self, kind: str, entry: str, image: ImageId | None, text: str) -> None: ...
+
+    def clear(self, kind: str, entry: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Missing:
+    """An image to be fetched. is_requested: not because of its pin. due_s: of the next attempt, monotonic."""
+
+    is_requested: bool
+    due_s: float
+    failures: int = 0
+    stop: CancelToken | None = None
+
+
+class RestoreImages:
+    """Fetches missing images, one at a time. `run` is called regularly by one thread, and after `wake`.
+
+    turns: of the host. stop: cancelled when the compute is being stopped. rates: which running downloads follow.
+    rate_bytes_per_s: of each download; None for no limit. alarms: None if the driver keeps none.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        driver: VirtDriver,
+        turns: Turns,
+        stop: CancelToken,
+        rates: RateLimits,
+        rate_bytes_per_s: int | None = None,
+        alarms: Alarms | None = None,
+        wake: Callable[[], object] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host = host
+        self._driver = driver
+        self._turns = turns
+        self._stop = stop
+        self._rates = rates
+        self._rate_bytes_per_s = rate_bytes_per_s
+        self._alarms = alarms
+        self._wake = wake
+        self._monotonic = monotonic
+        self._missing: dict[ImageId, _Missing] = {}
+        self._lock = threading.Lock()
+
+    def restore(self, image: ImageId) -> None:
+        """Fetch the image soon, whatever became of earlier attempts. Returns at once."""
+        with self._lock:
+            known = self._missing.get(image)
+            if known is None:
+                self._missing[image] = _Missing(is_requested=True, due_s=self._monotonic())
+            else:
+                known.is_requested, known.due_s, known.failures = True, self._monotonic(), 0
+        self._wake()
+
+    def set_missing(self, images: Collection[ImageId]) -> None:
+        """Fetch these images, which are pinned and gone. Those of earlier calls that are not in it are wanted no more.
+
+        Failures of earlier attempts still count. Returns at once.
+        """
+        with self._lock:
+            found_again = [
+                image
+                for image, known in self._missing.items()
+                if not known.is_requested and image not in images and known.stop is None
+            ]
+            new = [image for image in images if image not in self._missing]
+            for image in found_again:
+                del self._missing[image]
+            for image in new:
+                self._missing[image] = _Missing(is_requested=False, due_s=self._monotonic())
+        for image in found_again:
+            self._clear_alarm(image)
+        if new:
+            self._wake()
+
+    def forget(self, image: ImageId) -> None:
+        """Fetch the image no more, and end its running download. Returns at once."""
+        with self._lock:
+            known = self._missing.pop(image, None)
+            running = known.stop if known is not None else None
+        if running is not None:
+            running.cancel(StopReason.CANCELLED)
+        self._clear_alarm(image)
+
+    def run(self) -> None:
+        """Fetch what is due, one image after another, until the compute is being stopped."""
+        while not self._stop.is_cancelled and (due := self._begin()) is not None:
+            self._try(*due)
+
+    def _begin(self) -> tuple[ImageId, _Missing, CancelToken] | None:
+        """Return the image that has been due for longest, and the token that ends its download."""
+        now_s = self._monotonic()
+        with self._lock:
+            due = [(known.due_s, image) for image, known in self._missing.items() if known.due_s <= now_s]
+            if not due:
+                return None
+            _, image = min(due)
+            known, stop = self._missing[image], self._stop.child()
+            known.stop = stop
+        return image, known, stop
+
+    def _try(self, image: ImageId, known: _Missing, stop: CancelToken) -> None:
+        _log.info("Image %s is gone from the cache of %s, where it should be; fetching it again", image, self._host)
+        pause: timedelta | None = None
+        try:
+            self._fetch(image, stop)
+        except NotImplementedError as error:
+            _log.error("Image %s cannot be fetched again on %s: %s", image, self._host, error)
+        except Stopped:
+            _log.info("Fetching image %s again on %s was stopped", image, self._host)
+        except PrecacheError as error:
+            pause = self._pause_after(error, known)
+            self._report(image, str(error), pause, logging.WARNING if error.may_pass else logging.ERROR)
+        except Exception as error:  # noqa: BLE001  the boundary of this work: the other images go on
+            _log.exception("Fetching image %s again on %s failed unexpectedly", image, self._host)
+            pause = AFTER_REFUSAL
+            self._report(image, f"unexpected {type(error).__name__}: {error}", pause)
+        else:
+            _log.info("Image %s is in the cache of %s again", image, self._host)
+            self._clear_alarm(image)
+        with self._lock:
+            known.stop = None
+            if pause is not None:
+                known.due_s = self._monotonic() + pause.total_seconds()
+            elif self._missing.get(image) is known:
+                del self._missing[image]
+
+    def _fetch(self, image: ImageId, stop: CancelToken) -> None:
+        deadline = Deadline(LONGEST_FETCH, self._monotonic)
+
+        def watch(phase: Phase, bytes_done: int, bytes_total: int) -> None:  # noqa: ARG001  the port has them
+            stop.check(f"Fetching image {image} again on {self._host}")
+            if deadline.has_passed:
+                raise DeadlinePassed(image, bytes_done)
+
+        with ExitStack() as held, ExitStack() as turn:
+            held.enter_context(deadline.held())  # the wait for the turn does not count
+            turn.enter_context(
+                self._turns.turn(
+                    image,
+                    priority=PRIORITY,
+                    arrival=0,
+                    deadline=deadline,
+                    wait=lambda: watch(Phase.WAITING, 0, 0),
+                )
+            )
+            held.close()
+            limit = RateLimit(lambda: self._rate_bytes_per_s)
+            with self._rates.applied(image, limit):
+                self._driver.cache_image(ImageOrder(image), watch)
+
+    def _pause_after(self, error: PrecacheError, known: _Missing) -> timedelta:
+        known.failures += 1
+        if not error.may_pass:
+            return AFTER_REFUSAL
+        return AFTER_FAILURE.wait_after(known.failures) or AFTER_FAILURE.longest
+
+    def _report(self, image: ImageId, reason: str, pause: timedelta, level: int = logging.ERROR) -> None:
+        text = (
+            f"Image {image} should be in the cache of {self._host}, is gone, and could not be fetched again: "
+            f"{reason.rstrip('.')}. The next attempt is in {_rounded(pause)}; unpin the image if it is not needed here"
+        )
+        _log.log(level, "%s", text)
+        if self._alarms is not None:
+            self._alarms.set(NOT_RESTORED, entry_name(image), image, text)
+
+    def _clear_alarm(self, image: ImageId) -> None:
+        if self._alarms is not None:
+            self._alarms.clear(NOT_RESTORED, entry_name(image))
+
+
+def _rounded(pause: timedelta) -> timedelta:
+    return timedelta(seconds=round(pause.total_seconds()))
