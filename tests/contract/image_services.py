@@ -95,6 +95,7 @@ class _Both:
 
     def __init__(self, *, catalog, source):
         self.show_to, self.find_listed, self.find_named = catalog.show_to, catalog.find_listed, catalog.find_named
+        self.list_images = catalog.list_images
         self.show, self.open = source.show, source.open
 
 

@@ -1,4 +1,4 @@
-"""The ports `ImageCatalog` and `ImageSource`, on every adapter."""
+"""The ports `ImageCatalog`, `ImageListing` and `ImageSource`, on every adapter."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from precache.core.errors import ImageNotFound, NoImageData, TransferInterrupted
+from precache.core.image_list import ListedImage
 from precache.core.images import Digest, parse_image_id
 from tests.contract.image_services import CONTENT, EXTERNAL_SERVICES, SERVICES, UNKNOWN
 
@@ -74,6 +75,16 @@ class TestCatalog:
     )
     def test_a_name_that_no_image_has_finds_none(self, served, name):
         assert served.images.find_named(served.caller_token, name) == []
+
+
+class TestListing:
+    def test_the_whole_list_has_names_and_states_of_all_images(self, served):
+        listed = served.images.list_images()
+
+        assert listed.images[served.active] == ListedImage("debian", "active")
+        assert listed.images[served.queued] == ListedImage("later", "queued")
+        assert UNKNOWN not in listed.images
+        assert listed.is_whole
 
 
 class TestSourceRecords:

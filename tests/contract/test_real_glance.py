@@ -148,6 +148,47 @@ class TestTheServicesOwnCredentials:
             images.open(image)
 
 
+class TestTheListOfAllImages:
+    def test_an_administrator_lists_images_of_all_projects_and_kinds_page_by_page(self, shown):
+        images = [
+            shown.upload(visibility="private"),
+            shown.upload(visibility="private", os_hidden=True),
+            shown.upload(visibility="community"),
+            shown.upload(visibility="shared"),
+            shown.publish(os_hidden=True),
+        ]
+        deactivated, deleted = shown.upload(), shown.upload()
+        shown.cloud.glance.deactivate(deactivated)
+        shown.cloud.glance.delete(deleted)
+
+        session = open_session(auth=shown.cloud.keystone.session(shown.cloud.precache).auth)
+        listed = GlanceImages(session=session, images_per_page=2).list_images()
+
+        assert {listed.images[image].status for image in images} == {"active"}
+        assert listed.images[deactivated].status == "deactivated"
+        assert deleted not in listed.images
+        assert listed.is_whole
+
+    def test_the_list_of_one_who_is_no_administrator_is_not_whole(self, shown):
+        private, public = shown.upload(visibility="private"), shown.publish()
+
+        listed = images_of(shown.cloud, shown.cloud.member).list_images()
+
+        assert public in listed.images
+        assert private not in listed.images
+        assert not listed.is_whole
+
+
+class TestOptIn:
+    def test_a_record_has_its_project_and_its_properties(self, shown):
+        marked, plain = shown.upload(visibility="community", precache="True"), shown.upload(visibility="community")
+
+        found = [shown.to(shown.cloud.member, image) for image in (marked, plain)]
+
+        assert [image.has_opted_in for image in found] == [True, False]
+        assert {image.owner for image in found} == {shown.cloud.stranger.project_id}
+
+
 class TestStates:
     def test_a_queued_image_has_no_data(self, shown):
         image = shown.upload(None)

@@ -14,6 +14,7 @@ from precache.core.errors import (
     NoImageData,
     TransferInterrupted,
 )
+from precache.core.image_list import ImageList, ListedImage
 from precache.core.images import Image, ImageId
 from precache.ports.image_service import MOST_NAMESAKES
 
@@ -97,6 +98,12 @@ class MemoryImages:
     def find_named(self, caller_token: str | None, name: str) -> list[Image]:
         listed = self.find_listed(caller_token, list(self._images)).values()
         return [image for image in listed if image.name == name][:MOST_NAMESAKES]
+
+    def list_images(self, *, stop: CancelToken | None = None) -> ImageList:  # noqa: ARG002  (nothing to wait for)
+        if not self._available:
+            raise ImageServiceUnavailable(ENDPOINT, "connection refused")
+        images = {image: ListedImage(record.name, record.status) for image, (record, _) in self._images.items()}
+        return ImageList(images, is_whole=True)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
         record, data = self._look_up(image)

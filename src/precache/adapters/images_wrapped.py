@@ -16,9 +16,10 @@ from typing import Protocol, TypeVar
 from precache.background.backoff import SERVICE_RESTARTS, retry_until
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import ImageServiceUnavailable, ServiceTokenUnavailable, TransferInterrupted
+from precache.core.image_list import ImageList
 from precache.core.images import Image, ImageId
 from precache.ports.clock import Clock
-from precache.ports.image_service import ImageCatalog, ImageSource, ImageStream
+from precache.ports.image_service import ImageCatalog, ImageListing, ImageSource, ImageStream
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -92,12 +93,12 @@ class Limited:
         raise ImageServiceUnavailable(_PLACE, "the request for the image has ended")
 
 
-class Server(ImageCatalog, ImageSource, Protocol):
-    """One server: its catalogue for callers, and its source for the service."""
+class Server(ImageCatalog, ImageListing, ImageSource, Protocol):
+    """One server: its catalogue for callers, and its list and its source for the service."""
 
 
 class Failover:
-    """An `ImageCatalog` and `ImageSource` over servers with the same images, in the order in which to try them.
+    """An `ImageCatalog`, `ImageListing` and `ImageSource` over servers with the same images, by preference.
 
     One server is used until it is unavailable or a transfer from it breaks; then the next one is used in the same way.
     So only one call waits for a server that is down. The answer of a server is final: if it does not have an image, no
@@ -120,6 +121,9 @@ class Failover:
 
     def find_named(self, caller_token: str | None, name: str) -> list[Image]:
         return self._first_answer(lambda server: server.find_named(caller_token, name))[0]
+
+    def list_images(self, *, stop: CancelToken | None = None) -> ImageList:
+        return self._first_answer(lambda server: server.list_images(stop=stop), stop)[0]
 
     def show(self, image: ImageId) -> Image:
         return self._first_answer(lambda server: server.show(image))[0]

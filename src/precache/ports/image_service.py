@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from precache.background.cancel_token import CancelToken
+from precache.core.image_list import ImageList
 from precache.core.images import Image, ImageId
 
 MOST_NAMESAKES = 20
@@ -38,6 +39,18 @@ class ImageCatalog(Protocol):
         """Return the images with exactly this name that a listing with the token contains, MOST_NAMESAKES at most.
 
         One request. Raises ImageNotAuthorized, ImageServiceUnavailable; ImageNotFound if the service has no list.
+        """
+        ...
+
+
+class ImageListing(Protocol):
+    """All images, for a conductor, read with the service's own credentials."""
+
+    def list_images(self, *, stop: CancelToken | None = None) -> ImageList:
+        """Return all images that the service's user sees, private and hidden ones too, in several requests.
+
+        stop: once it is cancelled, it raises Stopped after the request that is under way.
+        Raises ImageNotAuthorized, ImageServiceUnavailable, also if only the last request of several fails.
         """
         ...
 

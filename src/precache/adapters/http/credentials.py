@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from keystoneauth1 import exceptions as ksa
+from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.session import Session
 
 from precache.adapters.http.failures import CredentialsRefused, TokenUnavailable, why_unreachable
+from precache.adapters.http.session import role_names
 
 _T = TypeVar("_T")
 
@@ -39,6 +41,11 @@ class Credentials:
     def are_none(self) -> bool:
         """True if the service requires no token."""
         return isinstance(self._session.auth, NoAuth)
+
+    def roles(self) -> frozenset[str] | None:
+        """Return the names of the user's roles; None if the credentials are not Keystone's."""
+        login = self._session.auth
+        return self._ask(lambda: role_names(self._session, login)) if isinstance(login, BaseIdentityPlugin) else None
 
     def headers(self) -> dict[str, str]:
         """Return the headers that authenticate a request; query Keystone only if there is no valid token yet."""

@@ -52,6 +52,10 @@ class ServiceClient:
     def has_credentials(self) -> bool:
         return not self._credentials.are_none
 
+    def roles(self) -> frozenset[str] | None:
+        """Return the roles of the service user; None if the credentials are not Keystone's."""
+        return self._credentials.roles()
+
     def root(self) -> str:
         """Return the URL of the service, without a trailing slash."""
         url = self._endpoint or self._credentials.endpoint(self._kind, self._region_name, self._interfaces)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.plugin import BaseAuthPlugin
 from keystoneauth1.session import Session, TCPKeepAliveAdapter
@@ -54,6 +55,12 @@ def token_plugin(token: str) -> BaseAuthPlugin:
     return plugin
 
 
+def role_names(session: Session, login: BaseIdentityPlugin) -> frozenset[str]:
+    """Return the names of the roles in the token of the session's plugin; get a token if there is none."""
+    connection = session.without_credentials if isinstance(session, SeparateLoginSession) else session
+    return frozenset(login.get_access(connection).role_names or ())
+
+
 class SeparateLoginSession(Session):
     """A session whose plugin gets its token through a second session without credentials.
 
@@ -64,10 +71,10 @@ class SeparateLoginSession(Session):
 
     def __init__(self, *, auth: BaseAuthPlugin, **options: Any) -> None:
         super().__init__(auth=auth, **options)
-        self._without = Session(**options)
+        self.without_credentials = Session(**options)
 
     def get_auth_headers(self, auth: BaseAuthPlugin | None = None) -> dict[str, str] | None:
-        return self._without.get_auth_headers(auth or self.auth)
+        return self.without_credentials.get_auth_headers(auth or self.auth)
 
     def get_endpoint(self, auth: BaseAuthPlugin | None = None, **options: Any) -> str | None:
-        return self._without.get_endpoint(auth or self.auth, **options)
+        return self.without_credentials.get_endpoint(auth or self.auth, **options)

@@ -31,6 +31,11 @@ _OURS = {
 }
 """The meaning of a status if the request had the service user's credentials."""
 
+REFUSED_LIST = (
+    "the image service refuses the list to the service's user; correct [glance] auth_token if that is set, else give "
+    "the user in [service_user] a role that Glance's policy get_images asks for"
+)
+
 
 def error_of_failure(image: ImageId, failure: HttpRequestFailed, *, by_service_user: bool) -> PrecacheError:
     """Return the error for a missing answer. by_service_user: see error_of_status."""

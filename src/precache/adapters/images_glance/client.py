@@ -11,15 +11,18 @@ from keystoneauth1.session import Session
 
 from precache.adapters.http import HttpRequestFailed, ServiceClient, read_document
 from precache.adapters.images_glance.answers import (
+    REFUSED_LIST,
     check_data_answer,
     error_of_failed_list,
     error_of_failure,
     error_of_status,
 )
+from precache.adapters.images_glance.listing import IMAGES_PER_PAGE, read_image_list
 from precache.adapters.images_glance.record import image_from_record, images_from_list, images_of_name
 from precache.adapters.images_glance.stream import GlanceStream
 from precache.background.cancel_token import CancelToken
 from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError
+from precache.core.image_list import ImageList
 from precache.core.images import Image, ImageId
 from precache.ports.image_service import MOST_NAMESAKES
 
@@ -45,6 +48,7 @@ class GlanceImages:
     the first of `interfaces` that is there.
     read_timeout: the longest silence; an answer may take hours as long as data keeps arriving.
     record_timeout: the longest time for a whole record, and the longest silence before it if `read_timeout` is longer.
+    images_per_page: of the list of all images.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class GlanceImages:
         connect_timeout: timedelta = CONNECT_TIMEOUT,
         read_timeout: timedelta = READ_TIMEOUT,
         record_timeout: timedelta = RECORD_TIMEOUT,
+        images_per_page: int = IMAGES_PER_PAGE,
     ) -> None:
         self._service = ServiceClient(
             kind="image",
@@ -68,6 +73,7 @@ class GlanceImages:
             connect_timeout=connect_timeout,
         )
         self._read_timeout, self._record_timeout = read_timeout, record_timeout
+        self._images_per_page = images_per_page
 
     def show_to(self, caller_token: str | None, image: ImageId) -> Image:
         headers = dict(_RECORD)
@@ -95,6 +101,14 @@ class GlanceImages:
         if status != 200:
             raise error_of_status(name, self._root(), status, by_service_user=False)
         return images_of_name(name, document)
+
+    def list_images(self, *, stop: CancelToken | None = None) -> ImageList:
+        try:
+            return read_image_list(
+                self._read_page, images_per_page=self._images_per_page, sees_all=self._sees_all(), stop=stop
+            )
+        except ValueError as exc:
+            raise ImageServiceUnavailable(self._root(), f"it does not answer as Glance does: {exc}") from exc
 
     def show(self, image: ImageId) -> Image:
         return self._show(image, _RECORD, as_service_user=True)
@@ -132,12 +146,31 @@ class GlanceImages:
         except (ValueError, InvalidImageId) as exc:
             raise ImageServiceUnavailable(root, f"it does not answer as Glance does: {exc}") from exc
 
-    def _list(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:
+    def _sees_all(self) -> bool:
+        """Return whether the service's user may see private images of all projects, as far as its roles tell.
+
+        Without Keystone's credentials it is a service without projects: the embedded one.
+        """
+        try:
+            roles = self._service.roles()
+        except HttpRequestFailed as exc:
+            raise error_of_failed_list(exc) from exc
+        return roles is None or _SEES_ALL_IMAGES in roles
+
+    def _read_page(self, path: str) -> Any:
+        status, document = self._list(path, _RECORD, as_service_user=True)
+        if status in (401, 403):
+            raise ImageNotAuthorized("list", REFUSED_LIST)
+        if status != 200:
+            raise ImageServiceUnavailable(self._root(), f"HTTP status {status}")
+        return document
+
+    def _list(self, path: str, headers: Mapping[str, str], *, as_service_user: bool = False) -> tuple[int, Any]:
         """Return the status of the answer to one list request, and its document; None unless the status is 200."""
         silence = min(self._read_timeout, self._record_timeout)
         try:
             root = self._root()
-            with self._service.get(root, path, headers, silence, as_service_user=False) as answer:
+            with self._service.get(root, path, headers, silence, as_service_user=as_service_user) as answer:
                 if answer.status_code != 200:
                     return answer.status_code, None
                 document = read_document(answer, root, longest_bytes=LONGEST_LIST_BYTES, patience=self._record_timeout)
@@ -149,6 +182,9 @@ class GlanceImages:
         """Return the URL of the service without a version."""
         return self._service.root().removesuffix("/v2")
 
+
+_SEES_ALL_IMAGES = "admin"
+"""The role to which a stock Glance shows private images of all projects."""
 
 _RECORD = {"Accept": "application/json"}
 # Without `identity` a proxy may compress the data, and the hash would not match.
