@@ -33,7 +33,7 @@ pytestmark = pytest.mark.external
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-BEAT = Heartbeat("cmp-1", "", "fake", NOW, release="0.1.0", site="north")
+BEAT = Heartbeat("cmp-1", "", "fake", NOW, release="0.1.0", site="north", cache_id="0a1b")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_heartbeat_arrives_in_its_cell_with_the_version_of_the_compute(world, 
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
     assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.3")
-    assert (beat.release, beat.site) == ("0.1.0", "north")
+    assert (beat.release, beat.site, beat.cache_id) == ("0.1.0", "north", "0a1b")
     assert began <= beat.seen_at <= datetime.now(UTC)
 
 

@@ -231,6 +231,15 @@ def test_a_beat_says_which_release_runs_on_the_host(stores):
     assert [host.release for host in stores.hosts.list_hosts()] == ["0.2.0"]
 
 
+def test_a_host_has_the_cache_that_its_compute_announces(stores):
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW, cache_id="0a1b")])
+    announced = stores.hosts.find_hosts(["cmp-1"])["cmp-1"].cache_id
+
+    stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW)])
+
+    assert (announced, stores.hosts.find_hosts(["cmp-1"])["cmp-1"].cache_id) == ("0a1b", "")
+
+
 def test_a_host_is_at_the_site_that_its_compute_announces_else_at_its_cell(stores):
     stores.host_reports.store_heartbeats([Heartbeat("cmp-1", "cell1", "libvirt", NOW, site="north")])
     announced = stores.hosts.find_hosts(["cmp-1"])["cmp-1"].site

@@ -132,6 +132,7 @@ class MemoryInventory:
                     rpc_version=beat.rpc_version,
                     release=beat.release,
                     announced_site=beat.site,
+                    cache_id=beat.cache_id,
                 )
 
     def _seen(self, host: Host) -> Host:

@@ -18,6 +18,7 @@ class Host:
     release: of precache on the host, such as `0.1.0`; empty if its compute does not report it.
     owner_says_down: the inventory is Nova's, and nova-compute on the host is down.
     announced_site: the local network that the host is in, as its compute announced it; empty if it announced none.
+    cache_id: identifies the image cache of the host; the same for all hosts that share one; empty if unknown.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Host:
     owner_says_down: bool = False
     release: str = ""
     announced_site: str = ""
+    cache_id: str = ""
     silent_for: timedelta | None = field(default=None, compare=False)
 
     @property
@@ -51,6 +53,7 @@ class Heartbeat:
     release: of precache on the host; empty if unknown.
     seen_at: by the clock of the process that stores it, for the age of the heartbeat.
     site: the local network that the host is in; empty for its cell.
+    cache_id: identifies the image cache of the host; empty if unknown.
     boot_id: a new one for every start of a compute, by which two with one name are distinguished; empty if unknown.
     """
 
@@ -62,3 +65,4 @@ class Heartbeat:
     boot_id: str = ""
     release: str = ""
     site: str = ""
+    cache_id: str = ""

@@ -133,6 +133,7 @@ def heartbeats_message(beats: Sequence[Heartbeat], rpc_version: str) -> dict[str
                 "incarnation": beat.boot_id,
                 "release": beat.release,
                 **({"site": beat.site} if beat.site else {}),
+                **({"cache_id": beat.cache_id} if beat.cache_id else {}),
             }
             for beat in beats
         ]
@@ -150,7 +151,9 @@ def read_heartbeats(message: Mapping[str, Any], cell: str, now: datetime) -> lis
         release = item.get("release")
         release = plain_line(release, _RELEASE_LENGTH) if isinstance(release, str) else ""  # it is only for display
         site = read_name(item, "site") if item.get("site") else ""
-        return Heartbeat(read_name(item, "host"), cell, read_name(item, "driver"), now, version, boot_id, release, site)
+        cache_id = read_name(item, "cache_id") if item.get("cache_id") else ""
+        name, driver = read_name(item, "host"), read_name(item, "driver")
+        return Heartbeat(name, cell, driver, now, version, boot_id, release, site, cache_id)
 
     return read_valid("a heartbeat", read_items(message, "beats", _MOST_BEATS), read)
 

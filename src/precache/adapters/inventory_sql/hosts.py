@@ -28,6 +28,7 @@ _HOSTS = select(
     hosts.c.rpc_version,
     hosts.c.release,
     hosts.c.site,
+    hosts.c.cache_id,
 ).join_from(hosts, cells, isouter=True)
 """In the order that `_host` expects: a row that is unpacked whole costs half of one that is read by name."""
 
@@ -92,6 +93,7 @@ class SqlHosts:
                     "rpc_version": beat.rpc_version,
                     "release": beat.release,
                     "site": beat.site or None,
+                    "cache_id": beat.cache_id or None,
                 }
                 for beat in latest.values()
             ]
@@ -99,7 +101,7 @@ class SqlHosts:
             # Update by id, because an insert of a known name uses up an id each time. In the order of the ids, so that
             # two conductors do not deadlock.
             rows = sorted(({"id": host_ids[row["name"]], **row} for row in heard), key=itemgetter("id"))
-            changing = ["cell_id", "driver", "last_seen", "rpc_version", "release", "site"]
+            changing = ["cell_id", "driver", "last_seen", "rpc_version", "release", "site", "cache_id"]
             upsert(connection, hosts, rows, key=["id"], changing=changing)
 
     def _load(self, connection: Connection, statement: Select[Any]) -> list[Host]:
@@ -120,7 +122,7 @@ def _retry_if_deleted() -> Iterator[None]:
 
 
 def _host(row: Sequence[Any], now: datetime) -> Host:
-    name, cell, driver, forced_down, last_seen, rpc_version, release, site = row
+    name, cell, driver, forced_down, last_seen, rpc_version, release, site, cache_id = row
     return Host(
         name=name,
         cell=cell,
@@ -130,6 +132,7 @@ def _host(row: Sequence[Any], now: datetime) -> Host:
         rpc_version=rpc_version,
         release=release,
         announced_site=site or "",
+        cache_id=cache_id or "",
         silent_for=now - last_seen if last_seen else None,
     )
 

@@ -84,6 +84,8 @@ hosts = Table(
     Column("release", NAME, nullable=False, server_default=text("''")),
     # None for hosts that name none, which belong to the site of their cell.
     Column("site", NAME),
+    # None for hosts of the previous release, and for those whose cache is no directory.
+    Column("cache_id", NAME),
     **_EXACT,
 )
 
