@@ -13,25 +13,23 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from precache.background.backoff import Backoff
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.compute.turns import Turns
+from precache.core.cache_entries import AlarmKind
 from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimit, RateLimits
+from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.names import entry_name
 from precache.ports.virt_driver import VirtDriver
 
 _log = logging.getLogger(__name__)
-
-NOT_RESTORED = "not_restored"
-"""The kind of the alarm of an image that should be in the cache and could not be fetched again."""
 
 PRIORITY = -1
 """Lower than that of each job."""
@@ -44,14 +42,6 @@ AFTER_FAILURE = Backoff(first=timedelta(minutes=1), longest=timedelta(hours=1), 
 
 AFTER_REFUSAL = timedelta(days=1)
 """For an image that has left the image service or was deactivated: it may have been activated again."""
-
-
-class Alarms(Protocol):
-    """Where alarms of the host are kept: the part that is used here."""
-
-    def set(self, kind: str, entry: str, image: ImageId | None, text: str) -> None: ...
-
-    def clear(self, kind: str, entry: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -80,7 +70,7 @@ class RestoreImages:
         stop: CancelToken,
         rates: RateLimits,
         rate_bytes_per_s: int | None = None,
-        alarms: Alarms | None = None,
+        alarms: CacheAlarms | None = None,
         wake: Callable[[], object] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -216,11 +206,11 @@ class RestoreImages:
         )
         _log.log(level, "%s", text)
         if self._alarms is not None:
-            self._alarms.set(NOT_RESTORED, entry_name(image), image, text)
+            self._alarms.set(AlarmKind.NOT_RESTORED, entry_name(image), image, text)
 
     def _clear_alarm(self, image: ImageId) -> None:
         if self._alarms is not None:
-            self._alarms.clear(NOT_RESTORED, entry_name(image))
+            self._alarms.clear(AlarmKind.NOT_RESTORED, entry_name(image))
 
 
 def _rounded(pause: timedelta) -> timedelta:

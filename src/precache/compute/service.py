@@ -18,6 +18,7 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
+from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.kept_downloads import KeptDownloads
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
@@ -42,6 +43,7 @@ class ComputeService:
     touch_interval: between passes over the images that are kept for a time.
     keep_interval: between passes over what is kept of paused downloads.
     restore_bytes_per_s: of the download of each image that should be in the cache and is gone; None for no limit.
+    alarms: of the cache; None if the driver keeps none.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ComputeService:
         kept: KeptDownloads | None = None,
         keep_interval: timedelta = KEEP_INTERVAL,
         restore_bytes_per_s: int | None = None,
+        alarms: CacheAlarms | None = None,
     ) -> None:
         self.host = host
         self._driver = driver
@@ -86,6 +89,7 @@ class ComputeService:
             stop=self._stopping,
             rates=rates,
             rate_bytes_per_s=restore_bytes_per_s,
+            alarms=alarms,
             wake=lambda: self._restorer.wake(),
         )
         what = "The restoring of images of"

@@ -99,12 +99,14 @@ class Removal:
 class AlarmKind(StrEnum):
     """NOT_TOUCHED: a pinned entry was not touched in time, so that nova-compute may remove it.
 
-    MISSING: a pinned entry is gone. CORRUPT: an entry differs from its record, and cannot be replaced.
+    MISSING: a pinned entry is gone. NOT_RESTORED: an entry that is gone could not be fetched again.
+    CORRUPT: an entry differs from its record, and cannot be replaced.
     UNSAFE_SHARING: hosts share the cache, but not its locks.
     """
 
     NOT_TOUCHED = "not_touched"
     MISSING = "missing"
+    NOT_RESTORED = "not_restored"
     CORRUPT = "corrupt"
     UNSAFE_SHARING = "unsafe_sharing"
 

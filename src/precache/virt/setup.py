@@ -43,15 +43,22 @@ class LocalCache:
     subdirectory: str = "_base"
     keep_limits: KeepLimits = field(default_factory=KeepLimits)
     minimum_age: timedelta = timedelta(days=1)
+    _opened: dict[int, ImageCache] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def open(self, clock: Clock) -> ImageCache:
-        """Return the image cache; any number of them on one directory exclude each other."""
-        return ImageCache(
-            directory=self.instances_path / self.subdirectory,
-            locks_directory=self.instances_path / _LOCKS,
-            clock=clock,
-            keep_limits=self.keep_limits,
-        )
+        """Return the image cache, the same for each call with the clock: its alarms are those of the host.
+
+        Other objects on the directory, also of other processes, and this one exclude each other.
+        """
+        cache = self._opened.get(id(clock))
+        if cache is None:
+            cache = self._opened[id(clock)] = ImageCache(
+                directory=self.instances_path / self.subdirectory,
+                locks_directory=self.instances_path / _LOCKS,
+                clock=clock,
+                keep_limits=self.keep_limits,
+            )
+        return cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def build_compute(
         signatures=signatures,
         rates=rates,
     )
+    cache = setup.local_cache.open(setup.clock)
     return ComputeService(
         host=host,
         cell=cell,
@@ -73,7 +74,8 @@ def build_compute(
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
         touch_interval=touch_interval(config.image_cache.original_minimum_age),
         rates=rates,
-        kept=setup.local_cache.open(setup.clock).kept,
+        kept=cache.kept,
+        alarms=cache.alarms,
         restore_bytes_per_s=config.limits.host_bytes_per_s,
     )
 

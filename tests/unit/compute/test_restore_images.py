@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
-from precache.compute.restore_images import AFTER_FAILURE, AFTER_REFUSAL, LONGEST_FETCH, NOT_RESTORED, RestoreImages
+from precache.compute.restore_images import AFTER_FAILURE, AFTER_REFUSAL, LONGEST_FETCH, RestoreImages
 from precache.compute.turns import Turns
+from precache.core.cache_entries import AlarmKind
 from precache.core.errors import (
     ImageNotActive,
     ImageNotFound,
@@ -22,6 +24,7 @@ from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
+from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.names import entry_name
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
@@ -34,7 +37,8 @@ class Host:
     name = "played"
 
     def __init__(self, **options):
-        self.fetched, self.errors, self.alarms = [], {}, {}
+        self.fetched, self.errors = [], {}
+        self.cache_alarms = CacheAlarms(clock=MemoryClock())
         self.now_s, self.wakes = 0.0, 0
         self.turns, self.stop, self.rates = Turns(), CancelToken(), RateLimits()
         self.during = lambda watch: None
@@ -44,7 +48,7 @@ class Host:
             turns=self.turns,
             stop=self.stop,
             rates=self.rates,
-            alarms=self,
+            alarms=self.cache_alarms,
             wake=self.wake,
             monotonic=lambda: self.now_s,
             **options,
@@ -59,12 +63,11 @@ class Host:
             raise self.errors[order.image]
         return True
 
-    def set(self, kind, entry, image, text):
-        assert (kind, entry) == (NOT_RESTORED, entry_name(image))
-        self.alarms[image] = text
-
-    def clear(self, kind, entry):
-        self.alarms = {image: text for image, text in self.alarms.items() if entry_name(image) != entry}
+    @property
+    def alarms(self):
+        current = self.cache_alarms.current()
+        assert all((each.kind, each.entry) == (AlarmKind.NOT_RESTORED, entry_name(each.image)) for each in current)
+        return {each.image: each.text for each in current}
 
     def wake(self):
         self.wakes += 1
