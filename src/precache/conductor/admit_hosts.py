@@ -13,10 +13,11 @@ from precache.conductor.check_canaries import CheckCanaries
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.host_queue import HostQueue
 from precache.conductor.job_run import JobRun
+from precache.conductor.shared_caches import SharedCaches
 from precache.core.errors import Unavailable
 from precache.core.hosts import Host
 from precache.core.job_options import WhenDown
-from precache.core.jobs import HostEnded, HostPutBack, Outcome
+from precache.core.jobs import HostEnded, HostPutBack, JobStep, Outcome
 from precache.core.stopping import StopReason
 from precache.core.text import number_of, plain_line
 from precache.rules.group_by_cell import HostGroups
@@ -71,6 +72,7 @@ class HostAdmission:
         self._check_canaries = check_canaries
         self._random = random
         self._queue = HostQueue()
+        self._shared = SharedCaches(run)
         self._canaries: Sequence[str] = ()
         self._look_at = run.clock.now()
 
@@ -84,7 +86,14 @@ class HostAdmission:
             names = [name for name in names if name in canaries]
         self._admit(names)
 
-    def call_again(self, step: HostPutBack) -> None:
+    def note(self, step: JobStep) -> None:
+        """Take account of what was noted of a host."""
+        if isinstance(step, HostPutBack):
+            self._call_again(step)
+        elif isinstance(step, HostEnded):
+            self._shared.note(step)
+
+    def _call_again(self, step: HostPutBack) -> None:
         """Have the host called again: after a failure with a wait that grows with their number."""
         run = self._run
         host = run.known.get(step.host)
@@ -99,6 +108,8 @@ class HostAdmission:
         is_quiet: no host is being called, and all results of those that were called are noted.
         """
         run, now = self._run, self._run.clock.now()
+        for host in self._shared.release():
+            self._queue.put(host, now)
         if is_quiet and self._canaries and not self._queue and not self._are_canaries_left():
             self._judge_canaries()
         if run.down and now >= self._look_at:
@@ -113,7 +124,7 @@ class HostAdmission:
     @property
     def is_empty(self) -> bool:
         """Return whether no host will be called later. The hosts that are down do not count."""
-        return not self._queue and (not self._canaries or self._are_canaries_left())
+        return not self._queue and not self._shared and (not self._canaries or self._are_canaries_left())
 
     def _are_canaries_left(self) -> bool:
         return any(name in self._run.recorder.unended for name in self._canaries)
@@ -150,7 +161,7 @@ class HostAdmission:
         """Put the hosts that are up into the queue, and note the ends of those that are not called."""
         run, now = self._run, self._run.clock.now()
         for hosts in groups.by_cell.values():
-            for host in hosts:
+            for host in self._shared.hold(hosts):
                 # A host that an earlier conductor called goes on, and uses its permit: join it at once.
                 jitter_s = 0.0 if host.name in run.remaining.asked else run.job.options.jitter_s * self._random()
                 self._queue.put(host, now + timedelta(seconds=jitter_s))

@@ -103,7 +103,7 @@ class CallHosts:
             # Read before the events are taken, so that they include those of the last call.
             is_quiet = dispatcher.is_idle and not dispatcher.hosts_left
             for step in run.note_events():
-                admission.call_again(step)
+                admission.note(step)
             due = admission.due_hosts(is_quiet=is_quiet)
             if is_quiet and not due and admission.is_empty:
                 return

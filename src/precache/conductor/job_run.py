@@ -15,7 +15,7 @@ from precache.conductor.job_control import JobControl
 from precache.conductor.outcome_recorder import OutcomeRecorder
 from precache.core.hosts import Host
 from precache.core.images import ImageId
-from precache.core.jobs import HostPutBack, Job, JobStep, Outcome, TaskResult
+from precache.core.jobs import Job, JobStep, Outcome, TaskResult
 from precache.core.orders import ImageOrder
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import HostResult
@@ -166,15 +166,14 @@ class JobRun:
         else:
             self.events.wait_for_last(min(due_in_s, LOOK_S))
 
-    def note_events(self) -> list[HostPutBack]:
-        """Pass what is in the queue to the recorder; return the tasks that were put back."""
-        put_back = []
+    def note_events(self) -> list[JobStep]:
+        """Pass what is in the queue to the recorder, and return it."""
+        noted: list[JobStep] = []
         for event in self.events.take():
             for step in self._steps_of(event) if isinstance(event, HostAnswer) else [event]:
                 self.recorder.note(step)
-                if isinstance(step, HostPutBack):
-                    put_back.append(step)
-        return put_back
+                noted.append(step)
+        return noted
 
     def _steps_of(self, answer: HostAnswer) -> list[JobStep]:
         ending = self.ending

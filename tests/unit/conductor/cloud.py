@@ -61,6 +61,7 @@ class Cloud:
         jobs=None,
         inventory=None,
         cells=None,
+        caches=None,
         clock=None,
         options=DEFAULT_JOB_OPTIONS,
     ) -> None:
@@ -75,7 +76,16 @@ class Cloud:
         self.messages = DaemonPool(8)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.store_heartbeats(
-                [Heartbeat(name, (cells or {}).get(name, f"cell{number % 2 + 1}"), "fake", self.clock.now(), "1.0")]
+                [
+                    Heartbeat(
+                        name,
+                        (cells or {}).get(name, f"cell{number % 2 + 1}"),
+                        "fake",
+                        self.clock.now(),
+                        "1.0",
+                        cache_id=(caches or {}).get(name, ""),
+                    )
+                ]
             )
             self.gateway.join(name, PlayedHost(compute))
         aggregate = self.inventory.create_aggregate("agg", {"availability_zone": "az"}, self.clock.now())
