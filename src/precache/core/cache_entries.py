@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from precache.core.images import ImageId
 from precache.core.pins import Pin
+
+
+def entry_name(image: ImageId) -> str:
+    """Return the name under which Nova looks for the image: the sha1 of its canonical id, as text."""
+    return hashlib.sha1(image.encode(), usedforsecurity=False).hexdigest()
 
 
 class EntryState(StrEnum):
@@ -131,6 +137,8 @@ class CacheReport:
     cache_id: the same for all hosts that share the cache; empty if unknown.
     owner: `nova` or `precache`. policy: of a cache that Precache owns; empty otherwise.
     entries: all of them, or those that are new or changed. gone: those that are there no longer; empty if full.
+    unlisted: how many further entries there are, which do not fit into a report; they are not among `gone`.
+    removals, alarms: all that the host remembers, in every report.
     unsupported: why the host caches no images; empty if it does.
     """
 
@@ -146,8 +154,9 @@ class CacheReport:
     policy: str = ""
     entries: tuple[CachedEntry, ...] = ()
     gone: tuple[str, ...] = ()
-    removals: tuple[Removal, ...] = field(default=())
-    alarms: tuple[Alarm, ...] = field(default=())
+    unlisted: int = 0
+    removals: tuple[Removal, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     unsupported: str = ""
 
     @property

@@ -6,21 +6,15 @@ characters of an entry's name.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-from precache.core.images import ImageId
+from precache.core.cache_entries import entry_name as entry_name
 
 KEPT = "kept"
 """In the place of the token of a staging: the names of what is kept of a paused download."""
 
 _TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
 _RECORD = re.compile(r"([0-9a-f]{40})\.precache")
-
-
-def entry_name(image: ImageId) -> str:
-    """Return the name under which Nova looks for the image: the sha1 of its canonical id, as text."""
-    return hashlib.sha1(image.encode(), usedforsecurity=False).hexdigest()
 
 
 def temporary_name(entry: str, token: str, kind: str) -> str:
