@@ -8,9 +8,18 @@ from datetime import timedelta
 
 import pytest
 
+from precache.adapters.cache_inventory_memory import MemoryCacheInventory
 from precache.adapters.duties_sql import SqlDuties
 from precache.adapters.inventory_memory import MemoryInventory
-from precache.adapters.inventory_sql import SqlAggregateChanges, SqlAggregateQueries, SqlCells, SqlHostRemoval, SqlHosts
+from precache.adapters.inventory_sql import (
+    SqlAggregateChanges,
+    SqlAggregateQueries,
+    SqlCacheQueries,
+    SqlCacheReports,
+    SqlCells,
+    SqlHostRemoval,
+    SqlHosts,
+)
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import (
     SqlDeliveryQueue,
@@ -32,6 +41,7 @@ from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
 from precache.core.host_calls import CallLimits
+from precache.ports.cache_inventory import CacheQueries, CacheReports
 from precache.ports.call_permits import CallPermits
 from precache.ports.inventory import (
     AggregateChanges,
@@ -87,6 +97,8 @@ class Stores:
     host_removal: HostRemoval
     host_reports: HostReports
     cell_sizes: CellSizes
+    cache_reports: CacheReports
+    caches: CacheQueries
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
@@ -98,7 +110,8 @@ class Stores:
 def in_memory(request: pytest.FixtureRequest) -> Stores:
     clock = SetClock()
     notices = MemoryNotices(now=clock.now, find_job=lambda job_id: jobs.find(job_id))
-    inventory = MemoryInventory(clock=clock)
+    inventory = MemoryInventory(clock=clock, on_delete=lambda host: caches.delete_host(host))
+    caches = MemoryCacheInventory(clock=clock, find_host=lambda name: inventory.find_hosts([name]).get(name))
     jobs = MemoryJobs(clock=clock, on_change=notices.add, find_host=lambda name: inventory.find_hosts([name]).get(name))
     tokens = MemoryTokens()
     return Stores(
@@ -123,6 +136,8 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         host_removal=inventory,
         host_reports=inventory,
         cell_sizes=inventory,
+        cache_reports=caches,
+        caches=caches,
         tokens=tokens,
         token_changes=tokens,
         close=lambda: None,
@@ -165,6 +180,8 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         host_removal=SqlHostRemoval(database=database),
         host_reports=hosts,
         cell_sizes=hosts,
+        cache_reports=SqlCacheReports(database=database),
+        caches=SqlCacheQueries(database=database),
         tokens=tokens,
         token_changes=tokens,
         close=database.close,

@@ -21,6 +21,7 @@ from precache.core.jobs import (
     TaskResult,
     TaskState,
 )
+from tests.contract.cache_values import beat, change, entry, full
 from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
 
 IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
@@ -148,10 +149,29 @@ def test_a_cell_goes_with_hundreds_of_hosts_in_as_many_statements_as_with_two(st
         )
         return cost(lambda: stores.cells.delete_cell(name, since(stores, NOW + timedelta(seconds=1))))
 
+    cost_of_a_cell("first", FEW)  # inserts the row to lock
     few = cost_of_a_cell("small", FEW)
     many = cost_of_a_cell("large", MANY)
 
     assert many == few <= ALLOWED
+
+
+def test_reports_of_hundreds_of_caches_take_less_than_a_tenth_of_a_statement_each(stores, cost):
+    hosts, numbers = [f"cmp-{number}" for number in range(MANY)], range(1, 51)
+    beat(stores, *hosts)
+    changed = entry(1, disks=7)
+
+    def cost_of(make):
+        return cost(lambda: stores.cache_reports.store_reports([make(host) for host in hosts]))
+
+    new = cost_of(lambda host: full(*numbers, host=host))
+    same = cost_of(lambda host: full(*numbers, host=host, sequence=2))
+    of_changes = cost_of(lambda host: change(changed, host=host, base=2, sequence=3, gone=[50]))
+
+    assert stores.caches.list_images()[0].numbers.present == MANY
+    assert new <= MANY // 10
+    assert same <= 5
+    assert of_changes <= ALLOWED
 
 
 def test_a_page_of_fifty_jobs_takes_as_many_statements_as_one_of_two(stores, cost):

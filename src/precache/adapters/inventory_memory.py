@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -25,9 +25,13 @@ from precache.ports.clock import Clock
 
 
 class MemoryInventory:
-    """All ports of `ports/inventory.py`, with one lock. clock: by default this machine's."""
+    """All ports of `ports/inventory.py`, with one lock. clock: by default this machine's.
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    on_delete: called with the name of a host that was deleted.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, on_delete: Callable[[str], object] = lambda _host: None) -> None:
+        self._on_delete = on_delete
         self._now = clock.now if clock else lambda: datetime.now(UTC)
         self._lock = threading.Lock()
         self._aggregates: dict[int, Aggregate] = {}
@@ -118,6 +122,7 @@ class MemoryInventory:
             if aggregates := sorted(each.name for each in self._aggregates.values() if name in each.hosts):
                 raise HostInAggregates(name, aggregates)
             del self._hosts[name]
+            self._on_delete(name)
 
     def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from precache.adapters.inventory_sql.cache_numbers import lock_caches
 from precache.adapters.inventory_sql.removal import delete_hosts, hosts_with_heartbeats, lock_hosts, memberships
 from precache.adapters.sql import Database, SecretBox
 from precache.adapters.sql.repeating import TransactionUndone, idempotent, repeatable
@@ -65,6 +66,7 @@ class SqlCells:
         clock; CellHostsInAggregates if one is in a stored aggregate.
         """
         with self._database.write() as connection:
+            lock_caches(connection)
             number = _find(connection, name)
             is_meant = hosts.c.cell_id == number
             found = lock_hosts(connection, is_meant, self._database.now(-silent_for))

@@ -44,7 +44,7 @@ class SqlHosts:
     @repeatable
     def list_hosts(self, *, limit: int | None = None, marker: str | None = None) -> list[Host]:
         with self._database.read() as connection:
-            name = _by_code_point(connection, hosts.c.name)
+            name = by_code_point(connection, hosts.c.name)
             after = _HOSTS if marker is None else _HOSTS.where(name > marker)
             return self._load(connection, after.order_by(name).limit(limit))
 
@@ -158,7 +158,7 @@ def _known_ids(connection: Connection, table: Table, names: Sequence[str]) -> di
     return found
 
 
-def _by_code_point(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+def by_code_point(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
     """Return the column with a collation that compares and sorts as Python does.
 
     SQLite does so by default, and so do the tables on MariaDB; PostgreSQL uses the language with which its database was

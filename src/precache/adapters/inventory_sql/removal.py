@@ -1,6 +1,7 @@
 """Delete hosts: one by its name, or all hosts of a cell in the transaction that deletes the cell.
 
-The rows of the hosts are locked first: a heartbeat that arrives meanwhile waits, and then registers its host again.
+The stored caches are locked first, then the rows of the hosts. A heartbeat that arrives meanwhile waits, and then
+registers its host again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select
 
+from precache.adapters.inventory_sql.cache_numbers import lock_caches
+from precache.adapters.inventory_sql.cache_removal import remove_caches
 from precache.adapters.sql import Database
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import aggregate_hosts, aggregates, hosts
@@ -32,6 +35,7 @@ class SqlHostRemoval:
     def delete_host(self, name: str, silent_for: timedelta) -> None:
         is_meant = hosts.c.name == name
         with self._database.write() as connection:
+            lock_caches(connection)
             found = lock_hosts(connection, is_meant, self._database.now(-silent_for))
             if not found:
                 raise HostNotFound(name)
@@ -80,7 +84,8 @@ def memberships(connection: Connection, is_meant: ColumnElement[bool]) -> Member
 
 
 def delete_hosts(connection: Connection, is_meant: ColumnElement[bool]) -> None:
-    """Delete these hosts, also from all aggregates."""
+    """Delete these hosts, also from all aggregates, and what they reported. The transaction holds `lock_caches`."""
     ids = select(hosts.c.id).where(is_meant)
+    remove_caches(connection, ids)
     connection.execute(delete(aggregate_hosts).where(aggregate_hosts.c.host_id.in_(ids)))
     connection.execute(delete(hosts).where(is_meant))

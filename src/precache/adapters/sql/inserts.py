@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Insert, Table
+from sqlalchemy import Connection, Executable, Insert, Table, func
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from precache.core.errors import InvariantBroken
@@ -27,8 +27,10 @@ def upsert(
     key: Sequence[str],
     changing: Sequence[str] = (),
     adding: Sequence[str] = (),
+    filling: Sequence[str] = (),
 ) -> None:
-    """Insert the rows; in rows that exist, update the columns `changing` and increase the numbers in `adding`.
+    """Insert the rows; in rows that exist, update the columns `changing`, increase the numbers in `adding`, and set the
+    columns `filling` where they are NULL.
 
     rows: all with the same columns. The database first tries to insert a row: so every column without a default is
     needed, even for rows that exist.
@@ -37,25 +39,36 @@ def upsert(
     One statement writes some hundreds of rows; SQLite runs one statement per row, which costs no round trip.
     """
     if rows:
-        connection.execute(_statement(connection, table, key, changing, adding), rows)
+        connection.execute(_statement(connection, table, key, changing, adding, filling), rows)
 
 
 def _statement(
-    connection: Connection, table: Table, key: Sequence[str], changing: Sequence[str], adding: Sequence[str]
+    connection: Connection,
+    table: Table,
+    key: Sequence[str],
+    changing: Sequence[str],
+    adding: Sequence[str],
+    filling: Sequence[str],
 ) -> Executable:
+    is_updating = bool(changing or adding or filling)
+
     def new_values(inserted: Any) -> dict[str, Any]:
-        return {name: inserted[name] for name in changing} | {name: table.c[name] + inserted[name] for name in adding}
+        return (
+            {name: inserted[name] for name in changing}
+            | {name: table.c[name] + inserted[name] for name in adding}
+            | {name: func.coalesce(table.c[name], inserted[name]) for name in filling}
+        )
 
     if connection.dialect.name == "sqlite":
         lite = sqlite.insert(table)
-        if not (changing or adding):
+        if not is_updating:
             return lite.on_conflict_do_nothing(index_elements=key)
         return lite.on_conflict_do_update(index_elements=key, set_=new_values(lite.excluded))
     if connection.dialect.name == "postgresql":
         post = postgresql.insert(table)
         written = (
             post.on_conflict_do_update(index_elements=key, set_=new_values(post.excluded))
-            if changing or adding
+            if is_updating
             else post.on_conflict_do_nothing(index_elements=key)
         )
         # Only a statement that returns something is sent for many rows at once.

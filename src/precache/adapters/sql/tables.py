@@ -7,7 +7,8 @@ two lists.
 Order of locks: a transaction that changes tasks locks the row of their job first; rows of several jobs in the order of
 their numbers. Progress is the exception: it locks no job and is one statement per job, which commits by itself. So a
 process that is halted during a change holds only rows of its own jobs. An exchange of permits locks its row of `locks`
-first, and no row of `jobs`.
+first, and no row of `jobs`. What changes the stored caches locks theirs first; the deletion of hosts, too, before it
+locks the hosts.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sqlalchemy import (
 )
 
 from precache.adapters.sql.types import (
+    ENTRY,
     LONG_TEXT,
     NAME,
     NUMBER,
@@ -40,6 +42,8 @@ from precache.adapters.sql.types import (
     TextMap,
     one_of,
 )
+from precache.core.cache_entries import EntryState, Verification
+from precache.core.cache_inventory import NUMBER_NAMES
 from precache.core.job_notices import JobEvent
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 from precache.core.operations import Operation
@@ -59,6 +63,11 @@ _EXACT: dict[str, Any] = {
     for dialect in ("mysql", "mariadb")
     for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
 }
+
+
+def _numbers() -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in NUMBER_NAMES]
+
 
 cells = Table(
     "cells",
@@ -320,6 +329,63 @@ job_calls = Table(
     Column("wish", LONG_TEXT),
     Column("last_grant", BigInteger, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    **_EXACT,
+)
+
+# What the hosts last reported of their caches. Transactions that change one of the three tables lock a row of `locks`
+# first. No foreign keys to the hosts: they would make heartbeats wait for these transactions.
+host_caches = Table(
+    "host_caches",
+    metadata,
+    Column("host_id", Integer, primary_key=True, autoincrement=False),
+    # The stored report, and the last one before the compute restarted.
+    Column("boot_id", NAME, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("base", BigInteger, nullable=False),
+    Column("earlier_boot_id", NAME, nullable=False),
+    Column("earlier_sequence", BigInteger, nullable=False),
+    # The sum of the marks of the entries, so that a full report is compared with all of them at once.
+    Column("content", BigInteger, nullable=False),
+    Column("reported_at", Instant, nullable=False),
+    # JSON: space, owner, alarms, removals ...
+    Column("document", LONG_TEXT, nullable=False),
+    *_numbers(),
+    **_EXACT,
+)
+
+cache_entries = Table(
+    "cache_entries",
+    metadata,
+    Column("host_id", Integer, primary_key=True, autoincrement=False),
+    Column("entry", ENTRY, primary_key=True),
+    # What lists filter by, and what is counted.
+    Column("state", one_of(EntryState), nullable=False),
+    Column("verification", one_of(Verification), nullable=False),
+    Column("is_pinned", Boolean, nullable=False),
+    Column("disks", Integer),
+    Column("allocated_bytes", BigInteger, nullable=False),
+    # A hash of the whole row, by which changed ones are found without reading the document.
+    Column("mark", BigInteger, nullable=False),
+    # JSON: everything else, except what is in `cached_images`.
+    Column("document", LONG_TEXT, nullable=False),
+    Index("ix_cache_entries_entry", "entry", "host_id"),
+    sqlite_with_rowid=False,
+    **_EXACT,
+)
+
+# One row for each image that some host holds or should hold. The numbers are kept in step with `cache_entries`.
+cached_images = Table(
+    "cached_images",
+    metadata,
+    Column("entry", ENTRY, primary_key=True),
+    # Of the first host that knew it; none if no host has a record.
+    Column("image", UUID),
+    Column("name", NAME),
+    # In the image service; none if that was not asked yet.
+    Column("status", String(32)),
+    Column("status_at", Instant),
+    *_numbers(),
+    Index("ix_cached_images_name", "name", "entry"),
     **_EXACT,
 )
 

@@ -22,6 +22,9 @@ NAME = String(255)
 
 UUID = String(36)
 
+ENTRY = String(40)
+"""The name of an entry of a cache: a SHA-1 in hexadecimal."""
+
 NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """Keys that grow with use. SQLite counts only a plain INTEGER by itself, which has 64 bits there."""
 
