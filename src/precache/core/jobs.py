@@ -132,6 +132,7 @@ class Phase(StrEnum):
     DOWNLOADING = "downloading"
     CONVERTING = "converting"
     PUBLISHING = "publishing"
+    VERIFYING = "verifying"
     DONE = "done"
 
 

@@ -1,4 +1,4 @@
-"""Orders: an image, and the options with which a host shall cache it.
+"""Orders: an image, and the options with which a host shall cache it, verify it, purge it or pin it.
 
 An order has the same form as JSON everywhere: in a client's request, in the row of a job, in the message to a host.
 Readers ignore unknown fields. A new option is a field of `OrderOptions`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from precache.core.errors import InvalidOption
@@ -28,20 +29,30 @@ def check_keep_for(value: Any) -> int:
     return value
 
 
+_INSTANT = "a time with its zone, such as 2026-12-05T04:00:00Z"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderOptions:
-    """The options for caching one image. The default of each option is the behaviour before it existed.
+    """The options for one image. The default of each option is the behaviour before it existed.
 
-    rate_limit_bytes_per_s: the highest average rate of the download on each host; None for no limit.
+    Which of them an operation takes is in `rules/operation_fields.py`.
+
+    rate_limit_bytes_per_s: the highest average rate of the download on each host, or of the reading of a verification;
+        None for no limit.
     as_is: cache the verified bytes without inspection or conversion, as Nova does for a kernel or a ramdisk. No client
         can set it.
     keep_for_s: keep the image in the cache for at least so many seconds after the success of the task, also if it is
         unused; None to let it expire as all others.
+    keep_until: the same until this time, which is aware. It excludes keep_for_s.
+    even_pinned: purge the image also if it is pinned.
     """
 
     rate_limit_bytes_per_s: int | None = None
     as_is: bool = False
     keep_for_s: int | None = None
+    keep_until: datetime | None = None
+    even_pinned: bool = False
 
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
@@ -49,25 +60,55 @@ class OrderOptions:
         # In Python a bool is an int.
         if limit is not None and (type(limit) is not int or not 1 <= limit <= MOST_BYTES_PER_S):
             raise InvalidOption("rate_limit_bytes_per_s", limit, f"a whole number from 1 to {MOST_BYTES_PER_S}")
-        if type(self.as_is) is not bool:
-            raise InvalidOption("as_is", self.as_is, "true or false")
+        for name in ("as_is", "even_pinned"):
+            if type(getattr(self, name)) is not bool:
+                raise InvalidOption(name, getattr(self, name), "true or false")
         if self.keep_for_s is not None:
             check_keep_for(self.keep_for_s)
+        if self.keep_until is None:
+            return
+        if not isinstance(self.keep_until, datetime) or self.keep_until.tzinfo is None:
+            raise InvalidOption("keep_until", self.keep_until, _INSTANT)
+        if self.keep_for_s is not None:
+            raise InvalidOption("keep_until", instant_text(self.keep_until), "left out where keep_for_s is given")
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> OrderOptions:
         """Return the options in the document; ignore its other fields. Raises InvalidOption."""
-        return cls(**{option.name: document[option.name] for option in fields(cls) if option.name in document})
+        given = {option.name: document[option.name] for option in fields(cls) if option.name in document}
+        if given.get("keep_until") is not None:
+            given["keep_until"] = read_instant("keep_until", given["keep_until"])
+        return cls(**given)
 
     def document(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, for JSON."""
         if self == DEFAULT_OPTIONS:  # of nearly all orders: a job may have 10,000 messages
             return {}
         chosen = {option.name: getattr(self, option.name) for option in fields(self)}
-        return {option.name: chosen[option.name] for option in fields(self) if chosen[option.name] != option.default}
+        given = {option.name: chosen[option.name] for option in fields(self) if chosen[option.name] != option.default}
+        return given if self.keep_until is None else given | {"keep_until": instant_text(self.keep_until)}
+
+
+def read_instant(name: str, text: Any) -> datetime:
+    """Return the instant in UTC. Raises InvalidOption for a text without a time zone, and for anything else."""
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidOption(name, text, _INSTANT)
+
+
+def instant_text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 DEFAULT_OPTIONS = OrderOptions()
+
+_LATER: Mapping[str, Any] = {"as_is": False, "keep_for_s": None, "keep_until": None, "even_pinned": False}
+"""The options, with their defaults, that some hosts do not know."""
+
 DEFAULT_IMAGE_PRIORITY = 0
 
 
@@ -112,12 +153,18 @@ class ImageOrder:
     def has_options(self) -> bool:
         """Return whether it has options that hosts knew first: the request as a whole needs such a host."""
         options = self.options
-        return options != DEFAULT_OPTIONS and replace(options, as_is=False, keep_for_s=None) != DEFAULT_OPTIONS
+        return options != DEFAULT_OPTIONS and replace(options, **_LATER) != DEFAULT_OPTIONS
 
     @property
     def has_later_options(self) -> bool:
         """Return whether it has options that hosts of some releases do not know: these get the other orders."""
-        return self.options.as_is or self.options.keep_for_s is not None
+        options = self.options
+        return options != DEFAULT_OPTIONS and any(getattr(options, name) != usual for name, usual in _LATER.items())
+
+    @property
+    def has_end_time(self) -> bool:
+        """Return whether it has `keep_until`, which hosts knew later than its other options."""
+        return self.options.keep_until is not None
 
 
 _VERSION = 1

@@ -1,6 +1,7 @@
 """Orders: their one form as JSON."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -8,6 +9,7 @@ from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.images import parse_image_id
 from precache.core.orders import ImageOrder, OrderOptions, first_orders
 
+UNTIL = datetime(2036, 1, 1, tzinfo=UTC)
 FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
 
@@ -36,7 +38,8 @@ def test_the_first_order_of_each_image_counts():
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True), ("keep_for_s", 604_800)]
+    ("option", "value"),
+    [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True), ("keep_for_s", 604_800), ("even_pinned", True)],
 )
 def test_an_option_survives_a_round_trip_through_json(option, value):
     order = ImageOrder(FIRST, OrderOptions(**{option: value}))
@@ -47,7 +50,11 @@ def test_an_option_survives_a_round_trip_through_json(option, value):
 
 @pytest.mark.parametrize(
     ("options", "are_given"),
-    [({"rate_limit_bytes_per_s": 1}, True), ({"as_is": True}, False), ({"keep_for_s": 1}, False), ({}, False)],
+    [
+        ({"rate_limit_bytes_per_s": 1}, True),
+        *(({name: value}, False) for name, value in (("as_is", True), ("keep_for_s", 1), ("keep_until", UNTIL))),
+        ({}, False),
+    ],
 )
 def test_options_of_a_client_are_told_from_the_mark_of_a_kernel(options, are_given):
     assert ImageOrder(FIRST, OrderOptions(**options)).has_options is are_given
@@ -71,10 +78,32 @@ def test_a_rate_limit_that_none_can_be_is_refused(limit):
         ImageOrder.read({"image": FIRST, "rate_limit_bytes_per_s": limit})
 
 
+@pytest.mark.parametrize("option", ["as_is", "even_pinned"])
 @pytest.mark.parametrize("value", [1, "true", None])
-def test_as_is_must_be_true_or_false(value):
-    with pytest.raises(InvalidOption, match="as_is"):
-        ImageOrder.read({"image": FIRST, "as_is": value})
+def test_a_switch_must_be_true_or_false(option, value):
+    with pytest.raises(InvalidOption, match=option):
+        ImageOrder.read({"image": FIRST, option: value})
+
+
+def test_the_end_of_a_pin_is_an_instant_and_is_written_in_utc():
+    given = {"image": FIRST, "keep_until": "2036-01-01T02:00:00+02:00"}
+
+    order = ImageOrder.read(given)
+
+    assert order.options.keep_until == UNTIL
+    assert order.document() == {"image": FIRST, "keep_until": "2036-01-01T00:00:00Z"}
+    assert ImageOrder.read(order.document()) == order
+
+
+@pytest.mark.parametrize("value", ["2036-01-01T00:00:00", "tomorrow", "", 7, True, [], "0001-01-01T00:00:00+23:00"])
+def test_an_end_that_is_no_instant_is_refused(value):
+    with pytest.raises(InvalidOption, match="keep_until must be a time with its zone"):
+        ImageOrder.read({"image": FIRST, "keep_until": value})
+
+
+def test_a_pin_has_one_end():
+    with pytest.raises(InvalidOption, match="keep_until must be left out where keep_for_s is given"):
+        OrderOptions(keep_for_s=60, keep_until=UNTIL)
 
 
 @pytest.mark.parametrize("value", [0, -1, 316_224_001, 1.0, "7d", True, [1]])

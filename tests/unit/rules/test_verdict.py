@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from precache.core.jobs import JobState, Outcome
 from precache.rules.verdict import verdict
 
-CACHED, EXISTING, UNSUPPORTED, ERROR, SKIPPED, CANCELLED, EXPIRED = Outcome
+CACHED, EXISTING, UNSUPPORTED, ERROR, SKIPPED, CANCELLED, EXPIRED = list(Outcome)[:7]
 
 OUTCOMES = st.lists(st.sampled_from(Outcome), max_size=12)
 
@@ -27,6 +27,12 @@ OUTCOMES = st.lists(st.sampled_from(Outcome), max_size=12)
         ([CACHED, ERROR, CANCELLED], JobState.CANCELLED),
         ([CACHED, EXPIRED], JobState.EXPIRED),
         ([CANCELLED, EXPIRED], JobState.CANCELLED),
+        ([Outcome.INTACT, Outcome.UNVERIFIABLE, Outcome.ABSENT], JobState.SUCCEEDED),
+        ([Outcome.INTACT, Outcome.CORRUPT], JobState.PARTLY_FAILED),
+        ([Outcome.PURGED, Outcome.ABSENT], JobState.SUCCEEDED),
+        ([Outcome.PURGED, Outcome.IN_USE], JobState.PARTLY_FAILED),
+        ([Outcome.IN_USE], JobState.FAILED),
+        ([Outcome.PINNED, Outcome.UNPINNED], JobState.SUCCEEDED),
     ],
 )
 def test_the_verdict_is(outcomes, state):
