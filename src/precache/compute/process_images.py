@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
+from precache.compute.driver_operations import DriverOperations
 from precache.compute.job_rates import JobRates
 from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
 from precache.compute.steering_mark import SteeringMark
 from precache.compute.turns import Turns
 from precache.core.cache_contents import ImageSize
-from precache.core.errors import DeadlinePassed, KeepingUnsupported, PrecacheError, Stopped
+from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
+from precache.core.operation_result import OperationResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import working_on_job
@@ -34,16 +36,29 @@ _log = logging.getLogger(__name__)
 
 UNSUPPORTED = "the host's virt driver does not support image pre-caching"
 
+_DOING: Mapping[Operation, str] = {
+    Operation.CACHE: "Caching",
+    Operation.VERIFY: "Verifying",
+    Operation.PURGE: "Purging",
+    Operation.PIN: "Pinning",
+    Operation.UNPIN: "Unpinning",
+}
+_IN_TURN = frozenset({Operation.CACHE, Operation.VERIFY})
+"""The operations that read or write whole images: the host does one of these at a time."""
+
+_WARNED = frozenset({Outcome.CORRUPT, Outcome.IN_USE})
+
 
 class ProcessImages:
     """The port `HostCompute` with the host's driver. Thread-safe: several requests may run at once.
 
-    Each image of a job is cached once. A second request for an image that is being cached for the same job waits for
-    that work; for a finished image it is answered from memory. The outcome of work that was stopped, that failed by a
-    bug, or for a reason that may pass, is not kept.
+    Each image of a job is processed once. A second request for an image that is being processed for the same job waits
+    for that work; for a finished image it is answered from memory. The outcome of work that was stopped, that failed by
+    a bug, or for a reason that may pass, is not kept.
 
-    The host does one image at a time, over all jobs: that of the highest priority first, then that of the request that
-    came first. If two jobs want an image, the second goes on with what the first has received, or finds it cached.
+    The host caches or verifies one image at a time, over all jobs: that of the highest priority first, then that of the
+    request that came first. If two jobs want an image, the second goes on with what the first has received, or finds it
+    cached. To purge, pin and unpin is a matter of milliseconds and takes no turn.
 
     cell: of the host, for its progress. turns: of the host; its own by default. stop: cancelled when the compute is
         being stopped; running transfers then end and leave no file. rates: the limits that running downloads follow.
@@ -67,6 +82,7 @@ class ProcessImages:
         self._host = host
         self._cell = cell
         self._driver = driver
+        self._operations = DriverOperations(driver=driver, clock=clock)
         self._progress = progress
         self._clock = clock
         self._rates = rates or RateLimits()
@@ -87,7 +103,7 @@ class ProcessImages:
                 self.cancel_job(request.job_id, request.retry_count)
             elif request.is_paused:
                 self._memory.pause(request.job_id, request.retry_count, SteeringMark(None, request.arrival))
-            return self._cache_all(request)
+            return self._process_all(request)
 
     def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
         with working_on_job(job_id):
@@ -106,11 +122,12 @@ class ProcessImages:
             _log.info("Changing the rate limits of job %s on %s", job_id, self._host)
         self._job_rates.change(job_id, rates, SteeringMark(call, next(self._arrivals)))
 
-    def _cache_all(self, request: ImagesRequest) -> list[HostResult]:
-        _log.info("Caching %i image(s) by request on %s (job %s)", len(request.images), self._host, request.job_id)
+    def _process_all(self, request: ImagesRequest) -> list[HostResult]:
+        doing = _DOING[request.operation]
+        _log.info("%s %i image(s) by request on %s (job %s)", doing, len(request.images), self._host, request.job_id)
         results: list[HostResult] = []
         for order in request.orders:
-            results.append(self._cache_one(request, order))
+            results.append(self._process_one(request, order))
             if len(results) < len(request.orders):  # else the answer tells it
                 self._report_done(request.job_id, results[-1])
         if any(isinstance(result, TaskResult) and result.outcome is Outcome.UNSUPPORTED for result in results):
@@ -121,42 +138,27 @@ class ProcessImages:
             )
         return results
 
-    def _cache_one(self, request: ImagesRequest, order: ImageOrder) -> HostResult:
-        def cache(watch: _Watch) -> bool:
+    def _process_one(self, request: ImagesRequest, order: ImageOrder) -> HostResult:
+        operation = request.operation
+
+        def perform(watch: _Watch) -> OperationResult:
             limit = RateLimit(partial(self._job_rates.rate_of, request, order), request.deadline.postpone_by)
             with self._turn(request, order.image, watch), self._rates.applied(order.image, limit):
                 watch.check_stop()
-                keep = self._keeper_of(order)
-                is_fetched = self._driver.cache_image(order, watch)
-                keep(watch.check_stop)
-                return is_fetched
+                return self._operations.perform(operation, request.job_id, order, watch)
 
         def run(stop: CancelToken) -> HostResult:
-            beginning = self._beginning_of(request.job_id, order.image)
-            watch = _Watch(beginning, self._progress, stop, request.deadline, self._turns.is_awaited)
+            beginning = self._beginning_of(request, order.image)
+            watch = _Watch(operation, beginning, self._progress, stop, request.deadline, self._turns.is_awaited)
             started_at = self._clock.now()
-            result = self._result(order.image, partial(cache, watch), watch, stop)
+            result = self._result(operation, order.image, partial(perform, watch), watch, stop)
             if isinstance(result, TaskPaused):
                 if self._memory.is_cancelled(request):  # while it paused
-                    self._release_kept(order.image, request.job_id, removes=True)
+                    self._release_kept(operation, order.image, request.job_id, removes=True)
                 return result
             return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
 
         return self._memory.outcome_of(request, order.image, run)
-
-    def _keeper_of(self, order: ImageOrder) -> Callable[[Callable[[], None]], None]:
-        """Return what keeps the cached image for the time of its order, if it has one. Raises KeepingUnsupported.
-
-        It takes what is called while it waits for another that uses the image.
-        """
-        if order.options.keep_for_s is None:
-            return lambda wait: None  # noqa: ARG005
-        keep_for = timedelta(seconds=order.options.keep_for_s)
-        # A driver that was written for an earlier release lacks the method.
-        keep_image = getattr(self._driver, "keep_image", None)
-        if keep_image is None:
-            raise KeepingUnsupported(order.image, self._driver.name)
-        return lambda wait: keep_image(order.image, self._clock.now() + keep_for, wait)
 
     def _report_done(self, job_id: str, result: HostResult) -> None:
         """Report that the host has ended for this image: the others may take hours."""
@@ -164,17 +166,19 @@ class ProcessImages:
             moved = result.bytes_moved
             self._progress.add(TaskProgress(job_id, self._host, result.image, Phase.DONE, moved, moved, self._cell))
 
-    def _beginning_of(self, job_id: str, image: ImageId) -> TaskProgress:
-        """Return the progress before the work: what is kept of the image."""
-        done, total = (0, 0) if self._kept is None else (self._kept.bytes_of(image), self._kept.size_of(image))
-        return TaskProgress(job_id, self._host, image, Phase.WAITING, done, total, self._cell)
+    def _beginning_of(self, request: ImagesRequest, image: ImageId) -> TaskProgress:
+        """Return the progress before the work: what is kept of an image that is to be cached."""
+        kept = self._kept if request.operation is Operation.CACHE else None
+        done, total = (0, 0) if kept is None else (kept.bytes_of(image), kept.size_of(image))
+        return TaskProgress(request.job_id, self._host, image, Phase.WAITING, done, total, self._cell)
 
     @contextmanager
     def _turn(self, request: ImagesRequest, image: ImageId, watch: _Watch) -> Iterator[None]:
         """Hold the turn within the block. The wait for it does not count for the deadline, unless the work that has
         the turn hangs."""
-        if self._is_cached(image):
-            yield  # it is only touched
+        is_only_touched = request.operation is Operation.CACHE and self._is_cached(image)
+        if is_only_touched or request.operation not in _IN_TURN:
+            yield
             return
         deadline = request.deadline
         with ExitStack() as turn, ExitStack() as held:
@@ -201,46 +205,59 @@ class ProcessImages:
         except (NotImplementedError, PrecacheError):
             return False  # `cache_image` has the reason
 
-    def _result(self, image: ImageId, cache: Callable[[], bool], watch: _Watch, stop: CancelToken) -> HostResult:
+    def _result(
+        self,
+        operation: Operation,
+        image: ImageId,
+        perform: Callable[[], OperationResult],
+        watch: _Watch,
+        stop: CancelToken,
+    ) -> HostResult:
         """Return the result, without its times and bytes."""
-        _log.info("Caching image %s by request on %s", image, self._host)
+        _log.info("%s image %s by request on %s", _DOING[operation], image, self._host)
         try:
             watch.check_stop()
-            fetched = cache()
+            result = perform()
         except NotImplementedError as error:
             return TaskResult(image, Outcome.UNSUPPORTED, reason=str(error) or UNSUPPORTED)
         except Stopped as stopped:
-            result = self._result_of_stop(image, watch, stop)
-            if result is None:
+            ended = self._result_of_stop(operation, image, watch, stop)
+            if ended is None:
                 raise
             if stop.reason is StopReason.CANCELLED:
-                self._release_kept(image, watch.job_id, removes=not stopped.keeps_data)
-            return result
+                self._release_kept(operation, image, watch.job_id, removes=not stopped.keeps_data)
+            return ended
         except PrecacheError as error:
-            _log.error("Failed to cache image %s on %s: %s", image, self._host, error)
-            self._release_kept(image, watch.job_id, removes=not error.may_pass)
+            _log.error("Failed to %s image %s on %s: %s", operation, image, self._host, error)
+            self._release_kept(operation, image, watch.job_id, removes=not error.may_pass)
             return TaskResult(image, Outcome.ERROR, reason=str(error), may_pass=error.may_pass)
         except Exception as error:  # noqa: BLE001  the request boundary of this process: the other images go on
-            _log.exception("Failed to cache image %s on %s", image, self._host)
+            _log.exception("Failed to %s image %s on %s", operation, image, self._host)
             reason = f"unexpected {type(error).__name__}: {error}; the log of the compute has the details"
             return TaskResult(image, Outcome.ERROR, reason=reason)
-        if not fetched:
+        if result.outcome is Outcome.EXISTING:
             _log.info("Image %s already cached on %s; updating timestamp", image, self._host)
-        return TaskResult(image, Outcome.CACHED if fetched else Outcome.EXISTING)
+        elif result.outcome in _WARNED:
+            _log.warning("Image %s on %s: %s. %s", image, self._host, result.outcome, result.reason)
+        return TaskResult(image, result.outcome, reason=result.reason)
 
-    def _release_kept(self, image: ImageId, job_id: str, *, removes: bool) -> None:
+    def _release_kept(self, operation: Operation, image: ImageId, job_id: str, *, removes: bool) -> None:
         """Note that the job has ended for the image, so that it wants no kept download any more."""
-        if self._kept is not None:
+        if self._kept is not None and operation is Operation.CACHE:
             self._kept.release(image, job_id, removes=removes)
 
-    def _result_of_stop(self, image: ImageId, watch: _Watch, stop: CancelToken) -> HostResult | None:
+    def _result_of_stop(
+        self, operation: Operation, image: ImageId, watch: _Watch, stop: CancelToken
+    ) -> HostResult | None:
         """Return the result of work that was stopped; None if the compute is being stopped."""
+        doing = _DOING[operation]
         if stop.reason is StopReason.PAUSED:
-            _log.info("Caching image %s on %s was paused after %i bytes", image, self._host, watch.bytes_done)
-            # Another job may have received it.
-            return TaskPaused(image, 0 if self._kept is None else self._kept.claim(image, watch.job_id))
+            _log.info("%s image %s on %s was paused after %i bytes", doing, image, self._host, watch.bytes_done)
+            # Another job may have received it. What was verified is verified again.
+            kept = self._kept if operation is Operation.CACHE else None
+            return TaskPaused(image, 0 if kept is None else kept.claim(image, watch.job_id))
         if stop.reason is StopReason.CANCELLED:
-            _log.info("Caching image %s on %s was cancelled after %i bytes", image, self._host, watch.bytes_done)
+            _log.info("%s image %s on %s was cancelled after %i bytes", doing, image, self._host, watch.bytes_done)
             return TaskResult(image, Outcome.CANCELLED)
         return None
 
@@ -254,6 +271,7 @@ class _Watch:
 
     def __init__(
         self,
+        operation: Operation,
         beginning: TaskProgress,
         progress: ProgressSink,
         stop: CancelToken,
@@ -261,6 +279,7 @@ class _Watch:
         is_awaited: Callable[[ImageId], bool],
     ) -> None:
         """is_awaited: returns whether other work waits for this image."""
+        self._doing = _DOING[operation]
         self._is_awaited = is_awaited
         self._deadline = deadline
         self._beginning = beginning
@@ -285,6 +304,6 @@ class _Watch:
             image, reason = self._beginning.image, self._stop.reason or StopReason.ABANDONED
             # What a cancelled job has received serves another job that waits for the same image.
             keeps_data = reason is StopReason.PAUSED or (reason is StopReason.CANCELLED and self._is_awaited(image))
-            raise Stopped(f"Caching image {image} on {self._beginning.host}", reason, keeps_data)
+            raise Stopped(f"{self._doing} image {image} on {self._beginning.host}", reason, keeps_data)
         if self._deadline.has_passed:
             raise DeadlinePassed(self._beginning.image, self.bytes_done)

@@ -11,6 +11,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import TaskPaused, TaskResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 
 HostResult = TaskResult | TaskPaused
@@ -36,8 +37,9 @@ class CallNumber:
 
 @dataclass(frozen=True, slots=True)
 class ImagesRequest:
-    """The message: cache these images, one after another, in this order.
+    """The message: do this with these images, one after another, in this order.
 
+    operation: what the host does with each of them.
     deadline: on the host, when all of them must be done. The time in which the host holds the work back, because of a
         rate limit or for another job, does not count, unless the deadline is fixed.
     call_ends: when the caller gives up, unless it is told that the deadline was postponed; None if it waits as long as
@@ -64,6 +66,7 @@ class ImagesRequest:
     priority: int = DEFAULT_JOB_OPTIONS.priority
     call: CallNumber | None = field(default=None, compare=False)
     arrival: int = field(default=0, compare=False)
+    operation: Operation = Operation.CACHE
 
     @property
     def images(self) -> tuple[ImageId, ...]:
@@ -78,6 +81,11 @@ class ImagesRequest:
     def has_later_options(self) -> bool:
         """Return whether a host must understand `as_is` or `keep_for_s`."""
         return any(order.has_later_options for order in self.orders)
+
+    @property
+    def has_end_times(self) -> bool:
+        """Return whether a host must understand `keep_until`."""
+        return any(order.has_end_time for order in self.orders)
 
 
 class ComputeGateway(Protocol):
@@ -100,7 +108,7 @@ class ComputeGateway(Protocol):
 
         Return the host's result for each image. Raises ComputeUnreachable if the host does not answer or dies
         meanwhile; ComputeOutdated; Stopped if this process or the host's compute is being stopped. Sending it again for
-        the same job is harmless: the host joins the running work, answers from memory, or touches the image. What
+        the same job is harmless: the host joins the running work, answers from memory, or finds the work done. What
         failed for a reason that may pass is tried again.
         """
         ...
