@@ -16,6 +16,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, ComputeUnreachable, PrecacheError, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskPaused, TaskResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.ports.compute_gateway import ImagesRequest
 from precache.virt.fake import FakeDriver
@@ -59,6 +60,7 @@ def world(request):
         {"priority": 80, "retry_count": 2},
         {"is_cancelled": True},
         {"is_paused": True},
+        {"operation": Operation.PURGE},
         {"orders": (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=9)), ImageOrder(OTHER))},
     ],
 )
@@ -68,6 +70,7 @@ def test_the_host_gets_the_whole_request_and_its_answer_is_returned(world, chang
     answer = [
         TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7),
         TaskResult(IMAGE, Outcome.ERROR, reason="no answer", may_pass=True),
+        TaskResult(IMAGE, Outcome.IN_USE, reason="in use by 1 disk: /disk"),
         TaskPaused(IMAGE, 2**40),
     ]
 

@@ -164,6 +164,7 @@ class CallHosts:
             retry_count=run.job.retry_count,
             priority=run.job.options.priority,
             call=call,
+            operation=run.job.operation,
         )
         run.events.put(HostAsked(host.name, cell, request.images, self._clock.now()))
         try:

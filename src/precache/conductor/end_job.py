@@ -10,6 +10,7 @@ from precache.conductor.announce import Announcer
 from precache.conductor.job_run import JobRun
 from precache.core.errors import Unavailable
 from precache.core.jobs import Job, JobState, Outcome, Task, TaskFilter
+from precache.core.operations import Operation
 from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobClaims, JobQueries
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 HOSTS_LOOK = timedelta(seconds=10)
 """How often a job checks for the hosts that it waits for, when nothing else is left to do."""
+
+_NAMED_BY_NOVA = (Outcome.CACHED, Outcome.EXISTING, Outcome.ERROR, Outcome.UNSUPPORTED, Outcome.SKIPPED)
 
 
 class EndJob:
@@ -135,12 +138,18 @@ def _hosts(count: int) -> str:
 def _log_summary(job: Job, failed: Sequence[Task]) -> None:
     """Log with Nova's text the duration of the job, the outcomes of its tasks, and the failures of each image."""
     seconds = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0.0
-    counted = ", ".join(f"{job.counts.get(outcome, 0)} {outcome}" for outcome in Outcome)
+    is_caching = job.operation is Operation.CACHE
+    counted = ", ".join(
+        f"{count} {outcome}"
+        for outcome in Outcome
+        if (count := job.counts.get(outcome, 0)) or (is_caching and outcome in _NAMED_BY_NOVA)
+    )
+    what = "pre-cache" if is_caching else job.operation
     _log.info(
-        "Image pre-cache operation for image(s) %s completed in %.2f seconds; %s (job %s: %s)",
-        ",".join(job.images), seconds, counted, job.id, job.state,
+        "Image %s operation for image(s) %s completed in %.2f seconds; %s (job %s: %s)",
+        what, ",".join(job.images), seconds, counted, job.id, job.state,
     )  # fmt: skip
     for image in job.images:
         failures = sum(task.image == image for task in failed)
         if failures:
-            _log.warning("Image pre-cache operation for image %s failed %i times", image, failures)
+            _log.warning("Image %s operation for image %s failed %i times", what, image, failures)

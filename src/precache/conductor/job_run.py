@@ -147,16 +147,18 @@ class JobRun:
 
     def orders_for(self, host: Host) -> tuple[tuple[ImageOrder, ...], tuple[TaskResult, ...]]:
         """Return the host's remaining orders, and the errors in place of those that its compute is too old for."""
-        orders = self.orders_of(self.recorder.unended.get(host.name, ()))
-        requirement = self.requirement.with_later_options() if self.requirement else None
-        if requirement is None or not requirement.excludes(host):
+        orders, requirement = self.orders_of(self.recorder.unended.get(host.name, ())), self.requirement
+        if requirement is None or not any(order.has_later_options for order in orders):
             return orders, ()
-        reason = str(requirement.error_of(host))
-        outdated = (order.image for order in orders if order.has_later_options)
-        return (
-            tuple(order for order in orders if not order.has_later_options),
-            tuple(TaskResult(image, Outcome.ERROR, reason=reason) for image in outdated),
-        )
+        understood: list[ImageOrder] = []
+        outdated: list[TaskResult] = []
+        for order in orders:
+            needed = requirement.of_order(order)
+            if needed.excludes(host):
+                outdated.append(TaskResult(order.image, Outcome.ERROR, reason=str(needed.error_of(host))))
+            else:
+                understood.append(order)
+        return tuple(understood), tuple(outdated)
 
     def wait_for_events(self) -> None:
         """Wait for the first event; if some are noted already, until their write is due or no more can arrive."""

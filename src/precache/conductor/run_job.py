@@ -88,4 +88,6 @@ class RunJob:
         has_options = job.options.job_rate_limit_bytes_per_s or any(order.has_options for order in job.orders)
         if requirement is not None and has_options:
             requirement = requirement.with_options()
+        if requirement is not None:
+            requirement = requirement.of_job(job.operation)
         return JobRun(job, remaining, recorder, requirement, control, self._clock)

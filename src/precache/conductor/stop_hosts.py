@@ -163,6 +163,7 @@ class StopHosts:
             is_cancelled=ending.message is HostMessage.CANCEL,
             is_paused=ending.message is HostMessage.PAUSE,
             retry_count=run.job.retry_count,
+            operation=run.job.operation,
         )
         results = ask_host(self._gateway, request, lambda: run.ending)
         run.events.put(HostAnswer(stop.host, results, self._clock.now()))

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from precache.core.errors import ComputeOutdated
 from precache.core.hosts import Host
+from precache.core.operations import Operation
+from precache.core.orders import ImageOrder
 from precache.rules.rpc_versions import understands
 
 
@@ -15,8 +17,10 @@ from precache.rules.rpc_versions import understands
 class RpcRequirement:
     """The version of the RPC interface that a compute must speak.
 
-    needed: for a request without options. for_options: for one with options. for_later_options: for the
-        orders with `as_is` or `keep_for_s`; a host that does not speak it gets the other orders.
+    needed: for a request without options. for_options: for one with options. for_operations: for another operation
+        than to cache images.
+    for_later_options, for_end_times: for the orders with `as_is` or `keep_for_s`, and for those with `keep_until`; a
+        host that does not speak it gets the other orders.
     pin: the newest version that may be used, if an operator has limited it.
     """
 
@@ -24,14 +28,22 @@ class RpcRequirement:
     pin: str | None = None
     for_options: str = ""
     for_later_options: str = ""
+    for_end_times: str = ""
+    for_operations: str = ""
 
     def with_options(self) -> RpcRequirement:
         """Return the requirement of a job that has options."""
         return replace(self, needed=self.for_options)
 
-    def with_later_options(self) -> RpcRequirement:
-        """Return the requirement for the orders of a job that have `as_is` or `keep_for_s`."""
-        return replace(self, needed=self.for_later_options)
+    def of_job(self, operation: Operation) -> RpcRequirement:
+        """Return the requirement of a job with this operation."""
+        return self if operation is Operation.CACHE else replace(self, needed=self.for_operations)
+
+    def of_order(self, order: ImageOrder) -> RpcRequirement:
+        """Return the requirement of an order of a job that has this requirement."""
+        if self.needed == self.for_operations or not order.has_later_options:
+            return self
+        return replace(self, needed=self.for_end_times if order.has_end_time else self.for_later_options)
 
     def excludes(self, host: Host) -> bool:
         """Return whether the host does not understand the request, or may not be sent it because of the pin."""

@@ -10,7 +10,9 @@ from datetime import timedelta
 from precache.adapters.bus_oslo import (
     CACHE_IMAGES_SINCE,
     DESCRIBE_SINCE,
+    END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
+    OPERATIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
     CellBuses,
@@ -181,6 +183,8 @@ class ConductorProcess:
                 pin=config.upgrade_levels.compute,
                 for_options=OPTIONS_SINCE,
                 for_later_options=LATER_OPTIONS_SINCE,
+                for_end_times=END_TIMES_SINCE,
+                for_operations=OPERATIONS_SINCE,
             ),
             listening_for_s=listening_for_s,
             at_stop=self._stops,

@@ -24,6 +24,7 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import NewJob, Outcome, TaskResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.run_job import build_run_job
@@ -64,9 +65,11 @@ class Cloud:
         caches=None,
         clock=None,
         options=DEFAULT_JOB_OPTIONS,
+        operation=Operation.CACHE,
     ) -> None:
         self.clock = clock or MemoryClock()
         self.options = options
+        self.operation = operation
         self.jobs = jobs or MemoryJobs(clock=self.clock)
         self.inventory = inventory or MemoryInventory(clock=self.clock)
         self.notifier = MemoryNotifier()
@@ -98,8 +101,8 @@ class Cloud:
         aggregate = self.aggregate
         self.jobs.add(
             NewJob(
-                id=name, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid, aggregate_name="agg",
-                aggregate_metadata=aggregate.metadata,
+                id=name, operation=self.operation, aggregate_id=aggregate.id, aggregate_uuid=aggregate.uuid,
+                aggregate_name="agg", aggregate_metadata=aggregate.metadata,
                 hosts=tuple(hosts), orders=orders or tuple(map(ImageOrder, images)),
                 requested_by="admin", request_id="req-1", created_at=self.clock.now(), options=self.options,
             )
@@ -141,6 +144,9 @@ class Cloud:
 
     def reason(self, host: str) -> str:
         return next(task.reason for task in self.jobs.list_tasks("job") if task.host == host)
+
+    def cell_of(self, host: str) -> str | None:
+        return self.inventory.find_hosts([host])[host].cell
 
     def events(self) -> list[str]:
         return [notification.event_type for notification in self.notifier.sent]

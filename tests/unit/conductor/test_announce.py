@@ -9,6 +9,7 @@ from precache.adapters.notifier_memory import MemoryNotifier
 from precache.conductor.announce import Announcer
 from precache.core.images import parse_image_id
 from precache.core.jobs import Job, JobState
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 from precache.core.targets import Target
 
@@ -69,6 +70,17 @@ def test_a_job_that_an_older_release_stored_is_announced_without_metadata(announ
 )
 def test_a_job_for_anything_but_one_aggregate_is_not_announced(announcer, notifier, target):
     job = replace(JOB, aggregate_id=0, aggregate_uuid="", aggregate_name="", **target)
+
+    announcer.started(job, ["cmp-1"])
+    announcer.host_ended(job, "cmp-1", [], 1, 1)
+    announcer.ended(job, ["cmp-1"])
+
+    assert notifier.sent == []
+
+
+@pytest.mark.parametrize("operation", [each for each in Operation if each is not Operation.CACHE])
+def test_novas_notifications_are_of_no_other_operation(announcer, notifier, operation):
+    job = replace(JOB, operation=operation)
 
     announcer.started(job, ["cmp-1"])
     announcer.host_ended(job, "cmp-1", [], 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -18,12 +18,18 @@ from precache.conductor.announce import END, PROGRESS, START
 from precache.core.errors import ComputeUnreachable, InventoryUnavailable, LeaseLost, Stopped, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, JobState, NewJob, Outcome
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import ImagesRequest
 from precache.rules.group_by_cell import RpcRequirement
 from tests.played_host import PlayedHost
 from tests.unit.conductor.cloud import DOWN_TIME, FIRST, LEASE, SECOND, Cloud, answers, raises
+
+UNTIL = datetime(2036, 1, 1, tzinfo=UTC)
+REQUIREMENT = RpcRequirement(
+    "1.0", for_options="1.1", for_later_options="1.3", for_end_times="1.4", for_operations="1.4"
+)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +140,32 @@ def test_an_old_compute_is_called_without_the_images_whose_options_it_would_igno
     reason = next(task.reason for task in cloud.jobs.list_tasks("job") if (task.host, task.image) == ("old", SECOND))
     assert "version 1.3 of the messages is needed" in reason
     assert cloud.events() == [START, PROGRESS, PROGRESS, END]
+
+
+@pytest.mark.parametrize(
+    ("operation", "options", "reason"),
+    [
+        (Operation.CACHE, OrderOptions(keep_until=UNTIL), "version 1.4 of the messages is needed"),
+        (Operation.PURGE, OrderOptions(), "version 1.4 of the messages is needed"),
+    ],
+)
+def test_a_compute_of_version_1_3_is_not_called_for_what_it_would_misunderstand(operation, options, reason):
+    asked = []
+
+    def processing(request):
+        asked.append((request.host, request.operation))
+        return answers(Outcome.PURGED)(request)
+
+    cloud = Cloud({"old": processing, "new": processing}, orders=(ImageOrder(FIRST, options),), operation=operation)
+    for host, version in (("old", "1.3"), ("new", "1.4")):
+        cloud.inventory.store_heartbeats([Heartbeat(host, cloud.cell_of(host), "fake", cloud.clock.now(), version)])
+
+    cloud.run(requirement=REQUIREMENT)
+
+    assert asked == [("new", operation)]
+    assert cloud.outcomes() == {"old": [Outcome.ERROR], "new": [Outcome.PURGED]}
+    assert reason in cloud.reason("old")
+    assert (START in cloud.events()) == (operation is Operation.CACHE)
 
 
 def test_a_host_that_lacks_only_a_kernel_for_which_its_compute_is_too_old_is_not_called():

@@ -16,7 +16,9 @@ from precache.adapters.bus_oslo.survey import BusSurvey, SurveyListener  # noqa:
 from precache.adapters.bus_oslo.topics import (  # noqa: E402
     CACHE_IMAGES_SINCE,
     DESCRIBE_SINCE,
+    END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
+    OPERATIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
 )
@@ -26,7 +28,9 @@ from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 __all__ = [
     "CACHE_IMAGES_SINCE",
     "DESCRIBE_SINCE",
+    "END_TIMES_SINCE",
     "LATER_OPTIONS_SINCE",
+    "OPERATIONS_SINCE",
     "OPTIONS_SINCE",
     "RPC_VERSION",
     "BusReports",

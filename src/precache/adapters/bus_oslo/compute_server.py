@@ -16,6 +16,7 @@ from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.long_calls import HeldBack, LongCalls
 from precache.adapters.bus_oslo.messages import (
     failure_message,
+    read_operation,
     read_request,
     results_message,
 )
@@ -23,12 +24,13 @@ from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.steering_messages import read_cancel, read_limit, read_pause
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
+from precache.core.operations import Operation
 from precache.ports.compute_gateway import HostCompute, ImagesRequest
 
 _log = logging.getLogger(__name__)
 
 REQUESTS_AT_ONCE = 64
-"""Concurrent requests to cache images; all but one of each job only wait for that one."""
+"""Concurrent requests for images; all but one of each job only wait for that one."""
 
 _WAITING_REQUESTS = 192
 """Further requests that wait for a slot. They have threads, too, so that a request to cancel a job finds one."""
@@ -64,20 +66,22 @@ class _ComputeEndpoint:
         self._calls = LongCalls(compute.process_images)
 
     def cache_images(self, _context: object, **message: Any) -> dict[str, Any]:
-        try:
-            request, expires_at = read_request(message, self._host)
-        except Malformed as fault:
-            _log.warning("A request to cache images was refused: %s", fault)
-            return failure_message("malformed", reason=str(fault))
+        return self._answer("images", lambda: self._accept(message, Operation.CACHE))
+
+    def process_images(self, _context: object, **message: Any) -> dict[str, Any]:
+        return self._answer("images", lambda: self._accept(message, read_operation(message)))
+
+    def _accept(self, message: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
+        request, expires_at = read_request(message, self._host, operation)
         now = time.time()
         if now > expires_at:
             # It waited in the queue while this compute was down. A conductor that still waits sends it again.
             _log.info("Ignoring a request of job %s that came too late", request.job_id)
             return failure_message("expired", now=now)
         with self._places:
-            return self._answer(f"job {request.job_id}", lambda: self._process_images(request))
+            return self._answer(f"job {request.job_id}", lambda: self._results(request))
 
-    def _process_images(self, request: ImagesRequest) -> dict[str, Any]:
+    def _results(self, request: ImagesRequest) -> dict[str, Any]:
         try:
             return results_message(self._calls.results_of(request))
         except HeldBack as held:

@@ -21,13 +21,16 @@ from precache.adapters.bus_oslo.topics import (
     CACHE_IMAGES_SINCE,
     CANCEL_SINCE,
     DESCRIBE_SINCE,
+    END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
+    OPERATIONS_SINCE,
     OPTIONS_SINCE,
     STEERING_SINCE,
 )
 from precache.background.cancel_token import CancelToken
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
+from precache.core.operations import Operation
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
 from precache.rules.rpc_versions import understands
@@ -78,7 +81,7 @@ class OsloComputes:
 
         def request_now() -> HostRequest[list[HostResult]]:
             # A host that was down at the cancel or pause, or has restarted since, would begin the stopped work.
-            return _cache_request(self._stops.marked(sent))
+            return _images_request(self._stops.marked(sent))
 
         return self._call(request.cell, request_now, self._long_s, self._silence_s)
 
@@ -151,10 +154,11 @@ class OsloComputes:
         self._stopping.cancel(StopReason.SHUTDOWN)
 
 
-def _cache_request(request: ImagesRequest) -> HostRequest[list[HostResult]]:
+def _images_request(request: ImagesRequest) -> HostRequest[list[HostResult]]:
     return HostRequest(
         host=request.host,
-        method="cache_images",
+        # A host of an earlier version would cache the images if it were asked by the old method.
+        method="cache_images" if request.operation is Operation.CACHE else "process_images",
         version=_version_of(request),
         message=lambda expires_at, left_s: request_message(request, expires_at, left_s * HOST_SHARE),
         read=read_results,
@@ -164,6 +168,10 @@ def _cache_request(request: ImagesRequest) -> HostRequest[list[HostResult]]:
 
 def _version_of(request: ImagesRequest) -> str:
     """Return the lowest version that has what the request needs."""
+    if request.operation is not Operation.CACHE:
+        return OPERATIONS_SINCE
+    if request.has_end_times:
+        return END_TIMES_SINCE
     if request.is_paused or request.retry_count:
         return STEERING_SINCE
     if request.has_later_options:

@@ -30,6 +30,7 @@ from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, MOST_PRIORITY
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 from precache.core.text import plain_line
 from precache.ports.compute_gateway import HostResult, ImagesRequest
@@ -46,7 +47,7 @@ _USUAL_PRIORITY = DEFAULT_JOB_OPTIONS.priority
 
 _PAUSED = "paused"  # in the place of an outcome: the task has not ended
 
-_HOST_OUTCOMES = frozenset({Outcome.CACHED, Outcome.EXISTING, Outcome.UNSUPPORTED, Outcome.ERROR, Outcome.CANCELLED})
+_HOST_OUTCOMES = frozenset(Outcome) - {Outcome.SKIPPED, Outcome.EXPIRED}
 
 
 def request_message(request: ImagesRequest, expires_at: float, allowed_s: float | None = None) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def request_message(request: ImagesRequest, expires_at: float, allowed_s: float 
         "job_id": request.job_id,
         "host": request.host,
         "cell": request.cell,
+        **({} if request.operation is Operation.CACHE else {"operation": request.operation.value}),
         "images": list(request.images),  # for computes of version 1.0
         "orders": [order.document() for order in request.orders],
         "expires_at": round(expires_at, 3),
@@ -71,7 +73,18 @@ def request_message(request: ImagesRequest, expires_at: float, allowed_s: float 
     }
 
 
-def read_request(message: Mapping[str, Any], host: str) -> tuple[ImagesRequest, float]:
+def read_operation(message: Mapping[str, Any]) -> Operation:
+    """Return the operation of a message `process_images`. Raises Malformed."""
+    word = read_text(message, "operation")
+    try:
+        return Operation(word)
+    except ValueError:
+        raise Malformed("operation is not known") from None
+
+
+def read_request(
+    message: Mapping[str, Any], host: str, operation: Operation = Operation.CACHE
+) -> tuple[ImagesRequest, float]:
     """Return the request and when it expires. Raises Malformed, also if it is meant for another host."""
     check_host(message, host)
     expires_at = seconds(message.get("expires_at"))
@@ -93,6 +106,7 @@ def read_request(message: Mapping[str, Any], host: str) -> tuple[ImagesRequest, 
         retry_count=read_retry_count(message),
         priority=read_count(message, "priority", MOST_PRIORITY, _USUAL_PRIORITY),
         call=read_call(message) if "sender" in message else None,
+        operation=operation,
     )
     return request, expires_at
 

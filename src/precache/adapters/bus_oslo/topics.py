@@ -13,7 +13,7 @@ CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the co
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: every conductor receives it
 SURVEY_TOPIC = "precache-survey"  # on the same bus: one of the conductors receives each message
 
-RPC_VERSION = "1.3"
+RPC_VERSION = "1.4"
 """The version that this release speaks."""
 
 BASE_VERSION = "1.0"
@@ -36,6 +36,12 @@ DESCRIBE_SINCE = "1.3"
 
 SURVEY_SINCE = "1.3"
 """The first version in which a conductor knows `survey_hosts`."""
+
+OPERATIONS_SINCE = "1.4"
+"""The first version in which a host knows `process_images`, and so the other operations than to cache."""
+
+END_TIMES_SINCE = "1.4"
+"""The first version in which a host keeps images until a given time (`keep_until`)."""
 
 STEERING_SINCE = "1.3"
 """The first version in which a host knows `pause_job` and `limit_job`, and reads `retry_count`."""

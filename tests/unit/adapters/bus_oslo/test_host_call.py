@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,11 +17,13 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable, Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.ports.compute_gateway import ImagesRequest
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 REQUEST = ImagesRequest("job", "cmp-1", "cell1", (ImageOrder(IMAGE),))
+UNTIL = datetime(2036, 1, 1, tzinfo=UTC)
 RESULTS = [TaskResult(IMAGE, Outcome.CACHED, bytes_moved=7)]
 
 
@@ -288,7 +290,9 @@ def test_a_cancel_names_the_job_and_is_sent_in_the_version_that_has_it():
         ({"orders": (ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=1)),)}, "1.1"),
         ({"orders": (ImageOrder(IMAGE, OrderOptions(as_is=True)),)}, "1.3"),
         ({"orders": (ImageOrder(IMAGE, OrderOptions(keep_for_s=60)),)}, "1.3"),
+        ({"orders": (ImageOrder(IMAGE, OrderOptions(keep_until=UNTIL)),)}, "1.4"),
         ({"is_cancelled": True}, "1.2"),
+        ({"operation": Operation.UNPIN, "is_cancelled": True}, "1.4"),
         ({"is_paused": True}, "1.3"),
         ({"retry_count": 1}, "1.3"),
     ],
@@ -299,6 +303,28 @@ def test_a_request_is_sent_in_the_lowest_version_that_has_what_it_needs(changes,
     gateway(bus).process_images(replace(REQUEST, **changes))
 
     assert [version for _, _, version, _ in bus.sent] == [version]
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_another_operation_than_to_cache_has_a_method_that_older_hosts_refuse(operation):
+    bus = ScriptedBus(results_message(RESULTS))
+
+    gateway(bus).process_images(replace(REQUEST, operation=operation))
+
+    ((_, method, _, message),) = bus.sent
+    is_caching = operation is Operation.CACHE
+    assert (method, message.get("operation")) == (
+        ("cache_images", None) if is_caching else ("process_images", operation)
+    )
+
+
+def test_a_host_of_version_1_3_or_a_pin_to_it_is_outdated_for_the_other_operations():
+    purge = replace(REQUEST, operation=Operation.PURGE)
+
+    with pytest.raises(ComputeOutdated, match=r"cmp-1.* version 1\.4 .* does not speak it; update Precache"):
+        gateway(ScriptedBus(VersionUnknown())).process_images(purge)
+    with pytest.raises(ComputeOutdated, match=r"pinned to version 1\.3"):
+        gateway(ScriptedBus(), pin="1.3").process_images(purge)
 
 
 def test_a_pause_is_sent_with_the_number_of_the_call():

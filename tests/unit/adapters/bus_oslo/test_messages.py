@@ -15,6 +15,7 @@ from precache.adapters.bus_oslo.messages import (
     heartbeats_message,
     progress_message,
     read_heartbeats,
+    read_operation,
     read_progress,
     read_reason,
     read_request,
@@ -34,7 +35,8 @@ from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.names import is_name
-from precache.core.orders import ImageOrder
+from precache.core.operations import Operation
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.ports.compute_gateway import CallNumber, ImagesRequest
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -48,6 +50,8 @@ RESULTS = [
     TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),
     TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
     TaskResult(IMAGE, Outcome.CANCELLED, 5),
+    *(TaskResult(IMAGE, Outcome(word), 0, "why") for word in ("intact", "corrupt", "unverifiable", "purged", "absent")),
+    *(TaskResult(IMAGE, outcome) for outcome in (Outcome.IN_USE, Outcome.PINNED, Outcome.UNPINNED)),
     TaskPaused(IMAGE, 2**40),
 ]
 
@@ -103,6 +107,40 @@ def test_time_that_a_host_may_take_is_counted_from_when_it_has_the_message(allow
     # No clock is passed in here: between `before` and now some of it may have gone.
     assert left_s - (time.monotonic() - before) <= request.deadline.left_s + 0.001 <= left_s + 0.001
     assert request.deadline.has_passed == (left_s < 0)
+
+
+@pytest.mark.parametrize("operation", [each for each in Operation if each is not Operation.CACHE])
+def test_the_operation_is_read_as_it_was_written(operation):
+    request = replace(REQUEST, operation=operation, orders=(ImageOrder(IMAGE, OrderOptions(even_pinned=True)),))
+    message = over_the_bus(request_message(request, 1.5))
+
+    assert read_request(message, "cmp-1", read_operation(message)) == (request, 1.5)
+
+
+@pytest.mark.parametrize("word", ["", "erase", None, 7])
+def test_an_unknown_operation_is_refused(word):
+    with pytest.raises(Malformed, match="operation"):
+        read_operation({"operation": word})
+
+
+CACHE_OF_1_3 = {
+    "job_id": "job", "host": "cmp-1", "cell": "cell1", "images": [IMAGE],
+    "orders": [{"image": IMAGE, "rate_limit_bytes_per_s": 20000000, "as_is": True, "keep_for_s": 604800}],
+    "expires_at": 1.5, "allowed_seconds": 1620.0, "extends": True, "retry_count": 2, "priority": 80,
+    "sender": "5b1e0f9c", "number": 811,
+}  # fmt: skip
+"""As a conductor of version 1.3 sends it."""
+
+
+def test_a_conductor_of_version_1_3_is_understood_and_asked_for_nothing_new():
+    options = OrderOptions(rate_limit_bytes_per_s=20_000_000, as_is=True, keep_for_s=604_800)
+    expected = replace(REQUEST, orders=(ImageOrder(IMAGE, options),), retry_count=2, priority=80)
+
+    request, _ = read_request(CACHE_OF_1_3, "cmp-1")
+
+    assert request == expected
+    sent = request_message(replace(request, call=CallNumber("5b1e0f9c", 811)), 1.5, 1620.0)
+    assert sent == CACHE_OF_1_3
 
 
 def test_a_conductor_and_a_compute_of_version_1_0_are_understood():
