@@ -117,7 +117,7 @@ def _command(side: str, folder: Path, one: Served) -> list[str | Path]:
 
 
 def _only_file(cache: Path) -> Path:
-    files = list(cache.iterdir())
+    files = [file for file in cache.iterdir() if "." not in file.name]  # without Precache's own
     if len(files) != 1:
         raise RuntimeError(f"{cache} should hold the image alone, but holds {[file.name for file in files]}")
     return files[0]

@@ -175,7 +175,8 @@ class Demo:
         return counts.get(self._image["id"], 0)
 
     def _entries(self, host: str) -> list[Path]:
-        return list((self._state / "hosts" / host / "instances" / "_base").iterdir())
+        cache = self._state / "hosts" / host / "instances" / "_base"
+        return [file for file in cache.iterdir() if "." not in file.name]
 
 
 def scene(title: str) -> None:

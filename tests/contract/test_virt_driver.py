@@ -17,6 +17,7 @@ from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.stopping import StopReason
+from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -46,7 +47,7 @@ class SmallImages:
             raise UnsafeImage(order.image, "Image does not pass safety check")
         path.write_bytes(bytes(SIZE_BYTES))
         watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
-        return Fetched(path, path)
+        return Fetched(path, path, EntryRecord(image=order.image))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         return sum(image.size_bytes or 0 for image in images)

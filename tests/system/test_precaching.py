@@ -43,7 +43,7 @@ def test_one_request_fills_every_cache_that_can_be_filled_and_boots_no_longer_do
     assert data_requests(service) == 6
     for host in ("cmp-1", "cmp-2", "cmp-3"):
         assert sorted(file.name for file in cache_of(service, host).iterdir()) == sorted(
-            entry(service, host, image).name for image in (web, db)
+            f"{entry(service, host, image).name}{suffix}" for image in (web, db) for suffix in ("", ".precache")
         )
         compared = ["qemu-img", "compare", "-f", "raw", "-F", "qcow2"]
         subprocess.run([*compared, entry(service, host, web), images / "web.qcow2"], check=True)

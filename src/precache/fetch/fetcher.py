@@ -30,6 +30,7 @@ from precache.core.errors import (
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, keeping, keeps_data
 from precache.fetch.conversion import VMDK_TYPES, Conversion
 from precache.fetch.inspect import UNSUPPORTED
@@ -39,6 +40,7 @@ from precache.fetch.resume import ResumingStream
 from precache.fetch.space import SpaceCheck, allocated_bytes
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
+from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.os_errors import free_bytes
 from precache.imagecache.qemu_img import QemuImg, QemuImgLimits
 from precache.imagecache.staging import Fetched, Staging
@@ -47,7 +49,7 @@ from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
 from precache.ports.progress import Watcher
 from precache.rules.admission import check_uncompressed
-from precache.rules.conversion import is_cached_as_is, is_converted, qemu_format
+from precache.rules.conversion import RAW, is_cached_as_is, is_converted, qemu_format
 from precache.rules.space import FileSizes, space_needed_for_all
 from precache.rules.throughput import MinThroughput
 from precache.sandbox import Sandbox
@@ -158,7 +160,7 @@ class Fetcher:
             if isinstance(error, OSError):
                 raise space.failure(error, written) from error
             raise
-        return Fetched(target or download, download)
+        return Fetched(target or download, download, _describe(record, is_converted=target is not None))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]
@@ -296,6 +298,21 @@ def _check(record: Image, options: OrderOptions) -> None:
         raise NoImageData(record.id)
     if record.digest is None:
         _log.warning("Image %s has neither a hash nor a checksum: its data cannot be verified", record.id)
+
+
+def _describe(image: Image, *, is_converted: bool) -> EntryRecord:
+    """Return the record of the entry. A converted one has no digest yet: the image service's is of the download."""
+    digest = str(image.digest or "")
+    work = current_work()
+    return EntryRecord(
+        image=image.id,
+        image_name=image.name,
+        digest="" if is_converted else digest,
+        source=FROM_IMAGE_SERVICE,
+        source_digest=digest,
+        format=RAW if is_converted else image.disk_format or "",
+        requested_by=(work.job_id if work else None) or "",
+    )
 
 
 def _check_length(record: Image, result: Path, expected_bytes: int) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -20,12 +21,13 @@ from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
-from precache.imagecache.names import KEPT, entry_name, parse_temporary
+from precache.imagecache.names import entry_name
+from precache.imagecache.orphans import remove_orphans
 from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
 from precache.imagecache.removal_log import RemovalLog
-from precache.imagecache.staging import Fetched, Staging, hold_if_dead
+from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ class ImageCache:
         self._clock = clock
 
     def start(self) -> None:
-        """Create the directories if absent, and remove temporary files of dead processes.
+        """Create the directories if absent, and remove what dead processes left.
 
         Raises CacheUnusable if the cache cannot be used.
         """
@@ -64,7 +66,7 @@ class ImageCache:
                 make_directory(directory)
                 check_writable(directory)
         with _explained(self.directory):
-            _remove_orphans(self.directory, self.locks)
+            remove_orphans(self.directory, self.locks, self.records, self._clock.now())
 
     def path_of(self, image: ImageId) -> Path:
         """Return the path that the image's entry has, or would have."""
@@ -122,15 +124,25 @@ class ImageCache:
         staging = Staging(self.directory, path.name, kept=self.kept)
         try:
             with _explained(self.directory, image), staging.alive():
-                entry = produce(staging).entry
+                fetched = produce(staging)
                 # Before the entry has its name: the kept data may be the same file, and would be changed later.
                 self.kept.remove(path.name)
-                publish(entry, path, self._clock.now())
+                self._publish(fetched, path, staging)
         finally:
             try:
                 staging.discard()
             except OSError as error:
                 _log.warning("Temporary files of image %s are left in %s: %s", image, self.directory, explain(error))
+
+    def _publish(self, fetched: Fetched, path: Path, staging: Staging) -> None:
+        now = self._clock.now()
+        record = replace(fetched.record, size_bytes=fetched.entry.lstat().st_size, cached_at=now)
+        self.records.describe(record, staging)
+        try:
+            publish(fetched.entry, path, now)
+        except BaseException:
+            self.records.withdraw(path.name)
+            raise
 
 
 def _is_present(path: Path) -> bool:
@@ -179,34 +191,3 @@ def _explained(directory: Path, image: ImageId | None = None) -> Iterator[None]:
             free = free_bytes(directory)
             raise NotEnoughSpace(image, free, str(directory), why=why_full(error, directory)) from error
         raise CacheUnusable(str(directory), explain(error)) from error
-
-
-def _remove_orphans(directory: Path, locks: EntryLocks) -> list[str]:
-    """Remove the temporary files of dead processes and return the names. Raises OSError, CacheUnusable.
-
-    A live process holds two locks: that of the entry, and that of its staging. Nova's cleaner removes lock files of
-    entries, so two processes can hold the entry's lock. The kernel releases both locks when the process ends. So a
-    file whose locks are both free is left over.
-    """
-    fillings: dict[tuple[str, str], list[Path]] = {}
-    for path in directory.iterdir():
-        filling = parse_temporary(path.name)
-        if filling is not None and filling[1] != KEPT:
-            fillings.setdefault(filling, []).append(path)
-    removed: list[str] = []
-    for (entry, token), paths in fillings.items():
-        with locks.hold_if_free(entry) as is_held:
-            if is_held:
-                removed += _remove_if_dead(directory, entry, token, paths)
-    return removed
-
-
-def _remove_if_dead(directory: Path, entry: str, token: str, paths: Iterable[Path]) -> list[str]:
-    with hold_if_dead(directory, entry, token) as is_dead:
-        return [_remove_file(path) for path in paths] if is_dead else []
-
-
-def _remove_file(path: Path) -> str:
-    path.unlink(missing_ok=True)
-    _log.info("Removed %s of an interrupted transfer", path)
-    return path.name

@@ -1,17 +1,20 @@
 """The record of an entry: what Precache knows of it, in a small file beside it.
 
 The file is `<entry>.precache`, one JSON object, which Nova's cleaner ignores. It is changed only under the entry's
-lock. It says nothing without its entry. Readers ignore fields that they do not know; another version is not read.
+lock. It is written before the entry is published and removed after it, so an entry that Precache made has a record; a
+record says nothing without its entry. Readers ignore fields that they do not know; another version is not read.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,9 @@ _log = logging.getLogger(__name__)
 _VERSION = 2
 _PINS_ONLY = 1
 """The version of the previous release: the image, and until when it is kept."""
+
+FROM_IMAGE_SERVICE, ADOPTED = "image service", "adopted"
+"""Sources of entries; an adopted one was made by another program."""
 
 _MOST_BYTES = 1 << 16
 _MOST_CHARACTERS = 255
@@ -57,6 +63,14 @@ class EntryRecord:
     cached_at: datetime | None = None
     verified_at: datetime | None = None
     pins: tuple[Pin, ...] = ()
+
+    def is_of_same_content(self, other: EntryRecord) -> bool:
+        """Return whether both are of entries with the same content, as far as both records know."""
+        return (self.source_digest, self.format, self.size_bytes) == (
+            other.source_digest,
+            other.format,
+            other.size_bytes,
+        )
 
     @property
     def kept_until(self) -> datetime | None:
@@ -133,6 +147,18 @@ def _size(value: object) -> int | None:
     return value
 
 
+def _read_record(entry: str, directory: int) -> EntryRecord:
+    """Raises OSError, or one of _NO_RECORD if the file holds anything else, or the record of another entry."""
+    fd = open_own(record_name(entry), directory)
+    try:
+        record = EntryRecord.read(os.read(fd, _MOST_BYTES))
+    finally:
+        os.close(fd)
+    if entry_name(record.image) != entry:
+        raise ValueError(f"it is that of image {record.image}")
+    return record
+
+
 class EntryRecords:
     """The records of one cache directory, which may not exist. For any number of threads."""
 
@@ -151,47 +177,105 @@ class EntryRecords:
 
     def read(self, entry: str) -> EntryRecord | None:
         """Return the entry's record; None if there is none, or it cannot be used. The latter is logged once."""
+        with self.reader() as read:
+            return read(entry)
+
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], EntryRecord | None]]:
+        """Return a function that is as `read`, and quicker for many entries, within the block."""
+        with ExitStack() as opened:
+            try:
+                directory = opened.enter_context(open_directory(self._directory))
+            except OSError:
+                yield lambda _entry: None
+                return
+            yield lambda entry: self._read(entry, directory)
+
+    def _read(self, entry: str, directory: int) -> EntryRecord | None:
+        record, reason = None, ""
         try:
-            with open_directory(self._directory) as directory:
-                fd = open_own(record_name(entry), directory)
-            with os.fdopen(fd, "rb") as file:
-                record = EntryRecord.read(file.read(_MOST_BYTES))
-            if entry_name(record.image) != entry:
-                raise ValueError(f"it is that of image {record.image}")
+            record = _read_record(entry, directory)
         except FileNotFoundError:
-            record = None
+            pass
         except OSError as error:
-            self._report(entry, explain(error))
-            return None
+            reason = explain(error)
         except _NO_RECORD as error:
-            self._report(entry, f"{type(error).__name__}: {error}")
-            return None
-        self._reported.pop(entry, None)
+            reason = f"{type(error).__name__}: {error}"
+        self._report(entry, reason)
         return record
 
-    def write(self, record: EntryRecord) -> None:
-        """Store the record durably, in place of the earlier one. The caller holds the entry's lock. Raises OSError."""
-        entry = entry_name(record.image)
-        staging = Staging(self._directory, entry)
+    def _report(self, entry: str, reason: str) -> None:
+        """Log why the record cannot be used, unless that is logged already. reason: empty if it can be used."""
+        if not reason:
+            self._reported.pop(entry, None)
+        elif self._reported.get(entry) != reason:
+            self._reported[entry] = reason
+            _log.error(
+                "The record %s cannot be used, so its image is not kept and cannot be verified: %s; pin the image "
+                "again if it is to stay",
+                self._directory / record_name(entry),
+                reason,
+            )
+
+    def write(self, record: EntryRecord, staging: Staging | None = None) -> None:
+        """Store the record durably, in place of the earlier one. The caller holds the entry's lock. Raises OSError.
+
+        staging: of the caller, for the temporary file.
+        """
+        if staging is not None:
+            self._write(record, staging)
+            return
+        staging = Staging(self._directory, entry_name(record.image))
         try:
             with staging.alive():
-                draft = staging.path("record")
-                create_file(draft, record.text())
-                publish(draft, self._directory / record_name(entry), self._clock.now())
+                self._write(record, staging)
         finally:
             staging.discard()
+
+    def _write(self, record: EntryRecord, staging: Staging) -> None:
+        text = record.text()
+        if len(text) > _MOST_BYTES:
+            raise OSError(
+                errno.EFBIG, "it would be too long; unpin what is no longer needed", record_name(staging.entry)
+            )
+        draft = staging.path("record")
+        create_file(draft, text)
+        publish(draft, self._directory / record_name(staging.entry), self._clock.now())
+
+    def describe(self, record: EntryRecord, staging: Staging) -> None:
+        """Store the record of an entry that will be published now, with the pins that it has already.
+
+        A fault of the disk is logged: the entry is of use without a record. Then an earlier record stays only if it is
+        of the same content. The caller holds the entry's lock.
+        """
+        earlier = self.read(staging.entry)
+        try:
+            self.write(record if earlier is None else replace(record, pins=earlier.pins), staging)
+        except OSError as error:
+            _log.error(
+                "The record of image %s could not be written, so the image will be in the cache without it, and "
+                "cannot be verified: %s",
+                record.image,
+                explain(error),
+            )
+            if earlier is not None and not earlier.is_of_same_content(record):
+                with suppress(OSError):
+                    self.remove(staging.entry)
+
+    def withdraw(self, entry: str) -> None:
+        """Remove the record of an entry that was not published after all, unless it is pinned; log faults of the disk.
+
+        The caller holds the entry's lock.
+        """
+        record = self.read(entry)
+        if record is not None and record.pins:
+            return
+        try:
+            self.remove(entry)
+        except OSError as error:
+            _log.warning("The record of %s, which is not in the cache, could not be removed: %s", entry, explain(error))
 
     def remove(self, entry: str) -> None:
         """Remove the record; harmless if there is none. The caller holds the entry's lock. Raises OSError."""
         (self._directory / record_name(entry)).unlink(missing_ok=True)
         self._reported.pop(entry, None)
-
-    def _report(self, entry: str, reason: str) -> None:
-        if self._reported.get(entry) != reason:
-            path = self._directory / record_name(entry)
-            _log.error(
-                "The record %s cannot be used, so its image is not kept: %s; request the image again with keep_for_s",
-                path,
-                reason,
-            )
-        self._reported[entry] = reason

@@ -20,6 +20,7 @@ from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
 if TYPE_CHECKING:
+    from precache.imagecache.entry_records import EntryRecord
     from precache.imagecache.kept_downloads import KeptDownloads
 
 _TOKEN_BYTES = 4
@@ -118,10 +119,12 @@ class Fetched:
 
     entry: the complete, verified file to publish; it is on the disk.
     download: the verified bytes as the image service sent them; the same file as `entry` if nothing was converted.
+    record: what is known of the entry.
     """
 
     entry: Path
     download: Path
+    record: EntryRecord
 
 
 class EntryFetcher(Protocol):

@@ -25,6 +25,7 @@ from precache.core.errors import (
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
+from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
@@ -49,7 +50,7 @@ class Images:
         path = staging.path("result")
         command = ["qemu-img", "create", "-q", *self._arguments, str(path), str(2 * MIB)]
         subprocess.run(command, check=True, capture_output=True)
-        return Fetched(path, path)
+        return Fetched(path, path, EntryRecord(image=order.image))
 
 
 class Host:

@@ -13,7 +13,9 @@ from precache.core.errors import DigestMismatch, UnsafeImage
 from precache.core.images import Digest
 from precache.core.jobs import Phase
 from precache.core.orders import OrderOptions
+from precache.core.work_context import working_on_job
 from precache.fetch.fetcher import FetchRules
+from precache.imagecache.entry_records import EntryRecord
 from tests.unit.fetch.world import IMAGE, World, record_of, sha512
 
 MIB = 1 << 20
@@ -48,6 +50,29 @@ def test_the_verified_download_is_handed_over_with_the_entry(world, make_image, 
     world.fetch(data, disk_format)
 
     assert world.downloaded == data
+
+
+@pytest.mark.parametrize(
+    ("disk_format", "recipe", "forces_raw", "known_format"),
+    [("qcow2", ("qcow2",), True, "raw"), ("qcow2", ("qcow2",), False, "qcow2"), ("raw", ("raw",), True, "raw")],
+)
+def test_the_record_has_the_digest_of_the_image_service_if_the_file_is_the_download(
+    world, make_image, disk_format, recipe, forces_raw, known_format
+):
+    data = make_image(*recipe)
+
+    with working_on_job("job-1"):
+        path = world.fetch(data, disk_format, rules=FetchRules(force_raw_images=forces_raw))
+
+    assert world.described == EntryRecord(
+        image=IMAGE,
+        image_name="debian-12",
+        digest=str(sha512(data)) if path.read_bytes() == data else "",
+        source="image service",
+        source_digest=str(sha512(data)),
+        format=known_format,
+        requested_by="job-1",
+    )
 
 
 def test_raw_image_is_kept_byte_for_byte_with_its_holes(world, disk_bytes):

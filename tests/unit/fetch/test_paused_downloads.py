@@ -17,6 +17,7 @@ from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.names import record_name
 from tests.unit.fetch.world import IMAGE, record_of, sha512
 
 SIZE = 40 * BLOCK_BYTES + 7
@@ -72,7 +73,8 @@ class World:
         fetcher = Fetcher(images=self.images, clock=self.clock, rules=self.rules, **(self.parts | parts))
         self.cache.ensure(IMAGE, lambda staging: fetcher.fetch(ImageOrder(IMAGE), staging, watch))
         assert self.cache.path_of(IMAGE).read_bytes() == self.images._images[IMAGE][1]
-        assert self.left() == [self.cache.path_of(IMAGE).name]
+        entry = self.cache.path_of(IMAGE).name
+        assert self.left() == [entry, record_name(entry)]
 
     def pause(self, reason=StopReason.PAUSED, at=HALF, keeps_data=True):
         def watch(phase, bytes_done, bytes_total):

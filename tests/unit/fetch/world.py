@@ -53,7 +53,7 @@ class World:
         fetcher = Fetcher(images=wrap(self.images), clock=self.clock, rules=rules, **parts)
         staging = Staging(self.cache, entry_name(IMAGE))
         fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note)
-        self.downloaded = fetched.download.read_bytes()
+        self.downloaded, self.described = fetched.download.read_bytes(), fetched.record
         if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone
             fetched.download.unlink()
         return fetched.entry

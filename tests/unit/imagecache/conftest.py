@@ -15,6 +15,7 @@ from precache.imagecache.cache import ImageCache
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 ENTRY = "f2d1a8250ed3d4b744a8250dab8f6840179d502a"
+RECORD = f"{ENTRY}.precache"
 
 
 @pytest.fixture(autouse=True)

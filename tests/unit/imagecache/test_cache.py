@@ -15,9 +15,10 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import CacheUnusable, DigestMismatch, ImageNotCached, NotEnoughSpace, Stopped
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.another_process import another_process
-from tests.unit.imagecache.conftest import ENTRY, IMAGE
+from tests.unit.imagecache.conftest import ENTRY, IMAGE, RECORD
 
 FILLER = f"""
 def produce(staging):
@@ -27,7 +28,7 @@ def produce(staging):
     staging.path("raw").write_text("more")
     say("written")
     hear()
-    return Fetched(path, path)
+    return Fetched(path, path, EntryRecord(image=ImageId("{IMAGE}")))
 say(cache.ensure(ImageId("{IMAGE}"), produce))
 """
 
@@ -46,7 +47,7 @@ def write(content: bytes) -> Callable[[Staging], Fetched]:
     def produce(staging: Staging) -> Fetched:
         path = staging.path("download")
         path.write_bytes(content)
-        return Fetched(path, path)
+        return Fetched(path, path, EntryRecord(image=IMAGE))
 
     return produce
 
@@ -73,12 +74,12 @@ def test_an_absent_entry_is_made_under_its_name_and_nothing_else_stays(cache: Im
         download, entry = staging.path("download"), staging.path("raw")
         download.write_bytes(b"compressed")
         entry.write_bytes(b"content")
-        return Fetched(entry, download)
+        return Fetched(entry, download, EntryRecord(image=IMAGE))
 
     made = cache.ensure(IMAGE, produce)
 
     assert made
-    assert names(cache) == [ENTRY]
+    assert names(cache) == [ENTRY, RECORD]
     assert cache.path_of(IMAGE).read_bytes() == b"content"
 
 
@@ -221,7 +222,7 @@ def test_two_processes_that_ask_at_once_make_the_entry_once(cache: ImageCache, t
             answer = second.hear()
 
     assert answer == "False"
-    assert names(cache) == [ENTRY]
+    assert names(cache) == [ENTRY, RECORD]
 
 
 def test_many_threads_that_ask_at_once_make_the_entry_once(tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ def test_a_start_leaves_the_files_of_a_live_filler_alone(cache: ImageCache, tmp_
         filler.say("go on")
 
         assert filler.hear() == "True"
-    assert names(cache) == [ENTRY]
+    assert names(cache) == [ENTRY, RECORD]
 
 
 def test_a_start_removes_no_foreign_files(cache: ImageCache) -> None:

@@ -287,7 +287,7 @@ def test_a_damaged_record_keeps_nothing_is_logged_once_and_can_be_replaced(
     keeper.touch()
 
     assert age_of(path, clock) == LIMIT / 2
-    assert caplog.text.count("cannot be used, so its image is not kept") == 1
+    assert caplog.text.count("cannot be used, so its image is not kept and cannot be verified") == 1
     keep(keeper, clock.now() + WEEK)
     assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),))
 

@@ -14,6 +14,7 @@ import pytest
 from precache.core.errors import CacheUnusable, DiskRefused, DiskUnreadable
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.overlay import Base, create_overlay, inspect_base
 from precache.imagecache.publish import publish
 from precache.imagecache.qemu_img import QemuImg
@@ -76,7 +77,7 @@ def test_an_entry_that_was_replaced_while_it_was_fetched_is_an_error_of_the_cach
 
     def produce(staging: Staging) -> Fetched:
         staging.path("raw").symlink_to(secret)
-        return Fetched(staging.path("raw"), staging.path("raw"))
+        return Fetched(staging.path("raw"), staging.path("raw"), EntryRecord(image=IMAGE))
 
     with pytest.raises(CacheUnusable, match="another process replaced this file"):
         cache.ensure(IMAGE, produce)

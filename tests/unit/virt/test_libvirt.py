@@ -15,6 +15,7 @@ from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.fetch.fetcher import Fetcher
+from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
@@ -35,7 +36,7 @@ class OneByte:
         self.fetched += 1
         path = staging.path("raw")
         path.write_bytes(b"1")
-        return Fetched(path, path)
+        return Fetched(path, path, EntryRecord(image=order.image))
 
 
 class NoDomains:

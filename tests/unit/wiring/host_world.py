@@ -14,6 +14,7 @@ from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.imagecache.names import parse_record
 from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.hosts import build_compute, image_service
 from tests.contract.hearing import Hearing
@@ -59,7 +60,9 @@ class World:
         return any(each.job_id == job and each.phase is Phase.WAITING for each in self.hearing.progress)
 
     def files(self):
-        return [path.name for path in (self.instances / "_base").iterdir()]
+        """Return the files in the cache, without the records of its entries."""
+        names = [path.name for path in (self.instances / "_base").iterdir()]
+        return [name for name in names if parse_record(name) not in names]
 
     def left_behind(self):
         """Return the files in the cache and the threads that still work on an image."""

@@ -1,0 +1,68 @@
+"""What dead processes left beside the entries: temporary files of transfers, and records without an entry."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.entry_records import EntryRecords
+from precache.imagecache.names import KEPT, parse_temporary
+from precache.imagecache.os_errors import explain
+from precache.imagecache.staging import hold_if_dead
+from precache.rules.expiry import is_kept
+
+_log = logging.getLogger(__name__)
+
+
+def remove_orphans(directory: Path, locks: EntryLocks, records: EntryRecords, now: datetime) -> None:
+    """Remove the files that no process and no entry needs. Raises OSError, CacheUnusable."""
+    _remove_temporary_files(directory, locks)
+    for entry in records.entries():
+        if not os.path.lexists(directory / entry):
+            _remove_record(directory, entry, locks, records, now)
+
+
+def _remove_temporary_files(directory: Path, locks: EntryLocks) -> None:
+    """Remove the temporary files of dead processes.
+
+    A live process holds two locks: that of the entry, and that of its staging. Nova's cleaner removes lock files of
+    entries, so two processes can hold the entry's lock. The kernel releases both locks when the process ends. So a
+    file whose locks are both free is left over.
+    """
+    fillings: dict[tuple[str, str], list[Path]] = {}
+    for path in directory.iterdir():
+        filling = parse_temporary(path.name)
+        if filling is not None and filling[1] != KEPT:
+            fillings.setdefault(filling, []).append(path)
+    for (entry, token), paths in fillings.items():
+        with locks.hold_if_free(entry) as is_held:
+            if is_held:
+                _remove_if_dead(directory, entry, token, paths)
+
+
+def _remove_if_dead(directory: Path, entry: str, token: str, paths: Iterable[Path]) -> None:
+    with hold_if_dead(directory, entry, token) as is_dead:
+        if is_dead:
+            for path in paths:
+                path.unlink(missing_ok=True)
+                _log.info("Removed %s of an interrupted transfer", path)
+
+
+def _remove_record(directory: Path, entry: str, locks: EntryLocks, records: EntryRecords, now: datetime) -> None:
+    """Remove a record without an entry, unless the entry is pinned, so that it is to be restored, or being made."""
+    with locks.hold_if_free(entry) as is_held:
+        if not is_held or os.path.lexists(directory / entry):
+            return
+        record = records.read(entry)
+        if record is not None and is_kept(record.kept_until, now):
+            return
+        try:
+            records.remove(entry)
+        except OSError as error:
+            _log.warning("A record without an entry could not be removed from %s: %s", directory, explain(error))
+        else:
+            _log.info("Removed the record of %s, which is no longer in %s", entry, directory)
