@@ -9,27 +9,12 @@ from typing import Any, NamedTuple
 from cliff.columns import FormattableColumn
 
 from precache.cli.printable import on_one_line
+from precache.core.sizes import human_bytes
 from precache.core.text import first_names
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _CELL_COLUMNS = 40  # a wider list would leave no space for the other columns; an id has 36
 _MINUTE_S = 60
 _FRACTION = re.compile(r"\.\d+")
-
-
-def human_bytes(size_bytes: int | None) -> str:
-    """Return a size with three or four digits: `0 B`, `999 B`, `1.2 GiB`; empty for an unknown one."""
-    if size_bytes is None:
-        return ""
-    if size_bytes < 1024:
-        return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in _UNITS:
-        size /= 1024
-        # 1023.95 would be printed as 1024.0
-        if size < 1023.95 or unit == _UNITS[-1]:
-            return f"{size:.1f} {unit}"
-    raise AssertionError
 
 
 def human_seconds(seconds: float) -> str:

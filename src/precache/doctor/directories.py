@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from precache.cli.columns import human_bytes
 from precache.config.load import Config
+from precache.core.sizes import human_bytes
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
 
 

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.cli.columns import ByImage, Names, Rate, TimeLeft, Timestamp, human_bytes
+from precache.cli.columns import ByImage, Names, Rate, TimeLeft, Timestamp
 from precache.cli.printable import on_one_line, printable
 
 DEBIAN = "70a599e0-31e7-49b7-b260-868f441e862b"
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [
-        (None, ""),
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (1024**2 - 1, "1.0 MiB"),
-        (1_300_000_000, "1.2 GiB"),
-        (5 * 1024**6, "5120.0 PiB"),
-    ],
-)
-def test_sizes_are_written_with_the_largest_unit_that_fits(size_bytes: int | None, text: str) -> None:
-    assert human_bytes(size_bytes) == text
-
-
-@given(st.integers(min_value=0, max_value=1024**5))
-def test_no_size_needs_more_than_ten_characters(size_bytes: int) -> None:
-    assert len(human_bytes(size_bytes)) <= 10
 
 
 @given(st.text())

@@ -17,12 +17,12 @@ from precache.cli.columns import (
     Text,
     Timestamp,
     cells,
-    human_bytes,
     least_needed_first,
     plain,
 )
 from precache.cli.formatters import Table
 from precache.cli.printable import on_one_line
+from precache.core.sizes import human_bytes
 from precache.core.text import number_of
 
 _MOST_NAMED = 5  # hosts in one cell of a table; -f json has the first twenty

@@ -11,11 +11,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from precache.cli.columns import human_bytes
 from precache.cli.printable import on_one_line
 from precache.cli.wait.rate_estimate import RateEstimate
 from precache.cli.wait.snapshot import Snapshot, TaskView
 from precache.cli.wait.wording import amount, counted
+from precache.core.sizes import human_bytes
 
 _LINES_AROUND = 4  # the summary, its bar, the line on tasks that are not shown, and the cursor's line
 _BAR_COLUMNS = 24

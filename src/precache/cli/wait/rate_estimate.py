@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from precache.cli.columns import human_bytes, human_seconds
+from precache.cli.columns import human_seconds
 from precache.cli.wait.snapshot import Snapshot, TaskView
+from precache.core.sizes import human_bytes
 
 _WINDOW_S = 15.0
 """The period of the rate: long enough to be steady, short enough to show a stall."""

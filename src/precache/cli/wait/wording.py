@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from precache.cli.columns import human_bytes
 from precache.cli.printable import on_one_line
 from precache.cli.wait.snapshot import SUCCESSES, Snapshot, TaskView
 from precache.core.jobs import Outcome
+from precache.core.sizes import human_bytes
 
 _FAILURES_SHOWN = 20
 _UNTOLD = SUCCESSES | {Outcome.CANCELLED}

@@ -9,13 +9,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from precache.cli.columns import human_bytes, human_seconds
+from precache.cli.columns import human_seconds
 from precache.cli.printable import on_one_line
 from precache.cli.wait.live import STYLES, standing_of, task_bar
 from precache.cli.wait.snapshot import TaskView
 from precache.cli.wait.wording import amount, counted
 from precache.cli.watch.groups import TaskSums, by_site, slowest
 from precache.cli.watch.job_model import JobModel
+from precache.core.sizes import human_bytes
 
 _WHOLE_BAR_COLUMNS = 40
 _BAR_COLUMNS = 20
