@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precache.core.free_space import FreeSpace
 from precache.core.images import Image, ImageId
 from precache.core.text import plain_line
 
@@ -32,6 +33,7 @@ class CacheContents:
     held: those that are complete in the cache, under the names that boots use.
     needed_bytes: that must be free for the others, fetched one after another.
     free_bytes: in the place of the cache. Both are None if the driver does not know them.
+    promised_bytes, reserve_bytes: what of the free space other images have still to fill, and what no image may fill.
     unsupported: why the host caches no images; empty if it does.
     """
 
@@ -39,6 +41,8 @@ class CacheContents:
     needed_bytes: int | None = None
     free_bytes: int | None = None
     unsupported: str = ""
+    promised_bytes: int = 0
+    reserve_bytes: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unsupported", plain_line(self.unsupported))
@@ -46,4 +50,7 @@ class CacheContents:
     @property
     def lacks_space(self) -> bool:
         """Return whether the other images are known not to fit."""
-        return self.needed_bytes is not None and self.free_bytes is not None and self.needed_bytes > self.free_bytes
+        if self.needed_bytes is None or self.free_bytes is None:
+            return False
+        space = FreeSpace(self.free_bytes, self.promised_bytes, reserve_bytes=self.reserve_bytes)
+        return space.missing_bytes(self.needed_bytes) > 0

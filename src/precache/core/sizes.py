@@ -55,3 +55,6 @@ class DiskAmount:
 
     def __str__(self) -> str:
         return f"{self.percent:g}%" if self.percent else human_bytes(self.size_bytes)
+
+
+NOTHING = DiskAmount()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from precache.core.errors import Stopped, Unavailable
+from precache.core.errors import NotEnoughSpace, Stopped, Unavailable
 from precache.core.images import Image
 from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
@@ -39,12 +39,12 @@ class Attempt:
 def keeps_data(error: BaseException, kept_bytes: int) -> bool:
     """Return whether what was received stays on the host after this error.
 
-    kept_bytes: from an earlier pause. These are only lost by errors about the data or the disk: another job may have
-        paused the download.
+    kept_bytes: from an earlier pause. These are only lost by errors about the data, or of the disk while it is written:
+        another job may have paused the download.
     """
     if isinstance(error, Stopped) and error.keeps_data:
         return True
-    return kept_bytes > 0 and isinstance(error, Stopped | Unavailable | KeyboardInterrupt)
+    return kept_bytes > 0 and isinstance(error, Stopped | Unavailable | NotEnoughSpace | KeyboardInterrupt)
 
 
 @contextmanager

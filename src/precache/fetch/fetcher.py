@@ -37,12 +37,12 @@ from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.resume import ResumingStream
-from precache.fetch.space import SpaceCheck, allocated_bytes
+from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.fetch.transfer import Transfer
 from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord
-from precache.imagecache.os_errors import free_bytes
 from precache.imagecache.qemu_img import QemuImg, QemuImgLimits
+from precache.imagecache.space_ledger import SpaceLedger, allocated_bytes
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
@@ -93,6 +93,8 @@ class FetchRules:
     qemu_img: QemuImgLimits = field(default_factory=QemuImgLimits)
 
 
+UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits, it does not fit either
+
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
 
@@ -105,7 +107,6 @@ class Fetcher:
         images: ImageSource,
         clock: Clock,
         rules: FetchRules | None = None,
-        free_bytes: Callable[[Path], int] = free_bytes,
         write_at: WriteAt = os.pwrite,
         sandbox: Sandbox | None = None,
         signatures: ImageSignatures | None = None,
@@ -117,9 +118,9 @@ class Fetcher:
 
         sandbox: restricts qemu-img.
 
-        free_bytes, write_at: return the free space; write to the file. Tests pass functions that act as a full disk."""
+        write_at: writes to the file. Tests pass a function that acts as a full disk."""
         self._images, self._clock, self._rules = images, clock, rules or FetchRules()
-        self._free_bytes, self._write_at = free_bytes, write_at
+        self._write_at = write_at
         self._sandbox = sandbox or Sandbox()
         self._signatures = signatures
         self._rates = rates or RateLimits()
@@ -139,27 +140,30 @@ class Fetcher:
         """
         record = _watched(lambda: self._images.show(order.image), order.image, watch)
         _check(record, order.options)
-        sizes = self._sizes(ImageSize.of(record))
-        target = staging.path("raw") if self._is_converted(record.disk_format) else None
-        download = staging.path("download")
-        space = SpaceCheck(
-            image=record,
-            directory=staging.directory,
-            free_bytes=self._free_bytes,
-            reserves_whole_disk=self._rules.reserves_whole_disk,
-        )
+        target = staging.path(RESULT) if self._is_converted(record.disk_format) else None
+        download = staging.path(DOWNLOAD)
+        ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
-        try:
-            space.admit(sizes.result_bytes, kept_bytes)
-            self._fetch_sound(Attempt(record, order, download, target, space, staging, watch, kept_bytes))
-        except BaseException as error:
-            written = allocated_bytes(download, target)
-            _remove(download, target)
-            if staging.kept and not keeps_data(error, kept_bytes):
-                staging.kept.remove(staging.entry)
-            if isinstance(error, OSError):
-                raise space.failure(error, written) from error
-            raise
+        with ledger.promise(staging.entry, staging.token, staging.make_room) as promise:
+            space = SpaceCheck(
+                image=record,
+                ledger=ledger,
+                promise=promise,
+                sizes=self._sizes(ImageSize.of(record)),
+                reserves_whole_disk=self._rules.reserves_whole_disk,
+            )
+            try:
+                space.admit(kept_bytes)
+                self._fetch_sound(Attempt(record, order, download, target, space, staging, watch, kept_bytes))
+            except BaseException as error:
+                promise.end()
+                written = allocated_bytes(download, target)
+                _remove(download, target)
+                if staging.kept and not keeps_data(error, kept_bytes):
+                    staging.kept.remove(staging.entry)
+                if isinstance(error, OSError):
+                    raise space.failure(error, written) from error
+                raise
         return Fetched(target or download, download, _describe(record, is_converted=target is not None))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
@@ -168,7 +172,7 @@ class Fetcher:
 
     def _sizes(self, image: ImageSize) -> FileSizes:
         result_bytes = (image.virtual_size_bytes or 0) if self._is_converted(image.disk_format) else 0
-        return FileSizes(image.size_bytes or 0, result_bytes)
+        return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes)
 
     def _is_converted(self, disk_format: str | None) -> bool:
         return is_converted(disk_format, self._rules.force_raw_images)
@@ -189,6 +193,7 @@ class Fetcher:
                     raise
                 _log.warning("%s; fetching it again from the start", error)
                 _remove(attempt.download, attempt.target)
+                attempt.space.admit()
             else:
                 return
 

@@ -1,17 +1,18 @@
-"""The free space of a disk for one image, and the error that describes a full disk in numbers."""
+"""The space of a disk that one image is promised, and the error that describes a full disk in numbers."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from pathlib import Path
 
 from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError, UnusableImage
+from precache.core.free_space import FreeSpace
 from precache.core.images import Image
 from precache.imagecache.os_errors import DISK_FULL, explain, why_full
-from precache.rules.space import FileSizes, space_needed
+from precache.imagecache.space_ledger import Promise, SpaceLedger
+from precache.rules.space import FileSizes, counted_sizes
 
-_SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
+DOWNLOAD, RESULT = "download", "raw"
+"""The files of a fetch, by the kinds of their names in its staging."""
 
 _TAKEN = "something else took its space"
 _NO_SIZE = "the image service gives no size for this image"
@@ -19,67 +20,61 @@ _NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] r
 _TOO_LONG = "it has more bytes than a file may have in the file system of {}"
 
 
-def allocated_bytes(*paths: Path | None) -> int:
-    """Return how many bytes the files occupy on the disk, without holes; a file that does not exist counts as 0."""
-    taken = 0
-    for path in paths:
-        if path is not None and path.exists():
-            taken += path.stat().st_blocks * _SECTOR_BYTES
-    return taken
-
-
 class SpaceCheck:
-    """The space that one image needs in `directory`. Used by one fetch; any of its threads may call `admit_result`."""
+    """The space that one image needs on the disk of the cache. For one fetch; its converter calls `admit_result`."""
 
     def __init__(
-        self, *, image: Image, directory: Path, free_bytes: Callable[[Path], int], reserves_whole_disk: bool
+        self, *, image: Image, ledger: SpaceLedger, promise: Promise, sizes: FileSizes, reserves_whole_disk: bool
     ) -> None:
-        """reserves_whole_disk: require space for the whole converted disk, with its holes; else for the download."""
-        self._image, self._directory, self._free_bytes = image, directory, free_bytes
-        self._reserves_whole_disk = reserves_whole_disk
-        self._download_bytes = image.size_bytes or 0
-        self._result_bytes = 0
+        """promise: of this fetch. sizes: as they are known before the first byte.
 
-    def admit(self, result_bytes: int, kept_bytes: int = 0) -> None:
-        """Check before the first byte. Raises NotEnoughSpace.
-
-        result_bytes: of the converted file, 0 if unknown. kept_bytes: of the download, which the disk has already.
+        reserves_whole_disk: require space for the whole converted disk, with its holes; else for the download.
         """
-        self._result_bytes = result_bytes
-        self._check(self._download_bytes - kept_bytes)
+        self._image, self._ledger, self._promise = image, ledger, promise
+        self._reserves_whole_disk = reserves_whole_disk
+        self._download_bytes, self._result_bytes = sizes.download_bytes, sizes.result_bytes
+
+    def admit(self, kept_bytes: int = 0) -> None:
+        """Promise the space before the first byte. Raises NotEnoughSpace, CacheUnusable, OSError.
+
+        kept_bytes: of the download, which the disk has already.
+        """
+        self._promise_rest(kept_bytes)
 
     def admit_result(self, result_bytes: int, arrived_bytes: int) -> None:
-        """Check the space again when the size of the result is known. Raises NotEnoughSpace."""
+        """Promise the space for the result when its size is known. Raises NotEnoughSpace, CacheUnusable, OSError."""
         self._result_bytes = result_bytes
-        self._check(self._download_bytes - arrived_bytes)
+        self._promise_rest(arrived_bytes)
 
     def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
         """Return the error for an OSError of the cache's disk; call it after the attempt's files are removed."""
-        image, place = self._image.id, str(self._directory)
+        image, directory = self._image.id, self._ledger.directory
         if error.errno == errno.EFBIG:
-            return UnusableImage(image, _TOO_LONG.format(place))
+            return UnusableImage(image, _TOO_LONG.format(directory))
         if error.errno not in DISK_FULL:
-            return CacheUnusable(place, explain(error))
-        needed, free = self._needed(self._download_bytes), self._free_bytes(self._directory)
-        if self._image.size_bytes is not None and needed > free:
-            return NotEnoughSpace(image, free, place, needed_bytes=needed)
-        why = why_full(error, self._directory) or self._why(free)
-        return NotEnoughSpace(image, free, place, written_bytes=written_bytes, why=why)
+            return CacheUnusable(str(directory), explain(error))
+        needed, space = sum(self._rest(0).values()), self._ledger.free_space()
+        if self._image.size_bytes is not None and space.missing_bytes(needed):
+            return NotEnoughSpace(image, space, str(directory), needed_bytes=needed)
+        why = why_full(error, directory) or self._why(space)
+        return NotEnoughSpace(image, space, str(directory), written_bytes=written_bytes, why=why)
 
-    def _why(self, free: int) -> str:
+    def _why(self, space: FreeSpace) -> str:
         if self._image.size_bytes is None:
             return _NO_SIZE
-        if self._download_bytes + self._result_bytes > free:
+        if self._download_bytes + self._result_bytes > space.free_bytes:
             return _NOT_RESERVED.format(self._result_bytes)
         return _TAKEN
 
-    def _needed(self, download_bytes: int) -> int:
-        """Return the space for the bytes that are still to be downloaded and for the result."""
-        sizes = FileSizes(download_bytes, self._result_bytes)
-        return space_needed(sizes, reserves_whole_disk=self._reserves_whole_disk)
-
-    def _check(self, download_bytes: int) -> None:
+    def _promise_rest(self, arrived_bytes: int) -> None:
         """Raise NotEnoughSpace unless the space that is needed is free; an exact fit is enough."""
-        needed, free = self._needed(download_bytes), self._free_bytes(self._directory)
-        if needed > free:
-            raise NotEnoughSpace(self._image.id, free, str(self._directory), needed_bytes=needed)
+        rest = self._rest(arrived_bytes)
+        space = self._promise.set(rest)
+        if space is not None:
+            raise NotEnoughSpace(self._image.id, space, str(self._ledger.directory), needed_bytes=sum(rest.values()))
+
+    def _rest(self, arrived_bytes: int) -> dict[str, int]:
+        """Return the bytes that are still to be written, by kind of file."""
+        rest = FileSizes(max(0, self._download_bytes - arrived_bytes), self._result_bytes)
+        counted = counted_sizes(rest, reserves_whole_disk=self._reserves_whole_disk)
+        return {DOWNLOAD: counted.download_bytes, RESULT: counted.result_bytes}

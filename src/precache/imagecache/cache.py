@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
+from precache.core.free_space import FreeSpace
 from precache.core.images import ImageId
+from precache.core.sizes import NOTHING, DiskAmount
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
 from precache.imagecache.names import entry_name
 from precache.imagecache.orphans import remove_orphans
-from precache.imagecache.os_errors import DISK_FULL, explain, free_bytes, why_full
+from precache.imagecache.os_errors import DISK_FULL, disk_size, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
 from precache.imagecache.removal_log import RemovalLog
+from precache.imagecache.space_ledger import MakeRoom, SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 
@@ -43,9 +46,15 @@ class ImageCache:
     """The entries in `directory`, locked in `locks_directory`: Nova's `<instances_path>/_base` and `.../locks`."""
 
     def __init__(
-        self, *, directory: Path, locks_directory: Path, clock: Clock, keep_limits: KeepLimits | None = None
+        self,
+        *,
+        directory: Path,
+        locks_directory: Path,
+        clock: Clock,
+        keep_limits: KeepLimits | None = None,
+        reserve: DiskAmount = NOTHING,
     ) -> None:
-        """keep_limits: of paused downloads."""
+        """keep_limits: of paused downloads. reserve: what no image may take of the disk."""
         self.directory = directory
         self.locks = EntryLocks(directory=locks_directory, clock=clock)
         self.records = EntryRecords(directory=directory, clock=clock)
@@ -54,6 +63,7 @@ class ImageCache:
         self.kept = KeptDownloads(
             directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
         )
+        self.ledger = SpaceLedger(directory=directory, clock=clock, reserve=reserve)
         self._clock = clock
 
     def start(self) -> None:
@@ -80,19 +90,27 @@ class ImageCache:
         with _explained(self.directory):
             return _is_present(self.path_of(image))
 
-    def free_bytes(self) -> int:
-        """Return how many bytes this process may still write. Raises CacheUnusable."""
+    def free_space(self, images: Iterable[ImageId]) -> FreeSpace:
+        """Return the free space for these images, and what of it is promised to others or reserved.
+
+        Raises CacheUnusable.
+        """
         with _explained(self.directory):
-            return free_bytes(self.directory)
+            return self.ledger.free_space(without=frozenset(map(entry_name, images)))
 
     def ensure(
-        self, image: ImageId, produce: Callable[[Staging], Fetched], wait: Callable[[], None] = _wait_patiently
+        self,
+        image: ImageId,
+        produce: Callable[[Staging], Fetched],
+        wait: Callable[[], None] = _wait_patiently,
+        make_room: MakeRoom | None = None,
     ) -> bool:
         """Make the entry if it is absent; return whether it was made now. Its expiry restarts.
 
         produce: makes the complete file in the staging. It runs under the entry's lock: a boot from this image, or a
             second request, waits for it and then finds the entry. Only the entry is kept; the download is removed.
         wait: called some ten times a second while another has the lock; what it raises ends the wait.
+        make_room: called with the missing bytes if the image does not fit; then the space is checked again.
         Raises CacheUnusable, NotEnoughSpace, and what `produce` and `wait` raise; then no temporary file is left,
         except what is kept of a paused download.
         """
@@ -103,7 +121,11 @@ class ImageCache:
                     _touch(path, self._clock.now())
                     self.kept.remove(path.name)  # nova-compute has fetched the image meanwhile
                     return False
-            self._fill(image, path, produce)
+            self._fill(
+                image,
+                Staging(self.directory, path.name, kept=self.kept, ledger=self.ledger, make_room=make_room),
+                produce,
+            )
             return True
 
     def use(self, image: ImageId, consume: Callable[[Path], T], wait: Callable[[], None] = _wait_patiently) -> T:
@@ -120,8 +142,8 @@ class ImageCache:
                 _reset_age(path, self._clock.now())
             return consume(path)
 
-    def _fill(self, image: ImageId, path: Path, produce: Callable[[Staging], Fetched]) -> None:
-        staging = Staging(self.directory, path.name, kept=self.kept)
+    def _fill(self, image: ImageId, staging: Staging, produce: Callable[[Staging], Fetched]) -> None:
+        path = self.directory / staging.entry
         try:
             with _explained(self.directory, image), staging.alive():
                 fetched = produce(staging)
@@ -188,6 +210,6 @@ def _explained(directory: Path, image: ImageId | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         if image is not None and error.errno in DISK_FULL:
-            free = free_bytes(directory)
+            free = FreeSpace(disk_size(directory).free_bytes)
             raise NotEnoughSpace(image, free, str(directory), why=why_full(error, directory)) from error
         raise CacheUnusable(str(directory), explain(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 _ADVICE = {
     errno.EACCES: "permission denied; run the compute as the owner of that directory or as root",
@@ -30,10 +31,17 @@ def explain(error: OSError) -> str:
     return f"{advice} ({error.filename})" if error.filename else advice
 
 
-def free_bytes(directory: Path) -> int:
-    """Return what this process may still write to the file system of `directory`. Raises OSError."""
+class DiskSize(NamedTuple):
+    """Of a file system. free_bytes: what this process may still write to it."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+def disk_size(directory: Path) -> DiskSize:
+    """Return the size of the file system of `directory`. Raises OSError."""
     status = os.statvfs(directory)
-    return status.f_bavail * status.f_frsize
+    return DiskSize(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
 
 def why_full(error: OSError, directory: Path) -> str | None:

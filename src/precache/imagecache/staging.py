@@ -22,6 +22,7 @@ from precache.ports.progress import Watcher
 if TYPE_CHECKING:
     from precache.imagecache.entry_records import EntryRecord
     from precache.imagecache.kept_downloads import KeptDownloads
+    from precache.imagecache.space_ledger import MakeRoom, SpaceLedger
 
 _TOKEN_BYTES = 4
 _LOCK_KIND = "lock"
@@ -38,13 +39,16 @@ class Staging:
 
     directory: the cache. entry: the name that the result will get. token: makes the names of the files unique. Nova's
     cleaner unlinks lock files after it released them, so two processes can hold the lock for a moment. They must not
-    write into the same file. kept: what is kept of paused downloads; None if nothing is to be kept.
+    write into the same file. kept: what is kept of paused downloads; None if nothing is to be kept. ledger: of the
+    disk; None for one of its own, without a reserve. make_room: asked once if the image does not fit.
     """
 
     directory: Path
     entry: str
     token: str = field(default_factory=new_token)
     kept: KeptDownloads | None = None
+    ledger: SpaceLedger | None = None
+    make_room: MakeRoom | None = None
 
     def path(self, kind: str) -> Path:
         """Return the path of one temporary file. kind: such as `download`; the same kind has the same path."""

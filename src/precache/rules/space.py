@@ -14,14 +14,20 @@ class FileSizes:
     result_bytes: int = 0
 
 
-def space_needed(sizes: FileSizes, *, reserves_whole_disk: bool) -> int:
-    """Return the bytes that must be free for one fetch.
+def counted_sizes(sizes: FileSizes, *, reserves_whole_disk: bool) -> FileSizes:
+    """Return the sizes for which space must be free.
 
     Both files exist until the conversion is done. Holes may make both smaller on disk. That is not known before the
     last byte, so the full size counts.
     reserves_whole_disk: count the whole converted disk; else only the download.
     """
-    return sizes.download_bytes + (sizes.result_bytes if reserves_whole_disk else 0)
+    return sizes if reserves_whole_disk else FileSizes(sizes.download_bytes)
+
+
+def space_needed(sizes: FileSizes, *, reserves_whole_disk: bool) -> int:
+    """Return the bytes that must be free for one fetch."""
+    counted = counted_sizes(sizes, reserves_whole_disk=reserves_whole_disk)
+    return counted.download_bytes + counted.result_bytes
 
 
 def space_needed_for_all(images: Iterable[FileSizes], *, reserves_whole_disk: bool) -> int:

@@ -105,7 +105,14 @@ class LibvirtDriver:
         # What is kept of paused downloads is on the disk already.
         kept_bytes = sum(self._cache.kept.bytes_of(each.image) for each in missing)
         needed_bytes = max(self._fetcher.space_needed(missing) - kept_bytes, 0)
-        return CacheContents(held=held, needed_bytes=needed_bytes, free_bytes=self._cache.free_bytes())
+        space = self._cache.free_space(each.image for each in missing)
+        return CacheContents(
+            held=held,
+            needed_bytes=needed_bytes,
+            free_bytes=space.free_bytes,
+            promised_bytes=space.promised_bytes,
+            reserve_bytes=space.reserve_bytes,
+        )
 
     def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
         reason = self._reason_against_caching()

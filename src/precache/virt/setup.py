@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from precache.core.sizes import NOTHING, DiskAmount
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.kept_downloads import KeepLimits
 from precache.imagecache.staging import EntryFetcher
@@ -36,13 +37,14 @@ class LocalCache:
     """The image cache as a directory on this host; nova-compute's own where one runs.
 
     instances_path, subdirectory: where instances are, and the cache below it. keep_limits: of paused downloads.
-    minimum_age: of an unused image, before the owner of the cache removes it.
+    minimum_age: of an unused image, before the owner of the cache removes it. reserve: of the disk, for running guests.
     """
 
     instances_path: Path
     subdirectory: str = "_base"
     keep_limits: KeepLimits = field(default_factory=KeepLimits)
     minimum_age: timedelta = timedelta(days=1)
+    reserve: DiskAmount = NOTHING
     _opened: dict[int, ImageCache] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def open(self, clock: Clock) -> ImageCache:
@@ -57,6 +59,7 @@ class LocalCache:
                 locks_directory=self.instances_path / _LOCKS,
                 clock=clock,
                 keep_limits=self.keep_limits,
+                reserve=self.reserve,
             )
         return cache
 

@@ -28,7 +28,7 @@ from precache.core.errors import (
 )
 from precache.core.jobs import Phase
 from precache.fetch.fetcher import Fetcher, FetchRules
-from tests.unit.fetch.world import IMAGE, record_of, sha512
+from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -256,7 +256,7 @@ def test_image_that_is_broken_from_the_start_fails_with_the_words_of_qemu_img(wo
 
 def test_space_is_checked_before_the_first_byte(world):
     with pytest.raises(NotEnoughSpace, match="free some space"):
-        world.fetch(b"data", free_bytes=lambda directory: 3)
+        world.fetch(b"data", disk=disk_with(3))
 
     assert world.images.requests == []
 
@@ -266,7 +266,7 @@ def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_
     record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
 
     with pytest.raises(NotEnoughSpace) as refusal:
-        world.fetch(data, record=record, free_bytes=lambda directory: 5 * GIB)
+        world.fetch(data, record=record, disk=disk_with(5 * GIB))
 
     assert refusal.value.needed_bytes == 5 * GIB + len(data)
     assert world.images.requests == []
@@ -283,16 +283,16 @@ def test_fetch_is_refused_exactly_if_less_is_free_than_its_space_is_said_to_be(w
     )
 
     with pytest.raises(NotEnoughSpace):
-        world.fetch(data, record=record, rules=rules, free_bytes=lambda directory: needed - 1)
+        world.fetch(data, record=record, rules=rules, disk=disk_with(needed - 1))
 
-    world.fetch(data, record=record, rules=rules, free_bytes=lambda directory: needed)
+    world.fetch(data, record=record, rules=rules, disk=disk_with(needed))
 
 
 def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_image, disk_bytes):
     data = make_image("qcow2")
 
     with pytest.raises(NotEnoughSpace) as refusal:
-        world.fetch(data, "qcow2", free_bytes=lambda directory: len(disk_bytes) - 1)
+        world.fetch(data, "qcow2", disk=disk_with(len(disk_bytes) - 1))
 
     assert refusal.value.needed_bytes >= len(disk_bytes)
     assert world.litter() == []
@@ -301,9 +301,7 @@ def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_
 def test_host_that_trusts_in_holes_needs_space_for_the_download_only(world, make_image, disk_bytes):
     data = make_image("qcow2")
 
-    path = world.fetch(
-        data, "qcow2", rules=FetchRules(reserves_whole_disk=False), free_bytes=lambda directory: len(data)
-    )
+    path = world.fetch(data, "qcow2", rules=FetchRules(reserves_whole_disk=False), disk=disk_with(len(data)))
 
     assert path.read_bytes() == disk_bytes
 
@@ -312,9 +310,7 @@ def test_host_that_keeps_the_format_needs_no_space_for_the_disk_inside(world, ma
     data = make_image("qcow2")
     record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
 
-    path = world.fetch(
-        data, record=record, rules=FetchRules(force_raw_images=False), free_bytes=lambda directory: len(data)
-    )
+    path = world.fetch(data, record=record, rules=FetchRules(force_raw_images=False), disk=disk_with(len(data)))
 
     assert path.read_bytes() == data
 
@@ -332,8 +328,8 @@ class FillingDisk:
             raise OSError(self._code, os.strerror(self._code))
         return os.pwrite(fd, view, offset)
 
-    def free_bytes(self, _directory):
-        return self._left_bytes if self._is_full else 100 * MIB
+    def size(self, directory):
+        return disk_with(self._left_bytes if self._is_full else 100 * MIB)(directory)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -343,7 +339,7 @@ def test_disk_that_others_fill_up_during_a_download_is_reported_in_numbers(world
     data = make_image(*recipe) if recipe else disk_bytes
 
     with pytest.raises(NotEnoughSpace) as failure:
-        world.fetch(data, "qcow2" if recipe else "raw", write_at=disk.write_at, free_bytes=disk.free_bytes)
+        world.fetch(data, "qcow2" if recipe else "raw", write_at=disk.write_at, disk=disk.size)
 
     assert failure.value.needed_bytes >= len(data)
     assert failure.value.free_bytes == 3
@@ -362,11 +358,11 @@ def test_disk_that_fills_up_though_it_seemed_large_enough_is_reported_with_what_
             data,
             record=record_of(data, **sizes),
             write_at=disk.write_at,
-            free_bytes=disk.free_bytes,
+            disk=disk.size,
         )
 
     assert MIB <= failure.value.written_bytes < len(data)
-    assert "104.9 MB are free without the image; free some space" in str(failure.value)
+    assert "100.0 MiB are free without the image; free some space" in str(failure.value)
     assert world.litter() == []
 
 

@@ -18,7 +18,9 @@ from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.names import record_name
-from tests.unit.fetch.world import IMAGE, record_of, sha512
+from precache.imagecache.os_errors import disk_size
+from precache.imagecache.space_ledger import SpaceLedger
+from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
 
 SIZE = 40 * BLOCK_BYTES + 7
 HALF = 20 * BLOCK_BYTES + 4711
@@ -69,7 +71,8 @@ class World:
     def serve(self, record, data):
         self.images = CountingImages(images={IMAGE: (record, data)})
 
-    def fetch(self, watch=lambda *report: None, **parts):
+    def fetch(self, watch=lambda *report: None, disk=disk_size, **parts):
+        self.cache.ledger = SpaceLedger(directory=self.cache.directory, clock=self.clock, disk_size=disk)
         fetcher = Fetcher(images=self.images, clock=self.clock, rules=self.rules, **(self.parts | parts))
         self.cache.ensure(IMAGE, lambda staging: fetcher.fetch(ImageOrder(IMAGE), staging, watch))
         assert self.cache.path_of(IMAGE).read_bytes() == self.images._images[IMAGE][1]
@@ -180,10 +183,11 @@ def test_only_the_space_for_the_rest_is_needed(world):
     world.pause()
 
     with pytest.raises(NotEnoughSpace):
-        world.fetch(free_bytes=lambda path: SIZE - HALF - 1)
-    world.pause()
+        world.fetch(disk=disk_with(SIZE - HALF - 1))
+    assert world.kept_bytes == HALF  # which is not lost by the refusal
 
-    world.fetch(free_bytes=lambda path: SIZE - world.kept_bytes)
+    world.fetch(disk=disk_with(SIZE - HALF))
+    assert world.images.sent_bytes == SIZE
 
 
 def test_another_image_in_the_record_is_fetched_from_its_start(world):

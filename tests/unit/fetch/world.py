@@ -12,6 +12,8 @@ from precache.core.images import Digest, Image, ImageId
 from precache.core.orders import DEFAULT_OPTIONS, ImageOrder, OrderOptions
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.imagecache.names import entry_name
+from precache.imagecache.os_errors import DiskSize, disk_size
+from precache.imagecache.space_ledger import SpaceLedger
 from precache.imagecache.staging import Staging
 
 IMAGE = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -33,6 +35,11 @@ def record_of(data: bytes, disk_format: str | None = "raw", **changes) -> Image:
     return Image(**(facts | changes))
 
 
+def disk_with(free_bytes: int):
+    """Return a disk for `World.fetch` on which so much is free."""
+    return lambda _directory: DiskSize(free_bytes, free_bytes)
+
+
 class World:
     """One image, one host. `fetch` returns the entry's path; `litter` what is left of a fetch."""
 
@@ -46,12 +53,13 @@ class World:
     def fetch(
         self, data: bytes, disk_format: str | None = "raw", *, faults=ImageFaults(), rules=FetchRules(), watch=None,  # noqa: B008
         options: OrderOptions = DEFAULT_OPTIONS,
-        record: Image | None = None, wrap=lambda images: images, **parts,
+        record: Image | None = None, wrap=lambda images: images, disk=disk_size, make_room=None, **parts,
     ) -> Path:  # fmt: skip
         record = record or record_of(data, disk_format)
         self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
         fetcher = Fetcher(images=wrap(self.images), clock=self.clock, rules=rules, **parts)
-        staging = Staging(self.cache, entry_name(IMAGE))
+        ledger = SpaceLedger(directory=self.cache, clock=self.clock, disk_size=disk)
+        staging = Staging(self.cache, entry_name(IMAGE), ledger=ledger, make_room=make_room)
         fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note)
         self.downloaded, self.described = fetched.download.read_bytes(), fetched.record
         if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone

@@ -1,7 +1,9 @@
 """The request, the image, or a part of this host is not acceptable as it is."""
 
 from precache.core.errors.tree import Refused, message_and_advice
-from precache.core.text import quoted
+from precache.core.free_space import FreeSpace
+from precache.core.sizes import human_bytes
+from precache.core.text import number_of, quoted
 
 
 class InvalidOption(Refused):
@@ -139,27 +141,43 @@ class NotEnoughSpace(Refused):
     much had been written, and why the space was not sufficient.
     """
 
-    may_pass = True  # guests end and the cleaner removes entries: the space may be free soon
+    may_pass = True  # guests and other fetches end, and the cleaner removes entries: the space may be free soon
 
     def __init__(
         self,
         image: str,
-        free_bytes: int,
+        space: FreeSpace,
         place: str,
         *,
         needed_bytes: int | None = None,
         written_bytes: int = 0,
         why: str | None = None,
     ) -> None:
+        """space: of the disk, without the image."""
+        free = human_bytes(space.free_bytes)
         if needed_bytes is not None:
-            found = f"{_size(needed_bytes)} needed, {_size(free_bytes)} free in {place}"
+            found = f"needs {human_bytes(needed_bytes)}, {free} free{_not_for_it(space, needed_bytes)}"
+            advice = f"free some space in {place} or move the cache to a larger disk"
         else:
-            after = f" after {_size(written_bytes)} of it had been written" if written_bytes else ""
+            after = f" after {human_bytes(written_bytes)} of it had been written" if written_bytes else ""
             reason = f" ({why})" if why else ""
-            found = f"the disk of {place} became full{after}{reason}; {_size(free_bytes)} are free without the image"
-        super().__init__(f"Image {image}: {found}; free some space or move the cache to a larger disk")
-        self.free_bytes = free_bytes
+            found = f"the disk of {place} became full{after}{reason}; {free} are free without the image"
+            advice = "free some space or move the cache to a larger disk"
+        super().__init__(f"Image {image}: {found}; {advice}")
+        self.space, self.free_bytes = space, space.free_bytes
         self.needed_bytes, self.written_bytes = needed_bytes, written_bytes
+
+
+def _not_for_it(space: FreeSpace, needed_bytes: int) -> str:
+    """Return what of the free space is promised to others, and what is reserved if the image would fit without that."""
+    text = ""
+    if space.promised_bytes:
+        of_it = " of it" if space.promised_bytes <= space.free_bytes else ""
+        others = number_of(space.promised_images, "other image")
+        text += f", {human_bytes(space.promised_bytes)}{of_it} promised to {others}"
+    if needed_bytes + space.promised_bytes <= space.free_bytes:
+        text += f", {human_bytes(space.reserve_bytes)} of it reserved for guests ([image_cache] reserve_bytes)"
+    return text
 
 
 class ConversionFailed(Refused):
@@ -271,14 +289,6 @@ class SchemaHalfDone(Refused):
             "before the upgrade, or name an empty database, and upgrade again. With a backup at hand, the row can also "
             "be written: it holds the number of the schema that the tables have"
         )
-
-
-def _size(size_bytes: int) -> str:
-    """Return a size as text, in the largest unit of which it has at least one; MB is the smallest."""
-    for unit, unit_bytes in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
-        if size_bytes >= unit_bytes:
-            return f"{size_bytes / unit_bytes:.1f} {unit}"
-    return f"{size_bytes / 1e6:.1f} MB"
 
 
 class ImageNotKept(Refused):
