@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
+from precache.core.sizes import DiskAmount
 from precache.imagecache.kept_downloads import KeepLimits
 from precache.rules.opt_in import OptIn, PrecacheImages
 
@@ -49,6 +50,13 @@ OPTIONS = [
         help="Refuse an image unless the download and the full size of the converted disk fit into the free space. "
         "False: only the download must fit, which admits large disks that are mostly empty; if the disk then "
         "becomes full, the conversion ends as an error.",
+    ),
+    cfg.StrOpt(
+        "reserve_bytes",
+        default="5%",
+        help="Space that no image may take from running guests: a share of the file system of the cache such as 5%, a "
+        "size such as 20GiB, or 0. An image is refused unless it fits beside this and beside what other downloads have "
+        "still to write.",
     ),
     cfg.StrOpt(
         "owner",
@@ -120,6 +128,7 @@ class ImageCacheSettings:
     precache_concurrency: int
     subdirectory_name: str
     reserve_whole_disk: bool
+    reserve: DiskAmount
     owner: str
     manager_interval: timedelta | None
     remove_unused_base_images: bool
@@ -142,10 +151,17 @@ def _parse(values: Any) -> ImageCacheSettings:
             f"[image_cache] subdirectory_name must be a directory below instances_path, such as _base, not "
             f"{values.subdirectory_name!r}"
         )
+    try:
+        reserve = DiskAmount.parse(values.reserve_bytes)
+    except ValueError as error:
+        raise InvalidConfiguration(
+            f"[image_cache] reserve_bytes must be {error}, not {values.reserve_bytes!r}"
+        ) from error
     interval = 60 if values.manager_interval == 0 else values.manager_interval
     return settings_of(
         ImageCacheSettings,
         values,
+        reserve=reserve,
         manager_interval=None if interval < 0 else timedelta(seconds=interval),
         original_minimum_age=timedelta(seconds=values.remove_unused_original_minimum_age_seconds),
         resized_minimum_age=timedelta(seconds=values.remove_unused_resized_minimum_age_seconds),

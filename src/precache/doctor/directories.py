@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precache.config.load import Config
-from precache.core.sizes import human_bytes
+from precache.core.sizes import DiskAmount, human_bytes
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
+from precache.imagecache.os_errors import DiskSize, disk_size
 
 
 def cache_directory(config: Config) -> Path:
@@ -95,15 +96,22 @@ def check_disk_space(config: Config) -> Iterator[Finding]:
         yield skipped(f"{config.host.instances_path} does not exist")
         return
     found = os.statvfs(place)
-    yield judge_space(str(place), found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+    free_files = found.f_favail if found.f_files else None
+    yield judge_space(str(place), disk_size(place), free_files, config.image_cache.reserve)
 
 
-def judge_space(place: str, free_bytes: int, free_files: int | None) -> Finding:
+def judge_space(place: str, disk: DiskSize, free_files: int | None, reserve: DiskAmount) -> Finding:
     """Return the finding. free_files: how many more files there can be; None without such a limit."""
+    free_bytes, reserve_bytes = disk.free_bytes, reserve.of(disk.total_bytes)
     if free_bytes == 0 or free_files == 0:
         what = "space" if free_bytes == 0 else "file (inode)"
         return failed(f"no {what} is free on the disk of {place}", "free some, or no image can be cached")
     told = f"{human_bytes(free_bytes)} are free on the disk of {place}"
+    if free_bytes <= reserve_bytes:
+        return warning(
+            f"{told}, of which {human_bytes(reserve_bytes)} are reserved for guests",
+            "free some space or lower [image_cache] reserve_bytes, or no image can be cached",
+        )
     if free_bytes < SCARCE_BYTES:
         return warning(told, "check that the converted images fit in beside the instances")
     return ok(told)

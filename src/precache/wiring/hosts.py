@@ -113,6 +113,7 @@ def host_setup(
             config.image_cache.subdirectory_name,
             config.image_cache.keep_limits,
             config.image_cache.original_minimum_age,
+            config.image_cache.reserve,
         ),
         cleaning=_cleaning(config),
         options={

@@ -85,6 +85,10 @@ def test_the_image_service_may_have_several_endpoints(tmp_path):
             "subdirectory_name must be a directory below instances_path",
         ),
         ("[image_cache]\nsubdirectory_name = /srv/x\n", "such as _base, not '/srv/x'"),
+        (
+            "[image_cache]\nreserve_bytes = 20 GB\n",
+            "reserve_bytes must be a share of the file system such as 5%, a size such as 20GiB, or 0, not '20 GB'",
+        ),
         ("[image_cache]\nsubdirectory_name =\n", "subdirectory_name must be a directory below instances_path"),
         ("[image_cache]\nsubdirectory_name = .\n", "subdirectory_name must be a directory below instances_path"),
         ("[image_cache]\nprecache_concurrency = two\n", "precache_concurrency: 'two' is not a whole number"),

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from precache.core.errors import DomainsUnknown
+from precache.core.sizes import DiskAmount
 from precache.doctor.cache_owner import check_cache_owner
 from precache.doctor.directories import check_cache, check_disk_space, check_instances, judge_space
 from precache.doctor.examine import Check, examine
 from precache.doctor.locks import Mount, check_locks, mount_of, try_lock
 from precache.doctor.nova_conf import check_nova_conf
 from precache.doctor.qemu_img import check_qemu_img, judge_confinement, judge_version
+from precache.imagecache.os_errors import DiskSize
 from precache.sandbox import Sandbox, landlock
 from tests.unit.doctor.looking import only, statuses
 
@@ -154,17 +156,21 @@ def test_the_innermost_and_latest_mount_holds_a_path(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("free_bytes", "free_files", "status"),
+    ("free_bytes", "free_files", "status", "words"),
     [
-        (100 << 30, 9, "ok"),
-        (100 << 30, None, "ok"),
-        (1 << 30, 9, "warning"),
-        (0, 9, "failed"),
-        (100 << 30, 0, "failed"),
+        (100 << 30, 9, "ok", "100.0 GiB are free"),
+        (100 << 30, None, "ok", "100.0 GiB are free"),
+        (50 << 30, 9, "warning", "50.0 GiB are free on the disk of /srv, of which 50.0 GiB are reserved for guests"),
+        (1 << 30, 9, "warning", "1.0 GiB are free"),
+        (0, 9, "failed", "no space is free"),
+        (100 << 30, 0, "failed", "no file"),
     ],
 )
-def test_space_is_judged(free_bytes, free_files, status):
-    assert judge_space("/srv", free_bytes, free_files).status == status
+def test_space_is_judged(free_bytes, free_files, status, words):
+    finding = judge_space("/srv", DiskSize(1000 << 30, free_bytes), free_files, DiskAmount(percent=5))
+
+    assert finding.status == status
+    assert words in finding.found
 
 
 def test_space_is_looked_at_where_the_cache_will_be(host, tmp_path):
