@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from precache.core.cache_entries import CacheSpace
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.free_space import FreeSpace
 from precache.core.images import ImageId
@@ -97,6 +98,11 @@ class ImageCache:
         """
         with _explained(self.directory):
             return self.ledger.free_space(without=frozenset(map(entry_name, images)))
+
+    def space(self) -> CacheSpace:
+        """Return the space of the cache and of its disk. Raises CacheUnusable."""
+        with _explained(self.directory):
+            return self.ledger.cache_space()
 
     def ensure(
         self,

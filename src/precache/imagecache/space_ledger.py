@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from precache.core.cache_entries import CacheSpace
 from precache.core.errors import CacheUnusable
 from precache.core.free_space import FreeSpace
 from precache.core.sizes import NOTHING, DiskAmount
@@ -180,6 +181,17 @@ class SpaceLedger:
         disk = self._disk_size(self.directory)
         return FreeSpace(disk.free_bytes, sum(promised), len(promised), self._reserve.of(disk.total_bytes))
 
+    def cache_space(self) -> CacheSpace:
+        """Return the space of the cache and of its disk, for the inventory; reads no file. Raises OSError."""
+        space = self.free_space()
+        return CacheSpace(
+            total_bytes=self._disk_size(self.directory).total_bytes,
+            free_bytes=space.free_bytes,
+            used_bytes=_used_bytes(self.directory),
+            promised_bytes=space.promised_bytes,
+            reserve_bytes=space.reserve_bytes,
+        )
+
     def left_of(self, path: Path) -> int:
         """Return what of the promise at this path is still to be written; 0 if its fetch has ended."""
         parsed = parse_temporary(path.name)
@@ -251,6 +263,17 @@ class SpaceLedger:
                 with suppress(OSError):  # it may be gone since then
                     left += [self.left_of(path) for path in _promises_in(directory)]
         return [count for count in left if count]
+
+
+def _used_bytes(directory: Path) -> int:
+    """Return how many bytes the files of the directory occupy. Two names of one file count once."""
+    used: dict[int, int] = {}
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                found = entry.stat(follow_symlinks=False)
+                used[found.st_ino] = found.st_blocks * _SECTOR_BYTES
+    return sum(used.values())
 
 
 def _promises_in(directory: Path, without: Collection[str] = ()) -> Iterator[Path]:

@@ -187,6 +187,22 @@ def test_promises_of_two_processes_are_made_one_after_the_other(disk: SmallDisk)
     assert not (disk.directory / LEDGER_LOCK).exists()
 
 
+def test_the_space_of_a_cache_counts_each_file_once_and_no_holes(disk: SmallDisk) -> None:
+    fetch = Fetch(disk, 1)
+    fetch.write("download", 12)
+    os.link(fetch.staging.path("download"), disk.directory / f"{fetch.staging.entry}.precache-kept-data")
+    with (disk.directory / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    fetch.begin(30)
+
+    space = disk.ledger.cache_space()
+
+    own_files = 2 * BLOCK  # the promise is a small file
+    assert 12 * BLOCK <= space.used_bytes < 12 * BLOCK + own_files
+    assert (space.total_bytes, space.free_bytes) == (CAPACITY, CAPACITY - 12 * BLOCK)
+    assert (space.promised_bytes, space.reserve_bytes) == (30 * BLOCK, RESERVE)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[1]", b'{"files": {"raw": 7}}', b'{"files": {"raw": ["x", 1]}}', b"\xff" * 600]
 )
