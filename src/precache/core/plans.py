@@ -65,7 +65,10 @@ class PlannedGroup:
 
 @dataclass(frozen=True, slots=True)
 class HostNote:
-    """A host that needs the attention of an operator. needed_bytes, free_bytes: of a host that lacks space."""
+    """A host that needs the attention of an operator.
+
+    needed_bytes, free_bytes, promised_bytes, reserve_bytes: of a host that lacks space, as in `CacheContents`.
+    """
 
     host: str
     cell: str | None
@@ -73,6 +76,8 @@ class HostNote:
     reason: str = ""
     needed_bytes: int | None = None
     free_bytes: int | None = None
+    promised_bytes: int = 0
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,16 @@ def _notes(hosts: Iterable[_PlannedWork]) -> HostNotes:
 def _note(of: _PlannedWork) -> HostNote:
     report, contents = of.report, of.report.contents
     reason = report.reason or contents.unsupported
-    return HostNote(of.host, report.cell, report.site, reason, contents.needed_bytes, contents.free_bytes)
+    return HostNote(
+        host=of.host,
+        cell=report.cell,
+        site=report.site,
+        reason=reason,
+        needed_bytes=contents.needed_bytes,
+        free_bytes=contents.free_bytes,
+        promised_bytes=contents.promised_bytes,
+        reserve_bytes=contents.reserve_bytes,
+    )
 
 
 def _estimate(job: NewJob, hosts: Sequence[_PlannedWork], conditions: _Conditions, now: datetime) -> Estimate:

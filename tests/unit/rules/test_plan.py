@@ -70,21 +70,26 @@ def test_hosts_that_need_attention_are_named_with_the_reason():
         {
             "small": answered(needed_bytes=1100, free_bytes=1099),
             "enough": answered(needed_bytes=1100, free_bytes=1100),
+            "promised": answered(needed_bytes=1100, free_bytes=1199, promised_bytes=60, reserve_bytes=40),
+            "fits": answered(needed_bytes=1100, free_bytes=1200, promised_bytes=60, reserve_bytes=40),
             "asleep": HostReport(HostStanding.DOWN, "cell1", "cell1"),
             "old": HostReport(HostStanding.UNKNOWN, "cell1", "cell1", reason="too old"),
             "ceph": answered(unsupported="images_type is rbd"),
         },
-        hosts=("small", "enough", "asleep", "old", "ceph", "nowhere"),
+        hosts=("small", "enough", "promised", "fits", "asleep", "old", "ceph", "nowhere"),
     )
 
-    assert found.lacking_space.hosts == (HostNote("small", "cell1", "cell1", "", 1100, 1099),)
+    assert found.lacking_space.hosts == (
+        HostNote("small", "cell1", "cell1", "", 1100, 1099),
+        HostNote("promised", "cell1", "cell1", "", 1100, 1199, 60, 40),
+    )
     assert [note.host for note in found.down.hosts] == ["asleep"]
     assert [(note.host, note.cell, note.reason) for note in found.unknown.hosts] == [
         ("old", "cell1", "too old"),
         ("nowhere", None, "there was no report about this host"),
     ]
     assert [(note.host, note.reason) for note in found.unsupported.hosts] == [("ceph", "images_type is rbd")]
-    assert found.groups[0].lacking_space == 1
+    assert found.groups[0].lacking_space == 2
 
 
 def test_lists_are_bounded_and_say_how_many_more_there_are():

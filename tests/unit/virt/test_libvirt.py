@@ -10,12 +10,15 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
+from precache.core.cache_contents import ImageSize
 from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.sizes import NOTHING, DiskAmount
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.os_errors import disk_size
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher
@@ -23,6 +26,7 @@ from precache.rules.expiry import ExpiryLimits
 from precache.virt.libvirt import LibvirtDriver
 from precache.virt.setup import Cleaning, HostSetup, LocalCache
 
+OTHER = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 
 
@@ -51,11 +55,15 @@ def nobody(phase: Phase, bytes_done: int, bytes_total: int) -> None:
 
 
 def build(
-    root: Path, fetcher: EntryFetcher, images_type: str = "default", cleaning: Cleaning | None = None
+    root: Path,
+    fetcher: EntryFetcher,
+    images_type: str = "default",
+    cleaning: Cleaning | None = None,
+    reserve: DiskAmount = NOTHING,
 ) -> LibvirtDriver:
     setup = HostSetup(
         host="host1",
-        local_cache=LocalCache(root),
+        local_cache=LocalCache(root, reserve=reserve),
         fetcher=fetcher,
         clock=MemoryClock(),
         options={"images_type": images_type},
@@ -84,6 +92,24 @@ def test_a_kernel_goes_where_nova_looks_for_it_as_it_is(tmp_path: Path) -> None:
     driver.cache_image(ImageOrder(IMAGE, OrderOptions(as_is=True)), nobody)
 
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == kernel
+
+
+def test_a_description_counts_what_is_promised_to_other_images_and_the_reserve(tmp_path: Path) -> None:
+    data, told = os.urandom(3 << 20), []
+    record = Image(id=IMAGE, name="web", status="active", disk_format="raw", size_bytes=len(data))
+    fetcher = Fetcher(images=MemoryImages(images={IMAGE: (record, data)}), clock=MemoryClock())
+    driver = build(tmp_path, fetcher, reserve=DiskAmount(percent=2.5))
+    driver.start()
+
+    def watch(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        told.extend(driver.describe_cache([ImageSize(image, 1000)]) for image in (OTHER, IMAGE))
+
+    driver.cache_image(ImageOrder(IMAGE), watch)
+
+    of_other, of_the_image_itself = max(told[::2], key=lambda each: each.promised_bytes), told[1::2]
+    assert of_other.promised_bytes == len(data)
+    assert {each.promised_bytes for each in of_the_image_itself} == {0}
+    assert {each.reserve_bytes for each in told} == {disk_size(tmp_path).total_bytes // 40}
 
 
 @pytest.mark.parametrize(("images_type", "reason"), [("rbd", "Ceph"), ("vault", "not known")])

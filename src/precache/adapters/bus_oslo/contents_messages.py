@@ -32,6 +32,8 @@ def contents_message(contents: CacheContents) -> dict[str, Any]:
         "held": sorted(contents.held),
         "needed_bytes": contents.needed_bytes,
         "free_bytes": contents.free_bytes,
+        "promised_bytes": contents.promised_bytes,
+        "reserve_bytes": contents.reserve_bytes,
         "unsupported": contents.unsupported,
     }
 
@@ -43,6 +45,9 @@ def read_contents(answer: Mapping[str, Any]) -> CacheContents:
         needed_bytes=optional_size(answer, "needed_bytes"),
         free_bytes=optional_size(answer, "free_bytes"),
         unsupported=read_text(answer, "unsupported") if answer.get("unsupported") else "",
+        # Hosts of earlier releases do not send these.
+        promised_bytes=optional_size(answer, "promised_bytes") or 0,
+        reserve_bytes=optional_size(answer, "reserve_bytes") or 0,
     )
 
 

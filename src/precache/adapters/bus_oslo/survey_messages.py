@@ -42,6 +42,8 @@ def reports_message(survey: Survey, images: Sequence[ImageSize]) -> dict[str, An
                 "held": sorted(places[image] for image in report.contents.held if image in places),
                 "needed_bytes": report.contents.needed_bytes,
                 "free_bytes": report.contents.free_bytes,
+                "promised_bytes": report.contents.promised_bytes,
+                "reserve_bytes": report.contents.reserve_bytes,
                 "unsupported": report.contents.unsupported,
             }
             for name, report in survey.reports.items()
@@ -71,7 +73,12 @@ def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostRe
         None if item.get("cell") is None else read_name(item, "cell"),
         read_text(item, "site"),
         CacheContents(
-            held, optional_size(item, "needed_bytes"), optional_size(item, "free_bytes"), read_text(item, "unsupported")
+            held=held,
+            needed_bytes=optional_size(item, "needed_bytes"),
+            free_bytes=optional_size(item, "free_bytes"),
+            unsupported=read_text(item, "unsupported"),
+            promised_bytes=optional_size(item, "promised_bytes") or 0,
+            reserve_bytes=optional_size(item, "reserve_bytes") or 0,
         ),
         read_text(item, "reason"),
     )

@@ -18,6 +18,8 @@ from precache.ports.host_caches import CacheSurvey
 from precache.ports.transfer_rates import TransferRates
 from precache.rules.plan import make_plan
 
+_SPACE = ("needed_bytes", "free_bytes", "promised_bytes", "reserve_bytes")
+
 PLANS_AT_ONCE = 3
 """Each occupies a thread of the API for up to half a minute; the others stay free for other requests."""
 
@@ -72,7 +74,7 @@ def _plan_view(plan: Plan, job: NewJob, sizes: Iterable[ImageSize]) -> dict[str,
         ],
         "estimate": _estimate_view(plan.estimate),
         "groups": [_group_view(group) for group in plan.groups],
-        "lacking_space": _notes_view(plan.lacking_space, "needed_bytes", "free_bytes"),
+        "lacking_space": _notes_view(plan.lacking_space, *_SPACE),
         "down": _notes_view(plan.down),
         "unknown": _notes_view(plan.unknown, "reason"),
         "unsupported": _notes_view(plan.unsupported, "reason"),

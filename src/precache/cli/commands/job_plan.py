@@ -78,9 +78,17 @@ class NotedHosts(FormattableColumn[Mapping[str, Any]]):
 def _note_line(note: Mapping[str, Any]) -> str:
     host = on_one_line(str(note.get("host")))
     if "needed_bytes" in note:
-        return f"{host}: needs {human_bytes(note['needed_bytes'])}, {human_bytes(note.get('free_bytes'))} free"
+        return f"{host}: {_space_line(note)}"
     reason = on_one_line(str(note.get("reason") or ""))
     return f"{host}: {reason}" if reason else host
+
+
+def _space_line(note: Mapping[str, Any]) -> str:
+    kinds = {"promised_bytes": "promised to other images", "reserve_bytes": "reserved for guests"}
+    parts = [f"{human_bytes(note[kind])} {meaning}" for kind, meaning in kinds.items() if note.get(kind)]
+    return ", ".join(
+        [f"needs {human_bytes(note['needed_bytes'])}", f"{human_bytes(note.get('free_bytes'))} free", *parts]
+    )
 
 
 class Duration(FormattableColumn[float | None]):

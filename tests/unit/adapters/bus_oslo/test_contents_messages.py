@@ -28,10 +28,21 @@ def test_the_images_are_read_as_they_were_written():
 
 @pytest.mark.parametrize(
     "contents",
-    [CacheContents(), CacheContents(frozenset({IMAGE}), 0, 2**63 - 1), CacheContents(unsupported="no cache")],
+    [
+        CacheContents(),
+        CacheContents(frozenset({IMAGE}), 0, 2**63 - 1),
+        CacheContents(frozenset(), 700, 800, promised_bytes=90, reserve_bytes=11),
+        CacheContents(unsupported="no cache"),
+    ],
 )
 def test_the_contents_are_read_as_they_were_written(contents):
     assert read_contents(over_the_bus(contents_message(contents))) == contents
+
+
+def test_a_host_of_an_earlier_release_promises_and_reserves_nothing():
+    answer = {"held": [], "needed_bytes": 7, "free_bytes": 7, "unsupported": ""}
+
+    assert read_contents(answer) == CacheContents(needed_bytes=7, free_bytes=7)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +64,15 @@ def test_a_request_that_makes_no_sense_is_refused(change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"held": None}, {"held": ["debian"]}, {"free_bytes": 1.5}, {"needed_bytes": True}, {"unsupported": 7}]
+    "change",
+    [
+        {"held": None},
+        {"held": ["debian"]},
+        {"free_bytes": 1.5},
+        {"needed_bytes": True},
+        {"promised_bytes": -1},
+        {"unsupported": 7},
+    ],
 )
 def test_an_answer_that_makes_no_sense_is_malformed(change):
     with pytest.raises(Malformed):

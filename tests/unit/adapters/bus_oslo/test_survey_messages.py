@@ -20,7 +20,9 @@ OTHER = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 SIZES = (ImageSize(IMAGE, 100, 700, "qcow2"), ImageSize(OTHER))
 SURVEY = Survey(
     {
-        "a": HostReport(HostStanding.ANSWERED, "cell1", "paris", CacheContents(frozenset({OTHER}), 800, 2**40)),
+        "a": HostReport(
+            HostStanding.ANSWERED, "cell1", "paris", CacheContents(frozenset({OTHER}), 800, 2**40, "", 7, 9)
+        ),
         "b": HostReport(HostStanding.ANSWERED, "cell1", contents=CacheContents(unsupported="no cache")),
         "c": HostReport(HostStanding.DOWN, "cell2"),
         "d": HostReport(HostStanding.UNKNOWN, reason="too old"),
