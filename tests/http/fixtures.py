@@ -14,6 +14,7 @@ from precache.core.errors import ConductorUnavailable, InventoryUnavailable, Sto
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import HostAsked, HostEnded, JobState, NewJob, Outcome, Phase, TaskProgress, TaskResult
 from precache.core.orders import ImageOrder
+from tests.http.cache_reports import report_caches
 from tests.http.world import DEBIAN, UBUNTU, World
 
 LEASE = timedelta(minutes=1)
@@ -193,3 +194,11 @@ def _job(job_id: str, world: World) -> NewJob:
         request_id="req-1",
         created_at=world.clock.now(),
     )
+
+
+class WithCaches(Cloud):
+    """cmp1 and cmp3 have reported what their caches hold."""
+
+    def build(self, world: World) -> Any:
+        report_caches(world)
+        return world.app

@@ -14,6 +14,7 @@ from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
+from precache.api.handlers.cached_images import CachedImages
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_plans import JobPlans
@@ -62,10 +63,14 @@ def table(document):
                 queries=inventory,
                 changes=inventory,
                 removal=inventory,
+                caches=inventory,
                 requests=requests,
                 views=views,
                 clock=clock,
                 service_down_time=timedelta(seconds=60),
+            ),
+            images=CachedImages(
+                caches=inventory, hosts=inventory, clock=clock, service_down_time=timedelta(seconds=60)
             ),
         )
     )

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from precache.adapters.cache_inventory_memory import MemoryCacheInventory
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_memory import MemoryImages
@@ -99,6 +100,9 @@ class World:
         self.clock = MemoryClock()
         self.inventory = MemoryInventory(clock=self.clock)
         self.jobs = MemoryJobs(clock=self.clock, find_host=lambda name: self.inventory.find_hosts([name]).get(name))
+        self.caches = MemoryCacheInventory(
+            clock=self.clock, find_host=lambda name: self.inventory.find_hosts([name]).get(name)
+        )
         self.feed = JobFeed(store=self.jobs, views=JobViews(DOCUMENT), is_ticking=False)
         self._settle()
         self.survey = self._new_survey()
@@ -117,6 +121,7 @@ class World:
             "hosts": self.inventory,
             "host_changes": self.inventory,
             "host_removal": self.inventory,
+            "caches": self.caches,
             "intake": self.jobs,
             "queries": self.jobs,
             "steering": self.jobs,

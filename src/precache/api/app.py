@@ -13,6 +13,7 @@ from precache.api.boundary import RequestIds, handle_error
 from precache.api.dispatch import Dispatcher, ProjectPaths
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
+from precache.api.handlers.cached_images import CachedImages
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_plans import JobPlans
@@ -26,6 +27,7 @@ from precache.api.microversions import Negotiation
 from precache.api.routes import Handlers, routes
 from precache.api.schemas.document import load_document
 from precache.api.schemas.validation import Schemas
+from precache.ports.cache_inventory import CacheQueries
 from precache.ports.clock import Clock
 from precache.ports.host_caches import CacheSurvey
 from precache.ports.image_service import ImageCatalog
@@ -46,6 +48,7 @@ def create_app(
     hosts: HostQueries,
     host_changes: HostChanges,
     host_removal: HostRemoval,
+    caches: CacheQueries,
     intake: JobIntake,
     queries: JobQueries,
     steering: JobSteering,
@@ -103,11 +106,13 @@ def create_app(
             queries=hosts,
             changes=host_changes,
             removal=host_removal,
+            caches=caches,
             requests=requests,
             views=views,
             clock=clock,
             service_down_time=service_down_time,
         ),
+        images=CachedImages(caches=caches, hosts=hosts, clock=clock, service_down_time=service_down_time),
     )
     # In the order of Nova's pipeline: request id, size limit, identity, version.
     middleware: list[Any] = [

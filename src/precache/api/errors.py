@@ -70,6 +70,8 @@ ERRORS: dict[type[Exception], Fault] = {
     refusals.EmptyZone: Fault(400, "precache.aggregate.zone_empty"),
     refusals.ZoneOfHostsDiffers: Fault(400, "precache.aggregate.zone_conflict"),
     refusals.ZoneOfHostDiffers: Fault(409, "precache.aggregate.zone_conflict"),
+    # What the hosts hold.
+    errors.ImageHeldNowhere: Fault(404, "precache.image.held_nowhere"),
     # Hosts and jobs.
     errors.HostNotFound: Fault(404, "precache.host.not_found"),
     errors.HostStillAlive: Fault(409, "precache.host.still_heard"),

@@ -7,8 +7,8 @@ ADMIN = PolicyRule("context_is_admin", "role:admin", "Administrators; most other
 READER = PolicyRule(
     "precache_reader",
     "rule:context_is_admin or role:precache_reader or (role:reader and system_scope:all)",
-    "Readers of the whole cloud's jobs, hosts and aggregates. The role reader on a project is not enough, because "
-    "every tenant has it. Tokens of `precache token create` have the scope system:all.",
+    "Readers of the whole cloud's jobs, hosts, caches and aggregates. The role reader on a project is not enough, "
+    "because every tenant has it. Tokens of `precache token create` have the scope system:all.",
 )
 
 _ADMIN = "rule:context_is_admin"
@@ -80,6 +80,12 @@ _HOSTS = (
         (("DELETE", "/v1/hosts/{host_name}"),),
     ),
     PolicyRule(
+        "precache:hosts:cache",
+        _READER,
+        "List the images in the cache of one compute host.",
+        (("GET", "/v1/hosts/{host_name}/images"),),
+    ),
+    PolicyRule(
         "precache:hosts:images",
         _ADMIN,
         "Cache images on one compute host.",
@@ -87,5 +93,15 @@ _HOSTS = (
     ),
 )
 
-RULES: tuple[PolicyRule, ...] = (ADMIN, READER, *_AGGREGATES, *_JOBS, *_HOSTS)
+_IMAGES = (
+    PolicyRule("precache:images:list", _READER, "List the images in the caches.", (("GET", "/v1/images"),)),
+    PolicyRule(
+        "precache:images:hosts",
+        _READER,
+        "List the hosts whose caches hold an image.",
+        (("GET", "/v1/images/{image_id}/hosts"),),
+    ),
+)
+
+RULES: tuple[PolicyRule, ...] = (ADMIN, READER, *_AGGREGATES, *_JOBS, *_HOSTS, *_IMAGES)
 """All rules."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from precache.adapters.clock_system import SystemClock
+from precache.adapters.inventory_sql import SqlCacheQueries
 from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSnapshots, SqlJobSteering, SqlTransferRates
 from precache.adapters.policy_oslo import OsloPolicy
 from precache.adapters.sql import Database, SqlProbe
@@ -53,6 +54,7 @@ def api_app(
         hosts=inventory.hosts,
         host_changes=inventory.host_changes,
         host_removal=inventory.host_removal,
+        caches=SqlCacheQueries(database=database),
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
         steering=SqlJobSteering(database=database),

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from precache.api.calls import Answer, Call
+from precache.api.handlers.cache_views import cache_view
 from precache.api.handlers.job_requests import JobRequests, find_host, requested_orders
 from precache.api.handlers.pages import MOST_ITEMS, page
 from precache.api.handlers.views import JobViews, rfc3339
 from precache.core.errors import HostNotFound
 from precache.core.hosts import Host
 from precache.core.names import is_name
+from precache.ports.cache_inventory import CacheQueries
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostChanges, HostQueries, HostRemoval
 
@@ -26,6 +28,7 @@ class Hosts:
         queries: HostQueries,
         changes: HostChanges,
         removal: HostRemoval,
+        caches: CacheQueries,
         requests: JobRequests,
         views: JobViews,
         clock: Clock,
@@ -34,6 +37,7 @@ class Hosts:
         self._queries = queries
         self._changes = changes
         self._removal = removal
+        self._caches = caches
         self._requests = requests
         self._views = views
         self._clock = clock
@@ -48,7 +52,9 @@ class Hosts:
         return page(call, "hosts", "/v1/hosts", items=items, view=self._view, marker=lambda host: host.name)
 
     def show(self, call: Call) -> Answer:
-        return Answer({"host": self._view(find_host(self._queries, call.params["host_name"]))})
+        host = find_host(self._queries, call.params["host_name"])
+        cache = self._caches.find_caches([host.name]).get(host.name)
+        return Answer({"host": self._view(host) | {"cache": cache_view(cache)}})
 
     def cache(self, call: Call) -> Answer:
         """Store a job for this host alone, as for an aggregate."""

@@ -55,6 +55,7 @@ from precache.core.errors.missing import (
     CellNotFound as CellNotFound,
     CertificateNotFound as CertificateNotFound,
     HostNotFound as HostNotFound,
+    ImageHeldNowhere as ImageHeldNowhere,
     ImageNotCached as ImageNotCached,
     ImageNotFound as ImageNotFound,
     JobNotFound as JobNotFound,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from precache.core.errors.tree import NotFound
+from precache.core.text import quoted
 
 
 class AggregateNotFound(NotFound):
@@ -60,6 +61,16 @@ class ImageNotCached(NotFound):
 
     def __init__(self, image: str, place: str) -> None:
         super().__init__(f"Image {image} is not in the image cache in {place}.")
+
+
+class ImageHeldNowhere(NotFound):
+    """No host has reported that it holds the image, or should hold it. is_id: whether the text could be its id."""
+
+    def __init__(self, text: str, *, is_id: bool = True) -> None:
+        if is_id:
+            super().__init__(f"No host has reported that it holds image {text}, or should hold it.")
+        else:
+            super().__init__(f"{quoted(text)} is neither the id of an image nor the name of an entry, 40 hex digits.")
 
 
 class ImageNotFound(NotFound):
