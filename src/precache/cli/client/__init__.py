@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from precache.cli.client.aggregates import Aggregates
+from precache.cli.client.cached_images import CachedImages
 from precache.cli.client.endpoints import Endpoints
 from precache.cli.client.hosts import Hosts
 from precache.cli.client.images import Images
@@ -21,4 +22,5 @@ class PrecacheClient:
         self.aggregates = Aggregates(session, endpoints.compute)
         self.jobs = Jobs(session, endpoints.own)
         self.hosts = Hosts(session, endpoints.own)
+        self.cached_images = CachedImages(session, endpoints.own)
         self.images = Images(session, endpoints.image)

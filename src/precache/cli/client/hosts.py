@@ -20,6 +20,14 @@ class Hosts:
         """Return the hosts by name. only: required values of `cell`, `state` and `driver`; None for any value."""
         return read_pages(self._session, self._url, "hosts", query=only)
 
+    def get(self, name: str) -> JsonObject:
+        """Return the host, with its cache."""
+        return self._session.read("GET", self._url_of(name), "host")
+
+    def images(self, name: str) -> list[JsonObject]:
+        """Return the images that the host's cache holds, or should hold."""
+        return read_pages(self._session, f"{self._url_of(name)}/images", "images", query={})
+
     def cache_images(self, name: str, image_ids: Sequence[str]) -> JsonObject:
         """Request these images on this host only; return the job."""
         body = {"cache": [{"id": image_id} for image_id in image_ids]}

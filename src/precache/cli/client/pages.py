@@ -19,6 +19,12 @@ def read_pages(session: Session, url: str, member: str, *, query: Query, limit: 
     return list(islice(items_of_pages(session, url, member, first, _next), limit or None))
 
 
+def read_with_pages(session: Session, url: str, member: str, *, query: Query) -> tuple[JsonObject, list[JsonObject]]:
+    """Return the first page, and all items of the list under the key `member`."""
+    first = session.whole("GET", url, query=query)
+    return first, list(items_of_pages(session, url, member, first, _next))
+
+
 def items_of_pages(
     session: Session, url: str, member: str, first: JsonObject, next_of: Callable[[JsonObject, str], str]
 ) -> Iterator[JsonObject]:

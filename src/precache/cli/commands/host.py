@@ -7,7 +7,7 @@ import argparse
 from precache.cli.columns import Field, Fields, Text, Timestamp, cells, least_needed_first, plain
 from precache.cli.command import Columns, Command, ListCommand, ShowCommand
 
-_FIELDS: Fields = {
+HOST_FIELDS: Fields = {
     "name": Field(Text),
     "cell": Field(Text),
     "site": Field(Text, left_out=3),
@@ -28,8 +28,8 @@ class HostList(ListCommand):
       precache host list --cell cell1 --state down
     """
 
-    columns = tuple(_FIELDS)
-    least_needed = least_needed_first(_FIELDS)
+    columns = tuple(HOST_FIELDS)
+    least_needed = least_needed_first(HOST_FIELDS)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--cell", metavar="CELL", help="only hosts of this cell")
@@ -38,7 +38,7 @@ class HostList(ListCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         found = self.service.hosts.every(cell=parsed_args.cell, state=parsed_args.state, driver=parsed_args.driver)
-        return self.columns, [list(cells(_FIELDS, host).values()) for host in found]
+        return self.columns, [list(cells(HOST_FIELDS, host).values()) for host in found]
 
 
 class HostSet(ShowCommand):
@@ -48,7 +48,7 @@ class HostSet(ShowCommand):
       precache host set cmp-7 --down
     """
 
-    columns = tuple(_FIELDS)
+    columns = tuple(HOST_FIELDS)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="name of the host")
@@ -58,7 +58,7 @@ class HostSet(ShowCommand):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         host = self.service.hosts.force_down(parsed_args.name, parsed_args.forced_down)
-        return self.columns, cells(_FIELDS, host).values()
+        return self.columns, cells(HOST_FIELDS, host).values()
 
 
 class HostDelete(Command):
