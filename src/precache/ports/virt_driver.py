@@ -48,7 +48,7 @@ class VirtDriver(Protocol):
 
         When this returns, a restart of the host or of the compute does not change it. The image's expiry restarts.
         wait: called some ten times a second while another uses the image; what it raises ends the wait.
-        Raises ImageNotKept, with the reason; ImageNotCached; NotImplementedError as `cache_image` would.
+        Raises ImageNotPinned, with the reason; ImageNotCached; NotImplementedError as `cache_image` would.
         """
         ...
 

@@ -11,9 +11,9 @@ from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
-from precache.imagecache.entry_keeper import EntryKeeper
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.pin_keeper import PinKeeper
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
@@ -37,7 +37,7 @@ class LibvirtDriver:
         cache: ImageCache,
         fetcher: EntryFetcher,
         images_type: str,
-        keeper: EntryKeeper,
+        keeper: PinKeeper,
         cleaner: Cleaner | None = None,
     ) -> None:
         self._cache = cache
@@ -74,7 +74,7 @@ class LibvirtDriver:
             cache=cache,
             fetcher=setup.fetcher,
             images_type=setup.options.get("images_type", "default"),
-            keeper=EntryKeeper(cache=cache, clock=setup.clock, host=setup.host, limit=limit),
+            keeper=PinKeeper(cache=cache, clock=setup.clock, host=setup.host, limit=limit),
             cleaner=cleaner,
         )
 

@@ -13,7 +13,7 @@ from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
 from precache.compute.process_images import ProcessImages
 from precache.core.cache_contents import CacheContents
-from precache.core.errors import ImageNotFound, ImageNotKept, Stopped
+from precache.core.errors import ImageNotFound, ImageNotPinned, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
 from precache.core.orders import ImageOrder, OrderOptions
@@ -359,7 +359,7 @@ def test_an_image_is_not_kept_if_it_was_not_requested_or_not_cached():
 
 
 def test_an_image_that_cannot_be_kept_is_an_error_with_its_bytes_and_the_reason():
-    error = ImageNotKept(FIRST, "/_base", "its record: the disk is full")
+    error = ImageNotPinned(FIRST, "/_base", "its record: the disk is full")
     driver = KeepingDriver({FIRST: True}, clock=MemoryClock(), error=error)
 
     (result,) = compute(driver).process_images(keeping(FIRST))

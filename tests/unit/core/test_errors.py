@@ -17,7 +17,7 @@ MAY_PASS = {
     errors.BusUnavailable: True,
     errors.Stopped: True,
     errors.NotEnoughSpace: True,
-    errors.ImageNotKept: True,
+    errors.ImageNotPinned: True,
     errors.KeepingUnsupported: False,
     errors.DatabaseDamaged: False,
     errors.ComputeOutdated: False,

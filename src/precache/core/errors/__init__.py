@@ -75,7 +75,7 @@ from precache.core.errors.refused import (
     ImageCompressed as ImageCompressed,
     ImageFormatUnsupported as ImageFormatUnsupported,
     ImageNotActive as ImageNotActive,
-    ImageNotKept as ImageNotKept,
+    ImageNotPinned as ImageNotPinned,
     ImageNotAuthorized as ImageNotAuthorized,
     ImageNotOptedIn as ImageNotOptedIn,
     ImageOwnerNotListed as ImageOwnerNotListed,

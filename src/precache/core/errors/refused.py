@@ -291,7 +291,7 @@ class SchemaHalfDone(Refused):
         )
 
 
-class ImageNotKept(Refused):
+class ImageNotPinned(Refused):
     """The image is in the cache, but it cannot be kept there for a time."""
 
     may_pass = True  # the disk may have space soon

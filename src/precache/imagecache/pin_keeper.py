@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from precache.core.errors import CacheUnusable, ImageNotKept
+from precache.core.errors import CacheUnusable, ImageNotPinned
 from precache.core.images import ImageId
 from precache.core.pins import Pin, add_pin
 from precache.imagecache.cache import ImageCache
@@ -33,7 +33,7 @@ _TOO_SHORT = (
 _LINK = "its entry is a symbolic link, whose target cannot be touched; remove the link and request the image again"
 
 
-class EntryKeeper:
+class PinKeeper:
     """Keeps entries of one cache.
 
     host: for the log. limit: the age at which another service removes an unused entry; None if none does.
@@ -50,18 +50,18 @@ class EntryKeeper:
     def keep(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
         """Keep the entry until then, or longer if that was requested earlier; its expiry restarts.
 
-        wait: as for `ImageCache.use`. Raises ImageNotKept, ImageNotCached, and what `wait` raises.
+        wait: as for `ImageCache.use`. Raises ImageNotPinned, ImageNotCached, and what `wait` raises.
         """
         if self._limit == timedelta():
-            raise ImageNotKept(image, str(self._directory), _TOO_SHORT)
+            raise ImageNotPinned(image, str(self._directory), _TOO_SHORT)
         try:
             self._cache.use(image, lambda path: self._record(image, path, until), wait)
         except CacheUnusable as error:
-            raise ImageNotKept(image, str(self._directory), str(error)) from error
+            raise ImageNotPinned(image, str(self._directory), str(error)) from error
 
     def _record(self, image: ImageId, path: Path, until: datetime) -> None:
         if path.is_symlink():
-            raise ImageNotKept(image, str(self._directory), _LINK)
+            raise ImageNotPinned(image, str(self._directory), _LINK)
         earlier = self._cache.records.read(path.name)
         if earlier is not None and earlier.kept_until is not None and earlier.kept_until >= until:
             return
@@ -69,7 +69,7 @@ class EntryKeeper:
         try:
             self._cache.records.write(replace(known, pins=add_pin(known.pins, Pin("", until))))
         except OSError as error:
-            raise ImageNotKept(image, str(self._directory), f"its record: {explain(error)}") from error
+            raise ImageNotPinned(image, str(self._directory), f"its record: {explain(error)}") from error
 
     def touch(self) -> None:
         """Reset the ages of all kept entries, and remove the records that are over. Raises CacheUnusable.

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.core.errors import ImageNotCached, ImageNotKept, Stopped
+from precache.core.errors import ImageNotCached, ImageNotPinned, Stopped
 from precache.core.pins import Pin
 from precache.core.stopping import StopReason
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_keeper import EntryKeeper
 from precache.imagecache.entry_records import EntryRecord, EntryRecords
+from precache.imagecache.pin_keeper import PinKeeper
 from precache.rules.expiry import touch_interval
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
@@ -27,15 +27,15 @@ WEEK = timedelta(days=7)
 RECORD = f"{ENTRY}.precache"
 
 
-def keeper_of(cache: ImageCache, clock: MemoryClock, limit: timedelta | None = LIMIT) -> EntryKeeper:
-    return EntryKeeper(cache=cache, clock=clock, host="cmp-07", limit=limit)
+def keeper_of(cache: ImageCache, clock: MemoryClock, limit: timedelta | None = LIMIT) -> PinKeeper:
+    return PinKeeper(cache=cache, clock=clock, host="cmp-07", limit=limit)
 
 
 def never() -> None:
     raise AssertionError("nothing holds the lock")
 
 
-def keep(keeper: EntryKeeper, until: datetime) -> None:
+def keep(keeper: PinKeeper, until: datetime) -> None:
     keeper.keep(IMAGE, until, never)
 
 
@@ -235,7 +235,7 @@ def test_an_absent_image_cannot_be_kept(cache: ImageCache, clock: MemoryClock) -
 def test_where_unused_images_are_removed_at_once_none_can_be_kept(cache: ImageCache, clock: MemoryClock) -> None:
     put(cache, ENTRY, clock)
 
-    with pytest.raises(ImageNotKept, match="remove_unused_original_minimum_age_seconds is 0"):
+    with pytest.raises(ImageNotPinned, match="remove_unused_original_minimum_age_seconds is 0"):
         keep(keeper_of(cache, clock, limit=timedelta()), clock.now() + WEEK)
 
     assert names(cache) == {ENTRY}
@@ -249,7 +249,7 @@ def test_a_full_disk_keeps_nothing_and_says_so(cache: ImageCache, clock: MemoryC
     put(cache, ENTRY, clock)
     cache.records = Full(directory=cache.directory, clock=clock)
 
-    with pytest.raises(ImageNotKept, match=r"is in the cache .* but cannot be kept .* the disk is full") as caught:
+    with pytest.raises(ImageNotPinned, match=r"is in the cache .* but cannot be kept .* the disk is full") as caught:
         keep(keeper_of(cache, clock), clock.now() + WEEK)
 
     assert caught.value.may_pass
@@ -327,7 +327,7 @@ def test_an_entry_that_is_a_link_is_neither_kept_nor_touched(
     os.utime(target, (5, 5))
     entry.symlink_to(target)
 
-    with pytest.raises(ImageNotKept, match="symbolic link"):
+    with pytest.raises(ImageNotPinned, match="symbolic link"):
         keep(keeper, clock.now() + WEEK)
     cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("", clock.now() + WEEK),)))
     keeper.touch()
@@ -349,7 +349,7 @@ def test_an_entry_of_another_user_cannot_be_kept_and_this_is_told(
     put(cache, ENTRY, clock)
     os.seteuid(65534)
 
-    with pytest.raises(ImageNotKept, match=r"is in the cache .* but cannot be kept .* not permitted"):
+    with pytest.raises(ImageNotPinned, match=r"is in the cache .* but cannot be kept .* not permitted"):
         keep(keeper_of(cache, clock), clock.now() + WEEK)
     assert not (cache.directory / RECORD).exists()
 
