@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ from precache.adapters.clock_system import SystemClock
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ImageNotCached, PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
-from precache.core.jobs import Phase
+from precache.core.jobs import Outcome, Phase
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.pins import Pin
 from precache.core.stopping import StopReason
 from precache.imagecache.entry_records import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
@@ -74,7 +75,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
     def build(limit: timedelta = timedelta(days=1)) -> VirtDriver:
         setup = HostSetup(
             host="host1",
-            local_cache=LocalCache(tmp_path),
+            local_cache=LocalCache(tmp_path, minimum_age=limit),
             fetcher=SmallImages(),
             clock=SystemClock(),
             cleaning=Cleaning(ExpiryLimits(original=limit, resized=limit)),
@@ -212,28 +213,30 @@ def never() -> None:
     raise AssertionError("nothing uses the image")
 
 
-def hour_from_now() -> datetime:
-    return SystemClock().now() + timedelta(hours=1)
+def pin(by: str = "job:1", hours: int | None = None) -> Pin:
+    return Pin(by, None if hours is None else SystemClock().now() + timedelta(hours=hours))
 
 
-def test_a_pass_over_the_cache_keeps_what_is_to_be_kept_and_a_shorter_time_changes_nothing(driver: Driver) -> None:
+@pytest.mark.parametrize("first", [pin(), pin(hours=1), pin("job:2", hours=-1)])
+def test_a_pass_over_the_cache_keeps_what_is_pinned_while_any_pin_counts(driver: Driver, first: Pin) -> None:
     host = driver(timedelta())
     host.cache_image(ImageOrder(IMAGE), Seen())
-    host.keep_image(IMAGE, hour_from_now(), never)
-    host.keep_image(IMAGE, SystemClock().now(), never)
+    host.pin_image(IMAGE, first, never)
+    host.pin_image(IMAGE, pin("job:3", hours=1), never)
     host.clean_cache()
-    host.touch_kept()
 
+    assert list(host.touch_pinned()) == []
     host.clean_cache()
 
     assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
 
 
-def test_an_image_whose_time_is_over_is_removed_as_all_others(driver: Driver) -> None:
+def test_an_image_whose_pins_are_over_is_removed_as_all_others(driver: Driver) -> None:
     host = driver(timedelta())
     host.cache_image(ImageOrder(IMAGE), Seen())
-    host.keep_image(IMAGE, SystemClock().now(), never)
-    host.touch_kept()
+    host.pin_image(IMAGE, pin(), never)
+    host.pin_image(IMAGE, pin(hours=-1), never)  # by the same job
+    host.touch_pinned()
     host.clean_cache()
 
     host.clean_cache()
@@ -241,9 +244,23 @@ def test_an_image_whose_time_is_over_is_removed_as_all_others(driver: Driver) ->
     assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
 
 
-def test_an_image_that_is_not_cached_cannot_be_kept(driver: Driver) -> None:
+def test_an_image_that_is_unpinned_is_removed_as_all_others(driver: Driver) -> None:
+    host = driver(timedelta())
+    host.cache_image(ImageOrder(IMAGE), Seen())
+    for by in ("job:1", "job:2"):
+        host.pin_image(IMAGE, pin(by), never)
+
+    outcomes = [host.unpin_image(IMAGE, never).outcome for _ in range(2)]
+    for _ in range(2):
+        host.clean_cache()
+
+    assert outcomes == [Outcome.UNPINNED, Outcome.ABSENT]
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
+
+
+def test_an_image_that_is_not_cached_cannot_be_pinned(driver: Driver) -> None:
     with pytest.raises(ImageNotCached):
-        driver(DAY).keep_image(IMAGE, hour_from_now(), never)
+        driver(DAY).pin_image(IMAGE, pin(), never)
 
 
 def test_a_pass_over_an_empty_cache_is_harmless(driver: Driver) -> None:

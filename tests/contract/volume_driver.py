@@ -15,11 +15,12 @@ from pathlib import Path
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ImageNotCached
 from precache.core.images import ImageId
-from precache.core.jobs import Phase
+from precache.core.jobs import Outcome, Phase
+from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
+from precache.core.pins import Pin, add_pin
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher
-from precache.rules.expiry import is_kept
 from precache.virt.setup import HostSetup
 
 _WAIT_SECONDS = 0.1
@@ -32,7 +33,7 @@ class VolumeDriver:
     setup: HostSetup
     volumes: dict[ImageId, bytes] = field(default_factory=dict)
     last_use: dict[ImageId, datetime] = field(default_factory=dict)
-    kept_until: dict[ImageId, datetime] = field(default_factory=dict)
+    pins: dict[ImageId, tuple[Pin, ...]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -63,20 +64,29 @@ class VolumeDriver:
         # A driver that knows the space of its storage also returns it.
         return CacheContents(frozenset(each.image for each in images if each.image in self.volumes))
 
-    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+    def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         while not self.lock.acquire(timeout=_WAIT_SECONDS):
             wait()
         try:
             if image not in self.volumes:
                 raise ImageNotCached(image, "the storage")
             # A driver of a real storage writes this to the volume, for the time after a restart.
-            self.kept_until[image] = max(until, self.kept_until.get(image, until))
+            self.pins[image] = add_pin(self.pins.get(image, ()), pin)
             self.last_use[image] = self.setup.clock.now()
         finally:
             self.lock.release()
 
-    def touch_kept(self) -> None:
-        """Only this driver removes volumes."""
+    def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:
+        while not self.lock.acquire(timeout=_WAIT_SECONDS):
+            wait()
+        try:
+            return OperationResult(Outcome.UNPINNED if self.pins.pop(image, ()) else Outcome.ABSENT)
+        finally:
+            self.lock.release()
+
+    def touch_pinned(self) -> Sequence[ImageId]:
+        """Only this driver removes volumes. One that others can remove returns the images that are pinned and gone."""
+        return ()
 
     def clean_cache(self) -> None:
         if self.setup.cleaning is None or not self.setup.cleaning.removes_unused:
@@ -86,7 +96,7 @@ class VolumeDriver:
         with self.lock:
             unused = [image for image, used in self.last_use.items() if used <= oldest]
             for image in unused:
-                if not is_kept(self.kept_until.get(image), now):
+                if not any(pin.counts(now) for pin in self.pins.get(image, ())):
                     del self.last_use[image], self.volumes[image]
 
     def _make_volume(self, order: ImageOrder, watch: Watcher) -> None:

@@ -40,8 +40,9 @@ class ComputeService:
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
     rates: the limits that running downloads follow. kept: what is kept of paused downloads.
     report_interval: between heartbeats. clean_interval: between passes of the cleaner; None for no passes.
-    touch_interval: between passes over the images that are kept for a time.
+    touch_interval: between passes over the pinned images.
     keep_interval: between passes over what is kept of paused downloads.
+    restores_pinned: fetch pinned images again that are gone.
     restore_bytes_per_s: of the download of each image that should be in the cache and is gone; None for no limit.
     alarms: of the cache; None if the driver keeps none.
     """
@@ -63,6 +64,7 @@ class ComputeService:
         rates: RateLimits | None = None,
         kept: KeptDownloads | None = None,
         keep_interval: timedelta = KEEP_INTERVAL,
+        restores_pinned: bool = True,
         restore_bytes_per_s: int | None = None,
         alarms: CacheAlarms | None = None,
     ) -> None:
@@ -106,10 +108,13 @@ class ComputeService:
             if clean_interval is not None
             else []
         )
-        # A driver that was written for an earlier release lacks the method.
-        if (touch := getattr(driver, "touch_kept", None)) is not None:
-            what = "The pass over kept images of"
-            self._cleaners.append(PeriodicTask(action=touch, interval=touch_interval, what=what, of=host))
+        self._restores_pinned = restores_pinned
+        self._passes = 0
+        # A driver that was written for an earlier release has the second method, or neither.
+        self._touch = getattr(driver, "touch_pinned", None) or getattr(driver, "touch_kept", None)
+        if self._touch is not None:
+            what = "The pass over pinned images of"
+            self._cleaners.append(PeriodicTask(action=self._touch_pinned, interval=touch_interval, what=what, of=host))
         self._cleaners.append(self._restorer)
         if kept is not None:
             what = "The removal of paused downloads of"
@@ -162,6 +167,13 @@ class ComputeService:
         Returns at once. A failure is logged, and tried again.
         """
         self._restoring.restore(image)
+
+    def _touch_pinned(self) -> None:
+        missing = None if self._touch is None else self._touch()
+        self._passes += 1
+        # At the first pass after a start, the file system of the cache may not be mounted.
+        if self._restores_pinned and self._passes > 1:
+            self._restoring.set_missing(missing or ())
 
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""

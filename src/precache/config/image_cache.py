@@ -84,13 +84,19 @@ OPTIONS = [
         default=86400,
         min=0,
         help="Seconds since the last use after which an unused image is removed. If the owner is nova, it must be "
-        "as in nova-compute's configuration: images that jobs keep for a time are touched at least twice within it.",
+        "as in nova-compute's configuration: pinned images are touched at least twice within it.",
     ),
     cfg.IntOpt(
         "remove_unused_resized_minimum_age_seconds",
         default=3600,
         min=0,
         help="Seconds since the last use after which an unused resized copy is removed.",
+    ),
+    cfg.BoolOpt(
+        "restore_pinned",
+        default=True,
+        help="Fetch a pinned image again if it is gone from the cache, after the images of all jobs and within the "
+        "rates of [limits] on this host. False: it is only an alarm and an error in the log.",
     ),
     cfg.IntOpt(
         "paused_images",
@@ -137,6 +143,7 @@ class ImageCacheSettings:
     keep_limits: KeepLimits
     opt_in: OptIn
     is_owner_chosen: bool = True
+    restore_pinned: bool = True
 
     @property
     def is_precache_owner(self) -> bool:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 FOREVER = datetime.max.replace(tzinfo=UTC)
 """Later than the end of every pin with a time."""
 
+MOST_PINS = 100
+"""Of one entry. If there are more, those that end last are kept: the entry stays as long as with all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -27,9 +30,22 @@ class Pin:
 
 def pinned_until(pins: Iterable[Pin]) -> datetime | None:
     """Return the end of the last pin, FOREVER if one has no end; None without pins."""
-    return max((FOREVER if pin.until is None else pin.until for pin in pins), default=None)
+    return max(map(_end_of, pins), default=None)
 
 
 def add_pin(pins: Iterable[Pin], new: Pin) -> tuple[Pin, ...]:
     """Return the pins with the new one, in place of an earlier one by the same."""
-    return (*(pin for pin in pins if pin.by != new.by), new)
+    kept = (*(pin for pin in pins if pin.by != new.by), new)
+    return kept if len(kept) <= MOST_PINS else tuple(sorted(kept, key=_end_of)[-MOST_PINS:])
+
+
+def pins_text(pins: Iterable[Pin]) -> str:
+    """Return who pinned an entry and until when, such as `by job:8d until 2026-12-11 20:00:00+00:00 and 2 others`."""
+    last, *others = sorted(pins, key=_end_of, reverse=True)
+    end = "until it is unpinned" if last.until is None else f"until {last.until.isoformat(' ', 'seconds')}"
+    more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
+    return f"by {last.by or 'a job of an earlier release'} {end}{more}"
+
+
+def _end_of(pin: Pin) -> datetime:
+    return FOREVER if pin.until is None else pin.until

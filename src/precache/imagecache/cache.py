@@ -77,7 +77,7 @@ class ImageCache:
                 make_directory(directory)
                 check_writable(directory)
         with _explained(self.directory):
-            remove_orphans(self.directory, self.locks, self.records, self._clock.now())
+            remove_orphans(self.directory, self.locks, self.records)
 
     def path_of(self, image: ImageId) -> Path:
         """Return the path that the image's entry has, or would have."""

@@ -211,7 +211,7 @@ class EntryRecords:
         elif self._reported.get(entry) != reason:
             self._reported[entry] = reason
             _log.error(
-                "The record %s cannot be used, so its image is not kept and cannot be verified: %s; pin the image "
+                "The record %s cannot be used, so its image is not pinned and cannot be verified: %s; pin the image "
                 "again if it is to stay",
                 self._directory / record_name(entry),
                 reason,

@@ -17,12 +17,13 @@ from enum import Enum, auto
 from pathlib import Path
 
 from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
+from precache.core.pins import pins_text
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
 from precache.imagecache.os_errors import explain
 from precache.imagecache.overlay_list import remove_overlays
 from precache.ports.clock import Clock
-from precache.rules.expiry import CacheFile, Shape, is_kept, shape_of
+from precache.rules.expiry import CacheFile, Shape, shape_of
 
 _log = logging.getLogger(__name__)
 
@@ -139,14 +140,14 @@ class EntryRemoval:
         return Usage(disks)
 
     def look(self, name: str) -> CacheFile | None:
-        """Return the file with its pin; None if it is gone. Raises OSError."""
+        """Return the file with its pins; None if it is gone. Raises OSError."""
         try:
             found = (self._cache.directory / name).lstat()
         except FileNotFoundError:
             return None
         record = self._cache.records.read(name) if shape_of(name) is Shape.IMAGE else None
-        kept_until = None if record is None else record.kept_until
-        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC), kept_until)
+        pins = () if record is None else record.pins
+        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC), pins)
 
     def reset_age(self, name: str) -> None:
         """Let the file's expiry begin now, because it is in use. An error is logged."""
@@ -163,8 +164,8 @@ class EntryRemoval:
         path = self._cache.directory / file.name
         if not stat.S_ISREG(path.lstat().st_mode):
             return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
-        if not even_pinned and is_kept(file.kept_until, self._clock.now()):
-            return RemovalResult(Obstacle.PINNED, f"it is kept until {file.kept_until}")
+        if not even_pinned and file.pins:
+            return RemovalResult(Obstacle.PINNED, f"it is pinned {pins_text(file.pins)}")
         return self.use_of(file.name)
 
     def _remove_held(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 
 from precache.imagecache.entry_lock import EntryLocks
@@ -13,17 +12,16 @@ from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.names import KEPT, parse_temporary
 from precache.imagecache.os_errors import explain
 from precache.imagecache.staging import hold_if_dead
-from precache.rules.expiry import is_kept
 
 _log = logging.getLogger(__name__)
 
 
-def remove_orphans(directory: Path, locks: EntryLocks, records: EntryRecords, now: datetime) -> None:
+def remove_orphans(directory: Path, locks: EntryLocks, records: EntryRecords) -> None:
     """Remove the files that no process and no entry needs. Raises OSError, CacheUnusable."""
     _remove_temporary_files(directory, locks)
     for entry in records.entries():
         if not os.path.lexists(directory / entry):
-            _remove_record(directory, entry, locks, records, now)
+            _remove_record(directory, entry, locks, records)
 
 
 def _remove_temporary_files(directory: Path, locks: EntryLocks) -> None:
@@ -52,13 +50,13 @@ def _remove_if_dead(directory: Path, entry: str, token: str, paths: Iterable[Pat
                 _log.info("Removed %s of an interrupted transfer", path)
 
 
-def _remove_record(directory: Path, entry: str, locks: EntryLocks, records: EntryRecords, now: datetime) -> None:
+def _remove_record(directory: Path, entry: str, locks: EntryLocks, records: EntryRecords) -> None:
     """Remove a record without an entry, unless the entry is pinned, so that it is to be restored, or being made."""
     with locks.hold_if_free(entry) as is_held:
         if not is_held or os.path.lexists(directory / entry):
             return
         record = records.read(entry)
-        if record is not None and is_kept(record.kept_until, now):
+        if record is not None and record.pins:
             return
         try:
             records.remove(entry)

@@ -1,7 +1,8 @@
-"""Keeps entries in the cache until a given time, also if no instance uses them and another service removes old ones.
+"""Keeps pinned entries in the cache, also if no instance uses them and another service removes old ones.
 
-The time is in the entry's record. nova-compute removes an unused entry by the age of its mtime, so each pass resets the
-mtimes of the kept entries to the present; Nova would reset one in the future. After the time they expire as all others.
+The pins are in the entry's record. nova-compute removes an unused entry by the age of its mtime, so each pass resets
+the mtimes of the pinned entries to the present, never to the future. An entry is pinned as long as its record has a
+pin. A pin that is over is removed only after passes have found it over for a while: the host's clock may have jumped.
 """
 
 from __future__ import annotations
@@ -9,148 +10,261 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from precache.core.cache_entries import AlarmKind
 from precache.core.errors import CacheUnusable, ImageNotPinned
 from precache.core.images import ImageId
-from precache.core.pins import Pin, add_pin
+from precache.core.jobs import Outcome
+from precache.core.operation_result import OperationResult
+from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
-from precache.rules.expiry import is_kept
 
 _log = logging.getLogger(__name__)
+
+LONGEST_DOUBT = timedelta(hours=1)
+"""How long passes must find a pin over before it is removed. Until then a clock that jumped is usually right again."""
+
+LATE_ALARM = timedelta(hours=1)
+"""How long the alarm of an entry that was touched too late stays at least, so that it is seen."""
 
 _TOO_SHORT = (
     "[image_cache] remove_unused_original_minimum_age_seconds is 0, so nova-compute removes every unused image at its "
     "next pass; set it higher there and here"
 )
 _LINK = "its entry is a symbolic link, whose target cannot be touched; remove the link and request the image again"
+_NO_FILE = "it is not a file; remove it, and request the image again"
+
+
+@dataclass(slots=True)
+class _Observed:
+    """What the passes of this process have found of one pinned entry. Times are monotonic, in seconds.
+
+    over_since: when a pin that is over was first found so. late_at: when it was last touched too late.
+    reported: the last reason that was logged.
+    """
+
+    over_since: dict[Pin, float] = field(default_factory=dict)
+    late_at: float | None = None
+    reported: str = ""
 
 
 class PinKeeper:
-    """Keeps entries of one cache.
+    """Pins and unpins the entries of one cache, and makes the passes over them.
 
     host: for the log. limit: the age at which another service removes an unused entry; None if none does.
+    doubt: how long passes must find a pin over before they remove it.
     """
 
-    def __init__(self, *, cache: ImageCache, clock: Clock, host: str, limit: timedelta | None) -> None:
+    def __init__(
+        self,
+        *,
+        cache: ImageCache,
+        clock: Clock,
+        host: str,
+        limit: timedelta | None,
+        doubt: timedelta = LONGEST_DOUBT,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cache = cache
         self._directory = cache.directory
         self._clock = clock
         self._host = host
         self._limit = limit
-        self._reported: dict[str, str] = {}
+        self._doubt_s = doubt.total_seconds()
+        self._monotonic = monotonic
+        self._observed: dict[str, _Observed] = {}
 
-    def keep(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
-        """Keep the entry until then, or longer if that was requested earlier; its expiry restarts.
+    def pin(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
+        """Pin the cached image, in place of an earlier pin by the same; its expiry restarts.
 
         wait: as for `ImageCache.use`. Raises ImageNotPinned, ImageNotCached, and what `wait` raises.
         """
         if self._limit == timedelta():
             raise ImageNotPinned(image, str(self._directory), _TOO_SHORT)
         try:
-            self._cache.use(image, lambda path: self._record(image, path, until), wait)
+            self._cache.use(image, lambda path: self._add(image, path, pin), wait)
         except CacheUnusable as error:
             raise ImageNotPinned(image, str(self._directory), str(error)) from error
 
-    def _record(self, image: ImageId, path: Path, until: datetime) -> None:
+    def _add(self, image: ImageId, path: Path, pin: Pin) -> None:
         if path.is_symlink():
             raise ImageNotPinned(image, str(self._directory), _LINK)
-        earlier = self._cache.records.read(path.name)
-        if earlier is not None and earlier.kept_until is not None and earlier.kept_until >= until:
-            return
-        known = earlier or EntryRecord(image=image)
+        known = self._cache.records.read(path.name) or EntryRecord(image=image)
         try:
-            self._cache.records.write(replace(known, pins=add_pin(known.pins, Pin("", until))))
+            self._cache.records.write(replace(known, pins=add_pin(known.pins, pin)))
         except OSError as error:
             raise ImageNotPinned(image, str(self._directory), f"its record: {explain(error)}") from error
+        _log.info("Image %s is pinned on %s %s", image, self._host, pins_text([pin]))
 
-    def touch(self) -> None:
-        """Reset the ages of all kept entries, and remove the records that are over. Raises CacheUnusable.
+    def unpin(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:
+        """Remove all pins of the image, so that it expires as all others. It need not be in the cache.
 
-        An entry that cannot be touched is logged as an error, once until the reason changes. One that was not touched
-        in time, or that is gone, is logged each time that this is found.
+        wait: called some ten times a second while another uses the entry; what it raises ends the wait.
+        Raises CacheUnusable, and what `wait` raises.
+        """
+        entry = entry_name(image)
+        with self._cache.locks.hold(entry, wait), self._explained():
+            record = self._cache.records.read(entry)
+            if record is None or not record.pins:
+                return OperationResult(Outcome.ABSENT, f"image {image} has no pin on {self._host}")
+            self._store_pins(entry, record, ())
+        self._forget(entry)
+        _log.info("Image %s is no longer pinned on %s", image, self._host)
+        return OperationResult(Outcome.UNPINNED)
+
+    def touch(self) -> list[ImageId]:
+        """Reset the ages of all pinned entries, remove the pins that are over, and return the images that are gone.
+
+        What went wrong is an alarm until it is over. It is logged as an error, once until the reason changes; an entry
+        that was not touched in time is logged each time. Raises CacheUnusable if the cache cannot be read.
         """
         try:
-            entries = list(self._cache.records.entries())
-        except OSError as error:
-            raise CacheUnusable(str(self._directory), explain(error)) from error
-        for entry in entries:
-            try:
-                self._touch(entry)
-            except (OSError, CacheUnusable) as error:
-                reason = explain(error) if isinstance(error, OSError) else str(error)
-                self._report(entry, f"could not be touched: {reason}")
+            with self._explained():
+                entries = list(self._cache.records.entries())
+        except CacheUnusable as error:
+            self._alarm(AlarmKind.NOT_TOUCHED, "", None, f"No pinned image of {self._host} could be touched: {error}")
+            raise
+        self._cache.alarms.clear(AlarmKind.NOT_TOUCHED, "")
+        for entry in self._observed.keys() - set(entries):
+            self._forget(entry)
+        return [image for entry in entries if (image := self._pass_over(entry)) is not None]
 
-    def _touch(self, entry: str) -> None:
-        record = self._cache.records.read(entry)
-        found = self._look(entry)
-        if found is None or (record is not None and record.pins and not is_kept(record.kept_until, self._clock.now())):
-            self._end_pins(entry)
-        elif record is None:
-            return  # logged by the reader
-        elif not record.pins:
-            return
-        elif not stat.S_ISREG(found.st_mode):
-            self._report(entry, "could not be touched: it is not a file; remove it and request the image again")
-        else:
-            self._reset_age(entry, record, found)
-
-    def _look(self, entry: str) -> os.stat_result | None:
-        """Return the state of the entry, not of a link's target; None if it is gone. Raises OSError."""
-        with suppress(FileNotFoundError):
-            return (self._directory / entry).lstat()
+    def _pass_over(self, entry: str) -> ImageId | None:
+        """Return the image if it is pinned and gone."""
+        record = self._cache.records.read(entry)  # which logs what cannot be used
+        try:
+            if record is not None and (over := self._pins_over(entry, record)):
+                record = self._remove_pins(entry, over)
+            if record is None or not record.pins:
+                self._forget(entry)
+                return None
+            found = self._look(entry)
+            if found is None:
+                return self._note_missing(entry)
+            self._touch(entry, record, found)
+        except (OSError, CacheUnusable) as error:
+            reason = explain(error) if isinstance(error, OSError) else str(error)
+            self._note_untouched(entry, record, reason)
         return None
 
-    def _reset_age(self, entry: str, record: EntryRecord, found: os.stat_result) -> None:
-        now = self._clock.now()
-        os.utime(self._directory / entry, (now.timestamp(), now.timestamp()), follow_symlinks=False)
-        self._reported.pop(entry, None)
+    def _pins_over(self, entry: str, record: EntryRecord) -> set[Pin]:
+        """Return the pins that are to be removed: passes have found them over for long enough."""
+        observed, now = self._observation(entry), self._monotonic()
+        over = [pin for pin in record.pins if not pin.counts(self._clock.now())]
+        observed.over_since = {pin: observed.over_since.get(pin, now) for pin in over}
+        return {pin for pin, since in observed.over_since.items() if now - since >= self._doubt_s}
+
+    def _remove_pins(self, entry: str, over: set[Pin]) -> EntryRecord | None:
+        """Remove these pins unless the entry's lock is held; return the record as it is then."""
+        with self._cache.locks.hold_if_free(entry) as is_held:
+            record = self._cache.records.read(entry)
+            if not is_held or record is None:
+                return record  # it may be fetched again, or pinned for longer
+            left = tuple(pin for pin in record.pins if pin not in over)
+            self._store_pins(entry, record, left)
+        if not left:
+            _log.info("The pins of image %s on %s are over", record.image, self._host)
+        return replace(record, pins=left)
+
+    def _store_pins(self, entry: str, record: EntryRecord, pins: tuple[Pin, ...]) -> None:
+        """The caller holds the entry's lock. Raises OSError."""
+        found = self._look(entry)
+        if found is None and not pins:
+            self._cache.records.remove(entry)
+            return
+        self._cache.records.write(replace(record, pins=pins))
+        if found is not None and not pins and found.st_mtime > self._clock.now().timestamp():
+            self._reset_age(entry)  # else it would not expire before that time
+
+    def _look(self, entry: str) -> os.stat_result | None:
+        """Return the state of the entry, not of a link's target; None if it is gone or empty. Raises OSError."""
+        with suppress(FileNotFoundError):
+            found = (self._directory / entry).lstat()
+            # No image is empty: it is fetched again at the next request, as if it were not there.
+            return found if found.st_size or not stat.S_ISREG(found.st_mode) else None
+        return None
+
+    def _note_missing(self, entry: str) -> ImageId | None:
+        """Return the image if it is pinned, gone, and not being fetched."""
+        with self._cache.locks.hold_if_free(entry) as is_held:
+            record = self._cache.records.read(entry)
+            if not is_held or self._look(entry) is not None or record is None or not record.pins:
+                return None
+        text = (
+            f"Image {record.image} is gone from {self._directory} on {self._host}, though it is pinned "
+            f"{pins_text(record.pins)}; find out what removed it"
+        )
+        self._report(entry, text)
+        self._cache.alarms.clear(AlarmKind.NOT_TOUCHED, entry)
+        self._alarm(AlarmKind.MISSING, entry, record.image, text)
+        return record.image
+
+    def _touch(self, entry: str, record: EntryRecord, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            self._note_untouched(entry, record, _NO_FILE)
+            return
+        self._reset_age(entry)
+        observed, now = self._observation(entry), self._clock.now()
+        observed.reported = ""
+        self._cache.alarms.clear(AlarmKind.MISSING, entry)
         age = now - datetime.fromtimestamp(found.st_mtime, UTC)
         if self._limit is not None and age >= self._limit:
-            _log.error(
-                "Image %s, which is kept until %s, was not touched in time on %s: its entry %s was %s old, and "
-                "nova-compute removes unused ones after %s; find out what delayed this compute",
-                record.image,
-                record.kept_until,
-                self._host,
-                self._directory / entry,
-                age,
-                self._limit,
+            observed.late_at = self._monotonic()
+            text = (
+                f"Image {record.image}, which is pinned {pins_text(record.pins)}, was not touched in time on "
+                f"{self._host}: its entry {self._directory / entry} was {age} old, and nova-compute removes unused "
+                f"ones after {self._limit}; find out what delayed this compute"
             )
+            _log.error("%s", text)
+            self._alarm(AlarmKind.NOT_TOUCHED, entry, record.image, text)
+        elif observed.late_at is None or self._monotonic() - observed.late_at >= LATE_ALARM.total_seconds():
+            observed.late_at = None
+            self._cache.alarms.clear(AlarmKind.NOT_TOUCHED, entry)
 
-    def _end_pins(self, entry: str) -> None:
-        """Remove the pins if they are over; remove the record if its entry is gone."""
-        with self._cache.locks.hold_if_free(entry) as is_held:
-            if not is_held:
-                return  # it may be fetched again, or kept for longer
-            record, is_gone = self._cache.records.read(entry), self._look(entry) is None
-            if record is not None and is_kept(record.kept_until, self._clock.now()):
-                if not is_gone:
-                    return
-                _log.error(
-                    "Image %s was to be kept until %s, but it is gone from %s on %s; find out what removed it, and "
-                    "request it again",
-                    record.image,
-                    record.kept_until,
-                    self._directory,
-                    self._host,
-                )
-            if is_gone or record is None:
-                self._cache.records.remove(entry)
-            else:
-                self._cache.records.write(replace(record, pins=()))
-            self._reported.pop(entry, None)
+    def _reset_age(self, entry: str) -> None:
+        now = self._clock.now().timestamp()
+        os.utime(self._directory / entry, (now, now), follow_symlinks=False)
 
-    def _report(self, entry: str, reason: str) -> None:
-        if self._reported.get(entry) != reason:
-            record = self._cache.records.read(entry)
-            image = entry if record is None else record.image
-            _log.error("Image %s, which is to be kept on %s, %s (%s)", image, self._host, reason, self._directory)
-        self._reported[entry] = reason
+    def _note_untouched(self, entry: str, record: EntryRecord | None, reason: str) -> None:
+        image = None if record is None else record.image
+        text = f"Image {image or entry}, which is pinned on {self._host}, could not be touched: {reason}"
+        text += f" ({self._directory})"
+        self._report(entry, text)
+        self._alarm(AlarmKind.NOT_TOUCHED, entry, image, text)
+
+    def _alarm(self, kind: AlarmKind, entry: str, image: ImageId | None, text: str) -> None:
+        """Where no other service removes entries, one that is not touched stays: no alarm."""
+        if kind is not AlarmKind.NOT_TOUCHED or self._limit is not None:
+            self._cache.alarms.set(kind, entry, image, text)
+
+    def _report(self, entry: str, text: str) -> None:
+        observed = self._observation(entry)
+        if observed.reported != text:
+            _log.error("%s", text)
+        observed.reported = text
+
+    def _observation(self, entry: str) -> _Observed:
+        return self._observed.setdefault(entry, _Observed())
+
+    def _forget(self, entry: str) -> None:
+        """The entry is no longer pinned: it needs no operator."""
+        self._observed.pop(entry, None)
+        for kind in (AlarmKind.NOT_TOUCHED, AlarmKind.MISSING):
+            self._cache.alarms.clear(kind, entry)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CacheUnusable(str(self._directory), explain(error)) from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
+from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
+from precache.core.pins import Pin
 from precache.ports.progress import Watcher
 
 
@@ -43,25 +44,34 @@ class VirtDriver(Protocol):
         """
         ...
 
-    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
-        """Keep the cached image until then, also if it is unused; an earlier call with a later time still counts.
+    def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
+        """Keep the cached image as long as one of its pins counts, also if it is unused.
 
-        When this returns, a restart of the host or of the compute does not change it. The image's expiry restarts.
+        The pin replaces an earlier one by the same. When this returns, a restart of the host or of the compute does not
+        change it. The image's expiry restarts.
         wait: called some ten times a second while another uses the image; what it raises ends the wait.
         Raises ImageNotPinned, with the reason; ImageNotCached; NotImplementedError as `cache_image` would.
         """
         ...
 
-    def touch_kept(self) -> None:
-        """Restart the expiry of the kept images, so that another owner of the cache does not remove them.
+    def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:
+        """Remove all pins of the image, so that it expires as all others; return UNPINNED, or ABSENT without a pin.
 
-        Called regularly, with half the time after which an unused image is removed or more often. Does nothing where
-        `clean_cache` alone removes images. Raises CacheUnusable.
+        The image need not be in the cache. wait, errors: as of `pin_image`, and CacheUnusable.
+        """
+        ...
+
+    def touch_pinned(self) -> Sequence[ImageId]:
+        """Restart the expiry of the pinned images, so that another owner of the cache does not remove them.
+
+        Return those that are pinned and gone from the cache, except what is being fetched. Remove pins that are over; a
+        driver may wait before that until the clock is sure to be right.
+        Called regularly, with half the time after which an unused image is removed or more often. Raises CacheUnusable.
         """
         ...
 
     def clean_cache(self) -> None:
-        """Make one pass over the cache and remove what has expired, except what is kept.
+        """Make one pass over the cache and remove what has expired, except what is pinned.
 
         Does nothing if another service owns the cache.
         """

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from precache.core.pins import Pin
+
 ENTRY_NAME_LENGTH = 40
 """Characters of a sha1 in hex. Nova counts them and does not check whether they are hex digits."""
 
@@ -38,11 +40,15 @@ class ExpiryLimits:
 
 @dataclass(frozen=True, slots=True)
 class CacheFile:
-    """A regular file at the top level of the cache; times are aware. kept_until: None if no job asked to keep it."""
+    """A regular file at the top level of the cache; times are aware.
+
+    pins: as its record has them. They keep the file until they are removed from the record, also if the clock says that
+    they are over: it may have jumped.
+    """
 
     name: str
     last_used: datetime
-    kept_until: datetime | None = None
+    pins: tuple[Pin, ...] = ()
 
 
 def shape_of(name: str) -> Shape | None:
@@ -59,19 +65,14 @@ def shape_of(name: str) -> Shape | None:
 def is_expired(file: CacheFile, now: datetime, limits: ExpiryLimits) -> bool:
     """Return whether a file, if unused, may be removed now: it has reached its limit. A future last use keeps it."""
     shape = shape_of(file.name)
-    if shape is None or is_kept(file.kept_until, now):
+    if shape is None or file.pins:
         return False
     limit = limits.resized if shape is Shape.RESIZED else limits.original
     return now - file.last_used >= limit
 
 
-def is_kept(kept_until: datetime | None, now: datetime) -> bool:
-    """Return whether a job asked to keep the file, and the time has not passed."""
-    return kept_until is not None and now < kept_until
-
-
 def touch_interval(limit: timedelta) -> timedelta:
-    """Return how often kept files are touched, so that they do not reach their limit between two passes.
+    """Return how often pinned files are touched, so that they do not reach their limit between two passes.
 
     limit: of an unused file, above zero. The interval is half of it at most, so that one pass may fail.
     """

@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ConversionFailed, ImageNotCached, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
-from precache.core.jobs import Phase
+from precache.core.jobs import Outcome, Phase
+from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
+from precache.core.pins import Pin, add_pin
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
-from precache.rules.expiry import is_kept
 from precache.virt.setup import Cleaning, HostSetup
 
 _DEFAULT_SIZE_BYTES = 1 << 30
@@ -50,7 +51,7 @@ class FakeDriver:
         self._failing = failing
         self._cleaning = cleaning
         self._last_use: dict[ImageId, datetime] = {}
-        self._kept_until: dict[ImageId, datetime] = {}
+        self._pins: dict[ImageId, tuple[Pin, ...]] = {}
         self._being_fetched: set[ImageId] = set()
         self._guard = threading.Lock()
 
@@ -97,15 +98,24 @@ class FakeDriver:
         with self._guard:
             return CacheContents(frozenset(each.image for each in images if each.image in self._last_use))
 
-    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:  # noqa: ARG002  no wait
+    def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:  # noqa: ARG002  no wait
         with self._guard:
             if image not in self._last_use:
                 raise ImageNotCached(image, "the fake driver")
             self._last_use[image] = self._clock.now()
-            self._kept_until[image] = max(until, self._kept_until.get(image, until))
+            self._pins[image] = add_pin(self._pins.get(image, ()), pin)
 
-    def touch_kept(self) -> None:
-        """Do nothing: only `clean_cache` removes images."""
+    def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:  # noqa: ARG002  no wait
+        with self._guard:
+            return OperationResult(Outcome.UNPINNED if self._pins.pop(image, ()) else Outcome.ABSENT)
+
+    def touch_pinned(self) -> Sequence[ImageId]:
+        """Remove the pins that are over. Only `clean_cache` removes images, so none is gone."""
+        now = self._clock.now()
+        with self._guard:
+            left = {image: tuple(pin for pin in pins if pin.counts(now)) for image, pins in self._pins.items()}
+            self._pins = {image: pins for image, pins in left.items() if pins}
+        return ()
 
     def clean_cache(self) -> None:
         if self._cleaning is None or not self._cleaning.removes_unused:
@@ -113,8 +123,7 @@ class FakeDriver:
         oldest = self._clock.now() - self._cleaning.limits.original
         with self._guard:
             for image in [image for image, used in self._last_use.items() if used <= oldest]:
-                if image not in self._being_fetched and not is_kept(self._kept_until.get(image), self._clock.now()):
-                    self._kept_until.pop(image, None)
+                if image not in self._being_fetched and image not in self._pins:
                     del self._last_use[image]
 
     def _begin(self, image: ImageId) -> bool:

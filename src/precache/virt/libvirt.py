@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
+from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
+from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
-from precache.imagecache.pin_keeper import PinKeeper
+from precache.imagecache.pin_keeper import LONGEST_DOUBT, PinKeeper
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
@@ -28,7 +29,7 @@ class LibvirtDriver:
     """The port `VirtDriver` on a file cache. Safe for several threads; an image is fetched once for all requests.
 
     images_type: Nova's name for where instance disks are.
-    keeper: keeps entries for a time. cleaner: None if another service removes expired entries.
+    keeper: of pinned entries. cleaner: None if another service removes expired entries.
     """
 
     def __init__(
@@ -68,13 +69,19 @@ class LibvirtDriver:
                 limits=setup.cleaning.limits,
                 removes_unused=setup.cleaning.removes_unused,
             )
-        # What this process cleans it also keeps, without regard to its age.
-        limit = setup.local_cache.minimum_age if setup.cleaning is None else None
+        minimum_age = setup.local_cache.minimum_age
         return cls(
             cache=cache,
             fetcher=setup.fetcher,
             images_type=setup.options.get("images_type", "default"),
-            keeper=PinKeeper(cache=cache, clock=setup.clock, host=setup.host, limit=limit),
+            keeper=PinKeeper(
+                cache=cache,
+                clock=setup.clock,
+                host=setup.host,
+                # What this process cleans it also keeps, without regard to its age.
+                limit=minimum_age if setup.cleaning is None else None,
+                doubt=min(LONGEST_DOUBT, minimum_age),
+            ),
             cleaner=cleaner,
         )
 
@@ -114,15 +121,20 @@ class LibvirtDriver:
             reserve_bytes=space.reserve_bytes,
         )
 
-    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+    def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         reason = self._reason_against_caching()
         if reason is not None:
             raise NotImplementedError(reason)
-        self._keeper.keep(image, until, wait)
+        self._keeper.pin(image, pin, wait)
 
-    def touch_kept(self) -> None:
-        if self._reason_against_caching() is None:
-            self._keeper.touch()
+    def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        return self._keeper.unpin(image, wait)
+
+    def touch_pinned(self) -> Sequence[ImageId]:
+        return self._keeper.touch() if self._reason_against_caching() is None else ()
 
     def clean_cache(self) -> None:
         if self._cleaner is not None:

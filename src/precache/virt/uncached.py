@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
+from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
+from precache.core.pins import Pin
 from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
 
@@ -34,11 +35,14 @@ class UncachedDriver:
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         raise NotImplementedError(_NO_CACHE)
 
-    def keep_image(self, image: ImageId, until: datetime, wait: Callable[[], None]) -> None:
+    def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         raise NotImplementedError(_NO_CACHE)
 
-    def touch_kept(self) -> None:
-        """There is nothing to touch."""
+    def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:
+        raise NotImplementedError(_NO_CACHE)
+
+    def touch_pinned(self) -> Sequence[ImageId]:
+        return ()
 
     def clean_cache(self) -> None:
         """There is nothing to clean."""

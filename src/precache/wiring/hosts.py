@@ -76,6 +76,7 @@ def build_compute(
         rates=rates,
         kept=cache.kept,
         alarms=cache.alarms,
+        restores_pinned=config.image_cache.restore_pinned,
         restore_bytes_per_s=config.limits.host_bytes_per_s,
     )
 

@@ -12,7 +12,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.background.cancel_token import CancelToken
 from precache.compute.process_images import ProcessImages
-from precache.core.errors import ImageNotCached, ImageNotKept
+from precache.core.errors import ImageNotCached, ImageNotPinned
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskPaused
 from precache.core.operation_result import OperationResult
@@ -139,7 +139,9 @@ def test_a_pin_without_a_time_stays_until_it_is_taken_back():
     assert driver.pins == [(IMAGE, Pin("job:job", None))]
 
 
-@pytest.mark.parametrize("error", [ImageNotCached(IMAGE, "/_base"), ImageNotKept(IMAGE, "/_base", "the disk is full")])
+@pytest.mark.parametrize(
+    "error", [ImageNotCached(IMAGE, "/_base"), ImageNotPinned(IMAGE, "/_base", "the disk is full")]
+)
 def test_an_image_that_cannot_be_pinned_is_an_error_with_the_reason(error):
     (result,) = host_of(EveryMethod(error=error)).process_images(request(Operation.PIN))
 

@@ -17,6 +17,7 @@ from precache.core.errors import ImageNotFound, ImageNotPinned, Stopped
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskProgress
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.pins import Pin
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
 from precache.ports.compute_gateway import ImagesRequest
@@ -327,10 +328,10 @@ class KeepingDriver(ScriptedDriver):
         self.clock.advance(timedelta(hours=1))  # the download
         return super().cache_image(order, watch)
 
-    def keep_image(self, image, until, wait):
+    def pin_image(self, image, pin, wait):
         if self.error is not None:
             raise self.error
-        self.kept[image] = until
+        self.kept[image] = pin
 
 
 def keeping(image, keep_for_s=60):
@@ -345,7 +346,7 @@ def test_the_time_for_which_an_image_is_kept_begins_when_it_is_cached(is_fetched
     results = compute(driver, clock=clock).process_images(keeping(FIRST))
 
     assert [result.outcome for result in results] == [Outcome.CACHED if is_fetched else Outcome.EXISTING]
-    assert driver.kept == {FIRST: clock.now() + timedelta(seconds=60)}
+    assert driver.kept == {FIRST: Pin("job:job", clock.now() + timedelta(seconds=60))}
 
 
 def test_an_image_is_not_kept_if_it_was_not_requested_or_not_cached():
@@ -365,7 +366,7 @@ def test_an_image_that_cannot_be_kept_is_an_error_with_its_bytes_and_the_reason(
     (result,) = compute(driver).process_images(keeping(FIRST))
 
     assert (result.outcome, result.bytes_moved, result.may_pass) == (Outcome.ERROR, 100, True)
-    assert "is in the cache /_base, but cannot be kept for a time: its record: the disk is full" in result.reason
+    assert "is in the cache /_base, but cannot be pinned: its record: the disk is full" in result.reason
 
 
 def test_a_driver_that_cannot_keep_images_is_an_error_before_anything_is_downloaded():
@@ -374,4 +375,4 @@ def test_a_driver_that_cannot_keep_images_is_an_error_before_anything_is_downloa
     (result,) = compute(driver).process_images(keeping(FIRST))
 
     assert (result.outcome, driver.asked) == (Outcome.ERROR, [])
-    assert "virt driver scripted of this host cannot keep images" in result.reason
+    assert "virt driver scripted of this host cannot pin images" in result.reason

@@ -96,20 +96,53 @@ def test_an_announced_compute_sends_a_heartbeat_at_once_and_regularly(hearing):
     service.stop(PATIENCE)
 
 
-def test_the_kept_images_are_touched_from_the_start_and_regularly(hearing):
+def test_the_pinned_images_are_touched_from_the_start_and_regularly(hearing):
     touches, twice = [], threading.Event()
 
     class KeepingDriver(EndlessDriver):
-        def touch_kept(self) -> None:
+        def touch_pinned(self):
             touches.append(1)
             if len(touches) > 1:
                 twice.set()
+            return ()
 
     service = compute(hearing, KeepingDriver(), touch_interval=timedelta(milliseconds=1))
     service.start()
 
     assert twice.wait(PATIENCE.total_seconds())
     service.stop(PATIENCE)
+
+
+class MissingDriver(EndlessDriver):
+    """A driver from whose cache a pinned image is gone until it is fetched; `passes` are notified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes, self.fetched_after = 0, []
+        self.enough = threading.Event()
+
+    def touch_pinned(self):
+        self.passes += 1
+        if self.passes > 5:
+            self.enough.set()
+        return [] if self.fetched_after else [IMAGE]
+
+    def cache_image(self, order, watch):
+        self.fetched_after.append(self.passes)
+        return True
+
+
+@pytest.mark.parametrize("restores", [True, False])
+def test_a_pinned_image_that_is_gone_is_restored_from_the_second_pass_on(hearing, restores):
+    driver = MissingDriver()
+    service = compute(hearing, driver, touch_interval=timedelta(milliseconds=1), restores_pinned=restores)
+    service.start()
+
+    assert driver.enough.wait(PATIENCE.total_seconds())
+    service.stop(PATIENCE)
+
+    assert len(driver.fetched_after) == restores
+    assert all(passes >= 2 for passes in driver.fetched_after)
 
 
 def test_an_image_to_be_restored_is_fetched_and_the_stop_ends_it(hearing):

@@ -35,7 +35,7 @@ def test_an_entry_goes_with_its_record_its_list_of_disks_and_its_lock_file(
 ) -> None:
     caplog.set_level("INFO")
     path = put(cache, ENTRY, clock)
-    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("", clock.now()),)))
+    cache.records.write(EntryRecord(image=IMAGE))
     add_overlay(cache.directory, ENTRY, tmp_path_factory.mktemp("guests") / "gone.qcow2", clock.now())
     allocated = path.stat().st_blocks * 512
 
@@ -78,7 +78,7 @@ def _link(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
     ("arrange", "obstacle", "detail"),
     [
         (_nothing, Obstacle.ABSENT, "it is not in"),
-        (_pinned, Obstacle.PINNED, "it is kept until"),
+        (_pinned, Obstacle.PINNED, "it is pinned by a job of an earlier release until"),
         (_used, Obstacle.IN_USE, "in use by 1 disk: /"),
         (_unknown, Obstacle.USE_UNKNOWN, "start libvirtd"),
         (_directory, Obstacle.FAILED, "is not a file; move it elsewhere"),

@@ -255,12 +255,12 @@ def test_a_kill_between_entry_and_record_leaves_nothing_after_the_next_start(cac
     assert names(cache) == []
 
 
-@pytest.mark.parametrize(("until", "stays"), [(None, True), (timedelta(hours=1), True), (timedelta(), False)])
-def test_the_record_of_a_pinned_entry_that_is_gone_stays(
-    cache: ImageCache, clock: MemoryClock, until: timedelta | None, stays: bool
+@pytest.mark.parametrize(("hours", "stays"), [([], False), ([1], True), ([0], True), ([None], True)])
+def test_the_record_of_a_pinned_entry_that_is_gone_stays_also_if_the_clock_says_that_its_pin_is_over(
+    cache: ImageCache, clock: MemoryClock, hours: list[int | None], stays: bool
 ) -> None:
-    pin = Pin("job:1", None if until is None else clock.now() + until)
-    cache.records.write(EntryRecord(image=IMAGE, pins=(pin,)))
+    ends = [None if after is None else clock.now() + timedelta(hours=after) for after in hours]
+    cache.records.write(EntryRecord(image=IMAGE, pins=tuple(Pin("job:1", end) for end in ends)))
 
     cache.start()
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from precache.core.pins import Pin
 from precache.rules.expiry import CacheFile, ExpiryLimits, Shape, expired, is_expired, shape_of
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -112,12 +113,10 @@ def test_the_oldest_are_removed_first(found: list[CacheFile]) -> None:
     assert [file.last_used for file in chosen] == sorted(file.last_used for file in chosen)
 
 
-@given(name=IMAGES, age=AGES, left=AGES, original=LIMIT)
-def test_a_kept_image_expires_by_the_same_rule_when_its_time_is_over(
-    name: str, age: timedelta, left: timedelta, original: timedelta
+@given(name=IMAGES, age=AGES, left=AGES | st.none(), original=LIMIT)
+def test_a_pinned_image_never_expires_also_if_the_clock_says_that_its_pin_is_over(
+    name: str, age: timedelta, left: timedelta | None, original: timedelta
 ) -> None:
-    limits, last_used = ExpiryLimits(original, original), NOW - age
+    pin = Pin("job:1", None if left is None else NOW + left)
 
-    found = is_expired(CacheFile(name, last_used, kept_until=NOW + left), NOW, limits)
-
-    assert found is (left <= timedelta() and is_expired(CacheFile(name, last_used), NOW, limits))
+    assert not is_expired(CacheFile(name, NOW - age, (pin,)), NOW, ExpiryLimits(original, original))

@@ -292,22 +292,22 @@ class SchemaHalfDone(Refused):
 
 
 class ImageNotPinned(Refused):
-    """The image is in the cache, but it cannot be kept there for a time."""
+    """The image is in the cache, but it cannot be pinned there."""
 
     may_pass = True  # the disk may have space soon
 
     def __init__(self, image: str, directory: str, reason: str) -> None:
         """reason: with what to do."""
-        super().__init__(f"Image {image} is in the cache {directory}, but cannot be kept for a time: {reason}")
+        super().__init__(f"Image {image} is in the cache {directory}, but cannot be pinned: {reason}")
 
 
 class KeepingUnsupported(Refused):
-    """The host's virt driver cannot keep images for a time."""
+    """The host's virt driver cannot pin images."""
 
     def __init__(self, image: str, driver: str) -> None:
         super().__init__(
-            f"Image {image} was not cached: virt driver {driver} of this host cannot keep images for a time; install a "
-            "newer version of it, or request the image without keep_for_s"
+            f"Image {image} was not cached: virt driver {driver} of this host cannot pin images; install a "
+            "newer version of it, or request the image without keep_for_s and keep_until"
         )
 
 
