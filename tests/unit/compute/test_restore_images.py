@@ -19,6 +19,7 @@ from precache.core.errors import (
     ImageServiceUnavailable,
     NotEnoughSpace,
 )
+from precache.core.free_space import FreeSpace
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
@@ -181,7 +182,7 @@ def test_an_image_that_cannot_be_had_is_an_alarm_and_asked_for_once_a_day(error,
 
 def test_an_image_that_does_not_fit_is_an_alarm_and_tried_again_within_the_hour():
     host = Host()
-    host.errors[IMAGE] = NotEnoughSpace(IMAGE, 5, "/cache", needed_bytes=9)
+    host.errors[IMAGE] = NotEnoughSpace(IMAGE, FreeSpace(5), "/cache", needed_bytes=9)
     host.restoring.set_missing([IMAGE])
 
     host.run_after(NOW)
