@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 from precache.background.cancel_token import CancelToken
@@ -13,7 +15,7 @@ from precache.compute.process_images import UNSUPPORTED, ProcessImages
 from precache.compute.restore_images import RestoreImages
 from precache.compute.turns import Turns
 from precache.core.cache_contents import CacheContents, ImageSize
-from precache.core.errors import CacheNotDescribed
+from precache.core.errors import CacheNotDescribed, Stopped
 from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId
 from precache.core.stopping import StopReason
@@ -28,6 +30,9 @@ from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import LONGEST_TOUCH_INTERVAL
 
 KEEP_INTERVAL = timedelta(minutes=10)
+HASH_INTERVAL = timedelta(seconds=10)
+"""How long a new entry may wait until it is hashed, so that it can be verified later."""
+
 RESTORE_INTERVAL = timedelta(minutes=1)
 """How soon an image is fetched again after the pause that follows a failure; the first attempt does not wait."""
 
@@ -115,6 +120,10 @@ class ComputeService:
         if self._touch is not None:
             what = "The pass over pinned images of"
             self._cleaners.append(PeriodicTask(action=self._touch_pinned, interval=touch_interval, what=what, of=host))
+        if (hash_entries := getattr(driver, "hash_entries", None)) is not None:
+            what = "The hashing of new entries of"
+            action = partial(self._hash, hash_entries)
+            self._cleaners.append(PeriodicTask(action=action, interval=HASH_INTERVAL, what=what, of=host))
         self._cleaners.append(self._restorer)
         if kept is not None:
             what = "The removal of paused downloads of"
@@ -186,6 +195,10 @@ class ComputeService:
         self.ask_to_stop()
         for task in (self._heartbeat, *self._cleaners):
             task.stop(patience)
+
+    def _hash(self, hash_entries: Callable[[Callable[[], None]], None]) -> None:
+        with suppress(Stopped):
+            hash_entries(lambda: self._stopping.check(f"Hashing the entries of {self.host}"))
 
     def _beat(self) -> None:
         beat = Heartbeat(

@@ -24,6 +24,7 @@ from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
+from precache.imagecache.missing_digests import MissingDigests
 from precache.imagecache.names import entry_name
 from precache.imagecache.orphans import remove_orphans
 from precache.imagecache.os_errors import DISK_FULL, disk_size, explain, why_full
@@ -65,6 +66,7 @@ class ImageCache:
             directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
         )
         self.ledger = SpaceLedger(directory=directory, clock=clock, reserve=reserve)
+        self.digests = MissingDigests(directory=directory, locks=self.locks, records=self.records, clock=clock)
         self._clock = clock
 
     def start(self) -> None:
@@ -171,6 +173,8 @@ class ImageCache:
         except BaseException:
             self.records.withdraw(path.name)
             raise
+        if not record.digest:
+            self.digests.add(path.name)
 
 
 def _is_present(path: Path) -> bool:

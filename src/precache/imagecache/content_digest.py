@@ -106,6 +106,10 @@ class ContentHash:
             raise self._changed()  # beyond the new end there seems to be a hole
         return f"{self._algorithm}:{self._hash.hexdigest()}"
 
+    def is_at(self, path: Path) -> bool:
+        """Return whether this file, and no other, has the path now. Raises OSError."""
+        return os.path.samestat(path.lstat(), os.fstat(self._fd))
+
     def _next_data(self, end: int) -> tuple[int, int]:
         """Return the start and the end of the next pieces that are not all a hole; `end` twice if there are none."""
         try:

@@ -44,6 +44,14 @@ class VirtDriver(Protocol):
         """
         ...
 
+    def hash_entries(self, check_stop: Callable[[], None]) -> None:
+        """Hash the images that were cached without a digest of their content, and store the digests.
+
+        Called every few seconds, by one thread; blocks as long as the reading takes. Boots and fetches do not wait for
+        it. check_stop: called every few milliseconds; what it raises ends the work. Raises CacheUnusable.
+        """
+        ...
+
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         """Keep the cached image as long as one of its pins counts, also if it is unused.
 

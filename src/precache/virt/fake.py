@@ -98,6 +98,9 @@ class FakeDriver:
         with self._guard:
             return CacheContents(frozenset(each.image for each in images if each.image in self._last_use))
 
+    def hash_entries(self, check_stop: Callable[[], None]) -> None:
+        """Do nothing: its images have no content."""
+
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:  # noqa: ARG002  no wait
         with self._guard:
             if image not in self._last_use:

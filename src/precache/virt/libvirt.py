@@ -121,6 +121,10 @@ class LibvirtDriver:
             reserve_bytes=space.reserve_bytes,
         )
 
+    def hash_entries(self, check_stop: Callable[[], None]) -> None:
+        if self._reason_against_caching() is None:
+            self._cache.digests.hash_all(check_stop)
+
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         reason = self._reason_against_caching()
         if reason is not None:

@@ -35,6 +35,9 @@ class UncachedDriver:
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         raise NotImplementedError(_NO_CACHE)
 
+    def hash_entries(self, check_stop: Callable[[], None]) -> None:
+        """Do nothing: there is nothing to hash."""
+
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         raise NotImplementedError(_NO_CACHE)
 

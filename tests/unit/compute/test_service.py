@@ -145,6 +145,27 @@ def test_a_pinned_image_that_is_gone_is_restored_from_the_second_pass_on(hearing
     assert all(passes >= 2 for passes in driver.fetched_after)
 
 
+def test_new_entries_are_hashed_from_the_start_and_the_stop_ends_it(hearing, caplog):
+    has_begun, has_ended = threading.Event(), threading.Event()
+
+    class HashingDriver(EndlessDriver):
+        def hash_entries(self, check_stop) -> None:
+            has_begun.set()
+            try:
+                while True:
+                    check_stop()
+            finally:
+                has_ended.set()
+
+    service = compute(hearing, HashingDriver())
+    service.start()
+
+    assert has_begun.wait(PATIENCE.total_seconds())
+    service.stop(PATIENCE)
+    assert has_ended.is_set()
+    assert "ERROR" not in caplog.text
+
+
 def test_an_image_to_be_restored_is_fetched_and_the_stop_ends_it(hearing):
     driver = EndlessDriver()
     service = compute(hearing, driver)

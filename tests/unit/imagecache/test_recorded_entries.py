@@ -283,8 +283,8 @@ def test_a_clock_that_jumps_changes_no_record(cache: ImageCache, clock: MemoryCl
     cache.records.write(EntryRecord(image=OTHER_IMAGE, pins=(Pin("job:1", None),)))
     before = {path.name: path.read_bytes() for path in cache.directory.iterdir()}
 
-    clock.advance(jump)
-    cache.start()
+    later = MemoryClock(start=clock.now() + jump)
+    ImageCache(directory=cache.directory, locks_directory=cache.locks.directory, clock=later).start()
 
     assert {path.name: path.read_bytes() for path in cache.directory.iterdir()} == before
     assert cache.records.read(ENTRY) is not None
