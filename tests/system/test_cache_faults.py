@@ -24,6 +24,7 @@ from tests.system.operating import (
     litter,
     outcomes,
     request,
+    state,
     tasks,
     wait_until,
 )
@@ -49,10 +50,10 @@ def namespace() -> list[str]:
 
 @pytest.fixture
 def new_service_on_small_disk(new_service, namespace, tmp_path):
-    """Return a function that makes a service whose host cmp-1 has a disk of so many MiB."""
+    """Return a function that makes a service with a disk of so many MiB, by default for host cmp-1 alone."""
 
-    def make(hosts: str, size_mib: int) -> LocalService:
-        disk = tmp_path / "state" / "hosts" / "cmp-1" / "instances"
+    def make(hosts: str, size_mib: int, disk_of: str = "hosts/cmp-1/instances") -> LocalService:
+        disk = tmp_path / "state" / disk_of
         disk.mkdir(parents=True)
         return new_service(hosts, [*namespace, "sh", "-c", IN_NAMESPACE, "sh", f"size={size_mib}M", str(disk)])
 
@@ -78,6 +79,10 @@ def fill(disk: Path) -> Path:
         free = os.statvfs(disk)
         os.posix_fallocate(out.fileno(), 0, free.f_bavail * free.f_frsize)
     return filler
+
+
+def contents_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def left_behind(service: LocalService) -> list[Path]:
@@ -131,6 +136,55 @@ def test_what_does_not_fit_is_refused_before_any_of_its_data_is_asked_for(new_se
     assert "needs 8.0 MiB, 4.0 MiB free; free some space in" in reasons["cmp-1", web]
     assert service.get("/image/requests")["data_requests"] == {web: 1}
     assert left_behind(service) == []
+
+
+def test_two_hosts_on_one_disk_never_begin_what_does_not_fit_together(new_service_on_small_disk, images, tmp_path):
+    qcow2(images / "web.qcow2", 4)
+    with slow_images(images, tmp_path / "slow-index.json") as slow:
+        # One image needs 8 MiB while it is fetched, then 4 MiB, and 5% are reserved.
+        service = new_service_on_small_disk("cell1:cmp-1,cell1:cmp-2", 14, "hosts")
+        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url, "OS_IMAGE_CACHE__PRECACHE_CONCURRENCY": "2"})
+        job = request(service, aggregate(service, "cmp-1", "cmp-2"), ids(service)["web"])
+        wait_until(lambda: "error" in outcomes(service, job).values())
+        requests_then = slow.data_requests
+        slow.release()
+
+        assert ended(service, job) == "partly_failed"
+        [reason] = [task["reason"] for task in tasks(service, job).values() if task["outcome"] == "error"]
+        assert "of it promised to 1 other image" in reason
+        assert requests_then == 1
+        service.run("job", "retry", job)
+        assert ended(service, job) == "succeeded"
+
+
+def test_a_disk_that_fills_up_loses_neither_entries_nor_paused_downloads(new_service_on_small_disk, images, tmp_path):
+    for name, size_mib in (("old", 1), ("paused", 3), ("web", 8)):
+        random_raw(images / f"{name}.raw", size_mib)
+    with slow_images(images, tmp_path / "slow-index.json", sends_freely=1) as slow:
+        service = new_service_on_small_disk("cell1:cmp-1", 24)
+        service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url})
+        image, number = ids(service), aggregate(service, "cmp-1")
+        assert ended(service, request(service, number, image["old"])) == "succeeded"
+        paused = request(service, number, image["paused"])
+        wait_until(lambda: tasks(service, paused)["cmp-1"]["bytes_done"])
+        service.run("job", "pause", paused)
+        wait_until(lambda: state(service, paused) == "paused")
+        before = contents_of(disk_of(service) / "_base")
+        job = request(service, number, image["web"])
+        wait_until(lambda: tasks(service, job)["cmp-1"]["bytes_done"])
+        filler = fill(disk_of(service))
+        slow.release()
+
+        assert ended(service, job) == "failed"
+        assert "free some space" in tasks(service, job)["cmp-1"]["reason"]
+        assert len(before) == 4  # an entry and a kept download, each with its record
+        assert contents_of(disk_of(service) / "_base") == before
+
+        filler.unlink()
+        service.run("job", "resume", paused)
+        assert ended(service, paused) == "succeeded"
+        assert ended(service, request(service, number, image["web"])) == "succeeded"
+        assert len(left_behind(service)) == 6  # three entries, each with its record
 
 
 def test_a_disk_that_fills_up_during_a_download_is_reported_with_numbers_and_leaves_nothing(
