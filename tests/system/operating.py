@@ -97,7 +97,7 @@ def entry(service: LocalService, host: str, image: str) -> Path:
 
 def litter(service: LocalService) -> list[str]:
     """Return what transfers have left, or still need, in the caches of all hosts."""
-    return [str(file) for file in service.state.glob("hosts/*/instances/_base/*.precache-*")]
+    return [str(file) for file in service.state.glob("hosts/*/instances/_base/?*.precache-*")]
 
 
 def notifications(log: str) -> list[tuple[str, str | None]]:

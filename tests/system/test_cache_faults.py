@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cache_files import files_of
 from tests.lab.slow_images import slow_images
 from tests.system.conftest import qcow2, qemu_img, random_raw, settled
 from tests.system.operating import (
@@ -86,7 +87,7 @@ def contents_of(directory: Path) -> dict[str, bytes]:
 
 
 def left_behind(service: LocalService) -> list[Path]:
-    return [*disk_of(service).glob("_base/*"), *map(Path, litter(service))]
+    return [*files_of(disk_of(service) / "_base"), *map(Path, litter(service))]
 
 
 def test_a_cache_that_is_gone_or_read_only_is_reported_and_the_other_hosts_are_filled(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cache_files import files_of
 from tests.system.conftest import qcow2, random_raw
 from tests.system.operating import aggregate, cache_of, data_requests, entry, ids, outcomes
 from tests.waiting import wait_until
@@ -42,7 +43,7 @@ def test_one_request_fills_every_cache_that_can_be_filled_and_boots_no_longer_do
     assert outcomes(service, job["id"]) == expected
     assert data_requests(service) == 6
     for host in ("cmp-1", "cmp-2", "cmp-3"):
-        assert sorted(file.name for file in cache_of(service, host).iterdir()) == sorted(
+        assert [file.name for file in files_of(cache_of(service, host))] == sorted(
             f"{entry(service, host, image).name}{suffix}" for image in (web, db) for suffix in ("", ".precache")
         )
         compared = ["qemu-img", "compare", "-f", "raw", "-F", "qcow2"]

@@ -30,6 +30,7 @@ from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import LONGEST_TOUCH_INTERVAL
 
 KEEP_INTERVAL = timedelta(minutes=10)
+SHARE_INTERVAL = timedelta(minutes=10)
 HASH_INTERVAL = timedelta(seconds=10)
 """How long a new entry may wait until it is hashed, so that it can be verified later."""
 
@@ -104,6 +105,7 @@ class ComputeService:
         self._cell = cell
         self._release = release
         self._site = site
+        self._cache_id = ""
         self._boot_id = uuid.uuid4().hex
         self._reports = reports
         self._clock = clock
@@ -124,6 +126,10 @@ class ComputeService:
             what = "The hashing of new entries of"
             action = partial(self._hash, hash_entries)
             self._cleaners.append(PeriodicTask(action=action, interval=HASH_INTERVAL, what=what, of=host))
+        if (share := getattr(driver, "share_cache", None)) is not None:
+            what = "The announcement in the cache of"
+            sharing = partial(self._share, share)
+            self._cleaners.append(PeriodicTask(action=sharing, interval=SHARE_INTERVAL, what=what, of=host))
         self._cleaners.append(self._restorer)
         if kept is not None:
             what = "The removal of paused downloads of"
@@ -200,6 +206,9 @@ class ComputeService:
         with suppress(Stopped):
             hash_entries(lambda: self._stopping.check(f"Hashing the entries of {self.host}"))
 
+    def _share(self, share: Callable[[], str]) -> None:
+        self._cache_id = share()
+
     def _beat(self) -> None:
         beat = Heartbeat(
             host=self.host,
@@ -209,5 +218,6 @@ class ComputeService:
             boot_id=self._boot_id,
             release=self._release,
             site=self._site,
+            cache_id=self._cache_id,
         )
         self._reports.store_heartbeats([beat])

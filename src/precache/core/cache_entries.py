@@ -108,6 +108,7 @@ class AlarmKind(StrEnum):
     MISSING: a pinned entry is gone. NOT_RESTORED: an entry that is gone could not be fetched again.
     CORRUPT: an entry differs from its record, and cannot be replaced.
     UNSAFE_SHARING: hosts share the cache, but not its locks.
+    SILENT_SHARER: a host that shares the cache was not seen for a day; `entry` has its name.
     """
 
     NOT_TOUCHED = "not_touched"
@@ -115,6 +116,7 @@ class AlarmKind(StrEnum):
     NOT_RESTORED = "not_restored"
     CORRUPT = "corrupt"
     UNSAFE_SHARING = "unsafe_sharing"
+    SILENT_SHARER = "silent_sharer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from precache.core.free_space import FreeSpace
 from precache.core.images import ImageId
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.imagecache.alarms import CacheAlarms
+from precache.imagecache.directory_mark import mark_directory
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
@@ -68,6 +69,15 @@ class ImageCache:
         self.ledger = SpaceLedger(directory=directory, clock=clock, reserve=reserve)
         self.digests = MissingDigests(directory=directory, locks=self.locks, records=self.records, clock=clock)
         self._clock = clock
+        self._cache_id = ""
+
+    @property
+    def cache_id(self) -> str:
+        """Return what identifies the directory, also on other hosts that share it. Raises CacheUnusable."""
+        if not self._cache_id:
+            with _explained(self.directory):
+                self._cache_id = mark_directory(self.directory)
+        return self._cache_id
 
     def start(self) -> None:
         """Create the directories if absent, and remove what dead processes left.

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 
-from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown
+from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown, SharersUnknown
 from precache.core.pins import pins_text
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.in_use import InstanceDisks, is_open_in_qemu
+from precache.imagecache.in_use import UsedFiles, is_open_in_qemu
 from precache.imagecache.os_errors import explain
 from precache.imagecache.overlay_list import remove_overlays
 from precache.ports.clock import Clock
@@ -75,7 +75,7 @@ class Usage:
 class EntryRemoval:
     """Removes files from one cache."""
 
-    def __init__(self, *, cache: ImageCache, disks: InstanceDisks, clock: Clock) -> None:
+    def __init__(self, *, cache: ImageCache, disks: UsedFiles, clock: Clock) -> None:
         self._cache = cache
         self._disks = disks
         self._clock = clock
@@ -124,7 +124,7 @@ class EntryRemoval:
         """Return what is in use. A reason why that is not known is logged once, until it changes."""
         try:
             disks = self._disks.disks_by_file()
-        except (DiskUnreadable, DomainsUnknown) as error:
+        except (DiskUnreadable, DomainsUnknown, SharersUnknown) as error:
             doubt = str(error)
             if doubt != self._last_doubt:
                 _log.warning(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from precache.core.errors import DiskUnreadable
 from precache.imagecache.backing import backing_chain
-from precache.imagecache.names import parse_temporary
+from precache.imagecache.names import SHARERS, parse_temporary
 from precache.imagecache.overlay_list import Presence, listed_overlays
 from precache.ports.domain_disks import DiskFile, DomainDisks
 from precache.rules.expiry import shape_of
@@ -24,6 +25,17 @@ _DEEPEST_DIRECTORY = 16
 # qemu locks open images: one byte for each permission that it has (from 100) or shares (from 200).
 _QEMU_LOCKS_START, _QEMU_LOCKS_LENGTH = 100, 200
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
+
+
+class UsedFiles(Protocol):
+    """What says which files of a cache are in use."""
+
+    def disks_by_file(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the name of each file in use, with the disks that stand on it.
+
+        Raises DiskUnreadable, DomainsUnknown, SharersUnknown.
+        """
+        ...
 
 
 class InstanceDisks:
@@ -82,6 +94,8 @@ class InstanceDisks:
     def _found(self) -> Iterator[DiskFile]:
         """Return every file below the instances directory except the entries, without a known format."""
         for path in _files_below(self._instances_path, _DEEPEST_DIRECTORY):
+            if path.parent == self._cache_directory / SHARERS:
+                continue
             if path.parent != self._cache_directory or not _is_of_the_cache(path.name):
                 yield DiskFile(path)
 

@@ -13,6 +13,9 @@ from precache.core.cache_entries import entry_name as entry_name
 KEPT = "kept"
 """In the place of the token of a staging: the names of what is kept of a paused download."""
 
+SHARERS = ".precache-sharers"
+"""The directory in the cache in which the hosts that share it announce themselves."""
+
 _TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
 _RECORD = re.compile(r"([0-9a-f]{40})\.precache")
 

@@ -78,6 +78,14 @@ class VirtDriver(Protocol):
         """
         ...
 
+    def share_cache(self) -> str:
+        """Announce this host to others that share its cache, with what its guests use there.
+
+        Return what identifies the cache, the same on all these hosts; empty if no other host can share it. Called at
+        least every ten minutes. Raises CacheUnusable.
+        """
+        ...
+
     def clean_cache(self) -> None:
         """Make one pass over the cache and remove what has expired, except what is pinned.
 

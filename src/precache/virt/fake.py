@@ -120,6 +120,9 @@ class FakeDriver:
             self._pins = {image: pins for image, pins in left.items() if pins}
         return ()
 
+    def share_cache(self) -> str:
+        return ""
+
     def clean_cache(self) -> None:
         if self._cleaning is None or not self._cleaning.removes_unused:
             return

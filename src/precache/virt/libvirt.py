@@ -15,6 +15,7 @@ from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.pin_keeper import LONGEST_DOUBT, PinKeeper
+from precache.imagecache.sharers import CacheSharers
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
@@ -29,7 +30,8 @@ class LibvirtDriver:
     """The port `VirtDriver` on a file cache. Safe for several threads; an image is fetched once for all requests.
 
     images_type: Nova's name for where instance disks are.
-    keeper: of pinned entries. cleaner: None if another service removes expired entries.
+    keeper: of pinned entries. sharers: the hosts that share the cache.
+    cleaner: None if another service removes expired entries.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class LibvirtDriver:
         fetcher: EntryFetcher,
         images_type: str,
         keeper: PinKeeper,
+        sharers: CacheSharers,
         cleaner: Cleaner | None = None,
     ) -> None:
         self._cache = cache
@@ -46,6 +49,7 @@ class LibvirtDriver:
         self._images_type = images_type
         self._cleaner = cleaner
         self._keeper = keeper
+        self._sharers = sharers
 
     @classmethod
     def build(cls, setup: HostSetup) -> LibvirtDriver:
@@ -59,7 +63,8 @@ class LibvirtDriver:
         disks = InstanceDisks(
             instances_path=setup.local_cache.instances_path, cache_directory=cache.directory, domains=domains
         )
-        removal = EntryRemoval(cache=cache, disks=disks, clock=setup.clock)
+        sharers = CacheSharers(cache=cache, host=setup.host, own=disks, clock=setup.clock)
+        removal = EntryRemoval(cache=cache, disks=sharers, clock=setup.clock)
         cleaner = None
         if setup.cleaning is not None:
             cleaner = Cleaner(
@@ -82,6 +87,7 @@ class LibvirtDriver:
                 limit=minimum_age if setup.cleaning is None else None,
                 doubt=min(LONGEST_DOUBT, minimum_age),
             ),
+            sharers=sharers,
             cleaner=cleaner,
         )
 
@@ -139,6 +145,12 @@ class LibvirtDriver:
 
     def touch_pinned(self) -> Sequence[ImageId]:
         return self._keeper.touch() if self._reason_against_caching() is None else ()
+
+    def share_cache(self) -> str:
+        if self._reason_against_caching() is not None:
+            return ""
+        self._sharers.announce()
+        return self._cache.cache_id
 
     def clean_cache(self) -> None:
         if self._cleaner is not None:

@@ -47,5 +47,8 @@ class UncachedDriver:
     def touch_pinned(self) -> Sequence[ImageId]:
         return ()
 
+    def share_cache(self) -> str:
+        return ""
+
     def clean_cache(self) -> None:
         """There is nothing to clean."""

@@ -17,6 +17,7 @@ from precache.core.orders import ImageOrder, OrderOptions
 from precache.imagecache.names import parse_record
 from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.hosts import build_compute, image_service
+from tests.cache_files import files_of
 from tests.contract.hearing import Hearing
 from tests.lab.slow_images import slow_images
 
@@ -61,7 +62,7 @@ class World:
 
     def files(self):
         """Return the files in the cache, without the records of its entries."""
-        names = [path.name for path in (self.instances / "_base").iterdir()]
+        names = [path.name for path in files_of(self.instances / "_base")]
         return [name for name in names if parse_record(name) not in names]
 
     def left_behind(self):

@@ -115,6 +115,7 @@ from precache.core.errors.unavailable import (
     DatabaseDamaged as DatabaseDamaged,
     DeadlinePassed as DeadlinePassed,
     DomainsUnknown as DomainsUnknown,
+    SharersUnknown as SharersUnknown,
     IdentityServiceUnavailable as IdentityServiceUnavailable,
     ImageServiceUnavailable as ImageServiceUnavailable,
     InventoryUnavailable as InventoryUnavailable,

@@ -160,6 +160,14 @@ class DomainsUnknown(Unavailable):
         self.reason = reason
 
 
+class SharersUnknown(Unavailable):
+    """It is not known what other hosts use in a cache that they share with this one. place: the cache, or a file."""
+
+    def __init__(self, place: str, reason: str, advice: str = "") -> None:
+        super().__init__(f"What other hosts use in {place} is not known: {reason}", advice)
+        self.place, self.reason = place, reason
+
+
 class WebhookFailed(Unavailable):
     """A receiver of notices did not accept one. place: its URL without the path.
 
