@@ -39,6 +39,15 @@ def add_pin(pins: Iterable[Pin], new: Pin) -> tuple[Pin, ...]:
     return kept if len(kept) <= MOST_PINS else tuple(sorted(kept, key=_end_of)[-MOST_PINS:])
 
 
+def merge_pins(first: Iterable[Pin], second: Iterable[Pin]) -> tuple[Pin, ...]:
+    """Return the pins of both; of two by the same, that which ends later."""
+    merged: dict[str, Pin] = {}
+    for pin in (*first, *second):
+        known = merged.get(pin.by)
+        merged[pin.by] = pin if known is None else max(known, pin, key=_end_of)
+    return tuple(merged.values())
+
+
 def pins_text(pins: Iterable[Pin]) -> str:
     """Return who pinned an entry and until when, such as `by job:8d until 2026-12-11 20:00:00+00:00 and 2 others`."""
     last, *others = sorted(pins, key=_end_of, reverse=True)

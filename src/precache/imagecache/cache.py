@@ -27,7 +27,7 @@ from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
 from precache.imagecache.missing_digests import MissingDigests
 from precache.imagecache.names import entry_name
-from precache.imagecache.orphans import remove_orphans
+from precache.imagecache.orphans import remove_orphans, remove_temporary_files
 from precache.imagecache.os_errors import DISK_FULL, disk_size, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
@@ -56,11 +56,17 @@ class ImageCache:
         clock: Clock,
         keep_limits: KeepLimits | None = None,
         reserve: DiskAmount = NOTHING,
+        pins_directory: Path | None = None,
     ) -> None:
-        """keep_limits: of paused downloads. reserve: what no image may take of the disk."""
+        """keep_limits: of paused downloads. reserve: what no image may take of the disk.
+
+        pins_directory: for copies of the pins, outside of the cache, which may be emptied; None for no copies.
+        """
         self.directory = directory
+        self._pins_directory = pins_directory
         self.locks = EntryLocks(directory=locks_directory, clock=clock)
-        self.records = EntryRecords(directory=directory, clock=clock)
+        copies = None if pins_directory is None else EntryRecords(directory=pins_directory, clock=clock)
+        self.records = EntryRecords(directory=directory, clock=clock, copies=copies)
         self.alarms = CacheAlarms(clock=clock)
         self.removals = RemovalLog()
         self.kept = KeptDownloads(
@@ -90,6 +96,8 @@ class ImageCache:
                 check_writable(directory)
         with _explained(self.directory):
             remove_orphans(self.directory, self.locks, self.records)
+            if self._pins_directory is not None and self._pins_directory.is_dir():
+                remove_temporary_files(self._pins_directory, self.locks)
 
     def path_of(self, image: ImageId) -> Path:
         """Return the path that the image's entry has, or would have."""

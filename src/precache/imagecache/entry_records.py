@@ -3,6 +3,9 @@
 The file is `<entry>.precache`, one JSON object, which Nova's cleaner ignores. It is changed only under the entry's
 lock. It is written before the entry is published and removed after it, so an entry that Precache made has a record; a
 record says nothing without its entry. Readers ignore fields that they do not know; another version is not read.
+
+The pins of an entry are also in a copy outside of the cache, because a cache may be emptied or get another disk, and
+its records go with it. The pins are those of both files. They are removed from the copy first.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ from typing import Any
 
 from precache.core.errors import PrecacheError
 from precache.core.images import ImageId, parse_image_id
-from precache.core.pins import Pin, pinned_until
+from precache.core.pins import Pin, merge_pins, pinned_until
 from precache.core.text import plain_line
 from precache.imagecache.names import entry_name, parse_record, record_name
 from precache.imagecache.os_errors import explain
+from precache.imagecache.ownership import make_directory
 from precache.imagecache.publish import open_directory, open_own, publish
 from precache.imagecache.staging import Staging, create_file
 from precache.ports.clock import Clock
@@ -159,21 +163,37 @@ def _read_record(entry: str, directory: int) -> EntryRecord:
     return record
 
 
+def _read_nothing(_entry: str) -> EntryRecord | None:
+    return None
+
+
+def _with_pins(record: EntryRecord | None, copy: EntryRecord | None) -> EntryRecord | None:
+    """Return the record with the pins of both; where both have one by the same, that which ends later counts."""
+    if copy is None or not copy.pins or (record is not None and record.pins == copy.pins):
+        return record
+    if record is None:
+        return replace(copy, source=ADOPTED)
+    return replace(record, pins=merge_pins(record.pins, copy.pins))
+
+
 class EntryRecords:
     """The records of one cache directory, which may not exist. For any number of threads."""
 
-    def __init__(self, *, directory: Path, clock: Clock) -> None:
+    def __init__(self, *, directory: Path, clock: Clock, copies: EntryRecords | None = None) -> None:
+        """copies: of the pins, in another directory, which is made when it is needed; None for no copies."""
         self._directory = directory
         self._clock = clock
+        self._copies = copies
         self._reported: dict[str, str] = {}
 
     def entries(self) -> Iterator[str]:
-        """Return the entries for which there is a record, whatever is in it. Raises OSError."""
+        """Return the entries for which there is a record or a copy, whatever is in it. Raises OSError."""
         try:
             names = [path.name for path in self._directory.iterdir()]
         except FileNotFoundError:
             names = []
-        return (entry for name in sorted(names) if (entry := parse_record(name)) is not None)
+        found = {entry for name in names if (entry := parse_record(name)) is not None}
+        return iter(sorted(found.union(self._copies.entries() if self._copies is not None else ())))
 
     def read(self, entry: str) -> EntryRecord | None:
         """Return the entry's record; None if there is none, or it cannot be used. The latter is logged once."""
@@ -184,12 +204,13 @@ class EntryRecords:
     def reader(self) -> Iterator[Callable[[str], EntryRecord | None]]:
         """Return a function that is as `read`, and quicker for many entries, within the block."""
         with ExitStack() as opened:
+            read_copy = opened.enter_context(self._copies.reader()) if self._copies is not None else _read_nothing
             try:
                 directory = opened.enter_context(open_directory(self._directory))
             except OSError:
-                yield lambda _entry: None
+                yield read_copy
                 return
-            yield lambda entry: self._read(entry, directory)
+            yield lambda entry: _with_pins(self._read(entry, directory), read_copy(entry))
 
     def _read(self, entry: str, directory: int) -> EntryRecord | None:
         record, reason = None, ""
@@ -210,10 +231,12 @@ class EntryRecords:
             self._reported.pop(entry, None)
         elif self._reported.get(entry) != reason:
             self._reported[entry] = reason
+            pins = "is not pinned" if self._copies is None else "has only the pins of which there is a copy,"
             _log.error(
-                "The record %s cannot be used, so its image is not pinned and cannot be verified: %s; pin the image "
-                "again if it is to stay",
+                "The record %s cannot be used, so its image %s and cannot be verified: %s; pin the image again if it "
+                "is to stay",
                 self._directory / record_name(entry),
+                pins,
                 reason,
             )
 
@@ -222,15 +245,45 @@ class EntryRecords:
 
         staging: of the caller, for the temporary file.
         """
+        entry = entry_name(record.image)
+        if self._copies is not None and not record.pins:
+            self._copies.remove(entry)
         if staging is not None:
             self._write(record, staging)
+        else:
+            staging = Staging(self._directory, entry)
+            try:
+                with staging.alive():
+                    self._write(record, staging)
+            finally:
+                staging.discard()
+        self._copy(record)
+
+    def _copy(self, record: EntryRecord) -> None:
+        """Write the copy if it has not these pins. A fault of the disk is logged: the pins are in the record."""
+        copy = EntryRecord(image=record.image, image_name=record.image_name, pins=record.pins)
+        entry = entry_name(record.image)
+        if self._copies is None or not record.pins or self._copies.read(entry) == copy:
             return
-        staging = Staging(self._directory, entry_name(record.image))
         try:
-            with staging.alive():
-                self._write(record, staging)
-        finally:
-            staging.discard()
+            make_directory(self._copies._directory)
+            self._copies.write(copy)
+        except OSError as error:
+            _log.error(
+                "The pins of image %s could not be copied to %s, so they are lost if the cache is emptied: %s",
+                record.image,
+                self._copies._directory,
+                explain(error),
+            )
+
+    def has_all(self, entry: str) -> bool:
+        """Return whether the record is there and the copy has the same pins."""
+        if self._copies is None:
+            return True
+        copy = self._copies.read(entry)
+        with suppress(OSError, *_NO_RECORD), open_directory(self._directory) as directory:
+            return _read_record(entry, directory).pins == (() if copy is None else copy.pins)
+        return False
 
     def _write(self, record: EntryRecord, staging: Staging) -> None:
         text = record.text()
@@ -260,7 +313,7 @@ class EntryRecords:
             )
             if earlier is not None and not earlier.is_of_same_content(record):
                 with suppress(OSError):
-                    self.remove(staging.entry)
+                    self._remove_file(staging.entry)
 
     def withdraw(self, entry: str) -> None:
         """Remove the record of an entry that was not published after all, unless it is pinned; log faults of the disk.
@@ -277,5 +330,10 @@ class EntryRecords:
 
     def remove(self, entry: str) -> None:
         """Remove the record; harmless if there is none. The caller holds the entry's lock. Raises OSError."""
+        if self._copies is not None:
+            self._copies.remove(entry)
+        self._remove_file(entry)
+
+    def _remove_file(self, entry: str) -> None:
         (self._directory / record_name(entry)).unlink(missing_ok=True)
         self._reported.pop(entry, None)

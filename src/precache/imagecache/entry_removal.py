@@ -11,7 +11,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
@@ -157,6 +157,12 @@ class EntryRemoval:
         except OSError as error:
             _log.warning("The age of %s, which is in use, could not be reset: %s", name, explain(error))
 
+    def _unpin(self, name: str) -> None:
+        """Raises OSError."""
+        record = self._cache.records.read(name)
+        if record is not None:
+            self._cache.records.write(replace(record, pins=()))
+
     def _absent(self) -> RemovalResult:
         return RemovalResult(Obstacle.ABSENT, f"it is not in {self._cache.directory}")
 
@@ -181,6 +187,8 @@ class EntryRemoval:
             return obstacle
         path = self._cache.directory / name
         bytes_freed = path.lstat().st_blocks * _BLOCK_BYTES
+        if file.pins:  # first: a pinned entry that is gone would be fetched again
+            self._unpin(name)
         path.unlink()
         if shape_of(name) is Shape.IMAGE:
             remove_overlays(self._cache.directory, name)

@@ -18,14 +18,14 @@ _log = logging.getLogger(__name__)
 
 def remove_orphans(directory: Path, locks: EntryLocks, records: EntryRecords) -> None:
     """Remove the files that no process and no entry needs. Raises OSError, CacheUnusable."""
-    _remove_temporary_files(directory, locks)
+    remove_temporary_files(directory, locks)
     for entry in records.entries():
         if not os.path.lexists(directory / entry):
             _remove_record(directory, entry, locks, records)
 
 
-def _remove_temporary_files(directory: Path, locks: EntryLocks) -> None:
-    """Remove the temporary files of dead processes.
+def remove_temporary_files(directory: Path, locks: EntryLocks) -> None:
+    """Remove the temporary files of dead processes. Raises OSError, CacheUnusable.
 
     A live process holds two locks: that of the entry, and that of its staging. Nova's cleaner removes lock files of
     entries, so two processes can hold the entry's lock. The kernel releases both locks when the process ends. So a

@@ -24,7 +24,7 @@ from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_records import ADOPTED, EntryRecord
 from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
@@ -99,7 +99,7 @@ class PinKeeper:
     def _add(self, image: ImageId, path: Path, pin: Pin) -> None:
         if path.is_symlink():
             raise ImageNotPinned(image, str(self._directory), _LINK)
-        known = self._cache.records.read(path.name) or EntryRecord(image=image)
+        known = self._cache.records.read(path.name) or EntryRecord(image=image, source=ADOPTED)
         try:
             self._cache.records.write(replace(known, pins=add_pin(known.pins, pin)))
         except OSError as error:
@@ -214,6 +214,8 @@ class PinKeeper:
             self._note_untouched(entry, record, _NO_FILE)
             return
         self._reset_age(entry)
+        if not self._cache.records.has_all(entry):
+            self._repair(entry)
         observed, now = self._observation(entry), self._clock.now()
         observed.reported = ""
         self._cache.alarms.clear(AlarmKind.MISSING, entry)
@@ -230,6 +232,13 @@ class PinKeeper:
         elif observed.late_at is None or self._monotonic() - observed.late_at >= LATE_ALARM.total_seconds():
             observed.late_at = None
             self._cache.alarms.clear(AlarmKind.NOT_TOUCHED, entry)
+
+    def _repair(self, entry: str) -> None:
+        """Write the record and the copy of its pins again: one of them was lost, or is damaged. Raises OSError."""
+        with self._cache.locks.hold_if_free(entry) as is_held:
+            record = self._cache.records.read(entry)
+            if is_held and record is not None and record.pins:
+                self._cache.records.write(record)
 
     def _reset_age(self, entry: str) -> None:
         now = self._clock.now().timestamp()

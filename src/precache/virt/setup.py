@@ -22,6 +22,8 @@ from precache.rules.expiry import ExpiryLimits
 ENTRY_POINTS = "precache.virt"
 
 _LOCKS = "locks"  # Nova's name; not configurable there either
+_PINS = "precache-pins"
+"""The directory beside the cache with the copies of the pins. Nova ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class LocalCache:
                 clock=clock,
                 keep_limits=self.keep_limits,
                 reserve=self.reserve,
+                pins_directory=self.instances_path / _PINS,
             )
         return cache
 

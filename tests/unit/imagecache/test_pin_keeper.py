@@ -18,7 +18,7 @@ from precache.core.jobs import Outcome
 from precache.core.pins import Pin
 from precache.core.stopping import StopReason
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord, EntryRecords
+from precache.imagecache.entry_records import ADOPTED, EntryRecord, EntryRecords
 from precache.imagecache.pin_keeper import LATE_ALARM, LONGEST_DOUBT, PinKeeper
 from precache.rules.expiry import touch_interval
 from tests.unit.imagecache.another_process import another_process
@@ -82,7 +82,7 @@ def test_a_pinned_entry_never_reaches_its_limit_and_then_expires_as_all_others(
 
     assert oldest < LIMIT
     assert age_of(path, clock) == LIMIT
-    assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE)
+    assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE, source=ADOPTED)
     assert alarms(cache) == []
 
 
@@ -447,7 +447,9 @@ def test_a_damaged_record_keeps_nothing_is_logged_once_and_can_be_replaced(
     assert age_of(path, clock) == LIMIT / 2
     assert caplog.text.count("cannot be used, so its image is not pinned and cannot be verified") == 1
     pin(keeper, clock.now() + WEEK)
-    assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE, pins=(Pin("job:1", clock.now() + WEEK),))
+    assert cache.records.read(ENTRY) == EntryRecord(
+        image=IMAGE, source=ADOPTED, pins=(Pin("job:1", clock.now() + WEEK),)
+    )
 
 
 def test_an_unknown_field_of_a_record_is_ignored(cache: ImageCache, clock: MemoryClock) -> None:
