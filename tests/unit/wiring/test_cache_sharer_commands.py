@@ -1,0 +1,57 @@
+"""`precache cache sharer ...`, on a directory as computes leave it."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.cli.app import PrecacheApp
+from precache.cli.exit_codes import ExitCode
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.sharers import CacheSharers
+
+
+class NoDisks:
+    def disks_by_file(self):
+        return {}
+
+
+@pytest.fixture
+def instances(tmp_path):
+    cache = ImageCache(directory=tmp_path / "_base", locks_directory=tmp_path / "locks", clock=MemoryClock())
+    cache.start()
+    for host in ("cmp-1", "cmp-2"):
+        CacheSharers(cache=cache, host=host, own=NoDisks(), clock=MemoryClock()).announce()
+    return tmp_path
+
+
+def run(*words, instances):
+    out, err = io.StringIO(), io.StringIO()
+    app = PrecacheApp(environ={}, stdout=out, stderr=err)
+    status = app.run(["cache", "sharer", *words, "--instances-path", str(instances)])
+    return status, out.getvalue(), err.getvalue()
+
+
+def test_the_hosts_are_listed_and_one_can_be_removed(instances):
+    _, listed, _ = run("list", "-f", "json", instances=instances)
+    removed, _, message = run("remove", "cmp-2", instances=instances)
+    again, _, refusal = run("remove", "cmp-2", instances=instances)
+
+    assert [(row["host"], row["entries_in_use"], row["knows_its_use"]) for row in json.loads(listed)] == [
+        ("cmp-1", 0, True),
+        ("cmp-2", 0, True),
+    ]
+    assert (removed, again) == (ExitCode.DONE, ExitCode.REFUSED)
+    assert "cmp-2 does not count" in message
+    assert "`precache cache sharer list` shows those that do" in refusal
+
+
+def test_a_directory_that_is_no_cache_and_a_name_that_is_none_are_refused(instances, tmp_path):
+    nowhere, _, refusal = run("list", instances=tmp_path / "missing")
+    bad_name, _, _ = run("remove", "a/b", instances=instances)
+
+    assert (nowhere, bad_name) == (ExitCode.USAGE, ExitCode.USAGE)
+    assert "is not a directory" in refusal
