@@ -102,10 +102,12 @@ def test_all_without_a_wait_is_refused(run: Run, service: StubService) -> None:
     assert "--all says what --wait shows" in ran.err
 
 
-def test_progress_goes_to_stderr_one_line_per_change(run: Run, service: StubService) -> None:
-    half = {"state": "running", "phase": "downloading", "bytes_done": 512 * 1024, "bytes_total": 1024 * 1024}
+@pytest.mark.parametrize("phase", ["downloading", "verifying"])
+def test_progress_goes_to_stderr_one_line_per_change(run: Run, service: StubService, phase: str) -> None:
+    half = {"state": "running", "phase": phase, "bytes_done": 512 * 1024, "bytes_total": 1024 * 1024}
     service.frames = [
         ("queued", [task("cmp-1"), task("cmp-2")]),
+        ("running", [task("cmp-1", **half | {"bytes_done": 1024}), task("cmp-2")]),
         ("running", [task("cmp-1", **half), task("cmp-2")]),
         ("running", [task("cmp-1", **half), task("cmp-2")]),
         (
@@ -122,7 +124,8 @@ def test_progress_goes_to_stderr_one_line_per_change(run: Run, service: StubServ
     assert ran.err.splitlines() == [
         f"Job {JOB_ID} is queued, 2 tasks",
         f"Job {JOB_ID} is running, 2 tasks",
-        "cmp-1: debian-12: downloading, 512.0 KiB of 1.0 MiB",
+        f"cmp-1: debian-12: {phase}, 1.0 KiB of 1.0 MiB",
+        f"cmp-1: debian-12: {phase}, 512.0 KiB of 1.0 MiB",
         "cmp-1: debian-12: cached, 1.0 MiB",
         "cmp-2: debian-12: error: disk full",
         f"Job {JOB_ID} partly_failed: 1 cached, 1 error",

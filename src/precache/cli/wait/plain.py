@@ -13,7 +13,7 @@ _PACE_INTERVAL_S = 30.0
 
 
 class PlainView:
-    """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of a download.
+    """Writes a line when the job's state, a task's phase or its outcome changes, and at each quarter of the bytes.
 
     Rate and remaining time follow every half minute. For a large job it writes the counts for each further percent, and
     the failed tasks.
@@ -74,6 +74,7 @@ class PlainView:
         self._stream.flush()
 
 
+_WITH_QUARTERS = frozenset({"downloading", "verifying"})
 _NOTHING_YET = (None, "waiting", 0)
 
 
@@ -83,5 +84,5 @@ def _line_key(view: TaskView) -> tuple[object, ...]:
         return (view.outcome, "ended", 0)
     if not view.is_running:
         return (None, "waiting", 0)
-    quarter = 4 * view.bytes_done // view.bytes_total if view.bytes_total and view.phase == "downloading" else 0
+    quarter = 4 * view.bytes_done // view.bytes_total if view.bytes_total and view.phase in _WITH_QUARTERS else 0
     return (None, view.phase, quarter)
