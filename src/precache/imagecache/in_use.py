@@ -14,7 +14,7 @@ from typing import Protocol
 
 from precache.core.errors import DiskUnreadable
 from precache.imagecache.backing import backing_chain
-from precache.imagecache.names import SHARERS, parse_temporary
+from precache.imagecache.names import SHARERS, parse_quarantined, parse_temporary
 from precache.imagecache.overlay_list import Presence, listed_overlays
 from precache.ports.domain_disks import DiskFile, DomainDisks
 from precache.rules.expiry import shape_of
@@ -101,7 +101,7 @@ class InstanceDisks:
 
 
 def _is_of_the_cache(name: str) -> bool:
-    return shape_of(name) is not None or parse_temporary(name) is not None
+    return any(found is not None for found in (shape_of(name), parse_temporary(name), parse_quarantined(name)))
 
 
 def _without_itself(name: str, users: Iterable[Path]) -> tuple[Path, ...]:

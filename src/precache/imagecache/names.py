@@ -7,6 +7,7 @@ characters of an entry's name.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from precache.core.cache_entries import entry_name as entry_name
 
@@ -17,6 +18,8 @@ SHARERS = ".precache-sharers"
 """The directory in the cache in which the hosts that share it announce themselves."""
 
 _TEMPORARY = re.compile(r"([0-9a-f]{40})\.precache-([^-]+)-?.*", re.DOTALL)
+_QUARANTINED = re.compile(r"([0-9a-f]{40})\.corrupt-(\d{8}T\d{6}Z)")
+_QUARANTINE_TIME = "%Y%m%dT%H%M%SZ"
 _RECORD = re.compile(r"([0-9a-f]{40})\.precache")
 
 
@@ -45,3 +48,19 @@ def parse_record(name: str) -> str | None:
 def overlays_name(entry: str) -> str:
     """Return the name of the list of disks that Precache made on `entry`."""
     return f"{entry}.overlays"
+
+
+def quarantine_name(entry: str, at: datetime) -> str:
+    """Return the name under which a corrupt file of `entry` is kept. at: aware."""
+    return f"{entry}.corrupt-{at.astimezone(UTC).strftime(_QUARANTINE_TIME)}"
+
+
+def parse_quarantined(name: str) -> tuple[str, datetime] | None:
+    """Return the entry that a corrupt file had the name of, and when it was moved; None for every other name."""
+    match = _QUARANTINED.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        return match[1], datetime.strptime(match[2], _QUARANTINE_TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None

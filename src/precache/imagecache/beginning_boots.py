@@ -1,0 +1,42 @@
+"""Waits for boots of nova-compute that have begun, before an entry is taken away from them.
+
+nova-compute touches an entry when a boot finds it, and makes the disk a moment later. In between it does not hold the
+entry's lock, and no disk shows that the entry is in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from precache.imagecache.entry_lock import POLL_INTERVAL
+from precache.imagecache.entry_records import EntryRecord
+from precache.ports.clock import Clock
+
+BOOT_TIME = timedelta(seconds=10)
+"""Longer than nova-compute takes from the touch to the disk: it reads the entry's header in between."""
+
+_LONGEST_WAIT = timedelta(minutes=1)
+"""For an entry that is touched again and again, most likely by boots whose disks are seen."""
+
+_PUBLISHING_TIME = timedelta(seconds=2)
+
+
+def wait_for_boots(path: Path, record: EntryRecord | None, clock: Clock, wait: Callable[[], None]) -> None:
+    """Wait until the entry was not touched for a moment, except when it was published.
+
+    wait: called some ten times a second; what it raises ends the wait. Raises OSError.
+    """
+    until = clock.now() + _LONGEST_WAIT
+    while (now := clock.now()) < until:
+        try:
+            touched_at = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+        except FileNotFoundError:
+            return
+        cached_at = None if record is None else record.cached_at
+        is_published_only = cached_at is not None and abs(touched_at - cached_at) <= _PUBLISHING_TIME
+        if is_published_only or not timedelta() <= now - touched_at < BOOT_TIME:
+            return
+        wait()
+        clock.sleep(POLL_INTERVAL)
