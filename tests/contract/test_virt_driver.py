@@ -15,6 +15,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ImageNotCached, PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase
+from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.core.stopping import StopReason
@@ -278,6 +279,93 @@ def test_a_second_start_keeps_the_cache(driver: Driver) -> None:
 
 def test_a_driver_has_a_name(driver: Driver) -> None:
     assert driver(DAY).name.isidentifier()
+
+
+def test_an_image_is_verified_when_it_is_cached_and_absent_before(driver: Driver) -> None:
+    host, seen = driver(DAY), Seen()
+    before = host.verify_image(ImageOrder(IMAGE), seen)
+    reports_before = list(seen.reports)
+    host.cache_image(ImageOrder(IMAGE), Seen())
+
+    result = host.verify_image(ImageOrder(IMAGE), seen)
+
+    assert before == OperationResult(Outcome.ABSENT)
+    assert reports_before == []
+    assert result.outcome in (Outcome.INTACT, Outcome.UNVERIFIABLE)
+    assert seen.reports[0] == (Phase.VERIFYING, 0, SIZE_BYTES)
+    assert seen.reports[-1] == (Phase.VERIFYING, SIZE_BYTES, SIZE_BYTES)
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
+
+
+def test_a_verification_can_be_stopped_and_the_image_stays(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(ImageOrder(IMAGE), Seen())
+
+    with pytest.raises(Stopped):
+        host.verify_image(ImageOrder(IMAGE), Seen(stop_at=0))
+
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is False
+
+
+def test_each_image_is_due_to_be_verified_once_within_the_interval(driver: Driver) -> None:
+    host = driver(DAY)
+    for image in (IMAGE, OTHER):
+        host.cache_image(ImageOrder(image), Seen())
+
+    due = [host.verify_due(DAY, 10**9, Seen()) for _ in range(3)]
+
+    assert sorted(filter(None, due)) in ([], sorted([IMAGE, OTHER]))  # [] if the driver does not record what it caches
+    assert due[-1] is None
+
+
+def test_a_purged_image_is_fetched_again_by_the_next_request(driver: Driver) -> None:
+    host = driver(DAY)
+    for image in (IMAGE, OTHER):
+        host.cache_image(ImageOrder(image), Seen())
+
+    purged, absent = (host.purge_image(ImageOrder(IMAGE), Seen()).outcome for _ in range(2))
+
+    assert (purged, absent) == (Outcome.PURGED, Outcome.ABSENT)
+    assert described(host).held == {OTHER}
+    assert host.cache_image(ImageOrder(IMAGE), Seen()) is True
+
+
+def test_a_pinned_image_is_purged_only_if_the_order_says_so(driver: Driver) -> None:
+    host = driver(DAY)
+    host.cache_image(ImageOrder(IMAGE), Seen())
+    host.pin_image(IMAGE, pin(), never)
+
+    refused = host.purge_image(ImageOrder(IMAGE), Seen())
+    held = described(host).held
+    purged = host.purge_image(ImageOrder(IMAGE, OrderOptions(even_pinned=True)), Seen())
+
+    assert refused.outcome is Outcome.ERROR
+    assert "even_pinned" in refused.reason
+    assert held == {IMAGE}
+    assert purged.outcome is Outcome.PURGED
+
+
+def test_a_purge_waits_for_a_fetch_and_can_be_stopped_meanwhile(driver: Driver) -> None:
+    host = driver(DAY)
+    phases: list[Phase] = []
+
+    def stop(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        phases.append(phase)
+        raise Stopped("The purge")
+
+    def purge() -> None:
+        with pytest.raises(Stopped):
+            host.purge_image(ImageOrder(IMAGE), stop)
+
+    def purge_too(phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        if bytes_done == 0:
+            thread = threading.Thread(target=purge)
+            thread.start()
+            thread.join()
+
+    assert host.cache_image(ImageOrder(IMAGE), purge_too) is True
+    assert phases == [Phase.WAITING]
+    assert described(host).held == {IMAGE}
 
 
 def described(host: VirtDriver) -> CacheContents:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from precache.core.cache_contents import CacheContents, ImageSize
@@ -63,6 +63,34 @@ class VolumeDriver:
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         # A driver that knows the space of its storage also returns it.
         return CacheContents(frozenset(each.image for each in images if each.image in self.volumes))
+
+    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        """A driver of a real storage compares the volume with the digest that it stored with it."""
+        volume = self.volumes.get(order.image)
+        if volume is None:
+            return OperationResult(Outcome.ABSENT)
+        watch(Phase.VERIFYING, 0, len(volume))
+        watch(Phase.VERIFYING, len(volume), len(volume))
+        return OperationResult(Outcome.UNVERIFIABLE, "the storage keeps no digests")
+
+    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+        """The storage keeps no digests, so no image is due."""
+
+    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        image = order.image
+        while not self.lock.acquire(timeout=_WAIT_SECONDS):
+            watch(Phase.WAITING, 0, 0)
+        try:
+            if image not in self.volumes:
+                return OperationResult(Outcome.ABSENT)
+            if self.pins.get(image) and not order.options.even_pinned:
+                return OperationResult(Outcome.ERROR, "it is pinned; unpin it, or purge it with even_pinned")
+            # A driver of a real storage returns IN_USE, with the disks, if there are clones of the volume.
+            self.pins.pop(image, None)
+            del self.last_use[image], self.volumes[image]
+            return OperationResult(Outcome.PURGED)
+        finally:
+            self.lock.release()
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         while not self.lock.acquire(timeout=_WAIT_SECONDS):

@@ -11,6 +11,7 @@ from typing import cast
 
 from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
+from precache.compute.background_verification import BackgroundVerification
 from precache.compute.process_images import UNSUPPORTED, ProcessImages
 from precache.compute.restore_images import RestoreImages
 from precache.compute.turns import Turns
@@ -38,6 +39,10 @@ RESTORE_INTERVAL = timedelta(minutes=1)
 """How soon an image is fetched again after the pause that follows a failure; the first attempt does not wait."""
 
 
+VERIFY_INTERVAL = timedelta(minutes=5)
+"""Between two looks for an image that is to be verified."""
+
+
 class ComputeService:
     """The compute, with the port `HostCompute`. Call `start`, then `announce` when requests can be received, and `stop`
     at the end.
@@ -51,6 +56,7 @@ class ComputeService:
     restores_pinned: fetch pinned images again that are gone.
     restore_bytes_per_s: of the download of each image that should be in the cache and is gone; None for no limit.
     alarms: of the cache; None if the driver keeps none.
+    verify_interval, verify_bytes_per_s: of the verification in the background; no bytes for none.
     """
 
     def __init__(
@@ -73,6 +79,8 @@ class ComputeService:
         restores_pinned: bool = True,
         restore_bytes_per_s: int | None = None,
         alarms: CacheAlarms | None = None,
+        verify_interval: timedelta = timedelta(days=30),
+        verify_bytes_per_s: int = 0,
     ) -> None:
         self.host = host
         self._driver = driver
@@ -131,6 +139,17 @@ class ComputeService:
             sharing = partial(self._share, share)
             self._cleaners.append(PeriodicTask(action=sharing, interval=SHARE_INTERVAL, what=what, of=host))
         self._cleaners.append(self._restorer)
+        if verify_bytes_per_s:
+            verifying = BackgroundVerification(
+                host=host,
+                driver=driver,
+                turns=turns,
+                stop=self._stopping,
+                interval=verify_interval,
+                rate_bytes_per_s=verify_bytes_per_s,
+            )
+            what = "The verification of images of"
+            self._cleaners.append(PeriodicTask(action=verifying.run, interval=VERIFY_INTERVAL, what=what, of=host))
         if kept is not None:
             what = "The removal of paused downloads of"
             self._cleaners.append(PeriodicTask(action=kept.clean, interval=keep_interval, what=what, of=host))

@@ -39,11 +39,18 @@ class Turns:
         self._changed = threading.Condition()
 
     @property
+    def is_taken(self) -> bool:
+        """Return whether work has the turn, and has not hung since its deadline."""
+        with self._changed:
+            holder = self._holder
+        return holder is not None and not _is_overdue(holder)
+
+    @property
     def is_overdue(self) -> bool:
         """Return whether the work that has the turn should have ended a while ago, and so may never end."""
         with self._changed:
             holder = self._holder
-        return holder is not None and holder.left_s < -_GRACE_SECONDS
+        return holder is not None and _is_overdue(holder)
 
     @contextmanager
     def turn(
@@ -89,3 +96,7 @@ class Turns:
             self._queue.remove(place)
             self._holder = deadline
             return True
+
+
+def _is_overdue(holder: Deadline) -> bool:
+    return holder.left_s < -_GRACE_SECONDS

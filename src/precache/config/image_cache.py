@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
+from precache.core.orders import MOST_BYTES_PER_S
 from precache.core.sizes import DiskAmount
 from precache.imagecache.kept_downloads import KeepLimits
 from precache.rules.opt_in import OptIn, PrecacheImages
@@ -62,7 +63,7 @@ OPTIONS = [
         "owner",
         default="nova",
         choices=[
-            ("nova", "nova-compute removes expired entries; Precache never removes one"),
+            ("nova", "nova-compute removes expired entries; Precache only those that are purged or corrupt"),
             ("precache", "Precache removes expired entries; no nova-compute runs on this host"),
         ],
         help="Which service removes expired entries. A directory must have only one owner.",
@@ -97,6 +98,22 @@ OPTIONS = [
         default=True,
         help="Fetch a pinned image again if it is gone from the cache, after the images of all jobs and within the "
         "rates of [limits] on this host. False: it is only an alarm and an error in the log.",
+    ),
+    cfg.IntOpt(
+        "verify_bytes_per_s",
+        default=0,
+        min=0,
+        max=MOST_BYTES_PER_S,
+        help="How many bytes per second this host reads to compare the images in its cache with their records, one "
+        "after another, while no job works on it; 0 reads nothing. The image that was verified least recently "
+        "comes first. What is corrupt is moved aside, or is an alarm if an instance uses it.",
+    ),
+    cfg.IntOpt(
+        "verify_interval_days",
+        default=30,
+        min=1,
+        max=3660,
+        help="Days after which the host verifies an image again, if verify_bytes_per_s is not 0.",
     ),
     cfg.IntOpt(
         "paused_images",
@@ -141,6 +158,8 @@ class ImageCacheSettings:
     original_minimum_age: timedelta
     resized_minimum_age: timedelta
     keep_limits: KeepLimits
+    verify_bytes_per_s: int
+    verify_interval: timedelta
     opt_in: OptIn
     is_owner_chosen: bool = True
     restore_pinned: bool = True
@@ -172,6 +191,7 @@ def _parse(values: Any) -> ImageCacheSettings:
         manager_interval=None if interval < 0 else timedelta(seconds=interval),
         original_minimum_age=timedelta(seconds=values.remove_unused_original_minimum_age_seconds),
         resized_minimum_age=timedelta(seconds=values.remove_unused_resized_minimum_age_seconds),
+        verify_interval=timedelta(days=values.verify_interval_days),
         keep_limits=KeepLimits(
             images=values.paused_images,
             total_bytes=values.paused_bytes,

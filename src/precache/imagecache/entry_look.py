@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precache.imagecache.content_digest import TREE_SHA256
-from precache.imagecache.entry_records import EntryRecord, EntryRecords
+from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord, EntryRecords
 from precache.imagecache.headers import LAYERED_FORMATS, format_of
 from precache.imagecache.names import record_name
 
@@ -52,6 +52,17 @@ class EntryLook:
         """Return the digest that the content must have; empty if none is known."""
         return "" if self.record is None or self.is_of_other_fetch else self.record.digest
 
+    @property
+    def is_not_hashed_yet(self) -> bool:
+        """Return whether it was published without a digest, which is added later (`missing_digests`)."""
+        record = self.record
+        return (
+            record is not None
+            and record.source == FROM_IMAGE_SERVICE
+            and not record.digest
+            and not self.is_of_other_fetch
+        )
+
     def is_same_file(self, other: EntryLook) -> bool:
         return os.path.samestat(self.found, other.found) and self.size_bytes == other.size_bytes
 
@@ -67,7 +78,7 @@ class EntryLook:
             return f"{kind} is in its place" if self.record is not None else ""
         if self.size_bytes == 0:
             return "it is empty"
-        if self.digest and self.is_of_other_size and self.record is not None:
+        if (self.digest or self.is_not_hashed_yet) and self.is_of_other_size and self.record is not None:
             return f"it has {self.size_bytes} bytes, and its record says {self.record.size_bytes}"
         return ""
 

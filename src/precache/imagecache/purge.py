@@ -13,7 +13,7 @@ from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
-from precache.core.pins import Pin
+from precache.core.pins import Pin, pins_text
 from precache.imagecache.beginning_boots import wait_for_boots
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_lock import POLL_INTERVAL
@@ -98,19 +98,8 @@ class Purge:
 
     def _pins(self, entry: str) -> tuple[Pin, ...]:
         record = self._cache.records.read(entry)
-        return () if record is None else tuple(pin for pin in record.pins if pin.counts(self._clock.now()))
-
-
-_PINS_NAMED = 3
+        return () if record is None else record.pins
 
 
 def _pinned_text(pins: tuple[Pin, ...]) -> str:
-    """Return `it is pinned by job:4f1c until 2026-12-01T00:00:00+00:00; ...`."""
-    named = " and ".join(_text_of(pin) for pin in pins[:_PINS_NAMED])
-    more = f" and {len(pins) - _PINS_NAMED} more" if len(pins) > _PINS_NAMED else ""
-    return f"it is pinned {named}{more}; unpin it, or purge it with even_pinned"
-
-
-def _text_of(pin: Pin) -> str:
-    until = "until it is unpinned" if pin.until is None else f"until {pin.until.isoformat(timespec='seconds')}"
-    return f"by {pin.by} {until}" if pin.by else until
+    return f"it is pinned {pins_text(pins)}; unpin it, or purge it with even_pinned"

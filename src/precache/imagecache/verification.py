@@ -26,9 +26,10 @@ from precache.imagecache.beginning_boots import wait_for_boots
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.content_digest import TREE_SHA256, content_digest
 from precache.imagecache.entry_look import EntryLook, inode_held, look_at
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_records import ADOPTED, EntryRecord
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.idle_io import idle_io
+from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.overlay_list import remove_overlays
 from precache.imagecache.paced_reading import PacedReading
@@ -36,9 +37,6 @@ from precache.imagecache.quarantine import Quarantine
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
-
-ADOPTED = "adopted"
-"""The source of an entry whose digest is that of its content when it was first read."""
 
 _MOST_READS = 5
 _REPLACED = frozenset({None, errno.ENOENT, errno.ELOOP, errno.ENXIO})
@@ -168,22 +166,26 @@ class EntryVerification:
 
     def _end_adopted(self, work: _Work, look: EntryLook, digest: str) -> OperationResult:
         """Store what the content is now, for the next comparison."""
+        if look.is_not_hashed_yet and look.record is not None:
+            return self._adopted("it was not hashed yet since it was cached", replace(look.record, digest=digest))
         why = "it had no record of its content"
         if look.is_of_other_fetch and look.record is not None:
             why = f"its record is of another file, of {look.record.size_bytes} bytes in format {look.record.format}"
-        is_stored = self._store(
-            replace(
-                look.record or EntryRecord(image=work.image),
-                digest=digest,
-                source=ADOPTED,
-                source_digest="",
-                size_bytes=look.size_bytes,
-                format=look.format or "raw",
-                cached_at=None,
-                verified_at=None,
-            )
+        adopted = replace(
+            look.record or EntryRecord(image=work.image),
+            digest=digest,
+            source=ADOPTED,
+            source_digest="",
+            size_bytes=look.size_bytes,
+            format=look.format or "raw",
+            cached_at=None,
+            verified_at=None,
         )
-        self._cache.alarms.clear(AlarmKind.CORRUPT, work.entry)
+        return self._adopted(why, adopted)
+
+    def _adopted(self, why: str, record: EntryRecord) -> OperationResult:
+        is_stored = self._store(record)
+        self._cache.alarms.clear(AlarmKind.CORRUPT, entry_name(record.image))
         then = "the digest of what is there now is stored" if is_stored else "the log of the compute has the details"
         return OperationResult(Outcome.UNVERIFIABLE, f"{why}; {then}, so that the next verify can compare with it")
 
@@ -225,7 +227,7 @@ class EntryVerification:
         """Move the entry to the quarantine, and return what was done. The caller holds the lock. Raises OSError."""
         moved_to = self._quarantine.move(work.entry)
         now, record = self._clock.now(), look.record
-        is_pinned = record is not None and any(pin.counts(now) for pin in record.pins)
+        is_pinned = record is not None and bool(record.pins)
         if not is_pinned:
             self._cache.records.remove(work.entry)
         remove_overlays(self._cache.directory, work.entry)

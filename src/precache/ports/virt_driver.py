@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from precache.core.cache_contents import CacheContents, ImageSize
@@ -49,6 +50,33 @@ class VirtDriver(Protocol):
 
         Called every few seconds, by one thread; blocks as long as the reading takes. Boots and fetches do not wait for
         it. check_stop: called every few milliseconds; what it raises ends the work. Raises CacheUnusable.
+        """
+        ...
+
+    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        """Read the image in the cache and compare it with what was published.
+
+        Return INTACT; CORRUPT: then the image is in the cache no longer, or a guest stands on it; UNVERIFIABLE: there
+        is nothing to compare it with; ABSENT; ERROR. The reason says what was done. A boot does not wait for it.
+        Reports VERIFYING to `watch`. Raises NotImplementedError as `cache_image` would; any error of core/errors; what
+        `watch` raises.
+        """
+        ...
+
+    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+        """Verify one image as `verify_image` does: the one that was verified least recently, and not within `interval`.
+
+        rate_bytes_per_s: of the reading. Return the image; None if none is due. `watch` may block for as long as it
+        wants. Raises any error of core/errors; what `watch` raises.
+        """
+        ...
+
+    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        """Remove the image from the cache, with all that is kept of it.
+
+        Return PURGED; ABSENT; IN_USE, with the disks that stand on it as the reason; ERROR if it is pinned and the
+        order has not `even_pinned`, or if it is not known whether it is in use. Waits for who uses the image just now.
+        Raises NotImplementedError as `cache_image` would; any error of core/errors; what `watch` raises.
         """
         ...
 

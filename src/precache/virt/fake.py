@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ConversionFailed, ImageNotCached, InvalidConfiguration
@@ -16,7 +16,7 @@ from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase
 from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
-from precache.core.pins import Pin, add_pin
+from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
@@ -24,6 +24,7 @@ from precache.virt.setup import Cleaning, HostSetup
 
 _DEFAULT_SIZE_BYTES = 1 << 30
 _LEAST_STEPS = 10
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 LONGEST_STEP = timedelta(seconds=0.2)
 """How soon a fetch notices that it is to stop."""
@@ -52,6 +53,7 @@ class FakeDriver:
         self._cleaning = cleaning
         self._last_use: dict[ImageId, datetime] = {}
         self._pins: dict[ImageId, tuple[Pin, ...]] = {}
+        self._verified_at: dict[ImageId, datetime] = {}
         self._being_fetched: set[ImageId] = set()
         self._guard = threading.Lock()
 
@@ -101,6 +103,46 @@ class FakeDriver:
     def hash_entries(self, check_stop: Callable[[], None]) -> None:
         """Do nothing: its images have no content."""
 
+    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        with self._guard:
+            if order.image not in self._last_use:
+                return OperationResult(Outcome.ABSENT)
+        self._pretend(Phase.VERIFYING, watch)
+        with self._guard:
+            if order.image not in self._last_use:
+                return OperationResult(Outcome.ABSENT)
+            self._verified_at[order.image] = self._clock.now()
+            return OperationResult(Outcome.INTACT)
+
+    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:  # noqa: ARG002
+        with self._guard:
+            times = {image: self._verified_at.get(image, _NEVER) for image in self._last_use}
+        due = [image for image, at in times.items() if self._clock.now() - at >= interval]
+        if not due:
+            return None
+        image = min(due, key=times.__getitem__)
+        self.verify_image(ImageOrder(image), watch)
+        return image
+
+    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        image = order.image
+        while not self._begin(image):
+            watch(Phase.WAITING, 0, 0)
+            self._clock.sleep(POLL_INTERVAL)
+        with self._guard:
+            self._being_fetched.discard(image)
+            if image not in self._last_use:
+                return OperationResult(Outcome.ABSENT)
+            pins = self._pins.get(image, ())
+            if pins and not order.options.even_pinned:
+                return OperationResult(
+                    Outcome.ERROR, f"it is pinned {pins_text(pins)}; unpin it, or purge it with even_pinned"
+                )
+            self._pins.pop(image, None)
+            self._verified_at.pop(image, None)
+            del self._last_use[image]
+        return OperationResult(Outcome.PURGED)
+
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:  # noqa: ARG002  no wait
         with self._guard:
             if image not in self._last_use:
@@ -140,11 +182,16 @@ class FakeDriver:
             return True
 
     def _fetch(self, image: ImageId, watch: Watcher) -> None:
-        watch(Phase.DOWNLOADING, 0, self._size_bytes)
         if image in self._failing:
+            watch(Phase.DOWNLOADING, 0, self._size_bytes)
             raise ConversionFailed(image, "the fake driver was told to fail")
+        self._pretend(Phase.DOWNLOADING, watch)
+        watch(Phase.PUBLISHING, self._size_bytes, self._size_bytes)
+
+    def _pretend(self, phase: Phase, watch: Watcher) -> None:
+        """Take as long as the phase would, and report it."""
+        watch(phase, 0, self._size_bytes)
         steps = max(_LEAST_STEPS, math.ceil(self._delay / LONGEST_STEP))
         for step in range(1, steps + 1):
             self._clock.sleep(self._delay / steps)
-            watch(Phase.DOWNLOADING, self._size_bytes * step // steps, self._size_bytes)
-        watch(Phase.PUBLISHING, self._size_bytes, self._size_bytes)
+            watch(phase, self._size_bytes * step // steps, self._size_bytes)

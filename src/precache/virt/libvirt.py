@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
@@ -10,13 +11,20 @@ from precache.core.jobs import Phase
 from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
 from precache.core.pins import Pin
+from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.paced_reading import PacedReading
 from precache.imagecache.pin_keeper import LONGEST_DOUBT, PinKeeper
+from precache.imagecache.purge import Purge
+from precache.imagecache.quarantine import Quarantine
 from precache.imagecache.sharers import CacheSharers
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
+from precache.imagecache.verification import EntryVerification
+from precache.imagecache.verification_rounds import VerificationRounds
+from precache.ports.clock import Clock
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
 from precache.virt.libvirt_domains import DEFAULT_LIBVIRT_URI, LibvirtDomains
@@ -31,7 +39,7 @@ class LibvirtDriver:
 
     images_type: Nova's name for where instance disks are.
     keeper: of pinned entries. sharers: the hosts that share the cache.
-    cleaner: None if another service removes expired entries.
+    cleaner: None if another service removes expired entries. rates: the limits of reading.
     """
 
     def __init__(
@@ -42,6 +50,11 @@ class LibvirtDriver:
         images_type: str,
         keeper: PinKeeper,
         sharers: CacheSharers,
+        verification: EntryVerification,
+        purge: Purge,
+        quarantine: Quarantine,
+        clock: Clock,
+        rates: RateLimits,
         cleaner: Cleaner | None = None,
     ) -> None:
         self._cache = cache
@@ -50,6 +63,12 @@ class LibvirtDriver:
         self._cleaner = cleaner
         self._keeper = keeper
         self._sharers = sharers
+        self._verification = verification
+        self._rounds = VerificationRounds(cache=cache, verification=verification, clock=clock)
+        self._purge = purge
+        self._quarantine = quarantine
+        self._clock = clock
+        self._rates = rates
 
     @classmethod
     def build(cls, setup: HostSetup) -> LibvirtDriver:
@@ -75,6 +94,8 @@ class LibvirtDriver:
                 removes_unused=setup.cleaning.removes_unused,
             )
         minimum_age = setup.local_cache.minimum_age
+        quarantine = Quarantine(directory=cache.directory, clock=setup.clock)
+        has_nova = setup.cleaning is None
         return cls(
             cache=cache,
             fetcher=setup.fetcher,
@@ -88,6 +109,18 @@ class LibvirtDriver:
                 doubt=min(LONGEST_DOUBT, minimum_age),
             ),
             sharers=sharers,
+            verification=EntryVerification(
+                cache=cache,
+                removal=removal,
+                quarantine=quarantine,
+                clock=setup.clock,
+                host=setup.host,
+                has_nova=has_nova,
+            ),
+            purge=Purge(cache=cache, removal=removal, quarantine=quarantine, clock=setup.clock, has_nova=has_nova),
+            quarantine=quarantine,
+            clock=setup.clock,
+            rates=setup.rates,
             cleaner=cleaner,
         )
 
@@ -131,6 +164,29 @@ class LibvirtDriver:
         if self._reason_against_caching() is None:
             self._cache.digests.hash_all(check_stop)
 
+    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        limit = self._rates.of(order)
+        reading = PacedReading(clock=self._clock, watch=watch, rate_now=limit.rate_now, note_wait=limit.note_wait)
+        return self._verification.verify(order.image, reading)
+
+    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+        if self._reason_against_caching() is not None:
+            return None
+        return self._rounds.verify_due(
+            interval, PacedReading(clock=self._clock, watch=watch, rate_now=lambda: rate_bytes_per_s)
+        )
+
+    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        return self._purge.purge(
+            order.image, even_pinned=order.options.even_pinned, wait=lambda: watch(Phase.WAITING, 0, 0)
+        )
+
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         reason = self._reason_against_caching()
         if reason is not None:
@@ -144,7 +200,10 @@ class LibvirtDriver:
         return self._keeper.unpin(image, wait)
 
     def touch_pinned(self) -> Sequence[ImageId]:
-        return self._keeper.touch() if self._reason_against_caching() is None else ()
+        if self._reason_against_caching() is not None:
+            return ()
+        self._quarantine.clean()
+        return self._keeper.touch()
 
     def share_cache(self) -> str:
         if self._reason_against_caching() is not None:

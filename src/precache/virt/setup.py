@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from precache.core.sizes import NOTHING, DiskAmount
+from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.kept_downloads import KeepLimits
 from precache.imagecache.staging import EntryFetcher
@@ -75,6 +76,7 @@ class HostSetup:
     local_cache: for a driver that keeps images as files on this host; others ignore it.
     cleaning: None where another, such as nova-compute, owns the cache and removes what has expired.
     options: the driver's own, by name, as text; a driver ignores names that it does not know.
+    rates: the limits that the driver's reading of images follows; the fetcher has them, too.
     """
 
     host: str
@@ -83,6 +85,7 @@ class HostSetup:
     local_cache: LocalCache
     cleaning: Cleaning | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    rates: RateLimits = field(default_factory=RateLimits)
 
 
 class DriverFactory(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
@@ -37,6 +38,15 @@ class UncachedDriver:
 
     def hash_entries(self, check_stop: Callable[[], None]) -> None:
         """Do nothing: there is nothing to hash."""
+
+    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        raise NotImplementedError(_NO_CACHE)
+
+    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+        """There is nothing to verify."""
+
+    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        raise NotImplementedError(_NO_CACHE)
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         raise NotImplementedError(_NO_CACHE)

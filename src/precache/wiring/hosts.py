@@ -74,6 +74,8 @@ def build_compute(
         clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
         touch_interval=touch_interval(config.image_cache.original_minimum_age),
         rates=rates,
+        verify_interval=config.image_cache.verify_interval,
+        verify_bytes_per_s=config.image_cache.verify_bytes_per_s,
         kept=cache.kept,
         alarms=cache.alarms,
         restores_pinned=config.image_cache.restore_pinned,
@@ -122,6 +124,7 @@ def host_setup(
             "images_type": config.libvirt.images_type,
             "connection_uri": config.libvirt.connection_uri,
         },
+        rates=rates or RateLimits(),
     )
 
 

@@ -385,6 +385,22 @@ def test_an_entry_without_a_record_is_adopted_and_compared_the_next_time(cache: 
     assert verify(cache, clock).outcome is Outcome.CORRUPT
 
 
+def test_an_entry_that_was_not_hashed_yet_keeps_its_source(cache: ImageCache, clock: MemoryClock) -> None:
+    path = publish(cache, clock)
+    record = cache.records.read(ENTRY)
+    assert record is not None
+    cache.records.write(replace(record, digest=""))
+
+    result = verify(cache, clock)
+
+    assert result.outcome is Outcome.UNVERIFIABLE
+    assert "it was not hashed yet" in result.reason
+    assert cache.records.read(ENTRY) == record
+    os.truncate(path, SIZE - 1)
+    cache.records.write(replace(record, digest=""))
+    assert verify(cache, clock).outcome is Outcome.CORRUPT
+
+
 def test_an_entry_whose_record_has_only_pins_is_adopted_and_stays_pinned(cache: ImageCache, clock: MemoryClock) -> None:
     publish(cache, clock)
     cache.records.write(EntryRecord(image=IMAGE, pins=FOREVER))
