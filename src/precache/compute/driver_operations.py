@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from precache.core.errors import KeepingUnsupported
+from precache.core.errors import ImageNotCached, KeepingUnsupported
+from precache.core.images import ImageId
 from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
 from precache.core.operations import Operation
@@ -27,11 +28,22 @@ class StoppableWatcher(Watcher, Protocol):
 
 
 class DriverOperations:
-    """The operations with one driver. Thread-safe. clock: for the ends of pins."""
+    """The operations with one driver. Thread-safe.
 
-    def __init__(self, *, driver: VirtDriver, clock: Clock) -> None:
+    clock: for the ends of pins. stop_restoring: called with an image that is no longer wanted, before it is unpinned or
+        purged: it may be fetched again at the moment, because it was gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        driver: VirtDriver,
+        clock: Clock,
+        stop_restoring: Callable[[ImageId], object] = lambda _image: None,
+    ) -> None:
         self._driver = driver
         self._clock = clock
+        self._stop_restoring = stop_restoring
         self._methods: dict[Operation, Callable[[str, ImageOrder, StoppableWatcher], OperationResult]] = {
             Operation.CACHE: self._cache,
             Operation.VERIFY: self._verify,
@@ -59,16 +71,23 @@ class DriverOperations:
         return result
 
     def _purge(self, _job_id: str, order: ImageOrder, watch: StoppableWatcher) -> OperationResult:
-        result: OperationResult = self._method("purge_image")(order, watch)
+        purge_image = self._method("purge_image")
+        self._stop_restoring(order.image)
+        result: OperationResult = purge_image(order, watch)
         return result
 
     def _pin(self, job_id: str, order: ImageOrder, watch: StoppableWatcher) -> OperationResult:
         pin = Pin(pinned_by(job_id), self._end_of(order.options))
-        self._method("pin_image")(order.image, pin, watch.check_stop)
+        try:
+            self._method("pin_image")(order.image, pin, watch.check_stop)
+        except ImageNotCached as error:
+            raise error.with_sentence("Cache it with keep_for_s or keep_until, which pins it too.") from None
         return OperationResult(Outcome.PINNED)
 
     def _unpin(self, _job_id: str, order: ImageOrder, watch: StoppableWatcher) -> OperationResult:
-        result: OperationResult = self._method("unpin_image")(order.image, watch.check_stop)
+        unpin_image = self._method("unpin_image")
+        self._stop_restoring(order.image)
+        result: OperationResult = unpin_image(order.image, watch.check_stop)
         return result
 
     def _method(self, name: str) -> Callable[..., Any]:

@@ -63,6 +63,7 @@ class ProcessImages:
     cell: of the host, for its progress. turns: of the host; its own by default. stop: cancelled when the compute is
         being stopped; running transfers then end and leave no file. rates: the limits that running downloads follow.
     kept: what is kept of paused downloads; None if the driver keeps nothing. capacity: the most outcomes that are kept.
+    stop_restoring: called with an image before it is unpinned or purged.
     """
 
     def __init__(
@@ -77,12 +78,13 @@ class ProcessImages:
         rates: RateLimits | None = None,
         kept: KeptDownloads | None = None,
         turns: Turns | None = None,
+        stop_restoring: Callable[[ImageId], object] = lambda _image: None,
         capacity: int = CAPACITY,
     ) -> None:
         self._host = host
         self._cell = cell
         self._driver = driver
-        self._operations = DriverOperations(driver=driver, clock=clock)
+        self._operations = DriverOperations(driver=driver, clock=clock, stop_restoring=stop_restoring)
         self._progress = progress
         self._clock = clock
         self._rates = rates or RateLimits()

@@ -97,6 +97,7 @@ class ComputeService:
             rates=rates,
             kept=kept,
             turns=turns,
+            stop_restoring=lambda image: self._restoring.forget(image),
         )
         self._restoring = RestoreImages(
             host=host,

@@ -131,6 +131,13 @@ def test_a_pin_has_the_job_and_the_end_of_the_order(operation, options, end):
     assert driver.pins == [(IMAGE, Pin("job:job", end))]
 
 
+def test_an_image_that_is_not_cached_cannot_be_pinned_and_the_reason_says_how_to_have_both():
+    (result,) = host_of(EveryMethod(error=ImageNotCached(IMAGE, "/_base"))).process_images(request(Operation.PIN))
+
+    assert result.outcome is Outcome.ERROR
+    assert result.reason.endswith("in /_base. Cache it with keep_for_s or keep_until, which pins it too.")
+
+
 def test_a_pin_without_a_time_stays_until_it_is_taken_back():
     driver = EveryMethod()
 

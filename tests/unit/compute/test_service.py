@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,9 @@ from precache.compute.service import ComputeService
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, CacheUnusable, Stopped
 from precache.core.images import parse_image_id
-from precache.core.jobs import Phase
+from precache.core.jobs import Outcome, Phase
+from precache.core.operation_result import OperationResult
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 from precache.ports.compute_gateway import ImagesRequest
 
@@ -164,6 +167,28 @@ def test_new_entries_are_hashed_from_the_start_and_the_stop_ends_it(hearing, cap
     service.stop(PATIENCE)
     assert has_ended.is_set()
     assert "ERROR" not in caplog.text
+
+
+@pytest.mark.parametrize("operation", [Operation.UNPIN, Operation.PURGE])
+def test_an_image_that_is_unpinned_or_purged_is_no_longer_fetched_again(hearing, operation):
+    class UnwantedDriver(EndlessDriver):
+        def unpin_image(self, image, wait):
+            assert self.has_ended.wait(PATIENCE.total_seconds())
+            return OperationResult(Outcome.UNPINNED)
+
+        def purge_image(self, order, watch):
+            return self.unpin_image(order.image, watch)
+
+    driver = UnwantedDriver()
+    service = compute(hearing, driver)
+    service.start()
+    service.restore(IMAGE)
+    assert driver.has_begun.wait(PATIENCE.total_seconds())
+
+    (result,) = service.process_images(replace(REQUEST, operation=operation))
+
+    assert result.outcome is Outcome.UNPINNED
+    service.stop(PATIENCE)
 
 
 def test_an_image_to_be_restored_is_fetched_and_the_stop_ends_it(hearing):
