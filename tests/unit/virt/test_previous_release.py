@@ -11,7 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
 from precache.core.cache_contents import ImageSize
 from precache.core.jobs import Outcome, Phase
-from precache.core.orders import ImageOrder
+from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.cache import ImageCache
@@ -120,6 +120,34 @@ def test_pins_of_this_release_are_added(world: World, image: previous.ImageId) -
     world.driver.pin_image(image, Pin("job:1"), patient)
 
     assert world.pins_of(image) == (*earlier, Pin("job:1"))
+
+
+@pytest.mark.parametrize("image", [WEB, KEPT])
+def test_an_entry_is_read_once_and_can_be_verified_from_then_on(world: World, image: previous.ImageId) -> None:
+    pins, path = world.pins_of(image), world.cache.path_of(image)
+
+    first, second = (world.driver.verify_image(ImageOrder(image), unwatched).outcome for _ in range(2))
+    path.write_bytes(path.read_bytes()[::-1])
+    third = world.driver.verify_image(ImageOrder(image), unwatched).outcome
+
+    assert (first, second, third) == (Outcome.UNVERIFIABLE, Outcome.INTACT, Outcome.CORRUPT)
+    assert world.pins_of(image) == pins
+
+
+def test_an_entry_is_purged_unless_it_is_pinned_or_in_use(world: World) -> None:
+    def purge(image: previous.ImageId, *, even_pinned: bool = False) -> tuple[Outcome, str]:
+        order = ImageOrder(image, OrderOptions(even_pinned=even_pinned))
+        result = world.driver.purge_image(order, unwatched)
+        return result.outcome, result.reason
+
+    assert purge(WEB) == (Outcome.PURGED, "")
+    assert purge(KEPT)[0] is Outcome.ERROR
+    assert "by a job of an earlier release until 2026-03-01" in purge(KEPT)[1]
+    assert purge(KEPT, even_pinned=True) == (Outcome.PURGED, "")
+    assert purge(OVER, even_pinned=True) == (Outcome.IN_USE, f"in use by 1 disk: {world.instances / previous.GUEST}")
+    assert purge(PAUSED)[0] is Outcome.ABSENT
+    assert world.cache.kept.bytes_of(PAUSED) == 0
+    assert [image for image in previous.ENTRY if world.cache.holds(image)] == [OVER]
 
 
 def test_a_pass_of_the_cleaner_removes_what_has_expired_alone(tmp_path: Path) -> None:
