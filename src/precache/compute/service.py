@@ -12,6 +12,7 @@ from typing import cast
 from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
 from precache.compute.background_verification import BackgroundVerification
+from precache.compute.pinned_images import PinnedImages
 from precache.compute.process_images import UNSUPPORTED, ProcessImages
 from precache.compute.restore_images import RestoreImages
 from precache.compute.turns import Turns
@@ -124,13 +125,14 @@ class ComputeService:
             if clean_interval is not None
             else []
         )
-        self._restores_pinned = restores_pinned
-        self._passes = 0
-        # A driver that was written for an earlier release has the second method, or neither.
-        self._touch = getattr(driver, "touch_pinned", None) or getattr(driver, "touch_kept", None)
-        if self._touch is not None:
-            what = "The pass over pinned images of"
-            self._cleaners.append(PeriodicTask(action=self._touch_pinned, interval=touch_interval, what=what, of=host))
+        self._pinned = PinnedImages(
+            host=host,
+            driver=driver,
+            clock=clock,
+            interval=touch_interval,
+            restoring=self._restoring if restores_pinned else None,
+        )
+        self._cleaners.append(self._pinned.task)
         if (hash_entries := getattr(driver, "hash_entries", None)) is not None:
             what = "The hashing of new entries of"
             action = partial(self._hash, hash_entries)
@@ -203,13 +205,6 @@ class ComputeService:
         """
         self._restoring.restore(image)
 
-    def _touch_pinned(self) -> None:
-        missing = None if self._touch is None else self._touch()
-        self._passes += 1
-        # At the first pass after a start, the file system of the cache may not be mounted.
-        if self._restores_pinned and self._passes > 1:
-            self._restoring.set_missing(missing or ())
-
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""
         self._stopping.cancel(StopReason.SHUTDOWN)
@@ -230,6 +225,7 @@ class ComputeService:
         self._cache_id = share()
 
     def _beat(self) -> None:
+        self._pinned.check_clock()
         beat = Heartbeat(
             host=self.host,
             cell=self._cell,
