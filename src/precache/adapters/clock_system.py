@@ -10,5 +10,8 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def uptime(self) -> timedelta:
+        return timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+
     def sleep(self, duration: timedelta) -> None:
         time.sleep(duration.total_seconds())

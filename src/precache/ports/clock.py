@@ -9,6 +9,10 @@ class Clock(Protocol):
         """Return the present instant, aware, in UTC."""
         ...
 
+    def uptime(self) -> timedelta:
+        """Return how long the machine has run, also while it was suspended. It never jumps."""
+        ...
+
     def sleep(self, duration: timedelta) -> None:
         """Wait. A test's clock returns at once and advances `now`."""
         ...
