@@ -20,6 +20,7 @@ from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.ports.domain_disks import DiskFile
+from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits
 from precache.virt.libvirt_domains import LibvirtDomains
 from tests.lab.libvirtd import LibvirtHost
@@ -88,7 +89,7 @@ def test_the_base_of_a_domain_that_does_not_run_stays_wherever_its_disk_is(
         cache=cache,
         removal=EntryRemoval(cache=cache, disks=disks, clock=clock),
         clock=clock,
-        limits=ExpiryLimits(day, day),
+        cleaning=Cleaning(ExpiryLimits(day, day)),
     )
 
     found = domains.files()

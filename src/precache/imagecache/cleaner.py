@@ -1,26 +1,47 @@
-"""Removes expired files by Nova's rule (`rules/expiry.py`), on hosts where no nova-compute does it.
+"""Removes files from a cache that no nova-compute cleans: what has expired, and what must go to make space.
 
-One pass: find what is in use, reset the age of that, then remove what is unused and old enough. Each file is removed
-under its own lock, after a second check of what is in use. What a job asked to keep stays. In doubt nothing is removed.
-One pass at a time for each cache. The first pass after a start removes nothing, because file systems may not be mounted
-or guests not be defined.
+One pass: find what is in use, reset the age of that, remove what has expired (`rules/expiry.py`), and evict what the
+policy values least if a watermark is passed (`rules/eviction.py`). Each file is removed under its own lock, after a
+second check of what is in use. What is pinned stays. In doubt nothing is removed. One pass at a time for each cache,
+over all processes. The first pass after a start removes nothing, because file systems may not be mounted or guests
+not be defined.
 """
 
 from __future__ import annotations
 
-import os
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
-from precache.core.errors import CacheUnusable
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.cache_inspection import Inspection, list_files
+from precache.imagecache.clean_on_request import clean_on_request
+from precache.imagecache.cleaner_memory import CleanerMemory
+from precache.imagecache.entry_lock import POLL_INTERVAL, EntryLocks
 from precache.imagecache.entry_removal import EntryRemoval
-from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
-from precache.rules.expiry import CacheFile, ExpiryLimits, expired, is_expired, shape_of
+from precache.rules.eviction import CachePolicy, Cleaning, choose_evicted
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE = timedelta(seconds=10)
+"""How long an eviction or an operator's request waits for the end of a running pass."""
+
+_LOCK_PREFIX = ".precache-"
+_LOCK = "cleaner.lock"
+
+_BUSY = "another pass over this cache has not ended, of this compute or of another Precache that cleans the same cache"
+_ABSENT = "there is nothing in the cache"
 
 
 class Cleaner:
-    """The cleaner of one cache directory. removes_unused: False to reset ages only."""
+    """The cleaner of one cache. For any number of threads.
+
+    may_clean: returns why this host must not remove entries now; empty if it may.
+    """
 
     def __init__(
         self,
@@ -28,49 +49,141 @@ class Cleaner:
         cache: ImageCache,
         removal: EntryRemoval,
         clock: Clock,
-        limits: ExpiryLimits,
-        removes_unused: bool = True,
+        cleaning: Cleaning,
+        may_clean: Callable[[], str] = lambda: "",
     ) -> None:
-        self._directory = cache.directory
+        self._cache = cache
         self._removal = removal
         self._clock = clock
-        self._limits = limits
-        self._removes_unused = removes_unused
+        self._cleaning = cleaning
+        self._may_clean = may_clean
+        self._memory = CleanerMemory(directory=cache.directory, clock=clock)
+        self._locks = EntryLocks(directory=cache.directory, clock=clock, prefix=_LOCK_PREFIX)
         self._passes = 0
+        self._told: dict[str, str] = {}
 
     def clean(self) -> list[str]:
         """Make one pass and return the names that were removed. Raises CacheUnusable if the cache cannot be read."""
-        self._passes += 1
-        try:
-            files = self._list_files()
-        except FileNotFoundError:
+        if not self._cache.directory.is_dir():
+            self._passes += 1
             return []  # as Nova: nothing is cached yet
-        except OSError as error:
-            raise CacheUnusable(str(self._directory), explain(error)) from error
-        in_use = self._removal.usage().names
-        if in_use is None:
+        with self._locks.hold_if_free(_LOCK) as is_held:
+            self._tell_once("lock", "" if is_held else f"No pass over {self._cache.directory} was made: {_BUSY}")
+            return self._pass() if is_held else []
+
+    def make_room(self, needed_bytes: int, image: str) -> int:
+        """Evict what the policy values least until so many more bytes are free; return the bytes that were freed.
+
+        If that cannot be reached, nothing is evicted. image: for which room is made, for the log. Raises CacheUnusable.
+        """
+        if not self._cleaning.makes_room or not self._passes or self._may_clean():
+            return 0
+        with self._after_other_passes() as is_held:
+            found = self._inspect() if is_held else ""
+            if isinstance(found, str):
+                return 0
+            reason = f"room for image {image}: {self._cleaning.policy.choice}"
+            return self._evict(found, needed_bytes, reason, all_or_nothing=True)[1]
+
+    def clean_now(self, request: CleanRequest) -> CleanResult:
+        """Remove at once what the request says; a dry run changes nothing. Raises CacheUnusable."""
+        if request.is_dry_run:
+            return self._clean_now(request)
+        if reason := self._may_clean():
+            return self._refused(reason)
+        if not self._cache.directory.is_dir():
+            return self._refused(_ABSENT)
+        with self._after_other_passes() as is_held:
+            return self._clean_now(request) if is_held else self._refused(f"{_BUSY}; try again")
+
+    def _clean_now(self, request: CleanRequest) -> CleanResult:
+        found = self._inspect()
+        if isinstance(found, str):
+            return self._refused(found)
+        return clean_on_request(found, request, self._cleaning, self._removal)
+
+    def _refused(self, reason: str) -> CleanResult:
+        return CleanResult(policy=self._cleaning.policy.value, refused=reason)
+
+    def _pass(self) -> list[str]:
+        self._passes += 1
+        found = self._inspect()
+        if isinstance(found, str):
             return []
-        for file in files:
-            if file.name in in_use:
-                self._removal.reset_age(file.name)
-        if not self._removes_unused or self._passes == 1:
+        self._memory.store(found.known)
+        for name in found.disks:
+            self._removal.reset_age(name)
+        if self._passes == 1 or not self._cleaning.removes_unused:
             return []
-        candidates = expired(files, in_use, self._clock.now(), self._limits)
-        return [file.name for file in candidates if self._is_removed(file)]
+        reason = self._may_clean()
+        self._tell_once("may", reason and f"Nothing is removed from {self._cache.directory}: {reason}")
+        return [] if reason else self._expire(found) + self._evict_above_marks(found)
 
-    def _list_files(self) -> list[CacheFile]:
-        with os.scandir(self._directory) as found:
-            names = [
-                entry.name
-                for entry in found
-                if shape_of(entry.name) is not None and entry.is_file(follow_symlinks=False)
-            ]
-        files = (self._removal.look(name) for name in names)
-        return [file for file in files if file is not None]
+    def _inspect(self) -> Inspection | str:
+        """Return what is in the cache; or why that is not known."""
+        files = list_files(self._cache.directory, self._removal)
+        if files is None:
+            return _ABSENT
+        usage = self._removal.usage()
+        if usage.disks is None:
+            return f"it is not known what is in use: {usage.doubt}"
+        disks = {name: usage.disks[name] for name in files if name in usage.disks}
+        return Inspection(files, disks, self._memory.recall(files, disks), self._cache.space())
 
-    def _is_removed(self, file: CacheFile) -> bool:
-        hours = (self._clock.now() - file.last_used) // timedelta(hours=1)
-        return self._removal.remove(file.name, f"unused for {hours} h", is_chosen=self._is_expired).is_removed
+    def _expire(self, found: Inspection) -> list[str]:
+        if self._cleaning.policy is not CachePolicy.AGE:
+            return []
+        expired = found.expired(self._cleaning.limits)
+        remove = self._removal.remove_unchanged
+        return [file.name for file in expired if remove(file, found.unused_text(file)).is_removed]
 
-    def _is_expired(self, file: CacheFile) -> bool:
-        return is_expired(file, self._clock.now(), self._limits)
+    def _evict_above_marks(self, found: Inspection) -> list[str]:
+        """Evict from the high mark down to the low one. found: before other files were removed."""
+        marks = self._cleaning.watermarks
+        files = list_files(self._cache.directory, self._removal) if marks.are_set else None
+        if files is None:
+            return []
+        present = replace(found, files=files, space=self._cache.space())
+        needed, passed = marks.bytes_to_evict(present.space), marks.passed(present.space)
+        reason = f"{passed}: {self._cleaning.policy.choice}"
+        removed, freed = self._evict(present, needed, reason, all_or_nothing=False)
+        too_little = f"In {self._cache.directory} {passed}; what is left is in use, pinned or in flight"
+        self._tell_once("marks", too_little if freed < needed else "")
+        return removed
+
+    def _evict(
+        self, found: Inspection, needed_bytes: int, reason: str, *, all_or_nothing: bool
+    ) -> tuple[list[str], int]:
+        """Return what was evicted, and the bytes that this freed."""
+        removed, tried, freed = list[str](), set[str](), 0
+        while freed < needed_bytes:
+            # Chosen again after each obstacle: without that file, others may have to go.
+            candidates, left = found.candidates(in_flight=tried), needed_bytes - freed
+            chosen = choose_evicted(candidates, left, self._cleaning.policy, all_or_nothing=all_or_nothing)
+            if not chosen:
+                break
+            for candidate in chosen:
+                tried.add(candidate.name)
+                result = self._removal.remove_unchanged(found.files[candidate.name], reason)
+                if not result.is_removed:
+                    break
+                removed.append(candidate.name)
+                freed += result.bytes_freed
+        return removed, freed
+
+    @contextmanager
+    def _after_other_passes(self) -> Iterator[bool]:
+        """Exclude passes, also of other processes; yield False if one does not end in time."""
+        until = self._clock.uptime() + _PATIENCE
+        while True:
+            with self._locks.hold_if_free(_LOCK) as is_held:
+                if is_held or self._clock.uptime() >= until:
+                    yield is_held
+                    return
+            self._clock.sleep(POLL_INTERVAL)
+
+    def _tell_once(self, about: str, message: str) -> None:
+        """Log the message, unless it was the last one about this. Empty: there is nothing to tell any more."""
+        if message and self._told.get(about) != message:
+            _log.warning("%s", message)
+        self._told[about] = message

@@ -50,11 +50,12 @@ _in_process_guard = threading.Lock()
 
 
 class EntryLocks:
-    """The locks of all entries of one cache; for any number of threads."""
+    """The locks of all entries of one cache; for any number of threads. prefix: of the names of the lock files."""
 
-    def __init__(self, *, directory: Path, clock: Clock) -> None:
+    def __init__(self, *, directory: Path, clock: Clock, prefix: str = _LOCK_PREFIX) -> None:
         self.directory = directory
         self._clock = clock
+        self._prefix = prefix
 
     @contextmanager
     def hold(self, entry: str, wait: Callable[[], None]) -> Iterator[None]:
@@ -100,7 +101,7 @@ class EntryLocks:
         self._path(entry).unlink(missing_ok=True)
 
     def _path(self, entry: str) -> Path:
-        return self.directory / f"{_LOCK_PREFIX}{entry}"
+        return self.directory / f"{self._prefix}{entry}"
 
     def _thread_lock(self, entry: str) -> _ThreadLock:
         place = self.directory.stat()

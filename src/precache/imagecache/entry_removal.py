@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 
+from precache.core.cache_entries import Removal
 from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown, SharersUnknown
 from precache.core.pins import pins_text
 from precache.imagecache.cache import ImageCache
@@ -45,6 +46,8 @@ class Obstacle(Enum):
 
 
 _DISKS_NAMED = 3
+
+_LOCKED = "another process fetches, copies or boots from it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,30 @@ class EntryRemoval:
         try:
             with self._cache.locks.hold_if_free(name) as is_held:
                 if not is_held:
-                    return RemovalResult(Obstacle.LOCKED, "another process fetches, copies or boots from it")
+                    return RemovalResult(Obstacle.LOCKED, _LOCKED)
                 return self._remove_held(name, reason, is_chosen, even_pinned)
         except (CacheUnusable, OSError) as error:
             why = explain(error) if isinstance(error, OSError) else str(error)
             _log.warning("Could not remove %s from %s: %s", name, self._cache.directory, why)
             return RemovalResult(Obstacle.FAILED, why)
+
+    def remove_unchanged(self, file: CacheFile, reason: str) -> RemovalResult:
+        """Remove the file as `remove`, unless it was used since it was looked at."""
+        return self.remove(file.name, reason, is_chosen=lambda present: present.last_used == file.last_used)
+
+    def check(self, name: str) -> RemovalResult | None:
+        """Return what stands against removing the file that no list of disks says; None if nothing does.
+
+        Nothing is removed. Raises nothing of the disk.
+        """
+        try:
+            with self._cache.locks.hold_if_free(name) as is_held:
+                if not is_held:
+                    return RemovalResult(Obstacle.LOCKED, _LOCKED)
+                file = self.look(name)
+                return self._absent() if file is None else self._openness(name)
+        except (CacheUnusable, OSError) as error:
+            return RemovalResult(Obstacle.FAILED, explain(error) if isinstance(error, OSError) else str(error))
 
     def use_of(self, name: str) -> RemovalResult | None:
         """Return what uses the file, or that this is not known; None if nothing does. The caller holds its lock.
@@ -114,9 +135,14 @@ class EntryRemoval:
             return RemovalResult(Obstacle.USE_UNKNOWN, f"it is not known what is in use: {usage.doubt}")
         if name in usage.disks:
             return RemovalResult(Obstacle.IN_USE, users_text(usage.disks[name]))
+        opened = self._openness(name)
+        if opened is not None:
+            self.reset_age(name)
+        return opened
+
+    def _openness(self, name: str) -> RemovalResult | None:
         path = self._cache.directory / name
         if stat.S_ISREG(path.lstat().st_mode) and is_open_in_qemu(path):
-            self.reset_age(name)
             return RemovalResult(Obstacle.OPEN, f"a running qemu has {path} open, and no list of disks says which")
         return None
 
@@ -146,8 +172,11 @@ class EntryRemoval:
         except FileNotFoundError:
             return None
         record = self._cache.records.read(name) if shape_of(name) is Shape.IMAGE else None
-        pins = () if record is None else record.pins
-        return CacheFile(name, datetime.fromtimestamp(found.st_mtime, UTC), pins)
+        last_used = datetime.fromtimestamp(found.st_mtime, UTC)
+        size_bytes = found.st_blocks * _BLOCK_BYTES
+        if record is None:
+            return CacheFile(name, last_used, size_bytes=size_bytes)
+        return CacheFile(name, last_used, record.pins, size_bytes, record.image)
 
     def reset_age(self, name: str) -> None:
         """Let the file's expiry begin now, because it is in use. An error is logged."""
@@ -171,7 +200,7 @@ class EntryRemoval:
         if not stat.S_ISREG(path.lstat().st_mode):
             return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
         if not even_pinned and file.pins:
-            return RemovalResult(Obstacle.PINNED, f"it is pinned {pins_text(file.pins)}")
+            return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins)}")
         return self.use_of(file.name)
 
     def _remove_held(
@@ -185,18 +214,17 @@ class EntryRemoval:
         obstacle = self._obstacle(file, even_pinned)
         if obstacle is not None:
             return obstacle
-        path = self._cache.directory / name
-        bytes_freed = path.lstat().st_blocks * _BLOCK_BYTES
         if file.pins:  # first: a pinned entry that is gone would be fetched again
             self._unpin(name)
-        path.unlink()
+        (self._cache.directory / name).unlink()
         if shape_of(name) is Shape.IMAGE:
             remove_overlays(self._cache.directory, name)
             self._cache.records.remove(name)
             # While the lock is held: a process that waits for it sees that the file is gone, and tries again.
             self._cache.locks.remove_file(name)
         _log.info("Removed %s from %s: %s", name, self._cache.directory, reason)
-        return RemovalResult(bytes_freed=bytes_freed)
+        self._cache.removals.note(Removal(name, file.image, self._clock.now(), reason, file.size_bytes))
+        return RemovalResult(bytes_freed=file.size_bytes)
 
 
 def users_text(disks: Sequence[Path]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.operation_result import OperationResult
@@ -118,5 +119,13 @@ class VirtDriver(Protocol):
         """Make one pass over the cache and remove what has expired, except what is pinned.
 
         Does nothing if another service owns the cache.
+        """
+        ...
+
+    def clean_now(self, request: CleanRequest) -> CleanResult:
+        """Remove at once what an operator asks for, and return what was removed and why the rest stays.
+
+        What is in use, pinned or in flight stays. A dry run changes nothing. Where another service owns the cache, only
+        a dry run is done. Raises NotImplementedError, with the reason, as `cache_image` would; CacheUnusable.
         """
         ...

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from precache.core.images import ImageId
 from precache.core.pins import Pin
 
 ENTRY_NAME_LENGTH = 40
@@ -37,18 +38,25 @@ class ExpiryLimits:
     original: timedelta
     resized: timedelta
 
+    def of(self, name: str) -> timedelta:
+        """Return the limit of the file with this name."""
+        return self.resized if shape_of(name) is Shape.RESIZED else self.original
+
 
 @dataclass(frozen=True, slots=True)
 class CacheFile:
     """A regular file at the top level of the cache; times are aware.
 
     pins: as its record has them. They keep the file until they are removed from the record, also if the clock says that
-    they are over: it may have jumped.
+    they are over: it may have jumped. size_bytes: on the disk, without
+    holes. image: None if it is not known.
     """
 
     name: str
     last_used: datetime
     pins: tuple[Pin, ...] = ()
+    size_bytes: int = 0
+    image: ImageId | None = None
 
 
 def shape_of(name: str) -> Shape | None:
@@ -64,11 +72,9 @@ def shape_of(name: str) -> Shape | None:
 
 def is_expired(file: CacheFile, now: datetime, limits: ExpiryLimits) -> bool:
     """Return whether a file, if unused, may be removed now: it has reached its limit. A future last use keeps it."""
-    shape = shape_of(file.name)
-    if shape is None or file.pins:
+    if shape_of(file.name) is None or file.pins:
         return False
-    limit = limits.resized if shape is Shape.RESIZED else limits.original
-    return now - file.last_used >= limit
+    return now - file.last_used >= limits.of(file.name)
 
 
 def touch_interval(limit: timedelta) -> timedelta:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ConversionFailed, ImageNotCached, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
@@ -18,6 +19,7 @@ from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
 from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.entry_lock import POLL_INTERVAL
+from precache.imagecache.names import entry_name
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
 from precache.virt.setup import Cleaning, HostSetup
@@ -166,13 +168,48 @@ class FakeDriver:
         return ""
 
     def clean_cache(self) -> None:
-        if self._cleaning is None or not self._cleaning.removes_unused:
-            return
-        oldest = self._clock.now() - self._cleaning.limits.original
+        if self._cleaning is not None and self._cleaning.removes_unused:
+            self._remove(self._unneeded(self._cleaning.limits.original))
+
+    def clean_now(self, request: CleanRequest) -> CleanResult:
+        if self._cleaning is None and not request.is_dry_run:
+            return CleanResult(refused="the fake driver was not told to clean its cache; a dry run is possible")
         with self._guard:
-            for image in [image for image, used in self._last_use.items() if used <= oldest]:
-                if image not in self._being_fetched and image not in self._pins:
-                    del self._last_use[image]
+            held = dict(self._last_use)
+        limit = timedelta(days=1) if self._cleaning is None else self._cleaning.limits.original
+        least = timedelta() if request.everything else limit
+        if request.keep_days is not None:
+            least = timedelta(days=request.keep_days)
+        chosen = self._unneeded(least)
+        removed = chosen if request.is_dry_run else self._remove(chosen)
+        policy = "" if self._cleaning is None else self._cleaning.policy.value
+
+        def cleaned(image: ImageId, reason: str) -> CleanedEntry:
+            return CleanedEntry(entry_name(image), image, self._size_bytes, held[image], reason)
+
+        return CleanResult(
+            policy,
+            removed=tuple(cleaned(image, "cleaned on request") for image in removed),
+            kept=tuple(cleaned(image, "pinned, in flight or used lately") for image in held if image not in removed),
+        )
+
+    def _unneeded(self, least: timedelta) -> list[ImageId]:
+        """Return the images that were unused for so long, and are neither kept nor being fetched."""
+        now = self._clock.now()
+        with self._guard:
+            return [
+                image
+                for image, used in self._last_use.items()
+                if now - used >= least and image not in self._being_fetched and image not in self._pins
+            ]
+
+    def _remove(self, images: list[ImageId]) -> list[ImageId]:
+        """Remove those that are not being fetched meanwhile, and return them."""
+        with self._guard:
+            removed = [image for image in images if image not in self._being_fetched]
+            for image in removed:
+                self._last_use.pop(image, None)
+        return removed
 
     def _begin(self, image: ImageId) -> bool:
         with self._guard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
@@ -27,6 +28,7 @@ from precache.imagecache.verification_rounds import VerificationRounds
 from precache.ports.clock import Clock
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher
+from precache.rules.eviction import Cleaning
 from precache.virt.libvirt_domains import DEFAULT_LIBVIRT_URI, LibvirtDomains
 from precache.virt.setup import HostSetup
 
@@ -34,12 +36,19 @@ from precache.virt.setup import HostSetup
 _FROM_CACHE = frozenset({"default", "qcow2", "raw", "flat", "lvm", "ploop"})
 
 
+OWNED_BY_NOVA = (
+    "nova-compute owns this cache ([image_cache] owner = nova on the host), so Precache removes nothing from it; a dry "
+    "run is possible"
+)
+
+
 class LibvirtDriver:
     """The port `VirtDriver` on a file cache. Safe for several threads; an image is fetched once for all requests.
 
     images_type: Nova's name for where instance disks are.
     keeper: of pinned entries. sharers: the hosts that share the cache.
-    cleaner: None if another service removes expired entries. rates: the limits of reading.
+    owns_cache: False if another service removes expired entries; then the cleaner only answers what it would remove.
+    rates: the limits of reading.
     """
 
     def __init__(
@@ -55,12 +64,13 @@ class LibvirtDriver:
         quarantine: Quarantine,
         clock: Clock,
         rates: RateLimits,
-        cleaner: Cleaner | None = None,
+        cleaner: Cleaner,
+        owns_cache: bool,
     ) -> None:
         self._cache = cache
         self._fetcher = fetcher
         self._images_type = images_type
-        self._cleaner = cleaner
+        self._cleaner, self._owns_cache = cleaner, owns_cache
         self._keeper = keeper
         self._sharers = sharers
         self._verification = verification
@@ -84,15 +94,8 @@ class LibvirtDriver:
         )
         sharers = CacheSharers(cache=cache, host=setup.host, own=disks, clock=setup.clock)
         removal = EntryRemoval(cache=cache, disks=sharers, clock=setup.clock)
-        cleaner = None
-        if setup.cleaning is not None:
-            cleaner = Cleaner(
-                cache=cache,
-                removal=removal,
-                clock=setup.clock,
-                limits=setup.cleaning.limits,
-                removes_unused=setup.cleaning.removes_unused,
-            )
+        cleaning = setup.cleaning or Cleaning(setup.local_cache.expiry_limits)
+        cleaner = Cleaner(cache=cache, removal=removal, clock=setup.clock, cleaning=cleaning)
         minimum_age = setup.local_cache.minimum_age
         quarantine = Quarantine(directory=cache.directory, clock=setup.clock)
         has_nova = setup.cleaning is None
@@ -122,6 +125,7 @@ class LibvirtDriver:
             clock=setup.clock,
             rates=setup.rates,
             cleaner=cleaner,
+            owns_cache=setup.cleaning is not None,
         )
 
     @property
@@ -140,7 +144,10 @@ class LibvirtDriver:
         def produce(staging: Staging) -> Fetched:
             return self._fetcher.fetch(order, staging, watch)
 
-        return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0))
+        def make_room(needed_bytes: int) -> int:
+            return self._cleaner.make_room(needed_bytes, order.image)
+
+        return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0), make_room=make_room)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         reason = self._reason_against_caching()
@@ -212,8 +219,16 @@ class LibvirtDriver:
         return self._cache.cache_id
 
     def clean_cache(self) -> None:
-        if self._cleaner is not None:
+        if self._owns_cache:
             self._cleaner.clean()
+
+    def clean_now(self, request: CleanRequest) -> CleanResult:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        if not self._owns_cache and not request.is_dry_run:
+            return CleanResult(refused=OWNED_BY_NOVA)
+        return self._cleaner.clean_now(request)
 
     def _reason_against_caching(self) -> str | None:
         if self._images_type in _FROM_CACHE:

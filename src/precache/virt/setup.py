@@ -18,6 +18,7 @@ from precache.imagecache.kept_downloads import KeepLimits
 from precache.imagecache.staging import EntryFetcher
 from precache.ports.clock import Clock
 from precache.ports.virt_driver import VirtDriver
+from precache.rules.eviction import Cleaning as Cleaning
 from precache.rules.expiry import ExpiryLimits
 
 ENTRY_POINTS = "precache.virt"
@@ -28,19 +29,12 @@ _PINS = "precache-pins"
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaning:
-    """How expired entries are removed. removes_unused: False to look after what is in use but remove nothing."""
-
-    limits: ExpiryLimits
-    removes_unused: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class LocalCache:
     """The image cache as a directory on this host; nova-compute's own where one runs.
 
     instances_path, subdirectory: where instances are, and the cache below it. keep_limits: of paused downloads.
-    minimum_age: of an unused image, before the owner of the cache removes it. reserve: of the disk, for running guests.
+    minimum_age, resized_minimum_age: of an unused image or resized copy, before the owner of the cache removes it.
+    reserve: of the disk, for running guests.
     """
 
     instances_path: Path
@@ -48,7 +42,12 @@ class LocalCache:
     keep_limits: KeepLimits = field(default_factory=KeepLimits)
     minimum_age: timedelta = timedelta(days=1)
     reserve: DiskAmount = NOTHING
+    resized_minimum_age: timedelta = timedelta(hours=1)
     _opened: dict[int, ImageCache] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def expiry_limits(self) -> ExpiryLimits:
+        return ExpiryLimits(self.minimum_age, self.resized_minimum_age)
 
     def open(self, clock: Clock) -> ImageCache:
         """Return the image cache, the same for each call with the clock: its alarms are those of the host.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.operation_result import OperationResult
@@ -62,3 +63,6 @@ class UncachedDriver:
 
     def clean_cache(self) -> None:
         """There is nothing to clean."""
+
+    def clean_now(self, request: CleanRequest) -> CleanResult:
+        raise NotImplementedError(_NO_CACHE)

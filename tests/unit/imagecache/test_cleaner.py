@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +17,12 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import DomainsUnknown
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
+from precache.imagecache.cleaner_memory import MEMORY_NAME
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.overlay_list import add_overlay
 from precache.ports.domain_disks import DiskFile
+from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits, shape_of
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY
@@ -52,16 +55,18 @@ def cleaner_of(
     clock: MemoryClock,
     *,
     removes_unused: bool = True,
+    cleaning: Cleaning | None = None,
     domains: Domains | None = None,
     disks: InstanceDisks | None = None,
+    may_clean: Callable[[], str] = lambda: "",
 ) -> Cleaner:
     """Return a cleaner that has made its first pass, which removes nothing."""
     cleaner = Cleaner(
         cache=cache,
         removal=EntryRemoval(cache=cache, disks=disks or disks_of(cache, domains), clock=clock),
         clock=clock,
-        limits=LIMITS,
-        removes_unused=removes_unused,
+        cleaning=cleaning or Cleaning(LIMITS, removes_unused=removes_unused),
+        may_clean=may_clean,
     )
     assert cleaner.clean() == []
     return cleaner
@@ -88,7 +93,8 @@ def put_overlay(path: Path, base: Path) -> None:
 
 
 def names(cache: ImageCache) -> set[str]:
-    return {path.name for path in cache.directory.iterdir()}
+    """Return the names of all files in the cache except the cleaner's own."""
+    return {path.name for path in cache.directory.iterdir() if not path.name.startswith(MEMORY_NAME)}
 
 
 def test_an_old_unused_image_goes_and_a_young_one_stays(cache: ImageCache, clock: MemoryClock) -> None:
@@ -195,7 +201,7 @@ def test_the_first_pass_after_a_start_removes_nothing(cache: ImageCache, clock: 
         cache=cache,
         removal=EntryRemoval(cache=cache, disks=disks_of(cache), clock=clock),
         clock=clock,
-        limits=LIMITS,
+        cleaning=Cleaning(LIMITS),
     )
 
     assert [cleaner.clean(), cleaner.clean()] == [[], [ENTRY]]

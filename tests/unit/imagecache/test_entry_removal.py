@@ -78,7 +78,7 @@ def _link(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
     ("arrange", "obstacle", "detail"),
     [
         (_nothing, Obstacle.ABSENT, "it is not in"),
-        (_pinned, Obstacle.PINNED, "it is pinned by a job of an earlier release until"),
+        (_pinned, Obstacle.PINNED, "pinned by a job of an earlier release until"),
         (_used, Obstacle.IN_USE, "in use by 1 disk: /"),
         (_unknown, Obstacle.USE_UNKNOWN, "start libvirtd"),
         (_directory, Obstacle.FAILED, "is not a file; move it elsewhere"),

@@ -15,6 +15,7 @@ from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.staging import Fetched, Staging
+from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 
@@ -73,13 +74,14 @@ def test_a_cleaner_that_may_not_read_a_disk_removes_nothing(
     disk = foreign.directory.parent / "instance-1" / "disk"
     disk.parent.mkdir()
     disk.touch(mode=0o600)
+    foreign.directory.chmod(0o777)
     os.seteuid(65534)
     now = timedelta()
     disks = InstanceDisks(instances_path=foreign.directory.parent, cache_directory=foreign.directory)
     limits = ExpiryLimits(original=now, resized=now)
 
     removal = EntryRemoval(cache=foreign, disks=disks, clock=clock)
-    cleaner = Cleaner(cache=foreign, removal=removal, clock=clock, limits=limits)
+    cleaner = Cleaner(cache=foreign, removal=removal, clock=clock, cleaning=Cleaning(limits))
 
     assert cleaner.clean() == []
     assert f"The disk {disk} cannot be read: Permission denied" in caplog.text

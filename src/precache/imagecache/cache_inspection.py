@@ -1,0 +1,82 @@
+"""One look of the cleaner at a cache: the files, their ages, what uses them, and the space that they take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from precache.core.cache_entries import CacheSpace
+from precache.core.errors import CacheUnusable
+from precache.core.pins import pins_text
+from precache.imagecache.cleaner_memory import Remembered
+from precache.imagecache.entry_removal import EntryRemoval, users_text
+from precache.imagecache.os_errors import explain
+from precache.rules.eviction import Candidate
+from precache.rules.expiry import CacheFile, ExpiryLimits, expired, shape_of
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found. disks: that stand on each file. space: of the file system and the cache."""
+
+    files: Mapping[str, CacheFile]
+    disks: Mapping[str, Sequence[Path]]
+    known: Remembered
+    space: CacheSpace
+
+    @property
+    def now(self) -> datetime:
+        return self.known.reading.now
+
+    def unused_for(self, file: CacheFile) -> timedelta:
+        return self.known.unused_for(file.last_used)
+
+    def unused_text(self, file: CacheFile) -> str:
+        """Return `unused for 26 h`."""
+        return f"unused for {max(self.unused_for(file), timedelta()) // timedelta(hours=1)} h"
+
+    def expired(self, limits: ExpiryLimits) -> list[CacheFile]:
+        """Return the unused files that have expired, oldest first."""
+        aged = (replace(file, last_used=self.now - self.unused_for(file)) for file in self.files.values())
+        return [self.files[file.name] for file in expired(aged, self.disks, self.now, limits)]
+
+    def oldest_first(self) -> list[CacheFile]:
+        return sorted(self.files.values(), key=lambda file: (-self.unused_for(file), file.name))
+
+    def hindrance(self, file: CacheFile) -> str:
+        """Return why the file must stay, in words; empty if nothing is known."""
+        if file.name in self.disks:
+            return users_text(self.disks[file.name])
+        return f"pinned {pins_text(file.pins)}" if file.pins else ""
+
+    def candidates(self, in_flight: Collection[str]) -> list[Candidate]:
+        """Return all files for the choice of what is evicted. in_flight: those that could not be removed just now."""
+        seen = self.known.disks_seen
+        return [
+            Candidate(
+                name=file.name,
+                unused_for=self.unused_for(file),
+                size_bytes=file.size_bytes,
+                disks_seen=seen[file.name].count if file.name in seen else 0,
+                is_pinned=bool(file.pins),
+                is_in_use=file.name in self.disks,
+                is_in_flight=file.name in in_flight,
+            )
+            for file in self.files.values()
+        ]
+
+
+def list_files(directory: Path, removal: EntryRemoval) -> dict[str, CacheFile] | None:
+    """Return the files that have Nova's shapes, by name; None if the directory is gone. Raises CacheUnusable."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [each.name for each in entries if shape_of(each.name) and each.is_file(follow_symlinks=False)]
+        found = (removal.look(name) for name in names)
+        return {file.name: file for file in found if file is not None}
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CacheUnusable(str(directory), explain(error)) from error

@@ -1,0 +1,230 @@
+"""The cleaner evicts what its policy values least, for space, and says why."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.core.cache_cleaning import CleanRequest
+from precache.core.errors import DomainsUnknown
+from precache.core.pins import Pin
+from precache.core.sizes import DiskAmount
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.cleaner_memory import MEMORY_NAME
+from precache.imagecache.entry_records import EntryRecord
+from precache.rules.eviction import CachePolicy, Cleaning, Watermarks
+from tests.unit.imagecache.conftest import ENTRY, IMAGE
+from tests.unit.imagecache.test_cleaner import LIMITS, Domains, cleaner_of, names, put, put_overlay
+
+A, B, C = "a" * 40, "b" * 40, "c" * 40
+KIB = 1024
+HOUR = timedelta(hours=1)
+
+EVERYTHING = Watermarks(below_free=DiskAmount(percent=100))
+"""More must be free than can be, so that all goes that may go."""
+
+
+def put_kib(cache: ImageCache, name: str, clock: MemoryClock, kib: int, age: timedelta) -> None:
+    path = put(cache, name, clock, age)
+    mtime = path.stat().st_mtime
+    path.write_bytes(b"x" * kib * KIB)
+    os.utime(path, (mtime, mtime))
+
+
+def pin(cache: ImageCache) -> None:
+    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("job:1"),)))
+
+
+def test_above_the_high_mark_the_least_recently_used_go_until_the_low_one(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    for name, hours in [(A, 3), (B, 2), (C, 1)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+    marks = Watermarks(above_used=DiskAmount(150 * KIB), to_used=DiskAmount(140 * KIB))
+
+    removed = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=marks)).clean()
+
+    assert removed == [A]
+    assert cache.removals.recent()[0].reason.startswith("the cache uses ")
+    assert cache.removals.recent()[0].reason.endswith("more than evict_above_used = 150.0 KiB: least recently used")
+
+
+def test_below_the_high_mark_nothing_goes_however_old(cache: ImageCache, clock: MemoryClock) -> None:
+    put_kib(cache, A, clock, 64, 9999 * HOUR)
+    marks = Watermarks(above_used=DiskAmount(1 << 20))
+
+    assert cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=marks)).clean() == []
+
+
+def test_by_age_what_has_expired_goes_first_and_then_what_the_mark_requires(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    for name, hours in [(A, 30), (B, 2), (C, 1)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+    marks = Watermarks(above_used=DiskAmount(100 * KIB))
+
+    removed = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, watermarks=marks)).clean()
+
+    assert removed == [A, B]
+    assert [removal.reason.partition(" ")[0] for removal in cache.removals.recent()] == ["the", "unused"]
+
+
+def test_the_least_popular_goes_first_and_popularity_outlives_a_restart(cache: ImageCache, clock: MemoryClock) -> None:
+    for name, hours in [(A, 9), (B, 1)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+    cleaning = Cleaning(LIMITS, policy=CachePolicy.POPULARITY, watermarks=Watermarks(above_used=DiskAmount(100 * KIB)))
+    disk = cache.directory.parent / "instance-1" / "disk"
+    put_overlay(disk, cache.directory / A)
+    cleaner_of(cache, clock, cleaning=cleaning)
+    disk.unlink()
+    clock.advance(9 * HOUR)
+    put_kib(cache, B, clock, 64, timedelta())
+
+    assert cleaner_of(cache, clock, cleaning=cleaning).clean() == [B]
+    assert cache.removals.recent()[0].reason.endswith(": least used")
+
+
+@pytest.mark.parametrize("policy", [CachePolicy.AGE, CachePolicy.LRU, CachePolicy.POPULARITY])
+def test_what_is_pinned_or_in_use_or_foreign_is_never_evicted(
+    cache: ImageCache, clock: MemoryClock, policy: CachePolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(cache, ENTRY, clock, age=9 * HOUR)
+    pin(cache)
+    put_overlay(cache.directory.parent / "instance-1" / "disk", put(cache, A, clock, age=9 * HOUR))
+    put(cache, B, clock)
+    put(cache, f"{C}.part", clock, age=999 * HOUR)
+    cleaner = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=policy, watermarks=EVERYTHING))
+
+    removed = [cleaner.clean(), cleaner.clean()]
+
+    assert removed == [[B], []]
+    assert names(cache) == {ENTRY, f"{ENTRY}.precache", A, f"{C}.part"}
+    assert caplog.text.count("what is left is in use, pinned or in flight") == 1
+
+
+def test_an_entry_in_flight_is_passed_over_for_the_next_one(cache: ImageCache, clock: MemoryClock) -> None:
+    for name, hours in [(A, 3), (B, 2), (C, 1)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+    marks = Watermarks(above_used=DiskAmount(150 * KIB))
+    cleaner = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=marks))
+
+    with cache.locks.hold_if_free(A):
+        assert cleaner.clean() == [B]
+
+
+def test_the_policy_keep_removes_nothing(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, A, clock, age=9999 * HOUR)
+
+    assert cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.KEEP)).clean() == []
+
+
+class TestMakeRoom:
+    CLEANING = Cleaning(LIMITS, policy=CachePolicy.LRU, makes_room=True)
+
+    def test_exactly_what_is_needed_is_evicted(self, cache: ImageCache, clock: MemoryClock) -> None:
+        for name, hours in [(A, 3), (B, 2), (C, 1)]:
+            put_kib(cache, name, clock, 64, hours * HOUR)
+
+        freed = cleaner_of(cache, clock, cleaning=self.CLEANING).make_room(100 * KIB, "image-9")
+
+        assert freed == 128 * KIB
+        assert names(cache) == {C}
+        assert {each.reason for each in cache.removals.recent()} == {"room for image image-9: least recently used"}
+
+    def test_if_room_cannot_be_made_nothing_is_evicted(self, cache: ImageCache, clock: MemoryClock) -> None:
+        put_kib(cache, A, clock, 64, HOUR)
+        put_kib(cache, ENTRY, clock, 64, HOUR)
+        pin(cache)
+
+        assert cleaner_of(cache, clock, cleaning=self.CLEANING).make_room(100 * KIB, "image-9") == 0
+        assert A in names(cache)
+
+    @pytest.mark.parametrize("why", ["switched off", "use unknown", "another host cleans"])
+    def test_where_it_is_not_allowed_or_in_doubt_nothing_is_evicted(
+        self, cache: ImageCache, clock: MemoryClock, why: str
+    ) -> None:
+        put_kib(cache, A, clock, 64, HOUR)
+        domains = Domains()
+        cleaning = Cleaning(LIMITS, policy=CachePolicy.LRU, makes_room=why != "switched off")
+        reason = "another host cleans" if why == "another host cleans" else ""
+        cleaner = cleaner_of(cache, clock, cleaning=cleaning, domains=domains, may_clean=lambda: reason)
+        if why == "use unknown":
+            domains.found = DomainsUnknown("libvirt does not answer", "start libvirtd")
+
+        assert cleaner.make_room(1, "image-9") == 0
+        assert names(cache) == {A}
+
+
+class TestOnRequest:
+    @pytest.fixture(autouse=True)
+    def entries(self, cache: ImageCache, clock: MemoryClock) -> None:
+        put_kib(cache, A, clock, 64, 30 * HOUR)
+        put_kib(cache, B, clock, 64, 20 * HOUR)
+        put_kib(cache, ENTRY, clock, 64, 99 * HOUR)
+        pin(cache)
+        put_overlay(cache.directory.parent / "instance-1" / "disk", put(cache, C, clock, age=99 * HOUR))
+
+    @pytest.mark.parametrize(
+        ("request_", "removed"),
+        [
+            (CleanRequest(), {A: "unused for 30 h"}),
+            (CleanRequest(keep_days=1), {A: "cleaned on request, unused for 30 h"}),
+            (
+                CleanRequest(everything=True),
+                {A: "cleaned on request, unused for 30 h", B: "cleaned on request, unused for 20 h"},
+            ),
+            (CleanRequest(keep_days=2), {}),
+        ],
+    )
+    def test_a_dry_run_names_what_the_request_then_removes_and_changes_nothing(
+        self, cache: ImageCache, clock: MemoryClock, request_: CleanRequest, removed: dict[str, str]
+    ) -> None:
+        cleaner = cleaner_of(cache, clock)
+        put(cache, C, clock, age=99 * HOUR)
+        before = {path: path.stat().st_mtime for path in cache.directory.iterdir()}
+
+        tried = cleaner.clean_now(CleanRequest(True, request_.everything, request_.keep_days))
+        after = {path: path.stat().st_mtime for path in cache.directory.iterdir()}
+        done = cleaner.clean_now(request_)
+
+        assert {entry.entry: entry.reason for entry in tried.removed} == removed
+        assert after == before
+        assert done == tried
+        assert done.bytes_freed == len(removed) * 64 * KIB
+        assert names(cache) == {A, B, C, ENTRY, f"{ENTRY}.precache"} - set(removed)
+
+    def test_what_stays_is_listed_with_the_reason(self, cache: ImageCache, clock: MemoryClock) -> None:
+        with cache.locks.hold_if_free(A):
+            result = cleaner_of(cache, clock).clean_now(CleanRequest())
+
+        reasons = {entry.entry: entry.reason for entry in result.kept}
+        assert reasons == {
+            A: "in flight: a process fetches, copies or boots from it",
+            B: "unused for 20 h; it expires after 24 h",
+            C: f"in use by 1 disk: {cache.directory.parent / 'instance-1' / 'disk'}",
+            ENTRY: "pinned by job:1 until it is unpinned",
+        }
+        assert {entry.image for entry in result.kept} == {None, IMAGE}
+
+    def test_while_the_use_is_unknown_it_is_refused(self, cache: ImageCache, clock: MemoryClock) -> None:
+        domains = Domains()
+        cleaner = cleaner_of(cache, clock, domains=domains)
+        domains.found = DomainsUnknown("libvirt does not answer", "start libvirtd")
+
+        result = cleaner.clean_now(CleanRequest(everything=True))
+
+        assert "it is not known what is in use" in result.refused
+        assert "start libvirtd" in result.refused
+        assert A in names(cache)
+
+    def test_a_request_by_the_policy_evicts_as_a_pass_would(self, cache: ImageCache, clock: MemoryClock) -> None:
+        cleaning = Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=Watermarks(above_used=DiskAmount(150 * KIB)))
+        (cache.directory / MEMORY_NAME).unlink(missing_ok=True)
+
+        result = cleaner_of(cache, clock, cleaning=cleaning).clean_now(CleanRequest(is_dry_run=True))
+
+        assert [entry.entry for entry in result.removed] == [A]
+        assert "evict_above_used" in result.removed[0].reason
