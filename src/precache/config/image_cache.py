@@ -9,11 +9,14 @@ from typing import Any
 
 from oslo_config import cfg
 
+from precache.config.cache_policy import OPTIONS as POLICY_OPTIONS
+from precache.config.cache_policy import parse_cleaning
 from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 from precache.core.orders import MOST_BYTES_PER_S
 from precache.core.sizes import DiskAmount
 from precache.imagecache.kept_downloads import KeepLimits
+from precache.rules.eviction import Cleaning
 from precache.rules.opt_in import OptIn, PrecacheImages
 
 OPTIONS = [
@@ -99,6 +102,7 @@ OPTIONS = [
         help="Fetch a pinned image again if it is gone from the cache, after the images of all jobs and within the "
         "rates of [limits] on this host. False: it is only an alarm and an error in the log.",
     ),
+    *POLICY_OPTIONS,
     cfg.IntOpt(
         "verify_bytes_per_s",
         default=0,
@@ -145,7 +149,7 @@ OPTIONS = [
 class ImageCacheSettings:
     """Settings of the cache. manager_interval: None for no passes. is_owner_chosen: False if no file sets the owner.
 
-    keep_limits: of paused downloads. opt_in: which images requests may have cached.
+    keep_limits: of paused downloads. cleaning: of a cache that Precache owns. opt_in: which images may be cached.
     """
 
     precache_concurrency: int
@@ -160,6 +164,7 @@ class ImageCacheSettings:
     keep_limits: KeepLimits
     verify_bytes_per_s: int
     verify_interval: timedelta
+    cleaning: Cleaning
     opt_in: OptIn
     is_owner_chosen: bool = True
     restore_pinned: bool = True
@@ -192,6 +197,7 @@ def _parse(values: Any) -> ImageCacheSettings:
         original_minimum_age=timedelta(seconds=values.remove_unused_original_minimum_age_seconds),
         resized_minimum_age=timedelta(seconds=values.remove_unused_resized_minimum_age_seconds),
         verify_interval=timedelta(days=values.verify_interval_days),
+        cleaning=parse_cleaning(values),
         keep_limits=KeepLimits(
             images=values.paused_images,
             total_bytes=values.paused_bytes,

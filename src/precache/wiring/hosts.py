@@ -24,8 +24,8 @@ from precache.ports.image_signatures import ImageSignatures
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
 from precache.ports.virt_driver import VirtDriver
-from precache.rules.expiry import ExpiryLimits, touch_interval
-from precache.virt.setup import ENTRY_POINTS, Cleaning, DriverFactory, HostSetup, LocalCache
+from precache.rules.expiry import touch_interval
+from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup, LocalCache
 from precache.wiring.service_user import image_service_of
 
 
@@ -117,8 +117,9 @@ def host_setup(
             config.image_cache.keep_limits,
             config.image_cache.original_minimum_age,
             config.image_cache.reserve,
+            config.image_cache.resized_minimum_age,
         ),
-        cleaning=_cleaning(config),
+        cleaning=config.image_cache.cleaning if config.image_cache.is_precache_owner else None,
         options={
             **config.compute.driver_options,
             "images_type": config.libvirt.images_type,
@@ -148,11 +149,3 @@ def build_driver(name: str, setup: HostSetup) -> VirtDriver:
             f"host {setup.host}: no virt driver {name!r} is installed; use libvirt, fake or uncached"
         ) from error
     return factory.build(setup)
-
-
-def _cleaning(config: Config) -> Cleaning | None:
-    cache = config.image_cache
-    if not cache.is_precache_owner or cache.manager_interval is None:
-        return None
-    limits = ExpiryLimits(original=cache.original_minimum_age, resized=cache.resized_minimum_age)
-    return Cleaning(limits=limits, removes_unused=cache.remove_unused_base_images)
