@@ -34,7 +34,9 @@ class Conductor:
         if self.error is not None:
             raise self.error
         contents = CacheContents(frozenset({images[0].image}), 5, 9)
-        return Survey({host: HostReport(HostStanding.ANSWERED, "cell1", contents=contents) for host in hosts}, 50)
+        return Survey(
+            {host: HostReport(HostStanding.ANSWERED, "cell1", contents=contents, cache_id="0a1b") for host in hosts}, 50
+        )
 
 
 @pytest.fixture

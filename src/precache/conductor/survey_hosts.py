@@ -98,7 +98,7 @@ class SurveyHosts:
 
 def _report(host: Host, answer: Future[CacheContents]) -> HostReport:
     try:
-        return HostReport(HostStanding.ANSWERED, host.cell, host.site, contents=answer.result())
+        return HostReport(HostStanding.ANSWERED, host.cell, host.site, contents=answer.result(), cache_id=host.cache_id)
     except PrecacheError as error:
         return HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=str(error))
     except Exception as error:  # noqa: BLE001  a bug on one host must not fail the whole plan

@@ -23,6 +23,7 @@ class HostReport:
     """One host of a survey.
 
     cell: None if it is not known; then the site is empty.
+    cache_id: identifies its cache, which other hosts may share; empty if unknown.
     contents: of a host that answered. reason: why it is unknown what the host holds; else empty.
     """
 
@@ -31,6 +32,7 @@ class HostReport:
     site: str = ""
     contents: CacheContents = field(default_factory=CacheContents)
     reason: str = ""
+    cache_id: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", plain_line(self.reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from precache.core.cache_contents import ImageSize
@@ -33,12 +33,14 @@ NOT_REPORTED = "there was no report about this host"
 
 @dataclass(frozen=True, slots=True)
 class _PlannedWork:
-    """One host. missing: the images that it would download."""
+    """One host. missing: the images that its cache lacks. downloads: those that it would download itself: of hosts
+    that share a cache only the first one does."""
 
     host: str
     report: HostReport
     kind: PlannedHost
     missing: tuple[ImageId, ...]
+    downloads: tuple[ImageId, ...] = ()
 
     @property
     def lacks_space(self) -> bool:
@@ -55,7 +57,7 @@ class _Conditions:
 
     def seconds(self, hosts: Iterable[_PlannedWork]) -> float | None:
         work = (
-            HostWork(each.report.cell or "", each.report.site, tuple(self.downloads[image] for image in each.missing))
+            HostWork(each.report.cell or "", each.report.site, tuple(self.downloads[image] for image in each.downloads))
             for each in hosts
         )
         return seconds_of_work(work, {cell: rate.bytes_per_s for cell, rate in self.rates.items()}, self.turns)
@@ -67,9 +69,9 @@ def make_plan(
     """Return the plan of the job. sizes: of the images of its orders. rates: of downloads, by cell."""
     conditions = _Conditions(_downloads(job, sizes), rates, _turns(job, survey))
     unreported = HostReport(HostStanding.UNKNOWN, reason=NOT_REPORTED)
-    hosts = [
+    hosts = _with_downloads(
         _planned(host, survey.reports.get(host, unreported), conditions.downloads) for host in dict.fromkeys(job.hosts)
-    ]
+    )
     groups: dict[tuple[str | None, str], list[_PlannedWork]] = {}
     for each in hosts:
         groups.setdefault((each.report.cell, each.report.site), []).append(each)
@@ -90,6 +92,18 @@ def _planned(host: str, report: HostReport, images: Iterable[ImageId]) -> _Plann
         return _PlannedWork(host, report, PlannedHost.UNSUPPORTED, ())
     missing = tuple(image for image in images if image not in report.contents.held)
     return _PlannedWork(host, report, PlannedHost.INCOMPLETE if missing else PlannedHost.READY, missing)
+
+
+def _with_downloads(hosts: Iterable[_PlannedWork]) -> list[_PlannedWork]:
+    """Return the hosts with what each downloads itself, in their order."""
+    seen: set[tuple[str | None, str]] = set()
+    planned: list[_PlannedWork] = []
+    for each in hosts:
+        cache = (each.report.cell, each.report.cache_id)
+        planned.append(each if cache in seen else replace(each, downloads=each.missing))
+        if each.report.cache_id and each.missing:
+            seen.add(cache)
+    return planned
 
 
 def _downloads(job: NewJob, sizes: Sequence[ImageSize]) -> dict[ImageId, Download]:
@@ -124,7 +138,7 @@ def _group(cell: str | None, site: str, hosts: Sequence[_PlannedWork], condition
         site=site,
         hosts={kind: kinds[kind] for kind in PlannedHost},
         lacking_space=sum(each.lacks_space for each in hosts),
-        bytes_to_move=sum(downloads[image].size_bytes * count for image, count in missing.items()),
+        bytes_to_move=sum(downloads[image].size_bytes for each in hosts for image in each.downloads),
         images=tuple(PlannedImage(image, _holders(image, hosts), missing[image]) for image in downloads),
         rate=conditions.rates.get(cell or ""),
         seconds=conditions.seconds(hosts),

@@ -1,5 +1,6 @@
 """The plan of a job: every host counts once, and the bytes are those of the missing images."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -53,6 +54,16 @@ def test_missing_images_are_the_bytes_to_move():
         (DEBIAN, Listed(("a", "c")), 1),
         (UBUNTU, Listed(("c",)), 2),
     ]
+
+
+def test_hosts_that_share_a_cache_download_once_and_all_lack_the_image():
+    shared, elsewhere = replace(answered(DEBIAN), cache_id="nfs"), replace(answered(cell="cell2"), cache_id="nfs")
+    found = plan({"a": shared, "b": shared, "c": elsewhere}, rates={"cell1": RATE})
+
+    in_cell1, in_cell2 = found.groups
+    assert (in_cell1.bytes_to_move, in_cell1.hosts[PlannedHost.INCOMPLETE], in_cell1.images[1].missing) == (1000, 2, 2)
+    assert in_cell2.bytes_to_move == 1100
+    assert in_cell1.seconds == plan({"a": shared}, rates={"cell1": RATE}).groups[0].seconds
 
 
 def test_hosts_are_grouped_by_cell_and_site():

@@ -45,6 +45,7 @@ def reports_message(survey: Survey, images: Sequence[ImageSize]) -> dict[str, An
                 "promised_bytes": report.contents.promised_bytes,
                 "reserve_bytes": report.contents.reserve_bytes,
                 "unsupported": report.contents.unsupported,
+                **({"cache_id": report.cache_id} if report.cache_id else {}),
             }
             for name, report in survey.reports.items()
         ],
@@ -81,6 +82,7 @@ def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostRe
             reserve_bytes=optional_size(item, "reserve_bytes") or 0,
         ),
         read_text(item, "reason"),
+        read_name(item, "cache_id") if item.get("cache_id") else "",
     )
 
 
