@@ -23,6 +23,7 @@ from precache.core.orders import ImageOrder
 from precache.ports.compute_gateway import ImagesRequest
 from precache.wiring.progress import progress_batcher
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
+from tests.contract.cache_values import full
 from tests.contract.hearing import Hearing
 from tests.contract.played_compute import played_compute
 from tests.lab.rabbitmq import PASSWORD
@@ -53,7 +54,12 @@ def hear(world, ended, cell="cell1"):
     """Return what a conductor hears in a cell."""
     hearing = Hearing()
     server = ConductorServer(
-        bus=world.bus(), cell=cell, on_heartbeat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+        bus=world.bus(),
+        cell=cell,
+        on_heartbeat=hearing.beats.append,
+        on_progress=hearing.add,
+        on_cache_report=hearing.cache_reports.append,
+        clock=SystemClock(),
     )
     server.start()
     ended.callback(server.stop, PATIENCE)
@@ -72,6 +78,17 @@ def test_a_heartbeat_arrives_in_its_cell_with_the_version_of_the_compute(world, 
     assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.4")
     assert (beat.release, beat.site, beat.cache_id) == ("0.1.0", "north", "0a1b")
     assert began <= beat.seen_at <= datetime.now(UTC)
+
+
+def test_a_report_on_a_cache_arrives_in_its_cell_without_a_heartbeat(world, ended):
+    hearing = hear(world, ended)
+    report = full(1, 2, cell="")
+
+    assert BusReports(bus=world.bus()).store_reports([report]) == frozenset()
+
+    wait_until(lambda: hearing.cache_reports)
+    assert hearing.cache_reports[0].unpack() == replace(report, cell="cell1")
+    assert hearing.beats == []
 
 
 def test_one_of_several_conductors_receives_each_heartbeat(world, ended):
@@ -168,7 +185,12 @@ def test_a_wrong_url_is_said_once_in_one_sentence_without_the_password(cell_url,
     ended.callback(made.close)
     hearing = Hearing()
     server = ConductorServer(
-        bus=made.bus(), cell="cell1", on_heartbeat=hearing.beats.append, on_progress=hearing.add, clock=SystemClock()
+        bus=made.bus(),
+        cell="cell1",
+        on_heartbeat=hearing.beats.append,
+        on_progress=hearing.add,
+        on_cache_report=hearing.cache_reports.append,
+        clock=SystemClock(),
     )
     server.start()
     ended.callback(server.stop, timedelta(seconds=1))

@@ -56,6 +56,7 @@ def follow(ended, table):
         cells=table,
         on_heartbeat=hearing.beats.append,
         on_progress=hearing.add,
+        on_cache_report=hearing.cache_reports.append,
         clock=SystemClock(),
         interval=timedelta(seconds=0.1),
     )

@@ -78,6 +78,7 @@ def run_conductor(ended, urls):
         cells=Cells(urls),
         on_heartbeat=hearing.beats.append,
         on_progress=hearing.add,
+        on_cache_report=hearing.cache_reports.append,
         clock=SystemClock(),
     )
     cells.start()

@@ -28,7 +28,7 @@ class Batcher(Generic[Item]):
     """Keeps the latest item for each key, and writes all of them every `interval`.
 
     key: identifies an item; a later item with the same key replaces one that is not written yet.
-    source: the origin of an item; each source has its own bound.
+    source: the origin of an item; each source has its own bound, `most`. size: of an item, in the unit of `most`.
     what: the name of the items in the log, in the plural. Items that cannot be written are dropped: newer ones follow.
     now: a clock in seconds that continues while the process is halted.
     """
@@ -42,7 +42,11 @@ class Batcher(Generic[Item]):
         interval: timedelta,
         what: str,
         now: Callable[[], float] = time.time,
+        size: Callable[[Item], int] = lambda _item: 1,
+        most: int = MOST_ITEMS,
     ) -> None:
+        self._size = size
+        self._most = most
         self._write = write
         self._key = key
         self._source = source
@@ -75,11 +79,11 @@ class Batcher(Generic[Item]):
     def add(self, item: Item) -> None:
         key, source = self._key(item), self._source(item)
         with self._lock:
-            if key in self._latest:
+            replaced = self._latest.get(key)
+            growth = self._size(item) - (0 if replaced is None else self._size(replaced))
+            if self._waiting[source] + growth <= self._most:
                 self._latest[key] = item
-            elif self._waiting[source] < MOST_ITEMS:
-                self._latest[key] = item
-                self._waiting[source] += 1
+                self._waiting[source] += growth
             else:
                 self._dropped[source] += 1
 
@@ -92,8 +96,8 @@ class Batcher(Generic[Item]):
         for source, number in dropped.items():
             self._dropped_at[source] = self._now()
             _log.warning(
-                "%i %s from cell %s were dropped: more than %i came in before they could be written",
-                number, self._what, source, MOST_ITEMS,
+                "%i %s from cell %s were dropped: more came in than may wait until they are written",
+                number, self._what, source,
             )  # fmt: skip
         if not batch:
             return

@@ -20,11 +20,35 @@ from precache.core.cache_inventory import (
 )
 
 
+class PackedReport(Protocol):
+    """A report that is still compressed, because the reports of thousands of hosts may wait until they are stored."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def cell(self) -> str: ...
+
+    @property
+    def is_full(self) -> bool: ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Return how much memory it takes."""
+        ...
+
+    def unpack(self) -> CacheReport | None:
+        """Return the report; None if it is not valid, which is logged."""
+        ...
+
+
 class CacheReports(Protocol):
-    """For the receivers of reports."""
+    """For hosts and the receivers of their reports."""
 
     def store_reports(self, reports: Sequence[CacheReport]) -> frozenset[str]:
-        """Store what hosts report of their caches; return the hosts that are not known, whose reports are not stored.
+        """Store what hosts report of their caches; return the hosts whose reports could not be stored or sent.
+
+        The store returns hosts that are not known to it yet: their heartbeats come, too.
 
         A full report replaces what was stored of its host. A report of changes is added to the full report with the
         sequence `base`, and is ignored if another one is stored. A report that is older than the stored one, and one

@@ -16,11 +16,11 @@ def heartbeats_of_other_cells(
     So no cell can take another's hosts, and two hosts with one name do not alternate. A host that moved belongs to its
     new cell when its old cell has had no heartbeat of it for that long.
     """
-    found = set()
-    for beat in beats:
-        host = known.get(beat.host)
-        if host is None or host.cell is None or host.cell == beat.cell or host.silent_for is None:
-            continue
-        if host.silent_for <= service_down_time:
-            found.add(beat)
-    return found
+    return {beat for beat in beats if is_of_other_cell(known.get(beat.host), beat.cell, service_down_time)}
+
+
+def is_of_other_cell(host: Host | None, cell: str, service_down_time: timedelta) -> bool:
+    """Return whether the host belongs to another cell than this one, by the same rule."""
+    if host is None or host.cell is None or host.cell == cell or host.silent_for is None:
+        return False
+    return host.silent_for <= service_down_time

@@ -24,16 +24,18 @@ from precache.adapters.bus_oslo import (
 )
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.inventory_sql import SqlCells, SqlHosts
+from precache.adapters.inventory_sql import SqlCacheReports, SqlCells, SqlHosts
 from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, Limits
 from precache.background.batcher import Batcher
+from precache.conductor.store_cache_reports import StoreCacheReports
 from precache.conductor.store_heartbeats import StoreHeartbeats
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.core.hosts import Heartbeat
+from precache.ports.cache_inventory import PackedReport
 from precache.ports.notifier import Notifier
 from precache.rules.group_by_cell import RpcRequirement
 from precache.rules.rpc_versions import is_newer
@@ -48,6 +50,12 @@ from precache.wiring.service_user import service_session, warn_if_refused
 
 BEATS_INTERVAL = timedelta(seconds=1)
 """Between two transactions with the heartbeats of all hosts."""
+
+CACHE_REPORTS_INTERVAL = timedelta(seconds=1)
+"""Between two times at which the reports of hosts on their image caches are stored."""
+
+MOST_WAITING_BYTES = 100_000_000
+"""Of compressed reports of a cell that wait until they are stored; ten thousand usual ones have less."""
 
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop."""
@@ -129,11 +137,31 @@ class ConductorProcess:
             cells=table,
             on_heartbeat=beats.add,
             on_progress=progress.add,
+            on_cache_report=self._start_cache_reports(database).add,
             clock=SystemClock(),
         )
         cells.start()
         self._stops.callback(cells.stop, PATIENCE)
         return beats, cells
+
+    def _start_cache_reports(self, database: Database) -> Batcher[PackedReport]:
+        store = StoreCacheReports(
+            hosts=SqlHosts(database=database),
+            reports=SqlCacheReports(database=database),
+            service_down_time=self._config.host.service_down_time,
+        )
+        batcher = Batcher[PackedReport](
+            write=store.store_reports,
+            key=lambda report: (report.host, report.cell, report.is_full),
+            source=lambda report: report.cell,
+            interval=CACHE_REPORTS_INTERVAL,
+            what="reports on image caches",
+            size=lambda report: report.size_bytes,
+            most=MOST_WAITING_BYTES,
+        )
+        batcher.start()
+        self._stops.callback(batcher.stop, PATIENCE)
+        return batcher
 
     def _build_loop(
         self,

@@ -12,7 +12,7 @@ from functools import partial
 from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus import Bus, open_bus
-from precache.adapters.bus_oslo.conductor_server import ConductorServer, OnBeat, OnProgress
+from precache.adapters.bus_oslo.conductor_server import ConductorServer, OnBeat, OnCacheReport, OnProgress
 from precache.background.log_exceptions import log_exceptions
 from precache.background.periodic_task import PeriodicTask
 from precache.background.threads import call_in_thread, start_thread
@@ -40,7 +40,7 @@ class CellBuses:
     """Receives reports on every cell's bus and returns the buses for calls to hosts, from `start` until `stop`.
 
     A cell whose broker is down, or whose URL cannot be used, does not affect the others.
-    on_heartbeat, on_progress, clock: see ConductorServer.
+    on_heartbeat, on_progress, on_cache_report, clock: see ConductorServer.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class CellBuses:
         cells: CellQueries,
         on_heartbeat: OnBeat,
         on_progress: OnProgress,
+        on_cache_report: OnCacheReport,
         clock: Clock,
         interval: timedelta = FOLLOW_INTERVAL,
     ) -> None:
@@ -57,6 +58,7 @@ class CellBuses:
         self._cells = cells
         self._on_heartbeat = on_heartbeat
         self._on_progress = on_progress
+        self._on_cache_report = on_cache_report
         self._clock = clock
         self._connected: dict[str, _Connected] = {}
         self._complaints: dict[str, str] = {}  # the last reason of each cell, so that it is logged once
@@ -126,7 +128,12 @@ class CellBuses:
             bus.close()
             return
         server = ConductorServer(
-            bus=bus, cell=cell.name, on_heartbeat=self._on_heartbeat, on_progress=self._on_progress, clock=self._clock
+            bus=bus,
+            cell=cell.name,
+            on_heartbeat=self._on_heartbeat,
+            on_progress=self._on_progress,
+            on_cache_report=self._on_cache_report,
+            clock=self._clock,
         )
         try:
             bus.watch()
