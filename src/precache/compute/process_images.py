@@ -64,6 +64,7 @@ class ProcessImages:
         being stopped; running transfers then end and leave no file. rates: the limits that running downloads follow.
     kept: what is kept of paused downloads; None if the driver keeps nothing. capacity: the most outcomes that are kept.
     stop_restoring: called with an image before it is unpinned or purged.
+    on_change: called after the work for each image, which may have changed the cache; quick, from any thread.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class ProcessImages:
         turns: Turns | None = None,
         stop_restoring: Callable[[ImageId], object] = lambda _image: None,
         capacity: int = CAPACITY,
+        on_change: Callable[[], object] = lambda: None,
     ) -> None:
+        self._on_change = on_change
         self._host = host
         self._cell = cell
         self._driver = driver
@@ -154,6 +157,7 @@ class ProcessImages:
             watch = _Watch(operation, beginning, self._progress, stop, request.deadline, self._turns.is_awaited)
             started_at = self._clock.now()
             result = self._result(operation, order.image, partial(perform, watch), watch, stop)
+            self._on_change()
             if isinstance(result, TaskPaused):
                 if self._memory.is_cancelled(request):  # while it paused
                     self._release_kept(operation, order.image, request.job_id, removes=True)

@@ -12,6 +12,7 @@ from typing import cast
 from precache.background.cancel_token import CancelToken
 from precache.background.periodic_task import PeriodicTask
 from precache.compute.background_verification import BackgroundVerification
+from precache.compute.cache_reporter import CacheReporter
 from precache.compute.pinned_images import PinnedImages
 from precache.compute.process_images import UNSUPPORTED, ProcessImages
 from precache.compute.restore_images import RestoreImages
@@ -56,8 +57,8 @@ class ComputeService:
     keep_interval: between passes over what is kept of paused downloads.
     restores_pinned: fetch pinned images again that are gone.
     restore_bytes_per_s: of the download of each image that should be in the cache and is gone; None for no limit.
-    alarms: of the cache; None if the driver keeps none.
     verify_interval, verify_bytes_per_s: of the verification in the background; no bytes for none.
+    alarms: of the cache; None if the driver keeps none. reporter: reports what the cache holds; None to report nothing.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class ComputeService:
         alarms: CacheAlarms | None = None,
         verify_interval: timedelta = timedelta(days=30),
         verify_bytes_per_s: int = 0,
+        reporter: CacheReporter | None = None,
     ) -> None:
+        self._reporter = reporter
         self.host = host
         self._driver = driver
         self._stopping = CancelToken()
@@ -99,6 +102,7 @@ class ComputeService:
             kept=kept,
             turns=turns,
             stop_restoring=lambda image: self._restoring.forget(image),
+            on_change=self._note_change,
         )
         self._restoring = RestoreImages(
             host=host,
@@ -171,6 +175,8 @@ class ComputeService:
         if not self._stopping.is_cancelled:
             self._beat()
             self._heartbeat.start()
+            if self._reporter is not None:
+                self._reporter.start()
 
     def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         return self._process_images.process_images(request)
@@ -208,13 +214,13 @@ class ComputeService:
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""
         self._stopping.cancel(StopReason.SHUTDOWN)
-        for task in (self._heartbeat, *self._cleaners):
+        for task in self._tasks():
             task.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
         """Call `ask_to_stop`; wait at most that long for the heartbeat, and as long for the cleaner."""
         self.ask_to_stop()
-        for task in (self._heartbeat, *self._cleaners):
+        for task in self._tasks():
             task.stop(patience)
 
     def _hash(self, hash_entries: Callable[[Callable[[], None]], None]) -> None:
@@ -223,6 +229,15 @@ class ComputeService:
 
     def _share(self, share: Callable[[], str]) -> None:
         self._cache_id = share()
+        if self._reporter is not None:
+            self._reporter.cache_id = self._cache_id
+
+    def _tasks(self) -> Sequence[PeriodicTask | CacheReporter]:
+        return (self._heartbeat, *self._cleaners, *([self._reporter] if self._reporter else []))
+
+    def _note_change(self) -> None:
+        if self._reporter is not None:
+            self._reporter.wake()
 
     def _beat(self) -> None:
         self._pinned.check_clock()

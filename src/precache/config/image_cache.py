@@ -120,6 +120,13 @@ OPTIONS = [
         help="Days after which the host verifies an image again, if verify_bytes_per_s is not 0.",
     ),
     cfg.IntOpt(
+        "inventory_interval",
+        default=600,
+        min=10,
+        help="The longest time in seconds between two reports of everything that the image cache of this host holds. "
+        "Changes are reported at once. A report that was lost is missed for this time at most.",
+    ),
+    cfg.IntOpt(
         "paused_images",
         default=20,
         min=0,
@@ -150,6 +157,7 @@ class ImageCacheSettings:
     """Settings of the cache. manager_interval: None for no passes. is_owner_chosen: False if no file sets the owner.
 
     keep_limits: of paused downloads. cleaning: of a cache that Precache owns. opt_in: which images may be cached.
+    inventory_interval: between two full reports on the cache.
     """
 
     precache_concurrency: int
@@ -161,6 +169,7 @@ class ImageCacheSettings:
     remove_unused_base_images: bool
     original_minimum_age: timedelta
     resized_minimum_age: timedelta
+    inventory_interval: timedelta
     keep_limits: KeepLimits
     verify_bytes_per_s: int
     verify_interval: timedelta
@@ -198,6 +207,7 @@ def _parse(values: Any) -> ImageCacheSettings:
         resized_minimum_age=timedelta(seconds=values.remove_unused_resized_minimum_age_seconds),
         verify_interval=timedelta(days=values.verify_interval_days),
         cleaning=parse_cleaning(values),
+        inventory_interval=timedelta(seconds=values.inventory_interval),
         keep_limits=KeepLimits(
             images=values.paused_images,
             total_bytes=values.paused_bytes,

@@ -52,6 +52,7 @@ class ComputeProcess:
             images=image_service_of(config, session),
             signatures=image_signatures(config),
             reports=reports,
+            cache_reports=reports,
             progress=progress,
         )
         progress.start()

@@ -15,7 +15,7 @@ from typing import Any
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_wrapped import Failover
-from precache.adapters.inventory_sql import SqlHosts
+from precache.adapters.inventory_sql import SqlCacheReports, SqlHosts
 from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, open_database, upgrade
@@ -172,6 +172,7 @@ class EmbeddedProcess:
                 images=images,
                 signatures=image_signatures(self._config),
                 reports=SqlHosts(database=database),
+                cache_reports=SqlCacheReports(database=database),
                 progress=progress,
             )
             compute.start()

@@ -12,6 +12,7 @@ from stevedore.exception import NoMatches
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.http import open_session
 from precache.adapters.images_wrapped import Failover, Limited, Retrying
+from precache.compute.cache_reporter import CacheFacts, CacheReporter
 from precache.compute.service import ComputeService
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
@@ -19,6 +20,7 @@ from precache.core.names import NAME_RULE, is_name
 from precache.fetch.fetcher import Fetcher, FetchRules
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.qemu_img import QemuImgLimits
+from precache.ports.cache_inventory import CacheReports
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
 from precache.ports.inventory import HostReports
@@ -44,6 +46,7 @@ def build_compute(
     images: ImageSource,
     signatures: ImageSignatures | None,
     reports: HostReports,
+    cache_reports: CacheReports,
     progress: ProgressSink,
 ) -> ComputeService:
     """Return one host's compute, not started. cell: empty on a bus, where the receiver knows the cell.
@@ -61,10 +64,21 @@ def build_compute(
         rates=rates,
     )
     cache = setup.local_cache.open(setup.clock)
+    virt_driver = build_driver(driver, setup)
+    reporter = CacheReporter(
+        host=host,
+        cell=cell,
+        driver=virt_driver,
+        facts=CacheFacts(owner=config.image_cache.owner, alarms=cache.alarms, removals=cache.removals),
+        reports=cache_reports,
+        clock=setup.clock,
+        interval=config.host.report_interval,
+        full_interval=config.image_cache.inventory_interval,
+    )
     return ComputeService(
         host=host,
         cell=cell,
-        driver=build_driver(driver, setup),
+        driver=virt_driver,
         reports=reports,
         progress=progress,
         clock=setup.clock,
@@ -79,6 +93,7 @@ def build_compute(
         kept=cache.kept,
         alarms=cache.alarms,
         restores_pinned=config.image_cache.restore_pinned,
+        reporter=reporter,
         restore_bytes_per_s=config.limits.host_bytes_per_s,
     )
 

@@ -45,6 +45,7 @@ class World:
             images=image_service(config, slow.url),
             signatures=None,
             reports=self.hearing,
+            cache_reports=self.hearing,
             progress=self.hearing,
         )
 

@@ -1,0 +1,211 @@
+"""When a host reports its cache, and what becomes of that when the cache or the bus fails."""
+
+import logging
+import threading
+from datetime import timedelta
+
+import pytest
+
+from precache.adapters.clock_memory import MemoryClock
+from precache.compute.cache_reporter import LEAST_SHARE, CacheFacts, CacheReporter
+from precache.compute.service import ComputeService
+from precache.core.cache_entries import AlarmKind, CacheListing, CacheSpace, Removal
+from precache.core.errors import CacheUnusable
+from precache.imagecache.alarms import CacheAlarms
+from precache.imagecache.removal_log import RemovalLog
+from tests.contract.cache_values import NOW, entry, entry_of
+from tests.contract.hearing import Hearing
+from tests.waiting import wait_until
+
+SPACE = CacheSpace(total_bytes=1000, free_bytes=400)
+PERIOD_S = 600
+
+
+class Cache:
+    """A driver whose cache a test changes."""
+
+    name = "played"
+
+    def __init__(self):
+        self.numbers, self.error = [1, 2, 3, 4], None
+
+    def list_cache(self):
+        if self.error is not None:
+            raise self.error
+        return CacheListing(tuple(map(entry, self.numbers)), SPACE)
+
+    def start(self): ...
+
+    def clean_cache(self): ...
+
+
+class Sending(Hearing):
+    """Receives reports, unless the bus is down."""
+
+    is_down = False
+
+    def store_reports(self, reports):
+        if self.is_down:
+            return frozenset(report.host for report in reports)
+        return super().store_reports(reports)
+
+
+class World:
+    def __init__(self, **facts):
+        self.cache, self.sent, self.seconds, self.chance = Cache(), Sending(), 0.0, 1.0
+        self.reporter = CacheReporter(
+            host="cmp-1",
+            cell="",
+            driver=self.cache,
+            facts=CacheFacts(**{"owner": "precache"} | facts),
+            reports=self.sent,
+            clock=MemoryClock(),
+            interval=timedelta(hours=1),
+            full_interval=timedelta(seconds=PERIOD_S),
+            monotonic=lambda: self.seconds,
+            chance=lambda: self.chance,
+        )
+
+    def report(self):
+        """Return the reports that are sent now."""
+        before = len(self.sent.caches)
+        self.reporter.report()
+        return self.sent.caches[before:]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_everything_is_reported_first_and_once_in_a_period_and_changes_between(world):
+    (first,) = world.report()
+    unchanged = world.report()
+    world.cache.numbers = [1, 2, 3, 4, 5]
+    (change,) = world.report()
+    world.seconds = PERIOD_S
+    (second,) = world.report()
+
+    assert first.is_full
+    assert unchanged == []
+    assert [each.entry for each in change.entries] == [entry_of(5)]
+    assert second.is_full
+    assert world.report() == []
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.25, 1.0])
+def test_hosts_that_start_together_do_not_report_together_later(world, chance):
+    world.chance = chance
+    world.report()
+    world.seconds = chance * PERIOD_S - 1
+    early = world.report()
+    world.seconds = chance * PERIOD_S
+    (second,) = world.report()
+    third_at = world.seconds + PERIOD_S * (LEAST_SHARE + (1 - LEAST_SHARE) * chance)
+    world.seconds = third_at - 1
+    between = world.report()
+    world.seconds = third_at
+
+    assert early == between == []
+    assert second.is_full
+    assert world.report()[0].is_full
+
+
+def test_alarms_removals_and_the_owner_are_reported():
+    alarms, removals = CacheAlarms(clock=MemoryClock()), RemovalLog()
+    world = World(policy="lru", alarms=alarms, removals=removals)
+    world.reporter.cache_id = "id"
+    world.report()
+    alarms.set(AlarmKind.MISSING, entry_of(1), None, "it is gone")
+    removal = Removal(entry_of(9), None, NOW, "unused", 1)
+    removals.note(removal)
+
+    (report,) = world.report()
+
+    assert [alarm.text for alarm in report.alarms] == ["it is gone"]
+    assert report.removals == (removal,)
+    assert (report.owner, report.policy, report.cache_id, report.space) == ("precache", "lru", "id", SPACE)
+
+
+def test_a_cache_that_cannot_be_listed_is_reported_later_and_logged_once(world, caplog):
+    world.cache.error = CacheUnusable("/cache", "it is not mounted")
+    with caplog.at_level(logging.WARNING):
+        failed = [world.report(), world.report()]
+    world.cache.error = None
+
+    assert failed == [[], []]
+    (warning,) = caplog.messages
+    assert "cannot be listed" in warning
+    assert "it is not mounted" in warning
+    assert world.report()[0].is_full
+
+
+def test_a_report_that_cannot_be_sent_is_followed_by_everything(world):
+    world.report()
+    world.sent.is_down = True
+    world.cache.numbers = [1, 2, 3]
+    assert world.report() == []
+    world.sent.is_down = False
+    world.cache.numbers = [1, 2, 3, 4]
+
+    (report,) = world.report()
+
+    assert report.is_full
+
+
+def test_a_host_that_caches_no_images_says_why(world):
+    world.cache.error = NotImplementedError("images_type is rbd")
+
+    (report,) = world.report()
+
+    assert (report.unsupported, report.entries, report.space) == ("images_type is rbd", (), None)
+    assert world.report() == []
+
+
+def test_a_driver_of_an_earlier_release_reports_nothing(world):
+    world.reporter._driver = object()
+
+    assert world.report() == []
+
+
+def test_a_listing_that_hangs_stops_neither_heartbeats_nor_the_compute():
+    """The compute sends heartbeats while the listing waits, reports when it is woken, and stops."""
+    listing, goes_on = threading.Event(), threading.Event()
+    hearing, patience = Sending(), 20
+
+    class Slow(Cache):
+        def list_cache(self):
+            listing.set()
+            goes_on.wait(patience)
+            return super().list_cache()
+
+    driver = Slow()
+    options = {"host": "cmp-1", "cell": "", "driver": driver, "clock": MemoryClock()}
+    reporter = CacheReporter(
+        **options,
+        facts=CacheFacts(owner="nova"),
+        reports=hearing,
+        interval=timedelta(milliseconds=1),
+        full_interval=timedelta(hours=1),
+    )
+    service = ComputeService(
+        **options,
+        reports=hearing,
+        progress=hearing,
+        report_interval=timedelta(milliseconds=1),
+        clean_interval=None,
+        reporter=reporter,
+    )
+    service.start()
+    service.announce()
+    try:
+        assert listing.wait(patience)
+        count = len(hearing.beats)
+        wait_until(lambda: len(hearing.beats) > count + 3)
+        assert hearing.caches == []
+        goes_on.set()
+        wait_until(lambda: hearing.caches)
+    finally:
+        goes_on.set()
+        service.stop(timedelta(seconds=patience))
+    assert hearing.caches[0].is_full
