@@ -12,6 +12,7 @@ import pytest
 
 from precache.adapters.clock_system import SystemClock
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.cache_entries import EntryState, entry_name
 from precache.core.errors import ImageNotCached, PrecacheError, Stopped, UnsafeImage
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase
@@ -189,6 +190,23 @@ def test_a_request_that_waits_for_another_can_be_stopped(driver: Driver) -> None
 
     assert host.cache_image(ImageOrder(IMAGE), ask_too) is True
     assert outcomes == ["The request, which was waiting, was stopped before it ended"]
+
+
+def test_what_is_cached_is_listed_with_its_pins(driver: Driver) -> None:
+    host, pin = driver(DAY), Pin("job:1", None)
+    nothing = host.list_cache()
+    for image in (IMAGE, OTHER):
+        host.cache_image(ImageOrder(image), Seen())
+    host.pin_image(OTHER, pin, lambda: None)
+
+    listing = host.list_cache()
+
+    assert nothing.entries == ()
+    assert {(entry.entry, entry.image, entry.size_bytes, entry.state, entry.pins) for entry in listing.entries} == {
+        (entry_name(IMAGE), IMAGE, SIZE_BYTES, EntryState.PRESENT, ()),
+        (entry_name(OTHER), OTHER, SIZE_BYTES, EntryState.PRESENT, (pin,)),
+    }
+    assert listing.space.total_bytes > listing.space.free_bytes
 
 
 def test_a_pass_over_the_cache_keeps_what_is_young(driver: Driver) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.cache_entries import CachedEntry, CacheListing, CacheSpace, entry_name
 from precache.core.errors import ImageNotCached
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase
@@ -24,6 +25,7 @@ from precache.ports.progress import Watcher
 from precache.virt.setup import HostSetup
 
 _WAIT_SECONDS = 0.1
+_STORAGE_BYTES = 1 << 40
 
 
 @dataclass
@@ -91,6 +93,15 @@ class VolumeDriver:
             return OperationResult(Outcome.PURGED)
         finally:
             self.lock.release()
+
+    def list_cache(self) -> CacheListing:
+        entries = [self._entry(image, content) for image, content in list(self.volumes.items())]
+        used_bytes = sum(entry.size_bytes for entry in entries)
+        return CacheListing(tuple(entries), CacheSpace(_STORAGE_BYTES, _STORAGE_BYTES - used_bytes, used_bytes))
+
+    def _entry(self, image: ImageId, content: bytes) -> CachedEntry:
+        size, pins = len(content), self.pins.get(image, ())
+        return CachedEntry(entry=entry_name(image), image=image, size_bytes=size, allocated_bytes=size, pins=pins)
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         while not self.lock.acquire(timeout=_WAIT_SECONDS):

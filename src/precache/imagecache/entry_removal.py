@@ -83,6 +83,8 @@ class EntryRemoval:
         self._disks = disks
         self._clock = clock
         self._last_doubt = ""
+        self.last_disks: Mapping[str, tuple[Path, ...]] | None = None
+        """What was in use when that was last looked at; None if it is not known."""
 
     def remove(
         self,
@@ -158,11 +160,11 @@ class EntryRemoval:
                     self._cache.directory,
                     doubt,
                 )
-            self._last_doubt = doubt
+            self._last_doubt, self.last_disks = doubt, None
             return Usage(None, doubt)
         if self._last_doubt:
             _log.info("What is in use in %s is known again", self._cache.directory)
-        self._last_doubt = ""
+        self._last_doubt, self.last_disks = "", disks
         return Usage(disks)
 
     def look(self, name: str) -> CacheFile | None:

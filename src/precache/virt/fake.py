@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.cache_entries import CachedEntry, CacheListing, CacheSpace, entry_name
 from precache.core.errors import ConversionFailed, ImageNotCached, InvalidConfiguration
 from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import Outcome, Phase
@@ -19,7 +20,6 @@ from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
 from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.entry_lock import POLL_INTERVAL
-from precache.imagecache.names import entry_name
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
 from precache.virt.setup import Cleaning, HostSetup
@@ -27,6 +27,7 @@ from precache.virt.setup import Cleaning, HostSetup
 _DEFAULT_SIZE_BYTES = 1 << 30
 _LEAST_STEPS = 10
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_DISK_BYTES = 1 << 40
 
 LONGEST_STEP = timedelta(seconds=0.2)
 """How soon a fetch notices that it is to stop."""
@@ -101,6 +102,24 @@ class FakeDriver:
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         with self._guard:
             return CacheContents(frozenset(each.image for each in images if each.image in self._last_use))
+
+    def list_cache(self) -> CacheListing:
+        with self._guard:
+            entries = tuple(sorted(map(self._entry, self._last_use), key=lambda entry: entry.entry))
+        used_bytes = len(entries) * self._size_bytes
+        return CacheListing(entries, CacheSpace(_DISK_BYTES, max(_DISK_BYTES - used_bytes, 0), used_bytes))
+
+    def _entry(self, image: ImageId) -> CachedEntry:
+        return CachedEntry(
+            entry=entry_name(image),
+            image=image,
+            size_bytes=self._size_bytes,
+            allocated_bytes=self._size_bytes,
+            format="raw",
+            source="image service",
+            last_used=self._last_use[image],
+            pins=self._pins.get(image, ()),
+        )
 
     def hash_entries(self, check_stop: Callable[[], None]) -> None:
         """Do nothing: its images have no content."""

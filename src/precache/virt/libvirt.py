@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.cache_entries import CacheListing
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.operation_result import OperationResult
@@ -17,6 +18,7 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.listing import EntryLister
 from precache.imagecache.paced_reading import PacedReading
 from precache.imagecache.pin_keeper import LONGEST_DOUBT, PinKeeper
 from precache.imagecache.purge import Purge
@@ -64,6 +66,7 @@ class LibvirtDriver:
         quarantine: Quarantine,
         clock: Clock,
         rates: RateLimits,
+        lister: EntryLister,
         cleaner: Cleaner,
         owns_cache: bool,
     ) -> None:
@@ -72,6 +75,7 @@ class LibvirtDriver:
         self._images_type = images_type
         self._cleaner, self._owns_cache = cleaner, owns_cache
         self._keeper = keeper
+        self._lister = lister
         self._sharers = sharers
         self._verification = verification
         self._rounds = VerificationRounds(cache=cache, verification=verification, clock=clock)
@@ -124,6 +128,7 @@ class LibvirtDriver:
             quarantine=quarantine,
             clock=setup.clock,
             rates=setup.rates,
+            lister=EntryLister(cache=cache, clock=setup.clock, disks=lambda: removal.last_disks),
             cleaner=cleaner,
             owns_cache=setup.cleaning is not None,
         )
@@ -166,6 +171,12 @@ class LibvirtDriver:
             promised_bytes=space.promised_bytes,
             reserve_bytes=space.reserve_bytes,
         )
+
+    def list_cache(self) -> CacheListing:
+        reason = self._reason_against_caching()
+        if reason is not None:
+            raise NotImplementedError(reason)
+        return self._lister.list()
 
     def hash_entries(self, check_stop: Callable[[], None]) -> None:
         if self._reason_against_caching() is None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.cache_entries import CacheListing
 from precache.core.images import ImageId
 from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder
@@ -35,6 +36,9 @@ class UncachedDriver:
         raise NotImplementedError(_NO_CACHE)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
+        raise NotImplementedError(_NO_CACHE)
+
+    def list_cache(self) -> CacheListing:
         raise NotImplementedError(_NO_CACHE)
 
     def hash_entries(self, check_stop: Callable[[], None]) -> None:

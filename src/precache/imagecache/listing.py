@@ -1,0 +1,169 @@
+"""The list of what is in the cache: the entries as the disk has them, with what their records say. It reads no image.
+
+It takes no lock, so it may see an entry that is just being published or removed. What is in the place of an entry and
+is not a file, such as a link or a directory, is not listed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from precache.core.cache_entries import AlarmKind, CachedEntry, CacheListing, EntryState, Verification
+from precache.core.errors import CacheUnusable
+from precache.imagecache.cache import ImageCache
+from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.names import parse_record
+from precache.imagecache.os_errors import explain
+from precache.ports.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_ENTRY = re.compile(r"[0-9a-f]{40}")
+_SECTOR_BYTES = 512  # the unit of st_blocks
+
+_Version = tuple[int, int]
+"""The inode of a record, and its ctime, which changes with each change of the file."""
+
+Disks = Mapping[str, Collection[Path]]
+"""The disks that stand on each entry in use."""
+
+
+class EntryLister:
+    """Lists one cache. disks: returns what was last found to be in use; None if that is not known. Thread-safe."""
+
+    def __init__(self, *, cache: ImageCache, clock: Clock, disks: Callable[[], Disks | None] = lambda: None) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._disks = disks
+        self._reported: frozenset[str] = frozenset()
+        self._read: dict[str, tuple[_Version, EntryRecord]] = {}
+
+    def list(self) -> CacheListing:
+        """Return all entries by name, and the space. Raises CacheUnusable if the directory cannot be read."""
+        try:
+            found, recorded = self._scan()
+        except OSError as error:
+            raise CacheUnusable(str(self._cache.directory), explain(error)) from error
+        return CacheListing(tuple(self._entries(found, self._records(recorded))), self._cache.space())
+
+    def _scan(self) -> tuple[dict[str, os.stat_result], dict[str, _Version]]:
+        """Return the files of entries, and the entries for which there is a record. Raises OSError."""
+        found: dict[str, os.stat_result] = {}
+        recorded: dict[str, _Version] = {}
+        obstacles: set[str] = set()
+        with os.scandir(self._cache.directory) as names:
+            for name in names:
+                with suppress(FileNotFoundError):  # it was removed meanwhile
+                    if _ENTRY.fullmatch(name.name):
+                        status = name.stat(follow_symlinks=False)
+                        if not stat.S_ISREG(status.st_mode):
+                            obstacles.add(name.name)
+                        elif status.st_size:  # an empty one was left by a process that died; it is fetched again
+                            found[name.name] = status
+                    elif (entry := parse_record(name.name)) is not None:
+                        status = name.stat(follow_symlinks=False)
+                        recorded[entry] = status.st_ino, status.st_ctime_ns
+        self._report(frozenset(obstacles))
+        return found, recorded
+
+    def _records(self, recorded: Mapping[str, _Version]) -> dict[str, EntryRecord]:
+        """Return the records that can be used; read those that are new or changed since the last call."""
+        earlier, records = self._read, {}
+        with self._cache.records.reader() as read:
+            for entry, version in recorded.items():
+                known = earlier.get(entry)
+                record = known[1] if known is not None and known[0] == version else read(entry)
+                if record is not None:
+                    records[entry] = record
+        self._read = {entry: (recorded[entry], record) for entry, record in records.items()}
+        return records
+
+    def _report(self, obstacles: frozenset[str]) -> None:
+        """Log each name once, until something else has it."""
+        for name in sorted(obstacles - self._reported):
+            _log.warning(
+                "%s is not a file, so it is not listed as a cached image; find out what made it, and move it elsewhere",
+                self._cache.directory / name,
+            )
+        self._reported = obstacles
+
+    def _entries(
+        self, found: Mapping[str, os.stat_result], records: Mapping[str, EntryRecord]
+    ) -> Iterator[CachedEntry]:
+        disks, now = self._disks(), self._clock.now()
+        corrupt = {alarm.entry for alarm in self._cache.alarms.current() if alarm.kind is AlarmKind.CORRUPT}
+        for entry in sorted(found.keys() | records.keys()):
+            record = records.get(entry)
+            if entry in found:
+                users = None if disks is None else len(disks.get(entry, ()))
+                yield _present(entry, found[entry], record, is_corrupt=entry in corrupt, disks=users)
+            elif record is not None and any(pin.counts(now) for pin in record.pins):
+                yield _missing(entry, record)
+
+
+def _present(
+    entry: str, found: os.stat_result, record: EntryRecord | None, *, is_corrupt: bool, disks: int | None
+) -> CachedEntry:
+    size, allocated, last_used = found.st_size, found.st_blocks * _SECTOR_BYTES, _instant(found.st_mtime)
+    if record is None:
+        verification = Verification.CORRUPT if is_corrupt else Verification.UNVERIFIABLE
+        return CachedEntry(
+            entry=entry,
+            size_bytes=size,
+            allocated_bytes=allocated,
+            last_used=last_used,
+            verification=verification,
+            disks=disks,
+        )
+    return CachedEntry(
+        entry=entry,
+        image=record.image,
+        image_name=record.image_name,
+        size_bytes=size,
+        allocated_bytes=allocated,
+        format=record.format,
+        digest=record.digest,
+        source=record.source,
+        source_digest=record.source_digest,
+        requested_by=record.requested_by,
+        cached_at=record.cached_at,
+        last_used=last_used,
+        verified_at=record.verified_at,
+        verification=Verification.CORRUPT if is_corrupt else _verification(record, size),
+        pins=record.pins,
+        disks=disks,
+    )
+
+
+def _missing(entry: str, record: EntryRecord) -> CachedEntry:
+    return CachedEntry(
+        entry=entry,
+        image=record.image,
+        image_name=record.image_name,
+        state=EntryState.MISSING,
+        requested_by=record.requested_by,
+        pins=record.pins,
+    )
+
+
+def _verification(record: EntryRecord, size_bytes: int) -> Verification:
+    if not record.digest:
+        return Verification.UNVERIFIABLE
+    # With another size the file is not the one that was compared.
+    is_same = record.size_bytes is None or record.size_bytes == size_bytes
+    return Verification.INTACT if record.verified_at is not None and is_same else Verification.UNVERIFIED
+
+
+def _instant(timestamp: float) -> datetime | None:
+    """Return the instant; None if the file has a time that no calendar has."""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
