@@ -330,7 +330,7 @@ def test_each_image_is_due_to_be_verified_once_within_the_interval(driver: Drive
     for image in (IMAGE, OTHER):
         host.cache_image(ImageOrder(image), Seen())
 
-    due = [host.verify_due(DAY, 10**9, Seen()) for _ in range(3)]
+    due = [host.verify_due(DAY, lambda: 10**9, Seen()) for _ in range(3)]
 
     assert sorted(filter(None, due)) in ([], sorted([IMAGE, OTHER]))  # [] if the driver does not record what it caches
     assert due[-1] is None

@@ -75,7 +75,7 @@ class VolumeDriver:
         watch(Phase.VERIFYING, len(volume), len(volume))
         return OperationResult(Outcome.UNVERIFIABLE, "the storage keeps no digests")
 
-    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
         """The storage keeps no digests, so no image is due."""
 
     def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:

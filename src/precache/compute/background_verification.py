@@ -15,13 +15,13 @@ from precache.ports.virt_driver import VirtDriver
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-"""How soon it goes on after the work of a job."""
+"""How soon it begins after the work of a job."""
 
 
 class BackgroundVerification:
     """The verification on one host. `run` is called regularly by one thread.
 
-    turns: of the host; it waits while another work has one. stop: cancelled when the compute is being stopped.
+    turns: of the host; nothing is read while other work has one. stop: cancelled when the compute is being stopped.
     interval: no image is verified more often. rate_bytes_per_s: of the reading. sleep: waits that many seconds.
     """
 
@@ -49,16 +49,16 @@ class BackgroundVerification:
         # A driver that was written for an earlier release lacks the method.
         verify_due = getattr(self._driver, "verify_due", None)
         while verify_due is not None:
+            while self._rate_now() == 0 and not self._stop.is_cancelled:
+                self._sleep(_POLL_S)
             self._watch(Phase.WAITING, 0, 0)
-            image: ImageId | None = verify_due(self._interval, self._rate_bytes_per_s, self._watch)
+            image: ImageId | None = verify_due(self._interval, self._rate_now, self._watch)
             if image is None:
                 return
             _log.debug("Verified image %s on %s", image, self._host)
 
+    def _rate_now(self) -> int:
+        return 0 if self._turns.is_taken else self._rate_bytes_per_s
+
     def _watch(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:  # noqa: ARG002  the port has them
-        """Wait while a job works on this host."""
-        while True:
-            self._stop.check(f"The verification of images on {self._host}")
-            if not self._turns.is_taken:
-                return
-            self._sleep(_POLL_S)
+        self._stop.check(f"The verification of images on {self._host}")

@@ -21,6 +21,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, Stopped
 from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId
+from precache.core.jobs import Outcome, TaskResult
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.alarms import CacheAlarms
@@ -179,7 +180,10 @@ class ComputeService:
                 self._reporter.start()
 
     def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
-        return self._process_images.process_images(request)
+        results = self._process_images.process_images(request)
+        if any(isinstance(result, TaskResult) and result.outcome is Outcome.CORRUPT for result in results):
+            self._pinned.task.wake()  # it finds what is pinned and was moved aside
+        return results
 
     def cancel_job(self, job_id: str, retry_count: int = 0) -> None:
         self._process_images.cancel_job(job_id, retry_count)

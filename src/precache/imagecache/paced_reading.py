@@ -18,8 +18,9 @@ _REPORT_INTERVAL = timedelta(milliseconds=100)
 class PacedReading:
     """Reports what was read to a watcher, and sleeps so that the rate is kept. For one thread.
 
-    watch: what it raises ends the read. rate_now: the limit in bytes per second as it is now; None for no limit. It is
-    of the bytes that are read: holes cost nothing. note_wait: called with the seconds for which the limit slept.
+    watch: what it raises ends the read. rate_now: the limit in bytes per second as it is now; 0 to stand still, None
+    for no limit. It is of the bytes that are read: holes cost nothing. note_wait: called with the seconds for which the
+    limit slept.
     """
 
     def __init__(
@@ -42,12 +43,16 @@ class PacedReading:
         """Report that the work waits. Raises what the watcher raises."""
         self._watch(Phase.WAITING, 0, 0)
 
-    def of(self, size_bytes: int, earlier_bytes: int = 0) -> ReadWatcher:
-        """Return what follows one read of a file of that size. earlier_bytes: of reads of the same work before."""
+    def of(self, size_bytes: int, earlier_bytes: int = 0, check: Callable[[], None] = lambda: None) -> ReadWatcher:
+        """Return what follows one read of a file of that size. earlier_bytes: of reads of the same work before.
+
+        check: called with each report; what it raises ends the read.
+        """
         counted_bytes = 0
 
         def report(hashed_bytes: int) -> None:
             self._reported_at = self._clock.now()
+            check()
             self._watch(Phase.VERIFYING, earlier_bytes + hashed_bytes, earlier_bytes + size_bytes)
 
         def follow(hashed_bytes: int, read_bytes: int) -> None:
@@ -56,8 +61,8 @@ class PacedReading:
             counted_bytes = read_bytes
             if hashed_bytes == size_bytes or self._is_report_due():
                 report(hashed_bytes)
-            while wait > timedelta() and self._rate_now() == self._rate:
-                nap = min(wait, _REPORT_INTERVAL)
+            while (rate := self._rate_now()) == 0 or (wait > timedelta() and rate == self._rate):
+                nap = min(wait, _REPORT_INTERVAL) if rate else _REPORT_INTERVAL
                 self._clock.sleep(nap)
                 self._note_wait(nap.total_seconds())
                 wait -= nap
@@ -77,5 +82,5 @@ class PacedReading:
         rate = self._rate_now()
         if rate != self._rate:
             self._rate = rate
-            self._bucket = None if rate is None else TokenBucket(bytes_per_s=rate, now_s=now_s)
+            self._bucket = None if not rate else TokenBucket(bytes_per_s=rate, now_s=now_s)
         return timedelta(seconds=0 if self._bucket is None else self._bucket.take(count, now_s))

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from precache.core.cache_entries import AlarmKind, Removal
@@ -147,7 +149,7 @@ class EntryVerification:
     def _read(self, work: _Work, look: EntryLook) -> str:
         """Return the digest of the content. Raises OSError."""
         algorithm = look.digest.partition(":")[0] or TREE_SHA256
-        watch = work.reading.of(look.size_bytes, work.read_bytes)
+        watch = work.reading.of(look.size_bytes, work.read_bytes, partial(_check_there, look))
         with idle_io():
             digest = content_digest(work.path, watch, algorithm=algorithm)
         work.read_bytes += look.size_bytes
@@ -235,7 +237,9 @@ class EntryVerification:
         done = "it was removed, because the disk has no space to keep it"
         if moved_to is not None:
             done = f"it was moved to {moved_to}"
-        then = "it is pinned, so it is fetched again" if is_pinned else "the next boot or job fetches the image again"
+        then = "the next boot or job fetches the image again"
+        if is_pinned:
+            then = "it is pinned, so it is fetched again if [image_cache] restore_pinned is on"
         self._cache.removals.note(Removal(work.entry, work.image, now, f"corrupt; {done}"))
         self._cache.alarms.clear(AlarmKind.CORRUPT, work.entry)
         _log.error("The entry %s of image %s on %s was corrupt; %s", work.path, work.image, self._host, done)
@@ -244,3 +248,9 @@ class EntryVerification:
     def _report(self, work: _Work, text: str) -> None:
         _log.error("%s", text)
         self._cache.alarms.set(AlarmKind.CORRUPT, work.entry, work.image, text)
+
+
+def _check_there(look: EntryLook) -> None:
+    """Raise OSError if the name has no longer this file: its space is free only when it is closed here, too."""
+    if not os.path.samestat(look.path.lstat(), look.found):
+        raise OSError(None, "it was replaced while it was read", str(look.path))

@@ -73,11 +73,11 @@ class VirtDriver(Protocol):
         """
         ...
 
-    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
         """Verify one image as `verify_image` does: the one that was verified least recently, and not within `interval`.
 
-        rate_bytes_per_s: of the reading. Return the image; None if none is due. `watch` may block for as long as it
-        wants. Raises any error of core/errors; what `watch` raises.
+        rate_now: returns the limit of the reading as it is now, in bytes per second; 0 to stand still.
+        Return the image; None if none is due. Raises any error of core/errors; what `watch` raises.
         """
         ...
 

@@ -135,7 +135,7 @@ class FakeDriver:
             self._verified_at[order.image] = self._clock.now()
             return OperationResult(Outcome.INTACT)
 
-    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:  # noqa: ARG002
+    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:  # noqa: ARG002
         with self._guard:
             times = {image: self._verified_at.get(image, _NEVER) for image in self._last_use}
         due = [image for image, at in times.items() if self._clock.now() - at >= interval]

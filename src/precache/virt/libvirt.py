@@ -190,12 +190,10 @@ class LibvirtDriver:
         reading = PacedReading(clock=self._clock, watch=watch, rate_now=limit.rate_now, note_wait=limit.note_wait)
         return self._verification.verify(order.image, reading)
 
-    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
         if self._reason_against_caching() is not None:
             return None
-        return self._rounds.verify_due(
-            interval, PacedReading(clock=self._clock, watch=watch, rate_now=lambda: rate_bytes_per_s)
-        )
+        return self._rounds.verify_due(interval, PacedReading(clock=self._clock, watch=watch, rate_now=rate_now))
 
     def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
         reason = self._reason_against_caching()

@@ -47,7 +47,7 @@ class UncachedDriver:
     def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
         raise NotImplementedError(_NO_CACHE)
 
-    def verify_due(self, interval: timedelta, rate_bytes_per_s: int, watch: Watcher) -> ImageId | None:
+    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
         """There is nothing to verify."""
 
     def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import timedelta
 
 import pytest
@@ -26,16 +26,18 @@ class Host:
     name = "played"
 
     def __init__(self):
-        self.due, self.verified, self.naps = list(IMAGES), [], []
+        self.due, self.verified, self.naps, self.rates = list(IMAGES), [], [], []
         self.turns, self.stop = Turns(), CancelToken()
         self.during = self.on_nap = lambda: None
 
-    def verify_due(self, interval, rate_bytes_per_s, watch):
-        assert (interval, rate_bytes_per_s) == (INTERVAL, 1000)
+    def verify_due(self, interval, rate_now, watch):
+        assert interval == INTERVAL
         if not self.due:
             return None
+        self.rates.append(rate_now())
         self.during()
         watch(Phase.VERIFYING, 1, 2)
+        self.rates.append(rate_now())
         self.verified.append(self.due.pop(0))
         return self.verified[-1]
 
@@ -66,28 +68,18 @@ def test_all_that_is_due_is_verified():
 
     assert host.verified == IMAGES
     assert host.naps == []
+    assert set(host.rates) == {1000}
 
 
-@pytest.mark.parametrize("is_begun", [True, False])
-def test_it_waits_while_a_job_works_on_the_host_and_goes_on_where_it_was(is_begun):
-    host, job = Host(), Host.job
-    turn = job(host)
-    if is_begun:
-        host.during = lambda: host.verified or host.naps or turn.__enter__()
-    else:
-        turn.__enter__()
-    seen = []
-
-    def end_job():
-        seen.append(list(host.verified))
-        if len(host.naps) == 3:
-            turn.__exit__(None, None, None)
-
-    host.on_nap = end_job
+def test_it_stands_still_while_a_job_works_on_the_host():
+    host, jobs = Host(), ExitStack()
+    host.during = lambda: host.verified or jobs.enter_context(host.job())
+    host.on_nap = lambda: len(host.naps) < 3 or jobs.close()
 
     host.run()
 
-    assert seen == [[], [], []]
+    assert host.rates == [1000, 0, 1000, 1000, 1000, 1000]
+    assert len(host.naps) == 3  # before the second image
     assert host.verified == IMAGES
 
 

@@ -148,6 +148,36 @@ def test_a_pinned_image_that_is_gone_is_restored_from_the_second_pass_on(hearing
     assert all(passes >= 2 for passes in driver.fetched_after)
 
 
+def test_a_pinned_image_that_a_verification_moved_aside_is_restored_at_once(hearing):
+    first_pass, fetched = threading.Event(), threading.Event()
+
+    class CorruptDriver(EndlessDriver):
+        missing = ()
+
+        def touch_pinned(self):
+            first_pass.set()
+            return self.missing
+
+        def verify_image(self, order, watch):
+            self.missing = (order.image,)
+            return OperationResult(Outcome.CORRUPT, "it was moved")
+
+        def cache_image(self, order, watch):
+            self.missing = ()
+            fetched.set()
+            return True
+
+    service = compute(hearing, CorruptDriver(), touch_interval=timedelta(hours=1))
+    service.start()
+    assert first_pass.wait(PATIENCE.total_seconds())
+
+    (result,) = service.process_images(replace(REQUEST, operation=Operation.VERIFY))
+
+    assert result.outcome is Outcome.CORRUPT
+    assert fetched.wait(PATIENCE.total_seconds())
+    service.stop(PATIENCE)
+
+
 def test_new_entries_are_hashed_from_the_start_and_the_stop_ends_it(hearing, caplog):
     has_begun, has_ended = threading.Event(), threading.Event()
 

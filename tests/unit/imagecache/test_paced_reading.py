@@ -78,6 +78,20 @@ def test_a_limit_that_is_lifted_ends_the_sleep(clock: MemoryClock) -> None:
     assert clock.now() - began < timedelta(seconds=2)
 
 
+def test_a_read_stands_still_at_a_rate_of_zero_and_then_goes_on(clock: MemoryClock) -> None:
+    began, watch = clock.now(), Watch(clock)
+
+    def rate_now() -> int:
+        return 0 if clock.now() - began < timedelta(hours=1) else MIB
+
+    follow = PacedReading(clock=clock, watch=watch, rate_now=rate_now).of(11 * MIB)
+    for done in range(1, 12):
+        follow(done * MIB, done * MIB)
+
+    assert timedelta(hours=1, seconds=8) < clock.now() - began < timedelta(hours=1, seconds=12)
+    assert watch.longest_gap <= timedelta(seconds=0.1)
+
+
 def test_without_a_limit_the_watcher_is_called_ten_times_a_second_at_most(clock: MemoryClock) -> None:
     watch = Watch(clock)
     follow = PacedReading(clock=clock, watch=watch).of(2000 * MIB)

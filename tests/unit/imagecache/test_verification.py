@@ -79,14 +79,17 @@ def publish(cache: ImageCache, clock: MemoryClock, *, pins: tuple[Pin, ...] = ()
 def verify(
     cache: ImageCache, clock: MemoryClock, watch: Watch | None = None, domains: Domains | None = None
 ) -> OperationResult:
-    verification = EntryVerification(
+    return verification_of(cache, clock, domains).verify(IMAGE, PacedReading(clock=clock, watch=watch or Watch()))
+
+
+def verification_of(cache: ImageCache, clock: MemoryClock, domains: Domains | None = None) -> EntryVerification:
+    return EntryVerification(
         cache=cache,
         removal=removal_of(cache, clock, domains),
         quarantine=Quarantine(directory=cache.directory, clock=clock),
         clock=clock,
         host="host1",
     )
-    return verification.verify(IMAGE, PacedReading(clock=clock, watch=watch or Watch()))
 
 
 def quarantined(cache: ImageCache) -> list[str]:
@@ -221,7 +224,7 @@ def test_a_pinned_corrupt_entry_keeps_its_record_so_that_it_is_fetched_again(
 
     result = verify(cache, clock)
 
-    assert result.reason.endswith("it is pinned, so it is fetched again")
+    assert "it is pinned, so it is fetched again" in result.reason
     record = cache.records.read(ENTRY)
     assert record is not None
     assert record.pins == FOREVER
@@ -318,6 +321,18 @@ def test_an_entry_that_vanishes_during_the_read_is_absent(cache: ImageCache, clo
     path = publish(cache, clock)
 
     assert verify(cache, clock, Watch(lambda _report: path.unlink(missing_ok=True))).outcome is Outcome.ABSENT
+
+
+def test_an_entry_that_is_removed_while_the_read_stands_still_is_closed_at_once(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    path = publish(cache, clock)
+    watch = Watch(lambda report: path.unlink() if report == 5 else None)
+
+    result = verification_of(cache, clock).verify(IMAGE, PacedReading(clock=clock, watch=watch, rate_now=lambda: 0))
+
+    assert result.outcome is Outcome.ABSENT
+    assert len(watch.reports) <= 6
 
 
 def test_an_entry_that_is_replaced_again_and_again_ends_as_an_error(cache: ImageCache, clock: MemoryClock) -> None:
