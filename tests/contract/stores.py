@@ -19,6 +19,7 @@ from precache.adapters.inventory_sql import (
     SqlCells,
     SqlHostRemoval,
     SqlHosts,
+    SqlImageStatuses,
 )
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.jobs_sql import (
@@ -41,7 +42,7 @@ from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
 from precache.core.host_calls import CallLimits
-from precache.ports.cache_inventory import CacheQueries, CacheReports
+from precache.ports.cache_inventory import CacheQueries, CacheReports, ImageStatuses
 from precache.ports.call_permits import CallPermits
 from precache.ports.inventory import (
     AggregateChanges,
@@ -99,6 +100,7 @@ class Stores:
     cell_sizes: CellSizes
     cache_reports: CacheReports
     caches: CacheQueries
+    image_statuses: ImageStatuses
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
@@ -138,6 +140,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         cell_sizes=inventory,
         cache_reports=caches,
         caches=caches,
+        image_statuses=caches,
         tokens=tokens,
         token_changes=tokens,
         close=lambda: None,
@@ -182,6 +185,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         cell_sizes=hosts,
         cache_reports=SqlCacheReports(database=database),
         caches=SqlCacheQueries(database=database),
+        image_statuses=SqlImageStatuses(database=database),
         tokens=tokens,
         token_changes=tokens,
         close=database.close,

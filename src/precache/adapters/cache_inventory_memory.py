@@ -20,6 +20,7 @@ from precache.core.cache_inventory import (
     ImageFilter,
 )
 from precache.core.hosts import Host
+from precache.core.image_list import ImageFinding
 from precache.core.images import ImageId
 from precache.ports.clock import Clock
 from precache.rules.report_order import CacheUpdate, StoredReport, next_update
@@ -44,6 +45,7 @@ class MemoryCacheInventory:
         self._lock = threading.Lock()
         self._stored: dict[str, _Stored] = {}
         self._known: dict[str, tuple[ImageId | None, str | None]] = {}
+        self._statuses: dict[str, tuple[str, datetime]] = {}
 
     def store_reports(self, reports: Sequence[CacheReport]) -> frozenset[str]:
         by_host: defaultdict[str, list[CacheReport]] = defaultdict(list)
@@ -103,15 +105,24 @@ class MemoryCacheInventory:
     def find_images(self, entries: Sequence[str]) -> dict[str, CachedImage]:
         return {each.entry: each for each in self._images() if each.entry in entries}
 
+    def note_statuses(self, findings: Sequence[ImageFinding]) -> None:
+        with self._lock:
+            for each in findings:
+                if each.entry in self._known:
+                    image, name = self._known[each.entry]
+                    self._known[each.entry] = (each.image or image, each.name or name)
+                    self._statuses[each.entry] = (each.status.value, self._now())
+
     def _images(self) -> Iterable[CachedImage]:
         by_entry: defaultdict[str, list[CachedEntry]] = defaultdict(list)
         with self._lock:
             for stored in self._stored.values():
                 for name, each in stored.entries.items():
                     by_entry[name].append(each)
-            known = dict(self._known)
+            known, statuses = dict(self._known), dict(self._statuses)
         for name, entries in sorted(by_entry.items()):
-            yield CachedImage(name, *known[name], CacheNumbers.sum(entries))
+            status, at = statuses.get(name, (None, None))
+            yield CachedImage(name, *known[name], CacheNumbers.sum(entries), status, at)
 
     def _note_images(self) -> None:
         """Remember which image each entry is, and its name, from the first host that knows it."""
@@ -120,6 +131,7 @@ class MemoryCacheInventory:
         for each in entries:
             image, name = self._known.get(each.entry) or known.get(each.entry) or (None, None)
             self._known[each.entry] = (image or each.image, name or each.image_name or None)
+        self._statuses = {entry: status for entry, status in self._statuses.items() if entry in self._known}
 
     def _named(self, entry: CachedEntry) -> CachedEntry:
         image, name = self._known[entry.entry]

@@ -103,7 +103,7 @@ class MemoryImages:
         if not self._available:
             raise ImageServiceUnavailable(ENDPOINT, "connection refused")
         images = {image: ListedImage(record.name, record.status) for image, (record, _) in self._images.items()}
-        return ImageList(images, is_whole=True)
+        return ImageList(images)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
         record, data = self._look_up(image)

@@ -1,11 +1,34 @@
-"""All images of the image service at one time, as far as the service's own user sees them."""
+"""The images of the image service at one time, as far as the service's own user sees them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from precache.core.images import ImageId
+
+
+class ServiceStatus(StrEnum):
+    """What has become of a cached image in the image service.
+
+    GONE: it is not there. UNKNOWN: that cannot be said.
+    """
+
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFinding:
+    """What the image service has of the image of an entry. image, name: None if that was not found out."""
+
+    entry: str
+    status: ServiceStatus
+    image: ImageId | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +41,11 @@ class ListedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageList:
-    """images: also private and hidden ones. is_whole: whether every image of the image service is in it.
-
-    It is not whole if the service's user may not see private images of other projects, for example.
-    """
+    """images: also private and hidden ones. doubt: why some image may not be in it; empty if all are."""
 
     images: Mapping[ImageId, ListedImage]
-    is_whole: bool
+    doubt: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.doubt

@@ -18,6 +18,7 @@ from precache.core.cache_inventory import (
     HostEntry,
     ImageFilter,
 )
+from precache.core.image_list import ImageFinding
 
 
 class PackedReport(Protocol):
@@ -88,4 +89,21 @@ class CacheQueries(Protocol):
 
     def find_images(self, entries: Sequence[str]) -> dict[str, CachedImage]:
         """Return those of these images that some host holds, or should hold, by `entry`."""
+        ...
+
+
+class ImageStatuses(Protocol):
+    """For the conductor that compares the cached images with the image service."""
+
+    def list_images(
+        self, *, only: ImageFilter = EVERY_CACHED_IMAGE, limit: int | None = None, marker: str | None = None
+    ) -> list[CachedImage]:
+        """Return what `CacheQueries.list_images` returns."""
+        ...
+
+    def note_statuses(self, findings: Sequence[ImageFinding]) -> None:
+        """Store the status of each of these images, with the present time, and its id and its name if they are known.
+
+        Images that no host holds any more are left out. In short transactions, each of which is whole.
+        """
         ...

@@ -32,8 +32,8 @@ _OURS = {
 """The meaning of a status if the request had the service user's credentials."""
 
 REFUSED_LIST = (
-    "the image service refuses the list to the service's user; correct [glance] auth_token if that is set, else give "
-    "the user in [service_user] a role that Glance's policy get_images asks for"
+    "the image service refuses it; set or correct [glance] auth_token, or give the user in [service_user] a role that "
+    "Glance's policy get_images asks for"
 )
 
 

@@ -19,6 +19,13 @@ MOST_PAGES = 5000
 """A million images. More pages than this are taken for a service that answers in circles."""
 
 
+_NO_ADMINISTRATOR = (
+    "the user in [service_user] does not have the role admin, without which Glance does not show private images of "
+    "other projects"
+)
+_UNREAD = "it has not read all files of its directory yet"
+
+
 def read_image_list(
     read_page: Callable[[str], Any], *, images_per_page: int, sees_all: bool, stop: CancelToken | None
 ) -> ImageList:
@@ -28,15 +35,15 @@ def read_image_list(
     may see every image. Raises ValueError if an answer is not such a list, Stopped.
     """
     images: dict[ImageId, ListedImage] = {}
-    is_whole = sees_all
+    doubt = "" if sees_all else _NO_ADMINISTRATOR
     # A stock Glance lists hidden images only without the others, and community images only with visibility=all.
     for is_hidden in (False, True):
         query = {"visibility": "all", "member_status": "all", "os_hidden": str(is_hidden).lower()}
         for document in _pages(read_page, query | {"limit": str(images_per_page)}, stop):
             images |= _listed(document)
             if document.get("unread_files"):  # the embedded image service has not read all files yet
-                is_whole = False
-    return ImageList(images, is_whole)
+                doubt = doubt or _UNREAD
+    return ImageList(images, doubt)
 
 
 def _pages(read_page: Callable[[str], Any], query: Mapping[str, str], stop: CancelToken | None) -> Any:

@@ -6,6 +6,7 @@ from precache.adapters.inventory_sql.cache_reports import SqlCacheReports
 from precache.adapters.inventory_sql.cells import SqlCells
 from precache.adapters.inventory_sql.changes import SqlAggregateChanges
 from precache.adapters.inventory_sql.hosts import SqlHosts
+from precache.adapters.inventory_sql.image_statuses import SqlImageStatuses
 from precache.adapters.inventory_sql.removal import SqlHostRemoval
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "SqlCells",
     "SqlHostRemoval",
     "SqlHosts",
+    "SqlImageStatuses",
 ]
