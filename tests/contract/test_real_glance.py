@@ -2,13 +2,22 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from precache.adapters.cache_inventory_memory import MemoryCacheInventory
+from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.http import open_session
 from precache.adapters.images_glance import GlanceImages
+from precache.adapters.notices_memory import MemoryDuties
+from precache.background.cancel_token import CancelToken
+from precache.conductor.check_images import CheckImages
+from precache.conductor.held_duty import HeldDuty
+from precache.core.cache_entries import CachedEntry, CacheReport, entry_name
 from precache.core.errors import ImageNotAuthorized, ImageNotFound, NoImageData
+from precache.core.hosts import Host
 from precache.core.images import parse_image_id
 from tests.contract.test_image_service import read_all
 
@@ -177,6 +186,33 @@ class TestTheListOfAllImages:
         assert public in listed.images
         assert private not in listed.images
         assert not listed.is_whole
+
+
+class TestCachedImages:
+    def test_a_conductor_finds_out_what_became_of_cached_images(self, shown):
+        images = {
+            "active": shown.upload(visibility="private", name="kept"),
+            "deactivated": shown.upload(visibility="community", os_hidden=True),
+            "gone": shown.upload(visibility="private"),
+        }
+        clock = MemoryClock()
+        caches = MemoryCacheInventory(clock=clock, find_host=lambda name: Host(name, "cell1"))
+        entries = tuple(CachedEntry(entry=entry_name(image)) for image in images.values())
+        report = CacheReport(
+            host="cmp-1", cell="cell1", boot_id="b", sequence=1, base=1, at=clock.now(), space=None, entries=entries
+        )
+        caches.store_reports([report])
+        duty = HeldDuty(duties=MemoryDuties(now=clock.now), name="images", owner="me", lease=timedelta(hours=1))
+        check = CheckImages(duty=duty, statuses=caches, images=shown.images, stop=CancelToken())
+
+        check()
+        shown.cloud.glance.deactivate(images["deactivated"])
+        shown.cloud.glance.delete(images["gone"])
+        check()
+
+        found = {each.status: each for each in caches.list_images()}
+        assert {status: each.image for status, each in found.items()} == images
+        assert found["active"].name == "kept"
 
 
 class TestOptIn:

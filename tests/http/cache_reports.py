@@ -1,5 +1,8 @@
-"""What the hosts of the small cloud have reported of their caches: cmp1 holds two images and lacks a third, cmp3, which
-is down, holds one, and cmp2 has not reported."""
+"""What the hosts of the small cloud have reported of their caches.
+
+cmp1 holds two images, and lacks a third, which has left the image service. cmp3, which is down, holds one. cmp2 has not
+reported.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from precache.core.cache_entries import (
     Verification,
     entry_name,
 )
+from precache.core.image_list import ImageFinding, ServiceStatus
 from precache.core.pins import Pin
 from tests.http.world import DEBIAN, UBUNTU, World
 
@@ -35,6 +39,12 @@ def report_caches(world: World) -> None:
     )
     nameless = CachedEntry(entry=NAMELESS, size_bytes=7, allocated_bytes=7, disks=2)
     world.caches.store_reports([_report("cmp1", "cell1", _debian(pins=pins, disks=0), missing, nameless)])
+    world.caches.note_statuses(
+        [
+            ImageFinding(entry_name(DEBIAN), ServiceStatus.ACTIVE, DEBIAN, "debian-12"),
+            ImageFinding(entry_name(UBUNTU), ServiceStatus.GONE),
+        ]
+    )
 
 
 def _debian(**more: object) -> CachedEntry:

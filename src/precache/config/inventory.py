@@ -25,6 +25,14 @@ OPTIONS = [
         ],
         help="Where hosts and aggregates come from.",
     ),
+    cfg.IntOpt(
+        "image_status_interval",
+        default=600,
+        min=0,
+        help="Seconds between two lists of the image service, by which one conductor finds out which of the cached "
+        "images were deactivated or deleted. 0 never asks; their status is then unknown. Needs the credentials in "
+        "[service_user], with the role admin for private images.",
+    ),
 ]
 
 NOVA_OPTIONS = [
@@ -59,7 +67,10 @@ NOVA_OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class InventorySettings:
+    """image_status_interval: zero to never ask the image service."""
+
     source: str
+    image_status_interval: timedelta
 
     @property
     def is_from_nova(self) -> bool:

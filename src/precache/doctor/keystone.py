@@ -46,7 +46,7 @@ def check_authtoken(config: Config) -> Iterator[Finding]:
     session = open_session(auth=auth, verify=_verify(config))
     finding = _log_in(session, AUTHTOKEN)
     yield finding
-    roles = _roles(session) if finding.status == "ok" else VALIDATING_ROLES
+    roles = roles_of(session) if finding.status == "ok" else VALIDATING_ROLES
     if not VALIDATING_ROLES & set(roles):
         yield warning(
             f"the user in [{AUTHTOKEN}] is neither admin nor service, and Keystone allows only these to check tokens",
@@ -78,11 +78,11 @@ def why_no_token(session: Session, section: str) -> Finding | None:
 def _log_in(session: Session, section: str) -> Finding:
     if trouble := why_no_token(session, section):
         return trouble
-    roles = _roles(session)
+    roles = roles_of(session)
     return ok(f"Keystone accepts the user in [{section}]; its roles: {', '.join(sorted(roles)) or 'none'}")
 
 
-def _roles(session: Session) -> list[str]:
+def roles_of(session: Session) -> list[str]:
     """Return the roles of the session's token."""
     auth: Any = session.auth
     return list(auth.get_access(session).role_names) if hasattr(auth, "get_access") else []

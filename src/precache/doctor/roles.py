@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from precache.config.load import Config
 from precache.doctor.buses import check_computes_bus, check_notifications, check_own_bus
 from precache.doctor.cache_owner import check_cache_owner
+from precache.doctor.cached_images import check_cached_images
 from precache.doctor.callers import check_callers, check_policy
 from precache.doctor.cells import CELLS_TIMEOUT_S, check_cells, check_computes, check_pins
 from precache.doctor.clock import check_clock
@@ -47,6 +48,7 @@ _BY_ROLE = {
         Check("pins", check_pins),
         Check("notifications", check_notifications, CELLS_TIMEOUT_S),
         _SERVICE_USER,
+        Check("cached images", check_cached_images),
         _NOVA,
         _CLOCK,
     ),

@@ -7,6 +7,8 @@ import uuid
 from contextlib import ExitStack
 from datetime import timedelta
 
+from keystoneauth1.session import Session
+
 from precache.adapters.bus_oslo import (
     CACHE_IMAGES_SINCE,
     DESCRIBE_SINCE,
@@ -42,11 +44,12 @@ from precache.rules.rpc_versions import is_newer
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
 from precache.wiring.host_survey import host_survey
+from precache.wiring.image_statuses import start_image_statuses
 from precache.wiring.inventory import configured_inventory
 from precache.wiring.notices import start_notices
 from precache.wiring.progress import STORE_INTERVAL, progress_batcher
 from precache.wiring.purge import start_purge
-from precache.wiring.service_user import service_session, warn_if_refused
+from precache.wiring.service_user import image_service_of_conductor, service_session, warn_if_refused
 
 BEATS_INTERVAL = timedelta(seconds=1)
 """Between two transactions with the heartbeats of all hosts."""
@@ -82,9 +85,17 @@ class ConductorProcess:
         owner = f"{socket.gethostname()}:{uuid.uuid4()}"
         start_notices(config=self._config, database=database, notifier=notifier, owner=owner, at_stop=self._stops)
         start_purge(config=self._config, database=database, owner=owner, at_stop=self._stops)
+        session = service_session(self._config)
+        start_image_statuses(
+            config=self._config,
+            database=database,
+            images=image_service_of_conductor(self._config, session),
+            owner=owner,
+            at_stop=self._stops,
+        )
         beats, cells = self._listen_to_cells(database, prompt)
         bus = self._open_bus()
-        loop = self._build_loop(database, prompt, beats, cells, notifier, bus)
+        loop = self._build_loop(database, prompt, beats, cells, notifier, bus, session)
         self._stops.callback(loop.stop, PATIENCE)
         if bus is not None:
             self._listen(WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake))
@@ -171,10 +182,13 @@ class ConductorProcess:
         cells: CellBuses,
         notifier: Notifier,
         bus: Bus | None,
+        session: Session,
     ) -> WorkLoop:
-        """Return the loop, not started; from now on, questions of the API are answered. bus: that of the API."""
+        """Return the loop, not started; from now on, questions of the API are answered. bus: that of the API.
+
+        session: with the service user's credentials.
+        """
         config = self._config
-        session = service_session(config)
         if config.inventory.is_from_nova:  # otherwise no service is called with these credentials
             warn_if_refused(session)
         gateway = OsloComputes(

@@ -34,6 +34,7 @@ from precache.wiring.host_names import EmbeddedHost
 from precache.wiring.host_survey import host_survey
 from precache.wiring.hosts import build_compute, image_service
 from precache.wiring.http.server import HttpServer
+from precache.wiring.image_statuses import start_image_statuses
 from precache.wiring.inventory import local_inventory
 from precache.wiring.notices import start_notices
 from precache.wiring.progress import progress_batcher
@@ -133,6 +134,9 @@ class EmbeddedProcess:
         # The image service first: the computes may begin with jobs of an earlier process.
         apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}
         server.start({path: guard_browsers(app, self._embedding.address) for path, app in apps.items()})
+        start_image_statuses(
+            config=self._config, database=database, images=images, owner=EMBEDDED_OWNER, at_stop=self._stops
+        )
         self._start_computes(database, gateway, images)
         _resume(database)
         loop.start()

@@ -76,3 +76,10 @@ def image_service_of(
             for endpoint in random.sample(endpoints, len(endpoints))
         ]
     )
+
+
+def image_service_of_conductor(config: Config, session: Session) -> Failover | None:
+    """Return a client of the image service; None if neither credentials nor endpoints are configured."""
+    if config.service_user.auth is None and not config.glance.endpoints:
+        return None
+    return image_service_of(config, session)

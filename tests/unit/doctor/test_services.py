@@ -10,6 +10,7 @@ from precache.adapters.sql import open_database
 from precache.core.errors import InventoryUnavailable
 from precache.core.hosts import Heartbeat
 from precache.doctor.buses import check_computes_bus, check_notifications, check_own_bus
+from precache.doctor.cached_images import check_cached_images
 from precache.doctor.clock import check_clock, compare_clocks
 from precache.doctor.image_service import check_image_service
 from precache.doctor.keystone import check_authtoken, check_service_user
@@ -134,6 +135,37 @@ def test_each_of_several_endpoints_of_glance_is_asked(configured):
         findings = list(check_image_service(configured(f"[glance]\nendpoint_override = {NOBODY}, {server.url}\n")))
 
     assert [finding.status for finding in findings] == ["failed", "ok"]
+
+
+def test_without_credentials_the_status_of_cached_images_stays_unknown(configured):
+    unknown = only(check_cached_images(configured()))
+    never = only(check_cached_images(configured("[inventory]\nimage_status_interval = 0\n")))
+
+    assert (unknown.status, "stays unknown" in unknown.found) == ("warning", True)
+    assert never.status == "skipped"
+
+
+def test_an_image_service_without_keystone_lists_all_images(configured):
+    with FaultyServer(http("200 OK", b'{"images": []}')) as server:
+        finding = only(check_cached_images(configured(f"[glance]\nendpoint_override = {server.url}\n")))
+
+    assert finding.status == "ok"
+
+
+@pytest.mark.parametrize(("role", "found"), [("admin", ["ok"]), ("member", ["ok", "warning"])])
+def test_only_an_administrator_is_shown_which_images_are_gone(configured, role, found):
+    token = {"token": {"roles": [{"name": role}], "expires_at": "2999-01-01T00:00:00.000000Z", "catalog": []}}
+    issued = http("201 Created", json.dumps(token).encode(), X_Subject_Token="token")
+    version, _ = keystone(issued)
+    with (
+        FaultyServer(http("200 OK", b'{"images": []}')) as glance,
+        FaultyServer(version, issued, version, issued) as login,
+    ):
+        text = LOGIN.format(url=f"{login.url}/v3") + f"[glance]\nendpoint_override = {glance.url}\n"
+        findings = list(check_cached_images(configured(text)))
+
+    assert statuses(findings) == found
+    assert all("is shown as unknown" in finding.found for finding in findings[1:])
 
 
 def test_nova_is_not_checked_if_the_inventory_is_local(configured):
