@@ -40,7 +40,8 @@ _ABSENT = "there is nothing in the cache"
 class Cleaner:
     """The cleaner of one cache. For any number of threads.
 
-    may_clean: returns why this host must not remove entries now; empty if it may.
+    may_clean: returns why this host does not clean, because another does for all that share the cache; empty if it
+        does. Each host makes room for the images that it fetches.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Cleaner:
 
         If that cannot be reached, nothing is evicted. image: for which room is made, for the log. Raises CacheUnusable.
         """
-        if not self._cleaning.makes_room or not self._passes or self._may_clean():
+        if not self._cleaning.makes_room or not self._passes:
             return 0
         with self._after_other_passes() as is_held:
             found = self._inspect() if is_held else ""

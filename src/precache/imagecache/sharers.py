@@ -104,15 +104,16 @@ class CacheSharers:
         """Return the other hosts. Raises SharersUnknown."""
         return [sharer for sharer in self._read() if sharer.host != self._host]
 
-    def is_elected(self) -> bool:
-        """Return whether this host removes what has expired, for all: the first by name of those that are there.
-
-        Raises SharersUnknown.
-        """
-        sharers = self._read()
+    def why_not_elected(self) -> str:
+        """Return which host removes what has expired in place of this one; empty if this one does."""
+        try:
+            sharers = self._read()
+        except SharersUnknown as error:
+            return str(error)
         if all(sharer.host != self._host for sharer in sharers):
-            return False
-        return self._host == min(each.host for each in sharers if each.silent_for < _ABSENT_AFTER)
+            return f"host {self._host} has not announced itself in {self._cache.directory} yet"
+        elected = min(each.host for each in sharers if each.silent_for < _ABSENT_AFTER)
+        return "" if elected == self._host else f"host {elected}, which shares this cache, cleans it for all"
 
     def disks_by_file(self) -> Mapping[str, tuple[Path, ...]]:
         """Return what the disks of all sharers use; those of other hosts as `<host>:<path>`.

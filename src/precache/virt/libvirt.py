@@ -99,7 +99,9 @@ class LibvirtDriver:
         sharers = CacheSharers(cache=cache, host=setup.host, own=disks, clock=setup.clock)
         removal = EntryRemoval(cache=cache, disks=sharers, clock=setup.clock)
         cleaning = setup.cleaning or Cleaning(setup.local_cache.expiry_limits)
-        cleaner = Cleaner(cache=cache, removal=removal, clock=setup.clock, cleaning=cleaning)
+        cleaner = Cleaner(
+            cache=cache, removal=removal, clock=setup.clock, cleaning=cleaning, may_clean=sharers.why_not_elected
+        )
         minimum_age = setup.local_cache.minimum_age
         quarantine = Quarantine(directory=cache.directory, clock=setup.clock)
         has_nova = setup.cleaning is None

@@ -106,18 +106,22 @@ def test_while_another_host_does_not_know_what_it_uses_nothing_is_removed(first,
 
 def test_the_first_host_by_name_that_is_there_is_elected(first, second):
     second.sharers.announce()
-    alone = second.sharers.is_elected()
+    alone = second.sharers.why_not_elected()
     first.sharers.announce()
-    both = (first.sharers.is_elected(), second.sharers.is_elected())
+    both = (first.sharers.why_not_elected(), second.sharers.why_not_elected())
     first.was_there(HOUR)
 
-    assert (alone, both, second.sharers.is_elected()) == (True, (True, False), True)
+    assert alone == ""
+    assert both == ("", "host cmp-1, which shares this cache, cleans it for all")
+    assert second.sharers.why_not_elected() == ""
 
 
 def test_a_host_that_has_not_announced_itself_is_not_elected(first, second):
-    assert not first.sharers.is_elected()
+    before = first.sharers.why_not_elected()
     second.sharers.announce()
-    assert not first.sharers.is_elected()
+
+    assert "has not announced itself" in before
+    assert "has not announced itself" in first.sharers.why_not_elected()
 
 
 def test_a_host_that_is_silent_for_days_still_counts_until_an_operator_removes_it(first, second):

@@ -154,6 +154,7 @@ def test_a_cache_that_precache_owns_is_cleaned(tmp_path: Path) -> None:
     driver.start()
     driver.cache_image(ImageOrder(IMAGE), nobody)
 
+    driver.share_cache()
     driver.clean_cache()  # the first pass removes nothing
     driver.clean_cache()
 
