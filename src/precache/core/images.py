@@ -18,6 +18,7 @@ ImageId = NewType("ImageId", str)
 
 _DIGEST_NAMES = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"})
 _HEX = re.compile(r"[0-9a-f]+")
+_CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def parse_image_id(text: str) -> ImageId:
@@ -25,6 +26,8 @@ def parse_image_id(text: str) -> ImageId:
 
     Raises InvalidImageId for anything that is not a UUID.
     """
+    if _CANONICAL.fullmatch(text):
+        return ImageId(text)
     compact = text.replace("urn:", "").replace("uuid:", "").strip("{}").replace("-", "").lower()
     if len(compact) != 32 or not _HEX.fullmatch(compact):
         raise InvalidImageId(text)

@@ -27,8 +27,8 @@ def plain_line(text: str, length: int = REASON_LENGTH) -> str:
     Control characters become spaces. Characters that UTF-8 cannot encode, such as undecodable bytes of a file name, are
     escaped (`\\udcff`).
     """
-    if not text:
-        return ""
+    if text.isascii() and text.isprintable():  # nearly always
+        return text[:length]
     line = _CONTROL.sub(" ", text[:length])
     return line.encode("utf-8", "backslashreplace").decode("utf-8")[:length]
 

@@ -119,10 +119,13 @@ class ImageCache:
         with _explained(self.directory):
             return self.ledger.free_space(without=frozenset(map(entry_name, images)))
 
-    def space(self) -> CacheSpace:
-        """Return the space of the cache and of its disk. Raises CacheUnusable."""
+    def space(self, used_bytes: int | None = None) -> CacheSpace:
+        """Return the space of the cache and of its disk. Raises CacheUnusable.
+
+        used_bytes: by the files of the cache, if the caller knows it.
+        """
         with _explained(self.directory):
-            return self.ledger.cache_space()
+            return self.ledger.cache_space(used_bytes)
 
     def ensure(
         self,

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +35,15 @@ Disks = Mapping[str, Collection[Path]]
 """The disks that stand on each entry in use."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is in the directory: the files of entries, the records by entry, and the bytes that each inode occupies."""
+
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    records: dict[str, _Version] = field(default_factory=dict)
+    used: dict[int, int] = field(default_factory=dict)
+
+
 class EntryLister:
     """Lists one cache. disks: returns what was last found to be in use; None if that is not known. Thread-safe."""
 
@@ -48,30 +57,31 @@ class EntryLister:
     def list(self) -> CacheListing:
         """Return all entries by name, and the space. Raises CacheUnusable if the directory cannot be read."""
         try:
-            found, recorded = self._scan()
+            seen = self._scan()
         except OSError as error:
             raise CacheUnusable(str(self._cache.directory), explain(error)) from error
-        return CacheListing(tuple(self._entries(found, self._records(recorded))), self._cache.space())
+        entries = tuple(self._entries(seen.files, self._records(seen.records)))
+        return CacheListing(entries, self._cache.space(sum(seen.used.values())))
 
-    def _scan(self) -> tuple[dict[str, os.stat_result], dict[str, _Version]]:
-        """Return the files of entries, and the entries for which there is a record. Raises OSError."""
-        found: dict[str, os.stat_result] = {}
-        recorded: dict[str, _Version] = {}
-        obstacles: set[str] = set()
+    def _scan(self) -> _Seen:
+        """Return what is in the directory. Raises OSError."""
+        seen, obstacles = _Seen(), set()
         with os.scandir(self._cache.directory) as names:
             for name in names:
-                with suppress(FileNotFoundError):  # it was removed meanwhile
-                    if _ENTRY.fullmatch(name.name):
-                        status = name.stat(follow_symlinks=False)
-                        if not stat.S_ISREG(status.st_mode):
-                            obstacles.add(name.name)
-                        elif status.st_size:  # an empty one was left by a process that died; it is fetched again
-                            found[name.name] = status
-                    elif (entry := parse_record(name.name)) is not None:
-                        status = name.stat(follow_symlinks=False)
-                        recorded[entry] = status.st_ino, status.st_ctime_ns
+                try:
+                    status = name.stat(follow_symlinks=False)
+                except FileNotFoundError:  # it was removed meanwhile
+                    continue
+                seen.used[status.st_ino] = status.st_blocks * _SECTOR_BYTES
+                if _ENTRY.fullmatch(name.name):
+                    if not stat.S_ISREG(status.st_mode):
+                        obstacles.add(name.name)
+                    elif status.st_size:  # an empty one was left by a process that died; it is fetched again
+                        seen.files[name.name] = status
+                elif (entry := parse_record(name.name)) is not None:
+                    seen.records[entry] = status.st_ino, status.st_ctime_ns
         self._report(frozenset(obstacles))
-        return found, recorded
+        return seen
 
     def _records(self, recorded: Mapping[str, _Version]) -> dict[str, EntryRecord]:
         """Return the records that can be used; read those that are new or changed since the last call."""

@@ -181,13 +181,16 @@ class SpaceLedger:
         disk = self._disk_size(self.directory)
         return FreeSpace(disk.free_bytes, sum(promised), len(promised), self._reserve.of(disk.total_bytes))
 
-    def cache_space(self) -> CacheSpace:
-        """Return the space of the cache and of its disk, for the inventory; reads no file. Raises OSError."""
+    def cache_space(self, used_bytes: int | None = None) -> CacheSpace:
+        """Return the space of the cache and of its disk, for the inventory; reads no file. Raises OSError.
+
+        used_bytes: by the files of the cache, if the caller knows it.
+        """
         space = self.free_space()
         return CacheSpace(
             total_bytes=self._disk_size(self.directory).total_bytes,
             free_bytes=space.free_bytes,
-            used_bytes=_used_bytes(self.directory),
+            used_bytes=_used_bytes(self.directory) if used_bytes is None else used_bytes,
             promised_bytes=space.promised_bytes,
             reserve_bytes=space.reserve_bytes,
         )
