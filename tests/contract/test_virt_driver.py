@@ -85,6 +85,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
         )
         driver: VirtDriver = request.param.build(setup)
         driver.start()
+        driver.share_cache()
         return driver
 
     return build
@@ -432,3 +433,9 @@ def test_a_description_restarts_no_expiry(driver: Driver) -> None:
     host.clean_cache()
 
     assert described(host).held == frozenset()
+
+
+def test_a_host_names_the_same_cache_each_time(driver):
+    host = driver()
+
+    assert host.share_cache() == host.share_cache()

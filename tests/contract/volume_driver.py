@@ -127,6 +127,9 @@ class VolumeDriver:
         """Only this driver removes volumes. One that others can remove returns the images that are pinned and gone."""
         return ()
 
+    def share_cache(self) -> str:
+        return ""  # each host has its own volumes
+
     def clean_cache(self) -> None:
         if self.setup.cleaning is None or not self.setup.cleaning.removes_unused:
             return
