@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from precache.adapters.clock_system import SystemClock
 from precache.core.images import parse_image_id
 from precache.core.pins import Pin
-from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.listing import EntryLister
 from precache.imagecache.names import entry_name, record_name
+from precache.virt.setup import LocalCache
 
 ENTRIES = 2_000
 ROUNDS = 11
@@ -29,7 +29,7 @@ def measure_listing(entries: int = ENTRIES, rounds: int = ROUNDS) -> dict[str, f
     """Return two medians in ms: of the first list of a process, and of later ones, which read only changed records."""
     with TemporaryDirectory(dir="/var/tmp") as folder:
         clock = SystemClock()
-        cache = ImageCache(directory=Path(folder) / "_base", locks_directory=Path(folder) / "locks", clock=clock)
+        cache = LocalCache(Path(folder)).open(clock)
         cache.start()
         _fill(cache.directory, entries, clock)
         listers = [EntryLister(cache=cache, clock=clock) for _ in range(rounds)]

@@ -151,6 +151,14 @@ def _size(value: object) -> int | None:
     return value
 
 
+FileVersion = tuple[int, int]
+"""The inode of a file, and its ctime, which changes with each change of the file."""
+
+
+def version_of(found: os.stat_result) -> FileVersion:
+    return found.st_ino, found.st_ctime_ns
+
+
 def _read_record(entry: str, directory: int) -> EntryRecord:
     """Raises OSError, or one of _NO_RECORD if the file holds anything else, or the record of another entry."""
     fd = open_own(record_name(entry), directory)
@@ -194,6 +202,19 @@ class EntryRecords:
             names = []
         found = {entry for name in names if (entry := parse_record(name)) is not None}
         return iter(sorted(found.union(self._copies.entries() if self._copies is not None else ())))
+
+    def copied(self) -> dict[str, FileVersion]:
+        """Return the entries for which there is a copy, with its version. Raises OSError."""
+        return {} if self._copies is None else self._copies._versions()
+
+    def _versions(self) -> dict[str, FileVersion]:
+        found: dict[str, FileVersion] = {}
+        with suppress(FileNotFoundError), os.scandir(self._directory) as names:
+            for name in names:
+                if (entry := parse_record(name.name)) is not None:
+                    with suppress(FileNotFoundError):  # it was removed meanwhile
+                        found[entry] = version_of(name.stat(follow_symlinks=False))
+        return found
 
     def read(self, entry: str) -> EntryRecord | None:
         """Return the entry's record; None if there is none, or it cannot be used. The latter is logged once."""

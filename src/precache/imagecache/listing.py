@@ -18,7 +18,7 @@ from pathlib import Path
 from precache.core.cache_entries import AlarmKind, CachedEntry, CacheListing, EntryState, Verification
 from precache.core.errors import CacheUnusable
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_records import EntryRecord, FileVersion, version_of
 from precache.imagecache.names import parse_record
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 _ENTRY = re.compile(r"[0-9a-f]{40}")
 _SECTOR_BYTES = 512  # the unit of st_blocks
 
-_Version = tuple[int, int]
-"""The inode of a record, and its ctime, which changes with each change of the file."""
+_Versions = tuple[FileVersion | None, FileVersion | None]
+"""Of a record, and of the copy of its pins; None if there is none."""
 
 Disks = Mapping[str, Collection[Path]]
 """The disks that stand on each entry in use."""
@@ -37,11 +37,15 @@ Disks = Mapping[str, Collection[Path]]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is in the directory: the files of entries, the records by entry, and the bytes that each inode occupies."""
+    """What is in the directory: the files of entries, the records by entry, and the bytes that each inode occupies.
+
+    copies: of the pins, which are elsewhere.
+    """
 
     files: dict[str, os.stat_result] = field(default_factory=dict)
-    records: dict[str, _Version] = field(default_factory=dict)
+    records: dict[str, FileVersion] = field(default_factory=dict)
     used: dict[int, int] = field(default_factory=dict)
+    copies: dict[str, FileVersion] = field(default_factory=dict)
 
 
 class EntryLister:
@@ -52,7 +56,7 @@ class EntryLister:
         self._clock = clock
         self._disks = disks
         self._reported: frozenset[str] = frozenset()
-        self._read: dict[str, tuple[_Version, EntryRecord]] = {}
+        self._read: dict[str, tuple[_Versions, EntryRecord]] = {}
 
     def list(self) -> CacheListing:
         """Return all entries by name, and the space. Raises CacheUnusable if the directory cannot be read."""
@@ -60,7 +64,7 @@ class EntryLister:
             seen = self._scan()
         except OSError as error:
             raise CacheUnusable(str(self._cache.directory), explain(error)) from error
-        entries = tuple(self._entries(seen.files, self._records(seen.records)))
+        entries = tuple(self._entries(seen.files, self._records(seen)))
         return CacheListing(entries, self._cache.space(sum(seen.used.values())))
 
     def _scan(self) -> _Seen:
@@ -79,21 +83,23 @@ class EntryLister:
                     elif status.st_size:  # an empty one was left by a process that died; it is fetched again
                         seen.files[name.name] = status
                 elif (entry := parse_record(name.name)) is not None:
-                    seen.records[entry] = status.st_ino, status.st_ctime_ns
+                    seen.records[entry] = version_of(status)
+        seen.copies.update(self._cache.records.copied())
         self._report(frozenset(obstacles))
         return seen
 
-    def _records(self, recorded: Mapping[str, _Version]) -> dict[str, EntryRecord]:
+    def _records(self, seen: _Seen) -> dict[str, EntryRecord]:
         """Return the records that can be used; read those that are new or changed since the last call."""
-        earlier, records = self._read, {}
+        earlier, later = self._read, {}
         with self._cache.records.reader() as read:
-            for entry, version in recorded.items():
+            for entry in seen.records.keys() | seen.copies.keys():
+                versions = seen.records.get(entry), seen.copies.get(entry)
                 known = earlier.get(entry)
-                record = known[1] if known is not None and known[0] == version else read(entry)
+                record = known[1] if known is not None and known[0] == versions else read(entry)
                 if record is not None:
-                    records[entry] = record
-        self._read = {entry: (recorded[entry], record) for entry, record in records.items()}
-        return records
+                    later[entry] = versions, record
+        self._read = later
+        return {entry: record for entry, (_, record) in later.items()}
 
     def _report(self, obstacles: frozenset[str]) -> None:
         """Log each name once, until something else has it."""

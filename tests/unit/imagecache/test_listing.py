@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -137,6 +138,27 @@ def test_a_pinned_entry_that_is_gone_is_listed_as_missing(
     cache.records.write(EntryRecord(image=IMAGE, pins=(pin,)))
 
     assert [entry.state for entry in lister.list().entries] == expected
+
+
+def test_pins_of_which_only_the_copy_is_left_are_listed(tmp_path: Path, clock: MemoryClock) -> None:
+    cache = ImageCache(
+        directory=tmp_path / "_base", locks_directory=tmp_path / "locks", clock=clock, pins_directory=tmp_path / "pins"
+    )
+    cache.start()
+    lister = EntryLister(cache=cache, clock=clock)
+    fetch(cache)
+    cache.records.write(replace(FETCHED, pins=(Pin("job:1", None),)))
+    before = only(lister)
+    (cache.directory / RECORD).unlink()
+    without_record = only(lister)
+    cache.path_of(IMAGE).unlink()
+
+    emptied = only(lister)
+
+    assert [entry.pins for entry in (before, without_record, emptied)] == [(Pin("job:1", None),)] * 3
+    assert emptied.state is EntryState.MISSING
+    cache.records.remove(ENTRY)
+    assert lister.list().entries == ()
 
 
 def test_a_record_without_an_entry_is_not_listed(cache: ImageCache, lister: EntryLister) -> None:
