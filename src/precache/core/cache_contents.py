@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from precache.core.free_space import FreeSpace
 from precache.core.images import Image, ImageId
@@ -35,6 +36,7 @@ class CacheContents:
     free_bytes: in the place of the cache. Both are None if the driver does not know them.
     promised_bytes, reserve_bytes: what of the free space other images have still to fill, and what no image may fill.
     unsupported: why the host caches no images; empty if it does.
+    held_bytes: what the held images occupy, as far as it is known.
     """
 
     held: frozenset[ImageId] = frozenset()
@@ -43,6 +45,7 @@ class CacheContents:
     unsupported: str = ""
     promised_bytes: int = 0
     reserve_bytes: int = 0
+    held_bytes: Mapping[ImageId, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unsupported", plain_line(self.unsupported))

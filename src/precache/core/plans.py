@@ -35,11 +35,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """One image on the hosts of a group that answered and cache images. held_by: hosts that have it."""
+    """One image on the hosts of a group that answered and cache images.
+
+    held_by: hosts that have it. held_bytes: what it occupies there, as far as it is known; None if no host said it.
+    """
 
     image: ImageId
     held_by: Listed
     missing: int
+    held_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

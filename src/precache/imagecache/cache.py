@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,9 @@ from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
+
+_BLOCK_BYTES = 512
+"""The unit of st_blocks, whatever the file system."""
 
 T = TypeVar("T")
 
@@ -110,6 +113,15 @@ class ImageCache:
         """
         with _explained(self.directory):
             return _is_present(self.path_of(image))
+
+    def held_bytes(self, image: ImageId) -> int | None:
+        """Return what the entry occupies on the disk, without its holes; None if it is not there. Takes no lock.
+
+        Raises CacheUnusable.
+        """
+        with _explained(self.directory), suppress(FileNotFoundError):
+            return self.path_of(image).stat().st_blocks * _BLOCK_BYTES
+        return None
 
     def free_space(self, images: Iterable[ImageId]) -> FreeSpace:
         """Return the free space for these images, and what of it is promised to others or reserved.

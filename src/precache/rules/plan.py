@@ -11,6 +11,7 @@ from precache.core.cache_contents import ImageSize
 from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import ImageId
 from precache.core.jobs import NewJob
+from precache.core.operations import Operation
 from precache.core.plans import (
     Estimate,
     HostNote,
@@ -49,13 +50,24 @@ class _PlannedWork:
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """What the time depends on. downloads: by image, as every host would make it. rates: by cell."""
+    """What the time depends on.
 
+    operation: of the job; only the time of downloads is estimated. downloads: by image, as every host would make it.
+    rates: by cell.
+    """
+
+    operation: Operation
     downloads: Mapping[ImageId, Download]
     rates: Mapping[str, MeasuredRate]
     turns: Turns
 
+    @property
+    def has_downloads(self) -> bool:
+        return self.operation is Operation.CACHE
+
     def seconds(self, hosts: Iterable[_PlannedWork]) -> float | None:
+        if not self.has_downloads:
+            return None
         work = (
             HostWork(each.report.cell or "", each.report.site, tuple(self.downloads[image] for image in each.downloads))
             for each in hosts
@@ -67,11 +79,12 @@ def make_plan(
     job: NewJob, sizes: Sequence[ImageSize], survey: Survey, rates: Mapping[str, MeasuredRate], now: datetime
 ) -> Plan:
     """Return the plan of the job. sizes: of the images of its orders. rates: of downloads, by cell."""
-    conditions = _Conditions(_downloads(job, sizes), rates, _turns(job, survey))
+    conditions = _Conditions(job.operation, _downloads(job, sizes), rates, _turns(job, survey))
     unreported = HostReport(HostStanding.UNKNOWN, reason=NOT_REPORTED)
-    hosts = _with_downloads(
+    hosts = [
         _planned(host, survey.reports.get(host, unreported), conditions.downloads) for host in dict.fromkeys(job.hosts)
-    )
+    ]
+    hosts = _with_downloads(hosts) if conditions.has_downloads else [_without_needs(each) for each in hosts]
     groups: dict[tuple[str | None, str], list[_PlannedWork]] = {}
     for each in hosts:
         groups.setdefault((each.report.cell, each.report.site), []).append(each)
@@ -104,6 +117,12 @@ def _with_downloads(hosts: Iterable[_PlannedWork]) -> list[_PlannedWork]:
         if each.report.cache_id and each.missing:
             seen.add(cache)
     return planned
+
+
+def _without_needs(host: _PlannedWork) -> _PlannedWork:
+    """Return the host of a job that downloads nothing, and so needs no space."""
+    contents = replace(host.report.contents, needed_bytes=None)
+    return replace(host, report=replace(host.report, contents=contents))
 
 
 def _downloads(job: NewJob, sizes: Sequence[ImageSize]) -> dict[ImageId, Download]:
@@ -139,7 +158,10 @@ def _group(cell: str | None, site: str, hosts: Sequence[_PlannedWork], condition
         hosts={kind: kinds[kind] for kind in PlannedHost},
         lacking_space=sum(each.lacks_space for each in hosts),
         bytes_to_move=sum(downloads[image].size_bytes for each in hosts for image in each.downloads),
-        images=tuple(PlannedImage(image, _holders(image, hosts), missing[image]) for image in downloads),
+        images=tuple(
+            PlannedImage(image, _holders(image, hosts), missing[image], _held_bytes(image, hosts))
+            for image in downloads
+        ),
         rate=conditions.rates.get(cell or ""),
         seconds=conditions.seconds(hosts),
     )
@@ -148,6 +170,16 @@ def _group(cell: str | None, site: str, hosts: Sequence[_PlannedWork], condition
 def _holders(image: ImageId, hosts: Iterable[_PlannedWork]) -> Listed:
     holders = [each.host for each in hosts if image in each.report.contents.held]
     return Listed(tuple(holders[:MOST_LISTED]), max(0, len(holders) - MOST_LISTED))
+
+
+def _held_bytes(image: ImageId, hosts: Iterable[_PlannedWork]) -> int | None:
+    """Return what the image occupies, once in each cache that several hosts share; None if no host says it."""
+    known: dict[str, int] = {}
+    for each in hosts:
+        size = each.report.contents.held_bytes.get(image)
+        if size is not None:
+            known[f"cache {each.report.cache_id}" if each.report.cache_id else f"host {each.host}"] = size
+    return sum(known.values()) if known else None
 
 
 def _notes(hosts: Iterable[_PlannedWork]) -> HostNotes:
@@ -172,12 +204,12 @@ def _note(of: _PlannedWork) -> HostNote:
 
 def _estimate(job: NewJob, hosts: Sequence[_PlannedWork], conditions: _Conditions, now: datetime) -> Estimate:
     seconds, rates = conditions.seconds(hosts), conditions.rates
-    cells = sorted({each.report.cell or "" for each in hosts if each.missing})
+    cells = sorted({each.report.cell or "" for each in hosts if each.downloads})
     measured = [rates[cell] for cell in cells if cell in rates]
     begin = begins_at(job.options, now)
     return Estimate(
         seconds=seconds,
-        reason="" if seconds is not None else _why_unknown(cells, rates),
+        reason="" if seconds is not None else _why_unknown(conditions, cells),
         tasks=sum(rate.tasks for rate in measured),
         jobs=max((rate.jobs for rate in measured), default=0),
         hosts_at_once=conditions.turns.hosts,
@@ -187,7 +219,9 @@ def _estimate(job: NewJob, hosts: Sequence[_PlannedWork], conditions: _Condition
     )
 
 
-def _why_unknown(cells: Iterable[str], rates: Mapping[str, MeasuredRate]) -> str:
-    unmeasured = [cell or "an unknown cell" for cell in cells if cell not in rates]
+def _why_unknown(conditions: _Conditions, cells: Iterable[str]) -> str:
+    if not conditions.has_downloads:
+        return f"the time of a job with the operation {conditions.operation} is not estimated"
+    unmeasured = [cell or "an unknown cell" for cell in cells if cell not in conditions.rates]
     first, more = ", ".join(unmeasured[:MOST_LISTED]), len(unmeasured) - MOST_LISTED
     return f"no download of a recent job was measured in {first}" + (f" and {more} more cells" if more > 0 else "")

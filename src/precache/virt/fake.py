@@ -101,7 +101,8 @@ class FakeDriver:
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         with self._guard:
-            return CacheContents(frozenset(each.image for each in images if each.image in self._last_use))
+            held = frozenset(each.image for each in images if each.image in self._last_use)
+            return CacheContents(held, held_bytes=dict.fromkeys(held, self._size_bytes))
 
     def list_cache(self) -> CacheListing:
         with self._guard:

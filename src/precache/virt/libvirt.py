@@ -165,6 +165,7 @@ class LibvirtDriver:
         # What is kept of paused downloads is on the disk already.
         kept_bytes = sum(self._cache.kept.bytes_of(each.image) for each in missing)
         needed_bytes = max(self._fetcher.space_needed(missing) - kept_bytes, 0)
+        sizes = {image: size for image in held if (size := self._cache.held_bytes(image)) is not None}
         space = self._cache.free_space(each.image for each in missing)
         return CacheContents(
             held=held,
@@ -172,6 +173,7 @@ class LibvirtDriver:
             free_bytes=space.free_bytes,
             promised_bytes=space.promised_bytes,
             reserve_bytes=space.reserve_bytes,
+            held_bytes=sizes,
         )
 
     def list_cache(self) -> CacheListing:

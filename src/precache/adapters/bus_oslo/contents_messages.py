@@ -15,6 +15,7 @@ from precache.adapters.bus_oslo.fields import (
     read_text,
 )
 from precache.core.cache_contents import CacheContents, ImageSize
+from precache.core.images import ImageId
 
 
 def describe_message(host: str, cell: str, images: Sequence[ImageSize]) -> dict[str, Any]:
@@ -28,8 +29,10 @@ def read_describe(message: Mapping[str, Any], host: str) -> tuple[ImageSize, ...
 
 
 def contents_message(contents: CacheContents) -> dict[str, Any]:
+    held = sorted(contents.held)
     return {
-        "held": sorted(contents.held),
+        "held": held,
+        "held_bytes": [contents.held_bytes.get(image) for image in held],
         "needed_bytes": contents.needed_bytes,
         "free_bytes": contents.free_bytes,
         "promised_bytes": contents.promised_bytes,
@@ -40,8 +43,10 @@ def contents_message(contents: CacheContents) -> dict[str, Any]:
 
 def read_contents(answer: Mapping[str, Any]) -> CacheContents:
     """Return what the host holds. Raises Malformed."""
+    held = [read_image(each) for each in read_items(answer, "held")]
     return CacheContents(
-        held=frozenset(read_image(each) for each in read_items(answer, "held")),
+        held=frozenset(held),
+        held_bytes=read_held_bytes(answer, held),
         needed_bytes=optional_size(answer, "needed_bytes"),
         free_bytes=optional_size(answer, "free_bytes"),
         unsupported=read_text(answer, "unsupported") if answer.get("unsupported") else "",
@@ -49,6 +54,14 @@ def read_contents(answer: Mapping[str, Any]) -> CacheContents:
         promised_bytes=optional_size(answer, "promised_bytes") or 0,
         reserve_bytes=optional_size(answer, "reserve_bytes") or 0,
     )
+
+
+def read_held_bytes(answer: Mapping[str, Any], held: Sequence[ImageId]) -> dict[ImageId, int]:
+    """Return what the held images occupy; a host before version 1.4 does not say it. Raises Malformed."""
+    sizes = read_items(answer, "held_bytes") if answer.get("held_bytes") is not None else [None] * len(held)
+    if len(sizes) != len(held):
+        raise Malformed("held_bytes is not as long as held")
+    return {image: read_size({"": size}, "") for image, size in zip(held, sizes, strict=True) if size is not None}
 
 
 def image_size_message(size: ImageSize) -> dict[str, Any]:

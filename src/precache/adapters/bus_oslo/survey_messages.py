@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from precache.adapters.bus_oslo.contents_messages import image_size_message, optional_size, read_image_sizes
+from precache.adapters.bus_oslo.contents_messages import (
+    image_size_message,
+    optional_size,
+    read_held_bytes,
+    read_image_sizes,
+)
 from precache.adapters.bus_oslo.fields import Malformed, read_items, read_name, read_size, read_text, read_valid
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.host_survey import HostReport, HostStanding, Survey
+from precache.core.images import ImageId
 from precache.core.names import is_name
 
 
@@ -32,23 +38,27 @@ def reports_message(survey: Survey, images: Sequence[ImageSize]) -> dict[str, An
         "hosts_per_cell": survey.hosts_per_cell,
         "hosts_per_site": survey.hosts_per_site,
         "host_bytes_per_s": survey.host_bytes_per_s,
-        "hosts": [
-            {
-                "host": name,
-                "standing": report.standing.value,
-                "cell": report.cell,
-                "site": report.site,
-                "reason": report.reason,
-                "held": sorted(places[image] for image in report.contents.held if image in places),
-                "needed_bytes": report.contents.needed_bytes,
-                "free_bytes": report.contents.free_bytes,
-                "promised_bytes": report.contents.promised_bytes,
-                "reserve_bytes": report.contents.reserve_bytes,
-                "unsupported": report.contents.unsupported,
-                **({"cache_id": report.cache_id} if report.cache_id else {}),
-            }
-            for name, report in survey.reports.items()
-        ],
+        "hosts": [_report_message(name, report, places) for name, report in survey.reports.items()],
+    }
+
+
+def _report_message(name: str, report: HostReport, places: Mapping[ImageId, int]) -> dict[str, Any]:
+    contents = report.contents
+    held = sorted((places[image], image) for image in contents.held if image in places)
+    return {
+        "host": name,
+        "standing": report.standing.value,
+        "cell": report.cell,
+        "site": report.site,
+        "reason": report.reason,
+        "held": [place for place, _ in held],
+        "held_bytes": [contents.held_bytes.get(image) for _, image in held],
+        "needed_bytes": contents.needed_bytes,
+        "free_bytes": contents.free_bytes,
+        "promised_bytes": contents.promised_bytes,
+        "reserve_bytes": contents.reserve_bytes,
+        "unsupported": contents.unsupported,
+        **({"cache_id": report.cache_id} if report.cache_id else {}),
     }
 
 
@@ -66,7 +76,7 @@ def read_reports(answer: Mapping[str, Any], images: Sequence[ImageSize]) -> Surv
 def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostReport:
     try:
         standing = HostStanding(read_text(item, "standing"))
-        held = frozenset(images[_place(place)].image for place in read_items(item, "held"))
+        held = [images[_place(place)].image for place in read_items(item, "held")]
     except (ValueError, IndexError):
         raise Malformed("standing or held is not known") from None
     return HostReport(
@@ -74,7 +84,8 @@ def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostRe
         None if item.get("cell") is None else read_name(item, "cell"),
         read_text(item, "site"),
         CacheContents(
-            held=held,
+            held=frozenset(held),
+            held_bytes=read_held_bytes(item, held),
             needed_bytes=optional_size(item, "needed_bytes"),
             free_bytes=optional_size(item, "free_bytes"),
             unsupported=read_text(item, "unsupported"),
