@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from precache.core.job_lists import JobFilter, JobSort, JobSortKey
 from precache.core.job_options import JobOptions
 from precache.core.jobs import JobState
+from precache.core.operations import Operation
 from precache.core.targets import Target
 from tests.contract.job_values import DEBIAN, NOW, SECOND, UBUNTU, cancel, claim, finish, job_id, new_job
 
@@ -21,7 +22,7 @@ def five(stores):
     more = {
         1: {"name": "friday"},
         2: {"images": [DEBIAN], "options": JobOptions(priority=70)},
-        3: {**of_two, "name": "friday"},
+        3: {**of_two, "name": "friday", "operation": Operation.PURGE},
         4: {**one_host, "hosts": ["cmp-9"], "options": JobOptions(priority=20)},
         5: {"aggregate_id": 8, "aggregate_name": "edge", "hosts": ["cmp-9", "cmp-1"]},
     }
@@ -49,6 +50,8 @@ def listed(stores, only=None, **how):
         ({"states": frozenset({JobState.RUNNING})}, [3]),
         ({"states": frozenset({JobState.FAILED, JobState.CANCELLED})}, [5, 1]),
         ({"states": frozenset({JobState.PAUSED})}, []),
+        ({"operations": frozenset({Operation.PURGE, Operation.VERIFY})}, [3]),
+        ({"operations": frozenset({Operation.CACHE})}, [5, 4, 2, 1]),
         ({"image": UBUNTU}, [5, 4, 3, 1]),
         ({"host": "cmp-9"}, [5, 4]),
         ({"host": "CMP-9"}, []),

@@ -18,7 +18,20 @@ from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
 from precache.core.job_options import JobOptions
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
-from tests.http.world import DEBIAN, IMAGES, KERNEL, LIKE_AN_ID, RAMDISK, UBUNTU, World
+from precache.core.operations import Operation
+from tests.http.world import (
+    DEACTIVATED,
+    DEBIAN,
+    FORBIDDEN,
+    IMAGES,
+    KERNEL,
+    LIKE_AN_ID,
+    QUEUED,
+    RAMDISK,
+    UBUNTU,
+    UNKNOWN,
+    World,
+)
 
 IMAGE = {"image": "debian-12"}
 GOOD = {"images": [IMAGE], "target": {"hosts": ["cmp1"]}}
@@ -47,6 +60,8 @@ def target(**parts):
 def limited(rate):
     return [GOOD | {"rate_limit_bytes_per_s": rate}, GOOD | {"images": [IMAGE | {"rate_limit_bytes_per_s": rate}]}]
 
+
+OF_AN_IMAGE = {"rate_limit_bytes_per_s": 7, "keep_for_s": 60, "keep_until": LATER, "even_pinned": True}
 
 # In the order of the document: the field, and what it must not be.
 INVALID = [
@@ -96,13 +111,37 @@ INVALID = [
         for value in values
     ],
     ("not_before at the deadline", GOOD | {"not_before": LATER, "deadline": LATER}),
-    # Planned, and until then refused: what is accepted must have an effect.
-    *[(f"operation {operation!r}", GOOD | {"operation": operation}) for operation in ("verify", "", None, 7)],
+    *[(f"operation {operation!r}", GOOD | {"operation": operation}) for operation in ("erase", "", None, 7)],
     *[
         (f"keep_for_s {value!r}", GOOD | {"images": [IMAGE | {"keep_for_s": value}]})
         for value in (0, -1, 316_224_001, 10**400, 1.5, "7d", True, None, [])
     ],
     ("keep_for_s of a job", GOOD | {"keep_for_s": 60}),
+    *[
+        (f"keep_until {value!r}", GOOD | {"images": [IMAGE | {"keep_until": value}]})
+        for value in ("2026-01-01T00:05:00Z", "2036-02-01T00:00:00Z", "2030-01-01T00:00:00", "7d", "", 7, None)
+    ],
+    ("two ends of a pin", GOOD | {"images": [IMAGE | {"keep_for_s": 60, "keep_until": LATER}]}),
+    *[
+        (f"even_pinned {value!r}", GOOD | {"operation": "purge", "images": [IMAGE | {"even_pinned": value}]})
+        for value in (1, "true", None)
+    ],
+    *[
+        (f"{operation} with {name}", GOOD | {"operation": operation, "images": [IMAGE | {name: value}]})
+        for operation, names in {
+            "cache": ("even_pinned",),
+            "verify": ("keep_for_s", "keep_until", "even_pinned"),
+            "purge": ("rate_limit_bytes_per_s", "keep_for_s", "keep_until"),
+            "pin": ("rate_limit_bytes_per_s", "even_pinned"),
+            "unpin": ("rate_limit_bytes_per_s", "keep_for_s", "keep_until", "even_pinned"),
+        }.items()
+        for name in names
+        for value in [OF_AN_IMAGE[name]]
+    ],
+    *[
+        (f"{operation} with job_rate_limit", GOOD | {"operation": operation, "job_rate_limit_bytes_per_s": 7})
+        for operation in ("purge", "pin", "unpin")
+    ],
 ]
 
 
@@ -342,8 +381,98 @@ def test_a_plan_wakes_no_conductor_and_its_time_comes_from_earlier_jobs(world, c
     assert (world.wakes, len(world.jobs.list_jobs())) == ([], 1)
 
 
-def test_the_operation_may_be_named(client):
-    assert client.simulate_post("/v1/jobs", json=GOOD | {"operation": "cache"}).status_code == 202
+@pytest.mark.parametrize("operation", Operation)
+def test_a_job_has_the_operation_of_its_request(world, client, operation):
+    job = client.simulate_post("/v1/jobs", json=GOOD | {"operation": operation}).json["job"]
+
+    assert (job["operation"], job["image_names"]) == (operation, {DEBIAN: "debian-12"})
+    assert world.jobs.get(job["id"]).operation is operation
+    found = [
+        [each["id"] for each in client.simulate_get("/v1/jobs", params={"operation": one}).json["jobs"]]
+        for one in Operation
+    ]
+    assert found == [[job["id"]] if one is operation else [] for one in Operation]
+
+
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [
+        ("cache", {"keep_until": LATER}),
+        ("verify", {"rate_limit_bytes_per_s": 7}),
+        ("purge", {"even_pinned": True}),
+        ("pin", {"keep_for_s": 60}),
+        ("pin", {"keep_until": LATER}),
+    ],
+)
+def test_an_order_has_the_options_that_its_operation_takes(client, operation, options):
+    body = GOOD | {"operation": operation, "images": [IMAGE | options]}
+
+    job = client.simulate_post("/v1/jobs", json=body).json["job"]
+
+    assert job["orders"] == [{"image": DEBIAN, **options}]
+
+
+def test_a_field_of_another_operation_is_refused_with_those_that_take_it(client):
+    body = GOOD | {"operation": "purge", "images": [IMAGE | {"keep_for_s": 60}]}
+
+    error = client.simulate_post("/v1/jobs", json=body).json["error"]
+
+    assert error["message"] == "keep_for_s must be left out with the operation purge (cache and pin take it), not 60"
+
+
+OTHERS = [operation for operation in Operation if operation is not Operation.CACHE]
+
+
+@pytest.mark.parametrize("operation", OTHERS)
+@pytest.mark.parametrize("image", [UNKNOWN, FORBIDDEN, DEACTIVATED, QUEUED])
+def test_what_is_in_caches_needs_no_active_image(client, operation, image):
+    body = GOOD | {"operation": operation, "images": [{"image": image.upper()}]}
+
+    answer = client.simulate_post("/v1/jobs", json=body)
+
+    assert (answer.status_code, answer.json["job"]["images"]) == (202, [image])
+
+
+@pytest.mark.parametrize("operation", OTHERS)
+def test_an_image_that_is_gone_is_not_found_by_its_name(client, operation):
+    answer = client.simulate_post("/v1/jobs", json=GOOD | {"operation": operation, "images": [{"image": "gone"}]})
+
+    assert (answer.status_code, answer.json["error"]["names"]) == (400, ["gone"])
+    assert "those that have left the image service, are found by id only" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("operation", OTHERS)
+def test_only_a_purge_leaves_kernel_and_ramdisk(client, operation):
+    job = client.simulate_post(
+        "/v1/jobs", json=GOOD | {"operation": operation, "images": [{"image": "pair-0"}, {"image": "pair-2"}]}
+    ).json["job"]
+
+    names = [job["image_names"][image] for image in job["images"]]
+    assert names == (
+        ["pair-0", "pair-2"] if operation is Operation.PURGE else ["pair-0", "kernel", "ramdisk", "pair-2"]
+    )
+    assert all(set(order) == {"image"} for order in job["orders"])
+
+
+@pytest.mark.parametrize("number", [3, 5, 6], ids=["deactivated kernel", "a disk as kernel", "forbidden ramdisk"])
+def test_a_kernel_that_the_image_service_does_not_show_keeps_nothing_from_being_pinned(client, number):
+    job = client.simulate_post(
+        "/v1/jobs", json=GOOD | {"operation": "pin", "images": [{"image": f"pair-{number}"}]}
+    ).json["job"]
+
+    assert job["images"][1:] == ([KERNEL] if number == 6 else [])
+
+
+@pytest.mark.parametrize("operation", ["purge", "pin", "unpin"])
+@pytest.mark.parametrize("field", ["rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s"])
+def test_a_job_that_reads_nothing_gets_no_rate(client, operation, field):
+    job = client.simulate_post("/v1/jobs", json=GOOD | {"operation": operation}).json["job"]
+
+    refused = client.simulate_patch(f"/v1/jobs/{job['id']}", json={field: 7})
+    changed = client.simulate_patch(f"/v1/jobs/{job['id']}", json={"parallelism": 7, field: None})
+
+    assert (refused.status_code, refused.json["error"]["code"]) == (400, "precache.request.invalid")
+    assert (changed.status_code, changed.json["job"]["parallelism"]) == (200, 7)
 
 
 def test_every_option_is_stored_and_shown(world, client):

@@ -147,7 +147,9 @@ class World:
     def _new_survey(self) -> SurveyHosts:
         """Return a survey in which cmp1 has Debian and little space; no compute answers for cmp2."""
         computes = InProcessComputes()
-        contents = CacheContents(frozenset({DEBIAN}), 1004, 1200, promised_bytes=150, reserve_bytes=50)
+        contents = CacheContents(
+            frozenset({DEBIAN}), 1004, 1200, promised_bytes=150, reserve_bytes=50, held_bytes={DEBIAN: 3}
+        )
         computes.join("cmp1", PlayedHost(lambda request: [], describe_cache=lambda images: contents))
         return SurveyHosts(
             hosts=self.inventory,

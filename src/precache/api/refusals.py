@@ -229,8 +229,10 @@ class UnknownHosts(Refused, ListsNames):
 class UnknownImages(Refused, ListsNames):
     """The image service shows the caller no images with these ids or names."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"{listed_names('Image', names)} could not be found. Hidden images are found by id only.")
+    def __init__(self, names: Sequence[str], *, may_be_gone: bool = False) -> None:
+        """may_be_gone: whether the request may name images by id that the image service does not have."""
+        hidden = "Hidden images, and those that have left the image service," if may_be_gone else "Hidden images"
+        super().__init__(f"{listed_names('Image', names)} could not be found. {hidden} are found by id only.")
         self.list_names(names)
 
 

@@ -9,19 +9,21 @@ from enum import StrEnum
 
 from precache.core.images import ImageId
 from precache.core.jobs import Job, JobRequest, JobState
+from precache.core.operations import Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Selects jobs: those that have all given values.
 
-    states: any of these; empty for every state.
+    states, operations: any of these; empty for every state or operation.
     image, host: that the job is for. aggregate: the name or the id of one that the request named.
     since: created then or later. changed_since: created, started, stopped by a request, or ended then or later; and
     every job that runs.
     """
 
     states: frozenset[JobState] = frozenset()
+    operations: frozenset[Operation] = frozenset()
     image: ImageId | None = None
     host: str | None = None
     aggregate: str | None = None
@@ -39,6 +41,7 @@ class JobFilter:
         """Return whether the filter selects the job. hosts: all hosts of the job."""
         return (
             (not self.states or job.state in self.states)
+            and (not self.operations or job.operation in self.operations)
             and self.image in (None, *job.images)
             and (self.host is None or self.host in hosts)
             and (

@@ -8,7 +8,7 @@ from typing import Any
 
 from precache.core.job_notices import JobNotice
 
-PAYLOAD_VERSION = "1.0"
+PAYLOAD_VERSION = "1.1"
 """MAJOR.MINOR: a new field raises MINOR; a field that is removed or changes its meaning raises MAJOR."""
 
 
@@ -20,6 +20,7 @@ def job_payload(notice: JobNotice) -> dict[str, Any]:
         "at": _instant(notice.at),
         "job_id": job.id,
         "name": job.name,
+        "operation": job.operation.value,
         "state": notice.event.state.value,
         "reason": notice.reason,
         "target": {"aggregates": list(job.target.aggregates), "cells": list(job.target.cells)},

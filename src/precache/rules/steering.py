@@ -14,6 +14,7 @@ from datetime import datetime
 from precache.core.errors import JobEnded, JobIsCancelled, JobNotEnded, NothingToRetry
 from precache.core.job_changes import JobChange
 from precache.core.jobs import Job, JobState, check_job_transition
+from precache.rules.operation_fields import check_fields
 from precache.rules.schedule import check_schedule, earlier, next_start
 
 _AT_REST = frozenset({JobState.WAITING, JobState.PAUSED})
@@ -80,6 +81,7 @@ def changed(job: Job, change: JobChange, now: datetime) -> Job:
     Raises JobEnded, InvalidOption, WindowNeverOpens.
     """
     _check_not_ended(job, "change")
+    check_fields(job.operation, change.document)
     options, orders = change.options(job.options), change.orders(job.orders)
     if change.is_of_schedule:
         check_schedule(options, now)

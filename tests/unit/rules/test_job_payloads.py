@@ -39,12 +39,13 @@ def test_a_payload_has_the_documented_fields():
     assert payload == {
         "precache_object.name": "JobPayload",
         "precache_object.namespace": "precache",
-        "precache_object.version": "1.0",
+        "precache_object.version": "1.1",
         "precache_object.data": {
             "notice_id": "0b6f3c5a-9a44-4f0a-8f0e-0a8a0f3c2a11-17",
             "at": "2026-03-01T12:00:00.123456Z",
             "job_id": "0b6f3c5a-9a44-4f0a-8f0e-0a8a0f3c2a11",
             "name": "friday-rollout",
+            "operation": "cache",
             "state": "partly_failed",
             "reason": "2 hosts failed",
             "target": {"aggregates": ["edge"], "cells": []},

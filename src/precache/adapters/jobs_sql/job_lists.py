@@ -31,6 +31,8 @@ def conditions(only: JobFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if only.states:
         found.append(jobs.c.state.in_(sorted(only.states)))
+    if only.operations:
+        found.append(jobs.c.operation.in_(sorted(only.operations)))
     if only.image is not None:
         found.append(jobs.c.number.in_(select(job_images.c.job).where(job_images.c.image == only.image)))
     if only.host is not None:

@@ -12,12 +12,14 @@ from precache.core.images import ImageId, parse_image_id
 from precache.core.job_hosts import JobHostFilter
 from precache.core.job_lists import JobFilter, JobSort, JobSortKey
 from precache.core.jobs import JobState, Outcome, TaskFilter, TaskState
+from precache.core.operations import Operation
 
 
 def job_filter(query: Mapping[str, Any]) -> JobFilter:
     """Return what the query asks for. Raises InvalidRequest for what is no id or no time."""
     return JobFilter(
         states=frozenset(map(JobState, query.get("state", ()))),
+        operations=frozenset(map(Operation, query.get("operation", ()))),
         image=_image_of(query),
         host=query.get("host"),
         aggregate=query.get("aggregate"),

@@ -53,14 +53,19 @@ class JobPlans:
 def _plan_view(plan: Plan, job: NewJob, sizes: Iterable[ImageSize]) -> dict[str, Any]:
     host_count = sum(sum(group.hosts.values()) for group in plan.groups)
     held, missing = Counter[ImageId](), Counter[ImageId]()
+    held_bytes: dict[ImageId, int] = {}
     for image in (image for group in plan.groups for image in group.images):
         held[image.image] += image.held_by.count
         missing[image.image] += image.missing
+        if image.held_bytes is not None:
+            held_bytes[image.image] = held_bytes.get(image.image, 0) + image.held_bytes
     return {
+        "operation": job.operation.value,
         "host_count": host_count,
         "task_count": host_count * len(job.orders),
         "hosts": {kind.value: sum(group.hosts[kind] for group in plan.groups) for kind in PlannedHost},
         "bytes_to_move": sum(group.bytes_to_move for group in plan.groups),
+        "held_bytes": sum(held_bytes.values()) if held_bytes else None,
         "images": [
             {
                 "image": size.image,
@@ -68,6 +73,7 @@ def _plan_view(plan: Plan, job: NewJob, sizes: Iterable[ImageSize]) -> dict[str,
                 "size_bytes": size.size_bytes,
                 "virtual_size_bytes": size.virtual_size_bytes,
                 "held": held[size.image],
+                "held_bytes": held_bytes.get(size.image),
                 "missing": missing[size.image],
             }
             for size in sizes

@@ -21,7 +21,8 @@ from precache.core.images import Image, parse_image_id
 from precache.core.job_options import JobOptions
 from precache.core.jobs import Job, NewJob
 from precache.core.names import is_name
-from precache.core.orders import ImageOrder, OrderOptions, first_orders
+from precache.core.operations import Operation
+from precache.core.orders import DEFAULT_IMAGE_PRIORITY, ImageOrder, OrderOptions, first_orders
 from precache.core.targets import Target
 from precache.core.text import plain_line
 from precache.ports.clock import Clock
@@ -29,6 +30,7 @@ from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import HostQueries
 from precache.ports.job_store import JobIntake
 from precache.rules.admission import check_admissible
+from precache.rules.operation_fields import check_fields, check_keep_until
 from precache.rules.opt_in import ALL_IMAGES, OptIn
 from precache.rules.schedule import check_schedule, next_start
 from precache.rules.webhook_urls import InvalidWebhookUrl, WebhookUrl, allow_none
@@ -44,6 +46,14 @@ class RequestedImage:
     image: str
     options: OrderOptions
     priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedWork:
+    """What the checked body of a request wants done with which images."""
+
+    operation: Operation
+    images: Sequence[RequestedImage]
 
 
 class JobRequests:
@@ -87,6 +97,19 @@ class JobRequests:
         """Return the job of an earlier request with this key. Raises IdempotencyKeyReused if its body was another."""
         return self._jobs.find_repeated(key)
 
+    def checked_work(self, body: Mapping[str, Any]) -> RequestedWork:
+        """Return the operation and the images in the body of a request. Raises InvalidOption."""
+        operation = Operation(body.get("operation", Operation.CACHE))
+        check_fields(operation, body)
+        images = []
+        for item in body["images"]:
+            check_fields(operation, item)
+            # Options beside the images apply to all of them; options of an image take precedence.
+            options = OrderOptions.read({**body, **item})
+            images.append(RequestedImage(item["image"], options, item.get("priority", DEFAULT_IMAGE_PRIORITY)))
+        check_keep_until((each.options for each in images), self._clock.now())
+        return RequestedWork(operation, images)
+
     def checked_options(self, body: Mapping[str, Any]) -> JobOptions:
         """Return the options of a job in the body of its request.
 
@@ -107,25 +130,28 @@ class JobRequests:
         if (reason := self._why_url_refused(url)) is not None:
             raise NotifyUrlRefused(place, reason)
 
-    def for_images(self, call: Call, images: Sequence[RequestedImage], *, options: JobOptions, **fields: Any) -> Job:
+    def for_images(self, call: Call, work: RequestedWork, *, options: JobOptions, **fields: Any) -> Job:
         """Store the job for these images, by their priority. Raises all that `NamedImages.find` raises.
 
         options: of the job, checked. fields: the fields of the job for its hosts.
         """
-        job, _ = self.checked_job(call, images, options=options, **fields)
+        job, _ = self.checked_job(call, work, options=options, **fields)
         return self._add(job)
 
     def checked_job(
-        self, call: Call, images: Sequence[RequestedImage], *, options: JobOptions, **fields: Any
+        self, call: Call, work: RequestedWork, *, options: JobOptions, **fields: Any
     ) -> tuple[NewJob, Sequence[Image]]:
         """Check the request as `for_images` does, but store nothing; return the job, and the images of its orders."""
-        found = NamedImages(self._images).find(call.caller.token, [each.image for each in images])
-        pairs = sorted(zip(found, images, strict=True), key=lambda pair: -pair[1].priority)
+        may_be_gone = work.operation is not Operation.CACHE
+        names = [each.image for each in work.images]
+        found = NamedImages(self._images).find(call.caller.token, names, may_be_gone=may_be_gone)
+        pairs = sorted(zip(found, work.images, strict=True), key=lambda pair: -pair[1].priority)
         orders = checked_orders(ImageOrder(image.id, each.options, each.priority) for image, each in pairs)
         start = next_start(options, self._clock.now())
         if start is not None:
             fields |= {"due_at": start.at, "reason": start.reason}
-        return self._checked(call, orders, [image for image, _ in pairs], options=options, **fields)
+        images = [image for image, _ in pairs]
+        return self._checked(call, orders, images, operation=work.operation, options=options, **fields)
 
     def _store(self, call: Call, orders: Sequence[ImageOrder], images: Iterable[Image], **fields: Any) -> Job:
         """Check the images of the orders, store the job and wake a conductor. fields: the other fields of the job."""
@@ -138,23 +164,34 @@ class JobRequests:
         return stored
 
     def _checked(
-        self, call: Call, orders: Sequence[ImageOrder], images: Iterable[Image], **fields: Any
+        self,
+        call: Call,
+        orders: Sequence[ImageOrder],
+        images: Iterable[Image],
+        operation: Operation = Operation.CACHE,
+        **fields: Any,
     ) -> tuple[NewJob, Sequence[Image]]:
         """Check the images of the orders; return the job, and its images with those that boots need, too."""
+        is_caching = operation is Operation.CACHE
         checked: list[Image] = []
         for image in images:
-            check_admissible(image)
+            if is_caching:
+                check_admissible(image)
             checked.append(image)
-        self._opt_in.check(checked)
+        if is_caching:
+            self._opt_in.check(checked)
         added: Sequence[Image] = ()
-        if self._boot_files is not None:
-            orders, added = self._boot_files.added(call.caller.token, orders, checked)
+        if self._boot_files is not None and operation is not Operation.PURGE:
+            add = self._boot_files.added if is_caching else self._boot_files.still_known
+            orders, added = add(call.caller.token, orders, checked)
         found = (*checked, *added)
+        sizes = {each.id: each.size_bytes for each in found if each.size_bytes is not None}
         job = NewJob(
             id=str(uuid4()),
+            operation=operation,
             orders=tuple(orders),
             image_names={each.id: plain_line(each.name, _NAME_LENGTH) for each in found if each.name},
-            image_sizes={each.id: each.size_bytes for each in found if each.size_bytes is not None},
+            image_sizes=sizes if is_caching else {},  # they are of the downloads
             requested_by=call.caller.user_id,
             request_id=call.request_id,
             created_at=self._clock.now(),

@@ -8,7 +8,7 @@ from precache.api.calls import Answer, Call
 from precache.api.handlers.job_filters import bad_query, host_filter, image_id, job_filter, job_sort, task_filter
 from precache.api.handlers.job_ids import parse_job_id
 from precache.api.handlers.job_plans import JobPlans
-from precache.api.handlers.job_requests import JobRequests, RequestedImage
+from precache.api.handlers.job_requests import JobRequests
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import JobViews
@@ -18,7 +18,6 @@ from precache.core.idempotency import KEY_RULE, IdempotencyKey, is_idempotency_k
 from precache.core.job_changes import JobChange
 from precache.core.job_hosts import HostProgress
 from precache.core.jobs import Job, Task
-from precache.core.orders import DEFAULT_IMAGE_PRIORITY, OrderOptions
 from precache.ports.job_store import JobQueries, JobSteering, TaskKey
 
 
@@ -57,20 +56,14 @@ class Jobs:
         repeated = None if key is None else self._requests.find_repeated(key)
         if repeated is not None and not is_dry_run:
             return self._accepted(call, repeated)
-        # Options beside the images apply to all of them; options of an image take precedence.
-        images = [
-            RequestedImage(
-                item["image"], OrderOptions.read({**body, **item}), item.get("priority", DEFAULT_IMAGE_PRIORITY)
-            )
-            for item in body["images"]
-        ]
+        work = self._requests.checked_work(body)
         options = self._requests.checked_options(body)
         fields = self._targets.fields(body["target"])
         fields |= {"name": body.get("name")}
         if is_dry_run:
-            planned = self._requests.checked_job(call, images, options=options, **fields)
+            planned = self._requests.checked_job(call, work, options=options, **fields)
             return Answer({"plan": self._plans.document(*planned)})
-        job = self._requests.for_images(call, images, options=options, idempotency_key=key, **fields)
+        job = self._requests.for_images(call, work, options=options, idempotency_key=key, **fields)
         return self._accepted(call, job)
 
     def index(self, call: Call) -> Answer:

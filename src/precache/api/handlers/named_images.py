@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from precache.api.refusals import MOST_SHOWN, AmbiguousImage, TooManyImageNames, UnknownImages
-from precache.core.errors import ImageNotFound, InvalidImageId
-from precache.core.images import Image, ImageId, parse_image_id
+from precache.core.errors import ImageNotAuthorized, ImageNotFound, InvalidImageId
+from precache.core.images import Image, ImageId, ImageStatus, parse_image_id
 from precache.core.text import plain_line
 from precache.ports.image_service import ImageCatalog
 
@@ -20,9 +20,11 @@ class NamedImages:
     def __init__(self, images: ImageCatalog) -> None:
         self._images = images
 
-    def find(self, token: str | None, texts: Sequence[str]) -> list[Image]:
+    def find(self, token: str | None, texts: Sequence[str], *, may_be_gone: bool = False) -> list[Image]:
         """Return the image for each text: the one with this id, else the one with this name.
 
+        may_be_gone: whether an id may be that of an image which the image service does not have, or does not show to
+            the caller: it may still be in caches. All that is known of it is the id.
         Raises UnknownImages with all that do not exist; AmbiguousImage, TooManyImageNames, ImageNotAuthorized.
         """
         ids = {text: image for text in texts if (image := _as_id(text)) is not None}
@@ -35,12 +37,17 @@ class NamedImages:
         for text in dict.fromkeys(texts):
             try:
                 found[text] = self._by_id(token, text, ids[text], listed) if text in ids else self._by_name(token, text)
-            except ImageNotFound:
+            except (ImageNotFound, ImageNotAuthorized) as error:
+                if may_be_gone and text in ids:
+                    found[text] = Image(ids[text], "", ImageStatus.DELETED, disk_format=None, size_bytes=None)
+                    continue
+                if isinstance(error, ImageNotAuthorized):
+                    raise
                 unknown.append(text)
                 if len(unknown) == MOST_SHOWN:
                     break  # each needs a request of its own; this many unknown names are enough
         if unknown:
-            raise UnknownImages(unknown)
+            raise UnknownImages(unknown, may_be_gone=may_be_gone)
         return [found[text] for text in texts]
 
     def _by_id(self, token: str | None, text: str, image: ImageId, listed: Mapping[ImageId, Image]) -> Image:
