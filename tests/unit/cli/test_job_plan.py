@@ -37,10 +37,12 @@ def notes(count: int, more: int, **fields: Any) -> dict[str, Any]:
 
 
 PLAN: dict[str, Any] = {
+    "operation": "cache",
     "host_count": 1000,
     "task_count": 1000,
     "hosts": {"ready": 412, "incomplete": 570, "unsupported": 0, "down": 16, "unknown": 2},
     "bytes_to_move": 600 << 30,
+    "held_bytes": 412 << 31,
     "images": [
         {
             "image": DEBIAN,
@@ -48,6 +50,7 @@ PLAN: dict[str, Any] = {
             "size_bytes": 1 << 30,
             "virtual_size_bytes": 2 << 30,
             "held": 412,
+            "held_bytes": 412 << 31,
             "missing": 570,
         }
     ],

@@ -29,17 +29,21 @@ def bytes_per_second(text: str) -> int:
     return rate
 
 
+def add_rate_limit(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--rate-limit",
+        metavar="BYTES-PER-SECOND",
+        type=bytes_per_second,
+        dest="rate_limit_bytes_per_s",
+        help=f"{what}; k, M and G are 1000, 1000² and 1000³",
+    )
+
+
 class RequestCommand(JobCommand):
     """A command that requests images and may wait until they are cached."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--rate-limit",
-            metavar="BYTES-PER-SECOND",
-            type=bytes_per_second,
-            dest="rate_limit_bytes_per_s",
-            help="highest average rate of the download on each host, such as 20M; k, M and G are 1000, 1000² and 1000³",
-        )
+        add_rate_limit(parser, "highest average rate of the download on each host, such as 20M")
         add_wait_options(parser)
 
     def options(self, parsed_args: argparse.Namespace) -> JsonObject:

@@ -14,6 +14,7 @@ from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
 from precache.core.job_lists import JobSortKey
 from precache.core.jobs import JobState, Outcome, TaskState
+from precache.core.operations import Operation
 
 _SORT_KEYS = tuple(str(key) for key in JobSortKey)
 _NEWEST = 50
@@ -61,6 +62,7 @@ class JobList(ListCommand):
     columns = (
         "id",
         "name",
+        "operation",
         "state",
         "aggregate",
         "host",
@@ -85,6 +87,7 @@ class JobList(ListCommand):
         "aggregate",
         "reason",
         "name",
+        "operation",
         "counts",
     )
 
@@ -94,6 +97,12 @@ class JobList(ListCommand):
             action="append",
             choices=[str(state) for state in JobState],
             help="only jobs in this state; give it several times for any of several",
+        )
+        parser.add_argument(
+            "--operation",
+            action="append",
+            choices=[operation.value for operation in Operation],
+            help="only jobs that do this with their images; give it several times for any of several",
         )
         parser.add_argument("--image", metavar="IMAGE", help="only jobs for this image, by name or id")
         parser.add_argument("--host", metavar="HOST", help="only jobs with a task on this host")
@@ -131,6 +140,7 @@ class JobList(ListCommand):
         found = self.service.jobs.find(
             limit=parsed_args.limit,
             state=parsed_args.state,
+            operation=parsed_args.operation,
             image=image_id(self.service, parsed_args.image),
             host=parsed_args.host,
             aggregate=parsed_args.aggregate,

@@ -22,6 +22,7 @@ from precache.cli.columns import (
 )
 from precache.cli.formatters import Table
 from precache.cli.printable import on_one_line
+from precache.core.operations import Operation
 from precache.core.sizes import human_bytes
 from precache.core.text import number_of
 
@@ -109,11 +110,13 @@ def duration(seconds: float) -> str:
 
 
 PLAN_FIELDS: Fields = {
+    "operation": Field(plain),
     "host_count": Field(plain),
     "task_count": Field(plain),
     "hosts": Field(Counts),
     "images": Field(PlannedImages),
     "bytes_to_move": Field(Bytes),
+    "held_bytes": Field(Bytes),
     "estimate": Field(EstimatedTime),
     "begins_at": Field(Timestamp),
     "ends_at": Field(Timestamp),
@@ -154,11 +157,18 @@ def plan_cells(plan: JsonObject) -> dict[str, Any]:
 
 def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the cells that say something, for a table."""
+    is_caching = values.get("operation") in (None, Operation.CACHE)
+    left_out = _OF_OTHER_OPERATIONS if is_caching else _OF_CACHING
     return {
         name: value
         for name, value in values.items()
-        if not isinstance(value, NotedHosts | MeetsDeadline) or value.human_readable()
+        if name not in left_out and (not isinstance(value, _MAY_BE_EMPTY) or value.human_readable())
     }
+
+
+_OF_CACHING = ("bytes_to_move",)
+_OF_OTHER_OPERATIONS = ("operation", "held_bytes")
+_MAY_BE_EMPTY = (NotedHosts, MeetsDeadline, Bytes)
 
 
 def write_groups(groups: Sequence[Mapping[str, Any]], stdout: TextIO, parsed_args: argparse.Namespace) -> None:

@@ -33,6 +33,7 @@ from precache.cli.wait.waiting import JobWaiter, check_wait_options
 JOB_FIELDS: Fields = {
     "id": Field(plain),
     "name": Field(Text),
+    "operation": Field(plain),
     "state": Field(plain),
     "target": Field(TargetColumn),
     "aggregate": Field(Text),
