@@ -21,6 +21,7 @@ from precache.doctor.locks import check_locks
 from precache.doctor.nova import check_nova
 from precache.doctor.nova_conf import check_nova_conf
 from precache.doctor.qemu_img import check_qemu_img
+from precache.doctor.shared_cache import check_shared_cache
 
 _DATABASE = Check("database", check_database)
 _WAKING = Check("message bus", check_own_bus)
@@ -72,6 +73,7 @@ _OF_A_FILE_CACHE = (
     Check("instances", check_instances),
     Check("image cache", check_cache),
     Check("locks", check_locks),
+    Check("shared cache", check_shared_cache),
     Check("disk space", check_disk_space),
     Check("cache owner", check_cache_owner),
     Check("nova.conf", check_nova_conf),

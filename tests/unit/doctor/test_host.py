@@ -1,5 +1,6 @@
 """Directories, locks, tools and neighbours of a host, as they should be and as they should not."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from precache.doctor.examine import Check, examine
 from precache.doctor.locks import Mount, check_locks, mount_of, try_lock
 from precache.doctor.nova_conf import check_nova_conf
 from precache.doctor.qemu_img import check_qemu_img, judge_confinement, judge_version
+from precache.doctor.shared_cache import check_shared_cache
 from precache.imagecache.os_errors import DiskSize
 from precache.sandbox import Sandbox, landlock
 from tests.unit.doctor.looking import only, statuses
@@ -153,6 +155,31 @@ def test_the_innermost_and_latest_mount_holds_a_path(tmp_path):
     )
     assert mount_of(Path("/srv"), table).kind == "ext4"
     assert mount_of(tmp_path, tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("hosts", "found"),
+    [
+        ([("cmp-1", "a", 0)], [("ok", "no other host shares")]),
+        ([("cmp-1", "a", 0), ("cmp-2", "a", 60)], [("ok", "2 hosts share")]),
+        ([("cmp-1", "a", 0), ("cmp-2", "b", 60)], [("failed", "cmp-1, cmp-2 share")]),
+        (
+            [("cmp-1", "a", 0), ("cmp-2", "a", 9 * 86_400)],
+            [("ok", "2 hosts share"), ("warning", "host cmp-2, which shares this cache, was not seen for 9 days")],
+        ),
+    ],
+)
+def test_hosts_that_share_the_cache_are_named_with_what_is_wrong(host, tmp_path, hosts, found):
+    directory = tmp_path / "instances" / "_base" / ".precache-sharers"
+    directory.mkdir(parents=True)
+    for name, locks, seconds in hosts:
+        (directory / name).write_text(json.dumps({"version": 1, "locks": locks, "used": {}}))
+        os.utime(directory / name, (1e9 - seconds,) * 2)
+
+    findings = list(check_shared_cache(host()))
+
+    assert [finding.status for finding in findings] == [status for status, _ in found]
+    assert all(text in finding.found for finding, (_, text) in zip(findings, found, strict=True))
 
 
 @pytest.mark.parametrize(
