@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select
 
+from precache.adapters.inventory_sql.cache_entry_writes import write_entries
 from precache.adapters.inventory_sql.cache_numbers import ImageNumbers, lock_caches
 from precache.adapters.inventory_sql.cache_removal import forget_deleted_hosts
 from precache.adapters.inventory_sql.cache_rows import MARKS, cache_document, entry_row
@@ -28,7 +29,6 @@ HOSTS_AT_ONCE = 200
 ENTRIES_AT_ONCE = 10_000
 """The most hosts and entries of one transaction, which then takes about a second. One host may have more entries."""
 
-_CHANGING = [column.name for column in cache_entries.c if not column.primary_key]
 _CHANGING_OF_HOST = [column.name for column in host_caches.c if not column.primary_key]
 
 _STORED = select(
@@ -187,7 +187,7 @@ def _store_changes(connection: Connection, changes: Sequence[_HostChange], now: 
             removed.append(and_(cache_entries.c.host_id == change.host_id, cache_entries.c.entry.in_(gone)))
     if removed:
         connection.execute(delete(cache_entries).where(or_(*removed)))
-    upsert(connection, cache_entries, written, key=["host_id", "entry"], changing=_CHANGING)
+    write_entries(connection, written)
     numbers.store(connection)
     rows = [change.row(now) for change in changes]
     upsert(connection, host_caches, rows, key=["host_id"], changing=_CHANGING_OF_HOST)
