@@ -6,6 +6,7 @@ It may be called without a job. Safe for several threads and processes.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 
 from precache.core.cache_entries import AlarmKind
@@ -18,6 +19,7 @@ from precache.imagecache.beginning_boots import wait_for_boots
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.imagecache.entry_removal import EntryRemoval, Obstacle, RemovalResult
+from precache.imagecache.names import record_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.quarantine import Quarantine
 from precache.ports.clock import Clock
@@ -56,11 +58,17 @@ class Purge:
 
     def _purge(self, image: ImageId, even_pinned: bool, wait: Callable[[], None]) -> OperationResult:
         path = self._cache.path_of(image)
-        pins = self._pins(path.name)
-        if pins and not even_pinned:
-            return OperationResult(Outcome.ERROR, _pinned_text(pins))
+        record = self._cache.records.read(path.name)
+        if record is None and not even_pinned and os.path.lexists(path.with_name(record_name(path.name))):
+            return OperationResult(
+                Outcome.ERROR,
+                "its record cannot be used, as the log of the compute explains, so it is not known whether it is "
+                "pinned; purge it with even_pinned",
+            )
+        if record is not None and record.pins and not even_pinned:
+            return OperationResult(Outcome.ERROR, _pinned_text(record.pins))
         if self._has_nova:
-            wait_for_boots(path, self._cache.records.read(path.name), self._clock, wait)
+            wait_for_boots(path, record, self._clock, wait)
         while True:
             result = self._removal.remove(path.name, "purged by request", even_pinned=even_pinned)
             if result.obstacle is not Obstacle.LOCKED:

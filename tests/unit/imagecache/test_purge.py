@@ -144,6 +144,24 @@ def test_a_pinned_image_stays_and_the_pin_is_named(cache: ImageCache, clock: Mem
     assert names(cache) == before
 
 
+@pytest.mark.parametrize("text", [b"", b"no json", b'{"version": 99}'])
+def test_an_image_whose_record_cannot_be_used_may_be_pinned_and_stays(
+    cache: ImageCache, clock: MemoryClock, text: bytes
+) -> None:
+    put_old(cache, clock)
+    (cache.directory / record_name(ENTRY)).write_bytes(text)
+
+    refused = purge_of(cache, clock).purge(IMAGE, even_pinned=False, wait=never)
+    before = names(cache)
+    purged = purge_of(cache, clock).purge(IMAGE, even_pinned=True, wait=never)
+
+    assert refused.outcome is Outcome.ERROR
+    assert "not known whether it is pinned" in refused.reason
+    assert before == {ENTRY, record_name(ENTRY)}
+    assert purged.outcome is Outcome.PURGED
+    assert names(cache) == set()
+
+
 @pytest.mark.parametrize(("is_there", "outcome"), [(True, Outcome.PURGED), (False, Outcome.ABSENT)])
 def test_a_pinned_image_goes_with_its_pins_if_the_request_says_so(
     cache: ImageCache, clock: MemoryClock, is_there: bool, outcome: Outcome
