@@ -10,6 +10,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
 from precache.core.cache_contents import ImageSize
+from precache.core.cache_entries import EntryState, Verification
 from precache.core.jobs import Outcome, Phase
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
@@ -120,6 +121,19 @@ def test_pins_of_this_release_are_added(world: World, image: previous.ImageId) -
     world.driver.pin_image(image, Pin("job:1"), patient)
 
     assert world.pins_of(image) == (*earlier, Pin("job:1"))
+
+
+def test_all_entries_are_listed_with_what_is_known_of_them(world: World) -> None:
+    listed = {entry.entry: entry for entry in world.driver.list_cache().entries}
+
+    assert {entry: (found.image, found.pins) for entry, found in listed.items()} == {
+        previous.ENTRY[WEB]: (None, ()),  # without a record it is not known of which image it is
+        previous.ENTRY[KEPT]: (KEPT, (Pin("", KEPT_UNTIL),)),
+        previous.ENTRY[OVER]: (OVER, (Pin("", previous.CACHED_AT + DAY),)),
+    }
+    for found in listed.values():
+        assert (found.state, found.verification) == (EntryState.PRESENT, Verification.UNVERIFIABLE)
+        assert (found.last_used, found.cached_at, found.digest) == (previous.CACHED_AT, None, "")
 
 
 @pytest.mark.parametrize("image", [WEB, KEPT])
