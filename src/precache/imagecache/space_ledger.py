@@ -33,6 +33,7 @@ LEDGER_LOCK = ".precache-space"
 _KIND = "promise"
 _POLL = timedelta(milliseconds=10)
 _PATIENCE = timedelta(seconds=10)  # a promise is made in milliseconds
+_ROOM_PATIENCE = timedelta(seconds=30)  # large files are removed in seconds
 _STUCK = "another process has held {} for {:.0f} s; find it with `fuser {}`, and end it"
 _LENGTH = 512  # bytes of the file, always: a reader without the lock never finds half of it
 _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
@@ -68,6 +69,7 @@ class _Disks:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[int, threading.Lock] = {}
+        self._room_locks: dict[int, threading.Lock] = {}
         self._directories: dict[int, dict[int, Path]] = {}
 
     def add(self, directory: Path) -> int:
@@ -80,6 +82,10 @@ class _Disks:
     def lock_of(self, disk: int) -> threading.Lock:
         with self._guard:
             return self._locks.setdefault(disk, threading.Lock())
+
+    def room_lock_of(self, disk: int) -> threading.Lock:
+        with self._guard:
+            return self._room_locks.setdefault(disk, threading.Lock())
 
     def directories(self, disk: int) -> list[Path]:
         """Return the directories of the file system that still exist."""
@@ -109,9 +115,14 @@ class Promise:
         fits. Raises OSError, CacheUnusable.
         """
         refused = self._try(pending)
-        if refused is not None and self._make_room is not None:
-            self._make_room(refused.missing_bytes(sum(pending.values())))
+        if refused is None or self._make_room is None:
+            return refused
+        # One at a time: otherwise another would promise itself the room, and this would have removed entries in vain.
+        with self._ledger.making_room() as may_make_room:
             refused = self._try(pending)
+            if refused is not None and may_make_room:
+                self._make_room(refused.missing_bytes(sum(pending.values())))
+                refused = self._try(pending)
         return refused
 
     def end(self) -> None:
@@ -220,6 +231,17 @@ class SpaceLedger:
                 os.close(fd)
         finally:
             thread_lock.release()
+
+    @contextmanager
+    def making_room(self) -> Iterator[bool]:
+        """Let no other thread make room on this disk; yield False if one takes too long. Raises OSError."""
+        room_lock = _disks.room_lock_of(_disks.add(self.directory))
+        may_make_room = room_lock.acquire(timeout=_ROOM_PATIENCE.total_seconds())
+        try:
+            yield may_make_room
+        finally:
+            if may_make_room:
+                room_lock.release()
 
     @property
     def _lock_path(self) -> Path:

@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from precache.core.errors import CacheUnusable
 from precache.core.free_space import FreeSpace
 from precache.core.sizes import DiskAmount
 from precache.imagecache.os_errors import DiskSize
-from precache.imagecache.space_ledger import LEDGER_LOCK, Promise, SpaceLedger, allocated_bytes
+from precache.imagecache.space_ledger import LEDGER_LOCK, MakeRoom, Promise, SpaceLedger, allocated_bytes
 from precache.imagecache.staging import Staging
 from tests.unit.imagecache.another_process import another_process
 
@@ -49,25 +49,32 @@ class SmallDisk:
         return DiskSize(CAPACITY, CAPACITY - self.used())
 
 
+def fill(path: Path, blocks: int) -> None:
+    """Make the file so long; its blocks are on the disk when this returns."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        if blocks:
+            os.posix_fallocate(fd, 0, blocks * BLOCK)
+    finally:
+        os.close(fd)
+
+
 class Fetch:
     """One that promises first, and then writes."""
 
-    def __init__(self, disk: SmallDisk, number: int) -> None:
+    def __init__(self, disk: SmallDisk, number: int, make_room: MakeRoom | None = None) -> None:
         self.disk, self.staging = disk, Staging(disk.directory, f"{number:040x}")
         self._stack = ExitStack()
-        self.promise: Promise = self._stack.enter_context(disk.ledger.promise(self.staging.entry, self.staging.token))
+        self.promise: Promise = self._stack.enter_context(
+            disk.ledger.promise(self.staging.entry, self.staging.token, make_room)
+        )
 
     def begin(self, download: int, result: int = 0) -> FreeSpace | None:
         return self.promise.set({"download": download * BLOCK, "raw": result * BLOCK})
 
     def write(self, kind: str, blocks: int) -> None:
-        """Make the file so long; its blocks are on the disk when this returns."""
-        fd = os.open(self.staging.path(kind), os.O_WRONLY | os.O_CREAT)
-        try:
-            if blocks:
-                os.posix_fallocate(fd, 0, blocks * BLOCK)
-        finally:
-            os.close(fd)
+        """Make the file so long."""
+        fill(self.staging.path(kind), blocks)
 
     def end(self) -> None:
         self._stack.close()
@@ -130,6 +137,36 @@ def test_a_refused_growth_leaves_the_promise_as_it_was(disk: SmallDisk) -> None:
     assert promised(disk) == (70, 2)
     assert one.begin(30, 20) is None
     assert promised(disk) == (90, 2)
+
+
+def test_room_is_made_for_one_image_at_a_time(disk: SmallDisk) -> None:
+    """Of two at once, one would promise itself the room that was made for the other, which would then be refused."""
+    entries = [disk.directory / f"{number}.entry" for number in range(4)]
+    for path in entries:
+        fill(path, 20)
+    both_make_room = threading.Barrier(2, timeout=0.2)
+
+    def make_room(missing_bytes: int) -> int:
+        with suppress(threading.BrokenBarrierError):
+            both_make_room.wait()
+        count = -(-missing_bytes // (20 * BLOCK))
+        for _ in range(count):
+            entries.pop().unlink()
+        return count * 20 * BLOCK
+
+    fetches = [Fetch(disk, number, make_room) for number in range(2)]
+    refusals: list[FreeSpace | None] = []
+    threads = [
+        threading.Thread(target=lambda fetch: refusals.append(fetch.begin(30)), args=(each,)) for each in fetches
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert refusals == [None, None]
+    assert len(entries) == 1
+    assert promised(disk) == (60, 2)
 
 
 def test_images_of_other_directories_on_the_same_disk_count(disk: SmallDisk, tmp_path: Path) -> None:
