@@ -19,6 +19,7 @@ from precache.api.schemas.document import load_document
 from precache.rules.listen_address import ListenAddress
 from precache.wiring.browser_guard import guard_browsers
 from precache.wiring.http.server import HttpServer
+from tests.http.cache_reports import report_caches
 from tests.http.fixtures import WithJobs
 from tests.http.test_document import METHODS
 from tests.http.world import DOCUMENT, World
@@ -37,6 +38,7 @@ def url() -> Iterator[str]:
     """Return where the real application answers, as `serve all` puts it together, on stores in memory."""
     world = World(max_body_bytes=MAX_BODY_BYTES)
     WithJobs().build(world)
+    report_caches(world)
     address = ListenAddress("127.0.0.1", 0)
     server = HttpServer(address=address, threads=4)
     url = server.bind()
