@@ -58,3 +58,11 @@ def test_an_image_that_may_be_cached_is_accepted_with_its_kernel(way, opt_in, im
     answer = ask(client, way, *images)
 
     assert answer.status_code == (200 if way == "plan" else 202)
+
+
+@pytest.mark.parametrize("operation", ["verify", "purge", "pin", "unpin"])
+def test_what_is_in_the_caches_is_not_restricted(operation):
+    client = falcon.testing.TestClient(noauth(World(opt_in=NONE).app))
+    body = {"operation": operation, "images": [{"image": DEBIAN}], "target": {"hosts": ["cmp1"]}}
+
+    assert client.simulate_post("/v1/jobs", json=body).status_code == 202
