@@ -17,7 +17,8 @@ from precache.compute.service import ComputeService
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.core.names import NAME_RULE, is_name
-from precache.fetch.fetcher import Fetcher, FetchRules
+from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.qemu_img import QemuImgLimits
 from precache.ports.cache_inventory import CacheReports

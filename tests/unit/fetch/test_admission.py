@@ -15,7 +15,8 @@ from precache.core.orders import ImageOrder
 from precache.core.sizes import DiskAmount
 from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES
-from precache.fetch.fetcher import Fetcher, FetchRules
+from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.fetcher import Fetcher
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.os_errors import DiskSize
 from precache.imagecache.space_ledger import SpaceLedger, allocated_bytes

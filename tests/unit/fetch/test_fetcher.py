@@ -14,7 +14,7 @@ from precache.core.images import Digest
 from precache.core.jobs import Phase
 from precache.core.orders import OrderOptions
 from precache.core.work_context import working_on_job
-from precache.fetch.fetcher import FetchRules
+from precache.fetch.fetch_rules import FetchRules
 from precache.imagecache.entry_records import EntryRecord
 from tests.unit.fetch.world import IMAGE, World, record_of, sha512
 

@@ -27,7 +27,8 @@ from precache.core.errors import (
     UnusableImage,
 )
 from precache.core.jobs import Phase
-from precache.fetch.fetcher import Fetcher, FetchRules
+from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.fetcher import Fetcher
 from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
 
 MIB = 1 << 20

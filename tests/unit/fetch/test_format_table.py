@@ -5,7 +5,7 @@ import re
 import pytest
 
 from precache.core.errors import PrecacheError
-from precache.fetch.fetcher import FetchRules
+from precache.fetch.fetch_rules import FetchRules
 from tests.disk_images.making import Workshop
 from tests.disk_images.table import CASES
 from tests.unit.fetch.world import record_of
