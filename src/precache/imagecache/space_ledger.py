@@ -259,8 +259,8 @@ class SpaceLedger:
         try:
             fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except PermissionError:
-            if self._lock_path.exists():  # of a process of another user
-                return None
+            if os.access(self.directory, os.W_OK | os.X_OK, effective_ids=True):
+                return None  # a process of another user has it
             raise
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -302,10 +302,11 @@ def _used_bytes(directory: Path) -> int:
 
 
 def _promises_in(directory: Path, without: Collection[str] = ()) -> Iterator[Path]:
-    for path in directory.iterdir():
-        parsed = parse_temporary(path.name) if path.name.endswith(f"-{_KIND}") else None
-        if parsed is not None and parsed[0] not in without and path.name not in without:
-            yield path
+    with os.scandir(directory) as names:
+        for name in (each.name for each in names):
+            parsed = parse_temporary(name) if name.endswith(f"-{_KIND}") else None
+            if parsed is not None and parsed[0] not in without and name not in without:
+                yield directory / name
 
 
 def _read_promise(path: Path) -> dict[str, _Kept] | None:

@@ -240,6 +240,13 @@ def test_the_space_of_a_cache_counts_each_file_once_and_no_holes(disk: SmallDisk
     assert (space.promised_bytes, space.reserve_bytes) == (30 * BLOCK, RESERVE)
 
 
+def test_a_lock_that_a_killed_process_left_does_not_matter(disk: SmallDisk) -> None:
+    (disk.directory / LEDGER_LOCK).touch()
+
+    assert Fetch(disk, 1).begin(1) is None
+    assert not (disk.directory / LEDGER_LOCK).exists()
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[1]", b'{"files": {"raw": 7}}', b'{"files": {"raw": ["x", 1]}}', b"\xff" * 600]
 )
