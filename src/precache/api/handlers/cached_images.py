@@ -59,16 +59,19 @@ class CachedImages:
             state = self._state(found.get(each.host))
             return {"host": each.host, "cell": each.cell, "host_state": state, **of_report, **entry_view(each.entry)}
 
-        only = {key: call.query[key] for key in ("cell", "host_state") if key in call.query}
+        cell, host_state = call.query.get("cell"), call.query.get("host_state")
+
+        def admits(each: HostEntry) -> bool:
+            return cell in (None, each.cell) and host_state in (None, self._state(found.get(each.host)))
 
         def items(limit: int) -> list[HostEntry]:
             return _matching(
                 read,
-                lambda each: only.items() <= view(each).items(),
+                admits,
                 limit=limit,
                 marker=call.query.get("marker"),
                 name_of=lambda each: each.host,
-                is_filtered=bool(only),
+                is_filtered=cell is not None or host_state is not None,
             )
 
         path = f"/v1/images/{call.params['image_id']}/hosts"
