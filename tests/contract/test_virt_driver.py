@@ -398,7 +398,9 @@ def test_an_image_is_described_as_held_once_it_is_cached(driver: Driver) -> None
     host.cache_image(ImageOrder(IMAGE), Seen())
 
     assert before.held == frozenset()
-    assert described(host).held == {IMAGE}
+    after = described(host)
+    assert after.held == {IMAGE}
+    assert after.held_bytes in ({}, {IMAGE: SIZE_BYTES})  # not every driver knows it
 
 
 def test_an_image_whose_fetch_failed_or_still_runs_is_not_described_as_held(driver: Driver) -> None:

@@ -47,7 +47,7 @@ _JOBS = (
             ("GET", "/v1/jobs/{job_id}/events"),
         ),
     ),
-    PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", (("POST", "/v1/jobs"),)),
+    PolicyRule("precache:jobs:create", _ADMIN, "Cache images, or purge, pin, ... them.", (("POST", "/v1/jobs"),)),
     PolicyRule("precache:jobs:update", _ADMIN, "Change the options of a job.", (("PATCH", "/v1/jobs/{job_id}"),)),
     PolicyRule("precache:jobs:cancel", _ADMIN, "Cancel a job.", (("POST", "/v1/jobs/{job_id}/cancel"),)),
     PolicyRule(

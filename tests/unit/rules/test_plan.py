@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import parse_image_id
 from precache.core.job_options import JobOptions
 from precache.core.jobs import NewJob
+from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.plans import HostNote, Listed, PlannedHost
 from precache.core.transfer_rates import MeasuredRate
@@ -23,10 +25,20 @@ NOW = datetime(2026, 11, 30, tzinfo=UTC)
 RATE = MeasuredRate(total_bytes=1000, seconds=100.0, tasks=4, jobs=2)
 
 
-def plan(reports, *, rates=None, options=JobOptions(), limit=None, hosts=None, **limits_of_conductor):  # noqa: B008
+def plan(
+    reports,
+    *,
+    rates=None,
+    options=JobOptions(),  # noqa: B008
+    limit=None,
+    hosts=None,
+    operation=Operation.CACHE,
+    **limits_of_conductor,
+):
     limits = OrderOptions(rate_limit_bytes_per_s=limit)
     job = NewJob(
         id="job",
+        operation=operation,
         hosts=tuple(hosts or reports),
         orders=(ImageOrder(DEBIAN, limits), ImageOrder(UBUNTU, limits)),
         requested_by="admin",
@@ -64,6 +76,27 @@ def test_hosts_that_share_a_cache_download_once_and_all_lack_the_image():
     assert (in_cell1.bytes_to_move, in_cell1.hosts[PlannedHost.INCOMPLETE], in_cell1.images[1].missing) == (1000, 2, 2)
     assert in_cell2.bytes_to_move == 1100
     assert in_cell1.seconds == plan({"a": shared}, rates={"cell1": RATE}).groups[0].seconds
+
+
+def test_what_the_images_occupy_is_added_up_once_for_a_shared_cache():
+    shared = replace(answered(DEBIAN, held_bytes={DEBIAN: 60}), cache_id="nfs")
+    found = plan({"a": shared, "b": shared, "c": answered(DEBIAN, held_bytes={DEBIAN: 5}), "old": answered(DEBIAN)})
+
+    (group,) = found.groups
+    assert [(image.held_by.count, image.held_bytes) for image in group.images] == [(4, 65), (0, None)]
+
+
+@pytest.mark.parametrize("operation", [operation for operation in Operation if operation is not Operation.CACHE])
+def test_another_operation_moves_nothing_and_needs_no_space(operation):
+    full = answered(DEBIAN, needed_bytes=9, free_bytes=1, held_bytes={DEBIAN: 60})
+    found = plan({"a": full, "b": answered()}, rates={"cell1": RATE}, operation=operation)
+
+    (group,) = found.groups
+    assert (group.bytes_to_move, group.lacking_space, found.lacking_space.hosts) == (0, 0, ())
+    assert (group.hosts[PlannedHost.INCOMPLETE], group.seconds) == (2, None)
+    assert group.images[0].held_by == Listed(("a",))
+    assert (found.estimate.seconds, found.estimate.tasks, found.estimate.ends_at) == (None, 0, None)
+    assert found.estimate.reason == f"the time of a job with the operation {operation} is not estimated"
 
 
 def test_hosts_are_grouped_by_cell_and_site():

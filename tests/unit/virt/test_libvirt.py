@@ -91,7 +91,11 @@ def test_a_kernel_goes_where_nova_looks_for_it_as_it_is(tmp_path: Path) -> None:
 
     driver.cache_image(ImageOrder(IMAGE, OrderOptions(as_is=True)), nobody)
 
-    assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == kernel
+    path = tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a"
+    assert path.read_bytes() == kernel
+    # A hole takes no space; no disk is used for the other image.
+    held = driver.describe_cache([ImageSize(IMAGE), ImageSize(OTHER)]).held_bytes
+    assert held == {IMAGE: path.stat().st_blocks * 512}
 
 
 def test_a_description_counts_what_is_promised_to_other_images_and_the_reserve(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import parse_image_id
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
+OTHER = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 SIZES = (ImageSize(IMAGE, 100, 700, "qcow2"), ImageSize(IMAGE))
 
 
@@ -32,6 +33,7 @@ def test_the_images_are_read_as_they_were_written():
         CacheContents(),
         CacheContents(frozenset({IMAGE}), 0, 2**63 - 1),
         CacheContents(frozenset(), 700, 800, promised_bytes=90, reserve_bytes=11),
+        CacheContents(frozenset({IMAGE, OTHER}), held_bytes={OTHER: 2**46}),
         CacheContents(unsupported="no cache"),
     ],
 )
@@ -40,9 +42,9 @@ def test_the_contents_are_read_as_they_were_written(contents):
 
 
 def test_a_host_of_an_earlier_release_promises_and_reserves_nothing():
-    answer = {"held": [], "needed_bytes": 7, "free_bytes": 7, "unsupported": ""}
+    answer = {"held": [IMAGE], "needed_bytes": 7, "free_bytes": 7, "unsupported": ""}
 
-    assert read_contents(answer) == CacheContents(needed_bytes=7, free_bytes=7)
+    assert read_contents(answer) == CacheContents(frozenset({IMAGE}), needed_bytes=7, free_bytes=7)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,10 @@ def test_a_request_that_makes_no_sense_is_refused(change):
     [
         {"held": None},
         {"held": ["debian"]},
+        {"held": [IMAGE], "held_bytes": [1, 2]},
+        {"held": [IMAGE], "held_bytes": [-1]},
+        {"held": [IMAGE], "held_bytes": ["1"]},
+        {"held_bytes": 7},
         {"free_bytes": 1.5},
         {"needed_bytes": True},
         {"promised_bytes": -1},

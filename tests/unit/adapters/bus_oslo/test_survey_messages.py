@@ -24,6 +24,9 @@ SURVEY = Survey(
             HostStanding.ANSWERED, "cell1", "paris", CacheContents(frozenset({OTHER}), 800, 2**40, "", 7, 9)
         ),
         "b": HostReport(HostStanding.ANSWERED, "cell1", contents=CacheContents(unsupported="no cache")),
+        "e": HostReport(
+            HostStanding.ANSWERED, "cell1", "", CacheContents(frozenset({IMAGE, OTHER}), held_bytes={OTHER: 7})
+        ),
         "c": HostReport(HostStanding.DOWN, "cell2"),
         "d": HostReport(HostStanding.UNKNOWN, reason="too old"),
     },
@@ -58,6 +61,8 @@ def test_a_question_that_makes_no_sense_is_refused(change):
         {"held": [-1]},
         {"held": [True]},
         {"held": 1},
+        {"held_bytes": [7, 7]},
+        {"held_bytes": ["big"]},
         {"standing": "asleep"},
         {"cell": "a b"},
         {"host": 7},
@@ -67,7 +72,7 @@ def test_a_report_that_makes_no_sense_is_dropped_alone(change):
     message = reports_message(SURVEY, SIZES)
     message["hosts"][0] |= change
 
-    assert set(read_reports(message, SIZES).reports) == {"b", "c", "d"}
+    assert set(read_reports(message, SIZES).reports) == {"b", "c", "d", "e"}
 
 
 @pytest.mark.parametrize("change", [{"hosts": None}, {"hosts_at_once": "many"}])
