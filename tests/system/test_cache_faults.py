@@ -83,7 +83,7 @@ def fill(disk: Path) -> Path:
 
 
 def contents_of(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {path.name: path.read_bytes() for path in files_of(directory)}
 
 
 def left_behind(service: LocalService) -> list[Path]:

@@ -11,7 +11,6 @@ import pytest
 
 from precache.adapters.jobs_sql import SqlJobSteering
 from precache.adapters.sql import open_database
-from tests.cache_files import OF_THE_DIRECTORY
 from tests.lab.slow_images import SlowImages, slow_images
 from tests.system.conftest import random_raw
 from tests.system.operating import (
@@ -68,7 +67,7 @@ def start(service: LocalService, slow: SlowImages) -> None:
 def cached(service: LocalService) -> list[str]:
     """Return every file in the caches of all hosts, but for those of the directory."""
     found = service.state.glob("hosts/*/instances/_base/*")
-    return [str(file) for file in found if file.name not in OF_THE_DIRECTORY]
+    return [str(file) for file in found if not file.name.startswith(".precache-")]
 
 
 def instant(text: str) -> datetime:
