@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents
 from precache.core.errors import CacheNotDescribed
 from precache.ports.compute_gateway import HostResult, ImagesRequest
@@ -23,15 +24,21 @@ class PlayedHost:
         pause_job: Callable[..., None] | None = None,
         limit_job: Callable[..., None] | None = None,
         describe_cache: Callable[..., CacheContents] | None = None,
+        clean_cache: Callable[[CleanRequest], CleanResult] | None = None,
     ) -> None:
         self.process_images = process_images
         self.cancel_job = cancel_job or _confirm
         self.pause_job = pause_job or _confirm
         self.limit_job = limit_job or _confirm
         self.describe_cache = describe_cache or _no_description
+        self.clean_cache = clean_cache or _nothing_to_clean
 
 
 def _confirm(*_call: object) -> None: ...
+
+
+def _nothing_to_clean(_request: CleanRequest) -> CleanResult:
+    return CleanResult(policy="age")
 
 
 def _no_description(_images: object) -> CacheContents:

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.background.cancel_token import CancelToken
 from precache.compute.process_images import ProcessImages
+from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, ComputeUnreachable, PrecacheError, Stopped
 from precache.core.images import parse_image_id
@@ -379,3 +380,30 @@ def test_a_compute_that_is_being_stopped_does_not_describe_its_cache(world):
 
     with pytest.raises(Stopped):
         joined(world, stopping).describe_cache("cmp-1", "cell1", SIZES, WITHIN)
+
+
+CLEANED = CleanResult(
+    policy="lru",
+    removed=(CleanedEntry("1" * 40, IMAGE, 4096, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "unused for 26 h"),),
+    kept=(CleanedEntry("2" * 40, None, 0, None, "in use by 3 disks: /a, /b, /c"),),
+)
+
+
+@pytest.mark.parametrize("result", [CLEANED, CleanResult(refused="nova-compute owns this cache")])
+@pytest.mark.parametrize("request_", [CleanRequest(True, False, 7), CleanRequest(everything=True), CleanRequest()])
+def test_a_host_is_given_the_request_to_clean_and_its_answer_comes_back(world, request_, result):
+    received = []
+
+    def clean(request):
+        received.append(request)
+        return result
+
+    world.join("cmp-1", PlayedHost(lambda request: [], clean_cache=clean))
+
+    assert world.gateway().clean_cache("cmp-1", "cell1", request_, WITHIN) == result
+    assert received == [request_]
+
+
+def test_a_host_without_a_compute_cannot_clean_its_cache_and_is_named(world):
+    with pytest.raises(ComputeUnreachable, match="cmp-1"):
+        world.gateway().clean_cache("cmp-1", "cell1", CleanRequest(), WITHIN)

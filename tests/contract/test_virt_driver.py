@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from precache.adapters.clock_system import SystemClock
+from precache.core.cache_cleaning import CleanRequest
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.cache_entries import EntryState, entry_name
 from precache.core.errors import ImageNotCached, PrecacheError, Stopped, UnsafeImage
@@ -441,3 +442,21 @@ def test_a_host_names_the_same_cache_each_time(driver):
     host = driver()
 
     assert host.share_cache() == host.share_cache()
+
+
+def test_on_request_what_is_unused_and_not_pinned_goes_and_a_dry_run_changes_nothing(driver: Driver) -> None:
+    host = driver(DAY)
+    for image in (IMAGE, OTHER):
+        host.cache_image(ImageOrder(image), Seen())
+    host.pin_image(OTHER, Pin("job:1"), lambda: None)
+
+    by_policy = host.clean_now(CleanRequest())
+    tried = host.clean_now(CleanRequest(is_dry_run=True, everything=True))
+    held = described(host).held
+    done = host.clean_now(CleanRequest(everything=True))
+
+    assert [entry.image for entry in by_policy.removed] == []
+    assert [entry.image for entry in tried.removed] == [entry.image for entry in done.removed] == [IMAGE]
+    assert [entry.image for entry in done.kept] == [OTHER]
+    assert held == {IMAGE, OTHER}
+    assert described(host).held == {OTHER}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.cache_entries import CachedEntry, CacheListing, CacheSpace, entry_name
 from precache.core.errors import ImageNotCached
@@ -140,6 +141,21 @@ class VolumeDriver:
             for image in unused:
                 if not any(pin.counts(now) for pin in self.pins.get(image, ())):
                     del self.last_use[image], self.volumes[image]
+
+    def clean_now(self, request: CleanRequest) -> CleanResult:
+        limit = timedelta(days=1) if self.setup.cleaning is None else self.setup.cleaning.limits.original
+        least = timedelta() if request.everything else limit
+        if request.keep_days is not None:
+            least = timedelta(days=request.keep_days)
+        now, removed, kept = self.setup.clock.now(), [], []
+        with self.lock:
+            for image, used in list(self.last_use.items()):
+                is_unused = now - used >= least and image not in self.pins
+                entry = CleanedEntry(image, image, len(self.volumes[image]), used, "unused" if is_unused else "needed")
+                (removed if is_unused else kept).append(entry)
+                if is_unused and not request.is_dry_run:
+                    del self.last_use[image], self.volumes[image]
+        return CleanResult("age", tuple(removed), tuple(kept))
 
     def _make_volume(self, order: ImageOrder, watch: Watcher) -> None:
         with tempfile.TemporaryDirectory() as directory:

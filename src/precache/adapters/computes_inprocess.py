@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from precache.background.deadline import Deadline
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ComputeUnreachable
 from precache.ports.compute_gateway import CallNumber, HostCompute, HostResult, ImagesRequest, Rates
@@ -45,6 +46,9 @@ class InProcessComputes:
 
     def describe_cache(self, host: str, cell: str, images: Sequence[ImageSize], within: timedelta) -> CacheContents:  # noqa: ARG002  it takes milliseconds
         return self._compute(host).describe_cache(images)
+
+    def clean_cache(self, host: str, cell: str, request: CleanRequest, within: timedelta) -> CleanResult:  # noqa: ARG002  no message is lost
+        return self._compute(host).clean_cache(request)
 
     def pause(self, job_id: str, host: str, cell: str, retry_count: int = 0) -> None:  # noqa: ARG002
         self._compute(host).pause_job(job_id, retry_count, self.next_call())

@@ -17,8 +17,9 @@ from precache.compute.pinned_images import PinnedImages
 from precache.compute.process_images import UNSUPPORTED, ProcessImages
 from precache.compute.restore_images import RestoreImages
 from precache.compute.turns import Turns
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
-from precache.core.errors import CacheNotDescribed, Stopped
+from precache.core.errors import CacheNotDescribed, CacheUnusable, Stopped
 from precache.core.hosts import Heartbeat
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
@@ -34,6 +35,8 @@ from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import LONGEST_TOUCH_INTERVAL
 
 KEEP_INTERVAL = timedelta(minutes=10)
+
+_NO_CLEAN_NOW = "the virt driver {} cannot do it; use a release of the driver that has the method clean_now"
 SHARE_INTERVAL = timedelta(minutes=10)
 HASH_INTERVAL = timedelta(seconds=10)
 """How long a new entry may wait until it is hashed, so that it can be verified later."""
@@ -214,6 +217,19 @@ class ComputeService:
         Returns at once. A failure is logged, and tried again.
         """
         self._restoring.restore(image)
+
+    def clean_cache(self, request: CleanRequest) -> CleanResult:
+        """Clean the cache as an operator asks, and return what was removed, or why nothing was."""
+        # A driver that was written for an earlier release lacks the method.
+        clean = getattr(self._driver, "clean_now", None)
+        if clean is None:
+            return CleanResult(refused=_NO_CLEAN_NOW.format(self._driver.name))
+        try:
+            return cast(CleanResult, clean(request))
+        except NotImplementedError as error:
+            return CleanResult(refused=str(error) or UNSUPPORTED)
+        except CacheUnusable as error:
+            return CleanResult(refused=str(error))
 
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""

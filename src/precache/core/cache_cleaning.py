@@ -8,6 +8,8 @@ from datetime import datetime
 from precache.core.images import ImageId
 from precache.core.text import plain_line
 
+MOST_KEEP_DAYS = 36500
+
 
 @dataclass(frozen=True, slots=True)
 class CleanRequest:
@@ -23,7 +25,7 @@ class CleanRequest:
 
     def __post_init__(self) -> None:
         if self.everything and self.keep_days is not None:
-            raise ValueError("everything and keep_days exclude each other")
+            raise ValueError("all and keep_days exclude each other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,12 @@ class CleanedEntry:
 class CleanResult:
     """The answer. removed: what was removed, or would be. kept: what stays.
 
-    unsupported: why the host has no cache to clean; else empty. refused: why nothing was done; else empty.
+    refused: why nothing was done; else empty.
     """
 
     policy: str = ""
     removed: tuple[CleanedEntry, ...] = field(default=())
     kept: tuple[CleanedEntry, ...] = field(default=())
-    unsupported: str = ""
     refused: str = ""
 
     @property

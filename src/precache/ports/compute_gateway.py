@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from precache.background.deadline import Deadline
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
@@ -157,4 +158,8 @@ class HostCompute(Protocol):
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         """Return what the cache holds of the images; takes milliseconds. Raises an error of core/errors."""
+        ...
+
+    def clean_cache(self, request: CleanRequest) -> CleanResult:
+        """Clean the cache as an operator asks, and return what was removed, or why nothing was; takes seconds."""
         ...

@@ -11,6 +11,7 @@ from keystoneauth1.session import Session
 
 from precache.adapters.bus_oslo import (
     CACHE_IMAGES_SINCE,
+    CLEAN_SINCE,
     DESCRIBE_SINCE,
     END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
@@ -31,6 +32,7 @@ from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, Limits
 from precache.background.batcher import Batcher
+from precache.conductor.clean_host import CleanHost
 from precache.conductor.store_cache_reports import StoreCacheReports
 from precache.conductor.store_heartbeats import StoreHeartbeats
 from precache.conductor.work_loop import WorkLoop
@@ -212,7 +214,15 @@ class ConductorProcess:
                 listening_for_s=listening_for_s,
                 at_stop=self._stops,
             )
-            self._listen(SurveyListener(bus=bus, name=socket.gethostname(), survey=survey))
+            cleaning = CleanHost(
+                hosts=inventory.hosts,
+                caches=gateway,
+                service_down_time=config.host.service_down_time,
+                requirement=RpcRequirement(needed=CLEAN_SINCE, pin=config.upgrade_levels.compute),
+                listening_for_s=listening_for_s,
+            )
+            name = socket.gethostname()
+            self._listen(SurveyListener(bus=bus, name=name, survey=survey, cleaning=cleaning))
         return conductor_loop(
             config=config,
             database=database,

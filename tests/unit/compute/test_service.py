@@ -10,6 +10,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.compute.service import ComputeService
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, CacheUnusable, Stopped
 from precache.core.images import parse_image_id
@@ -300,3 +301,26 @@ def test_a_host_that_caches_nothing_says_why(hearing):
 def test_a_driver_of_an_earlier_release_is_named(hearing):
     with pytest.raises(CacheNotDescribed, match="driver endless cannot describe its cache"):
         compute(hearing, EndlessDriver()).describe_cache([ImageSize(IMAGE)])
+
+
+class CleaningDriver(EndlessDriver):
+    def clean_now(self, request):
+        if self.error is not None:
+            raise self.error
+        return CleanResult(policy=f"all: {request.everything}")
+
+
+def test_a_compute_has_its_driver_clean_the_cache(hearing):
+    assert compute(hearing, CleaningDriver()).clean_cache(CleanRequest(everything=True)).policy == "all: True"
+
+
+@pytest.mark.parametrize(
+    ("driver", "reason"),
+    [
+        (CleaningDriver(NotImplementedError("images_type is rbd")), "images_type is rbd"),
+        (CleaningDriver(CacheUnusable("/cache", "it is a file")), "The image cache in /cache cannot be used"),
+        (EndlessDriver(), "the virt driver endless cannot do it; use a release of the driver"),
+    ],
+)
+def test_a_cache_that_cannot_be_cleaned_is_refused_with_the_reason(hearing, driver, reason):
+    assert reason in compute(hearing, driver).clean_cache(CleanRequest()).refused

@@ -15,6 +15,7 @@ from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
 from precache.adapters.bus_oslo.survey import BusSurvey, SurveyListener  # noqa: E402
 from precache.adapters.bus_oslo.topics import (  # noqa: E402
     CACHE_IMAGES_SINCE,
+    CLEAN_SINCE,
     DESCRIBE_SINCE,
     END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
@@ -27,6 +28,7 @@ from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 
 __all__ = [
     "CACHE_IMAGES_SINCE",
+    "CLEAN_SINCE",
     "DESCRIBE_SINCE",
     "END_TIMES_SINCE",
     "LATER_OPTIONS_SINCE",

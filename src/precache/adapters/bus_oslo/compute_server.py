@@ -11,6 +11,7 @@ from typing import Any
 import oslo_messaging
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.clean_messages import clean_result_message, read_clean
 from precache.adapters.bus_oslo.contents_messages import contents_message, read_describe
 from precache.adapters.bus_oslo.fields import Malformed
 from precache.adapters.bus_oslo.long_calls import HeldBack, LongCalls
@@ -108,6 +109,12 @@ class _ComputeEndpoint:
             return contents_message(self._compute.describe_cache(read_describe(message, self._host)))
 
         return self._answer("a plan", describe)
+
+    def clean_cache(self, _context: object, **message: Any) -> dict[str, Any]:
+        def clean() -> dict[str, Any]:
+            return clean_result_message(self._compute.clean_cache(read_clean(message, self._host)))
+
+        return self._answer("a cleaning", clean)
 
     def _answer(self, purpose: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the result of `act`, or the message for its error."""

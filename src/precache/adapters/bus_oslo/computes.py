@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from precache.adapters.bus_oslo.bus import Bus
+from precache.adapters.bus_oslo.clean_messages import clean_message, read_clean_result
 from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
 from precache.adapters.bus_oslo.host_call import HOST_SHARE, HostRequest, RepeatedCall
 from precache.adapters.bus_oslo.messages import read_results, request_message
@@ -20,6 +21,7 @@ from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
 from precache.adapters.bus_oslo.topics import (
     CACHE_IMAGES_SINCE,
     CANCEL_SINCE,
+    CLEAN_SINCE,
     DESCRIBE_SINCE,
     END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
@@ -28,6 +30,7 @@ from precache.adapters.bus_oslo.topics import (
     STEERING_SINCE,
 )
 from precache.background.cancel_token import CancelToken
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
 from precache.core.operations import Operation
@@ -129,6 +132,20 @@ class OsloComputes:
             message=lambda _expires_at, _left_s: message,
             read=read_contents,
             too_long=f"it did not answer within {within_s:.0f} seconds",
+        )
+        return self._call(cell, lambda: to_host, within_s, min(self._silence_s, within_s))
+
+    def clean_cache(self, host: str, cell: str, request: CleanRequest, within: timedelta) -> CleanResult:
+        self._check_pin(host, CLEAN_SINCE)
+        message, within_s = clean_message(host, cell, request), within.total_seconds()
+        to_host = HostRequest(
+            host=host,
+            method="clean_cache",
+            version=CLEAN_SINCE,
+            # It does not expire: a second cleaning finds nothing more to remove.
+            message=lambda _expires_at, _left_s: message,
+            read=read_clean_result,
+            too_long=f"it did not answer within {within_s:.0f} seconds, and may still be at it",
         )
         return self._call(cell, lambda: to_host, within_s, min(self._silence_s, within_s))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from precache.core.errors import InvalidImageId
@@ -90,3 +91,26 @@ def read_count(message: Mapping[str, Any], field: str, most: int, default: int =
     if type(value) is not int or not 0 <= value <= most:  # in Python a bool is an int
         raise Malformed(f"{field} is not a number from 0 to {most}")
     return value
+
+
+def read_flag(message: Mapping[str, Any], field: str) -> bool:
+    """Return the flag; a missing one is False. Raises Malformed."""
+    value = message.get(field, False)
+    if not isinstance(value, bool):
+        raise Malformed(f"{field} is not true or false")
+    return value
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.astimezone(UTC).isoformat()
+
+
+def read_instant(value: object) -> datetime | None:
+    """Return the instant in UTC; None for a value that is not an instant, because nothing depends on it."""
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        return instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, OverflowError):  # the latter in the first and last hours of the calendar
+        return None

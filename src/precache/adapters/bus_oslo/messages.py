@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from precache.adapters.bus_oslo.fields import (
     Malformed,
     check_host,
+    instant_text,
     read_count,
     read_image,
+    read_instant,
     read_items,
     read_name,
     read_size,
@@ -207,8 +209,8 @@ def _result_message(result: HostResult) -> dict[str, Any]:
         "outcome": result.outcome.value,
         "bytes_moved": result.bytes_moved,
         "reason": result.reason,
-        "started_at": _instant_text(result.started_at),
-        "finished_at": _instant_text(result.finished_at),
+        "started_at": instant_text(result.started_at),
+        "finished_at": instant_text(result.finished_at),
         **({"may_pass": True} if result.may_pass else {}),
     }
 
@@ -225,8 +227,8 @@ def _read_result(item: Mapping[str, Any]) -> HostResult:
         Outcome(word),
         read_size(item, "bytes_moved"),
         reason if isinstance(reason, str) else "",
-        _instant(item.get("started_at")),
-        _instant(item.get("finished_at")),
+        read_instant(item.get("started_at")),
+        read_instant(item.get("finished_at")),
         item.get("may_pass") is True,
     )
 
@@ -258,21 +260,6 @@ def _order(item: object) -> ImageOrder:
         return ImageOrder.read(item if isinstance(item, Mapping) else {})
     except (InvalidImageId, InvalidOption):
         raise Malformed("an order has no image id, or an option with a value that it cannot have") from None
-
-
-def _instant_text(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.astimezone(UTC).isoformat()
-
-
-def _instant(value: object) -> datetime | None:
-    """Return the instant in UTC; None for a value that is not an instant, because nothing depends on it."""
-    if not isinstance(value, str):
-        return None
-    try:
-        instant = datetime.fromisoformat(value)
-        return instant.astimezone(UTC) if instant.tzinfo else None
-    except (ValueError, OverflowError):  # the latter in the first and last hours of the calendar
-        return None
 
 
 def seconds(value: object) -> float | None:

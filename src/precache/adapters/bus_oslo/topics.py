@@ -37,6 +37,9 @@ DESCRIBE_SINCE = "1.3"
 SURVEY_SINCE = "1.3"
 """The first version in which a conductor knows `survey_hosts`."""
 
+CLEAN_SINCE = "1.4"
+"""The first version in which a host and a conductor know `clean_cache`."""
+
 OPERATIONS_SINCE = "1.4"
 """The first version in which a host knows `process_images`, and so the other operations than to cache."""
 

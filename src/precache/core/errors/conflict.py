@@ -35,6 +35,14 @@ class CellNameTaken(Conflict):
         super().__init__(f"Cell {cell} already exists", f"change its transport URL with: precache cell set {cell}")
 
 
+class CleanRefused(Conflict):
+    """The host does not clean its cache now; `reason` says why, and what to do."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"Host {host} does not clean its cache: {reason}")
+        self.host, self.reason = host, reason
+
+
 class HostStillAlive(Conflict):
     """A host whose compute is alive cannot be deleted: its next heartbeat would register it again."""
 

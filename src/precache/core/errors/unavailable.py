@@ -80,7 +80,26 @@ class ConductorUnavailable(Unavailable):
     usual_advice = "check that `precache serve conductor` runs, and that its [DEFAULT] transport_url is that of the API"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"No conductor can ask the hosts what they hold: {reason}")
+        super().__init__(f"No conductor can ask the hosts: {reason}")
+
+
+class HostNotReached(Unavailable):
+    """An operator's request to clean the cache could not be sent to the host, or it gave no answer."""
+
+    def __init__(self, host: str, reason: str, *, was_asked: bool = False) -> None:
+        if was_asked:
+            found = f"Host {host} was asked to clean its cache, and did not answer: {reason}"
+            super().__init__(found, f"what it removes is in its log, and in `precache host show {host}`")
+        else:
+            super().__init__(f"Host {host} was not asked to clean its cache: {reason}")
+        self.host, self.reason, self.was_asked = host, reason, was_asked
+
+
+class TooManyCleanings(Unavailable):
+    """The API waits for as many hosts that clean their caches as it can at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The API already waits for {most} hosts that clean their caches; ask again in half a minute")
 
 
 class TooManyPlans(Unavailable):
