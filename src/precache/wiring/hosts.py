@@ -70,7 +70,12 @@ def build_compute(
         host=host,
         cell=cell,
         driver=virt_driver,
-        facts=CacheFacts(owner=config.image_cache.owner, alarms=cache.alarms, removals=cache.removals),
+        facts=CacheFacts(
+            owner=config.image_cache.owner,
+            policy=config.image_cache.cleaning.policy.value if config.image_cache.is_precache_owner else "",
+            alarms=cache.alarms,
+            removals=cache.removals,
+        ),
         reports=cache_reports,
         clock=setup.clock,
         interval=config.host.report_interval,
