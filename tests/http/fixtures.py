@@ -87,7 +87,9 @@ class ConductorDown(Cloud):
             def ask(self, hosts: Any, images: Any) -> Any:
                 raise ConductorUnavailable("none listens")
 
-        return world.app_with(survey=NoSurvey())
+            clean = ask
+
+        return world.app_with(survey=NoSurvey(), cleaning=NoSurvey())
 
 
 class InventoryDown(Cloud):

@@ -15,6 +15,7 @@ from precache.adapters.jobs_memory import MemoryJobs
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.cached_images import CachedImages
+from precache.api.handlers.host_cleaning import HostCleaning
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_plans import JobPlans
@@ -69,6 +70,7 @@ def table(document):
                 clock=clock,
                 service_down_time=timedelta(seconds=60),
             ),
+            cleaning=HostCleaning(hosts=inventory, cleaning=None),
             images=CachedImages(
                 caches=inventory, hosts=inventory, clock=clock, service_down_time=timedelta(seconds=60)
             ),

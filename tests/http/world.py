@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
 from precache.background.daemon_pool import DaemonPool
+from precache.conductor.clean_host import CleanHost
 from precache.conductor.survey_hosts import SurveyHosts
+from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents
 from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
@@ -85,6 +87,16 @@ IMAGES = {
 }
 
 
+def cleaned(request: CleanRequest) -> CleanResult:
+    """Return what cmp1 answers, as if nova-compute owned its cache."""
+    if not request.is_dry_run:
+        return CleanResult(refused="nova-compute owns this cache; a dry run is possible")
+    used = datetime(2026, 1, 1, tzinfo=UTC)
+    gone = CleanedEntry("2" * 40, None, 4096, used, f"keep_days: {request.keep_days}, all: {request.everything}")
+    kept = CleanedEntry("1" * 40, DEBIAN, 512, used, "in use by 1 disk: /var/lib/nova/instances/1/disk")
+    return CleanResult("age", (gone,), (kept,))
+
+
 @dataclass
 class World:
     """Two up hosts in cell1, one down in cell2; aggregate 1 `edge` holds them all, aggregate 2 `empty` none."""
@@ -105,6 +117,7 @@ class World:
         )
         self.feed = JobFeed(store=self.jobs, views=JobViews(DOCUMENT), is_ticking=False)
         self._settle()
+        self.computes = InProcessComputes()
         self.survey = self._new_survey()
         self.app = self.app_with()
 
@@ -128,6 +141,13 @@ class World:
             "feed": self.feed,
             "store": self.jobs,
             "survey": self.survey,
+            "cleaning": CleanHost(
+                hosts=self.inventory,
+                caches=self.computes,
+                service_down_time=SERVICE_DOWN_TIME,
+                requirement=None,
+                listening_for_s=lambda cell: math.inf,
+            ),
             "rates": self.jobs,
             "images": images,
             "policy": OsloPolicy(rules=RULES, policy_file=self.policy_file),
@@ -146,14 +166,15 @@ class World:
 
     def _new_survey(self) -> SurveyHosts:
         """Return a survey in which cmp1 has Debian and little space; no compute answers for cmp2."""
-        computes = InProcessComputes()
         contents = CacheContents(
             frozenset({DEBIAN}), 1004, 1200, promised_bytes=150, reserve_bytes=50, held_bytes={DEBIAN: 3}
         )
-        computes.join("cmp1", PlayedHost(lambda request: [], describe_cache=lambda images: contents))
+        self.computes.join(
+            "cmp1", PlayedHost(lambda request: [], describe_cache=lambda images: contents, clean_cache=cleaned)
+        )
         return SurveyHosts(
             hosts=self.inventory,
-            caches=computes,
+            caches=self.computes,
             pool=DaemonPool(4),
             service_down_time=SERVICE_DOWN_TIME,
             requirement=None,

@@ -30,6 +30,7 @@ from precache.api.identity import noauth
 from precache.api.schemas.document import load_document
 from precache.background.daemon_pool import DaemonPool
 from precache.cli.app import PrecacheApp
+from precache.conductor.clean_host import CleanHost
 from precache.conductor.survey_hosts import SurveyHosts
 from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
@@ -110,6 +111,13 @@ def deployment() -> Iterator[Deployment]:
             requirement=None,
             listening_for_s=lambda _cell: math.inf,
             limits=Survey({}, 50),
+        ),
+        cleaning=CleanHost(
+            hosts=inventory,
+            caches=InProcessComputes(),
+            service_down_time=A_MINUTE,
+            requirement=None,
+            listening_for_s=lambda _cell: math.inf,
         ),
         rates=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),

@@ -14,6 +14,7 @@ from precache.api.dispatch import Dispatcher, ProjectPaths
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.cached_images import CachedImages
+from precache.api.handlers.host_cleaning import HostCleaning
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_plans import JobPlans
@@ -29,7 +30,7 @@ from precache.api.schemas.document import load_document
 from precache.api.schemas.validation import Schemas
 from precache.ports.cache_inventory import CacheQueries
 from precache.ports.clock import Clock
-from precache.ports.host_caches import CacheSurvey
+from precache.ports.host_caches import CacheCleaning, CacheSurvey
 from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
 from precache.ports.job_store import JobIntake, JobQueries, JobSteering, StoreProbe
@@ -55,6 +56,7 @@ def create_app(
     feed: JobFeed,
     store: StoreProbe,
     survey: CacheSurvey,
+    cleaning: CacheCleaning,
     rates: TransferRates,
     images: ImageCatalog,
     policy: Policy,
@@ -112,6 +114,7 @@ def create_app(
             clock=clock,
             service_down_time=service_down_time,
         ),
+        cleaning=HostCleaning(hosts=hosts, cleaning=cleaning),
         images=CachedImages(caches=caches, hosts=hosts, clock=clock, service_down_time=service_down_time),
     )
     # In the order of Nova's pipeline: request id, size limit, identity, version.

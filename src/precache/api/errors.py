@@ -75,6 +75,9 @@ ERRORS: dict[type[Exception], Fault] = {
     # Hosts and jobs.
     errors.HostNotFound: Fault(404, "precache.host.not_found"),
     errors.HostStillAlive: Fault(409, "precache.host.still_heard"),
+    errors.CleanRefused: Fault(409, "precache.host.clean_refused"),
+    errors.HostNotReached: Fault(503, "precache.host.not_reached"),
+    errors.TooManyCleanings: Fault(503, "precache.host.too_many_cleanings"),
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
     errors.JobEnded: Fault(409, "precache.job.ended"),

@@ -86,6 +86,12 @@ _HOSTS = (
         (("GET", "/v1/hosts/{host_name}/images"),),
     ),
     PolicyRule(
+        "precache:hosts:clean",
+        _ADMIN,
+        "Remove unused images from the cache of one compute host.",
+        (("POST", "/v1/hosts/{host_name}/clean"),),
+    ),
+    PolicyRule(
         "precache:hosts:images",
         _ADMIN,
         "Cache images on one compute host.",

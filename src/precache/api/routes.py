@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from precache.api.calls import Answer, Call
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.cached_images import CachedImages
+from precache.api.handlers.host_cleaning import HostCleaning
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.jobs import Jobs
@@ -47,6 +48,7 @@ class Handlers:
     jobs: Jobs
     events: JobEvents
     hosts: Hosts
+    cleaning: HostCleaning
     images: CachedImages
 
 
@@ -101,6 +103,14 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("PUT", "/v1/hosts/{host_name}", to.hosts.update, "precache:hosts:update", "HostUpdate"),
         Route("DELETE", "/v1/hosts/{host_name}", to.hosts.delete, "precache:hosts:delete"),
         Route("GET", "/v1/hosts/{host_name}/images", to.images.of_host, "precache:hosts:cache"),
+        Route(
+            "POST",
+            "/v1/hosts/{host_name}/clean",
+            to.cleaning.clean,
+            "precache:hosts:clean",
+            "CleanHost",
+            is_body_optional=True,
+        ),
         Route("POST", "/v1/hosts/{host_name}/images", to.hosts.cache, "precache:hosts:images", "CacheImages"),
         Route("GET", "/v1/images", to.images.index, "precache:images:list"),
         Route("GET", "/v1/images/{image_id}/hosts", to.images.hosts, "precache:images:hosts"),

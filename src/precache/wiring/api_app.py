@@ -18,7 +18,7 @@ from precache.api.handlers.views import JobViews
 from precache.api.policies import RULES
 from precache.api.schemas.document import load_document
 from precache.config.load import Config
-from precache.ports.host_caches import CacheSurvey
+from precache.ports.host_caches import CacheCleaning, CacheSurvey
 from precache.ports.image_service import ImageCatalog
 from precache.rules.webhook_urls import why_refused
 from precache.wiring.inventory import Inventory
@@ -34,6 +34,7 @@ def api_app(
     wake: Callable[[], None],
     at_stop: ExitStack,
     survey: CacheSurvey,
+    cleaning: CacheCleaning,
 ) -> Any:
     """Return the application.
 
@@ -61,6 +62,7 @@ def api_app(
         feed=feed,
         store=SqlProbe(database=database),
         survey=survey,
+        cleaning=cleaning,
         rates=SqlTransferRates(database=database),
         images=images,
         policy=OsloPolicy(rules=RULES, policy_file=config.policy.policy_file),

@@ -17,10 +17,10 @@ from precache.api.identity import noauth
 from precache.config.identity import require_authtoken
 from precache.config.images import check_token_endpoints
 from precache.config.load import Config
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import ConductorUnavailable
 from precache.core.host_survey import Survey
-from precache.ports.host_caches import CacheSurvey
 from precache.rules.listen_address import ListenAddress, check_noauth, check_tokens
 from precache.wiring.api_app import api_app
 from precache.wiring.browser_guard import guard_browsers
@@ -75,7 +75,7 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     database = current_database(config, Limits.for_requests())
     at_stop.callback(database.close)
     session = service_session(config)
-    wake, survey = _conductors(config, at_stop)
+    wake, conductors = _conductors(config, at_stop)
     app = api_app(
         config=config,
         auth_strategy=config.api.auth_strategy or "keystone",
@@ -84,7 +84,8 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
         images=image_service_of(config, session, record_timeout=RECORD_PATIENCE),
         at_stop=at_stop,
         wake=wake,
-        survey=survey,
+        survey=conductors,
+        cleaning=conductors,
     )
     if config.api.auth_strategy == "noauth":
         return noauth(app)
@@ -94,8 +95,8 @@ def build_api(config: Config, at_stop: ExitStack) -> Any:
     return keystone(app, config.oslo)
 
 
-def _conductors(config: Config, at_stop: ExitStack) -> tuple[Callable[[], None], CacheSurvey]:
-    """Return how to wake the conductors, and how to ask them what hosts hold."""
+def _conductors(config: Config, at_stop: ExitStack) -> tuple[Callable[[], None], BusSurvey | _NoBus]:
+    """Return how to wake the conductors, and how to ask them about the caches of hosts."""
     if config.bus.transport_url is None:
         return lambda: None, _NoBus()  # The conductors check for jobs every [conductor] poll_interval.
     bus = open_bus(config.oslo, config.bus.transport_url)
@@ -103,8 +104,14 @@ def _conductors(config: Config, at_stop: ExitStack) -> tuple[Callable[[], None],
     return BusWake(bus=bus), BusSurvey(bus=bus)
 
 
+_NO_BUS = "the API has no message bus; set [DEFAULT] transport_url as on the conductors"
+
+
 class _NoBus:
-    """The port `CacheSurvey` of an API without a message bus."""
+    """The ports `CacheSurvey` and `CacheCleaning` of an API without a message bus."""
 
     def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:  # noqa: ARG002  whatever is asked
-        raise ConductorUnavailable("the API has no message bus; set [DEFAULT] transport_url as on the conductors")
+        raise ConductorUnavailable(_NO_BUS)
+
+    def clean(self, host: str, request: CleanRequest) -> CleanResult:  # noqa: ARG002  whatever is asked
+        raise ConductorUnavailable(_NO_BUS)

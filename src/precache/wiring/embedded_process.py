@@ -6,6 +6,7 @@ The code lists the parts in the order of their start, with the arguments of each
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, open_database, upgrade
 from precache.api.identity import noauth
+from precache.conductor.clean_host import CleanHost
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
 from precache.core.text import number_of
@@ -130,6 +132,13 @@ class EmbeddedProcess:
             wake=loop.wake,
             at_stop=self._stops,
             survey=host_survey(config=self._config, hosts=inventory.hosts, caches=gateway, at_stop=self._stops),
+            cleaning=CleanHost(
+                hosts=inventory.hosts,
+                caches=gateway,
+                service_down_time=self._config.host.service_down_time,
+                requirement=None,
+                listening_for_s=lambda _cell: math.inf,
+            ),
         )
         # The image service first: the computes may begin with jobs of an earlier process.
         apps = {"/": noauth(api), IMAGE_PREFIX: self._build_image_service()}

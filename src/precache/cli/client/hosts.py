@@ -33,6 +33,14 @@ class Hosts:
         body = {"cache": [{"id": image_id} for image_id in image_ids]}
         return self._session.read("POST", f"{self._url_of(name)}/images", "job", body=body)
 
+    def clean(self, name: str, *, is_dry_run: bool, everything: bool, keep_days: int | None) -> JsonObject:
+        """Have the host remove unused images from its cache; return what it removed and what stays."""
+        body: JsonObject = {"dry_run": is_dry_run, "all": everything}
+        if keep_days is not None:
+            body["keep_days"] = keep_days
+        url = f"{self._url_of(name)}/clean"
+        return self._session.read("POST", url, "cleaning", body=body, changes_nothing=is_dry_run)
+
     def force_down(self, name: str, forced_down: bool) -> JsonObject:
         """Exclude the host from all jobs, or include it again. Return the changed host."""
         return self._session.read("PUT", self._url_of(name), "host", body={"forced_down": forced_down})
