@@ -8,6 +8,10 @@ from precache.core.cache_entries import entry_name
 from precache.core.cache_inventory import CachedImage
 from precache.core.image_list import ImageFinding, ImageList, ServiceStatus
 from precache.core.images import ImageId, ImageStatus
+from precache.core.text import plain_line
+
+_NAME_LENGTH = 255
+"""Characters of an image's name that are kept: Glance's limit."""
 
 _STATUSES = {
     ImageStatus.ACTIVE: ServiceStatus.ACTIVE,
@@ -24,7 +28,7 @@ def finding_of(entry: str, image: ImageId, name: str, status: str) -> ImageFindi
     known = ServiceStatus.UNKNOWN
     if status in list(ImageStatus):
         known = _STATUSES.get(ImageStatus(status), known)
-    return ImageFinding(entry, known, image, name or None)
+    return ImageFinding(entry, known, image, plain_line(name, _NAME_LENGTH) or None)
 
 
 def find_images(cached: Iterable[CachedImage], listed: ImageList) -> list[ImageFinding]:

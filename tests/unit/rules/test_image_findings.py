@@ -32,6 +32,16 @@ def test_an_image_of_the_list_has_the_status_of_its_record(status, found, doubt)
     assert find_images([cached("gone")], listed) == [ImageFinding(ENTRY, found, IMAGE, "debian")]
 
 
+def test_a_name_is_one_line_that_every_database_can_store():
+    listed = ImageList({IMAGE: ListedImage("a\x00b\nc\ud800" + "x" * 300, "active")})
+
+    [found] = find_images([cached()], listed)
+
+    assert found.name.isprintable()
+    assert len(found.name) == 255
+    found.name.encode()
+
+
 def test_every_status_of_glance_has_a_meaning():
     listed = {parse_image_id(f"{number:032}"): status for number, status in enumerate(ImageStatus)}
     images = ImageList({image: ListedImage("", status) for image, status in listed.items()})
