@@ -45,7 +45,7 @@ def table(document):
     jobs: Any = MemoryJobs()
     clock, images = MemoryClock(), None
     views = JobViews(document)
-    requests = JobRequests(images=images, jobs=jobs, clock=clock, wake=lambda: None)
+    requests = JobRequests(images=images, caches=inventory, jobs=jobs, clock=clock, wake=lambda: None)
     return routes(
         Handlers(
             service=Service(store=jobs, document=document, auth_strategy="keystone"),

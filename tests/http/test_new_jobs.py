@@ -434,11 +434,11 @@ def test_what_is_in_caches_needs_no_active_image(client, operation, image):
 
 
 @pytest.mark.parametrize("operation", OTHERS)
-def test_an_image_that_is_gone_is_not_found_by_its_name(client, operation):
+def test_an_image_that_is_gone_and_that_no_host_has_reported_is_not_found_by_its_name(client, operation):
     answer = client.simulate_post("/v1/jobs", json=GOOD | {"operation": operation, "images": [{"image": "gone"}]})
 
     assert (answer.status_code, answer.json["error"]["names"]) == (400, ["gone"])
-    assert "those that have left the image service, are found by id only" in answer.json["error"]["message"]
+    assert "could not be found, and no host has reported" in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("operation", OTHERS)

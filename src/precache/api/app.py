@@ -83,6 +83,7 @@ def create_app(
     document = load_document()
     requests = JobRequests(
         images=images,
+        caches=caches,
         jobs=intake,
         clock=clock,
         wake=wake,

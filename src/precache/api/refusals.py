@@ -230,9 +230,10 @@ class UnknownImages(Refused, ListsNames):
     """The image service shows the caller no images with these ids or names."""
 
     def __init__(self, names: Sequence[str], *, may_be_gone: bool = False) -> None:
-        """may_be_gone: whether the request may name images by id that the image service does not have."""
-        hidden = "Hidden images, and those that have left the image service," if may_be_gone else "Hidden images"
-        super().__init__(f"{listed_names('Image', names)} could not be found. {hidden} are found by id only.")
+        """may_be_gone: whether the request may name images that the image service does not have."""
+        reported = f", and no host has reported {'it' if len(names) == 1 else 'them'}" if may_be_gone else ""
+        message = f"{listed_names('Image', names)} could not be found{reported}."
+        super().__init__(f"{message} Hidden images are found by id only.")
         self.list_names(names)
 
 

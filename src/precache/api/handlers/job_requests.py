@@ -25,6 +25,7 @@ from precache.core.operations import Operation
 from precache.core.orders import DEFAULT_IMAGE_PRIORITY, ImageOrder, OrderOptions, first_orders
 from precache.core.targets import Target
 from precache.core.text import plain_line
+from precache.ports.cache_inventory import CacheQueries
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import HostQueries
@@ -69,6 +70,7 @@ class JobRequests:
         self,
         *,
         images: ImageCatalog,
+        caches: CacheQueries,
         jobs: JobIntake,
         clock: Clock,
         wake: Callable[[], None],
@@ -76,7 +78,7 @@ class JobRequests:
         opt_in: OptIn = ALL_IMAGES,
         why_url_refused: Callable[[str], str | None] = allow_none,
     ) -> None:
-        self._images = images
+        self._images, self._caches = images, caches
         self._boot_files = BootFiles(images) if adds_boot_files else None
         self._opt_in = opt_in
         self._why_url_refused = why_url_refused
@@ -144,7 +146,7 @@ class JobRequests:
         """Check the request as `for_images` does, but store nothing; return the job, and the images of its orders."""
         may_be_gone = work.operation is not Operation.CACHE
         names = [each.image for each in work.images]
-        found = NamedImages(self._images).find(call.caller.token, names, may_be_gone=may_be_gone)
+        found = NamedImages(self._images, self._caches).find(call.caller.token, names, may_be_gone=may_be_gone)
         pairs = sorted(zip(found, work.images, strict=True), key=lambda pair: -pair[1].priority)
         orders = checked_orders(ImageOrder(image.id, each.options, each.priority) for image, each in pairs)
         start = next_start(options, self._clock.now())

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from precache.api.refusals import MOST_SHOWN, AmbiguousImage, TooManyImageNames, UnknownImages
+from precache.core.cache_entries import entry_name
+from precache.core.cache_inventory import ImageFilter
 from precache.core.errors import ImageNotAuthorized, ImageNotFound, InvalidImageId
 from precache.core.images import Image, ImageId, ImageStatus, parse_image_id
 from precache.core.text import plain_line
-from precache.ports.image_service import ImageCatalog
+from precache.ports.cache_inventory import CacheQueries
+from precache.ports.image_service import MOST_NAMESAKES, ImageCatalog
 
 MOST_IMAGE_NAMES = 100
 """The most image names in one request, because each needs a request to the image service while the caller waits."""
@@ -17,14 +20,14 @@ MOST_IMAGE_NAMES = 100
 class NamedImages:
     """Finds images with the caller's own token: a caller who may not see an image cannot have it cached."""
 
-    def __init__(self, images: ImageCatalog) -> None:
-        self._images = images
+    def __init__(self, images: ImageCatalog, caches: CacheQueries) -> None:
+        self._images, self._caches = images, caches
 
     def find(self, token: str | None, texts: Sequence[str], *, may_be_gone: bool = False) -> list[Image]:
         """Return the image for each text: the one with this id, else the one with this name.
 
-        may_be_gone: whether an id may be that of an image which the image service does not have, or does not show to
-            the caller: it may still be in caches. All that is known of it is the id.
+        may_be_gone: whether it may be an image which the image service does not have, or does not show to the caller:
+            by its id, or by the name with which hosts have reported it. All that is known of it are id and name.
         Raises UnknownImages with all that do not exist; AmbiguousImage, TooManyImageNames, ImageNotAuthorized.
         """
         ids = {text: image for text in texts if (image := _as_id(text)) is not None}
@@ -38,8 +41,8 @@ class NamedImages:
             try:
                 found[text] = self._by_id(token, text, ids[text], listed) if text in ids else self._by_name(token, text)
             except (ImageNotFound, ImageNotAuthorized) as error:
-                if may_be_gone and text in ids:
-                    found[text] = Image(ids[text], "", ImageStatus.DELETED, disk_format=None, size_bytes=None)
+                if may_be_gone and (gone := self._gone(text, ids.get(text))) is not None:
+                    found[text] = gone
                     continue
                 if isinstance(error, ImageNotAuthorized):
                     raise
@@ -64,6 +67,22 @@ class NamedImages:
         if len(matches) > 1:
             raise AmbiguousImage(plain_line(name), [image.id for image in matches])
         return matches[0]
+
+    def _gone(self, text: str, image: ImageId | None) -> Image | None:
+        """Return an image that the image service does not have; None for a name with which no host has reported one."""
+        if image is not None:
+            entry = entry_name(image)
+            cached = self._caches.find_images([entry]).get(entry)
+            return _deleted(image, cached.name if cached else None)
+        named = self._caches.list_images(only=ImageFilter(name=text), limit=MOST_NAMESAKES)
+        ids = [each.image for each in named if each.image is not None]
+        if len(ids) > 1:
+            raise AmbiguousImage(plain_line(text), ids)
+        return _deleted(ids[0], text) if ids else None
+
+
+def _deleted(image: ImageId, name: str | None) -> Image:
+    return Image(image, name or "", ImageStatus.DELETED, disk_format=None, size_bytes=None)
 
 
 def _as_id(text: str) -> ImageId | None:

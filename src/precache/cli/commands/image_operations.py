@@ -16,7 +16,7 @@ class _OperationCommand(NewJobCommand):
     operation: Operation
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("images", metavar="image", nargs="+", help="name or id; by id also one that was deleted")
+        parser.add_argument("images", metavar="image", nargs="+", help="name or id, also of one that was deleted")
         self.add_own_options(parser)
         self.add_target(parser)
         parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
