@@ -33,8 +33,7 @@ MOST_PINS = 100
 _MOST_BYTES = 2**63 - 1
 _MOST_DISKS = 2**31 - 1
 _NAME_LENGTH = 255
-_WORD_LENGTH = 32
-_DIGEST_LENGTH = 160
+_DIGEST_LENGTH = 300
 
 _ENTRY = re.compile(r"[0-9a-f]{40}")
 
@@ -74,9 +73,9 @@ def read_entry(fields: Mapping[str, Any]) -> CachedEntry:
         state=_word(EntryState, get("state", "present"), "state"),
         size_bytes=_number(get("size_bytes", 0), "size_bytes"),
         allocated_bytes=_number(get("allocated_bytes", 0), "allocated_bytes"),
-        format=_text(get("format"), "format", _WORD_LENGTH),
+        format=_text(get("format"), "format", _NAME_LENGTH),
         digest=_text(get("digest"), "digest", _DIGEST_LENGTH),
-        source=_text(get("source"), "source", _WORD_LENGTH),
+        source=_text(get("source"), "source", _NAME_LENGTH),
         source_digest=_text(get("source_digest"), "source_digest", _DIGEST_LENGTH),
         requested_by=_text(get("requested_by"), "requested_by", _NAME_LENGTH),
         cached_at=read_instant(get("cached_at"), "cached_at"),
