@@ -39,7 +39,7 @@ KEEP_INTERVAL = timedelta(minutes=10)
 _NO_CLEAN_NOW = "the virt driver {} cannot do it; use a release of the driver that has the method clean_now"
 SHARE_INTERVAL = timedelta(minutes=10)
 HASH_INTERVAL = timedelta(seconds=10)
-"""How long a new entry may wait until it is hashed, so that it can be verified later."""
+"""How long a new entry may wait until it is hashed, while other images of the same request are fetched."""
 
 RESTORE_INTERVAL = timedelta(minutes=1)
 """How soon an image is fetched again after the pause that follows a failure; the first attempt does not wait."""
@@ -141,10 +141,12 @@ class ComputeService:
             restoring=self._restoring if restores_pinned else None,
         )
         self._cleaners.append(self._pinned.task)
+        self._hasher: PeriodicTask | None = None
         if (hash_entries := getattr(driver, "hash_entries", None)) is not None:
             what = "The hashing of new entries of"
             action = partial(self._hash, hash_entries)
-            self._cleaners.append(PeriodicTask(action=action, interval=HASH_INTERVAL, what=what, of=host))
+            self._hasher = PeriodicTask(action=action, interval=HASH_INTERVAL, what=what, of=host)
+            self._cleaners.append(self._hasher)
         if (share := getattr(driver, "share_cache", None)) is not None:
             what = "The announcement in the cache of"
             sharing = partial(self._share, share)
@@ -186,6 +188,8 @@ class ComputeService:
         results = self._process_images.process_images(request)
         if any(isinstance(result, TaskResult) and result.outcome is Outcome.CORRUPT for result in results):
             self._pinned.task.wake()  # it finds what is pinned and was moved aside
+        if self._hasher is not None:
+            self._hasher.wake()
         return results
 
     def cancel_job(self, job_id: str, retry_count: int = 0) -> None:

@@ -17,6 +17,7 @@ from precache.core.errors import CacheUnusable
 from precache.imagecache.content_digest import ContentHash
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecords
+from precache.imagecache.idle_io import idle_io
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
 
@@ -84,7 +85,8 @@ class MissingDigests:
     def _complete(self, entry: str, check_stop: Callable[[], None]) -> None:
         path = self._directory / entry
         with ContentHash(path, lambda _hashed, _read: check_stop()) as content:
-            digest = content.digest()
+            with idle_io():
+                digest = content.digest()
             # The file is still open, so no other one has its inode.
             with self._locks.hold(entry, check_stop):
                 record = self._records.read(entry)
