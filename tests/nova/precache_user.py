@@ -24,6 +24,12 @@ class PrecacheUser:
         assert answer.status_code == 202, answer.text
         return str(answer.headers["X-Precache-Job-Id"])
 
+    def run_job(self, **body: object) -> dict[tuple[str, str], str]:
+        """Send a job with this body, wait until it has ended, and return how, by host and image."""
+        answer = self._session.post(f"{self._url}/v1/jobs", json=body)
+        assert answer.status_code == 202, answer.text
+        return self.outcomes(str(answer.json()["job"]["id"]))
+
     def newest_job(self) -> str:
         """Return the id of the job that was requested last."""
         return str(self._get("/v1/jobs")["jobs"][0]["id"])
