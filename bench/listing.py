@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from precache.adapters.clock_system import SystemClock
 from precache.core.images import parse_image_id
 from precache.core.pins import Pin
-from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.listing import EntryLister
 from precache.imagecache.names import entry_name, record_name
 from precache.virt.setup import LocalCache

@@ -32,7 +32,7 @@ from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
-from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.space_ledger import SpaceLedger, allocated_bytes
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from precache.imagecache.entry_lock import POLL_INTERVAL
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.ports.clock import Clock
 
 BOOT_TIME = timedelta(seconds=10)

@@ -30,6 +30,7 @@ from precache.imagecache.names import entry_name
 from precache.imagecache.orphans import remove_orphans, remove_temporary_files
 from precache.imagecache.os_errors import DISK_FULL, disk_size, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory
+from precache.imagecache.pin_copies import PinCopies
 from precache.imagecache.publish import publish
 from precache.imagecache.removal_log import RemovalLog
 from precache.imagecache.space_ledger import MakeRoom, SpaceLedger
@@ -68,7 +69,7 @@ class ImageCache:
         self.directory = directory
         self._pins_directory = pins_directory
         self.locks = EntryLocks(directory=locks_directory, clock=clock)
-        copies = None if pins_directory is None else EntryRecords(directory=pins_directory, clock=clock)
+        copies = None if pins_directory is None else PinCopies(directory=pins_directory, clock=clock)
         self.records = EntryRecords(directory=directory, clock=clock, copies=copies)
         self.alarms = CacheAlarms(clock=clock)
         self.removals = RemovalLog()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precache.imagecache.content_digest import TREE_SHA256
-from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord, EntryRecords
+from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.headers import LAYERED_FORMATS, format_of
 from precache.imagecache.names import record_name
 

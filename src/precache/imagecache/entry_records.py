@@ -1,8 +1,8 @@
-"""The record of an entry: what Precache knows of it, in a small file beside it.
+"""The records of a cache's entries: what Precache knows of each, in a small file beside it.
 
-The file is `<entry>.precache`, one JSON object, which Nova's cleaner ignores. It is changed only under the entry's
-lock. It is written before the entry is published and removed after it, so an entry that Precache made has a record; a
-record says nothing without its entry. Readers ignore fields that they do not know; another version is not read.
+The file is `<entry>.precache`, which Nova's cleaner ignores. It is changed only under the entry's lock. It is written
+before the entry is published and removed after it, so an entry that Precache made has a record; a record says nothing
+without its entry.
 
 The pins of an entry are also in a copy outside of the cache, because a cache may be emptied or get another disk, and
 its records go with it. The pins are those of both files. They are removed from the copy first.
@@ -11,145 +11,29 @@ its records go with it. The pins are those of both files. They are removed from 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from precache.core.errors import PrecacheError
-from precache.core.images import ImageId, parse_image_id
-from precache.core.pins import Pin, merge_pins, pinned_until
-from precache.core.text import plain_line
+from precache.imagecache.entry_record import ADOPTED as ADOPTED
+from precache.imagecache.entry_record import FROM_IMAGE_SERVICE as FROM_IMAGE_SERVICE
+from precache.imagecache.entry_record import MOST_BYTES, NO_RECORD
+from precache.imagecache.entry_record import EntryRecord as EntryRecord
 from precache.imagecache.names import entry_name, parse_record, record_name
 from precache.imagecache.os_errors import explain
-from precache.imagecache.ownership import make_directory
 from precache.imagecache.publish import open_directory, open_own, publish
 from precache.imagecache.staging import Staging, create_file
 from precache.ports.clock import Clock
 
+if TYPE_CHECKING:
+    from precache.imagecache.pin_copies import PinCopies
+
 _log = logging.getLogger(__name__)
-
-_VERSION = 2
-_PINS_ONLY = 1
-"""The version of the previous release: the image, and until when it is kept."""
-
-FROM_IMAGE_SERVICE, ADOPTED = "image service", "adopted"
-"""Sources of entries; an adopted one was made by another program."""
-
-_MOST_BYTES = 1 << 16
-_MOST_CHARACTERS = 255
-_DIGEST = re.compile(r"[a-z0-9-]{1,32}:[0-9a-f]{32,256}")
-_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, PrecacheError)
-"""What the reading of a file raises that holds anything else."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryRecord:
-    """What is known of an entry; the fields are those of `CachedEntry`. Times are aware.
-
-    digest: of the entry's bytes. size_bytes: of the entry; None if unknown.
-    """
-
-    image: ImageId
-    image_name: str = ""
-    digest: str = ""
-    source: str = ""
-    source_digest: str = ""
-    size_bytes: int | None = None
-    format: str = ""
-    requested_by: str = ""
-    cached_at: datetime | None = None
-    verified_at: datetime | None = None
-    pins: tuple[Pin, ...] = ()
-
-    def is_of_same_content(self, other: EntryRecord) -> bool:
-        """Return whether both are of entries with the same content, as far as both records know."""
-        return (self.source_digest, self.format, self.size_bytes) == (
-            other.source_digest,
-            other.format,
-            other.size_bytes,
-        )
-
-    @property
-    def kept_until(self) -> datetime | None:
-        """Return the end of the last pin; None without pins."""
-        return pinned_until(self.pins)
-
-    @classmethod
-    def read(cls, text: bytes) -> EntryRecord:
-        """Raises one of _NO_RECORD for anything that is not a record."""
-        fields: dict[str, Any] = json.loads(text)
-        version, image = fields["version"], parse_image_id(fields["image"])
-        if version == _PINS_ONLY:
-            return cls(image=image, pins=(Pin("", _instant(fields["kept_until"])),))
-        if version != _VERSION:
-            raise ValueError(f"it has version {version!r}, and only {_PINS_ONLY} and {_VERSION} are known")
-        texts = ("image_name", "source", "format", "requested_by")
-        return cls(
-            image=image,
-            **{name: plain_line(fields.get(name, ""), _MOST_CHARACTERS) for name in texts},
-            digest=_digest(fields.get("digest", "")),
-            source_digest=_digest(fields.get("source_digest", "")),
-            size_bytes=_size(fields.get("size_bytes")),
-            cached_at=_optional_instant(fields.get("cached_at")),
-            verified_at=_optional_instant(fields.get("verified_at")),
-            pins=tuple(Pin(str(pin["by"]), _optional_instant(pin.get("until"))) for pin in fields.get("pins", ())),
-        )
-
-    def text(self) -> bytes:
-        """Return the record as it is stored; fields without a value are left out."""
-        document = {
-            "version": _VERSION,
-            "image": self.image,
-            "image_name": self.image_name,
-            "digest": self.digest,
-            "source": self.source,
-            "source_digest": self.source_digest,
-            "size_bytes": self.size_bytes,
-            "format": self.format,
-            "requested_by": self.requested_by,
-            "cached_at": _text_of(self.cached_at),
-            "verified_at": _text_of(self.verified_at),
-            "pins": [{"by": pin.by, "until": _text_of(pin.until)} for pin in self.pins],
-        }
-        return (
-            json.dumps({name: value for name, value in document.items() if value not in ("", None, [])}).encode()
-            + b"\n"
-        )
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("its time has no time zone")
-    return instant
-
-
-def _optional_instant(text: str | None) -> datetime | None:
-    return None if text is None else _instant(text)
-
-
-def _text_of(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat()
-
-
-def _digest(text: str) -> str:
-    if text and not _DIGEST.fullmatch(text):
-        raise ValueError("its digest is none")
-    return text
-
-
-def _size(value: object) -> int | None:
-    if value is not None and (type(value) is not int or value < 0):
-        raise ValueError("its size is no number of bytes")
-    return value
-
 
 FileVersion = tuple[int, int]
 """The inode of a file, and its ctime, which changes with each change of the file."""
@@ -160,10 +44,10 @@ def version_of(found: os.stat_result) -> FileVersion:
 
 
 def _read_record(entry: str, directory: int) -> EntryRecord:
-    """Raises OSError, or one of _NO_RECORD if the file holds anything else, or the record of another entry."""
+    """Raises OSError, or one of NO_RECORD if the file holds anything else, or the record of another entry."""
     fd = open_own(record_name(entry), directory)
     try:
-        record = EntryRecord.read(os.read(fd, _MOST_BYTES))
+        record = EntryRecord.read(os.read(fd, MOST_BYTES))
     finally:
         os.close(fd)
     if entry_name(record.image) != entry:
@@ -175,20 +59,11 @@ def _read_nothing(_entry: str) -> EntryRecord | None:
     return None
 
 
-def _with_pins(record: EntryRecord | None, copy: EntryRecord | None) -> EntryRecord | None:
-    """Return the record with the pins of both; where both have one by the same, that which ends later counts."""
-    if copy is None or not copy.pins or (record is not None and record.pins == copy.pins):
-        return record
-    if record is None:
-        return replace(copy, source=ADOPTED)
-    return replace(record, pins=merge_pins(record.pins, copy.pins))
-
-
 class EntryRecords:
     """The records of one cache directory, which may not exist. For any number of threads."""
 
-    def __init__(self, *, directory: Path, clock: Clock, copies: EntryRecords | None = None) -> None:
-        """copies: of the pins, in another directory, which is made when it is needed; None for no copies."""
+    def __init__(self, *, directory: Path, clock: Clock, copies: PinCopies | None = None) -> None:
+        """copies: of the pins; None for none."""
         self._directory = directory
         self._clock = clock
         self._copies = copies
@@ -201,13 +76,14 @@ class EntryRecords:
         except FileNotFoundError:
             names = []
         found = {entry for name in names if (entry := parse_record(name)) is not None}
-        return iter(sorted(found.union(self._copies.entries() if self._copies is not None else ())))
+        return iter(sorted(found.union(self._copies.records.entries() if self._copies is not None else ())))
 
     def copied(self) -> dict[str, FileVersion]:
         """Return the entries for which there is a copy, with its version. Raises OSError."""
-        return {} if self._copies is None else self._copies._versions()
+        return {} if self._copies is None else self._copies.records.versions()
 
-    def _versions(self) -> dict[str, FileVersion]:
+    def versions(self) -> dict[str, FileVersion]:
+        """Return the entries for which there is a record in this directory, with its version. Raises OSError."""
         found: dict[str, FileVersion] = {}
         with suppress(FileNotFoundError), os.scandir(self._directory) as names:
             for name in names:
@@ -225,13 +101,12 @@ class EntryRecords:
     def reader(self) -> Iterator[Callable[[str], EntryRecord | None]]:
         """Return a function that is as `read`, and quicker for many entries, within the block."""
         with ExitStack() as opened:
-            read_copy = opened.enter_context(self._copies.reader()) if self._copies is not None else _read_nothing
             try:
                 directory = opened.enter_context(open_directory(self._directory))
+                read: Callable[[str], EntryRecord | None] = partial(self._read, directory=directory)
             except OSError:
-                yield read_copy
-                return
-            yield lambda entry: _with_pins(self._read(entry, directory), read_copy(entry))
+                read = _read_nothing
+            yield read if self._copies is None else opened.enter_context(self._copies.added_to(read))
 
     def _read(self, entry: str, directory: int) -> EntryRecord | None:
         record, reason = None, ""
@@ -241,7 +116,7 @@ class EntryRecords:
             pass
         except OSError as error:
             reason = explain(error)
-        except _NO_RECORD as error:
+        except NO_RECORD as error:
             reason = f"{type(error).__name__}: {error}"
         self._report(entry, reason)
         return record
@@ -268,7 +143,7 @@ class EntryRecords:
         """
         entry = entry_name(record.image)
         if self._copies is not None and not record.pins:
-            self._copies.remove(entry)
+            self._copies.records.remove(entry)
         if staging is not None:
             self._write(record, staging)
         else:
@@ -278,37 +153,21 @@ class EntryRecords:
                     self._write(record, staging)
             finally:
                 staging.discard()
-        self._copy(record)
-
-    def _copy(self, record: EntryRecord) -> None:
-        """Write the copy if it has not these pins. A fault of the disk is logged: the pins are in the record."""
-        copy = EntryRecord(image=record.image, image_name=record.image_name, pins=record.pins)
-        entry = entry_name(record.image)
-        if self._copies is None or not record.pins or self._copies.read(entry) == copy:
-            return
-        try:
-            make_directory(self._copies._directory)
-            self._copies.write(copy)
-        except OSError as error:
-            _log.error(
-                "The pins of image %s could not be copied to %s, so they are lost if the cache is emptied: %s",
-                record.image,
-                self._copies._directory,
-                explain(error),
-            )
+        if self._copies is not None and record.pins:
+            self._copies.store(record)
 
     def has_all(self, entry: str) -> bool:
         """Return whether the record is there and the copy has the same pins."""
         if self._copies is None:
             return True
-        copy = self._copies.read(entry)
-        with suppress(OSError, *_NO_RECORD), open_directory(self._directory) as directory:
+        copy = self._copies.records.read(entry)
+        with suppress(OSError, *NO_RECORD), open_directory(self._directory) as directory:
             return _read_record(entry, directory).pins == (() if copy is None else copy.pins)
         return False
 
     def _write(self, record: EntryRecord, staging: Staging) -> None:
         text = record.text()
-        if len(text) > _MOST_BYTES:
+        if len(text) > MOST_BYTES:
             raise OSError(
                 errno.EFBIG, "it would be too long; unpin what is no longer needed", record_name(staging.entry)
             )
@@ -352,7 +211,7 @@ class EntryRecords:
     def remove(self, entry: str) -> None:
         """Remove the record; harmless if there is none. The caller holds the entry's lock. Raises OSError."""
         if self._copies is not None:
-            self._copies.remove(entry)
+            self._copies.records.remove(entry)
         self._remove_file(entry)
 
     def _remove_file(self, entry: str) -> None:

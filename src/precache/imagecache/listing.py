@@ -18,7 +18,8 @@ from pathlib import Path
 from precache.core.cache_entries import AlarmKind, CachedEntry, CacheListing, EntryState, Verification
 from precache.core.errors import CacheUnusable
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord, FileVersion, version_of
+from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.entry_records import FileVersion, version_of
 from precache.imagecache.names import parse_record
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock

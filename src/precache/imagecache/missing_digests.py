@@ -16,7 +16,8 @@ from pathlib import Path
 from precache.core.errors import CacheUnusable
 from precache.imagecache.content_digest import ContentHash
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecords
+from precache.imagecache.entry_record import FROM_IMAGE_SERVICE
+from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.idle_io import idle_io
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock

@@ -24,7 +24,7 @@ from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import ADOPTED, EntryRecord
+from precache.imagecache.entry_record import ADOPTED, EntryRecord
 from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock

@@ -20,7 +20,7 @@ from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
 if TYPE_CHECKING:
-    from precache.imagecache.entry_records import EntryRecord
+    from precache.imagecache.entry_record import EntryRecord
     from precache.imagecache.kept_downloads import KeptDownloads
     from precache.imagecache.space_ledger import MakeRoom, SpaceLedger
 

@@ -28,7 +28,7 @@ from precache.imagecache.beginning_boots import wait_for_boots
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.content_digest import TREE_SHA256, content_digest
 from precache.imagecache.entry_look import EntryLook, inode_held, look_at
-from precache.imagecache.entry_records import ADOPTED, EntryRecord
+from precache.imagecache.entry_record import ADOPTED, EntryRecord
 from precache.imagecache.entry_removal import EntryRemoval
 from precache.imagecache.idle_io import idle_io
 from precache.imagecache.names import entry_name

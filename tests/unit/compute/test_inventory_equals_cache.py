@@ -27,7 +27,7 @@ from precache.core.images import parse_image_id
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.listing import EntryLister
 from precache.imagecache.names import record_name
 from precache.virt.fake import FakeDriver

@@ -14,7 +14,7 @@ from precache.core.pins import Pin
 from precache.core.sizes import DiskAmount
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner_memory import MEMORY_NAME
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.rules.eviction import CachePolicy, Cleaning, Watermarks
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 from tests.unit.imagecache.test_cleaner import LIMITS, Domains, cleaner_of, names, put, put_overlay

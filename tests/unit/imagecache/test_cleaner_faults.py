@@ -15,7 +15,7 @@ from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner import Cleaner
 from precache.imagecache.cleaner_memory import MEMORY_NAME
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits
 from tests.unit.imagecache.another_process import another_process

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from precache.core.images import ImageId
 from precache.core.pins import Pin
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
 

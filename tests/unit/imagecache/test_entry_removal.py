@@ -12,7 +12,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import DomainsUnknown
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.entry_removal import EntryRemoval, Obstacle, users_text
 from precache.imagecache.overlay_list import add_overlay
 from tests.unit.imagecache.another_process import another_process

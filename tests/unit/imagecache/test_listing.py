@@ -17,7 +17,7 @@ from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.listing import EntryLister
 from precache.imagecache.names import entry_name, record_name
 from tests.unit.imagecache.conftest import ENTRY, IMAGE, RECORD

@@ -12,7 +12,7 @@ from precache.core.errors import Stopped
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.content_digest import content_digest
-from precache.imagecache.entry_records import ADOPTED, FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.entry_record import ADOPTED, FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.missing_digests import SEARCH_INTERVAL
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 from tests.unit.imagecache.test_recorded_entries import fetch

@@ -13,7 +13,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.cache_entries import AlarmKind
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import ADOPTED, EntryRecord
+from precache.imagecache.entry_record import ADOPTED, EntryRecord
 from precache.imagecache.pin_keeper import PinKeeper
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 from tests.unit.imagecache.test_cleaner import put

@@ -18,7 +18,8 @@ from precache.core.jobs import Outcome
 from precache.core.pins import Pin
 from precache.core.stopping import StopReason
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import ADOPTED, EntryRecord, EntryRecords
+from precache.imagecache.entry_record import ADOPTED, EntryRecord
+from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.pin_keeper import LATE_ALARM, LONGEST_DOUBT, PinKeeper
 from precache.rules.expiry import touch_interval
 from tests.unit.imagecache.another_process import another_process

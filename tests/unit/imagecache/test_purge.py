@@ -17,7 +17,7 @@ from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.names import record_name
 from precache.imagecache.overlay_list import add_overlay
 from precache.imagecache.purge import Purge

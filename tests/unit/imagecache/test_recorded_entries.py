@@ -14,7 +14,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.images import ImageId
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE, RECORD

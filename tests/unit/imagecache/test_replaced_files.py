@@ -14,7 +14,7 @@ import pytest
 from precache.core.errors import CacheUnusable, DiskRefused, DiskUnreadable
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.overlay import Base, create_overlay, inspect_base
 from precache.imagecache.publish import publish
 from precache.imagecache.qemu_img import QemuImg

@@ -21,7 +21,7 @@ from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.content_digest import content_digest
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.names import parse_quarantined, record_name
 from precache.imagecache.paced_reading import PacedReading
 from precache.imagecache.quarantine import Quarantine

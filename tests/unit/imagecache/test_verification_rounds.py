@@ -12,7 +12,7 @@ from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.content_digest import content_digest
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.names import entry_name
 from precache.imagecache.paced_reading import PacedReading
 from precache.imagecache.quarantine import Quarantine

@@ -17,7 +17,7 @@ from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.fetch.fetcher import Fetcher
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.os_errors import disk_size
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DiskFile
