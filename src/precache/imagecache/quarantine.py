@@ -69,6 +69,17 @@ class Quarantine:
             else:
                 seen.add(entry)
 
+    def make_room(self, needed_bytes: int) -> int:
+        """Remove files, the oldest first, until so many bytes are free; return how many are. It waits for no lock."""
+        freed_bytes = 0
+        for _, _, path in reversed(list(self._files())):
+            if freed_bytes >= needed_bytes:
+                break
+            size_bytes = _allocated_bytes(path)
+            if self._is_removed(path, "its space is needed for an image"):
+                freed_bytes += size_bytes
+        return freed_bytes
+
     def _files(self) -> Iterator[tuple[str, datetime, Path]]:
         """Return the entry, the time and the path of each, the newest first."""
         try:
@@ -89,3 +100,10 @@ class Quarantine:
             return False
         _log.info("Removed the corrupt file %s: %s", path, reason)
         return True
+
+
+def _allocated_bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_blocks * _BLOCK_BYTES
+    except OSError:
+        return 0

@@ -152,7 +152,10 @@ class LibvirtDriver:
             return self._fetcher.fetch(order, staging, watch)
 
         def make_room(needed_bytes: int) -> int:
-            return self._cleaner.make_room(needed_bytes, order.image)
+            freed_bytes = self._quarantine.make_room(needed_bytes)
+            if freed_bytes >= needed_bytes:
+                return freed_bytes
+            return freed_bytes + self._cleaner.make_room(needed_bytes - freed_bytes, order.image)
 
         return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0), make_room=make_room)
 

@@ -81,6 +81,21 @@ def test_a_file_whose_space_is_needed_to_fetch_the_image_again_is_not_kept(
     assert names(cache) == set()
 
 
+@pytest.mark.parametrize(("needed_bytes", "left"), [(1, 2), (4096, 2), (4097, 1), (1 << 40, 0)])
+def test_the_oldest_make_room_for_an_image(cache: ImageCache, clock: MemoryClock, needed_bytes: int, left: int) -> None:
+    quarantine = quarantine_of(cache, clock)
+    moved: list[Path | None] = []
+    for number in range(3):
+        clock.advance(timedelta(hours=1))
+        put(cache, f"{number:040x}", clock).write_bytes(b"1" * 4096)
+        moved.append(quarantine.move(f"{number:040x}"))
+
+    freed_bytes = quarantine.make_room(needed_bytes)
+
+    assert freed_bytes == 4096 * (3 - left)
+    assert names(cache) == {path.name for path in moved[3 - left :] if path is not None}
+
+
 @pytest.mark.parametrize("is_full", [True, False])
 def test_a_directory_is_moved_and_removed_only_when_it_is_empty(
     cache: ImageCache, clock: MemoryClock, is_full: bool

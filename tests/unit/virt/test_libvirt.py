@@ -170,3 +170,19 @@ def test_a_cache_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
 
     with pytest.raises(CacheUnusable, match="_base"):
         build(tmp_path, OneByte()).start()
+
+
+def test_a_corrupt_copy_makes_room_for_an_image(tmp_path: Path) -> None:
+    class Large(OneByte):
+        def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
+            assert staging.make_room is not None
+            assert staging.make_room(1) > 0
+            return super().fetch(order, staging, watch)
+
+    driver = build(tmp_path, Large())
+    driver.start()
+    corrupt = tmp_path / "_base" / f"{'0' * 40}.corrupt-20260101T000000Z"
+    corrupt.write_bytes(b"1" * 4096)
+
+    assert driver.cache_image(ImageOrder(IMAGE), nobody) is True
+    assert not corrupt.exists()
