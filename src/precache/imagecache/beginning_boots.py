@@ -20,7 +20,7 @@ BOOT_TIME = timedelta(seconds=10)
 _LONGEST_WAIT = timedelta(minutes=1)
 """For an entry that is touched again and again, most likely by boots whose disks are seen."""
 
-_PUBLISHING_TIME = timedelta(seconds=2)
+PUBLISHING_TIME = timedelta(seconds=2)
 
 
 def wait_for_boots(path: Path, record: EntryRecord | None, clock: Clock, wait: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ def wait_for_boots(path: Path, record: EntryRecord | None, clock: Clock, wait: C
         except FileNotFoundError:
             return
         cached_at = None if record is None else record.cached_at
-        is_published_only = cached_at is not None and abs(touched_at - cached_at) <= _PUBLISHING_TIME
+        is_published_only = cached_at is not None and abs(touched_at - cached_at) <= PUBLISHING_TIME
         if is_published_only or not timedelta() <= now - touched_at < BOOT_TIME:
             return
         wait()

@@ -11,21 +11,28 @@ from pathlib import Path
 from precache.core.cache_entries import CacheSpace
 from precache.core.errors import CacheUnusable
 from precache.core.pins import pins_text
+from precache.imagecache.beginning_boots import BOOT_TIME
 from precache.imagecache.cleaner_memory import Remembered
-from precache.imagecache.entry_removal import EntryRemoval, users_text
+from precache.imagecache.entry_removal import LATE_TEXT, EntryRemoval, users_text
 from precache.imagecache.os_errors import explain
 from precache.rules.eviction import Candidate
 from precache.rules.expiry import CacheFile, ExpiryLimits, expired, shape_of
 
+_BOOTING = "in flight: it was used a moment ago, and a boot may be making its disk"
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found. disks: that stand on each file. space: of the file system and the cache."""
+    """What was found. disks: that stand on each file. space: of the file system and the cache.
+
+    lateness: how long it may take until a new disk is known.
+    """
 
     files: Mapping[str, CacheFile]
     disks: Mapping[str, Sequence[Path]]
     known: Remembered
     space: CacheSpace
+    lateness: timedelta = timedelta()
 
     @property
     def now(self) -> datetime:
@@ -40,7 +47,11 @@ class Inspection:
 
     def expired(self, limits: ExpiryLimits) -> list[CacheFile]:
         """Return the unused files that have expired, oldest first."""
-        aged = (replace(file, last_used=self.now - self.unused_for(file)) for file in self.files.values())
+        aged = (
+            replace(file, last_used=self.now - self.unused_for(file))
+            for file in self.files.values()
+            if not self._is_late(file)
+        )
         return [self.files[file.name] for file in expired(aged, self.disks, self.now, limits)]
 
     def oldest_first(self) -> list[CacheFile]:
@@ -50,7 +61,20 @@ class Inspection:
         """Return why the file must stay, in words; empty if nothing is known."""
         if file.name in self.disks:
             return users_text(self.disks[file.name])
-        return f"pinned {pins_text(file.pins)}" if file.pins else ""
+        if file.pins:
+            return f"pinned {pins_text(file.pins)}"
+        if self._is_late(file):
+            return LATE_TEXT.format(self.lateness // timedelta(minutes=1))
+        return _BOOTING if self._is_settling(file) else ""
+
+    def _is_late(self, file: CacheFile) -> bool:
+        """Return whether another host may have a disk on the file that is not known yet."""
+        return timedelta() <= self.unused_for(file) < self.lateness
+
+    def _is_settling(self, file: CacheFile) -> bool:
+        """Return whether a boot may have found the file, and not made its disk yet."""
+        is_booting = not file.is_new and timedelta() <= self.unused_for(file) < BOOT_TIME
+        return is_booting or self._is_late(file)
 
     def candidates(self, in_flight: Collection[str]) -> list[Candidate]:
         """Return all files for the choice of what is evicted. in_flight: those that could not be removed just now."""
@@ -63,7 +87,7 @@ class Inspection:
                 disks_seen=seen[file.name].count if file.name in seen else 0,
                 is_pinned=bool(file.pins),
                 is_in_use=file.name in self.disks,
-                is_in_flight=file.name in in_flight,
+                is_in_flight=file.name in in_flight or self._is_settling(file),
             )
             for file in self.files.values()
         ]

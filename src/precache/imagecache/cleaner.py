@@ -129,7 +129,8 @@ class Cleaner:
         if usage.disks is None:
             return f"it is not known what is in use: {usage.doubt}"
         disks = {name: usage.disks[name] for name in files if name in usage.disks}
-        return Inspection(files, disks, self._memory.recall(files, disks), self._cache.space())
+        known = self._memory.recall(files, disks)
+        return Inspection(files, disks, known, self._cache.space(), usage.lateness)
 
     def _expire(self, found: Inspection) -> list[str]:
         if self._cleaning.policy is not CachePolicy.AGE:

@@ -12,13 +12,14 @@ import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from pathlib import Path
 
 from precache.core.cache_entries import Removal
 from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown, SharersUnknown
 from precache.core.pins import pins_text
+from precache.imagecache.beginning_boots import PUBLISHING_TIME
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.in_use import UsedFiles, is_open_in_qemu
 from precache.imagecache.os_errors import explain
@@ -47,6 +48,8 @@ class Obstacle(Enum):
 
 _DISKS_NAMED = 3
 
+LATE_TEXT = "it was used lately, and other hosts that share the cache name their new disks up to {} minutes later"
+
 _LOCKED = "another process fetches, copies or boots from it"
 
 
@@ -65,10 +68,14 @@ class RemovalResult:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The names of the files in use, with the disks that stand on each; None if that is not known, and the reason."""
+    """The names of the files in use, with the disks that stand on each; None if that is not known, and the reason.
+
+    lateness: how long it may take until a new disk is known.
+    """
 
     disks: Mapping[str, tuple[Path, ...]] | None
     doubt: str = ""
+    lateness: timedelta = timedelta()
 
     @property
     def names(self) -> Collection[str] | None:
@@ -137,6 +144,9 @@ class EntryRemoval:
             return RemovalResult(Obstacle.USE_UNKNOWN, f"it is not known what is in use: {usage.doubt}")
         if name in usage.disks:
             return RemovalResult(Obstacle.IN_USE, users_text(usage.disks[name]))
+        file = self.look(name)
+        if file is not None and timedelta() <= self._clock.now() - file.last_used < usage.lateness:
+            return RemovalResult(Obstacle.USE_UNKNOWN, LATE_TEXT.format(usage.lateness // timedelta(minutes=1)))
         opened = self._openness(name)
         if opened is not None:
             self.reset_age(name)
@@ -151,7 +161,7 @@ class EntryRemoval:
     def usage(self) -> Usage:
         """Return what is in use. A reason why that is not known is logged once, until it changes."""
         try:
-            disks = self._disks.disks_by_file()
+            disks, lateness = self._disks.disks_by_file(), self._disks.lateness()
         except (DiskUnreadable, DomainsUnknown, SharersUnknown) as error:
             doubt = str(error)
             if doubt != self._last_doubt:
@@ -165,7 +175,7 @@ class EntryRemoval:
         if self._last_doubt:
             _log.info("What is in use in %s is known again", self._cache.directory)
         self._last_doubt, self.last_disks = "", disks
-        return Usage(disks)
+        return Usage(disks, lateness=lateness)
 
     def look(self, name: str) -> CacheFile | None:
         """Return the file with its pins; None if it is gone. Raises OSError."""
@@ -178,7 +188,8 @@ class EntryRemoval:
         size_bytes = found.st_blocks * _BLOCK_BYTES
         if record is None:
             return CacheFile(name, last_used, size_bytes=size_bytes)
-        return CacheFile(name, last_used, record.pins, size_bytes, record.image)
+        is_new = record.cached_at is not None and abs(last_used - record.cached_at) <= PUBLISHING_TIME
+        return CacheFile(name, last_used, record.pins, size_bytes, record.image, is_new)
 
     def reset_age(self, name: str) -> None:
         """Let the file's expiry begin now, because it is in use. An error is logged."""

@@ -9,6 +9,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,10 @@ _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence,
 class UsedFiles(Protocol):
     """What says which files of a cache are in use."""
 
+    def lateness(self) -> timedelta:
+        """Return how long it may take until a new disk is known here. Raises SharersUnknown."""
+        ...
+
     def disks_by_file(self) -> Mapping[str, tuple[Path, ...]]:
         """Return the name of each file in use, with the disks that stand on it.
 
@@ -48,6 +53,10 @@ class InstanceDisks:
         self._instances_path = instances_path
         self._cache_directory = cache_directory
         self._domains = domains
+
+    def lateness(self) -> timedelta:
+        """Return zero: each call looks at the disks."""
+        return timedelta()
 
     def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
         """Return the name of each file in a backing chain, entries among them, with the disks that stand on it.

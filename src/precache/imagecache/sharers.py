@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 ANNOUNCE_INTERVAL = timedelta(minutes=10)
 """How often a host announces itself at least."""
 
+_LATENESS = 2 * ANNOUNCE_INTERVAL
+"""A host announces a new disk within one interval, or the next one if the first attempt fails."""
+
 _ABSENT_AFTER = 3 * ANNOUNCE_INTERVAL
 """After this time another host is elected."""
 
@@ -114,6 +117,13 @@ class CacheSharers:
             return f"host {self._host} has not announced itself in {self._cache.directory} yet"
         elected = min(each.host for each in sharers if each.silent_for < _ABSENT_AFTER)
         return "" if elected == self._host else f"host {elected}, which shares this cache, cleans it for all"
+
+    def lateness(self) -> timedelta:
+        """Return how long it may take until a new disk of another host is known; zero without other hosts.
+
+        Raises SharersUnknown.
+        """
+        return _LATENESS if self.others() else timedelta()
 
     def disks_by_file(self) -> Mapping[str, tuple[Path, ...]]:
         """Return what the disks of all sharers use; those of other hosts as `<host>:<path>`.

@@ -49,7 +49,7 @@ class CacheFile:
 
     pins: as its record has them. They keep the file until they are removed from the record, also if the clock says that
     they are over: it may have jumped. size_bytes: on the disk, without
-    holes. image: None if it is not known.
+    holes. image: None if it is not known. is_new: not used since it was published.
     """
 
     name: str
@@ -57,6 +57,7 @@ class CacheFile:
     pins: tuple[Pin, ...] = ()
     size_bytes: int = 0
     image: ImageId | None = None
+    is_new: bool = False
 
 
 def shape_of(name: str) -> Shape | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,12 @@ from precache.core.sizes import DiskAmount
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner_memory import MEMORY_NAME
 from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.entry_removal import EntryRemoval, Obstacle
+from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.os_errors import DiskSize
+from precache.imagecache.space_ledger import SpaceLedger
 from precache.rules.eviction import CachePolicy, Cleaning, Watermarks
+from precache.rules.expiry import ExpiryLimits
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 from tests.unit.imagecache.test_cleaner import LIMITS, Domains, cleaner_of, names, put, put_overlay
 
@@ -81,7 +87,7 @@ def test_the_least_popular_goes_first_and_popularity_outlives_a_restart(cache: I
     cleaner_of(cache, clock, cleaning=cleaning)
     disk.unlink()
     clock.advance(9 * HOUR)
-    put_kib(cache, B, clock, 64, timedelta())
+    put_kib(cache, B, clock, 64, HOUR)
 
     assert cleaner_of(cache, clock, cleaning=cleaning).clean() == [B]
     assert cache.removals.recent()[0].reason.endswith(": least used")
@@ -94,7 +100,7 @@ def test_what_is_pinned_or_in_use_or_foreign_is_never_evicted(
     put(cache, ENTRY, clock, age=9 * HOUR)
     pin(cache)
     put_overlay(cache.directory.parent / "instance-1" / "disk", put(cache, A, clock, age=9 * HOUR))
-    put(cache, B, clock)
+    put(cache, B, clock, age=HOUR)
     put(cache, f"{C}.part", clock, age=999 * HOUR)
     cleaner = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=policy, watermarks=EVERYTHING))
 
@@ -113,6 +119,73 @@ def test_an_entry_in_flight_is_passed_over_for_the_next_one(cache: ImageCache, c
 
     with cache.locks.hold_if_free(A):
         assert cleaner.clean() == [B]
+
+
+def test_what_was_used_a_moment_ago_stays_unless_it_was_published_then(cache: ImageCache, clock: MemoryClock) -> None:
+    """A boot of nova-compute touches an entry, and makes its disk a moment later, without the lock in between."""
+    put(cache, ENTRY, clock, age=9 * HOUR)
+    cache.records.write(EntryRecord(image=IMAGE, cached_at=clock.now() - 9 * HOUR))
+    put(cache, A, clock)
+    cleaner = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=EVERYTHING))
+    put(cache, ENTRY, clock, age=timedelta(seconds=9))
+
+    just_touched = cleaner.clean()
+    on_request = {entry.entry: entry.reason for entry in cleaner.clean_now(CleanRequest(everything=True)).kept}
+    cache.records.write(EntryRecord(image=IMAGE, cached_at=clock.now() - timedelta(seconds=9)))
+    just_published = cleaner.clean()
+    clock.advance(timedelta(seconds=10))
+
+    assert just_touched == []
+    assert on_request == dict.fromkeys(
+        (ENTRY, A), "in flight: it was used a moment ago, and a boot may be making its disk"
+    )
+    assert just_published == [ENTRY]
+    assert cleaner.clean() == [A]
+
+
+def test_beside_other_hosts_what_was_used_lately_stays_because_their_new_disks_are_not_known_yet(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    class LateDisks(InstanceDisks):
+        def lateness(self) -> timedelta:
+            return timedelta(minutes=20)
+
+    disks = LateDisks(instances_path=cache.directory.parent, cache_directory=cache.directory, domains=Domains())
+    put(cache, A, clock, age=timedelta(minutes=19))
+    put(cache, B, clock, age=timedelta(minutes=21))
+    at_once = Cleaning(ExpiryLimits(timedelta(), timedelta()), watermarks=EVERYTHING)
+    cleaner = cleaner_of(cache, clock, cleaning=at_once, disks=disks)
+
+    removed = cleaner.clean()
+    kept = cleaner.clean_now(CleanRequest(everything=True)).kept
+    purged = EntryRemoval(cache=cache, disks=disks, clock=clock).remove(A, "a test")
+
+    assert removed == [B]
+    assert [entry.reason for entry in kept] == [
+        "it was used lately, and other hosts that share the cache name their new disks up to 20 minutes later"
+    ]
+    assert purged.obstacle is Obstacle.USE_UNKNOWN
+
+
+def test_room_that_the_ledger_lacks_is_made_by_the_cleaner(cache: ImageCache, clock: MemoryClock) -> None:
+    for name, hours in [(A, 3), (B, 2), (C, 1)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+
+    def small_disk(directory: Path) -> DiskSize:
+        used = sum(path.stat().st_blocks for path in directory.glob("[abc]*")) * 512
+        return DiskSize(256 * KIB, 256 * KIB - used)
+
+    ledger = SpaceLedger(directory=cache.directory, clock=clock, disk_size=small_disk)
+    cleaner = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.LRU, makes_room=True))
+    with ledger.promise(ENTRY, "0123abcd", lambda needed: cleaner.make_room(needed, IMAGE)) as promise:
+        too_much = promise.set({"download": 257 * KIB})
+        before = names(cache) & {A, B, C}
+        fits = promise.set({"download": 128 * KIB})
+
+    assert too_much is not None
+    assert before == {A, B, C}
+    assert fits is None
+    assert names(cache) & {A, B, C} == {B, C}
 
 
 def test_the_policy_keep_removes_nothing(cache: ImageCache, clock: MemoryClock) -> None:

@@ -92,6 +92,21 @@ def test_what_another_host_uses_is_not_removed(first, second):
     assert removed.is_removed
 
 
+@pytest.mark.parametrize(("age", "goes"), [(timedelta(minutes=19), False), (timedelta(minutes=20), True)])
+def test_what_was_used_lately_stays_until_the_other_hosts_have_named_their_new_disks(first, second, age, goes):
+    for host in (first, second):
+        host.sharers.announce()
+    path = first.cache.directory / ENTRY
+    path.write_bytes(b"disk")
+    used = (first.clock.now() - age).timestamp()
+    os.utime(path, (used, used))
+
+    result = first.removal.remove(ENTRY, "a test")
+
+    assert result.is_removed is goes
+    assert result.obstacle is (None if goes else Obstacle.USE_UNKNOWN)
+
+
 def test_while_another_host_does_not_know_what_it_uses_nothing_is_removed(first, second):
     (first.cache.directory / ENTRY).write_bytes(b"1")
     second.disks.is_unknown = True
