@@ -81,7 +81,7 @@ def test_after_a_kill_during_a_download_the_job_resumes_and_calls_no_host_twice(
     service.kill()
 
     left = litter(service)
-    assert sorted(file.rpartition("-")[2] for file in left) == ["download", "lock"]
+    assert sorted(file.rpartition("-")[2] for file in left) == ["download", "lock", "promise"]
     assert all("/cmp-2/" in file for file in left)
     assert notifications(service.log) == [("start", None), ("progress", "cmp-1")]
     slow.release()
