@@ -200,6 +200,8 @@ class PinKeeper:
             record = self._cache.records.read(entry)
             if not is_held or self._look(entry) is not None or record is None or not record.pins:
                 return None
+            if not self._cache.records.has_all(entry):
+                self._cache.records.write(record)
         text = (
             f"Image {record.image} is gone from {self._directory} on {self._host}, though it is pinned "
             f"{pins_text(record.pins)}; find out what removed it"
