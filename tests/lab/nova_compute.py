@@ -24,7 +24,8 @@ class NovaCompute:
     """One nova-compute named `host`, from `start` to `stop`.
 
     directory: ours alone, made at `start`. libvirt: the host it runs on; None has Nova's simulated driver.
-    cache_pass_interval_s: seconds between two passes of its image cache manager.
+    cache_pass_interval_s: seconds between two passes of its image cache manager. minimum_age_s: of an unused image,
+        before such a pass removes it; None for Nova's day.
     """
 
     def __init__(
@@ -35,11 +36,12 @@ class NovaCompute:
         surroundings: Surroundings,
         cache_pass_interval_s: int,
         libvirt: LibvirtHost | None = None,
+        minimum_age_s: int | None = None,
     ) -> None:
         self.host = host
         self.instances_path = directory / "instances"
         self._directory, self._around, self._libvirt = directory, surroundings, libvirt
-        self._cache_pass_interval_s = cache_pass_interval_s
+        self._cache_pass_interval_s, self._minimum_age_s = cache_pass_interval_s, minimum_age_s
         self._process: ServerProcess | None = None
 
     @property
@@ -86,6 +88,8 @@ class NovaCompute:
         for section in PRIVILEGED:
             settings[section] = {"helper_command": helper}
         settings["image_cache"] = {"manager_interval": self._cache_pass_interval_s}
+        if self._minimum_age_s is not None:
+            settings["image_cache"]["remove_unused_original_minimum_age_seconds"] = self._minimum_age_s
         settings["vnc"] = {"enabled": False}
         if self._libvirt is not None:
             settings["libvirt"] = {
