@@ -227,7 +227,7 @@ class PinKeeper:
             text = (
                 f"Image {record.image}, which is pinned {pins_text(record.pins)}, was not touched in time on "
                 f"{self._host}: its entry {self._directory / entry} was {age} old, and nova-compute removes unused "
-                f"ones after {self._limit}; find out what delayed this compute"
+                f"ones after {self._limit}; find out what delayed this compute, or changed the clock"
             )
             _log.error("%s", text)
             self._alarm(AlarmKind.NOT_TOUCHED, entry, record.image, text)
