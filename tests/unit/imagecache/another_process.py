@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # Every program begins with this: the cache in argv[1], its locks beside it, `say` to us and `hear` from us.
-_PROLOGUE = """
+PROLOGUE = """
 import sys
 from pathlib import Path
 from precache.adapters.clock_system import SystemClock
@@ -49,7 +49,7 @@ class Process:
 @contextmanager
 def another_process(root: Path, program: str) -> Iterator[Process]:
     """Run a program on the cache below `root`; it is gone afterwards, come what may."""
-    code = _PROLOGUE + textwrap.dedent(program)
+    code = PROLOGUE + textwrap.dedent(program)
     with subprocess.Popen(
         [sys.executable, "-c", code, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

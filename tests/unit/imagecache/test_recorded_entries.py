@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +18,7 @@ from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.staging import Fetched, Staging
-from tests.unit.imagecache.another_process import another_process
+from tests.unit.imagecache.another_process import PROLOGUE, another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE, RECORD
 
 DIGEST, OTHER_DIGEST = f"sha512:{'ab' * 64}", f"sha512:{'cd' * 64}"
@@ -60,6 +62,26 @@ cache.records = Stopped(directory=cache.directory, clock=SystemClock())
 disks = InstanceDisks(instances_path=root / "instances", cache_directory=cache.directory)
 EntryRemoval(cache=cache, disks=disks, clock=SystemClock()).remove("{ENTRY}", "unused")
 """
+
+FULL_DISK = f"""
+import logging
+logging.basicConfig(stream=sys.stdout)
+cache.start()
+def produce(staging):
+    path = staging.path("download")
+    path.write_text("content")
+    with staging.path("filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    return Fetched(path, path, EntryRecord(image=ImageId("{IMAGE}")))
+say(cache.ensure(ImageId("{IMAGE}"), produce))
+say(sorted(path.name for path in cache.directory.iterdir()))
+"""
+
+ON_SMALL_DISK = 'mount -t tmpfs -o size=1M tmpfs "$1" && exec "$2" -c "$3" "$1"'
 
 
 def produce_with(record: EntryRecord, content: bytes = b"content") -> Callable[[Staging], Fetched]:
@@ -133,6 +155,21 @@ def test_a_record_that_cannot_be_written_fails_no_fetch(cache: ImageCache, caplo
 
     assert cache.path_of(IMAGE).read_bytes() == b"content"
     assert f"The record of image {IMAGE} could not be written, so the image will be in the cache" in caplog.text
+
+
+def test_a_full_disk_costs_the_record_and_not_the_entry(tmp_path: Path) -> None:
+    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("this machine mounts no file system for a test")
+    program = [sys.executable, PROLOGUE + FULL_DISK]
+
+    run = subprocess.run(
+        [*alone, "sh", "-c", ON_SMALL_DISK, "sh", tmp_path, *program], capture_output=True, text=True, check=True
+    )
+
+    assert run.stdout.splitlines()[-2:] == ["True", f"['{ENTRY}']"]
+    assert f"The record of image {IMAGE} could not be written" in run.stdout
+    assert "the disk is full" in run.stdout
 
 
 @pytest.mark.parametrize("is_same", [True, False])
