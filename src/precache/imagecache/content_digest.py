@@ -106,6 +106,11 @@ class ContentHash:
             raise self._changed()  # beyond the new end there seems to be a hole
         return f"{self._algorithm}:{self._hash.hexdigest()}"
 
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of the file. Raises OSError."""
+        return os.fstat(self._fd).st_size
+
     def is_at(self, path: Path) -> bool:
         """Return whether this file, and no other, has the path now. Raises OSError."""
         return os.path.samestat(path.lstat(), os.fstat(self._fd))

@@ -90,8 +90,6 @@ class EntryRemoval:
         self._disks = disks
         self._clock = clock
         self._last_doubt = ""
-        self.last_disks: Mapping[str, tuple[Path, ...]] | None = None
-        """What was in use when that was last looked at; None if it is not known."""
 
     def remove(
         self,
@@ -170,11 +168,11 @@ class EntryRemoval:
                     self._cache.directory,
                     doubt,
                 )
-            self._last_doubt, self.last_disks = doubt, None
+            self._last_doubt = doubt
             return Usage(None, doubt)
         if self._last_doubt:
             _log.info("What is in use in %s is known again", self._cache.directory)
-        self._last_doubt, self.last_disks = "", disks
+        self._last_doubt = ""
         return Usage(disks, lateness=lateness)
 
     def look(self, name: str) -> CacheFile | None:

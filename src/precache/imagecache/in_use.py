@@ -15,7 +15,7 @@ from typing import Protocol
 
 from precache.core.errors import DiskUnreadable
 from precache.imagecache.backing import backing_chain
-from precache.imagecache.names import SHARERS, parse_quarantined, parse_temporary
+from precache.imagecache.names import SHARERS, parse_quarantined, parse_record, parse_temporary
 from precache.imagecache.overlay_list import Presence, listed_overlays
 from precache.ports.domain_disks import DiskFile, DomainDisks
 from precache.rules.expiry import shape_of
@@ -53,6 +53,8 @@ class InstanceDisks:
         self._instances_path = instances_path
         self._cache_directory = cache_directory
         self._domains = domains
+        self.last_found: Mapping[str, tuple[Path, ...]] | None = None
+        """The last result of `disks_by_file`; None if that was not called yet, or has failed."""
 
     def lateness(self) -> timedelta:
         """Return zero: each call looks at the disks."""
@@ -66,6 +68,15 @@ class InstanceDisks:
         every entry on which a disk was ever made is in use, because the disk may have been moved. Raises DiskUnreadable
         for a disk whose backing files are unknown, DomainsUnknown.
         """
+        try:
+            found = self._disks_by_file()
+        except BaseException:
+            self.last_found = None
+            raise
+        self.last_found = found
+        return found
+
+    def _disks_by_file(self) -> dict[str, tuple[Path, ...]]:
         found: dict[str, dict[Path, None]] = {}
         try:
             defined = None if self._domains is None else self._domains.files()
@@ -110,7 +121,8 @@ class InstanceDisks:
 
 
 def _is_of_the_cache(name: str) -> bool:
-    return any(found is not None for found in (shape_of(name), parse_temporary(name), parse_quarantined(name)))
+    parsed = (shape_of(name), parse_temporary(name), parse_quarantined(name), parse_record(name))
+    return any(found is not None for found in parsed)
 
 
 def _without_itself(name: str, users: Iterable[Path]) -> tuple[Path, ...]:

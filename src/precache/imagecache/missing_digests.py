@@ -91,5 +91,8 @@ class MissingDigests:
             # The file is still open, so no other one has its inode.
             with self._locks.hold(entry, check_stop):
                 record = self._records.read(entry)
-                if record is not None and not record.digest and content.is_at(path):
+                if record is None or record.digest or not content.is_at(path):
+                    return
+                # With another size it is not what was recorded: another program has fetched the image again.
+                if record.size_bytes in (None, content.size_bytes):
                     self._records.write(replace(record, digest=digest))

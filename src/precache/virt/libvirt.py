@@ -130,7 +130,7 @@ class LibvirtDriver:
             quarantine=quarantine,
             clock=setup.clock,
             rates=setup.rates,
-            lister=EntryLister(cache=cache, clock=setup.clock, disks=lambda: removal.last_disks),
+            lister=EntryLister(cache=cache, clock=setup.clock, disks=lambda: disks.last_found),
             cleaner=cleaner,
             owns_cache=setup.cleaning is not None,
         )

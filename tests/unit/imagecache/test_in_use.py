@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.core.errors import DiskUnreadable
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.overlay_list import add_overlay
 from precache.ports.domain_disks import DiskFile
-from tests.unit.imagecache.conftest import ENTRY
+from tests.unit.imagecache.conftest import ENTRY, RECORD
 from tests.unit.imagecache.test_cleaner import Domains, disks_of, put, put_overlay
 
 
@@ -46,3 +47,25 @@ def test_without_a_hypervisor_a_listed_disk_is_named_although_it_is_gone(
     domains.found = None
 
     assert disks_of(cache, domains).disks_by_file()[ENTRY] == (disk,)
+
+
+def test_the_last_result_is_remembered_until_it_is_not_known_any_more(cache: ImageCache, clock: MemoryClock) -> None:
+    entry = put(cache, ENTRY, clock)
+    disk = cache.directory.parent / "found" / "disk"
+    put_overlay(disk, entry)
+    disks = disks_of(cache, Domains(DiskFile(disk, "qcow2")))
+    before = disks.last_found
+    found = disks.disks_by_file()
+    after = disks.last_found
+    disk.unlink()
+
+    with pytest.raises(DiskUnreadable):
+        disks.disks_by_file()
+
+    assert (before, after, disks.last_found) == (None, found, None)
+
+
+def test_a_record_of_an_entry_is_no_disk_whatever_is_in_it(cache: ImageCache, clock: MemoryClock) -> None:
+    put_overlay(cache.directory / RECORD, put(cache, ENTRY, clock))
+
+    assert disks_of(cache, Domains()).disks_by_file() == {}

@@ -106,6 +106,16 @@ def test_what_happens_to_the_entry_while_it_is_hashed_is_never_overwritten(cache
     assert (None if found is None else found.digest) == (None if change == "unrecorded" else record.digest)
 
 
+def test_a_file_of_another_size_is_not_hashed_as_what_was_recorded(cache: ImageCache) -> None:
+    fetch(cache, CONVERTED)
+    cache.path_of(IMAGE).unlink()
+    cache.path_of(IMAGE).write_bytes(b"by nova, in another format")
+
+    cache.digests.hash_all(keep_on)
+
+    assert digest_of(cache) == ""
+
+
 def test_the_entry_is_not_locked_while_it_is_read(cache: ImageCache) -> None:
     fetch(cache, CONVERTED)
     free = []

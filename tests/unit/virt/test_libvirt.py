@@ -82,6 +82,18 @@ def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str)
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == b"1"
 
 
+def test_the_disks_of_an_entry_are_listed_once_they_were_looked_for(tmp_path: Path) -> None:
+    driver = build(tmp_path, OneByte())
+    driver.start()
+    driver.cache_image(ImageOrder(IMAGE), nobody)
+
+    before = driver.list_cache()
+    driver.share_cache()
+    after = driver.list_cache()
+
+    assert [entry.disks for entry in (*before.entries, *after.entries)] == [None, 0]
+
+
 def test_a_kernel_goes_where_nova_looks_for_it_as_it_is(tmp_path: Path) -> None:
     kernel = b"MZ" + bytes(508) + b"\x55\xaa" + os.urandom(5000)
     record = Image(id=IMAGE, name="kernel", status="active", disk_format="aki", size_bytes=len(kernel))
