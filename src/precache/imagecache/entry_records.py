@@ -55,6 +55,10 @@ def _read_record(entry: str, directory: int) -> EntryRecord:
     return record
 
 
+def _following(earlier: EntryRecord, record: EntryRecord) -> EntryRecord:
+    return replace(record, pins=earlier.pins, requested_by=record.requested_by or earlier.requested_by)
+
+
 def _read_nothing(_entry: str) -> EntryRecord | None:
     return None
 
@@ -178,12 +182,13 @@ class EntryRecords:
     def describe(self, record: EntryRecord, staging: Staging) -> None:
         """Store the record of an entry that will be published now, with the pins that it has already.
 
-        A fault of the disk is logged: the entry is of use without a record. Then an earlier record stays only if it is
-        of the same content. The caller holds the entry's lock.
+        The job of an earlier record stays if none has requested the image now: a pinned image is restored. A fault of
+        the disk is logged: the entry is of use without a record. Then an earlier record stays only if it is of the same
+        content. The caller holds the entry's lock.
         """
         earlier = self.read(staging.entry)
         try:
-            self.write(record if earlier is None else replace(record, pins=earlier.pins), staging)
+            self.write(record if earlier is None else _following(earlier, record), staging)
         except OSError as error:
             _log.error(
                 "The record of image %s could not be written, so the image will be in the cache without it, and "

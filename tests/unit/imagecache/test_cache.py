@@ -197,6 +197,22 @@ def test_an_empty_entry_is_filled_again(cache: ImageCache) -> None:
     assert cache.path_of(IMAGE).read_bytes() == b"content"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to nothing"])
+def test_what_no_guest_can_boot_from_in_the_place_of_an_entry_is_replaced(cache: ImageCache, kind: str) -> None:
+    path = cache.path_of(IMAGE)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link to nothing":
+        path.symlink_to(path.with_name("nothing"))
+    elif os.geteuid() == 0:
+        os.mknod(path, 0o600 | 0o020000, os.makedev(1, 3))
+    else:
+        pytest.skip("only root can make devices")
+
+    assert cache.ensure(IMAGE, write(b"content"))
+    assert (path.is_symlink(), path.read_bytes()) == (False, b"content")
+
+
 def test_an_entry_that_is_a_symbolic_link_counts_as_present_with_a_warning(
     cache: ImageCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

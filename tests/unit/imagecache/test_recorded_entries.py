@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -146,6 +147,16 @@ def test_a_new_fetch_replaces_the_record_but_keeps_the_pins(cache: ImageCache) -
     found = cache.records.read(ENTRY)
     assert found is not None
     assert (found.digest, found.requested_by, found.pins) == (DIGEST, "job-1", pins)
+
+
+def test_a_restored_image_is_still_that_of_the_job_that_had_it_cached(cache: ImageCache) -> None:
+    cache.records.write(replace(FETCHED, requested_by="job-0", pins=(Pin("job:0", None),)))
+
+    fetch(cache, replace(FETCHED, requested_by=""))
+
+    found = cache.records.read(ENTRY)
+    assert found is not None
+    assert found.requested_by == "job-0"
 
 
 def test_a_record_that_cannot_be_written_fails_no_fetch(cache: ImageCache, caplog: pytest.LogCaptureFixture) -> None:
