@@ -1,4 +1,4 @@
-"""Fetches again what should be in the cache of this host and is gone: pinned images, and copies that were corrupt.
+"""Fetches again what is pinned in the cache of this host and is gone.
 
 It uses the service's own credentials and takes its turn after all jobs. What is missing is found by others, who call
 this. Thread-safe.
@@ -46,9 +46,8 @@ AFTER_REFUSAL = timedelta(days=1)
 
 @dataclass(slots=True)
 class _Missing:
-    """An image to be fetched. is_requested: not because of its pin. due_s: of the next attempt, monotonic."""
+    """An image to be fetched. due_s: of the next attempt, monotonic. stop: ends the running one."""
 
-    is_requested: bool
     due_s: float
     failures: int = 0
     stop: CancelToken | None = None
@@ -86,16 +85,6 @@ class RestoreImages:
         self._missing: dict[ImageId, _Missing] = {}
         self._lock = threading.Lock()
 
-    def restore(self, image: ImageId) -> None:
-        """Fetch the image soon, whatever became of earlier attempts. Returns at once."""
-        with self._lock:
-            known = self._missing.get(image)
-            if known is None:
-                self._missing[image] = _Missing(is_requested=True, due_s=self._monotonic())
-            else:
-                known.is_requested, known.due_s, known.failures = True, self._monotonic(), 0
-        self._wake()
-
     def set_missing(self, images: Collection[ImageId]) -> None:
         """Fetch these images, which are pinned and gone. Those of earlier calls that are not in it are wanted no more.
 
@@ -103,15 +92,13 @@ class RestoreImages:
         """
         with self._lock:
             found_again = [
-                image
-                for image, known in self._missing.items()
-                if not known.is_requested and image not in images and known.stop is None
+                image for image, known in self._missing.items() if image not in images and known.stop is None
             ]
             new = [image for image in images if image not in self._missing]
             for image in found_again:
                 del self._missing[image]
             for image in new:
-                self._missing[image] = _Missing(is_requested=False, due_s=self._monotonic())
+                self._missing[image] = _Missing(self._monotonic())
         for image in found_again:
             self._clear_alarm(image)
         if new:
@@ -144,12 +131,13 @@ class RestoreImages:
         return image, known, stop
 
     def _try(self, image: ImageId, known: _Missing, stop: CancelToken) -> None:
-        _log.info("Image %s is gone from the cache of %s, where it should be; fetching it again", image, self._host)
+        _log.info("Pinned image %s is gone from the cache of %s; fetching it again", image, self._host)
         pause: timedelta | None = None
         try:
             self._fetch(image, stop)
         except NotImplementedError as error:
-            _log.error("Image %s cannot be fetched again on %s: %s", image, self._host, error)
+            pause = AFTER_REFUSAL
+            self._report(image, str(error), pause)
         except Stopped:
             _log.info("Fetching image %s again on %s was stopped", image, self._host)
         except PrecacheError as error:
@@ -201,7 +189,7 @@ class RestoreImages:
 
     def _report(self, image: ImageId, reason: str, pause: timedelta, level: int = logging.ERROR) -> None:
         text = (
-            f"Image {image} should be in the cache of {self._host}, is gone, and could not be fetched again: "
+            f"Image {image} is pinned on {self._host} and gone, and could not be fetched again: "
             f"{reason.rstrip('.')}. The next attempt is in {_rounded(pause)}; unpin the image if it is not needed here"
         )
         _log.log(level, "%s", text)

@@ -21,7 +21,6 @@ from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, CacheUnusable, Stopped
 from precache.core.hosts import Heartbeat
-from precache.core.images import ImageId
 from precache.core.jobs import Outcome, TaskResult
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
@@ -214,13 +213,6 @@ class ComputeService:
             return cast(CacheContents, describe(images))
         except NotImplementedError as error:
             return CacheContents(unsupported=str(error) or UNSUPPORTED)
-
-    def restore(self, image: ImageId) -> None:
-        """Fetch the image again soon, after the images of jobs. It should be in the cache, and is gone.
-
-        Returns at once. A failure is logged, and tried again.
-        """
-        self._restoring.restore(image)
 
     def clean_cache(self, request: CleanRequest) -> CleanResult:
         """Clean the cache as an operator asks, and return what was removed, or why nothing was."""

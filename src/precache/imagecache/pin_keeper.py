@@ -213,7 +213,7 @@ class PinKeeper:
 
     def _touch(self, entry: str, record: EntryRecord, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            self._note_untouched(entry, record, _NO_FILE)
+            self._note_untouched(entry, record, _NO_FILE, always=True)  # a boot cannot use it either
             return
         self._reset_age(entry)
         if not self._cache.records.has_all(entry):
@@ -246,16 +246,16 @@ class PinKeeper:
         now = self._clock.now().timestamp()
         os.utime(self._directory / entry, (now, now), follow_symlinks=False)
 
-    def _note_untouched(self, entry: str, record: EntryRecord | None, reason: str) -> None:
+    def _note_untouched(self, entry: str, record: EntryRecord | None, reason: str, *, always: bool = False) -> None:
         image = None if record is None else record.image
         text = f"Image {image or entry}, which is pinned on {self._host}, could not be touched: {reason}"
         text += f" ({self._directory})"
         self._report(entry, text)
-        self._alarm(AlarmKind.NOT_TOUCHED, entry, image, text)
+        self._alarm(AlarmKind.NOT_TOUCHED, entry, image, text, always=always)
 
-    def _alarm(self, kind: AlarmKind, entry: str, image: ImageId | None, text: str) -> None:
-        """Where no other service removes entries, one that is not touched stays: no alarm."""
-        if kind is not AlarmKind.NOT_TOUCHED or self._limit is not None:
+    def _alarm(self, kind: AlarmKind, entry: str, image: ImageId | None, text: str, *, always: bool = False) -> None:
+        """Where no other service removes entries, one that is not touched stays: no alarm, unless always."""
+        if always or kind is not AlarmKind.NOT_TOUCHED or self._limit is not None:
             self._cache.alarms.set(kind, entry, image, text)
 
     def _report(self, entry: str, text: str) -> None:

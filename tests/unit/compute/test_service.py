@@ -203,6 +203,9 @@ def test_new_entries_are_hashed_from_the_start_and_the_stop_ends_it(hearing, cap
 @pytest.mark.parametrize("operation", [Operation.UNPIN, Operation.PURGE])
 def test_an_image_that_is_unpinned_or_purged_is_no_longer_fetched_again(hearing, operation):
     class UnwantedDriver(EndlessDriver):
+        def touch_pinned(self):
+            return () if self.has_ended.is_set() else (IMAGE,)
+
         def unpin_image(self, image, wait):
             assert self.has_ended.wait(PATIENCE.total_seconds())
             return OperationResult(Outcome.UNPINNED)
@@ -211,9 +214,8 @@ def test_an_image_that_is_unpinned_or_purged_is_no_longer_fetched_again(hearing,
             return self.unpin_image(order.image, watch)
 
     driver = UnwantedDriver()
-    service = compute(hearing, driver)
+    service = compute(hearing, driver, touch_interval=timedelta(milliseconds=1))
     service.start()
-    service.restore(IMAGE)
     assert driver.has_begun.wait(PATIENCE.total_seconds())
 
     (result,) = service.process_images(replace(REQUEST, operation=operation))
@@ -222,12 +224,14 @@ def test_an_image_that_is_unpinned_or_purged_is_no_longer_fetched_again(hearing,
     service.stop(PATIENCE)
 
 
-def test_an_image_to_be_restored_is_fetched_and_the_stop_ends_it(hearing):
-    driver = EndlessDriver()
-    service = compute(hearing, driver)
-    service.start()
+def test_the_stop_ends_the_restoring_of_an_image(hearing):
+    class MissingForEver(EndlessDriver):
+        def touch_pinned(self):
+            return (IMAGE,)
 
-    service.restore(IMAGE)
+    driver = MissingForEver()
+    service = compute(hearing, driver, touch_interval=timedelta(milliseconds=1))
+    service.start()
 
     assert driver.has_begun.wait(PATIENCE.total_seconds())
     service.stop(PATIENCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -497,6 +497,23 @@ def test_an_entry_that_is_a_link_is_neither_kept_nor_touched(
     assert target.stat().st_mtime == 5
     assert alarms(cache) == [NOT_TOUCHED]
     assert caplog.text.count(f"Image {IMAGE}, which is pinned on cmp-07, could not be touched") == 1
+
+
+@pytest.mark.parametrize("limit", [LIMIT, None])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("/nowhere", path)])
+def test_a_pinned_entry_that_was_replaced_by_anything_but_a_file_is_an_alarm_and_left_alone(
+    cache: ImageCache, clock: MemoryClock, make: Callable[[Path], None], limit: timedelta | None
+) -> None:
+    path, keeper = put(cache, ENTRY, clock), keeper_of(cache, clock, limit)
+    pin(keeper)
+    path.unlink()
+    make(path)
+    os.utime(path, (5, 5), follow_symlinks=False)
+
+    assert keeper.touch() == []
+
+    assert alarms(cache) == [NOT_TOUCHED]
+    assert path.lstat().st_mtime == 5
 
 
 def test_an_entry_of_another_user_cannot_be_kept_and_this_is_told(
