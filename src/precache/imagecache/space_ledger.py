@@ -34,14 +34,17 @@ _KIND = "promise"
 _POLL = timedelta(milliseconds=10)
 _PATIENCE = timedelta(seconds=10)  # a promise is made in milliseconds
 _ROOM_PATIENCE = timedelta(seconds=30)  # large files are removed in seconds
+_THREAD_PATIENCE = timedelta(minutes=2)  # hundreds of fetches of one process may begin at once
 _STUCK = "another process has held {} for {:.0f} s; find it with `fuser {}`, and end it"
+_SLOW = "no image could be promised its space within {:.0f} s; check whether the disk answers"
 _LENGTH = 512  # bytes of the file, always: a reader without the lock never finds half of it
 _SECTOR_BYTES = 512  # the unit of st_blocks, whatever the disk's own
 
 MakeRoom = Callable[[int], int]
 """Removes entries from the cache until so many more bytes are free, if it can; returns the bytes that it freed.
 
-Called without a lock of the ledger, by a fetch that holds the lock of its own entry: it must not wait for locks."""
+Called without a lock of the ledger, by a fetch that holds the lock of its own entry: it must not wait for the locks of
+entries."""
 
 
 def allocated_bytes(*paths: Path | None) -> int:
@@ -219,8 +222,8 @@ class SpaceLedger:
     def exclusively(self) -> Iterator[None]:
         """Let no other thread or process make a promise on this disk. Raises OSError, CacheUnusable."""
         thread_lock = _disks.lock_of(_disks.add(self.directory))
-        if not thread_lock.acquire(timeout=_PATIENCE.total_seconds()):
-            raise self._stuck()
+        if not thread_lock.acquire(timeout=_THREAD_PATIENCE.total_seconds()):
+            raise CacheUnusable(str(self.directory), _SLOW.format(_THREAD_PATIENCE.total_seconds()))
         try:
             fd = self._lock()
             try:
@@ -320,7 +323,7 @@ def _read_promise(path: Path) -> dict[str, _Kept] | None:
             return None
         files: Any = json.loads(os.pread(fd, _LENGTH, 0))["files"]
         return {str(kind): _Kept(max(0, int(pending)), int(taken)) for kind, (pending, taken) in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     finally:
         os.close(fd)

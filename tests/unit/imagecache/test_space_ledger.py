@@ -248,7 +248,16 @@ def test_a_lock_that_a_killed_process_left_does_not_matter(disk: SmallDisk) -> N
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[1]", b'{"files": {"raw": 7}}', b'{"files": {"raw": ["x", 1]}}', b"\xff" * 600]
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b'{"files": {"raw": 7}}',
+        b'{"files": {"raw": ["x", 1]}}',
+        b'{"files": {"raw": [Infinity, 1]}}',
+        b"\xff" * 600,
+    ],
 )
 def test_a_file_that_is_no_promise_counts_as_none(disk: SmallDisk, content: bytes) -> None:
     fetch = Fetch(disk, 1)
