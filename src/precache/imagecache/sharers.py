@@ -118,6 +118,13 @@ class CacheSharers:
         elected = min(each.host for each in sharers if each.silent_for < _ABSENT_AFTER)
         return "" if elected == self._host else f"host {elected}, which shares this cache, cleans it for all"
 
+    def leaves_to_another(self) -> bool:
+        """Return whether other hosts share the cache, and one of them is elected; False if that is not known."""
+        try:
+            return bool(self.others() and self.why_not_elected())
+        except SharersUnknown:
+            return False
+
     def lateness(self) -> timedelta:
         """Return how long it may take until a new disk of another host is known; zero without other hosts.
 

@@ -110,8 +110,8 @@ class VirtDriver(Protocol):
     def touch_pinned(self) -> Sequence[ImageId]:
         """Restart the expiry of the pinned images, so that another owner of the cache does not remove them.
 
-        Return those that are pinned and gone from the cache, except what is being fetched. Remove pins that are over; a
-        driver may wait before that until the clock is sure to be right.
+        Return those that are pinned and gone from the cache, and that this host is to fetch again: not what is being
+        fetched. Remove pins that are over; a driver may wait before that until the clock is sure to be right.
         Called regularly, with half the time after which an unused image is removed or more often. Raises CacheUnusable.
         """
         ...

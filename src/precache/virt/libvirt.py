@@ -226,7 +226,9 @@ class LibvirtDriver:
         if self._reason_against_caching() is not None:
             return ()
         self._quarantine.clean()
-        return self._keeper.touch()
+        missing = self._keeper.touch()
+        # One host restores for all. If it is not known who shares the cache, the entry's lock is sufficient.
+        return () if missing and self._sharers.leaves_to_another() else missing
 
     def share_cache(self) -> str:
         if self._reason_against_caching() is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.pins import Pin
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.entry_record import EntryRecord
@@ -60,9 +62,10 @@ def build(
     images_type: str = "default",
     cleaning: Cleaning | None = None,
     reserve: DiskAmount = NOTHING,
+    host: str = "host1",
 ) -> LibvirtDriver:
     setup = HostSetup(
-        host="host1",
+        host=host,
         local_cache=LocalCache(root, reserve=reserve),
         fetcher=fetcher,
         clock=MemoryClock(),
@@ -198,3 +201,20 @@ def test_a_corrupt_copy_makes_room_for_an_image(tmp_path: Path) -> None:
 
     assert driver.cache_image(ImageOrder(IMAGE), nobody) is True
     assert not corrupt.exists()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_of_the_hosts_that_share_a_cache_one_restores_what_is_gone_and_each_does_if_sharers_are_unknown(
+    tmp_path: Path, is_known: bool
+) -> None:
+    hosts = [build(tmp_path, OneByte(), host=name) for name in ("host1", "host2")]
+    for driver in hosts:
+        driver.start()
+        driver.share_cache()
+    hosts[1].cache_image(ImageOrder(IMAGE), nobody)
+    hosts[1].pin_image(IMAGE, Pin("job:1"), lambda: None)
+    (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").unlink()
+    if not is_known:
+        shutil.rmtree(tmp_path / "_base" / ".precache-sharers")
+
+    assert [list(driver.touch_pinned()) for driver in hosts] == [[IMAGE], [] if is_known else [IMAGE]]
