@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from precache.conductor.store_heartbeats import MOST_REMEMBERED, Recent
@@ -14,8 +14,10 @@ from precache.rules.home_cell import is_of_other_cell
 
 _log = logging.getLogger(__name__)
 
-REPORTS_AT_ONCE = 100
-"""How many reports are unpacked at once: those of 10,000 hosts would take half a gigabyte."""
+REPORTS_AT_ONCE = 400
+BYTES_AT_ONCE = 5_000_000
+"""How many reports, and how many compressed bytes of them, are unpacked at once: those of 10,000 hosts of 50 images
+would take half a gigabyte."""
 
 
 class StoreCacheReports:
@@ -33,8 +35,8 @@ class StoreCacheReports:
         self._warned_of = Recent[tuple[str, str], bool](most=MOST_REMEMBERED)
 
     def store_reports(self, received: Sequence[PackedReport]) -> None:
-        for start in range(0, len(received), REPORTS_AT_ONCE):
-            self._store(received[start : start + REPORTS_AT_ONCE])
+        for part in _parts(received):
+            self._store(part)
 
     def _store(self, received: Sequence[PackedReport]) -> None:
         known = self._hosts.find_hosts([report.host for report in received])
@@ -64,3 +66,17 @@ class StoreCacheReports:
             "Give each of two hosts its own name ([DEFAULT] host)",
             report.host, report.cell, own_cell,
         )  # fmt: skip
+
+
+def _parts(received: Sequence[PackedReport]) -> Iterator[Sequence[PackedReport]]:
+    """Return the reports in order, in parts that may be unpacked at once; a large one is a part of its own."""
+    part: list[PackedReport] = []
+    size_bytes = 0
+    for report in received:
+        if part and (len(part) == REPORTS_AT_ONCE or size_bytes + report.size_bytes > BYTES_AT_ONCE):
+            yield part
+            part, size_bytes = [], 0
+        part.append(report)
+        size_bytes += report.size_bytes
+    if part:
+        yield part

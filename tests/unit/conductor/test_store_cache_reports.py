@@ -8,7 +8,7 @@ import pytest
 from precache.adapters.cache_inventory_memory import MemoryCacheInventory
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
-from precache.conductor.store_cache_reports import REPORTS_AT_ONCE, StoreCacheReports
+from precache.conductor.store_cache_reports import BYTES_AT_ONCE, REPORTS_AT_ONCE, StoreCacheReports
 from precache.core.hosts import Heartbeat
 from tests.contract.cache_values import entry_of, full
 
@@ -114,3 +114,16 @@ def test_thousands_of_reports_are_unpacked_some_at_a_time(world):
     world.report(*(full(1, host=host) for host in hosts))
 
     assert world.batches == [REPORTS_AT_ONCE, REPORTS_AT_ONCE, 1]
+
+
+def test_of_large_reports_fewer_are_unpacked_at_a_time(world):
+    class Large(Packed):
+        size_bytes = BYTES_AT_ONCE // 2
+
+    class Huge(Packed):
+        size_bytes = BYTES_AT_ONCE + 1
+
+    for kind in (Large, Huge):
+        world.report(*(full(1, host=f"cmp-{number}") for number in range(5)), kind=kind)
+
+    assert world.batches == [2, 2, 1, 1, 1, 1, 1, 1]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 
 from precache.adapters.inventory_sql.cache_numbers import lock_caches
 from precache.adapters.inventory_sql.cache_queries import SqlCacheQueries
 from precache.adapters.sql import Database
 from precache.adapters.sql.batches import batches
+from precache.adapters.sql.inserts import upsert
 from precache.adapters.sql.repeating import idempotent
 from precache.adapters.sql.tables import cached_images
+from precache.core.cache_inventory import NUMBER_NAMES
 from precache.core.image_list import ImageFinding
 
 _IMAGES_AT_ONCE = 500
-"""Reports of hosts wait for the transaction, which has up to one statement for each image that has changed."""
+"""Reports of hosts wait for the transaction."""
 
 
 class SqlImageStatuses:
@@ -35,21 +37,15 @@ class SqlImageStatuses:
         entries = [each.entry for each in findings]
         with self._database.write() as connection:
             lock_caches(connection)
-            if changed := _changes(connection, findings, entries):
-                connection.execute(_CHANGE, changed)
+            # All of them exist, so that no row is inserted: but one statement updates many.
+            rows = _changes(connection, findings, entries)
+            upsert(connection, cached_images, rows, key=["entry"], changing=["status", "image", "name"])
             is_meant = cached_images.c.entry.in_(entries)
             connection.execute(update(cached_images).where(is_meant).values(status_at=self._database.now()))
 
 
-_CHANGE = (
-    update(cached_images)
-    .where(cached_images.c.entry == bindparam("of_entry"))
-    .values({name: bindparam(f"new_{name}") for name in ("status", "image", "name")})
-)
-
-
 def _changes(connection: Connection, findings: Sequence[ImageFinding], entries: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the values of `_CHANGE` for the images that are stored otherwise."""
+    """Return the rows to write, of images that are stored otherwise."""
     columns = (cached_images.c.entry, cached_images.c.status, cached_images.c.image, cached_images.c.name)
     stored = {row.entry: row for row in connection.execute(select(*columns).where(cached_images.c.entry.in_(entries)))}
     found = []
@@ -57,7 +53,6 @@ def _changes(connection: Connection, findings: Sequence[ImageFinding], entries: 
         if (row := stored.get(each.entry)) is not None:
             image, name = each.image or row.image, each.name or row.name
             if (row.status, row.image, row.name) != (each.status, image, name):
-                found.append(
-                    {"of_entry": each.entry, "new_status": each.status.value, "new_image": image, "new_name": name}
-                )
+                changed = {"entry": each.entry, "status": each.status.value, "image": image, "name": name}
+                found.append(changed | dict.fromkeys(NUMBER_NAMES, 0))
     return found
