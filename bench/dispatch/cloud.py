@@ -25,7 +25,7 @@ from precache.adapters.sql.tables import aggregate_hosts, hosts, jobs
 from precache.core.hosts import Heartbeat
 from precache.imageserver.app import create_image_app
 from precache.imageserver.library import ImageLibrary
-from tests.lab.database_server import running
+from tests.lab.database_server import DatabaseServer, running
 from tests.lab.mariadb import Mariadb
 from tests.lab.precache import Deployment, Surroundings
 from tests.lab.rabbitmq import RabbitMq
@@ -128,14 +128,10 @@ class Cloud:
         conf([])
         bus = open_bus(conf, self.bus_url)
         reports, began_at = BusReports(bus=bus), datetime.now(UTC)
-        conductor = self.precache._running["conductor"].pid
-        os.kill(conductor, signal.SIGSTOP)
-        try:
+        with self.conductor_halted():
             for name in host_names(count):
                 reports.store_heartbeats([Heartbeat(name, CELL, "fake", began_at)])
-        finally:
-            os.kill(conductor, signal.SIGCONT)
-            began = time.perf_counter()
+        began = time.perf_counter()
         self._await_beats(count, began_at)
         seconds = time.perf_counter() - began
         bus.close()
@@ -150,6 +146,16 @@ class Cloud:
                 assert time.monotonic() < deadline, "the conductor does not store the heartbeats"
                 time.sleep(LOOK_INTERVAL_S)
 
+    @contextmanager
+    def conductor_halted(self) -> Iterator[None]:
+        """Halt the conductor within the block, so that what is sent to it waits in the broker."""
+        conductor = self.precache._running["conductor"].pid
+        os.kill(conductor, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(conductor, signal.SIGCONT)
+
     def peak_bytes(self, part: str) -> int:
         """Return the peak memory of the API or the conductor, by the kernel."""
         status = Path(f"/proc/{self.precache._running[part].pid}/status").read_text()
@@ -157,14 +163,20 @@ class Cloud:
 
 
 @contextmanager
-def cloud(folder: Path, concurrency: int, images: int = 1, max_hosts: int = 0) -> Iterator[Cloud]:
+def cloud(
+    folder: Path,
+    concurrency: int,
+    images: int = 1,
+    max_hosts: int = 0,
+    database_server: type[DatabaseServer] = Mariadb,
+) -> Iterator[Cloud]:
     """Start the deployment in `folder`, with so many images; stop it at the end.
 
     max_hosts: the limit over all conductors, 0 for none.
     """
     with ExitStack() as until_the_end:
         broker = until_the_end.enter_context(_broker(folder / "broker"))
-        server = until_the_end.enter_context(running(Mariadb))
+        server = until_the_end.enter_context(running(database_server))
         image_url, ids = until_the_end.enter_context(_image_service(folder / "images", images))
         bus_url = broker.fresh_url()
         around = Surroundings(
