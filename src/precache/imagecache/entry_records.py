@@ -80,11 +80,11 @@ class EntryRecords:
         except FileNotFoundError:
             names = []
         found = {entry for name in names if (entry := parse_record(name)) is not None}
-        return iter(sorted(found.union(self._copies.records.entries() if self._copies is not None else ())))
+        return iter(sorted(found.union(self.copied())))
 
     def copied(self) -> dict[str, FileVersion]:
-        """Return the entries for which there is a copy, with its version. Raises OSError."""
-        return {} if self._copies is None else self._copies.records.versions()
+        """Return the entries for which there is a copy, with its version."""
+        return {} if self._copies is None else self._copies.versions()
 
     def versions(self) -> dict[str, FileVersion]:
         """Return the entries for which there is a record in this directory, with its version. Raises OSError."""

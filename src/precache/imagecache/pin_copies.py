@@ -13,7 +13,7 @@ from pathlib import Path
 
 from precache.core.pins import merge_pins
 from precache.imagecache.entry_record import ADOPTED, EntryRecord
-from precache.imagecache.entry_records import EntryRecords
+from precache.imagecache.entry_records import EntryRecords, FileVersion
 from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.ownership import make_directory
@@ -29,6 +29,7 @@ class PinCopies:
 
     def __init__(self, *, directory: Path, clock: Clock) -> None:
         self._directory = directory
+        self._is_faulty = False
         self.records = EntryRecords(directory=directory, clock=clock)
 
     @contextmanager
@@ -46,12 +47,27 @@ class PinCopies:
             make_directory(self._directory)
             self.records.write(copy)
         except OSError as error:
+            self._report(explain(error))
+        else:
+            self._is_faulty = False
+
+    def versions(self) -> dict[str, FileVersion]:
+        """Return the entries for which there is a copy, with its version; none after a fault, which is logged."""
+        try:
+            return self.records.versions()
+        except OSError as error:
+            self._report(explain(error))
+            return {}
+
+    def _report(self, fault: str) -> None:
+        """Log a fault of the disk, once until a copy is written."""
+        if not self._is_faulty:
             _log.error(
-                "The pins of image %s could not be copied to %s, so they are lost if the cache is emptied: %s",
-                record.image,
+                "The copies of pins in %s cannot be read or written, so pins are lost if the cache is emptied: %s",
                 self._directory,
-                explain(error),
+                fault,
             )
+        self._is_faulty = True
 
 
 def _with_pins(record: EntryRecord | None, copy: EntryRecord | None) -> EntryRecord | None:

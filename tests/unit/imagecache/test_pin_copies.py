@@ -159,16 +159,19 @@ def test_a_kill_amid_the_removal_of_a_pinned_entry_leaves_no_pin_that_would_brin
     assert keeper.touch() == []
 
 
-def test_a_copy_that_cannot_be_written_is_logged_and_the_pin_counts(
+def test_a_copy_that_cannot_be_written_is_logged_once_and_the_pin_counts(
     cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(cache, ENTRY, clock)
     (cache.directory.parent / "precache-pins").write_bytes(b"not a directory")
 
-    keeper_of(cache, clock).pin(IMAGE, PIN, never)
+    keeper = keeper_of(cache, clock)
+    keeper.pin(IMAGE, PIN, never)
+    for _ in range(3):
+        keeper.touch()
 
     assert cache.records.read(ENTRY).pins == (PIN,)
-    assert "could not be copied" in caplog.text
+    assert caplog.text.count("cannot be read or written") == 1
 
 
 def test_temporary_files_of_a_dead_process_beside_the_copies_are_removed_at_the_start(
