@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from cheroot import wsgi
 
+from precache.adapters.cache_inventory_memory import MemoryCacheInventory
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_memory import MemoryImages
@@ -119,6 +120,7 @@ def deployment() -> Iterator[Deployment]:
             requirement=None,
             listening_for_s=lambda _cell: math.inf,
         ),
+        caches=MemoryCacheInventory(find_host=lambda name: inventory.find_hosts([name]).get(name)),
         rates=jobs,
         images=MemoryImages(images={IMAGE: (record, b"content")}),
         policy=AllowAll(),
