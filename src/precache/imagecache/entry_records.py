@@ -220,5 +220,6 @@ class EntryRecords:
         self._remove_file(entry)
 
     def _remove_file(self, entry: str) -> None:
-        (self._directory / record_name(entry)).unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (self._directory / record_name(entry)).unlink()
         self._reported.pop(entry, None)

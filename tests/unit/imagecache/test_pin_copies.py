@@ -11,6 +11,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.cache_entries import AlarmKind
+from precache.core.jobs import Outcome
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_record import ADOPTED, EntryRecord
@@ -172,6 +173,7 @@ def test_a_copy_that_cannot_be_written_is_logged_once_and_the_pin_counts(
 
     assert cache.records.read(ENTRY).pins == (PIN,)
     assert caplog.text.count("cannot be read or written") == 1
+    assert keeper.unpin(IMAGE, never).outcome is Outcome.UNPINNED
 
 
 def test_temporary_files_of_a_dead_process_beside_the_copies_are_removed_at_the_start(
