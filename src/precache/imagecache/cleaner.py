@@ -61,7 +61,7 @@ class Cleaner:
         self._memory = CleanerMemory(directory=cache.directory, clock=clock)
         self._locks = EntryLocks(directory=cache.directory, clock=clock, prefix=_LOCK_PREFIX)
         self._passes = 0
-        self._told: dict[str, str] = {}
+        self._told: set[str] = set()
 
     def clean(self) -> list[str]:
         """Make one pass and return the names that were removed. Raises CacheUnusable if the cache cannot be read."""
@@ -69,7 +69,7 @@ class Cleaner:
             self._passes += 1
             return []  # as Nova: nothing is cached yet
         with self._locks.hold_if_free(_LOCK) as is_held:
-            self._tell_once("lock", "" if is_held else f"No pass over {self._cache.directory} was made: {_BUSY}")
+            self._tell_once("lock", not is_held, f"No pass over {self._cache.directory} was made: {_BUSY}")
             return self._pass() if is_held else []
 
     def make_room(self, needed_bytes: int, image: str) -> int:
@@ -117,7 +117,7 @@ class Cleaner:
         if self._passes == 1 or not self._cleaning.removes_unused:
             return []
         reason = self._may_clean()
-        self._tell_once("may", reason and f"Nothing is removed from {self._cache.directory}: {reason}")
+        self._tell_once("may", bool(reason), f"Nothing is removed from {self._cache.directory}: {reason}")
         return [] if reason else self._expire(found) + self._evict_above_marks(found)
 
     def _inspect(self) -> Inspection | str:
@@ -149,8 +149,8 @@ class Cleaner:
         needed, passed = marks.bytes_to_evict(present.space), marks.passed(present.space)
         reason = f"{passed}: {self._cleaning.policy.choice}"
         removed, freed = self._evict(present, needed, reason, all_or_nothing=False)
-        too_little = f"In {self._cache.directory} {passed}; what is left is in use, pinned or in flight"
-        self._tell_once("marks", too_little if freed < needed else "")
+        too_little = f"Too much is left in {self._cache.directory} for its marks, all in use, pinned or in flight: "
+        self._tell_once("marks", freed < needed, too_little + passed)
         return removed
 
     def _evict(
@@ -184,8 +184,8 @@ class Cleaner:
                     return
             self._clock.sleep(POLL_INTERVAL)
 
-    def _tell_once(self, about: str, message: str) -> None:
-        """Log the message, unless it was the last one about this. Empty: there is nothing to tell any more."""
-        if message and self._told.get(about) != message:
+    def _tell_once(self, about: str, is_so: bool, message: str) -> None:
+        """Log the message when it becomes so, and not again until it was otherwise."""
+        if is_so and about not in self._told:
             _log.warning("%s", message)
-        self._told[about] = message
+        (self._told.add if is_so else self._told.discard)(about)

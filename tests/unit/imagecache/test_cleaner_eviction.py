@@ -108,7 +108,7 @@ def test_what_is_pinned_or_in_use_or_foreign_is_never_evicted(
 
     assert removed == [[B], []]
     assert names(cache) == {ENTRY, f"{ENTRY}.precache", A, f"{C}.part"}
-    assert caplog.text.count("what is left is in use, pinned or in flight") == 1
+    assert caplog.text.count("all in use, pinned or in flight") == 1
 
 
 def test_an_entry_in_flight_is_passed_over_for_the_next_one(cache: ImageCache, clock: MemoryClock) -> None:

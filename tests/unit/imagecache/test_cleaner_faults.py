@@ -126,6 +126,35 @@ class TestTwoCleaners:
         assert not {ENTRY, OTHER} & set(removed)
         assert names(cache) - {f"{number:040}" for number in range(20)} == {ENTRY, OTHER, f"{OTHER}.precache"}
 
+    def test_novas_cleaner_beside_ours_breaks_nothing(self, cache: ImageCache, clock: MemoryClock) -> None:
+        """Nova's removes under the same locks, and the lock files too; each finds that the other was there before."""
+        used = put(cache, ENTRY, clock, age=timedelta(days=9))
+        put_overlay(cache.directory.parent / "instance-1" / "disk", used)
+        cleaner = cleaner_of(cache, clock, cleaning=AT_ONCE)
+        unused = [f"{number:040}" for number in range(200)]
+        for name in unused:
+            put(cache, name, clock, age=timedelta(days=9))
+
+        def clean_as_nova() -> set[str]:
+            removed = set()
+            for name in unused:
+                with cache.locks.hold_if_free(name) as is_held:
+                    path = cache.directory / name
+                    if is_held and path.exists():
+                        path.unlink()
+                        cache.locks.remove_file(name)
+                        removed.add(name)
+            return removed
+
+        with ThreadPoolExecutor(1) as nova:
+            by_nova = nova.submit(clean_as_nova)
+            by_ours = set(cleaner.clean()) | set(cleaner.clean())
+
+        assert not by_ours & by_nova.result()
+        assert by_ours | by_nova.result() == set(unused)
+        assert used.exists()
+        assert names(cache) == {ENTRY}
+
     def test_while_this_host_may_not_clean_it_resets_ages_and_removes_nothing(
         self, cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
     ) -> None:
