@@ -27,7 +27,7 @@ from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
 from precache.imagecache.missing_digests import MissingDigests
 from precache.imagecache.names import entry_name
-from precache.imagecache.orphans import remove_orphans, remove_temporary_files
+from precache.imagecache.orphans import remove_orphaned_records, remove_orphans, remove_temporary_files
 from precache.imagecache.os_errors import DISK_FULL, disk_size, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.pin_copies import PinCopies
@@ -102,6 +102,14 @@ class ImageCache:
             remove_orphans(self.directory, self.locks, self.records)
             if self._pins_directory is not None and self._pins_directory.is_dir():
                 remove_temporary_files(self._pins_directory, self.locks)
+
+    def remove_orphaned_records(self) -> None:
+        """Remove the records of entries that another program has removed, unless they have pins. Raises CacheUnusable.
+
+        Temporary files are left to `start`: on a shared cache without shared locks those of other hosts look dead.
+        """
+        with _explained(self.directory):
+            remove_orphaned_records(self.directory, self.locks, self.records)
 
     def path_of(self, image: ImageId) -> Path:
         """Return the path that the image's entry has, or would have."""

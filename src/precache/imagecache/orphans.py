@@ -1,4 +1,4 @@
-"""What dead processes left beside the entries: temporary files of transfers, and records without an entry."""
+"""What is left beside the entries: temporary files of dead processes, and records of entries that are gone."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ _log = logging.getLogger(__name__)
 def remove_orphans(directory: Path, locks: EntryLocks, records: EntryRecords) -> None:
     """Remove the files that no process and no entry needs. Raises OSError, CacheUnusable."""
     remove_temporary_files(directory, locks)
+    remove_orphaned_records(directory, locks, records)
+
+
+def remove_orphaned_records(directory: Path, locks: EntryLocks, records: EntryRecords) -> None:
+    """Remove the records without an entry, unless they have pins. Raises OSError, CacheUnusable."""
     for entry in records.entries():
         if not os.path.lexists(directory / entry):
             _remove_record(directory, entry, locks, records)

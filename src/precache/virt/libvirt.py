@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.cache_entries import CacheListing
+from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.operation_result import OperationResult
@@ -33,6 +35,8 @@ from precache.ports.progress import Watcher
 from precache.rules.eviction import Cleaning
 from precache.virt.libvirt_domains import DEFAULT_LIBVIRT_URI, LibvirtDomains
 from precache.virt.setup import HostSetup
+
+_log = logging.getLogger(__name__)
 
 # The values of Nova's images_type with which a boot reads its image from the cache directory.
 _FROM_CACHE = frozenset({"default", "qcow2", "raw", "flat", "lvm", "ploop"})
@@ -227,6 +231,11 @@ class LibvirtDriver:
             return ()
         self._quarantine.clean()
         missing = self._keeper.touch()
+        try:
+            # nova-compute removes entries and not their records.
+            self._cache.remove_orphaned_records()
+        except CacheUnusable as error:
+            _log.warning("Records of entries that are gone could not be removed: %s", error)
         # One host restores for all. If it is not known who shares the cache, the entry's lock is sufficient.
         return () if missing and self._sharers.leaves_to_another() else missing
 

@@ -85,6 +85,22 @@ def test_an_image_goes_where_nova_looks_for_it(tmp_path: Path, images_type: str)
     assert (tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a").read_bytes() == b"1"
 
 
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_the_record_of_an_entry_that_nova_has_removed_goes_at_the_next_pass(tmp_path: Path, is_pinned: bool) -> None:
+    driver = build(tmp_path, OneByte())
+    driver.start()
+    driver.cache_image(ImageOrder(IMAGE), nobody)
+    if is_pinned:
+        driver.pin_image(IMAGE, Pin("job:1", None), lambda: None)
+    entry = tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a"
+    entry.unlink()
+
+    missing = driver.touch_pinned()
+
+    assert entry.with_name(f"{entry.name}.precache").exists() is is_pinned
+    assert list(missing) == ([IMAGE] if is_pinned else [])
+
+
 def test_the_disks_of_an_entry_are_listed_once_they_were_looked_for(tmp_path: Path) -> None:
     driver = build(tmp_path, OneByte())
     driver.start()
