@@ -77,6 +77,7 @@ def test_job_create_takes_every_operation_and_its_options(run: Run, service: Stu
         ),
         (("image", "pin", "debian-12", "--even-pinned"), "--even-pinned"),
         (("image", "purge", "debian-12", "--rate-limit", "20M"), "--rate-limit"),
+        (("image", "pin", "debian-12", "--job-rate-limit", "20M"), "--job-rate-limit"),
         (("job", "create", "--operation", "erase", "--image", "debian-12"), "erase"),
         (("image", "purge", "debian-12", "--dry-run", "--wait"), "--dry-run makes no job"),
     ],

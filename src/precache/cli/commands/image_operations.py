@@ -14,13 +14,14 @@ class _OperationCommand(NewJobCommand):
     """A command for one operation."""
 
     operation: Operation
+    has_rate = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("images", metavar="image", nargs="+", help="name or id, also of one that was deleted")
         self.add_own_options(parser)
         self.add_target(parser)
         parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
-        self.add_request_options(parser)
+        self.add_request_options(parser, with_rate=self.has_rate)
         add_wait_options(parser)
 
     def add_own_options(self, parser: argparse.ArgumentParser) -> None:
@@ -75,6 +76,7 @@ class ImageVerify(_OperationCommand):
     """
 
     operation = Operation.VERIFY
+    has_rate = True
 
     def add_own_options(self, parser: argparse.ArgumentParser) -> None:
         add_rate_limit(parser, "highest average rate at which each host reads, such as 20M")

@@ -140,10 +140,11 @@ _OPTIONS = (
 )
 
 
-def add_job_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options with which a job is made."""
+def add_job_options(parser: argparse.ArgumentParser, *, with_rate: bool = True) -> None:
+    """Add the options with which a job is made. with_rate: whether its hosts read or download images."""
     for option in _OPTIONS:
-        _add(parser, option, option.help, _reader(option))
+        if with_rate or option.field != "job_rate_limit_bytes_per_s":
+            _add(parser, option, option.help, _reader(option))
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
