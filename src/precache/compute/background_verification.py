@@ -22,7 +22,8 @@ class BackgroundVerification:
     """The verification on one host. `run` is called regularly by one thread.
 
     turns: of the host; nothing is read while other work has one. stop: cancelled when the compute is being stopped.
-    interval: no image is verified more often. rate_bytes_per_s: of the reading. sleep: waits that many seconds.
+    interval: no image is verified more often. rate_bytes_per_s: of the reading. on_change: called after each image,
+    which may have changed the cache. sleep: waits that many seconds.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class BackgroundVerification:
         stop: CancelToken,
         interval: timedelta,
         rate_bytes_per_s: int,
+        on_change: Callable[[], object] = lambda: None,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._host = host
@@ -42,6 +44,7 @@ class BackgroundVerification:
         self._stop = stop
         self._interval = interval
         self._rate_bytes_per_s = rate_bytes_per_s
+        self._on_change = on_change
         self._sleep = sleep or stop.wait
 
     def run(self) -> None:
@@ -55,6 +58,7 @@ class BackgroundVerification:
             image: ImageId | None = verify_due(self._interval, self._rate_now, self._watch)
             if image is None:
                 return
+            self._on_change()
             _log.debug("Verified image %s on %s", image, self._host)
 
     def _rate_now(self) -> int:

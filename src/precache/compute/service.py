@@ -159,6 +159,7 @@ class ComputeService:
                 stop=self._stopping,
                 interval=verify_interval,
                 rate_bytes_per_s=verify_bytes_per_s,
+                on_change=self._note_change,
             )
             what = "The verification of images of"
             self._cleaners.append(PeriodicTask(action=verifying.run, interval=VERIFY_INTERVAL, what=what, of=host))

@@ -27,6 +27,7 @@ class Host:
 
     def __init__(self):
         self.due, self.verified, self.naps, self.rates = list(IMAGES), [], [], []
+        self.noted = []
         self.turns, self.stop = Turns(), CancelToken()
         self.during = self.on_nap = lambda: None
 
@@ -54,6 +55,7 @@ class Host:
             interval=INTERVAL,
             rate_bytes_per_s=1000,
             sleep=self.sleep,
+            on_change=lambda: self.noted.append(list(self.verified)),
         ).run()
 
     def job(self):
@@ -67,6 +69,7 @@ def test_all_that_is_due_is_verified():
     host.run()
 
     assert host.verified == IMAGES
+    assert host.noted == [IMAGES[:1], IMAGES[:2], IMAGES]
     assert host.naps == []
     assert set(host.rates) == {1000}
 

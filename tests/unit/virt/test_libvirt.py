@@ -14,11 +14,12 @@ from precache.adapters.images_memory import MemoryImages
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
-from precache.core.jobs import Phase
+from precache.core.jobs import Outcome, Phase
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.fetch.fetcher import Fetcher
+from precache.fetch.rate_limits import RateLimit, RateLimits
 from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.os_errors import disk_size
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
@@ -201,6 +202,24 @@ def test_a_cache_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
 
     with pytest.raises(CacheUnusable, match="_base"):
         build(tmp_path, OneByte()).start()
+
+
+def test_the_rate_limit_of_a_job_as_it_is_now_applies_to_a_verification(tmp_path: Path) -> None:
+    clock, rates, file = MemoryClock(), RateLimits(), tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a"
+    setup = HostSetup(host="h", local_cache=LocalCache(tmp_path), fetcher=OneByte(), clock=clock, rates=rates)
+    driver = LibvirtDriver.build_with(setup, NoDomains())
+    driver.start()
+    file.write_bytes(b"1" * (10 << 20))
+    began, order = clock.now(), ImageOrder(IMAGE, OrderOptions(rate_limit_bytes_per_s=1 << 20))
+
+    by_order = driver.verify_image(order, nobody)
+    took = clock.now() - began
+    with rates.applied(IMAGE, RateLimit(lambda: None)):
+        by_job = driver.verify_image(order, nobody)
+
+    assert (by_order.outcome, by_job.outcome) == (Outcome.UNVERIFIABLE, Outcome.INTACT)
+    assert timedelta(seconds=9) <= took <= timedelta(seconds=11)
+    assert clock.now() - began == took
 
 
 def test_a_corrupt_copy_makes_room_for_an_image(tmp_path: Path) -> None:
