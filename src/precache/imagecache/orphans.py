@@ -65,6 +65,8 @@ def _remove_record(directory: Path, entry: str, locks: EntryLocks, records: Entr
             return
         try:
             records.remove(entry)
+            # While the lock is held, as when an entry is removed: who waits for it tries again.
+            locks.remove_file(entry)
         except OSError as error:
             _log.warning("A record without an entry could not be removed from %s: %s", directory, explain(error))
         else:

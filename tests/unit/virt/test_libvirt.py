@@ -99,6 +99,7 @@ def test_the_record_of_an_entry_that_nova_has_removed_goes_at_the_next_pass(tmp_
     missing = driver.touch_pinned()
 
     assert entry.with_name(f"{entry.name}.precache").exists() is is_pinned
+    assert (tmp_path / "locks" / f"nova-{entry.name}").exists() is is_pinned
     assert list(missing) == ([IMAGE] if is_pinned else [])
 
 
