@@ -20,6 +20,9 @@ from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver
 
+PIN_OVER = "it was not pinned, because its keep_until, {}, has passed; send the request again with a later time"
+"""The reason of a job that has waited for too long."""
+
 
 class StoppableWatcher(Watcher, Protocol):
     def check_stop(self) -> None:
@@ -77,9 +80,11 @@ class DriverOperations:
         return result
 
     def _pin(self, job_id: str, order: ImageOrder, watch: StoppableWatcher) -> OperationResult:
-        pin = Pin(pinned_by(job_id), self._end_of(order.options))
+        pin_image, pin = self._method("pin_image"), Pin(pinned_by(job_id), self._end_of(order.options))
+        if not pin.counts(self._clock.now()):
+            return OperationResult(Outcome.ERROR, PIN_OVER.format(order.options.keep_until))
         try:
-            self._method("pin_image")(order.image, pin, watch.check_stop)
+            pin_image(order.image, pin, watch.check_stop)
         except ImageNotCached as error:
             raise error.with_sentence("Cache it with keep_for_s or keep_until, which pins it too.") from None
         return OperationResult(Outcome.PINNED)
@@ -107,7 +112,8 @@ class DriverOperations:
         It takes what is called while it waits for another that uses the image.
         """
         options, image = order.options, order.image
-        if options.keep_for_s is None and options.keep_until is None:
+        is_over = options.keep_until is not None and options.keep_until <= self._clock.now()
+        if (options.keep_for_s is None and options.keep_until is None) or is_over:
             return lambda _wait: None
         pin_image = getattr(self._driver, "pin_image", None)
         if pin_image is not None:

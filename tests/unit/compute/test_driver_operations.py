@@ -146,6 +146,16 @@ def test_a_pin_without_a_time_stays_until_it_is_taken_back():
     assert driver.pins == [(IMAGE, Pin("job:job", None))]
 
 
+@pytest.mark.parametrize(("operation", "outcome"), [(Operation.PIN, Outcome.ERROR), (Operation.CACHE, Outcome.CACHED)])
+def test_a_pin_whose_end_has_passed_while_the_job_waited_is_not_made(operation, outcome):
+    driver, clock = EveryMethod(), MemoryClock()
+
+    (result,) = host_of(driver, clock=clock).process_images(request(operation, keep_until=clock.now()))
+
+    assert (result.outcome, driver.pins) == (outcome, [])
+    assert ("its keep_until, 20" in result.reason) is (operation is Operation.PIN)
+
+
 @pytest.mark.parametrize(
     "error", [ImageNotCached(IMAGE, "/_base"), ImageNotPinned(IMAGE, "/_base", "the disk is full")]
 )
