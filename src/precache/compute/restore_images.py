@@ -177,7 +177,7 @@ class RestoreImages:
                 )
             )
             held.close()
-            limit = RateLimit(lambda: self._rate_bytes_per_s)
+            limit = RateLimit(lambda: self._rate_bytes_per_s, deadline.postpone_by)
             with self._rates.applied(image, limit):
                 self._driver.cache_image(ImageOrder(image), watch)
 

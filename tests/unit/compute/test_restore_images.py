@@ -14,6 +14,7 @@ from precache.compute.restore_images import AFTER_FAILURE, AFTER_REFUSAL, LONGES
 from precache.compute.turns import Turns
 from precache.core.cache_entries import AlarmKind
 from precache.core.errors import (
+    DeadlinePassed,
     ImageNotActive,
     ImageNotFound,
     ImageServiceUnavailable,
@@ -234,6 +235,23 @@ def test_a_host_that_stops_ends_the_download_and_begins_none():
     assert host.alarms == {}
 
 
+def test_the_time_for_which_the_limit_holds_a_download_back_does_not_count():
+    host = Host(rate_bytes_per_s=7)
+
+    def hold_back(watch):
+        host.now_s += 2 * LONGEST_FETCH.total_seconds()
+        host.rates.of(ImageOrder(IMAGE)).note_wait(1.5 * LONGEST_FETCH.total_seconds())
+        watch(Phase.DOWNLOADING, 1, 2)
+
+    host.during = hold_back
+    host.restoring.set_missing([IMAGE])
+
+    host.run_after(NOW)
+
+    assert host.alarms == {}
+    assert host.run_after(AFTER_REFUSAL) == []
+
+
 def test_a_fetch_that_hangs_frees_the_turn():
     host = Host()
 
@@ -246,4 +264,4 @@ def test_a_fetch_that_hangs_frees_the_turn():
 
     host.run_after(NOW)
 
-    assert "deadline" in host.alarms[IMAGE].lower() or "time" in host.alarms[IMAGE].lower()
+    assert str(DeadlinePassed(IMAGE, 1)).rstrip(".") in host.alarms[IMAGE]
