@@ -12,6 +12,7 @@ from stevedore.exception import NoMatches
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.http import open_session
 from precache.adapters.images_wrapped import Failover, Limited, Retrying
+from precache.compute.cache_care import CareSettings
 from precache.compute.cache_reporter import CacheFacts, CacheReporter
 from precache.compute.service import ComputeService
 from precache.config.load import Config
@@ -91,16 +92,18 @@ def build_compute(
         report_interval=config.host.report_interval,
         release=version("precache"),
         site=config.host.site,
-        clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
-        touch_interval=touch_interval(config.image_cache.original_minimum_age),
+        settings=CareSettings(
+            clean_interval=config.image_cache.manager_interval if setup.cleaning else None,
+            touch_interval=touch_interval(config.image_cache.original_minimum_age),
+            restores_pinned=config.image_cache.restore_pinned,
+            restore_bytes_per_s=config.limits.host_bytes_per_s,
+            verify_interval=config.image_cache.verify_interval,
+            verify_bytes_per_s=config.image_cache.verify_bytes_per_s,
+        ),
         rates=rates,
-        verify_interval=config.image_cache.verify_interval,
-        verify_bytes_per_s=config.image_cache.verify_bytes_per_s,
         kept=cache.kept,
         alarms=cache.alarms,
-        restores_pinned=config.image_cache.restore_pinned,
         reporter=reporter,
-        restore_bytes_per_s=config.limits.host_bytes_per_s,
     )
 
 

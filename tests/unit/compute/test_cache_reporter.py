@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.compute.cache_care import CareSettings
 from precache.compute.cache_reporter import LEAST_SHARE, CacheFacts, CacheReporter
 from precache.compute.service import ComputeService
 from precache.core.cache_entries import AlarmKind, CacheListing, CacheSpace, Removal
@@ -193,7 +194,7 @@ def test_a_listing_that_hangs_stops_neither_heartbeats_nor_the_compute():
         reports=hearing,
         progress=hearing,
         report_interval=timedelta(milliseconds=1),
-        clean_interval=None,
+        settings=CareSettings(),
         reporter=reporter,
     )
     service.start()

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from precache.adapters.clock_memory import MemoryClock
+from precache.compute.cache_care import CareSettings
 from precache.compute.service import ComputeService
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
@@ -66,7 +67,7 @@ def hearing():
     return Hearing()
 
 
-def compute(hearing, driver=None, interval=timedelta(hours=1), **options):
+def compute(hearing, driver=None, interval=timedelta(hours=1), **settings):
     return ComputeService(
         host="cmp-1",
         cell="",
@@ -75,8 +76,7 @@ def compute(hearing, driver=None, interval=timedelta(hours=1), **options):
         progress=hearing,
         clock=MemoryClock(),
         report_interval=interval,
-        clean_interval=timedelta(hours=1),
-        **options,
+        settings=CareSettings(clean_interval=timedelta(hours=1), **settings),
     )
 
 
