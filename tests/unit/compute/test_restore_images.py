@@ -178,7 +178,7 @@ def test_an_image_that_cannot_be_had_is_an_alarm_and_asked_for_once_a_day(error,
     assert host.run_after(AFTER_REFUSAL - timedelta(seconds=1)) == []
 
     assert str(error).rstrip(".") in host.alarms[IMAGE]
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if record.levelname != "INFO"] == ["ERROR"]
     assert host.run_after(timedelta(seconds=1)) == [IMAGE]
 
 
