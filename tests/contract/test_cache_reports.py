@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from precache.core.cache_entries import Alarm, AlarmKind, EntryState, Removal, Verification
 from precache.core.cache_inventory import CacheNumbers
 from precache.core.errors import PrecacheError
+from precache.core.pins import Pin
 from tests.contract.cache_values import PIN, SPACE, beat, change, entry, entry_of, full, held, image
 from tests.contract.job_values import NOW, since
 
@@ -213,6 +214,17 @@ def test_more_hosts_and_entries_than_one_transaction_takes_are_stored(stores):
     store(stores, *(full(1, host=host) for host in hosts))
 
     assert stores.caches.list_images()[0].numbers.present == 450
+
+
+def test_entries_of_many_megabytes_are_stored(database_stores):
+    stores = database_stores
+    beat(stores, "cmp-1")
+    pins = tuple(Pin(f'"{number:0200}"', NOW) for number in range(100))
+    entries = [entry(number, pins=pins) for number in range(600)]
+
+    store(stores, full(*entries))
+
+    assert stores.caches.list_entries("cmp-1") == sorted(entries, key=lambda each: each.entry)
 
 
 ENTRIES = st.builds(

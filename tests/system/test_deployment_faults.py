@@ -69,6 +69,13 @@ def test_one_request_fills_the_caches_of_two_cells(here: Deployed, image: str):
     assert {host_of(body["payload"]) for body in novas[1:-1]} == set(CELLS)
     ours = [body["payload"]["precache_object.data"] for body in told if body not in novas]
     assert [(data["job_id"], data["state"]) for data in ours] == [(job, state) for state in STATES]
+    wait_until(lambda: holders(here, image) == set(CELLS))
+
+
+def holders(here: Deployed, image: str) -> set[str]:
+    """Return the hosts that have reported that they hold the image."""
+    answer = here.precache.call("GET", f"/v1/images/{image}/hosts", None, here.token)
+    return {each["host"] for each in answer.json()["hosts"]} if answer.ok else set()
 
 
 def test_a_byte_is_shown_soon_after_the_host_has_received_it(here: Deployed, image: str):

@@ -41,8 +41,9 @@ class CacheFacts:
 class CacheReporter:
     """Reports the cache of one host, in a thread of its own: a listing that hangs stops nothing else.
 
-    interval: between two comparisons of the cache with what was reported. full_interval: the longest time between two
-    reports of everything. monotonic, chance: return seconds, and a number from 0 to 1.
+    delay: before the first report. interval: between two comparisons of the cache with what was reported.
+    full_interval: the longest time between two reports of everything.
+    monotonic, chance: return seconds, and a number from 0 to 1.
     cache_id: identifies the cache; to be set when it is known.
     """
 
@@ -57,6 +58,7 @@ class CacheReporter:
         clock: Clock,
         interval: timedelta,
         full_interval: timedelta,
+        delay: timedelta = timedelta(),
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -72,10 +74,11 @@ class CacheReporter:
         self._full_at = monotonic()
         self._is_first = True
         self._complaint = ""
-        self._task = PeriodicTask(action=self.report, interval=interval, what="The report on the cache of", of=host)
+        what = "The report on the cache of"
+        self._task = PeriodicTask(action=self.report, interval=interval, delay=delay, what=what, of=host)
 
     def start(self) -> None:
-        """Report everything now, and then regularly."""
+        """Report everything after the delay, and then regularly."""
         self._task.start()
 
     def wake(self) -> None:

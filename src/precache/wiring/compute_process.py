@@ -17,6 +17,10 @@ from precache.wiring.signatures import image_signatures
 
 _log = logging.getLogger(__name__)
 
+FIRST_REPORT_AFTER = timedelta(seconds=5)
+"""How long after the first heartbeat the cache is reported. A conductor stores both separately, and drops a report of a
+host that it does not know yet: then the next full one would have to be waited for."""
+
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop. A transfer waits at most one second for a silent image service."""
 
@@ -53,6 +57,7 @@ class ComputeProcess:
             signatures=image_signatures(config),
             reports=reports,
             cache_reports=reports,
+            first_report_after=FIRST_REPORT_AFTER,
             progress=progress,
         )
         progress.start()

@@ -56,7 +56,7 @@ from precache.wiring.service_user import image_service_of_conductor, service_ses
 BEATS_INTERVAL = timedelta(seconds=1)
 """Between two transactions with the heartbeats of all hosts."""
 
-CACHE_REPORTS_INTERVAL = timedelta(seconds=1)
+CACHE_REPORTS_INTERVAL = timedelta(seconds=2)
 """Between two times at which the reports of hosts on their image caches are stored."""
 
 MOST_WAITING_BYTES = 100_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -50,8 +51,11 @@ def build_compute(
     reports: HostReports,
     cache_reports: CacheReports,
     progress: ProgressSink,
+    first_report_after: timedelta = timedelta(),
 ) -> ComputeService:
     """Return one host's compute, not started. cell: empty on a bus, where the receiver knows the cell.
+
+    first_report_after: how long after the first heartbeat the cache is reported.
 
     Raises InvalidConfiguration if there is no such driver, or the host's name is invalid.
     """
@@ -81,6 +85,7 @@ def build_compute(
         clock=setup.clock,
         interval=config.host.report_interval,
         full_interval=config.image_cache.inventory_interval,
+        delay=first_report_after,
     )
     return ComputeService(
         host=host,

@@ -6,7 +6,7 @@ A statement with a parameter for each value costs a client several times as much
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -34,12 +34,33 @@ ON DUPLICATE KEY UPDATE {", ".join(f"{name} = VALUES({name})" for name in _CHANG
 """)  # noqa: S608  constants
 
 
+_MOST_CHARACTERS = 3_500_000
+"""Of the documents of one statement. As JSON within JSON they have four times as many at most; MariaDB by default
+refuses a statement of more than 16 MiB."""
+
+_ROW_SIZE = 300  # of the other columns, with their names
+
+
 def write_entries(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows, or replace those that exist."""
-    if not rows:
-        return
     if connection.dialect.name == "sqlite":
         upsert(connection, cache_entries, rows, key=["host_id", "entry"], changing=_CHANGING)
         return
     statement = _ON_POSTGRESQL if connection.dialect.name == "postgresql" else _ON_MARIADB
-    connection.execute(statement, {"rows": json.dumps(rows)})
+    for part in _parts(rows):
+        connection.execute(statement, {"rows": json.dumps(part)})
+
+
+def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Return the rows in order, in parts for one statement each."""
+    part: list[Mapping[str, Any]] = []
+    size = 0
+    for row in rows:
+        growth = len(row["document"]) + _ROW_SIZE
+        if part and size + growth > _MOST_CHARACTERS:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += growth
+    if part:
+        yield part
