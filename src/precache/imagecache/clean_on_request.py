@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_entries import CacheSpace
+from precache.imagecache.batch_removal import BatchRemoval
 from precache.imagecache.cache_inspection import Inspection
 from precache.imagecache.entry_removal import EntryRemoval, Obstacle, RemovalResult
 from precache.rules.eviction import CachePolicy, Cleaning, choose_evicted
@@ -15,21 +16,25 @@ _IN_FLIGHT = "in flight: a process fetches, copies or boots from it"
 
 
 def clean_on_request(
-    found: Inspection, request: CleanRequest, cleaning: Cleaning, removal: EntryRemoval
+    found: Inspection, request: CleanRequest, cleaning: Cleaning, removal: EntryRemoval, batches: BatchRemoval
 ) -> CleanResult:
     """Remove what the request chooses, unless it is a dry run, and return what was removed and what stays."""
     chosen = _chosen(found, request, cleaning)
+    files = [file for file in found.oldest_first() if file.name in chosen]
+    if request.is_dry_run:
+        results = {file.name: removal.check(file.name) for file in files}
+    else:
+        done = batches.remove_each([(file, chosen[file.name]) for file in files])
+        results = {file.name: result for file, result in zip(files, done, strict=True)}
     removed, kept = list[CleanedEntry](), list[CleanedEntry]()
     for file in found.oldest_first():
-        hindrance = found.hindrance(file)
-        if file.name in chosen:
-            reason = chosen[file.name]
-            result = removal.check(file.name) if request.is_dry_run else removal.remove_unchanged(file, reason)
-            hindrance = "" if result is None or result.is_removed else _words(result)
-            if not hindrance:
-                removed.append(_cleaned(file, reason))
-                continue
-        kept.append(_cleaned(file, hindrance or _why_not_chosen(found, file, request, cleaning)))
+        if file.name not in chosen:
+            why = found.hindrance(file) or _why_not_chosen(found, file, request, cleaning)
+            kept.append(_cleaned(file, why))
+        elif (result := results[file.name]) is None or result.is_removed:
+            removed.append(_cleaned(file, chosen[file.name]))
+        else:
+            kept.append(_cleaned(file, _words(result)))
     return CleanResult(cleaning.policy.value, tuple(removed), tuple(kept))
 
 

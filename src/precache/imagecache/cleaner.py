@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from precache.core.cache_cleaning import CleanRequest, CleanResult
+from precache.imagecache.batch_removal import BatchRemoval
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cache_inspection import Inspection, list_files
 from precache.imagecache.clean_on_request import clean_on_request
@@ -58,6 +59,7 @@ class Cleaner:
         self._clock = clock
         self._cleaning = cleaning
         self._may_clean = may_clean
+        self._batches = BatchRemoval(locks=cache.locks, removal=removal)
         self._memory = CleanerMemory(directory=cache.directory, clock=clock)
         self._locks = EntryLocks(directory=cache.directory, clock=clock, prefix=_LOCK_PREFIX)
         self._passes = 0
@@ -101,7 +103,7 @@ class Cleaner:
         found = self._inspect()
         if isinstance(found, str):
             return self._refused(found)
-        return clean_on_request(found, request, self._cleaning, self._removal)
+        return clean_on_request(found, request, self._cleaning, self._removal, self._batches)
 
     def _refused(self, reason: str) -> CleanResult:
         return CleanResult(policy=self._cleaning.policy.value, refused=reason)
@@ -136,8 +138,8 @@ class Cleaner:
         if self._cleaning.policy is not CachePolicy.AGE:
             return []
         expired = found.expired(self._cleaning.limits)
-        remove = self._removal.remove_unchanged
-        return [file.name for file in expired if remove(file, found.unused_text(file)).is_removed]
+        results = self._batches.remove_each([(file, found.unused_text(file)) for file in expired])
+        return [file.name for file, result in zip(expired, results, strict=True) if result.is_removed]
 
     def _evict_above_marks(self, found: Inspection) -> list[str]:
         """Evict from the high mark down to the low one. found: before other files were removed."""
@@ -164,13 +166,12 @@ class Cleaner:
             chosen = choose_evicted(candidates, left, self._cleaning.policy, all_or_nothing=all_or_nothing)
             if not chosen:
                 break
-            for candidate in chosen:
-                tried.add(candidate.name)
-                result = self._removal.remove_unchanged(found.files[candidate.name], reason)
-                if not result.is_removed:
-                    break
-                removed.append(candidate.name)
-                freed += result.bytes_freed
+            results = self._batches.remove_all([found.files[candidate.name] for candidate in chosen], reason)
+            for candidate, result in zip(chosen, results, strict=False):  # the first dozens of them
+                if result is not None:
+                    tried.add(candidate.name)
+                    freed += result.bytes_freed
+                    removed += [candidate.name] if result.is_removed else []
         return removed, freed
 
     @contextmanager

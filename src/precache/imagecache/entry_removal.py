@@ -50,8 +50,6 @@ _DISKS_NAMED = 3
 
 LATE_TEXT = "it was used lately, and other hosts that share the cache name their new disks up to {} minutes later"
 
-_LOCKED = "another process fetches, copies or boots from it"
-
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
@@ -64,6 +62,9 @@ class RemovalResult:
     @property
     def is_removed(self) -> bool:
         return self.obstacle is None
+
+
+LOCKED = RemovalResult(Obstacle.LOCKED, "another process fetches, copies or boots from it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,34 @@ class EntryRemoval:
         try:
             with self._cache.locks.hold_if_free(name) as is_held:
                 if not is_held:
-                    return RemovalResult(Obstacle.LOCKED, _LOCKED)
-                return self._remove_held(name, reason, is_chosen, even_pinned)
+                    return LOCKED
+                obstacle = self._obstacle(name, is_chosen, even_pinned, None)
+                return self._remove(name, reason) if obstacle is None else obstacle
         except (CacheUnusable, OSError) as error:
-            why = explain(error) if isinstance(error, OSError) else str(error)
-            _log.warning("Could not remove %s from %s: %s", name, self._cache.directory, why)
-            return RemovalResult(Obstacle.FAILED, why)
+            return self.failed(name, error)
 
-    def remove_unchanged(self, file: CacheFile, reason: str) -> RemovalResult:
-        """Remove the file as `remove`, unless it was used since it was looked at."""
-        return self.remove(file.name, reason, is_chosen=lambda present: present.last_used == file.last_used)
+    def obstacle(self, file: CacheFile, usage: Usage) -> RemovalResult | None:
+        """Return what stands against removing the file, also that it was used since it was looked at; else None.
+
+        The caller has held its lock since before the usage was read. Raises nothing of the disk.
+        """
+        try:
+            return self._obstacle(file.name, lambda present: present.last_used == file.last_used, False, usage)
+        except OSError as error:
+            return self.failed(file.name, error)
+
+    def remove_free(self, file: CacheFile, reason: str) -> RemovalResult:
+        """Remove a file against which `obstacle` has found nothing under the same lock. Raises nothing of the disk."""
+        try:
+            return self._remove(file.name, reason)
+        except OSError as error:
+            return self.failed(file.name, error)
+
+    def failed(self, name: str, error: CacheUnusable | OSError) -> RemovalResult:
+        """Log the error, and return it as a result."""
+        why = explain(error) if isinstance(error, OSError) else str(error)
+        _log.warning("Could not remove %s from %s: %s", name, self._cache.directory, why)
+        return RemovalResult(Obstacle.FAILED, why)
 
     def check(self, name: str) -> RemovalResult | None:
         """Return what stands against removing the file that no list of disks says; None if nothing does.
@@ -126,18 +145,19 @@ class EntryRemoval:
         try:
             with self._cache.locks.hold_if_free(name) as is_held:
                 if not is_held:
-                    return RemovalResult(Obstacle.LOCKED, _LOCKED)
+                    return LOCKED
                 file = self.look(name)
                 return self._absent() if file is None else self._openness(name)
         except (CacheUnusable, OSError) as error:
             return RemovalResult(Obstacle.FAILED, explain(error) if isinstance(error, OSError) else str(error))
 
-    def use_of(self, name: str) -> RemovalResult | None:
+    def use_of(self, name: str, usage: Usage | None = None) -> RemovalResult | None:
         """Return what uses the file, or that this is not known; None if nothing does. The caller holds its lock.
 
-        The age of a file that a qemu has open is reset. Raises OSError.
+        usage: read since the lock is held; None to read it now. The age of a file that a qemu has open is reset. Raises
+        OSError.
         """
-        usage = self.usage()
+        usage = usage or self.usage()
         if usage.disks is None:
             return RemovalResult(Obstacle.USE_UNKNOWN, f"it is not known what is in use: {usage.doubt}")
         if name in usage.disks:
@@ -206,25 +226,26 @@ class EntryRemoval:
     def _absent(self) -> RemovalResult:
         return RemovalResult(Obstacle.ABSENT, f"it is not in {self._cache.directory}")
 
-    def _obstacle(self, file: CacheFile, even_pinned: bool) -> RemovalResult | None:
-        path = self._cache.directory / file.name
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
-        if not even_pinned and file.pins:
-            return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins)}")
-        return self.use_of(file.name)
-
-    def _remove_held(
-        self, name: str, reason: str, is_chosen: Callable[[CacheFile], bool], even_pinned: bool
-    ) -> RemovalResult:
-        file = self.look(name)
+    def _obstacle(
+        self, name: str, is_chosen: Callable[[CacheFile], bool], even_pinned: bool, usage: Usage | None
+    ) -> RemovalResult | None:
+        """Raises OSError."""
+        file, path = self.look(name), self._cache.directory / name
         if file is None:
             return self._absent()
         if not is_chosen(file):
             return RemovalResult(Obstacle.NO_LONGER_CHOSEN, f"it was used at {file.last_used}")
-        obstacle = self._obstacle(file, even_pinned)
-        if obstacle is not None:
-            return obstacle
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
+        if not even_pinned and file.pins:
+            return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins)}")
+        return self.use_of(name, usage)
+
+    def _remove(self, name: str, reason: str) -> RemovalResult:
+        """Raises OSError."""
+        file = self.look(name)
+        if file is None:
+            return self._absent()
         if file.pins:  # first: a pinned entry that is gone would be fetched again
             self._unpin(name)
         (self._cache.directory / name).unlink()

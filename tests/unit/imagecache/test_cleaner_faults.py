@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -113,7 +114,9 @@ class TestTwoCleaners:
         def work(cleaner: Cleaner) -> list[str]:
             removed = []
             for number in range(20):
-                put(cache, f"{number:040}", clock, age=timedelta(days=9))
+                # At once with its age: the other one would remove it in between.
+                draft = put(cache, f"{number}.{threading.get_ident()}", clock, age=timedelta(days=9))
+                draft.rename(cache.directory / f"{number:040}")
                 removed += cleaner.clean()
                 removed += [entry.entry for entry in cleaner.clean_now(CleanRequest(everything=True)).removed]
             return removed
