@@ -11,7 +11,7 @@ from uuid import UUID
 from precache.adapters.clock_system import SystemClock
 from precache.core.images import parse_image_id
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_records import EntryRecord
+from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.listing import EntryLister
 
 ENTRIES = 2000

@@ -20,10 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precache.imagecache.entry_record import ADOPTED as ADOPTED
-from precache.imagecache.entry_record import FROM_IMAGE_SERVICE as FROM_IMAGE_SERVICE
-from precache.imagecache.entry_record import MOST_BYTES, NO_RECORD
-from precache.imagecache.entry_record import EntryRecord as EntryRecord
+from precache.imagecache.entry_record import MOST_BYTES, NO_RECORD, EntryRecord
 from precache.imagecache.names import entry_name, parse_record, record_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.publish import open_directory, open_own, publish
