@@ -203,7 +203,7 @@ class TestCachedImages:
         )
         caches.store_reports([report])
         duty = HeldDuty(duties=MemoryDuties(now=clock.now), name="images", owner="me", lease=timedelta(hours=1))
-        check = CheckImages(duty=duty, statuses=caches, images=shown.images, stop=CancelToken())
+        check = CheckImages(duty=duty, statuses=caches, images=shown.images, stop=CancelToken(), interval=timedelta())
 
         check()
         shown.cloud.glance.deactivate(images["deactivated"])

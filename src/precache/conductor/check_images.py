@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Protocol
 
 from precache.background.cancel_token import CancelToken
 from precache.conductor.held_duty import HeldDuty
-from precache.core.cache_inventory import CachedImage
+from precache.core.cache_inventory import CachedImage, ImageFilter
 from precache.core.errors import ImageNotAuthorized, ImageNotFound, ImageServiceUnavailable
 from precache.core.image_list import ImageFinding, ServiceStatus
 from precache.core.text import number_of
@@ -25,29 +28,76 @@ MOST_REQUESTED = 500
 """Images that are requested one by one in a pass, because the list did not have them; the others follow in the next."""
 
 
+MOST_NEW = 100
+"""New images that are requested in a pass; the next list has the others."""
+
+_NOT_ASKED = ImageFilter(statuses=frozenset({None}))
+
+
 class ImageService(ImageListing, ImageSource, Protocol):
     """The image service, with the service's own credentials."""
 
 
 class CheckImages:
-    """One pass, to be repeated every some minutes. For one thread. stop: ends the pass before its next request."""
+    """One pass, to be repeated more often than the interval. For one thread.
 
-    def __init__(self, *, duty: HeldDuty, statuses: ImageStatuses, images: ImageService, stop: CancelToken) -> None:
+    interval: between two lists of the image service; meanwhile only new images are requested, one by one.
+    stop: ends the pass before its next request.
+    """
+
+    def __init__(
+        self,
+        *,
+        duty: HeldDuty,
+        statuses: ImageStatuses,
+        images: ImageService,
+        stop: CancelToken,
+        interval: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._duty, self._statuses, self._images, self._stop = duty, statuses, images, stop
+        self._interval_s, self._monotonic = interval.total_seconds(), monotonic
+        self._list_at = -math.inf
         self._doubt = ""
 
     def __call__(self) -> None:
-        """Store what has become of each cached image. If the image service fails, all stays as it is stored.
+        """Store what has become of cached images. If the image service fails, all stays as it is stored.
 
-        Raises StoreUnavailable, ImageNotAuthorized, ImageServiceUnavailable, Stopped.
+        Raises StoreUnavailable, Stopped.
         """
         if not self._duty.is_held():
             return
+        if self._monotonic() < self._list_at:
+            self._request_new()
+        else:
+            self._compare_all()
+
+    def _request_new(self) -> None:
+        """Request the images of which the image service was not asked yet; whether one is gone only a list tells."""
+        findings = []
+        for each in self._statuses.list_images(only=_NOT_ASKED, limit=MOST_NEW):
+            self._stop.check("Asking the image service for new images")
+            if each.image is not None:
+                try:
+                    found = self._images.show(each.image)
+                except ImageNotFound:
+                    continue
+                except (ImageNotAuthorized, ImageServiceUnavailable):
+                    break  # the next list says why
+                findings.append(finding_of(each.entry, found.id, found.name, found.status))
+        self._statuses.note_statuses(findings)
+
+    def _compare_all(self) -> None:
         # Read before the list: an image that is cached meanwhile may be newer than the list.
         cached = {each.entry: each for each in self._cached()}
         if not cached:
             return
-        listed = self._images.list_images(stop=self._stop)
+        self._list_at = self._monotonic() + self._interval_s  # also if this one fails
+        try:
+            listed = self._images.list_images(stop=self._stop)
+        except (ImageNotAuthorized, ImageServiceUnavailable) as error:
+            _log.warning("The status of cached images stays as it is for now: %s", error)
+            return
         self._say_if_not_whole(listed.doubt)
         findings = find_images(cached.values(), listed)
         doubtful = [each for each in findings if self._is_newly_gone(each, cached)]

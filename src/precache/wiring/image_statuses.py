@@ -19,8 +19,8 @@ from precache.core.stopping import StopReason
 
 _log = logging.getLogger(__name__)
 
-LONGEST_DELAY = timedelta(seconds=20)
-"""Of the first pass after a start: the hosts report meanwhile."""
+NEW_IMAGES_INTERVAL = timedelta(seconds=20)
+"""How soon the image service is asked for an image that is new in the caches."""
 
 PATIENCE = timedelta(seconds=4)
 """How long a stop waits for a running request."""
@@ -47,10 +47,12 @@ def start_image_statuses(
     # Longer than the interval: so one conductor compares, as long as it lives.
     lease = 2 * interval + config.conductor.lease
     duty = HeldDuty(duties=SqlDuties(database=database), name="image statuses", owner=owner, lease=lease)
-    check = CheckImages(duty=duty, statuses=SqlImageStatuses(database=database), images=images, stop=stop)
+    statuses = SqlImageStatuses(database=database)
+    check = CheckImages(duty=duty, statuses=statuses, images=images, stop=stop, interval=interval)
     at_stop.callback(duty.give_up)
     what = "Comparing the cached images with the image service"
-    task = PeriodicTask(action=check, interval=interval, delay=min(interval, LONGEST_DELAY), what=what)
+    pause = min(interval, NEW_IMAGES_INTERVAL)
+    task = PeriodicTask(action=check, interval=pause, delay=pause, what=what)
     task.start()
     at_stop.callback(task.stop, PATIENCE)
     at_stop.callback(stop.cancel, StopReason.SHUTDOWN)

@@ -19,7 +19,7 @@ from precache.core.image_list import ImageList
 from precache.core.images import Image, parse_image_id
 from precache.core.stopping import StopReason
 
-LEASE = timedelta(minutes=20)
+INTERVAL, LEASE = timedelta(minutes=10), timedelta(minutes=20)
 KEPT, LOST, NAMELESS = (parse_image_id(digit * 32) for digit in "123")
 
 
@@ -54,12 +54,20 @@ class World:
         self.duties = MemoryDuties(now=self.clock.now)
         self.caches = MemoryCacheInventory(clock=self.clock, find_host=lambda name: Host(name, "cell1"))
 
-    def report(self):
-        entries = [CachedEntry(entry=entry_name(image), image=image, image_name="as cached") for image in (KEPT, LOST)]
+    def report(self, *images, sequence=1):
+        images = images or (KEPT, LOST)
+        entries = [CachedEntry(entry=entry_name(image), image=image, image_name="as cached") for image in images]
         entries.append(CachedEntry(entry=entry_name(NAMELESS)))
         at = datetime(2026, 1, 1, tzinfo=UTC)
         report = CacheReport(
-            host="cmp-1", cell="cell1", boot_id="b", sequence=1, base=1, at=at, space=None, entries=tuple(entries)
+            host="cmp-1",
+            cell="cell1",
+            boot_id="b",
+            sequence=sequence,
+            base=sequence,
+            at=at,
+            space=None,
+            entries=tuple(entries),
         )
         self.caches.store_reports([report])
 
@@ -71,7 +79,14 @@ class World:
             lease=LEASE,
             monotonic=lambda: self.clock.now().timestamp(),
         )
-        return CheckImages(duty=duty, statuses=self.caches, images=self.service, stop=self.stop)
+        return CheckImages(
+            duty=duty,
+            statuses=self.caches,
+            images=self.service,
+            stop=self.stop,
+            interval=INTERVAL,
+            monotonic=lambda: self.clock.now().timestamp(),
+        )
 
     def statuses(self):
         entries = {entry_name(image): image for image in (KEPT, LOST, NAMELESS)}
@@ -103,7 +118,9 @@ def test_images_that_left_the_service_are_gone_and_are_asked_for_once(world, cap
     check()
     del world.service.images[LOST], world.service.images[NAMELESS]
 
+    world.clock.advance(INTERVAL)
     check()
+    world.clock.advance(INTERVAL)
     check()
 
     assert world.statuses() == {KEPT: "active", LOST: "gone", NAMELESS: "gone"}
@@ -120,16 +137,19 @@ def test_an_image_that_was_hidden_while_the_list_was_read_is_not_gone(world):
 
 
 @pytest.mark.parametrize("failure", [ImageServiceUnavailable("glance", "HTTP status 500"), ImageNotAuthorized("list")])
-def test_a_list_that_fails_changes_nothing(world, failure):
+def test_a_list_that_fails_changes_nothing(world, failure, caplog):
     check = world.check()
     check()
     before = world.caches.list_images()
     world.service.failure, world.service.images = failure, {}
+    world.clock.advance(INTERVAL)
 
-    with pytest.raises(type(failure)):
-        check()
+    check()
+    check()
 
     assert world.caches.list_images() == before
+    assert world.service.lists == 2
+    assert caplog.text.count(f"stays as it is for now: {failure}") == 1
 
 
 @pytest.mark.parametrize("failure", [ImageServiceUnavailable("glance", "HTTP status 500"), ImageNotAuthorized("list")])
@@ -138,6 +158,7 @@ def test_an_image_is_not_gone_if_the_request_for_it_fails(world, failure):
     check()
     del world.service.images[LOST]
     world.service.show_failure = failure
+    world.clock.advance(INTERVAL)
 
     check()
 
@@ -150,10 +171,46 @@ def test_an_image_that_a_list_in_doubt_lacks_is_unknown_and_the_doubt_is_said_on
     check = world.check()
 
     check()
+    world.clock.advance(INTERVAL)
     check()
 
     assert world.statuses() == {KEPT: "active", LOST: "unknown", NAMELESS: "active"}
     assert caplog.text.count("because the user is no administrator") == 1
+
+
+def test_between_two_lists_only_images_that_are_new_are_asked_for(world):
+    check = world.check()
+    check()
+    new = parse_image_id("4" * 32)
+    world.service.images[new] = Image(new, "new", "active", "raw", 1)
+    gone = parse_image_id("5" * 32)
+    world.report(KEPT, LOST, new, gone, sequence=2)
+    del world.service.images[KEPT]
+
+    world.clock.advance(INTERVAL / 2)
+    check()
+
+    assert world.service.lists == 1
+    assert sorted(world.service.shown) == [new, gone]
+    found = {each.image: each.status for each in world.caches.list_images()}
+    assert (found[KEPT], found[new], found[gone]) == ("active", "active", None)
+    world.clock.advance(INTERVAL / 2)
+    check()
+    found = {each.image: each.status for each in world.caches.list_images()}
+    assert (found[KEPT], found[new], found[gone]) == ("gone", "active", "gone")
+
+
+@pytest.mark.parametrize("failure", [ImageServiceUnavailable("glance", "HTTP status 500"), ImageNotAuthorized("list")])
+def test_a_new_image_whose_request_fails_waits_for_the_next_list(world, failure):
+    check = world.check()
+    check()
+    new = parse_image_id("4" * 32)
+    world.report(KEPT, LOST, new, sequence=2)
+    world.service.show_failure = failure
+
+    check()
+
+    assert {each.image: each.status for each in world.caches.list_images()}[new] is None
 
 
 def test_one_conductor_asks_and_the_next_one_after_its_end(world):
