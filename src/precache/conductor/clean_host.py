@@ -7,7 +7,15 @@ from datetime import timedelta
 
 from precache.conductor.survey_hosts import NOT_LISTENED, UNMAPPED
 from precache.core.cache_cleaning import CleanRequest, CleanResult
-from precache.core.errors import BusUnavailable, CleanRefused, HostNotReached, Refused, Stopped, Unavailable
+from precache.core.errors import (
+    BusUnavailable,
+    CleanRefused,
+    ComputeUnreachable,
+    HostNotReached,
+    Refused,
+    Stopped,
+    Unavailable,
+)
 from precache.ports.host_caches import HostCaches
 from precache.ports.inventory import HostQueries
 from precache.rules.group_by_cell import RpcRequirement, group_by_cell, hosts_of_unknown_state
@@ -42,6 +50,8 @@ class CleanHost:
         cell = self._cell_of(host)
         try:
             result = self._caches.clean_cache(host, cell, request, self._within)
+        except ComputeUnreachable as error:
+            raise HostNotReached(host, error.reason, was_asked=True) from error
         except Unavailable as error:
             raise HostNotReached(host, str(error), was_asked=not isinstance(error, BusUnavailable)) from error
         except (Refused, Stopped) as error:

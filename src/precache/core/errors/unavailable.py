@@ -72,6 +72,7 @@ class ComputeUnreachable(Unavailable):
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(f"Compute host {host} did not answer: {reason}")
+        self.reason = reason
 
 
 class ConductorUnavailable(Unavailable):
