@@ -8,6 +8,7 @@ from pathlib import Path
 from precache.config.load import Config
 from precache.core.errors import DomainsUnknown
 from precache.doctor.findings import Finding, failed, ok, warning
+from precache.imagecache.os_errors import disk_size
 from precache.ports.domain_disks import DomainDisks
 from precache.virt.libvirt_domains import LibvirtDomains
 
@@ -35,7 +36,23 @@ def check_cache_owner(
     else:
         yield ok(f"[image_cache] owner is {config.image_cache.owner}, as is right here")
     if config.image_cache.is_precache_owner:
+        yield from _check_marks(config)
         yield _check_domains(domains or LibvirtDomains(uri=config.libvirt.connection_uri))
+
+
+def _check_marks(config: Config) -> Iterator[Finding]:
+    """Compare where eviction ends with what is reserved for guests."""
+    cache, place = config.image_cache, config.host.instances_path
+    marks = cache.cleaning.watermarks
+    end = marks.to_free or marks.below_free
+    if end is None or cache.cleaning.makes_room or not place.exists():
+        return
+    total_bytes = disk_size(place).total_bytes
+    if end.of(total_bytes) < cache.reserve.of(total_bytes):
+        yield warning(
+            f"eviction ends when {end} are free, but {cache.reserve} are reserved for guests: then no image fits yet",
+            "raise [image_cache] evict_to_free above reserve_bytes, or set make_room = true",
+        )
 
 
 def _owner_is_nova(config: Config) -> str:

@@ -252,6 +252,23 @@ def test_a_cleaner_that_does_not_know_all_disks_is_reported(configured, tmp_path
     assert (finding.status, text in finding.found) == (status, True)
 
 
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ("evict_below_free = 4%", True),
+        ("evict_below_free = 4%\nevict_to_free = 6%", False),
+        ("evict_below_free = 4%\nmake_room = true", False),
+        ("evict_above_used = 80%", False),
+    ],
+)
+def test_an_eviction_that_ends_before_an_image_fits_is_reported(configured, tmp_path, options, is_told):
+    config = configured(f"[DEFAULT]\ninstances_path = {tmp_path}\n[image_cache]\nowner = precache\n{options}\n")
+
+    found = [finding.found for finding in check_cache_owner(config, tmp_path, Domains([]))]
+
+    assert any("eviction ends when 4% are free, but 5% are reserved" in text for text in found) is is_told
+
+
 def test_an_owner_that_changed_with_the_first_configuration_file_is_reported(configured, tmp_path):
     finding = only(check_cache_owner(configured("[DEFAULT]\ndebug = true\n"), tmp_path))
 
