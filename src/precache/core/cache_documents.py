@@ -184,7 +184,7 @@ def read_instant(value: object, name: str) -> datetime | None:
         instant = datetime.fromisoformat(value if isinstance(value, str) else "")
         if instant.tzinfo is None:
             raise ValueError
-        return instant.astimezone(UTC)
+        return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{name} is not a time") from None
 
@@ -209,6 +209,8 @@ def _text(value: object, name: str, length: int = 1000) -> str:
         return ""
     if not isinstance(value, str):
         raise ValueError(f"{name} is not text")
+    if len(value) <= length and value.isascii() and value.isprintable():  # most; thousands are read in a second
+        return value
     return plain_line(value, length)
 
 
