@@ -62,12 +62,16 @@ class Fleet:
             "database": {"connection": f"sqlite:///{folder}/precache.sqlite", "encryption_keys": key},
             "glance": {"endpoint_override": IMAGES},
             "service_user": {"cafile": self.tls / "ca.pem"},
+            "inventory": {"image_status_interval": 2},
         }
         self._control = write_settings(folder / "controller.conf", merged(QUICK, settings))
         self.operate("db", "upgrade")
         self.operate("cell", "create", "cell1", "--transport-url", broker.url("precache-cell1"))
         self.tokens = {name: self.create_token(name, "compute") for name in HOSTS}
         self.tokens["operator"] = self.create_token("operator", "admin")
+        self.tokens["conductor"] = self.create_token("conductor", "compute")
+        settings["glance"] = {"endpoint_override": IMAGES, "auth_token": self.tokens["conductor"]}
+        self._control = write_settings(folder / "controller.conf", merged(QUICK, settings))
 
     def operate(self, *words: str) -> str:
         """Run one of the operator's commands on the controller, which must succeed."""
@@ -213,6 +217,21 @@ def test_one_request_fills_every_host_and_a_disk_uses_the_cache(fleet: Fleet) ->
     assert json.loads(created.stdout)["backing_file"] == str(fleet.entry("cmp-2", packed))
     checked = subprocess.run(["qemu-img", "check", disk], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_conductor_finds_out_with_a_token_what_became_of_cached_images(fleet: Fleet) -> None:
+    random_raw(fleet.images / "lost.raw", 1)
+    wait_until(lambda: any(image["name"] == "lost" for image in fleet.listed("image", "list")))
+    done = fleet.call("host", "cache", "image", "cmp-1", "lost", "--wait")
+    assert done.returncode == 0, done.stderr
+
+    def lost(status: str) -> bool:
+        listed = fleet.listed("image", "list", "--cached", "--status", status)
+        return "lost" in [image["name"] for image in listed]
+
+    wait_until(lambda: lost("active"))
+    (fleet.images / "lost.raw").unlink()
+    wait_until(lambda: lost("gone"))
 
 
 @pytest.mark.parametrize(
