@@ -133,16 +133,18 @@ class _DisplayCommand(_BaseCommand):
 class ListCommand(_DisplayCommand, lister.Lister):
     """A command whose result is a list.
 
-    least_needed: columns that a table leaves out if it does not fit the terminal, in this order.
+    least_needed: columns that a table leaves out if it does not fit the terminal, in this order. table: the formatter.
     """
 
     least_needed: ClassVar[tuple[str, ...]] = ()
+    table: Any
 
     formatter_namespace = "precache.formatters.list"
 
     def _load_formatter_plugins(self) -> Any:
         formatters: Any = super()._load_formatter_plugins()
-        formatters["table"].obj.least_needed = self.least_needed
+        self.table = formatters["table"].obj
+        self.table.least_needed = self.least_needed
         return formatters
 
 

@@ -166,6 +166,13 @@ def test_cached_images_are_listed_by_name(run: Run, service: StubService) -> Non
     assert "1.0 GiB" in table.out
 
 
+def test_a_narrow_table_of_cached_images_keeps_their_status(run: Run) -> None:
+    heads = run("image", "list", "--cached", "--max-width", "80").out.splitlines()[1]
+
+    assert all(name in heads for name in ("name", "hosts", "missing", "status"))
+    assert "unused" not in heads
+
+
 @pytest.mark.parametrize("option", [["--status", "gone"], ["--missing"], ["--pinned"], ["--unused"]])
 def test_options_of_cached_images_need_the_option_cached(run: Run, service: StubService, option: list[str]) -> None:
     ran = run("image", "list", *option)

@@ -48,7 +48,7 @@ class ImageList(ListCommand):
     """
 
     columns = tuple(dict.fromkeys((*_FIELDS, *_CACHED_FIELDS)))
-    least_needed = tuple(dict.fromkeys((*least_needed_first(_FIELDS), *least_needed_first(_CACHED_FIELDS))))
+    least_needed = least_needed_first(_FIELDS)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--cached", action="store_true", help="list the images in the caches of the hosts")
@@ -73,6 +73,8 @@ class ImageList(ListCommand):
         chosen = [name for name in ("status", "missing", "pinned", "unused") if getattr(parsed_args, name)]
         if chosen and not parsed_args.cached:
             raise UsageError(f"--{chosen[0]} is about the caches of the hosts; add --cached")
+        if parsed_args.cached:
+            self.table.least_needed = least_needed_first(_CACHED_FIELDS)
         return super().run(parsed_args)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
