@@ -56,7 +56,7 @@ def allocated_bytes(*paths: Path | None) -> int:
     return taken
 
 
-class _Kept(NamedTuple):
+class _FilePromise(NamedTuple):
     """The promise for one file. pending_bytes: still to be written when the file occupied `allocated_bytes`."""
 
     pending_bytes: int
@@ -146,7 +146,7 @@ class Promise:
         return None
 
     def _write(self, pending: Mapping[str, int]) -> None:
-        kept = {kind: _Kept(count, allocated_bytes(self._file(kind))) for kind, count in pending.items()}
+        kept = {kind: _FilePromise(count, allocated_bytes(self._file(kind))) for kind, count in pending.items()}
         text = json.dumps({"files": kept}).ljust(_LENGTH).encode()
         if self._fd is None:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -312,7 +312,7 @@ def _promises_in(directory: Path, without: Collection[str] = ()) -> Iterator[Pat
                 yield directory / name
 
 
-def _read_promise(path: Path) -> dict[str, _Kept] | None:
+def _read_promise(path: Path) -> dict[str, _FilePromise] | None:
     """Return the promise by kinds of files; None if its fetch has ended, or another user hides it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -322,7 +322,7 @@ def _read_promise(path: Path) -> dict[str, _Kept] | None:
         if _is_free(fd):
             return None
         files: Any = json.loads(os.pread(fd, _LENGTH, 0))["files"]
-        return {str(kind): _Kept(max(0, int(pending)), int(taken)) for kind, (pending, taken) in files.items()}
+        return {str(kind): _FilePromise(max(0, int(pending)), int(taken)) for kind, (pending, taken) in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     finally:
