@@ -174,7 +174,12 @@ class CacheCare:
     def _cleaner(self, driver: VirtDriver, settings: CareSettings) -> list[PeriodicTask]:
         if settings.clean_interval is None:
             return []
-        return [self._regularly("The cache cleaner of", driver.clean_cache, settings.clean_interval)]
+
+        def clean() -> None:
+            driver.clean_cache()
+            self.note_change()
+
+        return [self._regularly("The cache cleaner of", clean, settings.clean_interval)]
 
     def _verifier(self, driver: VirtDriver, turns: Turns, settings: CareSettings) -> list[PeriodicTask]:
         if not settings.verify_bytes_per_s:

@@ -126,7 +126,12 @@ class CacheReporter:
         report = make(state, self._clock.now())
         if report is None:
             return
-        if self._reports.store_reports([report]):
+        try:
+            is_sent = not self._reports.store_reports([report])
+        except PrecacheError:
+            self._series.lose()
+            raise
+        if not is_sent:
             self._series.lose()
         elif report.is_full:
             self._full_at = self._monotonic() + self._full_interval_s * self._share()

@@ -150,6 +150,8 @@ class ComputeService:
             return CleanResult(refused=str(error) or UNSUPPORTED)
         except CacheUnusable as error:
             return CleanResult(refused=str(error))
+        finally:
+            self._care.note_change()
 
     def ask_to_stop(self) -> None:
         """End running transfers, which leave no file, and raise Stopped to all callers of requests; do not wait."""

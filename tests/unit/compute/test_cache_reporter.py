@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -10,11 +11,14 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.compute.cache_care import CareSettings
 from precache.compute.cache_reporter import LEAST_SHARE, CacheFacts, CacheReporter
 from precache.compute.service import ComputeService
+from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_entries import AlarmKind, CacheListing, CacheSpace, Removal
-from precache.core.errors import CacheUnusable
+from precache.core.errors import CacheUnusable, StoreUnavailable
+from precache.core.orders import ImageOrder
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.removal_log import RemovalLog
-from tests.contract.cache_values import NOW, entry, entry_of
+from precache.ports.compute_gateway import ImagesRequest
+from tests.contract.cache_values import NOW, entry, entry_of, image
 from tests.contract.hearing import Hearing
 from tests.waiting import wait_until
 
@@ -41,11 +45,13 @@ class Cache:
 
 
 class Sending(Hearing):
-    """Receives reports, unless the bus is down."""
+    """Receives reports, unless the bus or the database is down."""
 
-    is_down = False
+    is_down = raises = False
 
     def store_reports(self, reports):
+        if self.is_down and self.raises:
+            raise StoreUnavailable("its disk is full")
         if self.is_down:
             return frozenset(report.host for report in reports)
         return super().store_reports(reports)
@@ -141,11 +147,13 @@ def test_a_cache_that_cannot_be_listed_is_reported_later_and_logged_once(world, 
     assert world.report()[0].is_full
 
 
-def test_a_report_that_cannot_be_sent_is_followed_by_everything(world):
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_report_that_cannot_be_sent_is_followed_by_everything(world, raises):
     world.report()
-    world.sent.is_down = True
+    world.sent.is_down, world.sent.raises = True, raises
     world.cache.numbers = [1, 2, 3]
-    assert world.report() == []
+    with pytest.raises(StoreUnavailable) if raises else nullcontext():
+        assert world.report() == []
     world.sent.is_down = False
     world.cache.numbers = [1, 2, 3, 4]
 
@@ -169,6 +177,42 @@ def test_a_driver_of_an_earlier_release_reports_nothing(world):
     assert world.report() == []
 
 
+@pytest.mark.parametrize("change", ["a request to clean", "a pass of the cleaner", "a job"])
+def test_what_changes_the_cache_is_reported_at_once(change):
+    """The next comparison would come in an hour."""
+    hearing, cleaned = Sending(), threading.Event()
+
+    class Cleaned(Cache):
+        def clean_now(self, request):
+            self.numbers = [1]
+            return CleanResult()
+
+        def clean_cache(self):
+            if cleaned.is_set():
+                self.numbers = [1]
+
+        def cache_image(self, order, watch):
+            self.numbers = [1]
+            return True
+
+    driver = Cleaned()
+    passes = timedelta(milliseconds=10) if change == "a pass of the cleaner" else None
+    service = service_of(driver, hearing, interval=timedelta(hours=1), clean_interval=passes)
+    service.start()
+    service.announce()
+    try:
+        wait_until(lambda: hearing.caches)
+        if change == "a job":
+            service.process_images(ImagesRequest("job", "cmp-1", "", (ImageOrder(image(1)),)))
+        elif change == "a request to clean":
+            service.clean_cache(CleanRequest())
+        else:
+            cleaned.set()
+        wait_until(lambda: [each.entry for each in hearing.caches[-1].entries] == [entry_of(1)])
+    finally:
+        service.stop(timedelta(seconds=20))
+
+
 def test_a_listing_that_hangs_stops_neither_heartbeats_nor_the_compute():
     """The compute sends heartbeats while the listing waits, reports when it is woken, and stops."""
     listing, goes_on = threading.Event(), threading.Event()
@@ -181,22 +225,7 @@ def test_a_listing_that_hangs_stops_neither_heartbeats_nor_the_compute():
             return super().list_cache()
 
     driver = Slow()
-    options = {"host": "cmp-1", "cell": "", "driver": driver, "clock": MemoryClock()}
-    reporter = CacheReporter(
-        **options,
-        facts=CacheFacts(owner="nova"),
-        reports=hearing,
-        interval=timedelta(milliseconds=1),
-        full_interval=timedelta(hours=1),
-    )
-    service = ComputeService(
-        **options,
-        reports=hearing,
-        progress=hearing,
-        report_interval=timedelta(milliseconds=1),
-        settings=CareSettings(),
-        reporter=reporter,
-    )
+    service = service_of(driver, hearing, interval=timedelta(milliseconds=1))
     service.start()
     service.announce()
     try:
@@ -210,3 +239,23 @@ def test_a_listing_that_hangs_stops_neither_heartbeats_nor_the_compute():
         goes_on.set()
         service.stop(timedelta(seconds=patience))
     assert hearing.caches[0].is_full
+
+
+def service_of(driver, hearing, interval, clean_interval=None):
+    """Return a compute whose heartbeats come every millisecond."""
+    options = {"host": "cmp-1", "cell": "", "driver": driver, "clock": MemoryClock()}
+    reporter = CacheReporter(
+        **options,
+        facts=CacheFacts(owner="nova"),
+        reports=hearing,
+        interval=interval,
+        full_interval=timedelta(hours=1),
+    )
+    return ComputeService(
+        **options,
+        reports=hearing,
+        progress=hearing,
+        report_interval=timedelta(milliseconds=1),
+        reporter=reporter,
+        settings=CareSettings(clean_interval=clean_interval),
+    )
