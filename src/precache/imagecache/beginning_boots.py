@@ -20,7 +20,13 @@ BOOT_TIME = timedelta(seconds=10)
 _LONGEST_WAIT = timedelta(minutes=1)
 """For an entry that is touched again and again, most likely by boots whose disks are seen."""
 
-PUBLISHING_TIME = timedelta(seconds=2)
+_COARSEST_TIMES, _ROUNDING = timedelta(seconds=2), timedelta(milliseconds=1)
+"""By how much the mtime that a file gets when it is published can be before that moment, or after it."""
+
+
+def is_new(touched_at: datetime, cached_at: datetime | None) -> bool:
+    """Return whether the entry was not touched since it was published. cached_at: None if that is not known."""
+    return cached_at is not None and -_ROUNDING <= cached_at - touched_at <= _COARSEST_TIMES
 
 
 def wait_for_boots(path: Path, record: EntryRecord | None, clock: Clock, wait: Callable[[], None]) -> None:
@@ -35,8 +41,7 @@ def wait_for_boots(path: Path, record: EntryRecord | None, clock: Clock, wait: C
         except FileNotFoundError:
             return
         cached_at = None if record is None else record.cached_at
-        is_published_only = cached_at is not None and abs(touched_at - cached_at) <= PUBLISHING_TIME
-        if is_published_only or not timedelta() <= now - touched_at < BOOT_TIME:
+        if is_new(touched_at, cached_at) or not timedelta() <= now - touched_at < BOOT_TIME:
             return
         wait()
         clock.sleep(POLL_INTERVAL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -19,7 +19,7 @@ from pathlib import Path
 from precache.core.cache_entries import Removal
 from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown, SharersUnknown
 from precache.core.pins import pins_text
-from precache.imagecache.beginning_boots import PUBLISHING_TIME
+from precache.imagecache.beginning_boots import is_new
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.in_use import UsedFiles, is_open_in_qemu
 from precache.imagecache.os_errors import explain
@@ -42,7 +42,7 @@ class Obstacle(Enum):
     IN_USE = auto()  # disks stand on it
     OPEN = auto()  # a running qemu has it open, and no list of disks says so
     USE_UNKNOWN = auto()  # it is not known what is in use
-    NO_LONGER_CHOSEN = auto()  # it was used since the caller chose it
+    USED_MEANWHILE = auto()  # since the caller, or the check, has looked at it
     FAILED = auto()  # an error of the disk, or not a file
 
 
@@ -92,25 +92,20 @@ class EntryRemoval:
         self._clock = clock
         self._last_doubt = ""
 
-    def remove(
-        self,
-        name: str,
-        reason: str,
-        *,
-        is_chosen: Callable[[CacheFile], bool] = lambda _file: True,
-        even_pinned: bool = False,
-    ) -> RemovalResult:
+    def remove(self, name: str, reason: str, *, even_pinned: bool = False) -> RemovalResult:
         """Remove the file with all that Precache keeps beside it, unless something stands against it.
 
-        name: of an image, a resized copy or a blank. reason: for the log, such as `unused for 26 h`.
-        is_chosen: called under the lock with the file as it is then; False leaves it. Raises nothing of the disk.
+        name: of an image, a resized copy or a blank. reason: for the log, such as `unused for 26 h`. Raises nothing of
+        the disk.
         """
         try:
             with self._cache.locks.hold_if_free(name) as is_held:
                 if not is_held:
                     return LOCKED
-                obstacle = self._obstacle(name, is_chosen, even_pinned, None)
-                return self._remove(name, reason) if obstacle is None else obstacle
+                file = self.look(name)
+                if file is None:
+                    return self._absent()
+                return self._obstacle(file, even_pinned, None) or self._remove(file, reason)
         except (CacheUnusable, OSError) as error:
             return self.failed(name, error)
 
@@ -120,14 +115,15 @@ class EntryRemoval:
         The caller has held its lock since before the usage was read. Raises nothing of the disk.
         """
         try:
-            return self._obstacle(file.name, lambda present: present.last_used == file.last_used, False, usage)
+            present = self.look(file.name)
+            return self._change(file, present) or self._obstacle(present or file, False, usage)
         except OSError as error:
             return self.failed(file.name, error)
 
     def remove_free(self, file: CacheFile, reason: str) -> RemovalResult:
         """Remove a file against which `obstacle` has found nothing under the same lock. Raises nothing of the disk."""
         try:
-            return self._remove(file.name, reason)
+            return self._remove(file, reason)
         except OSError as error:
             return self.failed(file.name, error)
 
@@ -206,8 +202,7 @@ class EntryRemoval:
         size_bytes = found.st_blocks * _BLOCK_BYTES
         if record is None:
             return CacheFile(name, last_used, size_bytes=size_bytes)
-        is_new = record.cached_at is not None and abs(last_used - record.cached_at) <= PUBLISHING_TIME
-        return CacheFile(name, last_used, record.pins, size_bytes, record.image, is_new)
+        return CacheFile(name, last_used, record.pins, size_bytes, record.image, is_new(last_used, record.cached_at))
 
     def reset_age(self, name: str) -> None:
         """Let the file's expiry begin now, because it is in use. An error is logged."""
@@ -226,26 +221,28 @@ class EntryRemoval:
     def _absent(self) -> RemovalResult:
         return RemovalResult(Obstacle.ABSENT, f"it is not in {self._cache.directory}")
 
-    def _obstacle(
-        self, name: str, is_chosen: Callable[[CacheFile], bool], even_pinned: bool, usage: Usage | None
-    ) -> RemovalResult | None:
-        """Raises OSError."""
-        file, path = self.look(name), self._cache.directory / name
-        if file is None:
+    def _change(self, file: CacheFile, present: CacheFile | None) -> RemovalResult | None:
+        """Return that the file is gone, or was used since it was looked at; else None."""
+        if present is None:
             return self._absent()
-        if not is_chosen(file):
-            return RemovalResult(Obstacle.NO_LONGER_CHOSEN, f"it was used at {file.last_used}")
+        if present.last_used == file.last_used:
+            return None
+        return RemovalResult(Obstacle.USED_MEANWHILE, f"it was used at {present.last_used}")
+
+    def _obstacle(self, file: CacheFile, even_pinned: bool, usage: Usage | None) -> RemovalResult | None:
+        """Raises OSError."""
+        path = self._cache.directory / file.name
         if not stat.S_ISREG(path.lstat().st_mode):
             return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
         if not even_pinned and file.pins:
             return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins)}")
-        return self.use_of(name, usage)
+        return self.use_of(file.name, usage)
 
-    def _remove(self, name: str, reason: str) -> RemovalResult:
-        """Raises OSError."""
-        file = self.look(name)
-        if file is None:
-            return self._absent()
+    def _remove(self, file: CacheFile, reason: str) -> RemovalResult:
+        """Remove the file unless a boot has found it while the disks were looked at. Raises OSError."""
+        name = file.name
+        if (change := self._change(file, self.look(name))) is not None:
+            return change
         if file.pins:  # first: a pinned entry that is gone would be fetched again
             self._unpin(name)
         (self._cache.directory / name).unlink()

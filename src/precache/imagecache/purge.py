@@ -5,9 +5,9 @@ It may be called without a job. Safe for several threads and processes.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from precache.core.cache_entries import AlarmKind
 from precache.core.errors import CacheUnusable
@@ -23,8 +23,6 @@ from precache.imagecache.names import record_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.quarantine import Quarantine
 from precache.ports.clock import Clock
-
-_log = logging.getLogger(__name__)
 
 
 class Purge:
@@ -67,18 +65,22 @@ class Purge:
             )
         if record is not None and record.pins and not even_pinned:
             return OperationResult(Outcome.ERROR, _pinned_text(record.pins))
-        if self._has_nova:
-            wait_for_boots(path, record, self._clock, wait)
-        while True:
-            result = self._removal.remove(path.name, "purged by request", even_pinned=even_pinned)
-            if result.obstacle is not Obstacle.LOCKED:
-                break
-            wait()
-            self._clock.sleep(POLL_INTERVAL)
+        result = self._remove(path, even_pinned, wait)
         if result.obstacle not in (None, Obstacle.ABSENT):
             return self._refusal(path.name, result)
         with self._cache.locks.hold(path.name, wait):
             return self._remove_rest(image, even_pinned, is_removed=result.is_removed)
+
+    def _remove(self, path: Path, even_pinned: bool, wait: Callable[[], None]) -> RemovalResult:
+        """Remove the entry when no other process works with it, and no boot has just found it."""
+        while True:
+            if self._has_nova:
+                wait_for_boots(path, self._cache.records.read(path.name), self._clock, wait)
+            result = self._removal.remove(path.name, "purged by request", even_pinned=even_pinned)
+            if result.obstacle not in (Obstacle.LOCKED, Obstacle.USED_MEANWHILE):
+                return result
+            wait()
+            self._clock.sleep(POLL_INTERVAL)
 
     def _remove_rest(self, image: ImageId, even_pinned: bool, *, is_removed: bool) -> OperationResult:
         """Remove what is kept beside an entry that is gone. The caller holds the lock. Raises OSError."""

@@ -79,4 +79,4 @@ def test_a_file_that_was_used_since_it_was_looked_at_stays(cache: ImageCache, cl
 
     (result,) = BatchRemoval(locks=cache.locks, removal=removal).remove_each([(files[0], "a test")])
 
-    assert result.obstacle is Obstacle.NO_LONGER_CHOSEN
+    assert result.obstacle is Obstacle.USED_MEANWHILE

@@ -14,6 +14,7 @@ from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.entry_removal import EntryRemoval, Obstacle, users_text
+from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.overlay_list import add_overlay
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
@@ -108,12 +109,35 @@ def test_an_entry_whose_lock_is_taken_stays(cache: ImageCache, clock: MemoryCloc
         assert removal_of(cache, clock).remove(ENTRY, "a test").obstacle is Obstacle.LOCKED
 
 
-def test_an_entry_that_is_no_longer_chosen_under_its_lock_stays(cache: ImageCache, clock: MemoryClock) -> None:
+class BootDuringLook(InstanceDisks):
+    """A boot finds the entry while the disks are looked at, and makes its disk later. It waits for the entry's lock."""
+
+    def __init__(self, cache: ImageCache, clock: MemoryClock, domains: Domains | None = None) -> None:
+        super().__init__(
+            instances_path=cache.directory.parent, cache_directory=cache.directory, domains=domains or Domains()
+        )
+        self._boots = [lambda: put(cache, ENTRY, clock)]
+
+    def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
+        found = super().disks_by_file()
+        while self._boots:
+            self._boots.pop()()
+        return found
+
+
+def test_an_entry_that_a_boot_finds_while_the_disks_are_looked_at_stays(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    removal = EntryRemoval(cache=cache, disks=BootDuringLook(cache, clock), clock=clock)
+    file = removal.look(ENTRY)
+    assert file is not None
+
+    by_name = removal.remove(ENTRY, "a test")
+    put(cache, ENTRY, clock, age=timedelta(days=9))
+    obstacle = removal.obstacle(file, removal.usage())
     put(cache, ENTRY, clock)
+    in_batch = removal.remove_free(file, "a test")
 
-    result = removal_of(cache, clock).remove(ENTRY, "a test", is_chosen=lambda _file: False)
-
-    assert result.obstacle is Obstacle.NO_LONGER_CHOSEN
+    assert (by_name.obstacle, obstacle, in_batch.obstacle) == (Obstacle.USED_MEANWHILE, None, Obstacle.USED_MEANWHILE)
     assert names(cache) == {ENTRY}
 
 

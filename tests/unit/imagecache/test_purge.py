@@ -18,24 +18,28 @@ from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.entry_removal import EntryRemoval
+from precache.imagecache.in_use import InstanceDisks
 from precache.imagecache.names import record_name
 from precache.imagecache.overlay_list import add_overlay
 from precache.imagecache.purge import Purge
 from precache.imagecache.quarantine import Quarantine
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
-from tests.unit.imagecache.test_cleaner import HOLDER, OTHER, Domains, names, put, put_overlay
-from tests.unit.imagecache.test_entry_removal import removal_of
+from tests.unit.imagecache.test_cleaner import HOLDER, OTHER, Domains, disks_of, names, put, put_overlay
+from tests.unit.imagecache.test_entry_removal import BootDuringLook
 
 
 def never() -> None:
     raise AssertionError("nothing uses the image")
 
 
-def purge_of(cache: ImageCache, clock: MemoryClock, domains: Domains | None = None) -> Purge:
+def purge_of(
+    cache: ImageCache, clock: MemoryClock, domains: Domains | None = None, disks: InstanceDisks | None = None
+) -> Purge:
     return Purge(
         cache=cache,
-        removal=removal_of(cache, clock, domains),
+        removal=EntryRemoval(cache=cache, disks=disks or disks_of(cache, domains), clock=clock),
         quarantine=Quarantine(directory=cache.directory, clock=clock),
         clock=clock,
     )
@@ -196,13 +200,22 @@ def test_a_purge_waits_for_who_has_the_lock_and_can_be_stopped(
     assert result.outcome is Outcome.PURGED
 
 
-def test_a_boot_that_has_just_found_the_image_makes_its_disk_first(cache: ImageCache, clock: MemoryClock) -> None:
+@pytest.mark.parametrize("found_at", ["before", "as soon as it was published", "while the disks are looked at"])
+def test_a_boot_that_has_just_found_the_image_makes_its_disk_first(
+    cache: ImageCache, clock: MemoryClock, found_at: str
+) -> None:
     base = put_old(cache, clock)
-    cache.records.write(EntryRecord(image=IMAGE, cached_at=clock.now() - timedelta(hours=1)))
-    os.utime(base, (clock.now().timestamp(), clock.now().timestamp()))  # as nova-compute does
+    is_published_now = found_at == "as soon as it was published"
+    before = timedelta(milliseconds=100) if is_published_now else timedelta(hours=1)
+    cache.records.write(EntryRecord(image=IMAGE, cached_at=clock.now() - before))
+    disks = disks_of(cache, None)
+    if found_at == "while the disks are looked at":
+        disks = BootDuringLook(cache, clock)
+    else:
+        os.utime(base, (clock.now().timestamp(), clock.now().timestamp()))  # as nova-compute does
     disk = cache.directory.parent / "instance-1" / "disk"
 
-    result = purge_of(cache, clock).purge(IMAGE, even_pinned=False, wait=lambda: put_overlay(disk, base))
+    result = purge_of(cache, clock, disks=disks).purge(IMAGE, even_pinned=False, wait=lambda: put_overlay(disk, base))
 
     assert result.outcome is Outcome.IN_USE
 
