@@ -31,6 +31,9 @@ MOST_PINS = 100
 """Of one entry. Further ones are not reported."""
 
 _MOST_BYTES = 2**63 - 1
+_MOST_ALLOCATED = 2**46
+"""Of one entry, 64 TiB: so the sums over all entries of a host, and over 100,000 hosts, are numbers of a database."""
+
 _MOST_DISKS = 2**31 - 1
 _NAME_LENGTH = 255
 _DIGEST_LENGTH = 300
@@ -72,7 +75,7 @@ def read_entry(fields: Mapping[str, Any]) -> CachedEntry:
         image_name=_text(get("image_name"), "image_name", _NAME_LENGTH),
         state=_word(EntryState, get("state", "present"), "state"),
         size_bytes=_number(get("size_bytes", 0), "size_bytes"),
-        allocated_bytes=_number(get("allocated_bytes", 0), "allocated_bytes"),
+        allocated_bytes=_number(get("allocated_bytes", 0), "allocated_bytes", _MOST_ALLOCATED),
         format=_text(get("format"), "format", _NAME_LENGTH),
         digest=_text(get("digest"), "digest", _DIGEST_LENGTH),
         source=_text(get("source"), "source", _NAME_LENGTH),

@@ -144,7 +144,8 @@ def test_a_truncated_content_is_dropped():
 
 def test_an_entry_that_is_not_valid_is_left_out_and_the_others_are_read(caplog):
     content = content_of(REPORT)
-    for number, change_of in enumerate(({"entry": "x"}, {"verification": "guessed"}, {"disks": -1}, {"pins": 3})):
+    faults = ({"entry": "x"}, {"verification": "guessed"}, {"disks": -1}, {"pins": 3}, {"allocated_bytes": 2**47})
+    for number, change_of in enumerate(faults):
         content["entries"].append(content["entries"][0] | {"entry": entry_of(20 + number)} | change_of)
     content["alarms"].append({"kind": "of the future"})
     content["entries"][0]["a field of the future"] = {"any": "thing"}
@@ -153,7 +154,7 @@ def test_an_entry_that_is_not_valid_is_left_out_and_the_others_are_read(caplog):
 
     assert (report.entries, report.alarms) == (REPORT.entries, REPORT.alarms)
     assert [line.split(", ")[-1] for line in caplog.messages] == [
-        "4 of the kind entry were left out; the first: entry is not the name of an entry",
+        "5 of the kind entry were left out; the first: entry is not the name of an entry",
         "1 of the kind alarm were left out; the first: kind is not known",
     ]
 
