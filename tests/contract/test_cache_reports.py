@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -225,6 +226,19 @@ def test_entries_of_many_megabytes_are_stored(database_stores):
     store(stores, full(*entries))
 
     assert stores.caches.list_entries("cmp-1") == sorted(entries, key=lambda each: each.entry)
+
+
+def test_more_names_than_one_statement_takes_are_removed(database_stores):
+    stores = database_stores
+    hosts = [f"cmp-{number}" for number in range(30)]
+    beat(stores, *hosts)
+    store(stores, *(full(1, 2, host=host) for host in hosts))
+
+    # PostgreSQL takes 65,535 values in a statement, SQLite 250,000 at most.
+    removed = change(gone=range(2, 9_000))
+    store(stores, *(replace(removed, host=host) for host in hosts))
+
+    assert [(each.entry, each.numbers.present) for each in stores.caches.list_images()] == [(entry_of(1), 30)]
 
 
 ENTRIES = st.builds(

@@ -18,6 +18,7 @@ from precache.adapters.inventory_sql.cache_numbers import ImageNumbers, lock_cac
 from precache.adapters.inventory_sql.cache_removal import forget_deleted_hosts
 from precache.adapters.inventory_sql.cache_rows import MARKS, cache_document, entry_row
 from precache.adapters.sql import Database
+from precache.adapters.sql.batches import batches
 from precache.adapters.sql.inserts import upsert
 from precache.adapters.sql.repeating import idempotent
 from precache.adapters.sql.tables import cache_entries, host_caches, hosts
@@ -29,6 +30,9 @@ HOSTS_AT_ONCE = 400
 ENTRIES_AT_ONCE = 20_000
 """The most hosts and entries of one transaction, which then takes about two seconds if all entries are new. One host
 may have more entries."""
+
+NAMES_AT_ONCE = 10_000
+"""The most names of entries in one statement. PostgreSQL takes 65,535 values, old SQLite half as many."""
 
 _CHANGING_OF_HOST = [column.name for column in host_caches.c if not column.primary_key]
 
@@ -94,7 +98,7 @@ def _parts(by_host: Mapping[str, Sequence[CacheReport]]) -> Iterator[dict[str, S
     part: dict[str, Sequence[CacheReport]] = {}
     size = 0
     for host, reports in by_host.items():
-        entries = sum(len(report.entries) for report in reports)
+        entries = sum(len(report.entries) + len(report.gone) for report in reports)
         if part and (len(part) == HOSTS_AT_ONCE or size + entries > ENTRIES_AT_ONCE):
             yield part
             part, size = {}, 0
@@ -129,17 +133,14 @@ class _HostChange:
         return self._content != content
 
     @property
-    def condition(self) -> ColumnElement[bool]:
-        """Return the condition for the rows that may differ."""
-        is_own = cache_entries.c.host_id == self.host_id
-        if self.update.is_full:
-            return is_own
-        return and_(is_own, cache_entries.c.entry.in_([*self.rows, *self.update.gone]))
+    def names(self) -> Sequence[str] | None:
+        """Return the names of the entries that may differ; None for all that are stored."""
+        return None if self.update.is_full else [*self.rows, *self.update.gone]
 
     def compare(self, stored: Mapping[str, Row[Any]], numbers: ImageNumbers) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the rows to write and the entries to remove, and add the difference to the numbers.
 
-        stored: the rows that meet the condition, by entry.
+        stored: the rows with these `names`, by entry.
         """
         changed = [row for name, row in self.rows.items() if name not in stored or stored[name].mark != row["mark"]]
         removed = [name for name in stored if name not in self.rows]
@@ -177,27 +178,44 @@ class _HostChange:
 
 def _store_changes(connection: Connection, changes: Sequence[_HostChange], now: datetime) -> None:
     differing = [change for change in changes if change.may_differ]
-    stored = _load(connection, [change.condition for change in differing])
+    stored = _load(connection, {change.host_id: change.names for change in differing})
     numbers = ImageNumbers()
     written: list[dict[str, Any]] = []
-    removed: list[ColumnElement[bool]] = []
+    removed: dict[int, Sequence[str]] = {}
     for change in differing:
-        changed, gone = change.compare(stored[change.host_id], numbers)
+        changed, removed[change.host_id] = change.compare(stored[change.host_id], numbers)
         written += changed
-        if gone:
-            removed.append(and_(cache_entries.c.host_id == change.host_id, cache_entries.c.entry.in_(gone)))
-    if removed:
-        connection.execute(delete(cache_entries).where(or_(*removed)))
+    for condition in _conditions(removed):
+        connection.execute(delete(cache_entries).where(condition))
     write_entries(connection, written)
     numbers.store(connection)
     rows = [change.row(now) for change in changes]
     upsert(connection, host_caches, rows, key=["host_id"], changing=_CHANGING_OF_HOST)
 
 
-def _load(connection: Connection, any_of: Sequence[ColumnElement[bool]]) -> Mapping[int, dict[str, Any]]:
-    """Return the stored rows that meet one of the conditions, by host and entry."""
+def _load(connection: Connection, names: Mapping[int, Sequence[str] | None]) -> Mapping[int, dict[str, Any]]:
+    """Return the stored rows with these names, None for all, by host and entry."""
     found: defaultdict[int, dict[str, Any]] = defaultdict(dict)
-    if any_of:
-        for row in connection.execute(_STORED.where(or_(*any_of))):
+    for condition in _conditions(names):
+        for row in connection.execute(_STORED.where(condition)):
             found[row.host_id][row.entry] = row
     return found
+
+
+def _conditions(names: Mapping[int, Sequence[str] | None]) -> Iterator[ColumnElement[bool]]:
+    """Return the conditions for these entries of each host, None for all: usually one, else as many as are needed."""
+    part: list[ColumnElement[bool]] = []
+    left = NAMES_AT_ONCE
+    for host_id, of_host in names.items():
+        is_own = cache_entries.c.host_id == host_id
+        if of_host is None:
+            part.append(is_own)
+            continue
+        for some in batches(of_host, NAMES_AT_ONCE):
+            if len(some) > left:
+                yield or_(*part)
+                part, left = [], NAMES_AT_ONCE
+            part.append(and_(is_own, cache_entries.c.entry.in_(some)))
+            left -= len(some)
+    if part:
+        yield or_(*part)
