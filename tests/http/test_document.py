@@ -109,16 +109,20 @@ def test_every_operation_but_the_open_ones_has_a_rule(document, table):
         assert (route.rule is None) == is_open, route
 
 
+def rules_of(route):
+    return [rule for rule in (route.rule, *route.rules_of_operations.values()) if rule is not None]
+
+
 def test_every_rule_of_the_table_is_defined_and_names_its_operation(table):
     operations = {rule.name: rule.operations for rule in RULES}
 
     for route in table:
-        if route.rule is not None:
-            assert (route.method, route.path) in operations[route.rule]
+        for rule in rules_of(route):
+            assert (route.method, route.path) in operations[rule]
 
 
 def test_every_operation_of_a_rule_exists(table):
-    known = {(route.rule, route.method, route.path) for route in table}
+    known = {(rule, route.method, route.path) for route in table for rule in rules_of(route)}
 
     for rule in RULES:
         for method, path in rule.operations:

@@ -567,3 +567,20 @@ def test_the_time_for_which_an_image_is_kept_is_an_option_of_its_order(world, cl
     ]
     shown = client.simulate_get(f"/v1/jobs/{stored.id}").json["job"]["orders"]
     assert shown == [{"image": DEBIAN, "priority": 10, "keep_for_s": keep_for_s}, {"image": UBUNTU}]
+
+
+def test_a_caller_who_may_cache_images_may_do_nothing_else_with_them_without_a_rule(tmp_path):
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text('"precache:jobs:create": "role:filler"\n"precache:images:verify": "role:filler"\n')
+    client = falcon.testing.TestClient(noauth(World(policy_file=policy_file).app))
+
+    answers = {
+        operation: client.simulate_post(
+            "/v1/jobs", json=GOOD | {"operation": operation.value}, headers={"X-Roles": "filler"}
+        )
+        for operation in Operation
+    }
+
+    allowed = {operation for operation, answer in answers.items() if answer.status_code == 202}
+    assert allowed == {Operation.CACHE, Operation.VERIFY}
+    assert "precache:images:purge" in answers[Operation.PURGE].json["error"]["message"]

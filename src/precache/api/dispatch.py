@@ -96,8 +96,9 @@ class Dispatcher:
         query = self._schemas.check_query(
             route.method, route.path, req.params, is_strict=_has_strict_query(route, req.path, version)
         )
-        if route.rule is not None and not (caller.has_scope and self._policy.allows(caller, route.rule)):
-            raise NotAllowed(route.rule)
+        rule = route.rule_for(body)
+        if rule is not None and not (caller.has_scope and self._policy.allows(caller, rule)):
+            raise NotAllowed(rule)
         return route, Call(
             caller=caller,
             request_id=req.context.request_id,

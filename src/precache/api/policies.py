@@ -34,6 +34,8 @@ _AGGREGATES = (
     ),
 )
 
+_NEW_JOB = (("POST", "/v1/jobs"),)
+
 _JOBS = (
     PolicyRule("precache:jobs:list", _READER, "List jobs.", (("GET", "/v1/jobs"),)),
     PolicyRule(
@@ -47,7 +49,7 @@ _JOBS = (
             ("GET", "/v1/jobs/{job_id}/events"),
         ),
     ),
-    PolicyRule("precache:jobs:create", _ADMIN, "Cache images, or purge, pin, ... them.", (("POST", "/v1/jobs"),)),
+    PolicyRule("precache:jobs:create", _ADMIN, "Cache images, with options.", _NEW_JOB),
     PolicyRule("precache:jobs:update", _ADMIN, "Change the options of a job.", (("PATCH", "/v1/jobs/{job_id}"),)),
     PolicyRule("precache:jobs:cancel", _ADMIN, "Cancel a job.", (("POST", "/v1/jobs/{job_id}/cancel"),)),
     PolicyRule(
@@ -107,6 +109,12 @@ _IMAGES = (
         "List the hosts whose caches hold an image.",
         (("GET", "/v1/images/{image_id}/hosts"),),
     ),
+    # For jobs with another operation than `cache`, in place of `precache:jobs:create`: a caller who may have images
+    # cached need not be allowed to remove those of others.
+    PolicyRule("precache:images:verify", _ADMIN, "Verify images in the caches.", _NEW_JOB),
+    PolicyRule("precache:images:purge", _ADMIN, "Remove images from the caches.", _NEW_JOB),
+    PolicyRule("precache:images:pin", _ADMIN, "Pin images in the caches.", _NEW_JOB),
+    PolicyRule("precache:images:unpin", _ADMIN, "Remove the pins of images in the caches.", _NEW_JOB),
 )
 
 RULES: tuple[PolicyRule, ...] = (ADMIN, READER, *_AGGREGATES, *_JOBS, *_HOSTS, *_IMAGES)

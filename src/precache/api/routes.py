@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from precache.api.calls import Answer, Call
 from precache.api.handlers.aggregates import Aggregates
@@ -17,13 +18,15 @@ from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.microversions import CACHE_IMAGES, MIN, Microversion
+from precache.core.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation.
 
-    rule: its policy rule; None if it needs no authentication.
+    rule: its policy rule; None if it needs no authentication. rules_of_operations: the rules in its place for some
+        values of `operation` in the body.
     body: the name of the schema of its body; None if it takes none. is_body_optional: whether the body may be empty.
     action: for operations that share a path, the only key of the body that selects this one.
     since: the first microversion that has it.
@@ -37,6 +40,11 @@ class Route:
     action: str | None = None
     since: Microversion = MIN
     is_body_optional: bool = False
+    rules_of_operations: Mapping[str, str] = field(default_factory=dict)
+
+    def rule_for(self, body: Any) -> str | None:
+        """Return the policy rule of a request with this checked body."""
+        return self.rules_of_operations.get(body.get("operation"), self.rule) if self.rules_of_operations else self.rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +96,18 @@ def routes(to: Handlers) -> tuple[Route, ...]:
             since=CACHE_IMAGES,
         ),
         Route("GET", "/v1/jobs", to.jobs.index, "precache:jobs:list"),
-        Route("POST", "/v1/jobs", to.jobs.create, "precache:jobs:create", "NewJob"),
+        Route(
+            "POST",
+            "/v1/jobs",
+            to.jobs.create,
+            "precache:jobs:create",
+            "NewJob",
+            rules_of_operations={
+                operation.value: f"precache:images:{operation}"
+                for operation in Operation
+                if operation is not Operation.CACHE
+            },
+        ),
         Route("GET", _JOB, to.jobs.show, "precache:jobs:show"),
         Route("PATCH", _JOB, to.jobs.update, "precache:jobs:update", "JobUpdate"),
         Route("POST", f"{_JOB}/cancel", to.jobs.cancel, "precache:jobs:cancel", "JobAction", is_body_optional=True),
