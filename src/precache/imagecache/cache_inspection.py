@@ -39,7 +39,7 @@ class Inspection:
         return self.known.reading.now
 
     def unused_for(self, file: CacheFile) -> timedelta:
-        return self.known.unused_for(file.last_used)
+        return self.known.ages[file.name].unused_for
 
     def unused_text(self, file: CacheFile) -> str:
         """Return `unused for 26 h`."""

@@ -131,7 +131,7 @@ class Cleaner:
         if usage.disks is None:
             return f"it is not known what is in use: {usage.doubt}"
         disks = {name: usage.disks[name] for name in files if name in usage.disks}
-        known = self._memory.recall(files, disks)
+        known = self._memory.recall({name: file.last_used for name, file in files.items()}, disks)
         return Inspection(files, disks, known, self._cache.space(), usage.lateness)
 
     def _expire(self, found: Inspection) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the cleaner of a cache remembers from pass to pass: its clock, and how many disks were seen on each entry.
+"""What the cleaner of a cache remembers from pass to pass: its clocks, the ages of the files, and the disks seen.
 
 It is one small file in the cache, which Nova's cleaner ignores, so that it outlives the process and the machine. A file
 that is lost or damaged is begun again: then the clock is trusted, and all entries count as never used. It is changed
@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from precache.imagecache.os_errors import explain
 from precache.imagecache.publish import open_directory, open_own, publish
 from precache.imagecache.staging import create_file
 from precache.ports.clock import Clock
-from precache.rules.clock_jumps import ClockReading, SteadyPeriod, first_periods, periods_after, unused_for
+from precache.rules.file_ages import ClockReading, FileAge, ages_after, first_ages
 from precache.rules.popularity import DisksSeen, count_disks
 
 _log = logging.getLogger(__name__)
@@ -41,11 +41,8 @@ class Remembered:
     """What is known after a pass."""
 
     reading: ClockReading
-    periods: tuple[SteadyPeriod, ...]
+    ages: Mapping[str, FileAge]
     disks_seen: Mapping[str, DisksSeen] = field(default_factory=dict)
-
-    def unused_for(self, last_used: datetime) -> timedelta:
-        return unused_for(last_used, self.reading.now, self.periods)
 
 
 class CleanerMemory:
@@ -57,14 +54,14 @@ class CleanerMemory:
         self._unstored: Remembered | None = None
         self._reported = ""
 
-    def recall(self, entries: Collection[str], disks: Mapping[str, Iterable[Path]]) -> Remembered:
-        """Return what is known now. entries: in the cache. disks: that stand on each. Nothing is stored."""
+    def recall(self, files: Mapping[str, datetime], disks: Mapping[str, Iterable[Path]]) -> Remembered:
+        """Return what is known now. files: the last use of each. disks: that stand on each. Nothing is stored."""
         reading = ClockReading(self._clock.now(), self._clock.uptime(), _machine_start())
         last = self._unstored or self._read()
         if last is None:
-            return Remembered(reading, first_periods(reading), count_disks({}, entries, _keys(disks)))
-        periods = periods_after(last.periods, last.reading, reading)
-        return Remembered(reading, periods, count_disks(last.disks_seen, entries, _keys(disks)))
+            return Remembered(reading, first_ages(files, reading.now), count_disks({}, files, _keys(disks)))
+        ages = ages_after(last.ages, files, reading.since(last.reading), reading.now)
+        return Remembered(reading, ages, count_disks(last.disks_seen, files, _keys(disks)))
 
     def store(self, known: Remembered) -> None:
         """Store it for the next pass. A fault of the disk is logged once, and it is kept in the process only."""
@@ -120,9 +117,7 @@ def _text_of(known: Remembered) -> bytes:
         "now": known.reading.now.isoformat(),
         "uptime_s": known.reading.uptime.total_seconds(),
         "machine_start": known.reading.machine_start,
-        "periods": [
-            [each.begin.isoformat(), each.end.isoformat(), each.jumped_since.total_seconds()] for each in known.periods
-        ],
+        "ages": {name: [age.last_used.isoformat(), age.unused_for.total_seconds()] for name, age in known.ages.items()},
         "disks_seen": {name: [seen.count, sorted(seen.present)] for name, seen in known.disks_seen.items()},
     }
     return json.dumps(document).encode() + b"\n"
@@ -135,17 +130,15 @@ def _remembered(fields: Mapping[str, Any]) -> Remembered:
     reading = ClockReading(
         _instant(fields["now"]), timedelta(seconds=float(fields["uptime_s"])), str(fields["machine_start"])
     )
-    periods = tuple(
-        SteadyPeriod(_instant(begin), _instant(end), timedelta(seconds=float(jumped)))
-        for begin, end, jumped in fields["periods"]
-    )
-    if not periods:
-        raise ValueError("it has no period")
+    ages = {
+        str(name): FileAge(_instant(last_used), timedelta(seconds=float(unused_s)))
+        for name, (last_used, unused_s) in fields["ages"].items()
+    }
     seen = {
         str(name): DisksSeen(int(count), frozenset(map(str, present)))
         for name, (count, present) in fields["disks_seen"].items()
     }
-    return Remembered(reading, periods, seen)
+    return Remembered(reading, ages, seen)
 
 
 def _instant(text: str) -> datetime:
