@@ -133,8 +133,10 @@ def choose_evicted(
     if freed < needed_bytes:
         return [] if all_or_nothing else chosen
     # A large one at the end can make small ones before it needless. The most valuable of these stay.
-    for candidate in reversed(chosen.copy()):
+    needed = list[Candidate]()
+    for candidate in reversed(chosen):
         if freed - candidate.size_bytes >= needed_bytes:
-            chosen.remove(candidate)
             freed -= candidate.size_bytes
-    return chosen
+        else:
+            needed.append(candidate)
+    return needed[::-1]
