@@ -7,6 +7,7 @@ request for the image says which image they are.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from precache.core.errors import CacheUnusable
@@ -48,22 +49,26 @@ class VerificationRounds:
         return image
 
     def _next(self, interval: timedelta) -> tuple[str, ImageId] | None:
-        try:
-            entries = list(self._cache.records.entries())
-        except OSError as error:
-            raise CacheUnusable(str(self._cache.directory), explain(error)) from error
-        now = self._clock.now()
-        self._tried_at = {entry: at for entry, at in self._tried_at.items() if entry in entries}
-        due: list[tuple[datetime, str, ImageId]] = []
-        for entry in entries:
-            record = self._cache.records.read(entry)
-            if record is None or not os.path.lexists(self._cache.directory / entry):
-                continue
-            verified_at = max(record.verified_at or _NEVER, self._tried_at.get(entry, _NEVER))
-            # A time in the future is of a clock that was wrong.
-            if verified_at > now or now - verified_at >= interval:
-                due.append((verified_at, entry, record.image))
+        due = [each for each in self._times() if _is_due(each[0], self._clock.now(), interval)]
         if not due:
             return None
         _, entry, image = min(due)
         return entry, image
+
+    def _times(self) -> Iterator[tuple[datetime, str, ImageId]]:
+        """Return when each entry was verified last, or when that was tried. Raises CacheUnusable."""
+        try:
+            entries = list(self._cache.records.entries())
+        except OSError as error:
+            raise CacheUnusable(str(self._cache.directory), explain(error)) from error
+        self._tried_at = {entry: self._tried_at[entry] for entry in entries if entry in self._tried_at}
+        with self._cache.records.reader() as read:
+            for entry in entries:
+                record = read(entry)
+                if record is not None and os.path.lexists(self._cache.directory / entry):
+                    yield max(record.verified_at or _NEVER, self._tried_at.get(entry, _NEVER)), entry, record.image
+
+
+def _is_due(verified_at: datetime, now: datetime, interval: timedelta) -> bool:
+    # A time in the future is of a clock that was wrong.
+    return verified_at > now or now - verified_at >= interval
