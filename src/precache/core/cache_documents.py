@@ -24,11 +24,8 @@ from precache.core.cache_entries import (
 )
 from precache.core.errors import InvalidImageId
 from precache.core.images import ImageId, parse_image_id
-from precache.core.pins import Pin
+from precache.core.pins import MOST_PINS, Pin
 from precache.core.text import plain_line
-
-MOST_PINS = 100
-"""Of one entry. Further ones are not reported."""
 
 _MOST_BYTES = 2**63 - 1
 _MOST_ALLOCATED = 2**46
