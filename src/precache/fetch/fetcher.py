@@ -32,8 +32,9 @@ from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
+from precache.imagecache.disk_usage import allocated_by
 from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
-from precache.imagecache.space_ledger import SpaceLedger, allocated_bytes
+from precache.imagecache.space_ledger import SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
@@ -120,7 +121,7 @@ class Fetcher:
                 self._fetch_sound(Attempt(record, order, download, target, space, staging, watch, kept_bytes))
             except BaseException as error:
                 promise.end()
-                written = allocated_bytes(download, target)
+                written = allocated_by(download, target)
                 _remove(download, target)
                 if staging.kept and not keeps_data(error, kept_bytes):
                     staging.kept.remove(staging.entry)

@@ -22,13 +22,14 @@ from precache.core.images import ImageId
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.directory_mark import mark_directory
+from precache.imagecache.disk_usage import allocated_bytes, disk_size
 from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
 from precache.imagecache.missing_digests import MissingDigests
 from precache.imagecache.names import entry_name
 from precache.imagecache.orphans import remove_orphaned_records, remove_orphans, remove_temporary_files
-from precache.imagecache.os_errors import DISK_FULL, disk_size, explain, why_full
+from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.pin_copies import PinCopies
 from precache.imagecache.publish import publish
@@ -38,9 +39,6 @@ from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
-
-_BLOCK_BYTES = 512
-"""The unit of st_blocks, whatever the file system."""
 
 T = TypeVar("T")
 
@@ -129,7 +127,7 @@ class ImageCache:
         Raises CacheUnusable.
         """
         with _explained(self.directory), suppress(FileNotFoundError):
-            return self.path_of(image).stat().st_blocks * _BLOCK_BYTES
+            return allocated_bytes(self.path_of(image).stat())
         return None
 
     def free_space(self, images: Iterable[ImageId]) -> FreeSpace:

@@ -21,6 +21,7 @@ from precache.core.errors import CacheUnusable, DiskUnreadable, DomainsUnknown, 
 from precache.core.pins import pins_text
 from precache.imagecache.beginning_boots import is_new
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.disk_usage import allocated_bytes
 from precache.imagecache.in_use import UsedFiles, is_open_in_qemu
 from precache.imagecache.os_errors import explain
 from precache.imagecache.overlay_list import remove_overlays
@@ -28,9 +29,6 @@ from precache.ports.clock import Clock
 from precache.rules.expiry import CacheFile, Shape, shape_of
 
 _log = logging.getLogger(__name__)
-
-_BLOCK_BYTES = 512
-"""The unit of st_blocks."""
 
 
 class Obstacle(Enum):
@@ -199,7 +197,7 @@ class EntryRemoval:
             return None
         record = self._cache.records.read(name) if shape_of(name) is Shape.IMAGE else None
         last_used = datetime.fromtimestamp(found.st_mtime, UTC)
-        size_bytes = found.st_blocks * _BLOCK_BYTES
+        size_bytes = allocated_bytes(found)
         if record is None:
             return CacheFile(name, last_used, size_bytes=size_bytes)
         return CacheFile(name, last_used, record.pins, size_bytes, record.image, is_new(last_used, record.cached_at))

@@ -18,6 +18,7 @@ from pathlib import Path
 from precache.core.cache_entries import AlarmKind, CachedEntry, CacheListing, EntryState, Verification
 from precache.core.errors import CacheUnusable
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.disk_usage import allocated_bytes
 from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.entry_records import FileVersion, version_of
 from precache.imagecache.names import parse_record
@@ -27,7 +28,6 @@ from precache.ports.clock import Clock
 _log = logging.getLogger(__name__)
 
 _ENTRY = re.compile(r"[0-9a-f]{40}")
-_SECTOR_BYTES = 512  # the unit of st_blocks
 
 _Versions = tuple[FileVersion | None, FileVersion | None]
 """Of a record, and of the copy of its pins; None if there is none."""
@@ -77,7 +77,7 @@ class EntryLister:
                     status = name.stat(follow_symlinks=False)
                 except FileNotFoundError:  # it was removed meanwhile
                     continue
-                seen.used[status.st_ino] = status.st_blocks * _SECTOR_BYTES
+                seen.used[status.st_ino] = allocated_bytes(status)
                 if _ENTRY.fullmatch(name.name):
                     if not stat.S_ISREG(status.st_mode):
                         obstacles.add(name.name)
@@ -128,7 +128,7 @@ class EntryLister:
 def _present(
     entry: str, found: os.stat_result, record: EntryRecord | None, *, is_corrupt: bool, disks: int | None
 ) -> CachedEntry:
-    size, allocated, last_used = found.st_size, found.st_blocks * _SECTOR_BYTES, _instant(found.st_mtime)
+    size, allocated, last_used = found.st_size, allocated_bytes(found), _instant(found.st_mtime)
     if record is None:
         verification = Verification.CORRUPT if is_corrupt else Verification.UNVERIFIABLE
         return CachedEntry(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 _ADVICE = {
     errno.EACCES: "permission denied; run the compute as the owner of that directory or as root",
@@ -29,19 +28,6 @@ def explain(error: OSError) -> str:
     """Return a sentence for the error, with its file if the system names it."""
     advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
     return f"{advice} ({error.filename})" if error.filename else advice
-
-
-class DiskSize(NamedTuple):
-    """Of a file system. free_bytes: what this process may still write to it."""
-
-    total_bytes: int
-    free_bytes: int
-
-
-def disk_size(directory: Path) -> DiskSize:
-    """Return the size of the file system of `directory`. Raises OSError."""
-    status = os.statvfs(directory)
-    return DiskSize(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
 
 def why_full(error: OSError, directory: Path) -> str | None:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from precache.imagecache.disk_usage import DiskSize, allocated_bytes, disk_size
 from precache.imagecache.names import parse_quarantined, quarantine_name
-from precache.imagecache.os_errors import DiskSize, disk_size, explain
+from precache.imagecache.os_errors import explain
 from precache.imagecache.publish import open_directory
 from precache.ports.clock import Clock
 
@@ -22,8 +23,6 @@ _log = logging.getLogger(__name__)
 QUARANTINE_AGE = timedelta(days=7)
 MOST_QUARANTINED = 5
 """Of one cache; one of each image."""
-
-_BLOCK_BYTES = 512  # the unit of st_blocks
 
 
 class Quarantine:
@@ -42,11 +41,11 @@ class Quarantine:
         """
         name = quarantine_name(entry, self._clock.now())
         with open_directory(self._directory) as directory:
-            allocated_bytes = os.stat(entry, dir_fd=directory, follow_symlinks=False).st_blocks * _BLOCK_BYTES
+            moved_bytes = allocated_bytes(os.stat(entry, dir_fd=directory, follow_symlinks=False))
             os.rename(entry, name, src_dir_fd=directory, dst_dir_fd=directory)
             os.fsync(directory)
         path = self._directory / name
-        if self._look(self._directory).free_bytes < allocated_bytes and self._is_removed(path, "its space is needed"):
+        if self._look(self._directory).free_bytes < moved_bytes and self._is_removed(path, "its space is needed"):
             return None
         self.clean()
         return path
@@ -104,6 +103,6 @@ class Quarantine:
 
 def _allocated_bytes(path: Path) -> int:
     try:
-        return path.lstat().st_blocks * _BLOCK_BYTES
+        return allocated_bytes(path.lstat())
     except OSError:
         return 0

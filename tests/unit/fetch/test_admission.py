@@ -18,8 +18,8 @@ from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.os_errors import DiskSize
-from precache.imagecache.space_ledger import SpaceLedger, allocated_bytes
+from precache.imagecache.disk_usage import DiskSize, allocated_by
+from precache.imagecache.space_ledger import SpaceLedger
 from tests.unit.fetch.world import IMAGE, record_of
 
 OTHER = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
@@ -40,7 +40,7 @@ class World:
             clock=self.clock,
             reserve=DiskAmount(BLOCK_BYTES),
             disk_size=lambda _: DiskSize(
-                CAPACITY, CAPACITY - allocated_bytes(*map(self.cache.directory.joinpath, self.files()))
+                CAPACITY, CAPACITY - allocated_by(*map(self.cache.directory.joinpath, self.files()))
             ),
         )
         self.kept_bytes = lambda: self.cache.kept.bytes_of(IMAGE)

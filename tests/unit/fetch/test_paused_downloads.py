@@ -18,8 +18,8 @@ from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.disk_usage import disk_size
 from precache.imagecache.names import record_name
-from precache.imagecache.os_errors import disk_size
 from precache.imagecache.space_ledger import SpaceLedger
 from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
 

@@ -12,7 +12,7 @@ from precache.core.free_space import FreeSpace
 from precache.core.images import Image, ImageId
 from precache.core.sizes import DiskAmount
 from precache.fetch.space import SpaceCheck
-from precache.imagecache.os_errors import DiskSize
+from precache.imagecache.disk_usage import DiskSize
 from precache.imagecache.space_ledger import SpaceLedger
 from precache.rules.space import FileSizes
 

@@ -12,8 +12,8 @@ from precache.core.images import Digest, Image, ImageId
 from precache.core.orders import DEFAULT_OPTIONS, ImageOrder, OrderOptions
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
+from precache.imagecache.disk_usage import DiskSize, disk_size
 from precache.imagecache.names import entry_name
-from precache.imagecache.os_errors import DiskSize, disk_size
 from precache.imagecache.space_ledger import SpaceLedger
 from precache.imagecache.staging import Staging
 

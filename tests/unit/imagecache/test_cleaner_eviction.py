@@ -15,10 +15,10 @@ from precache.core.pins import Pin
 from precache.core.sizes import DiskAmount
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaner_memory import MEMORY_NAME
+from precache.imagecache.disk_usage import DiskSize
 from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.entry_removal import EntryRemoval, Obstacle
 from precache.imagecache.in_use import InstanceDisks
-from precache.imagecache.os_errors import DiskSize
 from precache.imagecache.space_ledger import SpaceLedger
 from precache.rules.eviction import CachePolicy, Cleaning, Watermarks
 from precache.rules.expiry import ExpiryLimits

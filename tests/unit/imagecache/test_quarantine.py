@@ -9,7 +9,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.os_errors import DiskSize
+from precache.imagecache.disk_usage import DiskSize
 from precache.imagecache.quarantine import MOST_QUARANTINED, QUARANTINE_AGE, Quarantine
 from precache.rules.expiry import shape_of
 from tests.unit.imagecache.conftest import ENTRY

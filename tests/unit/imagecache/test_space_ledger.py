@@ -19,8 +19,9 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.errors import CacheUnusable
 from precache.core.free_space import FreeSpace
 from precache.core.sizes import DiskAmount
-from precache.imagecache.os_errors import DiskSize
-from precache.imagecache.space_ledger import LEDGER_LOCK, MakeRoom, Promise, SpaceLedger, allocated_bytes
+from precache.imagecache.disk_usage import DiskSize, allocated_by
+from precache.imagecache.ledger_disk import LEDGER_LOCK
+from precache.imagecache.space_ledger import MakeRoom, Promise, SpaceLedger
 from precache.imagecache.staging import Staging
 from tests.unit.imagecache.another_process import another_process
 
@@ -40,7 +41,7 @@ class SmallDisk:
         )
 
     def used(self) -> int:
-        return sum(allocated_bytes(path) for path in self._data())
+        return sum(allocated_by(path) for path in self._data())
 
     def _data(self) -> list[Path]:
         return [path for path in self.directory.iterdir() if path.name.endswith(("-download", "-raw", ".entry"))]
@@ -81,7 +82,8 @@ class Fetch:
 
     def kill(self) -> None:
         """Release what the kernel releases when the process is killed; every file stays."""
-        fd, self.promise._fd = self.promise._fd, None
+        file = self.promise._file
+        fd, file._fd = file._fd, None
         if fd is not None:
             os.close(fd)
 
@@ -207,7 +209,7 @@ def test_another_process_sees_a_promise_which_ends_when_the_process_is_killed(di
 
 def test_promises_of_two_processes_are_made_one_after_the_other(disk: SmallDisk) -> None:
     program = """
-        with cache.ledger.exclusively():
+        with cache.ledger.disk.exclusively():
             say("alone")
             hear()
         say("done")
