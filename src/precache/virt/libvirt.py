@@ -144,13 +144,11 @@ class LibvirtDriver:
         return "libvirt"
 
     def start(self) -> None:
-        if self._reason_against_caching() is None:
+        if self._uses_cache:
             self._cache.start()
 
     def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
 
         def produce(staging: Staging) -> Fetched:
             return self._fetcher.fetch(order, staging, watch)
@@ -164,9 +162,7 @@ class LibvirtDriver:
         return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0), make_room=make_room)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         held = frozenset(each.image for each in images if self._cache.holds(each.image))
         missing = [each for each in images if each.image not in held]
         # What is kept of paused downloads is on the disk already.
@@ -184,50 +180,40 @@ class LibvirtDriver:
         )
 
     def list_cache(self) -> CacheListing:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         return self._lister.list()
 
     def hash_entries(self, check_stop: Callable[[], None]) -> None:
-        if self._reason_against_caching() is None:
+        if self._uses_cache:
             self._cache.digests.hash_all(check_stop)
 
     def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         limit = self._rates.of(order)
         reading = PacedReading(clock=self._clock, watch=watch, rate_now=limit.rate_now, note_wait=limit.note_wait)
         return self._verification.verify(order.image, reading)
 
     def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
-        if self._reason_against_caching() is not None:
+        if not self._uses_cache:
             return None
         return self._rounds.verify_due(interval, PacedReading(clock=self._clock, watch=watch, rate_now=rate_now))
 
     def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         return self._purge.purge(
             order.image, even_pinned=order.options.even_pinned, wait=lambda: watch(Phase.WAITING, 0, 0)
         )
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         self._keeper.pin(image, pin, wait)
 
     def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         return self._keeper.unpin(image, wait)
 
     def touch_pinned(self) -> Sequence[ImageId]:
-        if self._reason_against_caching() is not None:
+        if not self._uses_cache:
             return ()
         self._quarantine.clean()
         missing = self._keeper.touch()
@@ -240,7 +226,7 @@ class LibvirtDriver:
         return () if missing and self._sharers.leaves_to_another() else missing
 
     def share_cache(self) -> str:
-        if self._reason_against_caching() is not None:
+        if not self._uses_cache:
             return ""
         self._sharers.announce()
         return self._cache.cache_id
@@ -250,19 +236,24 @@ class LibvirtDriver:
             self._cleaner.clean()
 
     def clean_now(self, request: CleanRequest) -> CleanResult:
-        reason = self._reason_against_caching()
-        if reason is not None:
-            raise NotImplementedError(reason)
+        self._check_caching()
         if not self._owns_cache and not request.is_dry_run:
             return CleanResult(refused=OWNED_BY_NOVA)
         return self._cleaner.clean_now(request)
 
-    def _reason_against_caching(self) -> str | None:
-        if self._images_type in _FROM_CACHE:
-            return None
+    @property
+    def _uses_cache(self) -> bool:
+        return self._images_type in _FROM_CACHE
+
+    def _check_caching(self) -> None:
+        """Raise NotImplementedError, with the reason, if instances of this host do not boot from the cache."""
+        if self._uses_cache:
+            return
         if self._images_type == "rbd":
-            return (
+            raise NotImplementedError(
                 "images_type is rbd: instances of this host are cloned inside Ceph and do not boot from the image "
                 "cache, so there is nothing to download"
             )
-        return f"images_type is {self._images_type}, which is not known to boot from the image cache"
+        raise NotImplementedError(
+            f"images_type is {self._images_type}, which is not known to boot from the image cache"
+        )
