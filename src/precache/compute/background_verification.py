@@ -10,7 +10,7 @@ from precache.background.cancel_token import CancelToken
 from precache.compute.turns import Turns
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
-from precache.ports.virt_driver import VirtDriver
+from precache.ports.virt_driver import ImageVerification
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class BackgroundVerification:
         self,
         *,
         host: str,
-        driver: VirtDriver,
+        driver: ImageVerification,
         turns: Turns,
         stop: CancelToken,
         interval: timedelta,

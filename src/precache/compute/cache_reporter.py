@@ -18,7 +18,7 @@ from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.removal_log import RemovalLog
 from precache.ports.cache_inventory import CacheReports
 from precache.ports.clock import Clock
-from precache.ports.virt_driver import VirtDriver
+from precache.ports.virt_driver import ImageCaching
 from precache.rules.cache_changes import CacheState, ReportSeries
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class CacheReporter:
         *,
         host: str,
         cell: str,
-        driver: VirtDriver,
+        driver: ImageCaching,
         facts: CacheFacts,
         reports: CacheReports,
         clock: Clock,

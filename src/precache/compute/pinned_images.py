@@ -10,7 +10,7 @@ from datetime import timedelta
 from precache.background.periodic_task import PeriodicTask
 from precache.compute.restore_images import RestoreImages
 from precache.ports.clock import Clock
-from precache.ports.virt_driver import VirtDriver
+from precache.ports.virt_driver import ImagePinning
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class PinnedImages:
         self,
         *,
         host: str,
-        driver: VirtDriver,
+        driver: ImagePinning,
         clock: Clock,
         interval: timedelta,
         restoring: RestoreImages | None,

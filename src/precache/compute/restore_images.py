@@ -27,7 +27,7 @@ from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimit, RateLimits
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.names import entry_name
-from precache.ports.virt_driver import VirtDriver
+from precache.ports.virt_driver import ImageCaching
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class RestoreImages:
         self,
         *,
         host: str,
-        driver: VirtDriver,
+        driver: ImageCaching,
         turns: Turns,
         stop: CancelToken,
         rates: RateLimits,

@@ -1,4 +1,4 @@
-"""What a compute needs from the driver of its hypervisor."""
+"""What a compute needs from the driver of its hypervisor: one object with four groups of methods."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from precache.core.pins import Pin
 from precache.ports.progress import Watcher
 
 
-class VirtDriver(Protocol):
-    """Knows one hypervisor's image cache. Called from several threads at once."""
+class ImageCaching(Protocol):
+    """The images in one cache: which there are, and how more get there."""
 
     @property
     def name(self) -> str:
@@ -55,40 +55,17 @@ class VirtDriver(Protocol):
         """
         ...
 
-    def hash_entries(self, check_stop: Callable[[], None]) -> None:
-        """Hash the images that were cached without a digest of their content, and store the digests.
+    def share_cache(self) -> str:
+        """Announce this host to others that share its cache, with what its guests use there.
 
-        Called every few seconds, by one thread; blocks as long as the reading takes. Boots and fetches do not wait for
-        it. check_stop: called every few milliseconds; what it raises ends the work. Raises CacheUnusable.
+        Return what identifies the cache, the same on all these hosts; empty if no other host can share it. Called at
+        least every ten minutes. Raises CacheUnusable.
         """
         ...
 
-    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
-        """Read the image in the cache and compare it with what was published.
 
-        Return INTACT; CORRUPT: then the image is in the cache no longer, or a guest stands on it; UNVERIFIABLE: there
-        is nothing to compare it with; ABSENT; ERROR. The reason says what was done. A boot does not wait for it.
-        Reports VERIFYING to `watch`. Raises NotImplementedError as `cache_image` would; any error of core/errors; what
-        `watch` raises.
-        """
-        ...
-
-    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
-        """Verify one image as `verify_image` does: the one that was verified least recently, and not within `interval`.
-
-        rate_now: returns the limit of the reading as it is now, in bytes per second; 0 to stand still.
-        Return the image; None if none is due. Raises any error of core/errors; what `watch` raises.
-        """
-        ...
-
-    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
-        """Remove the image from the cache, with all that is kept of it.
-
-        Return PURGED; ABSENT; IN_USE, with the disks that stand on it as the reason; ERROR if it is pinned and the
-        order has not `even_pinned`, or if it is not known whether it is in use. Waits for who uses the image just now.
-        Raises NotImplementedError as `cache_image` would; any error of core/errors; what `watch` raises.
-        """
-        ...
+class ImagePinning(Protocol):
+    """Promises that images stay in one cache."""
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         """Keep the cached image as long as one of its pins counts, also if it is unused.
@@ -116,11 +93,46 @@ class VirtDriver(Protocol):
         """
         ...
 
-    def share_cache(self) -> str:
-        """Announce this host to others that share its cache, with what its guests use there.
 
-        Return what identifies the cache, the same on all these hosts; empty if no other host can share it. Called at
-        least every ten minutes. Raises CacheUnusable.
+class ImageVerification(Protocol):
+    """The content of the images in one cache."""
+
+    def hash_entries(self, check_stop: Callable[[], None]) -> None:
+        """Hash the images that were cached without a digest of their content, and store the digests.
+
+        Called every few seconds, by one thread; blocks as long as the reading takes. Boots and fetches do not wait for
+        it. check_stop: called every few milliseconds; what it raises ends the work. Raises CacheUnusable.
+        """
+        ...
+
+    def verify_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        """Read the image in the cache and compare it with what was published.
+
+        Return INTACT; CORRUPT: then the image is in the cache no longer, or a guest stands on it; UNVERIFIABLE: there
+        is nothing to compare it with; ABSENT; ERROR. The reason says what was done. A boot does not wait for it.
+        Reports VERIFYING to `watch`. Raises NotImplementedError as `cache_image` would; any error of core/errors; what
+        `watch` raises.
+        """
+        ...
+
+    def verify_due(self, interval: timedelta, rate_now: Callable[[], int], watch: Watcher) -> ImageId | None:
+        """Verify one image as `verify_image` does: the one that was verified least recently, and not within `interval`.
+
+        rate_now: returns the limit of the reading as it is now, in bytes per second; 0 to stand still.
+        Return the image; None if none is due. Raises any error of core/errors; what `watch` raises.
+        """
+        ...
+
+
+class CacheCleaning(Protocol):
+    """What is removed from one cache."""
+
+    def purge_image(self, order: ImageOrder, watch: Watcher) -> OperationResult:
+        """Remove the image from the cache, with all that is kept of it.
+
+        Return PURGED; ABSENT; IN_USE, with the disks that stand on it as the reason; ERROR if it is pinned and the
+        order has not `even_pinned`, or if it is not known whether it is in use. Waits for who uses the image just now.
+        Raises NotImplementedError as `cache_image` would; any error of core/errors; what `watch` raises.
         """
         ...
 
@@ -138,3 +150,7 @@ class VirtDriver(Protocol):
         a dry run is done. Raises NotImplementedError, with the reason, as `cache_image` would; CacheUnusable.
         """
         ...
+
+
+class VirtDriver(ImageCaching, ImagePinning, ImageVerification, CacheCleaning, Protocol):
+    """Knows one hypervisor's image cache. Called from several threads at once."""
