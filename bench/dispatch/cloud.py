@@ -156,6 +156,11 @@ class Cloud:
         finally:
             os.kill(conductor, signal.SIGCONT)
 
+    def processor_s(self, part: str) -> float:
+        """Return the processor time of the API or the conductor until now, by the kernel."""
+        fields = Path(f"/proc/{self.precache._running[part].pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def peak_bytes(self, part: str) -> int:
         """Return the peak memory of the API or the conductor, by the kernel."""
         status = Path(f"/proc/{self.precache._running[part].pid}/status").read_text()

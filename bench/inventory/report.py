@@ -40,6 +40,9 @@ def markdown(results: dict[str, Any]) -> str:
         "statements for each host (new, same, changes)": lambda one: ", ".join(
             f"{one['rounds'][kind]['statements'] / settings['hosts']:.3f}" for kind in ROUNDS
         ),
+        "processor time of the conductor, s (new, same, changes)": lambda one: ", ".join(
+            f"{one['rounds'][kind]['processor_s']:.1f}" for kind in ROUNDS
+        ),
         **{f"{name}, ms (p50, p99)": lambda one, name=name: _both(one["views_s"][name]) for name in views},
         "peak memory of the conductor, MB": lambda one: f"{one['peak_bytes'] / MEGA:.0f}",
     }
