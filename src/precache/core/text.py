@@ -18,6 +18,9 @@ _NAMED = 5
 _QUOTED = 200
 """How many characters of a value a message quotes: more than any id, name or address that is meant has."""
 
+_DIGITS = 12
+"""How many digits of a digest a sentence shows."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -43,6 +46,12 @@ def quoted(value: object) -> str:
     if not isinstance(value, str):
         return shortened(json.dumps(value, default=str))
     return repr(value) if len(value) <= _QUOTED else f"{value[:_QUOTED]!r}... ({len(value)} characters)"
+
+
+def short_digest(text: str) -> str:
+    """Return a digest for a sentence: the algorithm, and enough digits to compare it with others."""
+    algorithm, _, digits = text.partition(":")
+    return text if len(digits) <= _DIGITS else f"{algorithm}:{digits[:_DIGITS]}..."
 
 
 def number_of(number: int, noun: str) -> str:

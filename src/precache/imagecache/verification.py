@@ -24,6 +24,7 @@ from precache.core.errors import CacheUnusable
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
+from precache.core.text import short_digest
 from precache.imagecache.beginning_boots import wait_for_boots
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.content_digest import TREE_SHA256, content_digest
@@ -137,12 +138,15 @@ class EntryVerification:
         if not before.digest:
             return None
         if len(work.digests) > 1:
-            return self._end_corrupt(work, before, f"its digest is {digest}, and that of its record {before.digest}")
+            found = f"its digest is {short_digest(digest)}, and that of its record {short_digest(before.digest)}"
+            return self._end_corrupt(work, before, found)
         _log.warning(
-            "The entry %s of image %s on %s differs from its record, and will be read again",
+            "The entry %s of image %s on %s has the digest %s, and its record %s; it is read again",
             work.path,
             work.image,
             self._host,
+            digest,
+            before.digest,
         )
         return None
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.core.text import plain_line
+from precache.core.text import plain_line, short_digest
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -31,3 +31,8 @@ def test_any_text_becomes_a_short_line_that_utf_8_can_write(text, length):
     assert len(line) <= length
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in line)
     assert plain_line(line, length) == line
+
+
+def test_a_digest_in_a_sentence_is_short_and_of_what_is_no_digest_nothing_is_lost():
+    assert short_digest("tree-sha256:" + "0a" * 32) == "tree-sha256:0a0a0a0a0a0a..."
+    assert [short_digest(text) for text in ("", "md5:0a", "no digest at all")] == ["", "md5:0a", "no digest at all"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -158,7 +159,11 @@ def test_an_entry_with_the_digest_of_the_image_service_is_compared_with_that(
     flip(path, 5)
 
     assert whole.outcome is Outcome.INTACT
-    assert verify(cache, clock).outcome is Outcome.CORRUPT
+    result = verify(cache, clock)
+    assert result.outcome is Outcome.CORRUPT
+    assert re.match(
+        "its digest is sha512:[0-9a-f]{12}[.]{3}, and that of its record sha512:[0-9a-f]{12}[.]{3};", result.reason
+    )
 
 
 @any_fault
@@ -246,7 +251,7 @@ def test_one_wrong_read_does_not_make_an_entry_corrupt(
     assert result.outcome is Outcome.INTACT
     assert "check the memory and the disk of this host" in result.reason
     assert names(cache) == {ENTRY, record_name(ENTRY)}
-    assert "will be read again" in caplog.text
+    assert "it is read again" in caplog.text
 
 
 def test_progress_is_of_the_bytes_read_and_only_grows(cache: ImageCache, clock: MemoryClock) -> None:
