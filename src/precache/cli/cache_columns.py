@@ -82,7 +82,7 @@ def _time_of(item: Mapping[str, Any]) -> str:
 
 
 ENTRY_FIELDS: Fields = {
-    "state": Field(plain, left_out=7),
+    "state": Field(plain, left_out=13),
     "size_bytes": Field(Bytes, left_out=5),
     "allocated_bytes": Field(Bytes),
     "format": Field(Text, left_out=4),

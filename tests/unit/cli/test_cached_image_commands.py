@@ -173,6 +173,13 @@ def test_a_narrow_table_of_cached_images_keeps_their_status(run: Run) -> None:
     assert "unused" not in heads
 
 
+@pytest.mark.parametrize("command", [("image", "where", DEBIAN), ("host", "show", "cmp-1", "--images")])
+def test_a_narrow_table_says_which_entries_are_missing(run: Run, command: tuple[str, ...]) -> None:
+    lines = run(*command, "--max-width", "80").out.splitlines()
+
+    assert any(line.startswith("|") and " state " in line and " allocated_bytes " in line for line in lines)
+
+
 @pytest.mark.parametrize("option", [["--status", "gone"], ["--missing"], ["--pinned"], ["--unused"]])
 def test_options_of_cached_images_need_the_option_cached(run: Run, service: StubService, option: list[str]) -> None:
     ran = run("image", "list", *option)
