@@ -2,8 +2,8 @@
 
 The mtime of a file is its last use by the clock of the host. If that clock jumps forward by a year, each file looks a
 year old. So the age of a file grows from pass to pass by the time that has passed by the uptime, which cannot jump. A
-file that is new, or was used since the last pass, is no older than that pass. A jump can delay a removal and never
-cause one.
+file that is new, or was used since the last pass, is no older than that pass. So a jump can delay a removal, and makes
+a file older by the time between two passes at most.
 """
 
 from __future__ import annotations

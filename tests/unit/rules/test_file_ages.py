@@ -63,10 +63,10 @@ PASSES = st.lists(
 
 
 @given(passes=PASSES, age=st.timedeltas(min_value=timedelta(), max_value=YEAR))
-def test_no_file_ever_looks_older_than_it_is(
+def test_no_file_ever_looks_older_than_the_last_pass_before_its_last_use(
     passes: list[tuple[timedelta, list[str | timedelta]]], age: timedelta
 ) -> None:
-    now, uptime, mtime, unused_since = START, timedelta(), START - age, -age
+    now, uptime, mtime, oldest_use = START, timedelta(), START - age, -age
     ages, pass_at = first_ages({"a": mtime}, now), uptime
     for passed, events in passes:
         now, uptime = now + passed, uptime + passed
@@ -74,8 +74,8 @@ def test_no_file_ever_looks_older_than_it_is(
             if isinstance(event, timedelta):
                 now += event
             elif now != mtime:  # to the microsecond the same time once more cannot be told apart
-                mtime, unused_since = now, uptime
+                mtime, oldest_use = now, pass_at
 
         ages, pass_at = ages_after(ages, {"a": mtime}, uptime - pass_at, now), uptime
 
-        assert ages["a"].unused_for <= uptime - unused_since
+        assert ages["a"].unused_for <= uptime - oldest_use
