@@ -178,4 +178,4 @@ class Pins(RuleBasedStateMachine):
 
 
 TestPins = Pins.TestCase
-TestPins.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestPins.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
