@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 from precache.core.cache_cleaning import CleanRequest, CleanResult
@@ -120,7 +119,7 @@ class Cleaner:
             return []
         reason = self._may_clean()
         self._tell_once("may", bool(reason), f"Nothing is removed from {self._cache.directory}: {reason}")
-        return [] if reason else self._expire(found) + self._evict_above_marks(found)
+        return [] if reason else self._expire(found) + self._evict_above_marks()
 
     def _inspect(self) -> Inspection | str:
         """Return what is in the cache; or why that is not known."""
@@ -141,16 +140,18 @@ class Cleaner:
         results = self._batches.remove_each([(file, found.unused_text(file)) for file in expired])
         return [file.name for file, result in zip(expired, results, strict=True) if result.is_removed]
 
-    def _evict_above_marks(self, found: Inspection) -> list[str]:
-        """Evict from the high mark down to the low one. found: before other files were removed."""
+    def _evict_above_marks(self) -> list[str]:
+        """Evict from the high mark down to the low one."""
         marks = self._cleaning.watermarks
-        files = list_files(self._cache.directory, self._removal) if marks.are_set else None
-        if files is None:
+        if not marks.are_set or not marks.passed(self._cache.space()):
+            self._tell_once("marks", False, "")
             return []
-        present = replace(found, files=files, space=self._cache.space())
-        needed, passed = marks.bytes_to_evict(present.space), marks.passed(present.space)
+        found = self._inspect()  # again: the removal of what has expired takes its time
+        if isinstance(found, str):
+            return []
+        needed, passed = marks.bytes_to_evict(found.space), marks.passed(found.space)
         reason = f"{passed}: {self._cleaning.policy.choice}"
-        removed, freed = self._evict(present, needed, reason, all_or_nothing=False)
+        removed, freed = self._evict(found, needed, reason, all_or_nothing=False)
         too_little = f"Too much is left in {self._cache.directory} for its marks, all in use, pinned or in flight: "
         self._tell_once("marks", freed < needed, too_little + passed)
         return removed

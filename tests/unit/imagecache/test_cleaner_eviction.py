@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -76,6 +77,31 @@ def test_by_age_what_has_expired_goes_first_and_then_what_the_mark_requires(
 
     assert removed == [A, B]
     assert [removal.reason.partition(" ")[0] for removal in cache.removals.recent()] == ["the", "unused"]
+
+
+class EventsDuringPass(InstanceDisks):
+    """Something happens when the disks are looked at to remove what has expired."""
+
+    def __init__(self, cache: ImageCache, events: Callable[[], object]) -> None:
+        super().__init__(instances_path=cache.directory.parent, cache_directory=cache.directory, domains=Domains())
+        self._events, self._looks = events, 0
+
+    def disks_by_file(self) -> dict[str, tuple[Path, ...]]:
+        self._looks += 1
+        if self._looks == 3:  # the first pass and the second one have looked once each
+            self._events()
+        return super().disks_by_file()
+
+
+def test_what_is_used_or_cached_while_expired_entries_go_is_not_evicted(cache: ImageCache, clock: MemoryClock) -> None:
+    for name, hours in [(A, 30), (B, 20)]:
+        put(cache, name, clock, hours * HOUR)
+    disks = EventsDuringPass(cache, lambda: (put(cache, B, clock), put(cache, C, clock)))
+
+    removed = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, watermarks=EVERYTHING), disks=disks).clean()
+
+    assert removed == [A]
+    assert names(cache) == {B, C}
 
 
 def test_the_least_popular_goes_first_and_popularity_outlives_a_restart(cache: ImageCache, clock: MemoryClock) -> None:
