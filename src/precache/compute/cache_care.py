@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from precache.background.cancel_token import CancelToken
+from precache.background.deadline import Deadline
 from precache.background.periodic_task import PeriodicTask
 from precache.compute.background_verification import BackgroundVerification
 from precache.compute.cache_reporter import CacheReporter
@@ -131,10 +132,11 @@ class CacheCare:
             task.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
-        """Call `ask_to_stop`, and wait at most that long for each kind of work."""
+        """Call `ask_to_stop`, and wait at most that long for all of the work: a disk that hangs holds each kind."""
         self.ask_to_stop()
+        deadline = Deadline(patience)
         for task in self._all():
-            task.stop(patience)
+            task.stop(timedelta(seconds=max(0.0, deadline.left_s)))
 
     def forget(self, image: ImageId) -> None:
         """Fetch the image no more, because its pins are gone."""

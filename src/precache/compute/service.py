@@ -160,7 +160,7 @@ class ComputeService:
         self._care.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
-        """Call `ask_to_stop`; wait at most that long for the heartbeat, and for each kind of work on the cache."""
+        """Call `ask_to_stop`; wait at most that long for the heartbeat, and again for the work on the cache."""
         self.ask_to_stop()
         self._heartbeat.stop(patience)
         self._care.stop(patience)
