@@ -31,9 +31,6 @@ class CacheNumbers:
     def __add__(self, other: CacheNumbers) -> CacheNumbers:
         return CacheNumbers(*(getattr(self, name) + getattr(other, name) for name in NUMBER_NAMES))
 
-    def __sub__(self, other: CacheNumbers) -> CacheNumbers:
-        return CacheNumbers(*(getattr(self, name) - getattr(other, name) for name in NUMBER_NAMES))
-
     @classmethod
     def of(cls, entry: CachedEntry) -> CacheNumbers:
         return cls(*numbers_of_entry(entry))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -88,11 +88,3 @@ def read_image_row(row: Any) -> CachedImage:
 
 def read_numbers(row: Any) -> CacheNumbers:
     return CacheNumbers(*(getattr(row, name) for name in NUMBER_NAMES))
-
-
-def number_columns(numbers: CacheNumbers) -> dict[str, int]:
-    return {name: getattr(numbers, name) for name in NUMBER_NAMES}
-
-
-def sum_of_marks(marks: Iterable[int]) -> int:
-    return sum(marks) % MARKS

@@ -6,6 +6,7 @@ import argparse
 
 from precache.cli.columns import Bytes, Field, Fields, Text, Timestamp, cells, least_needed_first, plain
 from precache.cli.command import Columns, ListCommand
+from precache.core.cache_cleaning import MOST_KEEP_DAYS
 from precache.core.sizes import human_bytes
 from precache.core.text import number_of
 
@@ -17,8 +18,6 @@ _FIELDS: Fields = {
     "last_used": Field(Timestamp, left_out=2),
     "reason": Field(Text),
 }
-
-_MOST_DAYS = 36500
 
 
 class HostClean(ListCommand):
@@ -65,6 +64,6 @@ class HostClean(ListCommand):
 
 def _days(text: str) -> int:
     """Return a number of days, for argparse."""
-    if not text.isascii() or not text.isdigit() or int(text) > _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of days from 0 to {_MOST_DAYS}")
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_KEEP_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of days from 0 to {MOST_KEEP_DAYS}")
     return int(text)
