@@ -12,7 +12,7 @@ from precache.core.sizes import DiskAmount
 from precache.rules.eviction import CachePolicy, Cleaning, Watermarks
 from precache.rules.expiry import ExpiryLimits
 
-_AMOUNT = "A share of the file system such as 80%, or a size such as 500GiB."
+_AMOUNT = "A share of the file system such as {}%, or a size such as {}GiB."
 
 OPTIONS = [
     cfg.StrOpt(
@@ -21,7 +21,7 @@ OPTIONS = [
         choices=[
             ("age", "what is unused for remove_unused_original_minimum_age_seconds; above a mark, also what lru would"),
             ("lru", "above a mark, what was used least recently; nothing by its age"),
-            ("popularity", "above a mark, what the fewest disks have used since it is cached; nothing by its age"),
+            ("popularity", "above a mark, what the fewest disks have used since it was cached; nothing by its age"),
             ("keep", "nothing; only an operator removes entries"),
         ],
         help="Which entries this host removes from its cache by itself. Pinned entries, and those that a disk uses, "
@@ -31,25 +31,25 @@ OPTIONS = [
         "evict_above_used",
         default="",
         help="Evict entries when all files of the cache use more than this, until they use evict_to_used at most. "
-        f"{_AMOUNT} Empty: never for this reason.",
+        f"{_AMOUNT.format(80, 500)} Empty: never for this reason.",
     ),
     cfg.StrOpt(
         "evict_to_used",
         default="",
-        help="Where an eviction that evict_above_used began ends; not more than it, and a share if it is one. "
-        "Empty: the same.",
+        help="An eviction that began at evict_above_used ends here. Not more than that, and a share if that is one. "
+        "Empty: the same as evict_above_used.",
     ),
     cfg.StrOpt(
         "evict_below_free",
         default="",
         help="Evict entries when less than this is free in the file system of the cache, until evict_to_free is free. "
-        f"{_AMOUNT} Empty: never for this reason.",
+        f"{_AMOUNT.format(10, 50)} Empty: never for this reason.",
     ),
     cfg.StrOpt(
         "evict_to_free",
         default="",
-        help="Where an eviction that evict_below_free began ends; not less than it, and a share if it is one. "
-        "Empty: the same.",
+        help="An eviction that began at evict_below_free ends here. Not less than that, and a share if that is one. "
+        "Empty: the same as evict_below_free.",
     ),
     cfg.BoolOpt(
         "make_room",

@@ -35,13 +35,13 @@ OPTIONS = [
             ("some", "images with the property cache_in_nova=true or precache=true, and their kernels and ramdisks"),
             ("none", "no image; requests are refused"),
         ],
-        help="Which images requests may have cached. The API reads this. What is in the caches stays there.",
+        help="Which images may be cached on request. The API reads this. What is in the caches stays there.",
     ),
     cfg.ListOpt(
         "precache_projects",
         default=[],
-        help="Ids of the projects whose images requests may have cached, besides precache_images; empty for the "
-        "images of every project. The API reads this.",
+        help="Ids of projects: an image may be cached on request only if one of them owns it, and if precache_images "
+        "allows it, too. Empty: images of every project. The API reads this.",
     ),
     cfg.StrOpt(
         "subdirectory_name",
