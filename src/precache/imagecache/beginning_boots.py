@@ -7,11 +7,12 @@ entry's lock, and no disk shows that the entry is in use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from precache.imagecache.entry_lock import POLL_INTERVAL
 from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.last_use import last_use
 from precache.ports.clock import Clock
 
 BOOT_TIME = timedelta(seconds=10)
@@ -37,7 +38,7 @@ def wait_for_boots(path: Path, record: EntryRecord | None, clock: Clock, wait: C
     until = clock.now() + _LONGEST_WAIT
     while (now := clock.now()) < until:
         try:
-            touched_at = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+            touched_at = last_use(path.lstat())
         except FileNotFoundError:
             return
         cached_at = None if record is None else record.cached_at

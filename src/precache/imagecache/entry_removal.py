@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import Enum, auto
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from precache.imagecache.beginning_boots import is_new
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.disk_usage import allocated_bytes
 from precache.imagecache.in_use import UsedFiles, is_open_in_qemu
+from precache.imagecache.last_use import last_use
 from precache.imagecache.os_errors import explain
 from precache.imagecache.overlay_list import remove_overlays
 from precache.ports.clock import Clock
@@ -196,7 +197,7 @@ class EntryRemoval:
         except FileNotFoundError:
             return None
         record = self._cache.records.read(name) if shape_of(name) is Shape.IMAGE else None
-        last_used = datetime.fromtimestamp(found.st_mtime, UTC)
+        last_used = last_use(found)
         size_bytes = allocated_bytes(found)
         if record is None:
             return CacheFile(name, last_used, size_bytes=size_bytes)

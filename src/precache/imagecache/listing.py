@@ -12,7 +12,6 @@ import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from precache.core.cache_entries import AlarmKind, CachedEntry, CacheListing, EntryState, Verification
@@ -21,6 +20,7 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.disk_usage import allocated_bytes
 from precache.imagecache.entry_record import EntryRecord
 from precache.imagecache.entry_records import FileVersion, version_of
+from precache.imagecache.last_use import last_use
 from precache.imagecache.names import parse_record
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
@@ -128,7 +128,7 @@ class EntryLister:
 def _present(
     entry: str, found: os.stat_result, record: EntryRecord | None, *, is_corrupt: bool, disks: int | None
 ) -> CachedEntry:
-    size, allocated, last_used = found.st_size, allocated_bytes(found), _instant(found.st_mtime)
+    size, allocated, last_used = found.st_size, allocated_bytes(found), last_use(found)
     if record is None:
         verification = Verification.CORRUPT if is_corrupt else Verification.UNVERIFIABLE
         return CachedEntry(
@@ -176,11 +176,3 @@ def _verification(record: EntryRecord, size_bytes: int) -> Verification:
     # With another size the file is not the one that was compared.
     is_same = record.size_bytes is None or record.size_bytes == size_bytes
     return Verification.INTACT if record.verified_at is not None and is_same else Verification.UNVERIFIED
-
-
-def _instant(timestamp: float) -> datetime | None:
-    """Return the instant; None if the file has a time that no calendar has."""
-    try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from precache.core.cache_entries import AlarmKind
@@ -25,6 +25,7 @@ from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin, add_pin, pins_text
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_record import ADOPTED, EntryRecord
+from precache.imagecache.last_use import last_use
 from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
 from precache.ports.clock import Clock
@@ -221,7 +222,7 @@ class PinKeeper:
         observed, now = self._observation(entry), self._clock.now()
         observed.reported = ""
         self._cache.alarms.clear(AlarmKind.MISSING, entry)
-        age = now - datetime.fromtimestamp(found.st_mtime, UTC)
+        age = now - last_use(found)
         if self._limit is not None and age >= self._limit:
             observed.late_at = self._monotonic()
             text = (
