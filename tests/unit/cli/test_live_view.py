@@ -39,6 +39,23 @@ def test_few_hosts_are_all_shown_with_bytes_phase_and_outcome() -> None:
     assert "waiting" in text
 
 
+def test_the_reason_of_a_success_is_shown_too() -> None:
+    """Without it `unverifiable` says neither why, nor what to do."""
+    ended = task("cmp-1", outcome="unverifiable", bytes_done=1024, reason="the next verify can compare")
+    again = task("cmp-2", state="running", phase="verifying", reason="the first attempt failed")
+    lines = StringIO()
+
+    PlainView(stream=lines, labels={DEBIAN: "debian-12"}, clock=lambda: 0.0).show(
+        Snapshot(job("running", ended, again), [ended, again])
+    )
+
+    assert lines.getvalue().splitlines()[1:] == [
+        "cmp-1: debian-12: unverifiable, 1.0 KiB: the next verify can compare",
+        "cmp-2: debian-12: verifying",
+    ]
+    assert "unverifiable: the next verify can compare" in drawn([ended], rows=20)
+
+
 def test_of_many_hosts_only_the_running_ones_are_shown() -> None:
     tasks = [running(f"run-{n}") for n in range(8)] + [task(f"done-{n}", outcome="cached") for n in range(500)]
 

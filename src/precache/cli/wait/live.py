@@ -133,5 +133,5 @@ def task_bar(view: TaskView, width: int | None = _BAR_COLUMNS) -> RenderableType
 def standing_of(view: TaskView) -> Text:
     if view.outcome is None:
         return Text(view.phase if view.is_running else view.state, style="" if view.is_running else "dim")
-    reason = f": {on_one_line(view.reason)}" if view.is_failure and view.reason else ""
+    reason = f": {on_one_line(view.reason)}" if view.reason else ""
     return Text(f"{view.outcome}{reason}", style=STYLES.get(view.outcome, ""))

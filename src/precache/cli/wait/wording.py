@@ -34,10 +34,11 @@ def amount(view: TaskView) -> str:
 def task_line(view: TaskView, labels: Mapping[str, str]) -> str:
     """Return the line of a task: `cmp-1: debian-12: downloading, 312.0 MiB of 1.2 GiB`."""
     what = view.outcome or (view.phase if view.is_running else view.state)
-    detail = on_one_line(view.reason) if view.is_failure else amount(view)
-    separator = ": " if view.is_failure else ", "
+    size = "" if view.is_failure else amount(view)
+    reason = on_one_line(view.reason) if view.outcome else ""  # of a task that goes on it is that of an earlier attempt
     name = on_one_line(labels.get(view.image, view.name))
-    return f"{on_one_line(view.host)}: {name}: {what}" + (f"{separator}{detail}" if detail else "")
+    line = f"{on_one_line(view.host)}: {name}: {what}"
+    return line + (f", {size}" if size else "") + (f": {reason}" if reason else "")
 
 
 def closing_report(snapshot: Snapshot, labels: Mapping[str, str]) -> list[str]:
