@@ -23,6 +23,8 @@ from precache.ports.virt_driver import VirtDriver
 PIN_OVER = "it was not pinned, because its keep_until, {}, has passed; send the request again with a later time"
 """The reason of a job that has waited for too long."""
 
+_NO_PIN = "it has no pin"
+
 
 class StoppableWatcher(Watcher, Protocol):
     def check_stop(self) -> None:
@@ -93,6 +95,8 @@ class DriverOperations:
         unpin_image = self._method("unpin_image")
         self._stop_restoring(order.image)
         result: OperationResult = unpin_image(order.image, watch.check_stop)
+        if result.outcome is Outcome.ABSENT and not result.reason:
+            return OperationResult(Outcome.ABSENT, _NO_PIN)  # the image itself may well be in the cache
         return result
 
     def _method(self, name: str) -> Callable[..., Any]:

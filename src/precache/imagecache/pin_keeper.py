@@ -117,7 +117,7 @@ class PinKeeper:
         with self._cache.locks.hold(entry, wait), self._explained():
             record = self._cache.records.read(entry)
             if record is None or not record.pins:
-                return OperationResult(Outcome.ABSENT, f"image {image} has no pin on {self._host}")
+                return OperationResult(Outcome.ABSENT)
             self._store_pins(entry, record, ())
         self._forget(entry)
         _log.info("Image %s is no longer pinned on %s", image, self._host)

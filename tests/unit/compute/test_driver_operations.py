@@ -97,7 +97,8 @@ def request(operation, *images, job="job", **options):
         (Operation.VERIFY, OperationResult(Outcome.INTACT)),
         (Operation.VERIFY, OperationResult(Outcome.CORRUPT, "piece 7 differs")),
         (Operation.PURGE, OperationResult(Outcome.IN_USE, "in use by 1 disk: /instances/1/disk")),
-        (Operation.UNPIN, OperationResult(Outcome.ABSENT)),
+        (Operation.UNPIN, OperationResult(Outcome.UNPINNED)),
+        (Operation.VERIFY, OperationResult(Outcome.ABSENT)),
     ],
 )
 def test_the_drivers_answer_is_the_result(operation, result):
@@ -107,6 +108,12 @@ def test_the_drivers_answer_is_the_result(operation, result):
 
     assert (answered.outcome, answered.reason) == (result.outcome, result.reason)
     assert [name for name, _ in driver.calls] == [operation]
+
+
+def test_unpinning_an_image_without_a_pin_says_so_because_it_may_be_in_the_cache():
+    (answered,) = host_of(EveryMethod(OperationResult(Outcome.ABSENT))).process_images(request(Operation.UNPIN))
+
+    assert (answered.outcome, answered.reason) == (Outcome.ABSENT, "it has no pin")
 
 
 def test_the_driver_that_purges_knows_whether_pins_count():
