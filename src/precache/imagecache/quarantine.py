@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from precache.core.cache_entries import Removal
 from precache.imagecache.disk_usage import DiskSize, allocated_bytes, disk_size
+from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.names import parse_quarantined, quarantine_name
 from precache.imagecache.os_errors import explain
 from precache.imagecache.publish import open_directory
+from precache.imagecache.removal_log import RemovalLog
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -49,6 +52,19 @@ class Quarantine:
             return None
         self.clean()
         return path
+
+    def copy_text(self, entry: str) -> str:
+        """Return where the newest corrupt copy of the entry is, in words; empty if there is none."""
+        found = next(((moved_at, path) for name, moved_at, path in self._files() if name == entry), None)
+        return "" if found is None else f"a corrupt copy of it is at {found[1]}, moved there at {found[0]}"
+
+    def note_removals(self, removals: RemovalLog, records: EntryRecords) -> None:
+        """Note, and log, what earlier processes have moved: one may have died before it told that."""
+        for entry, moved_at, path in reversed(list(self._files())):
+            record = records.read(entry)
+            _log.warning("The corrupt file %s was moved there at %s; a purge of its image removes it", path, moved_at)
+            image = None if record is None else record.image
+            removals.note(Removal(entry, image, moved_at, f"corrupt; it was moved to {path}"))
 
     def remove(self, entry: str) -> bool:
         """Remove what was moved of the entry; return whether there was something."""

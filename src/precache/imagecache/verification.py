@@ -99,8 +99,7 @@ class EntryVerification:
                     before = look_at(work.path, self._cache.records)
                     is_held = before is None or opened.enter_context(inode_held(before))
                 if before is None:
-                    self._cache.alarms.clear(AlarmKind.CORRUPT, work.entry)
-                    return OperationResult(Outcome.ABSENT)
+                    return self._end_absent(work)
                 result = self._result_of(work, before) if is_held else None
                 if result is not None:
                     return result
@@ -158,6 +157,14 @@ class EntryVerification:
             digest = content_digest(work.path, watch, algorithm=algorithm)
         work.read_bytes += look.size_bytes
         return digest
+
+    def _end_absent(self, work: _Work) -> OperationResult:
+        """Return that the image is not there; or that it was corrupt, also if the process that found that has died."""
+        self._cache.alarms.clear(AlarmKind.CORRUPT, work.entry)
+        copy = self._quarantine.copy_text(work.entry)
+        if not copy:
+            return OperationResult(Outcome.ABSENT)
+        return OperationResult(Outcome.CORRUPT, f"it is not in the cache; {copy}; a purge of the image removes it")
 
     def _end_intact(self, work: _Work, look: EntryLook) -> OperationResult:
         record = look.record

@@ -145,6 +145,8 @@ class LibvirtDriver:
 
     def start(self) -> None:
         if self._uses_cache:
+            # First, because it removes the records of entries that are gone, which say whose they were.
+            self._quarantine.note_removals(self._cache.removals, self._cache.records)
             self._cache.start()
 
     def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:

@@ -564,7 +564,9 @@ def test_a_kill_between_the_quarantine_and_the_removal_of_the_record_loses_nothi
 
     (moved,) = quarantined(cache)
     assert names(cache) == {moved, record_name(ENTRY)}
-    assert verify(cache, clock).outcome is Outcome.ABSENT
+    result = verify(cache, clock)
+    assert result.outcome is Outcome.CORRUPT
+    assert f"a corrupt copy of it is at {cache.directory / moved}, moved there at " in result.reason
     write_content(cache.directory / ENTRY)  # nova-compute fetches it again
     assert verify(cache, clock).outcome is Outcome.INTACT
 

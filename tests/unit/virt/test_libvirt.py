@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
 from precache.core.cache_contents import ImageSize
+from precache.core.cache_entries import Removal
 from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Outcome, Phase
@@ -237,6 +238,25 @@ def test_a_corrupt_copy_makes_room_for_an_image(tmp_path: Path) -> None:
 
     assert driver.cache_image(ImageOrder(IMAGE), nobody) is True
     assert not corrupt.exists()
+
+
+def test_a_start_tells_again_what_was_moved_aside_and_whose_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = build(tmp_path, OneByte())
+    driver.start()
+    driver.cache_image(ImageOrder(IMAGE), nobody)
+    entry = tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a"
+    moved = entry.rename(entry.with_name(f"{entry.name}.corrupt-20260101T000000Z"))  # and then the process died
+
+    local_cache, clock = LocalCache(tmp_path), MemoryClock()
+    setup = HostSetup(host="host1", local_cache=local_cache, fetcher=OneByte(), clock=clock)
+    LibvirtDriver.build_with(setup, NoDomains()).start()
+
+    (removal,) = local_cache.open(clock).removals.recent()
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert removal == Removal(entry.name, IMAGE, at, f"corrupt; it was moved to {moved}")
+    assert str(moved) in caplog.text
 
 
 @pytest.mark.parametrize("is_known", [True, False])
