@@ -113,16 +113,19 @@ class InstanceDisks:
 
     def _found(self) -> Iterator[DiskFile]:
         """Return every file below the instances directory except the entries, without a known format."""
-        for path in _files_below(self._instances_path, _DEEPEST_DIRECTORY):
-            if path.parent == self._cache_directory / SHARERS:
+        for directory, names in _directories(self._instances_path, _DEEPEST_DIRECTORY):
+            if directory == self._cache_directory / SHARERS:
                 continue
-            if path.parent != self._cache_directory or not _is_of_the_cache(path.name):
-                yield DiskFile(path)
+            is_cache = directory == self._cache_directory
+            for name in names:
+                if not (is_cache and _is_of_the_cache(name)):
+                    yield DiskFile(directory / name)
 
 
 def _is_of_the_cache(name: str) -> bool:
-    parsed = (shape_of(name), parse_temporary(name), parse_quarantined(name), parse_record(name))
-    return any(found is not None for found in parsed)
+    if shape_of(name) is not None or parse_record(name) is not None:
+        return True
+    return parse_temporary(name) is not None or parse_quarantined(name) is not None
 
 
 def _without_itself(name: str, users: Iterable[Path]) -> tuple[Path, ...]:
@@ -135,20 +138,23 @@ def _names_of(path: Path) -> set[str]:
     return {path.name, Path(os.path.realpath(path)).name}
 
 
-def _files_below(directory: Path, levels: int, is_top: bool = True) -> Iterator[Path]:
-    """Return the files below it. Links to directories are followed only at the top, where an instance may be one."""
+def _directories(directory: Path, levels: int, is_top: bool = True) -> Iterator[tuple[Path, list[str]]]:
+    """Yield it and those below it, each with the names of its files.
+
+    Links to directories are followed only at the top, where an instance may be one.
+    """
     if levels == 0:
         raise DiskUnreadable(str(directory), "directories are nested too deeply below the instances directory")
+    files, deeper = list[str](), list[str]()
     try:
         with os.scandir(directory) as found:
-            entries = list(found)
+            for entry in found:
+                (deeper if entry.is_dir(follow_symlinks=is_top) else files).append(entry.name)
     except FileNotFoundError:
         return  # the instance was deleted meanwhile
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=is_top):
-            yield from _files_below(Path(entry.path), levels - 1, is_top=False)
-        else:
-            yield Path(entry.path)
+    yield directory, files
+    for name in deeper:
+        yield from _directories(directory / name, levels - 1, is_top=False)
 
 
 def is_open_in_qemu(path: Path) -> bool:
