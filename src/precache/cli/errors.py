@@ -48,6 +48,10 @@ class AnswerTimeout(ServiceUnreachable):
     """The service did not answer in time; it may have received the request."""
 
 
+class AnswerLost(ServiceUnreachable):
+    """The connection was closed before the end of the answer; the service may have received the request."""
+
+
 class RequestInterrupted(KeyboardInterrupt):
     """Ctrl-C while a request that changes something waited for its answer; the message says what may have happened."""
 

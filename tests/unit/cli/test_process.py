@@ -192,6 +192,7 @@ CHANGES = [
     ("PATCH", f"/v1/jobs/{JOB_ID}", f"job set {JOB_ID} --priority 1", "job list"),
     ("POST", "/compute/v2.1/os-aggregates/1/images", "aggregate cache image web debian-12", "job list"),
     ("PUT", "/v1/hosts/cmp-1", "host set cmp-1 --down", "host list"),
+    ("POST", "/v1/hosts/cmp-1/clean", "host clean cmp-1", "host show cmp-1"),
     ("POST", "/compute/v2.1/os-aggregates", "aggregate create db", "aggregate list"),
 ]
 

@@ -7,6 +7,7 @@ from precache.adapters.http.failures import (
     TokenUnavailable,
     find_cause,
     innermost,
+    is_disconnect,
     why_unreachable,
 )
 from precache.adapters.http.service import ServiceClient, read_document
@@ -21,6 +22,7 @@ __all__ = [
     "TokenUnavailable",
     "find_cause",
     "innermost",
+    "is_disconnect",
     "open_session",
     "read_document",
     "token_plugin",

@@ -7,12 +7,19 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypedDict, Unpack
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from precache.cli.client.endpoints import DEFAULT_URL
 from precache.cli.client.events import EVENTS, ServerEvent, read_events
 from precache.cli.client.transport import Headers, HttpResponse, Transport
-from precache.cli.errors import AnswerNotUnderstood, AnswerTimeout, RequestInterrupted, RequestRefused, ServiceFailed
+from precache.cli.errors import (
+    AnswerLost,
+    AnswerNotUnderstood,
+    AnswerTimeout,
+    RequestInterrupted,
+    RequestRefused,
+    ServiceFailed,
+)
 from precache.core.errors import PrecacheError
 
 _NO_CONTENT = 204
@@ -70,10 +77,10 @@ class Session:
         """Return the answer. Without one, say whether the request may have taken effect."""
         try:
             return self._transport.send(method, url, headers, body)
-        except AnswerTimeout as error:
+        except (AnswerTimeout, AnswerLost) as error:
             if is_reading:
                 raise
-            raise AnswerTimeout(error.message, _may_have_been_accepted(url)) from error
+            raise type(error)(error.message, _may_have_been_accepted(url)) from error
         except KeyboardInterrupt as error:
             if is_reading:
                 raise
@@ -133,7 +140,9 @@ def objects(document: JsonObject, member: str, what: str) -> list[JsonObject]:
 
 def _may_have_been_accepted(url: str) -> str:
     path = urlsplit(url).path
-    if "/jobs" in path or path.endswith("/images"):
+    if path.endswith("/clean"):
+        command = f"host show {unquote(path.split('/')[-2], errors='surrogateescape')}"
+    elif "/jobs" in path or path.endswith("/images"):
         command = "job list"
     else:
         command = "host list" if "/hosts" in path else "aggregate list"

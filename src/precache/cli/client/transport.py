@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from precache.cli.errors import AnswerTimeout, ServiceUnreachable, UsageError
+from precache.cli.errors import AnswerLost, AnswerTimeout, ServiceUnreachable, UsageError
 from precache.core.certificates import TlsNames, explain_certificate
 
 _TLS_NAMES = TlsNames(
@@ -66,7 +66,7 @@ class Transport(Protocol):
         ...
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HttpResponse:
-        """Return the answer, whatever its status. Raises ServiceUnreachable, AnswerTimeout."""
+        """Return the answer, whatever its status. Raises ServiceUnreachable, AnswerTimeout, AnswerLost."""
         ...
 
 
@@ -156,13 +156,15 @@ class UrllibTransport:
         if isinstance(cause, ssl.SSLError):
             return ServiceUnreachable(explain_tls_failure(place, str(cause), address=self._setting_of(url)))
         if isinstance(cause, http.client.IncompleteRead):
-            return ServiceUnreachable(f"The connection to {place} was closed before the end of the answer", "try again")
+            return AnswerLost(f"The connection to {place} was closed before the end of the answer", "try again")
         if isinstance(cause, http.client.HTTPException) and not isinstance(cause, OSError):
             return ServiceUnreachable(
                 f"What answers at {place} is no HTTP server", f"is {self._setting_of(url)} right?"
             )
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        return ServiceUnreachable(
+        # urllib raises what happens after it has sent the request as it is, and all else within a URLError.
+        kind = AnswerLost if cause is error else ServiceUnreachable
+        return kind(
             f"The service at {place} cannot be reached: {reason}",
             f"is it running, and is {self._setting_of(url)} right?",
         )

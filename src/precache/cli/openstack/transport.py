@@ -8,9 +8,9 @@ from typing import Any
 
 from keystoneauth1 import exceptions
 
-from precache.adapters.http import innermost
+from precache.adapters.http import innermost, is_disconnect
 from precache.cli.client.transport import HttpResponse, StreamResponse, explain_tls_failure, redacted
-from precache.cli.errors import AnswerTimeout, LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
+from precache.cli.errors import AnswerLost, AnswerTimeout, LoginRefused, NoKeystone, ServiceFailed, ServiceUnreachable
 from precache.core.errors import PrecacheError
 
 
@@ -116,7 +116,8 @@ def explained(error: exceptions.ClientException, url: str) -> PrecacheError:
     if isinstance(error, exceptions.SSLError):
         return ServiceUnreachable(explain_tls_failure(place, innermost(error), address="its address"))
     if isinstance(error, exceptions.ConnectionError):
-        return ServiceUnreachable(
+        kind = AnswerLost if is_disconnect(error) else ServiceUnreachable
+        return kind(
             f"The service at {place} cannot be reached: {innermost(error)}",
             "is it running, and is its address right?",
         )
