@@ -41,9 +41,12 @@ def test_a_full_report_is_read_as_it_was_sent(stores):
     )
     unknown = entry(2, image=None, image_name="", verification=Verification.UNVERIFIABLE, last_used=None)
     removal = Removal(entry_of(3), image(3), NOW, "not used for a day", 5)
-    alarm = Alarm(AlarmKind.NOT_TOUCHED, entry_of(1), image(1), "could not be touched", NOW)
+    alarms = (
+        Alarm(AlarmKind.NOT_TOUCHED, entry_of(1), image(1), "could not be touched", NOW),
+        Alarm(AlarmKind.SILENT_SHARER, "cmp-9", None, "was not seen for a day", NOW),
+    )
     sent = full(
-        known, unknown, cache_id="id", owner="precache", policy="lru", unlisted=4, removals=(removal,), alarms=(alarm,)
+        known, unknown, cache_id="id", owner="precache", policy="lru", unlisted=4, removals=(removal,), alarms=alarms
     )
 
     assert store(stores, sent) == frozenset()
@@ -53,7 +56,7 @@ def test_a_full_report_is_read_as_it_was_sent(stores):
     cache = stores.caches.find_caches(["cmp-1", "nowhere"])["cmp-1"]
     assert (cache.host, cache.reported_at, cache.age) == ("cmp-1", NOW + HOUR, 2 * HOUR)
     assert (cache.space, cache.cache_id, cache.owner, cache.policy) == (SPACE, "id", "precache", "lru")
-    assert (cache.removals, cache.alarms, cache.unlisted) == ((removal,), (alarm,), 4)
+    assert (cache.removals, cache.alarms, cache.unlisted) == ((removal,), alarms, 4)
     assert cache.numbers == CacheNumbers(present=2, bytes=120, pinned=1, intact=1, unverifiable=1)
 
 

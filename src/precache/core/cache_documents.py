@@ -119,7 +119,7 @@ def alarm_document(alarm: Alarm) -> dict[str, Any]:
 def read_alarm(fields: Mapping[str, Any]) -> Alarm:
     return Alarm(
         _word(AlarmKind, fields.get("kind"), "kind"),
-        read_entry_name(fields.get("entry")) if fields.get("entry") else "",
+        _text(fields.get("entry"), "entry", _NAME_LENGTH),  # of some kinds it is a host
         read_image(fields.get("image")),
         _text(fields.get("text"), "text"),
         _needed_instant(fields.get("since"), "since"),

@@ -121,7 +121,7 @@ class AlarmKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something in a cache that needs an operator. entry: empty if it concerns the whole cache."""
+    """What needs an operator in a cache. entry: of some kinds a host; empty if it concerns the whole cache."""
 
     kind: AlarmKind
     entry: str
