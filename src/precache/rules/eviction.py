@@ -1,4 +1,4 @@
-"""Which entries of a cache are evicted to make space: the least valuable ones, and none more than needed.
+"""Which entries of a cache are evicted to make space: the least valuable first, until enough is free.
 
 The policy says which entry is the least valuable. What is pinned, in use or in flight is never chosen.
 """
@@ -120,8 +120,8 @@ def choose_evicted(
 ) -> list[Candidate]:
     """Return what to evict so that at least so many bytes are freed, in the order of removal.
 
-    Without one of them, the others would not be enough. If all evictable ones are not enough, they are all returned;
-    with all_or_nothing none is.
+    No entry goes before one that is less valuable, except one whose removal frees nothing; without the last one, it
+    would not be enough. If all evictable ones are not enough, they are all returned; with all_or_nothing none is.
     """
     chosen, freed = list[Candidate](), 0
     for candidate in least_valuable_first(candidates, policy):
@@ -130,13 +130,4 @@ def choose_evicted(
         if candidate.size_bytes > 0:
             chosen.append(candidate)
             freed += candidate.size_bytes
-    if freed < needed_bytes:
-        return [] if all_or_nothing else chosen
-    # A large one at the end can make small ones before it needless. The most valuable of these stay.
-    needed = list[Candidate]()
-    for candidate in reversed(chosen):
-        if freed - candidate.size_bytes >= needed_bytes:
-            freed -= candidate.size_bytes
-        else:
-            needed.append(candidate)
-    return needed[::-1]
+    return [] if all_or_nothing and freed < needed_bytes else chosen

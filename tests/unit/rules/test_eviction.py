@@ -85,27 +85,41 @@ def test_the_policy_says_what_is_the_least_valuable(policy: CachePolicy, names: 
     assert [candidate.name for candidate in least_valuable_first(candidates, policy)] == names
 
 
-def test_small_entries_stay_if_a_later_large_one_must_go_anyway() -> None:
+def test_what_was_used_later_stays_though_it_alone_would_free_enough() -> None:
     candidates = [Candidate("a", 3 * HOUR, 1), Candidate("b", 2 * HOUR, 1), Candidate("c", HOUR, 10)]
 
-    chosen = choose_evicted(candidates, 10, CachePolicy.LRU, all_or_nothing=True)
+    chosen = choose_evicted(candidates, 2, CachePolicy.LRU, all_or_nothing=True)
+    all_of_them = choose_evicted(candidates, 10, CachePolicy.LRU, all_or_nothing=True)
 
-    assert [candidate.name for candidate in chosen] == ["c"]
+    assert [candidate.name for candidate in chosen] == ["a", "b"]
+    assert [candidate.name for candidate in all_of_them] == ["a", "b", "c"]
 
 
 @given(candidates=CANDIDATES, needed=NEEDED, policy=POLICIES, all_or_nothing=st.booleans())
-def test_only_what_is_evictable_is_chosen_and_only_as_much_as_is_needed(
+def test_the_least_valuable_go_first_and_no_more_of_them_than_needed(
     candidates: list[Candidate], needed: int, policy: CachePolicy, all_or_nothing: bool
 ) -> None:
     chosen = choose_evicted(candidates, needed, policy, all_or_nothing=all_or_nothing)
 
     freed = sum(candidate.size_bytes for candidate in chosen)
-    evictable = [candidate for candidate in candidates if candidate.is_evictable and policy is not CachePolicy.KEEP]
-    at_most = sum(candidate.size_bytes for candidate in evictable)
-    assert set(chosen) <= set(evictable)
+    in_order = [candidate for candidate in least_valuable_first(candidates, policy) if candidate.size_bytes]
+    at_most = sum(candidate.size_bytes for candidate in in_order)
+    assert all(candidate.is_evictable for candidate in chosen)
+    assert chosen == in_order[: len(chosen)]
     assert freed >= needed if at_most >= needed else freed == (0 if all_or_nothing else at_most)
-    if at_most >= needed:
-        assert all(freed - candidate.size_bytes < needed for candidate in chosen)
+    if chosen:
+        assert freed - chosen[-1].size_bytes < needed
+
+
+@given(candidates=CANDIDATES, needed=NEEDED, policy=st.sampled_from([CachePolicy.AGE, CachePolicy.LRU]))
+def test_nothing_evictable_that_was_used_earlier_stays(
+    candidates: list[Candidate], needed: int, policy: CachePolicy
+) -> None:
+    chosen = choose_evicted(candidates, needed, policy, all_or_nothing=False)
+
+    stays = [each for each in candidates if each.is_evictable and each.size_bytes and each not in chosen]
+    newest = min((each.unused_for for each in chosen), default=timedelta.max)
+    assert all(each.unused_for <= newest for each in stays)
 
 
 @given(candidates=CANDIDATES, needed=NEEDED, policy=POLICIES, seed=st.integers())
