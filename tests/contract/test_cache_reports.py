@@ -40,13 +40,17 @@ def test_a_full_report_is_read_as_it_was_sent(stores):
         disks=3,
     )
     unknown = entry(2, image=None, image_name="", verification=Verification.UNVERIFIABLE, last_used=None)
-    removal = Removal(entry_of(3), image(3), NOW, "not used for a day", 5)
+    removals = (
+        Removal(entry_of(3), image(3), NOW, "not used for a day", 5),
+        Removal(f"{entry_of(3)}_10", None, NOW, "a resized copy of the same", 5),
+        Removal("swap_256", None, NOW, "a blank disk", 5),
+    )
     alarms = (
         Alarm(AlarmKind.NOT_TOUCHED, entry_of(1), image(1), "could not be touched", NOW),
         Alarm(AlarmKind.SILENT_SHARER, "cmp-9", None, "was not seen for a day", NOW),
     )
     sent = full(
-        known, unknown, cache_id="id", owner="precache", policy="lru", unlisted=4, removals=(removal,), alarms=alarms
+        known, unknown, cache_id="id", owner="precache", policy="lru", unlisted=4, removals=removals, alarms=alarms
     )
 
     assert store(stores, sent) == frozenset()
@@ -56,7 +60,7 @@ def test_a_full_report_is_read_as_it_was_sent(stores):
     cache = stores.caches.find_caches(["cmp-1", "nowhere"])["cmp-1"]
     assert (cache.host, cache.reported_at, cache.age) == ("cmp-1", NOW + HOUR, 2 * HOUR)
     assert (cache.space, cache.cache_id, cache.owner, cache.policy) == (SPACE, "id", "precache", "lru")
-    assert (cache.removals, cache.alarms, cache.unlisted) == ((removal,), alarms, 4)
+    assert (cache.removals, cache.alarms, cache.unlisted) == (removals, alarms, 4)
     assert cache.numbers == CacheNumbers(present=2, bytes=120, pinned=1, intact=1, unverifiable=1)
 
 

@@ -138,7 +138,7 @@ def removal_document(removal: Removal) -> dict[str, Any]:
 
 def read_removal(fields: Mapping[str, Any]) -> Removal:
     return Removal(
-        read_entry_name(fields.get("entry")),
+        _text(fields.get("entry"), "entry", _NAME_LENGTH),  # or a resized copy, or a blank disk
         read_image(fields.get("image")),
         _needed_instant(fields.get("at"), "at"),
         _text(fields.get("reason"), "reason"),

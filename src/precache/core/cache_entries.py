@@ -93,7 +93,7 @@ class CacheListing:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """An entry that was removed from a cache. image: None if it is not known."""
+    """A file that was removed from a cache. entry: its name, also of a resized copy. image: None if it is not known."""
 
     entry: str
     image: ImageId | None

@@ -25,7 +25,7 @@ REPORT = change(
     owner="precache",
     policy="lru",
     unlisted=5,
-    removals=(Removal(entry_of(5), None, NOW, "unused", 9),),
+    removals=(Removal(entry_of(5), None, NOW, "unused", 9), Removal(f"{entry_of(5)}_10", None, NOW, "unused", 9)),
     alarms=(
         Alarm(AlarmKind.MISSING, entry_of(6), image(6), "it is gone", NOW),
         Alarm(AlarmKind.SILENT_SHARER, "cmp-9", None, "it was not seen for a day", NOW),
