@@ -58,9 +58,10 @@ class ImageCache:
         clock: Clock,
         keep_limits: KeepLimits | None = None,
         reserve: DiskAmount = NOTHING,
+        low_mark: DiskAmount = NOTHING,
         pins_directory: Path | None = None,
     ) -> None:
-        """keep_limits: of paused downloads. reserve: what no image may take of the disk.
+        """keep_limits: of paused downloads. reserve: what no image may take of the disk. low_mark: as for SpaceLedger.
 
         pins_directory: for copies of the pins, outside of the cache, which may be emptied; None for no copies.
         """
@@ -74,7 +75,7 @@ class ImageCache:
         self.kept = KeptDownloads(
             directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
         )
-        self.ledger = SpaceLedger(directory=directory, clock=clock, reserve=reserve)
+        self.ledger = SpaceLedger(directory=directory, clock=clock, reserve=reserve, low_mark=low_mark)
         self.digests = MissingDigests(directory=directory, locks=self.locks, records=self.records, clock=clock)
         self._clock = clock
         self._cache_id = ""

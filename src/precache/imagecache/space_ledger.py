@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from precache.core.cache_entries import CacheSpace
@@ -65,7 +66,8 @@ class Promise:
 class SpaceLedger:
     """The promises on the file system of `directory`, and what is reserved there. For any number of threads.
 
-    Objects and processes for one directory exclude each other. disk_size: tests pass a disk of their own.
+    Objects and processes for one directory exclude each other. low_mark: below which what is free begins an eviction,
+    which would take what was just fetched; NOTHING if fetches may go below it. disk_size: tests pass one of their own.
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class SpaceLedger:
         directory: Path,
         clock: Clock,
         reserve: DiskAmount = NOTHING,
+        low_mark: DiskAmount = NOTHING,
         disk_size: Callable[[Path], DiskSize] = disk_size,
     ) -> None:
         self.directory = directory
         self.disk = LedgerDisk(directory=directory, clock=clock)
-        self._reserve, self._disk_size = reserve, disk_size
+        self._reserve, self._low_mark, self._disk_size = reserve, low_mark, disk_size
 
     @contextmanager
     def promise(self, entry: str, token: str, make_room: MakeRoom | None = None) -> Iterator[Promise]:
@@ -98,7 +101,11 @@ class SpaceLedger:
         # The promises first: what is written between the two counts twice, and never not at all.
         promised = self._promised(without)
         disk = self._disk_size(self.directory)
-        return FreeSpace(disk.free_bytes, sum(promised), len(promised), self._reserve.of(disk.total_bytes))
+        reserve_bytes, mark_bytes = self._reserve.of(disk.total_bytes), self._low_mark.of(disk.total_bytes)
+        space = FreeSpace(disk.free_bytes, sum(promised), len(promised), reserve_bytes)
+        if mark_bytes <= reserve_bytes:
+            return space
+        return replace(space, reserve_bytes=mark_bytes, reserve_option="evict_below_free")
 
     def cache_space(self, used_bytes: int | None = None) -> CacheSpace:
         """Return the space of the cache and of its disk, for the inventory; reads no file. Raises OSError.

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from precache.core.cache_entries import CacheSpace
-from precache.core.sizes import DiskAmount, human_bytes
+from precache.core.sizes import NOTHING, DiskAmount, human_bytes
 from precache.rules.expiry import ExpiryLimits
 
 
@@ -83,6 +83,15 @@ class Cleaning:
     policy: CachePolicy = CachePolicy.AGE
     watermarks: Watermarks = Watermarks()
     makes_room: bool = False
+
+    @property
+    def low_mark(self) -> DiskAmount:
+        """Return what must be free beside an image that is fetched, so that no pass evicts it at once.
+
+        Only if room can be made for it: else it may take what is free, and the next pass evicts others.
+        """
+        mark = self.watermarks.below_free
+        return mark if self.makes_room and mark is not None else NOTHING
 
 
 @dataclass(frozen=True, slots=True)

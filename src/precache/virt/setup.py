@@ -34,7 +34,7 @@ class LocalCache:
 
     instances_path, subdirectory: where instances are, and the cache below it. keep_limits: of paused downloads.
     minimum_age, resized_minimum_age: of an unused image or resized copy, before the owner of the cache removes it.
-    reserve: of the disk, for running guests.
+    reserve: of the disk, for running guests. low_mark: that what is free must not pass when an image is fetched.
     """
 
     instances_path: Path
@@ -43,6 +43,7 @@ class LocalCache:
     minimum_age: timedelta = timedelta(days=1)
     reserve: DiskAmount = NOTHING
     resized_minimum_age: timedelta = timedelta(hours=1)
+    low_mark: DiskAmount = NOTHING
     _opened: dict[int, ImageCache] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -62,6 +63,7 @@ class LocalCache:
                 clock=clock,
                 keep_limits=self.keep_limits,
                 reserve=self.reserve,
+                low_mark=self.low_mark,
                 pins_directory=self.instances_path / _PINS,
             )
         return cache

@@ -147,6 +147,7 @@ def host_setup(
             config.image_cache.original_minimum_age,
             config.image_cache.reserve,
             config.image_cache.resized_minimum_age,
+            config.image_cache.cleaning.low_mark,
         ),
         cleaning=config.image_cache.cleaning if config.image_cache.is_precache_owner else None,
         options={

@@ -127,6 +127,11 @@ REFUSALS = [
         "needs 1.0 GiB, 4.0 GiB free, 1.0 GiB of it promised to 1 other image, "
         "3.0 GiB of it reserved for guests ([image_cache] reserve_bytes); free",
     ),
+    (
+        GIB,
+        FreeSpace(4 * GIB, 0, 0, 4 * GIB, "evict_below_free"),
+        "needs 1.0 GiB, 4.0 GiB free, 4.0 GiB of it reserved ([image_cache] evict_below_free); free",
+    ),
     # Without the reserve it would not fit either.
     (GIB, FreeSpace(MIB, 0, 0, GIB), "needs 1.0 GiB, 1.0 MiB free; free"),
 ]

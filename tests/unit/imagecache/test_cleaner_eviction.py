@@ -214,6 +214,41 @@ def test_room_that_the_ledger_lacks_is_made_by_the_cleaner(cache: ImageCache, cl
     assert names(cache) & {A, B, C} == {B, C}
 
 
+@pytest.mark.parametrize(("is_pinned", "room_is_made"), [(False, True), (True, False)])
+def test_an_image_is_cached_beside_the_mark_so_that_no_pass_evicts_it_at_once(
+    cache: ImageCache, clock: MemoryClock, is_pinned: bool, room_is_made: bool
+) -> None:
+    for name, hours in [(ENTRY, 3), (B, 2), (C, 1)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+    if is_pinned:
+        pin(cache)
+
+    def small_disk(directory: Path) -> DiskSize:
+        used = sum(path.stat().st_blocks for path in directory.glob("[0-9a-f]" * 40)) * 512
+        return DiskSize(256 * KIB, 256 * KIB - used)
+
+    marks = Watermarks(below_free=DiskAmount(percent=25))
+    cleaning = Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=marks, makes_room=True)
+    ledger = SpaceLedger(directory=cache.directory, clock=clock, disk_size=small_disk, low_mark=cleaning.low_mark)
+    cache.ledger = ledger
+    cleaner = cleaner_of(cache, clock, cleaning=cleaning)
+    with ledger.promise(A, "0123abcd", lambda needed: cleaner.make_room(needed, "image-9")) as promise:
+        refused = promise.set({"download": 192 * KIB})
+    if refused is None:
+        put_kib(cache, A, clock, 192, timedelta())
+
+    assert (refused is None) is room_is_made
+    assert refused is None or (refused.reserve_bytes, refused.reserve_option) == (64 * KIB, "evict_below_free")
+    assert cleaner.clean() == []
+
+
+def test_without_make_room_an_image_may_pass_the_mark() -> None:
+    marks = Watermarks(below_free=DiskAmount(percent=25))
+
+    assert Cleaning(LIMITS, watermarks=marks).low_mark == DiskAmount()
+    assert Cleaning(LIMITS, watermarks=marks, makes_room=True).low_mark == DiskAmount(percent=25)
+
+
 def test_the_policy_keep_removes_nothing(cache: ImageCache, clock: MemoryClock) -> None:
     put(cache, A, clock, age=9999 * HOUR)
 

@@ -1,7 +1,7 @@
 """The request, the image, or a part of this host is not acceptable as it is."""
 
 from precache.core.errors.tree import Refused, message_and_advice
-from precache.core.free_space import FreeSpace
+from precache.core.free_space import RESERVE_OPTION, FreeSpace
 from precache.core.sizes import human_bytes
 from precache.core.text import number_of, quoted
 
@@ -176,7 +176,8 @@ def _not_for_it(space: FreeSpace, needed_bytes: int) -> str:
         others = number_of(space.promised_images, "other image")
         text += f", {human_bytes(space.promised_bytes)}{of_it} promised to {others}"
     if needed_bytes + space.promised_bytes <= space.free_bytes:
-        text += f", {human_bytes(space.reserve_bytes)} of it reserved for guests ([image_cache] reserve_bytes)"
+        whom = " for guests" if space.reserve_option == RESERVE_OPTION else ""
+        text += f", {human_bytes(space.reserve_bytes)} of it reserved{whom} ([image_cache] {space.reserve_option})"
     return text
 
 
