@@ -70,7 +70,7 @@ def table(document):
                 clock=clock,
                 service_down_time=timedelta(seconds=60),
             ),
-            cleaning=HostCleaning(hosts=inventory, cleaning=None),
+            cleaning=HostCleaning(hosts=inventory, caches=inventory, cleaning=None),
             images=CachedImages(
                 caches=inventory, hosts=inventory, clock=clock, service_down_time=timedelta(seconds=60)
             ),

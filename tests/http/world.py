@@ -26,6 +26,7 @@ from precache.conductor.clean_host import CleanHost
 from precache.conductor.survey_hosts import SurveyHosts
 from precache.core.cache_cleaning import CleanedEntry, CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents
+from precache.core.cache_entries import entry_name
 from precache.core.host_survey import Survey
 from precache.core.hosts import Heartbeat
 from precache.core.images import Image, ImageId
@@ -92,7 +93,8 @@ def cleaned(request: CleanRequest) -> CleanResult:
     if not request.is_dry_run:
         return CleanResult(refused="nova-compute owns this cache; a dry run is possible")
     used = datetime(2026, 1, 1, tzinfo=UTC)
-    gone = CleanedEntry("2" * 40, None, 4096, used, f"keep_days: {request.keep_days}, all: {request.everything}")
+    resized = f"{entry_name(DEBIAN)}_20"
+    gone = CleanedEntry(resized, None, 4096, used, f"keep_days: {request.keep_days}, all: {request.everything}")
     kept = CleanedEntry("1" * 40, DEBIAN, 512, used, "in use by 1 disk: /var/lib/nova/instances/1/disk")
     return CleanResult("age", (gone,), (kept,))
 

@@ -115,7 +115,7 @@ def create_app(
             clock=clock,
             service_down_time=service_down_time,
         ),
-        cleaning=HostCleaning(hosts=hosts, cleaning=cleaning),
+        cleaning=HostCleaning(hosts=hosts, caches=caches, cleaning=cleaning),
         images=CachedImages(caches=caches, hosts=hosts, clock=clock, service_down_time=service_down_time),
     )
     # In the order of Nova's pipeline: request id, size limit, identity, version.

@@ -42,8 +42,10 @@ class Inspection:
         return self.known.ages[file.name].unused_for
 
     def unused_text(self, file: CacheFile) -> str:
-        """Return `unused for 26 h`."""
-        return f"unused for {max(self.unused_for(file), timedelta()) // timedelta(hours=1)} h"
+        """Return `unused for 26 h`; within the first hour `unused for 7 min`."""
+        unused_for = max(self.unused_for(file), timedelta())
+        hours = unused_for // timedelta(hours=1)
+        return f"unused for {hours} h" if hours else f"unused for {unused_for // timedelta(minutes=1)} min"
 
     def expired(self, limits: ExpiryLimits) -> list[CacheFile]:
         """Return the unused files that have expired, oldest first."""

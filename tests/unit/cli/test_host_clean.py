@@ -16,12 +16,22 @@ CLEANING = {
         {
             "entry": "1" * 40,
             "image": DEBIAN,
+            "name": "debian-12",
             "bytes": 3 << 30,
             "last_used": "2026-01-02T03:04:05Z",
             "reason": "unused for 26 h",
         }
     ],
-    "kept": [{"entry": "2" * 40, "image": None, "bytes": 9, "last_used": None, "reason": "in use by 1 disk: /a"}],
+    "kept": [
+        {
+            "entry": "2" * 40,
+            "image": None,
+            "name": None,
+            "bytes": 9,
+            "last_used": None,
+            "reason": "in use by 1 disk: /a",
+        }
+    ],
 }
 
 
@@ -36,6 +46,7 @@ def test_what_was_removed_and_what_stays_is_listed(run: Run) -> None:
     assert ran.code == 0
     assert ran.err == "precache: 1 image removed from cmp-1, 3.0 GiB; 1 kept\n"
     rows = [line.split("|") for line in ran.out.splitlines() if "|" in line]
+    assert [row[1].strip() for row in rows] == ["name", "debian-12", "2" * 40]
     assert [row[3].strip() for row in rows] == ["action", "removed", "kept"]
     assert "in use by 1 disk: /a" in ran.out
 
@@ -49,7 +60,9 @@ def test_what_was_removed_and_what_stays_is_listed(run: Run) -> None:
     ],
 )
 def test_the_options_are_sent(run: Run, service: StubService, options: list[str], body: dict[str, object]) -> None:
-    assert run("host", "clean", "cmp-1", *options, "-f", "json").json[0]["image"] == DEBIAN
+    rows = run("host", "clean", "cmp-1", *options, "-f", "json").json
+
+    assert [(row["image"], row["name"]) for row in rows] == [(DEBIAN, "debian-12"), (None, None)]
     assert service.asked[-1].body == body
 
 

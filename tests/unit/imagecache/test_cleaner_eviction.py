@@ -342,6 +342,15 @@ class TestOnRequest:
         }
         assert {entry.image for entry in result.kept} == {None, IMAGE}
 
+    def test_within_the_first_hour_the_minutes_are_told(self, cache: ImageCache, clock: MemoryClock) -> None:
+        put_kib(cache, A, clock, 64, timedelta(minutes=59, seconds=59))
+
+        result = cleaner_of(cache, clock).clean_now(CleanRequest(is_dry_run=True))
+
+        assert [entry.reason for entry in result.kept if entry.entry == A] == [
+            "unused for 59 min; it expires after 24 h"
+        ]
+
     def test_while_the_use_is_unknown_it_is_refused(self, cache: ImageCache, clock: MemoryClock) -> None:
         domains = Domains()
         cleaner = cleaner_of(cache, clock, domains=domains)
