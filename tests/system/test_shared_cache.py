@@ -60,5 +60,5 @@ def test_a_job_downloads_once_and_marks_both_hosts(mounted_twice, images):
     assert {task["host"]: task["outcome"] for task in job["tasks"]} == {"cmp-1": "cached", "cmp-2": "existing"}
     assert data_requests(service) == 1
     [marked] = [task for task in job["tasks"] if task["host"] == "cmp-2"]
-    assert (marked["reason"], marked["bytes_done"]) == ("host cmp-1, which shares this cache, did it", 0)
+    assert (marked["reason"], marked["bytes_done"]) == ("by host cmp-1, which shares this cache", 0)
     assert entry(service, "cmp-1", web).samefile(entry(service, "cmp-2", web))

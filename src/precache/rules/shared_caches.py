@@ -49,5 +49,5 @@ def result_for_sharer(result: TaskResult, host: str) -> TaskResult | None:
     if result.outcome not in _OF_THE_CACHE:
         return None
     outcome = Outcome.EXISTING if result.outcome is Outcome.CACHED else result.outcome
-    reason = f"host {host}, which shares this cache, did it" + (f": {result.reason}" if result.reason else "")
+    reason = f"by host {host}, which shares this cache" + (f": {result.reason}" if result.reason else "")
     return replace(result, outcome=outcome, bytes_moved=0, reason=reason, may_pass=False)

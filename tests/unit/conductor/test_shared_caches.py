@@ -45,7 +45,7 @@ def test_one_host_of_a_cache_is_called_and_the_others_have_the_image_then():
         "c": [Outcome.EXISTING],
         "d": [Outcome.CACHED],
     }
-    assert cloud.reason("b") == "host a, which shares this cache, did it: why"
+    assert cloud.reason("b") == "by host a, which shares this cache: why"
     assert [task.bytes_done for task in cloud.jobs.list_tasks("job")] == [10, 0, 0, 10]
     assert [task.cell for task in cloud.jobs.list_tasks("job")] == ["cell1"] * 4
     assert cloud.jobs.get("job").state is JobState.SUCCEEDED
