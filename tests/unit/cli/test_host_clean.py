@@ -47,7 +47,7 @@ def test_what_was_removed_and_what_stays_is_listed(run: Run) -> None:
     assert ran.err == "precache: 1 image removed from cmp-1, 3.0 GiB; 1 kept\n"
     rows = [line.split("|") for line in ran.out.splitlines() if "|" in line]
     assert [row[1].strip() for row in rows] == ["name", "debian-12", "2" * 40]
-    assert [row[3].strip() for row in rows] == ["action", "removed", "kept"]
+    assert [row[4].strip() for row in rows] == ["action", "removed", "kept"]
     assert "in use by 1 disk: /a" in ran.out
 
 
