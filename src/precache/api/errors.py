@@ -92,6 +92,7 @@ ERRORS: dict[type[Exception], Fault] = {
     # What the body of a request for a job names, hence 400 and codes other than those of a path.
     refusals.UnknownImages: Fault(400, "precache.image.not_found"),
     refusals.AmbiguousImage: Fault(400, "precache.image.ambiguous"),
+    refusals.EntryWithoutImage: Fault(400, "precache.image.entry_without_image"),
     refusals.TooManyImageNames: Fault(400, "precache.request.invalid"),
     refusals.UnknownAggregates: Fault(400, "precache.target.aggregate_not_found"),
     refusals.UnknownCells: Fault(400, "precache.target.cell_not_found"),

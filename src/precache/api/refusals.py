@@ -245,6 +245,16 @@ class AmbiguousImage(Refused, ListsNames):
         self.list_names(ids)
 
 
+class EntryWithoutImage(Refused):
+    """A job cannot be about this entry: no host knows which image it is of, and hosts are given ids of images."""
+
+    def __init__(self, entry: str) -> None:
+        super().__init__(
+            f"No host knows the image of entry {entry}, so a job cannot name it; `precache image where {entry}` lists "
+            "its hosts, and `precache host clean HOST --all` removes it there, with all other unused images."
+        )
+
+
 class TooManyImageNames(Refused):
     """More images by name than are looked up for one request."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,10 +11,17 @@ from enum import StrEnum
 from precache.core.images import ImageId
 from precache.core.pins import Pin
 
+_ENTRY = re.compile(r"[0-9a-fA-F]{40}")
+
 
 def entry_name(image: ImageId) -> str:
     """Return the name under which Nova looks for the image: the sha1 of its canonical id, as text."""
     return hashlib.sha1(image.encode(), usedforsecurity=False).hexdigest()
+
+
+def parse_entry(text: str) -> str | None:
+    """Return the name of an entry that a caller typed, 40 hex digits in any case; None for every other text."""
+    return text.lower() if _ENTRY.fullmatch(text) else None
 
 
 class EntryState(StrEnum):

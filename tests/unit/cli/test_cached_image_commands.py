@@ -122,7 +122,7 @@ def test_how_sure_a_cache_is_is_said(run: Run, host: str, said: str) -> None:
 def test_an_image_is_found_by_name_id_or_entry(run: Run, service: StubService) -> None:
     by_name = run("image", "where", "debian-12", "-f", "json")
     by_id = run("image", "where", DEBIAN.upper(), "--cell", "cell1", "--state", "present", "-f", "json")
-    by_entry = run("image", "where", ENTRY, "-f", "json")
+    by_entry = run("image", "where", ENTRY.upper(), "-f", "json")
 
     assert by_name.json == by_id.json == by_entry.json
     assert by_id.json[0]["host"] == "cmp-1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from precache.api.handlers.cache_views import UNKNOWN, age_s, entry_view, image_
 from precache.api.handlers.job_requests import find_host
 from precache.api.handlers.pages import MOST_ITEMS, page
 from precache.api.handlers.views import rfc3339
-from precache.core.cache_entries import CachedEntry, EntryState, Verification, entry_name
+from precache.core.cache_entries import CachedEntry, EntryState, Verification, entry_name, parse_entry
 from precache.core.cache_inventory import CachedImage, EntryFilter, HostEntry, ImageFilter
 from precache.core.errors import ImageHeldNowhere, InvalidImageId
 from precache.core.hosts import Host
@@ -20,8 +19,6 @@ from precache.core.images import parse_image_id
 from precache.ports.cache_inventory import CacheQueries
 from precache.ports.clock import Clock
 from precache.ports.inventory import HostQueries
-
-_ENTRY = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 _T = TypeVar("_T")
 
@@ -132,7 +129,7 @@ class CachedImages:
     def _find_image(self, text: str) -> CachedImage:
         """Return the image with this id, or with this name of an entry. Raises ImageHeldNowhere."""
         try:
-            entry = text if _ENTRY.fullmatch(text) else entry_name(parse_image_id(text))
+            entry = parse_entry(text) or entry_name(parse_image_id(text))
         except InvalidImageId as error:
             raise ImageHeldNowhere(text, is_id=False) from error
         image = self._caches.find_images([entry]).get(entry)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from precache.api.refusals import MOST_SHOWN, AmbiguousImage, TooManyImageNames, UnknownImages
-from precache.core.cache_entries import entry_name
+from precache.api.refusals import MOST_SHOWN, AmbiguousImage, EntryWithoutImage, TooManyImageNames, UnknownImages
+from precache.core.cache_entries import entry_name, parse_entry
 from precache.core.cache_inventory import ImageFilter
 from precache.core.errors import ImageNotAuthorized, ImageNotFound, InvalidImageId
 from precache.core.images import Image, ImageId, ImageStatus, parse_image_id
@@ -27,10 +27,14 @@ class NamedImages:
         """Return the image for each text: the one with this id, else the one with this name.
 
         may_be_gone: whether it may be an image which the image service does not have, or does not show to the caller:
-            by its id, or by the name with which hosts have reported it. All that is known of it are id and name.
-        Raises UnknownImages with all that do not exist; AmbiguousImage, TooManyImageNames, ImageNotAuthorized.
+            by its id, by the name of its entry, or by the name with which hosts have reported it. All that is known of
+            it are id and name.
+        Raises UnknownImages with all that do not exist; AmbiguousImage, EntryWithoutImage, TooManyImageNames,
+        ImageNotAuthorized.
         """
         ids = {text: image for text in texts if (image := _as_id(text)) is not None}
+        if may_be_gone:
+            ids |= self._by_entry(texts)
         names = [text for text in dict.fromkeys(texts) if text not in ids]
         if len(names) > MOST_IMAGE_NAMES:
             raise TooManyImageNames(len(names), MOST_IMAGE_NAMES)
@@ -59,6 +63,19 @@ class NamedImages:
             return listed.get(image) or self._images.show_to(token, image)
         except ImageNotFound:
             return self._by_name(token, text)
+
+    def _by_entry(self, texts: Sequence[str]) -> dict[str, ImageId]:
+        """Return the images of those texts that are names of entries. Raises EntryWithoutImage."""
+        entries = {text: entry for text in texts if (entry := parse_entry(text)) is not None}
+        cached = self._caches.find_images(list(dict.fromkeys(entries.values()))) if entries else {}
+        found: dict[str, ImageId] = {}
+        for text, entry in entries.items():
+            if entry in cached:
+                image = cached[entry].image
+                if image is None:
+                    raise EntryWithoutImage(entry)
+                found[text] = image
+        return found
 
     def _by_name(self, token: str | None, name: str) -> Image:
         matches = self._images.find_named(token, name)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from precache.cli.client.pages import read_pages, read_with_pages
 from precache.cli.client.session import JsonObject, Session
 from precache.cli.errors import Ambiguous, Missing
+from precache.core.cache_entries import parse_entry
 from precache.core.errors import InvalidImageId
 from precache.core.images import parse_image_id
-
-_ENTRY = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
 class CachedImages:
@@ -41,8 +39,8 @@ class CachedImages:
         try:
             return parse_image_id(text)
         except InvalidImageId:
-            if _ENTRY.fullmatch(text):
-                return text
+            if (entry := parse_entry(text)) is not None:
+                return entry
         found = [str(each.get("image") or each.get("entry")) for each in self.every(name=text)]
         if not found:
             raise Missing("cached image", text, "'precache image list --cached' shows all")

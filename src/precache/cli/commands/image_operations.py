@@ -17,7 +17,9 @@ class _OperationCommand(NewJobCommand):
     has_rate = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("images", metavar="image", nargs="+", help="name or id, also of one that was deleted")
+        parser.add_argument(
+            "images", metavar="image", nargs="+", help="name, id or entry, also of one that was deleted"
+        )
         self.add_own_options(parser)
         self.add_target(parser)
         parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
