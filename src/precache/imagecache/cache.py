@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from precache.core.cache_entries import CacheSpace
+from precache.core.cache_entries import AlarmKind, CacheSpace
 from precache.core.errors import CacheUnusable, ImageNotCached, NotEnoughSpace
 from precache.core.free_space import FreeSpace
 from precache.core.images import ImageId
@@ -169,12 +169,14 @@ class ImageCache:
                 if _is_present(path):
                     _touch(path, self._clock.now())
                     self.kept.remove(path.name)  # nova-compute has fetched the image meanwhile
+                    self._end_alarms(path.name)
                     return False
             self._fill(
                 image,
                 Staging(self.directory, path.name, kept=self.kept, ledger=self.ledger, make_room=make_room),
                 produce,
             )
+            self._end_alarms(path.name)
             return True
 
     def use(self, image: ImageId, consume: Callable[[Path], T], wait: Callable[[], None] = _wait_patiently) -> T:
@@ -190,6 +192,11 @@ class ImageCache:
                     raise ImageNotCached(image, str(self.directory))
                 _reset_age(path, self._clock.now())
             return consume(path)
+
+    def _end_alarms(self, entry: str) -> None:
+        """Note that the entry is there. The caller holds its lock."""
+        self.alarms.clear(AlarmKind.MISSING, entry)
+        self.alarms.clear(AlarmKind.NOT_RESTORED, entry)
 
     def _fill(self, image: ImageId, staging: Staging, produce: Callable[[Staging], Fetched]) -> None:
         path = self.directory / staging.entry

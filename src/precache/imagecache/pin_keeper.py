@@ -203,14 +203,15 @@ class PinKeeper:
                 return None
             if not self._cache.records.has_all(entry):
                 self._cache.records.write(record)
-        text = (
-            f"Image {record.image} is gone from {self._directory} on {self._host}, though it is pinned "
-            f"{pins_text(record.pins)}; find out what removed it"
-        )
-        self._report(entry, text)
-        self._cache.alarms.clear(AlarmKind.NOT_TOUCHED, entry)
-        self._alarm(AlarmKind.MISSING, entry, record.image, text)
-        return record.image
+            text = (
+                f"Image {record.image} is gone from {self._directory} on {self._host}, though it is pinned "
+                f"{pins_text(record.pins)}; find out what removed it"
+            )
+            self._report(entry, text)
+            self._cache.alarms.clear(AlarmKind.NOT_TOUCHED, entry)
+            # While the lock is held: who fetches it ends this alarm.
+            self._alarm(AlarmKind.MISSING, entry, record.image, text)
+            return record.image
 
     def _touch(self, entry: str, record: EntryRecord, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):

@@ -21,6 +21,7 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_record import ADOPTED, EntryRecord
 from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.pin_keeper import LATE_ALARM, LONGEST_DOUBT, PinKeeper
+from precache.imagecache.staging import Fetched, Staging
 from precache.rules.expiry import touch_interval
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
@@ -319,6 +320,26 @@ def test_a_pinned_entry_that_is_gone_is_an_alarm_until_it_is_back(
     assert alarms(cache) == [MISSING]
     put(cache, ENTRY, clock)
     assert keeper.touch() == []
+    assert alarms(cache) == []
+
+
+@pytest.mark.parametrize("is_fetched_by_nova", [True, False])
+def test_a_pinned_entry_that_is_there_again_ends_its_alarms_at_once(
+    cache: ImageCache, clock: MemoryClock, is_fetched_by_nova: bool
+) -> None:
+    path, keeper = put(cache, ENTRY, clock), keeper_of(cache, clock)
+    pin(keeper)
+    path.unlink()
+    keeper.touch()
+    cache.alarms.set(AlarmKind.NOT_RESTORED, ENTRY, IMAGE, "the image service is down")
+    if is_fetched_by_nova:
+        put(cache, ENTRY, clock)
+
+    def fetch(staging: Staging) -> Fetched:
+        staging.path("raw").write_bytes(b"1")
+        return Fetched(staging.path("raw"), staging.path("raw"), EntryRecord(image=IMAGE))
+
+    assert cache.ensure(IMAGE, fetch) is not is_fetched_by_nova
     assert alarms(cache) == []
 
 
