@@ -12,6 +12,8 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 MOST_PINS = 100
 """Of one entry. If there are more, those that end last are kept: the entry stays as long as with all of them."""
 
+_OVER = "; that is over, but counts for up to an hour longer, in case the clock is wrong"
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -48,12 +50,16 @@ def merge_pins(first: Iterable[Pin], second: Iterable[Pin]) -> tuple[Pin, ...]:
     return tuple(merged.values())
 
 
-def pins_text(pins: Iterable[Pin]) -> str:
-    """Return who pinned an entry and until when, such as `by job:8d until 2026-12-11 20:00:00+00:00 and 2 others`."""
+def pins_text(pins: Iterable[Pin], now: datetime | None = None) -> str:
+    """Return who pinned an entry and until when, such as `by job:8d until 2026-12-11 20:00:00+00:00 and 2 others`.
+
+    now: to add why the pins still keep the entry if all of them are over.
+    """
     last, *others = sorted(pins, key=_end_of, reverse=True)
     end = "until it is unpinned" if last.until is None else f"until {last.until.isoformat(' ', 'seconds')}"
     more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
-    return f"by {last.by or 'a job of an earlier release'} {end}{more}"
+    over = _OVER if now is not None and not last.counts(now) else ""
+    return f"by {last.by or 'a job of an earlier release'} {end}{more}{over}"
 
 
 def _end_of(pin: Pin) -> datetime:

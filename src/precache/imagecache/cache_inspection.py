@@ -64,7 +64,7 @@ class Inspection:
         if file.name in self.disks:
             return users_text(self.disks[file.name])
         if file.pins:
-            return f"pinned {pins_text(file.pins)}"
+            return f"pinned {pins_text(file.pins, self.now)}"
         if self._is_late(file):
             return LATE_TEXT.format(self.lateness // timedelta(minutes=1))
         return _BOOTING if self._is_settling(file) else ""

@@ -234,7 +234,7 @@ class EntryRemoval:
         if not stat.S_ISREG(path.lstat().st_mode):
             return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
         if not even_pinned and file.pins:
-            return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins)}")
+            return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins, self._clock.now())}")
         return self.use_of(file.name, usage)
 
     def _remove(self, file: CacheFile, reason: str) -> RemovalResult:

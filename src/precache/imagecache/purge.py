@@ -64,7 +64,7 @@ class Purge:
                 "pinned; purge it with even_pinned",
             )
         if record is not None and record.pins and not even_pinned:
-            return OperationResult(Outcome.ERROR, _pinned_text(record.pins))
+            return OperationResult(Outcome.ERROR, self._pinned_text(record.pins))
         result = self._remove(path, even_pinned, wait)
         if result.obstacle not in (None, Obstacle.ABSENT):
             return self._refusal(path.name, result)
@@ -90,7 +90,7 @@ class Purge:
             return OperationResult(Outcome.PURGED, "it was removed, and another has put it into the cache again since")
         pins = self._pins(entry)
         if pins and not even_pinned:
-            return OperationResult(Outcome.ERROR, _pinned_text(pins))
+            return OperationResult(Outcome.ERROR, self._pinned_text(pins))
         self._cache.records.remove(entry)
         self._cache.kept.remove(entry)
         is_quarantine_emptied = self._quarantine.remove(entry)
@@ -103,13 +103,12 @@ class Purge:
         if result.obstacle is Obstacle.IN_USE:
             return OperationResult(Outcome.IN_USE, result.detail)
         if result.obstacle is Obstacle.PINNED:
-            return OperationResult(Outcome.ERROR, _pinned_text(self._pins(entry)))
+            return OperationResult(Outcome.ERROR, self._pinned_text(self._pins(entry)))
         return OperationResult(Outcome.ERROR, f"it was not removed: {result.detail}")
 
     def _pins(self, entry: str) -> tuple[Pin, ...]:
         record = self._cache.records.read(entry)
         return () if record is None else record.pins
 
-
-def _pinned_text(pins: tuple[Pin, ...]) -> str:
-    return f"it is pinned {pins_text(pins)}; unpin it, or purge it with even_pinned"
+    def _pinned_text(self, pins: tuple[Pin, ...]) -> str:
+        return f"it is pinned {pins_text(pins, self._clock.now())}; unpin it, or purge it with even_pinned"

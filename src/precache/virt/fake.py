@@ -158,7 +158,8 @@ class FakeDriver:
             pins = self._pins.get(image, ())
             if pins and not order.options.even_pinned:
                 return OperationResult(
-                    Outcome.ERROR, f"it is pinned {pins_text(pins)}; unpin it, or purge it with even_pinned"
+                    Outcome.ERROR,
+                    f"it is pinned {pins_text(pins, self._clock.now())}; unpin it, or purge it with even_pinned",
                 )
             self._pins.pop(image, None)
             self._verified_at.pop(image, None)

@@ -52,4 +52,10 @@ def test_pins_are_described_by_the_one_that_ends_last() -> None:
 
     assert pins_text([early, late]) == "by job:2 until 2030-01-01 01:00:00+00:00 and 1 other"
     assert pins_text([Pin("job:3"), early, late]) == "by job:3 until it is unpinned and 2 others"
+    assert pins_text([late], NOW) == pins_text([late])
+    assert pins_text([late], NOW + HOUR) == (
+        "by job:2 until 2030-01-01 01:00:00+00:00; that is over, but counts for up to an hour longer, "
+        "in case the clock is wrong"
+    )
+    assert pins_text([Pin("job:3")], FOREVER) == "by job:3 until it is unpinned"
     assert pins_text([Pin("", NOW)]) == "by a job of an earlier release until 2030-01-01 00:00:00+00:00"

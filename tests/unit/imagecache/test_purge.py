@@ -148,6 +148,18 @@ def test_a_pinned_image_stays_and_the_pin_is_named(cache: ImageCache, clock: Mem
     assert names(cache) == before
 
 
+def test_a_pin_that_is_just_over_keeps_the_image_and_the_reason_says_why(cache: ImageCache, clock: MemoryClock) -> None:
+    put(cache, ENTRY, clock)
+    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("job:1", clock.now()),)))
+
+    result = purge_of(cache, clock).purge(IMAGE, even_pinned=False, wait=never)
+
+    assert result.reason == (
+        "it is pinned by job:1 until 2026-01-01 00:00:00+00:00; that is over, but counts for up to an hour longer, "
+        "in case the clock is wrong; unpin it, or purge it with even_pinned"
+    )
+
+
 @pytest.mark.parametrize("text", [b"", b"no json", b'{"version": 99}'])
 def test_an_image_whose_record_cannot_be_used_may_be_pinned_and_stays(
     cache: ImageCache, clock: MemoryClock, text: bytes
