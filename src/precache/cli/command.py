@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, cast
+from functools import partial
+from typing import Any, ClassVar, NoReturn, cast
 
 from cliff import command, lister, show
 from cliff._argparse import SmartHelpFormatter
@@ -30,6 +31,13 @@ def not_empty(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is empty; is a variable unset?")
     return text
+
+
+def _end(parser: argparse.ArgumentParser, end_with_usage: Callable[[str], NoReturn], message: str) -> NoReturn:
+    """End the program because of a wrong command line; without the long usage if the message names the argument."""
+    if not message.startswith("argument "):
+        end_with_usage(message)
+    parser.exit(ExitCode.USAGE, f"{parser.prog}: error: {message}\n")
 
 
 class _UnwrappedHelpFormatter(SmartHelpFormatter):
@@ -55,6 +63,7 @@ class _BaseCommand(command.Command):
         program, name, _ = prog_name.partition("precache ")
         if name and parser.description:
             parser.description = _EXAMPLE.sub(f"{program}precache ", parser.description)
+        parser.error = partial(_end, parser, parser.error)  # type: ignore[method-assign]  # cliff chooses the class
         # No abbreviations: `--image` must not mean `--images`, least of all in a script.
         parser.allow_abbrev = False
         of_all_commands = len(parser._actions)

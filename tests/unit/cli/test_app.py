@@ -266,3 +266,22 @@ def test_an_unknown_option_is_named_with_the_most_similar_one(run: Run, argv: li
     assert (ran.code, ran.out) == (2, "")
     assert hint in ran.err
     assert ran.err.endswith("put the options of a command after its name\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "last", "shows_usage"),
+    [
+        ("image pin x --keep-for 0", "argument --keep-for: keep_for_s must be a whole number from 1", False),
+        ("image pin x --host", "argument --host: expected one argument", False),
+        ("image pin", "the following arguments are required: image", True),
+        ("image pin x --unknown", "unrecognized arguments: --unknown", True),
+    ],
+)
+def test_the_usage_is_shown_only_if_the_fault_is_in_no_single_argument(
+    run: Run, words: str, last: str, shows_usage: bool
+) -> None:
+    ran = run(*words.split())
+
+    assert ran.code == 2
+    assert ran.err.splitlines()[-1].startswith(f"precache image pin: error: {last}")
+    assert (len(ran.err.splitlines()) > 1) is shows_usage
