@@ -15,10 +15,11 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries
 from precache.adapters.sql import check_schema, open_database, upgrade
 from precache.adapters.sql.schema import alembic_config
 from precache.adapters.sql.tables import metadata
-from precache.core.errors import SchemaHalfDone, SchemaOutdated, SchemaTooNew
+from precache.core.errors import PrecacheError, SchemaHalfDone, SchemaOutdated, SchemaTooNew
 from precache.core.hosts import Heartbeat
 from precache.core.job_lists import JobFilter
 from precache.core.jobs import Outcome, TaskState
+from precache.core.operations import Operation
 from precache.core.targets import Target
 from tests.contract.job_values import LEASE, NOW, new_job
 from tests.lab.database_server import PASSWORD
@@ -255,6 +256,32 @@ def test_a_url_without_a_driver_or_with_novas_charset_serves_as_well(request, se
     assert [host.name for host in hosts.list_hosts()] == ["cmp-\N{PILE OF POO}"]
     SqlJobIntake(database=database).add(new_job())
     assert SqlJobClaims(database=database).claim("me", LEASE) is not None
+    database.close()
+
+
+CLAIM_OF_THE_PREVIOUS_RELEASE = """\
+UPDATE jobs SET state = 'running', lease_owner = 'old', lease_until = '2034-01-01 12:00:00',
+ lease_token = lease_token + 1, due_at = NULL"""
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("state", ["queued", "waiting", "paused", "running"])
+def test_a_conductor_of_the_previous_release_can_claim_only_jobs_that_cache(request, server, state):
+    given = request.getfixturevalue(server)
+    given.start()
+    database = open_database(given.empty_url())
+    intake, claims = SqlJobIntake(database=database), SqlJobClaims(database=database)
+    intake.add(new_job(1, operation=Operation.PURGE))
+    assert claims.claim("first", LEASE) is not None  # its lease has expired where the state is `running`
+    run(database, f"UPDATE jobs SET state = '{state}'")
+
+    with pytest.raises(PrecacheError, match="conductor_too_old_for_operation"):
+        run(database, CLAIM_OF_THE_PREVIOUS_RELEASE)
+
+    run(database, "UPDATE jobs SET state = 'queued'")
+    assert claims.claim("second", LEASE) is not None
+    run(database, "UPDATE jobs SET state = 'queued', operation = 'cache'", CLAIM_OF_THE_PREVIOUS_RELEASE)
     database.close()
 
 

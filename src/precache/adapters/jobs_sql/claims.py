@@ -61,10 +61,11 @@ class SqlJobClaims:
         first = select(jobs.c.number, jobs.c.state).where(is_wanted).order_by(*order).limit(_CANDIDATES)
         with self._database.write() as connection:
             for number, state in connection.execute(first).all():
-                this = select(jobs.c.number).where(jobs.c.number == number, is_free)
-                if connection.scalar(this.with_for_update(skip_locked=True)) is None:
+                this = select(jobs.c.lease_token).where(jobs.c.number == number, is_free)
+                last_token: int | None = connection.scalar(this.with_for_update(skip_locked=True))
+                if last_token is None:
                     continue  # Another owner was faster, or a halted process holds the row.
-                self._take(connection, number, owner, lease)
+                self._take(connection, number, owner, lease, last_token + 1)
                 if state is JobState.RUNNING:
                     _put_back_tasks(connection, number)
                 return load_job(connection, number)
@@ -76,7 +77,8 @@ class SqlJobClaims:
         due = and_(jobs.c.state.in_([JobState.WAITING, JobState.PAUSED]), jobs.c.due_at <= now)
         return or_(jobs.c.state == JobState.QUEUED, expired, due)
 
-    def _take(self, connection: Connection, number: int, owner: str, lease: timedelta) -> None:
+    def _take(self, connection: Connection, number: int, owner: str, lease: timedelta, token: int) -> None:
+        """Claim the job, whose row this transaction holds. token: the fencing token of this claim."""
         change_state(
             connection,
             jobs.c.number == number,
@@ -84,7 +86,8 @@ class SqlJobClaims:
             at=self._database.now(),
             lease_owner=owner,
             lease_until=self._database.now(lease),
-            lease_token=jobs.c.lease_token + 1,
+            lease_token=token,
+            operation_token=token,
             started_at=func.coalesce(jobs.c.started_at, self._database.now()),
             due_at=None,
             reason="",

@@ -18,7 +18,9 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -67,6 +69,10 @@ _EXACT: dict[str, Any] = {
 
 def _numbers() -> list[Column[int]]:
     return [Column(name, BigInteger, nullable=False) for name in NUMBER_NAMES]
+
+
+def _is_server(*_of: Any, dialect: Dialect, **_more: Any) -> bool:
+    return dialect.name != "sqlite"
 
 
 cells = Table(
@@ -156,6 +162,9 @@ jobs = Table(
     Column("for_host", NAME),
     # Grows with every claim. The default is for the previous release, which inserts jobs without it.
     Column("lease_token", Integer, nullable=False, server_default=text("0")),
+    # The `lease_token` of the last claim by a conductor that does what `operation` says. The constraint below refuses
+    # all others; their releases do not set it.
+    Column("operation_token", Integer, nullable=False, server_default=text("0")),
     # The last claim at whose end no host worked for the job.
     Column("stopped_token", Integer, nullable=False, server_default=text("0")),
     # The image and its options; none in jobs of the previous release, whose images are only in `job_images`.
@@ -178,6 +187,11 @@ jobs = Table(
     Column("retry_count", Integer, nullable=False, server_default=text("0")),
     Column("revision", Integer, nullable=False, server_default=text("0")),
     Column("reason", NAME, nullable=False, server_default=text("''")),
+    # Not on SQLite, which cannot add one to a table; there one process alone uses the file.
+    CheckConstraint(
+        "operation = 'cache' OR state <> 'running' OR operation_token = lease_token",
+        name="conductor_too_old_for_operation",
+    ).ddl_if(callable_=_is_server),
     # For lists.
     Index("ix_jobs_name", "name"),
     Index("ix_jobs_finished", "finished_at", "number"),
