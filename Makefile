@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova bench-fetch bench-dispatch bench-jobs bench-inventory measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
+.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ test-nova: setup-tests setup-nova ## Boot guests under a real Nova beside Precac
 
 lint: setup ## Run the part of it that runs no test
 	@tools/run-tests lint
+
+test-upgrade: setup-tests ## Run processes of the previous release beside this one; PREVIOUS=its tag or commit
+	@tools/run-upgrade-tests "$(PREVIOUS)"
 
 bench-fetch: setup ## Measure our way of an image into the cache against Nova's; bench/README.md has the method
 	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt

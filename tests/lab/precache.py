@@ -53,7 +53,10 @@ class Surroundings:
 
 
 class Deployment:
-    """All processes of one deployment below `folder`; those that run are stopped by `stop`."""
+    """All processes of one deployment below `folder`; those that run are stopped by `stop`.
+
+    Where a method has the argument `program`, that is the command `precache` of the release that is to be run.
+    """
 
     def __init__(self, folder: Path, surroundings: Surroundings) -> None:
         self._folder, self._around = folder, surroundings
@@ -63,29 +66,35 @@ class Deployment:
         self.url = ""
         self.tools = self._control_settings("tools", {})
 
-    def prepare(self) -> None:
+    def prepare(self, program: Path = PROGRAM) -> None:
         """Do what the operator does once: create the tables, and make the cells known."""
-        self.run("db", "upgrade", "--config-file", str(self.tools))
+        self.upgrade_database(program)
         for cell, url in self._around.buses.items():
-            self.run("cell", "create", cell, "--transport-url", url, "--config-file", str(self.tools))
+            self.run("cell", "create", cell, "--transport-url", url, "--config-file", str(self.tools), program=program)
+
+    def upgrade_database(self, program: Path = PROGRAM) -> None:
+        self.run("db", "upgrade", "--config-file", str(self.tools), program=program)
 
     @property
     def compute_url(self) -> str:
         """The endpoint that stock clients of Nova are pointed at, or the catalogue has, in the place of Nova's."""
         return f"{self.url}/compute/v2.1"
 
-    def start_api(self, settings: Sections | None = None) -> str:
+    def start_api(self, settings: Sections | None = None, program: Path = PROGRAM) -> str:
         """Start the API and return its URL."""
         file = self._control_settings("api", settings or {})
-        api = self._start("api", "answers at ", "serve", "api", "--config-file", file, "--listen", "127.0.0.1:0")
+        command = (program, "serve", "api", "--config-file", file, "--listen", "127.0.0.1:0")
+        api = self._start("api", "answers at ", *command)
         self.url = api.said().split("answers at ")[1].split(". ")[0]
         return self.url
 
-    def start_conductor(self, name: str = "conductor", settings: Sections | None = None) -> None:
+    def start_conductor(
+        self, name: str = "conductor", settings: Sections | None = None, program: Path = PROGRAM
+    ) -> None:
         file = self._control_settings(name, settings or {})
-        self._start(name, "works on jobs", "serve", "conductor", "--config-file", file)
+        self._start(name, "works on jobs", program, "serve", "conductor", "--config-file", file)
 
-    def start_compute(self, host: str, cell: str, settings: Sections | None = None) -> None:
+    def start_compute(self, host: str, cell: str, settings: Sections | None = None, program: Path = PROGRAM) -> None:
         """Start the compute of a host, whose cache is below `instances(host)`."""
         self.instances(host).mkdir(parents=True, exist_ok=True)
         own: Sections = {
@@ -97,7 +106,7 @@ class Deployment:
             "image_cache": {"owner": "precache"},
         }
         file = self._settings(host, own, settings or {})
-        self._start(host, "waits for requests", "serve", "compute", "--config-file", file)
+        self._start(host, "waits for requests", program, "serve", "compute", "--config-file", file)
 
     def is_running(self, name: str) -> bool:
         """Return whether the process was started and neither killed nor stopped since."""
@@ -119,10 +128,10 @@ class Deployment:
             process.stop(STOP_PATIENCE_S)
         self._running.clear()
 
-    def run(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
+    def run(self, *words: str, environment: Mapping[str, str] | None = None, program: Path = PROGRAM) -> str:
         """Run one `precache` command that must succeed, and return what it printed."""
         done = subprocess.run(
-            [str(PROGRAM), *words],
+            [str(program), *words],
             env={**os.environ, **(environment or {})},
             capture_output=True,
             text=True,
@@ -177,8 +186,8 @@ class Deployment:
         sections = functools.reduce(merged, [self._around.pace, self._around.sections, *settings])
         return write_settings(self._folder / f"{name}.conf", sections)
 
-    def _start(self, name: str, greeting: str, *words: str | Path) -> ServerProcess:
-        process = ServerProcess(name=name, command=[PROGRAM, *words], environment=os.environ, log=self._log_path(name))
+    def _start(self, name: str, greeting: str, *command: str | Path) -> ServerProcess:
+        process = ServerProcess(name=name, command=command, environment=os.environ, log=self._log_path(name))
         self._running[name] = process
         process.wait_until(lambda: greeting in process.said(), START_TIMEOUT_S)
         return process
