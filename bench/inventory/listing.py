@@ -11,8 +11,8 @@ from uuid import UUID
 from precache.adapters.clock_system import SystemClock
 from precache.core.images import parse_image_id
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_record import EntryRecord
-from precache.imagecache.listing import EntryLister
+from precache.imagecache.records.entry_record import EntryRecord
+from precache.imagecache.records.listing import EntryLister
 
 ENTRIES = 2000
 

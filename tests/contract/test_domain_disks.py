@@ -16,9 +16,9 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.cleaner import Cleaner
-from precache.imagecache.entry_removal import EntryRemoval
-from precache.imagecache.in_use import InstanceDisks
+from precache.imagecache.cleaning.cleaner import Cleaner
+from precache.imagecache.cleaning.entry_removal import EntryRemoval
+from precache.imagecache.disks.in_use import InstanceDisks
 from precache.ports.domain_disks import DiskFile
 from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits

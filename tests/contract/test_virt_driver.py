@@ -21,7 +21,7 @@ from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.core.stopping import StopReason
-from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver

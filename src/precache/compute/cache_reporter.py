@@ -15,7 +15,7 @@ from precache.background.periodic_task import PeriodicTask
 from precache.core.cache_entries import CacheListing
 from precache.core.errors import PrecacheError
 from precache.imagecache.alarms import CacheAlarms
-from precache.imagecache.removal_log import RemovalLog
+from precache.imagecache.cleaning.removal_log import RemovalLog
 from precache.ports.cache_inventory import CacheReports
 from precache.ports.clock import Clock
 from precache.ports.virt_driver import ImageCaching

@@ -11,8 +11,8 @@ from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.overlay import create_overlay, inspect_base
-from precache.imagecache.overlay_list import add_overlay
+from precache.imagecache.disks.overlay import create_overlay, inspect_base
+from precache.imagecache.disks.overlay_list import add_overlay
 from precache.ports.clock import Clock
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver

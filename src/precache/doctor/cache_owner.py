@@ -8,7 +8,7 @@ from pathlib import Path
 from precache.config.load import Config
 from precache.core.errors import DomainsUnknown
 from precache.doctor.findings import Finding, failed, ok, warning
-from precache.imagecache.disk_usage import disk_size
+from precache.imagecache.space.disk_usage import disk_size
 from precache.ports.domain_disks import DomainDisks
 from precache.virt.libvirt_domains import LibvirtDomains
 

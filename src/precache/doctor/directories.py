@@ -11,7 +11,7 @@ from pathlib import Path
 from precache.config.load import Config
 from precache.core.sizes import DiskAmount, human_bytes
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
-from precache.imagecache.disk_usage import DiskSize, disk_size
+from precache.imagecache.space.disk_usage import DiskSize, disk_size
 
 
 def cache_directory(config: Config) -> Path:

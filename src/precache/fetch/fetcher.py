@@ -32,9 +32,9 @@ from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
-from precache.imagecache.disk_usage import allocated_by
-from precache.imagecache.entry_record import FROM_IMAGE_SERVICE, EntryRecord
-from precache.imagecache.space_ledger import SpaceLedger
+from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.space.disk_usage import allocated_by
+from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource

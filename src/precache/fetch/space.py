@@ -8,7 +8,7 @@ from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError, U
 from precache.core.free_space import FreeSpace
 from precache.core.images import Image
 from precache.imagecache.os_errors import DISK_FULL, explain, why_full
-from precache.imagecache.space_ledger import Promise, SpaceLedger
+from precache.imagecache.space.space_ledger import Promise, SpaceLedger
 from precache.rules.space import FileSizes, counted_sizes
 
 DOWNLOAD, RESULT = "download", "raw"

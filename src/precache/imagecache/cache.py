@@ -21,21 +21,21 @@ from precache.core.free_space import FreeSpace
 from precache.core.images import ImageId
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.imagecache.alarms import CacheAlarms
-from precache.imagecache.directory_mark import mark_directory
-from precache.imagecache.disk_usage import allocated_bytes, disk_size
+from precache.imagecache.cleaning.orphans import remove_orphaned_records, remove_orphans, remove_temporary_files
+from precache.imagecache.cleaning.removal_log import RemovalLog
+from precache.imagecache.disks.directory_mark import mark_directory
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.entry_records import EntryRecords
 from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
-from precache.imagecache.missing_digests import MissingDigests
 from precache.imagecache.names import entry_name
-from precache.imagecache.orphans import remove_orphaned_records, remove_orphans, remove_temporary_files
 from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory
-from precache.imagecache.pin_copies import PinCopies
 from precache.imagecache.publish import publish
-from precache.imagecache.removal_log import RemovalLog
-from precache.imagecache.space_ledger import MakeRoom, SpaceLedger
+from precache.imagecache.records.entry_records import EntryRecords
+from precache.imagecache.records.pin_copies import PinCopies
+from precache.imagecache.space.disk_usage import allocated_bytes, disk_size
+from precache.imagecache.space.space_ledger import MakeRoom, SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
+from precache.imagecache.verification.missing_digests import MissingDigests
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from precache.imagecache.names import temporary_name
 from precache.ports.progress import Watcher
 
 if TYPE_CHECKING:
-    from precache.imagecache.entry_record import EntryRecord
     from precache.imagecache.kept_downloads import KeptDownloads
-    from precache.imagecache.space_ledger import MakeRoom, SpaceLedger
+    from precache.imagecache.records.entry_record import EntryRecord
+    from precache.imagecache.space.space_ledger import MakeRoom, SpaceLedger
 
 _TOKEN_BYTES = 4
 _LOCK_KIND = "lock"

@@ -17,18 +17,18 @@ from precache.core.orders import ImageOrder
 from precache.core.pins import Pin
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.cleaner import Cleaner
-from precache.imagecache.entry_removal import EntryRemoval
-from precache.imagecache.in_use import InstanceDisks
-from precache.imagecache.listing import EntryLister
-from precache.imagecache.paced_reading import PacedReading
-from precache.imagecache.pin_keeper import LONGEST_DOUBT, PinKeeper
-from precache.imagecache.purge import Purge
-from precache.imagecache.quarantine import Quarantine
-from precache.imagecache.sharers import CacheSharers
+from precache.imagecache.cleaning.cleaner import Cleaner
+from precache.imagecache.cleaning.entry_removal import EntryRemoval
+from precache.imagecache.cleaning.purge import Purge
+from precache.imagecache.cleaning.quarantine import Quarantine
+from precache.imagecache.disks.in_use import InstanceDisks
+from precache.imagecache.disks.sharers import CacheSharers
+from precache.imagecache.records.listing import EntryLister
+from precache.imagecache.records.pin_keeper import LONGEST_DOUBT, PinKeeper
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
-from precache.imagecache.verification import EntryVerification
-from precache.imagecache.verification_rounds import VerificationRounds
+from precache.imagecache.verification.entry_verification import EntryVerification
+from precache.imagecache.verification.paced_reading import PacedReading
+from precache.imagecache.verification.verification_rounds import VerificationRounds
 from precache.ports.clock import Clock
 from precache.ports.domain_disks import DomainDisks
 from precache.ports.progress import Watcher

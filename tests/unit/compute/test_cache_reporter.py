@@ -16,7 +16,7 @@ from precache.core.cache_entries import AlarmKind, CacheListing, CacheSpace, Rem
 from precache.core.errors import CacheUnusable, StoreUnavailable
 from precache.core.orders import ImageOrder
 from precache.imagecache.alarms import CacheAlarms
-from precache.imagecache.removal_log import RemovalLog
+from precache.imagecache.cleaning.removal_log import RemovalLog
 from precache.ports.compute_gateway import ImagesRequest
 from tests.contract.cache_values import NOW, entry, entry_of, image
 from tests.contract.hearing import Hearing

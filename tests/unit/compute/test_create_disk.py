@@ -25,7 +25,7 @@ from precache.core.errors import (
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
-from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
 from precache.ports.virt_driver import VirtDriver

@@ -27,9 +27,9 @@ from precache.core.images import parse_image_id
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_record import EntryRecord
-from precache.imagecache.listing import EntryLister
 from precache.imagecache.names import record_name
+from precache.imagecache.records.entry_record import EntryRecord
+from precache.imagecache.records.listing import EntryLister
 from precache.virt.fake import FakeDriver
 
 PERIOD = timedelta(seconds=600)

@@ -17,7 +17,7 @@ from precache.doctor.locks import Mount, check_locks, mount_of, try_lock
 from precache.doctor.nova_conf import check_nova_conf
 from precache.doctor.qemu_img import check_qemu_img, judge_confinement, judge_version
 from precache.doctor.shared_cache import check_shared_cache
-from precache.imagecache.disk_usage import DiskSize
+from precache.imagecache.space.disk_usage import DiskSize
 from precache.sandbox import Sandbox, landlock
 from tests.unit.doctor.looking import only, statuses
 

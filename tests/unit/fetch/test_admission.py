@@ -18,8 +18,8 @@ from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.disk_usage import DiskSize, allocated_by
-from precache.imagecache.space_ledger import SpaceLedger
+from precache.imagecache.space.disk_usage import DiskSize, allocated_by
+from precache.imagecache.space.space_ledger import SpaceLedger
 from tests.unit.fetch.world import IMAGE, record_of
 
 OTHER = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")

@@ -15,7 +15,7 @@ from precache.core.jobs import Phase
 from precache.core.orders import OrderOptions
 from precache.core.work_context import working_on_job
 from precache.fetch.fetch_rules import FetchRules
-from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.records.entry_record import EntryRecord
 from tests.unit.fetch.world import IMAGE, World, record_of, sha512
 
 MIB = 1 << 20

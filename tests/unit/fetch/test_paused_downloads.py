@@ -18,9 +18,9 @@ from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.disk_usage import disk_size
 from precache.imagecache.names import record_name
-from precache.imagecache.space_ledger import SpaceLedger
+from precache.imagecache.space.disk_usage import disk_size
+from precache.imagecache.space.space_ledger import SpaceLedger
 from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
 
 SIZE = 40 * BLOCK_BYTES + 7

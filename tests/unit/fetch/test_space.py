@@ -12,8 +12,8 @@ from precache.core.free_space import FreeSpace
 from precache.core.images import Image, ImageId
 from precache.core.sizes import DiskAmount
 from precache.fetch.space import SpaceCheck
-from precache.imagecache.disk_usage import DiskSize
-from precache.imagecache.space_ledger import SpaceLedger
+from precache.imagecache.space.disk_usage import DiskSize
+from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.rules.space import FileSizes
 
 IMAGE = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")

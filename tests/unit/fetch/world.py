@@ -12,9 +12,9 @@ from precache.core.images import Digest, Image, ImageId
 from precache.core.orders import DEFAULT_OPTIONS, ImageOrder, OrderOptions
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
-from precache.imagecache.disk_usage import DiskSize, disk_size
 from precache.imagecache.names import entry_name
-from precache.imagecache.space_ledger import SpaceLedger
+from precache.imagecache.space.disk_usage import DiskSize, disk_size
+from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.imagecache.staging import Staging
 
 IMAGE = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")

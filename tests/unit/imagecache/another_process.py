@@ -17,7 +17,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.core.images import ImageId
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched
 root = Path(sys.argv[1])
 cache = ImageCache(directory=root / "_base", locks_directory=root / "locks", clock=SystemClock())

@@ -15,7 +15,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import CacheUnusable, DigestMismatch, ImageNotCached, NotEnoughSpace, Stopped
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.another_process import another_process
 from tests.unit.imagecache.conftest import ENTRY, IMAGE, RECORD

@@ -13,11 +13,11 @@ import pytest
 
 from precache.core.errors import CacheUnusable, DiskRefused, DiskUnreadable
 from precache.imagecache.cache import ImageCache
+from precache.imagecache.disks.overlay import Base, create_overlay, inspect_base
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.entry_record import EntryRecord
-from precache.imagecache.overlay import Base, create_overlay, inspect_base
 from precache.imagecache.publish import publish
 from precache.imagecache.qemu_img import QemuImg
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
 

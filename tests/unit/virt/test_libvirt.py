@@ -21,8 +21,8 @@ from precache.core.pins import Pin
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimit, RateLimits
-from precache.imagecache.disk_usage import disk_size
-from precache.imagecache.entry_record import EntryRecord
+from precache.imagecache.records.entry_record import EntryRecord
+from precache.imagecache.space.disk_usage import disk_size
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
 from precache.ports.domain_disks import DiskFile
 from precache.ports.progress import Watcher

@@ -11,7 +11,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.cli.app import PrecacheApp
 from precache.cli.exit_codes import ExitCode
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.sharers import CacheSharers
+from precache.imagecache.disks.sharers import CacheSharers
 
 
 class NoDisks:

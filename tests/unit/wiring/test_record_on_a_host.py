@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 from precache.core.cache_entries import EntryState, Verification
 from precache.core.jobs import Outcome
-from precache.imagecache.content_digest import content_digest
 from precache.imagecache.names import entry_name, record_name
+from precache.imagecache.verification.content_digest import content_digest
 from tests.unit.wiring.host_world import image_of, start_host
 from tests.waiting import wait_until
 
