@@ -104,7 +104,12 @@ class LibvirtDriver:
         removal = EntryRemoval(cache=cache, disks=sharers, clock=setup.clock)
         cleaning = setup.cleaning or Cleaning(setup.local_cache.expiry_limits)
         cleaner = Cleaner(
-            cache=cache, removal=removal, clock=setup.clock, cleaning=cleaning, may_clean=sharers.why_not_elected
+            cache=cache,
+            removal=removal,
+            clock=setup.clock,
+            cleaning=cleaning,
+            may_clean=sharers.why_not_elected,
+            is_shared=sharers.has_others,
         )
         minimum_age = setup.local_cache.minimum_age
         quarantine = Quarantine(directory=cache.directory, clock=setup.clock)

@@ -28,7 +28,7 @@ from precache.rules.eviction import CachePolicy, Cleaning, choose_evicted
 _log = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=10)
-"""How long an eviction or an operator's request waits for the end of a running pass."""
+"""How long a pass, an eviction or an operator's request waits for the end of a running pass."""
 
 _LOCK_PREFIX = ".precache-"
 _LOCK = "cleaner.lock"
@@ -42,6 +42,7 @@ class Cleaner:
 
     may_clean: returns why this host does not clean, because another does for all that share the cache; empty if it
         does. Each host makes room for the images that it fetches.
+    is_shared: returns whether other hosts clean the same cache, as they should: by turns.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Cleaner:
         clock: Clock,
         cleaning: Cleaning,
         may_clean: Callable[[], str] = lambda: "",
+        is_shared: Callable[[], bool] = lambda: False,
     ) -> None:
         self._cache = cache
         self._removal = removal
         self._clock = clock
         self._cleaning = cleaning
         self._may_clean = may_clean
+        self._is_shared = is_shared
         self._batches = BatchRemoval(locks=cache.locks, removal=removal)
         self._memory = CleanerMemory(directory=cache.directory, clock=clock)
         self._locks = EntryLocks(directory=cache.directory, clock=clock, prefix=_LOCK_PREFIX)
@@ -69,8 +72,9 @@ class Cleaner:
         if not self._cache.directory.is_dir():
             self._passes += 1
             return []  # as Nova: nothing is cached yet
-        with self._locks.hold_if_free(_LOCK) as is_held:
-            self._tell_once("lock", not is_held, f"No pass over {self._cache.directory} was made: {_BUSY}")
+        with self._after_other_passes() as is_held:
+            is_foreign = not is_held and not self._is_shared()
+            self._tell_once("lock", is_foreign, f"No pass over {self._cache.directory} was made: {_BUSY}")
             return self._pass() if is_held else []
 
     def make_room(self, needed_bytes: int, image: str) -> int:

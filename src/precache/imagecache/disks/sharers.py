@@ -120,8 +120,12 @@ class CacheSharers:
 
     def leaves_to_another(self) -> bool:
         """Return whether other hosts share the cache, and one of them is elected; False if that is not known."""
+        return self.has_others() and bool(self.why_not_elected())
+
+    def has_others(self) -> bool:
+        """Return whether other hosts share the cache; False if that is not known."""
         try:
-            return bool(self.others() and self.why_not_elected())
+            return bool(self.others())
         except SharersUnknown:
             return False
 

@@ -59,6 +59,7 @@ def cleaner_of(
     domains: Domains | None = None,
     disks: InstanceDisks | None = None,
     may_clean: Callable[[], str] = lambda: "",
+    is_shared: Callable[[], bool] = lambda: False,
 ) -> Cleaner:
     """Return a cleaner that has made its first pass, which removes nothing."""
     cleaner = Cleaner(
@@ -67,6 +68,7 @@ def cleaner_of(
         clock=clock,
         cleaning=cleaning or Cleaning(LIMITS, removes_unused=removes_unused),
         may_clean=may_clean,
+        is_shared=is_shared,
     )
     assert cleaner.clean() == []
     return cleaner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from precache.core.pins import Pin
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaning.cleaner import Cleaner
 from precache.imagecache.cleaning.cleaner_memory import MEMORY_NAME
+from precache.imagecache.entry_lock import EntryLocks
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits
@@ -86,6 +88,18 @@ class TestClocks:
         assert caplog.text.count("could not be stored") == 1
 
 
+class _ReleasingClock(MemoryClock):
+    """What another holds is released while someone sleeps."""
+
+    def __init__(self, held: ExitStack) -> None:
+        super().__init__()
+        self._held = held
+
+    def sleep(self, duration: timedelta) -> None:
+        self._held.close()
+        super().sleep(duration)
+
+
 class TestTwoCleaners:
     def test_a_second_cleaner_of_another_process_waits_for_its_turn(
         self, cache: ImageCache, clock: MemoryClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -101,6 +115,30 @@ class TestTwoCleaners:
         assert while_other == [[], []]
         assert caplog.text.count("another pass over this cache has not ended") == 1
         assert "another pass over this cache has not ended" in on_request.refused
+        assert cleaner.clean() == [ENTRY]
+
+    def test_hosts_that_share_the_cache_clean_by_turns_without_a_warning(
+        self, cache: ImageCache, clock: MemoryClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        put(cache, ENTRY, clock, age=timedelta(days=9))
+        cleaner = cleaner_of(cache, clock, is_shared=lambda: True)
+
+        with another_process(tmp_path, PASS) as other:
+            assert other.hear() == "held"
+            while_other = cleaner.clean()
+
+        assert while_other == []
+        assert "another pass" not in caplog.text
+
+    def test_a_pass_waits_for_one_that_ends_soon(self, cache: ImageCache) -> None:
+        """Else hosts that share a cache and started together would hinder each other at each pass."""
+        other = ExitStack()
+        clock = _ReleasingClock(other)
+        put(cache, ENTRY, clock, age=timedelta(days=9))
+        cleaner = cleaner_of(cache, clock)
+        locks = EntryLocks(directory=cache.directory, clock=clock, prefix=".precache-")
+        assert other.enter_context(locks.hold_if_free("cleaner.lock"))
+
         assert cleaner.clean() == [ENTRY]
 
     def test_two_computes_on_one_cache_lose_nothing_that_is_needed(self, cache: ImageCache, clock: MemoryClock) -> None:

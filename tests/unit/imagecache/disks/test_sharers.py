@@ -122,11 +122,12 @@ def test_while_another_host_does_not_know_what_it_uses_nothing_is_removed(first,
 def test_the_first_host_by_name_that_is_there_is_elected(first, second):
     second.sharers.announce()
     alone = second.sharers.why_not_elected()
+    was_alone = not second.sharers.has_others()
     first.sharers.announce()
     both = (first.sharers.why_not_elected(), second.sharers.why_not_elected())
     first.was_there(HOUR)
 
-    assert alone == ""
+    assert (alone, was_alone, second.sharers.has_others()) == ("", True, True)
     assert both == ("", "host cmp-1, which shares this cache, cleans it for all")
     assert second.sharers.why_not_elected() == ""
 
