@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import datetime
 
 from precache.core.cache_entries import Alarm, AlarmKind
 from precache.core.images import ImageId
@@ -22,15 +23,18 @@ class CacheAlarms:
         self._lock = threading.Lock()
         self._alarms: dict[tuple[AlarmKind, str], Alarm] = {}
 
-    def set(self, kind: AlarmKind, entry: str, image: ImageId | None, text: str) -> None:
-        """Add the alarm, or change the text of that which is there. Beyond a hundred, new ones are dropped."""
+    def set(self, kind: AlarmKind, entry: str, image: ImageId | None, text: str, since: datetime | None = None) -> None:
+        """Add the alarm, or change the text of that which is there. Beyond a hundred, new ones are dropped.
+
+        since: None for now.
+        """
         line = plain_line(text)
         with self._lock:
             known = self._alarms.get((kind, entry))
             if known is not None:
                 self._alarms[kind, entry] = replace(known, image=image, text=line)
             elif len(self._alarms) < _MOST:
-                self._alarms[kind, entry] = Alarm(kind, entry, image, line, self._clock.now())
+                self._alarms[kind, entry] = Alarm(kind, entry, image, line, since or self._clock.now())
 
     def clear(self, kind: AlarmKind, entry: str) -> None:
         """Remove the alarm; harmless if there is none."""

@@ -153,6 +153,7 @@ class LibvirtDriver:
             # First, because it removes the records of entries that are gone, which say whose they were.
             self._quarantine.note_removals(self._cache.removals, self._cache.records)
             self._cache.start()
+            self._verification.set_alarms()
 
     def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         self._check_caching()
@@ -166,6 +167,7 @@ class LibvirtDriver:
                 return freed_bytes
             return freed_bytes + self._cleaner.make_room(needed_bytes - freed_bytes, order.image)
 
+        self._verification.move_faulty(order.image, PacedReading(clock=self._clock, watch=watch))
         return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0), make_room=make_room)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
@@ -213,6 +215,8 @@ class LibvirtDriver:
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         self._check_caching()
+        reading = PacedReading(clock=self._clock, watch=lambda _phase, _done, _total: wait())
+        self._verification.move_faulty(image, reading)
         self._keeper.pin(image, pin, wait)
 
     def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:

@@ -13,7 +13,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
 from precache.core.cache_contents import ImageSize
 from precache.core.cache_entries import Removal
-from precache.core.errors import CacheUnusable
+from precache.core.errors import CacheUnusable, ImageNotCached
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Outcome, Phase
 from precache.core.orders import ImageOrder, OrderOptions
@@ -238,6 +238,24 @@ def test_a_corrupt_copy_makes_room_for_an_image(tmp_path: Path) -> None:
 
     assert driver.cache_image(ImageOrder(IMAGE), nobody) is True
     assert not corrupt.exists()
+
+
+def test_an_entry_that_its_record_contradicts_is_fetched_again_and_not_pinned(tmp_path: Path) -> None:
+    fetcher = OneByte()
+    driver = build(tmp_path, fetcher)
+    driver.start()
+    driver.cache_image(ImageOrder(IMAGE), nobody)
+    entry = tmp_path / "_base" / "f2d1a8250ed3d4b744a8250dab8f6840179d502a"
+    record = EntryRecord(image=IMAGE, digest="tree-sha256:" + "0" * 64, size_bytes=2_000_000)
+    LocalCache(tmp_path).open(MemoryClock()).records.write(record)
+
+    with pytest.raises(ImageNotCached):
+        driver.pin_image(IMAGE, Pin("job:1"), lambda: None)
+    entry.symlink_to("/etc/passwd")
+    LocalCache(tmp_path).open(MemoryClock()).records.write(record)
+
+    assert driver.cache_image(ImageOrder(IMAGE), nobody) is True
+    assert (fetcher.fetched, entry.is_symlink(), entry.read_bytes()) == (2, False, b"1")
 
 
 def test_a_start_tells_again_what_was_moved_aside_and_whose_it_was(

@@ -181,6 +181,17 @@ def _not_for_it(space: FreeSpace, needed_bytes: int) -> str:
     return text
 
 
+class EntryCorrupt(Refused):
+    """The image is in the host's cache, but corrupt, and cannot be replaced; `reason` says both."""
+
+    def __init__(self, image: str, place: str, reason: str) -> None:
+        super().__init__(
+            f"Image {image} is in the cache, but its entry {place} is corrupt: {reason}. Rebuild the instances that "
+            "use it, then verify the image"
+        )
+        self.reason = reason
+
+
 class ConversionFailed(Refused):
     """qemu-img could not read or write the image; `reason` is the first line of its output that says why."""
 

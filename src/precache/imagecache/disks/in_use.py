@@ -16,7 +16,7 @@ from typing import Protocol
 from precache.core.errors import DiskUnreadable
 from precache.imagecache.disks.backing import backing_chain
 from precache.imagecache.disks.overlay_list import Presence, listed_overlays
-from precache.imagecache.names import SHARERS, parse_quarantined, parse_record, parse_temporary
+from precache.imagecache.names import SHARERS, overlays_name, parse_quarantined, parse_record, parse_temporary
 from precache.ports.domain_disks import DiskFile, DomainDisks
 from precache.rules.expiry import shape_of
 
@@ -102,8 +102,8 @@ class InstanceDisks:
                 raise DiskUnreadable(
                     str(overlay.path),
                     "its directory is not the one in which the disk was made, so its file system may not be mounted; "
-                    "mount it, or, if the disk no longer exists, remove its line from {entry}.overlays in "
-                    f"{self._cache_directory}",
+                    "mount it, or, if the disk no longer exists, remove its line from "
+                    f"{self._cache_directory / overlays_name(entry)}",
                 )
             if presence is Presence.THERE:
                 found.append((entry, overlay.path, DiskFile(overlay.path, "qcow2")))

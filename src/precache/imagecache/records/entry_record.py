@@ -35,6 +35,7 @@ class EntryRecord:
     """What is known of an entry; the fields are those of `CachedEntry`. Times are aware.
 
     digest: of the entry's bytes. size_bytes: of the entry; None if unknown.
+    fault, corrupt_at: what a verification found wrong, and when, if the entry stays because disks stand on it.
     """
 
     image: ImageId
@@ -47,6 +48,8 @@ class EntryRecord:
     requested_by: str = ""
     cached_at: datetime | None = None
     verified_at: datetime | None = None
+    fault: str = ""
+    corrupt_at: datetime | None = None
     pins: tuple[Pin, ...] = ()
 
     def is_of_same_content(self, other: EntryRecord) -> bool:
@@ -71,7 +74,7 @@ class EntryRecord:
             return cls(image=image, pins=(Pin("", _instant(fields["kept_until"])),))
         if version != _VERSION:
             raise ValueError(f"it has version {version!r}, and only {_PINS_ONLY} and {_VERSION} are known")
-        texts = ("image_name", "source", "format", "requested_by")
+        texts = ("image_name", "source", "format", "requested_by", "fault")
         return cls(
             image=image,
             **{name: plain_line(fields.get(name, ""), _MOST_CHARACTERS) for name in texts},
@@ -80,6 +83,7 @@ class EntryRecord:
             size_bytes=_size(fields.get("size_bytes")),
             cached_at=_optional_instant(fields.get("cached_at")),
             verified_at=_optional_instant(fields.get("verified_at")),
+            corrupt_at=_optional_instant(fields.get("corrupt_at")),
             pins=tuple(Pin(str(pin["by"]), _optional_instant(pin.get("until"))) for pin in fields.get("pins", ())),
         )
 
@@ -97,6 +101,8 @@ class EntryRecord:
             "requested_by": self.requested_by,
             "cached_at": _text_of(self.cached_at),
             "verified_at": _text_of(self.verified_at),
+            "fault": self.fault,
+            "corrupt_at": _text_of(self.corrupt_at),
             "pins": [{"by": pin.by, "until": _text_of(pin.until)} for pin in self.pins],
         }
         return (

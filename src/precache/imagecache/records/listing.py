@@ -153,7 +153,7 @@ def _present(
         cached_at=record.cached_at,
         last_used=last_used,
         verified_at=record.verified_at,
-        verification=Verification.CORRUPT if is_corrupt else _verification(record, size),
+        verification=Verification.CORRUPT if is_corrupt or record.fault else _verification(record, size),
         pins=record.pins,
         disks=disks,
     )

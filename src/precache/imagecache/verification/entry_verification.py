@@ -14,13 +14,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from contextlib import ExitStack
+import stat
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from precache.core.cache_entries import AlarmKind, Removal
-from precache.core.errors import CacheUnusable
+from precache.core.errors import CacheUnusable, EntryCorrupt
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
@@ -91,6 +92,35 @@ class EntryVerification:
             return self._verify(work)
         except OSError as error:
             raise CacheUnusable(str(self._cache.directory), explain(error)) from error
+
+    def move_faulty(self, image: ImageId, reading: PacedReading) -> None:
+        """Move the image's entry to the quarantine if it is known to be corrupt without a read of its content.
+
+        Then it can be fetched again. Raises EntryCorrupt if it stays, CacheUnusable, and what the watcher of `reading`
+        raises.
+        """
+        work = _Work(image, self._cache.path_of(image), reading)
+        try:
+            # Most entries have no fault; so the lock is taken only if one is seen without it.
+            while _known_fault(look_at(work.path, self._cache.records)):
+                with self._cache.locks.hold(work.entry, reading.wait):
+                    look = look_at(work.path, self._cache.records)
+                if look is None or not (fault := _known_fault(look)):
+                    return
+                result = self._end_corrupt(work, look, fault)
+                if result is not None and os.path.lexists(work.path):
+                    raise EntryCorrupt(image, str(work.path), result.reason)
+        except OSError as error:
+            raise CacheUnusable(str(self._cache.directory), explain(error)) from error
+
+    def set_alarms(self) -> None:
+        """Set the alarms of the entries that earlier processes have found corrupt, and that had to stay."""
+        with suppress(OSError), self._cache.records.reader() as read:
+            for entry in self._cache.records.entries():
+                record, path = read(entry), self._cache.directory / entry
+                if record is not None and record.fault and os.path.lexists(path):
+                    text = _stays_text(path, record.image, self._host, record.fault)
+                    self._cache.alarms.set(AlarmKind.CORRUPT, entry, record.image, text, record.corrupt_at)
 
     def _verify(self, work: _Work) -> OperationResult:
         for _ in range(_MOST_READS):
@@ -173,7 +203,8 @@ class EntryVerification:
             reason = "a first read of it was wrong, so check the memory and the disk of this host"
             _log.error("Image %s on %s is intact, but %s", work.image, self._host, reason)
         if record is not None:
-            self._store(replace(record, size_bytes=look.size_bytes, verified_at=self._clock.now()))
+            whole = replace(record, fault="", corrupt_at=None)
+            self._store(replace(whole, size_bytes=look.size_bytes, verified_at=self._clock.now()))
         self._cache.alarms.clear(AlarmKind.CORRUPT, work.entry)
         return OperationResult(Outcome.INTACT, reason)
 
@@ -197,7 +228,7 @@ class EntryVerification:
         return self._adopted(why, adopted)
 
     def _adopted(self, why: str, record: EntryRecord) -> OperationResult:
-        is_stored = self._store(record)
+        is_stored = self._store(replace(record, fault="", corrupt_at=None))
         self._cache.alarms.clear(AlarmKind.CORRUPT, entry_name(record.image))
         then = "the digest of what is there now is stored" if is_stored else "the log of the compute has the details"
         return OperationResult(Outcome.UNVERIFIABLE, f"{why}; {then}, so that the next verify can compare with it")
@@ -228,11 +259,9 @@ class EntryVerification:
             use = self._removal.use_of(work.entry)
             if use is not None:
                 reason = f"{fault}; it stays, because {use.detail}"
-                self._report(
-                    work,
-                    f"The entry {work.path} of image {work.image} on {self._host} is corrupt: {reason}. Disks made on "
-                    "it are wrong, too: rebuild these instances, then verify the image again",
-                )
+                self._report(work, _stays_text(work.path, work.image, self._host, reason))
+                if now.record is not None and now.record.fault != fault:
+                    self._store(replace(now.record, fault=fault, corrupt_at=self._clock.now()))
                 return OperationResult(Outcome.CORRUPT, reason)
             return OperationResult(Outcome.CORRUPT, f"{fault}; {self._move(work, now)}")
 
@@ -241,8 +270,10 @@ class EntryVerification:
         moved_to = self._quarantine.move(work.entry)
         now, record = self._clock.now(), look.record
         is_pinned = record is not None and bool(record.pins)
-        if not is_pinned:
+        if record is None or not is_pinned:
             self._cache.records.remove(work.entry)
+        elif record.fault:
+            self._store(replace(record, fault="", corrupt_at=None))
         remove_overlays(self._cache.directory, work.entry)
         self._cache.locks.remove_file(work.entry)
         done = "it was removed, because the disk has no space to keep it"
@@ -259,6 +290,23 @@ class EntryVerification:
     def _report(self, work: _Work, text: str) -> None:
         _log.error("%s", text)
         self._cache.alarms.set(AlarmKind.CORRUPT, work.entry, work.image, text)
+
+
+def _stays_text(path: Path, image: ImageId, host: str, reason: str) -> str:
+    return (
+        f"The entry {path} of image {image} on {host} is corrupt: {reason}. Disks made on it are wrong, too: rebuild "
+        "these instances, then verify the image again"
+    )
+
+
+def _known_fault(look: EntryLook | None) -> str:
+    """Return what is wrong with the entry, as far as that is known; empty for what every fetch replaces or refuses."""
+    if look is None:
+        return ""
+    mode = look.found.st_mode
+    if not (stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and look.size_bytes)):
+        return ""
+    return look.fault or ("" if look.record is None else look.record.fault)
 
 
 def _check_there(look: EntryLook) -> None:

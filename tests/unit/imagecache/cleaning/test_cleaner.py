@@ -228,6 +228,7 @@ def test_while_the_file_system_of_a_listed_disk_is_not_mounted_nothing_is_remove
 
     assert while_away == [[], []]
     assert caplog.text.count("may not be mounted") == 1  # one line, not one for each pass
+    assert f"remove its line from {cache.directory / ENTRY}.overlays" in caplog.text
     assert cleaner.clean() == [OTHER]
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precache.adapters.clock_memory import MemoryClock
-from precache.core.cache_entries import AlarmKind
-from precache.core.errors import DomainsUnknown, Stopped
+from precache.core.cache_entries import AlarmKind, Verification
+from precache.core.errors import DomainsUnknown, EntryCorrupt, Stopped
 from precache.core.jobs import Outcome, Phase
 from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin
@@ -24,6 +24,7 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaning.quarantine import Quarantine
 from precache.imagecache.names import parse_quarantined, record_name
 from precache.imagecache.records.entry_record import EntryRecord
+from precache.imagecache.records.listing import EntryLister
 from precache.imagecache.verification.content_digest import content_digest
 from precache.imagecache.verification.entry_verification import EntryVerification
 from precache.imagecache.verification.paced_reading import PacedReading
@@ -204,6 +205,75 @@ def test_a_corrupt_entry_on_which_a_guest_stands_stays_with_an_alarm_that_names_
     assert (alarm.kind, alarm.entry, alarm.image) == (AlarmKind.CORRUPT, ENTRY, IMAGE)
     assert str(disk) in alarm.text
     assert alarm.text in caplog.text
+
+
+def test_a_restart_does_not_forget_that_an_entry_in_use_is_corrupt(
+    cache: ImageCache, clock: MemoryClock, tmp_path: Path
+) -> None:
+    path = publish(cache, clock)
+    put_overlay(cache.directory.parent / "instance-1" / "disk", path)
+    flip(path, 0)
+    verify(cache, clock)
+    found_at = clock.now()
+    clock.advance(timedelta(hours=1))
+
+    again = ImageCache(directory=cache.directory, locks_directory=cache.locks.directory, clock=clock)
+    verification_of(again, clock).set_alarms()
+
+    (alarm,) = again.alarms.current()
+    assert (alarm.kind, alarm.entry, alarm.image, alarm.since) == (AlarmKind.CORRUPT, ENTRY, IMAGE, found_at)
+    assert "its digest is" in alarm.text
+    (entry,) = EntryLister(cache=again, clock=clock).list().entries
+    assert entry.verification is Verification.CORRUPT
+    flip(path, 0)  # the bytes are right again
+    assert verify(again, clock).outcome is Outcome.INTACT
+    (entry,) = EntryLister(cache=again, clock=clock).list().entries
+    assert (entry.verification, again.alarms.current()) == (Verification.INTACT, ())
+
+
+@pytest.mark.parametrize("fault", ["size", "link"])
+@pytest.mark.parametrize("has_guest", [True, False])
+def test_an_entry_that_its_record_contradicts_is_replaced_without_a_verification_or_is_an_error(
+    cache: ImageCache, clock: MemoryClock, tmp_path: Path, fault: str, has_guest: bool
+) -> None:
+    path, reading = publish(cache, clock), PacedReading(clock=clock, watch=Watch())
+    if has_guest:
+        put_overlay(cache.directory.parent / "instance-1" / "disk", path)
+    verification = verification_of(cache, clock)
+    verification.move_faulty(IMAGE, reading)
+    assert path.exists()
+    if fault == "size":
+        os.truncate(path, 999)
+    else:
+        path.unlink()
+        path.symlink_to("/etc/passwd")
+
+    if has_guest:
+        with pytest.raises(EntryCorrupt, match="it stays, because in use by 1 disk"):
+            verification.move_faulty(IMAGE, reading)
+    else:
+        verification.move_faulty(IMAGE, reading)
+    assert os.path.lexists(path) is has_guest
+    assert len(quarantined(cache)) == (0 if has_guest else 1)
+
+
+def test_an_entry_that_a_verification_found_corrupt_is_replaced_when_nothing_uses_it_any_more(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    path, reading = publish(cache, clock), PacedReading(clock=clock, watch=Watch())
+    disk = cache.directory.parent / "instance-1" / "disk"
+    put_overlay(disk, path)
+    flip(path, 0)
+    verify(cache, clock)
+    verification = verification_of(cache, clock)
+    with pytest.raises(EntryCorrupt, match="its digest is"):
+        verification.move_faulty(IMAGE, reading)
+
+    disk.unlink()
+    verification.move_faulty(IMAGE, reading)
+
+    assert not path.exists()
+    assert cache.alarms.current() == ()
 
 
 def test_a_corrupt_entry_stays_with_an_alarm_if_it_is_not_known_what_is_in_use(
