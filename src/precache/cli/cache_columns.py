@@ -15,6 +15,16 @@ from precache.core.text import number_of
 _MOST_LINES = 10  # in one cell of a table; -f json has all
 
 
+class NameOrId(FormattableColumn[Mapping[str, Any]]):
+    """The name of an entry's image; in a table the id or the entry if the name is not known."""
+
+    def human_readable(self) -> str:
+        return on_one_line(str(self._value.get("name") or self._value.get("image") or self._value.get("entry")))
+
+    def machine_readable(self) -> Any:
+        return self._value.get("name")
+
+
 class Age(FormattableColumn[float | None]):
     """How old a report is, in seconds; empty if there is none."""
 

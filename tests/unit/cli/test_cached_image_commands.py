@@ -166,11 +166,20 @@ def test_cached_images_are_listed_by_name(run: Run, service: StubService) -> Non
     assert "1.0 GiB" in table.out
 
 
-def test_a_narrow_table_of_cached_images_keeps_their_status(run: Run) -> None:
+def test_a_narrow_table_of_cached_images_keeps_what_needs_an_operator(run: Run) -> None:
     heads = run("image", "list", "--cached", "--max-width", "80").out.splitlines()[1]
 
-    assert all(name in heads for name in ("name", "hosts", "missing", "status"))
-    assert "unused" not in heads
+    assert all(name in heads for name in ("name", "hosts", "missing", "status", "corrupt"))
+    assert "unverified" not in heads
+
+
+@pytest.mark.parametrize(("image_id", "shown"), [(DEBIAN, DEBIAN), (None, ENTRY)])
+def test_a_narrow_table_says_which_image_it_is_also_without_a_name(
+    run: Run, service: StubService, image_id: str | None, shown: str
+) -> None:
+    service.replies["GET", "/v1/images"] = Reply(200, {"images": [image(None, image_id)]})
+
+    assert f"| {shown} " in run("image", "list", "--cached", "--max-width", "80").out
 
 
 @pytest.mark.parametrize("command", [("image", "where", DEBIAN), ("host", "show", "cmp-1", "--images")])

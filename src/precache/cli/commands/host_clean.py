@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
-from cliff.columns import FormattableColumn
-
+from precache.cli.cache_columns import NameOrId
 from precache.cli.columns import Bytes, Field, Fields, Text, Timestamp, cells, least_needed_first, plain
 from precache.cli.command import Columns, ListCommand
-from precache.cli.printable import on_one_line
 from precache.core.cache_cleaning import MOST_KEEP_DAYS
 from precache.core.sizes import human_bytes
 from precache.core.text import number_of
@@ -24,16 +20,6 @@ _FIELDS: Fields = {
     "last_used": Field(Timestamp, left_out=2),
     "reason": Field(Text),
 }
-
-
-class _Name(FormattableColumn[Mapping[str, Any]]):
-    """The name of an entry's image; in a table the id or the entry if the name is not known."""
-
-    def human_readable(self) -> str:
-        return on_one_line(str(self._value.get("name") or self._value.get("image") or self._value.get("entry")))
-
-    def machine_readable(self) -> Any:
-        return self._value.get("name")
 
 
 class HostClean(ListCommand):
@@ -75,7 +61,7 @@ class HostClean(ListCommand):
         images = number_of(len(removed), "image")
         self.print_message(f"precache: {images} {done} from {parsed_args.host}, {size}; {len(kept)} kept")
         entries = [{**entry, "action": done} for entry in removed] + [{**entry, "action": "kept"} for entry in kept]
-        return self.columns, [list((cells(_FIELDS, entry) | {"name": _Name(entry)}).values()) for entry in entries]
+        return self.columns, [list((cells(_FIELDS, entry) | {"name": NameOrId(entry)}).values()) for entry in entries]
 
 
 def _days(text: str) -> int:

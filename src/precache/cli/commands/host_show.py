@@ -8,7 +8,7 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from precache.cli.cache_columns import CACHE_FIELDS, ENTRY_FIELDS
+from precache.cli.cache_columns import CACHE_FIELDS, ENTRY_FIELDS, NameOrId
 from precache.cli.client import JsonObject
 from precache.cli.columns import Field, Fields, Text, cells, human_seconds, least_needed_first, plain
 from precache.cli.command import Columns, ShowCommand
@@ -78,7 +78,7 @@ class HostShow(ShowCommand):
     def _write_images(self, parsed_args: argparse.Namespace, images: Sequence[JsonObject]) -> None:
         table = Table()
         table.least_needed = least_needed_first(_IMAGE_FIELDS)
-        rows = [list(cells(_IMAGE_FIELDS, image).values()) for image in images]
+        rows = [list((cells(_IMAGE_FIELDS, image) | {"name": NameOrId(image)}).values()) for image in images]
         without_choice = argparse.Namespace(**{**vars(parsed_args), "columns": []})
         table.emit_list(list(_IMAGE_FIELDS), rows, self.app.stdout, without_choice)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from precache.cli.cache_columns import NameOrId
 from precache.cli.columns import Bytes, Field, Fields, Text, Timestamp, cells, least_needed_first, plain
 from precache.cli.command import Columns, ListCommand
 from precache.cli.errors import UsageError
@@ -17,15 +18,15 @@ _FIELDS: Fields = {
     "virtual_size": Field(Bytes, left_out=1),
 }
 _CACHED_FIELDS: Fields = {
-    "image": Field(Text, left_out=12),
+    "image": Field(Text, left_out=9),
     "name": Field(Text),
     "hosts": Field(plain),
-    "bytes": Field(Bytes, left_out=13),
+    "bytes": Field(Bytes, left_out=10),
     "missing": Field(plain),
     "status": Field(plain),
-    "pinned": Field(plain, left_out=11),
-    "unused": Field(plain, left_out=10),
-    "corrupt": Field(plain, left_out=9),
+    "pinned": Field(plain, left_out=12),
+    "unused": Field(plain, left_out=11),
+    "corrupt": Field(plain, left_out=13),
     "intact": Field(plain, left_out=8),
     "unverified": Field(plain, left_out=7),
     "unverifiable": Field(plain, left_out=6),
@@ -94,4 +95,6 @@ class ImageList(ListCommand):
             unused="true" if parsed_args.unused else None,
         )
         by_name = sorted(found, key=lambda image: (str(image.get("name") or "~"), str(image.get("entry"))))
-        return tuple(_CACHED_FIELDS), [list(cells(_CACHED_FIELDS, image).values()) for image in by_name]
+        return tuple(_CACHED_FIELDS), [
+            list((cells(_CACHED_FIELDS, image) | {"name": NameOrId(image)}).values()) for image in by_name
+        ]
