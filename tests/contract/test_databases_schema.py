@@ -124,6 +124,7 @@ def test_the_previous_release_works_with_the_new_tables(database):
     run(database, *ROWS_OF_0001.split(";"))
 
     assert [host.name for host in SqlHosts(database=database).list_hosts()] == ["cmp-1"]
+    assert [job.operation for job in SqlJobQueries(database=database).list_jobs()] == [Operation.CACHE]
 
 
 def test_two_processes_that_upgrade_at_once_do_it_once(url, database):
