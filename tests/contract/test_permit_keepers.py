@@ -154,9 +154,9 @@ def test_three_conductors_keep_a_limit_of_ten_also_while_one_dies(stores, hosts,
     wait_until(lambda: len(hosts.at_work) == 10)
 
     conductors[2].die()
-    lost = {key for key in hosts.at_work if key[0] == ids[2]}
+    lost = {key for key in list(hosts.at_work) if key[0] == ids[2]}
     hosts.is_slow = False
-    wait_until(lambda: len({key for key in hosts.done if key[0] != ids[2]}) == 60)
+    wait_until(lambda: len({key for key in list(hosts.done) if key[0] != ids[2]}) == 60)
     assert lost <= hosts.at_work.keys()
     stores.clock.set(NOW + LEASE)
     stores.leases.extend([conductors[each].jobs[ids[each]].claim for each in (0, 1)], LEASE)
@@ -180,7 +180,7 @@ def test_a_job_with_a_higher_priority_on_another_conductor_waits_for_one_call_on
 
     hosts.is_slow = False
 
-    wait_until(lambda: len({key for key in hosts.done if key[0] == urgent}) == 4)
+    wait_until(lambda: len({key for key in list(hosts.done) if key[0] == urgent}) == 4)
     assert [job for job, _ in hosts.done][:8] == [bulk] * 4 + [urgent] * 4
 
 
