@@ -108,6 +108,10 @@ class ServiceFailed(Unavailable):
         self.status = status
 
 
+class NotServedNow(Unavailable):
+    """The service works, but cannot do this at present: a host is down, for example. The message is its own."""
+
+
 class AnswerNotUnderstood(Unavailable):
     """The answer is not one of this service: the address may be wrong."""
 

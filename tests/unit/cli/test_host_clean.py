@@ -93,3 +93,10 @@ def test_a_refusal_and_an_unreachable_host_have_their_exit_codes(
 
     assert ran.code == code
     assert "Host cmp-1: no." in ran.err
+
+
+def test_a_host_that_is_down_is_no_failure_of_the_service(run: Run, service: StubService) -> None:
+    fault = {"code": "precache.host.not_reached", "message": "Host cmp-1 was not asked to clean its cache: it is down"}
+    service.replies["POST", "/v1/hosts/cmp-1/clean"] = Reply(503, {"error": fault})
+
+    assert run("host", "clean", "cmp-1").err == f"precache: {fault['message']}\n"

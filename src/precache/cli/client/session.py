@@ -16,6 +16,7 @@ from precache.cli.errors import (
     AnswerLost,
     AnswerNotUnderstood,
     AnswerTimeout,
+    NotServedNow,
     RequestInterrupted,
     RequestRefused,
     ServiceFailed,
@@ -149,6 +150,10 @@ def _may_have_been_accepted(url: str) -> str:
     return f"the request may have been accepted: check with 'precache {command}' before you repeat it"
 
 
+_UNAVAILABLE = 503
+_OF_THE_REQUEST = ("precache.host.", "precache.plan.")
+"""Codes of a 503 for which the service is not to blame, so that its log has nothing more."""
+
 _REQUEST_ID_HEADERS = ("X-Openstack-Request-Id", "X-Compute-Request-Id")
 
 
@@ -156,6 +161,8 @@ def refusal(what: str, answer: HttpResponse) -> PrecacheError:
     """Return the error for an answer whose status is not 2xx. what: the request, such as `GET http://...`."""
     fault = _fault(answer.body)
     message = _message(fault) or f"{what} answered {answer.status}"
+    if answer.status == _UNAVAILABLE and str(fault.get("code")).startswith(_OF_THE_REQUEST):
+        return NotServedNow(message)
     if answer.status >= 500:
         return ServiceFailed(what, answer.status, _message(fault) or "no message", _request_id(fault, answer.headers))
     if fault.get("code") == "precache.request.no_such_path":
