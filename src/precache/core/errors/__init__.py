@@ -41,6 +41,7 @@ from precache.core.errors.conflict import (
     JobNotEnded as JobNotEnded,
     LeaseLost as LeaseLost,
     NothingToRetry as NothingToRetry,
+    SharerStillThere as SharerStillThere,
     StateDirUnusable as StateDirUnusable,
     TokenNameTaken as TokenNameTaken,
 )

@@ -1,7 +1,7 @@
 """The present state forbids it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from precache.core.errors.tree import Conflict
 from precache.core.text import first_names
@@ -51,6 +51,16 @@ class HostStillAlive(Conflict):
         super().__init__(
             f"Compute host {host} is alive: its last heartbeat was at {heard}",
             "stop its compute first, and delete the host once it has been silent for [DEFAULT] service_down_time.",
+        )
+
+
+class SharerStillThere(Conflict):
+    """A host that was in a shared cache lately still counts there: its guests may stand on entries."""
+
+    def __init__(self, host: str, place: str, silent_for: timedelta) -> None:
+        super().__init__(
+            f"Host {host} was in {place} {round(silent_for.total_seconds())} seconds ago, so its guests may use it",
+            "stop its compute, and try again half an hour later; or, if you know that it has no guests, with --force.",
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from precache.imagecache.ownership import make_directory
 from precache.imagecache.publish import open_directory, open_own, publish
 from precache.imagecache.staging import create_file
 from precache.ports.clock import Clock
+from precache.rules.expiry import shape_of
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ ANNOUNCE_INTERVAL = timedelta(minutes=10)
 _LATENESS = 2 * ANNOUNCE_INTERVAL
 """A host announces a new disk within one interval, or the next one if the first attempt fails."""
 
-_ABSENT_AFTER = 3 * ANNOUNCE_INTERVAL
+ABSENT_AFTER = 3 * ANNOUNCE_INTERVAL
 """After this time another host is elected."""
 
 _SILENT_AFTER = timedelta(days=1)
@@ -115,7 +117,7 @@ class CacheSharers:
             return str(error)
         if all(sharer.host != self._host for sharer in sharers):
             return f"host {self._host} has not announced itself in {self._cache.directory} yet"
-        elected = min(each.host for each in sharers if each.silent_for < _ABSENT_AFTER)
+        elected = min(each.host for each in sharers if each.silent_for < ABSENT_AFTER)
         return "" if elected == self._host else f"host {elected}, which shares this cache, cleans it for all"
 
     def leaves_to_another(self) -> bool:
@@ -192,10 +194,16 @@ class CacheSharers:
         os.utime(self._directory / self._host, follow_symlinks=False)
 
     def _read(self) -> list[Sharer]:
+        """Return all hosts. An alarm is set while that is not possible; `_check_locks` ends it."""
         try:
-            return list(read_sharers(self._cache.directory, self._host))
-        except OSError as error:
-            raise SharersUnknown(str(self._directory), explain(error)) from error
+            try:
+                return list(read_sharers(self._cache.directory, self._host))
+            except OSError as error:
+                raise SharersUnknown(str(self._directory), explain(error)) from error
+        except SharersUnknown as error:
+            text = f"Until then nothing is removed from the cache {self._cache.directory}: {error}"
+            self._cache.alarms.set(AlarmKind.UNSAFE_SHARING, "", None, text)
+            raise
 
 
 def read_sharers(cache_directory: Path, now_of: str | None = None) -> Iterator[Sharer]:
@@ -217,19 +225,52 @@ def read_sharers(cache_directory: Path, now_of: str | None = None) -> Iterator[S
 
 
 def remove_sharer(cache_directory: Path, host: str) -> bool:
-    """Let the host count no longer; return whether it did. Raises OSError."""
+    """Let the host count no longer, whatever has its name, except a directory that is not empty.
+
+    Return whether it did count. Raises OSError.
+    """
+    path = cache_directory / SHARERS / host
     try:
-        (cache_directory / SHARERS / host).unlink()
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
     except FileNotFoundError:
         return False
     return True
+
+
+def silence_of(cache_directory: Path, host: str) -> timedelta | None:
+    """Return how long ago the host was last there, by the file server's clock; None if its name has no file.
+
+    Raises OSError.
+    """
+    directory = cache_directory / SHARERS
+    try:
+        found = (directory / host).lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    probe = directory / f"{host}~{token_hex(4)}"
+    try:
+        create_file(probe, b"")
+        now = probe.lstat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+    return timedelta(seconds=max(0.0, now - found.st_mtime))
 
 
 def _document(locks_mark: str, used: Mapping[str, tuple[Path, ...]] | None, reason: str) -> Mapping[str, Any]:
     document: dict[str, Any] = {"version": _VERSION, "locks": locks_mark}
     if used is None:
         return {**document, "used": None, "reason": plain_line(reason)}
-    named = {_text(name): [_text(path) for path in paths[:_PATHS_NAMED]] for name, paths in used.items()}
+    # The disks of a host also lead to its other files; only Nova's names are those of the cache.
+    named = {
+        _text(name): [_text(path) for path in paths[:_PATHS_NAMED]]
+        for name, paths in used.items()
+        if shape_of(name) is not None
+    }
     return {**document, "used": named}
 
 
@@ -240,6 +281,9 @@ def _text(path: Path | str) -> str:
 
 def _read_one(directory: Path, opened: int, name: str, silent_for: timedelta) -> Sharer:
     try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=opened, follow_symlinks=False).st_mode):
+            advice = f"remove it; of a link or an empty directory `precache cache sharer remove {name}` does that"
+            raise SharersUnknown(str(directory / name), "it is not a file, so no compute made it", advice)
         with os.fdopen(open_own(name, opened), "rb") as file:
             document = json.loads(file.read(_MOST_BYTES))
         if document["version"] != _VERSION:

@@ -9,9 +9,9 @@ from precache.cli.columns import Text
 from precache.cli.command import Columns, Command, ListCommand
 from precache.cli.errors import UsageError
 from precache.config.load import load_config
-from precache.core.errors import CacheUnusable, NotFound
+from precache.core.errors import CacheUnusable, NotFound, SharerStillThere
 from precache.core.names import NAME_RULE, is_name
-from precache.imagecache.disks.sharers import read_sharers, remove_sharer
+from precache.imagecache.disks.sharers import ABSENT_AFTER, read_sharers, remove_sharer, silence_of
 from precache.imagecache.os_errors import explain
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory, given_path
 
@@ -68,7 +68,7 @@ class CacheSharerRemove(Command):
     """Let a host that does not exist any more count no longer: what its guests used may be removed from the cache.
 
     A host that shares the cache and is silent counts until this is done, because its guests may still run. If it does
-    exist, it counts again when its compute runs.
+    exist, it counts again when its compute runs. A host that was there within half an hour is refused.
 
     Example:
       precache cache sharer remove cmp-7
@@ -76,6 +76,9 @@ class CacheSharerRemove(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="name of the host")
+        parser.add_argument(
+            "--force", action="store_true", help="also if it was there lately; its guests must not use the cache"
+        )
         _add_directory(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -83,6 +86,9 @@ class CacheSharerRemove(Command):
             raise UsageError(f"{parsed_args.name!r} cannot be a host's name, which is of {NAME_RULE}")
         cache = _cache_of(parsed_args)
         try:
+            silent_for = silence_of(cache, parsed_args.name)
+            if silent_for is not None and silent_for < ABSENT_AFTER and not parsed_args.force:
+                raise SharerStillThere(parsed_args.name, str(cache), silent_for)
             is_removed = remove_sharer(cache, parsed_args.name)
         except OSError as error:
             raise CacheUnusable(str(cache), explain(error)) from error

@@ -203,6 +203,37 @@ def test_while_the_file_of_another_host_says_nothing_nothing_is_removed(first, s
     assert first.removal.remove(ENTRY, "test").is_removed
 
 
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link"])
+def test_what_is_not_a_file_keeps_the_cache_as_it_is_with_an_alarm_until_it_is_removed(first, kind):
+    (first.cache.directory / ENTRY).write_bytes(b"1")
+    first.sharers.announce()
+    odd = first.cache.directory / SHARERS / "dd"
+    {"directory": odd.mkdir, "pipe": lambda: os.mkfifo(odd), "link": lambda: odd.symlink_to("/etc/hosts")}[kind]()
+
+    result = first.removal.remove(ENTRY, "test")
+
+    assert result.obstacle is Obstacle.USE_UNKNOWN
+    assert first.alarms() == [(AlarmKind.UNSAFE_SHARING, "")]
+    for text in (result.detail, first.advice()):
+        assert f"{odd} is not known: it is not a file, so no compute made it" in text
+        assert "`precache cache sharer remove dd`" in text
+    assert remove_sharer(first.cache.directory, "dd")
+    assert first.removal.remove(ENTRY, "test").is_removed
+    assert first.alarms() == []
+
+
+def test_only_files_of_the_cache_are_announced(first, second):
+    second.disks.used = dict.fromkeys(
+        (ENTRY, f"{ENTRY}_20", "swap_1024", f"nova-{ENTRY}", f"{ENTRY}.precache", ".precache-cleaner.lock", "disk"),
+        (Path("/srv/disk"),),
+    )
+    second.sharers.announce()
+
+    [other] = first.sharers.others()
+
+    assert set(other.used) == {ENTRY, f"{ENTRY}_20", "swap_1024"}
+
+
 def test_a_link_in_the_place_of_a_file_is_not_followed(first, second, tmp_path):
     (tmp_path / "elsewhere").write_text(json.dumps({"version": 1, "locks": "0", "used": {}}))
     first.sharers.announce()
