@@ -14,10 +14,13 @@ from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaning.cleaner import Cleaner
 from precache.imagecache.cleaning.entry_removal import EntryRemoval
 from precache.imagecache.disks.in_use import InstanceDisks
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
+from precache.imagecache.verification.paced_reading import PacedReading
 from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
+from tests.unit.imagecache.verification.test_entry_verification import verification_of
 
 
 @pytest.fixture
@@ -52,6 +55,20 @@ def test_an_entry_of_another_user_is_found_though_it_cannot_be_touched(
 
     assert not foreign.ensure(IMAGE, never)
     assert f"expiry of {foreign.path_of(IMAGE)} could not be restarted" in caplog.text
+
+
+def test_an_entry_that_cannot_be_read_is_not_taken_for_a_corrupt_one(
+    foreign: ImageCache, clock: MemoryClock, as_nobody: None
+) -> None:
+    os.seteuid(0)
+    foreign.locks.directory.chmod(0o777)
+    foreign.records.write(EntryRecord(image=IMAGE, digest="sha256:" + 64 * "0", size_bytes=8))
+    foreign.path_of(IMAGE).chmod(0o600)
+    os.seteuid(65534)
+
+    verification_of(foreign, clock).move_faulty(IMAGE, PacedReading(clock=clock, watch=lambda *_: None))
+
+    assert not foreign.ensure(IMAGE, never)
 
 
 def test_a_writable_cache_of_another_user_is_used_with_a_warning(

@@ -201,7 +201,9 @@ class PinKeeper:
             record = self._cache.records.read(entry)
             if not is_held or self._look(entry) is not None or record is None or not record.pins:
                 return None
-            if not self._cache.records.has_all(entry):
+            if record.fault or not self._cache.records.has_all(entry):
+                # What was found wrong was wrong with the file that is gone.
+                record = replace(record, fault="", corrupt_at=None)
                 self._cache.records.write(record)
             text = (
                 f"Image {record.image} is gone from {self._directory} on {self._host}, though it is pinned "

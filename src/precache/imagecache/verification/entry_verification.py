@@ -110,6 +110,8 @@ class EntryVerification:
                 result = self._end_corrupt(work, look, fault)
                 if result is not None and os.path.lexists(work.path):
                     raise EntryCorrupt(image, str(work.path), result.reason)
+        except PermissionError:
+            return  # it is not known to be corrupt; its boots run as another user, who may read it
         except OSError as error:
             raise CacheUnusable(str(self._cache.directory), explain(error)) from error
 

@@ -343,6 +343,16 @@ def test_a_pinned_entry_that_is_there_again_ends_its_alarms_at_once(
     assert alarms(cache) == []
 
 
+def test_what_was_wrong_with_an_entry_is_forgotten_when_it_is_gone(cache: ImageCache, clock: MemoryClock) -> None:
+    path, keeper = put(cache, ENTRY, clock), keeper_of(cache, clock)
+    cache.records.write(EntryRecord(image=IMAGE, pins=(Pin("job:1"),), fault="a bit", corrupt_at=clock.now()))
+    path.unlink()
+
+    keeper.touch()
+
+    assert cache.records.read(ENTRY) == EntryRecord(image=IMAGE, pins=(Pin("job:1"),))
+
+
 def test_a_pin_that_is_over_is_no_alarm_when_its_entry_is_gone(cache: ImageCache, clock: MemoryClock) -> None:
     path, keeper = put(cache, ENTRY, clock), keeper_of(cache, clock)
     pin(keeper, clock.now() + DAY)
