@@ -75,6 +75,9 @@ def _report(host: str, cell: str, *entries: CachedEntry) -> CacheReport:
         cache_id="cache-1",
         owner="nova",
         entries=entries,
-        removals=(Removal(NAMELESS, None, AT, "unused for 1 day", 9),),
+        removals=(
+            Removal(NAMELESS, None, AT, "unused for 1 day", 9),
+            Removal(f"{entry_name(DEBIAN)}_20", None, AT, "unused for 1 h", 9),
+        ),
         alarms=(Alarm(AlarmKind.MISSING, entry_name(UBUNTU), UBUNTU, "its pinned entry is gone", AT),),
     )

@@ -80,7 +80,7 @@ class Lines(FormattableColumn[Sequence[Mapping[str, Any]]]):
         return "\n".join(lines + ([f"and {more} more"] if more else []))
 
     def _line(self, item: Mapping[str, Any]) -> str:
-        image = on_one_line(str(item.get("image") or item.get("entry") or "the cache"))
+        image = on_one_line(str(item.get("name") or item.get("image") or item.get("entry") or "the cache"))
         time = Timestamp(_time_of(item)).human_readable()
         if "text" in item:
             return f"{time} {item.get('kind')}: {image}: {on_one_line(str(item['text']))}"

@@ -44,7 +44,16 @@ CACHE: dict[str, Any] = {
         "reserve_bytes": 0,
     },
     "entries": {"present": 2, "missing": 1, "bytes": 2048, "pinned": 3, "corrupt": 0, "unlisted": 0},
-    "alarms": [{"kind": "missing", "entry": ENTRY, "image": DEBIAN, "text": "its pinned entry is gone", "since": AT}],
+    "alarms": [
+        {
+            "kind": "missing",
+            "entry": ENTRY,
+            "image": DEBIAN,
+            "name": "debian-12",
+            "text": "its pinned entry is gone",
+            "since": AT,
+        }
+    ],
     "removals": [
         {"entry": ENTRY, "image": None, "at": f"2026-01-01T00:00:{n:02}Z", "reason": f"r{n}", "bytes_freed": 1024}
         for n in range(12)
@@ -80,7 +89,7 @@ def test_a_host_is_shown_with_its_cache_in_words(run: Run) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "512.0 GiB of 1.0 TiB free, 1.0 GiB promised to images" in ran.out
     assert "2 present, 1 missing, 3 pinned, 2.0 KiB" in ran.out
-    assert f"2026-01-02 03:04:05Z missing: {DEBIAN}: its pinned entry is gone" in ran.out
+    assert "2026-01-02 03:04:05Z missing: debian-12: its pinned entry is gone" in ran.out
     assert f"2026-01-01 00:00:11Z {ENTRY}: r11, 1.0 KiB freed" in ran.out
     assert "r1," not in ran.out
     assert "and 2 more" in ran.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,8 +16,17 @@ UNKNOWN = "unknown"
 """The status of an image of which the image service was not asked, or of which it did not say enough."""
 
 
-def cache_view(cache: HostCache | None) -> dict[str, Any] | None:
-    """Return the cache of a host without its entries; None if the host has not reported."""
+def named_entries(cache: HostCache) -> list[str]:
+    """Return the entries that the alarms and removals of the cache are about."""
+    items: list[Alarm | Removal] = [*cache.alarms, *cache.removals]
+    return list({_entry_of(each.entry) for each in items if each.entry})
+
+
+def cache_view(cache: HostCache | None, images: Mapping[str, CachedImage]) -> dict[str, Any] | None:
+    """Return the cache of a host without its entries; None if the host has not reported.
+
+    images: those of `named_entries` that some host has, by entry.
+    """
     if cache is None:
         return None
     return {
@@ -28,8 +38,8 @@ def cache_view(cache: HostCache | None) -> dict[str, Any] | None:
         "unsupported": cache.unsupported or None,
         "space": None if cache.space is None else asdict(cache.space),
         "entries": numbers_view(cache.numbers) | {"unlisted": cache.unlisted},
-        "alarms": [_alarm(alarm) for alarm in cache.alarms],
-        "removals": [_removal(removal) for removal in cache.removals],
+        "alarms": [_alarm(alarm, images) for alarm in cache.alarms],
+        "removals": [_removal(removal, images) for removal in cache.removals],
     }
 
 
@@ -89,20 +99,33 @@ def _pin(pin: Pin) -> dict[str, Any]:
     return {"by": pin.by or None, "until": rfc3339(pin.until)}
 
 
-def _alarm(alarm: Alarm) -> dict[str, Any]:
+def _entry_of(name: str) -> str:
+    """Return the entry that a file is of; `<entry>_20` is a resized copy."""
+    return name.partition("_")[0]
+
+
+def _image_of(item: Alarm | Removal, images: Mapping[str, CachedImage]) -> dict[str, str | None]:
+    """Return the id and the name of the image, as far as they are known."""
+    image = images.get(_entry_of(item.entry))
+    if image is None:
+        return {"image": item.image, "name": None}
+    return {"image": item.image or image.image, "name": image.name or None}
+
+
+def _alarm(alarm: Alarm, images: Mapping[str, CachedImage]) -> dict[str, Any]:
     return {
         "kind": alarm.kind.value,
         "entry": alarm.entry or None,
-        "image": alarm.image,
+        **_image_of(alarm, images),
         "text": alarm.text,
         "since": rfc3339(alarm.since),
     }
 
 
-def _removal(removal: Removal) -> dict[str, Any]:
+def _removal(removal: Removal, images: Mapping[str, CachedImage]) -> dict[str, Any]:
     return {
         "entry": removal.entry,
-        "image": removal.image,
+        **_image_of(removal, images),
         "at": rfc3339(removal.at),
         "reason": removal.reason,
         "bytes_freed": removal.bytes_freed,

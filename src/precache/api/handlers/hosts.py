@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.cache_views import cache_view
+from precache.api.handlers.cache_views import cache_view, named_entries
 from precache.api.handlers.job_requests import JobRequests, find_host, requested_orders
 from precache.api.handlers.pages import MOST_ITEMS, page
 from precache.api.handlers.views import JobViews, rfc3339
@@ -54,7 +54,8 @@ class Hosts:
     def show(self, call: Call) -> Answer:
         host = find_host(self._queries, call.params["host_name"])
         cache = self._caches.find_caches([host.name]).get(host.name)
-        return Answer({"host": self._view(host) | {"cache": cache_view(cache)}})
+        images = self._caches.find_images(named_entries(cache)) if cache else {}
+        return Answer({"host": self._view(host) | {"cache": cache_view(cache, images)}})
 
     def cache(self, call: Call) -> Answer:
         """Store a job for this host alone, as for an aggregate."""
