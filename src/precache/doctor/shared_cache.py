@@ -9,7 +9,7 @@ from precache.config.load import Config
 from precache.core.text import first_names, number_of
 from precache.doctor.findings import Finding, failed, ok, skipped, warning
 from precache.doctor.locks import mount_of
-from precache.imagecache.disks.sharers import Sharer, read_sharers
+from precache.imagecache.disks.sharer_files import Sharer, read_sharers
 
 _SILENT_AFTER = timedelta(days=1)
 _SHARED_KINDS = ("nfs", "cifs", "ceph", "gfs2", "ocfs2", "glusterfs", "lustre", "fuse.glusterfs")

@@ -11,7 +11,8 @@ from precache.cli.errors import UsageError
 from precache.config.load import load_config
 from precache.core.errors import CacheUnusable, NotFound, SharerStillThere
 from precache.core.names import NAME_RULE, is_name
-from precache.imagecache.disks.sharers import ABSENT_AFTER, read_sharers, remove_sharer, silence_of
+from precache.imagecache.disks.sharer_files import read_sharers, remove_sharer, silence_of
+from precache.imagecache.disks.sharers import ABSENT_AFTER
 from precache.imagecache.os_errors import explain
 from precache.wiring.commands.options import STANDALONE, add_config_file, existing_directory, given_path
 

@@ -16,7 +16,8 @@ from precache.core.errors import DomainsUnknown, SharersUnknown
 from precache.core.images import ImageId
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.cleaning.entry_removal import EntryRemoval, Obstacle
-from precache.imagecache.disks.sharers import CacheSharers, read_sharers, remove_sharer
+from precache.imagecache.disks.sharer_files import read_sharers, remove_sharer
+from precache.imagecache.disks.sharers import CacheSharers
 from precache.imagecache.names import SHARERS, entry_name
 
 IMAGE = ImageId("155d900f-4e14-4e4c-a73d-069cbf4541e6")
