@@ -91,7 +91,7 @@ def check_files(files: Sequence[Path]) -> Iterator[Finding]:
         yield skipped("there is no configuration file; the defaults apply")
     for file in files:
         if file.stat().st_mode & stat.S_IROTH:
-            yield warning(f"every user of this machine can read {file}, which holds passwords", f"chmod o= {file}")
+            yield warning(f"every user of this machine can read {file}, which may hold passwords", f"chmod o= {file}")
         else:
             yield ok(f"{file} was read")
 
