@@ -90,6 +90,7 @@ class CacheCare:
             turns=turns,
             stop=stop,
             rates=rates,
+            clock=clock,
             rate_bytes_per_s=settings.restore_bytes_per_s,
             alarms=alarms,
             wake=lambda: self._restorer.wake(),

@@ -27,6 +27,7 @@ from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimit, RateLimits
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.names import entry_name
+from precache.ports.clock import Clock
 from precache.ports.virt_driver import ImageCaching
 
 _log = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ class RestoreImages:
     """Fetches missing images, one at a time. `run` is called regularly by one thread, and after `wake`.
 
     turns: of the host. stop: cancelled when the compute is being stopped. rates: which running downloads follow.
-    rate_bytes_per_s: of each download; None for no limit. alarms: None if the driver keeps none.
+    clock: for the text of alarms. rate_bytes_per_s: of each download; None for no limit. alarms: None if the driver
+        keeps none.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RestoreImages:
         turns: Turns,
         stop: CancelToken,
         rates: RateLimits,
+        clock: Clock,
         rate_bytes_per_s: int | None = None,
         alarms: CacheAlarms | None = None,
         wake: Callable[[], object] = lambda: None,
@@ -78,6 +81,7 @@ class RestoreImages:
         self._turns = turns
         self._stop = stop
         self._rates = rates
+        self._clock = clock
         self._rate_bytes_per_s = rate_bytes_per_s
         self._alarms = alarms
         self._wake = wake
@@ -188,9 +192,10 @@ class RestoreImages:
         return AFTER_FAILURE.wait_after(known.failures) or AFTER_FAILURE.longest
 
     def _report(self, image: ImageId, reason: str, pause: timedelta, level: int = logging.ERROR) -> None:
+        next_at = (self._clock.now() + pause).isoformat(" ", "seconds")
         text = (
             f"Image {image} is pinned on {self._host} and gone, and could not be fetched again: "
-            f"{reason.rstrip('.')}. The next attempt is in {_rounded(pause)}; unpin the image if it is not needed here"
+            f"{reason.rstrip('.')}. The next attempt is at {next_at}; unpin the image if it is not needed here"
         )
         _log.log(level, "%s", text)
         if self._alarms is not None:
@@ -199,7 +204,3 @@ class RestoreImages:
     def _clear_alarm(self, image: ImageId) -> None:
         if self._alarms is not None:
             self._alarms.clear(AlarmKind.NOT_RESTORED, entry_name(image))
-
-
-def _rounded(pause: timedelta) -> timedelta:
-    return timedelta(seconds=round(pause.total_seconds()))

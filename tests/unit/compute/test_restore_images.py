@@ -50,6 +50,7 @@ class Host:
             turns=self.turns,
             stop=self.stop,
             rates=self.rates,
+            clock=MemoryClock(),
             alarms=self.cache_alarms,
             wake=self.wake,
             monotonic=lambda: self.now_s,
@@ -178,6 +179,7 @@ def test_an_image_that_cannot_be_had_is_an_alarm_and_asked_for_once_a_day(error,
     assert host.run_after(AFTER_REFUSAL - timedelta(seconds=1)) == []
 
     assert str(error).rstrip(".") in host.alarms[IMAGE]
+    assert "The next attempt is at 2026-01-02 00:00:00+00:00" in host.alarms[IMAGE]
     assert [record.levelname for record in caplog.records if record.levelname != "INFO"] == ["ERROR"]
     assert host.run_after(timedelta(seconds=1)) == [IMAGE]
 
