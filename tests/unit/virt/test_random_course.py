@@ -30,7 +30,7 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.images_memory import MemoryImages
 from precache.core.cache_cleaning import CleanRequest
 from precache.core.cache_entries import EntryState
-from precache.core.errors import ImageNotCached, Stopped
+from precache.core.errors import EntryCorrupt, ImageNotCached, Stopped
 from precache.core.images import Digest, Image, parse_image_id
 from precache.core.jobs import Outcome
 from precache.core.orders import ImageOrder, OrderOptions
@@ -114,6 +114,8 @@ class Flight:
 class Course(RuleBasedStateMachine):
     """`pins`, `guests`, `damaged` and `used_at` are what the test knows; `there` are the entries after the last step.
 
+    found: the damaged images of which a verification knows, and that stay because a guest uses them.
+
     used_at: by the time since the start of the machine, which no jump of the clock changes.
     """
 
@@ -126,7 +128,7 @@ class Course(RuleBasedStateMachine):
         self.clock = MemoryClock()
         self.service = MemoryImages(images={each.id: (each, data) for _, data, each in MADE})
         self.pins, self.guests, self.damaged, self.used_at = {image: {} for image in IMAGES}, {}, set(), {}
-        self.there, self.taken = set(), set()
+        self.there, self.taken, self.found = set(), set(), set()
         self.flight, self.guest_number = None, 0
 
     def files(self):
@@ -157,8 +159,15 @@ class Course(RuleBasedStateMachine):
     @precondition(lambda self: self.flight is None)
     @rule(image=images)
     def cache(self, image):
-        is_fetched = self.driver.cache_image(ImageOrder(image), unwatched)
-        assert is_fetched == (image not in self.there)
+        try:
+            is_fetched = self.driver.cache_image(ImageOrder(image), unwatched)
+        except EntryCorrupt:
+            assert image in self.found
+            assert self.is_used(image)
+            return
+        assert is_fetched == (image not in self.there or image in self.found)
+        if is_fetched:
+            self.damaged.discard(image)
         self.use(image)
 
     @precondition(lambda self: self.flight is None)
@@ -179,8 +188,13 @@ class Course(RuleBasedStateMachine):
         until = None if hours is None else self.clock.now() + hours * HOUR
         try:
             self.driver.pin_image(image, Pin(by, until), impatient)
+        except EntryCorrupt:
+            assert image in self.found
+            assert self.is_used(image)
         except ImageNotCached:
-            assert image not in self.there
+            if image in self.there:
+                assert image in self.found
+                self.taken.add(image)
         except Stopped:
             assert self.flight.image == image
         else:
@@ -224,10 +238,13 @@ class Course(RuleBasedStateMachine):
             assert is_in_flight
             return
         if image not in self.there:
-            assert outcome is Outcome.ABSENT
+            has_corrupt_copy = any(self.cache.glob(f"{entry_name(image)}.corrupt-*"))
+            assert outcome is (Outcome.CORRUPT if has_corrupt_copy else Outcome.ABSENT)
         elif image in self.damaged:
             assert outcome is Outcome.CORRUPT
-            if not is_used:
+            if is_used:
+                self.found.add(image)
+            else:
                 self.taken.add(image)  # another name, to be fetched again if it is pinned
         else:
             assert outcome is Outcome.INTACT
@@ -335,6 +352,7 @@ class Course(RuleBasedStateMachine):
         for image in IMAGES:
             assert image not in self.there or not self.is_used(image) or image in present
         self.damaged &= present
+        self.found &= self.damaged
         self.there, self.taken = present, set()
 
     @invariant()
