@@ -7,12 +7,12 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import cast
 
 from precache.background.periodic_task import PeriodicTask
-from precache.core.cache_entries import CacheListing
+from precache.core.cache_entries import AlarmKind, CacheListing
 from precache.core.errors import PrecacheError
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.cleaning.removal_log import RemovalLog
@@ -74,6 +74,7 @@ class CacheReporter:
         self._full_at = monotonic()
         self._is_first = True
         self._complaint = ""
+        self._listed: CacheState | None = None
         what = "The report on the cache of"
         self._task = PeriodicTask(action=self.report, interval=interval, delay=delay, what=what, of=host)
 
@@ -92,7 +93,7 @@ class CacheReporter:
         self._task.stop(patience)
 
     def report(self) -> None:
-        """Report everything if that is due, else the changes. A listing that fails is logged once, and tried again."""
+        """Report everything if that is due, else the changes. A listing that fails is an alarm, and is tried again."""
         # A driver that was written for an earlier release lacks the method.
         if (list_cache := getattr(self._driver, "list_cache", None)) is None:
             return
@@ -101,12 +102,26 @@ class CacheReporter:
         except NotImplementedError as error:
             state = CacheState(unsupported=str(error) or "the driver of this host caches no images")
         except PrecacheError as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                _log.warning("The cache cannot be listed, so that its changes are not reported: %s", error)
+            self._report_unlisted(error)
             return
         self._complaint = ""
+        if self._facts.alarms is not None:
+            self._facts.alarms.clear(AlarmKind.NOT_LISTED, "")
+            state = replace(state, alarms=self._facts.alarms.current())
+        self._listed = state
         self._send(state)
+
+    def _report_unlisted(self, error: PrecacheError) -> None:
+        """Report the last list, with an alarm; nothing if there is none, or the driver keeps no alarms."""
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            _log.warning("The cache cannot be listed, so that its changes are not reported: %s", error)
+        alarms = self._facts.alarms
+        if alarms is None or self._listed is None:
+            return
+        text = f"The cache cannot be listed, so what is reported of its entries is from before: {error}"
+        alarms.set(AlarmKind.NOT_LISTED, "", None, text)
+        self._send(replace(self._listed, alarms=alarms.current()))
 
     def _state(self, listing: CacheListing) -> CacheState:
         facts = self._facts

@@ -117,6 +117,7 @@ class AlarmKind(StrEnum):
     CORRUPT: an entry differs from its record, and cannot be replaced.
     UNSAFE_SHARING: hosts share the cache, but not its locks.
     SILENT_SHARER: a host that shares the cache was not seen for a day; `entry` has its name.
+    NOT_LISTED: the cache cannot be read, so its entries are as they were before.
     """
 
     NOT_TOUCHED = "not_touched"
@@ -125,6 +126,7 @@ class AlarmKind(StrEnum):
     CORRUPT = "corrupt"
     UNSAFE_SHARING = "unsafe_sharing"
     SILENT_SHARER = "silent_sharer"
+    NOT_LISTED = "not_listed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,11 @@ class ImageCache:
         with _explained(self.directory):
             remove_orphaned_records(self.directory, self.locks, self.records)
 
+    def check_exists(self) -> None:
+        """Raise CacheUnusable if the directory is not there, as when it is not mounted."""
+        with _explained(self.directory):
+            self.directory.stat()
+
     def path_of(self, image: ImageId) -> Path:
         """Return the path that the image's entry has, or would have."""
         return self.directory / entry_name(image)

@@ -147,6 +147,25 @@ def test_a_cache_that_cannot_be_listed_is_reported_later_and_logged_once(world, 
     assert world.report()[0].is_full
 
 
+def test_a_cache_that_can_be_listed_no_longer_is_an_alarm_beside_what_was_listed_before():
+    world = World(alarms=CacheAlarms(clock=MemoryClock()))
+    (before,) = world.report()
+    world.cache.error = CacheUnusable("/cache", "it does not exist")
+    (told,), again = world.report(), world.report()
+    world.seconds = PERIOD_S
+    (full,) = world.report()
+    world.cache.error = None
+    (after,) = world.report()
+
+    for report in (told, full):
+        ((kind, text),) = [(alarm.kind, alarm.text) for alarm in report.alarms]
+        assert kind is AlarmKind.NOT_LISTED
+        assert "it does not exist" in text
+    assert (told.is_full, told.entries, told.gone, again) == (False, (), (), [])
+    assert full.entries == before.entries
+    assert after.alarms == ()
+
+
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_report_that_cannot_be_sent_is_followed_by_everything(world, raises):
     world.report()

@@ -55,6 +55,7 @@ class Purge:
             raise CacheUnusable(str(self._cache.directory), explain(error)) from error
 
     def _purge(self, image: ImageId, even_pinned: bool, wait: Callable[[], None]) -> OperationResult:
+        self._cache.check_exists()
         path = self._cache.path_of(image)
         record = self._cache.records.read(path.name)
         if record is None and not even_pinned and os.path.lexists(path.with_name(record_name(path.name))):

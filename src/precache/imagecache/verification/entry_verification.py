@@ -191,7 +191,11 @@ class EntryVerification:
         return digest
 
     def _end_absent(self, work: _Work) -> OperationResult:
-        """Return that the image is not there; or that it was corrupt, also if the process that found that has died."""
+        """Return that the image is not there; or that it was corrupt, also if the process that found that has died.
+
+        Raises CacheUnusable.
+        """
+        self._cache.check_exists()
         self._cache.alarms.clear(AlarmKind.CORRUPT, work.entry)
         copy = self._quarantine.copy_text(work.entry)
         if not copy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.cache_entries import AlarmKind
-from precache.core.errors import DomainsUnknown, Stopped
+from precache.core.errors import CacheUnusable, DomainsUnknown, Stopped
 from precache.core.images import Digest, Image
 from precache.core.jobs import Outcome
 from precache.core.operation_result import OperationResult
@@ -85,6 +86,13 @@ def test_an_image_that_is_not_cached_is_absent_and_its_leftovers_go(cache: Image
 
     assert result == OperationResult(Outcome.ABSENT)
     assert names(cache) == set()
+
+
+def test_without_the_cache_no_image_is_absent(cache: ImageCache, clock: MemoryClock) -> None:
+    shutil.rmtree(cache.directory)
+
+    with pytest.raises(CacheUnusable, match="it does not exist"):
+        purge_of(cache, clock).purge(IMAGE, even_pinned=False, wait=never)
 
 
 def test_an_image_in_use_stays_and_its_disks_are_named(cache: ImageCache, clock: MemoryClock) -> None:

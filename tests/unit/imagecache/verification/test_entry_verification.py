@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.cache_entries import AlarmKind, Verification
-from precache.core.errors import DomainsUnknown, EntryCorrupt, Stopped
+from precache.core.errors import CacheUnusable, DomainsUnknown, EntryCorrupt, Stopped
 from precache.core.jobs import Outcome, Phase
 from precache.core.operation_result import OperationResult
 from precache.core.pins import Pin
@@ -457,6 +457,13 @@ def test_a_boot_that_has_just_found_a_corrupt_entry_makes_its_disk_before_the_en
 
 def test_an_image_that_is_not_cached_is_absent(cache: ImageCache, clock: MemoryClock) -> None:
     assert verify(cache, clock) == OperationResult(Outcome.ABSENT)
+
+
+def test_without_the_cache_no_image_is_absent(cache: ImageCache, clock: MemoryClock) -> None:
+    shutil.rmtree(cache.directory)
+
+    with pytest.raises(CacheUnusable, match="it does not exist"):
+        verify(cache, clock)
 
 
 def test_an_entry_without_a_record_is_adopted_and_compared_the_next_time(cache: ImageCache, clock: MemoryClock) -> None:
