@@ -23,6 +23,7 @@ from tests.lab.image_gate import ImageGate, image_gate
 from tests.lab.mariadb import Mariadb
 from tests.lab.precache import Deployment, Surroundings
 from tests.lab.rabbitmq import RabbitMq
+from tests.lab.settings_file import Sections
 from tests.system.conftest import COMPLAINTS
 from tests.system.deployed import CONTENT, FINAL
 from tests.waiting import wait_until
@@ -48,8 +49,14 @@ LATER = "new-1"
 LEAD = timedelta(seconds=25)
 """A job that begins so much later is still waiting when the previous release has stopped."""
 
+FULL_REPORTS: Sections = {"image_cache": {"inventory_interval": 10}}
+"""The previous release takes the first report of everything without storing it; the next one must be soon."""
+
 OTHER_OPERATIONS: Mapping[str, dict[str, Any]] = {"verify": {}, "purge": {}, "pin": {}, "unpin": {}}
 
+
+VERSION, PREVIOUS_VERSION = "1.4", "1.3"
+"""Of the messages that both releases speak."""
 
 REFUSAL = "conductor_too_old_for_operation"
 """The constraint of the database, which a conductor of the previous release logs."""
@@ -149,10 +156,14 @@ class Site:
         found = {each["name"]: each["state"] for each in self.precache.get("/v1/hosts", self.token)["hosts"]}
         return all(found.get(host) == "up" for host in hosts)
 
-    def replace_compute(self, host: str, **program: Path) -> None:
-        """Start the compute of the host again, of this release or with the given program."""
+    def replace_compute(self, host: str, version: str, **program: Path) -> None:
+        """Start the compute of the host again, of this release or with the given program.
+
+        version: of its messages. Until its first heartbeat the conductors have the version of the one before.
+        """
         self.precache.stop_one(host)
         self.precache.start_compute(host, CELL, **program)
+        wait_until(lambda: self.precache.get(f"/v1/hosts/{host}", self.token)["host"]["rpc_version"] == version)
         wait_until(lambda: self.is_up(host))
 
 
@@ -178,7 +189,7 @@ def site(folder: Path, cloud: Cloud, broker: RabbitMq, database: Mariadb) -> Ite
                     side_by_side.submit(precache.start_api, program=PREVIOUS),
                     side_by_side.submit(precache.start_conductor, "conductor-1", program=PREVIOUS),
                     *(side_by_side.submit(precache.start_compute, host, CELL, program=PREVIOUS) for host in EARLIER),
-                    side_by_side.submit(precache.start_compute, LATER, CELL),
+                    side_by_side.submit(precache.start_compute, LATER, CELL, FULL_REPORTS),
                 ]
                 for part in parts:
                     part.result()
@@ -317,9 +328,9 @@ def test_hosts_of_the_previous_release_refuse_what_they_do_not_know(here: Site):
     cleaning = here.precache.call("POST", "/v1/hosts/old-1/clean", {"all": True}, here.token)
 
     assert states == dict.fromkeys(refused, "failed")
-    assert all("1.4" in reason and "1.3" in reason for reason in reasons), reasons
+    assert all(VERSION in reason and PREVIOUS_VERSION in reason for reason in reasons), reasons
     assert not cleaning.ok
-    assert "1.4" in cleaning.text
+    assert VERSION in cleaning.text
     assert all(here.has(host, image) and not here.record(host, image) for host in EARLIER)
     assert not any(here.precache.entry(host, never).exists() for host in EARLIER)
     assert not here.has_reported("old-1")
@@ -341,7 +352,7 @@ def test_a_compute_takes_a_cache_of_the_previous_release_over_and_gives_it_back(
         wait_until(lambda: here.state(paused) == "paused")
     old_files = here.files(host)
 
-    here.replace_compute(host)
+    here.replace_compute(host, VERSION)
     wait_until(lambda: here.reports(host, plain, kept))
     here.act(paused, "resume")
 
@@ -355,7 +366,7 @@ def test_a_compute_takes_a_cache_of_the_previous_release_over_and_gives_it_back(
     assert here.ended(here.job(pinned, host, keep_for_s=3600)) == "succeeded"
     own_pin, new_files = here.record(host, pinned)["pins"], here.files(host)
 
-    here.replace_compute(host, program=PREVIOUS)
+    here.replace_compute(host, PREVIOUS_VERSION, program=PREVIOUS)
 
     assert here.ended(here.job(plain, host)) == here.ended(here.job(pinned, host, keep_for_s=7200)) == "succeeded"
     assert new_files <= here.files(host)
@@ -364,7 +375,7 @@ def test_a_compute_takes_a_cache_of_the_previous_release_over_and_gives_it_back(
     said = here.precache.log(host)
     assert all(said.count(f"{here.precache.entry(host, image).name}.precache cannot be used") == 1 for image in images)
 
-    here.replace_compute(host)
+    here.replace_compute(host, VERSION)
     wait_until(lambda: here.pins(host, pinned) == 2)
 
     assert all(here.has(host, image) for image in images)
