@@ -37,7 +37,7 @@ HASH_INTERVAL = timedelta(seconds=10)
 RESTORE_INTERVAL = timedelta(minutes=1)
 """How soon an image is fetched again after the pause that follows a failure; the first attempt does not wait."""
 
-VERIFY_INTERVAL = timedelta(minutes=5)
+VERIFY_INTERVAL = timedelta(minutes=1)
 """Between two looks for an image that is to be verified."""
 
 

@@ -35,6 +35,7 @@ class Quarantine:
         self._directory = directory
         self._clock = clock
         self._look = look
+        self._reported: set[Path] = set()
 
     def move(self, entry: str) -> Path | None:
         """Take the name of the entry from its file, durably; return the new path, None if the file was removed.
@@ -77,7 +78,9 @@ class Quarantine:
         seen: set[str] = set()
         oldest = self._clock.now() - QUARANTINE_AGE
         for entry, moved_at, path in self._files():
-            if moved_at <= oldest:
+            if _is_full_directory(path):
+                self._report(path)  # it is no copy of an image, and what is in it may be all that there is of it
+            elif moved_at <= oldest:
                 self._is_removed(path, f"it was kept for {QUARANTINE_AGE.days} days")
             elif entry in seen or len(seen) == MOST_QUARANTINED:
                 self._is_removed(path, "newer ones are kept")
@@ -90,6 +93,8 @@ class Quarantine:
         for _, _, path in reversed(list(self._files())):
             if freed_bytes >= needed_bytes:
                 break
+            if _is_full_directory(path):
+                continue
             size_bytes = _allocated_bytes(path)
             if self._is_removed(path, "its space is needed for an image"):
                 freed_bytes += size_bytes
@@ -104,6 +109,11 @@ class Quarantine:
         found = [(*parsed, self._directory / name) for name in names if (parsed := parse_quarantined(name))]
         return iter(sorted(found, key=lambda each: (each[1], each[0]), reverse=True))
 
+    def _report(self, path: Path) -> None:
+        if path not in self._reported:
+            _log.warning("%s was in the place of an image, and is a directory with files; move it elsewhere", path)
+        self._reported.add(path)
+
     def _is_removed(self, path: Path, reason: str) -> bool:
         try:
             if path.is_dir() and not path.is_symlink():
@@ -115,6 +125,13 @@ class Quarantine:
             return False
         _log.info("Removed the corrupt file %s: %s", path, reason)
         return True
+
+
+def _is_full_directory(path: Path) -> bool:
+    try:
+        return path.is_dir() and not path.is_symlink() and any(path.iterdir())
+    except OSError:
+        return False
 
 
 def _allocated_bytes(path: Path) -> int:

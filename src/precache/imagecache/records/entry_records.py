@@ -63,8 +63,11 @@ def _read_nothing(_entry: str) -> EntryRecord | None:
 class EntryRecords:
     """The records of one cache directory, which may not exist. For any number of threads."""
 
-    def __init__(self, *, directory: Path, clock: Clock, copies: PinCopies | None = None) -> None:
-        """copies: of the pins; None for none."""
+    def __init__(
+        self, *, directory: Path, clock: Clock, copies: PinCopies | None = None, is_copy: bool = False
+    ) -> None:
+        """copies: of the pins; None for none. is_copy: whether these are such copies, for the log."""
+        self._is_copy = is_copy
         self._directory = directory
         self._clock = clock
         self._copies = copies
@@ -128,6 +131,13 @@ class EntryRecords:
             self._reported.pop(entry, None)
         elif self._reported.get(entry) != reason:
             self._reported[entry] = reason
+            if self._is_copy:
+                _log.error(
+                    "The copy %s of pins cannot be used, so only those in the record of the entry count: %s",
+                    self._directory / record_name(entry),
+                    reason,
+                )
+                return
             pins = "is not pinned" if self._copies is None else "has only the pins of which there is a copy,"
             _log.error(
                 "The record %s cannot be used, so its image %s and cannot be verified: %s; pin the image again if it "

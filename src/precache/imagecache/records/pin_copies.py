@@ -30,7 +30,7 @@ class PinCopies:
     def __init__(self, *, directory: Path, clock: Clock) -> None:
         self._directory = directory
         self._is_faulty = False
-        self.records = EntryRecords(directory=directory, clock=clock)
+        self.records = EntryRecords(directory=directory, clock=clock, is_copy=True)
 
     @contextmanager
     def added_to(self, read: Reader) -> Iterator[Reader]:

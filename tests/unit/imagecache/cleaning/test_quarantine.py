@@ -56,6 +56,30 @@ def test_only_the_newest_of_all_are_kept(cache: ImageCache, clock: MemoryClock) 
     assert names(cache) == {path.name for path in moved[2:] if path is not None}
 
 
+def test_a_directory_with_files_stays_is_told_once_and_does_not_count(
+    cache: ImageCache, clock: MemoryClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    quarantine = quarantine_of(cache, clock)
+    (cache.directory / ENTRY).mkdir()
+    (cache.directory / ENTRY / "notes").touch()
+    directory = quarantine.move(ENTRY)
+    moved: list[Path | None] = []
+    for number in range(MOST_QUARANTINED):
+        clock.advance(timedelta(seconds=1))
+        put(cache, f"{number:040x}", clock)
+        moved.append(quarantine.move(f"{number:040x}"))
+
+    for _ in range(2):
+        quarantine.clean()
+
+    assert directory is not None
+    assert names(cache) == {path.name for path in (directory, *moved) if path is not None}
+    assert caplog.text.count("move it elsewhere") == 1
+    assert quarantine.make_room(1 << 30) >= 0
+    assert names(cache) == {directory.name}
+    assert "cannot be removed" not in caplog.text
+
+
 def test_what_is_kept_goes_after_a_week(cache: ImageCache, clock: MemoryClock) -> None:
     quarantine = quarantine_of(cache, clock)
     put(cache, ENTRY, clock)

@@ -97,6 +97,19 @@ def test_a_record_or_copy_that_is_damaged_or_gone_is_written_again_by_a_pass(
         assert EntryRecord.read((cache.directory.parent / directory / RECORD).read_bytes()).pins == (PIN,)
 
 
+def test_the_log_does_not_say_of_a_damaged_copy_that_the_image_is_not_pinned(
+    cache: ImageCache, keeper: PinKeeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    (cache.directory.parent / "precache-pins" / RECORD).write_bytes(b"{")
+
+    record = cache.records.read(ENTRY)
+
+    assert record is not None
+    assert record.pins == (PIN,)
+    assert "is not pinned" not in caplog.text
+    assert f"The copy {cache.directory.parent / 'precache-pins' / RECORD} of pins cannot be used" in caplog.text
+
+
 def test_a_record_that_is_written_without_the_pins_of_its_entry_gets_them_back(
     cache: ImageCache, keeper: PinKeeper
 ) -> None:
