@@ -26,6 +26,7 @@ from precache.imagecache.disks.sharers import CacheSharers
 from precache.imagecache.records.listing import EntryLister
 from precache.imagecache.records.pin_keeper import LONGEST_DOUBT, PinKeeper
 from precache.imagecache.staging import EntryFetcher, Fetched, Staging
+from precache.imagecache.verification.corrupt_entries import CorruptEntries
 from precache.imagecache.verification.entry_verification import EntryVerification
 from precache.imagecache.verification.paced_reading import PacedReading
 from precache.imagecache.verification.verification_rounds import VerificationRounds
@@ -66,6 +67,7 @@ class LibvirtDriver:
         keeper: PinKeeper,
         sharers: CacheSharers,
         verification: EntryVerification,
+        corrupt: CorruptEntries,
         purge: Purge,
         quarantine: Quarantine,
         clock: Clock,
@@ -81,7 +83,7 @@ class LibvirtDriver:
         self._keeper = keeper
         self._lister = lister
         self._sharers = sharers
-        self._verification = verification
+        self._verification, self._corrupt = verification, corrupt
         self._rounds = VerificationRounds(cache=cache, verification=verification, clock=clock)
         self._purge = purge
         self._quarantine = quarantine
@@ -114,6 +116,14 @@ class LibvirtDriver:
         minimum_age = setup.local_cache.minimum_age
         quarantine = Quarantine(directory=cache.directory, clock=setup.clock)
         has_nova = setup.cleaning is None
+        corrupt = CorruptEntries(
+            cache=cache,
+            removal=removal,
+            quarantine=quarantine,
+            clock=setup.clock,
+            host=setup.host,
+            has_nova=has_nova,
+        )
         return cls(
             cache=cache,
             fetcher=setup.fetcher,
@@ -127,14 +137,8 @@ class LibvirtDriver:
                 doubt=min(LONGEST_DOUBT, minimum_age),
             ),
             sharers=sharers,
-            verification=EntryVerification(
-                cache=cache,
-                removal=removal,
-                quarantine=quarantine,
-                clock=setup.clock,
-                host=setup.host,
-                has_nova=has_nova,
-            ),
+            verification=EntryVerification(cache=cache, corrupt=corrupt, clock=setup.clock, host=setup.host),
+            corrupt=corrupt,
             purge=Purge(cache=cache, removal=removal, quarantine=quarantine, clock=setup.clock, has_nova=has_nova),
             quarantine=quarantine,
             clock=setup.clock,
@@ -153,7 +157,7 @@ class LibvirtDriver:
             # First, because it removes the records of entries that are gone, which say whose they were.
             self._quarantine.note_removals(self._cache.removals, self._cache.records)
             self._cache.start()
-            self._verification.set_alarms()
+            self._corrupt.set_alarms()
 
     def cache_image(self, order: ImageOrder, watch: Watcher) -> bool:
         self._check_caching()
@@ -167,8 +171,11 @@ class LibvirtDriver:
                 return freed_bytes
             return freed_bytes + self._cleaner.make_room(needed_bytes - freed_bytes, order.image)
 
-        self._verification.move_faulty(order.image, PacedReading(clock=self._clock, watch=watch))
-        return self._cache.ensure(order.image, produce, wait=lambda: watch(Phase.WAITING, 0, 0), make_room=make_room)
+        def wait() -> None:
+            watch(Phase.WAITING, 0, 0)
+
+        self._corrupt.move_known(order.image, wait)
+        return self._cache.ensure(order.image, produce, wait=wait, make_room=make_room)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         self._check_caching()
@@ -215,8 +222,7 @@ class LibvirtDriver:
 
     def pin_image(self, image: ImageId, pin: Pin, wait: Callable[[], None]) -> None:
         self._check_caching()
-        reading = PacedReading(clock=self._clock, watch=lambda _phase, _done, _total: wait())
-        self._verification.move_faulty(image, reading)
+        self._corrupt.move_known(image, wait)
         self._keeper.pin(image, pin, wait)
 
     def unpin_image(self, image: ImageId, wait: Callable[[], None]) -> OperationResult:

@@ -16,11 +16,10 @@ from precache.imagecache.cleaning.entry_removal import EntryRemoval
 from precache.imagecache.disks.in_use import InstanceDisks
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
-from precache.imagecache.verification.paced_reading import PacedReading
 from precache.rules.eviction import Cleaning
 from precache.rules.expiry import ExpiryLimits
 from tests.unit.imagecache.conftest import ENTRY, IMAGE
-from tests.unit.imagecache.verification.test_entry_verification import verification_of
+from tests.unit.imagecache.verification.test_entry_verification import corrupt_of
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_an_entry_that_cannot_be_read_is_not_taken_for_a_corrupt_one(
     foreign.path_of(IMAGE).chmod(0o600)
     os.seteuid(65534)
 
-    verification_of(foreign, clock).move_faulty(IMAGE, PacedReading(clock=clock, watch=lambda *_: None))
+    corrupt_of(foreign, clock).move_known(IMAGE, lambda: None)
 
     assert not foreign.ensure(IMAGE, never)
 

@@ -167,6 +167,15 @@ class EntryRecords:
         if self._copies is not None and record.pins:
             self._copies.store(record)
 
+    def update(self, record: EntryRecord) -> bool:
+        """Write the record and return True; log an error of the disk. The caller holds the entry's lock."""
+        try:
+            self.write(record)
+        except OSError as error:
+            _log.warning("The record of image %s cannot be written: %s", record.image, explain(error))
+            return False
+        return True
+
     def has_all(self, entry: str) -> bool:
         """Return whether the record is there and the copy has the same pins."""
         if self._copies is None:

@@ -26,6 +26,7 @@ from precache.imagecache.names import parse_quarantined, record_name
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.records.listing import EntryLister
 from precache.imagecache.verification.content_digest import content_digest
+from precache.imagecache.verification.corrupt_entries import CorruptEntries
 from precache.imagecache.verification.entry_verification import EntryVerification
 from precache.imagecache.verification.paced_reading import PacedReading
 from tests.unit.imagecache.another_process import another_process
@@ -85,13 +86,21 @@ def verify(
 
 
 def verification_of(cache: ImageCache, clock: MemoryClock, domains: Domains | None = None) -> EntryVerification:
-    return EntryVerification(
+    return EntryVerification(cache=cache, corrupt=corrupt_of(cache, clock, domains), clock=clock, host="host1")
+
+
+def corrupt_of(cache: ImageCache, clock: MemoryClock, domains: Domains | None = None) -> CorruptEntries:
+    return CorruptEntries(
         cache=cache,
         removal=removal_of(cache, clock, domains),
         quarantine=Quarantine(directory=cache.directory, clock=clock),
         clock=clock,
         host="host1",
     )
+
+
+def do_not_wait() -> None:
+    """Wait for nothing."""
 
 
 def quarantined(cache: ImageCache) -> list[str]:
@@ -218,7 +227,7 @@ def test_a_restart_does_not_forget_that_an_entry_in_use_is_corrupt(
     clock.advance(timedelta(hours=1))
 
     again = ImageCache(directory=cache.directory, locks_directory=cache.locks.directory, clock=clock)
-    verification_of(again, clock).set_alarms()
+    corrupt_of(again, clock).set_alarms()
 
     (alarm,) = again.alarms.current()
     assert (alarm.kind, alarm.entry, alarm.image, alarm.since) == (AlarmKind.CORRUPT, ENTRY, IMAGE, found_at)
@@ -236,11 +245,11 @@ def test_a_restart_does_not_forget_that_an_entry_in_use_is_corrupt(
 def test_an_entry_that_its_record_contradicts_is_replaced_without_a_verification_or_is_an_error(
     cache: ImageCache, clock: MemoryClock, tmp_path: Path, fault: str, has_guest: bool
 ) -> None:
-    path, reading = publish(cache, clock), PacedReading(clock=clock, watch=Watch())
+    path = publish(cache, clock)
     if has_guest:
         put_overlay(cache.directory.parent / "instance-1" / "disk", path)
-    verification = verification_of(cache, clock)
-    verification.move_faulty(IMAGE, reading)
+    corrupt = corrupt_of(cache, clock)
+    corrupt.move_known(IMAGE, do_not_wait)
     assert path.exists()
     if fault == "size":
         os.truncate(path, 999)
@@ -250,9 +259,9 @@ def test_an_entry_that_its_record_contradicts_is_replaced_without_a_verification
 
     if has_guest:
         with pytest.raises(EntryCorrupt, match="it stays, because in use by 1 disk"):
-            verification.move_faulty(IMAGE, reading)
+            corrupt.move_known(IMAGE, do_not_wait)
     else:
-        verification.move_faulty(IMAGE, reading)
+        corrupt.move_known(IMAGE, do_not_wait)
     assert os.path.lexists(path) is has_guest
     assert len(quarantined(cache)) == (0 if has_guest else 1)
 
@@ -260,17 +269,17 @@ def test_an_entry_that_its_record_contradicts_is_replaced_without_a_verification
 def test_an_entry_that_a_verification_found_corrupt_is_replaced_when_nothing_uses_it_any_more(
     cache: ImageCache, clock: MemoryClock
 ) -> None:
-    path, reading = publish(cache, clock), PacedReading(clock=clock, watch=Watch())
+    path = publish(cache, clock)
     disk = cache.directory.parent / "instance-1" / "disk"
     put_overlay(disk, path)
     flip(path, 0)
     verify(cache, clock)
-    verification = verification_of(cache, clock)
+    corrupt = corrupt_of(cache, clock)
     with pytest.raises(EntryCorrupt, match="its digest is"):
-        verification.move_faulty(IMAGE, reading)
+        corrupt.move_known(IMAGE, do_not_wait)
 
     disk.unlink()
-    verification.move_faulty(IMAGE, reading)
+    corrupt.move_known(IMAGE, do_not_wait)
 
     assert not path.exists()
     assert cache.alarms.current() == ()
@@ -599,15 +608,17 @@ from precache.imagecache.cleaning.entry_removal import EntryRemoval
 from precache.imagecache.disks.in_use import InstanceDisks
 from precache.imagecache.verification.paced_reading import PacedReading
 from precache.imagecache.cleaning.quarantine import Quarantine
+from precache.imagecache.verification.corrupt_entries import CorruptEntries
 from precache.imagecache.verification.entry_verification import EntryVerification
 clock = SystemClock()
 class NoGuests:
     def files(self): return []
 disks = InstanceDisks(instances_path=root, cache_directory=cache.directory, domains=NoGuests())
-verification = EntryVerification(
+corrupt = CorruptEntries(
     cache=cache, removal=EntryRemoval(cache=cache, disks=disks, clock=clock), clock=clock, host="host1",
     quarantine=Quarantine(directory=cache.directory, clock=clock),
 )
+verification = EntryVerification(cache=cache, corrupt=corrupt, clock=clock, host="host1")
 def stay(*_):
     say("here")
     hear()

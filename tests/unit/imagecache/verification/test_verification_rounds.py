@@ -11,28 +11,20 @@ from precache.adapters.clock_memory import MemoryClock
 from precache.core.images import ImageId
 from precache.core.jobs import Phase
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.cleaning.quarantine import Quarantine
 from precache.imagecache.names import entry_name
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.verification.content_digest import content_digest
-from precache.imagecache.verification.entry_verification import EntryVerification
 from precache.imagecache.verification.paced_reading import PacedReading
 from precache.imagecache.verification.verification_rounds import VerificationRounds
 from tests.unit.imagecache.cleaning.test_cleaner import OTHER, put, put_overlay
-from tests.unit.imagecache.cleaning.test_entry_removal import removal_of
+from tests.unit.imagecache.verification.test_entry_verification import verification_of
 
 IMAGES = [ImageId(f"00000000-0000-4000-8000-00000000000{number}") for number in range(3)]
 WEEK = timedelta(days=7)
 
 
 def rounds_of(cache: ImageCache, clock: MemoryClock) -> VerificationRounds:
-    verification = EntryVerification(
-        cache=cache,
-        removal=removal_of(cache, clock),
-        quarantine=Quarantine(directory=cache.directory, clock=clock),
-        clock=clock,
-        host="host1",
-    )
+    verification = verification_of(cache, clock)
     return VerificationRounds(cache=cache, verification=verification, clock=clock)
 
 
