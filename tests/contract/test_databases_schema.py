@@ -15,7 +15,7 @@ from precache.adapters.jobs_sql import SqlJobClaims, SqlJobIntake, SqlJobQueries
 from precache.adapters.sql import check_schema, open_database, upgrade
 from precache.adapters.sql.schema import alembic_config
 from precache.adapters.sql.tables import metadata
-from precache.core.errors import PrecacheError, SchemaHalfDone, SchemaOutdated, SchemaTooNew
+from precache.core.errors import InvariantBroken, SchemaHalfDone, SchemaOutdated, SchemaTooNew
 from precache.core.hosts import Heartbeat
 from precache.core.job_lists import JobFilter
 from precache.core.jobs import Outcome, TaskState
@@ -277,7 +277,7 @@ def test_a_conductor_of_the_previous_release_can_claim_only_jobs_that_cache(requ
     assert claims.claim("first", LEASE) is not None  # its lease has expired where the state is `running`
     run(database, f"UPDATE jobs SET state = '{state}'")
 
-    with pytest.raises(PrecacheError, match="conductor_too_old_for_operation"):
+    with pytest.raises(InvariantBroken, match="conductor_too_old_for_operation"):
         run(database, CLAIM_OF_THE_PREVIOUS_RELEASE)
 
     run(database, "UPDATE jobs SET state = 'queued'")

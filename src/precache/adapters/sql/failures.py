@@ -30,11 +30,12 @@ def translated(place: str, file: Path | None = None) -> Iterator[None]:
     try:
         yield
     except IntegrityError as exc:
-        # The adapters check before they write and translate the known races; all other cases are bugs.
-        raise InvariantBroken(f"The database refuses a change: {first_line(exc)} ({place})") from exc
+        raise _refusal(exc, place) from exc
     except DataError as exc:
         raise InvariantBroken(f"A value cannot be stored: {first_line(exc)} ({place})") from exc
     except DBAPIError as exc:
+        if mariadb.code_of(exc.orig) == mariadb.CONSTRAINT_FAILED:
+            raise _refusal(exc, place) from exc
         if sqlite.is_damage(exc.orig):
             raise DatabaseDamaged(first_line(exc), place) from exc
         if file is not None and sqlite.is_disk_full(exc.orig, file):
@@ -63,6 +64,11 @@ def connecting(place: str) -> Iterator[None]:
     except OSError as exc:
         # The driver could not read its own options file, or the TLS files that the URL names.
         raise StoreUnavailable(f"a file for the connection cannot be used: {exc.strerror or exc} ({place})") from exc
+
+
+def _refusal(error: DBAPIError, place: str) -> InvariantBroken:
+    """Return what to raise. The adapters check before they write and translate the known races: the rest are bugs."""
+    return InvariantBroken(f"The database refuses a change: {first_line(error)} ({place})")
 
 
 def _is_undone(error: BaseException | None) -> bool:

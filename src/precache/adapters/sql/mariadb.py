@@ -20,6 +20,9 @@ PERMANENT_FAILURES = frozenset({1044, 1045, 1049, 1130, 1227, 1698, 2026, 2061})
 ALREADY_EXISTS = frozenset({1050, 1060, 1061, 1826})
 """Codes for a table, a column, an index or a foreign key that exists already."""
 
+CONSTRAINT_FAILED = 4025
+"""The code of a CHECK constraint that failed, which the driver takes for a fault of the server."""
+
 
 def connect_args(limits: Limits) -> dict[str, Any]:
     """Return the options for the driver; options in the URL take precedence."""
