@@ -101,6 +101,10 @@ class EntryRecords:
         with self.reader() as read:
             return read(entry)
 
+    def fault_of(self, entry: str) -> str:
+        """Return why the last read of the entry's record failed; empty if there was none, or it could be used."""
+        return self._reported.get(entry, "")
+
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], EntryRecord | None]]:
         """Return a function that is as `read`, and quicker for many entries, within the block."""

@@ -24,13 +24,14 @@ _KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory"}
 class EntryLook:
     """An entry and its record, as they were under the lock.
 
-    is_record_damaged: there is a file, and it cannot be used. format: as the content says; empty for a raw disk.
+    record_fault: why the file of the record cannot be used; empty if it can, or there is none.
+    format: as the content says; empty for a raw disk.
     """
 
     path: Path
     found: os.stat_result
     record: EntryRecord | None
-    is_record_damaged: bool
+    record_fault: str
     format: str
 
     @property
@@ -86,9 +87,9 @@ class EntryLook:
     @property
     def why_unverifiable(self) -> str:
         """Return why the entry can neither be compared with its record nor adopted; empty if it can."""
-        if self.is_record_damaged:
+        if self.record_fault:
             record = self.path.with_name(record_name(self.path.name))
-            return f"its record cannot be used, as the log of the compute explains; remove {record} and verify it again"
+            return f"its record {record} cannot be used: {self.record_fault}; remove that file, and verify it again"
         if not stat.S_ISREG(self.found.st_mode):
             return f"{self.path} is not a file, and has no record; move it elsewhere"
         algorithm = self.digest.partition(":")[0]
@@ -104,8 +105,10 @@ def look_at(path: Path, records: EntryRecords) -> EntryLook | None:
     except FileNotFoundError:
         return None
     record = records.read(path.name)
-    is_damaged = record is None and os.path.lexists(path.with_name(record_name(path.name)))
-    return EntryLook(path, found, record, is_damaged, _format_of(path) if stat.S_ISREG(found.st_mode) else "")
+    fault = ""
+    if record is None and os.path.lexists(path.with_name(record_name(path.name))):
+        fault = records.fault_of(path.name) or "it could not be read"
+    return EntryLook(path, found, record, fault, _format_of(path) if stat.S_ISREG(found.st_mode) else "")
 
 
 @contextmanager
