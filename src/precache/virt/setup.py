@@ -44,7 +44,7 @@ class LocalCache:
     reserve: DiskAmount = NOTHING
     resized_minimum_age: timedelta = timedelta(hours=1)
     low_mark: DiskAmount = NOTHING
-    _opened: dict[int, ImageCache] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _opened: dict[Clock, ImageCache] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def expiry_limits(self) -> ExpiryLimits:
@@ -55,9 +55,9 @@ class LocalCache:
 
         Other objects on the directory, also of other processes, and this one exclude each other.
         """
-        cache = self._opened.get(id(clock))
+        cache = self._opened.get(clock)
         if cache is None:
-            cache = self._opened[id(clock)] = ImageCache(
+            cache = self._opened[clock] = ImageCache(
                 directory=self.instances_path / self.subdirectory,
                 locks_directory=self.instances_path / _LOCKS,
                 clock=clock,
