@@ -157,7 +157,7 @@ class Deployment:
 
     def litter(self) -> list[Path]:
         """Return what transfers have left, or still need, in the caches of all hosts."""
-        return list(self._folder.glob("hosts/*/instances/_base/*.precache-*"))
+        return list(self._folder.glob("hosts/*/instances/_base/?*.precache-*"))
 
     def call(self, method: str, path: str, body: object = None, token: str | None = None) -> requests.Response:
         """Send one request to the API, whatever becomes of it."""
