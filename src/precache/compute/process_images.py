@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import partial
 
 from precache.background.cancel_token import CancelToken
-from precache.background.deadline import Deadline
 from precache.compute.driver_operations import DriverOperations
 from precache.compute.job_rates import JobRates
 from precache.compute.outcome_memory import CAPACITY, OutcomeMemory
 from precache.compute.steering_mark import SteeringMark
+from precache.compute.task_watch import TaskWatch
 from precache.compute.turns import Turns
 from precache.core.cache_contents import ImageSize
-from precache.core.errors import DeadlinePassed, PrecacheError, Stopped
+from precache.core.errors import PrecacheError, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
 from precache.core.operation_result import OperationResult
@@ -146,7 +146,7 @@ class ProcessImages:
     def _process_one(self, request: ImagesRequest, order: ImageOrder) -> HostResult:
         operation = request.operation
 
-        def perform(watch: _Watch) -> OperationResult:
+        def perform(watch: TaskWatch) -> OperationResult:
             limit = RateLimit(partial(self._job_rates.rate_of, request, order), request.deadline.postpone_by)
             with self._turn(request, order.image, watch), self._rates.applied(order.image, limit):
                 watch.check_stop()
@@ -154,7 +154,8 @@ class ProcessImages:
 
         def run(stop: CancelToken) -> HostResult:
             beginning = self._beginning_of(request, order.image)
-            watch = _Watch(operation, beginning, self._progress, stop, request.deadline, self._turns.is_awaited)
+            doing, awaited = _DOING[operation], self._turns.is_awaited
+            watch = TaskWatch(doing, beginning, self._progress, stop, request.deadline, awaited)
             started_at = self._clock.now()
             result = self._result(operation, order.image, partial(perform, watch), watch, stop)
             self._on_change()
@@ -179,7 +180,7 @@ class ProcessImages:
         return TaskProgress(request.job_id, self._host, image, Phase.WAITING, done, total, self._cell)
 
     @contextmanager
-    def _turn(self, request: ImagesRequest, image: ImageId, watch: _Watch) -> Iterator[None]:
+    def _turn(self, request: ImagesRequest, image: ImageId, watch: TaskWatch) -> Iterator[None]:
         """Hold the turn within the block. The wait for it does not count for the deadline, unless the work that has
         the turn hangs."""
         is_only_touched = request.operation is Operation.CACHE and self._is_cached(image)
@@ -216,7 +217,7 @@ class ProcessImages:
         operation: Operation,
         image: ImageId,
         perform: Callable[[], OperationResult],
-        watch: _Watch,
+        watch: TaskWatch,
         stop: CancelToken,
     ) -> HostResult:
         """Return the result, without its times and bytes."""
@@ -253,7 +254,7 @@ class ProcessImages:
             self._kept.release(image, job_id, removes=removes)
 
     def _result_of_stop(
-        self, operation: Operation, image: ImageId, watch: _Watch, stop: CancelToken
+        self, operation: Operation, image: ImageId, watch: TaskWatch, stop: CancelToken
     ) -> HostResult | None:
         """Return the result of work that was stopped; None if the compute is being stopped."""
         doing = _DOING[operation]
@@ -266,50 +267,3 @@ class ProcessImages:
             _log.info("%s image %s on %s was cancelled after %i bytes", doing, image, self._host, watch.bytes_done)
             return TaskResult(image, Outcome.CANCELLED)
         return None
-
-
-class _Watch:
-    """The port `Watcher` for one task: reports progress, and stores the number of received bytes.
-
-    The driver calls it some ten times a second, also while it waits. So it can end the work: when the compute is being
-    stopped, when the job is cancelled or paused, and when the deadline of the request has passed.
-    """
-
-    def __init__(
-        self,
-        operation: Operation,
-        beginning: TaskProgress,
-        progress: ProgressSink,
-        stop: CancelToken,
-        deadline: Deadline,
-        is_awaited: Callable[[ImageId], bool],
-    ) -> None:
-        """is_awaited: returns whether other work waits for this image."""
-        self._doing = _DOING[operation]
-        self._is_awaited = is_awaited
-        self._deadline = deadline
-        self._beginning = beginning
-        self._progress = progress
-        self._stop = stop
-        self.bytes_done = 0
-
-    @property
-    def job_id(self) -> str:
-        return self._beginning.job_id
-
-    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
-        self.check_stop()
-        self.bytes_done = max(self.bytes_done, bytes_done)
-        if phase is Phase.WAITING and not self.bytes_done:
-            self._progress.add(self._beginning)
-        else:
-            self._progress.add(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
-
-    def check_stop(self) -> None:
-        if self._stop.is_cancelled:
-            image, reason = self._beginning.image, self._stop.reason or StopReason.ABANDONED
-            # What a cancelled job has received serves another job that waits for the same image.
-            keeps_data = reason is StopReason.PAUSED or (reason is StopReason.CANCELLED and self._is_awaited(image))
-            raise Stopped(f"{self._doing} image {image} on {self._beginning.host}", reason, keeps_data)
-        if self._deadline.has_passed:
-            raise DeadlinePassed(self._beginning.image, self.bytes_done)

@@ -105,7 +105,7 @@ class KeptDownloadFiles:
             new.unlink(missing_ok=True)
 
     def link(self, entry: str, path: Path, received_bytes: int) -> bool:
-        """Give the data the name `path` too; return whether this process alone has it, and it is long enough.
+        """Link the data to the name `path`, too; return whether this process alone has it, and it is long enough.
 
         Raises OSError.
         """

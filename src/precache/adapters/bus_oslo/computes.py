@@ -122,30 +122,35 @@ class OsloComputes:
             raise ComputeUnreachable(host, str(error)) from error
 
     def describe_cache(self, host: str, cell: str, images: Sequence[ImageSize], within: timedelta) -> CacheContents:
-        self._check_pin(host, DESCRIBE_SINCE)
-        message, within_s = describe_message(host, cell, images), within.total_seconds()
-        to_host = HostRequest(
-            host=host,
-            method="describe_cache",
-            version=DESCRIBE_SINCE,
-            # It does not expire, because it changes nothing.
-            message=lambda _expires_at, _left_s: message,
-            read=read_contents,
-            too_long=f"it did not answer within {within_s:.0f} seconds",
-        )
-        return self._call(cell, lambda: to_host, within_s, min(self._silence_s, within_s))
+        message = describe_message(host, cell, images)
+        return self._ask(host, cell, "describe_cache", DESCRIBE_SINCE, message, read_contents, within)
 
     def clean_cache(self, host: str, cell: str, request: CleanRequest, within: timedelta) -> CleanResult:
-        self._check_pin(host, CLEAN_SINCE)
-        message, within_s = clean_message(host, cell, request), within.total_seconds()
+        message, late = clean_message(host, cell, request), ", and may still be at it"
+        return self._ask(host, cell, "clean_cache", CLEAN_SINCE, message, read_clean_result, within, late)
+
+    def _ask(
+        self,
+        host: str,
+        cell: str,
+        method: str,
+        version: str,
+        message: Mapping[str, Any],
+        read: Callable[[Mapping[str, Any]], T],
+        within: timedelta,
+        late: str = "",
+    ) -> T:
+        """Send a question that may be sent again, and return its answer. late: what a host may do that is late."""
+        self._check_pin(host, version)
+        within_s = within.total_seconds()
         to_host = HostRequest(
             host=host,
-            method="clean_cache",
-            version=CLEAN_SINCE,
-            # It does not expire: a second cleaning finds nothing more to remove.
+            method=method,
+            version=version,
+            # It does not expire: a description changes nothing, and a second cleaning finds nothing more to remove.
             message=lambda _expires_at, _left_s: message,
-            read=read_clean_result,
-            too_long=f"it did not answer within {within_s:.0f} seconds, and may still be at it",
+            read=read,
+            too_long=f"it did not answer within {within_s:.0f} seconds{late}",
         )
         return self._call(cell, lambda: to_host, within_s, min(self._silence_s, within_s))
 

@@ -21,7 +21,7 @@ _IDLE = 3 << 13
 
 @contextmanager
 def idle_io() -> Iterator[None]:
-    """Give the reads of this thread the lowest priority within the block, where the machine can do so."""
+    """Set the lowest priority for the reads of this thread within the block, where the machine can do so."""
     calls = _CALLS.get(platform.machine())
     if calls is None:
         yield

@@ -1,4 +1,4 @@
-"""The pace of reading an entry that nobody waits for: with a limit on the rate, and stopped within a moment."""
+"""The pace of reading an entry that no boot waits for: with a limit on the rate, and stopped within a moment."""
 
 from __future__ import annotations
 
