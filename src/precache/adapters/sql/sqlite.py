@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ FORGETTABLE = "precache_forgettable"
 
 BUSY_TIMEOUT_MS = 30_000
 """How long to wait for another process that writes."""
+
+_WAL_POLL_S = 0.05
 
 LEAST_FREE_BYTES = 64 * 1024
 """With less than this, the disk counts as full: the index of the write-ahead log alone begins with half of it."""
@@ -76,8 +79,22 @@ def _is_full(directory: Path) -> bool:
 def _set_up(connection: Any, _record: Any) -> None:
     # By default Python's sqlite3 begins transactions late and only for some statements: switched off, see _begin.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _use_wal(connection)
+
+
+def _use_wal(connection: Any) -> None:
+    """Switch the file to WAL, unless it is. SQLite does not wait for another process that does the same just now."""
+    give_up_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                raise
+        time.sleep(_WAL_POLL_S)
 
 
 def _begin(connection: Connection) -> None:
