@@ -23,12 +23,9 @@ from typing import Any
 from bench.dispatch.cloud import Cloud, cloud
 from bench.dispatch.report import figures, markdown
 from bench.machine import describe_machine
-from bench.worker import ROOT, Worker
+from bench.result_files import write_results
+from bench.worker import Worker
 from tests.lab.mariadb import SERVER
-
-RESULTS = ROOT / "bench" / "results"
-SCRATCH = ROOT / "var" / "bench"
-PLOT_PYTHON = SCRATCH / "venv" / "bin" / "python"
 
 FULL_HOSTS = (100, 1000, 5000)
 FULL_ROUNDS = 3
@@ -90,7 +87,7 @@ def main() -> None:
             "peak_bytes": {part: deployed.peak_bytes(part) for part in ("conductor", "api")},
         }
     is_full = sizes == FULL_HOSTS and not max_hosts and rounds >= FULL_ROUNDS
-    _write(results, RESULTS if is_full else SCRATCH / "results")
+    write_results("dispatch", results, markdown(results), is_full=is_full)
     print(json.dumps(figures(results)), flush=True)
 
 
@@ -102,17 +99,6 @@ def machine(folder: Path) -> dict[str, str]:
     found = re.search(r"Ver (\S+)", server)
     parts["mariadb"] = found.group(1) if found else "unknown"
     return parts | {name: version(name) for name in ("oslo.messaging", "SQLAlchemy", "PyMySQL")}
-
-
-def _write(results: dict[str, Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dispatch.json").write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "dispatch.md").write_text(markdown(results))
-    plot = Path(__file__).with_name("plot.py")
-    if PLOT_PYTHON.exists():
-        subprocess.run([PLOT_PYTHON, "-P", plot, folder / "dispatch.json", folder / "dispatch.svg"], check=True)
-    else:
-        print("no plot: matplotlib is not installed in var/bench/venv")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
@@ -20,13 +19,14 @@ from typing import Any
 from oslo_config import cfg
 from sqlalchemy import func, select
 
-from bench.dispatch.__main__ import PLOT_PYTHON, RESULTS, SCRATCH, machine
+from bench.dispatch.__main__ import machine
 from bench.dispatch.cloud import Cloud, cloud
 from bench.inventory.hosts import SimulatedHosts, send
 from bench.inventory.listing import ENTRIES, list_cache
 from bench.inventory.report import figures, markdown
 from bench.inventory.servers import SERVERS, counted
 from bench.inventory.views import hosts_reporting, read_views
+from bench.result_files import write_results
 from precache.adapters.bus_oslo import open_bus
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.bus_oslo.topics import RPC_VERSION
@@ -113,19 +113,8 @@ def main() -> None:
         "listing_s": list_cache(LISTINGS),
     }
     is_full = given == FULL and len(databases) == len(SERVERS)
-    _write(results, RESULTS if is_full else SCRATCH / "results")
+    write_results("inventory", results, markdown(results), is_full=is_full)
     print(json.dumps(figures(results)), flush=True)
-
-
-def _write(results: dict[str, Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "inventory.json").write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "inventory.md").write_text(markdown(results))
-    plot = Path(__file__).with_name("plot.py")
-    if PLOT_PYTHON.exists():
-        subprocess.run([PLOT_PYTHON, "-P", plot, folder / "inventory.json", folder / "inventory.svg"], check=True)
-    else:
-        print("no plot: matplotlib is not installed in var/bench/venv")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from bench.dispatch.__main__ import PLOT_PYTHON, RESULTS, SCRATCH, machine
+from bench.dispatch.__main__ import machine
 from bench.dispatch.cloud import Cloud, cloud
 from bench.jobs.readers import Reader, count_events
 from bench.jobs.report import figures, markdown
+from bench.result_files import write_results
 from bench.worker import Worker
 from precache.adapters.bus_oslo.topics import RPC_VERSION
 
@@ -145,7 +145,7 @@ def main() -> None:
                 "peak_bytes": {part: deployed.peak_bytes(part) for part in ("conductor", "api")},
             }
     is_full = sizes == FULL_HOSTS and rounds >= FULL_ROUNDS
-    _write(results, RESULTS if is_full else SCRATCH / "results")
+    write_results("jobs", results, markdown(results), is_full=is_full)
     print(json.dumps(figures(results)), flush=True)
 
 
@@ -165,17 +165,6 @@ def _measure(bench: Bench, sizes: tuple[int, ...], rounds: int) -> dict[str, Any
                 flush=True,
             )
     return measured
-
-
-def _write(results: dict[str, Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "jobs.json").write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "jobs.md").write_text(markdown(results))
-    plot = Path(__file__).with_name("plot.py")
-    if PLOT_PYTHON.exists():
-        subprocess.run([PLOT_PYTHON, "-P", plot, folder / "jobs.json", folder / "jobs.svg"], check=True)
-    else:
-        print("no plot: matplotlib is not installed in var/bench/venv")
 
 
 if __name__ == "__main__":
