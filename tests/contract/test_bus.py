@@ -75,7 +75,7 @@ def test_a_heartbeat_arrives_in_its_cell_with_the_version_of_the_compute(world, 
 
     wait_until(lambda: hearing.beats)
     (beat,) = hearing.beats
-    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.4")
+    assert (beat.host, beat.cell, beat.driver, beat.rpc_version) == ("cmp-1", "cell1", "fake", "1.5")
     assert (beat.release, beat.site, beat.cache_id) == ("0.1.0", "north", "0a1b")
     assert began <= beat.seen_at <= datetime.now(UTC)
 

@@ -55,7 +55,7 @@ FULL_REPORTS: Sections = {"image_cache": {"inventory_interval": 10}}
 OTHER_OPERATIONS: Mapping[str, dict[str, Any]] = {"verify": {}, "purge": {}, "pin": {}, "unpin": {}}
 
 
-VERSION, PREVIOUS_VERSION = "1.4", "1.3"
+VERSION, PREVIOUS_VERSION = "1.5", "1.4"
 """Of the messages that both releases speak."""
 
 REFUSAL = "conductor_too_old_for_operation"

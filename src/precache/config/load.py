@@ -25,6 +25,7 @@ from precache.config import (
     jobs,
     limits,
     notifications,
+    swarm,
     workarounds,
 )
 from precache.config.api import ApiSettings, PolicySettings
@@ -41,6 +42,7 @@ from precache.config.limits import LimitSettings
 from precache.config.logs import register_log_options
 from precache.config.notifications import NotificationSettings
 from precache.config.options import OptionGroup, read_value
+from precache.config.swarm import SwarmSettings
 from precache.config.unknown_options import UnknownOption, unknown_options
 from precache.config.workarounds import WorkaroundSettings
 from precache.core.errors import InvalidConfiguration
@@ -63,6 +65,7 @@ _SETTINGS: Mapping[str, OptionGroup[Any]] = {
     "glance": images.GLANCE_GROUP,
     "compute": images.COMPUTE_GROUP,
     "libvirt": images.LIBVIRT_GROUP,
+    "swarm": swarm.GROUP,
     "workarounds": workarounds.GROUP,
 }
 """The section of each field of `Config`, in the order of the sample file."""
@@ -97,6 +100,7 @@ class Config:
     glance: GlanceSettings
     compute: ComputeSettings
     libvirt: LibvirtSettings
+    swarm: SwarmSettings
     workarounds: WorkaroundSettings
     oslo: cfg.ConfigOpts = field(repr=False, compare=False)
     unknown: tuple[UnknownOption, ...] = ()

@@ -46,6 +46,8 @@ class OrderOptions:
         unused; None to let it expire as all others.
     keep_until: the same until this time, which is aware. It excludes keep_for_s.
     even_pinned: purge the image also if it is pinned.
+    by_swarm: receive the image from other hosts of the site, or fetch it for them. Set by the conductor; no client can
+        set it.
     """
 
     rate_limit_bytes_per_s: int | None = None
@@ -53,6 +55,7 @@ class OrderOptions:
     keep_for_s: int | None = None
     keep_until: datetime | None = None
     even_pinned: bool = False
+    by_swarm: bool = False
 
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
@@ -60,7 +63,7 @@ class OrderOptions:
         # In Python a bool is an int.
         if limit is not None and (type(limit) is not int or not 1 <= limit <= MOST_BYTES_PER_S):
             raise InvalidOption("rate_limit_bytes_per_s", limit, f"a whole number from 1 to {MOST_BYTES_PER_S}")
-        for name in ("as_is", "even_pinned"):
+        for name in ("as_is", "even_pinned", "by_swarm"):
             if type(getattr(self, name)) is not bool:
                 raise InvalidOption(name, getattr(self, name), "true or false")
         if self.keep_for_s is not None:
@@ -106,7 +109,13 @@ def instant_text(instant: datetime) -> str:
 
 DEFAULT_OPTIONS = OrderOptions()
 
-_LATER: Mapping[str, Any] = {"as_is": False, "keep_for_s": None, "keep_until": None, "even_pinned": False}
+_LATER: Mapping[str, Any] = {
+    "as_is": False,
+    "keep_for_s": None,
+    "keep_until": None,
+    "even_pinned": False,
+    "by_swarm": False,
+}
 """The options, with their defaults, that some hosts do not know."""
 
 DEFAULT_IMAGE_PRIORITY = 0

@@ -13,7 +13,7 @@ CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the co
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: every conductor receives it
 SURVEY_TOPIC = "precache-survey"  # on the same bus: one of the conductors receives each message
 
-RPC_VERSION = "1.4"
+RPC_VERSION = "1.5"
 """The version that this release speaks."""
 
 BASE_VERSION = "1.0"
@@ -45,6 +45,10 @@ OPERATIONS_SINCE = "1.4"
 
 END_TIMES_SINCE = "1.4"
 """The first version in which a host keeps images until a given time (`keep_until`)."""
+
+SWARM_SINCE = "1.5"
+"""The first version in which a host knows `change_relay` and reads `by_swarm`, and a conductor knows `join_relay`,
+`report_relay` and `certify_host`."""
 
 STEERING_SINCE = "1.3"
 """The first version in which a host knows `pause_job` and `limit_job`, and reads `retry_count`."""

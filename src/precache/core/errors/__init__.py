@@ -100,6 +100,11 @@ from precache.core.errors.refused import (
     UnusableImage as UnusableImage,
     WindowNeverOpens as WindowNeverOpens,
 )
+from precache.core.errors.swarm import (
+    ConductorUnreachable as ConductorUnreachable,
+    RelayFailed as RelayFailed,
+    RelayRefused as RelayRefused,
+)
 from precache.core.errors.tree import (
     Conflict as Conflict,
     Corrupt as Corrupt,

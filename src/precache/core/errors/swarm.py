@@ -1,0 +1,30 @@
+"""Errors of transfers from host to host."""
+
+from __future__ import annotations
+
+from precache.core.errors.tree import Corrupt, Refused, Unavailable
+from precache.core.images import ImageId
+
+
+class ConductorUnreachable(Unavailable):
+    """No conductor has answered a host in time."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No conductor answered: {reason}", "check that a conductor listens on the bus of this cell")
+        self.reason = reason
+
+
+class RelayRefused(Refused):
+    """A host may not take part in the relay of an image, or gets no certificate."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"Host {host} may not take part in the swarm: {reason}")
+        self.host, self.reason = host, reason
+
+
+class RelayFailed(Corrupt):
+    """The hosts of a site do not agree on what an image contains, so that none of them publishes it."""
+
+    def __init__(self, image: ImageId, reason: str) -> None:
+        super().__init__(f"Image {image} was not passed on in this site: {reason}")
+        self.image, self.reason = image, reason
