@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from precache.core.errors.tree import Corrupt, Refused, Unavailable
-from precache.core.images import ImageId
 
 
 class ConductorUnreachable(Unavailable):
@@ -25,6 +24,6 @@ class RelayRefused(Refused):
 class RelayFailed(Corrupt):
     """The hosts of a site do not agree on what an image contains, so that none of them publishes it."""
 
-    def __init__(self, image: ImageId, reason: str) -> None:
+    def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} was not passed on in this site: {reason}")
         self.image, self.reason = image, reason
