@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+BACKDATED_BY = timedelta(minutes=5)
+"""A certificate is valid from so long before it was made, so that hosts whose clocks are behind accept it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +19,12 @@ class HostCertificate:
     certificate: str
     authority: str
     ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """Which host it is, as its certificate says."""
+
+    host: str
+    cell: str
+    site: str

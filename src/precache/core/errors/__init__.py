@@ -101,6 +101,7 @@ from precache.core.errors.refused import (
     WindowNeverOpens as WindowNeverOpens,
 )
 from precache.core.errors.swarm import (
+    ClockWrong as ClockWrong,
     ConductorUnreachable as ConductorUnreachable,
     RelayFailed as RelayFailed,
     RelayRefused as RelayRefused,

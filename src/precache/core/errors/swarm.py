@@ -21,6 +21,22 @@ class RelayRefused(Refused):
         self.host, self.reason = host, reason
 
 
+class ClockWrong(RelayRefused):
+    """The clock of a host differs so much from the conductor's that others would refuse the host's certificate.
+
+    ahead_s: of the host's clock; negative if it is behind.
+    """
+
+    def __init__(self, host: str, ahead_s: float) -> None:
+        direction = "ahead of" if ahead_s > 0 else "behind"
+        super().__init__(
+            host,
+            f"its clock is {abs(ahead_s):.0f} seconds {direction} the conductor's; set the clocks of both, for "
+            "example with chrony",
+        )
+        self.ahead_s = ahead_s
+
+
 class RelayFailed(Corrupt):
     """The hosts of a site do not agree on what an image contains, so that none of them publishes it."""
 
