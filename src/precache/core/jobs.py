@@ -86,7 +86,7 @@ class Outcome(StrEnum):
     other operations.
 
     INTACT, CORRUPT, UNVERIFIABLE: the entry is, or is not, as its record says; or there is nothing to compare with.
-    PURGED: the entry was removed. IN_USE: it was not, because disks stand on it.
+    PURGED: the entry was removed. IN_USE: it was not, because disks stand on it, or other hosts receive it from there.
     ABSENT: there was no entry to verify, purge or unpin.
     """
 

@@ -32,6 +32,7 @@ from precache.imagecache.ownership import check_writable, make_directory
 from precache.imagecache.publish import publish
 from precache.imagecache.records.entry_records import EntryRecords
 from precache.imagecache.records.pin_copies import PinCopies
+from precache.imagecache.served_entries import ServedEntries
 from precache.imagecache.space.disk_usage import allocated_bytes, disk_size
 from precache.imagecache.space.space_ledger import MakeRoom, SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
@@ -72,6 +73,7 @@ class ImageCache:
         self.records = EntryRecords(directory=directory, clock=clock, copies=copies)
         self.alarms = CacheAlarms(clock=clock)
         self.removals = RemovalLog()
+        self.served = ServedEntries()
         self.kept = KeptDownloads(
             directory=directory, locks=self.locks, clock=clock, limits=keep_limits or KeepLimits()
         )

@@ -1,8 +1,8 @@
 """The removal of one file from the cache: the only way, whatever the reason is.
 
 It is done under the file's own lock, if that is free, and after a check of everything that may need the file: pins,
-disks, running qemu processes. In doubt the file stays. Which file is removed, and when, is decided by the callers.
-Safe for several threads and processes.
+other hosts of the site, disks, running qemu processes. In doubt the file stays. Which file is removed, and when, is
+decided by the callers. Safe for several threads and processes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Obstacle(Enum):
     ABSENT = auto()
     LOCKED = auto()  # a process fetches, copies or boots from it
     PINNED = auto()
+    SERVED = auto()  # other hosts of the site receive it from this one
     IN_USE = auto()  # disks stand on it
     OPEN = auto()  # a running qemu has it open, and no list of disks says so
     USE_UNKNOWN = auto()  # it is not known what is in use
@@ -142,7 +143,7 @@ class EntryRemoval:
                 if not is_held:
                     return LOCKED
                 file = self.look(name)
-                return self._absent() if file is None else self._openness(name)
+                return self._absent() if file is None else self._service(name) or self._openness(name)
         except (CacheUnusable, OSError) as error:
             return RemovalResult(Obstacle.FAILED, explain(error) if isinstance(error, OSError) else str(error))
 
@@ -235,7 +236,11 @@ class EntryRemoval:
             return RemovalResult(Obstacle.FAILED, f"{path} is not a file; move it elsewhere")
         if not even_pinned and file.pins:
             return RemovalResult(Obstacle.PINNED, f"pinned {pins_text(file.pins, self._clock.now())}")
-        return self.use_of(file.name, usage)
+        return self._service(file.name) or self.use_of(file.name, usage)
+
+    def _service(self, name: str) -> RemovalResult | None:
+        reason = self._cache.served.why_kept(name)
+        return RemovalResult(Obstacle.SERVED, reason) if reason else None
 
     def _remove(self, file: CacheFile, reason: str) -> RemovalResult:
         """Remove the file unless a boot has found it while the disks were looked at. Raises OSError."""

@@ -103,6 +103,8 @@ class Purge:
     def _refusal(self, entry: str, result: RemovalResult) -> OperationResult:
         if result.obstacle is Obstacle.IN_USE:
             return OperationResult(Outcome.IN_USE, result.detail)
+        if result.obstacle is Obstacle.SERVED:
+            return OperationResult(Outcome.IN_USE, f"{result.detail}; purge it after that")
         if result.obstacle is Obstacle.PINNED:
             return OperationResult(Outcome.ERROR, self._pinned_text(self._pins(entry)))
         return OperationResult(Outcome.ERROR, f"it was not removed: {result.detail}")

@@ -147,6 +147,22 @@ def test_an_entry_in_flight_is_passed_over_for_the_next_one(cache: ImageCache, c
         assert cleaner.clean() == [B]
 
 
+def test_an_entry_that_other_hosts_receive_is_passed_over_until_that_ends(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    for name, hours in [(A, 3), (B, 2)]:
+        put_kib(cache, name, clock, 64, hours * HOUR)
+    marks = Watermarks(above_used=DiskAmount(100 * KIB), to_used=DiskAmount(70 * KIB))
+    cleaner = cleaner_of(cache, clock, cleaning=Cleaning(LIMITS, policy=CachePolicy.LRU, watermarks=marks))
+    cache.served.begin(A, clock.now() + HOUR)
+
+    served = cleaner.clean()
+    put_kib(cache, C, clock, 64, HOUR)
+    cache.served.end(A)
+
+    assert [served, cleaner.clean()] == [[B], [A]]
+
+
 def test_what_was_used_a_moment_ago_stays_unless_it_was_published_then(cache: ImageCache, clock: MemoryClock) -> None:
     """A boot of nova-compute touches an entry, and makes its disk a moment later, without the lock in between."""
     put(cache, ENTRY, clock, age=9 * HOUR)

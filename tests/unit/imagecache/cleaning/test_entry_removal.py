@@ -58,6 +58,11 @@ def _pinned(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
     keep(cache, clock)
 
 
+def _served(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
+    put(cache, ENTRY, clock)
+    cache.served.begin(ENTRY, clock.now() + timedelta(minutes=5))
+
+
 def _used(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
     put_overlay(cache.directory.parent / "instance-1" / "disk", put(cache, ENTRY, clock))
 
@@ -80,6 +85,7 @@ def _link(cache: ImageCache, clock: MemoryClock, domains: Domains) -> None:
     [
         (_nothing, Obstacle.ABSENT, "it is not in"),
         (_pinned, Obstacle.PINNED, "pinned by a job of an earlier release until"),
+        (_served, Obstacle.SERVED, "served to other hosts of the site until "),
         (_used, Obstacle.IN_USE, "in use by 1 disk: /"),
         (_unknown, Obstacle.USE_UNKNOWN, "start libvirtd"),
         (_directory, Obstacle.FAILED, "is not a file; move it elsewhere"),

@@ -109,6 +109,21 @@ def test_an_image_in_use_stays_and_its_disks_are_named(cache: ImageCache, clock:
     assert base.exists()
 
 
+def test_an_image_that_other_hosts_receive_from_this_one_stays_until_that_ends(
+    cache: ImageCache, clock: MemoryClock
+) -> None:
+    put_old(cache, clock)
+    cache.served.begin(ENTRY, clock.now() + timedelta(minutes=5))
+
+    served = purge_of(cache, clock).purge(IMAGE, even_pinned=True, wait=never)
+    cache.served.end(ENTRY)
+    later = purge_of(cache, clock).purge(IMAGE, even_pinned=True, wait=never)
+
+    assert served.outcome is Outcome.IN_USE
+    assert served.reason.startswith("served to other hosts of the site until ")
+    assert later.outcome is Outcome.PURGED
+
+
 def test_nothing_is_removed_while_it_is_not_known_what_is_in_use(cache: ImageCache, clock: MemoryClock) -> None:
     base, domains = put_old(cache, clock), Domains()
     domains.found = DomainsUnknown("libvirt does not answer", "start libvirtd")
