@@ -52,6 +52,7 @@ from precache.ports.inventory import (
     HostQueries,
     HostRemoval,
     HostReports,
+    HostSites,
 )
 from precache.ports.job_notices import DeliveryQueue, Duties, NoticeOutbox
 from precache.ports.job_store import (
@@ -97,6 +98,7 @@ class Stores:
     host_changes: HostChanges
     host_removal: HostRemoval
     host_reports: HostReports
+    host_sites: HostSites
     cell_sizes: CellSizes
     cache_reports: CacheReports
     caches: CacheQueries
@@ -137,6 +139,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         host_changes=inventory,
         host_removal=inventory,
         host_reports=inventory,
+        host_sites=inventory,
         cell_sizes=inventory,
         cache_reports=caches,
         caches=caches,
@@ -182,6 +185,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         host_changes=hosts,
         host_removal=SqlHostRemoval(database=database),
         host_reports=hosts,
+        host_sites=hosts,
         cell_sizes=hosts,
         cache_reports=SqlCacheReports(database=database),
         caches=SqlCacheQueries(database=database),

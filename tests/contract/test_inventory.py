@@ -329,3 +329,25 @@ def test_of_three_thousand_names_those_that_exist_are_found(stores):
 
 def beat(stores, *names):
     stores.host_reports.store_heartbeats([Heartbeat(name, "cell1", "libvirt", NOW) for name in names])
+
+
+def test_a_host_is_in_the_site_that_it_announces_else_in_that_of_an_aggregate_else_in_its_cell(stores):
+    stores.host_reports.store_heartbeats(
+        [
+            Heartbeat("announcing", "east", "fake", NOW, site="shop-7"),
+            Heartbeat("grouped", "east", "fake", NOW),
+            Heartbeat("plain", "east", "fake", NOW),
+        ]
+    )
+
+    stores.host_sites.store_sites({"announcing": "edge-1", "grouped": "edge-1", "unknown": "edge-1"})
+
+    assert sites(stores) == {"announcing": "shop-7", "grouped": "edge-1", "plain": "east"}
+    stores.host_reports.store_heartbeats([Heartbeat("grouped", "east", "fake", NOW)])
+    assert sites(stores)["grouped"] == "edge-1"
+    stores.host_sites.store_sites({"plain": "edge-2", "announcing": "edge-1"})
+    assert sites(stores) == {"announcing": "shop-7", "grouped": "east", "plain": "edge-2"}
+
+
+def sites(stores):
+    return {host.name: host.site for host in stores.hosts.list_hosts()}

@@ -85,3 +85,10 @@ def test_the_hosts_of_an_unknown_job_and_after_an_unknown_host_are_not_found(fou
         four.queries.list_hosts(job_id(9))
     with pytest.raises(HostNotFound):
         four.queries.list_hosts(job_id(1), marker="nowhere")
+
+
+def test_a_host_is_found_by_the_site_of_its_aggregate(four):
+    four.host_sites.store_sites({"a": "shop-8", "c": "shop-8"})
+
+    assert listed(four, site="shop-8") == ["a"]
+    assert listed(four, site="shop-7") == ["c"]

@@ -235,3 +235,14 @@ def test_a_change_of_the_state_of_a_job_costs_one_statement_for_its_notice(store
         notices_of(lambda: stores.claims.finish(Claim(job, "me", 2), JobState.FAILED)),
         notices_of(lambda: steering.retry(job)),
     ] == [1, 1, 1, 1, 1, 1, 0, 1, 1]
+
+
+def test_storing_the_sites_of_hosts_of_hundreds_of_hosts_takes_few_statements(stores, cost):
+    def store(count):
+        stores.host_sites.store_sites({f"cmp-{number}": f"site-{count}" for number in range(count)})
+
+    stores.host_reports.store_heartbeats([Heartbeat(f"cmp-{number}", "east", "fake", NOW) for number in range(MANY)])
+
+    assert cost(lambda: store(MANY)) <= ALLOWED
+    assert cost(lambda: store(FEW)) <= ALLOWED
+    assert cost(lambda: store(FEW)) == 1  # nothing has changed

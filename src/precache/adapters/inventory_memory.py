@@ -124,6 +124,11 @@ class MemoryInventory:
             del self._hosts[name]
             self._on_delete(name)
 
+    def store_sites(self, sites: Mapping[str, str]) -> None:
+        with self._lock:
+            for name, host in self._hosts.items():
+                self._hosts[name] = replace(host, aggregate_site=sites.get(name, ""))
+
     def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
         with self._lock:
             for beat in beats:

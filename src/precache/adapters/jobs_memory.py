@@ -239,7 +239,7 @@ class MemoryJobs:
         tasks = [with_current_rate(task, now) for task in record.tasks[host].values()]
         known = self._find_host(host) if self._find_host else None
         cell = next((task.cell for task in tasks if task.cell), None) or (known.cell if known else None)
-        site = (known.announced_site if known else "") or cell
+        site = (known.announced_site or known.aggregate_site if known else "") or cell
         return host_progress(host, cell, site, list(map(HostTask.of, tasks)), record.job.image_sizes)
 
     def snapshots(self, job_ids: Collection[str]) -> Mapping[str, JobSnapshot]:

@@ -25,7 +25,8 @@ OPTIONS = [
         "site",
         default="",
         help="Name of the local network that this compute host is in, such as an edge site. How many hosts of a site "
-        "download at once can be limited. Default: the name of the host's cell.",
+        "download at once can be limited. Default: the metadata precache_site of an aggregate with this host, else the "
+        "name of its cell.",
     ),
     cfg.StrOpt(
         "instances_path",

@@ -9,6 +9,9 @@ from datetime import datetime
 AVAILABILITY_ZONE = "availability_zone"
 """The metadata key that Nova's API also shows as a separate field."""
 
+SITE = "precache_site"
+"""The metadata key with the site of the hosts that announce none themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:

@@ -18,6 +18,7 @@ class Host:
     release: of precache on the host, such as `0.1.0`; empty if its compute does not report it.
     owner_says_down: the inventory is Nova's, and nova-compute on the host is down.
     announced_site: the local network that the host is in, as its compute announced it; empty if it announced none.
+    aggregate_site: the same, as the metadata of an aggregate says it; empty if none does.
     cache_id: identifies the image cache of the host; the same for all hosts that share one; empty if unknown.
     """
 
@@ -30,13 +31,16 @@ class Host:
     owner_says_down: bool = False
     release: str = ""
     announced_site: str = ""
+    aggregate_site: str = ""
     cache_id: str = ""
     silent_for: timedelta | None = field(default=None, compare=False)
 
     @property
     def site(self) -> str:
-        """Return the name of the local network that the host is in; its cell unless its compute announced another."""
-        return self.announced_site or self.cell or ""
+        """Return the name of the local network that the host is in: what its compute announced, else what an aggregate
+        says, else its cell.
+        """
+        return self.announced_site or self.aggregate_site or self.cell or ""
 
     def is_up(self, service_down_time: timedelta) -> bool:
         """Return whether the host may be called: not marked as down, with a heartbeat within `service_down_time`."""

@@ -83,6 +83,17 @@ class CellSizes(Protocol):
         ...
 
 
+class HostSites(Protocol):
+    """For the conductor that reads the metadata of aggregates."""
+
+    def store_sites(self, sites: Mapping[str, str]) -> None:
+        """Store which site aggregates give to each host, by name; the hosts that are not named have none.
+
+        Hosts that are not known are left out. Writes only what has changed.
+        """
+        ...
+
+
 class HostReports(Protocol):
     """For the receivers of heartbeats."""
 

@@ -7,8 +7,6 @@ import uuid
 from contextlib import ExitStack
 from datetime import timedelta
 
-from keystoneauth1.session import Session
-
 from precache.adapters.bus_oslo import (
     CACHE_IMAGES_SINCE,
     CLEAN_SINCE,
@@ -47,11 +45,12 @@ from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
 from precache.wiring.host_survey import host_survey
 from precache.wiring.image_statuses import start_image_statuses
-from precache.wiring.inventory import configured_inventory
+from precache.wiring.inventory import Inventory, configured_inventory
 from precache.wiring.notices import start_notices
 from precache.wiring.progress import STORE_INTERVAL, progress_batcher
 from precache.wiring.purge import start_purge
 from precache.wiring.service_user import image_service_of_conductor, service_session, warn_if_refused
+from precache.wiring.sites import start_sites
 
 BEATS_INTERVAL = timedelta(seconds=1)
 """Between two transactions with the heartbeats of all hosts."""
@@ -88,6 +87,12 @@ class ConductorProcess:
         start_notices(config=self._config, database=database, notifier=notifier, owner=owner, at_stop=self._stops)
         start_purge(config=self._config, database=database, owner=owner, at_stop=self._stops)
         session = service_session(self._config)
+        if self._config.inventory.is_from_nova:  # otherwise no service is called with these credentials
+            warn_if_refused(session)
+        inventory = configured_inventory(self._config, database, session)
+        start_sites(
+            config=self._config, database=database, aggregates=inventory.aggregates, owner=owner, at_stop=self._stops
+        )
         start_image_statuses(
             config=self._config,
             database=database,
@@ -97,7 +102,7 @@ class ConductorProcess:
         )
         beats, cells = self._listen_to_cells(database, prompt)
         bus = self._open_bus()
-        loop = self._build_loop(database, prompt, beats, cells, notifier, bus, session)
+        loop = self._build_loop(database, prompt, beats, cells, notifier, bus, inventory)
         self._stops.callback(loop.stop, PATIENCE)
         if bus is not None:
             self._listen(WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake))
@@ -184,15 +189,10 @@ class ConductorProcess:
         cells: CellBuses,
         notifier: Notifier,
         bus: Bus | None,
-        session: Session,
+        inventory: Inventory,
     ) -> WorkLoop:
-        """Return the loop, not started; from now on, questions of the API are answered. bus: that of the API.
-
-        session: with the service user's credentials.
-        """
+        """Return the loop, not started; from now on, questions of the API are answered. bus: that of the API."""
         config = self._config
-        if config.inventory.is_from_nova:  # otherwise no service is called with these credentials
-            warn_if_refused(session)
         gateway = OsloComputes(
             buses=cells.bus_of,
             long_rpc_timeout=config.bus.long_rpc_timeout,
@@ -200,7 +200,6 @@ class ConductorProcess:
             pin=config.upgrade_levels.compute,
         )
         self._stops.callback(gateway.stop)
-        inventory = configured_inventory(config, database, session)
 
         def listening_for_s(cell: str) -> float:
             return min(beats.lossless_for_s(cell), cells.listening_for_s(cell))

@@ -42,6 +42,7 @@ from precache.wiring.notices import start_notices
 from precache.wiring.progress import progress_batcher
 from precache.wiring.purge import start_purge
 from precache.wiring.signatures import image_signatures
+from precache.wiring.sites import start_sites
 from precache.wiring.state_dir import StateDir
 
 _log = logging.getLogger(__name__)
@@ -113,6 +114,13 @@ class EmbeddedProcess:
             config=self._config, database=database, notifier=notifier, owner=EMBEDDED_OWNER, at_stop=self._stops
         )
         start_purge(config=self._config, database=database, owner=EMBEDDED_OWNER, at_stop=self._stops)
+        start_sites(
+            config=self._config,
+            database=database,
+            aggregates=inventory.aggregates,
+            owner=EMBEDDED_OWNER,
+            at_stop=self._stops,
+        )
         loop = conductor_loop(
             config=self._config,
             database=database,

@@ -38,5 +38,5 @@ def test_without_the_key_of_the_cells_it_would_fail_every_job_that_it_took(start
 
 
 def test_it_cannot_pin_messages_to_a_version_that_it_does_not_support(start):
-    with pytest.raises(InvalidConfiguration, match=r"\[upgrade_levels\] compute = 1.9 is newer than .* speaks, 1.4"):
+    with pytest.raises(InvalidConfiguration, match=r"\[upgrade_levels\] compute = 1.9 is newer than .* speaks, 1.5"):
         start(f"encryption_keys = {KEY}\n[upgrade_levels]\ncompute = 1.9\n")

@@ -28,6 +28,7 @@ _HOSTS = select(
     hosts.c.rpc_version,
     hosts.c.release,
     hosts.c.site,
+    hosts.c.aggregate_site,
     hosts.c.cache_id,
 ).join_from(hosts, cells, isouter=True)
 """In the order that `_host` expects: a row that is unpacked whole costs half of one that is read by name."""
@@ -36,7 +37,7 @@ _DELETED = "a host or a cell has just been deleted"
 
 
 class SqlHosts:
-    """The ports `HostQueries`, `CellSizes`, `HostChanges` and `HostReports`."""
+    """The ports `HostQueries`, `CellSizes`, `HostChanges`, `HostSites` and `HostReports`."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -71,6 +72,23 @@ class SqlHosts:
             if not found:
                 raise HostNotFound(name)
             return found[0]
+
+    @idempotent
+    def store_sites(self, sites: Mapping[str, str]) -> None:
+        with self._database.read() as connection:
+            stored = _sites_of(connection, hosts.c.aggregate_site.is_not(None))
+            for batch in batches([name for name in sites if name not in stored]):
+                stored |= _sites_of(connection, hosts.c.name.in_(batch))
+        changed: dict[str | None, list[str]] = {}
+        for name, site in stored.items():
+            if sites.get(name) != site:
+                changed.setdefault(sites.get(name), []).append(name)
+        if not changed:
+            return
+        with self._database.write() as connection:
+            for new, names in changed.items():
+                for batch in batches(sorted(names)):
+                    connection.execute(update(hosts).where(hosts.c.name.in_(batch)).values(aggregate_site=new))
 
     @idempotent
     def store_heartbeats(self, beats: Sequence[Heartbeat]) -> None:
@@ -122,7 +140,7 @@ def _retry_if_deleted() -> Iterator[None]:
 
 
 def _host(row: Sequence[Any], now: datetime) -> Host:
-    name, cell, driver, forced_down, last_seen, rpc_version, release, site, cache_id = row
+    name, cell, driver, forced_down, last_seen, rpc_version, release, site, aggregate_site, cache_id = row
     return Host(
         name=name,
         cell=cell,
@@ -132,9 +150,18 @@ def _host(row: Sequence[Any], now: datetime) -> Host:
         rpc_version=rpc_version,
         release=release,
         announced_site=site or "",
+        aggregate_site=aggregate_site or "",
         cache_id=cache_id or "",
         silent_for=now - last_seen if last_seen else None,
     )
+
+
+def _sites_of(connection: Connection, which: ColumnElement[bool]) -> dict[str, str | None]:
+    """Return the sites by aggregates of the hosts that the condition selects, by name."""
+    return {
+        row.name: row.aggregate_site
+        for row in connection.execute(select(hosts.c.name, hosts.c.aggregate_site).where(which))
+    }
 
 
 def _ids(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:

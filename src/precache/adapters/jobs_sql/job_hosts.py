@@ -18,7 +18,7 @@ from precache.rules.job_progress import host_progress
 
 # The cell in which the host was called comes before the one that it belongs to now.
 _CELL: Any = func.coalesce(job_hosts.c.cell, cells.c.name)
-_SITE: Any = func.coalesce(hosts.c.site, _CELL)
+_SITE: Any = func.coalesce(hosts.c.site, hosts.c.aggregate_site, _CELL)
 _PLACES = (
     select(job_hosts.c.position, job_hosts.c.host, _CELL.label("cell"), _SITE.label("site"))
     .select_from(job_hosts)

@@ -99,6 +99,8 @@ hosts = Table(
     Column("release", NAME, nullable=False, server_default=text("''")),
     # None for hosts that name none, which belong to the site of their cell.
     Column("site", NAME),
+    # By the metadata of an aggregate; None if none gives one to the host.
+    Column("aggregate_site", NAME),
     # None for hosts of the previous release, and for those whose cache is no directory.
     Column("cache_id", NAME),
     **_EXACT,
