@@ -155,6 +155,7 @@ class Assignment:
 class JoinRequest:
     """A host asks for its place in the relay of an image, because a task of this job asks the host for it.
 
+    cell: of the host, as the receiver knows it; empty on the way.
     have_bytes: what it has of the file already, from an earlier attempt.
     """
 
@@ -193,6 +194,7 @@ class RelayReport:
     lost: with LOST_PARENT, all hosts that were tried without success.
     root: with COMPLETE of a seeder, the digest of the whole file. reason: in words, with LEFT and LOST_PARENT.
     version: of the assignment that it follows.
+    cell: of the host, as the receiver knows it; empty on the way.
     """
 
     relay: str
@@ -207,3 +209,4 @@ class RelayReport:
     lost: tuple[str, ...] = field(default=())
     root: str = ""
     reason: str = ""
+    cell: str = ""
