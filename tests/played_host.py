@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents
 from precache.core.errors import CacheNotDescribed
+from precache.core.relays import Assignment
 from precache.ports.compute_gateway import HostResult, ImagesRequest
 
 
@@ -25,6 +26,7 @@ class PlayedHost:
         limit_job: Callable[..., None] | None = None,
         describe_cache: Callable[..., CacheContents] | None = None,
         clean_cache: Callable[[CleanRequest], CleanResult] | None = None,
+        change_relay: Callable[[Assignment], None] | None = None,
     ) -> None:
         self.process_images = process_images
         self.cancel_job = cancel_job or _confirm
@@ -32,6 +34,7 @@ class PlayedHost:
         self.limit_job = limit_job or _confirm
         self.describe_cache = describe_cache or _no_description
         self.clean_cache = clean_cache or _nothing_to_clean
+        self.change_relay = change_relay or _confirm
 
 
 def _confirm(*_call: object) -> None: ...

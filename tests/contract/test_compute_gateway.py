@@ -19,10 +19,12 @@ from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, TaskPaused, TaskResult
 from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.relays import Assignment, Peer, Source
 from precache.ports.compute_gateway import ImagesRequest
 from precache.virt.fake import FakeDriver
 from tests.contract.buses import BusWorld
 from tests.played_host import PlayedHost
+from tests.waiting import wait_until
 
 IMAGE = parse_image_id("00000000-0000-0000-0000-000000000001")
 OTHER = parse_image_id("00000000-0000-0000-0000-000000000002")
@@ -407,3 +409,17 @@ def test_a_host_is_given_the_request_to_clean_and_its_answer_comes_back(world, r
 def test_a_host_without_a_compute_cannot_clean_its_cache_and_is_named(world):
     with pytest.raises(ComputeUnreachable, match="cmp-1"):
         world.gateway().clean_cache("cmp-1", "cell1", CleanRequest(), WITHIN)
+
+
+def test_a_host_gets_its_new_assignment_and_one_for_an_absent_host_is_lost(world):
+    received = []
+    assignment = Assignment(
+        relay="relay-1", host="cmp-1", version=7, source=Source.HOST, parent=Peer("cmp-2", "192.0.2.8:8785")
+    )
+    world.join("cmp-1", PlayedHost(lambda request: [], change_relay=received.append))
+    gateway = world.gateway()
+
+    gateway.change_relay("cmp-9", "cell1", replace(assignment, host="cmp-9"))
+    gateway.change_relay("cmp-1", "cell1", assignment)
+
+    wait_until(lambda: received == [assignment])

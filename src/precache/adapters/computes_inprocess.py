@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from precache.background.deadline import Deadline
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import ComputeUnreachable
+from precache.core.relays import Assignment
 from precache.ports.compute_gateway import CallNumber, HostCompute, HostResult, ImagesRequest, Rates
 
 
@@ -55,6 +57,10 @@ class InProcessComputes:
 
     def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:  # noqa: ARG002
         self._compute(host).limit_job(job_id, rates, self.next_call())
+
+    def change_relay(self, host: str, cell: str, assignment: Assignment) -> None:  # noqa: ARG002
+        with suppress(ComputeUnreachable):
+            self._compute(host).change_relay(assignment)
 
     def _compute(self, host: str) -> HostCompute:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from precache.core.relays import Assignment
 from precache.ports.compute_gateway import CallNumber, ComputeGateway, HostResult, ImagesRequest, Rates
 from precache.rules.rate_shares import limited
 
@@ -34,3 +35,6 @@ class RateCapped(ComputeGateway):
             image: self._bytes_per_s if rate is None else min(rate, self._bytes_per_s) for image, rate in rates.items()
         }
         self._inner.limit(job_id, host, cell, capped)
+
+    def change_relay(self, host: str, cell: str, assignment: Assignment) -> None:
+        self._inner.change_relay(host, cell, assignment)

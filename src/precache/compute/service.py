@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import cast
 
@@ -18,6 +18,7 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, CacheUnusable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import Outcome, TaskResult
+from precache.core.relays import Assignment
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.alarms import CacheAlarms
@@ -37,7 +38,10 @@ class ComputeService:
 
     cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
-    report_interval: between heartbeats. rates, kept, alarms, reporter, settings: see CacheCare.
+    report_interval: between heartbeats.
+    on_relay_change: called with each new assignment of the conductor, without waiting; None if the host takes part in
+        no swarm.
+    rates, kept, alarms, reporter, settings: see CacheCare.
     """
 
     def __init__(
@@ -57,12 +61,14 @@ class ComputeService:
         kept: KeptDownloads | None = None,
         alarms: CacheAlarms | None = None,
         reporter: CacheReporter | None = None,
+        on_relay_change: Callable[[Assignment], object] | None = None,
     ) -> None:
         self.host = host
         self._cell, self._release, self._site = cell, release, site
         self._driver = driver
         self._reports = reports
         self._clock = clock
+        self._on_relay_change = on_relay_change
         self._boot_id = uuid.uuid4().hex
         self._stopping = CancelToken()
         turns, rates = Turns(), rates or RateLimits()
@@ -123,6 +129,10 @@ class ComputeService:
 
     def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
         self._process_images.limit_job(job_id, rates, call)
+
+    def change_relay(self, assignment: Assignment) -> None:
+        if self._on_relay_change is not None:
+            self._on_relay_change(assignment)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         """Return which of the images the host's cache holds, and the space for the others; takes milliseconds.

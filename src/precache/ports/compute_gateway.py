@@ -1,4 +1,4 @@
-"""Calls from the conductor to a host: a long one for all images of a job, and short ones to steer it."""
+"""Calls from the conductor to a host: a long one for all images of a job, and short ones to steer it and its relays."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import TaskPaused, TaskResult
 from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
+from precache.core.relays import Assignment
 
 HostResult = TaskResult | TaskPaused
 
@@ -90,7 +91,8 @@ class ImagesRequest:
 
 
 class ComputeGateway(Protocol):
-    """Every call but `process_images` returns when the host has confirmed it, within seconds, and may be repeated.
+    """Every call but `process_images` and `change_relay` returns when the host has confirmed it, within seconds, and
+    may be repeated.
 
     It raises ComputeUnreachable if the host does not confirm; ComputeOutdated, with the reason, if the host does not
     know the message, or a pin forbids it; Stopped if this process or the host's compute is being stopped.
@@ -136,6 +138,13 @@ class ComputeGateway(Protocol):
         """Apply these rates to the downloads of the job now, and to those that its pending request begins later."""
         ...
 
+    def change_relay(self, host: str, cell: str, assignment: Assignment) -> None:
+        """Send the host its new assignment, without an answer; within some seconds. Never raises.
+
+        It may be lost: the host also gets its assignment in the answer to its next report.
+        """
+        ...
+
 
 class HostCompute(Protocol):
     """What a host does with the calls of conductors. Called from several threads at once."""
@@ -154,6 +163,10 @@ class HostCompute(Protocol):
 
     def limit_job(self, job_id: str, rates: Rates, call: CallNumber) -> None:
         """Apply the rates to the job's downloads, also to those of requests that precede `call`; do not wait."""
+        ...
+
+    def change_relay(self, assignment: Assignment) -> None:
+        """Follow this assignment, unless the host knows a later one, or not this relay; do not wait."""
         ...
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:

@@ -13,6 +13,7 @@ from precache.adapters.bus_oslo.conductor_server import ConductorServer  # noqa:
 from precache.adapters.bus_oslo.notifications import OsloNotifier  # noqa: E402
 from precache.adapters.bus_oslo.reports import BusReports  # noqa: E402
 from precache.adapters.bus_oslo.survey import BusSurvey, SurveyListener  # noqa: E402
+from precache.adapters.bus_oslo.swarm_planner import BusSwarmPlanner  # noqa: E402
 from precache.adapters.bus_oslo.topics import (  # noqa: E402
     CACHE_IMAGES_SINCE,
     CLEAN_SINCE,
@@ -22,6 +23,7 @@ from precache.adapters.bus_oslo.topics import (  # noqa: E402
     OPERATIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
+    SWARM_SINCE,
 )
 from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
 from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
@@ -35,8 +37,10 @@ __all__ = [
     "OPERATIONS_SINCE",
     "OPTIONS_SINCE",
     "RPC_VERSION",
+    "SWARM_SINCE",
     "BusReports",
     "BusSurvey",
+    "BusSwarmPlanner",
     "BusWake",
     "CellBuses",
     "ComputeServer",

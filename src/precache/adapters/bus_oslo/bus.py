@@ -93,6 +93,7 @@ class Bus:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._is_watched = False
+        self._is_prepared = False
         self._watch = PeriodicTask(
             action=self.probe, interval=WATCH_INTERVAL, what="The check of the message bus", of=self.place
         )
@@ -111,13 +112,22 @@ class Bus:
         timeout_s: float,
         monitor_s: int,
         version: str = BASE_VERSION,
+        is_watched: bool = True,
     ) -> Any:
         """Send a call and return its answer; wait `timeout_s` at most, and `monitor_s` without a sign of life.
 
         server: None for one of those that listen to the topic.
+        is_watched: whether the bus is watched from now on. Without it, a call that finds the broker down looks itself
+            whether it is up again: thousands of hosts would load their broker by watching it. If the broker goes down
+            during such a call, the library may wait until it is up, whatever `timeout_s` is.
         Raises QueueMissing, NoAnswer, VersionUnknown, RemoteBug; BusUnavailable if it was not sent.
         """
-        self.watch()
+        if is_watched:
+            self.watch()
+        else:
+            self._prepare_calls()
+            if self.state.reason:
+                self.probe()
         self._wait_until_callable(min(timeout_s, monitor_s))
         client = self._caller.prepare(
             topic=topic,
@@ -146,13 +156,22 @@ class Bus:
         self.state.note_up()
         return answer
 
-    def cast(self, topic: str, method: str, message: Mapping[str, Any], *, to_all: bool = False) -> None:
-        """Send a message to one listener, or to all; without a listener it is dropped.
+    def cast(
+        self,
+        topic: str,
+        method: str,
+        message: Mapping[str, Any],
+        *,
+        server: str | None = None,
+        to_all: bool = False,
+        version: str = BASE_VERSION,
+    ) -> None:
+        """Send a message to the server, to one listener, or to all; without a listener it is dropped.
 
         Raises BusUnavailable, within seconds.
         """
         self._check_open()
-        client = self._caster.prepare(topic=topic, fanout=to_all)
+        client = self._caster.prepare(topic=topic, server=server, fanout=to_all, version=version)
         for attempt in range(2):
             try:
                 client.cast({}, method, **message)
@@ -214,12 +233,18 @@ class Bus:
 
     def watch(self) -> None:
         """Check from now on every few seconds whether the broker is up; harmless to repeat."""
+        self._prepare_calls()
         with self._lock:
-            if self._is_watched:
-                return
-            start_thread(self._make_callable, name=f"bus {self.place}")
-            self._watch.start()
-            self._is_watched = True
+            if not self._is_watched:
+                self._watch.start()
+                self._is_watched = True
+
+    def _prepare_calls(self) -> None:
+        """Have the connection for answers made, in a thread of its own; harmless to repeat."""
+        with self._lock:
+            if not self._is_prepared:
+                start_thread(self._make_callable, name=f"bus {self.place}")
+                self._is_prepared = True
 
     def _wait_until_callable(self, timeout_s: float) -> None:
         """Wait until a call can be sent. Raises BusUnavailable at once if the broker is known to be down."""

@@ -13,6 +13,8 @@ from oslo_config import cfg
 
 from precache.adapters.bus_oslo.bus import Bus, open_bus
 from precache.adapters.bus_oslo.conductor_server import ConductorServer, OnBeat, OnCacheReport, OnProgress
+from precache.adapters.bus_oslo.relay_server import RelayServer
+from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.background.log_exceptions import log_exceptions
 from precache.background.periodic_task import PeriodicTask
 from precache.background.threads import call_in_thread, start_thread
@@ -20,6 +22,7 @@ from precache.core.cells import Cell
 from precache.core.errors import BusUnavailable, PrecacheError
 from precache.ports.cells import CellQueries
 from precache.ports.clock import Clock
+from precache.ports.swarm_planner import SwarmPlanner
 
 _log = logging.getLogger(__name__)
 
@@ -33,14 +36,15 @@ _LEAVE_WITHIN = timedelta(seconds=2)
 class _Connected:
     fingerprint: bytes  # a digest of the URL, so that a changed password is detected without a second copy of it
     bus: Bus
-    server: ConductorServer
+    servers: tuple[RpcServer, ...]
 
 
 class CellBuses:
     """Receives reports on every cell's bus and returns the buses for calls to hosts, from `start` until `stop`.
 
     A cell whose broker is down, or whose URL cannot be used, does not affect the others.
-    on_heartbeat, on_progress, on_cache_report, clock: see ConductorServer.
+    on_heartbeat, on_progress, on_cache_report, clock: see ConductorServer. planner: see RelayServer; None if this
+        conductor serves no swarms.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class CellBuses:
         on_progress: OnProgress,
         on_cache_report: OnCacheReport,
         clock: Clock,
+        planner: SwarmPlanner | None = None,
         interval: timedelta = FOLLOW_INTERVAL,
     ) -> None:
         self._conf = conf
@@ -60,6 +65,7 @@ class CellBuses:
         self._on_progress = on_progress
         self._on_cache_report = on_cache_report
         self._clock = clock
+        self._planner = planner
         self._connected: dict[str, _Connected] = {}
         self._complaints: dict[str, str] = {}  # the last reason of each cell, so that it is logged once
         self._lock = threading.Lock()
@@ -127,27 +133,34 @@ class CellBuses:
             self._log_once(cell.name, f"Cell {cell.name} is on the same message bus {bus.place} as cell {others[0]}")
             bus.close()
             return
-        server = ConductorServer(
-            bus=bus,
-            cell=cell.name,
-            on_heartbeat=self._on_heartbeat,
-            on_progress=self._on_progress,
-            on_cache_report=self._on_cache_report,
-            clock=self._clock,
-        )
+        servers = self._servers(bus, cell.name)
         try:
             bus.watch()
-            server.start()
+            for server in servers:
+                server.start()
         except RuntimeError:
             # The system can start no further thread. The next check of the table repeats this.
             bus.close()
             raise
         with self._lock:  # both together, because the cell's hosts may be called at any moment
-            self._connected[cell.name] = _Connected(fingerprint, bus, server)
+            self._connected[cell.name] = _Connected(fingerprint, bus, servers)
             self._complaints.pop(cell.name, None)
         _log.info("Cell %s is on the message bus %s", cell.name, bus.place)
         if known is not None:
             _close_in_background(cell.name, known)
+
+    def _servers(self, bus: Bus, cell: str) -> tuple[RpcServer, ...]:
+        reports = ConductorServer(
+            bus=bus,
+            cell=cell,
+            on_heartbeat=self._on_heartbeat,
+            on_progress=self._on_progress,
+            on_cache_report=self._on_cache_report,
+            clock=self._clock,
+        )
+        if self._planner is None:
+            return (reports,)
+        return reports, RelayServer(bus=bus, cell=cell, planner=self._planner)
 
     def _disconnect(self, name: str) -> None:
         with self._lock:
@@ -169,7 +182,8 @@ def _close_in_background(name: str, connected: _Connected) -> None:
 
 def _leave(connected: _Connected, patience: timedelta) -> None:
     what, of = "Leaving the message bus", connected.bus.place
-    with log_exceptions(what=what, of=of):
-        connected.server.stop(patience)
+    for stopped in [call_in_thread(partial(each.stop, patience), name="leave cell") for each in connected.servers]:
+        with log_exceptions(what=what, of=of):
+            stopped.result()
     with log_exceptions(what=what, of=of):
         connected.bus.close()

@@ -21,6 +21,7 @@ from precache.adapters.bus_oslo.messages import (
     read_request,
     results_message,
 )
+from precache.adapters.bus_oslo.relay_messages import read_assignment
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.steering_messages import read_cancel, read_limit, read_pause
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
@@ -96,6 +97,15 @@ class _ComputeEndpoint:
 
     def limit_job(self, _context: object, **message: Any) -> dict[str, Any]:
         return self._steer(message, lambda: self._compute.limit_job(*read_limit(message, self._host)))
+
+    def change_relay(self, _context: object, **message: Any) -> None:
+        """Pass a new assignment on. A cast: without an answer."""
+
+        def change() -> dict[str, Any]:
+            self._compute.change_relay(read_assignment(message, self._host))
+            return {}
+
+        self._answer(f"relay {message.get('relay')}", change)
 
     def _steer(self, message: Mapping[str, Any], act: Callable[[], None]) -> dict[str, Any]:
         def confirm() -> dict[str, Any]:

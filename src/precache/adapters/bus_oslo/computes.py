@@ -6,6 +6,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,24 +17,28 @@ from precache.adapters.bus_oslo.clean_messages import clean_message, read_clean_
 from precache.adapters.bus_oslo.contents_messages import describe_message, read_contents
 from precache.adapters.bus_oslo.host_call import HOST_SHARE, HostRequest, RepeatedCall
 from precache.adapters.bus_oslo.messages import read_results, request_message
+from precache.adapters.bus_oslo.relay_messages import assignment_message
 from precache.adapters.bus_oslo.steering_messages import cancel_message, limit_message, pause_message
 from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
 from precache.adapters.bus_oslo.topics import (
     CACHE_IMAGES_SINCE,
     CANCEL_SINCE,
     CLEAN_SINCE,
+    COMPUTE_TOPIC,
     DESCRIBE_SINCE,
     END_TIMES_SINCE,
     LATER_OPTIONS_SINCE,
     OPERATIONS_SINCE,
     OPTIONS_SINCE,
     STEERING_SINCE,
+    SWARM_SINCE,
 )
 from precache.background.cancel_token import CancelToken
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
 from precache.core.operations import Operation
+from precache.core.relays import Assignment
 from precache.core.stopping import StopReason
 from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
 from precache.rules.rpc_versions import understands
@@ -103,6 +108,14 @@ class OsloComputes:
     def limit(self, job_id: str, host: str, cell: str, rates: Rates) -> None:
         message = limit_message(job_id, host, cell, rates, self.next_call())
         self._steer("limit_job", host, cell, STEERING_SINCE, message)
+
+    def change_relay(self, host: str, cell: str, assignment: Assignment) -> None:
+        if self._pin is not None and not understands(self._pin, SWARM_SINCE):
+            return
+        with suppress(BusUnavailable):  # the bus logs it
+            self._buses(cell).cast(
+                COMPUTE_TOPIC, "change_relay", assignment_message(assignment), server=host, version=SWARM_SINCE
+            )
 
     def _steer(self, method: str, host: str, cell: str, version: str, message: Mapping[str, Any]) -> None:
         """Send a short call. Raises ComputeOutdated, ComputeUnreachable, Stopped."""

@@ -10,6 +10,7 @@ EXCHANGE = "precache"
 
 COMPUTE_TOPIC = "precache-compute"  # server: the name of the host
 CONDUCTOR_TOPIC = "precache-conductor"  # on the bus of each cell: one of the conductors receives each message
+RELAY_TOPIC = "precache-relay"  # on the bus of each cell: one of the conductors receives each message
 WAKE_TOPIC = "precache-wake"  # on the bus of API and conductors: every conductor receives it
 SURVEY_TOPIC = "precache-survey"  # on the same bus: one of the conductors receives each message
 
