@@ -62,10 +62,16 @@ class RelayMember:
     is_leaf: it was slow, and gets no child.
     have_bytes: of the file, that it has. offered_bytes: that its parent has, as it last reported both.
     rate_bytes_per_s: at which it last received; 0 while unknown. uplink_bytes_per_s: the best rate at which it fetched
-        from the image service; 0 while unknown.
-    lost: hosts with which it had no success, the last one at the end; they do not become its parent again at once.
+        from the image service; 0 while unknown. link_bytes_per_s: the best rate at which it received from other hosts
+        in earlier relays; 0 while unknown.
+    lost: hosts with which it had no success, the last one at the end; they do not become its parent again until they
+        have joined again. wrong: hosts that sent it a piece that does not agree with its hash. slow_with: hosts from
+        which it received slower than they did.
+    slow_since: when it first reported that it lags behind its parent, in the present series of such reports; and
+        slow_have_bytes, slow_offered_bytes: what it and its parent had then.
     root: the digest of the whole file that it found, as a seeder; empty before.
-    version: of its assignment; grows with each change.
+    version: of its assignment; grows with each change. assigned_at: when it last changed.
+    waiting_since: since when it waits for a place, for the queue to the image service.
     """
 
     host: str
@@ -79,9 +85,17 @@ class RelayMember:
     offered_bytes: int = 0
     rate_bytes_per_s: int = 0
     uplink_bytes_per_s: int = 0
+    link_bytes_per_s: int = 0
     lost: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    slow_with: tuple[str, ...] = ()
+    slow_since: datetime | None = None
+    slow_have_bytes: int = 0
+    slow_offered_bytes: int = 0
     root: str = ""
     version: int = 0
+    assigned_at: datetime | None = None
+    waiting_since: datetime | None = None
     joined_at: datetime | None = None
     reported_at: datetime | None = None
 
@@ -98,6 +112,8 @@ class Relay:
     size_bytes: of the file that the hosts keep; 0 while unknown. root: its digest (`tree-sha256:...`), which enough
         seeders have found; empty before. attestations: how many must find the same.
     reason: why it has failed for good; empty if it has not.
+    signers: the public keys, in hexadecimal, of all hosts that were sent to the image service, the first one first. One
+        stays when its host has left: other hosts pass on the hashes that it signed.
     members: in the order in which they joined. A host that left stays until the relay is forgotten.
     """
 
@@ -107,6 +123,7 @@ class Relay:
     root: str = ""
     attestations: int = 1
     reason: str = ""
+    signers: tuple[str, ...] = ()
     members: tuple[RelayMember, ...] = ()
     created_at: datetime | None = None
 
