@@ -1,4 +1,4 @@
-"""The two files of each kept download: the data, and a record that says what it is.
+"""The two files of each kept download, or of kept pieces: the data, and a record that says what it is.
 
 Nova's cleaner ignores their names. The record is written last and removed first, so data without a record is left over.
 The caller excludes others that change the same files.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from precache.core.images import Image
+from precache.core.images import Image, ImageId
 from precache.imagecache.names import KEPT, parse_temporary, temporary_name
 from precache.imagecache.publish import open_directory, open_own
+from precache.imagecache.space.disk_usage import allocated_bytes
 from precache.imagecache.staging import create_file
 
 _MOST_RECORD_BYTES = 1 << 16
@@ -29,6 +30,9 @@ class KeptDownloadRecord:
     """What the data of a kept download is.
 
     size_bytes, digest: of the whole image. jobs: those that want it. kept_at: or when no job wanted it any more.
+    form: empty for a download, which is whole up to `received_bytes`. For pieces that came from other hosts, the form
+        of the file in which they are, anywhere; then size_bytes is of this file, and there is no digest: each piece is
+        checked when it is used. Releases that do not know the field remove such data, because of the digest.
     """
 
     image: str
@@ -37,12 +41,14 @@ class KeptDownloadRecord:
     received_bytes: int
     kept_at: str
     jobs: tuple[str, ...]
+    form: str = ""
 
     @classmethod
     def read(cls, text: bytes) -> KeptDownloadRecord:
         """Raises ValueError, KeyError, TypeError for anything that is not a record."""
         fields: dict[str, Any] = json.loads(text)
-        record = cls(**{name: fields[name] for name in cls.__slots__} | {"jobs": tuple(map(str, fields["jobs"]))})
+        fields = {"form": ""} | fields | {"jobs": tuple(map(str, fields["jobs"]))}
+        record = cls(**{name: fields[name] for name in cls.__slots__})
         if not 0 < record.received_bytes <= record.size_bytes or record.kept_time.tzinfo is None:
             raise ValueError("the numbers of the record are impossible")
         return record
@@ -53,7 +59,12 @@ class KeptDownloadRecord:
 
     def fits(self, image: Image) -> bool:
         """Return whether the image has still the data that was being received."""
-        return (self.image, self.size_bytes, self.digest) == (image.id, image.size_bytes, str(image.digest))
+        is_of_image = (self.image, self.size_bytes, self.digest) == (image.id, image.size_bytes, str(image.digest))
+        return is_of_image and not self.form
+
+    def fits_pieces(self, image: ImageId, form: str) -> bool:
+        """Return whether the data is pieces of the image in this form."""
+        return bool(self.form) and (self.image, self.form) == (image, form)
 
 
 class KeptDownloadFiles:
@@ -81,9 +92,31 @@ class KeptDownloadFiles:
             with open_directory(self._directory) as directory:
                 fd = open_own(self._path(entry, "record").name, directory)
             with os.fdopen(fd, "rb") as file:
-                return KeptDownloadRecord.read(file.read(_MOST_RECORD_BYTES))
+                record = KeptDownloadRecord.read(file.read(_MOST_RECORD_BYTES))
+            return self._as_on_disk(entry, record) if record.form else record
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def _as_on_disk(self, entry: str, record: KeptDownloadRecord) -> KeptDownloadRecord:
+        """Return the record of pieces with what the disk says of them: they arrive while it stays. Raises OSError."""
+        found = self._path(entry, "data").lstat()
+        written_at = datetime.fromtimestamp(found.st_mtime, UTC)
+        return replace(
+            record,
+            received_bytes=max(1, min(allocated_bytes(found), record.size_bytes)),
+            kept_at=max(record.kept_time, written_at).isoformat(),
+        )
+
+    def store_pieces(self, entry: str, path: Path, record: KeptDownloadRecord) -> None:
+        """Give the file at `path` its place as a second name, so that its data outlives this process; write the record.
+
+        Raises OSError, as on a file system without links.
+        """
+        data = self._path(entry, "data")
+        if not _is_same(data, path):
+            self.remove(entry)
+            os.link(path, data, follow_symlinks=False)
+        self.write_record(entry, record)
 
     def store(self, entry: str, path: Path, record: KeptDownloadRecord) -> None:
         """Move the file at `path`, as long as the record says, to its place, and write the record. Raises OSError."""

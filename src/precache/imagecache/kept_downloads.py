@@ -1,4 +1,4 @@
-"""What was received of paused downloads, kept beside the cache until they go on.
+"""What was received of paused downloads, and pieces that came from other hosts, kept beside the cache until they go on.
 
 Its files are in `kept_download_files`; data without a record will be removed. Who changes a kept download holds the
 lock of its entry; who removes one in passing takes the lock only if it is free. Only the jobs of a record change
@@ -6,7 +6,8 @@ without it, so that a job can be removed from the record while another job downl
 
 The jobs of a record are those that want it: they were paused, and have not ended since. Without one it is removed.
 
-A download that goes on writes to the same file under a second name. So after a kill the kept data is still there.
+A download that goes on writes to the same file under a second name. So after a kill the kept data is still there. Of
+pieces from other hosts the second name is made when their file is: each is checked again when it is used.
 """
 
 from __future__ import annotations
@@ -72,10 +73,12 @@ class KeptDownloads:
         """Make what is kept of the image the file at `path`, and return its bytes; 0 if nothing can be used.
 
         The file may be longer: what follows those bytes is to be overwritten. What does not fit the image any more is
-        removed. The caller holds the entry's lock.
+        removed; pieces from other hosts stay. The caller holds the entry's lock.
         """
         entry = entry_name(image.id)
         record = self._files.read_record(entry)
+        if record is not None and record.form:
+            return 0
         try:
             if record is not None and record.fits(image) and self._files.link(entry, path, record.received_bytes):
                 return record.received_bytes
@@ -118,6 +121,55 @@ class KeptDownloads:
             return 0
         self._remove_most()
         return received_bytes
+
+    def take_pieces(self, image: ImageId, form: str, path: Path) -> int:
+        """Make the kept pieces of the image in this form the file at `path`, and return its size; 0 if there are none.
+
+        Nothing says which pieces it has, and whether they are whole. The caller holds the entry's lock.
+        """
+        entry = entry_name(image)
+        record = self._files.read_record(entry)
+        if record is None or not record.fits_pieces(image, form):
+            return 0
+        try:
+            if self._files.link(entry, path, 0) and path.lstat().st_size <= record.size_bytes:
+                return record.size_bytes
+        except OSError as error:
+            _log.warning("The pieces that are kept of image %s cannot be used: %s", image, explain(error))
+        path.unlink(missing_ok=True)
+        self.remove(entry)
+        return 0
+
+    def keep_pieces(self, image: ImageId, form: str, path: Path, size_bytes: int) -> bool:
+        """Keep the file at `path`, to which pieces of the image in this form are written, also if this process dies.
+
+        It keeps its name. What else was kept of the image is removed. Return whether it is kept: it is not if nothing
+        may be kept, or if the disk does not allow it. size_bytes: of the whole file. The caller holds the entry's lock.
+        """
+        entry = entry_name(image)
+        if not 0 < size_bytes <= self._limits.total_bytes or not self._limits.images:
+            return False
+        record = KeptDownloadRecord(
+            image=image,
+            size_bytes=size_bytes,
+            digest="",
+            received_bytes=size_bytes,
+            kept_at=self._clock.now().isoformat(),
+            jobs=(),
+            form=form,
+        )
+        try:
+            with self._changes:
+                earlier = self._files.read_record(entry)
+                if earlier is not None:
+                    record = replace(record, jobs=earlier.jobs)
+                self._files.store_pieces(entry, path, record)
+        except OSError as error:
+            _log.warning("The pieces of image %s are not kept if this process ends: %s", image, explain(error))
+            with suppress(OSError):  # `clean` tries again
+                self.remove(entry)
+            return False
+        return True
 
     def claim(self, image: ImageId, job_id: str) -> int:
         """Note that the job wants what is kept of the image, until `release` or `remove_of_job`; return its bytes."""
