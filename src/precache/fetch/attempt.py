@@ -19,6 +19,7 @@ from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
 from precache.fetch.conversion import Conversion
 from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.final_parts import FinalParts
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.resume import ResumingStream
@@ -42,12 +43,18 @@ _CUT_SECONDS = 1.0
 """How long a paused transfer may take to write what it has received; a pause has two seconds for all."""
 
 
+def _ignore(_count: int) -> None:
+    """Count nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What one fetch works on.
 
     target: of the conversion; None to keep the download as it is. kept_bytes: of the download, from an earlier fetch
         that was paused.
+    final_parts: told which part of the result is final; None if nothing observes that.
+    on_received: called with the number of bytes of each read from the image service.
     """
 
     record: Image
@@ -58,6 +65,8 @@ class Attempt:
     staging: Staging
     watch: Watcher
     kept_bytes: int = 0
+    final_parts: FinalParts | None = None
+    on_received: Callable[[int], None] = _ignore
 
 
 def keeps_data(error: BaseException, kept_bytes: int) -> bool:
@@ -114,9 +123,17 @@ class AttemptRunner:
         signatures = self._signatures
         signature = watched(lambda: signatures.begin(record), record.id, attempt.watch) if signatures else None
         kept_bytes = attempt.kept_bytes
-        stream = self._stream(record, attempt.order, kept_bytes)
+        stream = self._stream(attempt)
+        observed = attempt.final_parts
         with SparseFile(download, direct=target is None, write_at=self._write_at, kept_bytes=kept_bytes) as file:
-            transfer = Transfer(image=record, stream=stream, file=file, signature=signature, kept_bytes=kept_bytes)
+            transfer = Transfer(
+                image=record,
+                stream=stream,
+                file=file,
+                signature=signature,
+                kept_bytes=kept_bytes,
+                final_parts=observed if target is None else None,
+            )
             qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
             group = TaskGroup(record.id)
             conversion = Conversion(
@@ -131,6 +148,7 @@ class AttemptRunner:
                 ),
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
+                final_parts=observed,
             )
             with _keeping(attempt, transfer):
                 _run(transfer, conversion, qemu_img, group, _progress(record, transfer, attempt.watch), kept_bytes)
@@ -143,16 +161,17 @@ class AttemptRunner:
                 _check_length(record, target, conversion.disk_bytes)
                 flush(target)
 
-    def _stream(self, record: Image, order: ImageOrder, offset_bytes: int) -> LimitedStream:
+    def _stream(self, attempt: Attempt) -> LimitedStream:
         stream = ResumingStream(
             images=self._images,
-            image=record,
+            image=attempt.record,
             clock=self._clock,
             retries=self._rules.retries,
             least_rate=self._rules.least_rate,
-            offset_bytes=offset_bytes,
+            offset_bytes=attempt.kept_bytes,
+            on_received=attempt.on_received,
         )
-        return LimitedStream(stream, limit=self._rates.of(order), clock=self._clock)
+        return LimitedStream(stream, limit=self._rates.of(attempt.order), clock=self._clock)
 
 
 def watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:

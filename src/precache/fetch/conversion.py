@@ -11,13 +11,15 @@ from typing import TypeVar
 from precache.background.task_group import TaskGroup
 from precache.core.errors import ConversionFailed, UnsafeImage, UnusableImage
 from precache.core.images import Image
+from precache.fetch.final_parts import FinalParts
 from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.qemu_commands import ImageInfo, Output, Part, convert_part, read_image_info
 from precache.fetch.sparse_file import create_empty, truncate_to
 from precache.imagecache.qemu_img import NativeAioUnavailable, QemuImg, QemuImgFailed
-from precache.rules.conversion import RAW, part_size
+from precache.imagecache.space.disk_usage import allocated_by
+from precache.rules.conversion import RAW, announced_part_size, part_size
 from precache.rules.disk_formats import Content, is_truncated, why_unusable
 from precache.rules.qemu_probe import HEAD_BYTES, probe
 
@@ -48,18 +50,22 @@ class Conversion:
         check_space: Callable[[int], None],
         vmdk_types: Collection[str] = VMDK_TYPES,
         deep_inspection: bool = True,
+        final_parts: FinalParts | None = None,
     ) -> None:
         """target: path of the raw result; None to keep the download as it is.
 
         direct: whether to write the result past the page cache.
 
         check_space: called with the size of the result as soon as qemu-img has reported it; raises NotEnoughSpace.
+
+        final_parts: told of each part of the result, which are small then.
         """
         self._image, self._arriving, self._target = image, arriving, target
         self._qemu_img, self._group, self._vmdk_types = qemu_img, group, vmdk_types
         self._check_space = check_space
         self._deep_inspection = deep_inspection
-        self._output = Output.DIRECT_NATIVE if direct else Output.CACHED
+        self._final_parts = final_parts
+        self._output = _output(direct=direct, small_parts=final_parts is not None)
         self.disk_bytes = 0
         """Size of the disk in the image as qemu reports it: the only valid size of a converted result. Set by `run`."""
 
@@ -100,18 +106,40 @@ class Conversion:
     def _convert(self, target: Path, size: int, inspection: Inspection) -> None:
         self._create(target, size)
         self._check_space(size)
-        done = 0
-        while done < size:
-            # Part by part while data arrives; the rest in one part when the download is complete.
-            part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
-            self._convert_part(part, target, inspection)
-            done += part.size
+        if self._final_parts is None:
+            self._convert_large_parts(target, size, inspection)
+        else:
+            self._convert_announced(target, size, inspection, self._final_parts)
         truncate_to(target, size)
         found = _format_of_file(target)
         if found != RAW:
             # The raw disk itself looks like an image of another format. A program that opens the entry without a given
             # format would follow the references in it.
             raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
+        if self._final_parts is not None:
+            self._final_parts.is_final_up_to(size)
+
+    def _convert_large_parts(self, target: Path, size: int, inspection: Inspection) -> None:
+        done = 0
+        while done < size:
+            # Part by part while data arrives; the rest in one part when the download is complete.
+            part = Part(done, size - done if self._arriving.is_complete else part_size(size, done))
+            self._convert_part(part, target, inspection)
+            done += part.size
+
+    def _convert_announced(self, target: Path, size: int, inspection: Inspection, final_parts: FinalParts) -> None:
+        """Convert small parts to the end, and announce each but the last one, which is complete when it is checked."""
+        final_parts.began(target, size)
+        download_bytes = self._arriving.wait_for_size()
+        part, written, done = 0, allocated_by(target), 0
+        while done < size:
+            before = written
+            part = min(announced_part_size(download_bytes, part, written - before), size - done)
+            self._convert_part(Part(done, part), target, inspection)
+            written = allocated_by(target)
+            done += part
+            if done < size:
+                final_parts.is_final_up_to(done)
 
     def _info(self, inspection: Inspection) -> ImageInfo:
         def info(connection: socket.socket) -> ImageInfo:
@@ -163,6 +191,17 @@ class Conversion:
 
     def _is_arriving(self) -> bool:
         return not self._arriving.is_complete
+
+
+def _output(*, direct: bool, small_parts: bool) -> Output:
+    """Return how the result is written.
+
+    With native asynchronous writes, a process needs 40 ms to end: the kernel takes its context down. For many small
+    parts that is more than all the rest.
+    """
+    if not direct:
+        return Output.CACHED
+    return Output.DIRECT if small_parts else Output.DIRECT_NATIVE
 
 
 def _format_of_file(path: Path) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import (
     ConversionFailed,
@@ -28,6 +29,7 @@ from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, AttemptRunner, keeps_data, watched
 from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
@@ -55,6 +57,16 @@ _MAY_BE_DAMAGED = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, Sign
 UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits, it does not fit either
 
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
+
+
+class ReceivedBytes:
+    """Counts the bytes that one fetch reads from the image service. One thread adds at a time."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, count: int) -> None:
+        self.total += count
 
 
 class Fetcher:
@@ -89,7 +101,9 @@ class Fetcher:
             rates=rates or RateLimits(),
         )
 
-    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
+    def fetch(
+        self, order: ImageOrder, staging: Staging, watch: Watcher, final_parts: FinalParts | None = None
+    ) -> Fetched:
         """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
         from.
 
@@ -97,6 +111,8 @@ class Fetcher:
 
         The data is verified against the image's digest. An image without a digest is accepted with a warning, as in
         Nova: the image service has registered it from an external location and never read it.
+
+        final_parts: told which part of the entry is final, while the rest is being made.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, SignatureRefused,
         NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
@@ -106,6 +122,7 @@ class Fetcher:
         _check(record, order.options)
         target = staging.path(RESULT) if self._is_converted(record.disk_format) else None
         download = staging.path(DOWNLOAD)
+        received = ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
         with ledger.promise(staging.entry, staging.token, staging.make_room) as promise:
@@ -118,7 +135,8 @@ class Fetcher:
             )
             try:
                 space.admit(kept_bytes)
-                self._fetch_sound(Attempt(record, order, download, target, space, staging, watch, kept_bytes))
+                attempt = Attempt(record, order, download, target, space, staging, watch, kept_bytes)
+                self._fetch_sound(replace(attempt, final_parts=final_parts, on_received=received.add))
             except BaseException as error:
                 promise.end()
                 written = allocated_by(download, target)
@@ -128,7 +146,8 @@ class Fetcher:
                 if isinstance(error, OSError):
                     raise space.failure(error, written) from error
                 raise
-        return Fetched(target or download, download, _describe(record, is_converted=target is not None))
+        described = _describe(record, is_converted=target is not None)
+        return Fetched(target or download, download, described, BytesFrom(image_service=received.total))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]
@@ -156,6 +175,8 @@ class Fetcher:
                 else:
                     raise
                 _log.warning("%s; fetching it again from the start", error)
+                if attempt.final_parts is not None:
+                    attempt.final_parts.restarted()
                 _remove(attempt.download, attempt.target)
                 attempt.space.admit()
             else:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from precache.fetch.blocks import Block
+from precache.fetch.final_parts import FinalParts
 from precache.fetch.sparse_file import SparseFile
 
 
@@ -24,10 +25,12 @@ class Abandoned(Exception):
 class GrowingFile:
     """A file of the size `size_bytes` (None if not announced) that grows from its start."""
 
-    def __init__(self, *, file: SparseFile, size_bytes: int | None) -> None:
-        """file: the blocks are written to it and can be read from it."""
+    def __init__(self, *, file: SparseFile, size_bytes: int | None, final_parts: FinalParts | None = None) -> None:
+        """file: the blocks are written to it and can be read from it. final_parts: told of what arrives."""
         self._file = file
         self._size = size_bytes
+        self._final_parts = final_parts
+        self._is_announced = False
         self._arrived = 0
         self._complete = False
         self._abandoned = False
@@ -48,6 +51,8 @@ class GrowingFile:
         with self._changed:
             self._arrived += block.length
             self._changed.notify_all()
+        if self._final_parts is not None and self._size is not None:
+            self._announce(self._final_parts, min(self._arrived, self._size - 1))  # complete only after `finish`
 
     def finish(self) -> None:
         """Mark the download as complete and verified."""
@@ -56,6 +61,8 @@ class GrowingFile:
             self._size = self._arrived
             self._complete = True
             self._changed.notify_all()
+        if self._final_parts is not None:
+            self._announce(self._final_parts, self._arrived)
 
     def abandon(self) -> None:
         """Make every present and later wait end with Abandoned."""
@@ -118,6 +125,14 @@ class GrowingFile:
             while (end := min(self.wait_for(offset + chunk_bytes), offset + chunk_bytes)) > offset:
                 yield read(offset, end - offset)
                 offset = end
+
+    def _announce(self, final_parts: FinalParts, end: int) -> None:
+        if not self._is_announced:
+            size = self._size or 0
+            self._file.finish(size)  # zeros at the end are not written, and what is announced can be read
+            final_parts.began(self._file.path, size)
+            self._is_announced = True
+        final_parts.is_final_up_to(end)
 
     def _checked(self, value: int) -> int:
         if self._abandoned:

@@ -36,6 +36,10 @@ _NO_END = (
 )
 
 
+def _ignore(_count: int) -> None:
+    """Count nothing."""
+
+
 class ResumingStream:
     """Reads one image from an offset to its end. One thread reads; another may call `close`: the reader's wait ends.
 
@@ -53,12 +57,14 @@ class ResumingStream:
         least_rate: MinThroughput | None = None,
         offset_bytes: int = 0,
         monotonic: Callable[[], float] = time.monotonic,
+        on_received: Callable[[int], None] = _ignore,
     ) -> None:
         """retries: how many attempts in a row may bring no new byte before the transfer fails.
 
         least_rate: a slower connection is closed, and the next one begins where it ended. It is kept if the service
         cannot resume. The transfer fails after more than `retries` slow windows in a row.
         offset_bytes: where to begin. monotonic: a clock, in seconds.
+        on_received: called with the number of bytes of each read, also of those that are skipped.
         """
         # Bytes that are read again are no progress, but show how fast the service is: each kind has its own window.
         self._throughput, self._skip_throughput = (
@@ -66,6 +72,7 @@ class ResumingStream:
             ThroughputMonitor(least_rate or MinThroughput()),
         )
         self._monotonic = monotonic
+        self._on_received = on_received
         self._images, self._image, self._clock = images, image, clock
         self._retries, self._backoff = retries, replace(SERVICE_RESTARTS, attempts=retries + 1)
         self._stream: ImageStream | None = None
@@ -147,6 +154,7 @@ class ResumingStream:
         began = self._monotonic()
         count = stream.readinto(buffer)
         pace.add(self._monotonic() - began, count)
+        self._on_received(count)
         return count
 
     def _check_throughput(self, pace: ThroughputMonitor) -> None:

@@ -17,6 +17,7 @@ from precache.core.errors import DigestMismatch
 from precache.core.images import Digest, Image
 from precache.core.stopping import StopReason
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
+from precache.fetch.final_parts import FinalParts
 from precache.fetch.growing_file import Abandoned, GrowingFile
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.sparse_file import SparseFile
@@ -37,10 +38,12 @@ class Transfer:
         file: SparseFile,
         signature: SignatureCheck | None = None,
         kept_bytes: int = 0,
+        final_parts: FinalParts | None = None,
     ) -> None:
         """stream: begins after `kept_bytes`, which the file has already, and which are read from there.
 
         signature: a second check of the data; None if no signature is required.
+        final_parts: told of what arrives in the file.
         """
         self._signature = signature
         self._image = image
@@ -53,7 +56,7 @@ class Transfer:
         self._stopped = CancelToken()
         self._is_cut = False
         self._is_read, self._is_written = threading.Event(), threading.Event()
-        self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes)
+        self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes, final_parts=final_parts)
         self.received_bytes = kept_bytes
         """More than have arrived in the file: on a slow link a block takes many seconds. Set by the reader alone."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from precache.core.bytes_from import NO_BYTES, BytesFrom
 from precache.core.cache_contents import ImageSize
 from precache.core.orders import ImageOrder
 from precache.imagecache.names import temporary_name
@@ -123,12 +124,13 @@ class Fetched:
 
     entry: the complete, verified file to publish; it is on the disk.
     download: the verified bytes as the image service sent them; the same file as `entry` if nothing was converted.
-    record: what is known of the entry.
+    record: what is known of the entry. bytes_from: what was moved for it.
     """
 
     entry: Path
     download: Path
     record: EntryRecord
+    bytes_from: BytesFrom = NO_BYTES
 
 
 class EntryFetcher(Protocol):

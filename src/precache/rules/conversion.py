@@ -37,6 +37,16 @@ SMALLEST_PART_BYTES = 512 << 20
 """What one table of a qcow2 image with clusters of the usual 64 KiB covers."""
 
 
+PARTS_OF_DATA = 100
+
+SMALLEST_ANNOUNCED_BYTES = 4 << 20
+"""A part costs the start of a process, 16 ms. Much smaller parts would need longer than their data on the network."""
+
+LARGEST_ANNOUNCED_BYTES = 1 << 30
+
+_ANNOUNCED_UNIT_BYTES = 1 << 20
+
+
 def qemu_format(disk_format: str | None) -> str | None:
     """Return qemu-img's name for Glance's disk format; None if no inspector can check such content.
 
@@ -68,6 +78,23 @@ def part_size(virtual_size_bytes: int, done_bytes: int) -> int:
     wanted = -(-virtual_size_bytes // MOST_PARTS)
     aligned = -(-wanted // SMALLEST_PART_BYTES) * SMALLEST_PART_BYTES
     return min(aligned, virtual_size_bytes - done_bytes)
+
+
+def announced_part_size(download_bytes: int, previous_bytes: int, written_bytes: int) -> int:
+    """Return the size of the next part of a disk whose parts are passed on to other hosts one by one.
+
+    download_bytes: of the image. previous_bytes: the size of the part before; 0 for the first one. written_bytes: how
+        much data that part had.
+    A part is to have as much data as one in PARTS_OF_DATA of the download: the other hosts are behind by one part. In
+    a hole parts become twice as large each time, because an empty part costs a process as well.
+    """
+    goal = max(_rounded_up(-(-download_bytes // PARTS_OF_DATA)), SMALLEST_ANNOUNCED_BYTES)
+    wanted = min(previous_bytes * goal // max(written_bytes, 1), previous_bytes * 2, LARGEST_ANNOUNCED_BYTES)
+    return max(_rounded_up(wanted), goal)
+
+
+def _rounded_up(size_bytes: int) -> int:
+    return -(-size_bytes // _ANNOUNCED_UNIT_BYTES) * _ANNOUNCED_UNIT_BYTES
 
 
 def conversion_cpu_time(virtual_size_bytes: int, floor: timedelta) -> timedelta:

@@ -54,15 +54,17 @@ class World:
     def fetch(
         self, data: bytes, disk_format: str | None = "raw", *, faults=ImageFaults(), rules=FetchRules(), watch=None,  # noqa: B008
         options: OrderOptions = DEFAULT_OPTIONS,
-        record: Image | None = None, wrap=lambda images: images, disk=disk_size, make_room=None, **parts,
+        record: Image | None = None, wrap=lambda images: images, disk=disk_size, make_room=None,
+        final_parts=None, **parts,
     ) -> Path:  # fmt: skip
         record = record or record_of(data, disk_format)
         self.images = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: faults})
         fetcher = Fetcher(images=wrap(self.images), clock=self.clock, rules=rules, **parts)
         ledger = SpaceLedger(directory=self.cache, clock=self.clock, disk_size=disk)
         staging = Staging(self.cache, entry_name(IMAGE), ledger=ledger, make_room=make_room)
-        fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note)
+        fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note, final_parts)
         self.downloaded, self.described = fetched.download.read_bytes(), fetched.record
+        self.bytes_from = fetched.bytes_from
         if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone
             fetched.download.unlink()
         return fetched.entry
