@@ -1,0 +1,167 @@
+"""A site: an image service, and hosts behind links of a fixed rate, each a process that can be killed alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.lab.network import Machine
+from tests.lab.swarm.calls import CallFailed, call
+from tests.lab.swarm.host import INSTANCES, SOCKET, HostResult
+from tests.lab.swarm.hosts import HostPlace
+from tests.lab.swarm.origin import LOG
+from tests.namespaces import ShapedNetwork
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[3]
+MOST_AT_ONCE = 256
+JOB = "5d1c3b0e-0000-4000-8000-000000000001"
+
+
+class Site:
+    """The running site. folder: with a short path, because it holds sockets. images: by file name, their ids."""
+
+    def __init__(self, network: ShapedNetwork, folder: Path, url: str, images: dict[str, str], forks: Forks) -> None:
+        self.network, self.folder, self.images = network, folder, images
+        self._url, self._forks = url, forks
+        self._pids: dict[str, int] = {}
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE)
+
+    def start(self, *names: str) -> None:
+        """Start these hosts, and wait until they answer. One that was killed before has its files again."""
+        for name in names:
+            machine = self.network.hosts[name]
+            place = HostPlace(
+                name=name,
+                address=machine.address,
+                folder=str(self.folder / name),
+                namespace=machine.pid,
+                image_service=self._url,
+            )
+            self._socket(name).unlink(missing_ok=True)
+            self._pids[name] = self._forks.fork(place)
+        for name in names:
+            wait_until(self._socket(name).exists)
+
+    def kill(self, *names: str) -> None:
+        """End the processes of these hosts at once, with the tools that they run."""
+        for name in names:
+            with suppress(ProcessLookupError):
+                os.killpg(self._pids.pop(name), signal.SIGKILL)
+
+    def begin(self, names: Iterable[str], image: str, **options: Any) -> dict[str, Future[HostResult]]:
+        """Tell these hosts to cache the image, and return their results to come.
+
+        A host that is killed meanwhile raises CallFailed.
+        """
+        return {
+            name: self._pool.submit(call, self._socket(name), "cache", self.images[image], options, JOB)
+            for name in names
+        }
+
+    def cache(self, names: Iterable[str], image: str, timeout_s: float, **options: Any) -> list[HostResult]:
+        """Tell these hosts to cache the image, and return the results when all have it."""
+        begun = self.begin(names, image, **options)
+        return results_of(begun, timeout_s)
+
+    def ask(self, name: str, method: str, *words: Any) -> Any:
+        return call(self._socket(name), method, *words)
+
+    def entries(self, name: str) -> list[Path]:
+        """Return the images that the host has published."""
+        cache = self.folder / name / INSTANCES / "_base"
+        return [path for path in cache.iterdir() if path.is_file() and len(path.name) == 40] if cache.exists() else []
+
+    def log(self, name: str) -> str:
+        return (self.folder / name / "log").read_text()
+
+    def origin_bytes(self, image: str) -> int:
+        """Return how many bytes of this image the image service has sent, over all hosts; ended requests only."""
+        log = self.folder / LOG
+        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        path = f"{self.images[image]}/file"
+        return sum(line["bytes_sent"] for line in lines if line["path"].endswith(path))
+
+    def close(self) -> None:
+        self.kill(*self._pids)
+        self._pool.shutdown(wait=True)
+
+    def _socket(self, name: str) -> Path:
+        return self.folder / name / SOCKET
+
+
+def results_of(begun: dict[str, Future[HostResult]], timeout_s: float) -> list[HostResult]:
+    """Return the results of hosts that were not killed. Raises AssertionError if one has none in time."""
+    _, running = wait(begun.values(), timeout_s)
+    assert not running, f"not done after {timeout_s} s: {[name for name, each in begun.items() if each in running]}"
+    done = []
+    for each in begun.values():
+        with suppress(CallFailed):
+            done.append(each.result())
+    return done
+
+
+class Forks:
+    """The process that makes the hosts."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.lab.swarm.hosts"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._guard = threading.Lock()
+        assert self._read() == "ready"
+
+    def fork(self, place: HostPlace) -> int:
+        """Start a host, and return its process."""
+        with self._guard:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(asdict(place)) + "\n")
+            self._process.stdin.flush()
+            return int(self._read())
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@contextmanager
+def site(network: ShapedNetwork, folder: Path, images: Path, forks: Forks) -> Iterator[Site]:
+    """Run the image service with all images of this directory; hosts are started by `Site.start`."""
+    with ExitStack() as stack:
+        url, ids = _start_origin(network.origin, folder, images, stack)
+        running = Site(network, folder, url, ids, forks)
+        stack.callback(running.close)
+        yield running
+
+
+def _start_origin(origin: Machine, folder: Path, images: Path, stack: ExitStack) -> tuple[str, dict[str, str]]:
+    process = subprocess.Popen(
+        [*origin.inside, sys.executable, "-m", "tests.lab.swarm.origin", images, folder, origin.address],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    assert process.stdout is not None
+    started = json.loads(process.stdout.readline())
+    return started["url"], started["ids"]
