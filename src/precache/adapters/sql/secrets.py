@@ -27,15 +27,18 @@ class SecretBox:
             raise InvalidConfiguration(f"{OPTION} is not set; make a key with: precache config key")
         return self._keys.encrypt(secret.encode()).decode()
 
-    def decrypt(self, encrypted: str, what: str) -> str:
-        """Return the decrypted text. Raises SecretUnreadable, which names the secret as `what`, if no key fits."""
+    def decrypt(self, encrypted: str, what: str, store_again: str = "") -> str:
+        """Return the decrypted text. Raises SecretUnreadable, which names the secret as `what`, if no key fits.
+
+        store_again: how an operator replaces the secret; empty for the way of a cell's URL.
+        """
         if self._keys is None:
-            raise SecretUnreadable(what)
+            raise SecretUnreadable(what, store_again)
         try:
             return self._keys.decrypt(encrypted.encode()).decode()
         except InvalidToken:
             # The library's error says nothing useful, also not as a cause.
-            raise SecretUnreadable(what) from None
+            raise SecretUnreadable(what, store_again) from None
 
 
 def _parse(key: str, place: int) -> Fernet:

@@ -338,14 +338,12 @@ class ComputeOutdated(Refused):
 
 
 class SecretUnreadable(Refused):
-    """A stored secret cannot be decrypted with any configured key."""
+    """A stored secret cannot be decrypted with any configured key. store_again: how it is replaced, in words."""
 
-    usual_advice = (
-        "put that key back, behind the newer one, or store the secret again: precache cell set NAME --transport-url -"
-    )
-
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, store_again: str = "") -> None:
         super().__init__(
             f"{what} cannot be decrypted: the key that it was stored with is missing from [database] encryption_keys "
             "of this process; put it there and start it again, or store the secret again"
         )
+        again = store_again or "store the secret again: precache cell set NAME --transport-url -"
+        self.advice = f"put that key back, behind the newer one, or {again}"
