@@ -22,8 +22,9 @@ OPTIONS = [
         "encryption_keys",
         default=[],
         secret=True,
-        help="Keys for the secrets in the database (transport URLs of cells), as `precache config key` prints them; "
-        "the first one encrypts, all of them decrypt, so put a new key first. Every conductor needs the same keys.",
+        help="Keys for the secrets in the database (transport URLs of cells, the key that signs for hosts of swarms), "
+        "as `precache config key` prints them; the first one encrypts, all of them decrypt, so put a new key first. "
+        "Every conductor needs the same keys.",
     ),
 ]
 

@@ -20,8 +20,8 @@ from precache.ports.swarm_trust import RootStatement, Ticket
 
 VERSION = 1
 
-LONGEST_TEXT = 16 << 10
-"""Characters; a longer one is not even decoded. A ticket for thirty sites with the longest names is half of that."""
+LONGEST_TEXT = 8 << 10
+"""Characters. A longer one is not decoded; a ticket usually has about 300."""
 
 _SIGNED_AS = b"precache swarm text\0"
 """Before the signed bytes, so that a signature of one thing never counts for another that the same key signs."""

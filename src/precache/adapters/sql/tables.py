@@ -408,6 +408,20 @@ cached_images = Table(
 # Rows that are locked by transactions which must come one after another.
 locks = Table("locks", metadata, Column("name", NAME, primary_key=True), **_EXACT)
 
+# The keys that sign for hosts of swarms: usually one row; a second one while the key is being renewed.
+swarm_authorities = Table(
+    "swarm_authorities",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # PEM.
+    Column("certificate", LONG_TEXT, nullable=False),
+    # The key, encrypted with [database] encryption_keys.
+    Column("secret", LONG_TEXT, nullable=False),
+    # Hosts trust it already, and an earlier key signs.
+    Column("signs_from", Instant, nullable=False),
+    **_EXACT,
+)
+
 tokens = Table(
     "tokens",
     metadata,

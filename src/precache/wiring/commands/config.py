@@ -26,8 +26,9 @@ class ConfigSample(Command):
 class ConfigKey(Command):
     """Print a new key for [database] encryption_keys.
 
-    Transport URLs of cells are encrypted with it. Every conductor, and the command `precache cell`, needs the same key.
-    Keep a copy: without it the URLs must be entered again. To change it, put the new key in front of the old one.
+    Transport URLs of cells, and the key that signs for hosts of swarms, are encrypted with it. Every conductor, and the
+    commands `precache cell` and `precache swarm authority`, need the same key. Keep a copy: without it the URLs must be
+    entered again. To change it, put the new key in front of the old one.
 
     Example:
       precache config key
