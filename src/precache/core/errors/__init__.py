@@ -103,8 +103,11 @@ from precache.core.errors.refused import (
 from precache.core.errors.swarm import (
     ClockWrong as ClockWrong,
     ConductorUnreachable as ConductorUnreachable,
+    PeerLost as PeerLost,
+    PieceRefused as PieceRefused,
     RelayFailed as RelayFailed,
     RelayRefused as RelayRefused,
+    WrongPiece as WrongPiece,
 )
 from precache.core.errors.tree import (
     Conflict as Conflict,

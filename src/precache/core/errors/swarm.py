@@ -43,3 +43,27 @@ class RelayFailed(Corrupt):
     def __init__(self, image: str, reason: str) -> None:
         super().__init__(f"Image {image} was not passed on in this site: {reason}")
         self.image, self.reason = image, reason
+
+
+class PieceRefused(Corrupt):
+    """A piece of a file, its hash, or the root of the file cannot be accepted."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"Piece {index} was refused: {reason}")
+        self.index, self.reason = index, reason
+
+
+class WrongPiece(Corrupt):
+    """Another host has sent a piece, a hash or a root that cannot be accepted."""
+
+    def __init__(self, peer: str, index: int, reason: str) -> None:
+        super().__init__(f"Host {peer} has sent a wrong piece {index}: {reason}", "verify the image on that host")
+        self.peer, self.index, self.reason = peer, index, reason
+
+
+class PeerLost(Unavailable):
+    """Another host does not answer, refuses, or has stopped sending."""
+
+    def __init__(self, peer: str, reason: str) -> None:
+        super().__init__(f"Host {peer} sends no pieces: {reason}")
+        self.peer, self.reason = peer, reason
