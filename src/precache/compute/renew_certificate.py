@@ -1,0 +1,107 @@
+"""The certificate of a host for swarms: it is asked for at the start, and again after half of its time."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from precache.background.periodic_task import PeriodicTask
+from precache.core.errors import ClockWrong, PrecacheError
+from precache.ports.clock import Clock
+from precache.ports.swarm_planner import SwarmPlanner
+from precache.swarm.host_trust import HostTrust
+
+_log = logging.getLogger(__name__)
+
+LOOK_INTERVAL = timedelta(seconds=5)
+"""Between two looks whether it is time to ask."""
+
+LONGEST_PAUSE = timedelta(minutes=5)
+"""Between two attempts; the first pauses are as short as LOOK_INTERVAL."""
+
+SILENT_FOR = timedelta(minutes=1)
+"""After the start. A host often asks before its first heartbeat is stored, or before a conductor runs."""
+
+SPREAD = 0.1
+"""Of the time until the renewal, so that hosts that started together do not ask together."""
+
+
+class RenewCertificate:
+    """The regular work that keeps the certificate of `trust` valid. Call `start`, and `stop` at the end.
+
+    A host without a certificate gets all images from the image service. It logs the reason once.
+    spread: returns a number from 0 to 1, at random.
+    """
+
+    def __init__(
+        self,
+        *,
+        trust: HostTrust,
+        cell: str,
+        planner: SwarmPlanner,
+        clock: Clock,
+        spread: Callable[[], float] = random.random,
+    ) -> None:
+        self._trust, self._cell, self._planner, self._clock, self._spread = trust, cell, planner, clock, spread
+        self._began_at = self._next_at = clock.uptime()
+        self._pause = LOOK_INTERVAL
+        self._renew_at: datetime | None = None
+        self._is_reason_told = False
+        self._task = PeriodicTask(
+            action=self.run, interval=LOOK_INTERVAL, what="The renewal of the certificate of", of=trust.host
+        )
+
+    def start(self) -> None:
+        self._task.start()
+
+    def ask_to_stop(self) -> None:
+        self._task.ask_to_stop()
+
+    def stop(self, patience: timedelta) -> None:
+        self._task.stop(patience)
+
+    def run(self) -> None:
+        """Ask for a certificate if it is time to."""
+        if self._clock.uptime() < self._next_at or not self._is_due():
+            return
+        try:
+            given = self._planner.certify(self._trust.host, self._cell, self._trust.signing_request())
+            self._trust.install(given)
+        except PrecacheError as error:
+            self._failed(error)
+            return
+        self._succeeded()
+
+    def _is_due(self) -> bool:
+        return self._renew_at is None or not self._trust.is_certified or self._clock.now() >= self._renew_at
+
+    def _succeeded(self) -> None:
+        is_first = self._renew_at is None
+        if (half := self._trust.renew_at) is not None:
+            self._renew_at = half + (half - self._clock.now()) * SPREAD * self._spread()
+        if (is_first or self._is_reason_told) and (identity := self._trust.identity) is not None:
+            _log.info(
+                "Host %s has a certificate for site %s; it can get images from other hosts",
+                identity.host,
+                identity.site,
+            )
+        self._pause, self._is_reason_told = LOOK_INTERVAL, False
+        self._next_at = self._clock.uptime()
+
+    def _failed(self, error: PrecacheError) -> None:
+        """Wait longer after each failure. Log the reason once, when the host has no certificate any more."""
+        now = self._clock.uptime()
+        self._next_at = now + self._pause * (1 + self._spread()) / 2
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        is_early = now - self._began_at < SILENT_FOR and not isinstance(error, ClockWrong)
+        if self._trust.is_certified or self._is_reason_told or is_early:
+            _log.debug("Host %s got no certificate: %s", self._trust.host, error)
+            return
+        self._is_reason_told = True
+        _log.warning(
+            "Host %s has no certificate, so it gets images from the image service alone; it goes on asking for one. %s",
+            self._trust.host,
+            error,
+        )
