@@ -1,7 +1,5 @@
 """What a fetch announces as final: exactly the bytes of the entry, in order, while the image still arrives."""
 
-import random
-import subprocess
 import threading
 
 import pytest
@@ -11,42 +9,13 @@ from precache.core.bytes_from import BytesFrom
 from precache.core.errors import DigestMismatch
 from precache.fetch.fetch_rules import FetchRules
 from precache.rules.conversion import LARGEST_ANNOUNCED_BYTES, SMALLEST_ANNOUNCED_BYTES, announced_part_size
+from tests.unit.fetch.throttled import DISK, KINDS, MIB, ThrottledImages, make_image
 from tests.unit.fetch.world import record_of
 
-MIB = 1 << 20
-DISK_BYTES = 20 * MIB + 3 * 512
-PATIENCE_S = 20.0
-
-KINDS = {
-    "raw": ("raw", [], True),
-    "qcow2": ("qcow2", [], True),
-    "compressed": ("qcow2", ["-c"], True),
-    "kept": ("qcow2", [], False),
-    "unknown size": ("raw", [], True),
-}
-
 
 @pytest.fixture(scope="module")
-def disk() -> bytes:
-    """A disk of which some is data, with holes, one of them at the end."""
-    content, rng = bytearray(DISK_BYTES), random.Random(5)
-    for start in (0, 1, 2, 7, 8, 9, 10, 12, 13, 15):
-        content[start * MIB + 512 : (start + 1) * MIB] = rng.randbytes(MIB - 512)
-    return bytes(content)
-
-
-@pytest.fixture(scope="module")
-def image_of(disk, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("images")
-    (directory / "disk").write_bytes(disk)
-
-    def image(disk_format, options):
-        target = directory / "image"
-        command = ["qemu-img", "convert", "-f", "raw", "-O", disk_format, *options, directory / "disk", target]
-        subprocess.run(command, check=True, capture_output=True)
-        return target.read_bytes()
-
-    return image
+def image_of(tmp_path_factory):
+    return lambda kind: make_image(tmp_path_factory.mktemp("images"), kind)
 
 
 class Parts:
@@ -74,51 +43,15 @@ class Parts:
         self.size, self.end, self.content = None, 0, b""
 
 
-class ThrottledImages:
-    """Holds the end of the image back until something was announced; notes if that was in vain."""
-
-    def __init__(self, images, parts, held_from, damaged_at=None):
-        """damaged_at: the byte at this offset is wrong in the first stream."""
-        self._images, self._parts, self._held_from = images, parts, held_from
-        self.damaged_at = damaged_at
-        self.was_news = True
-
-    def show(self, image):
-        return self._images.show(image)
-
-    def open(self, image, offset_bytes=0, *, stop=None):
-        return _ThrottledStream(self, self._images.open(image, offset_bytes, stop=stop), offset_bytes)
-
-    def wait(self, offset):
-        if offset >= self._held_from:
-            self.was_news = self._parts.is_news.wait(PATIENCE_S) and self.was_news
-
-
-class _ThrottledStream:
-    def __init__(self, images, stream, offset):
-        self._images, self._stream, self._offset = images, stream, offset
-        self.remaining_bytes, self.has_marked_end, self.close = stream.remaining_bytes, True, stream.close
-
-    def readinto(self, buffer):
-        self._images.wait(self._offset)
-        count = self._stream.readinto(buffer[: MIB // 4])
-        damaged_at = self._images.damaged_at
-        if damaged_at is not None and self._offset <= damaged_at < self._offset + count:
-            buffer[damaged_at - self._offset] ^= 1
-            self._images.damaged_at = None
-        self._offset += count
-        return count
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(world, disk, image_of, kind):
-    disk_format, options, forces_raw = KINDS[kind]
-    data, parts, throttled = image_of(disk_format, options), Parts(), []
+def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(world, image_of, kind):
+    disk_format, _, forces_raw = KINDS[kind]
+    data, parts, throttled = image_of(kind), Parts(), []
     record = record_of(data, disk_format, **({"size_bytes": None} if kind == "unknown size" else {}))
     held_from = len(data) - MIB if record.size_bytes else len(data) + 1  # without a size nothing can be announced
 
     def wrap(images):
-        throttled.append(ThrottledImages(images, parts, held_from))
+        throttled.append(ThrottledImages(images, parts.is_news, held_from))
         return throttled[0]
 
     path = world.fetch(
@@ -131,32 +64,35 @@ def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(
     )
 
     assert throttled[0].was_news
-    assert parts.content == path.read_bytes() == (data if kind == "kept" else disk)
+    assert parts.content == path.read_bytes() == (data if kind == "kept" else DISK)
     assert path.stat().st_blocks * 512 <= 12 * MIB
     assert world.bytes_from == BytesFrom(image_service=len(data))
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
-def test_what_was_announced_of_damaged_data_is_void(world, disk, image_of, kind):
-    data, parts = image_of(*KINDS[kind][:2]), Parts()
-    where = data.index(disk[2 * MIB + 4096 : 2 * MIB + 8192])
+def test_what_was_announced_of_damaged_data_is_void(world, image_of, kind):
+    data, parts = image_of(kind), Parts()
+    where = data.index(DISK[2 * MIB + 4096 : 2 * MIB + 8192])
 
     path = world.fetch(
-        data, kind, wrap=lambda images: ThrottledImages(images, parts, len(data) - MIB, where), final_parts=parts
+        data,
+        kind,
+        wrap=lambda images: ThrottledImages(images, parts.is_news, len(data) - MIB, where),
+        final_parts=parts,
     )
 
-    assert [void == disk[: len(void)] for void in parts.void] == [False]
-    assert parts.content == path.read_bytes() == disk
+    assert [void == DISK[: len(void)] for void in parts.void] == [False]
+    assert parts.content == path.read_bytes() == DISK
     assert world.bytes_from.image_service == 2 * len(data)
 
 
-def test_a_file_that_is_never_sound_is_never_complete(world, disk):
+def test_a_file_that_is_never_sound_is_never_complete(world):
     parts = Parts()
 
     with pytest.raises(DigestMismatch):
-        world.fetch(disk, "raw", faults=ImageFaults(damaged_reads=9), final_parts=parts)
+        world.fetch(DISK, "raw", faults=ImageFaults(damaged_reads=9), final_parts=parts)
 
-    assert parts.end < DISK_BYTES
+    assert parts.end < len(DISK)
 
 
 GIB = 1 << 30

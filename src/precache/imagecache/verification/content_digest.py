@@ -37,12 +37,20 @@ ReadWatcher = Callable[[int, int], None]
 It may sleep, to limit the rate. What it raises ends the work."""
 
 
+OnDigests = Callable[[bytes], None]
+"""Called with the digests of the next pieces, of 32 bytes each, in order. What it raises ends the work."""
+
+
 ReadAt = Callable[[int, list[memoryview], int], int]
 """os.preadv, or a replacement in tests."""
 
 
 def _watch_nothing(hashed_bytes: int, read_bytes: int) -> None:
     """Let the work go on."""
+
+
+def _keep_nothing(digests: bytes) -> None:
+    """Need only the digest of the whole."""
 
 
 def content_digest(path: Path, watch: ReadWatcher = _watch_nothing, *, algorithm: str = TREE_SHA256) -> str:
@@ -69,14 +77,18 @@ class ContentHash:
         *,
         algorithm: str = TREE_SHA256,
         read_at: ReadAt = os.preadv,
+        on_digests: OnDigests = _keep_nothing,
     ) -> None:
-        """Open the file. Raises OSError; FileExistsError if it is not a file; ValueError for an unknown algorithm."""
+        """Open the file. on_digests: called only with `tree-sha256`.
+
+        Raises OSError; FileExistsError if it is not a file; ValueError for an unknown algorithm.
+        """
         self._algorithm = algorithm
         self._is_tree = algorithm == TREE_SHA256
         self._hash = hashlib.sha256() if self._is_tree else hashlib.new(algorithm, usedforsecurity=False)
         self._path = path
         self._read_at = read_at
-        self._watch = watch
+        self._watch, self._on_digests = watch, on_digests
         self._fd, self._is_direct = _open(path)
         self._buffer = memoryview(mmap.mmap(-1, _READ_BYTES))  # aligned, as direct reads require
         self._hashed_bytes = self._read_bytes = 0
@@ -99,7 +111,7 @@ class ContentHash:
     def digest(self) -> str:
         """Hash what is left, and return the digest of the whole file."""
         size = os.fstat(self._fd).st_size
-        self.advance(size)
+        self.advance(size)  # the last piece may be shorter
         if self._hashed_bytes < size:
             self._read(size)
         if os.fstat(self._fd).st_size != size:
@@ -132,7 +144,10 @@ class ContentHash:
         """Hash the hole up to `end`, a multiple of the piece, without reading it."""
         while self._hashed_bytes < end:
             count = min((end - self._hashed_bytes) // PIECE_BYTES, _PIECES_OF_HOLE if self._is_tree else _FEWER_PIECES)
-            self._hash.update((_ZERO_PIECE_DIGEST if self._is_tree else _ZERO_PIECE) * count)
+            if self._is_tree:
+                self._add_digests(_ZERO_PIECE_DIGEST * count)
+            else:
+                self._hash.update(_ZERO_PIECE * count)
             self._hashed_bytes += count * PIECE_BYTES
             self._watch(self._hashed_bytes, self._read_bytes)
 
@@ -149,8 +164,12 @@ class ContentHash:
         if not self._is_tree:
             self._hash.update(content)
             return
-        for start in range(0, len(content), PIECE_BYTES):
-            self._hash.update(hashlib.sha256(content[start : start + PIECE_BYTES]).digest())
+        pieces = range(0, len(content), PIECE_BYTES)
+        self._add_digests(b"".join(hashlib.sha256(content[at : at + PIECE_BYTES]).digest() for at in pieces))
+
+    def _add_digests(self, digests: bytes) -> None:
+        self._hash.update(digests)
+        self._on_digests(digests)
 
     def _fill(self, count: int) -> None:
         """Read the next `count` bytes into the buffer. Raises OSError if there are fewer."""
