@@ -38,6 +38,8 @@ from precache.adapters.jobs_sql import (
 from precache.adapters.notices_memory import MemoryDuties, MemoryNotices
 from precache.adapters.permits_memory import MemoryCallPermits
 from precache.adapters.permits_sql import SqlCallPermits
+from precache.adapters.relays_memory import MemoryRelays
+from precache.adapters.relays_sql import SqlRelayQueries, SqlRelays, SqlRelayTasks
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
@@ -66,6 +68,7 @@ from precache.ports.job_store import (
     ProgressLog,
     StoreProbe,
 )
+from precache.ports.relay_store import RelayQueries, RelayStore, RelayTasks
 from precache.ports.tokens import TokenChanges, TokenQueries
 from precache.ports.transfer_rates import TransferRates
 from tests.contract.job_values import SetClock
@@ -103,6 +106,9 @@ class Stores:
     cache_reports: CacheReports
     caches: CacheQueries
     image_statuses: ImageStatuses
+    relays: RelayStore
+    relay_tasks: RelayTasks
+    relay_queries: RelayQueries
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
@@ -118,6 +124,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
     caches = MemoryCacheInventory(clock=clock, find_host=lambda name: inventory.find_hosts([name]).get(name))
     jobs = MemoryJobs(clock=clock, on_change=notices.add, find_host=lambda name: inventory.find_hosts([name]).get(name))
     tokens = MemoryTokens()
+    relays = MemoryRelays(clock=clock, jobs=jobs)
     return Stores(
         intake=jobs,
         queries=jobs,
@@ -144,6 +151,9 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         cache_reports=caches,
         caches=caches,
         image_statuses=caches,
+        relays=relays,
+        relay_tasks=relays,
+        relay_queries=relays,
         tokens=tokens,
         token_changes=tokens,
         close=lambda: None,
@@ -190,6 +200,9 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         cache_reports=SqlCacheReports(database=database),
         caches=SqlCacheQueries(database=database),
         image_statuses=SqlImageStatuses(database=database),
+        relays=SqlRelays(database=database),
+        relay_tasks=SqlRelayTasks(database=database),
+        relay_queries=SqlRelayQueries(database=database),
         tokens=tokens,
         token_changes=tokens,
         close=database.close,

@@ -7,7 +7,8 @@ two lists.
 Order of locks: a transaction that changes tasks locks the row of their job first; rows of several jobs in the order of
 their numbers. Progress is the exception: it locks no job and is one statement per job, which commits by itself. So a
 process that is halted during a change holds only rows of its own jobs. An exchange of permits locks its row of `locks`
-first, and no row of `jobs`. What changes the stored caches locks theirs first; the deletion of hosts, too, before it
+first, and no row of `jobs`. A change of a relay locks its row of `relays` first, and no row of another table but its
+members. What changes the stored caches locks theirs first; the deletion of hosts, too, before it
 locks the hosts.
 """
 
@@ -49,6 +50,7 @@ from precache.core.cache_inventory import NUMBER_NAMES
 from precache.core.job_notices import JobEvent
 from precache.core.jobs import JobState, Outcome, Phase, TaskState
 from precache.core.operations import Operation
+from precache.core.relays import Form, MemberState
 
 metadata = MetaData(
     naming_convention={
@@ -402,6 +404,45 @@ cached_images = Table(
     Column("status_at", Instant),
     *_numbers(),
     Index("ix_cached_images_name", "name", "entry"),
+    **_EXACT,
+)
+
+# One row for each image, in one form, that hosts of a site pass on to each other. `relays_sql/store.py` says how the
+# two tables are locked.
+relays = Table(
+    "relays",
+    metadata,
+    Column("number", NUMBER, primary_key=True),
+    Column("id", UUID, nullable=False, unique=True),
+    Column("cell", NAME, nullable=False),
+    Column("site", NAME, nullable=False),
+    Column("image", UUID, nullable=False),
+    Column("form", one_of(Form), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("root", NAME, nullable=False),
+    # JSON: everything else.
+    Column("document", LONG_TEXT, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("cell", "site", "image", "form"),
+    Index("ix_relays_image", "image"),
+    sqlite_autoincrement=True,
+    **_EXACT,
+)
+
+# In the order in which they joined.
+relay_members = Table(
+    "relay_members",
+    metadata,
+    Column("relay", ForeignKey("relays.number"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("host", NAME, nullable=False),
+    Column("state", one_of(MemberState), nullable=False),
+    Column("version", Integer, nullable=False),
+    # When it last reported; before its first report, when it joined.
+    Column("seen_at", Instant),
+    # JSON: everything else.
+    Column("document", LONG_TEXT, nullable=False),
+    Index("ix_relay_members_silent", "state", "seen_at"),
     **_EXACT,
 )
 

@@ -1,0 +1,98 @@
+"""Relays in memory: for tests."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from precache.core.errors import JobNotFound
+from precache.core.images import ImageId
+from precache.core.jobs import TaskFilter, TaskState
+from precache.core.relays import MemberState, Relay, RelayKey
+from precache.ports.clock import Clock
+from precache.ports.job_store import JobQueries
+from precache.ports.relay_store import ChangedRelay, RelayChange
+
+_EVERY = 10**6
+
+
+class MemoryRelays:
+    """The ports `RelayStore`, `RelayTasks` and `RelayQueries`; thread-safe. jobs: where the tasks are."""
+
+    def __init__(self, *, clock: Clock, jobs: JobQueries) -> None:
+        self._clock, self._jobs = clock, jobs
+        self._lock = threading.Lock()
+        self._relays: dict[str, Relay] = {}
+
+    def change_by_key(self, key: RelayKey, attestations: int, change: RelayChange) -> ChangedRelay:
+        with self._lock:
+            now = self._clock.now()
+            new = Relay(id=uuid.uuid4().hex, key=key, attestations=attestations, created_at=now)
+            before = next((each for each in self._relays.values() if each.key == key), new)
+            return self._changed(before, change, now)
+
+    def change(self, relay_id: str, change: RelayChange, *, is_quiet: bool = False) -> ChangedRelay | None:  # noqa: ARG002
+        with self._lock:
+            before = self._relays.get(relay_id)
+            return None if before is None else self._changed(before, change, self._clock.now())
+
+    def find(self, relay_id: str) -> Relay | None:
+        return self._relays.get(relay_id)
+
+    def silent_relays(self, for_at_least: timedelta, limit: int) -> Sequence[str]:
+        since = self._clock.now() - for_at_least
+        oldest = {relay.id: min(_active_times(relay), default=None) for relay in list(self._relays.values())}
+        silent = sorted((at, relay_id) for relay_id, at in oldest.items() if at is not None and at <= since)
+        return [relay_id for _, relay_id in silent[:limit]]
+
+    def count_active_members(self) -> int:
+        return sum(
+            member.state is MemberState.ACTIVE for relay in list(self._relays.values()) for member in relay.members
+        )
+
+    def forget(self, silent_for: timedelta, limit: int) -> int:
+        since = self._clock.now() - silent_for
+        with self._lock:
+            old = [relay.id for relay in self._relays.values() if max(_times(relay)) <= since][:limit]
+            for relay_id in old:
+                del self._relays[relay_id]
+        return len(old)
+
+    def is_asked(self, job_id: str, host: str, image: ImageId) -> bool:
+        with suppress(JobNotFound):
+            tasks = self._jobs.list_tasks(job_id, only=TaskFilter(host=host), limit=_EVERY)
+            is_final = self._jobs.get(job_id).state.is_final
+            return not is_final and any(task.image == image and task.state is not TaskState.ENDED for task in tasks)
+        return False
+
+    def relays_of_job(self, job_id: str) -> list[Relay]:
+        with suppress(JobNotFound):
+            tasks = self._jobs.list_tasks(job_id, limit=_EVERY)
+            hosts, images = {task.host for task in tasks}, {task.image for task in tasks}
+            found = [
+                relay
+                for relay in list(self._relays.values())
+                if relay.key.image in images and any(member.host in hosts for member in relay.members)
+            ]
+            return sorted(found, key=lambda relay: (relay.key.site, relay.key.image))
+        return []
+
+    def _changed(self, before: Relay, change: RelayChange, now: datetime) -> ChangedRelay:
+        after = change(before, now)
+        self._relays[after.id] = after
+        return ChangedRelay(before, after, now)
+
+
+def _active_times(relay: Relay) -> Iterator[datetime]:
+    for member in relay.members:
+        if member.state is MemberState.ACTIVE and (at := member.reported_at or member.joined_at) is not None:
+            yield at
+
+
+def _times(relay: Relay) -> Iterator[datetime]:
+    for at in (relay.created_at, *(member.reported_at or member.joined_at for member in relay.members)):
+        if at is not None:
+            yield at
