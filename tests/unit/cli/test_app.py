@@ -177,7 +177,7 @@ def test_no_command_is_a_usage_error_that_shows_them_all(run: Run) -> None:
     ran = run()
 
     assert (ran.code, ran.out) == (2, "")
-    assert "aggregate cache image  Fill the image caches" in ran.err
+    assert "aggregate cache image    Fill the image caches" in ran.err
 
 
 def test_help_lists_commands_and_exit_codes(run: Run) -> None:

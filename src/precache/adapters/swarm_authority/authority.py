@@ -41,7 +41,7 @@ class AuthorityKey:
     @classmethod
     def create(cls, *, now: datetime, signs_from: datetime | None = None) -> Self:
         key = Ed25519PrivateKey.generate()
-        name = f"Precache swarm {key.public_key().public_bytes_raw()[:4].hex()}"
+        name = f"Precache swarm {_name(key)}"
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
             _builder(subject, subject, key.public_key(), x509.SubjectKeyIdentifier.from_public_key(key.public_key()))
@@ -60,6 +60,11 @@ class AuthorityKey:
         if not isinstance(loaded, Ed25519PrivateKey):
             raise ValueError("the key of the authority is no Ed25519 key")
         return cls(loaded, x509.load_pem_x509_certificate(certificate.encode()), signs_from)
+
+    @property
+    def name(self) -> str:
+        """Return the beginning of the public key, in hexadecimal."""
+        return _name(self.key)
 
     @property
     def key_pem(self) -> str:
@@ -82,7 +87,7 @@ class AuthorityKey:
 class Authority:
     """The port `SwarmAuthority`. Thread-safe.
 
-    keys: all that hosts are to trust. The last one that may sign already is the one that signs.
+    keys: all that hosts are to trust; `signing_key` is the one that signs.
     certificate_lifetime: of the certificates of hosts.
     """
 
@@ -117,8 +122,16 @@ class Authority:
         return write_root(statement, self._signer().key)
 
     def _signer(self) -> AuthorityKey:
-        now = self._clock.now()
-        return next((key for key in reversed(self._keys) if key.signs_from <= now), self._keys[0])
+        return signing_key(self._keys, self._clock.now())
+
+
+def signing_key(keys: Sequence[AuthorityKey], now: datetime) -> AuthorityKey:
+    """Return the last key that may sign already; the first one if the clock is behind that of its maker."""
+    return next((key for key in reversed(keys) if key.signs_from <= now), keys[0])
+
+
+def _name(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes_raw()[:4].hex()
 
 
 def _requested_key(host: str, signing_request: str) -> Ed25519PublicKey:

@@ -41,6 +41,10 @@ class StoredAuthority:
         self._authority: Authority | None = None
         self._read_at = timedelta()
 
+    def check(self) -> None:
+        """Raise SecretUnreadable if there is a key that cannot be decrypted; make none."""
+        self._keys.list_keys()
+
     def certify(self, host: str, cell: str, site: str, signing_request: str) -> HostCertificate:
         return self._current().certify(host, cell, site, signing_request)
 
