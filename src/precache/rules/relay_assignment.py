@@ -1,0 +1,71 @@
+"""What one host is told of its place in a relay, and how often it reports."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from precache.core.relays import Assignment, MemberState, Peer, Relay, RelayMember, Source
+from precache.rules.relay_tree import SPARES, RelayTree, ancestors
+
+_MESSAGES_PER_S = 600
+"""All hosts of all relays together send at most so many regular messages: adr of the swarm."""
+
+_KEPT_FREE = 0.2
+"""The share of them that is left for joins and for reports of what is wrong."""
+
+_HEARTBEAT_S = 30
+"""A host that works on a call shows this often that it lives."""
+
+_LEAST_INTERVAL_S = 2.0
+_LEAST_REPORTS_PER_S = 60
+_ORIGIN_INTERVAL_S = 5.0
+"""Hosts that fetch from the image service are few, and all others wait if one has died."""
+
+_RETRY_AFTER_S = 2.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
+"""The time for a tree in which nothing is changed."""
+
+
+def report_interval_s(hosts_active: int) -> float:
+    """Return the seconds between two regular reports of a host, if so many hosts are in relays at the same time."""
+    free = (1 - _KEPT_FREE) * (_MESSAGES_PER_S - hosts_active / _HEARTBEAT_S)
+    return max(_LEAST_INTERVAL_S, hosts_active / max(free, _LEAST_REPORTS_PER_S))
+
+
+def report_interval_of(source: Source, interval_s: float) -> float:
+    """Return the interval of one host, if that of all is `interval_s`."""
+    return min(interval_s, _ORIGIN_INTERVAL_S) if source is Source.IMAGE_SERVICE else interval_s
+
+
+def assignment(relay: Relay, host: str, *, report_interval_s: float = _LEAST_INTERVAL_S) -> Assignment:
+    """Return what the host is to do now, without the signed texts. Raises KeyError for a host that has not joined.
+
+    report_interval_s: of all hosts, from the function of this name.
+    """
+    members = {member.host: member for member in relay.members}
+    member = members[host]
+    is_child = member.state is MemberState.ACTIVE and member.source is Source.HOST
+    parent = members.get(member.parent) if is_child else None
+    return Assignment(
+        relay=relay.id,
+        host=host,
+        version=member.version,
+        source=Source.WAIT if member.source is Source.HOST and parent is None else member.source,
+        parent=Peer(parent.host, parent.address) if parent else None,
+        spares=_spares(relay, members, member) if parent else (),
+        signers=relay.signers,
+        report_interval_s=report_interval_of(member.source, report_interval_s),
+        retry_after_s=max(_RETRY_AFTER_S, report_interval_s / 5),
+        failed=relay.reason,
+    )
+
+
+def _spares(relay: Relay, members: dict[str, RelayMember], member: RelayMember) -> tuple[Peer, ...]:
+    """Return the host's ancestors beyond its parent, the nearest first, then one host that has every piece."""
+    above = ancestors(members, member.host)[1 : SPARES + 1]
+    known = {member.host, member.parent, *above}
+    complete = [m.host for m in relay.members if m.state is MemberState.COMPLETE and m.host not in known]
+    # Hosts that lose one parent at the same time do not all go to the same spare.
+    extra = [complete[relay.members.index(member) % len(complete)]] if complete else []
+    tree = RelayTree(relay, _NEVER)
+    return tuple(Peer(name, members[name].address) for name in [*above, *extra] if tree.accepts(member, name))

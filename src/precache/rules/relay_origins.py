@@ -1,0 +1,83 @@
+"""Which hosts of a relay fetch from the image service: as few as may, one after another."""
+
+from __future__ import annotations
+
+from precache.core.relays import MemberState, RelayMember, Source
+from precache.rules.relay_places import place
+from precache.rules.relay_tree import RelayTree
+
+
+def settle(tree: RelayTree) -> None:
+    """Give a place to each host that has none: at the image service within its budget, behind a host, or in the queue.
+
+    Call it after any change of who is there, or who can reach whom.
+    """
+    if tree.relay.reason:
+        return
+    _appoint(tree)
+    orphans = [member for member in tree if tree.is_orphan(member)]
+    for member in sorted(orphans, key=lambda orphan: -orphan.have_bytes):
+        place(tree, member.host)
+    for member in sorted(_waiting(tree), key=_turn):
+        place(tree, member.host)
+    _serve_queue(tree)
+
+
+def _appoint(tree: RelayTree) -> None:
+    """Send hosts to the image service until enough attest what they find, and one at least has or fetches the image."""
+    while _is_origin_missing(tree):
+        standby = _standby(tree)
+        if standby is None:
+            return
+        tree.fetch(standby.host)
+
+
+def _is_origin_missing(tree: RelayTree) -> bool:
+    fetching = sum(_fetches(member) for member in tree)
+    if fetching >= tree.relay.attestations:
+        return False
+    if not tree.relay.root:
+        attesting = fetching + sum(bool(member.root) and not _fetches(member) for member in tree)
+        if attesting < tree.relay.attestations:
+            return True
+    return not fetching and not any(m.state is MemberState.COMPLETE and tree.serves(m) for m in tree)
+
+
+def _standby(tree: RelayTree) -> RelayMember | None:
+    """Return the host that is sent to the image service next: the one with most pieces, then the best uplink."""
+    able = [
+        member
+        for member in tree
+        if member.state is MemberState.ACTIVE and member.source is not Source.IMAGE_SERVICE and not member.root
+    ]
+    # Reports are seconds old, but a host never has less than those that receive from it.
+    heads = [member for member in able if member.source is Source.WAIT or tree.is_orphan(member)]
+    return min(
+        heads or able,
+        key=lambda each: (not tree.serves(each), each.is_leaf, -each.have_bytes, -each.uplink_bytes_per_s),
+        default=None,
+    )
+
+
+def _serve_queue(tree: RelayTree) -> None:
+    """Send the oldest of those that can reach no other host to the image service, if its budget allows it."""
+    for member in sorted(_waiting(tree), key=_turn):
+        if sum(_fetches(each) for each in tree) >= tree.relay.attestations:
+            return
+        if tree[member.host].source is not Source.WAIT:
+            continue
+        tree.fetch(member.host)
+        for other in sorted(_waiting(tree), key=_turn):
+            place(tree, other.host)
+
+
+def _fetches(member: RelayMember) -> bool:
+    return member.state is MemberState.ACTIVE and member.source is Source.IMAGE_SERVICE
+
+
+def _waiting(tree: RelayTree) -> list[RelayMember]:
+    return [m for m in tree if m.state is MemberState.ACTIVE and m.source is Source.WAIT]
+
+
+def _turn(member: RelayMember) -> tuple[float, str]:
+    return member.waiting_since.timestamp() if member.waiting_since else 0.0, member.host

@@ -1,0 +1,235 @@
+"""What joins, reports and silence of hosts change in the plan of a relay.
+
+Each function returns the changed relay, in which the version of every host whose assignment has changed has grown.
+Nothing here reads a clock: `now` is the time at which the conductor got the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from precache.core.relays import MemberState, Relay, RelayMember, RelayReport, ReportKind, Source
+from precache.rules.relay_assignment import report_interval_of
+from precache.rules.relay_origins import settle
+from precache.rules.relay_places import best_parent, put_before_slower
+from precache.rules.relay_stragglers import is_straggler, note_pace, relieve, take_from_crowded
+from precache.rules.relay_tree import RelayTree
+
+_MISSED_REPORTS = 3
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def joined(relay: Relay, member: RelayMember, now: datetime) -> Relay:
+    """Return the relay with this host in a place. One that has a place keeps it, with its new address and key.
+
+    member: what is known of the host: name, address, key, have_bytes and rates. The rest does not count.
+    """
+    tree = RelayTree(relay, now)
+    old = tree.find(member.host)
+    if old is not None and old.state is MemberState.ACTIVE:
+        _renew(tree, old, member)
+        settle(tree)
+        return tree.finish()
+    if old is not None:
+        _forgive(tree, member.host)
+    tree.add(
+        replace(
+            member,
+            state=MemberState.ACTIVE,
+            source=Source.WAIT,
+            parent="",
+            root=old.root if old else "",
+            version=old.version if old else 0,
+            waiting_since=now,
+            joined_at=now,
+            reported_at=now,
+        )
+    )
+    settle(tree)
+    put_before_slower(tree, member.host)
+    return tree.finish()
+
+
+def reported(relay: Relay, report: RelayReport, now: datetime) -> Relay:
+    """Return the relay after this report; the same relay if the host is not one of its members."""
+    tree = RelayTree(relay, now)
+    member = tree.find(report.host)
+    if member is None:
+        return relay
+    if member.state is MemberState.LEFT and report.kind is not ReportKind.LEFT:
+        tree.update(member.host, state=MemberState.ACTIVE, source=Source.WAIT, parent="", waiting_since=now)
+    tree.update(
+        member.host,
+        have_bytes=report.have_bytes,
+        offered_bytes=report.offered_bytes,
+        rate_bytes_per_s=report.rate_bytes_per_s or member.rate_bytes_per_s,
+        reported_at=now,
+    )
+    if report.size_bytes and not relay.size_bytes:
+        tree.relay = replace(tree.relay, size_bytes=report.size_bytes)
+    _adopt(tree, report)
+    _CHANGES[report.kind](tree, report)
+    return tree.finish()
+
+
+def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Relay:
+    """Return the relay without the hosts that are silent while others miss them.
+
+    A host is silent after three of its intervals. It has left if another host has lost it, or lags behind it; or if it
+    waits itself. A host that fetches from the image service has left also if others wait. As long as no host of
+    the relay reports, none has left: then it is the messages that do not arrive.
+    """
+    tree = RelayTree(relay, now)
+    last = max((_last_sign(member) for member in tree), default=now)
+    if now - last <= _patience(Source.HOST, report_interval_s):
+        for member in tree:
+            if member.state is MemberState.ACTIVE and _is_missed(tree, member):
+                patience = _patience(member.source, report_interval_s)
+                if now - _last_sign(member) > patience:
+                    tree.update(member.host, state=MemberState.LEFT)
+    settle(tree)
+    return tree.finish()
+
+
+def _renew(tree: RelayTree, old: RelayMember, new: RelayMember) -> None:
+    if (new.address, new.key) != (old.address, old.key):
+        _forgive(tree, old.host)
+        tree.update(old.host, lost=(), wrong=())
+    tree.update(
+        old.host,
+        address=new.address,
+        key=new.key,
+        have_bytes=new.have_bytes,
+        uplink_bytes_per_s=new.uplink_bytes_per_s or old.uplink_bytes_per_s,
+        link_bytes_per_s=new.link_bytes_per_s or old.link_bytes_per_s,
+        reported_at=tree.now,
+    )
+    if old.source is Source.IMAGE_SERVICE:
+        tree.sign(new.key)
+
+
+def _forgive(tree: RelayTree, host: str) -> None:
+    """Forget what other hosts said of a host that has started again."""
+    for member in tree:
+        if host in member.lost:
+            tree.update(member.host, lost=tuple(name for name in member.lost if name != host))
+
+
+def _adopt(tree: RelayTree, report: RelayReport) -> None:
+    """Accept that a host has lost its parent and has gone to a spare by itself."""
+    member = tree[report.host]
+    is_current = report.version == member.version and member.source is Source.HOST
+    if not is_current or report.kind not in (ReportKind.PROGRESS, ReportKind.SLOW, ReportKind.COMPLETE):
+        return
+    if report.parent in ("", member.parent) or not tree.accepts(member, report.parent):
+        return
+    if report.parent in tree.depths(without=member.host):
+        _lose(tree, member.host, [member.parent])
+        tree.follow(member.host, report.parent)
+
+
+def _progress(tree: RelayTree, report: RelayReport) -> None:
+    note_pace(tree, report)
+    settle(tree)
+
+
+def _slow(tree: RelayTree, report: RelayReport) -> None:
+    settle(tree)
+    if is_straggler(tree, report):
+        relieve(tree, report.host)
+
+
+def _lost_parent(tree: RelayTree, report: RelayReport) -> None:
+    member = tree[report.host]
+    parent = report.parent or (member.parent if report.version == member.version else "")
+    _lose(tree, report.host, [*report.lost, parent])
+    member = tree[report.host]
+    if tree.is_orphan(member) and best_parent(tree, member.host) is None:
+        _let_child_try(tree, member)
+    settle(tree)
+
+
+def _lose(tree: RelayTree, host: str, names: list[str]) -> None:
+    member = tree[host]
+    new = [name for name in dict.fromkeys(names) if name and name != host and tree.find(name) is not None]
+    tree.update(host, lost=(*(name for name in member.lost if name not in new), *new))
+    for name in new:
+        if tree.is_lost(name) and tree[name].state is MemberState.ACTIVE:
+            # If it lives, its next report brings it back, as a host that receives pieces and passes on none.
+            tree.update(name, state=MemberState.LEFT)
+
+
+def _let_child_try(tree: RelayTree, member: RelayMember) -> None:
+    """Let a child of this host receive from its lost parent: either that works, or two hosts have lost the parent."""
+    for child in sorted(tree.children(member.host), key=lambda each: -each.have_bytes):
+        if tree.accepts(child, member.parent):
+            tree.follow(child.host, member.parent)
+            return
+
+
+def _wrong_piece(tree: RelayTree, report: RelayReport) -> None:
+    member = tree[report.host]
+    named = tree.find(report.parent)
+    if named is not None and named.host not in member.wrong:
+        tree.update(member.host, wrong=(*member.wrong, named.host))
+        if named.state is MemberState.ACTIVE and named.source is Source.IMAGE_SERVICE and tree.is_shunned(named.host):
+            tree.wait(named.host)
+    settle(tree)
+
+
+def _complete(tree: RelayTree, report: RelayReport) -> None:
+    member = tree[report.host]
+    root = report.root if member.is_origin else ""
+    have = tree.relay.size_bytes or report.have_bytes
+    tree.update(
+        member.host, state=MemberState.COMPLETE, have_bytes=have, root=root, waiting_since=None, slow_since=None
+    )
+    _compare_roots(tree)
+    settle(tree)
+    for host in (member.parent, member.host):
+        take_from_crowded(tree, host)
+
+
+def _compare_roots(tree: RelayTree) -> None:
+    found = [member for member in tree if member.root]
+    other = next((member for member in found if member.root != found[0].root), None)
+    if other is not None:
+        reason = f"{found[0].host} found {found[0].root}, but {other.host} found {other.root}"
+        tree.relay = replace(tree.relay, reason=tree.relay.reason or reason)
+    elif len(found) >= tree.relay.attestations and not tree.relay.root:
+        tree.relay = replace(tree.relay, root=found[0].root)
+
+
+def _left(tree: RelayTree, report: RelayReport) -> None:
+    tree.update(report.host, state=MemberState.LEFT, waiting_since=None, slow_since=None)
+    settle(tree)
+
+
+_CHANGES: dict[ReportKind, Callable[[RelayTree, RelayReport], None]] = {
+    ReportKind.PROGRESS: _progress,
+    ReportKind.SLOW: _slow,
+    ReportKind.LOST_PARENT: _lost_parent,
+    ReportKind.WRONG_PIECE: _wrong_piece,
+    ReportKind.COMPLETE: _complete,
+    ReportKind.LEFT: _left,
+}
+
+
+def _is_missed(tree: RelayTree, member: RelayMember) -> bool:
+    if member.source is Source.WAIT or tree.is_complained_of(member.host):
+        return True
+    if any(child.slow_since is not None for child in tree.children(member.host)):
+        return True
+    return member.source is Source.IMAGE_SERVICE and any(
+        other.state is MemberState.ACTIVE and other.source is Source.WAIT for other in tree
+    )
+
+
+def _last_sign(member: RelayMember) -> datetime:
+    return max((at for at in (member.reported_at, member.joined_at) if at is not None), default=_NEVER)
+
+
+def _patience(source: Source, report_interval_s: float) -> timedelta:
+    return timedelta(seconds=_MISSED_REPORTS * report_interval_of(source, report_interval_s))
