@@ -131,12 +131,12 @@ class Conversion:
         """Convert small parts to the end, and announce each but the last one, which is complete when it is checked."""
         final_parts.began(target, size)
         download_bytes = self._arriving.wait_for_size()
-        part, written, done = 0, allocated_by(target), 0
+        part, written, done = 0, 0, 0
         while done < size:
-            before = written
-            part = min(announced_part_size(download_bytes, part, written - before), size - done)
+            part = min(announced_part_size(download_bytes, part, written), size - done)
+            before = allocated_by(target)
             self._convert_part(Part(done, part), target, inspection)
-            written = allocated_by(target)
+            written = allocated_by(target) - before
             done += part
             if done < size:
                 final_parts.is_final_up_to(done)

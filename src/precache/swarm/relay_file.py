@@ -52,6 +52,9 @@ class RelayFile:
         self._signers = {trust.public_key}
         flags = os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY)
         self._fd = os.open(path, flags, _MODE)
+        if not writable:
+            # No read-ahead: it would fill the page cache with pages that the seeder's direct writes change later.
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
         self._writable = writable
         self._is_blank = writable and os.fstat(self._fd).st_size == 0
         self._changed = Condition()

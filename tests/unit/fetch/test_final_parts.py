@@ -23,6 +23,7 @@ class Parts:
 
     def __init__(self):
         self.size, self.end, self.content, self.void = None, 0, b"", []
+        self.ends = []
         self.is_news = threading.Event()
 
     def began(self, path, size_bytes):
@@ -35,6 +36,7 @@ class Parts:
             file.seek(self.end)
             self.content += file.read(end - self.end)
         self.end = end
+        self.ends.append(end)
         if end:
             self.is_news.set()
 
@@ -84,6 +86,15 @@ def test_what_was_announced_of_damaged_data_is_void(world, image_of, kind):
     assert [void == DISK[: len(void)] for void in parts.void] == [False]
     assert parts.content == path.read_bytes() == DISK
     assert world.bytes_from.image_service == 2 * len(data)
+
+
+def test_parts_of_a_conversion_become_larger_only_where_there_is_little_data(world, image_of):
+    parts = Parts()
+
+    world.fetch(image_of("qcow2"), "qcow2", final_parts=parts)
+
+    # 4 MiB with 3 of data, then 6 MiB with 3 of data, then 8.
+    assert parts.ends == [4 * MIB, 10 * MIB, 18 * MIB, len(DISK)]
 
 
 def test_a_file_that_is_never_sound_is_never_complete(world):
