@@ -15,10 +15,12 @@ from precache.core.cells import Cell
 from precache.core.errors import ConductorUnreachable, RelayRefused, StoreUnavailable
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
-from precache.core.relays import Assignment, Form, JoinRequest, RelayReport, ReportKind, Source
+from precache.core.relays import Assignment, Form, JoinRequest, Peer, RelayReport, ReportKind, Source
 from precache.core.swarm_certificates import HostCertificate
+from precache.core.swarm_checks import SwarmState
 from tests.contract.buses import PATIENCE, BusWorld, new_conf
 from tests.contract.hearing import Hearing
+from tests.played_host import PlayedHost
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.external
@@ -189,3 +191,17 @@ def _finds_no_conductor(host):
     except ConductorUnreachable as error:
         return "listens" in str(error)
     return False
+
+
+@pytest.mark.parametrize("peer", [None, Peer("cmp-2", "192.0.2.8:8785")])
+def test_a_host_is_asked_for_its_state_and_to_try_another_one(world, peer):
+    state, asked = SwarmState("192.0.2.7:8785", NOW, "no answer within 3 s"), []
+
+    def check(peer):
+        asked.append(peer)
+        return state
+
+    world.join("cmp-1", PlayedHost(lambda request: [], check_swarm=check))
+
+    assert world.gateway().check_swarm("cmp-1", "cell1", peer, PATIENCE) == state
+    assert asked == [peer]

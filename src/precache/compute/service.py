@@ -18,8 +18,9 @@ from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import CacheNotDescribed, CacheUnusable
 from precache.core.hosts import Heartbeat
 from precache.core.jobs import Outcome, TaskResult
-from precache.core.relays import Assignment
+from precache.core.relays import Assignment, Peer
 from precache.core.stopping import StopReason
+from precache.core.swarm_checks import SwarmState
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.alarms import CacheAlarms
 from precache.imagecache.kept_downloads import KeptDownloads
@@ -40,7 +41,7 @@ class ComputeService:
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
     report_interval: between heartbeats.
     on_relay_change: called with each new assignment of the conductor, without waiting; None if the host takes part in
-        no swarm.
+        no swarm. check_swarm: returns how it takes part; None as before.
     rates, kept, alarms, reporter, settings: see CacheCare.
     """
 
@@ -62,13 +63,14 @@ class ComputeService:
         alarms: CacheAlarms | None = None,
         reporter: CacheReporter | None = None,
         on_relay_change: Callable[[Assignment], object] | None = None,
+        check_swarm: Callable[[Peer | None], SwarmState] | None = None,
     ) -> None:
         self.host = host
         self._cell, self._release, self._site = cell, release, site
         self._driver = driver
         self._reports = reports
         self._clock = clock
-        self._on_relay_change = on_relay_change
+        self._on_relay_change, self._check_swarm = on_relay_change, check_swarm
         self._boot_id = uuid.uuid4().hex
         self._stopping = CancelToken()
         turns, rates = Turns(), rates or RateLimits()
@@ -133,6 +135,9 @@ class ComputeService:
     def change_relay(self, assignment: Assignment) -> None:
         if self._on_relay_change is not None:
             self._on_relay_change(assignment)
+
+    def check_swarm(self, peer: Peer | None) -> SwarmState:
+        return SwarmState() if self._check_swarm is None else self._check_swarm(peer)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         """Return which of the images the host's cache holds, and the space for the others; takes milliseconds.

@@ -14,7 +14,8 @@ from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import TaskPaused, TaskResult
 from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
-from precache.core.relays import Assignment
+from precache.core.relays import Assignment, Peer
+from precache.core.swarm_checks import SwarmState
 
 HostResult = TaskResult | TaskPaused
 
@@ -175,4 +176,8 @@ class HostCompute(Protocol):
 
     def clean_cache(self, request: CleanRequest) -> CleanResult:
         """Clean the cache as an operator asks, and return what was removed, or why nothing was; takes seconds."""
+        ...
+
+    def check_swarm(self, peer: Peer | None) -> SwarmState:
+        """Return how the host takes part in swarms, and whether it reaches the peer; takes seconds."""
         ...

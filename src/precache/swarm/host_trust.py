@@ -86,6 +86,12 @@ class HostTrust:
         return installed is not None and self._clock.now() < installed.ends_at
 
     @property
+    def ends_at(self) -> datetime | None:
+        """Return when the certificate ends; None before there is one."""
+        installed = self._installed
+        return installed.ends_at if installed else None
+
+    @property
     def renew_at(self) -> datetime | None:
         """Return when half of the certificate's time is over; None before there is a certificate."""
         installed = self._installed

@@ -24,6 +24,7 @@ from precache.adapters.bus_oslo.messages import (
 from precache.adapters.bus_oslo.relay_messages import read_assignment
 from precache.adapters.bus_oslo.rpc_server import RpcServer
 from precache.adapters.bus_oslo.steering_messages import read_cancel, read_limit, read_pause
+from precache.adapters.bus_oslo.swarm_check_messages import read_check_swarm, swarm_state_message
 from precache.adapters.bus_oslo.topics import COMPUTE_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, Stopped
 from precache.core.operations import Operation
@@ -125,6 +126,12 @@ class _ComputeEndpoint:
             return clean_result_message(self._compute.clean_cache(read_clean(message, self._host)))
 
         return self._answer("a cleaning", clean)
+
+    def check_swarm(self, _context: object, **message: Any) -> dict[str, Any]:
+        def check() -> dict[str, Any]:
+            return swarm_state_message(self._compute.check_swarm(read_check_swarm(message, self._host)))
+
+        return self._answer("a check", check)
 
     def _answer(self, purpose: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the result of `act`, or the message for its error."""

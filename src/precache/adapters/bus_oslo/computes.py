@@ -20,6 +20,7 @@ from precache.adapters.bus_oslo.messages import read_results, request_message
 from precache.adapters.bus_oslo.relay_messages import assignment_message
 from precache.adapters.bus_oslo.steering_messages import cancel_message, limit_message, pause_message
 from precache.adapters.bus_oslo.stop_memory import JobOnHost, StopMemory
+from precache.adapters.bus_oslo.swarm_check_messages import check_swarm_message, read_swarm_state
 from precache.adapters.bus_oslo.topics import (
     CACHE_IMAGES_SINCE,
     CANCEL_SINCE,
@@ -38,8 +39,9 @@ from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.errors import BusUnavailable, ComputeOutdated, ComputeUnreachable
 from precache.core.operations import Operation
-from precache.core.relays import Assignment
+from precache.core.relays import Assignment, Peer
 from precache.core.stopping import StopReason
+from precache.core.swarm_checks import SwarmState
 from precache.ports.compute_gateway import CallNumber, HostResult, ImagesRequest, Rates
 from precache.rules.rpc_versions import understands
 
@@ -141,6 +143,11 @@ class OsloComputes:
     def clean_cache(self, host: str, cell: str, request: CleanRequest, within: timedelta) -> CleanResult:
         message, late = clean_message(host, cell, request), ", and may still be at it"
         return self._ask(host, cell, "clean_cache", CLEAN_SINCE, message, read_clean_result, within, late)
+
+    def check_swarm(self, host: str, cell: str, peer: Peer | None, within: timedelta) -> SwarmState:
+        """Ask the host for its state, and whether it reaches the peer. Raises what `describe_cache` raises."""
+        message = check_swarm_message(host, peer)
+        return self._ask(host, cell, "check_swarm", SWARM_SINCE, message, read_swarm_state, within)
 
     def _ask(
         self,

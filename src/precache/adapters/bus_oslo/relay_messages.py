@@ -64,7 +64,7 @@ def read_join(message: Mapping[str, Any], cell: str) -> JoinRequest:
         job_id=read_name(message, "job_id"),
         image=read_image(message.get("image")),
         form=_word(message, "form", Form),
-        address=_matching(message, "address", _ADDRESS, _LONGEST_ADDRESS),
+        address=read_address(message, "address"),
         key=_matching(message, "key", _KEY),
         have_bytes=read_size(message, "have_bytes"),
     )
@@ -116,8 +116,8 @@ def assignment_message(assignment: Assignment) -> dict[str, Any]:
         "host": assignment.host,
         "version": assignment.version,
         "source": assignment.source.value,
-        "parent": None if assignment.parent is None else _peer_message(assignment.parent),
-        "spares": [_peer_message(peer) for peer in assignment.spares[:MOST_HOSTS]],
+        "parent": None if assignment.parent is None else peer_message(assignment.parent),
+        "spares": [peer_message(peer) for peer in assignment.spares[:MOST_HOSTS]],
         "signers": list(assignment.signers[:_MOST_SIGNERS]),
         "ticket": assignment.ticket,
         "root": assignment.root,
@@ -131,7 +131,7 @@ def read_assignment(message: Mapping[str, Any], host: str) -> Assignment:
     """Return the assignment. Raises Malformed, also if it is meant for another host."""
     check_host(message, host)
     source = _word(message, "source", Source)
-    parent = None if message.get("parent") is None else _peer(message["parent"])
+    parent = None if message.get("parent") is None else read_peer(message["parent"])
     if source is Source.HOST and parent is None:
         raise Malformed("parent is missing")
     return Assignment(
@@ -140,7 +140,7 @@ def read_assignment(message: Mapping[str, Any], host: str) -> Assignment:
         version=read_count(message, "version", _MOST_VERSION),
         source=source,
         parent=parent,
-        spares=tuple(_peer(item) for item in read_items(message, "spares", MOST_HOSTS)),
+        spares=tuple(read_peer(item) for item in read_items(message, "spares", MOST_HOSTS)),
         signers=tuple(_key(item) for item in read_items(message, "signers", _MOST_SIGNERS)),
         ticket=_short_text(message, "ticket", _LONGEST_STATEMENT),
         root=_short_text(message, "root", _LONGEST_STATEMENT),
@@ -177,17 +177,23 @@ def read_certificate(answer: Mapping[str, Any]) -> HostCertificate:
     )
 
 
-def _peer_message(peer: Peer) -> dict[str, str]:
+def peer_message(peer: Peer) -> dict[str, str]:
     return {"host": peer.host, "address": peer.address}
 
 
-def _peer(item: object) -> Peer:
+def read_peer(item: object) -> Peer:
+    """Return a host with its address. Raises Malformed."""
     if not isinstance(item, Mapping):
         raise Malformed("a peer is not an object")
-    address = _matching(item, "address", _ADDRESS, _LONGEST_ADDRESS)
+    address = read_address(item, "address")
     if not address:
         raise Malformed("a peer has no address")
     return Peer(read_name(item, "host"), address)
+
+
+def read_address(message: Mapping[str, Any], field: str) -> str:
+    """Return an address with its port; empty if there is none. Raises Malformed."""
+    return _matching(message, field, _ADDRESS, _LONGEST_ADDRESS)
 
 
 def _key(item: object) -> str:

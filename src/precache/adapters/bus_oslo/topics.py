@@ -48,8 +48,8 @@ END_TIMES_SINCE = "1.4"
 """The first version in which a host keeps images until a given time (`keep_until`)."""
 
 SWARM_SINCE = "1.5"
-"""The first version in which a host knows `change_relay` and reads `by_swarm`, and a conductor knows `join_relay`,
-`report_relay` and `certify_host`."""
+"""The first version in which a host knows `change_relay` and `check_swarm`, and reads `by_swarm`, and a conductor knows
+`join_relay`, `report_relay` and `certify_host`."""
 
 STEERING_SINCE = "1.3"
 """The first version in which a host knows `pause_job` and `limit_job`, and reads `retry_count`."""
