@@ -22,6 +22,8 @@ from precache.doctor.nova import check_nova
 from precache.doctor.nova_conf import check_nova_conf
 from precache.doctor.qemu_img import check_qemu_img
 from precache.doctor.shared_cache import check_shared_cache
+from precache.doctor.swarm_peers import PEERS_TIMEOUT_S, check_swarm_authority, check_swarm_peers
+from precache.doctor.swarm_port import check_swarm_port
 
 _DATABASE = Check("database", check_database)
 _WAKING = Check("message bus", check_own_bus)
@@ -47,6 +49,8 @@ _BY_ROLE = {
         Check("cells", on_database(check_cells), CELLS_TIMEOUT_S),
         Check("computes", on_database(check_computes)),
         Check("pins", check_pins),
+        Check("swarm authority", on_database(check_swarm_authority)),
+        Check("swarm peers", on_database(check_swarm_peers), PEERS_TIMEOUT_S),
         Check("notifications", check_notifications, CELLS_TIMEOUT_S),
         _SERVICE_USER,
         Check("cached images", check_cached_images),
@@ -78,6 +82,7 @@ _OF_A_FILE_CACHE = (
     Check("cache owner", check_cache_owner),
     Check("nova.conf", check_nova_conf),
     Check("qemu-img", check_qemu_img),
+    Check("swarm port", check_swarm_port),
 )
 
 ROLES = tuple(_BY_ROLE)

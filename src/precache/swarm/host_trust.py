@@ -117,8 +117,7 @@ class HostTrust:
 
     def identify(self, sock: ssl.SSLSocket) -> HostIdentity | None:
         """Return which host is at the other end, after the handshake; None if its certificate names none."""
-        certificate = sock.getpeercert(binary_form=True)
-        return _identity(x509.load_der_x509_certificate(certificate)) if certificate else None
+        return certified_identity(sock)
 
     def is_host(self, sock: ssl.SSLSocket, host: str) -> bool:
         """Return whether this host, of the own cell, is at the other end, after the handshake."""
@@ -217,6 +216,12 @@ class HostTrust:
         except ssl.SSLError as error:
             raise RelayRefused(self.host, f"its certificate cannot be used ({error.reason or error})") from error
         return context
+
+
+def certified_identity(sock: ssl.SSLSocket) -> HostIdentity | None:
+    """Return which host the certificate of the other end names; None if it names none. It must have been checked."""
+    certificate = sock.getpeercert(binary_form=True)
+    return _identity(x509.load_der_x509_certificate(certificate)) if certificate else None
 
 
 def _identity(certificate: x509.Certificate) -> HostIdentity | None:

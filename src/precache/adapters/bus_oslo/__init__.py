@@ -25,7 +25,7 @@ from precache.adapters.bus_oslo.topics import (  # noqa: E402
     RPC_VERSION,
     SWARM_SINCE,
 )
-from precache.adapters.bus_oslo.url import bus_place  # noqa: E402
+from precache.adapters.bus_oslo.url import bus_hosts, bus_place  # noqa: E402
 from precache.adapters.bus_oslo.wake import BusWake, WakeListener  # noqa: E402
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "OsloNotifier",
     "SurveyListener",
     "WakeListener",
+    "bus_hosts",
     "bus_place",
     "open_bus",
 ]

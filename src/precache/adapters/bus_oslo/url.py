@@ -15,6 +15,7 @@ from precache.core.errors import InvalidConfiguration
 RABBIT = "oslo_messaging_rabbit"
 _MODEL = "rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL-HOST"
 _RECONNECT_WITHIN_S = 5
+_DEFAULT_PORT = 5672
 
 # oslo.messaging registers these on its global configuration only, and reads them from the one that it is given.
 _FORGOTTEN = (
@@ -38,6 +39,11 @@ def register_options(conf: cfg.ConfigOpts) -> None:
 def bus_place(conf: cfg.ConfigOpts, transport_url: str) -> str:
     """Return the address of the bus, such as `rabbit1:5672/cell1`. Raises InvalidConfiguration, without any secret."""
     return redacted(parse_url(conf, transport_url))
+
+
+def bus_hosts(conf: cfg.ConfigOpts, transport_url: str) -> list[tuple[str, int]]:
+    """Return the brokers of the bus with their ports. Raises InvalidConfiguration, without any secret."""
+    return [(host.hostname, host.port or _DEFAULT_PORT) for host in parse_url(conf, transport_url).hosts]
 
 
 def parse_url(conf: cfg.ConfigOpts, transport_url: str) -> Any:
@@ -73,7 +79,7 @@ def _are_hosts_alike(netloc: str) -> bool:
 
 
 def redacted(url: Any) -> str:
-    hosts = ",".join(f"{_bracketed(host.hostname)}:{host.port or 5672}" for host in url.hosts)
+    hosts = ",".join(f"{_bracketed(host.hostname)}:{host.port or _DEFAULT_PORT}" for host in url.hosts)
     return f"{hosts}/{url.virtual_host or ''}"
 
 
