@@ -1,0 +1,86 @@
+"""From where the hosts of a job get its images, site by site: each from the image service, or from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from precache.core.host_calls import Place
+from precache.core.hosts import Host
+from precache.core.job_options import Transfer
+from precache.core.text import number_of
+from precache.rules.rpc_versions import understands
+
+_DRIVERS_WITHOUT_CACHE = frozenset({"uncached"})
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRules:
+    """What is configured.
+
+    transfer: for jobs that do not choose. by_site: in its place, for single sites. min_hosts: the fewest hosts of a
+        site for which AUTO means a swarm.
+    attestations: how many hosts of a site fetch an image from the image service, and must agree.
+    """
+
+    transfer: Transfer = Transfer.AUTO
+    by_site: Mapping[str, Transfer] = field(default_factory=dict)
+    min_hosts: int = 3
+    attestations: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmHost:
+    """A host of a job, as far as the choice is concerned. cache_id: empty if it shares its cache with no other."""
+
+    place: Place
+    can_take_part: bool
+    cache_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferChoice:
+    """The choice for one site, for all images of the job. reason: why, in words."""
+
+    by_swarm: bool
+    reason: str
+
+
+def can_take_part(host: Host, needed: str, pin: str | None = None) -> bool:
+    """Return whether the host, which is up, can pass images on.
+
+    needed: the version of the messages that it must understand; empty if there are none between the processes.
+    pin: the newest version that may be used, if an operator has limited it.
+    """
+    if host.driver in _DRIVERS_WITHOUT_CACHE or (pin is not None and not understands(pin, needed)):
+        return False
+    return not needed or understands(host.rpc_version, needed)
+
+
+def choose_transfers(option: Transfer, rules: TransferRules, hosts: Iterable[SwarmHost]) -> dict[Place, TransferChoice]:
+    """Return the choice for each site of the hosts. option: of the job. hosts: all of the job that are up.
+
+    Hosts that share a cache count as one. Sites of one name in two cells are two sites.
+    """
+    able: dict[Place, set[object]] = {}
+    for number, host in enumerate(hosts):
+        caches = able.setdefault(host.place, set())
+        if host.can_take_part:
+            caches.add(host.cache_id or number)
+    return {place: _choice(option, rules, place.site, len(caches)) for place, caches in able.items()}
+
+
+def _choice(option: Transfer, rules: TransferRules, site: str, able: int) -> TransferChoice:
+    chosen, by = option, "the job says so"
+    if chosen is Transfer.AUTO and (of_site := rules.by_site.get(site)) is not None:
+        chosen, by = of_site, f"[swarm] site_transfer says so for {site}"
+    elif chosen is Transfer.AUTO:
+        chosen, by = rules.transfer, "[swarm] transfer says so"
+    if chosen is Transfer.DIRECT:
+        return TransferChoice(False, by)
+    if not able:
+        return TransferChoice(False, "no host that is up can pass images on")
+    if chosen is Transfer.SWARM:
+        return TransferChoice(True, by)
+    counted = f"{number_of(able, 'host')} can pass images on, and [swarm] min_hosts is {rules.min_hosts}"
+    return TransferChoice(able >= rules.min_hosts, counted)
