@@ -98,6 +98,7 @@ INVALID = [
             "jitter_s": (-1, 86_401, 0.5, "1m", None),
             "retries": (-1, 11, 1.5, None),
             "when_down": ("hope", "", None, True),
+            "transfer": ("hope", "", None, True),
             "canary": ({}, {"hosts": 0}, {"percent": 101}, {"hosts": 2, "percent": 10}, {"share": 1}, 2, "10%", None),
             "not_before": ("2036-01-03T00:00:00Z", "9999-12-31T23:59:59Z", "2026-01-01T20:00:00", "", 7, None),
             "deadline": ("2026-01-01T00:05:00Z", "2020-01-01T00:00:00Z", "tomorrow", "", 7, None),
@@ -317,6 +318,7 @@ def test_a_job_has_the_default_of_each_option(client):
     job = client.simulate_post("/v1/jobs", json=GOOD).json["job"]
 
     assert (job["priority"], job["parallelism"], job["jitter_s"], job["when_down"]) == (50, None, 0, "skip")
+    assert job["transfer"] == "auto"
     assert (job["window"], job["deadline"], job["due_at"], job["reason"]) == (None, None, None, "")
 
 
@@ -487,6 +489,7 @@ def test_every_option_is_stored_and_shown(world, client):
         "window": {"days": ["mon", "tue"], "from": "02:00", "to": "05:00", "time_zone": "Europe/Paris"},
         "retries": 2,
         "when_down": "wait",
+        "transfer": "swarm",
         "canary": {"percent": 10},
     }
 

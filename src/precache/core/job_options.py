@@ -29,6 +29,15 @@ class WhenDown(StrEnum):
     WAIT = "wait"
 
 
+class Transfer(StrEnum):
+    """From where hosts get images: each from the image service, or one of each site, which passes them on."""
+
+    AUTO = "auto"
+    """As the service is configured for each site."""
+    DIRECT = "direct"
+    SWARM = "swarm"
+
+
 class Day(StrEnum):
     """A day of the week; their order is that of `datetime.weekday`."""
 
@@ -153,6 +162,7 @@ class JobOptions:
     window: when it runs; None for always.
     retries: how often a task is tried again after a failure that may pass.
     canary: None to begin with all hosts.
+    transfer: from where the hosts get the images.
     notify_url: is told of each state of the job.
     """
 
@@ -168,6 +178,7 @@ class JobOptions:
     when_down: WhenDown = WhenDown.SKIP
     canary: Canary | None = None
     notify_url: str | None = None
+    transfer: Transfer = Transfer.AUTO
 
     def __post_init__(self) -> None:
         """Raises InvalidOption."""
@@ -219,6 +230,7 @@ _READ: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "deadline": (_read_time, _TIME_FORM),
     "window": (Window.read, 'hours such as {"from": "02:00", "to": "05:00", "time_zone": "Europe/Paris"}'),
     "when_down": (WhenDown, "skip or wait"),
+    "transfer": (Transfer, "auto, direct or swarm"),
     "canary": (Canary.read, 'either {"hosts": N} or {"percent": P}'),
 }
 _WRITE: Mapping[str, Callable[[Any], Any]] = {
@@ -226,6 +238,7 @@ _WRITE: Mapping[str, Callable[[Any], Any]] = {
     "deadline": _time_text,
     "window": Window.document,
     "when_down": str,
+    "transfer": str,
     "canary": Canary.document,
 }
 

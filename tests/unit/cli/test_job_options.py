@@ -40,6 +40,7 @@ def accepting(service: StubService) -> None:
         ("--window", " 22:00-04:00 UTC ", "window", {"from": "22:00", "to": "04:00", "time_zone": "UTC"}),
         ("--retries", "2", "retries", 2),
         ("--when-down", "wait", "when_down", "wait"),
+        ("--transfer", "swarm", "transfer", "swarm"),
         ("--canary", "2", "canary", {"hosts": 2}),
         ("--canary", "10%", "canary", {"percent": 10}),
         ("--notify-url", "https://hooks.example/x", "notify_url", "https://hooks.example/x"),
@@ -80,6 +81,7 @@ def test_an_option_is_sent_as_its_field(
         ("--window", "monday 02:00-05:00", "window.days must be a list of mon, tue, wed, thu, fri, sat, sun"),
         ("--retries", "11", "retries must be a whole number from 0 to 10, not 11"),
         ("--when-down", "hope", "when_down must be skip or wait, not 'hope'"),
+        ("--transfer", "torrent", "transfer must be auto, direct or swarm, not 'torrent'"),
         *[
             (
                 "--canary",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 import pytest
 
 from precache.core.errors import InvalidOption
-from precache.core.job_options import DEFAULT_JOB_OPTIONS, Canary, Day, JobOptions, WhenDown, Window
+from precache.core.job_options import DEFAULT_JOB_OPTIONS, Canary, Day, JobOptions, Transfer, WhenDown, Window
 
 OPTIONS = JobOptions(
     priority=80,
@@ -18,6 +18,7 @@ OPTIONS = JobOptions(
     window=Window(time(2), time(5), "Europe/Paris", (Day.MON, Day.TUE)),
     retries=2,
     when_down=WhenDown.WAIT,
+    transfer=Transfer.SWARM,
     canary=Canary(hosts=2),
     notify_url="https://hooks.example/precache",
 )
@@ -75,6 +76,7 @@ A_NUMBER = "must be a whole number from "
         ("window", {**HOURS, "days": []}, "window.days must be at least one of mon, tue"),
         ("window", {**HOURS, "time_zone": 7}, "window.time_zone must be the name of a time zone"),
         *[("when_down", value, "when_down must be skip or wait, not") for value in ("hope", "", None, True)],
+        *[("transfer", value, "transfer must be auto, direct or swarm, not") for value in ("hope", "", None, True)],
         *[("canary", value, "canary must be either") for value in ({}, 2, "10%", [], {"hosts": 2, "percent": 10})],
         *[("canary", {"hosts": value}, f"canary.hosts {A_NUMBER}1 to 10000") for value in (0, -1, 10_001, True, 1.5)],
         *[("canary", {"percent": value}, f"canary.percent {A_NUMBER}1 to 100") for value in (0, -1, 101, 12.5, "10")],

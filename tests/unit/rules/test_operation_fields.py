@@ -18,9 +18,10 @@ VALUES = {
     "keep_for_s": 60,
     "keep_until": "2036-01-01T00:00:00Z",
     "even_pinned": True,
+    "transfer": "direct",
 }
 TAKEN = {
-    Operation.CACHE: {"rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s", "keep_for_s", "keep_until"},
+    Operation.CACHE: {"rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s", "keep_for_s", "keep_until", "transfer"},
     Operation.VERIFY: {"rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s"},
     Operation.PURGE: {"even_pinned"},
     Operation.PIN: {"keep_for_s", "keep_until"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 
 from precache.cli.commands.cache_image import add_rate_limit
 from precache.cli.commands.new_job import NewJobCommand, add_even_pinned, add_keeping
@@ -14,7 +15,8 @@ class _OperationCommand(NewJobCommand):
     """A command for one operation."""
 
     operation: Operation
-    has_rate = False
+    left_out: Collection[str] = ("job_rate_limit_bytes_per_s", "transfer")
+    """The options of a job that it does not take."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -23,7 +25,7 @@ class _OperationCommand(NewJobCommand):
         self.add_own_options(parser)
         self.add_target(parser)
         parser.add_argument("--name", metavar="NAME", help="name of the job; need not be unique")
-        self.add_request_options(parser, with_rate=self.has_rate)
+        self.add_request_options(parser, left_out=self.left_out)
         add_wait_options(parser)
 
     def add_own_options(self, parser: argparse.ArgumentParser) -> None:
@@ -78,7 +80,7 @@ class ImageVerify(_OperationCommand):
     """
 
     operation = Operation.VERIFY
-    has_rate = True
+    left_out = ("transfer",)
 
     def add_own_options(self, parser: argparse.ArgumentParser) -> None:
         add_rate_limit(parser, "highest average rate at which each host reads, such as 20M")

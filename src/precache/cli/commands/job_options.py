@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from precache.cli.client import JsonObject
@@ -128,6 +128,14 @@ _OPTIONS = (
         "skip hosts that are down (default), or wait for them until the deadline or for 24 hours",
     ),
     _Option(
+        "transfer",
+        "--transfer",
+        "auto|direct|swarm",
+        str,
+        "each host gets the images from the image service (direct), or one host of each site, and the others from it "
+        "and from each other (swarm); auto (default): as the service is configured for each site",
+    ),
+    _Option(
         "canary", "--canary", "N|P%", _canary, "begin with so many hosts; the others follow if all of these succeed"
     ),
     _Option(
@@ -140,10 +148,10 @@ _OPTIONS = (
 )
 
 
-def add_job_options(parser: argparse.ArgumentParser, *, with_rate: bool = True) -> None:
-    """Add the options with which a job is made. with_rate: whether its hosts read or download images."""
+def add_job_options(parser: argparse.ArgumentParser, *, left_out: Collection[str] = ()) -> None:
+    """Add the options with which a job is made. left_out: the fields that its operation does not take."""
     for option in _OPTIONS:
-        if with_rate or option.field != "job_rate_limit_bytes_per_s":
+        if option.field not in left_out:
             _add(parser, option, option.help, _reader(option))
 
 

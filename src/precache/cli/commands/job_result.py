@@ -51,6 +51,7 @@ JOB_FIELDS: Fields = {
     "window": Field(WindowColumn),
     "retries": Field(plain),
     "when_down": Field(plain),
+    "transfer": Field(plain),
     "canary": Field(Properties),
     "notify_url": Field(Text),
     "requested_by": Field(Text),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from precache.cli.client import JsonObject
@@ -93,8 +93,8 @@ class NewJobCommand(RequestCommand):
             parser, "--exclude-host", "exclude_hosts", "exclude this host, even if it is in an aggregate or a cell"
         )
 
-    def add_request_options(self, parser: argparse.ArgumentParser, *, with_rate: bool = True) -> None:
-        """Add the options of the request and of the job. with_rate: as in `add_job_options`."""
+    def add_request_options(self, parser: argparse.ArgumentParser, *, left_out: Collection[str] = ()) -> None:
+        """Add the options of the request and of the job. left_out: as in `add_job_options`."""
         parser.add_argument(
             "--idempotency-key",
             metavar="KEY",
@@ -103,7 +103,7 @@ class NewJobCommand(RequestCommand):
             "and makes no second one",
         )
         parser.add_argument("--dry-run", action="store_true", help="show the plan of the job, and do not make the job")
-        add_job_options(parser, with_rate=with_rate)
+        add_job_options(parser, left_out=left_out)
 
     def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
         return tuple(PLAN_FIELDS) if parsed_args.dry_run else super().columns_of(parsed_args)
