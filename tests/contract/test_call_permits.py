@@ -365,3 +365,19 @@ def test_three_conductors_that_race_keep_a_limit_of_ten_also_while_one_dies(stor
     assert transfers.most == limit
     assert transfers.now == set()
     assert transfers.done == {(job, call.host) for job in first_jobs for call in wanted}
+
+
+def test_hosts_by_swarm_have_a_room_of_their_own_which_all_conductors_see(stores, one, two):
+    jobs(stores, 50, 60)
+    bulk = one.claim()
+    calls = JobCalls(one.claims[bulk], 60, swarm_wanted=HOSTS[:2], swarm_room=5)
+    two.claim()
+
+    first = one.permits.exchange([calls])[one.claims[bulk]]
+    late = JobCalls(one.claims[bulk], 60, held=tuple(first), swarm_wanted=HOSTS[2:4], swarm_room=1)
+
+    assert [call.host for call in first] == [call.host for call in HOSTS[:2]]
+    assert len(two.exchange(room=2)) == 1  # of the limit of three
+    two.held = dict.fromkeys(two.held, ())
+    one.permits.exchange([late])
+    assert two.exchange(room=2) == {}  # the wish of the higher priority comes first

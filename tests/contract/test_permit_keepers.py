@@ -18,7 +18,6 @@ from precache.core.hosts import Host
 from precache.core.job_options import JobOptions
 from precache.core.jobs import JobState
 from precache.core.stopping import StopReason
-from precache.rules.fan_out import FanOut
 from tests.contract.job_values import LEASE, NOW, claim, new_job
 from tests.waiting import wait_until
 
@@ -75,9 +74,10 @@ class Conductor:
     def dispatcher(self, job, names):
         by_cell = {"cell1": [Host(name, "cell1") for name in names]}
         dispatcher = HostDispatcher(
-            claim=job.claim, stop=self.stop, hosts=FanOut(by_cell), scheduler=self.scheduler, on_idle=lambda: None,
+            claim=job.claim, stop=self.stop, scheduler=self.scheduler, on_idle=lambda: None,
             ask=lambda host: self.hosts.call(job.id, host, self.is_dead),
         )  # fmt: skip
+        dispatcher.add(by_cell)
         dispatcher.change(priority=job.options.priority, parallelism=None, parallelism_per_site=None)
         self.jobs[job.id] = dispatcher
         return dispatcher

@@ -120,8 +120,12 @@ def _read(row: Any) -> StoredCalls:
 
 
 def _read_wish(document: Mapping[str, Any]) -> Wish:
-    hosts = {Place(cell, site): count for cell, site, count in document["hosts"]}
-    return Wish(hosts, document["most"], document["most_per_site"], document["room"])
+    # The release before has no swarms.
+    hosts, swarm_hosts = (
+        {Place(cell, site): count for cell, site, count in document.get(name, [])} for name in ("hosts", "swarm_hosts")
+    )
+    limits = document["most"], document["most_per_site"]
+    return Wish(hosts, *limits, document["room"], swarm_hosts, document.get("swarm_room", 0))
 
 
 def _columns(stored: StoredCalls) -> dict[str, Any]:
@@ -137,8 +141,9 @@ def _columns(stored: StoredCalls) -> dict[str, Any]:
 
 
 def _wish_document(wish: Wish) -> dict[str, Any]:
-    hosts = [(*place, count) for place, count in wish.hosts.items()]
-    return {"hosts": hosts, "most": wish.most, "most_per_site": wish.most_per_site, "room": wish.room}
+    hosts, swarm_hosts = ([(*place, count) for place, count in of.items()] for of in (wish.hosts, wish.swarm_hosts))
+    document = {"hosts": hosts, "most": wish.most, "most_per_site": wish.most_per_site, "room": wish.room}
+    return document | {"swarm_hosts": swarm_hosts, "swarm_room": wish.swarm_room}
 
 
 def _lock(connection: Connection) -> None:

@@ -22,7 +22,6 @@ from precache.core.stopping import StopReason
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import ComputeGateway, ImagesRequest
 from precache.ports.job_store import JobQueries
-from precache.rules.fan_out import FanOut
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +67,6 @@ class CallHosts:
         dispatcher = HostDispatcher(
             claim=run.job.claim,
             stop=run.stop,
-            hosts=FanOut({}),
             ask=lambda host: self._ask(run, host),
             on_idle=run.events.end,
             scheduler=self._scheduler,
@@ -108,7 +106,7 @@ class CallHosts:
             if is_quiet and not due and admission.is_empty:
                 return
             if due:
-                dispatcher.add(due)
+                dispatcher.add(due, run.by_swarm)
             self._limit_rates.share(run, dispatcher, admission)
             dispatcher.resume()
             run.write_if_due(on_first_failure=dispatcher.pause)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class _Call:
     dispatcher: HostDispatcher
-    cell: str
     host: Host
+    by_swarm: bool
 
 
 class PermitNews:
@@ -51,18 +51,26 @@ class CallScheduler:
     one priority have equal shares. A call that has begun is never interrupted: a job with a higher priority waits for
     one call at most.
 
-    pool: of the threads that call hosts. concurrency: the number of its threads, which is the most turns.
+    There are turns of two kinds. Hosts that get their images by swarm load the image service no more than one host of
+    their site does; so they take none of the usual turns, and the hosts of a site work at the same time also if there
+    is only one usual turn.
+
+    pool: of the threads that call hosts, with one for each turn. concurrency, swarm_concurrency: the most turns of
+        each kind.
     needs_permits: hosts are called only with permits, which `PermitKeeper` gets.
     """
 
-    def __init__(self, *, pool: DaemonPool, concurrency: int, needs_permits: bool = False) -> None:
+    def __init__(
+        self, *, pool: DaemonPool, concurrency: int, swarm_concurrency: int = 0, needs_permits: bool = False
+    ) -> None:
         self._pool = pool
         self.concurrency = concurrency
+        self._most = {False: concurrency, True: swarm_concurrency}  # by whether it is for hosts by swarm
         self.needs_permits = needs_permits
         self.permit_news = PermitNews()
         self.with_permits: dict[HostDispatcher, None] = {}
         """The dispatchers that want permits or may hold some."""
-        self._turns = 0
+        self._turns = {False: 0, True: 0}
         self._dispatchers: dict[HostDispatcher, None] = {}  # the one that had no turn for the longest time is the first
         self.lock = Lock()
         """Guards this object and its dispatchers."""
@@ -83,8 +91,8 @@ class CallScheduler:
                 self._pool.submit(self._work, call)
             except RuntimeError:  # the system can start no further thread; the dispatcher tries again
                 with self.lock:
-                    self._turns -= 1
-                    call.dispatcher.undo(call.cell, call.host)
+                    self._turns[call.by_swarm] -= 1
+                    call.dispatcher.undo(call.host)
                 return
 
     def want_permits(self, dispatcher: HostDispatcher) -> None:
@@ -93,24 +101,32 @@ class CallScheduler:
             self.with_permits.setdefault(dispatcher)
             self.permit_news.note_change()
 
-    @property
-    def room(self) -> int:
+    def room(self, *, by_swarm: bool) -> int:
         """Return for how many further hosts permits can be used. The caller holds the lock."""
-        return self.concurrency - self._turns - sum(each.permitted for each in self.with_permits)
+        permitted = sum(each.permitted(by_swarm=by_swarm) for each in self.with_permits)
+        return self._most[by_swarm] - self._turns[by_swarm] - permitted
 
     def _begin(self) -> _Call | None:
         with self.lock:
-            call = self._take() if self._turns < self.concurrency else None
-            self._turns += call is not None
-            return call
+            return self._take()
 
     def _take(self) -> _Call | None:
-        for dispatcher in sorted(self._dispatchers, key=lambda each: (-each.priority, each.calls)):
-            taken = dispatcher.take()
+        """Return the next call, which has taken its turn; None if no turn is free, or no host may be called."""
+        for by_swarm in (False, True):
+            call = self._take_kind(by_swarm) if self._turns[by_swarm] < self._most[by_swarm] else None
+            if call is not None:
+                self._turns[by_swarm] += 1
+                return call
+        return None
+
+    def _take_kind(self, by_swarm: bool) -> _Call | None:
+        by_share = sorted(self._dispatchers, key=lambda each: (-each.priority, each.calls(by_swarm=by_swarm)))
+        for dispatcher in by_share:
+            taken = dispatcher.take(by_swarm=by_swarm)
             if taken is not None:
                 del self._dispatchers[dispatcher]
                 self._dispatchers[dispatcher] = None
-                return _Call(dispatcher, *taken)
+                return _Call(dispatcher, taken, by_swarm)
         return None
 
     def _work(self, call: _Call) -> None:
@@ -120,12 +136,12 @@ class CallScheduler:
             call = following
             call.dispatcher.call(call.host)
             with self.lock:
-                is_idle = call.dispatcher.end(call.cell, call.host)
+                is_idle = call.dispatcher.end(call.host)
                 if self.needs_permits:
                     self.permit_news.note_end()
+                self._turns[call.by_swarm] -= 1
                 following = self._take()
-                self._turns -= following is None
-                is_full = self._turns >= self.concurrency
+                is_full = all(self._turns[kind] >= most for kind, most in self._most.items())
             if is_idle:
                 call.dispatcher.on_idle()
             # The end of the call may let more hosts be called than this thread can.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import copy_context
+from dataclasses import dataclass, field
 
 from precache.background.cancel_token import CancelToken
 from precache.conductor.call_scheduler import CallScheduler
@@ -13,6 +14,25 @@ from precache.core.job_options import DEFAULT_JOB_OPTIONS
 from precache.core.jobs import Claim
 from precache.rules.excess_calls import excess_calls
 from precache.rules.fan_out import FanOut
+
+
+@dataclass(slots=True)
+class _Kind:
+    """The hosts of the job that take turns of one kind.
+
+    calls: how many are being called. permitted: those with a permit that are not called yet, by name.
+    """
+
+    hosts: FanOut
+    calls: int = 0
+    permitted: dict[str, HostCall] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    cell: str
+    host: Host
+    kind: _Kind
 
 
 class HostDispatcher:
@@ -29,7 +49,6 @@ class HostDispatcher:
         *,
         claim: Claim,
         stop: CancelToken,
-        hosts: FanOut,
         ask: Callable[[Host], None],
         on_idle: Callable[[], None],
         scheduler: CallScheduler,
@@ -38,13 +57,13 @@ class HostDispatcher:
         self._stop = stop
         self.on_idle = on_idle
         self.priority = DEFAULT_JOB_OPTIONS.priority
-        self._hosts = hosts
+        direct = FanOut({})
+        self._kinds = {False: _Kind(direct), True: _Kind(FanOut({}, beside=direct))}  # by whether it is by swarm
         self._ask = ask
         self._scheduler = scheduler
         self._context = copy_context()  # so that log lines have the ids of the job
         self._parallelism: int | None = None
-        self._in_progress: dict[str, tuple[str, Host]] = {}
-        self._permitted: dict[str, HostCall] = {}  # with a permit, but not called yet
+        self._in_progress: dict[str, _Called] = {}
         # Permits that arrived while this was paused: an earlier conductor may have called these hosts.
         self._kept: list[HostCall] = []
         self._is_closed = False
@@ -86,12 +105,18 @@ class HostDispatcher:
         with self._scheduler.lock:
             self._scheduler.with_permits.pop(self, None)
 
-    def add(self, by_cell: Mapping[str, Iterable[Host]]) -> None:
-        """Call these hosts, too, after those that wait."""
+    def add(self, by_cell: Mapping[str, Iterable[Host]], by_swarm: Collection[str] = ()) -> None:
+        """Call these hosts, too, after those that wait. by_swarm: the names of those that get their images so."""
         with self._scheduler.lock:
-            before = len(self._hosts)
-            self._hosts.add(by_cell)
-            if len(self._hosts) > before:
+            before = self._waiting()
+            for is_swarm, kind in self._kinds.items():
+                kind.hosts.add(
+                    {
+                        cell: [host for host in hosts if (host.name in by_swarm) is is_swarm]
+                        for cell, hosts in by_cell.items()
+                    }
+                )
+            if self._waiting() > before:
                 self._scheduler.want_permits(self)
         self._scheduler.fill()
 
@@ -105,79 +130,94 @@ class HostDispatcher:
             self._return_unused()
             self.priority = priority
             self._parallelism = parallelism
-            self._hosts.most_per_site = parallelism_per_site
+            for kind in self._kinds.values():
+                kind.hosts.most_per_site = parallelism_per_site
         self._scheduler.fill()
 
     @property
     def hosts_left(self) -> int:
         """Return the number of hosts that no turn has taken."""
         with self._scheduler.lock:
-            return len(self._hosts)
+            return self._waiting()
 
     def most_at_once(self, later: Iterable[Host]) -> int:
-        """Return how many hosts the limit of each site lets be called at once. later: hosts that will be added."""
+        """Return how many hosts the limit of each site lets be called at once, without those by swarm.
+
+        later: hosts that will be added.
+        """
         with self._scheduler.lock:
-            return self._hosts.most_at_once(later)
+            return self._kinds[False].hosts.most_at_once(later)
+
+    def swarm_places(self) -> set[tuple[str, str]]:
+        """Return the cells and sites with hosts by swarm that wait, or are being called."""
+        with self._scheduler.lock:
+            return self._kinds[True].hosts.places()
 
     def in_progress(self) -> dict[str, str]:
         """Return the hosts that are being called, each with its cell; `pause` prevents further ones."""
         with self._scheduler.lock:
-            return {name: cell for name, (cell, _) in self._in_progress.items()}
+            return {name: called.cell for name, called in self._in_progress.items()}
 
     def excess(self) -> dict[str, str]:
         """Return the hosts that are being called beyond the limits of the job, each with its cell."""
         with self._scheduler.lock:
             calls = excess_calls(
-                self._in_progress.values(), most=self._parallelism, most_per_site=self._hosts.most_per_site
+                ((called.cell, called.host) for called in self._in_progress.values()),
+                most=self._parallelism,
+                most_per_site=self._most_per_site,
             )
         return {host.name: cell for cell, host in calls}
 
     # For the scheduler. It holds the lock, except for `call`.
 
-    @property
-    def calls(self) -> int:
-        """Return how many hosts are being called."""
-        return len(self._in_progress)
+    def calls(self, *, by_swarm: bool) -> int:
+        """Return how many hosts are being called in turns of this kind."""
+        return self._kinds[by_swarm].calls
 
-    def take(self) -> tuple[str, Host] | None:
-        """Return the next cell and host to call; None if none may be called now."""
-        if self._parallelism is not None and self.calls >= self._parallelism:
+    def take(self, *, by_swarm: bool) -> Host | None:
+        """Return the next host to call in a turn of this kind; None if none may be called now."""
+        if self._parallelism is not None and len(self._in_progress) >= self._parallelism:
             return None
-        taken = self._take_permitted() if self._scheduler.needs_permits else self._hosts.take()
-        if taken is not None:
-            self._in_progress[taken[1].name] = taken
-        return taken
+        kind = self._kinds[by_swarm]
+        taken = self._take_permitted(kind) if self._scheduler.needs_permits else kind.hosts.take()
+        if taken is None:
+            return None
+        cell, host = taken
+        self._in_progress[host.name] = _Called(cell, host, kind)
+        kind.calls += 1
+        return host
 
-    def _take_permitted(self) -> tuple[str, Host] | None:
-        for name, call in self._permitted.items():
-            taken = self._hosts.take_host(call.place.cell, call.place.site, name)
+    def _take_permitted(self, kind: _Kind) -> tuple[str, Host] | None:
+        for name, call in kind.permitted.items():
+            taken = kind.hosts.take_host(call.place.cell, call.place.site, name)
             if taken is not None:
-                del self._permitted[name]
+                del kind.permitted[name]
                 return taken
         return None
 
     def call(self, host: Host) -> None:
         self._context.copy().run(self._ask, host)
 
-    def end(self, cell: str, host: Host) -> bool:
+    def end(self, host: Host) -> bool:
         """Record that the call has ended; return whether the job is idle now."""
-        self._hosts.ended(cell, host)
-        del self._in_progress[host.name]
+        called = self._in_progress.pop(host.name)
+        called.kind.hosts.ended(called.cell, host)
+        called.kind.calls -= 1
         return self._is_idle()
 
-    def undo(self, cell: str, host: Host) -> None:
+    def undo(self, host: Host) -> None:
         """Undo `take`."""
-        self._hosts.put_back(cell, host)
-        del self._in_progress[host.name]
+        called = self._in_progress.pop(host.name)
+        called.kind.hosts.put_back(called.cell, host)
+        called.kind.calls -= 1
         if self._scheduler.needs_permits:
-            self._permitted[host.name] = _host_call(cell, host)
+            called.kind.permitted[host.name] = _host_call(called.cell, host)
 
     # For the keeper of permits. It holds the lock of the scheduler.
 
-    @property
-    def permitted(self) -> int:
-        """Return how many hosts have a permit and are not called yet."""
-        return len(self._permitted)
+    def permitted(self, *, by_swarm: bool) -> int:
+        """Return how many hosts of this kind have a permit and are not called yet."""
+        return len(self._kinds[by_swarm].permitted)
 
     @property
     def has_no_calls(self) -> bool:
@@ -189,36 +229,61 @@ class HostDispatcher:
         """Return whether another conductor continues the job: its permits must stay as they are, for that one."""
         return self._stop.is_cancelled
 
-    def permit_calls(self, room: int) -> JobCalls:
-        """Return the permits that the job holds and wants. room: for how many further hosts they can be used."""
-        held = [_host_call(cell, host) for cell, host in self._in_progress.values()]
-        waiting = () if self._is_paused else self._hosts.first_of_each_site(max(0, room) + self.permitted)
+    def permit_calls(self, room: int, swarm_room: int) -> JobCalls:
+        """Return the permits that the job holds and wants. room, swarm_room: for how many further hosts of either kind
+        they can be used.
+        """
+        in_progress = [_host_call(called.cell, called.host) for called in self._in_progress.values()]
+        permitted = [call for kind in self._kinds.values() for call in kind.permitted.values()]
         return JobCalls(
             self.claim,
             self.priority,
-            (*held, *self._permitted.values(), *self._kept),
-            tuple(_host_call(cell, host) for cell, host in waiting if host.name not in self._permitted),
+            (*in_progress, *permitted, *self._kept),
+            self._wanted(self._kinds[False], room),
             self._parallelism,
-            self._hosts.most_per_site,
+            self._most_per_site,
             max(0, room),
+            self._wanted(self._kinds[True], swarm_room),
+            max(0, swarm_room),
         )
+
+    def _wanted(self, kind: _Kind, room: int) -> tuple[HostCall, ...]:
+        if self._is_paused:
+            return ()
+        waiting = kind.hosts.first_of_each_site(max(0, room) + len(kind.permitted))
+        return tuple(_host_call(cell, host) for cell, host in waiting if host.name not in kind.permitted)
 
     def permit(self, calls: Iterable[HostCall]) -> None:
         """Take these permits. What the job does not need, such as that of a host that has ended, is returned next."""
         for call in calls:
-            if not self._is_paused and self._hosts.waits(call.place.cell, call.place.site, call.host):
-                self._permitted[call.host] = call
+            kind = None if self._is_paused else self._kind_of(call)
+            if kind is not None:
+                kind.permitted[call.host] = call
             elif self._is_paused and not self._is_closed:
                 self._kept.append(call)
             else:
                 self._scheduler.permit_news.note_change()
 
+    def _kind_of(self, call: HostCall) -> _Kind | None:
+        """Return the kind of the host; None if it does not wait."""
+        place = call.place
+        kinds = self._kinds.values()
+        return next((kind for kind in kinds if kind.hosts.waits(place.cell, place.site, call.host)), None)
+
     def _return_unused(self) -> None:
-        self._permitted.clear()
+        for kind in self._kinds.values():
+            kind.permitted.clear()
         self._scheduler.permit_news.note_change()
 
+    @property
+    def _most_per_site(self) -> int | None:
+        return self._kinds[False].hosts.most_per_site
+
+    def _waiting(self) -> int:
+        return sum(len(kind.hosts) for kind in self._kinds.values())
+
     def _is_idle(self) -> bool:
-        return not self._in_progress and (self._is_paused or not len(self._hosts))
+        return not self._in_progress and (self._is_paused or not self._waiting())
 
 
 def _host_call(cell: str, host: Host) -> HostCall:

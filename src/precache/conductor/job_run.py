@@ -24,6 +24,7 @@ from precache.rules.group_by_cell import RpcRequirement
 from precache.rules.host_answers import steps_of_answer
 from precache.rules.rate_shares import limited
 from precache.rules.stopping import ENDINGS, Ending, reason_to_stop
+from precache.rules.transfer_choice import by_swarm
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class JobRun:
     requirement: the RPC version that this job requires of computes; None without a bus.
     known: the hosts with their cells, as they were read last. up: those that could be called then.
     down: the hosts that the job waits for.
+    by_swarm: the hosts that get their images from others of their site, or fetch them for these.
     outdated: the hosts whose computes do not know the message that changes their rates.
     share_bytes_per_s: the limit of each host, so that all keep the limit of the job; None if it has none.
     reason: why the job was stopped; empty if the reason to stop says it. unconfirmed: by host, why it did not confirm.
@@ -111,6 +113,7 @@ class JobRun:
     known: dict[str, Host] = field(default_factory=dict)
     up: set[str] = field(default_factory=set)
     down: dict[str, Host] = field(default_factory=dict)
+    by_swarm: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
     share_bytes_per_s: int | None = None
     reason: str = ""
@@ -147,6 +150,10 @@ class JobRun:
 
     def orders_for(self, host: Host) -> tuple[tuple[ImageOrder, ...], tuple[TaskResult, ...]]:
         """Return the host's remaining orders, and the errors in place of those that its compute is too old for."""
+        orders, outdated = self._understood(host)
+        return tuple(map(by_swarm, orders)) if host.name in self.by_swarm else orders, outdated
+
+    def _understood(self, host: Host) -> tuple[tuple[ImageOrder, ...], tuple[TaskResult, ...]]:
         orders, requirement = self.orders_of(self.recorder.unended.get(host.name, ())), self.requirement
         if requirement is None or not any(order.has_later_options for order in orders):
             return orders, ()

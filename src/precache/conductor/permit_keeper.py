@@ -78,8 +78,8 @@ class PermitKeeper:
             for dispatcher in [each for each in scheduler.with_permits if each.is_stopped]:
                 del scheduler.with_permits[dispatcher]
             scheduler.permit_news.clear()
-            room = scheduler.room
-            wished = {dispatcher: dispatcher.permit_calls(room) for dispatcher in scheduler.with_permits}
+            rooms = scheduler.room(by_swarm=False), scheduler.room(by_swarm=True)
+            wished = {dispatcher: dispatcher.permit_calls(*rooms) for dispatcher in scheduler.with_permits}
         if not wished:
             self.held, self._is_waiting = 0, False
             return
@@ -89,8 +89,8 @@ class PermitKeeper:
             for dispatcher, calls in wished.items():
                 new = given.get(calls.claim, ())
                 dispatcher.permit(new)
-                self._is_waiting |= room > 0 and len(calls.wanted) > len(new)
-                if not (calls.held or calls.wanted or new) and dispatcher.has_no_calls:
+                self._is_waiting |= calls.could_use_more_than(len(new))
+                if not (calls.held or calls.wanted or calls.swarm_wanted or new) and dispatcher.has_no_calls:
                     scheduler.with_permits.pop(dispatcher, None)
             self.held = sum(len(calls.held) for calls in wished.values()) + sum(map(len, given.values()))
         scheduler.fill()

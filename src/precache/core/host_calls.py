@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from precache.core.jobs import Claim
@@ -44,15 +44,17 @@ NO_LIMITS = CallLimits()
 class Wish:
     """The hosts that a job could call in addition.
 
-    hosts: how many, by place.
+    hosts: how many, by place. swarm_hosts: the same of those that get their images by swarm.
     most, most_per_site: of all hosts of the job at a time, and of those of one site, by its options; None for no limit.
-    room: how many further hosts its conductor can call, for all its jobs together.
+    room, swarm_room: how many further hosts of either kind its conductor can call, for all its jobs together.
     """
 
     hosts: Mapping[Place, int]
     most: int | None = None
     most_per_site: int | None = None
     room: int = 0
+    swarm_hosts: Mapping[Place, int] = field(default_factory=dict)
+    swarm_room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class JobCalls:
     """What a conductor has and wants for one of its jobs.
 
     held: the hosts that it calls, or is about to call, with permits.
-    wanted: those that it could call in addition, in their order.
-    most, most_per_site, room: as in `Wish`.
+    wanted: those that it could call in addition, in their order. swarm_wanted: the same by swarm.
+    most, most_per_site, room, swarm_room: as in `Wish`.
     """
 
     claim: Claim
@@ -71,3 +73,10 @@ class JobCalls:
     most: int | None = None
     most_per_site: int | None = None
     room: int = 0
+    swarm_wanted: tuple[HostCall, ...] = ()
+    swarm_room: int = 0
+
+    def could_use_more_than(self, given: int) -> bool:
+        """Return whether the job could call more further hosts than this number."""
+        wanted = [*(self.wanted if self.room else ()), *(self.swarm_wanted if self.swarm_room else ())]
+        return len(wanted) > given

@@ -67,12 +67,13 @@ class _Room:
         self._all = 0
         self._by_cell: Counter[str] = Counter()
         self._by_site: Counter[str] = Counter()
-        self._by_owner: dict[str, int] = {}
+        self._by_owner: dict[tuple[str, bool], int] = {}
         for job in jobs:
             for place, count in job.held.items():
                 self._count(place, count)
             if job.wish is not None:
-                self._by_owner[job.owner] = min(job.wish.room, self._by_owner.get(job.owner, job.wish.room))
+                for by_swarm, room in ((False, job.wish.room), (True, job.wish.swarm_room)):
+                    self._by_owner[job.owner, by_swarm] = min(room, self._by_owner.get((job.owner, by_swarm), room))
 
     def has(self, place: Place) -> bool:
         limits = self._limits
@@ -80,11 +81,15 @@ class _Room:
             not limits.hosts_per_site or self._by_site[place.site] < limits.hosts_per_site
         )
 
-    def has_for(self, owner: str) -> bool:
-        return self._by_owner[owner] > 0 and (not self._limits.hosts or self._all < self._limits.hosts)
+    @property
+    def is_used_up(self) -> bool:
+        return bool(self._limits.hosts) and self._all >= self._limits.hosts
 
-    def use(self, owner: str, place: Place) -> None:
-        self._by_owner[owner] -= 1
+    def has_for(self, owner: str, by_swarm: bool) -> bool:
+        return self._by_owner[owner, by_swarm] > 0
+
+    def use(self, owner: str, by_swarm: bool, place: Place) -> None:
+        self._by_owner[owner, by_swarm] -= 1
         self._count(place, 1)
 
     def _count(self, place: Place, count: int) -> None:
@@ -103,32 +108,37 @@ class _Places:
         self._by_site: Counter[str] = Counter()
         for place, count in job.held.items():
             self._by_site[place.site] += count
-        self._wanted = dict(wish.hosts)
+        self._wanted = {
+            (place, by_swarm): count
+            for by_swarm, hosts in ((False, wish.hosts), (True, wish.swarm_hosts))
+            for place, count in hosts.items()
+        }
         self._queue = [
-            (self._by_site[place.site], number, place)
-            for number, (place, count) in enumerate(self._wanted.items())
+            (self._by_site[place.site], number, place, by_swarm)
+            for number, ((place, by_swarm), count) in enumerate(self._wanted.items())
             if count > 0
         ]
         heapq.heapify(self._queue)
 
     def take(self, room: _Room) -> Place | None:
         """Return the next place, and use up its room; None if no place has room."""
-        if not room.has_for(self._owner) or (self._wish.most is not None and self._calls >= self._wish.most):
+        if room.is_used_up or (self._wish.most is not None and self._calls >= self._wish.most):
             return None
         most = self._wish.most_per_site
         while self._queue:
-            calls, number, place = heapq.heappop(self._queue)
+            calls, number, place, by_swarm = heapq.heappop(self._queue)
             if calls < self._by_site[place.site]:  # another place of the site, in another cell, was taken meanwhile
-                heapq.heappush(self._queue, (self._by_site[place.site], number, place))
+                heapq.heappush(self._queue, (self._by_site[place.site], number, place, by_swarm))
                 continue
-            if not room.has(place) or (most is not None and calls >= most):
+            if not room.has_for(self._owner, by_swarm) or not room.has(place) or (most is not None and calls >= most):
                 continue
-            room.use(self._owner, place)
+            room.use(self._owner, by_swarm, place)
             self._calls += 1
             self._by_site[place.site] += 1
-            self._wanted[place] -= 1
-            if self._wanted[place] > 0:
+            self._wanted[place, by_swarm] -= 1
+            if self._wanted[place, by_swarm] > 0:
                 # Behind the other places with as many calls.
-                heapq.heappush(self._queue, (self._by_site[place.site], number + len(self._wanted), place))
+                number += len(self._wanted)
+                heapq.heappush(self._queue, (self._by_site[place.site], number, place, by_swarm))
             return place
         return None

@@ -17,14 +17,23 @@ class FanOut:
 
     by_cell: the hosts to call; within a site they are taken in this order.
     most_per_site: the most hosts of one site that are called at a time; None for no limit.
+    beside: other hosts of the same job; their calls count for the limit of a site, too.
     """
 
-    def __init__(self, by_cell: Mapping[str, Iterable[Host]], *, most_per_site: int | None = None) -> None:
+    def __init__(
+        self,
+        by_cell: Mapping[str, Iterable[Host]],
+        *,
+        most_per_site: int | None = None,
+        beside: FanOut | None = None,
+    ) -> None:
         self.most_per_site = most_per_site
+        self._all_in_site: Counter[str] = Counter() if beside is None else beside._all_in_site
         self._waiting: dict[str, Sites] = {}
         self._waiting_count = 0
         self._in_cell: Counter[str] = Counter()
         self._in_site: Counter[str] = Counter()
+        self._in_place: Counter[tuple[str, str]] = Counter()
         self.add(by_cell)
 
     def __len__(self) -> int:
@@ -83,6 +92,11 @@ class FanOut:
             return every.total()
         return sum(max(min(most, count), self._in_site[site]) for site, count in every.items())
 
+    def places(self) -> set[tuple[str, str]]:
+        """Return the cells and sites with hosts that wait, or are being called."""
+        waiting = {(cell, site) for cell, sites in self._waiting.items() for site in sites}
+        return waiting | {place for place, count in self._in_place.items() if count}
+
     def put_back(self, cell: str, host: Host) -> None:
         """Undo `take`: the host is the next one of its site again."""
         self.ended(cell, host)
@@ -95,13 +109,17 @@ class FanOut:
         """Record that the call to the host has ended."""
         self._in_cell[cell] -= 1
         self._in_site[host.site] -= 1
+        self._all_in_site[host.site] -= 1
+        self._in_place[cell, host.site] -= 1
 
     def _has_room(self, site: str) -> bool:
-        return self.most_per_site is None or self._in_site[site] < self.most_per_site
+        return self.most_per_site is None or self._all_in_site[site] < self.most_per_site
 
     def _take_from(self, cell: str, site: str, name: str) -> Host:
         self._in_cell[cell] += 1
         self._in_site[site] += 1
+        self._all_in_site[site] += 1
+        self._in_place[cell, site] += 1
         # At the end, so that they are last among equals; what has no more hosts is removed.
         sites = self._waiting.pop(cell)
         hosts = sites.pop(site)

@@ -85,9 +85,11 @@ def exchange_permits(
     for each in calls:
         job = each.claim.job_id
         if each.claim in running and shares[job]:
-            new = _first_hosts(_wanted(each, own[job].held), shares[job])
+            held = own[job].held
+            wanted = [*_left(each.wanted, held), *_left(each.swarm_wanted, held)]
+            new = _first_hosts(wanted, shares[job])
             given[each.claim] += new
-            held = own[job].held + new
+            held += new
             own[job] = replace(own[job], held=held, wish=_wish(each, held), last_grant=newest + 1)
     return Exchanged(tuple(own.values()), given)
 
@@ -104,14 +106,18 @@ def _under_claim(calls: JobCalls, old: StoredCalls | None) -> tuple[StoredCalls,
     return StoredCalls(claim, calls.priority, held, wish, last_grant), inherited
 
 
-def _wanted(calls: JobCalls, held: Collection[HostCall]) -> list[HostCall]:
+def _left(wanted: Collection[HostCall], held: Collection[HostCall]) -> list[HostCall]:
     hosts = {call.host for call in held}
-    return [call for call in calls.wanted if call.host not in hosts]
+    return [call for call in wanted if call.host not in hosts]
 
 
 def _wish(calls: JobCalls, held: Collection[HostCall]) -> Wish | None:
-    places = Counter(call.place for call in _wanted(calls, held))
-    return Wish(dict(places), calls.most, calls.most_per_site, calls.room) if places else None
+    places, swarm_places = (
+        dict(Counter(call.place for call in _left(wanted, held))) for wanted in (calls.wanted, calls.swarm_wanted)
+    )
+    if not places and not swarm_places:
+        return None
+    return Wish(places, calls.most, calls.most_per_site, calls.room, swarm_places, calls.swarm_room)
 
 
 def _share(stored: StoredCalls) -> JobShare:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from precache.core.host_calls import Place
 from precache.core.hosts import Host
 from precache.core.job_options import Transfer
+from precache.core.orders import ImageOrder
 from precache.core.text import number_of
 from precache.rules.rpc_versions import understands
 
@@ -68,6 +69,11 @@ def choose_transfers(option: Transfer, rules: TransferRules, hosts: Iterable[Swa
         if host.can_take_part:
             caches.add(host.cache_id or number)
     return {place: _choice(option, rules, place.site, len(caches)) for place, caches in able.items()}
+
+
+def by_swarm(order: ImageOrder) -> ImageOrder:
+    """Return the order for a host that gets the image by swarm."""
+    return replace(order, options=replace(order.options, by_swarm=True))
 
 
 def _choice(option: Transfer, rules: TransferRules, site: str, able: int) -> TransferChoice:

@@ -12,29 +12,31 @@ from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.core.hosts import Host
 from precache.core.jobs import Claim
-from precache.rules.fan_out import FanOut
 from tests.waiting import wait_until
 
 
 class Calls:
     """Jobs whose calls last until a test ends them."""
 
-    def __init__(self, *, concurrency: int, pool: DaemonPool | None = None) -> None:
-        self.pool = pool or DaemonPool(concurrency)
+    def __init__(self, *, concurrency: int, swarm_concurrency: int = 0, pool: DaemonPool | None = None) -> None:
+        self.pool = pool or DaemonPool(concurrency + swarm_concurrency)
         self.begun: list[str] = []
         self.idle: list[str] = []
         self._ends: dict[str, threading.Event] = {}
-        self._scheduler = CallScheduler(pool=self.pool, concurrency=concurrency)
+        self._scheduler = CallScheduler(pool=self.pool, concurrency=concurrency, swarm_concurrency=swarm_concurrency)
 
-    def job(self, name: str, count: int, **options) -> HostDispatcher:
+    def job(self, name: str, count: int, *, by_swarm: int = 0, **options) -> HostDispatcher:
+        """Start a job of so many hosts. by_swarm: how many of them, the first ones, get their images so."""
+
         dispatcher = HostDispatcher(
             claim=Claim(name, "one", 1),
             stop=CancelToken(),
-            hosts=FanOut({"cell1": hosts_of(name, count)}),
             ask=self._ask,
             on_idle=lambda: self.idle.append(name),
             scheduler=self._scheduler,
         )
+        hosts = hosts_of(name, count)
+        dispatcher.add({"cell1": hosts}, [host.name for host in hosts[:by_swarm]])
         dispatcher.change(**({"priority": 50, "parallelism": None, "parallelism_per_site": None} | options))
         dispatcher.resume()
         return dispatcher
@@ -175,3 +177,51 @@ def test_hosts_are_called_later_if_no_thread_can_be_started():
 
     calls.begins("a0", "a1")
     calls.end_all()
+
+
+@pytest.fixture
+def swarm_calls():
+    """One usual turn, and three for hosts by swarm."""
+    made = Calls(concurrency=1, swarm_concurrency=3)
+    yield made
+    made.end_all()
+
+
+def test_hosts_by_swarm_are_called_beside_the_usual_turn_and_only_up_to_their_own_number(swarm_calls):
+    swarm_calls.job("a", 6, by_swarm=4)
+    swarm_calls.begins("a0", "a1", "a2", "a4")
+
+    swarm_calls.end("a0")
+    swarm_calls.begins("a3")
+    swarm_calls.end("a4")
+    swarm_calls.begins("a5")
+    swarm_calls.end("a1", "a2", "a3")
+
+    assert swarm_calls.idle == []
+    swarm_calls.end("a5")
+    wait_until(lambda: swarm_calls.idle == ["a"])
+
+
+def test_the_limits_of_a_job_count_its_hosts_of_both_kinds_together(swarm_calls):
+    job = swarm_calls.job("a", 6, by_swarm=4, parallelism=2)
+    swarm_calls.begins("a4", "a0")
+
+    job.change(priority=50, parallelism=None, parallelism_per_site=3)
+    swarm_calls.begins("a1")
+
+    job.change(priority=50, parallelism=1, parallelism_per_site=None)
+    assert len(job.excess()) == 2
+    swarm_calls.end("a0", "a1")
+    wait_until(lambda: list(job.in_progress()) == ["a4"])
+    swarm_calls.end("a4")
+    swarm_calls.begins("a5")
+
+
+def test_hosts_by_swarm_of_two_jobs_share_their_turns_by_priority(swarm_calls):
+    swarm_calls.job("bulk", 9, by_swarm=9)
+    swarm_calls.begins("bulk0", "bulk1", "bulk2")
+    swarm_calls.job("urgent", 2, by_swarm=2, priority=60)
+
+    swarm_calls.end("bulk0", "bulk1", "bulk2")
+
+    swarm_calls.begins("urgent0", "urgent1", "bulk3")

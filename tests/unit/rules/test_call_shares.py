@@ -44,6 +44,13 @@ def counts(jobs, **limits):
         # A job that is blocked leaves the rest to a lower priority.
         ([job("high", wanted={X: 5}, priority=60), job("low", wanted={B: 5})],
          {"hosts_per_site": 2}, {"high": {X: 2}, "low": {B: 2}}),
+        # Hosts by swarm use another room of their conductor, and the same limits.
+        ([job("j", wanted={X: 5}, room=1, swarm_hosts={Y: 5}, swarm_room=3)], {"hosts": 9}, {"j": {X: 1, Y: 3}}),
+        ([job("j", wanted={X: 5}, room=0, swarm_hosts={X: 5}, swarm_room=9)], {"hosts_per_site": 2}, {"j": {X: 2}}),
+        ([job("a", wanted={X: 5}, swarm_room=2), job("b", wanted={}, swarm_hosts={X: 5}, swarm_room=2)],
+         {"hosts": 99}, {"a": {X: 5}, "b": {X: 2}}),
+        ([job("j", wanted={X: 1}, swarm_hosts={X: 5, Y: 5}, swarm_room=9, most=4)],
+         {"hosts_per_site": 2}, {"j": {X: 2, Y: 2}}),
         # A dead conductor's job has no wish, but its permits count.
         ([job("dead", held={X: 2}, owner="dead"), job("j", wanted={X: 5})], {"hosts": 3}, {"j": {X: 1}}),
     ],

@@ -122,3 +122,19 @@ def test_as_many_hosts_work_at_once_as_their_sites_allow():
 
     assert counts == [(5, 7), (2, 3), (5, 6)]
     assert hosts.most_at_once([]) == 4
+
+
+def test_the_calls_of_other_hosts_of_the_job_count_for_the_limit_of_a_site():
+    others = FanOut({"a": [Host("a9", "a")]}, most_per_site=2)
+    hosts = FanOut({"a": [Host(f"a{number}", "a") for number in range(3)]}, most_per_site=2, beside=others)
+    of_others = others.take()
+
+    taken = hosts.take()
+
+    assert hosts.take() is None
+    assert (hosts.places(), others.places()) == ({("a", "a")}, {("a", "a")})
+    others.ended(*of_others)
+    assert hosts.take() is not None
+    assert others.places() == set()
+    hosts.put_back(*taken)
+    assert len(hosts) == 2
