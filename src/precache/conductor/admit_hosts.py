@@ -10,6 +10,7 @@ from random import random
 from precache.background.backoff import Backoff
 from precache.conductor.ask_host import same_result
 from precache.conductor.check_canaries import CheckCanaries
+from precache.conductor.choose_transfers import ChooseTransfers
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.host_queue import HostQueue
 from precache.conductor.job_run import JobRun
@@ -46,16 +47,26 @@ class AdmitHosts:
     """The use case. One object serves all jobs. random: returns a number from 0 to 1."""
 
     def __init__(
-        self, *, group_hosts: GroupHosts, check_canaries: CheckCanaries, random: Callable[[], float] = random
+        self,
+        *,
+        group_hosts: GroupHosts,
+        choose_transfers: ChooseTransfers,
+        check_canaries: CheckCanaries,
+        random: Callable[[], float] = random,
     ) -> None:
         self._group_hosts = group_hosts
+        self._choose_transfers = choose_transfers
         self._check_canaries = check_canaries
         self._random = random
 
     def __call__(self, run: JobRun) -> HostAdmission:
         """Return the hosts of the job, with the steps of those that are never called noted. Raises as GroupHosts."""
         admission = HostAdmission(
-            run=run, group_hosts=self._group_hosts, check_canaries=self._check_canaries, random=self._random
+            run=run,
+            group_hosts=self._group_hosts,
+            choose_transfers=self._choose_transfers,
+            check_canaries=self._check_canaries,
+            random=self._random,
         )
         admission.begin()
         return admission
@@ -65,10 +76,17 @@ class HostAdmission:
     """The hosts of one run that are not called yet; for the run's own thread."""
 
     def __init__(
-        self, *, run: JobRun, group_hosts: GroupHosts, check_canaries: CheckCanaries, random: Callable[[], float]
+        self,
+        *,
+        run: JobRun,
+        group_hosts: GroupHosts,
+        choose_transfers: ChooseTransfers,
+        check_canaries: CheckCanaries,
+        random: Callable[[], float],
     ) -> None:
         self._run = run
         self._group_hosts = group_hosts
+        self._choose_transfers = choose_transfers
         self._check_canaries = check_canaries
         self._random = random
         self._queue = HostQueue()
@@ -160,11 +178,11 @@ class HostAdmission:
     def _sort(self, groups: HostGroups) -> None:
         """Put the hosts that are up into the queue, and note the ends of those that are not called."""
         run, now = self._run, self._run.clock.now()
-        for hosts in groups.by_cell.values():
-            for host in self._shared.hold(hosts):
-                # A host that an earlier conductor called goes on, and uses its permit: join it at once.
-                jitter_s = 0.0 if host.name in run.remaining.asked else run.job.options.jitter_s * self._random()
-                self._queue.put(host, now + timedelta(seconds=jitter_s))
+        up = [host for hosts in groups.by_cell.values() for host in self._shared.hold(hosts)]
+        for host in self._choose_transfers(run, up):
+            # A host that an earlier conductor called goes on, and uses its permit: join it at once.
+            jitter_s = 0.0 if host.name in run.remaining.asked else run.job.options.jitter_s * self._random()
+            self._queue.put(host, now + timedelta(seconds=jitter_s))
         if self._waits_for_down_hosts(now):
             run.down |= {host.name: host for host in groups.down}
             self._look_at = now + DOWN_LOOK

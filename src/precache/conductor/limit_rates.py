@@ -18,21 +18,31 @@ _log = logging.getLogger(__name__)
 class LimitRates:
     """The use case. One object serves all jobs.
 
-    pool: of the threads that tell hosts. concurrency: the most hosts that are called at once.
+    pool: of the threads that tell hosts. concurrency: the most hosts that are called at once, without those by swarm.
+    origins_per_site: how many of these fetch an image from the image service, in each site.
     """
 
-    def __init__(self, *, gateway: ComputeGateway, pool: DaemonPool, concurrency: int) -> None:
+    def __init__(
+        self, *, gateway: ComputeGateway, pool: DaemonPool, concurrency: int, origins_per_site: int = 1
+    ) -> None:
         self._gateway = gateway
         self._pool = pool
         self._concurrency = concurrency
+        self._origins_per_site = origins_per_site
 
     def share(self, run: JobRun, dispatcher: HostDispatcher, admission: HostAdmission) -> None:
         """Tell each host its share of the limit, if that has changed enough."""
         options = run.job.options
         if options.job_rate_limit_bytes_per_s is None and run.share_bytes_per_s is None:
             return
-        most = dispatcher.most_at_once(admission.waiting)
-        at_once = min(options.parallelism or self._concurrency, self._concurrency, most)
+        later, later_by_swarm = admission.waiting, set()
+        if run.by_swarm:
+            later_by_swarm = {(host.cell or "", host.site) for host in later if host.name in run.by_swarm}
+            later = [host for host in later if host.name not in run.by_swarm]
+        direct = min(self._concurrency, dispatcher.most_at_once(later))
+        # What hosts of a swarm pass on to each other does not count: the limit is of what the image service sends.
+        at_once = direct + self._origins_per_site * len(dispatcher.swarm_places() | later_by_swarm)
+        at_once = max(1, min(at_once, options.parallelism or at_once))
         share = share_of(options.job_rate_limit_bytes_per_s, at_once)
         if is_worth_telling(run.share_bytes_per_s, share):
             run.share_bytes_per_s = share

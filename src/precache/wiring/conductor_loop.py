@@ -27,6 +27,7 @@ from precache.ports.notifier import Notifier
 from precache.rules.group_by_cell import RpcRequirement
 from precache.wiring.inventory import Inventory
 from precache.wiring.run_job import build_run_job
+from precache.wiring.transfers import swarm_dispatch
 
 PATIENCE = timedelta(seconds=6)
 """How long the return of permits may take at the end."""
@@ -46,14 +47,17 @@ def conductor_loop(
     notifier: Notifier,
     at_stop: ExitStack,
     requirement: RpcRequirement | None = None,
+    swarm_since: str | None = None,
     listening_for_s: Callable[[str], float] = lambda _cell: math.inf,
 ) -> WorkLoop:
     """Return the loop, not started. requirement: None without a bus. at_stop: gets the callbacks for the end.
 
     leases: the same database, with the limits for leases.
+    swarm_since: see `swarm_dispatch`.
     listening_for_s: see GroupHosts; infinite if the computes store their heartbeats themselves.
     """
     claims = SqlJobClaims(database=database)
+    swarm = swarm_dispatch(config, swarm_since)
     if config.limits.host_bytes_per_s is not None:
         gateway = RateCapped(gateway, bytes_per_s=config.limits.host_bytes_per_s)
         requirement = requirement and requirement.with_options()
@@ -64,11 +68,12 @@ def conductor_loop(
         gateway=gateway,
         announcer=Announcer(notifier=notifier, origin=socket.gethostname()),
         clock=SystemClock(),
-        scheduler=_start_scheduler(config, leases, at_stop),
+        scheduler=_start_scheduler(config, leases, at_stop, has_swarms=swarm is not None),
         messages=_pool(MESSAGES_AT_ONCE, "tell-host", at_stop),
         service_down_time=config.host.service_down_time,
         listening_for_s=listening_for_s,
         requirement=requirement,
+        swarm=swarm,
     )
     return WorkLoop(
         claims=claims,
@@ -81,13 +86,19 @@ def conductor_loop(
     )
 
 
-def _start_scheduler(config: Config, leases: Database, at_stop: ExitStack) -> CallScheduler:
+def _start_scheduler(config: Config, leases: Database, at_stop: ExitStack, *, has_swarms: bool) -> CallScheduler:
     """Return the scheduler of all calls; if there are limits over all conductors, with its permits kept."""
     limits = config.limits
     # More threads than the limit could never be used.
-    concurrency = min(config.image_cache.precache_concurrency, limits.max_hosts or sys.maxsize)
-    pool = _pool(concurrency, "ask-host", at_stop)
-    scheduler = CallScheduler(pool=pool, concurrency=concurrency, needs_permits=limits.calls.are_set)
+    most = limits.max_hosts or sys.maxsize
+    concurrency = min(config.image_cache.precache_concurrency, most)
+    swarm_concurrency = min(config.swarm.hosts_at_once, most) if has_swarms else 0
+    scheduler = CallScheduler(
+        pool=_pool(concurrency + swarm_concurrency, "ask-host", at_stop),
+        concurrency=concurrency,
+        swarm_concurrency=swarm_concurrency,
+        needs_permits=limits.calls.are_set,
+    )
     if scheduler.needs_permits:
         longest_call = config.bus.long_rpc_timeout + config.bus.call_monitor_timeout
         permits = SqlCallPermits(database=leases, limits=limits.calls, longest_call=longest_call)

@@ -13,6 +13,7 @@ from precache.conductor.announce import Announcer
 from precache.conductor.call_hosts import STOP_PATIENCE, CallHosts
 from precache.conductor.call_scheduler import CallScheduler
 from precache.conductor.check_canaries import CheckCanaries
+from precache.conductor.choose_transfers import ChooseTransfers, SwarmDispatch
 from precache.conductor.end_job import EndJob
 from precache.conductor.group_hosts import GroupHosts
 from precache.conductor.limit_rates import LimitRates
@@ -39,6 +40,7 @@ def build_run_job(
     service_down_time: timedelta,
     listening_for_s: Callable[[str], float] = lambda _cell: math.inf,
     requirement: RpcRequirement | None = None,
+    swarm: SwarmDispatch | None = None,
     write_interval: timedelta = WRITE_INTERVAL,
     stop_patience: timedelta = STOP_PATIENCE,
     hosts_patience: timedelta = STOP_HOSTS_PATIENCE,
@@ -46,8 +48,9 @@ def build_run_job(
 ) -> RunJob:
     """Return the use case. scheduler: of the calls of all jobs. messages: the threads that send short messages.
 
-    listening_for_s: see GroupHosts. requirement, write_interval: see RunJob. stop_patience, hosts_patience: how long a
-    job that is to stop waits for its calls, and one that is stopped for its hosts. random: see AdmitHosts.
+    listening_for_s: see GroupHosts. requirement, write_interval: see RunJob. swarm: see ChooseTransfers. stop_patience,
+    hosts_patience: how long a job that is to stop waits for its calls, and one that is stopped for its hosts. random:
+    see AdmitHosts.
     """
     group_hosts = GroupHosts(hosts=hosts, service_down_time=service_down_time, listening_for_s=listening_for_s)
     return RunJob(
@@ -62,10 +65,16 @@ def build_run_job(
             scheduler=scheduler,
             admit_hosts=AdmitHosts(
                 group_hosts=group_hosts,
+                choose_transfers=ChooseTransfers(hosts=hosts, service_down_time=service_down_time, swarm=swarm),
                 check_canaries=CheckCanaries(hosts=hosts, queries=queries),
                 random=random,
             ),
-            limit_rates=LimitRates(gateway=gateway, pool=messages, concurrency=scheduler.concurrency),
+            limit_rates=LimitRates(
+                gateway=gateway,
+                pool=messages,
+                concurrency=scheduler.concurrency,
+                origins_per_site=swarm.rules.attestations if swarm else 1,
+            ),
             pause_excess=PauseExcess(gateway=gateway, pool=messages),
             stop_hosts=StopHosts(gateway=gateway, clock=clock, pool=messages, patience=hosts_patience),
             stop_patience=stop_patience,

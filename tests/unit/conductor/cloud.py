@@ -17,16 +17,18 @@ from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.call_hosts import STOP_PATIENCE
 from precache.conductor.call_scheduler import CallScheduler
+from precache.conductor.choose_transfers import SwarmDispatch
 from precache.conductor.job_control import JobControl
 from precache.conductor.run_job import RunJob
 from precache.conductor.stop_hosts import STOP_HOSTS_PATIENCE
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
-from precache.core.job_options import DEFAULT_JOB_OPTIONS
+from precache.core.job_options import DEFAULT_JOB_OPTIONS, Transfer
 from precache.core.jobs import NewJob, Outcome, TaskResult
 from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
 from precache.ports.compute_gateway import ImagesRequest
+from precache.rules.transfer_choice import TransferRules
 from precache.wiring.run_job import build_run_job
 from tests.played_host import PlayedHost
 
@@ -34,6 +36,8 @@ FIRST = parse_image_id("00000000-0000-0000-0000-000000000001")
 SECOND = parse_image_id("00000000-0000-0000-0000-000000000002")
 DOWN_TIME = timedelta(seconds=60)
 LEASE = timedelta(seconds=30)
+
+BY_SWARM = SwarmDispatch(TransferRules(Transfer.SWARM))
 
 Answer = Callable[[ImagesRequest], Sequence[TaskResult]]
 
@@ -66,7 +70,12 @@ class Cloud:
         clock=None,
         options=DEFAULT_JOB_OPTIONS,
         operation=Operation.CACHE,
+        swarm=None,
+        swarm_concurrency=None,
+        versions=None,
     ) -> None:
+        self.swarm = swarm
+        self.swarm_concurrency = swarm_concurrency or concurrency
         self.clock = clock or MemoryClock()
         self.options = options
         self.operation = operation
@@ -75,7 +84,7 @@ class Cloud:
         self.notifier = MemoryNotifier()
         self.gateway = InProcessComputes()
         self.concurrency = concurrency
-        self.pool = DaemonPool(concurrency)
+        self.pool = DaemonPool(concurrency + self.swarm_concurrency)
         self.messages = DaemonPool(8)
         for number, (name, compute) in enumerate(hosts.items()):
             self.inventory.store_heartbeats(
@@ -85,7 +94,7 @@ class Cloud:
                         (cells or {}).get(name, f"cell{number % 2 + 1}"),
                         "fake",
                         self.clock.now(),
-                        "1.0",
+                        (versions or {}).get(name, "1.0"),
                         cache_id=(caches or {}).get(name, ""),
                     )
                 ]
@@ -110,7 +119,9 @@ class Cloud:
 
     @cached_property
     def scheduler(self) -> CallScheduler:
-        return CallScheduler(pool=self.pool, concurrency=self.concurrency)
+        return CallScheduler(
+            pool=self.pool, concurrency=self.concurrency, swarm_concurrency=self.swarm_concurrency if self.swarm else 0
+        )
 
     def conductor(
         self,
@@ -124,7 +135,7 @@ class Cloud:
             claims=self.jobs, queries=self.jobs, hosts=self.inventory, gateway=self.gateway,
             announcer=Announcer(notifier=self.notifier, origin="here"), clock=self.clock, scheduler=self.scheduler,
             messages=self.messages, service_down_time=DOWN_TIME, listening_for_s=listening_for_s,
-            stop_patience=stop_patience, hosts_patience=cancel_patience, **options,
+            swarm=self.swarm, stop_patience=stop_patience, hosts_patience=cancel_patience, **options,
         )  # fmt: skip
 
     def run(self, *, owner="one", stop=None, work=None, **options) -> None:

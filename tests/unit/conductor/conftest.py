@@ -2,15 +2,20 @@
 
 import pytest
 
+from tests.unit.conductor.cloud import BY_SWARM
 from tests.unit.conductor.steered import SteeredJob
 
 
 @pytest.fixture
-def steered():
-    """Return a function that makes such a job; all its threads end with the test."""
+def steered(request):
+    """Return a function that makes such a job; all its threads end with the test. A parameter `swarm`: its hosts get
+    the images by swarm.
+    """
     made = []
 
     def make(hosts, **options):
+        if getattr(request, "param", "direct") == "swarm":
+            options["swarm"] = BY_SWARM
         made.append(SteeredJob(hosts, **options))
         return made[-1]
 

@@ -13,6 +13,11 @@ from tests.unit.conductor.steered import SteeredHost
 TWO = JobOptions(canary=Canary(hosts=2))
 
 
+def pytest_generate_tests(metafunc):
+    if "steered" in metafunc.fixturenames:
+        metafunc.parametrize("steered", ["direct", "swarm"], indirect=True)
+
+
 def fails(request):
     return [TaskResult(image, Outcome.ERROR, reason="the disk is full") for image in request.images]
 

@@ -23,6 +23,11 @@ SHORT = timedelta(seconds=0.3)
 AFTERNOON = JobOptions(window=Window(time(12), time(14)))
 
 
+def pytest_generate_tests(metafunc):
+    if "steered" in metafunc.fixturenames:
+        metafunc.parametrize("steered", ["direct", "swarm"], indirect=True)
+
+
 def pause(run):
     run.jobs.pause("job")
     run.steer()
