@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-BACKDATED_BY = timedelta(minutes=5)
-"""A certificate is valid from so long before it was made, so that hosts whose clocks are behind accept it."""
+CLOCKS_DIFFER_BY = timedelta(minutes=5)
+"""At most: a certificate is valid from so long before it was made, and a host whose clock differs by more is refused.
+With more, hosts would take tickets, which last for minutes, for over."""
 
 
 @dataclass(frozen=True, slots=True)

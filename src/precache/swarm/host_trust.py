@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from precache.core.errors import ClockWrong, RelayRefused
-from precache.core.swarm_certificates import BACKDATED_BY, HostCertificate, HostIdentity
+from precache.core.swarm_certificates import CLOCKS_DIFFER_BY, HostCertificate, HostIdentity
 from precache.ports.clock import Clock
 from precache.ports.swarm_trust import RootStatement, Ticket
 from precache.swarm.identity_names import identity_of
@@ -37,7 +37,7 @@ class _Installed:
     """What came with one certificate. A connection keeps the context with which it began."""
 
     identity: HostIdentity
-    begins_at: datetime
+    made_at: datetime
     ends_at: datetime
     authorities: tuple[Ed25519PublicKey, ...]
     server: ssl.SSLContext
@@ -66,8 +66,8 @@ class HostTrust:
     def install(self, certificate: HostCertificate) -> None:
         """Use this certificate for new connections from now on; those that run keep theirs.
 
-        Raises RelayRefused if it is not a certificate of this host and this key; ClockWrong if it is not valid by this
-        host's clock. The earlier certificate then stays in use.
+        Call it as soon as a conductor has made it. Raises RelayRefused if it is not a certificate of this host and this
+        key; ClockWrong if this host's clock differs from the conductor's. The earlier certificate then stays in use.
         """
         installed = self._checked(certificate)
         with self._lock:
@@ -97,8 +97,7 @@ class HostTrust:
         installed = self._installed
         if installed is None:
             return None
-        made_at = installed.begins_at + BACKDATED_BY
-        return made_at + (installed.ends_at - made_at) / 2
+        return installed.made_at + (installed.ends_at - installed.made_at) / 2
 
     def server_context(self) -> ssl.SSLContext:
         """Return the context for a new connection from another host. Raises RelayRefused without a valid certificate.
@@ -186,15 +185,15 @@ class HostTrust:
             raise RelayRefused(self.host, "a conductor sent a certificate for another host")
         if certificate.public_key() != self._key.public_key():
             raise RelayRefused(self.host, "a conductor sent a certificate for another key")
-        begins_at, ends_at = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        now = self._clock.now()
-        if not begins_at <= now < ends_at:
-            raise ClockWrong(self.host, (now - begins_at - BACKDATED_BY).total_seconds())
+        made_at = certificate.not_valid_before_utc + CLOCKS_DIFFER_BY
+        ahead = self._clock.now() - made_at
+        if abs(ahead) > CLOCKS_DIFFER_BY:
+            raise ClockWrong(self.host, ahead.total_seconds())
         keys = tuple(key for one in authorities if isinstance(key := one.public_key(), Ed25519PublicKey))
         return _Installed(
             identity=identity,
-            begins_at=begins_at,
-            ends_at=ends_at,
+            made_at=made_at,
+            ends_at=certificate.not_valid_after_utc,
             authorities=keys,
             server=self._context(given, ssl.PROTOCOL_TLS_SERVER),
             client=self._context(given, ssl.PROTOCOL_TLS_CLIENT),

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from precache.core.errors import RelayRefused
-from precache.core.swarm_certificates import BACKDATED_BY, HostCertificate, HostIdentity
+from precache.core.swarm_certificates import CLOCKS_DIFFER_BY, HostCertificate, HostIdentity
 from precache.ports.clock import Clock
 from precache.ports.swarm_trust import RootStatement, Ticket
 from precache.swarm.identity_names import uris_of
@@ -45,7 +45,7 @@ class AuthorityKey:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
             _builder(subject, subject, key.public_key(), x509.SubjectKeyIdentifier.from_public_key(key.public_key()))
-            .not_valid_before(now - BACKDATED_BY)
+            .not_valid_before(now - CLOCKS_DIFFER_BY)
             .not_valid_after(now + AUTHORITY_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs_certificates=True), critical=True)
@@ -103,7 +103,7 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
         certificate = (
             _builder(subject, signer.certificate.subject, public_key, signer.key_identifier)
-            .not_valid_before(now - BACKDATED_BY)
+            .not_valid_before(now - CLOCKS_DIFFER_BY)
             .not_valid_after(ends_at)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
