@@ -113,6 +113,8 @@ class Image:
         be no valid id; None if it names none.
     owner: id of the project that owns it; None if it has none.
     has_opted_in: whether a property of the image asks for it to be cached before boots.
+    family: what versions of one image have in common, from the property `precache_family`; empty if it has none.
+    pieces: where the digests of its pieces are, from the property `precache_pieces`; empty if it has none.
     """
 
     id: ImageId
@@ -128,6 +130,8 @@ class Image:
     ramdisk_id: str | None = None
     owner: str | None = None
     has_opted_in: bool = False
+    family: str = ""
+    pieces: str = ""
 
     @property
     def is_active(self) -> bool:

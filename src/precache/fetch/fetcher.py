@@ -204,6 +204,7 @@ def _describe(image: Image, *, is_converted: bool) -> EntryRecord:
     return EntryRecord(
         image=image.id,
         image_name=image.name,
+        image_family=image.family,
         digest="" if is_converted else digest,
         source=FROM_IMAGE_SERVICE,
         source_digest=digest,

@@ -15,6 +15,7 @@ from threading import Condition
 
 from precache.core.errors import PieceRefused
 from precache.core.relays import PIECE_BYTES
+from precache.imagecache.bases import Base
 from precache.ports.swarm_trust import RootStatement, SwarmTrust
 from precache.swarm.hash_list import HashList
 from precache.swarm.news import Cursor, News, NewsLog
@@ -65,6 +66,9 @@ class RelayFile:
         self._news = NewsLog()
         self._local = bytearray()
         """Digests of pieces that are in the file while their hashes are unknown; zeros for none."""
+        self._base: Base | None = None
+        self.local_bytes = 0
+        """How much was in the file already, and agreed with its hashes."""
         self._root_text = ""
         self._root: RootStatement | None = None
         self._readers = 0
@@ -107,13 +111,13 @@ class RelayFile:
     def have_list(self) -> bytes:
         """Return, for each piece that need not be sent, the first 8 bytes of its SHA-256; zeros for the others.
 
-        It ends with the last such piece. A piece that only `add_local` has named counts while its hash is unknown.
-        Pieces of zeros are not named, because they are never sent.
+        It ends with the last such piece. What only `add_local` or the base has counts while its hash is unknown. Pieces
+        of zeros are not named, because they are never sent.
         """
         with self._changed:
             prefixes = bytearray()
-            for index in range(max(len(self._have), len(self._local) // DIGEST_BYTES)):
-                digest = self._local_digest(index)
+            for index in range(self._most_pieces()):
+                digest = self._local_digest(index) or self._base_digest(index)
                 is_named = digest != ZERO_DIGEST and (self.has(index) or not self._hashes.knows(index))
                 prefixes += digest[:PREFIX_BYTES].ljust(PREFIX_BYTES, b"\0") if is_named else _NO_PREFIX
         used = len(prefixes.rstrip(b"\0"))
@@ -150,6 +154,15 @@ class RelayFile:
                 self._learn(batch, new)
             self._settle_claims()
             self._changed.notify_all()
+        self._take_from_base(range(batch.first, batch.end) if batch.signer else range(len(self._have)))
+
+    def use_base(self, base: Base) -> None:
+        """Copy the pieces of this older image that agree with their hashes, when these are known; the writer calls it.
+
+        base: hashed; the caller closes it after this file. A piece of it that cannot be read is received as others.
+        """
+        self._base = base
+        self._take_from_base(range(len(self._have)))
 
     def add_piece(self, index: int, data: bytes | bytearray | memoryview) -> bool:
         """Write the piece if it agrees with its hash; return False if it was there already.
@@ -257,7 +270,32 @@ class RelayFile:
                 return False
         return self._trust.is_signed(batch.signed_content(self.relay), batch.signature, batch.signer)
 
+    def _take_from_base(self, indexes: Iterable[int]) -> None:
+        """Copy those of these pieces that the base has. Only the writer calls it; readers do not wait for it."""
+        base = self._base
+        if base is None:
+            return
+        for index in indexes:
+            if self.has(index) or not self._hashes.knows(index) or base.digest(index) != self._hashes.digest(index):
+                continue
+            try:
+                content = base.read(index)
+                self.add_piece(index, content)
+            except (OSError, PieceRefused):
+                base.forget(index)
+            else:
+                base.taken_bytes += len(content)
+
     # From here on the lock is held
+
+    def _most_pieces(self) -> int:
+        """Return how many pieces the file has, or can have as far as it is known."""
+        if self._size is not None:
+            return len(self._have)
+        return max(len(self._local) // DIGEST_BYTES, self._base.pieces if self._base else 0)
+
+    def _base_digest(self, index: int) -> bytes:
+        return self._base.digest(index) if self._base is not None else b""
 
     def _local_digest(self, index: int) -> bytes:
         if self.has(index):
@@ -299,6 +337,7 @@ class RelayFile:
                 zeros.append(index)
             elif self._local[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] == self._hashes.digest(index):
                 self._note(index)
+                self.local_bytes += self._length(index)
         for first, end in _runs(zeros):
             if self._writable and not self._is_blank:
                 clear_range(self._fd, first * PIECE_BYTES, (end - first) * PIECE_BYTES)
@@ -310,6 +349,7 @@ class RelayFile:
         if self._hashes.knows(index):
             if digest == self._hashes.digest(index) and not self._have[index]:
                 self._note(index)
+                self.local_bytes += self._length(index)
             return digest == self._hashes.digest(index)
         end = (index + 1) * DIGEST_BYTES
         if self._size is None or index < len(self._have):

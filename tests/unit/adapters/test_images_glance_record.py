@@ -39,6 +39,15 @@ def test_a_size_that_is_no_number_of_bytes_is_unknown(size):
     assert image(size=size).size_bytes is None
 
 
+@pytest.mark.parametrize("value", ["debian", " debian\n", 7, None, ""])
+def test_what_versions_have_in_common_and_where_their_pieces_are_is_one_line(value):
+    built = image(precache_family=value, precache_pieces=value)
+
+    assert built.family.strip() == ("debian" if isinstance(value, str) and value else "")
+    assert "\n" not in built.family
+    assert built.pieces == (value if isinstance(value, str) else "")
+
+
 def test_an_unknown_disk_format_is_kept():
     assert image(disk_format="docker").disk_format == "docker"
 

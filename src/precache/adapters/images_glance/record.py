@@ -9,11 +9,20 @@ from typing import Any
 
 from precache.core.errors import InvalidDigest, InvalidImageId
 from precache.core.images import Digest, Image, ImageId, ImageSignature, parse_image_id
+from precache.core.text import plain_line
 
 _log = logging.getLogger(__name__)
 
 OPT_IN_PROPERTIES = ("cache_in_nova", "precache")
 """Properties of an image, of which one with the value `true` asks for it to be cached; the first one is Nova's."""
+
+FAMILY_PROPERTY = "precache_family"
+"""Property that the versions of one image have in common."""
+
+PIECES_PROPERTY = "precache_pieces"
+"""Property that says where the digests of the pieces are: the id of another image, whose data they are, or a path."""
+
+_LONGEST_FAMILY = 255
 
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 """What Nova reads as true in a property, in any case."""
@@ -47,6 +56,8 @@ def image_from_record(asked: ImageId, record: Any) -> Image:
         ramdisk_id=_text(record.get("ramdisk_id")) or None,
         owner=_text(record.get("owner")) or None,
         has_opted_in=any(_flag(record.get(name)) for name in OPT_IN_PROPERTIES),
+        family=plain_line(_text(record.get(FAMILY_PROPERTY)) or "", _LONGEST_FAMILY),
+        pieces=_text(record.get(PIECES_PROPERTY)) or "",
     )
 
 

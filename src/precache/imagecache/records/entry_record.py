@@ -34,12 +34,14 @@ NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Ov
 class EntryRecord:
     """What is known of an entry; the fields are those of `CachedEntry`. Times are aware.
 
+    image_family: as of `Image`.
     digest: of the entry's bytes. size_bytes: of the entry; None if unknown.
     fault, corrupt_at: what a verification found wrong, and when, if the entry stays because disks stand on it.
     """
 
     image: ImageId
     image_name: str = ""
+    image_family: str = ""
     digest: str = ""
     source: str = ""
     source_digest: str = ""
@@ -74,7 +76,7 @@ class EntryRecord:
             return cls(image=image, pins=(Pin("", _instant(fields["kept_until"])),))
         if version != _VERSION:
             raise ValueError(f"it has version {version!r}, and only {_PINS_ONLY} and {_VERSION} are known")
-        texts = ("image_name", "source", "format", "requested_by", "fault")
+        texts = ("image_name", "image_family", "source", "format", "requested_by", "fault")
         return cls(
             image=image,
             **{name: plain_line(fields.get(name, ""), _MOST_CHARACTERS) for name in texts},
@@ -93,6 +95,7 @@ class EntryRecord:
             "version": _VERSION,
             "image": self.image,
             "image_name": self.image_name,
+            "image_family": self.image_family,
             "digest": self.digest,
             "source": self.source,
             "source_digest": self.source_digest,

@@ -23,6 +23,7 @@ DIGESTS = st.just("") | st.binary(min_size=32, max_size=32).map(lambda value: f"
         EntryRecord,
         image=st.just(IMAGE),
         image_name=WORDS,
+        image_family=WORDS,
         digest=DIGESTS,
         source=WORDS,
         source_digest=DIGESTS,
