@@ -187,31 +187,32 @@ def test_a_halted_change_holds_up_no_quiet_report(database_stores):
     assert database_stores.relays.find(relay.id) == replace(changed.after, size_bytes=9)
 
 
-def test_relays_with_silent_active_members_are_found_the_most_silent_first(stores):
+def test_relays_with_silent_active_members_are_found_in_the_order_of_their_ids(stores):
     def one(number, silent_s, **fields):
         member = replace(MEMBER, reported_at=NOW - silent_s * SECOND, **fields)
         return made(stores, MEMBER, member, key=replace(KEY, site=f"site{number}")).id
 
     stores.clock.set(NOW)
-    first, second = one(1, 5), one(2, 9)
-    one(3, 4)
-    one(4, 99, state=MemberState.COMPLETE)
-    never = made(stores, replace(MEMBER, joined_at=NOW - 7 * SECOND, reported_at=None)).id
+    silent = [one(1, 5), one(2, 9), one(3, 6)]
+    one(4, 4)
+    one(5, 99, state=MemberState.COMPLETE)
+    silent = sorted([*silent, made(stores, replace(MEMBER, joined_at=NOW - 7 * SECOND, reported_at=None)).id])
 
-    assert list(stores.relays.silent_relays(5 * SECOND, 10)) == [second, never, first]
-    assert list(stores.relays.silent_relays(5 * SECOND, 1)) == [second]
-    assert stores.relays.count_active_members() == 8
+    assert list(stores.relays.silent_relays(5 * SECOND, 10)) == silent
+    assert list(stores.relays.silent_relays(5 * SECOND, 2, after=silent[0])) == silent[1:3]
+    assert stores.relays.count_active_members() == 10
 
 
 def test_a_relay_is_forgotten_a_time_after_its_last_report(stores):
     stores.clock.set(NOW)
     old, recent = made(stores, MEMBER, FULL), made(stores, MEMBER, key=replace(KEY, site="south"))
+    failed = made(stores, MEMBER, key=replace(KEY, site="west"), reason="they do not agree")
     changed_member(stores, recent, "cmp-1", reported_at=NOW + SECOND)
     stores.clock.set(NOW + HOUR)
 
-    assert stores.relays.forget(HOUR + SECOND, 10) == 0
-    assert stores.relays.forget(HOUR, 10) == 1
-    assert stores.relays.forget(HOUR, 10) == 0
+    assert [stores.relays.forget(HOUR + SECOND, HOUR, 10) for _ in range(2)] == [1, 0]
+    assert stores.relays.find(failed.id) is None
+    assert [stores.relays.forget(HOUR, HOUR, 10) for _ in range(2)] == [1, 0]
 
     assert stores.relays.find(old.id) is None
     assert stores.relays.find(recent.id) is not None

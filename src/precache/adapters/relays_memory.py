@@ -42,24 +42,25 @@ class MemoryRelays:
     def find(self, relay_id: str) -> Relay | None:
         return self._relays.get(relay_id)
 
-    def silent_relays(self, for_at_least: timedelta, limit: int) -> Sequence[str]:
+    def silent_relays(self, for_at_least: timedelta, limit: int, after: str = "") -> Sequence[str]:
         since = self._clock.now() - for_at_least
-        oldest = {relay.id: min(_active_times(relay), default=None) for relay in list(self._relays.values())}
-        silent = sorted((at, relay_id) for relay_id, at in oldest.items() if at is not None and at <= since)
-        return [relay_id for _, relay_id in silent[:limit]]
+        relays = sorted(self._relays.items())
+        silent = [relay_id for relay_id, relay in relays if any(at <= since for at in _active_times(relay))]
+        return [relay_id for relay_id in silent if relay_id > after][:limit]
 
     def count_active_members(self) -> int:
         return sum(
             member.state is MemberState.ACTIVE for relay in list(self._relays.values()) for member in relay.members
         )
 
-    def forget(self, silent_for: timedelta, limit: int) -> int:
-        since = self._clock.now() - silent_for
+    def forget(self, silent_for: timedelta, failed_for: timedelta, limit: int) -> int:
+        now = self._clock.now()
         with self._lock:
-            old = [relay.id for relay in self._relays.values() if max(_times(relay)) <= since][:limit]
-            for relay_id in old:
-                del self._relays[relay_id]
-        return len(old)
+            relays = list(self._relays.values())
+            old = [each for each in relays if max(_times(each)) <= now - (failed_for if each.reason else silent_for)]
+            for relay in old[:limit]:
+                del self._relays[relay.id]
+        return len(old[:limit])
 
     def is_asked(self, job_id: str, host: str, image: ImageId) -> bool:
         with suppress(JobNotFound):

@@ -47,10 +47,10 @@ class RelayStore(Protocol):
 
     def find(self, relay_id: str) -> Relay | None: ...
 
-    def silent_relays(self, for_at_least: timedelta, limit: int) -> Sequence[str]:
+    def silent_relays(self, for_at_least: timedelta, limit: int, after: str = "") -> Sequence[str]:
         """Return the ids of up to `limit` relays with an active member that has not reported for that long.
 
-        Those whose member has been silent the longest come first.
+        They come in the order of their ids, those after the id `after`.
         """
         ...
 
@@ -58,8 +58,11 @@ class RelayStore(Protocol):
         """Return how many members are active, in all relays."""
         ...
 
-    def forget(self, silent_for: timedelta, limit: int) -> int:
-        """Remove up to `limit` relays of which no member has reported for that long; return how many."""
+    def forget(self, silent_for: timedelta, failed_for: timedelta, limit: int) -> int:
+        """Remove up to `limit` relays of which no member has reported for that long; return how many.
+
+        failed_for: the same for relays that have failed for good, so that the next job tries again.
+        """
         ...
 
 

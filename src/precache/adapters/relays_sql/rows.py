@@ -24,7 +24,12 @@ _RELAY_DOCUMENT = tuple(field for field in fields(Relay) if field.name not in _R
 
 def relay_values(relay: Relay) -> dict[str, Any]:
     """Return the columns of a relay that its rules change."""
-    return {"root": relay.root, "size_bytes": relay.size_bytes, "document": _document(relay, _RELAY_DOCUMENT)}
+    return {
+        "root": relay.root,
+        "size_bytes": relay.size_bytes,
+        "is_failed": bool(relay.reason),
+        "document": _document(relay, _RELAY_DOCUMENT),
+    }
 
 
 def member_row(number: int, position: int, member: RelayMember) -> dict[str, Any]:

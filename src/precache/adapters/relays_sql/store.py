@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 
 from precache.adapters.relays_sql.rows import load_members, member_row, member_values, read_relay, relay_values
 from precache.adapters.sql import Database
@@ -90,15 +90,14 @@ class SqlRelays:
             return None if row is None else read_relay(row, load_members(connection, row.number))
 
     @repeatable
-    def silent_relays(self, for_at_least: timedelta, limit: int) -> Sequence[str]:
+    def silent_relays(self, for_at_least: timedelta, limit: int, after: str = "") -> Sequence[str]:
         since = self._database.now(-for_at_least)
-        oldest = func.min(relay_members.c.seen_at)
         silent = (
             select(relays.c.id)
             .join_from(relay_members, relays, relays.c.number == relay_members.c.relay)
-            .where(relay_members.c.state == MemberState.ACTIVE, relay_members.c.seen_at <= since)
-            .group_by(relays.c.id)
-            .order_by(oldest)
+            .where(relay_members.c.state == MemberState.ACTIVE, relay_members.c.seen_at <= since, relays.c.id > after)
+            .distinct()
+            .order_by(relays.c.id)
             .limit(limit)
         )
         with self._database.read(is_one_statement=True) as connection:
@@ -111,11 +110,14 @@ class SqlRelays:
             return int(connection.scalar(count) or 0)
 
     @idempotent
-    def forget(self, silent_for: timedelta, limit: int) -> int:
-        since = self._database.now(-silent_for)
+    def forget(self, silent_for: timedelta, failed_for: timedelta, limit: int) -> int:
         last = select(func.max(relay_members.c.seen_at)).where(relay_members.c.relay == relays.c.number)
-        is_old = func.coalesce(last.scalar_subquery(), relays.c.created_at) <= since
-        found = select(relays.c.number).where(relays.c.created_at <= since, is_old).limit(limit)
+        last_sign = func.coalesce(last.scalar_subquery(), relays.c.created_at)
+        is_old = or_(
+            last_sign <= self._database.now(-silent_for),
+            and_(relays.c.is_failed, last_sign <= self._database.now(-failed_for)),
+        )
+        found = select(relays.c.number).where(is_old).limit(limit)
         count = 0
         with self._database.read(is_one_statement=True) as connection:
             numbers = list(connection.scalars(found))

@@ -420,6 +420,7 @@ relays = Table(
     Column("form", one_of(Form), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("root", NAME, nullable=False),
+    Column("is_failed", Boolean, nullable=False),
     # JSON: everything else.
     Column("document", LONG_TEXT, nullable=False),
     Column("created_at", Instant, nullable=False),

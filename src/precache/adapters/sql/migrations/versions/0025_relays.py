@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("form", sa.String(32), nullable=False),
         sa.Column("size_bytes", sa.BigInteger, nullable=False),
         sa.Column("root", sa.String(255), nullable=False),
+        sa.Column("is_failed", sa.Boolean, nullable=False),
         sa.Column("document", LONG_TEXT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.UniqueConstraint("id", name="uq_relays_id"),
