@@ -1,0 +1,149 @@
+"""Answers hosts that ask for their places in relays. All that it knows of a relay is in the store, so that any
+conductor answers, and one that dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from precache.conductor.certify_hosts import CertifyHosts
+from precache.conductor.message_limits import PER_S, MessageLimits
+from precache.conductor.relay_hosts import RelayHosts
+from precache.conductor.report_interval import ReportInterval
+from precache.conductor.send_assignments import SendAssignments
+from precache.conductor.sign_assignments import SignAssignments
+from precache.core.errors import ConductorUnreachable, PrecacheError, RelayRefused
+from precache.core.relays import (
+    Assignment,
+    JoinRequest,
+    MemberState,
+    Relay,
+    RelayKey,
+    RelayMember,
+    RelayReport,
+    ReportKind,
+)
+from precache.core.swarm_certificates import HostCertificate
+from precache.ports.relay_store import ChangedRelay, RelayStore
+from precache.rules.relay_plan import joined, overdue, reported
+
+MOST_MEMBERS = 5_000
+"""Of a relay. Each report reads all of them, so that larger sites are to be divided."""
+
+_QUIET = frozenset({ReportKind.PROGRESS, ReportKind.SLOW})
+"""Reports that usually change no assignment."""
+
+_LOSSLESS_INTERVALS = 4
+"""Intervals without an outage after which a silent host counts as silent: its three reports would have arrived."""
+
+T = TypeVar("T")
+
+
+class PlanRelays:
+    """The port `SwarmPlanner`, also for hosts in the same process. Called by several threads at once.
+
+    attestations: how many hosts of a new relay must find the same root.
+    listening_for_s: for how long, until now, this conductor would have received the messages of a cell. While that is
+        short, no host counts as silent.
+    """
+
+    def __init__(
+        self,
+        *,
+        relays: RelayStore,
+        hosts: RelayHosts,
+        certificates: CertifyHosts,
+        signing: SignAssignments,
+        sending: SendAssignments,
+        interval: ReportInterval,
+        limits: MessageLimits,
+        attestations: int,
+        listening_for_s: Callable[[str], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._relays, self._hosts = relays, hosts
+        self._certificates, self._signing, self._sending = certificates, signing, sending
+        self._interval, self._limits = interval, limits
+        self._attestations = attestations
+        self._listening_for_s, self._monotonic = listening_for_s, monotonic
+        self._available_since = monotonic()
+
+    def join(self, request: JoinRequest) -> Assignment:
+        return self._answered(request.host, lambda: self._join(request))
+
+    def report(self, report: RelayReport) -> Assignment:
+        return self._answered(report.host, lambda: self._report(report))
+
+    def certify(self, host: str, cell: str, signing_request: str) -> HostCertificate:
+        return self._answered(host, lambda: self._certificates.certify(host, cell, signing_request))
+
+    def remove_silent(self, relay_id: str) -> None:
+        """Give the places of silent hosts of the relay to others. Raises StoreUnavailable."""
+        interval_s = self._interval()
+        changed = self._relays.change(
+            relay_id, lambda relay, now: self._without_silent(relay, now, interval_s), is_quiet=True
+        )
+        if changed is not None:
+            self._send_changes(changed)
+
+    def _answered(self, host: str, answer: Callable[[], T]) -> T:
+        if not self._limits.accepts(host):
+            raise ConductorUnreachable(f"host {host} asks more than {PER_S} times a second")
+        try:
+            return answer()
+        except RelayRefused:
+            raise
+        except PrecacheError as error:
+            self._available_since = self._monotonic()
+            raise ConductorUnreachable(str(error)) from error
+
+    def _join(self, request: JoinRequest) -> Assignment:
+        host = self._hosts.joining(request)
+        interval_s = self._interval()
+        member = RelayMember(host=request.host, address=request.address, key=request.key, have_bytes=request.have_bytes)
+        key = RelayKey(request.cell, host.site, request.image, request.form)
+
+        def join(relay: Relay, now: datetime) -> Relay:
+            if len(relay.members) >= MOST_MEMBERS and relay.member(request.host) is None:
+                raise RelayRefused(request.host, f"site {key.site} has more than {MOST_MEMBERS} hosts; divide it")
+            return joined(self._without_silent(relay, now, interval_s), member, now)
+
+        return self._assignment(self._relays.change_by_key(key, self._attestations, join), request.host, interval_s)
+
+    def _report(self, report: RelayReport) -> Assignment:
+        self._hosts.check_member(report.host, report.cell)
+        interval_s = self._interval()
+
+        def follow(relay: Relay, now: datetime) -> Relay:
+            if relay.key.cell != report.cell or relay.member(report.host) is None:
+                raise RelayRefused(report.host, f"it has not joined relay {report.relay}")
+            return reported(self._without_silent(relay, now, interval_s), report, now)
+
+        changed = self._relays.change(report.relay, follow, is_quiet=report.kind in _QUIET)
+        if changed is None:
+            raise RelayRefused(report.host, f"the conductors know no relay {report.relay} any more")
+        return self._assignment(changed, report.host, interval_s)
+
+    def _assignment(self, changed: ChangedRelay, host: str, interval_s: float) -> Assignment:
+        """Return the host's assignment, and send the others theirs."""
+        self._send_changes(changed, but=host)
+        return self._signing.of_host(changed.after, host, interval_s)
+
+    def _without_silent(self, relay: Relay, now: datetime, interval_s: float) -> Relay:
+        # After an outage the first host that reports is not the only one that lives.
+        lossless_s = min(self._listening_for_s(relay.key.cell), self._monotonic() - self._available_since)
+        return overdue(relay, now, interval_s) if lossless_s > _LOSSLESS_INTERVALS * interval_s else relay
+
+    def _send_changes(self, changed: ChangedRelay, but: str = "") -> None:
+        """Send their assignments to the hosts whose version has changed; without waiting."""
+        before = {member.host: member.version for member in changed.before.members}
+        hosts = [
+            member.host
+            for member in changed.after.members
+            if member.version != before.get(member.host) and member.host != but and member.state is not MemberState.LEFT
+        ]
+        if hosts:
+            self._sending.add(changed.after, hosts)

@@ -1,0 +1,62 @@
+"""Gives the places of silent hosts to others, and forgets old relays. One conductor does it for all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from precache.background.log_exceptions import log_exceptions
+from precache.conductor.held_duty import HeldDuty
+from precache.conductor.plan_relays import PlanRelays
+from precache.core.text import number_of
+from precache.ports.relay_store import RelayStore
+
+_log = logging.getLogger(__name__)
+
+SILENT_FOR = timedelta(seconds=5)
+"""After which a relay is looked at. The rules know when a host has been silent for too long."""
+
+FORGOTTEN_AFTER = timedelta(hours=6)
+"""Since the last report in a relay. Until then operators see it, and its root is known for hosts that come later."""
+
+FAILED_FORGOTTEN_AFTER = timedelta(minutes=10)
+"""The same for a relay whose hosts do not agree: the next job tries again."""
+
+FORGET_INTERVAL_S = 60.0
+
+_MOST_RELAYS = 100  # looked at in one pass, so that it ends soon
+
+
+class WatchRelays:
+    """One pass, to be repeated every second. For one thread."""
+
+    def __init__(
+        self,
+        *,
+        duty: HeldDuty,
+        relays: RelayStore,
+        planner: PlanRelays,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._duty, self._relays, self._planner, self._monotonic = duty, relays, planner, monotonic
+        self._last = ""
+        self._forget_at = 0.0
+
+    def __call__(self) -> None:
+        """Raises StoreUnavailable; the next pass does what this one has not done."""
+        if not self._duty.is_held():
+            return
+        silent = self._relays.silent_relays(SILENT_FOR, _MOST_RELAYS, self._last)
+        self._last = silent[-1] if len(silent) == _MOST_RELAYS else ""
+        for relay_id in silent:
+            with log_exceptions(what="The look for silent hosts of relay", of=relay_id):
+                self._planner.remove_silent(relay_id)
+        if self._monotonic() >= self._forget_at:
+            self._forget_at = self._monotonic() + FORGET_INTERVAL_S
+            count = self._relays.forget(FORGOTTEN_AFTER, FAILED_FORGOTTEN_AFTER, _MOST_RELAYS)
+            if count:
+                _log.info(
+                    "%s of images that hosts passed on to each other long ago are forgotten", number_of(count, "relay")
+                )
