@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from precache.core.relays import PIECE_BYTES
+from precache.core.relays import PIECE_BYTES, Peer
 from precache.ports.swarm_trust import RootStatement
 from precache.swarm.host_trust import HostTrust
+from precache.swarm.pieces_request import ServingLimits
+from precache.swarm.pieces_server import PiecesServer
 from precache.swarm.relay_file import RelayFile
 from precache.swarm.wire import DIGEST_BYTES, HashBatch
 from tests.swarm_hosts import SwarmHosts
@@ -64,6 +69,24 @@ def seeded_file(path: Path, content: bytes, seeder: HostTrust, *, root: str = ""
     if root:
         file.set_root(root)
     return file
+
+
+@contextlib.contextmanager
+def serving(trust: HostTrust, *files: RelayFile, **limits: Any) -> Iterator[PiecesServer]:
+    """Return a server of these files on a port of 127.0.0.1 that the system chooses. limits: of ServingLimits."""
+    limits = {"max_connections": 8, "upload_rate": lambda: None, **limits}
+    server = PiecesServer(trust=trust, address="127.0.0.1", ports=(0, 0), limits=ServingLimits(**limits))
+    server.start()
+    try:
+        for file in files:
+            server.offer(file.relay, file)
+        yield server
+    finally:
+        server.stop()
+
+
+def peer_of(server: PiecesServer, host: str) -> Peer:
+    return Peer(host, f"127.0.0.1:{server.port}")
 
 
 def _random(seed: str, count: int) -> bytes:

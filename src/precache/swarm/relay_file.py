@@ -108,6 +108,10 @@ class RelayFile:
         """Return whether this piece is there."""
         return 0 <= index < len(self._have) and bool(self._have[index])
 
+    def digest(self, index: int) -> bytes:
+        """Return the SHA-256 of a piece that is there."""
+        return self._hashes.digest(index)
+
     def have_list(self) -> bytes:
         """Return, for each piece that need not be sent, the first 8 bytes of its SHA-256; zeros for the others.
 
@@ -195,15 +199,6 @@ class RelayFile:
             self._changed.notify_all()
             return count
 
-    def remove_pieces(self) -> None:
-        """Forget which pieces are there, because the file is written again. The hashes stay."""
-        with self._changed:
-            for index in range(len(self._have)):
-                if self._have[index] and not self._is_zero(index):
-                    self._have[index] = False
-                    self._have_bytes -= self._length(index)
-            self._local.clear()
-
     def set_root(self, text: str) -> None:
         """Store the signed statement of the root. Raises PieceRefused if no conductor has signed it for this file.
 
@@ -246,13 +241,13 @@ class RelayFile:
             while filled < length:
                 got = os.preadv(self._fd, [buffer[filled:length]], index * PIECE_BYTES + filled)
                 if not got:
-                    return 0  # the file is written again, and was cut off meanwhile
+                    return 0  # its writer has begun again, and cut it off
                 filled += got
         finally:
             with self._changed:
                 self._readers -= 1
                 self._changed.notify_all()
-        return length if self.has(index) else 0
+        return length
 
     def close(self) -> None:
         """End all reads, and close the file. Safe to repeat."""

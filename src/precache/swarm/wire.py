@@ -26,6 +26,11 @@ MOST_HASHES = 4096
 PREFIX_BYTES = 8
 """Of a digest in a have-list."""
 
+MOST_HAVE_BYTES = 16 << 20
+"""Of a have-list: it can name the first 128 GiB of a file."""
+
+PIECES_TYPE = "application/vnd.precache.pieces"
+TICKET_HEADER = "Precache-Ticket"
 MOST_ROOT_BYTES = 4096
 RECORD_HEAD = struct.Struct(">BI")
 """The kind of a record, and the length of what follows in bytes."""
@@ -149,6 +154,14 @@ def read_hashes(content: bytes | memoryview) -> HashBatch:
     if key == _NO_KEY:
         return HashBatch(size_bytes, first, b"".join(digests))
     return HashBatch(size_bytes, first, b"".join(digests), key.hex(), signature)
+
+
+def read_piece(content: memoryview) -> tuple[int, memoryview]:
+    """Return the index and the bytes of a record PIECE. Raises MalformedRecord."""
+    if len(content) <= PIECE_HEAD.size:
+        raise MalformedRecord("a record PIECE without bytes")
+    (index,) = PIECE_HEAD.unpack(content[: PIECE_HEAD.size])
+    return index, content[PIECE_HEAD.size :]
 
 
 def offer_content(have_bytes: int) -> bytes:

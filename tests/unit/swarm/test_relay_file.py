@@ -276,21 +276,6 @@ class TestWhatIsThereAlready:
         assert not file.is_whole
         file.close()
 
-    def test_after_a_restart_pieces_count_only_if_they_are_the_same(self, tmp_path: Path) -> None:
-        file = seeded_file(tmp_path / "file", CONTENT, SEEDER)
-        buffer = memoryview(bytearray(PIECE_BYTES))
-        assert file.is_whole
-
-        file.remove_pieces()
-        assert file.read_into(0, buffer) == 0
-        again = image_content("axzcz", tail_bytes=1000)
-        file.path.write_bytes(again)
-
-        assert file.add_local(0, digests_of(again)) == 5
-        assert not file.has(1)
-        assert not file.is_whole
-        file.close()
-
 
 class TestReaders:
     def test_a_reader_gets_each_piece_when_it_comes(self, file: RelayFile) -> None:

@@ -105,6 +105,7 @@ from precache.core.errors.swarm import (
     ConductorUnreachable as ConductorUnreachable,
     PeerLost as PeerLost,
     PieceRefused as PieceRefused,
+    PortsUnusable as PortsUnusable,
     RelayFailed as RelayFailed,
     RelayRefused as RelayRefused,
     WrongPiece as WrongPiece,

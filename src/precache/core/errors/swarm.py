@@ -67,3 +67,13 @@ class PeerLost(Unavailable):
     def __init__(self, peer: str, reason: str) -> None:
         super().__init__(f"Host {peer} sends no pieces: {reason}")
         self.peer, self.reason = peer, reason
+
+
+class PortsUnusable(Unavailable):
+    """A host cannot listen for other hosts."""
+
+    def __init__(self, address: str, ports: tuple[int, int], reason: str) -> None:
+        super().__init__(
+            f"No port from {ports[0]} to {ports[1]} of {address} can be used for pieces of images: {reason}",
+            "choose others in [swarm] ports and listen_address, and open them in the firewall",
+        )

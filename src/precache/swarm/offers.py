@@ -1,0 +1,131 @@
+"""What a host offers to other hosts, and the connections over which they get it. Thread-safe."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from precache.swarm.relay_file import RelayFile
+
+
+class RequestRefused(Exception):
+    """A request is answered with this status and reason."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """sent_bytes: of this relay since it was offered. hosts: that receive it now."""
+
+    sent_bytes: int
+    hosts: tuple[str, ...]
+
+
+class Connection:
+    """One connection from another host.
+
+    deadline: by which its request must be complete, of the monotonic clock; None once pieces are sent.
+    relay, host: what is sent to whom; empty before.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket, address: str, deadline: float) -> None:
+        self.sock, self.address = sock, address
+        self.deadline: float | None = deadline
+        self.relay = self.host = ""
+        self.is_cut = False
+
+    def cut(self) -> None:
+        """End the connection, from any thread."""
+        self.is_cut = True
+        with contextlib.suppress(OSError):  # closed already
+            # Not the method of an SSL socket, which takes its session from the sending thread.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+class Offers:
+    """The files by relay, and all connections.
+
+    most_receivers: hosts that receive pieces at the same time.
+    """
+
+    def __init__(self, *, most_receivers: int) -> None:
+        self._most_receivers = most_receivers
+        self._lock = threading.Lock()
+        self._files: dict[str, RelayFile] = {}
+        self._sent: Counter[str] = Counter()
+        self._connections: set[Connection] = set()
+
+    def add(self, relay: str, file: RelayFile) -> None:
+        """Offer this file; another file of the relay is offered no more."""
+        with self._lock:
+            before, self._files[relay] = self._files.get(relay), file
+        if before is not None and before is not file:
+            self.cut(lambda connection: connection.relay == relay)
+
+    def remove(self, relay: str) -> None:
+        with self._lock:
+            self._files.pop(relay, None)
+            self._sent.pop(relay, None)
+        self.cut(lambda connection: connection.relay == relay)
+
+    def serving(self, relay: str) -> Serving:
+        with self._lock:
+            hosts = sorted(each.host for each in self._connections if each.relay == relay and not each.is_cut)
+            return Serving(self._sent[relay], tuple(hosts))
+
+    def count_sent(self, relay: str, count: int) -> None:
+        with self._lock:
+            if relay in self._files:
+                self._sent[relay] += count
+
+    def connect(self, connection: Connection) -> None:
+        with self._lock:
+            self._connections.add(connection)
+
+    def disconnect(self, connection: Connection) -> None:
+        with self._lock:
+            self._connections.discard(connection)
+
+    @property
+    def connections(self) -> int:
+        """Return how many connections there are."""
+        return len(self._connections)
+
+    def admit(self, connection: Connection, relay: str, host: str) -> RelayFile:
+        """Return the file that this connection is to send. Raises RequestRefused.
+
+        An earlier connection of the same host for the same relay is cut: the host has given it up.
+        """
+        with self._lock:
+            file = self._files.get(relay)
+            if file is None:
+                raise RequestRefused(HTTPStatus.FORBIDDEN, f"relay {relay} is not offered here to host {host}")
+            others = [each for each in self._connections if each.relay and not each.is_cut]
+            for earlier in [each for each in others if (each.relay, each.host) == (relay, host)]:
+                earlier.cut()
+                others.remove(earlier)
+            if len(others) >= self._most_receivers:
+                reason = f"it sends pieces to {len(others)} hosts already, so that host {host} must wait"
+                raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+            connection.relay, connection.host = relay, host
+            return file
+
+    def cut(self, holds: Callable[[Connection], bool]) -> None:
+        """End the connections for which this is true."""
+        with self._lock:
+            found = [each for each in self._connections if not each.is_cut and holds(each)]
+        for connection in found:
+            connection.cut()
+
+    def cut_late(self, now: float) -> None:
+        """End the connections whose request should be complete by now."""
+        self.cut(lambda connection: connection.deadline is not None and now > connection.deadline)

@@ -1,0 +1,167 @@
+"""A connection to another host, whose waits are short: each ends by data, by the caller's check, or by silence.
+
+It is a file object for `http.client`, which reads the head and the chunks of the answer from it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from precache.core.errors import PeerLost
+from precache.core.relays import Peer
+from precache.swarm.host_trust import HostTrust
+from precache.swarm.pace import Pace
+
+T = TypeVar("T")
+
+CONNECT_S = 2.0
+LONGEST_RECORD_S = 30.0
+"""A host that sends single bytes is not silent, but it is lost after this time without a whole record."""
+
+_POLL_S = 0.1
+"""The longest wait without a call of the check, and the time between two calls while data flows."""
+
+_RECORD_BYTES = 16 << 10
+_BUFFER_BYTES = 32 << 10
+
+
+class PeerConnection(io.RawIOBase):
+    """A connection to the host that is meant, and to no other. Used by one thread.
+
+    silence_s: a host from which no byte comes for so long is lost, as is one that does not accept the connection within
+    CONNECT_S. These and all other failures of the connection are raised as PeerLost.
+    check: called every 0.1 s; what it raises ends the wait. Raises RelayRefused if this host has no certificate.
+    """
+
+    def __init__(
+        self, peer: Peer, trust: HostTrust, *, pace: Pace, check: Callable[[], object], silence_s: float
+    ) -> None:
+        self._peer, self._pace, self._check, self._silence_s = peer, pace, check, silence_s
+        self._check_at = self._heard_at = self._record_at = time.monotonic()
+        context = trust.client_context()
+        try:
+            self._sock = context.wrap_socket(self._connect(), do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:
+            raise self._lost(error) from error
+        try:
+            self._repeat(self._sock.do_handshake)
+            if not trust.is_host(self._sock, peer.host):
+                found = trust.identify(self._sock)
+                raise PeerLost(peer.host, f"at {peer.address} is {f'host {found.host}' if found else 'another host'}")
+        except BaseException:
+            self.close()
+            raise
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        """Return the buffered reader of the answer, as `http.client` asks for it."""
+        return io.BufferedReader(self, _BUFFER_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes; return 0 at the end of the stream."""
+        view = memoryview(buffer)
+        view = view[: self._pace.most_bytes(len(view))]
+        count = self._repeat(lambda: self._sock.recv_into(view))
+        self._pace.wait(count, self._nap)
+        return count
+
+    def sendall(self, data: bytes) -> None:
+        """Send all."""
+        sent = 0
+        while sent < len(data):
+            part = data[sent : sent + _RECORD_BYTES]
+            sent += self._repeat(lambda part=part: self._sock.send(part))  # type: ignore[misc]
+            self.note_record()
+
+    def note_record(self) -> None:
+        """Note that a whole record has come."""
+        self._record_at = time.monotonic()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._sock.close()
+        super().close()
+
+    def _connect(self) -> socket.socket:
+        """Return a connected socket. Raises OSError, ValueError."""
+        address = urlsplit(f"//{self._peer.address}")
+        family, kind, protocol, _, where = socket.getaddrinfo(address.hostname, address.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect_ex(where)
+            poll = select.poll()
+            poll.register(sock, select.POLLOUT)
+            deadline = time.monotonic() + CONNECT_S
+            while not poll.poll(_POLL_S * 1000):
+                self._check_now()
+                if time.monotonic() > deadline:
+                    raise PeerLost(self._peer.host, f"{self._peer.address} accepts no connection")
+            if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, os.strerror(error))
+            sock.settimeout(_POLL_S)
+        except BaseException:
+            sock.close()
+            raise
+        self._heard_at = time.monotonic()
+        return sock
+
+    def _repeat(self, action: Callable[[], T]) -> T:
+        """Return the result of the action, which is repeated while it waits for the other host."""
+        while True:
+            self._check_now()
+            try:
+                result = action()
+            except TimeoutError as error:
+                if error.errno is not None or time.monotonic() - self._heard_at > self._silence_s:
+                    raise self._lost(error) from error
+            except OSError as error:
+                raise self._lost(error) from error
+            else:
+                self._heard_at = time.monotonic()
+                return result
+
+    def _check_now(self) -> None:
+        now = time.monotonic()
+        if now >= self._check_at:
+            self._check_at = now + _POLL_S
+            self._check()
+            if now - self._record_at > LONGEST_RECORD_S:
+                raise PeerLost(self._peer.host, f"it has sent no whole record for {LONGEST_RECORD_S:g} seconds")
+
+    def _nap(self, seconds: float) -> None:
+        self._record_at += seconds  # this host's own limit
+        end = time.monotonic() + seconds
+        while (left_s := end - time.monotonic()) > 0:
+            self._check_now()
+            time.sleep(min(left_s, _POLL_S))
+        self._heard_at = time.monotonic()
+
+    def _lost(self, error: Exception) -> PeerLost:
+        return PeerLost(self._peer.host, self._reason(error))
+
+    def _reason(self, error: Exception) -> str:
+        match error:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not accepted ({error.verify_message})"
+            case ssl.SSLError():
+                return f"TLS failed ({(error.reason or str(error)).lower().replace('_', ' ')})"
+            case TimeoutError(errno=None):
+                return f"it has sent nothing for {self._silence_s:g} seconds"
+            case OSError():
+                return error.strerror or str(error)
+        return str(error)

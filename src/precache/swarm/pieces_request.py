@@ -1,0 +1,146 @@
+"""One request of another host for pieces: whether it may have them, and what it has already."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from precache.fetch.rate_limits import RateNow
+from precache.swarm.host_trust import HostTrust
+from precache.swarm.offers import Connection, Offers, RequestRefused
+from precache.swarm.pace import Pace
+from precache.swarm.piece_sender import PieceSender
+from precache.swarm.relay_file import RelayFile
+from precache.swarm.wire import MOST_HAVE_BYTES, PIECES_TYPE, TICKET_HEADER
+
+_log = logging.getLogger(__name__)
+
+_PATH = re.compile(r"/v1/relays/([A-Za-z0-9][A-Za-z0-9._-]{0,254})/pieces")
+_LENGTH = re.compile(r"[0-9]{1,15}")
+_BLOCK_BYTES = 64 << 10
+_DRAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingLimits:
+    """max_connections: hosts that receive pieces at the same time. upload_rate: of all together.
+
+    nice, io_class: of the threads, see `lower_thread_priority`. send_timeout_s: a host that takes less than 16 KiB in
+    this time is cut off. request_timeout_s: for the handshake and the head of the request; the have-list may take as
+    long again.
+    """
+
+    max_connections: int
+    upload_rate: RateNow
+    nice: int = 0
+    io_class: str = "best-effort"
+    send_timeout_s: float = 10.0
+    request_timeout_s: float = 10.0
+
+
+class PiecesRequest(BaseHTTPRequestHandler):
+    """Handles the one request of a connection, when it is made."""
+
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "precache", ""
+
+    def __init__(
+        self, connection: Connection, trust: HostTrust, offers: Offers, pace: Pace, limits: ServingLimits
+    ) -> None:
+        self._from, self._trust, self._offers, self._pace, self._limits = connection, trust, offers, pace, limits
+        # The base class keeps its server for subclasses alone.
+        super().__init__(connection.sock, (connection.address, 0), None)  # type: ignore[arg-type]
+
+    def handle(self) -> None:
+        try:
+            self.handle_one_request()
+        except OSError as error:
+            _log.debug("The connection of %s ended: %s", self._from.host or self._from.address, error)
+
+    def do_POST(self) -> None:
+        self.close_connection = True
+        try:
+            file = self._admitted()
+            have = self._read_body()
+        except RequestRefused as refusal:
+            self._refuse(refusal)
+            return
+        self._from.deadline = None
+        self._send_pieces(file, have)
+
+    def _admitted(self) -> RelayFile:
+        match = _PATH.fullmatch(self.path)
+        if match is None:
+            raise RequestRefused(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path[:100]!r}")
+        assert isinstance(self.connection, ssl.SSLSocket)  # noqa: S101
+        peer = self._trust.identify(self.connection)
+        why = self._trust.why_refused(peer, match[1], self.headers.get(TICKET_HEADER, ""))
+        if why or peer is None:
+            raise RequestRefused(HTTPStatus.FORBIDDEN, why)
+        return self._offers.admit(self._from, match[1], peer.host)
+
+    def _read_body(self) -> bytes:
+        text = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not _LENGTH.fullmatch(text):
+            raise RequestRefused(HTTPStatus.LENGTH_REQUIRED, "the have-list needs a Content-Length")
+        length = int(text)
+        if length > MOST_HAVE_BYTES:
+            reason = f"the have-list has {length} bytes, more than {MOST_HAVE_BYTES}"
+            raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+        self._from.deadline = time.monotonic() + self._limits.request_timeout_s
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("it ended in the have-list")
+        return body
+
+    def _send_pieces(self, file: RelayFile, have: bytes) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", PIECES_TYPE)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        host, relay = self._from.host, self._from.relay
+        assert isinstance(self.connection, ssl.SSLSocket)  # noqa: S101
+        sender = PieceSender(
+            self.connection, file, have=have, pace=self._pace, sent=lambda count: self._offers.count_sent(relay, count)
+        )
+        try:
+            is_all_sent = sender.run()
+        except TimeoutError:
+            _log.warning("Host %s was cut off: it has taken no piece of relay %s for too long", host, relay)
+        else:
+            _log.debug("Host %s was sent %s of relay %s", host, "all" if is_all_sent else "a part", relay)
+
+    def _refuse(self, refusal: RequestRefused) -> None:
+        _log.warning("A request from %s was refused: %s", self._from.address, refusal.reason)
+        self._from.relay = ""  # it takes the place of no other
+        body = f"{refusal.reason}\n".encode()
+        self.send_response(refusal.status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Read what the caller still sends: if the connection were closed before, it might not get the answer."""
+        self._from.deadline = time.monotonic() + _DRAIN_S
+        left = MOST_HAVE_BYTES
+        while left > 0 and (part := self.connection.recv(_BLOCK_BYTES)):
+            left -= len(part)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what the base class cannot read: another method, a head that is malformed or too long."""
+        self.close_connection = True
+        status = HTTPStatus(code)
+        self._refuse(RequestRefused(status, message or explain or status.phrase))
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing of the base class: each refusal has its own line."""

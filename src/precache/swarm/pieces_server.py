@@ -1,0 +1,182 @@
+"""Serves the pieces of images to other hosts: HTTP/1.1 over mutual TLS, one thread for each connection.
+
+Here are the port and its threads; what a caller may have is in `pieces_request.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import selectors
+import socket
+import ssl
+import threading
+import time
+
+from precache.background.log_exceptions import log_exceptions
+from precache.background.thread_priority import lower_thread_priority
+from precache.background.threads import start_thread
+from precache.core.errors import PortsUnusable, PrecacheError
+from precache.swarm.host_trust import HostTrust
+from precache.swarm.offers import Connection, Offers, Serving
+from precache.swarm.pace import Pace
+from precache.swarm.pieces_request import PiecesRequest, ServingLimits
+from precache.swarm.relay_file import RelayFile
+
+_log = logging.getLogger(__name__)
+
+_MORE_CONNECTIONS = 16
+"""Beside those that receive pieces: handshakes, and requests that will be refused."""
+
+_LOOK_S = 0.25
+_STOP_S = 2.0
+
+
+class PiecesServer:
+    """Serves the files that are offered. Thread-safe, but for `start` and `stop`.
+
+    address: an IP address to listen on. ports: the first and the last of those to try.
+    """
+
+    def __init__(self, *, trust: HostTrust, address: str, ports: tuple[int, int], limits: ServingLimits) -> None:
+        self._trust, self._limits = trust, limits
+        self._address, self._ports = address, ports
+        self._offers = Offers(most_receivers=limits.max_connections)
+        self._pace = Pace(limits.upload_rate)
+        self._listening: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._wake: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listen on the first free port. Raises PortsUnusable."""
+        listening = _listen(self._address, self._ports)
+        self._listening = listening
+        self._stopping.clear()
+        self._wake, woken = socket.socketpair()
+        self._thread = start_thread(lambda: self._accept_all(listening, woken), name="pieces-server")
+
+    def stop(self) -> None:
+        """End all connections, and listen no more. Safe to repeat."""
+        self._stopping.set()
+        if self._thread is not None and self._wake is not None:
+            self._wake.close()
+            self._thread.join(_STOP_S)
+        self._thread = self._listening = self._wake = None
+        self._offers.cut(lambda _connection: True)
+
+    @property
+    def port(self) -> int:
+        """Return the port on which it listens; 0 if it does not."""
+        return int(self._listening.getsockname()[1]) if self._listening is not None else 0
+
+    def offer(self, relay: str, file: RelayFile) -> None:
+        """Serve this file to hosts with a ticket for the relay. Another file of the relay is served no more."""
+        self._offers.add(relay, file)
+
+    def withdraw(self, relay: str) -> None:
+        """Serve the relay no more, and end what is being sent of it. Does nothing if it is not offered."""
+        self._offers.remove(relay)
+
+    def serving(self, relay: str) -> Serving:
+        """Return what was sent of the relay, and who receives it now."""
+        return self._offers.serving(relay)
+
+    def _accept_all(self, listening: socket.socket, woken: socket.socket) -> None:
+        with listening, woken, selectors.DefaultSelector() as selector:
+            selector.register(listening, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                with log_exceptions(what="Accepting connections of other hosts"):
+                    is_ready = selector.select(_LOOK_S)
+                    self._offers.cut_late(time.monotonic())
+                    if is_ready and not self._stopping.is_set():
+                        self._accept(listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            sock, (address, *_) = listening.accept()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):  # the caller has closed it meanwhile
+                _log.warning("No connection of another host can be accepted: %s", error.strerror)
+                self._stopping.wait(_LOOK_S)
+            return
+        connection = self._connection(sock, address)
+        if connection is None:
+            sock.close()
+            return
+        try:
+            start_thread(lambda: self._serve(connection), name=f"pieces-to-{address}")
+        except RuntimeError as error:
+            _log.warning("A connection from %s was refused: %s", address, error)
+            self._close(connection)
+
+    def _connection(self, sock: socket.socket, address: str) -> Connection | None:
+        """Return the connection before its handshake; None if it is refused."""
+        if self._offers.connections >= self._limits.max_connections + _MORE_CONNECTIONS:
+            _log.warning("A connection from %s was refused: there are %d", address, self._offers.connections)
+            return None
+        sock.settimeout(self._limits.send_timeout_s)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each piece is sent at once
+            wrapped = self._trust.server_context().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except PrecacheError as error:
+            _log.warning("A connection from %s was refused: %s", address, error)
+            return None
+        except OSError:  # the caller has closed it
+            return None
+        connection = Connection(wrapped, address, time.monotonic() + self._limits.request_timeout_s)
+        self._offers.connect(connection)
+        return connection
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            with log_exceptions(what="Sending pieces", of=f"to {connection.address}"):
+                lower_thread_priority(nice=self._limits.nice, io_class=self._limits.io_class)
+                if _has_handshake(connection):
+                    PiecesRequest(connection, self._trust, self._offers, self._pace, self._limits)
+        finally:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._offers.disconnect(connection)
+        with contextlib.suppress(OSError):
+            connection.sock.close()
+
+
+def _has_handshake(connection: Connection) -> bool:
+    """Do the handshake; return False, after one line in the log, if the caller is refused."""
+    try:
+        connection.sock.do_handshake()
+    except (ssl.SSLEOFError, ConnectionError):
+        _log.debug("%s closed its connection during the handshake", connection.address)
+    except OSError as error:
+        _log.warning("A connection from %s was refused: %s", connection.address, _reason(error))
+    else:
+        return True
+    return False
+
+
+def _reason(error: OSError) -> str:
+    """Return why the handshake failed, in few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    return error.strerror or str(error)
+
+
+def _listen(address: str, ports: tuple[int, int]) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in range(ports[0], ports[1] + 1):
+        try:
+            listening = socket.create_server((address, port), family=family, backlog=128)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and port < ports[1]:
+                continue
+            reason = "all are in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            raise PortsUnusable(address, ports, reason) from error
+        listening.setblocking(False)
+        return listening
+    raise PortsUnusable(address, ports, "there are none")
