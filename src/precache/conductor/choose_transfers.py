@@ -12,11 +12,11 @@ from precache.core.host_calls import Place
 from precache.core.hosts import Host
 from precache.core.operations import Operation
 from precache.core.text import number_of
+from precache.core.transfer_rules import TransferRules
 from precache.ports.inventory import HostQueries
 from precache.rules.transfer_choice import (
     SwarmHost,
     TransferChoice,
-    TransferRules,
     can_take_part,
     choose_transfers,
 )

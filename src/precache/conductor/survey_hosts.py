@@ -36,6 +36,7 @@ class SurveyHosts:
     pool: of the threads that ask hosts. service_down_time, listening_for_s: see GroupHosts.
     requirement: what a compute must speak to be asked; None without a bus.
     limits: a survey without hosts, with the limits that each survey has.
+    can_swarm: whether a host that is up can pass images on to others.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class SurveyHosts:
         requirement: RpcRequirement | None,
         listening_for_s: Callable[[str], float],
         limits: Survey,
+        can_swarm: Callable[[Host], bool] = lambda _host: False,
         host_within: timedelta = HOST_WITHIN,
         all_within: timedelta = ALL_WITHIN,
     ) -> None:
@@ -56,6 +58,7 @@ class SurveyHosts:
         self._requirement = requirement
         self._listening_for_s = listening_for_s
         self._limits = limits
+        self._can_swarm = can_swarm
         self._host_within, self._all_within = host_within, all_within
 
     def ask(self, hosts: Sequence[str], images: Sequence[ImageSize]) -> Survey:
@@ -89,16 +92,20 @@ class SurveyHosts:
         for future in late:
             future.cancel()
         too_late = TOO_LATE.format(self._all_within.total_seconds())
-        unknown = {
-            host.name: HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=too_late)
+        reports = {
+            host: HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=too_late)
             for host in map(futures.__getitem__, late)
         }
-        return unknown | {futures[each].name: _report(futures[each], each) for each in done}
+        reports |= {futures[each]: _report(futures[each], each) for each in done}
+        return {
+            host.name: replace(report, cache_id=host.cache_id, can_swarm=self._can_swarm(host))
+            for host, report in reports.items()
+        }
 
 
 def _report(host: Host, answer: Future[CacheContents]) -> HostReport:
     try:
-        return HostReport(HostStanding.ANSWERED, host.cell, host.site, contents=answer.result(), cache_id=host.cache_id)
+        return HostReport(HostStanding.ANSWERED, host.cell, host.site, contents=answer.result())
     except PrecacheError as error:
         return HostReport(HostStanding.UNKNOWN, host.cell, host.site, reason=str(error))
     except Exception as error:  # noqa: BLE001  a bug on one host must not fail the whole plan

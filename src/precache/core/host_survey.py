@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from precache.core.cache_contents import CacheContents
 from precache.core.text import plain_line
+from precache.core.transfer_rules import TransferRules
 
 
 class HostStanding(StrEnum):
@@ -24,6 +25,7 @@ class HostReport:
 
     cell: None if it is not known; then the site is empty.
     cache_id: identifies its cache, which other hosts may share; empty if unknown.
+    can_swarm: whether it is up and can pass images on to other hosts.
     contents: of a host that answered. reason: why it is unknown what the host holds; else empty.
     """
 
@@ -33,6 +35,7 @@ class HostReport:
     contents: CacheContents = field(default_factory=CacheContents)
     reason: str = ""
     cache_id: str = ""
+    can_swarm: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", plain_line(self.reason))
@@ -44,6 +47,8 @@ class Survey:
 
     hosts_at_once: how many of all. hosts_per_cell, hosts_per_site: how many of one; None for no limit.
     host_bytes_per_s: the highest rate of each host; None for no limit.
+    swarm: which hosts get images by swarm; None if none do. swarm_hosts_at_once: how many of these, in place of
+        hosts_at_once.
     """
 
     reports: Mapping[str, HostReport]
@@ -51,3 +56,5 @@ class Survey:
     hosts_per_cell: int | None = None
     hosts_per_site: int | None = None
     host_bytes_per_s: int | None = None
+    swarm: TransferRules | None = None
+    swarm_hosts_at_once: int = 0

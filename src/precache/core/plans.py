@@ -53,6 +53,8 @@ class PlannedGroup:
     cell: None for hosts whose cell is not known.
     hosts: how many there are of each kind. lacking_space: how many of the incomplete ones lack space.
     bytes_to_move: of the missing images to the hosts that answered, also to those that lack space.
+    image_service_bytes: what of these the image service sends. by_swarm: whether the hosts get the others from each
+        other; None if unknown, or if nothing is downloaded. transfer_reason: why, in words.
     rate: of a download in this cell; None if none was measured.
     seconds: how long its hosts take if the job calls no others; None if unknown.
     """
@@ -65,6 +67,9 @@ class PlannedGroup:
     images: tuple[PlannedImage, ...]
     rate: MeasuredRate | None
     seconds: float | None
+    image_service_bytes: int
+    by_swarm: bool | None = None
+    transfer_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from precache.core.cache_contents import ImageSize
+from precache.core.host_calls import Place
 from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import ImageId
 from precache.core.jobs import NewJob
@@ -23,8 +24,9 @@ from precache.core.plans import (
     PlannedImage,
 )
 from precache.core.transfer_rates import MeasuredRate
-from precache.rules.duration import Download, HostWork, Turns, seconds_of_work
+from precache.rules.duration import Download, HostWork, Turns, image_service_bytes, seconds_of_work
 from precache.rules.plan_times import begins_at, ends_at, meets_deadline
+from precache.rules.transfer_choice import SwarmHost, TransferChoice, choose_transfers
 
 MOST_LISTED = 20
 """Hosts in each list of a plan: a plan for thousands of hosts is read by a person."""
@@ -35,13 +37,18 @@ NOT_REPORTED = "there was no report about this host"
 @dataclass(frozen=True, slots=True)
 class _PlannedWork:
     """One host. missing: the images that its cache lacks. downloads: those that it would download itself: of hosts
-    that share a cache only the first one does."""
+    that share a cache only the first one does. by_swarm: the others of its site get them from it, or it from them."""
 
     host: str
     report: HostReport
     kind: PlannedHost
     missing: tuple[ImageId, ...]
     downloads: tuple[ImageId, ...] = ()
+    by_swarm: bool = False
+
+    @property
+    def place(self) -> Place:
+        return Place(self.report.cell or "", self.report.site)
 
     @property
     def lacks_space(self) -> bool:
@@ -68,11 +75,17 @@ class _Conditions:
     def seconds(self, hosts: Iterable[_PlannedWork]) -> float | None:
         if not self.has_downloads:
             return None
-        work = (
-            HostWork(each.report.cell or "", each.report.site, tuple(self.downloads[image] for image in each.downloads))
+        rates = {cell: rate.bytes_per_s for cell, rate in self.rates.items()}
+        return seconds_of_work(self.work(hosts), rates, self.turns)
+
+    def image_service_bytes(self, hosts: Iterable[_PlannedWork]) -> int:
+        return image_service_bytes(self.work(hosts), self.turns.origins_per_site)
+
+    def work(self, hosts: Iterable[_PlannedWork]) -> list[HostWork]:
+        return [
+            HostWork(*each.place, tuple(self.downloads[image] for image in each.downloads), each.by_swarm)
             for each in hosts
-        )
-        return seconds_of_work(work, {cell: rate.bytes_per_s for cell, rate in self.rates.items()}, self.turns)
+        ]
 
 
 def make_plan(
@@ -85,17 +98,35 @@ def make_plan(
         _planned(host, survey.reports.get(host, unreported), conditions.downloads) for host in dict.fromkeys(job.hosts)
     ]
     hosts = _with_downloads(hosts) if conditions.has_downloads else [_without_needs(each) for each in hosts]
+    choices = _choices(job, hosts, survey)
+    hosts = [
+        replace(each, by_swarm=each.report.can_swarm and each.place in choices and choices[each.place].by_swarm)
+        for each in hosts
+    ]
     groups: dict[tuple[str | None, str], list[_PlannedWork]] = {}
     for each in hosts:
         groups.setdefault((each.report.cell, each.report.site), []).append(each)
     return Plan(
-        groups=tuple(_group(cell, site, of_group, conditions) for (cell, site), of_group in groups.items()),
+        groups=tuple(
+            _group(cell, site, of_group, conditions, choices.get(Place(cell or "", site)))
+            for (cell, site), of_group in groups.items()
+        ),
         lacking_space=_notes(each for each in hosts if each.lacks_space),
         down=_notes(each for each in hosts if each.kind is PlannedHost.DOWN),
         unknown=_notes(each for each in hosts if each.kind is PlannedHost.UNKNOWN),
         unsupported=_notes(each for each in hosts if each.kind is PlannedHost.UNSUPPORTED),
         estimate=_estimate(job, hosts, conditions, now),
     )
+
+
+def _choices(job: NewJob, hosts: Iterable[_PlannedWork], survey: Survey) -> Mapping[Place, TransferChoice]:
+    """Return the choices as a conductor would make them now; none if it cannot say them, or nothing is downloaded."""
+    if survey.swarm is None or job.operation is not Operation.CACHE:
+        return {}
+    # Only hosts that are up have a report from which it follows whether they can.
+    up = (each for each in hosts if each.kind is not PlannedHost.DOWN and each.report.cell is not None)
+    able = (SwarmHost(each.place, each.report.can_swarm, each.report.cache_id) for each in up)
+    return choose_transfers(job.options.transfer, survey.swarm, able)
 
 
 def _planned(host: str, report: HostReport, images: Iterable[ImageId]) -> _PlannedWork:
@@ -128,7 +159,8 @@ def _without_needs(host: _PlannedWork) -> _PlannedWork:
 def _downloads(job: NewJob, sizes: Sequence[ImageSize]) -> dict[ImageId, Download]:
     size_of = {size.image: size.size_bytes or 0 for size in sizes}
     return {
-        order.image: Download(size_of.get(order.image, 0), order.options.rate_limit_bytes_per_s) for order in job.orders
+        order.image: Download(size_of.get(order.image, 0), order.options.rate_limit_bytes_per_s, order.image)
+        for order in job.orders
     }
 
 
@@ -141,6 +173,8 @@ def _turns(job: NewJob, survey: Survey) -> Turns:
         hosts_per_cell=survey.hosts_per_cell,
         bytes_per_s=options.job_rate_limit_bytes_per_s,
         host_bytes_per_s=survey.host_bytes_per_s,
+        swarm_hosts=_lowest(max(1, survey.swarm_hosts_at_once), options.parallelism) or 1,
+        origins_per_site=survey.swarm.attestations if survey.swarm else 1,
     )
 
 
@@ -148,7 +182,13 @@ def _lowest(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _group(cell: str | None, site: str, hosts: Sequence[_PlannedWork], conditions: _Conditions) -> PlannedGroup:
+def _group(
+    cell: str | None,
+    site: str,
+    hosts: Sequence[_PlannedWork],
+    conditions: _Conditions,
+    choice: TransferChoice | None,
+) -> PlannedGroup:
     kinds = Counter(each.kind for each in hosts)
     missing = Counter(image for each in hosts for image in each.missing)
     downloads = conditions.downloads
@@ -164,6 +204,9 @@ def _group(cell: str | None, site: str, hosts: Sequence[_PlannedWork], condition
         ),
         rate=conditions.rates.get(cell or ""),
         seconds=conditions.seconds(hosts),
+        image_service_bytes=conditions.image_service_bytes(hosts),
+        by_swarm=choice.by_swarm if choice else None,
+        transfer_reason=choice.reason if choice else "",
     )
 
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from precache.core.host_calls import Place
 from precache.core.hosts import Host
 from precache.core.job_options import Transfer
 from precache.core.orders import ImageOrder
 from precache.core.text import number_of
+from precache.core.transfer_rules import TransferRules
 from precache.rules.rpc_versions import understands
 
 _DRIVERS_WITHOUT_CACHE = frozenset({"uncached"})
-
-
-@dataclass(frozen=True, slots=True)
-class TransferRules:
-    """What is configured.
-
-    transfer: for jobs that do not choose. by_site: in its place, for single sites. min_hosts: the fewest hosts of a
-        site for which AUTO means a swarm.
-    attestations: how many hosts of a site fetch an image from the image service, and must agree.
-    """
-
-    transfer: Transfer = Transfer.AUTO
-    by_site: Mapping[str, Transfer] = field(default_factory=dict)
-    min_hosts: int = 3
-    attestations: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from precache.conductor.choose_transfers import SwarmDispatch
 from precache.config.load import Config
 from precache.core.job_options import Transfer
-from precache.rules.transfer_choice import TransferRules
+from precache.core.transfer_rules import TransferRules
 
 
 def swarm_dispatch(config: Config, swarm_since: str | None) -> SwarmDispatch | None:

@@ -22,6 +22,9 @@ def group(cell: str, site: str, **fields: Any) -> dict[str, Any]:
         "hosts": hosts,
         "lacking_space": 3,
         "bytes_to_move": 300 << 30,
+        "image_service_bytes": 1 << 30,
+        "transfer": "swarm",
+        "transfer_reason": "the job says so",
         "seconds": 3700.5,
         "rate_bytes_per_s": 50 << 20,
         "measured_tasks": 400,
@@ -42,6 +45,7 @@ PLAN: dict[str, Any] = {
     "task_count": 1000,
     "hosts": {"ready": 412, "incomplete": 570, "unsupported": 0, "down": 16, "unknown": 2},
     "bytes_to_move": 600 << 30,
+    "image_service_bytes": 2 << 30,
     "held_bytes": 412 << 31,
     "images": [
         {
@@ -108,6 +112,7 @@ def test_a_table_for_a_thousand_hosts_is_short(run: Run) -> None:
         "412 ready, 570 incomplete, 16 down, 2 unknown",
         "debian-12 (1.0 GiB): on 412 hosts, missing on 570 hosts",
         "600.0 GiB",
+        "2.0 GiB",
         "about 2 h 3 min, by 812 downloads of 4 earlier jobs; 50 hosts at once",
         "can be met",
         "cmp-0: needs 3.0 GiB, 4.0 GiB free, 2.0 GiB promised to other images",
@@ -119,6 +124,7 @@ def test_a_table_for_a_thousand_hosts_is_short(run: Run) -> None:
     assert "unsupported" not in ran.out
     [oslo] = [line for line in lines if "oslo" in line]
     assert [word.strip() for word in oslo.strip("| ").split("|")][:5] == ["cell1", "oslo", "500", "206", "285"]
+    assert "| swarm " in run(*CREATE, "--max-width", "200").out
 
 
 def test_one_is_no_plural(run: Run, service: StubService) -> None:

@@ -27,8 +27,8 @@ from precache.core.job_options import DEFAULT_JOB_OPTIONS, Transfer
 from precache.core.jobs import NewJob, Outcome, TaskResult
 from precache.core.operations import Operation
 from precache.core.orders import ImageOrder
+from precache.core.transfer_rules import TransferRules
 from precache.ports.compute_gateway import ImagesRequest
-from precache.rules.transfer_choice import TransferRules
 from precache.wiring.run_job import build_run_job
 from tests.played_host import PlayedHost
 

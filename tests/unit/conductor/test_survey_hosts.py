@@ -49,6 +49,7 @@ class Fleet:
             requirement=RpcRequirement(needed="1.3"),
             listening_for_s=listening_for_s,
             limits=Survey({}, 7),
+            can_swarm=lambda host: host.rpc_version == "1.5",
             all_within=all_within,
         )
         return survey.ask(names, SIZES)
@@ -142,3 +143,17 @@ def test_the_time_for_all_hosts_is_bounded_and_who_is_late_is_unknown():
 
     assert {report.standing for report in reports.values()} == {HostStanding.UNKNOWN}
     assert "no answer within the 0 seconds" in reports["cmp-9"].reason
+
+
+def test_hosts_that_are_up_say_whether_they_can_pass_images_on_also_if_they_do_not_answer():
+    def fails(_images):
+        raise CacheNotDescribed
+
+    fleet = Fleet({"new": holds, "silent": fails, "old": holds, "down": holds}, version="1.5")
+    fleet.clock.sleep(DOWN_TIME + timedelta(seconds=1))
+    for name, version in {"new": "1.5", "silent": "1.5", "old": "1.4"}.items():
+        fleet.beat(name, "cell1", version)
+
+    reports = fleet.ask("new", "silent", "old", "down").reports
+
+    assert [name for name, report in reports.items() if report.can_swarm] == ["new", "silent"]

@@ -11,8 +11,8 @@ from precache.conductor.choose_transfers import SwarmDispatch
 from precache.core.job_options import Canary, JobOptions, Transfer
 from precache.core.jobs import HostAsked, HostEnded, Outcome, TaskResult
 from precache.core.operations import Operation
+from precache.core.transfer_rules import TransferRules
 from precache.rules.group_by_cell import RpcRequirement
-from precache.rules.transfer_choice import TransferRules
 from tests.unit.conductor.cloud import BY_SWARM, FIRST, LEASE, SECOND, Cloud, answers
 from tests.unit.conductor.steered import SteeredHost
 

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from precache.rules.duration import Download, HostWork, Turns, seconds_of_work
+from precache.rules.duration import Download, HostWork, Turns, image_service_bytes, seconds_of_work
 
 RATES = {"one": 100.0, "two": 10.0}
 
 
-def host(*downloads, cell="one", site="one"):
-    return HostWork(
-        cell, site, tuple(Download(*each) if isinstance(each, tuple) else Download(each) for each in downloads)
-    )
+def host(*downloads, cell="one", site="one", by_swarm=False):
+    made = tuple(Download(*each) if isinstance(each, tuple) else Download(each) for each in downloads)
+    return HostWork(cell, site, made, by_swarm)
+
+
+def swarm(count, *downloads, site="one"):
+    return [host(*downloads, site=site, by_swarm=True)] * count
 
 
 @pytest.mark.parametrize(
@@ -36,10 +39,26 @@ def host(*downloads, cell="one", site="one"):
         ([host(1000), host(1000)], Turns(2, bytes_per_s=20), 100),
         ([host(1000), host(1000)], Turns(2, host_bytes_per_s=50), 20),
         ([host(1000, cell="unmeasured")], Turns(1), None),
+        # Hosts by swarm take other turns, and each is a tenth of a second behind its parent.
+        (swarm(6, 1000), Turns(1, swarm_hosts=500), 10.5),
+        ([*swarm(6, 1000), host(2000)], Turns(1, swarm_hosts=500), 20),
+        ([*swarm(6, 1000), *swarm(11, 1000, site="two")], Turns(1, swarm_hosts=500), 11),
+        (swarm(6, 1000), Turns(9, swarm_hosts=1), 60),
+        (swarm(3, 1000), Turns(1, swarm_hosts=3, hosts_per_site=1), 30.6),
+        ([*swarm(6, 1000), *swarm(6, 1000, site="two")], Turns(1, bytes_per_s=20, swarm_hosts=500), 100),
+        (swarm(6, 1000), Turns(1, bytes_per_s=20, swarm_hosts=500, origins_per_site=2), 100),
     ],
 )
 def test_hosts_take_turns_and_no_limit_is_exceeded(work, turns, seconds):
-    assert seconds_of_work(work, RATES, turns) == seconds
+    assert seconds_of_work(work, RATES, turns) == (seconds if seconds is None else pytest.approx(seconds))
+
+
+def test_the_image_service_sends_each_image_once_to_the_hosts_of_a_site_by_swarm():
+    images = [(1000, None, "a"), (1000, None, "b")]
+    work = [*swarm(6, *images), *swarm(2, images[0], site="two"), host(*images), host(images[1])]
+
+    assert image_service_bytes(work) == 2000 + 1000 + 2000 + 1000
+    assert image_service_bytes(work, origins_per_site=2) == 4000 + 2000 + 3000
 
 
 WORK = st.lists(

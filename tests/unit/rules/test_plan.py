@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import parse_image_id
-from precache.core.job_options import JobOptions
+from precache.core.job_options import JobOptions, Transfer
 from precache.core.jobs import NewJob
 from precache.core.operations import Operation
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.plans import HostNote, Listed, PlannedHost
 from precache.core.transfer_rates import MeasuredRate
+from precache.core.transfer_rules import TransferRules
 from precache.rules.plan import MOST_LISTED, make_plan
 
 DEBIAN = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -223,3 +224,37 @@ def test_every_host_is_counted_once(reports):
         assert all(image.missing <= answered_hosts for image in group.images)
         assert group.lacking_space <= group.hosts[PlannedHost.INCOMPLETE]
         assert (group.bytes_to_move == 0) == (group.hosts[PlannedHost.INCOMPLETE] == 0)
+
+
+def able(*held, **fields):
+    return replace(answered(*held, **fields), can_swarm=True)
+
+
+def test_a_site_by_swarm_has_one_copy_of_each_image_from_the_image_service_and_says_why():
+    reports = {"a": able(DEBIAN), "b": able(), "c": able(), "old": answered(), "far": able(site="edge")}
+
+    found = plan(reports, rates={"cell1": RATE}, swarm=TransferRules(), swarm_hosts_at_once=500)
+
+    here, far = found.groups
+    assert (here.by_swarm, here.transfer_reason) == (True, "3 hosts can pass images on, and [swarm] min_hosts is 3")
+    assert (here.bytes_to_move, here.image_service_bytes) == (1000 + 3 * 1100, 100 + 1000 + 1100)
+    assert (far.by_swarm, far.image_service_bytes) == (False, 1100)
+    assert here.seconds == pytest.approx(1100 / 10 + 0.2)
+
+
+@pytest.mark.parametrize(
+    ("transfer", "swarm", "operation", "by_swarm", "sent"),
+    [
+        (Transfer.AUTO, TransferRules(), Operation.CACHE, True, 1100),
+        (Transfer.AUTO, TransferRules(attestations=2), Operation.CACHE, True, 2200),
+        (Transfer.DIRECT, TransferRules(), Operation.CACHE, False, 3300),
+        (Transfer.AUTO, None, Operation.CACHE, None, 3300),
+        (Transfer.AUTO, TransferRules(), Operation.VERIFY, None, 0),
+    ],
+)
+def test_the_plan_follows_the_option_of_the_job_and_what_the_conductor_says(transfer, swarm, operation, by_swarm, sent):
+    options, hosts = JobOptions(transfer=transfer), {name: able() for name in "abc"}
+
+    (group,) = plan(hosts, options=options, swarm=swarm, swarm_hosts_at_once=500, operation=operation).groups
+
+    assert (group.by_swarm, group.image_service_bytes) == (by_swarm, sent)

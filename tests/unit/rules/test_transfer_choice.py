@@ -5,7 +5,8 @@ import pytest
 from precache.core.host_calls import Place
 from precache.core.hosts import Host
 from precache.core.job_options import Transfer
-from precache.rules.transfer_choice import SwarmHost, TransferRules, can_take_part, choose_transfers
+from precache.core.transfer_rules import TransferRules
+from precache.rules.transfer_choice import SwarmHost, can_take_part, choose_transfers
 
 AUTO, DIRECT, SWARM = Transfer
 EDGE, CORE = Place("cell1", "edge"), Place("cell1", "core")

@@ -15,7 +15,9 @@ from precache.adapters.bus_oslo.fields import Malformed, read_items, read_name, 
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import ImageId
+from precache.core.job_options import Transfer
 from precache.core.names import is_name
+from precache.core.transfer_rules import TransferRules
 
 
 def survey_message(hosts: Sequence[str], images: Sequence[ImageSize]) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def reports_message(survey: Survey, images: Sequence[ImageSize]) -> dict[str, An
         "hosts_per_cell": survey.hosts_per_cell,
         "hosts_per_site": survey.hosts_per_site,
         "host_bytes_per_s": survey.host_bytes_per_s,
+        **({} if survey.swarm is None else {"swarm": _swarm_message(survey.swarm, survey.swarm_hosts_at_once)}),
         "hosts": [_report_message(name, report, places) for name, report in survey.reports.items()],
     }
 
@@ -59,7 +62,36 @@ def _report_message(name: str, report: HostReport, places: Mapping[ImageId, int]
         "reserve_bytes": contents.reserve_bytes,
         "unsupported": contents.unsupported,
         **({"cache_id": report.cache_id} if report.cache_id else {}),
+        **({"can_swarm": True} if report.can_swarm else {}),
     }
+
+
+def _swarm_message(rules: TransferRules, hosts_at_once: int) -> dict[str, Any]:
+    return {
+        "transfer": rules.transfer.value,
+        "by_site": {site: transfer.value for site, transfer in rules.by_site.items()},
+        "min_hosts": rules.min_hosts,
+        "attestations": rules.attestations,
+        "hosts_at_once": hosts_at_once,
+    }
+
+
+def _read_swarm(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the survey; none if the conductor is older, or has no swarms. Raises Malformed."""
+    message = answer.get("swarm")
+    if not isinstance(message, Mapping):
+        return {}
+    by_site = message.get("by_site")
+    try:
+        rules = TransferRules(
+            Transfer(read_text(message, "transfer")),
+            {str(site): Transfer(each) for site, each in by_site.items()} if isinstance(by_site, Mapping) else {},
+            read_size(message, "min_hosts"),
+            read_size(message, "attestations"),
+        )
+    except ValueError:
+        raise Malformed("swarm has a way of transfer that is not known") from None
+    return {"swarm": rules, "swarm_hosts_at_once": read_size(message, "hosts_at_once")}
 
 
 def read_reports(answer: Mapping[str, Any], images: Sequence[ImageSize]) -> Survey:
@@ -69,8 +101,10 @@ def read_reports(answer: Mapping[str, Any], images: Sequence[ImageSize]) -> Surv
         return read_name(item, "host"), _read_report(item, images)
 
     reports = dict(read_valid("a report on a host", read_items(answer, "hosts"), read))
-    limits = {name: optional_size(answer, name) for name in ("hosts_per_cell", "hosts_per_site", "host_bytes_per_s")}
-    return Survey(reports, read_size(answer, "hosts_at_once"), **limits)
+    limits: dict[str, Any] = {
+        name: optional_size(answer, name) for name in ("hosts_per_cell", "hosts_per_site", "host_bytes_per_s")
+    }
+    return Survey(reports, read_size(answer, "hosts_at_once"), **limits, **_read_swarm(answer))
 
 
 def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostReport:
@@ -94,6 +128,7 @@ def _read_report(item: Mapping[str, Any], images: Sequence[ImageSize]) -> HostRe
         ),
         read_text(item, "reason"),
         read_name(item, "cache_id") if item.get("cache_id") else "",
+        item.get("can_swarm") is True,
     )
 
 

@@ -11,6 +11,7 @@ from precache.api.handlers.views import rfc3339
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import TooManyPlans
 from precache.core.images import Image, ImageId
+from precache.core.job_options import Transfer
 from precache.core.jobs import NewJob
 from precache.core.plans import Estimate, HostNotes, Plan, PlannedGroup, PlannedHost
 from precache.ports.clock import Clock
@@ -19,6 +20,8 @@ from precache.ports.transfer_rates import TransferRates
 from precache.rules.plan import make_plan
 
 _SPACE = ("needed_bytes", "free_bytes", "promised_bytes", "reserve_bytes")
+
+_TRANSFER = {False: Transfer.DIRECT, True: Transfer.SWARM}
 
 PLANS_AT_ONCE = 3
 """Each occupies a thread of the API for up to half a minute; the others stay free for other requests."""
@@ -65,6 +68,7 @@ def _plan_view(plan: Plan, job: NewJob, sizes: Iterable[ImageSize]) -> dict[str,
         "task_count": host_count * len(job.orders),
         "hosts": {kind.value: sum(group.hosts[kind] for group in plan.groups) for kind in PlannedHost},
         "bytes_to_move": sum(group.bytes_to_move for group in plan.groups),
+        "image_service_bytes": sum(group.image_service_bytes for group in plan.groups),
         "held_bytes": sum(held_bytes.values()) if held_bytes else None,
         "images": [
             {
@@ -96,6 +100,9 @@ def _group_view(group: PlannedGroup) -> dict[str, Any]:
         "hosts": {kind.value: count for kind, count in group.hosts.items()},
         "lacking_space": group.lacking_space,
         "bytes_to_move": group.bytes_to_move,
+        "image_service_bytes": group.image_service_bytes,
+        "transfer": None if group.by_swarm is None else _TRANSFER[group.by_swarm].value,
+        "transfer_reason": group.transfer_reason,
         "seconds": _seconds(group.seconds),
         "rate_bytes_per_s": None if rate is None else round(rate.bytes_per_s),
         "measured_tasks": 0 if rate is None else rate.tasks,

@@ -116,6 +116,7 @@ PLAN_FIELDS: Fields = {
     "hosts": Field(Counts),
     "images": Field(PlannedImages),
     "bytes_to_move": Field(Bytes),
+    "image_service_bytes": Field(Bytes),
     "held_bytes": Field(Bytes),
     "estimate": Field(EstimatedTime),
     "begins_at": Field(Timestamp),
@@ -141,6 +142,7 @@ _GROUP_FIELDS: Fields = {
     "unsupported": Field(plain, left_out=1),
     "lacking_space": Field(plain),
     "bytes_to_move": Field(Bytes),
+    "transfer": Field(Text, left_out=0),
     "time": Field(Duration),
 }
 _RARE = ("down", "unknown", "unsupported", "lacking_space")
@@ -166,7 +168,7 @@ def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_OF_CACHING = ("bytes_to_move",)
+_OF_CACHING = ("bytes_to_move", "image_service_bytes")
 _OF_OTHER_OPERATIONS = ("operation", "held_bytes")
 _MAY_BE_EMPTY = (NotedHosts, MeetsDeadline, Bytes)
 

@@ -1,6 +1,7 @@
 """The question of the API and the conductor's answer, as they go over the bus and come back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,8 @@ from precache.adapters.bus_oslo.survey_messages import (
 from precache.core.cache_contents import CacheContents, ImageSize
 from precache.core.host_survey import HostReport, HostStanding, Survey
 from precache.core.images import parse_image_id
+from precache.core.job_options import Transfer
+from precache.core.transfer_rules import TransferRules
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
 OTHER = parse_image_id("155d900f-4e14-4e4c-a73d-069cbf4541e6")
@@ -27,12 +30,15 @@ SURVEY = Survey(
         "e": HostReport(
             HostStanding.ANSWERED, "cell1", "", CacheContents(frozenset({IMAGE, OTHER}), held_bytes={OTHER: 7})
         ),
+        "f": HostReport(HostStanding.ANSWERED, "cell1", "paris", cache_id="nfs", can_swarm=True),
         "c": HostReport(HostStanding.DOWN, "cell2"),
         "d": HostReport(HostStanding.UNKNOWN, reason="too old"),
     },
     hosts_at_once=50,
     hosts_per_cell=20,
     host_bytes_per_s=10**6,
+    swarm=TransferRules(Transfer.SWARM, {"paris": Transfer.DIRECT}, min_hosts=4, attestations=2),
+    swarm_hosts_at_once=500,
 )
 
 
@@ -46,6 +52,20 @@ def test_the_question_is_read_as_it_was_written():
 
 def test_the_answer_is_read_as_it_was_written():
     assert read_reports(over_the_bus(reports_message(SURVEY, SIZES)), SIZES) == SURVEY
+
+
+def test_a_conductor_without_swarms_says_none():
+    without = replace(SURVEY, swarm=None, swarm_hosts_at_once=0)
+
+    assert read_reports(over_the_bus(reports_message(without, SIZES)), SIZES) == without
+
+
+@pytest.mark.parametrize("change", [{"transfer": "torrent"}, {"by_site": {"paris": "no"}}, {"min_hosts": -1}])
+def test_rules_that_make_no_sense_are_refused(change):
+    answer = reports_message(SURVEY, SIZES)
+
+    with pytest.raises(Malformed):
+        read_reports(answer | {"swarm": answer["swarm"] | change}, SIZES)
 
 
 @pytest.mark.parametrize("change", [{"hosts": None}, {"hosts": ["a", "b c"]}, {"hosts": [7]}, {"images": "all"}])
@@ -72,7 +92,7 @@ def test_a_report_that_makes_no_sense_is_dropped_alone(change):
     message = reports_message(SURVEY, SIZES)
     message["hosts"][0] |= change
 
-    assert set(read_reports(message, SIZES).reports) == {"b", "c", "d", "e"}
+    assert set(read_reports(message, SIZES).reports) == {"b", "c", "d", "e", "f"}
 
 
 @pytest.mark.parametrize("change", [{"hosts": None}, {"hosts_at_once": "many"}])
