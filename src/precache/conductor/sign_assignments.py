@@ -10,8 +10,9 @@ from precache.ports.clock import Clock
 from precache.ports.swarm_trust import RootStatement, SwarmAuthority, Ticket
 from precache.rules.relay_assignment import assignment
 
-TICKET_LIFETIME = timedelta(hours=1)
-"""Each answer to a host has a new ticket, so that it needs to last only while no conductor answers."""
+TICKET_LIFETIME = timedelta(minutes=15)
+"""Each answer to a host has a new ticket, so that it needs to last only while no conductor answers, such as during an
+upgrade; clocks may differ by CLOCKS_DIFFER_BY. A host that has left can use its last one for as long."""
 
 
 class SignAssignments:
