@@ -48,8 +48,9 @@ class SwarmHosts:
         *,
         cell: str = CELL,
         sites: tuple[str, ...] = (SITE,),
-        valid_for: timedelta = timedelta(minutes=10),
+        valid_for: timedelta = timedelta(hours=4),
     ) -> str:
+        """Return the text of a ticket. By default it outlasts a run of all tests, which are collected before."""
         return self.authority.ticket(Ticket(relay, host, cell, sites, self.clock.now() + valid_for))
 
 

@@ -74,6 +74,13 @@ class PiecesRequest(BaseHTTPRequestHandler):
         self._from.deadline = None
         self._send_pieces(file, have)
 
+    def do_HEAD(self) -> None:
+        """Answer `HostCheck`: any host of the authority may see that it is accepted."""
+        self.close_connection = True
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self.send_header("Connection", "close")
+        self.end_headers()
+
     def _admitted(self) -> RelayFile:
         match = _PATH.fullmatch(self.path)
         if match is None:
