@@ -24,8 +24,6 @@ from precache.swarm.pace import Pace
 T = TypeVar("T")
 
 CONNECT_S = 2.0
-LONGEST_RECORD_S = 30.0
-"""A host that sends single bytes is not silent, but it is lost after this time without a whole record."""
 
 _POLL_S = 0.1
 """The longest wait without a call of the check, and the time between two calls while data flows."""
@@ -38,14 +36,23 @@ class PeerConnection(io.RawIOBase):
     """A connection to the host that is meant, and to no other. Used by one thread.
 
     silence_s: a host from which no byte comes for so long is lost, as is one that does not accept the connection within
-    CONNECT_S. These and all other failures of the connection are raised as PeerLost.
+    CONNECT_S. record_s: one that sends single bytes is not silent; it is lost after so long without a whole record.
+    These and all other failures of the connection are raised as PeerLost.
     check: called every 0.1 s; what it raises ends the wait. Raises RelayRefused if this host has no certificate.
     """
 
     def __init__(
-        self, peer: Peer, trust: HostTrust, *, pace: Pace, check: Callable[[], object], silence_s: float
+        self,
+        peer: Peer,
+        trust: HostTrust,
+        *,
+        pace: Pace,
+        check: Callable[[], object],
+        silence_s: float,
+        record_s: float,
     ) -> None:
         self._peer, self._pace, self._check, self._silence_s = peer, pace, check, silence_s
+        self._record_s = record_s
         self._check_at = self._heard_at = self._record_at = time.monotonic()
         context = trust.client_context()
         try:
@@ -140,8 +147,8 @@ class PeerConnection(io.RawIOBase):
         if now >= self._check_at:
             self._check_at = now + _POLL_S
             self._check()
-            if now - self._record_at > LONGEST_RECORD_S:
-                raise PeerLost(self._peer.host, f"it has sent no whole record for {LONGEST_RECORD_S:g} seconds")
+            if now - self._record_at > self._record_s:
+                raise PeerLost(self._peer.host, f"it has sent no whole record for {self._record_s:g} seconds")
 
     def _nap(self, seconds: float) -> None:
         self._record_at += seconds  # this host's own limit

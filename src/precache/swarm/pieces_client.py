@@ -55,11 +55,11 @@ class PiecesClient:
     """Receives from other hosts.
 
     rate_now: of all that is received with this object together. silence_s: a host that sends nothing for so long is
-    lost; while it has nothing new it sends an offer every 0.25 s.
+    lost; while it has nothing new it sends an offer every 0.25 s. record_s: so is one that needs longer for a record.
     """
 
-    def __init__(self, *, trust: HostTrust, rate_now: RateNow, silence_s: float = 3.0) -> None:
-        self._trust, self._silence_s = trust, silence_s
+    def __init__(self, *, trust: HostTrust, rate_now: RateNow, silence_s: float = 3.0, record_s: float = 30.0) -> None:
+        self._trust, self._silence_s, self._record_s = trust, silence_s, record_s
         self._pace = Pace(rate_now)
 
     def receive(
@@ -79,7 +79,14 @@ class PiecesClient:
         for a piece, a hash or a root that cannot be accepted; RelayRefused if this host has no certificate; OSError if
         the file cannot be written.
         """
-        with PeerConnection(peer, self._trust, pace=self._pace, check=check, silence_s=self._silence_s) as connection:
+        with PeerConnection(
+            peer,
+            self._trust,
+            pace=self._pace,
+            check=check,
+            silence_s=self._silence_s,
+            record_s=self._record_s,
+        ) as connection:
             try:
                 with _ask(connection, peer, ticket, into) as response:
                     _Transfer(peer, connection, response, into, on_progress).run()

@@ -47,7 +47,7 @@ class ServingLimits:
 class PiecesRequest(BaseHTTPRequestHandler):
     """Handles the one request of a connection, when it is made."""
 
-    protocol_version = "HTTP/1.1"
+    protocol_version = default_request_version = "HTTP/1.1"
     server_version, sys_version = "precache", ""
 
     def __init__(
