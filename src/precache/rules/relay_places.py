@@ -23,6 +23,9 @@ _SLOW_SHARE = 0.25
 _SLOWER = 0.5
 """A host is slower than another if its rate is below this share of the other's."""
 
+_HOLDS_UP = 10.0
+"""What a leaf costs as a child beside one that is none: it holds up the chain, and shall go to the end."""
+
 _LAST_RESORT = 100.0
 _BEHIND_SLOWER = 10.0
 _FRESH_S = 2.0
@@ -81,9 +84,12 @@ def typical_rate(tree: RelayTree) -> int:
 def _cost(tree: RelayTree, member: RelayMember, parent: RelayMember, rate: int) -> float:
     cost = 0.0
     for child in tree.children(parent.host):
-        if child.host != member.host:
-            slow = not member.is_leaf and (child.is_leaf or _is_slower(child, member, rate))
-            cost += _SHARED * (_SLOW_SHARE if slow else 1.0)
+        if child.host == member.host:
+            continue
+        is_slow = child.is_leaf or _is_slower(child, member, rate)
+        cost += _SHARED * (_SLOW_SHARE if is_slow else 1.0)
+        if member.is_leaf and not child.is_leaf:
+            cost += _HOLDS_UP
     if parent.is_leaf:
         cost += _LAST_RESORT
     elif parent.state is MemberState.ACTIVE and _is_slower(parent, member, rate):

@@ -14,6 +14,7 @@ from precache.core.relays import MemberState, Relay, RelayMember, RelayReport, R
 from precache.rules.relay_assignment import report_interval_of
 from precache.rules.relay_origins import settle
 from precache.rules.relay_places import best_parent, put_before_slower
+from precache.rules.relay_seeders import watch_seeder
 from precache.rules.relay_stragglers import is_straggler, note_pace, relieve, take_from_crowded
 from precache.rules.relay_tree import RelayTree
 
@@ -54,19 +55,17 @@ def joined(relay: Relay, member: RelayMember, now: datetime) -> Relay:
 
 def reported(relay: Relay, report: RelayReport, now: datetime) -> Relay:
     """Return the relay after this report; the same relay if the host is not one of its members."""
-    tree = RelayTree(relay, now)
-    member = tree.find(report.host)
+    member = relay.member(report.host)
     if member is None:
         return relay
+    if _is_routine(relay, member, report):
+        noted = _noted(member, report, now)
+        return replace(relay, members=tuple(noted if each is member else each for each in relay.members))
+    tree = RelayTree(relay, now)
+    watch_seeder(tree, report)
     if member.state is MemberState.LEFT and report.kind is not ReportKind.LEFT:
         tree.update(member.host, state=MemberState.ACTIVE, source=Source.WAIT, parent="", waiting_since=now)
-    tree.update(
-        member.host,
-        have_bytes=report.have_bytes,
-        offered_bytes=report.offered_bytes,
-        rate_bytes_per_s=report.rate_bytes_per_s or member.rate_bytes_per_s,
-        reported_at=now,
-    )
+    tree.note(_noted(tree[member.host], report, now))
     if report.size_bytes and not relay.size_bytes:
         tree.relay = replace(tree.relay, size_bytes=report.size_bytes)
     _adopt(tree, report)
@@ -91,6 +90,28 @@ def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Rela
                     tree.update(member.host, state=MemberState.LEFT)
     settle(tree)
     return tree.finish()
+
+
+def _is_routine(relay: Relay, member: RelayMember, report: RelayReport) -> bool:
+    """Return whether the report changes nothing but numbers, as most do. Then the other members need no look."""
+    return (
+        report.kind is ReportKind.PROGRESS
+        and member.state is MemberState.ACTIVE
+        and member.source is Source.HOST
+        and not member.is_leaf
+        and (report.version != member.version or report.parent in ("", member.parent))
+        and (relay.size_bytes > 0 or not report.size_bytes)
+    )
+
+
+def _noted(member: RelayMember, report: RelayReport, now: datetime) -> RelayMember:
+    return replace(
+        member,
+        have_bytes=report.have_bytes,
+        offered_bytes=report.offered_bytes,
+        rate_bytes_per_s=report.rate_bytes_per_s or member.rate_bytes_per_s,
+        reported_at=now,
+    )
 
 
 def _renew(tree: RelayTree, old: RelayMember, new: RelayMember) -> None:

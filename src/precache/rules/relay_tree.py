@@ -70,6 +70,10 @@ class RelayTree:
                 self._children.setdefault(new.parent, {})[host] = None
         return new
 
+    def note(self, member: RelayMember) -> None:
+        """Store a member of which nothing has changed but its numbers and times."""
+        self._members[member.host] = member
+
     def add(self, member: RelayMember) -> None:
         """Add a host that has no place yet, or replace what is known of it."""
         if member.host not in self._members:

@@ -284,6 +284,39 @@ def test_a_complete_host_takes_a_leaf_from_a_crowded_parent():
     assert site.relay.member("c").parent == "a"
 
 
+def seed(site, *gains):
+    """The seeder reports every five seconds, with these gains in MiB."""
+    have = 0
+    for gain in gains:
+        have += gain
+        site.after(5).report("a", have_bytes=have * MIB)
+    return site
+
+
+def test_a_seeder_that_has_become_far_slower_is_replaced_once():
+    site = Site("a b c", size_bytes=1000 * MIB)
+    assert seed(site, 100, 100, 20, 20).parents == f"a<{FETCH} b<a c<b"
+    assert seed(Site("a b c", size_bytes=1000 * MIB), 100, 2, 2).parents == f"a<c b<{FETCH} c<b"
+    # With little left it ends sooner than another one that starts again.
+    assert seed(Site("a b c", size_bytes=1000 * MIB), 600, 397, 1, 1).parents == f"a<{FETCH} b<a c<b"
+
+
+def test_a_regular_report_changes_nothing_but_the_numbers_of_its_host():
+    site = Site("a b c", size_bytes=1000 * MIB)
+    before = site.relay
+    site.after(5).report("c", have_bytes=7, offered_bytes=9, rate_bytes_per_s=5)
+    assert [site.relay.members[number] is before.members[number] for number in range(3)] == [True, True, False]
+    found = site.relay.member("c")
+    assert (found.have_bytes, found.offered_bytes, found.rate_bytes_per_s, found.reported_at) == (7, 9, 5, site.now)
+
+
+def test_stragglers_share_the_end_and_do_not_hold_up_the_chain():
+    site = Site("a b c d e f").after(5)
+    for name in "bdc":
+        slow(site.after(5), name, have=MIB // 10, offered=2 * MIB)
+    assert site.parents == f"a<{FETCH} b<f c<f d<f e<a f<e"
+
+
 # --- whatever happens
 
 NAMES = [f"h{number}" for number in range(9)]
