@@ -74,7 +74,7 @@ def seeded_file(path: Path, content: bytes, seeder: HostTrust, *, root: str = ""
 @contextlib.contextmanager
 def serving(trust: HostTrust, *files: RelayFile, **limits: Any) -> Iterator[PiecesServer]:
     """Return a server of these files on a port of 127.0.0.1 that the system chooses. limits: of ServingLimits."""
-    limits = {"max_connections": 8, "upload_rate": lambda: None, **limits}
+    limits = {"max_connections": 8, "upload_rate": lambda: None, "offer_wait_s": 0, **limits}
     server = PiecesServer(trust=trust, address="127.0.0.1", ports=(0, 0), limits=ServingLimits(**limits))
     server.start()
     try:

@@ -54,12 +54,13 @@ class Connection:
 class Offers:
     """The files by relay, and all connections.
 
-    most_receivers: hosts that receive pieces at the same time.
+    most_receivers: hosts that receive pieces at the same time. wait_s: how long a host may wait for a file that is not
+    offered yet.
     """
 
-    def __init__(self, *, most_receivers: int) -> None:
-        self._most_receivers = most_receivers
-        self._lock = threading.Lock()
+    def __init__(self, *, most_receivers: int, wait_s: float) -> None:
+        self._most_receivers, self._wait_s = most_receivers, wait_s
+        self._lock = threading.Condition()
         self._files: dict[str, RelayFile] = {}
         self._sent: Counter[str] = Counter()
         self._connections: set[Connection] = set()
@@ -68,6 +69,7 @@ class Offers:
         """Offer this file; another file of the relay is offered no more."""
         with self._lock:
             before, self._files[relay] = self._files.get(relay), file
+            self._lock.notify_all()
         if before is not None and before is not file:
             self.cut(lambda connection: connection.relay == relay)
 
@@ -104,8 +106,11 @@ class Offers:
         """Return the file that this connection is to send. Raises RequestRefused.
 
         An earlier connection of the same host for the same relay is cut: the host has given it up.
+        The conductor may have told a child of its parent before the parent, which joined a moment before, has opened
+        its file. So the child waits here: if it were refused, it would go to a host that has a child already.
         """
         with self._lock:
+            self._lock.wait_for(lambda: relay in self._files or connection.is_cut, self._wait_s)
             file = self._files.get(relay)
             if file is None:
                 raise RequestRefused(HTTPStatus.FORBIDDEN, f"relay {relay} is not offered here to host {host}")

@@ -33,7 +33,7 @@ class ServingLimits:
 
     nice, io_class: of the threads, see `lower_thread_priority`. send_timeout_s: a host that takes less than 16 KiB in
     this time is cut off. request_timeout_s: for the handshake and the head of the request; the have-list may take as
-    long again.
+    long again. offer_wait_s: how long a request for a relay that is not offered yet is kept.
     """
 
     max_connections: int
@@ -42,6 +42,7 @@ class ServingLimits:
     io_class: str = "best-effort"
     send_timeout_s: float = 10.0
     request_timeout_s: float = 10.0
+    offer_wait_s: float = 2.0
 
 
 class PiecesRequest(BaseHTTPRequestHandler):

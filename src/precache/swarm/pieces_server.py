@@ -42,7 +42,7 @@ class PiecesServer:
     def __init__(self, *, trust: HostTrust, address: str, ports: tuple[int, int], limits: ServingLimits) -> None:
         self._trust, self._limits = trust, limits
         self._address, self._ports = address, ports
-        self._offers = Offers(most_receivers=limits.max_connections)
+        self._offers = Offers(most_receivers=limits.max_connections, wait_s=limits.offer_wait_s)
         self._pace = Pace(limits.upload_rate)
         self._listening: socket.socket | None = None
         self._thread: threading.Thread | None = None

@@ -176,6 +176,16 @@ def test_only_the_threads_that_send_have_the_lower_priority(file: RelayFile) -> 
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
+def test_a_host_that_asks_a_moment_too_early_waits_for_the_offer(file: RelayFile) -> None:
+    with serving(SEEDER, offer_wait_s=20) as server, connected(server) as sock:
+        sock.sendall(request())
+        wait_until(lambda: any(each.name.startswith("pieces-to-") for each in threading.enumerate()))
+
+        server.offer(RELAY, file)
+
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
 class TestPorts:
     LIMITS = ServingLimits(max_connections=1, upload_rate=lambda: None)
 
