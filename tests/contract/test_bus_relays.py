@@ -95,9 +95,8 @@ def conductor(world, ended, hearing):
         on_progress=hearing.add,
         on_cache_report=hearing.cache_reports.append,
         clock=SystemClock(),
-        planner=planner,
     )
-    cells.start()
+    cells.start(planner)
     ended.callback(cells.stop, timedelta(seconds=3))
     ended.callback(planner.go_on.set)
     host = BusSwarmPlanner(bus=world.bus())

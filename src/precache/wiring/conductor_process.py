@@ -16,8 +16,6 @@ from precache.adapters.bus_oslo import (
     OPERATIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
-    CellBuses,
-    OsloComputes,
     OsloNotifier,
     SurveyListener,
     WakeListener,
@@ -25,41 +23,28 @@ from precache.adapters.bus_oslo import (
 )
 from precache.adapters.bus_oslo.bus import Bus
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.inventory_sql import SqlCacheReports, SqlCells, SqlHosts
-from precache.adapters.jobs_sql import SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, Limits
-from precache.background.batcher import Batcher
+from precache.adapters.swarm_authority import SqlAuthorityKeys, StoredAuthority
 from precache.conductor.clean_host import CleanHost
-from precache.conductor.store_cache_reports import StoreCacheReports
-from precache.conductor.store_heartbeats import StoreHeartbeats
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
 from precache.core.errors import InvalidConfiguration
-from precache.core.hosts import Heartbeat
-from precache.ports.cache_inventory import PackedReport
 from precache.ports.notifier import Notifier
+from precache.ports.swarm_planner import SwarmPlanner
 from precache.rules.group_by_cell import RpcRequirement
 from precache.rules.rpc_versions import is_newer
+from precache.wiring.cells import Cells, build_cells
 from precache.wiring.conductor_loop import conductor_loop
 from precache.wiring.databases import configured_database, current_database
 from precache.wiring.host_survey import host_survey
 from precache.wiring.image_statuses import start_image_statuses
 from precache.wiring.inventory import Inventory, configured_inventory
 from precache.wiring.notices import start_notices
-from precache.wiring.progress import STORE_INTERVAL, progress_batcher
 from precache.wiring.purge import start_purge
+from precache.wiring.relays import relay_planner
 from precache.wiring.service_user import image_service_of_conductor, service_session, warn_if_refused
 from precache.wiring.sites import start_sites
-
-BEATS_INTERVAL = timedelta(seconds=1)
-"""Between two transactions with the heartbeats of all hosts."""
-
-CACHE_REPORTS_INTERVAL = timedelta(seconds=2)
-"""Between two times at which the reports of hosts on their image caches are stored."""
-
-MOST_WAITING_BYTES = 100_000_000
-"""Of compressed reports of a cell that wait until they are stored; ten thousand usual ones have less."""
 
 PATIENCE = timedelta(seconds=6)
 """How long each part may take to stop."""
@@ -100,9 +85,10 @@ class ConductorProcess:
             owner=owner,
             at_stop=self._stops,
         )
-        beats, cells = self._listen_to_cells(database, prompt)
+        cells = build_cells(config=self._config, database=database, prompt=prompt, at_stop=self._stops)
+        cells.start(self._planner(database, inventory, cells, owner))
         bus = self._open_bus()
-        loop = self._build_loop(database, prompt, beats, cells, notifier, bus, inventory)
+        loop = self._build_loop(database, prompt, cells, notifier, bus, inventory)
         self._stops.callback(loop.stop, PATIENCE)
         if bus is not None:
             self._listen(WakeListener(bus=bus, name=socket.gethostname(), wake=loop.wake))
@@ -128,82 +114,18 @@ class ConductorProcess:
         self._stops.callback(notifier.stop, PATIENCE)
         return notifier
 
-    def _listen_to_cells(self, database: Database, prompt: Database) -> tuple[Batcher[Heartbeat], CellBuses]:
-        hosts = SqlHosts(database=prompt)
-        store_heartbeats = StoreHeartbeats(
-            hosts=hosts,
-            sizes=hosts,
-            reports=hosts,
-            service_down_time=self._config.host.service_down_time,
-            most_per_cell=self._config.conductor.max_hosts_per_cell,
-        )
-        beats = Batcher[Heartbeat](
-            write=store_heartbeats.store_heartbeats,
-            key=lambda beat: (beat.host, beat.cell),
-            source=lambda beat: beat.cell,
-            interval=BEATS_INTERVAL,
-            what="heartbeats",
-        )
-        progress = progress_batcher(SqlProgressLog(database=prompt).note, interval=STORE_INTERVAL)
-        for batcher in (beats, progress):
-            batcher.start()
-            self._stops.callback(batcher.stop, PATIENCE)
-        table = SqlCells(database=database, keys=self._config.database.encryption_keys)
-        table.list_cells()  # A conductor that cannot decrypt them would take jobs and fail them.
-        cells = CellBuses(
-            conf=self._config.oslo,
-            cells=table,
-            on_heartbeat=beats.add,
-            on_progress=progress.add,
-            on_cache_report=self._start_cache_reports(database).add,
-            clock=SystemClock(),
-        )
-        cells.start()
-        self._stops.callback(cells.stop, PATIENCE)
-        return beats, cells
-
-    def _start_cache_reports(self, database: Database) -> Batcher[PackedReport]:
-        store = StoreCacheReports(
-            hosts=SqlHosts(database=database),
-            reports=SqlCacheReports(database=database),
-            service_down_time=self._config.host.service_down_time,
-        )
-        batcher = Batcher[PackedReport](
-            write=store.store_reports,
-            key=lambda report: (report.host, report.cell, report.is_full),
-            source=lambda report: report.cell,
-            interval=CACHE_REPORTS_INTERVAL,
-            what="reports on image caches",
-            size=lambda report: report.size_bytes,
-            most=MOST_WAITING_BYTES,
-        )
-        batcher.start()
-        self._stops.callback(batcher.stop, PATIENCE)
-        return batcher
-
     def _build_loop(
         self,
         database: Database,
         prompt: Database,
-        beats: Batcher[Heartbeat],
-        cells: CellBuses,
+        cells: Cells,
         notifier: Notifier,
         bus: Bus | None,
         inventory: Inventory,
     ) -> WorkLoop:
         """Return the loop, not started; from now on, questions of the API are answered. bus: that of the API."""
         config = self._config
-        gateway = OsloComputes(
-            buses=cells.bus_of,
-            long_rpc_timeout=config.bus.long_rpc_timeout,
-            call_monitor_timeout=config.bus.call_monitor_timeout,
-            pin=config.upgrade_levels.compute,
-        )
-        self._stops.callback(gateway.stop)
-
-        def listening_for_s(cell: str) -> float:
-            return min(beats.lossless_for_s(cell), cells.listening_for_s(cell))
-
+        gateway, listening_for_s = cells.gateway, cells.listening_for_s
         if bus is not None:
             survey = host_survey(
                 config=config,
@@ -238,6 +160,26 @@ class ConductorProcess:
                 for_operations=OPERATIONS_SINCE,
             ),
             listening_for_s=listening_for_s,
+            at_stop=self._stops,
+        )
+
+    def _planner(self, database: Database, inventory: Inventory, cells: Cells, owner: str) -> SwarmPlanner:
+        """Return what answers hosts that take part in swarms."""
+        config = self._config
+        authority = StoredAuthority(
+            keys=SqlAuthorityKeys(database=database, keys=config.database.encryption_keys),
+            clock=SystemClock(),
+            certificate_lifetime=timedelta(hours=config.swarm.certificate_hours),
+        )
+        authority.check()
+        return relay_planner(
+            config=config,
+            database=database,
+            hosts=inventory.hosts,
+            gateway=cells.gateway,
+            authority=authority,
+            owner=owner,
+            listening_for_s=cells.listening_for_s,
             at_stop=self._stops,
         )
 

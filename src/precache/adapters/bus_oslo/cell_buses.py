@@ -43,8 +43,7 @@ class CellBuses:
     """Receives reports on every cell's bus and returns the buses for calls to hosts, from `start` until `stop`.
 
     A cell whose broker is down, or whose URL cannot be used, does not affect the others.
-    on_heartbeat, on_progress, on_cache_report, clock: see ConductorServer. planner: see RelayServer; None if this
-        conductor serves no swarms.
+    on_heartbeat, on_progress, on_cache_report, clock: see ConductorServer.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class CellBuses:
         on_progress: OnProgress,
         on_cache_report: OnCacheReport,
         clock: Clock,
-        planner: SwarmPlanner | None = None,
         interval: timedelta = FOLLOW_INTERVAL,
     ) -> None:
         self._conf = conf
@@ -65,7 +63,7 @@ class CellBuses:
         self._on_progress = on_progress
         self._on_cache_report = on_cache_report
         self._clock = clock
-        self._planner = planner
+        self._planner: SwarmPlanner | None = None
         self._connected: dict[str, _Connected] = {}
         self._complaints: dict[str, str] = {}  # the last reason of each cell, so that it is logged once
         self._lock = threading.Lock()
@@ -73,8 +71,12 @@ class CellBuses:
             action=self._follow, interval=interval, delay=interval, what="The check of the table of cells"
         )
 
-    def start(self) -> None:
-        """Listen to the cells of the table, and follow its changes; do not wait for any broker."""
+    def start(self, planner: SwarmPlanner | None = None) -> None:
+        """Listen to the cells of the table, and follow its changes; do not wait for any broker.
+
+        planner: see RelayServer; None if this conductor answers no hosts of swarms.
+        """
+        self._planner = planner
         self._follow()
         self._follower.start()
 
