@@ -47,7 +47,8 @@ class _Installed:
 class HostTrust:
     """The port `SwarmTrust`, and the TLS contexts of a host. Thread-safe.
 
-    host, cell: of this process. A certificate for others is refused.
+    host, cell: of this process. A certificate for others is refused. cell: empty if only the conductors know it, as on
+        a message bus; then the certificate says it.
     """
 
     def __init__(self, *, host: str, cell: str, clock: Clock) -> None:
@@ -120,14 +121,17 @@ class HostTrust:
 
     def is_host(self, sock: ssl.SSLSocket, host: str) -> bool:
         """Return whether this host, of the own cell, is at the other end, after the handshake."""
-        found = self.identify(sock)
-        return found is not None and (found.host, found.cell) == (host, self._cell)
+        found, own = self.identify(sock), self.identity
+        return found is not None and own is not None and (found.host, found.cell) == (host, own.cell)
 
     def why_refused(self, peer: HostIdentity | None, relay: str, ticket_text: str) -> str:
         """Return why this peer may not receive the relay's image from this host, for one log line; empty if it may."""
+        own = self.identity
+        if own is None:
+            return "this host has no certificate"
         if peer is None:
             return "its certificate names no host"
-        if peer.cell != self._cell:
+        if peer.cell != own.cell:
             return f"it is host {peer.host} of cell {peer.cell}"
         ticket = self.read_ticket(ticket_text)
         if ticket is None:
@@ -136,8 +140,7 @@ class HostTrust:
             return f"host {peer.host} shows the ticket of host {ticket.host}"
         if ticket.relay != relay:
             return f"host {peer.host} shows a ticket for another image"
-        own = self.identity
-        if own is None or own.site not in ticket.sites:
+        if own.site not in ticket.sites:
             return f"the ticket of host {peer.host} does not name this host's site"
         if peer.site not in ticket.sites:
             return f"host {peer.host} is in site {peer.site}, which its ticket does not name"
@@ -181,7 +184,7 @@ class HostTrust:
             identity = _identity(certificate)
         except ValueError as error:
             raise RelayRefused(self.host, f"a conductor sent a certificate that cannot be read ({error})") from error
-        if identity is None or (identity.host, identity.cell) != (self.host, self._cell):
+        if identity is None or identity.host != self.host or self._cell not in ("", identity.cell):
             raise RelayRefused(self.host, "a conductor sent a certificate for another host")
         if certificate.public_key() != self._key.public_key():
             raise RelayRefused(self.host, "a conductor sent a certificate for another key")

@@ -44,6 +44,16 @@ class TestConnections:
                 "it is host two of cell cell1"
             )
 
+    def test_a_host_on_a_bus_learns_its_cell_from_its_certificate(self) -> None:
+        on_bus = HostTrust(host="one", cell="", clock=SystemClock())
+        on_bus.install(SWARM.authority.certify("one", CELL, SITE, on_bus.signing_request()))
+        child, foreign = SWARM.host("two"), SWARM.host("three", cell="cell2")
+
+        assert on_bus.why_refused(child.identity, "relay", SWARM.ticket("relay", "two")) == ""
+        assert on_bus.why_refused(foreign.identity, "relay", SWARM.ticket("relay", "three", cell="cell2")) == (
+            "it is host three of cell cell2"
+        )
+
     @pytest.mark.parametrize("refuses", ["parent", "child"])
     def test_a_host_of_another_authority_is_refused(self, refuses: str) -> None:
         ours, theirs = SWARM.host("one"), SwarmHosts().host("one")
