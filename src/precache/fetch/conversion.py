@@ -16,12 +16,12 @@ from precache.fetch.growing_file import GrowingFile
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, Inspection, inspect
 from precache.fetch.nbd_export import NbdExport
 from precache.fetch.qemu_commands import ImageInfo, Output, Part, convert_part, read_image_info
+from precache.fetch.result_check import check_converted
 from precache.fetch.sparse_file import create_empty, truncate_to
 from precache.imagecache.qemu_img import NativeAioUnavailable, QemuImg, QemuImgFailed
 from precache.imagecache.space.disk_usage import allocated_by
 from precache.rules.conversion import RAW, announced_part_size, part_size
 from precache.rules.disk_formats import Content, is_truncated, why_unusable
-from precache.rules.qemu_probe import HEAD_BYTES, probe
 
 T = TypeVar("T")
 
@@ -111,11 +111,7 @@ class Conversion:
         else:
             self._convert_announced(target, size, inspection, self._final_parts)
         truncate_to(target, size)
-        found = _format_of_file(target)
-        if found != RAW:
-            # The raw disk itself looks like an image of another format. A program that opens the entry without a given
-            # format would follow the references in it.
-            raise UnsafeImage(self._image.id, f"Converted to raw, but format is now {found}")
+        check_converted(self._image, target)
         if self._final_parts is not None:
             self._final_parts.is_final_up_to(size)
 
@@ -202,12 +198,6 @@ def _output(*, direct: bool, small_parts: bool) -> Output:
     if not direct:
         return Output.CACHED
     return Output.DIRECT if small_parts else Output.DIRECT_NATIVE
-
-
-def _format_of_file(path: Path) -> str:
-    """Return the format that qemu would detect for the file."""
-    with path.open("rb") as file:
-        return probe(file.read(HEAD_BYTES))
 
 
 def _broken_rule(info: ImageInfo, vmdk_types: Collection[str]) -> str | None:

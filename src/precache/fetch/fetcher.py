@@ -32,6 +32,7 @@ from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.rate_limits import RateLimits
+from precache.fetch.result_check import check_as_is, check_converted
 from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
@@ -101,6 +102,35 @@ class Fetcher:
             rates=rates or RateLimits(),
         )
 
+    def look_up(self, order: ImageOrder, watch: Watcher) -> Image:
+        """Return the image as the image service describes it, if it can be cached here.
+
+        Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, NoImageData,
+        ImageServiceUnavailable; what `watch` raises.
+        """
+        record = watched(lambda: self._images.show(order.image), order.image, watch)
+        _check(record, order.options)
+        return record
+
+    def is_converted(self, disk_format: str | None) -> bool:
+        """Return whether the cache keeps images of this format as raw disks; else as they are."""
+        return is_converted(disk_format, self._rules.force_raw_images)
+
+    def check_result(self, image: Image, order: ImageOrder, path: Path) -> None:
+        """Check the format of an entry that another host has made of the image, as if it had been made here.
+
+        Raises UnsafeImage, UnusableImage, OSError.
+        """
+        if self.is_converted(image.disk_format):
+            check_converted(image, path)
+        else:
+            check_as_is(image, path, deep=self._rules.deep_inspection and not order.options.as_is)
+
+    @property
+    def reserves_whole_disk(self) -> bool:
+        """Return whether space is required for a whole disk, holes included."""
+        return self._rules.reserves_whole_disk
+
     def fetch(
         self, order: ImageOrder, staging: Staging, watch: Watcher, final_parts: FinalParts | None = None
     ) -> Fetched:
@@ -118,9 +148,8 @@ class Fetcher:
         NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
         TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and all that `watch` raises.
         """
-        record = watched(lambda: self._images.show(order.image), order.image, watch)
-        _check(record, order.options)
-        target = staging.path(RESULT) if self._is_converted(record.disk_format) else None
+        record = self.look_up(order, watch)
+        target = staging.path(RESULT) if self.is_converted(record.disk_format) else None
         download = staging.path(DOWNLOAD)
         received = ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
@@ -146,7 +175,7 @@ class Fetcher:
                 if isinstance(error, OSError):
                     raise space.failure(error, written) from error
                 raise
-        described = _describe(record, is_converted=target is not None)
+        described = describe(record, is_converted=target is not None)
         return Fetched(target or download, download, described, BytesFrom(image_service=received.total))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
@@ -154,11 +183,8 @@ class Fetcher:
         return space_needed_for_all(sizes, reserves_whole_disk=self._rules.reserves_whole_disk)
 
     def _sizes(self, image: ImageSize) -> FileSizes:
-        result_bytes = (image.virtual_size_bytes or 0) if self._is_converted(image.disk_format) else 0
+        result_bytes = (image.virtual_size_bytes or 0) if self.is_converted(image.disk_format) else 0
         return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes)
-
-    def _is_converted(self, disk_format: str | None) -> bool:
-        return is_converted(disk_format, self._rules.force_raw_images)
 
     def _fetch_sound(self, attempt: Attempt) -> None:
         remaining = self._rules.refetches
@@ -197,7 +223,7 @@ def _check(record: Image, options: OrderOptions) -> None:
         _log.warning("Image %s has neither a hash nor a checksum: its data cannot be verified", record.id)
 
 
-def _describe(image: Image, *, is_converted: bool) -> EntryRecord:
+def describe(image: Image, *, is_converted: bool) -> EntryRecord:
     """Return the record of the entry. A converted one has no digest yet: the image service's is of the download."""
     digest = str(image.digest or "")
     work = current_work()
