@@ -22,6 +22,9 @@ class RateLimit:
     note_wait: Callable[[float], None] = lambda _seconds: None
 
 
+NO_LIMIT = RateLimit(lambda: None)
+
+
 class RateLimits:
     """Tells the downloads which limit they have. Thread-safe."""
 

@@ -6,7 +6,7 @@ import hashlib
 import mmap
 from collections.abc import Iterator
 
-from precache.core.errors import PieceRefused
+from precache.core.errors import HashesDiffer
 from precache.imagecache.verification.content_digest import TREE_SHA256
 from precache.swarm.wire import DIGEST_BYTES, ZERO_DIGEST, HashBatch, piece_count
 
@@ -76,7 +76,7 @@ class HashList:
             self._state[index] = _KNOWN if agrees else 0
         self._claimed = 0
         if not agrees:
-            raise PieceRefused(claimed[0], "the unsigned hashes of its file do not agree with the root")
+            raise HashesDiffer(claimed[0], "the unsigned hashes of its file do not agree with the root")
         self.unknown = 0
         return claimed
 
@@ -95,7 +95,7 @@ class HashList:
             if not self._state[index] & _KNOWN:
                 yield index, digest
             elif digest != self.digest(index):
-                raise PieceRefused(index, "its hash does not agree with an earlier one")
+                raise HashesDiffer(index, "its hash does not agree with an earlier one")
 
     def _store(self, index: int, digest: bytes) -> None:
         kept = digest if digest != ZERO_DIGEST else _NO_DIGEST

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from precache.core.errors import PeerLost
 from precache.core.relays import Peer
+from precache.fetch.rate_limits import RateLimit
 from precache.swarm.host_trust import HostTrust
 from precache.swarm.pace import Pace
 
@@ -47,11 +48,13 @@ class PeerConnection(io.RawIOBase):
         trust: HostTrust,
         *,
         pace: Pace,
+        limit: RateLimit,
         check: Callable[[], object],
         silence_s: float,
         record_s: float,
     ) -> None:
         self._peer, self._pace, self._check, self._silence_s = peer, pace, check, silence_s
+        self._limit, self._own_pace = limit, Pace(limit.rate_now)
         self._record_s = record_s
         self._check_at = self._heard_at = self._record_at = time.monotonic()
         context = trust.client_context()
@@ -78,9 +81,10 @@ class PeerConnection(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read some bytes; return 0 at the end of the stream."""
         view = memoryview(buffer)
-        view = view[: self._pace.most_bytes(len(view))]
+        view = view[: self._own_pace.most_bytes(self._pace.most_bytes(len(view)))]
         count = self._repeat(lambda: self._sock.recv_into(view))
         self._pace.wait(count, self._nap)
+        self._own_pace.wait(count, self._nap_for_limit)
         return count
 
     def sendall(self, data: bytes) -> None:
@@ -117,7 +121,7 @@ class PeerConnection(io.RawIOBase):
             while not poll.poll(_POLL_S * 1000):
                 self._check_now()
                 if time.monotonic() > deadline:
-                    raise PeerLost(self._peer.host, f"{self._peer.address} accepts no connection")
+                    raise PeerLost(self._peer.host, f"{self._peer.address} accepts no connection", is_silent=True)
             if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise OSError(error, os.strerror(error))
             sock.settimeout(_POLL_S)
@@ -158,8 +162,12 @@ class PeerConnection(io.RawIOBase):
             time.sleep(min(left_s, _POLL_S))
         self._heard_at = time.monotonic()
 
+    def _nap_for_limit(self, seconds: float) -> None:
+        self._nap(seconds)
+        self._limit.note_wait(seconds)
+
     def _lost(self, error: Exception) -> PeerLost:
-        return PeerLost(self._peer.host, self._reason(error))
+        return PeerLost(self._peer.host, self._reason(error), is_silent=isinstance(error, TimeoutError))
 
     def _reason(self, error: Exception) -> str:
         match error:

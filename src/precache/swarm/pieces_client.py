@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 
-from precache.core.errors import PeerLost, PieceRefused, WrongPiece
+from precache.core.errors import HashesDiffer, PeerLost, PieceRefused, WrongPiece
 from precache.core.relays import Peer
 from precache.core.text import plain_line
-from precache.fetch.rate_limits import RateNow
+from precache.fetch.rate_limits import NO_LIMIT, RateLimit, RateNow
 from precache.swarm.host_trust import HostTrust
 from precache.swarm.pace import Pace
 from precache.swarm.peer_connection import PeerConnection
@@ -70,11 +70,13 @@ class PiecesClient:
         into: RelayFile,
         check: Callable[[], object],
         on_progress: Callable[[Received], object] = lambda _received: None,
+        limit: RateLimit = NO_LIMIT,
     ) -> None:
         """Receive until the other host has sent everything: then the file has every piece, and the root is known.
 
         What the file has is not received again. check: called every 0.1 s; what it raises ends the transfer.
-        on_progress: called at least every second.
+        on_progress: called at least every second, and before the first piece. What it raises ends the transfer.
+        limit: of this transfer, beside that of the object.
         Raises PeerLost if the host cannot be reached, refuses, is silent or ends too early; WrongPiece
         for a piece, a hash or a root that cannot be accepted; RelayRefused if this host has no certificate; OSError if
         the file cannot be written.
@@ -83,6 +85,7 @@ class PiecesClient:
             peer,
             self._trust,
             pace=self._pace,
+            limit=limit,
             check=check,
             silence_s=self._silence_s,
             record_s=self._record_s,
@@ -93,7 +96,8 @@ class PiecesClient:
             except (HTTPException, MalformedRecord) as error:
                 raise PeerLost(peer.host, f"its answer cannot be read ({error or type(error).__name__})") from error
             except PieceRefused as error:
-                raise WrongPiece(peer.host, error.index, error.reason) from error
+                differ = isinstance(error, HashesDiffer)
+                raise WrongPiece(peer.host, error.index, error.reason, is_contradiction=differ) from error
 
 
 def _ask(connection: PeerConnection, peer: Peer, ticket: str, into: RelayFile) -> HTTPResponse:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Condition
 
-from precache.core.errors import PieceRefused
+from precache.core.errors import HashesDiffer, PieceRefused
 from precache.core.relays import PIECE_BYTES
 from precache.imagecache.bases import Base
 from precache.ports.swarm_trust import RootStatement, SwarmTrust
@@ -63,6 +63,8 @@ class RelayFile:
         self._hashes = HashList(0)
         self._have = bytearray()
         self._have_bytes = 0
+        self.added_bytes = 0
+        """How many bytes of pieces were written by `add_piece`."""
         self._news = NewsLog()
         self._local = bytearray()
         """Digests of pieces that are in the file while their hashes are unknown; zeros for none."""
@@ -111,6 +113,16 @@ class RelayFile:
     def digest(self, index: int) -> bytes:
         """Return the SHA-256 of a piece that is there."""
         return self._hashes.digest(index)
+
+    def local_digest(self, index: int) -> bytes:
+        """Return the digest of this piece as it is in the file; empty if that is not known."""
+        with self._changed:
+            digest = self._local_digest(index)
+        return digest if digest.strip(b"\0") else b""
+
+    def stat(self) -> os.stat_result:
+        """Return the state of the open file, whatever its name is now. Raises OSError."""
+        return os.fstat(self._fd)
 
     def have_list(self) -> bytes:
         """Return, for each piece that need not be sent, the first 8 bytes of its SHA-256; zeros for the others.
@@ -181,6 +193,7 @@ class RelayFile:
             raise PieceRefused(index, "its content does not agree with its hash")
         write_data(self._fd, memoryview(data), index * PIECE_BYTES, is_hole=self._is_blank)
         with self._changed:
+            self.added_bytes += len(data)
             self._note(index)
             self._changed.notify_all()
         return True
@@ -304,7 +317,7 @@ class RelayFile:
         if self._size == size_bytes:
             return
         if self._size is not None:
-            raise PieceRefused(index, f"its file has {size_bytes} bytes instead of {self._size}")
+            raise HashesDiffer(index, f"its file has {size_bytes} bytes instead of {self._size}")
         if not 0 <= piece_count(size_bytes) <= MOST_PIECES:
             raise PieceRefused(index, f"its file has {size_bytes} bytes, more than {MOST_PIECES * PIECE_BYTES}")
         if self._writable:

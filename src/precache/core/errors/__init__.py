@@ -103,6 +103,7 @@ from precache.core.errors.refused import (
 from precache.core.errors.swarm import (
     ClockWrong as ClockWrong,
     ConductorUnreachable as ConductorUnreachable,
+    HashesDiffer as HashesDiffer,
     PeerLost as PeerLost,
     PieceRefused as PieceRefused,
     PortsUnusable as PortsUnusable,

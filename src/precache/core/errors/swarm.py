@@ -53,20 +53,31 @@ class PieceRefused(Corrupt):
         self.index, self.reason = index, reason
 
 
-class WrongPiece(Corrupt):
-    """Another host has sent a piece, a hash or a root that cannot be accepted."""
+class HashesDiffer(PieceRefused):
+    """A hash, or the size of the file, contradicts what was accepted before: one of both is of another file."""
 
-    def __init__(self, peer: str, index: int, reason: str) -> None:
+
+class WrongPiece(Corrupt):
+    """Another host has sent a piece, a hash or a root that cannot be accepted.
+
+    is_contradiction: a hash contradicts earlier ones, and those may be wrong.
+    """
+
+    def __init__(self, peer: str, index: int, reason: str, *, is_contradiction: bool = False) -> None:
         super().__init__(f"Host {peer} has sent a wrong piece {index}: {reason}", "verify the image on that host")
         self.peer, self.index, self.reason = peer, index, reason
+        self.is_contradiction = is_contradiction
 
 
 class PeerLost(Unavailable):
-    """Another host does not answer, refuses, or has stopped sending."""
+    """Another host does not answer, refuses, or has stopped sending.
 
-    def __init__(self, peer: str, reason: str) -> None:
+    is_silent: it was waited for in vain, so that to ask it again would be another wait.
+    """
+
+    def __init__(self, peer: str, reason: str, *, is_silent: bool = False) -> None:
         super().__init__(f"Host {peer} sends no pieces: {reason}")
-        self.peer, self.reason = peer, reason
+        self.peer, self.reason, self.is_silent = peer, reason, is_silent
 
 
 class PortsUnusable(Unavailable):
