@@ -52,7 +52,8 @@ class CachedEntry:
     size_bytes: of the file; allocated_bytes: on the disk, without its holes.
     format: `raw`, `qcow2` ...; empty if unknown.
     digest, source_digest: as `<algorithm>:<hexadecimal>`; empty if unknown.
-    source: `image service`, or `adopted` if another program made the entry; empty if unknown.
+    source: `image service`; `hosts of the site` if it came from there piece by piece; `adopted` if another program made
+        the entry; empty if unknown.
     requested_by: of the job that cached it; empty if unknown.
     last_used: the time from which its expiry counts.
     disks: how many disks used it when that was last determined; None if that was not determined.

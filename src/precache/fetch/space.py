@@ -11,8 +11,8 @@ from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.imagecache.space.space_ledger import Promise, SpaceLedger
 from precache.rules.space import FileSizes, counted_sizes
 
-DOWNLOAD, RESULT = "download", "raw"
-"""The files of a fetch, by the kinds of their names in its staging."""
+DOWNLOAD, RESULT, PIECES = "download", "raw", "pieces"
+"""The files of a fetch, by the kinds of their names in its staging. PIECES: what other hosts send, in place of both."""
 
 _TAKEN = "something else took its space"
 _NO_SIZE = "the image service gives no size for this image"
@@ -24,12 +24,21 @@ class SpaceCheck:
     """The space that one image needs on the disk of the cache. For one fetch; its converter calls `admit_result`."""
 
     def __init__(
-        self, *, image: Image, ledger: SpaceLedger, promise: Promise, sizes: FileSizes, reserves_whole_disk: bool
+        self,
+        *,
+        image: Image,
+        ledger: SpaceLedger,
+        promise: Promise,
+        sizes: FileSizes,
+        reserves_whole_disk: bool,
+        written_to: str = DOWNLOAD,
     ) -> None:
         """promise: of this fetch. sizes: as they are known before the first byte.
 
         reserves_whole_disk: require space for the whole converted disk, with its holes; else for the download.
+        written_to: the kind of the file that what arrives is written to.
         """
+        self._written_to = written_to
         self._image, self._ledger, self._promise = image, ledger, promise
         self._reserves_whole_disk = reserves_whole_disk
         self._download_bytes, self._result_bytes = sizes.download_bytes, sizes.result_bytes
@@ -77,4 +86,4 @@ class SpaceCheck:
         """Return the bytes that are still to be written, by kind of file."""
         rest = FileSizes(max(0, self._download_bytes - arrived_bytes), self._result_bytes)
         counted = counted_sizes(rest, reserves_whole_disk=self._reserves_whole_disk)
-        return {DOWNLOAD: counted.download_bytes, RESULT: counted.result_bytes}
+        return {self._written_to: counted.download_bytes, RESULT: counted.result_bytes}

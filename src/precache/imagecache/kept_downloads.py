@@ -64,6 +64,11 @@ class KeptDownloads:
         record = self._files.read_record(entry_name(image))
         return 0 if record is None else record.received_bytes
 
+    def bytes_of_pieces(self, image: ImageId, form: str) -> int:
+        """Return how much of the image in this form is kept as pieces from other hosts."""
+        record = self._files.read_record(entry_name(image))
+        return record.received_bytes if record is not None and record.fits_pieces(image, form) else 0
+
     def size_of(self, image: ImageId) -> int:
         """Return the size of the whole image, if a part of it is kept; else 0."""
         record = self._files.read_record(entry_name(image))

@@ -20,7 +20,7 @@ _VERSION = 2
 _PINS_ONLY = 1
 """The version of the previous release: the image, and until when it is kept."""
 
-FROM_IMAGE_SERVICE, ADOPTED = "image service", "adopted"
+FROM_IMAGE_SERVICE, FROM_HOSTS, ADOPTED = "image service", "hosts of the site", "adopted"
 """Sources of entries; an adopted one was made by another program."""
 
 MOST_BYTES = 1 << 16

@@ -1,0 +1,94 @@
+"""A host's turn to fetch an image from the image service, for itself and for the other hosts of its relay."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from precache.core.errors import NotEnoughSpace, RelayFailed
+from precache.core.jobs import Phase
+from precache.core.relays import Assignment, ReportKind, Source
+from precache.imagecache.staging import Fetched
+from precache.ports.swarm_trust import RootStatement
+from precache.rules.relay_lag import RelayLag
+from precache.swarm.relay_file import RelayFile
+from precache.swarm.relay_work import RelayWork
+from precache.swarm.seeding import Seeding
+
+_log = logging.getLogger(__name__)
+
+
+class Reassigned(Exception):
+    """The host is no longer to fetch from the image service. Never leaves this package."""
+
+
+class FromImageService:
+    """The fetch of one image, whose parts are offered as they become final."""
+
+    def __init__(self, work: RelayWork) -> None:
+        self._work = work
+        self._seeded: RelayFile | None = None
+        self._uplink = RelayLag(work.host.monotonic())
+
+    def fetch(self) -> Fetched:
+        """Return the file when a conductor has signed that the digest which this host found is its root.
+
+        Raises Reassigned if the host is to do something else; RelayFailed, and all that `Fetcher.fetch` raises.
+        """
+        work = self._work
+        work.pieces.end_promise()
+        try:
+            return self._fetch()
+        except NotEnoughSpace:
+            if not work.pieces.allocated_bytes:
+                raise
+        _log.info("The pieces of image %s that came from other hosts are removed to make room", work.image.id)
+        work.pieces.discard()
+        work.offer(work.pieces.open(work.check))
+        return self._fetch()
+
+    def _fetch(self) -> Fetched:
+        work, host = self._work, self._work.host
+        try:
+            with Seeding(relay=work.relay, trust=host.trust, offer=self._offer, withdraw=self._withdraw) as seeding:
+                fetched = host.fetcher.fetch(work.order, work.staging, self._watch, seeding)
+                root = seeding.finish(work.check)
+            return self._attest(fetched, root)
+        except BaseException:
+            if self._seeded is not None:
+                self._withdraw(self._seeded)
+            raise
+
+    def _attest(self, fetched: Fetched, root: str) -> Fetched:
+        work, size = self._work, fetched.entry.stat().st_size
+        work.reports.send(ReportKind.COMPLETE, root=root)
+        while (signed := self._signed_root(assignment := work.follow())) is None:
+            work.wait_for_change(assignment)
+        if (signed.root, signed.size_bytes) != (root, size):
+            reason = f"this host found {root} of {size} bytes, and others {signed.root} of {signed.size_bytes}"
+            raise RelayFailed(work.image.id, reason)
+        received = replace(fetched.bytes_from, hosts=work.received_bytes)
+        return replace(fetched, record=replace(fetched.record, digest=root), bytes_from=received)
+
+    def _signed_root(self, assignment: Assignment) -> RootStatement | None:
+        signed = self._work.host.trust.read_root(assignment.root) if assignment.root else None
+        return signed if signed is not None and signed.relay == self._work.relay else None
+
+    def _offer(self, file: RelayFile) -> None:
+        self._seeded = file
+        self._work.offer(file)
+
+    def _withdraw(self, file: RelayFile) -> None:
+        """Offer what came from other hosts, in place of a file that is void."""
+        if self._seeded is file:
+            self._seeded = None
+            if self._work.pieces.file is not None:
+                self._work.offer(self._work.pieces.file)
+        file.close()
+
+    def _watch(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        if self._work.follow().source is not Source.IMAGE_SERVICE:
+            raise Reassigned
+        self._uplink.note(self._work.host.monotonic(), bytes_done)
+        self._work.rate_bytes_per_s = self._uplink.rate_bytes_per_s
+        self._work.watch(phase, bytes_done, bytes_total)

@@ -1,0 +1,178 @@
+"""The pieces of one image that this host has received from others, in a temporary file of the cache.
+
+The file is found again after a pause, and also after the process was killed. It is not noted which pieces were in it:
+they are hashed again, and each counts when it agrees with a hash of the relay. Used by one fetch, which holds the
+entry's lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from precache.core.cache_contents import ImageSize
+from precache.core.errors import PrecacheError
+from precache.core.images import Image
+from precache.core.relays import Form
+from precache.fetch.space import PIECES, SpaceCheck
+from precache.imagecache.space.disk_usage import allocated_by
+from precache.imagecache.space.space_ledger import SpaceLedger
+from precache.imagecache.staging import Staging
+from precache.imagecache.verification.content_digest import ContentHash
+from precache.ports.clock import Clock
+from precache.ports.swarm_trust import SwarmTrust
+from precache.rules.space import FileSizes
+from precache.swarm.relay_file import RelayFile
+from precache.swarm.wire import DIGEST_BYTES, ZERO_DIGEST, piece_count
+
+OpenFile = Callable[[Path, SwarmTrust, str], RelayFile]
+
+
+class HostPieces:
+    """The pieces of one image on this host. `close` ends all use of the file."""
+
+    def __init__(
+        self,
+        *,
+        image: Image,
+        form: Form,
+        staging: Staging,
+        relay: str,
+        trust: SwarmTrust,
+        clock: Clock,
+        reserves_whole_disk: bool,
+        open_file: OpenFile = RelayFile,
+    ) -> None:
+        """open_file: opens the file. Tests pass a function whose file acts as a full disk.
+
+        reserves_whole_disk: require space for the whole file, holes included; else for the image's own size."""
+        self._image, self._form, self._staging = image, form, staging
+        self._relay, self._trust, self._open_file = relay, trust, open_file
+        self._reserves_whole_disk = reserves_whole_disk or form is Form.AS_IS
+        self._ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=clock)
+        self._promised = ExitStack()
+        self._space: SpaceCheck | None = None
+        self._admitted = threading.Lock()
+        self.file: RelayFile | None = None
+
+    @property
+    def path(self) -> Path:
+        return self._staging.path(PIECES)
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Return how many bytes the file occupies on the disk."""
+        return allocated_by(self.path)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Return how many bytes were kept from an earlier attempt, as far as that is known without reading them."""
+        kept = self._staging.kept
+        return kept.bytes_of_pieces(self._image.id, self._form) if kept else 0
+
+    def open(self, check: Callable[[], None]) -> RelayFile:
+        """Open the file, with what is there from an earlier attempt, and return it; the same at each call.
+
+        check: called every few milliseconds while that is hashed; what it raises ends the work. Raises OSError.
+        """
+        if self.file is not None:
+            return self.file
+        kept, is_kept = self._staging.kept, self.path.exists()
+        if kept is not None and not is_kept:
+            is_kept = bool(kept.take_pieces(self._image.id, self._form, self.path))
+        file = self._open_file(self.path, self._trust, self._relay)
+        try:
+            if is_kept:
+                _note_content(file, self.path, check)
+        except BaseException:
+            file.close()
+            raise
+        self.file = file
+        return file
+
+    def reopen(self) -> RelayFile:
+        """Return the file without any hash, because those that it had are in doubt; what is in it is compared again.
+
+        Raises OSError.
+        """
+        old = self.file
+        file = self.file = self._open_file(self.path, self._trust, self._relay)
+        if old is not None:
+            for index in range(piece_count(old.size_bytes or 0)):
+                if digest := old.local_digest(index):
+                    file.add_local(index, digest)
+            old.close()
+        return file
+
+    def admit(self) -> None:
+        """Promise the space for the file as soon as its size is known, and keep the file from then on.
+
+        Called before each piece is written, by any thread of the fetch. Raises NotEnoughSpace, CacheUnusable, OSError.
+        """
+        size = self.file.size_bytes if self.file is not None else None
+        if size is None or self._space is not None:
+            return
+        with self._admitted:
+            if self._space is None:
+                space = self._space_check(size)
+                space.admit(min(self.file.have_bytes if self.file else 0, size))
+                self._space = space
+                if self._staging.kept is not None:
+                    self._staging.kept.keep_pieces(self._image.id, self._form, self.path, size)
+
+    def end_promise(self) -> None:
+        """Take the promise back: the host fetches the image itself, and needs the space for that."""
+        self._promised.close()
+        self._space = None
+
+    def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
+        """Return the error for an OSError of the cache's disk, in numbers. Call it after `discard`."""
+        return (self._space or self._space_check(written_bytes)).failure(error, written_bytes)
+
+    def close(self) -> None:
+        """Close the file and take the promise back; harmless if it is closed. The file stays on the disk."""
+        self._promised.close()
+        if self.file is not None:
+            self.file.close()
+
+    def discard(self) -> None:
+        """Close and remove the file, also what is kept of it. Raises OSError."""
+        self.close()
+        self.file = None
+        self.path.unlink(missing_ok=True)
+        if self._staging.kept is not None and self.kept_bytes:
+            self._staging.kept.remove(self._staging.entry)
+
+    def _space_check(self, size_bytes: int) -> SpaceCheck:
+        promise = self._promised.enter_context(
+            self._ledger.promise(self._staging.entry, self._staging.token, self._staging.make_room)
+        )
+        sizes = FileSizes(size_bytes)
+        if not self._reserves_whole_disk:
+            sizes = FileSizes(min(ImageSize.of(self._image).size_bytes or 1, size_bytes), size_bytes)
+        return SpaceCheck(
+            image=self._image,
+            ledger=self._ledger,
+            promise=promise,
+            sizes=sizes,
+            reserves_whole_disk=self._reserves_whole_disk,
+            written_to=PIECES,
+        )
+
+
+def _note_content(file: RelayFile, path: Path, check: Callable[[], None]) -> None:
+    """Tell the file which pieces it has. Holes are pieces that it lacks."""
+    index = 0
+
+    def add(digests: bytes) -> None:
+        nonlocal index
+        for start in range(0, len(digests), DIGEST_BYTES):
+            digest = digests[start : start + DIGEST_BYTES]
+            if digest != ZERO_DIGEST:
+                file.add_local(index, digest)
+            index += 1
+
+    with ContentHash(path, lambda _hashed, _read: check(), on_digests=add) as content:
+        content.digest()

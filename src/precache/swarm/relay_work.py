@@ -1,0 +1,129 @@
+"""What the work on one image in a relay has in common, wherever the image comes from: assignment, reports and waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from precache.core.errors import ConductorUnreachable, HashesDiffer, PieceRefused, RelayFailed
+from precache.core.images import Image
+from precache.core.jobs import Phase
+from precache.core.orders import ImageOrder
+from precache.core.relays import Assignment, ReportKind
+from precache.fetch.attempt import POLL_SECONDS
+from precache.imagecache.staging import Staging
+from precache.ports.progress import Watcher
+from precache.swarm.current_assignment import CurrentAssignment
+from precache.swarm.host_pieces import HostPieces
+from precache.swarm.relay_file import RelayFile
+from precache.swarm.relay_reports import RelayReports, RelayState
+from precache.swarm.swarm_host import SwarmHost
+
+CONDUCTORS_LOST_S = 300.0
+"""How long a host that needs a new place goes on without an answer from any conductor."""
+
+
+class HashesInDoubt(Exception):
+    """The hashes that this host knows are not all of one file. Never leaves this package."""
+
+
+@dataclass(kw_only=True)
+class RelayWork:
+    """One image, one host, one attempt. For the thread of the task; `state` also for that of the reports.
+
+    version, parent: of the assignment that is followed in fact, and the host that sends; empty if none does.
+    rate_bytes_per_s, offered_bytes: for the reports. received_bytes: from other hosts.
+    """
+
+    order: ImageOrder
+    image: Image
+    staging: Staging
+    watch: Watcher
+    host: SwarmHost
+    pieces: HostPieces
+    assignment: CurrentAssignment
+    version: int = 0
+    parent: str = ""
+    rate_bytes_per_s: int = 0
+    offered_bytes: int = 0
+    received_bytes: int = 0
+    offered: RelayFile | None = None
+    reports: RelayReports = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.relay = self.assignment.latest.relay
+        self.version = self.assignment.latest.version
+        self.reports = RelayReports(
+            host=self.host.name,
+            planner=self.host.planner,
+            assignment=self.assignment,
+            state=self.state,
+            share=self.host.share,
+            monotonic=self.host.monotonic,
+        )
+
+    def offer(self, file: RelayFile) -> None:
+        """Offer this file to other hosts, in place of an earlier one."""
+        self.offered = file
+        self.host.server.offer(self.relay, file)
+
+    def follow(self) -> Assignment:
+        """Return the newest assignment, after what it has signed was noted.
+
+        Raises RelayFailed if the relay has failed for good, RelayRefused, HashesInDoubt.
+        """
+        assignment = self.assignment.get()
+        if assignment.failed:
+            raise RelayFailed(self.image.id, assignment.failed)
+        for file in {self.offered, self.pieces.file} - {None}:
+            assert file is not None  # noqa: S101
+            self._note_signed(file, assignment)
+        return assignment
+
+    def check(self) -> None:
+        """Raise if the work is to stop, or the relay has failed."""
+        self.follow()
+        have_bytes, size_bytes = self._numbers()
+        self.watch(Phase.WAITING, have_bytes, size_bytes)
+
+    def pause(self, seconds: float) -> None:
+        """Wait at most so long for a new assignment. Raises as `check`."""
+        self.assignment.wait(self.assignment.changes, seconds)
+        self.check()
+
+    def wait_for_change(self, assignment: Assignment) -> None:
+        """Wait until there is another assignment; if that takes long, report again, so that the answer is one.
+
+        Raises as `check`; ConductorUnreachable.
+        """
+        until = self.host.monotonic() + assignment.retry_after_s * (0.5 + self.host.share())
+        while self.assignment.latest == assignment and self.host.monotonic() < until:
+            self.pause(POLL_SECONDS)
+        if self.assignment.latest == assignment:
+            self.reports.send(ReportKind.PROGRESS)
+        if self.reports.silent_for_s > CONDUCTORS_LOST_S:
+            raise ConductorUnreachable(f"none has for {CONDUCTORS_LOST_S:.0f} seconds")
+
+    def state(self) -> RelayState:
+        have_bytes, size_bytes = self._numbers()
+        return RelayState(
+            have_bytes=have_bytes,
+            offered_bytes=self.offered_bytes,
+            rate_bytes_per_s=self.rate_bytes_per_s,
+            size_bytes=size_bytes,
+            parent=self.parent,
+            version=self.version,
+        )
+
+    def _numbers(self) -> tuple[int, int]:
+        file = self.offered
+        return (0, 0) if file is None else (file.have_bytes, file.size_bytes or 0)
+
+    def _note_signed(self, file: RelayFile, assignment: Assignment) -> None:
+        file.allow_signers(assignment.signers)
+        try:
+            if assignment.root:
+                file.set_root(assignment.root)
+        except HashesDiffer as error:
+            raise HashesInDoubt from error
+        except PieceRefused as error:
+            raise RelayFailed(self.image.id, error.reason) from error

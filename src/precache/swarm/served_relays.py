@@ -1,0 +1,114 @@
+"""The images that this host goes on to serve to other hosts after it has published them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from precache.background.periodic_task import PeriodicTask
+from precache.imagecache.served_entries import ServedEntries
+from precache.ports.clock import Clock
+from precache.swarm.relay_file import RelayFile
+from precache.swarm.relay_reports import RelayReports
+from precache.swarm.swarm_host import PiecesOffers
+
+_log = logging.getLogger(__name__)
+
+_LOOK_INTERVAL = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class _Served:
+    """One image. entry: its path in the cache, which it gets soon. until_s: of the monotonic clock.
+
+    is_published: it was seen at its path.
+    """
+
+    relay: str
+    file: RelayFile
+    entry: Path
+    reports: RelayReports
+    until_s: float
+    is_published: bool = False
+
+
+class ServedRelays:
+    """Withdraws each image when its time is over, or its entry is gone. Thread-safe.
+
+    The open file stays readable when its entry gets its name, and also when another program removes that. Then it would
+    only hold the space.
+    """
+
+    def __init__(
+        self,
+        *,
+        server: PiecesOffers,
+        entries: ServedEntries,
+        serve_for: timedelta,
+        clock: Clock,
+        forget: Callable[[str], object],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """entries: learns which entries are served. forget: called with a relay that is not served any more."""
+        self._server, self._entries, self._serve_for = server, entries, serve_for
+        self._clock, self._forget, self._monotonic = clock, forget, monotonic
+        self._served: dict[str, _Served] = {}
+        self._lock = threading.Lock()
+        self._looks = PeriodicTask(action=self.check, interval=_LOOK_INTERVAL, what="Serving images to other hosts")
+
+    def start(self) -> None:
+        """Raises RuntimeError if the system can start no further thread."""
+        self._looks.start()
+
+    def stop(self, patience: timedelta) -> None:
+        """Serve nothing any more, and tell it to the conductors. Harmless if it was never started."""
+        self._looks.stop(patience)
+        for relay in list(self._served):
+            self.end(relay, "its compute stops")
+
+    def add(self, relay: str, file: RelayFile, entry: Path, reports: RelayReports) -> None:
+        """Serve the file, which is offered already, as long as that is configured. entry: the path that it gets."""
+        served = _Served(relay, file, entry, reports, self._monotonic() + self._serve_for.total_seconds())
+        with self._lock:
+            self._served[relay] = served
+        self._entries.begin(entry.name, self._clock.now() + self._serve_for)
+
+    def end(self, relay: str, reason: str) -> None:
+        """Serve it no more; harmless if it is not served. reason: for the conductors."""
+        with self._lock:
+            served = self._served.pop(relay, None)
+        if served is None:
+            return
+        self._server.withdraw(relay)
+        served.file.close()
+        self._entries.end(served.entry.name)
+        served.reports.leave(reason)
+        self._forget(relay)
+
+    def check(self) -> None:
+        """End what is over."""
+        for served in list(self._served.values()):
+            if self._monotonic() >= served.until_s:
+                self.end(served.relay, "it has served the image as long as [swarm] serve_s says")
+            elif _is_gone(served):
+                _log.info("%s is gone, and is served to other hosts no more", served.entry)
+                self.end(served.relay, "the image is not in its cache any more")
+
+
+def _is_gone(served: _Served) -> bool:
+    """Return whether the file has no name any more, or is not the entry any more."""
+    try:
+        found = served.file.stat()
+        is_entry = os.path.samestat(found, served.entry.lstat())
+    except FileNotFoundError:
+        return served.is_published or found.st_nlink == 0
+    except OSError:
+        return False
+    served.is_published = served.is_published or is_entry
+    return not is_entry

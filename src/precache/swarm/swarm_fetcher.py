@@ -1,0 +1,144 @@
+"""Brings images to this host through relays: from other hosts of the site, or for them from the image service.
+
+Orders without `by_swarm` go straight to the fetcher of the image service.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+
+from precache.core.cache_contents import ImageSize
+from precache.core.errors import ConductorUnreachable
+from precache.core.images import Image
+from precache.core.jobs import Phase
+from precache.core.orders import ImageOrder
+from precache.core.relays import Assignment, Form, JoinRequest
+from precache.core.work_context import current_work
+from precache.fetch.attempt import POLL_SECONDS, watched
+from precache.imagecache.served_entries import ServedEntries
+from precache.imagecache.staging import Fetched, Staging
+from precache.ports.progress import Watcher
+from precache.swarm.current_assignment import CurrentAssignment
+from precache.swarm.host_pieces import HostPieces
+from precache.swarm.relay_transfer import RelayTransfer
+from precache.swarm.relay_work import CONDUCTORS_LOST_S, RelayWork
+from precache.swarm.served_relays import ServedRelays
+from precache.swarm.swarm_host import SwarmHost
+
+_log = logging.getLogger(__name__)
+
+_JOIN_AGAIN_S = 2.0
+
+
+class SwarmFetcher:
+    """The port `EntryFetcher`. Call `start` before the first fetch, and `stop` at the end. Thread-safe."""
+
+    def __init__(self, *, host: SwarmHost, entries: ServedEntries, serve_for: timedelta) -> None:
+        """entries: of the cache, learns which of them are served. serve_for: after an image was published."""
+        self._host = host
+        self._assignments: dict[str, CurrentAssignment] = {}
+        self._lock = threading.Lock()
+        self.served = ServedRelays(
+            server=host.server,
+            entries=entries,
+            serve_for=serve_for,
+            clock=host.clock,
+            forget=self._forget,
+            monotonic=host.monotonic,
+        )
+
+    def start(self) -> None:
+        """Raises RuntimeError if the system can start no further thread."""
+        self.served.start()
+
+    def stop(self, patience: timedelta) -> None:
+        """Serve nothing any more; the fetches have ended. Waits at most that long."""
+        self.served.stop(patience)
+
+    def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
+        """Fetch the image into files of `staging` and return them, as `Fetcher.fetch` does.
+
+        Raises also RelayRefused, RelayFailed, ConductorUnreachable.
+        """
+        if not order.options.by_swarm:
+            return self._host.fetcher.fetch(order, staging, watch)
+        image = self._host.fetcher.look_up(order, watch)
+        form = Form.RAW if self._host.fetcher.is_converted(image.disk_format) else Form.AS_IS
+        first = self._join(image, form, staging, watch)
+        relay = first.relay
+        self.served.end(relay, "the image is not in its cache any more")  # it was removed, or it would not be fetched
+        pieces = HostPieces(
+            image=image,
+            form=form,
+            staging=staging,
+            relay=relay,
+            trust=self._host.trust,
+            clock=self._host.clock,
+            reserves_whole_disk=self._host.fetcher.reserves_whole_disk,
+            open_file=self._host.open_file,
+        )
+        assignment = CurrentAssignment(first)
+        with self._lock:
+            self._assignments[relay] = assignment
+        work = RelayWork(
+            order=order,
+            image=image,
+            staging=staging,
+            watch=watch,
+            host=self._host,
+            pieces=pieces,
+            assignment=assignment,
+        )
+        try:
+            fetched = RelayTransfer(work).run()
+        except BaseException:
+            self._forget(relay)
+            raise
+        if work.offered is not None:
+            self.served.add(relay, work.offered, staging.directory / staging.entry, work.reports)
+        return fetched
+
+    def space_needed(self, images: Iterable[ImageSize]) -> int:
+        return self._host.fetcher.space_needed(images)
+
+    def changed(self, assignment: Assignment) -> None:
+        """Follow this assignment of a conductor, if the host takes part in this relay; do not wait."""
+        with self._lock:
+            current = self._assignments.get(assignment.relay)
+        if current is not None:
+            current.offer(assignment)
+
+    def _forget(self, relay: str) -> None:
+        with self._lock:
+            self._assignments.pop(relay, None)
+
+    def _join(self, image: Image, form: Form, staging: Staging, watch: Watcher) -> Assignment:
+        """Return the first assignment. Raises RelayRefused; ConductorUnreachable if none answers for minutes."""
+        host, work = self._host, current_work()
+        request = JoinRequest(
+            host=host.name,
+            cell=host.cell,
+            job_id=(work.job_id if work else None) or "",
+            image=image.id,
+            form=form,
+            address=host.address(),
+            key=host.trust.public_key,
+            have_bytes=staging.kept.bytes_of_pieces(image.id, form) if staging.kept else 0,
+        )
+        until = host.monotonic() + CONDUCTORS_LOST_S
+        while True:
+            try:
+                return watched(lambda: host.planner.join(request), image.id, watch)
+            except ConductorUnreachable as error:
+                if host.monotonic() >= until:
+                    raise
+                _log.warning(
+                    "%s; host %s asks again for its place in the relay of image %s", error, host.name, image.id
+                )
+            again_at = host.monotonic() + _JOIN_AGAIN_S * (0.5 + host.share())
+            while host.monotonic() < again_at:
+                watch(Phase.WAITING, 0, 0)
+                host.nap(POLL_SECONDS)

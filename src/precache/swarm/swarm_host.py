@@ -1,0 +1,56 @@
+"""What all relays of one host use."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from precache.fetch.fetcher import Fetcher
+from precache.fetch.rate_limits import RateLimits
+from precache.ports.clock import Clock
+from precache.ports.swarm_planner import SwarmPlanner
+from precache.ports.swarm_trust import SwarmTrust
+from precache.swarm.host_pieces import OpenFile
+from precache.swarm.parent_stream import PiecesReceiver
+from precache.swarm.relay_file import RelayFile
+
+
+class PiecesOffers(Protocol):
+    """Serves files to other hosts."""
+
+    def offer(self, relay: str, file: RelayFile) -> None:
+        """Serve this file of the relay, in place of an earlier one."""
+        ...
+
+    def withdraw(self, relay: str) -> None:
+        """End what is sent of the relay, and serve it no more; harmless if it is not offered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwarmHost:
+    """What all relays of one host use. Each part is used from several threads.
+
+    address: returns where other hosts reach the server, such as `192.0.2.7:8785`. fetcher: of the image service.
+    rates: the limits of the tasks. open_file: opens the file for pieces; tests pass one that acts as a full disk.
+    share: returns a random number from 0 to 1, by which waits differ. monotonic: a clock, in
+    seconds. nap: waits so many seconds.
+    """
+
+    name: str
+    cell: str
+    address: Callable[[], str]
+    fetcher: Fetcher
+    planner: SwarmPlanner
+    trust: SwarmTrust
+    server: PiecesOffers
+    client: PiecesReceiver
+    clock: Clock
+    rates: RateLimits
+    open_file: OpenFile = RelayFile
+    share: Callable[[], float] = random.random
+    monotonic: Callable[[], float] = time.monotonic
+    nap: Callable[[float], object] = time.sleep
