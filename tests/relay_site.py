@@ -8,7 +8,7 @@ from datetime import timedelta
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.certify_hosts import CertifyHosts
 from precache.conductor.held_duty import HeldDuty
-from precache.conductor.message_limits import MessageLimits
+from precache.conductor.message_limits import PER_S, MessageLimits
 from precache.conductor.plan_relays import PlanRelays
 from precache.conductor.relay_hosts import RelayHosts
 from precache.conductor.report_interval import ReportInterval
@@ -17,7 +17,7 @@ from precache.conductor.sign_assignments import SignAssignments
 from precache.conductor.watch_relays import WatchRelays
 from precache.core.errors import StoreUnavailable
 from precache.core.hosts import Heartbeat
-from precache.core.images import parse_image_id
+from precache.core.images import ImageId, parse_image_id
 from precache.core.jobs import NewJob
 from precache.core.orders import ImageOrder
 from precache.core.relays import Assignment, Form, JoinRequest, RelayReport, ReportKind
@@ -33,10 +33,11 @@ DOWN_AFTER = timedelta(seconds=60)
 class RelaySite:
     """Hosts cmp-0, cmp-1, ... of a job, and conductors on one store, which take turns in answering them.
 
+    images: of the job. per_s: messages of each host that a conductor accepts.
     sent: by host, the last assignment that was sent to it. monotonic_s: the conductors' own clock.
     """
 
-    def __init__(self, stores, *, hosts: int = 4, conductors: int = 2, site: str = "north") -> None:
+    def __init__(self, stores, *, hosts: int = 4, conductors: int = 2, images=(IMAGE,), per_s: int = PER_S) -> None:
         self.stores = stores
         self.relays = BreakableStore(stores.relays)
         self.names = [f"cmp-{number}" for number in range(hosts)]
@@ -44,8 +45,9 @@ class RelaySite:
         self.monotonic_s = 1000.0
         self.listening_s = 1000.0
         self.trust = SwarmHosts(clock=_StoresClock(stores))
-        self.beat(*self.names, site=site)
-        stores.intake.add(_job(self.names, stores.clock.now()))
+        self._per_s = per_s
+        self.beat(*self.names)
+        stores.intake.add(_job(self.names, images, stores.clock.now()))
         self.conductors = [self.conductor() for _ in range(conductors)]
         self.monotonic_s += 1000.0
         self._turn = 0
@@ -68,7 +70,7 @@ class RelaySite:
             signing=signing,
             sending=SendAssignments(gateway=self, signing=signing, interval=interval, pool=DaemonPool(2)),
             interval=interval,
-            limits=MessageLimits(monotonic=self.monotonic),
+            limits=MessageLimits(per_s=self._per_s, monotonic=self.monotonic),
             attestations=1,
             listening_for_s=lambda cell: self.listening_s,
             monotonic=self.monotonic,
@@ -94,12 +96,12 @@ class RelaySite:
     def join(self, number: int, **changes) -> Assignment:
         return self._next().join(replace(self.request(number), **changes))
 
-    def request(self, number: int) -> JoinRequest:
+    def request(self, number: int, image: ImageId = IMAGE) -> JoinRequest:
         return JoinRequest(
             host=self.names[number],
             cell=CELL,
             job_id=JOB,
-            image=IMAGE,
+            image=image,
             form=Form.RAW,
             address=f"192.0.2.{number}:8785",
             key=f"{number:064x}",
@@ -137,11 +139,11 @@ class _StoresClock:
         return timedelta()
 
 
-def _job(hosts, now) -> NewJob:
+def _job(hosts, images, now) -> NewJob:
     return NewJob(
         id=JOB,
         hosts=tuple(hosts),
-        orders=(ImageOrder(IMAGE),),
+        orders=tuple(map(ImageOrder, images)),
         requested_by="admin",
         request_id="req-1",
         created_at=now,

@@ -87,6 +87,35 @@ def test_a_chain_outlives_the_conductors_that_made_it(site):
     assert site.report(second).relay == first.relay
 
 
+def test_a_conductor_that_remembers_a_place_finds_that_another_one_has_changed_it(site):
+    _, second, third = chain(site, 3)
+    remembering, other = site.conductors
+    site.conductors = [remembering]
+    site.report(third)
+    site.conductors = [other]
+    site.report(second, ReportKind.LEFT)
+    site.conductors = [remembering]
+
+    told = site.report(third, have_bytes=5)
+
+    assert (told.parent.host, told.version) == ("cmp-0", third.version + 1)
+
+
+def test_a_root_that_another_conductor_was_told_reaches_every_host_soon(site):
+    first, second = chain(site, 2)
+    remembering, other = site.conductors
+    site.conductors = [remembering]
+    site.report(second, size_bytes=7)
+    site.report(second, size_bytes=7)
+    site.conductors = [other]
+    site.report(first, ReportKind.COMPLETE, root=ROOT, size_bytes=7, have_bytes=7)
+    site.conductors = [remembering]
+
+    site.pass_s(20)
+
+    assert site.report(second, size_bytes=7).root != ""
+
+
 def test_a_second_job_joins_the_relay_of_the_first_and_another_form_has_its_own(site):
     first = site.join(0)
 

@@ -11,6 +11,7 @@ import pytest
 
 from precache.core.jobs import JobState, Outcome, TaskResult
 from precache.core.relays import Form, MemberState, RelayKey, RelayMember, Source
+from precache.ports.relay_store import MemberProgress
 from tests.contract.job_values import DEBIAN, NOW, SECOND, UBUNTU, asked, claim, ended, finish, job_id, new_job
 
 KEY = RelayKey("cell1", "north", DEBIAN, Form.RAW)
@@ -97,6 +98,31 @@ def test_a_changed_member_is_stored(stores, fields, is_quiet):
     assert changed.before == relay
     assert changed.after.members == (MEMBER, replace(FULL, **fields))
     assert stores.relays.find(relay.id) == changed.after
+
+
+def test_progress_changes_the_numbers_of_one_member(stores):
+    relay = made(stores, MEMBER, FULL)
+    stores.clock.set(NOW + SECOND)
+    progress = MemberProgress(
+        host="cmp-2", state=FULL.state, version=7, have_bytes=5, offered_bytes=6, rate_bytes_per_s=8
+    )
+
+    assert stores.relays.note_progress(relay.id, progress)
+    assert stores.relays.note_progress(relay.id, replace(progress, have_bytes=9, rate_bytes_per_s=0))
+
+    changed = replace(FULL, have_bytes=9, offered_bytes=6, rate_bytes_per_s=8, reported_at=NOW + SECOND)
+    assert stores.relays.find(relay.id).members == (MEMBER, changed)
+
+
+@pytest.mark.parametrize("wrong", [{"host": "cmp-9"}, {"state": MemberState.ACTIVE}, {"version": 8}, {}], ids=str)
+def test_progress_of_another_assignment_or_relay_changes_nothing(stores, wrong):
+    relay = made(stores, MEMBER, FULL)
+    progress = MemberProgress(
+        host="cmp-2", state=FULL.state, version=7, have_bytes=5, offered_bytes=6, rate_bytes_per_s=8
+    )
+
+    assert not stores.relays.note_progress(relay.id if wrong else "none", replace(progress, **wrong))
+    assert stores.relays.find(relay.id) == relay
 
 
 @pytest.mark.parametrize("is_quiet", [False, True])
@@ -189,7 +215,8 @@ def test_a_halted_change_holds_up_no_quiet_report(database_stores):
 
 def test_relays_with_silent_active_members_are_found_in_the_order_of_their_ids(stores):
     def one(number, silent_s, **fields):
-        member = replace(MEMBER, reported_at=NOW - silent_s * SECOND, **fields)
+        member = replace(FULL, state=MemberState.ACTIVE, reported_at=NOW - silent_s * SECOND)
+        member = replace(member, **fields)
         return made(stores, MEMBER, member, key=replace(KEY, site=f"site{number}")).id
 
     stores.clock.set(NOW)

@@ -21,8 +21,10 @@ from precache.core.jobs import (
     TaskResult,
     TaskState,
 )
+from precache.core.relays import Form, ReportKind
 from tests.contract.cache_values import beat, change, entry, full
 from tests.contract.job_values import LEASE, NOW, claim, job_id, new_job, since
+from tests.relay_site import RelaySite
 
 IMAGES = tuple(parse_image_id(str(UUID(int=number))) for number in range(2))
 RUNNING = JobHostFilter(state=TaskState.RUNNING)
@@ -246,3 +248,26 @@ def test_storing_the_sites_of_hosts_of_hundreds_of_hosts_takes_few_statements(st
     assert cost(lambda: store(MANY)) <= ALLOWED
     assert cost(lambda: store(FEW)) <= ALLOWED
     assert cost(lambda: store(FEW)) == 1  # nothing has changed
+
+
+def test_messages_of_hosts_in_a_relay_take_as_many_statements_whatever_its_size(stores, cost):
+    site = RelaySite(stores, hosts=60, conductors=1)
+
+    few = cost_of_a_relay(site, cost, hosts=6, form=Form.RAW)
+    more = cost_of_a_relay(site, cost, hosts=60, form=Form.AS_IS)
+
+    assert more == few
+    assert more["nothing new"] <= 2  # one of them SQLite's own
+    assert max(more.values()) <= 7
+
+
+def cost_of_a_relay(site, cost, hosts, form):
+    """Return what messages of its hosts cost, in statements."""
+    places = [site.join(number, form=form) for number in range(hosts - 1)]
+    site.report(places[3])
+    return {
+        "join": cost(lambda: site.join(hosts - 1, form=form)),
+        "nothing new": cost(lambda: site.report(places[3], have_bytes=5)),
+        "slow": cost(lambda: site.report(places[3], ReportKind.SLOW, have_bytes=5, offered_bytes=9)),
+        "left": cost(lambda: site.report(places[3], ReportKind.LEFT)),
+    }

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from precache.core.errors import JobNotFound
@@ -14,7 +15,7 @@ from precache.core.jobs import TaskFilter, TaskState
 from precache.core.relays import MemberState, Relay, RelayKey
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobQueries
-from precache.ports.relay_store import ChangedRelay, RelayChange
+from precache.ports.relay_store import ChangedRelay, MemberProgress, RelayChange
 
 _EVERY = 10**6
 
@@ -38,6 +39,23 @@ class MemoryRelays:
         with self._lock:
             before = self._relays.get(relay_id)
             return None if before is None else self._changed(before, change, self._clock.now())
+
+    def note_progress(self, relay_id: str, progress: MemberProgress) -> bool:
+        with self._lock:
+            relay = self._relays.get(relay_id)
+            member = relay.member(progress.host) if relay else None
+            if relay is None or member is None or (member.state, member.version) != (progress.state, progress.version):
+                return False
+            changed = replace(
+                member,
+                have_bytes=progress.have_bytes,
+                offered_bytes=progress.offered_bytes,
+                rate_bytes_per_s=progress.rate_bytes_per_s or member.rate_bytes_per_s,
+                reported_at=self._clock.now(),
+            )
+            members = tuple(changed if each.host == progress.host else each for each in relay.members)
+            self._relays[relay_id] = replace(relay, members=members)
+            return True
 
     def find(self, relay_id: str) -> Relay | None:
         return self._relays.get(relay_id)

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from precache.conductor.certify_hosts import CertifyHosts
+from precache.conductor.known_places import KnownPlaces
 from precache.conductor.message_limits import PER_S, MessageLimits
 from precache.conductor.relay_hosts import RelayHosts
 from precache.conductor.report_interval import ReportInterval
@@ -27,7 +28,7 @@ from precache.core.relays import (
     ReportKind,
 )
 from precache.core.swarm_certificates import HostCertificate
-from precache.ports.relay_store import ChangedRelay, RelayStore
+from precache.ports.relay_store import ChangedRelay, MemberProgress, RelayStore
 from precache.rules.relay_plan import joined, overdue, reported
 
 MOST_MEMBERS = 5_000
@@ -70,6 +71,7 @@ class PlanRelays:
         self._attestations = attestations
         self._listening_for_s, self._monotonic = listening_for_s, monotonic
         self._available_since = monotonic()
+        self._places = KnownPlaces(monotonic=monotonic)
 
     def join(self, request: JoinRequest) -> Assignment:
         return self._answered(request.host, lambda: self._join(request))
@@ -115,6 +117,8 @@ class PlanRelays:
 
     def _report(self, report: RelayReport) -> Assignment:
         self._hosts.check_member(report.host, report.cell)
+        if (unchanged := self._unchanged(report)) is not None:
+            return unchanged
         interval_s = self._interval()
 
         def follow(relay: Relay, now: datetime) -> Relay:
@@ -130,9 +134,31 @@ class PlanRelays:
     def _assignment(self, changed: ChangedRelay, host: str, interval_s: float) -> Assignment:
         """Return the host's assignment, and send the others theirs."""
         self._send_changes(changed, but=host)
-        return self._signing.of_host(changed.after, host, interval_s)
+        assignment = self._signing.of_host(changed.after, host, interval_s)
+        self._places.note(changed, assignment)
+        return assignment
+
+    def _unchanged(self, report: RelayReport) -> Assignment | None:
+        """Store a regular report that can change nothing but its numbers; return the known assignment of the host.
+
+        Return None for any other report. So a relay of thousands of hosts is not read for each of their reports.
+        """
+        place = self._places.find(report)
+        if place is None or not place.is_unchanged_by(report):
+            return None
+        progress = MemberProgress(
+            host=report.host,
+            state=place.state,
+            version=report.version,
+            have_bytes=report.have_bytes,
+            offered_bytes=report.offered_bytes,
+            rate_bytes_per_s=report.rate_bytes_per_s,
+        )
+        return place.assignment if self._relays.note_progress(report.relay, progress) else None
 
     def _without_silent(self, relay: Relay, now: datetime, interval_s: float) -> Relay:
+        if not _has_silent(relay, now - timedelta(seconds=2 * interval_s)):  # nearly always
+            return relay
         # After an outage the first host that reports is not the only one that lives.
         lossless_s = min(self._listening_for_s(relay.key.cell), self._monotonic() - self._available_since)
         return overdue(relay, now, interval_s) if lossless_s > _LOSSLESS_INTERVALS * interval_s else relay
@@ -147,3 +173,13 @@ class PlanRelays:
         ]
         if hosts:
             self._sending.add(changed.after, hosts)
+
+
+def _has_silent(relay: Relay, since: datetime) -> bool:
+    """Return whether an active host has not reported since then."""
+    for member in relay.members:
+        if member.state is MemberState.ACTIVE:
+            last = member.reported_at or member.joined_at
+            if last is None or last < since:
+                return True
+    return False

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from precache.core.images import ImageId
-from precache.core.relays import Relay, RelayKey
+from precache.core.relays import MemberState, Relay, RelayKey
 
 RelayChange = Callable[[Relay, datetime], Relay]
 """A rule: returns the changed relay, from the stored one and the time. It may be called several times for one change,
@@ -25,6 +25,19 @@ class ChangedRelay:
     before: Relay
     after: Relay
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberProgress:
+    """Numbers of a member, as of `RelayMember`, and the state and version of the assignment with which they were
+    reported."""
+
+    host: str
+    state: MemberState
+    version: int
+    have_bytes: int
+    offered_bytes: int
+    rate_bytes_per_s: int
 
 
 class RelayStore(Protocol):
@@ -42,6 +55,13 @@ class RelayStore(Protocol):
 
         is_quiet: the rule is expected to change no assignment. Then members that report at the same time do not wait
         for each other, and a power cut may undo the change. If it changes one, it is applied as without this.
+        """
+        ...
+
+    def note_progress(self, relay_id: str, progress: MemberProgress) -> bool:
+        """Store the numbers of one member, if it still has this state and version; return whether it has.
+
+        One statement, whatever the size of the relay. A rate of 0 leaves the last one. A power cut may undo it.
         """
         ...
 

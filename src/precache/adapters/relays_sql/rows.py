@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from precache.adapters.sql.tables import relay_members
-from precache.core.relays import MemberState, Relay, RelayKey, RelayMember, Source
+from precache.core.relays import Relay, RelayKey, RelayMember, Source
 
-MEMBERS = select(relay_members).order_by(relay_members.c.relay, relay_members.c.position)
-
-_MEMBER_COLUMNS = ("host", "state", "version")
-_MEMBER_DOCUMENT = tuple(field for field in fields(RelayMember) if field.name not in _MEMBER_COLUMNS)
+_MEMBER_COLUMNS = ("host", "state", "version", "have_bytes", "offered_bytes", "rate_bytes_per_s")
+_MEMBER_DOCUMENT = tuple(field for field in fields(RelayMember) if field.name not in (*_MEMBER_COLUMNS, "reported_at"))
 _RELAY_COLUMNS = frozenset({"id", "key", "root", "size_bytes", "created_at", "members"})
 _RELAY_DOCUMENT = tuple(field for field in fields(Relay) if field.name not in _RELAY_COLUMNS)
+_CACHED_MEMBERS = 50_000  # with a kilobyte each; most members are as they were at the last report of another one
+
+MEMBERS = select(
+    relay_members.c.relay,
+    *(relay_members.c[name] for name in _MEMBER_COLUMNS),
+    relay_members.c.seen_at,
+    relay_members.c.document,
+).order_by(relay_members.c.relay, relay_members.c.position)
 
 
 def relay_values(relay: Relay) -> dict[str, Any]:
@@ -42,26 +49,29 @@ def member_values(member: RelayMember) -> dict[str, Any]:
     return columns | {"seen_at": seen_at, "document": _document(member, _MEMBER_DOCUMENT)}
 
 
-def read_relay(row: Row[Any], members: Iterable[Row[Any]]) -> Relay:
+def read_relay(row: Row[Any], members: Iterable[Any]) -> Relay:
+    """Return a relay. members: rows of MEMBERS."""
     return Relay(
         id=row.id,
         key=RelayKey(row.cell, row.site, row.image, row.form),
         root=row.root,
         size_bytes=row.size_bytes,
         created_at=row.created_at,
-        members=tuple(map(_read_member, members)),
+        members=tuple(_read_member(*row[1:]) for row in members),
         **_read(json.loads(row.document), _RELAY_DOCUMENT),
     )
 
 
-def load_members(connection: Connection, number: int) -> list[Row[Any]]:
-    return list(connection.execute(MEMBERS.where(relay_members.c.relay == number)).all())
+def load_members(connection: Connection, number: int) -> Sequence[Any]:
+    return connection.execute(MEMBERS.where(relay_members.c.relay == number)).all()
 
 
-def _read_member(row: Row[Any]) -> RelayMember:
-    columns = {"host": row.host, "state": MemberState(row.state), "version": row.version}
-    document = _read(json.loads(row.document), _MEMBER_DOCUMENT)
-    return RelayMember(**columns, **document)
+@lru_cache(maxsize=_CACHED_MEMBERS)
+def _read_member(*columns: Any) -> RelayMember:
+    """Return a member from its columns, those of MEMBERS without the first."""
+    *values, seen_at, document = columns
+    plain = dict(zip(_MEMBER_COLUMNS, values, strict=True))
+    return RelayMember(**plain, reported_at=seen_at, **_read(json.loads(document), _MEMBER_DOCUMENT))
 
 
 def _document(value: Relay | RelayMember, of: Iterable[Any]) -> str:

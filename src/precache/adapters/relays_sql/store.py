@@ -21,10 +21,10 @@ from precache.adapters.sql.inserts import upsert
 from precache.adapters.sql.repeating import idempotent, repeatable
 from precache.adapters.sql.tables import relay_members, relays
 from precache.core.relays import MemberState, Relay, RelayKey
-from precache.ports.relay_store import ChangedRelay, RelayChange
+from precache.ports.relay_store import ChangedRelay, MemberProgress, RelayChange
 
 _KEY = ("cell", "site", "image", "form")
-_CHANGING = ("host", "state", "version", "seen_at", "document")
+_UNCHANGING = frozenset({"relay", "host", "position"})
 
 
 class SqlRelays:
@@ -72,16 +72,34 @@ class SqlRelays:
             changed = _differences(before, after)
             if not changed:
                 return ChangedRelay(before, after, row.now)
-            position = changed[0]
-            if len(changed) > 1 or not _is_quiet(before, after, position):
+            if len(changed) > 1 or not _is_quiet(before, after, changed[0]):
                 return None
+            member = after.members[changed[0]]
             is_unchanged = (
                 (relay_members.c.relay == row.number)
-                & (relay_members.c.position == position)
-                & (relay_members.c.version == before.members[position].version)
+                & (relay_members.c.host == member.host)
+                & (relay_members.c.version == member.version)
             )
-            written = update(relay_members).where(is_unchanged).values(member_values(after.members[position]))
+            written = update(relay_members).where(is_unchanged).values(member_values(member))
             return ChangedRelay(before, after, row.now) if connection.execute(written).rowcount else None
+
+    @idempotent
+    def note_progress(self, relay_id: str, progress: MemberProgress) -> bool:
+        number = select(relays.c.number).where(relays.c.id == relay_id).scalar_subquery()
+        is_this = (
+            (relay_members.c.relay == number)
+            & (relay_members.c.host == progress.host)
+            & (relay_members.c.version == progress.version)
+            & (relay_members.c.state == progress.state)
+        )
+        values = {
+            "have_bytes": progress.have_bytes,
+            "offered_bytes": progress.offered_bytes,
+            "seen_at": self._database.now(),
+            **({"rate_bytes_per_s": progress.rate_bytes_per_s} if progress.rate_bytes_per_s else {}),
+        }
+        with self._database.write(is_forgettable=True) as connection:
+            return bool(connection.execute(update(relay_members).where(is_this).values(values)).rowcount)
 
     @repeatable
     def find(self, relay_id: str) -> Relay | None:
@@ -171,9 +189,10 @@ def _is_quiet(before: Relay, after: Relay, position: int) -> bool:
 
 def _store(connection: Connection, number: int, before: Relay, after: Relay) -> None:
     rows = [member_row(number, position, after.members[position]) for position in _differences(before, after)]
-    upsert(connection, relay_members, rows, key=("relay", "position"), changing=_CHANGING)
-    if len(after.members) < len(before.members):
-        surplus = relay_members.c.position >= len(after.members)
-        connection.execute(delete(relay_members).where(relay_members.c.relay == number, surplus))
+    changing = [name for name in rows[0] if name not in _UNCHANGING] if rows else []
+    upsert(connection, relay_members, rows, key=("relay", "host"), changing=changing)
+    if gone := {member.host for member in before.members} - {member.host for member in after.members}:
+        is_gone = (relay_members.c.relay == number) & relay_members.c.host.in_(gone)
+        connection.execute(delete(relay_members).where(is_gone))
     if (values := relay_values(after)) != relay_values(before):
         connection.execute(update(relays).where(relays.c.number == number).values(values))

@@ -430,15 +430,19 @@ relays = Table(
     **_EXACT,
 )
 
-# In the order in which they joined.
 relay_members = Table(
     "relay_members",
     metadata,
     Column("relay", ForeignKey("relays.number"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("host", NAME, nullable=False),
+    Column("host", NAME, primary_key=True),
+    # In the order in which they joined.
+    Column("position", Integer, nullable=False),
     Column("state", one_of(MemberState), nullable=False),
     Column("version", Integer, nullable=False),
+    # What most reports change, so that they write nothing else.
+    Column("have_bytes", BigInteger, nullable=False),
+    Column("offered_bytes", BigInteger, nullable=False),
+    Column("rate_bytes_per_s", BigInteger, nullable=False),
     # When it last reported; before its first report, when it joined.
     Column("seen_at", Instant),
     # JSON: everything else.
