@@ -61,7 +61,7 @@ def limited(rate):
     return [GOOD | {"rate_limit_bytes_per_s": rate}, GOOD | {"images": [IMAGE | {"rate_limit_bytes_per_s": rate}]}]
 
 
-OF_AN_IMAGE = {"rate_limit_bytes_per_s": 7, "keep_for_s": 60, "keep_until": LATER, "even_pinned": True}
+OF_AN_IMAGE = {"rate_limit_bytes_per_s": 7, "keep_for_s": 60, "keep_until": LATER, "even_pinned": True, "base": UBUNTU}
 
 # In the order of the document: the field, and what it must not be.
 INVALID = [
@@ -128,13 +128,18 @@ INVALID = [
         for value in (1, "true", None)
     ],
     *[
+        (f"base {value!r}", GOOD | {"images": [IMAGE | {"base": value}]})
+        for value in ("", "debian-11", "x" * 36, 7, None, [UBUNTU])
+    ],
+    ("base of a job", GOOD | {"base": UBUNTU}),
+    *[
         (f"{operation} with {name}", GOOD | {"operation": operation, "images": [IMAGE | {name: value}]})
         for operation, names in {
             "cache": ("even_pinned",),
-            "verify": ("keep_for_s", "keep_until", "even_pinned"),
-            "purge": ("rate_limit_bytes_per_s", "keep_for_s", "keep_until"),
-            "pin": ("rate_limit_bytes_per_s", "even_pinned"),
-            "unpin": ("rate_limit_bytes_per_s", "keep_for_s", "keep_until", "even_pinned"),
+            "verify": ("keep_for_s", "keep_until", "even_pinned", "base"),
+            "purge": ("rate_limit_bytes_per_s", "keep_for_s", "keep_until", "base"),
+            "pin": ("rate_limit_bytes_per_s", "even_pinned", "base"),
+            "unpin": ("rate_limit_bytes_per_s", "keep_for_s", "keep_until", "even_pinned", "base"),
         }.items()
         for name in names
         for value in [OF_AN_IMAGE[name]]
@@ -570,6 +575,13 @@ def test_the_time_for_which_an_image_is_kept_is_an_option_of_its_order(world, cl
     ]
     shown = client.simulate_get(f"/v1/jobs/{stored.id}").json["job"]["orders"]
     assert shown == [{"image": DEBIAN, "priority": 10, "keep_for_s": keep_for_s}, {"image": UBUNTU}]
+
+
+def test_the_older_image_is_an_option_of_the_order_and_not_of_its_kernel(world, client):
+    job = client.simulate_post("/v1/jobs", json=GOOD | {"images": [{"image": "pair-0", "base": UBUNTU.upper()}]})
+
+    orders = client.simulate_get(f"/v1/jobs/{job.json['job']['id']}").json["job"]["orders"]
+    assert [order.get("base") for order in orders] == [UBUNTU, None, None]
 
 
 def test_a_caller_who_may_cache_images_may_do_nothing_else_with_them_without_a_rule(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from precache.core.errors import InvalidOption
+from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.images import ImageId, parse_image_id
 
 MOST_BYTES_PER_S = 10**12
@@ -27,6 +27,14 @@ def check_keep_for(value: Any) -> int:
     if type(value) is not int or not 1 <= value <= MOST_KEEP_FOR_S:  # in Python a bool is an int
         raise InvalidOption("keep_for_s", value, f"a whole number from 1 to {MOST_KEEP_FOR_S}, which is ten years")
     return value
+
+
+def check_base(value: Any) -> ImageId:
+    """Return the id of the older image. Raises InvalidOption."""
+    try:
+        return parse_image_id(value)
+    except (InvalidImageId, TypeError):
+        raise InvalidOption("base", value, "the id of an image, such as 70a599e0-31e7-49b7-b260-868f441e862b") from None
 
 
 _INSTANT = "a time with its zone, such as 2026-12-05T04:00:00Z"
@@ -46,6 +54,7 @@ class OrderOptions:
         unused; None to let it expire as all others.
     keep_until: the same until this time, which is aware. It excludes keep_for_s.
     even_pinned: purge the image also if it is pinned.
+    base: an older image, whose pieces are used again where the cache has it; None to look for one of the same lineage.
     by_swarm: receive the image from other hosts of the site, or fetch it for them. Set by the conductor; no client can
         set it.
     """
@@ -55,6 +64,7 @@ class OrderOptions:
     keep_for_s: int | None = None
     keep_until: datetime | None = None
     even_pinned: bool = False
+    base: ImageId | None = None
     by_swarm: bool = False
 
     def __post_init__(self) -> None:
@@ -66,6 +76,8 @@ class OrderOptions:
         for name in ("as_is", "even_pinned", "by_swarm"):
             if type(getattr(self, name)) is not bool:
                 raise InvalidOption(name, getattr(self, name), "true or false")
+        if self.base is not None:
+            check_base(self.base)
         if self.keep_for_s is not None:
             check_keep_for(self.keep_for_s)
         if self.keep_until is None:
@@ -81,6 +93,8 @@ class OrderOptions:
         given = {option.name: document[option.name] for option in fields(cls) if option.name in document}
         if given.get("keep_until") is not None:
             given["keep_until"] = read_instant("keep_until", given["keep_until"])
+        if given.get("base") is not None:
+            given["base"] = check_base(given["base"])
         return cls(**given)
 
     def document(self) -> dict[str, Any]:
@@ -117,6 +131,9 @@ _LATER: Mapping[str, Any] = {
     "by_swarm": False,
 }
 """The options, with their defaults, that some hosts do not know."""
+
+_HINTS: Mapping[str, Any] = {"base": None}
+"""The options that a host may ignore: without them it does the same, with more bytes."""
 
 DEFAULT_IMAGE_PRIORITY = 0
 
@@ -162,7 +179,7 @@ class ImageOrder:
     def has_options(self) -> bool:
         """Return whether it has options that hosts knew first: the request as a whole needs such a host."""
         options = self.options
-        return options != DEFAULT_OPTIONS and replace(options, **_LATER) != DEFAULT_OPTIONS
+        return options != DEFAULT_OPTIONS and replace(options, **_LATER, **_HINTS) != DEFAULT_OPTIONS
 
     @property
     def has_later_options(self) -> bool:

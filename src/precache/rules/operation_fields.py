@@ -13,7 +13,7 @@ _RATES = frozenset({"rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s"})
 _KEEPING = frozenset({"keep_for_s", "keep_until"})
 
 TAKEN_FIELDS: Mapping[Operation, frozenset[str]] = {
-    Operation.CACHE: _RATES | _KEEPING | {"transfer"},
+    Operation.CACHE: _RATES | _KEEPING | {"transfer", "base"},
     Operation.VERIFY: _RATES,
     Operation.PURGE: frozenset({"even_pinned"}),
     Operation.PIN: _KEEPING,

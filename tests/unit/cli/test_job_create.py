@@ -72,6 +72,13 @@ def test_every_image_is_kept_for_the_time_that_is_given(
     }
 
 
+def test_every_image_has_the_base_that_is_given(run: Run, service: StubService) -> None:
+    ran = run("job", "create", "--image", "debian-12", "--cell", "cell1", "--base", DEBIAN.upper())
+
+    assert ran.code == 0
+    assert service.asked[-1].body["images"] == [{"image": "debian-12", "base": DEBIAN}]
+
+
 @pytest.mark.parametrize(
     ("priorities", "message"),
     [

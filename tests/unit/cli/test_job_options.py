@@ -70,6 +70,11 @@ def test_an_option_is_sent_as_its_field(
         ("--job-rate-limit", "0", "'0' is not a whole number of bytes from 1 to 1000000000000, such as 1500k or 20M"),
         ("--jitter", "5 minutes", "'5 minutes' is not a duration such as 90, 5m, 1h or 7d"),
         ("--jitter", "7d", "'7d' is longer than 24h, the longest"),
+        (
+            "--base",
+            "debian-11",
+            "base must be the id of an image, such as 70a599e0-31e7-49b7-b260-868f441e862b, not 'debian-11'",
+        ),
         ("--keep-for", "a week", "'a week' is not a duration such as 90, 5m, 1h or 7d"),
         ("--keep-for", "0", "keep_for_s must be a whole number from 1 to 316224000, which is ten years, not 0"),
         ("--keep-for", "3661d", "keep_for_s must be a whole number from 1 to 316224000, which is ten years, not 3163"),

@@ -39,7 +39,13 @@ def test_the_first_order_of_each_image_counts():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("rate_limit_bytes_per_s", 20_000_000), ("as_is", True), ("keep_for_s", 604_800), ("even_pinned", True)],
+    [
+        ("rate_limit_bytes_per_s", 20_000_000),
+        ("as_is", True),
+        ("keep_for_s", 604_800),
+        ("even_pinned", True),
+        ("base", SECOND),
+    ],
 )
 def test_an_option_survives_a_round_trip_through_json(option, value):
     order = ImageOrder(FIRST, OrderOptions(**{option: value}))
@@ -53,6 +59,7 @@ def test_an_option_survives_a_round_trip_through_json(option, value):
     [
         ({"rate_limit_bytes_per_s": 1}, True),
         *(({name: value}, False) for name, value in (("as_is", True), ("keep_for_s", 1), ("keep_until", UNTIL))),
+        ({"base": SECOND}, False),
         ({}, False),
     ],
 )

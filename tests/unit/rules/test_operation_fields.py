@@ -19,9 +19,17 @@ VALUES = {
     "keep_until": "2036-01-01T00:00:00Z",
     "even_pinned": True,
     "transfer": "direct",
+    "base": "70a599e0-31e7-49b7-b260-868f441e862b",
 }
 TAKEN = {
-    Operation.CACHE: {"rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s", "keep_for_s", "keep_until", "transfer"},
+    Operation.CACHE: {
+        "rate_limit_bytes_per_s",
+        "job_rate_limit_bytes_per_s",
+        "keep_for_s",
+        "keep_until",
+        "transfer",
+        "base",
+    },
     Operation.VERIFY: {"rate_limit_bytes_per_s", "job_rate_limit_bytes_per_s"},
     Operation.PURGE: {"even_pinned"},
     Operation.PIN: {"keep_for_s", "keep_until"},

@@ -45,7 +45,7 @@ class BootFiles:
             marked,
             wanted,
             found,
-            lambda order, file: replace(order, image=file, options=replace(order.options, as_is=True)),
+            lambda order, file: replace(order, image=file, options=replace(order.options, as_is=True, base=None)),
         )
 
     def still_known(

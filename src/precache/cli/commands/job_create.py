@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from precache.cli.client import JsonObject
-from precache.cli.commands.new_job import NewJobCommand, add_even_pinned, add_keeping, add_list
+from precache.cli.commands.new_job import NewJobCommand, add_base, add_even_pinned, add_keeping, add_list
 from precache.cli.errors import UsageError
 from precache.core.errors import InvalidOption
 from precache.core.operations import Operation
@@ -60,6 +60,7 @@ class JobCreate(NewJobCommand):
       precache job create --image debian-12 --host cmp-1 --host cmp-2 --rate-limit 20M --priority 80
       precache job create --image debian-12 --image ubuntu-24 --aggregate web --image-priority ubuntu-24=80
       precache job create --image debian-12 --aggregate web --keep-for 7d
+      precache job create --image debian-12 --aggregate web --base 70a599e0-31e7-49b7-b260-868f441e862b
       precache job create --operation purge --image debian-11 --cell cell2 --canary 2
       precache job create --image debian-12 --aggregate web --dry-run
       precache job create --image debian-12 --aggregate web --idempotency-key rollout-2026-12-04
@@ -89,6 +90,7 @@ class JobCreate(NewJobCommand):
         )
         add_keeping(parser, "after they are cached or pinned")
         add_even_pinned(parser)
+        add_base(parser)
         self.add_target(parser)
         self.add_request_options(parser)
         self.add_options(parser)

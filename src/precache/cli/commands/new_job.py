@@ -15,11 +15,11 @@ from precache.cli.errors import UsageError
 from precache.core.errors import InvalidOption
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
 from precache.core.operations import Operation
-from precache.core.orders import check_keep_for, instant_text, read_instant
+from precache.core.orders import check_base, check_keep_for, instant_text, read_instant
 
 _TARGET = ("aggregates", "cells", "hosts", "exclude_hosts")
 
-_OF_IMAGES = ("keep_for_s", "keep_until", "even_pinned")
+_OF_IMAGES = ("keep_for_s", "keep_until", "even_pinned", "base")
 """The options of each image, by their names in the request."""
 
 
@@ -44,6 +44,24 @@ def _keep_until(text: str) -> str:
         return instant_text(read_instant("keep_until", text))
     except InvalidOption as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _base(text: str) -> str:
+    """Return the id of an older image, for argparse."""
+    try:
+        return check_base(text)
+    except InvalidOption as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--base",
+        metavar="IMAGE-ID",
+        type=_base,
+        help="the id of an older image: hosts that have it take the pieces that agree from it, and receive only the "
+        "others; without it they look for an image of the same name or family",
+    )
 
 
 def add_keeping(parser: argparse.ArgumentParser, since: str) -> None:
