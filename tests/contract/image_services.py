@@ -97,6 +97,7 @@ class _Both:
         self.show_to, self.find_listed, self.find_named = catalog.show_to, catalog.find_listed, catalog.find_named
         self.list_images = catalog.list_images
         self.show, self.open = source.show, source.open
+        self.open_range, self.read_pieces = source.open_range, source.read_pieces
 
 
 SERVICES: dict[str, Callable[..., Any]] = {

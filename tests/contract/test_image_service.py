@@ -3,6 +3,7 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -116,6 +117,37 @@ class TestSourceData:
 
         assert announced == len(CONTENT) - offset
         assert data == CONTENT[offset:]
+
+    @pytest.mark.parametrize(("first", "count"), [(0, 1), (0, 70_000), (65_536, 65_536), (len(CONTENT) - 7, 7)])
+    def test_a_range_has_these_bytes_and_ends(self, served, first, count):
+        for _request in range(2):  # the second one on the connection of the first
+            with closing(served.images.open_range(served.active, first, count)) as stream:
+                assert stream.remaining_bytes == count
+                assert read_all(stream) == CONTENT[first : first + count]
+
+    def test_a_range_may_be_closed_before_its_end(self, served):
+        with closing(served.images.open_range(served.active, 0, len(CONTENT))) as stream:
+            stream.readinto(memoryview(bytearray(10)))
+
+        with closing(served.images.open_range(served.active, 5, 10)) as stream:
+            assert read_all(stream) == CONTENT[5:15]
+
+    def test_a_range_of_an_unknown_image_is_not_found(self, served):
+        with pytest.raises(ImageNotFound):
+            served.images.open_range(UNKNOWN, 0, 1)
+
+    def test_the_digests_of_pieces_are_what_the_image_with_them_has(self, served):
+        image = replace(served.images.show(served.queued), pieces=served.active)
+
+        assert served.images.read_pieces(image, len(CONTENT)) == CONTENT
+        assert served.images.read_pieces(image, 100_000) == CONTENT[:100_001]
+
+    @pytest.mark.parametrize("place", ["", "debian", "/v2/images", f"/v2/images/{UNKNOWN}/pieces", UNKNOWN])
+    def test_digests_at_no_place_are_not_found(self, served, place):
+        image = replace(served.images.show(served.active), pieces=place)
+
+        with pytest.raises(ImageNotFound):
+            served.images.read_pieces(image, 100)
 
     def test_a_read_writes_no_further_than_the_number_it_gives(self, served):
         buffer = bytearray(b"\xee" * 100)

@@ -11,11 +11,12 @@ from precache.core.errors import (
     ImageNotAuthorized,
     ImageNotFound,
     ImageServiceUnavailable,
+    InvalidImageId,
     NoImageData,
     TransferInterrupted,
 )
 from precache.core.image_list import ImageList, ListedImage
-from precache.core.images import Image, ImageId
+from precache.core.images import Image, ImageId, parse_image_id
 from precache.ports.image_service import MOST_NAMESAKES
 
 ENDPOINT = "memory"
@@ -123,6 +124,24 @@ class MemoryImages:
             image=image, data=data, offset_bytes=offset_bytes, faults=faults, breaks=self._breaks.get(image, set())
         )
 
+    def open_range(
+        self, image: ImageId, offset_bytes: int, length_bytes: int, *, stop: CancelToken | None = None
+    ) -> MemoryStream:
+        stream = self.open(image, offset_bytes, stop=stop)
+        if not self._faults.get(image, NO_FAULTS).has_ranges:
+            raise TransferInterrupted(image, offset_bytes, None, "the service sends the whole image")
+        stream.end_at(offset_bytes + length_bytes)
+        return stream
+
+    def read_pieces(self, image: Image, most_bytes: int) -> bytes:
+        try:
+            _record, data = self._look_up(parse_image_id(image.pieces))
+        except InvalidImageId:
+            raise ImageNotFound(image.id, "its property precache_pieces is the id of no image") from None
+        if not data:
+            raise NoImageData(image.id)
+        return data[: most_bytes + 1]
+
     def _look_up(self, image: ImageId) -> tuple[Image, bytes]:
         if not self._available:
             raise ImageServiceUnavailable(ENDPOINT, "connection refused")
@@ -146,6 +165,11 @@ class MemoryStream:
         self._offset = offset_bytes
         self._start = offset_bytes
         self._closed = threading.Event()
+
+    def end_at(self, end: int) -> None:
+        """Make the stream end before this offset."""
+        self._data = self._data[:end]
+        self._announced = min(end, self._announced)
 
     @property
     def remaining_bytes(self) -> int | None:

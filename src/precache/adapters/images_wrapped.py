@@ -55,6 +55,14 @@ class Retrying:
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
         return self._inner.open(image, offset_bytes, stop=stop)
 
+    def open_range(
+        self, image: ImageId, offset_bytes: int, length_bytes: int, *, stop: CancelToken | None = None
+    ) -> ImageStream:
+        return self._inner.open_range(image, offset_bytes, length_bytes, stop=stop)
+
+    def read_pieces(self, image: Image, most_bytes: int) -> bytes:
+        return self._inner.read_pieces(image, most_bytes)
+
 
 class Limited:
     """An `ImageSource` whose `open` waits for one of `connections` slots; closing the stream frees the slot.
@@ -72,9 +80,20 @@ class Limited:
         return self._inner.show(image)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
+        return self._opened(lambda: self._inner.open(image, offset_bytes, stop=stop), stop)
+
+    def open_range(
+        self, image: ImageId, offset_bytes: int, length_bytes: int, *, stop: CancelToken | None = None
+    ) -> ImageStream:
+        return self._opened(lambda: self._inner.open_range(image, offset_bytes, length_bytes, stop=stop), stop)
+
+    def read_pieces(self, image: Image, most_bytes: int) -> bytes:
+        return self._inner.read_pieces(image, most_bytes)
+
+    def _opened(self, opening: Callable[[], ImageStream], stop: CancelToken | None) -> ImageStream:
         self._acquire_slot(stop)
         try:
-            stream = self._inner.open(image, offset_bytes, stop=stop)
+            stream = opening()
         except BaseException:
             self._places.release()
             raise
@@ -131,6 +150,17 @@ class Failover:
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> ImageStream:
         stream, number = self._first_answer(lambda server: server.open(image, offset_bytes, stop=stop), stop)
         return _WatchedStream(stream, on_break=lambda: self._prefer_server_after(number))
+
+    def open_range(
+        self, image: ImageId, offset_bytes: int, length_bytes: int, *, stop: CancelToken | None = None
+    ) -> ImageStream:
+        stream, number = self._first_answer(
+            lambda server: server.open_range(image, offset_bytes, length_bytes, stop=stop), stop
+        )
+        return _WatchedStream(stream, on_break=lambda: self._prefer_server_after(number))
+
+    def read_pieces(self, image: Image, most_bytes: int) -> bytes:
+        return self._first_answer(lambda server: server.read_pieces(image, most_bytes))[0]
 
     def _first_answer(self, ask: Callable[[Server], _T], stop: CancelToken | None = None) -> tuple[_T, int]:
         """Return the answer of the first server that gives one, and the server's number."""

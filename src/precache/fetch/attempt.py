@@ -18,9 +18,10 @@ from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
 from precache.fetch.conversion import Conversion
+from precache.fetch.delta import DeltaImages
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
-from precache.fetch.limited_stream import LimitedStream
+from precache.fetch.limited_stream import LimitedStream, no_bytes
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.resume import ResumingStream
 from precache.fetch.space import SpaceCheck
@@ -55,6 +56,7 @@ class Attempt:
         that was paused.
     final_parts: told which part of the result is final; None if nothing observes that.
     on_received: called with the number of bytes of each read from the image service.
+    delta: opens the image in place of the image service, and takes from an older image what agrees; None without one.
     """
 
     record: Image
@@ -67,6 +69,7 @@ class Attempt:
     kept_bytes: int = 0
     final_parts: FinalParts | None = None
     on_received: Callable[[int], None] = _ignore
+    delta: DeltaImages | None = None
 
 
 def keeps_data(error: BaseException, kept_bytes: int) -> bool:
@@ -162,8 +165,9 @@ class AttemptRunner:
                 flush(target)
 
     def _stream(self, attempt: Attempt) -> LimitedStream:
+        delta = attempt.delta
         stream = ResumingStream(
-            images=self._images,
+            images=delta or self._images,
             image=attempt.record,
             clock=self._clock,
             retries=self._rules.retries,
@@ -171,7 +175,8 @@ class AttemptRunner:
             offset_bytes=attempt.kept_bytes,
             on_received=attempt.on_received,
         )
-        return LimitedStream(stream, limit=self._rates.of(attempt.order), clock=self._clock)
+        free_bytes = (lambda: delta.local_bytes) if delta else no_bytes
+        return LimitedStream(stream, limit=self._rates.of(attempt.order), clock=self._clock, free_bytes=free_bytes)
 
 
 def watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:

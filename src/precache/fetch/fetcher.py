@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from precache.core.images import Image
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, AttemptRunner, keeps_data, watched
+from precache.fetch.delta import DeltaImages, piece_digests
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
@@ -35,7 +37,9 @@ from precache.fetch.rate_limits import RateLimits
 from precache.fetch.result_check import check_as_is, check_converted
 from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
+from precache.imagecache.bases import lineage_of, open_base
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
+from precache.imagecache.records.entry_records import EntryRecords
 from precache.imagecache.space.disk_usage import allocated_by
 from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
@@ -60,8 +64,14 @@ UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
 
+def _bytes_from(received: ReceivedBytes, delta: DeltaImages | None) -> BytesFrom:
+    if delta is None:
+        return BytesFrom(image_service=received.total)
+    return BytesFrom(image_service=received.total + delta.digests_bytes - delta.local_bytes, cache=delta.base_bytes)
+
+
 class ReceivedBytes:
-    """Counts the bytes that one fetch reads from the image service. One thread adds at a time."""
+    """Counts the bytes that one fetch reads. One thread adds at a time."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -154,7 +164,8 @@ class Fetcher:
         received = ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
-        with ledger.promise(staging.entry, staging.token, staging.make_room) as promise:
+        delta: DeltaImages | None = None
+        with ledger.promise(staging.entry, staging.token, staging.make_room) as promise, ExitStack() as closing:
             space = SpaceCheck(
                 image=record,
                 ledger=ledger,
@@ -165,7 +176,9 @@ class Fetcher:
             try:
                 space.admit(kept_bytes)
                 attempt = Attempt(record, order, download, target, space, staging, watch, kept_bytes)
-                self._fetch_sound(replace(attempt, final_parts=final_parts, on_received=received.add))
+                if target is None:
+                    delta = self._delta(attempt, closing)
+                self._fetch_sound(replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta))
             except BaseException as error:
                 promise.end()
                 written = allocated_by(download, target)
@@ -176,7 +189,7 @@ class Fetcher:
                     raise space.failure(error, written) from error
                 raise
         described = describe(record, is_converted=target is not None)
-        return Fetched(target or download, download, described, BytesFrom(image_service=received.total))
+        return Fetched(target or download, download, described, _bytes_from(received, delta))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]
@@ -185,6 +198,26 @@ class Fetcher:
     def _sizes(self, image: ImageSize) -> FileSizes:
         result_bytes = (image.virtual_size_bytes or 0) if self.is_converted(image.disk_format) else 0
         return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes)
+
+    def _delta(self, attempt: Attempt, closing: ExitStack) -> DeltaImages | None:
+        """Return what takes from an older image in the cache; None if there is none, or no digests of the pieces.
+
+        The digests are not trusted: an image that could not be verified afterwards is fetched as a whole.
+        """
+        record, staging = attempt.record, attempt.staging
+        if record.digest is None or not record.pieces:
+            return None
+        records = EntryRecords(directory=staging.directory, clock=self._clock)
+        new = lineage_of(describe(record, is_converted=False))
+        base = open_base(staging.directory, records, new, attempt.order.options.base)
+        if base is None:
+            return None
+        closing.enter_context(base)
+        digests = watched(lambda: piece_digests(self._images, record), record.id, attempt.watch)
+        if digests is None:
+            return None
+        _log.info("Image %s: what agrees with image %s in the cache is not requested", record.id, base.image)
+        return DeltaImages(self._images, record, digests, base)
 
     def _fetch_sound(self, attempt: Attempt) -> None:
         remaining = self._rules.refetches
@@ -196,6 +229,8 @@ class Fetcher:
                     # Its file may have been damaged since then. This is no attempt: the service was not asked for it.
                     attempt.staging.kept.remove(attempt.staging.entry)
                     attempt = replace(attempt, kept_bytes=0)
+                elif attempt.delta is not None:
+                    attempt = replace(attempt, delta=None)  # the digests of the pieces may be wrong
                 elif isinstance(error, _DAMAGED) and remaining:
                     remaining -= 1
                 else:

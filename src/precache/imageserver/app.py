@@ -12,6 +12,7 @@ import falcon
 from precache.imageserver.directory_scan import ImagesUnreadable
 from precache.imageserver.discovery import IMAGE_SCHEMA, IMAGES_SCHEMA, Schema, Versions
 from precache.imageserver.image_data import DataCounts, ImageData
+from precache.imageserver.image_pieces import ImagePieces
 from precache.imageserver.images import ImageListResource, ImageResource
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog, logged
@@ -52,6 +53,7 @@ def create_image_app(
     app.add_route("/v2/images", ImageListResource(library=library))
     app.add_route("/v2/images/{image_id}", ImageResource(library=library))
     app.add_route("/v2/images/{image_id}/file", ImageData(library=library, counts=counts))
+    app.add_route("/v2/images/{image_id}/pieces", ImagePieces(library=library))
     app.add_route("/v2/schemas/image", Schema(schema=IMAGE_SCHEMA))
     app.add_route("/v2/schemas/images", Schema(schema=IMAGES_SCHEMA))
     app.add_route("/requests", counts)

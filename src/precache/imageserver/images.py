@@ -13,6 +13,9 @@ from precache.imageserver.library import ImageLibrary
 from precache.imageserver.list_query import BadQuery, select
 from precache.imageserver.records import LibraryImage, printable
 
+PIECES_PROPERTY = "precache_pieces"
+"""Of the record: where the digests of the pieces are. A property of Glance's images has the id of an image there."""
+
 
 def image_record(image: LibraryImage) -> dict[str, Any]:
     """Return the record. Links are relative to the root of the service, as Glance's are: clients put their
@@ -41,6 +44,7 @@ def image_record(image: LibraryImage) -> dict[str, Any]:
         "updated_at": changed,
         "self": f"/v2/images/{image.id}",
         "file": f"/v2/images/{image.id}/file",
+        **({PIECES_PROPERTY: f"/v2/images/{image.id}/pieces"} if image.has_data else {}),
         "schema": "/v2/schemas/image",
     }
     return record | dict(image.overrides)

@@ -97,3 +97,21 @@ class ImageSource(Protocol):
         TransferInterrupted if the service will not start at an offset other than 0.
         """
         ...
+
+    def open_range(
+        self, image: ImageId, offset_bytes: int, length_bytes: int, *, stop: CancelToken | None = None
+    ) -> ImageStream:
+        """Begin to read so many bytes, which the image has, from `offset_bytes` on; one request to the service.
+
+        After the last byte the stream ends. Raises as `open`; TransferInterrupted if the service sends another range.
+        """
+        ...
+
+    def read_pieces(self, image: Image, most_bytes: int) -> bytes:
+        """Return what is at the place that `image.pieces` names: the SHA-256 of each piece of 64 KiB, in order.
+
+        most_bytes: a longer answer is cut off after one more byte.
+        Raises ImageNotFound, also for a place that the service cannot have; ImageNotAuthorized, NoImageData,
+        ImageServiceUnavailable, TransferInterrupted.
+        """
+        ...

@@ -92,6 +92,35 @@ def check_data_answer(
     return length
 
 
+def check_range_answer(
+    image: ImageId,
+    endpoint: str,
+    answer: requests.Response,
+    offset_bytes: int,
+    length_bytes: int,
+    *,
+    by_service_user: bool,
+) -> int:
+    """Return the number of bytes that were requested. Raises the errors of `ImageSource.open_range` for other data."""
+    if answer.status_code in (200, 416):
+        raise TransferInterrupted(
+            image, offset_bytes, None, f"the service does not send ranges: HTTP status {answer.status_code}"
+        )
+    if answer.status_code == 204:
+        raise NoImageData(image)
+    if answer.status_code != 206:
+        raise error_of_status(image, endpoint, answer.status_code, by_service_user=by_service_user)
+    text = answer.headers.get("Content-Range", "")
+    match = _CONTENT_RANGE.fullmatch(text.strip())
+    expected = offset_bytes, offset_bytes + length_bytes - 1
+    is_as_stored = answer.headers.get("Content-Encoding", "identity").lower() == "identity"
+    is_whole = _content_length(answer) in (None, length_bytes)
+    if match is None or (int(match[1]), int(match[2])) != expected or not is_as_stored or not is_whole:
+        reason = f"the service sends {text[:60]!r} and not bytes {expected[0]} to {expected[1]}"
+        raise TransferInterrupted(image, offset_bytes, None, reason)
+    return length_bytes
+
+
 def _content_length(answer: requests.Response) -> int | None:
     text = answer.headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() and not is_chunked(answer) else None

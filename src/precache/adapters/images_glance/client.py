@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from keystoneauth1.session import Session
+from requests import Response
 
 from precache.adapters.http import HttpRequestFailed, ServiceClient, read_document
 from precache.adapters.images_glance.answers import (
     REFUSED_LIST,
     check_data_answer,
+    check_range_answer,
     error_of_failed_list,
     error_of_failure,
     error_of_status,
@@ -21,9 +24,15 @@ from precache.adapters.images_glance.listing import IMAGES_PER_PAGE, read_image_
 from precache.adapters.images_glance.record import image_from_record, images_from_list, images_of_name
 from precache.adapters.images_glance.stream import GlanceStream
 from precache.background.cancel_token import CancelToken
-from precache.core.errors import ImageNotAuthorized, ImageServiceUnavailable, InvalidImageId, PrecacheError
+from precache.core.errors import (
+    ImageNotAuthorized,
+    ImageNotFound,
+    ImageServiceUnavailable,
+    InvalidImageId,
+    PrecacheError,
+)
 from precache.core.image_list import ImageList
-from precache.core.images import Image, ImageId
+from precache.core.images import Image, ImageId, parse_image_id
 from precache.ports.image_service import MOST_NAMESAKES
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
@@ -114,20 +123,65 @@ class GlanceImages:
         return self._show(image, _RECORD, as_service_user=True)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> GlanceStream:  # noqa: ARG002  (its own timeouts end the wait)
+        headers = {"Range": f"bytes={offset_bytes}-"} if offset_bytes else {}
+
+        def check(root: str, answer: Response, by_service_user: bool) -> int | None:
+            return check_data_answer(image, root, answer, offset_bytes, by_service_user=by_service_user)
+
+        answer, length = self._data(image, f"{_record_path(image)}/file", headers, check)
+        return GlanceStream(image=image, response=answer, offset_bytes=offset_bytes, remaining_bytes=length)
+
+    def open_range(
+        self,
+        image: ImageId,
+        offset_bytes: int,
+        length_bytes: int,
+        *,
+        stop: CancelToken | None = None,  # noqa: ARG002  (its own timeouts end the wait)
+    ) -> GlanceStream:
+        headers = {"Range": f"bytes={offset_bytes}-{offset_bytes + length_bytes - 1}"}
+
+        def check(root: str, answer: Response, by_service_user: bool) -> int:
+            return check_range_answer(image, root, answer, offset_bytes, length_bytes, by_service_user=by_service_user)
+
+        answer, length = self._data(image, f"{_record_path(image)}/file", headers, check)
+        return GlanceStream(
+            image=image, response=answer, offset_bytes=offset_bytes, remaining_bytes=length, is_kept=True
+        )
+
+    def read_pieces(self, image: Image, most_bytes: int) -> bytes:
+        path = _pieces_path(image)
+
+        def check(root: str, answer: Response, by_service_user: bool) -> int | None:
+            return check_data_answer(image.id, root, answer, 0, by_service_user=by_service_user)
+
+        answer, length = self._data(image.id, path, {}, check)
+        stream = GlanceStream(image=image.id, response=answer, offset_bytes=0, remaining_bytes=length)
+        content, buffer = bytearray(), memoryview(bytearray(_PIECES_BLOCK_BYTES))
+        with closing(stream):
+            while len(content) <= most_bytes and (count := stream.readinto(buffer)):
+                content += buffer[:count]
+        return bytes(content[: most_bytes + 1])
+
+    def _data(
+        self,
+        image: ImageId,
+        path: str,
+        headers: Mapping[str, str],
+        check: Callable[[str, Response, bool], int | None],
+    ) -> tuple[Response, int | None]:
+        """Return an answer with data, and the length that `check` finds in it. Closes it if `check` raises."""
         by_service_user = self._service.has_credentials
-        headers = _DATA | ({"Range": f"bytes={offset_bytes}-"} if offset_bytes else {})
         try:
             root = self._root()
-            path = f"{_record_path(image)}/file"
-            answer = self._service.get(root, path, headers, self._read_timeout, as_service_user=True)
+            answer = self._service.get(root, path, {**_DATA, **headers}, self._read_timeout, as_service_user=True)
         except HttpRequestFailed as exc:
             raise error_of_failure(image, exc, by_service_user=by_service_user) from exc
         try:
-            length = check_data_answer(image, root, answer, offset_bytes, by_service_user=by_service_user)
+            return answer, check(root, answer, by_service_user)
         except PrecacheError:
             answer.close()
             raise
-        return GlanceStream(image=image, response=answer, offset_bytes=offset_bytes, remaining_bytes=length)
 
     def _show(self, image: ImageId, headers: Mapping[str, str], *, as_service_user: bool) -> Image:
         by_service_user = as_service_user and self._service.has_credentials
@@ -186,6 +240,10 @@ class GlanceImages:
 _SEES_ALL_IMAGES = "admin"
 """The role to which a stock Glance shows private images of all projects."""
 
+_PIECES_BLOCK_BYTES = 1 << 16
+
+_NO_PLACE = "its property precache_pieces must be the id of the image that holds the digests of its pieces"
+
 _RECORD = {"Accept": "application/json"}
 # Without `identity` a proxy may compress the data, and the hash would not match.
 _DATA = {"Accept": "application/octet-stream", "Accept-Encoding": "identity"}
@@ -193,6 +251,20 @@ _DATA = {"Accept": "application/octet-stream", "Accept-Encoding": "identity"}
 
 def _record_path(image: ImageId) -> str:
     return f"/v2/images/{image}"
+
+
+def _pieces_path(image: Image) -> str:
+    """Return where the digests of the pieces are. Raises ImageNotFound for a place that is none.
+
+    The property comes from the image's owner, and the request has the service's token: only these two forms count.
+    """
+    own = f"{_record_path(image.id)}/pieces"
+    if image.pieces == own:
+        return own
+    try:
+        return f"{_record_path(parse_image_id(image.pieces))}/file"
+    except InvalidImageId:
+        raise ImageNotFound(image.id, f"{_NO_PLACE}, not {image.pieces[:60]!r}") from None
 
 
 def _ids_path(images: Sequence[ImageId]) -> str:

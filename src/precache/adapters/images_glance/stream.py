@@ -19,14 +19,22 @@ from precache.core.images import ImageId
 
 
 class GlanceStream:
-    """The data from `offset_bytes` on. Each stream has a connection of its own, which is not kept."""
+    """The data from `offset_bytes` on. Each stream has a connection of its own."""
 
     def __init__(
-        self, *, image: ImageId, response: requests.Response, offset_bytes: int, remaining_bytes: int | None
+        self,
+        *,
+        image: ImageId,
+        response: requests.Response,
+        offset_bytes: int,
+        remaining_bytes: int | None,
+        is_kept: bool = False,
     ) -> None:
+        """is_kept: keep the connection for the next request, once all data was read."""
         self._image, self._response = image, response
         self._position, self._remaining = offset_bytes, remaining_bytes
         self._expected = None if remaining_bytes is None else offset_bytes + remaining_bytes
+        self._is_kept = is_kept
         self._reading = threading.Lock()
         self._is_closed = False
 
@@ -61,12 +69,21 @@ class GlanceStream:
         return len(data)
 
     def close(self) -> None:
+        if self._is_kept and self._position == self._expected:
+            self._release()
+            return
         self._is_closed = True
         # Best effort: a connection that has already ended has no socket.
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
             self._response.raw.shutdown()
         with self._reading:
             self._response.close()
+
+    def _release(self) -> None:
+        """Give the connection back: the library notices the end of the body only at a read beyond it."""
+        self._is_closed = True
+        with self._reading, contextlib.suppress(HTTPError, OSError, ValueError, AttributeError):
+            self._response.raw.read(decode_content=False)
 
     def _interrupted(self, reason: str) -> TransferInterrupted:
         reason = "the stream was closed" if self._is_closed else reason
