@@ -37,7 +37,7 @@ ReadWatcher = Callable[[int, int], None]
 It may sleep, to limit the rate. What it raises ends the work."""
 
 
-OnDigests = Callable[[bytes], None]
+OnDigests = Callable[[bytes], object]
 """Called with the digests of the next pieces, of 32 bytes each, in order. What it raises ends the work."""
 
 
