@@ -39,7 +39,7 @@ SMALLEST_PART_BYTES = 512 << 20
 
 PARTS_OF_DATA = 100
 
-SMALLEST_ANNOUNCED_BYTES = 4 << 20
+SMALLEST_ANNOUNCED_BYTES = 2 << 20
 """A part costs the start of a process, 16 ms. Much smaller parts would need longer than their data on the network."""
 
 LARGEST_ANNOUNCED_BYTES = 1 << 30

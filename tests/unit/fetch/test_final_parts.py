@@ -74,7 +74,7 @@ def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 def test_what_was_announced_of_damaged_data_is_void(world, image_of, kind):
     data, parts = image_of(kind), Parts()
-    where = data.index(DISK[2 * MIB + 4096 : 2 * MIB + 8192])
+    where = data.index(DISK[MIB + 4096 : MIB + 8192])
 
     path = world.fetch(
         data,
@@ -93,8 +93,8 @@ def test_parts_of_a_conversion_become_larger_only_where_there_is_little_data(wor
 
     world.fetch(image_of("qcow2"), "qcow2", final_parts=parts)
 
-    # 4 MiB with 3 of data, then 6 MiB with 3 of data, then 8.
-    assert parts.ends == [4 * MIB, 10 * MIB, 18 * MIB, len(DISK)]
+    # 2 MiB of data, then 3 MiB with 1 of data, then 6 with 4, then 3 with 2 each.
+    assert parts.ends == [2 * MIB, 5 * MIB, 11 * MIB, 14 * MIB, 17 * MIB, len(DISK)]
 
 
 def test_a_file_that_is_never_sound_is_never_complete(world):
@@ -112,7 +112,7 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("download_bytes", "previous_bytes", "written_bytes", "expected_bytes"),
     [
-        (100 * MIB, 0, 0, 4 * MIB),
+        (100 * MIB, 0, 0, 2 * MIB),
         (2 * GIB, 0, 0, 21 * MIB),
         (2 * GIB, 21 * MIB, 21 * MIB, 21 * MIB),
         (2 * GIB, 21 * MIB, 0, 42 * MIB),
@@ -120,7 +120,7 @@ GIB = 1 << 30
         (2 * GIB, GIB, GIB // 2, 42 * MIB),
         (2 * GIB, GIB, GIB, 21 * MIB),
         (2 * GIB, 21 * MIB, 84 * MIB, 21 * MIB),
-        (1, 5 * MIB + 512, 3 * MIB, 7 * MIB),
+        (1, 5 * MIB + 512, 3 * MIB, 4 * MIB),
     ],
 )
 def test_an_announced_part_has_one_in_a_hundred_of_the_data(
