@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from precache.adapters.clock_system import SystemClock
-from precache.adapters.images_memory import MemoryImages
+from precache.adapters.images_memory import NO_FAULTS, ImageFaults, MemoryImages
 from precache.core.cache_entries import entry_name
 from precache.core.errors import Stopped
 from precache.core.images import Image, ImageId
@@ -29,6 +29,7 @@ from precache.swarm.swarm_fetcher import SwarmFetcher
 from precache.swarm.swarm_host import SwarmHost
 from tests.relay_planner import RulesPlanner
 from tests.swarm_hosts import CELL, SwarmHosts
+from tests.waiting import wait_until
 
 BY_SWARM = OrderOptions(by_swarm=True)
 PATIENCE = timedelta(seconds=5)
@@ -39,8 +40,8 @@ HOLE_BYTES = 10 * PIECE_BYTES
 class GatedImages(MemoryImages):
     """An image service that sends no more than `until` bytes of an image, until it is told otherwise."""
 
-    def __init__(self, image: Image, data: bytes) -> None:
-        super().__init__(images={image.id: (image, data)})
+    def __init__(self, image: Image, data: bytes, faults: ImageFaults = NO_FAULTS) -> None:
+        super().__init__(images={image.id: (image, data)}, faults={image.id: faults})
         self.until = EVERYTHING
         self.sent_bytes = 0
         self.streams = 0
@@ -153,7 +154,7 @@ class Site:
         self.swarm = SwarmHosts()
         self.planner = RulesPlanner(self.swarm, attestations=parts.pop("attestations", 1))
         self.image, self.data = image, data
-        self.images = GatedImages(image, data)
+        self.images = GatedImages(image, data, parts.pop("faults", NO_FAULTS))
         self._directory, self._parts = directory, parts
         self.hosts: dict[str, RelayHost] = {}
 
@@ -162,6 +163,29 @@ class Site:
         parts = self._parts | parts
         self.hosts[name] = RelayHost(name, self._directory, self.swarm, self.planner, self.images, **parts)
         return self.hosts[name]
+
+    def begin_chain(
+        self, *names: str, until: int = 2 << 20, **parts: Any
+    ) -> tuple[list[RelayHost], list[Future[Path]]]:
+        """Begin on new hosts, the first of which is the seeder, each behind the one before; return them with futures.
+
+        Each has received most of what the image service has sent so far. until: how many bytes it sends.
+        """
+        self.images.until = until
+        hosts, futures = [], []
+        for name in names:
+            host = self.host(name, **parts)
+            hosts.append(host)
+            futures.append(host.cache_image(self.image.id))
+            wait_until(lambda host=host: host.done_bytes > until - (1 << 20))  # type: ignore[misc]
+        assert [self.planner.parent_of(name) for name in names] == ["", *names[:-1]]
+        return hosts, futures
+
+    def finish(self, *futures: Future[Path]) -> None:
+        """Let the image service send everything, and check the entries."""
+        self.images.until = EVERYTHING
+        for future in futures:
+            assert future.result(30).read_bytes() == self.data
 
     def __enter__(self) -> Site:
         return self

@@ -35,6 +35,7 @@ class RulesPlanner:
         """By host, what gets its new assignments."""
         self.reports: list[RelayReport] = []
         self.is_down = False
+        self.refusals = 0
         self.interval_s = 0.2
         self.retry_after_s = 0.2
 
@@ -92,6 +93,7 @@ class RulesPlanner:
 
     def _check(self) -> None:
         if self.is_down:
+            self.refusals += 1
             raise ConductorUnreachable("the test has stopped it")
 
     def _store(self, before: Relay, after: Relay, host: str) -> Assignment:
