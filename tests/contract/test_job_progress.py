@@ -2,6 +2,7 @@
 
 import pytest
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.job_changes import JobChange
 from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
 from tests.contract.job_values import (
@@ -200,3 +201,42 @@ def test_a_job_that_is_cancelled_before_it_began_has_nothing_left(stores):
 
     assert (progress.task_states, progress.counts) == ({TaskState.ENDED: 4}, {Outcome.CANCELLED: 4})
     assert (progress.bytes_total, progress.bytes_left) == (0, 0)
+
+
+class TestSwarm:
+    """Tasks by swarm: from which host and from where their bytes come."""
+
+    FROM = BytesFrom(image_service=20, hosts=250, cache=30)
+
+    @pytest.fixture
+    def by_swarm(self, running):
+        report = TaskProgress(job_id(1), "cmp-1", DEBIAN, Phase.DOWNLOADING, 300, 1000, "cell1", "cmp-2", self.FROM)
+        running.progress.note([report])
+        return running
+
+    def test_a_report_says_from_which_host_and_from_where_the_bytes_come(self, by_swarm):
+        assert (task(by_swarm).parent, task(by_swarm).bytes_from) == ("cmp-2", self.FROM)
+        assert job(by_swarm).progress.bytes_from == self.FROM
+
+    def test_a_report_without_a_parent_keeps_the_last_one(self, by_swarm):
+        note(by_swarm, 900, at=NOW + 5 * SECOND)
+
+        assert (task(by_swarm).parent, task(by_swarm).bytes_from) == ("cmp-2", self.FROM)
+
+    def test_the_result_counts_in_the_job_beside_tasks_of_the_image_service(self, by_swarm):
+        last = BytesFrom(image_service=20, hosts=950, cache=30)
+        asked(by_swarm, "cmp-2", DEBIAN, UBUNTU)
+        ended(by_swarm, "cmp-1", TaskResult(DEBIAN, Outcome.CACHED, 1000, bytes_from=last))
+        ended(by_swarm, "cmp-2", TaskResult(DEBIAN, Outcome.CACHED, 7))
+
+        assert (task(by_swarm).parent, task(by_swarm).bytes_from) == ("cmp-2", last)
+        together = BytesFrom(image_service=27, hosts=950, cache=30)
+        assert job(by_swarm).progress.bytes_from == together
+        finish(by_swarm, JobState.SUCCEEDED)
+        assert job(by_swarm).progress.bytes_from == together  # counted again
+
+    def test_another_attempt_begins_without_them(self, by_swarm):
+        by_swarm.claims.release(held(by_swarm))
+
+        assert (task(by_swarm).parent, task(by_swarm).bytes_from) == (None, BytesFrom())
+        assert job(by_swarm).progress.bytes_from == BytesFrom()

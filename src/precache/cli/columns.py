@@ -104,6 +104,15 @@ class Counts(FormattableColumn[Mapping[str, int]]):
         return ", ".join(f"{number} {what}" for what, number in self._value.items() if number)
 
 
+class Sources(FormattableColumn[Mapping[str, int] | None]):
+    """From where bytes came: `1.2 GiB from the image service, 37.0 GiB from hosts`; zeros are omitted."""
+
+    def human_readable(self) -> str:
+        words = {"image_service": "the image service", "hosts": "hosts", "cache": "older images"}
+        found = self._value or {}
+        return ", ".join(f"{human_bytes(found[name])} from {word}" for name, word in words.items() if found.get(name))
+
+
 class ByImage(FormattableColumn[Sequence[Mapping[str, Any]]]):
     """The progress of each image of a job; in a table one line for each."""
 

@@ -163,7 +163,13 @@ class ProcessImages:
                 if self._memory.is_cancelled(request):  # while it paused
                     self._release_kept(operation, order.image, request.job_id, removes=True)
                 return result
-            return replace(result, bytes_moved=watch.bytes_done, started_at=started_at, finished_at=self._clock.now())
+            return replace(
+                result,
+                bytes_moved=watch.bytes_done,
+                bytes_from=watch.bytes_from,
+                started_at=started_at,
+                finished_at=self._clock.now(),
+            )
 
         return self._memory.outcome_of(request, order.image, run)
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from precache.background.cancel_token import CancelToken
 from precache.background.deadline import Deadline
+from precache.core.bytes_from import BytesFrom
 from precache.core.errors import DeadlinePassed, Stopped
 from precache.core.images import ImageId
 from precache.core.jobs import Phase, TaskProgress
 from precache.core.stopping import StopReason
 from precache.ports.progress import ProgressSink
 
+LEAST_PAUSE_S = 2.0
+"""Between two reports on a transfer by swarm in which nothing but the number of bytes has changed."""
+
 
 class TaskWatch:
-    """The port `Watcher` for one task: reports progress, and stores the number of received bytes.
+    """The ports `Watcher` and `SourceWatcher` for one task: reports progress, and stores the number of received bytes.
+
+    Of a transfer by swarm it reports seldom: at each change of the phase or of the parent, and else at the interval of
+    the relay. Thousands of hosts work at the same time then, and each reports to the relay besides.
 
     The driver calls it some ten times a second, also while it waits. So it can end the work: when the compute is being
     stopped, when the job is cancelled or paused, and when the deadline of the request has passed.
@@ -29,15 +39,26 @@ class TaskWatch:
         stop: CancelToken,
         deadline: Deadline,
         is_awaited: Callable[[ImageId], bool],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """doing: such as `Caching`. is_awaited: returns whether other work waits for this image."""
+        """doing: such as `Caching`. is_awaited: returns whether other work waits for this image.
+
+        monotonic: a clock in seconds.
+        """
         self._doing = doing
         self._is_awaited = is_awaited
         self._deadline = deadline
         self._beginning = beginning
         self._progress = progress
         self._stop = stop
+        self._monotonic = monotonic
+        self._pause_s = 0.0
+        self._quiet_until_s = -math.inf
+        self._reported: tuple[Phase, str] | None = None
+        self._parent = ""
         self.bytes_done = 0
+        self.bytes_from: BytesFrom | None = None
+        """From where the bytes came; None unless it is a transfer by swarm."""
 
     @property
     def job_id(self) -> str:
@@ -46,10 +67,33 @@ class TaskWatch:
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.check_stop()
         self.bytes_done = max(self.bytes_done, bytes_done)
+        if not self._is_due(phase):
+            return
         if phase is Phase.WAITING and not self.bytes_done:
             self._progress.add(self._beginning)
-        else:
-            self._progress.add(replace(self._beginning, phase=phase, bytes_done=bytes_done, bytes_total=bytes_total))
+            return
+        self._progress.add(
+            replace(
+                self._beginning,
+                phase=phase,
+                bytes_done=bytes_done,
+                bytes_total=bytes_total,
+                parent=self._parent,
+                bytes_from=self.bytes_from,
+            )
+        )
+
+    def note_source(self, parent: str, bytes_from: BytesFrom, interval: timedelta) -> None:
+        self._parent, self.bytes_from = parent, bytes_from
+        self._pause_s = max(LEAST_PAUSE_S, interval.total_seconds())
+
+    def _is_due(self, phase: Phase) -> bool:
+        """Return whether this is to be reported, and note that it is."""
+        now, subject = self._monotonic(), (phase, self._parent)
+        if subject == self._reported and now < self._quiet_until_s:
+            return False
+        self._reported, self._quiet_until_s = subject, now + self._pause_s
+        return True
 
     def check_stop(self) -> None:
         if self._stop.is_cancelled:

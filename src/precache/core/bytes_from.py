@@ -24,5 +24,9 @@ class BytesFrom:
             cache=self.cache + other.cache,
         )
 
+    def document(self) -> dict[str, int]:
+        """Return the numbers by the names of their sources, for JSON."""
+        return {"image_service": self.image_service, "hosts": self.hosts, "cache": self.cache}
+
 
 NO_BYTES = BytesFrom()

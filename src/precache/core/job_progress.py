@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from precache.core.bytes_from import NO_BYTES, BytesFrom
 from precache.core.images import ImageId
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class TaskSum:
     standing: the outcome, or the state of tasks that have not ended.
     bytes_done, bytes_total: the sums of theirs. without_total: the number of tasks whose total is not known.
     rate_bytes_per_s: the sum of the rates that are known; None if none is.
+    bytes_from: from where the bytes came.
     """
 
     image: ImageId
@@ -29,6 +31,7 @@ class TaskSum:
     bytes_total: int = 0
     without_total: int = 0
     rate_bytes_per_s: int | None = None
+    bytes_from: BytesFrom = NO_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Progress:
     that turns out to be in the cache already needs no download, so total and left may become smaller. Both are None
     while the size of an image is not known.
     rate_bytes_per_s: measured from the last reports of the running tasks; None if there is no recent one.
+    bytes_from: from where the bytes came.
     """
 
     task_states: Mapping[TaskState, int] = field(default_factory=dict)
@@ -48,6 +52,7 @@ class Progress:
     bytes_total: int | None = 0
     bytes_left: int | None = 0
     rate_bytes_per_s: int | None = None
+    bytes_from: BytesFrom = NO_BYTES
 
     @property
     def eta_s(self) -> int | None:

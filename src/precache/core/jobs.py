@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.errors import IllegalTransition
 from precache.core.idempotency import IdempotencyKey
 from precache.core.images import ImageId
@@ -284,6 +285,8 @@ class Task:
     image_name: as it was at the request; None if the image had none, or if an older release stored the job.
     reported_at: when the last report on the running task was stored; None if there was none in this attempt.
     rate_bytes_per_s: measured from these reports; None if unknown.
+    parent: of a task by swarm, the host from which it receives the image, or received it last; None if there was none.
+    bytes_image_service, bytes_hosts, bytes_cache: of a task by swarm, as of `BytesFrom`; None of others.
     """
 
     job_id: str
@@ -303,6 +306,19 @@ class Task:
     image_name: str | None = None
     reported_at: datetime | None = None
     rate_bytes_per_s: int | None = None
+    parent: str | None = None
+    bytes_image_service: int | None = None
+    bytes_hosts: int | None = None
+    bytes_cache: int | None = None
+
+    @property
+    def bytes_from(self) -> BytesFrom:
+        """Return from where the bytes came: without other knowledge from the image service."""
+        if self.bytes_hosts is None:
+            return BytesFrom(image_service=self.bytes_done)
+        return BytesFrom(
+            image_service=self.bytes_image_service or 0, hosts=self.bytes_hosts, cache=self.bytes_cache or 0
+        )
 
     @property
     def eta_s(self) -> int | None:
@@ -349,6 +365,7 @@ class TaskResult:
     bytes_moved: received from the network, also before a pause; 0 for `existing`.
     reason: any text; it is converted to one line that can be stored and sent.
     may_pass: another attempt may succeed.
+    bytes_from: of a task by swarm, from where the bytes came; None of others.
     """
 
     image: ImageId
@@ -358,6 +375,7 @@ class TaskResult:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     may_pass: bool = False
+    bytes_from: BytesFrom | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", plain_line(self.reason))
@@ -421,6 +439,8 @@ class TaskProgress:
     """How far a host is with one image. bytes_total is 0 while unknown.
 
     cell: as in a heartbeat: empty from a compute on a bus; the receiver knows the cell.
+    parent, bytes_from: of a task by swarm: from which host it receives the image, empty if from none, and from where
+        its bytes came until now. None of others.
     """
 
     job_id: str
@@ -430,3 +450,5 @@ class TaskProgress:
     bytes_done: int
     bytes_total: int
     cell: str = ""
+    parent: str = ""
+    bytes_from: BytesFrom | None = None

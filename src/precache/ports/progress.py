@@ -1,7 +1,11 @@
 """How a host reports its progress."""
 
+from __future__ import annotations
+
+from datetime import timedelta
 from typing import Protocol
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.jobs import Phase, TaskProgress
 
 
@@ -11,6 +15,24 @@ class ProgressSink(Protocol):
     def add(self, progress: TaskProgress) -> None:
         """Accept a report; a later one on the same task may replace it before it is sent. Never waits, never raises."""
         ...
+
+
+class SourceWatcher(Protocol):
+    """A watcher that also wants to know from where the bytes of a transfer by swarm come."""
+
+    def note_source(self, parent: str, bytes_from: BytesFrom, interval: timedelta) -> None:
+        """Accept from which host the image is received, empty for none, and from where its bytes came until now.
+
+        interval: how often the conductors want to hear of the transfer.
+        """
+        ...
+
+
+def note_source(watch: Watcher, parent: str, bytes_from: BytesFrom, interval: timedelta) -> None:
+    """Tell the watcher, if it wants to know it."""
+    note = getattr(watch, "note_source", None)
+    if note is not None:
+        note(parent, bytes_from, interval)
 
 
 class Watcher(Protocol):

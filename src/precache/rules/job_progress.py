@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from precache.core.bytes_from import NO_BYTES
 from precache.core.images import ImageId
 from precache.core.job_hosts import HostProgress, HostTask
 from precache.core.job_progress import ImageProgress, Progress, TaskSum
@@ -111,6 +112,7 @@ def add_up(parts: Sequence[Progress]) -> Progress:
         bytes_total=_sum_known([part.bytes_total for part in parts]),
         bytes_left=_sum_known([part.bytes_left for part in parts]),
         rate_bytes_per_s=sum(rates) if rates else None,
+        bytes_from=sum((part.bytes_from for part in parts), NO_BYTES),
     )
 
 
@@ -121,6 +123,7 @@ def _progress(tasks: TaskSum, size_bytes: int | None) -> Progress:
             counts={tasks.standing: tasks.tasks},
             bytes_done=tasks.bytes_done,
             bytes_total=tasks.bytes_total,
+            bytes_from=tasks.bytes_from,
         )
     # A waiting task downloads the whole image, unless the host has kept a part of it.
     without_total = tasks.tasks if tasks.standing is TaskState.WAITING else tasks.without_total
@@ -132,6 +135,7 @@ def _progress(tasks: TaskSum, size_bytes: int | None) -> Progress:
         bytes_total=expected,
         bytes_left=None if expected is None else max(0, expected - tasks.bytes_done),
         rate_bytes_per_s=tasks.rate_bytes_per_s,
+        bytes_from=tasks.bytes_from,
     )
 
 
@@ -145,6 +149,7 @@ def _sum(image: ImageId, standing: TaskState | Outcome, tasks: Sequence[Task]) -
         bytes_total=sum(task.bytes_total for task in tasks),
         without_total=sum(not task.bytes_total and task.phase is not Phase.DONE for task in tasks),
         rate_bytes_per_s=sum(rates) if rates else None,
+        bytes_from=sum((task.bytes_from for task in tasks), NO_BYTES),
     )
 
 

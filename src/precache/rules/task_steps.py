@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.errors import TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import (
@@ -23,6 +24,7 @@ from precache.core.jobs import (
 from precache.rules.transfer_rate import measured_rate
 
 _NO_REPORT: dict[str, Any] = {"reported_at": None, "rate_bytes_per_s": None}
+_NO_SOURCE: dict[str, Any] = {"parent": None, "bytes_image_service": None, "bytes_hosts": None, "bytes_cache": None}
 
 
 def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
@@ -70,6 +72,7 @@ def started(task: Task, cell: str, now: datetime) -> Task:
         attempts=task.attempts + 1,
         started_at=now,
         **_NO_REPORT,
+        **_NO_SOURCE,
     )
 
 
@@ -89,7 +92,16 @@ def progressed(task: Task, progress: TaskProgress, now: datetime) -> Task:
         bytes_total=max(task.bytes_total, progress.bytes_total) if is_done else progress.bytes_total,
         reported_at=now,
         rate_bytes_per_s=None if is_done else measured_rate(task, progress.bytes_done, now),
+        parent=progress.parent or task.parent,
+        **_sources(progress.bytes_from),
     )
+
+
+def _sources(bytes_from: BytesFrom | None) -> dict[str, Any]:
+    """Return the fields of a task that say from where its bytes came; none if that is not known."""
+    if bytes_from is None:
+        return {}
+    return {f"bytes_{source}": count for source, count in bytes_from.document().items()}
 
 
 def after_reports(
@@ -119,7 +131,14 @@ def put_back(task: Task) -> Task:
     """Return a running task as waiting for another attempt, without its progress."""
     check_task_transition(task.state, TaskState.WAITING)
     return replace(
-        task, state=TaskState.WAITING, phase=Phase.WAITING, bytes_done=0, bytes_total=0, started_at=None, **_NO_REPORT
+        task,
+        state=TaskState.WAITING,
+        phase=Phase.WAITING,
+        bytes_done=0,
+        bytes_total=0,
+        started_at=None,
+        **_NO_REPORT,
+        **_NO_SOURCE,
     )
 
 
@@ -168,4 +187,5 @@ def ended(task: Task, result: TaskResult, now: datetime) -> Task:
         started_at=result.started_at or task.started_at,
         finished_at=result.finished_at or now,
         **_NO_REPORT,
+        **_sources(result.bytes_from),
     )

@@ -28,6 +28,7 @@ from precache.adapters.bus_oslo.fields import (
 )
 from precache.adapters.bus_oslo.steering_messages import call_fields, read_call, read_retry_count, retry_fields
 from precache.background.deadline import Deadline
+from precache.core.bytes_from import NO_BYTES, BytesFrom
 from precache.core.errors import InvalidImageId, InvalidOption
 from precache.core.hosts import Heartbeat
 from precache.core.job_options import DEFAULT_JOB_OPTIONS, MOST_PRIORITY
@@ -184,6 +185,8 @@ def progress_message(progress: Sequence[TaskProgress]) -> dict[str, Any]:
                 "phase": each.phase.value,
                 "bytes_done": each.bytes_done,
                 "bytes_total": each.bytes_total,
+                **({"parent": each.parent} if each.parent else {}),
+                **_source_fields(each.bytes_from),
             }
             for each in progress
         ]
@@ -212,7 +215,20 @@ def _result_message(result: HostResult) -> dict[str, Any]:
         "started_at": instant_text(result.started_at),
         "finished_at": instant_text(result.finished_at),
         **({"may_pass": True} if result.may_pass else {}),
+        **_source_fields(result.bytes_from),
     }
+
+
+def _source_fields(bytes_from: BytesFrom | None) -> dict[str, Any]:
+    return {} if bytes_from is None else {"bytes_from": bytes_from.document()}
+
+
+def _read_sources(item: Mapping[str, Any]) -> BytesFrom | None:
+    """Return from where the bytes came; None if the host does not say it. Raises Malformed."""
+    found = item.get("bytes_from")
+    if not isinstance(found, Mapping):
+        return None
+    return BytesFrom(**{source: read_size(found, source) for source in NO_BYTES.document()})
 
 
 def _read_result(item: Mapping[str, Any]) -> HostResult:
@@ -230,6 +246,7 @@ def _read_result(item: Mapping[str, Any]) -> HostResult:
         read_instant(item.get("started_at")),
         read_instant(item.get("finished_at")),
         item.get("may_pass") is True,
+        _read_sources(item),
     )
 
 
@@ -246,6 +263,8 @@ def _read_progress(cell: str, item: Mapping[str, Any]) -> TaskProgress:
         read_size(item, "bytes_done"),
         read_size(item, "bytes_total"),
         cell,
+        read_name(item, "parent") if item.get("parent") else "",
+        _read_sources(item),
     )
 
 

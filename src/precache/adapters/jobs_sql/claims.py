@@ -271,6 +271,10 @@ def _put_back_tasks(connection: Connection, number: int) -> None:
         "started_at": None,
         "reported_at": None,
         "rate_bytes_per_s": None,
+        "parent": None,
+        "bytes_image_service": None,
+        "bytes_hosts": None,
+        "bytes_cache": None,
     }
     running = (tasks.c.job == number) & (tasks.c.state == TaskState.RUNNING)
     connection.execute(update(tasks).where(running).values(waiting))

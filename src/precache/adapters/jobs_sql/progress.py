@@ -33,9 +33,11 @@ AND tasks.image_position = new.image_position AND tasks.state = 'running' AND ta
 
 _ON_POSTGRESQL = text(f"""
 UPDATE tasks SET phase = new.phase, bytes_done = new.bytes_done, bytes_total = new.bytes_total,
-    rate_bytes_per_s = new.rate_bytes_per_s, reported_at = :reported_at
+    rate_bytes_per_s = new.rate_bytes_per_s, reported_at = :reported_at, parent = NULLIF(new.parent, ''),
+    bytes_image_service = new.bytes_image_service, bytes_hosts = new.bytes_hosts, bytes_cache = new.bytes_cache
 FROM json_to_recordset(CAST(:reports AS json)) AS new (host_position int, image_position int, attempts int,
-    phase text, bytes_done bigint, bytes_total bigint, rate_bytes_per_s bigint)
+    phase text, bytes_done bigint, bytes_total bigint, rate_bytes_per_s bigint, parent text,
+    bytes_image_service bigint, bytes_hosts bigint, bytes_cache bigint)
 WHERE {_SAME_RUN}""").bindparams(_REPORTED_AT)  # noqa: S608  constants
 
 # The reports come first, so that the database finds the task of each by its key.
@@ -43,15 +45,20 @@ _ON_MARIADB = text(f"""
 UPDATE JSON_TABLE(:reports, '$[*]' COLUMNS (host_position INT PATH '$.host_position',
     image_position INT PATH '$.image_position', attempts INT PATH '$.attempts', phase VARCHAR(32) PATH '$.phase',
     bytes_done BIGINT PATH '$.bytes_done', bytes_total BIGINT PATH '$.bytes_total',
-    rate_bytes_per_s BIGINT PATH '$.rate_bytes_per_s')) AS new
+    rate_bytes_per_s BIGINT PATH '$.rate_bytes_per_s', parent VARCHAR(255) PATH '$.parent',
+    bytes_image_service BIGINT PATH '$.bytes_image_service', bytes_hosts BIGINT PATH '$.bytes_hosts',
+    bytes_cache BIGINT PATH '$.bytes_cache')) AS new
 STRAIGHT_JOIN tasks ON {_SAME_RUN}
 SET tasks.phase = new.phase, tasks.bytes_done = new.bytes_done, tasks.bytes_total = new.bytes_total,
-    tasks.rate_bytes_per_s = new.rate_bytes_per_s, tasks.reported_at = :reported_at""").bindparams(_REPORTED_AT)  # noqa: S608
+    tasks.rate_bytes_per_s = new.rate_bytes_per_s, tasks.reported_at = :reported_at,
+    tasks.parent = NULLIF(new.parent, ''), tasks.bytes_image_service = new.bytes_image_service,
+    tasks.bytes_hosts = new.bytes_hosts, tasks.bytes_cache = new.bytes_cache""").bindparams(_REPORTED_AT)  # noqa: S608
 
 # SQLite runs in this process, so that a statement for each row is cheap.
 _ON_SQLITE = text("""
 UPDATE tasks SET phase = :phase, bytes_done = :bytes_done, bytes_total = :bytes_total,
-    rate_bytes_per_s = :rate_bytes_per_s, reported_at = :reported_at
+    rate_bytes_per_s = :rate_bytes_per_s, reported_at = :reported_at, parent = NULLIF(:parent, ''),
+    bytes_image_service = :bytes_image_service, bytes_hosts = :bytes_hosts, bytes_cache = :bytes_cache
 WHERE job = :job AND host_position = :host_position AND image_position = :image_position
 AND state = 'running' AND attempts = :attempts""").bindparams(_REPORTED_AT)
 
@@ -106,7 +113,7 @@ def _note_one_job(
 
 
 def _update(connection: Connection, number: int, changed: Mapping[tuple[int, int], Task], now: datetime) -> None:
-    """Write phase, bytes and rate of the tasks, by their positions, if the task still runs as it was read."""
+    """Write what hosts report on the tasks, by their positions, if the task still runs as it was read."""
     reports = [_report(place, task) for place, task in sorted(changed.items(), key=itemgetter(0))]
     backend = connection.dialect.name
     if backend == "sqlite":
@@ -125,4 +132,8 @@ def _report(place: tuple[int, int], task: Task) -> dict[str, Any]:
         "bytes_done": task.bytes_done,
         "bytes_total": task.bytes_total,
         "rate_bytes_per_s": task.rate_bytes_per_s,
+        "parent": task.parent or "",
+        "bytes_image_service": task.bytes_image_service,
+        "bytes_hosts": task.bytes_hosts,
+        "bytes_cache": task.bytes_cache,
     }

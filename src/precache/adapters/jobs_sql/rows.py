@@ -10,8 +10,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, null, select
 
+from precache.adapters.jobs_sql.counts import source_columns
 from precache.adapters.sql.batches import batches
 from precache.adapters.sql.tables import job_counts, job_hosts, job_images, jobs, tasks
+from precache.core.bytes_from import BytesFrom
 from precache.core.errors import JobNotFound
 from precache.core.images import ImageId
 from precache.core.job_options import DEFAULT_JOB_OPTIONS
@@ -168,28 +170,41 @@ def _sums(
     now: list[Any]
     for batch in batches(sorted(images)):
         kept = select(job_counts).where(job_counts.c.job.in_(batch), job_counts.c.tasks > 0)
-        for job, image_position, standing, *amounts in connection.execute(kept):
+        for job, image_position, standing, count, done, total, *sources in connection.execute(kept):
             if standing == TaskState.RUNNING:
-                running[job, image_position] = amounts[0]
+                running[job, image_position] = count
             else:
                 known = TaskState.WAITING if standing == TaskState.WAITING else Outcome(standing)
-                sums[job].append(TaskSum(images[job][image_position].image, known, *amounts))
+                image = images[job][image_position].image
+                sums[job].append(TaskSum(image, known, count, done, total, bytes_from=_bytes_from(sources)))
     if not running:
         return sums
     for batch in batches(sorted({job for job, _ in running})):
         for job, image_position, *amounts in connection.execute(_running_tasks(batch, recent)):
             image, count = images[job][image_position].image, running.get((job, image_position), 0)
             now = [None if each is None else int(each) for each in amounts]  # some databases sum up to a Decimal
-            sums[job].append(TaskSum(image, TaskState.RUNNING, count, *now))
+            done, total, without_total, rate, *sources = now
+            running_sum = TaskSum(
+                image, TaskState.RUNNING, count, done, total, without_total, rate, _bytes_from(sources)
+            )
+            sums[job].append(running_sum)
     return sums
 
 
+def _bytes_from(numbers: Sequence[int | None]) -> BytesFrom:
+    image_service, hosts, cache = (number or 0 for number in numbers)
+    return BytesFrom(image_service=image_service, hosts=hosts, cache=cache)
+
+
 def _running_tasks(numbers: Sequence[int], recent: ColumnElement[datetime] | None) -> Select[Any]:
-    """Select (job, image_position, bytes_done, bytes_total, without_total, rate), sums over running tasks."""
+    """Select (job, image_position, bytes_done, bytes_total, without_total, rate, and the bytes by source), sums over
+    running tasks.
+    """
     rate = null() if recent is None else func.sum(case((tasks.c.reported_at >= recent, tasks.c.rate_bytes_per_s)))
     is_unknown = (tasks.c.bytes_total == 0) & (tasks.c.phase != Phase.DONE)
     without_total = func.sum(case((is_unknown, 1), else_=0))
-    sums = (func.sum(tasks.c.bytes_done), func.sum(tasks.c.bytes_total), without_total, rate)
+    sources = map(func.sum, source_columns())
+    sums = (func.sum(tasks.c.bytes_done), func.sum(tasks.c.bytes_total), without_total, rate, *sources)
     return (
         select(tasks.c.job, tasks.c.image_position, *sums)
         .where(tasks.c.job.in_(numbers), tasks.c.state == TaskState.RUNNING, tasks.c.outcome.is_(None))

@@ -264,6 +264,11 @@ tasks = Table(
     # Of the last report on a running task.
     Column("reported_at", Instant),
     Column("rate_bytes_per_s", BigInteger),
+    # Of tasks by swarm: the host that they receive from, and from where their bytes came.
+    Column("parent", NAME),
+    Column("bytes_image_service", BigInteger),
+    Column("bytes_hosts", BigInteger),
+    Column("bytes_cache", BigInteger),
     # For the list of one state or outcome, in the order of the list.
     Index("ix_tasks_standing", "job", "state", "outcome", "host_position", "image_position"),
     sqlite_with_rowid=False,
@@ -282,6 +287,10 @@ job_counts = Table(
     # 0 for running tasks, whose bytes are in their rows.
     Column("bytes_done", BigInteger, nullable=False),
     Column("bytes_total", BigInteger, nullable=False),
+    # The defaults are for the previous release, whose tasks get all bytes from the image service.
+    Column("bytes_image_service", BigInteger, nullable=False, server_default=text("0")),
+    Column("bytes_hosts", BigInteger, nullable=False, server_default=text("0")),
+    Column("bytes_cache", BigInteger, nullable=False, server_default=text("0")),
     **_EXACT,
 )
 

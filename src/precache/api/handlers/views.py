@@ -13,6 +13,7 @@ from precache.core.job_hosts import HostProgress
 from precache.core.job_options import JobOptions
 from precache.core.job_progress import Progress
 from precache.core.jobs import Job, Task, TaskState
+from precache.core.operations import Operation
 from precache.rules.webhook_urls import host_of
 
 
@@ -48,6 +49,7 @@ class JobViews:
             "host": job.for_host,
             **_options(job),
             **self._progress(job.progress),
+            "bytes_from": job.progress.bytes_from.document() if job.operation is Operation.CACHE else None,
         }
         return _view(job, self._listed_fields, computed)
 
@@ -59,7 +61,9 @@ class JobViews:
 
     def task(self, task: Task) -> dict[str, Any]:
         is_running = task.state is TaskState.RUNNING
-        return _view(task, self._task_fields, {"phase": task.phase.value if is_running else None})
+        bytes_from = None if task.bytes_hosts is None else task.bytes_from.document()
+        computed = {"phase": task.phase.value if is_running else None, "bytes_from": bytes_from}
+        return _view(task, self._task_fields, computed)
 
 
 def _view(

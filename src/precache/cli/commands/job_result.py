@@ -18,6 +18,7 @@ from precache.cli.columns import (
     Fields,
     Properties,
     Rate,
+    Sources,
     TargetColumn,
     Text,
     TimeLeft,
@@ -70,6 +71,7 @@ JOB_FIELDS: Fields = {
     "bytes_total": Field(Bytes),
     "rate_bytes_per_s": Field(Rate),
     "eta_s": Field(TimeLeft),
+    "bytes_from": Field(Sources),
     "by_image": Field(plain),
 }
 TASK_FIELDS: Fields = {
@@ -82,6 +84,8 @@ TASK_FIELDS: Fields = {
     "phase": Field(Text, left_out=6),
     "bytes_done": Field(Bytes, left_out=12),
     "bytes_total": Field(Bytes, left_out=8),
+    "parent": Field(Text, left_out=13),
+    "bytes_from": Field(Sources, left_out=14),
     "rate_bytes_per_s": Field(Rate, left_out=5),
     "eta_s": Field(TimeLeft, left_out=9),
     "attempts": Field(plain, left_out=3),
@@ -123,6 +127,7 @@ _ONLY_IF_SET = frozenset(
         "counts",
         "rate_bytes_per_s",
         "eta_s",
+        "bytes_from",
         "by_image",
     }
 )

@@ -31,6 +31,7 @@ from precache.adapters.bus_oslo.steering_messages import (
     read_limit,
     read_pause,
 )
+from precache.core.bytes_from import BytesFrom
 from precache.core.hosts import Heartbeat
 from precache.core.images import parse_image_id
 from precache.core.jobs import Outcome, Phase, TaskPaused, TaskProgress, TaskResult
@@ -46,10 +47,12 @@ CALL = CallNumber("c3d1", 41)
 RATES = {IMAGE: 10**6, parse_image_id("00000000-0000-0000-0000-000000000001"): None}
 BEAT = Heartbeat("cmp-1", "cell1", "libvirt", NOW, "1.0")
 PROGRESS = TaskProgress("job", "cmp-1", IMAGE, Phase.DOWNLOADING, 5, 10, "cell1")
+BY_SWARM = replace(PROGRESS, parent="cmp-2", bytes_from=BytesFrom(hosts=5))
 RESULTS = [
     TaskResult(IMAGE, Outcome.CACHED, 7, "", NOW, NOW),
     TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
     TaskResult(IMAGE, Outcome.CANCELLED, 5),
+    TaskResult(IMAGE, Outcome.CACHED, 7, bytes_from=BytesFrom(image_service=1, hosts=2, cache=4)),
     *(TaskResult(IMAGE, Outcome(word), 0, "why") for word in ("intact", "corrupt", "unverifiable", "purged", "absent")),
     *(TaskResult(IMAGE, outcome) for outcome in (Outcome.IN_USE, Outcome.PINNED, Outcome.UNPINNED)),
     TaskPaused(IMAGE, 2**40),
@@ -85,7 +88,7 @@ def test_every_message_is_read_as_it_was_written():
     assert read_limit(over_the_bus(limit), "cmp-1") == ("job", RATES, CALL)
     assert read_results(over_the_bus(results_message(RESULTS))) == RESULTS
     assert read_heartbeats(over_the_bus(heartbeats_message([BEAT], "1.0")), "cell1", NOW) == [BEAT]
-    assert read_progress(over_the_bus(progress_message([PROGRESS])), "cell1") == [PROGRESS]
+    assert read_progress(over_the_bus(progress_message([PROGRESS, BY_SWARM])), "cell1") == [PROGRESS, BY_SWARM]
 
 
 @pytest.mark.parametrize(
