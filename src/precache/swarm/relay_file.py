@@ -19,7 +19,7 @@ from precache.imagecache.bases import Base
 from precache.ports.swarm_trust import RootStatement, SwarmTrust
 from precache.swarm.hash_list import HashList
 from precache.swarm.news import Cursor, News, NewsLog
-from precache.swarm.sparse_writes import clear_range, write_data
+from precache.swarm.shared_file import SharedFile
 from precache.swarm.wire import (
     DIGEST_BYTES,
     MOST_HASHES,
@@ -30,8 +30,6 @@ from precache.swarm.wire import (
     piece_count,
     piece_length,
 )
-
-_MODE = 0o666  # minus the umask, as with Nova's open()
 
 _NO_PREFIX = bytes(PREFIX_BYTES)
 
@@ -51,13 +49,8 @@ class RelayFile:
         self.path, self.relay = path, relay
         self._trust = trust
         self._signers = {trust.public_key}
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY)
-        self._fd = os.open(path, flags, _MODE)
-        if not writable:
-            # No read-ahead: it would fill the page cache with pages that the seeder's direct writes change later.
-            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
+        self._file = SharedFile(path, writable=writable)
         self._writable = writable
-        self._is_blank = writable and os.fstat(self._fd).st_size == 0
         self._changed = Condition()
         self._size: int | None = None
         self._hashes = HashList(0)
@@ -73,7 +66,6 @@ class RelayFile:
         """How much was in the file already, and agreed with its hashes."""
         self._root_text = ""
         self._root: RootStatement | None = None
-        self._readers = 0
         self._closed = False
 
     @property
@@ -122,7 +114,7 @@ class RelayFile:
 
     def stat(self) -> os.stat_result:
         """Return the state of the open file, whatever its name is now. Raises OSError."""
-        return os.fstat(self._fd)
+        return self._file.stat()
 
     def have_list(self) -> bytes:
         """Return, for each piece that need not be sent, the first 8 bytes of its SHA-256; zeros for the others.
@@ -191,7 +183,7 @@ class RelayFile:
             return False
         if hashlib.sha256(data).digest() != self._hashes.digest(index):
             raise PieceRefused(index, "its content does not agree with its hash")
-        write_data(self._fd, memoryview(data), index * PIECE_BYTES, is_hole=self._is_blank)
+        self._file.write(memoryview(data), index * PIECE_BYTES)
         with self._changed:
             self.added_bytes += len(data)
             self._note(index)
@@ -229,10 +221,6 @@ class RelayFile:
             self._root, self._root_text = statement, text
             self._changed.notify_all()
 
-    def flush(self) -> None:
-        """Write all data to the disk before returning. Raises OSError."""
-        os.fsync(self._fd)
-
     def wait_for_news(self, cursor: Cursor, timeout_s: float) -> News:
         """Return what came after the cursor; wait if there is nothing. After the time there may be no entries."""
         with self._changed:
@@ -244,33 +232,18 @@ class RelayFile:
 
     def read_into(self, index: int, buffer: memoryview) -> int:
         """Read the piece into the buffer; return its length, 0 if it is not there. Raises OSError."""
-        with self._changed:
-            if self._closed or not self.has(index):
-                return 0
-            length = self._length(index)
-            self._readers += 1
-        try:
-            filled = 0
-            while filled < length:
-                got = os.preadv(self._fd, [buffer[filled:length]], index * PIECE_BYTES + filled)
-                if not got:
-                    return 0  # its writer has begun again, and cut it off
-                filled += got
-        finally:
-            with self._changed:
-                self._readers -= 1
-                self._changed.notify_all()
-        return length
+        if self._closed or not self.has(index):
+            return 0
+        length = self._length(index)
+        # Less is there if its writer has begun again, and has cut the file off.
+        return length if self._file.read_into(buffer[:length], index * PIECE_BYTES) == length else 0
 
     def close(self) -> None:
         """End all reads, and close the file. Safe to repeat."""
         with self._changed:
-            if self._closed:
-                return
             self._closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._readers)
-            os.close(self._fd)
+        self._file.close()
 
     def _is_signed(self, batch: HashBatch) -> bool:
         with self._changed:
@@ -321,7 +294,7 @@ class RelayFile:
         if not 0 <= piece_count(size_bytes) <= MOST_PIECES:
             raise PieceRefused(index, f"its file has {size_bytes} bytes, more than {MOST_PIECES * PIECE_BYTES}")
         if self._writable:
-            os.ftruncate(self._fd, size_bytes)
+            self._file.set_size(size_bytes)
         self._hashes = HashList(size_bytes)
         self._have, self._size = bytearray(self._hashes.pieces), size_bytes
         del self._local[self._hashes.pieces * DIGEST_BYTES :]
@@ -347,8 +320,8 @@ class RelayFile:
                 self._note(index)
                 self.local_bytes += self._length(index)
         for first, end in _runs(zeros):
-            if self._writable and not self._is_blank:
-                clear_range(self._fd, first * PIECE_BYTES, (end - first) * PIECE_BYTES)
+            if self._writable:
+                self._file.clear(first * PIECE_BYTES, (end - first) * PIECE_BYTES)
         for index in zeros:
             self._have[index] = True
             self._have_bytes += PIECE_BYTES

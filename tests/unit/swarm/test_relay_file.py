@@ -220,7 +220,6 @@ class TestPieces:
         content = image_content("az") + bytes(32 << 10) + image_content("b")[: 32 << 10]
         file.add_hashes(batch_of(content, seeder=SEEDER))
         add_all(file, content)
-        file.flush()
 
         assert file.path.read_bytes() == content
         assert file.path.stat().st_blocks * 512 <= 104 << 10
@@ -318,6 +317,16 @@ class TestReaders:
         assert file.wait_for_news(Cursor(), 20).is_closed
         closing.join()
         assert file.read_into(0, memoryview(bytearray(PIECE_BYTES))) == 0
+        file.close()
+
+    def test_a_file_that_is_closed_is_not_written(self, file: RelayFile) -> None:
+        """Its descriptor may mean another file by then."""
+        file.add_hashes(batch_of(CONTENT, seeder=SEEDER))
+
+        file.close()
+
+        with pytest.raises(OSError, match="closed"):
+            file.add_piece(0, pieces_of(CONTENT)[0])
 
     def test_a_file_that_is_shorter_than_it_should_be_is_not_read(self, tmp_path: Path) -> None:
         file = seeded_file(tmp_path / "file", CONTENT, SEEDER)
