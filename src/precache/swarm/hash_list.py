@@ -12,6 +12,7 @@ from precache.swarm.wire import DIGEST_BYTES, ZERO_DIGEST, HashBatch, piece_coun
 
 _KNOWN, _CLAIMED = 1, 2
 _NO_DIGEST = bytes(DIGEST_BYTES)
+_BLOCK = 4096
 
 
 class HashList:
@@ -41,6 +42,9 @@ class HashList:
 
     def digests(self, first: int, count: int) -> bytes:
         """Return the digests of consecutive pieces."""
+        stored = bytes(self._digests[first * DIGEST_BYTES : (first + count) * DIGEST_BYTES])
+        if _NO_DIGEST not in stored:
+            return stored
         return b"".join(self.digest(index) for index in range(first, first + count))
 
     def add(self, batch: HashBatch) -> list[int]:
@@ -83,8 +87,8 @@ class HashList:
     def root(self) -> str:
         """Return the digest of the whole file, if all its hashes are known or claimed."""
         whole = hashlib.sha256()
-        for index in range(self.pieces):
-            whole.update(self.digest(index))
+        for first in range(0, self.pieces, _BLOCK):
+            whole.update(self.digests(first, min(_BLOCK, self.pieces - first)))
         return f"{TREE_SHA256}:{whole.hexdigest()}"
 
     def _unknown_of(self, batch: HashBatch) -> Iterator[tuple[int, bytes]]:

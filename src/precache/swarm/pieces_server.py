@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 _MORE_CONNECTIONS = 16
 """Beside those that receive pieces: handshakes, and requests that will be refused."""
 
+_UNSENT_BYTES = 128 << 10
+"""Of one connection, beside what is on its way. With more, an offer would reach a slow host late, behind old pieces."""
+
 _LOOK_S = 0.25
 _STOP_S = 2.0
 
@@ -117,9 +120,8 @@ class PiecesServer:
         if self._offers.connections >= self._limits.max_connections + _MORE_CONNECTIONS:
             _log.warning("A connection from %s was refused: there are %d", address, self._offers.connections)
             return None
-        sock.settimeout(self._limits.send_timeout_s)
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each piece is sent at once
+            _set_options(sock, self._limits.send_timeout_s)
             wrapped = self._trust.server_context().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except PrecacheError as error:
             _log.warning("A connection from %s was refused: %s", address, error)
@@ -143,6 +145,15 @@ class PiecesServer:
         self._offers.disconnect(connection)
         with contextlib.suppress(OSError):
             connection.sock.close()
+
+
+def _set_options(sock: socket.socket, send_timeout_s: float) -> None:
+    """Send each piece at once, keep little in the kernel, and notice a caller that lost its power. Raises OSError."""
+    sock.settimeout(send_timeout_s)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    # Sending an offer never blocks, because it is small: without this the connection would last for many minutes.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_timeout_s * 1000))
 
 
 def _has_handshake(connection: Connection) -> bool:
