@@ -8,18 +8,22 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from precache.background.periodic_task import PeriodicTask
-from precache.core.errors import ClockWrong, PrecacheError
+from precache.core.errors import ClockWrong, ConductorUnreachable, PrecacheError, RelayRefused
 from precache.ports.clock import Clock
 from precache.ports.swarm_planner import SwarmPlanner
 from precache.swarm.host_trust import HostTrust
 
 _log = logging.getLogger(__name__)
 
-LOOK_INTERVAL = timedelta(seconds=5)
+LOOK_INTERVAL = timedelta(seconds=1)
 """Between two looks whether it is time to ask."""
 
+FIRST_PAUSE = timedelta(seconds=2)
+"""Before the first attempt, with the spread: by then a conductor has usually stored the first heartbeat. And after the
+first failure; each later pause is twice as long."""
+
 LONGEST_PAUSE = timedelta(minutes=5)
-"""Between two attempts; the first pauses are as short as LOOK_INTERVAL."""
+"""Between two attempts."""
 
 SILENT_FOR = timedelta(minutes=1)
 """After the start. A host often asks before its first heartbeat is stored, or before a conductor runs."""
@@ -45,8 +49,8 @@ class RenewCertificate:
         spread: Callable[[], float] = random.random,
     ) -> None:
         self._trust, self._cell, self._planner, self._clock, self._spread = trust, cell, planner, clock, spread
-        self._began_at = self._next_at = clock.uptime()
-        self._pause = LOOK_INTERVAL
+        self._began_at = clock.uptime()
+        self._next_at, self._pause = self._began_at + self._spread_over(FIRST_PAUSE), FIRST_PAUSE
         self._renew_at: datetime | None = None
         self._is_reason_told = False
         self._task = PeriodicTask(
@@ -77,6 +81,9 @@ class RenewCertificate:
     def _is_due(self) -> bool:
         return self._renew_at is None or not self._trust.is_certified or self._clock.now() >= self._renew_at
 
+    def _spread_over(self, pause: timedelta) -> timedelta:
+        return pause * (1 + self._spread()) / 2
+
     def _succeeded(self) -> None:
         is_first = self._renew_at is None
         if (half := self._trust.renew_at) is not None:
@@ -87,13 +94,13 @@ class RenewCertificate:
                 identity.host,
                 identity.site,
             )
-        self._pause, self._is_reason_told = LOOK_INTERVAL, False
+        self._pause, self._is_reason_told = FIRST_PAUSE, False
         self._next_at = self._clock.uptime()
 
     def _failed(self, error: PrecacheError) -> None:
         """Wait longer after each failure. Log the reason once, when the host has no certificate any more."""
         now = self._clock.uptime()
-        self._next_at = now + self._pause * (1 + self._spread()) / 2
+        self._next_at = now + self._spread_over(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         is_early = now - self._began_at < SILENT_FOR and not isinstance(error, ClockWrong)
         if self._trust.is_certified or self._is_reason_told or is_early:
@@ -101,7 +108,7 @@ class RenewCertificate:
             return
         self._is_reason_told = True
         _log.warning(
-            "Host %s has no certificate, so it gets images from the image service alone; it goes on asking for one. %s",
+            "Host %s gets images from the image service alone until it has a certificate, for which it asks again: %s",
             self._trust.host,
-            error,
+            error.reason if isinstance(error, RelayRefused | ConductorUnreachable) else error,
         )
