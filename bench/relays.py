@@ -7,6 +7,7 @@ The planner is called directly, without a bus. The servers flush each commit to 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -66,16 +67,20 @@ def measure(stores: Stores, relay_count: int, member_count: int, seconds: float)
     joined_s = time.perf_counter() - began
     all_places = [place for each in places.values() for place in each]
 
+    versions = {(place.relay, place.host): place.version for place in all_places}
+
     def report(place: Assignment, kind: ReportKind = ReportKind.PROGRESS, **fields: Any) -> float:
+        key = place.relay, place.host
+        sent = RelayReport(relay=key[0], host=key[1], kind=kind, version=versions[key], cell="cell1", **fields)
         started = time.perf_counter()
-        planner.report(RelayReport(relay=place.relay, host=place.host, kind=kind, cell="cell1", **fields))
+        versions[key] = planner.report(sent).version
         return time.perf_counter() - started
 
     result: dict[str, Any] = {"join_ms": round(1000 * joined_s / len(all_places), 2)}
     for kind in (ReportKind.PROGRESS, ReportKind.SLOW, ReportKind.LOST_PARENT):
         sample = all_places[5 :: max(1, len(all_places) // 300)]
         with counted(stores) as statements:
-            times = [report(place, kind, version=place.version, have_bytes=5) for place in sample]
+            times = [report(place, kind, have_bytes=5) for place in sample]
         result[kind.value] = {"statements": round(len(statements) / len(sample), 1), **spread(times)}
     at_once(places[images[1]], report)  # which opens the connections
     result["at_once"] = at_once(places[images[0]], report)
@@ -94,10 +99,11 @@ def at_once(places: list[Assignment], report: Callable[..., float]) -> dict[str,
 def sustained(places: list[Assignment], report: Callable[..., float], seconds: float) -> dict[str, float]:
     """Report from all threads for so long; return how many reports are answered in a second."""
     until, lock, times = time.perf_counter() + seconds, threading.Lock(), list[float]()
+    cpu_s = time.process_time()
 
     def run(first: int) -> None:
         own = []
-        for place in places[first::THREADS]:
+        for place in itertools.cycle(places[first::THREADS]):
             if time.perf_counter() > until:
                 break
             own.append(report(place, have_bytes=7))
@@ -107,7 +113,9 @@ def sustained(places: list[Assignment], report: Callable[..., float], seconds: f
     began = time.perf_counter()
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(run, range(THREADS)))
-    return {"per_s": round(len(times) / (time.perf_counter() - began)), **spread(times)}
+    wall_s = time.perf_counter() - began
+    cpu_ms = 1000 * (time.process_time() - cpu_s) / len(times)
+    return {"per_s": round(len(times) / wall_s), "cpu_ms": round(cpu_ms, 2), **spread(times)}
 
 
 def spread(times: list[float]) -> dict[str, float]:
