@@ -63,6 +63,7 @@ class RelaySite:
         interval = ReportInterval(relays=relays, monotonic=self.monotonic)
         return PlanRelays(
             relays=relays,
+            rates=self.stores.host_rates,
             hosts=RelayHosts(
                 hosts=hosts, tasks=self.stores.relay_tasks, service_down_time=DOWN_AFTER, monotonic=self.monotonic
             ),
@@ -78,7 +79,13 @@ class RelaySite:
 
     def watch(self) -> WatchRelays:
         duty = HeldDuty(duties=self.stores.duties, name="relays", owner="me", lease=timedelta(seconds=6))
-        return WatchRelays(duty=duty, relays=self.relays, planner=self.conductors[0], monotonic=self.monotonic)
+        return WatchRelays(
+            duty=duty,
+            relays=self.relays,
+            rates=self.stores.host_rates,
+            planner=self.conductors[0],
+            monotonic=self.monotonic,
+        )
 
     def monotonic(self) -> float:
         return self.monotonic_s

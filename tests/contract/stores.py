@@ -39,7 +39,7 @@ from precache.adapters.notices_memory import MemoryDuties, MemoryNotices
 from precache.adapters.permits_memory import MemoryCallPermits
 from precache.adapters.permits_sql import SqlCallPermits
 from precache.adapters.relays_memory import MemoryRelays
-from precache.adapters.relays_sql import SqlRelayQueries, SqlRelays, SqlRelayTasks
+from precache.adapters.relays_sql import SqlHostRates, SqlRelayQueries, SqlRelays, SqlRelayTasks
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
@@ -68,7 +68,7 @@ from precache.ports.job_store import (
     ProgressLog,
     StoreProbe,
 )
-from precache.ports.relay_store import RelayQueries, RelayStore, RelayTasks
+from precache.ports.relay_store import HostRatesStore, RelayQueries, RelayStore, RelayTasks
 from precache.ports.tokens import TokenChanges, TokenQueries
 from precache.ports.transfer_rates import TransferRates
 from tests.contract.job_values import SetClock
@@ -109,6 +109,7 @@ class Stores:
     relays: RelayStore
     relay_tasks: RelayTasks
     relay_queries: RelayQueries
+    host_rates: HostRatesStore
     tokens: TokenQueries
     token_changes: TokenChanges
     close: Callable[[], None]
@@ -154,6 +155,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         relays=relays,
         relay_tasks=relays,
         relay_queries=relays,
+        host_rates=relays,
         tokens=tokens,
         token_changes=tokens,
         close=lambda: None,
@@ -203,6 +205,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         relays=SqlRelays(database=database),
         relay_tasks=SqlRelayTasks(database=database),
         relay_queries=SqlRelayQueries(database=database),
+        host_rates=SqlHostRates(database=database),
         tokens=tokens,
         token_changes=tokens,
         close=database.close,

@@ -256,6 +256,17 @@ def test_an_old_relay_is_forgotten_and_the_next_job_makes_another(site):
     assert site.join(0).relay != first.relay
 
 
+def test_a_relay_knows_how_fast_its_hosts_were_in_earlier_ones(site):
+    first, second = chain(site, 2)
+    for place, rate in ((first, 500), (second, 900), (second, 7)):
+        site.report(place, ReportKind.COMPLETE, root=ROOT, size_bytes=7, have_bytes=7, rate_bytes_per_s=rate)
+
+    site.join(0, form=Form.AS_IS)
+    relay = site.stores.relays.find(site.join(1, form=Form.AS_IS).relay)
+
+    assert [(each.uplink_bytes_per_s, each.link_bytes_per_s) for each in relay.members] == [(500, 0), (0, 900)]
+
+
 def test_what_a_host_reports_is_what_operators_see(site):
     first, second = chain(site, 2)
 

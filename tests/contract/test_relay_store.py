@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from precache.core.host_rates import HostRates
 from precache.core.jobs import JobState, Outcome, TaskResult
 from precache.core.relays import Form, MemberState, RelayKey, RelayMember, Source
 from precache.ports.relay_store import MemberProgress
@@ -276,3 +277,16 @@ def test_the_relays_of_a_job_are_those_of_its_images_with_hosts_of_it(stores):
 
     assert stores.relay_queries.relays_of_job(job_id(1)) == [north, south]
     assert stores.relay_queries.relays_of_job(job_id(2)) == []
+
+
+def test_rates_of_hosts_are_kept_until_they_are_old(stores):
+    stores.clock.set(NOW)
+    stores.host_rates.store_rates("cmp-1", HostRates(1, 2))
+    stores.host_rates.store_rates("cmp-2", HostRates(3, 4))
+    stores.clock.set(NOW + HOUR)
+    stores.host_rates.store_rates("cmp-1", HostRates(5, 6))
+
+    assert stores.host_rates.find_rates(["cmp-1", "cmp-9"]) == {"cmp-1": HostRates(5, 6)}
+    stores.host_rates.forget_rates(HOUR)
+    assert stores.host_rates.find_rates(["cmp-2", "cmp-1"]) == {"cmp-1": HostRates(5, 6)}
+    assert stores.host_rates.find_rates([]) == {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from precache.core.errors import JobNotFound
+from precache.core.host_rates import HostRates
 from precache.core.images import ImageId
 from precache.core.jobs import TaskFilter, TaskState
 from precache.core.relays import MemberState, Relay, RelayKey
@@ -21,12 +22,16 @@ _EVERY = 10**6
 
 
 class MemoryRelays:
-    """The ports `RelayStore`, `RelayTasks` and `RelayQueries`; thread-safe. jobs: where the tasks are."""
+    """The ports `RelayStore`, `RelayTasks`, `HostRatesStore` and `RelayQueries`; thread-safe.
+
+    jobs: where the tasks are.
+    """
 
     def __init__(self, *, clock: Clock, jobs: JobQueries) -> None:
         self._clock, self._jobs = clock, jobs
         self._lock = threading.Lock()
         self._relays: dict[str, Relay] = {}
+        self._rates: dict[str, tuple[HostRates, datetime]] = {}
 
     def change_by_key(self, key: RelayKey, attestations: int, change: RelayChange) -> ChangedRelay:
         with self._lock:
@@ -98,6 +103,16 @@ class MemoryRelays:
             ]
             return sorted(found, key=lambda relay: (relay.key.site, relay.key.image))
         return []
+
+    def find_rates(self, hosts: Sequence[str]) -> Mapping[str, HostRates]:
+        return {host: self._rates[host][0] for host in hosts if host in self._rates}
+
+    def store_rates(self, host: str, rates: HostRates) -> None:
+        self._rates[host] = rates, self._clock.now()
+
+    def forget_rates(self, unmeasured_for: timedelta) -> None:
+        since = self._clock.now() - unmeasured_for
+        self._rates = {host: kept for host, kept in self._rates.items() if kept[1] > since}
 
     def _changed(self, before: Relay, change: RelayChange, now: datetime) -> ChangedRelay:
         after = change(before, now)

@@ -17,6 +17,7 @@ from precache.conductor.report_interval import ReportInterval
 from precache.conductor.send_assignments import SendAssignments
 from precache.conductor.sign_assignments import SignAssignments
 from precache.core.errors import ConductorUnreachable, PrecacheError, RelayRefused
+from precache.core.host_rates import UNKNOWN_RATES, HostRates
 from precache.core.relays import (
     Assignment,
     JoinRequest,
@@ -28,7 +29,8 @@ from precache.core.relays import (
     ReportKind,
 )
 from precache.core.swarm_certificates import HostCertificate
-from precache.ports.relay_store import ChangedRelay, MemberProgress, RelayStore
+from precache.ports.relay_store import ChangedRelay, HostRatesStore, MemberProgress, RelayStore
+from precache.rules.host_rates import remembered
 from precache.rules.relay_plan import joined, overdue, reported
 
 MOST_MEMBERS = 5_000
@@ -55,6 +57,7 @@ class PlanRelays:
         self,
         *,
         relays: RelayStore,
+        rates: HostRatesStore,
         hosts: RelayHosts,
         certificates: CertifyHosts,
         signing: SignAssignments,
@@ -65,7 +68,7 @@ class PlanRelays:
         listening_for_s: Callable[[str], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._relays, self._hosts = relays, hosts
+        self._relays, self._rates, self._hosts = relays, rates, hosts
         self._certificates, self._signing, self._sending = certificates, signing, sending
         self._interval, self._limits = interval, limits
         self._attestations = attestations
@@ -105,7 +108,15 @@ class PlanRelays:
     def _join(self, request: JoinRequest) -> Assignment:
         host = self._hosts.joining(request)
         interval_s = self._interval()
-        member = RelayMember(host=request.host, address=request.address, key=request.key, have_bytes=request.have_bytes)
+        rates = self._rates_of(request.host)
+        member = RelayMember(
+            host=request.host,
+            address=request.address,
+            key=request.key,
+            have_bytes=request.have_bytes,
+            uplink_bytes_per_s=rates.uplink_bytes_per_s,
+            link_bytes_per_s=rates.link_bytes_per_s,
+        )
         key = RelayKey(request.cell, host.site, request.image, request.form)
 
         def join(relay: Relay, now: datetime) -> Relay:
@@ -129,7 +140,21 @@ class PlanRelays:
         changed = self._relays.change(report.relay, follow, is_quiet=report.kind in _QUIET)
         if changed is None:
             raise RelayRefused(report.host, f"the conductors know no relay {report.relay} any more")
+        if report.kind is ReportKind.COMPLETE:
+            self._remember_rates(changed, report.host)
         return self._assignment(changed, report.host, interval_s)
+
+    def _rates_of(self, host: str) -> HostRates:
+        return self._rates.find_rates([host]).get(host, UNKNOWN_RATES)
+
+    def _remember_rates(self, changed: ChangedRelay, host: str) -> None:
+        """Store how fast the host has got this image, once."""
+        was, member = changed.before.member(host), changed.after.member(host)
+        if was is None or member is None or was.state is MemberState.COMPLETE:
+            return
+        before = self._rates_of(host)
+        if (after := remembered(before, member)) != before:
+            self._rates.store_rates(host, after)
 
     def _assignment(self, changed: ChangedRelay, host: str, interval_s: float) -> Assignment:
         """Return the host's assignment, and send the others theirs."""

@@ -11,7 +11,7 @@ from precache.background.log_exceptions import log_exceptions
 from precache.conductor.held_duty import HeldDuty
 from precache.conductor.plan_relays import PlanRelays
 from precache.core.text import number_of
-from precache.ports.relay_store import RelayStore
+from precache.ports.relay_store import HostRatesStore, RelayStore
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +23,9 @@ FORGOTTEN_AFTER = timedelta(hours=6)
 
 FAILED_FORGOTTEN_AFTER = timedelta(minutes=10)
 """The same for a relay whose hosts do not agree: the next job tries again."""
+
+RATES_FORGOTTEN_AFTER = timedelta(days=90)
+"""Since the last measurement of a host, so that hosts which are gone do not fill the table."""
 
 FORGET_INTERVAL_S = 60.0
 
@@ -37,10 +40,12 @@ class WatchRelays:
         *,
         duty: HeldDuty,
         relays: RelayStore,
+        rates: HostRatesStore,
         planner: PlanRelays,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._duty, self._relays, self._planner, self._monotonic = duty, relays, planner, monotonic
+        self._duty, self._relays, self._rates = duty, relays, rates
+        self._planner, self._monotonic = planner, monotonic
         self._last = ""
         self._forget_at = 0.0
 
@@ -55,6 +60,7 @@ class WatchRelays:
                 self._planner.remove_silent(relay_id)
         if self._monotonic() >= self._forget_at:
             self._forget_at = self._monotonic() + FORGET_INTERVAL_S
+            self._rates.forget_rates(RATES_FORGOTTEN_AFTER)
             count = self._relays.forget(FORGOTTEN_AFTER, FAILED_FORGOTTEN_AFTER, _MOST_RELAYS)
             if count:
                 _log.info(

@@ -5,11 +5,12 @@ All instants are by the store's clock. Errors: StoreUnavailable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from precache.core.host_rates import HostRates
 from precache.core.images import ImageId
 from precache.core.relays import MemberState, Relay, RelayKey
 
@@ -91,6 +92,20 @@ class RelayTasks(Protocol):
 
     def is_asked(self, job_id: str, host: str, image: ImageId) -> bool:
         """Return whether a task of this job that has not ended asks the host for the image."""
+        ...
+
+
+class HostRatesStore(Protocol):
+    """For the conductors: the rates of hosts, which relays have shown."""
+
+    def find_rates(self, hosts: Sequence[str]) -> Mapping[str, HostRates]:
+        """Return the rates of those of these hosts whose rates are known."""
+        ...
+
+    def store_rates(self, host: str, rates: HostRates) -> None: ...
+
+    def forget_rates(self, unmeasured_for: timedelta) -> None:
+        """Remove those that were stored that long ago."""
         ...
 
 

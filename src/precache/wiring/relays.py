@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.duties_sql import SqlDuties
-from precache.adapters.relays_sql import SqlRelays, SqlRelayTasks
+from precache.adapters.relays_sql import SqlHostRates, SqlRelays, SqlRelayTasks
 from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.background.periodic_task import PeriodicTask
@@ -59,8 +59,10 @@ def relay_planner(
     down = config.host.service_down_time
     interval = ReportInterval(relays=relays)
     signing = SignAssignments(authority=authority, clock=SystemClock())
+    rates = SqlHostRates(database=database)
     planner = PlanRelays(
         relays=relays,
+        rates=rates,
         hosts=RelayHosts(hosts=hosts, tasks=SqlRelayTasks(database=database), service_down_time=down),
         certificates=CertifyHosts(hosts=hosts, authority=authority, service_down_time=down),
         signing=signing,
@@ -74,7 +76,7 @@ def relay_planner(
     )
     duty = HeldDuty(duties=SqlDuties(database=database), name="relays", owner=owner, lease=DUTY_LEASE)
     at_stop.callback(duty.give_up)
-    watch = WatchRelays(duty=duty, relays=relays, planner=planner)
+    watch = WatchRelays(duty=duty, relays=relays, rates=rates, planner=planner)
     task = PeriodicTask(action=watch, interval=WATCH_INTERVAL, what="The look for silent hosts of relays")
     task.start()
     at_stop.callback(task.stop, PATIENCE)

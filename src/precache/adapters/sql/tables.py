@@ -460,6 +460,17 @@ relay_members = Table(
     **_EXACT,
 )
 
+# What relays have shown of each host, for later relays. It refers to no host, so that reports wait for no heartbeat.
+host_rates = Table(
+    "host_rates",
+    metadata,
+    Column("host", NAME, primary_key=True),
+    Column("uplink_bytes_per_s", BigInteger, nullable=False),
+    Column("link_bytes_per_s", BigInteger, nullable=False),
+    Column("measured_at", Instant, nullable=False),
+    **_EXACT,
+)
+
 # Rows that are locked by transactions which must come one after another.
 locks = Table("locks", metadata, Column("name", NAME, primary_key=True), **_EXACT)
 

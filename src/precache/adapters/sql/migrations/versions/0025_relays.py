@@ -56,3 +56,11 @@ def upgrade() -> None:
         **EXACT,
     )
     op.create_index("ix_relay_members_silent", "relay_members", ["state", "seen_at"])
+    op.create_table(
+        "host_rates",
+        sa.Column("host", sa.String(255), primary_key=True),
+        sa.Column("uplink_bytes_per_s", sa.BigInteger, nullable=False),
+        sa.Column("link_bytes_per_s", sa.BigInteger, nullable=False),
+        sa.Column("measured_at", INSTANT, nullable=False),
+        **EXACT,
+    )
