@@ -11,8 +11,10 @@ from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.imagecache.space.space_ledger import Promise, SpaceLedger
 from precache.rules.space import FileSizes, counted_sizes
 
-DOWNLOAD, RESULT, PIECES = "download", "raw", "pieces"
-"""The files of a fetch, by the kinds of their names in its staging. PIECES: what other hosts send, in place of both."""
+DOWNLOAD, RESULT, PIECES, CLONE = "download", "raw", "pieces", "clone"
+"""The files of a fetch, by the kinds of their names in its staging. PIECES: what other hosts send, in place of both.
+
+CLONE: of an older image, before it becomes the file for pieces."""
 
 _TAKEN = "something else took its space"
 _NO_SIZE = "the image service gives no size for this image"

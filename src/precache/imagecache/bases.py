@@ -35,7 +35,8 @@ CloneFile = Callable[[int, int], None]
 """Makes the second open file a clone of the first, or a replacement in tests. Raises OSError."""
 
 
-def _reflink(source: int, target: int) -> None:
+def reflink(source: int, target: int) -> None:
+    """Let both files have the same blocks, which the file system copies when one of them is written."""
     fcntl.ioctl(target, _FICLONE, source)
 
 
@@ -112,7 +113,18 @@ class Base:
         os.posix_fadvise(self._fd, offset, len(content), os.POSIX_FADV_DONTNEED)
         return content
 
-    def clone_to(self, target: Path, clone: CloneFile = _reflink) -> bool:
+    def read_if_same(self, index: int) -> bytes | None:
+        """Return the content of a piece; None, and forget the piece, if it does not have its digest any more."""
+        try:
+            content = self.read(index)
+        except OSError:
+            content = b""
+        if content and hashlib.sha256(content).digest() == self.digest(index):
+            return content
+        self.forget(index)
+        return None
+
+    def clone_to(self, target: Path, clone: CloneFile = reflink) -> bool:
         """Create the file `target` with the same blocks on the disk, which costs nothing; later writes to it are its
         own. Return False, and create nothing, if the file system cannot do that. Raises OSError.
         """

@@ -112,7 +112,7 @@ class FromHosts:
         work.reports.send(ReportKind.COMPLETE)
         record = describe(work.image, is_converted=fetcher.is_converted(work.image.disk_format))
         record = replace(record, digest=file.root(), source=FROM_HOSTS)
-        return Fetched(file.path, file.path, record, BytesFrom(hosts=work.received_bytes))
+        return Fetched(file.path, file.path, record, BytesFrom(hosts=work.received_bytes, cache=work.pieces.base_bytes))
 
     def end(self) -> None:
         """End the present stream; harmless if there is none."""
@@ -125,7 +125,10 @@ class FromHosts:
         """Receive from the present host of the route; return whether that has ended as it should."""
         work, peer = self._work, route.peer
         assert peer is not None  # noqa: S101
-        file = work.pieces.open(work.check)
+        file = work.pieces.use_base(work.check)
+        if file is not work.offered:
+            work.offer(file)
+            work.follow()
         stream = self._stream = ParentStream(
             client=work.host.client,
             peer=peer,

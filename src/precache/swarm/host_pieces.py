@@ -7,6 +7,7 @@ entry's lock.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,9 +15,12 @@ from pathlib import Path
 
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import PrecacheError
-from precache.core.images import Image
+from precache.core.images import Image, ImageId
 from precache.core.relays import Form
-from precache.fetch.space import PIECES, SpaceCheck
+from precache.fetch.fetcher import describe
+from precache.fetch.space import CLONE, PIECES, SpaceCheck
+from precache.imagecache.bases import Base, CloneFile, lineage_of, open_base, reflink
+from precache.imagecache.records.entry_records import EntryRecords
 from precache.imagecache.space.disk_usage import allocated_by
 from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.imagecache.staging import Staging
@@ -26,6 +30,8 @@ from precache.ports.swarm_trust import SwarmTrust
 from precache.rules.space import FileSizes
 from precache.swarm.relay_file import RelayFile
 from precache.swarm.wire import DIGEST_BYTES, ZERO_DIGEST, piece_count
+
+_log = logging.getLogger(__name__)
 
 OpenFile = Callable[[Path, SwarmTrust, str], RelayFile]
 
@@ -43,11 +49,16 @@ class HostPieces:
         trust: SwarmTrust,
         clock: Clock,
         reserves_whole_disk: bool,
+        base: ImageId | None = None,
         open_file: OpenFile = RelayFile,
+        clone: CloneFile = reflink,
     ) -> None:
-        """open_file: opens the file. Tests pass a function whose file acts as a full disk.
+        """reserves_whole_disk: require space for the whole file, holes included; else for the image's own size.
 
-        reserves_whole_disk: require space for the whole file, holes included; else for the image's own size."""
+        base: the older image that the order names, if any.
+        open_file, clone: open the file for pieces, and clone an older image. Tests pass functions that act as a full
+            disk, or as another file system.
+        """
         self._image, self._form, self._staging = image, form, staging
         self._relay, self._trust, self._open_file = relay, trust, open_file
         self._reserves_whole_disk = reserves_whole_disk or form is Form.AS_IS
@@ -55,6 +66,11 @@ class HostPieces:
         self._promised = ExitStack()
         self._space: SpaceCheck | None = None
         self._admitted = threading.Lock()
+        self._clock, self._base_image, self._clone = clock, base, clone
+        self._base: Base | None = None
+        self._has_looked_for_base = False
+        self._cloned: RelayFile | None = None
+        self._cloned_bytes = 0
         self.file: RelayFile | None = None
 
     @property
@@ -92,6 +108,40 @@ class HostPieces:
         self.file = file
         return file
 
+    @property
+    def base_bytes(self) -> int:
+        """Return how many bytes came from an older image in the cache."""
+        cloned = self._cloned_bytes + (self._cloned.local_bytes if self._cloned is not None else 0)
+        return cloned + (self._base.taken_bytes if self._base is not None else 0)
+
+    def use_base(self, check: Callable[[], None]) -> RelayFile:
+        """Open the file, and note what an older image in the cache has of it, if there is one; once.
+
+        The file may be another one than before, with nothing that was known. check: as of `open`. Raises OSError.
+        """
+        file = self.open(check)
+        if self._has_looked_for_base:
+            return file
+        self._has_looked_for_base = True
+        records = EntryRecords(directory=self._staging.directory, clock=self._clock)
+        new = lineage_of(describe(self._image, is_converted=self._form is Form.RAW))
+        self._base = base = open_base(self._staging.directory, records, new, self._base_image)
+        if base is None:
+            return file
+        _log.info("Image %s: what agrees with image %s in the cache is not received", self._image.id, base.image)
+        if not self.allocated_bytes and self._space is None and base.clone_to(self._staging.path(CLONE), self._clone):
+            return self._replace_by_clone(file, check)
+        base.hash(check)
+        file.use_base(base, self.admit)
+        return file
+
+    def _replace_by_clone(self, file: RelayFile, check: Callable[[], None]) -> RelayFile:
+        self._staging.path(CLONE).rename(self.path)
+        self.file = self._cloned = clone = self._open_file(self.path, self._trust, self._relay)
+        file.close()
+        _note_content(clone, self.path, check)
+        return clone
+
     def reopen(self) -> RelayFile:
         """Return the file without any hash, because those that it had are in doubt; what is in it is compared again.
 
@@ -104,6 +154,11 @@ class HostPieces:
                 if digest := old.local_digest(index):
                     file.add_local(index, digest)
             old.close()
+        if self._cloned is not None:
+            self._cloned_bytes += self._cloned.local_bytes
+            self._cloned = None
+        elif self._base is not None:
+            file.use_base(self._base, self.admit)
         return file
 
     def admit(self) -> None:
@@ -136,11 +191,14 @@ class HostPieces:
         self._promised.close()
         if self.file is not None:
             self.file.close()
+        if self._base is not None:
+            self._base.close()
 
     def discard(self) -> None:
         """Close and remove the file, also what is kept of it. Raises OSError."""
         self.close()
         self.file = None
+        self._has_looked_for_base = False
         self.path.unlink(missing_ok=True)
         if self._staging.kept is not None and self.kept_bytes:
             self._staging.kept.remove(self._staging.entry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Condition
 
@@ -31,7 +31,11 @@ from precache.swarm.wire import (
     piece_length,
 )
 
-_NO_PREFIX = bytes(PREFIX_BYTES)
+_NO_PREFIX, _NO_DIGEST = bytes(PREFIX_BYTES), bytes(DIGEST_BYTES)
+
+
+def _go_on() -> None:
+    """Need nothing before pieces are written."""
 
 
 class RelayFile:
@@ -62,6 +66,7 @@ class RelayFile:
         self._local = bytearray()
         """Digests of pieces that are in the file while their hashes are unknown; zeros for none."""
         self._base: Base | None = None
+        self._before_pieces: Callable[[], None] = _go_on
         self.local_bytes = 0
         """How much was in the file already, and agreed with its hashes."""
         self._root_text = ""
@@ -109,8 +114,7 @@ class RelayFile:
     def local_digest(self, index: int) -> bytes:
         """Return the digest of this piece as it is in the file; empty if that is not known."""
         with self._changed:
-            digest = self._local_digest(index)
-        return digest if digest.strip(b"\0") else b""
+            return self._local_digest(index)
 
     def stat(self) -> os.stat_result:
         """Return the state of the open file, whatever its name is now. Raises OSError."""
@@ -164,12 +168,14 @@ class RelayFile:
             self._changed.notify_all()
         self._take_from_base(range(batch.first, batch.end) if batch.signer else range(len(self._have)))
 
-    def use_base(self, base: Base) -> None:
-        """Copy the pieces of this older image that agree with their hashes, when these are known; the writer calls it.
+    def use_base(self, base: Base, before_pieces: Callable[[], None] = _go_on) -> None:
+        """Copy the pieces of this older image that agree with their hashes, as soon as these are known.
 
-        base: hashed; the caller closes it after this file. A piece of it that cannot be read is received as others.
+        Only the writer calls this; readers do not wait for it. base: hashed; the caller closes it. A piece of it that
+        cannot be read is received as others. before_pieces: called before pieces are copied; what it raises ends
+        `add_hashes`.
         """
-        self._base = base
+        self._base, self._before_pieces = base, before_pieces
         self._take_from_base(range(len(self._have)))
 
     def add_piece(self, index: int, data: bytes | bytearray | memoryview) -> bool:
@@ -183,11 +189,8 @@ class RelayFile:
             return False
         if hashlib.sha256(data).digest() != self._hashes.digest(index):
             raise PieceRefused(index, "its content does not agree with its hash")
-        self._file.write(memoryview(data), index * PIECE_BYTES)
-        with self._changed:
-            self.added_bytes += len(data)
-            self._note(index)
-            self._changed.notify_all()
+        self._write(index, data)
+        self.added_bytes += len(data)
         return True
 
     def add_local(self, first: int, digests: bytes) -> int:
@@ -239,7 +242,7 @@ class RelayFile:
         return length if self._file.read_into(buffer[:length], index * PIECE_BYTES) == length else 0
 
     def close(self) -> None:
-        """End all reads, and close the file. Safe to repeat."""
+        """End all reads and writes, and close the file. Safe to repeat."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -251,20 +254,26 @@ class RelayFile:
                 return False
         return self._trust.is_signed(batch.signed_content(self.relay), batch.signature, batch.signer)
 
+    def _write(self, index: int, data: bytes | bytearray | memoryview) -> None:
+        """Write a piece that agrees with its hash. Raises OSError, also if the file was closed meanwhile."""
+        self._file.write(memoryview(data), index * PIECE_BYTES)
+        with self._changed:
+            self._note(index)
+            self._changed.notify_all()
+
     def _take_from_base(self, indexes: Iterable[int]) -> None:
-        """Copy those of these pieces that the base has. Only the writer calls it; readers do not wait for it."""
+        """Copy those of these pieces that the base has. Raises OSError if they cannot be written."""
         base = self._base
         if base is None:
             return
-        for index in indexes:
-            if self.has(index) or not self._hashes.knows(index) or base.digest(index) != self._hashes.digest(index):
-                continue
-            try:
-                content = base.read(index)
-                self.add_piece(index, content)
-            except (OSError, PieceRefused):
-                base.forget(index)
-            else:
+        wanted = [index for index in indexes if not self.has(index) and self._hashes.knows(index)]
+        same = [index for index in wanted if base.digest(index) == self._hashes.digest(index)]
+        if same:
+            self._before_pieces()
+        for index in same:
+            content = base.read_if_same(index)
+            if content is not None:
+                self._write(index, content)
                 base.taken_bytes += len(content)
 
     # From here on the lock is held
@@ -281,7 +290,8 @@ class RelayFile:
     def _local_digest(self, index: int) -> bytes:
         if self.has(index):
             return self._hashes.digest(index)
-        return bytes(self._local[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
+        digest = bytes(self._local[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
+        return digest if digest != _NO_DIGEST else b""
 
     def _is_news(self, cursor: Cursor) -> bool:
         return len(self._news) > cursor.position or self._closed or (self._root is not None and not cursor.has_root)

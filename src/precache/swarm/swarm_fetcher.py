@@ -78,7 +78,9 @@ class SwarmFetcher:
             trust=self._host.trust,
             clock=self._host.clock,
             reserves_whole_disk=self._host.fetcher.reserves_whole_disk,
+            base=order.options.base,
             open_file=self._host.open_file,
+            clone=self._host.clone,
         )
         assignment = CurrentAssignment(first)
         with self._lock:

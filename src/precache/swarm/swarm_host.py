@@ -10,6 +10,7 @@ from typing import Protocol
 
 from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
+from precache.imagecache.bases import CloneFile, reflink
 from precache.ports.clock import Clock
 from precache.ports.swarm_planner import SwarmPlanner
 from precache.ports.swarm_trust import SwarmTrust
@@ -36,6 +37,7 @@ class SwarmHost:
 
     address: returns where other hosts reach the server, such as `192.0.2.7:8785`. fetcher: of the image service.
     rates: the limits of the tasks. open_file: opens the file for pieces; tests pass one that acts as a full disk.
+    clone: clones an older image.
     share: returns a random number from 0 to 1, by which waits differ. monotonic: a clock, in
     seconds. nap: waits so many seconds.
     """
@@ -51,6 +53,7 @@ class SwarmHost:
     clock: Clock
     rates: RateLimits
     open_file: OpenFile = RelayFile
+    clone: CloneFile = reflink
     share: Callable[[], float] = random.random
     monotonic: Callable[[], float] = time.monotonic
     nap: Callable[[float], object] = time.sleep

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from pathlib import Path
 
@@ -92,6 +94,59 @@ def test_a_piece_that_has_changed_since_it_was_hashed_is_received(tmp_path: Path
     assert file.path.read_bytes() == content
     assert file.is_whole
     file.close()
+
+
+class FullDisk(RelayFile):
+    """Is full when the first piece is to be written."""
+
+    def _write(self, index: int, data: bytes | bytearray | memoryview) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_no_fault_of_the_base(tmp_path: Path) -> None:
+    content = image_content("abc")
+    (tmp_path / "old").write_bytes(content)
+    with Base(ImageId("old"), tmp_path / "old") as base:
+        base.hash(lambda: None)
+        file = FullDisk(tmp_path / "new", HOST, RELAY)
+        file.allow_signers([SEEDER.public_key])
+        file.use_base(base)
+
+        with pytest.raises(OSError, match="No space"):
+            file.add_hashes(batch_of(content, seeder=SEEDER))
+
+    file.close()
+
+
+def test_space_is_promised_before_a_piece_is_copied(tmp_path: Path) -> None:
+    content, asked = image_content("abc"), []
+    (tmp_path / "old").write_bytes(content)
+    with Base(ImageId("old"), tmp_path / "old") as base:
+        base.hash(lambda: None)
+        file = RelayFile(tmp_path / "new", HOST, RELAY)
+        file.allow_signers([SEEDER.public_key])
+        file.use_base(base, lambda: asked.append(file.have_bytes))
+
+        file.add_hashes(batch_of(content, seeder=SEEDER))
+
+    assert asked == [0]
+    assert file.have_bytes == len(content)
+    file.close()
+
+
+def test_nothing_is_written_to_a_file_that_is_closed(tmp_path: Path) -> None:
+    content = image_content("ab")
+    file = RelayFile(tmp_path / "new", HOST, RELAY)
+    file.allow_signers([SEEDER.public_key])
+    file.add_hashes(batch_of(content, seeder=SEEDER))
+    file.close()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)  # gets the number of the descriptor that was closed
+
+    with pytest.raises(OSError, match="closed"):
+        file.add_piece(0, pieces_of(content)[0])
+
+    assert os.fstat(other).st_size == 0
+    os.close(other)
 
 
 @pytest.mark.parametrize("scattered", [True, False])

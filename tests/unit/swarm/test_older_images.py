@@ -1,0 +1,144 @@
+"""Hosts of a swarm that hold an older version of an image receive only what differs."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+
+import pytest
+
+from precache.core.bytes_from import BytesFrom
+from precache.core.errors import Stopped
+from precache.core.images import parse_image_id
+from precache.core.orders import OrderOptions
+from precache.core.relays import PIECE_BYTES
+from precache.core.stopping import StopReason
+from precache.imagecache.records.entry_record import EntryRecord
+from precache.imagecache.staging import Staging
+from tests.relay_hosts import BY_SWARM, EVERYTHING, HOLE_BYTES, Site, some_content
+from tests.unit.fetch.world import IMAGE, record_of
+from tests.waiting import wait_until
+
+OLD = parse_image_id("00000000-0000-0000-0000-00000000001d")
+PIECES = 64
+BEFORE = some_content(PIECES * PIECE_BYTES)
+CHANGED = (1, 2, 20, 60)
+
+
+def changed(before: bytes, *indexes: int) -> bytes:
+    content = bytearray(before)
+    for index in indexes:
+        content[index * PIECE_BYTES : (index + 1) * PIECE_BYTES] = random.Random(index).randbytes(PIECE_BYTES)
+    return bytes(content)
+
+
+AFTER = changed(BEFORE, *CHANGED) + random.Random(0).randbytes(5000)
+MOVED = len(CHANGED) * PIECE_BYTES + 5000
+
+
+def refuse(_source: int, _target: int) -> None:
+    raise OSError(errno.EOPNOTSUPP, "no reflinks here")
+
+
+def as_with_reflinks(source: int, target: int) -> None:
+    with open(f"/proc/self/fd/{source}", "rb") as old, open(target, "wb", closefd=False) as file:
+        shutil.copyfileobj(old, file)
+
+
+@pytest.fixture(params=[refuse, as_with_reflinks], ids=["copy", "clone"])
+def site(request, tmp_path):
+    with Site(tmp_path, record_of(AFTER), AFTER, clone=request.param) as site:
+        yield site
+
+
+def host_with_old(site: Site, name: str, content: bytes = BEFORE, *, image_name: str = "debian-12", **parts):
+    host = site.host(name, **parts)
+    path = host.entry(OLD)
+    record = EntryRecord(image=OLD, image_name=image_name, format="raw")
+    host.cache.records.describe(record, Staging(path.parent, path.name))
+    path.write_bytes(content)
+    return host
+
+
+def chain(site: Site, *hosts, options: OrderOptions = BY_SWARM):
+    """Begin on the seeder `one`, then on these hosts while the image service still sends; return all futures."""
+    site.images.until = 1 << 20
+    futures = [site.host("one").cache_image(IMAGE)]
+    wait_until(lambda: site.images.streams)
+    for host in hosts:
+        futures.append(host.cache_image(IMAGE, options))
+        wait_until(lambda host=host: host.done_bytes > 1 << 19)
+    return futures
+
+
+def test_only_pieces_that_differ_move_between_hosts(site):
+    two, three = host_with_old(site, "two"), host_with_old(site, "three")
+    futures = chain(site, two, three)
+    site.images.until = EVERYTHING
+
+    paths = [future.result(30) for future in futures]
+
+    assert all(path.read_bytes() == AFTER for path in paths)
+    expected = BytesFrom(hosts=MOVED, cache=len(AFTER) - MOVED - HOLE_BYTES)
+    assert [host.fetched.bytes_from for host in (two, three)] == [expected] * 2
+    assert all(host.entry(OLD).read_bytes() == BEFORE for host in (two, three))
+    assert two.left() == sorted(["", "precache"] * 2)
+
+
+def test_a_host_behind_one_with_a_base_needs_none(site):
+    two, three = host_with_old(site, "two"), site.host("three")
+    futures = chain(site, two, three)
+    site.images.until = EVERYTHING
+
+    paths = [future.result(30) for future in futures]
+
+    assert all(path.read_bytes() == AFTER for path in paths)
+    assert three.fetched.bytes_from == BytesFrom(hosts=len(AFTER) - HOLE_BYTES)
+
+
+@pytest.mark.parametrize(
+    "content", [b"x", BEFORE + BEFORE, BEFORE[: 30 * PIECE_BYTES + 7]], ids=["one byte", "longer", "shorter"]
+)
+def test_any_file_is_a_base_and_none_changes_the_result(site, content):
+    two = host_with_old(site, "two", content)
+    futures = chain(site, two)
+    site.images.until = EVERYTHING
+
+    assert [future.result(30).read_bytes() for future in futures] == [AFTER] * 2
+    assert two.entry(OLD).read_bytes() == content
+
+
+def test_a_base_that_is_removed_meanwhile_is_used_to_the_end(site):
+    two = host_with_old(site, "two")
+    futures = chain(site, two)
+    two.entry(OLD).unlink()
+    site.images.until = EVERYTHING
+
+    assert futures[1].result(30).read_bytes() == AFTER
+    assert two.fetched.bytes_from.hosts == MOVED
+
+
+def test_the_order_names_the_base(site):
+    two = host_with_old(site, "two", image_name="another")
+    futures = chain(site, two, options=OrderOptions(by_swarm=True, base=OLD))
+    site.images.until = EVERYTHING
+
+    assert futures[1].result(30).read_bytes() == AFTER
+    assert two.fetched.bytes_from.hosts == MOVED
+
+
+def test_what_was_copied_is_kept_over_a_stop(site):
+    two = host_with_old(site, "two")
+    futures = chain(site, two)
+    two.stop_task(StopReason.PAUSED, keeps_data=True)
+    with pytest.raises(Stopped):
+        futures[1].result(30)
+    two.entry(OLD).unlink()
+
+    again = two.cache_image(IMAGE)
+    site.images.until = EVERYTHING
+
+    assert again.result(30).read_bytes() == AFTER
+    assert futures[0].result(30).read_bytes() == AFTER
+    assert two.fetched.bytes_from.hosts <= len(AFTER) - HOLE_BYTES - (1 << 19)
