@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.lab.network import BRIDGE, Machine, why_no_namespaces
 
 STRICT_BURST_BYTES = 16_000
-QUEUE_MS = 100
+QUEUE_MS = 20
 """How long a packet may wait in a link before it is dropped."""
 
 ORIGIN_ADDRESS = "10.77.0.2"

@@ -1,4 +1,5 @@
-"""One host of a site: the libvirt driver with its cache, as a compute has it, behind a socket in its folder."""
+"""One host of a site, behind a socket in its folder: the libvirt driver with its cache, and what passes images on to
+other hosts, as a compute has them."""
 
 from __future__ import annotations
 
@@ -7,23 +8,38 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from precache.config.load import load_config
-from precache.core.errors import PrecacheError
+from precache.config.load import Config, load_config
+from precache.core.errors import ConductorUnreachable, PrecacheError
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.relays import Assignment, JoinRequest, RelayReport
+from precache.core.swarm_certificates import HostCertificate
 from precache.core.work_context import working_on_job
+from precache.fetch.fetcher import Fetcher
+from precache.fetch.rate_limits import RateLimits
+from precache.swarm.host_trust import HostTrust
+from precache.swarm.pieces_client import PiecesClient
+from precache.swarm.pieces_request import ServingLimits
+from precache.swarm.pieces_server import PiecesServer
+from precache.swarm.relay_file import RelayFile
+from precache.swarm.swarm_fetcher import SwarmFetcher
+from precache.swarm.swarm_host import SwarmHost
+from precache.virt.setup import HostSetup
 from precache.wiring.hosts import build_driver, host_setup, image_service
-from tests.lab.swarm.calls import CallServer
-from tests.lab.swarm.hosts import HostPlace
+from tests.lab.swarm.calls import CallFailed, CallServer, call
+from tests.lab.swarm.hosts import CELL, HOST_SOCKET, INSTANCES, HostPlace
 
 SAMPLE_S = 0.05
-SOCKET = "socket"
-INSTANCES = "instances"
+FILLING = "filling"
+PORT = 8785
+CONDUCTOR_PATIENCE_S = 30
 
 
 @dataclass(slots=True)
@@ -50,17 +66,22 @@ class Host:
     """What the tests call. All methods may be called at the same time."""
 
     def __init__(self, place: HostPlace) -> None:
-        folder = Path(place.folder)
-        instances = folder / INSTANCES
-        instances.mkdir(exist_ok=True)
-        config = load_config([])
+        self._instances = Path(place.folder) / INSTANCES
+        self._instances.mkdir(exist_ok=True)
         self._name = place.name
+        config, rates = load_config([]), RateLimits()
         setup = host_setup(
             config=config,
             host=place.name,
-            instances_path=instances,
+            instances_path=self._instances,
             images=image_service(config, place.image_service),
+            rates=rates,
         )
+        self._swarm: SwarmFetcher | None = None
+        if place.conductor:
+            self._swarm = _swarm_fetcher(place, setup, config, rates)
+            self._swarm.start()
+            setup = replace(setup, fetcher=self._swarm)
         self._driver = build_driver("libvirt", setup)
         self._driver.start()
         self._bytes_done = 0
@@ -93,12 +114,98 @@ class Host:
         """Return how many bytes it had when it last reported."""
         return self._bytes_done
 
+    def change_relay(self, assignment: Assignment) -> None:
+        """Follow the assignment, as after a message of the conductor."""
+        if self._swarm is not None:
+            self._swarm.changed(assignment)
+
+    def fill_disk(self) -> None:
+        """Use all free space of the disk of its cache."""
+        with (self._instances / FILLING).open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(64 << 10))
+            except OSError:
+                pass
+
+
+class _Conductors:
+    """The port `SwarmPlanner`."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def join(self, request: JoinRequest) -> Assignment:
+        return self._ask("join", request)
+
+    def report(self, report: RelayReport) -> Assignment:
+        return self._ask("report", report)
+
+    def certify(self, host: str, cell: str, signing_request: str) -> HostCertificate:
+        return self._ask("certify", host, cell, signing_request)
+
+    def _ask(self, method: str, *words: Any) -> Any:
+        try:
+            return call(self._socket, method, *words)
+        except CallFailed as error:
+            raise ConductorUnreachable(str(error)) from error
+
+
+class _WrongFile(RelayFile):
+    """The file of a host that sends other bytes than it has: from its third piece on."""
+
+    def read_into(self, index: int, buffer: memoryview) -> int:
+        length = super().read_into(index, buffer)
+        if length and index > 2:
+            buffer[0] ^= 1
+        return length
+
+
+def _swarm_fetcher(place: HostPlace, setup: HostSetup, config: Config, rates: RateLimits) -> SwarmFetcher:
+    planner = _Conductors(Path(place.conductor))
+    trust = HostTrust(host=place.name, cell=CELL, clock=setup.clock)
+    _retry(lambda: trust.install(planner.certify(place.name, CELL, trust.signing_request())))
+    limits = ServingLimits(max_connections=config.swarm.max_connections, upload_rate=lambda: None)
+    server = PiecesServer(trust=trust, address=place.address, ports=(PORT, PORT), limits=limits)
+    server.start()
+    assert isinstance(setup.fetcher, Fetcher)
+    return SwarmFetcher(
+        host=SwarmHost(
+            name=place.name,
+            cell=CELL,
+            address=lambda: f"{place.address}:{server.port}",
+            fetcher=setup.fetcher,
+            planner=planner,
+            trust=trust,
+            server=server,
+            client=PiecesClient(trust=trust, rate_now=lambda: None),
+            clock=setup.clock,
+            rates=rates,
+            open_file=_WrongFile if place.sends_wrong_pieces else RelayFile,
+        ),
+        entries=setup.local_cache.open(setup.clock).served,
+        serve_for=timedelta(seconds=place.serve_s),
+    )
+
+
+def _retry(act: Callable[[], object]) -> None:
+    deadline = time.monotonic() + CONDUCTOR_PATIENCE_S
+    while True:
+        try:
+            act()
+        except ConductorUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
 
 def run_host(place: HostPlace) -> None:
     """Be this host, until the process is killed."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s")
     logging.getLogger("urllib3").setLevel(logging.WARNING)
-    CallServer(Path(place.folder) / SOCKET, Host(place))
+    CallServer(Path(place.folder) / HOST_SOCKET, Host(place))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Event().wait()
 

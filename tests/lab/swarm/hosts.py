@@ -13,12 +13,24 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+CELL = "cell1"
+SITE = "site1"
+JOB = "5d1c3b0e-0000-4000-8000-000000000001"
+
+# In the folder of a site, and in that of each host.
+SITE_FILE = "site.json"
+CONDUCTOR_SOCKET = "conductor"
+HOST_SOCKET = "socket"
+INSTANCES = "instances"
+
 CLONE_NEWNET = 0x4000_0000
+CLONE_NEWNS = 0x0002_0000
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,7 +40,8 @@ class HostPlace:
     """name, address: of the host. folder: its state, log and socket. namespace: id of a process in its network.
 
     image_service: the URL. conductor: the socket of the planner; empty if there is none.
-    settings: those of [swarm] that differ from their defaults.
+    serve_s: how long it goes on to serve an image. sends_wrong_pieces: it is broken, or malicious.
+    disk_bytes: it has a disk of its own, of this size; 0 for that of the machine. Only the host sees what is on it.
     """
 
     name: str
@@ -37,7 +50,9 @@ class HostPlace:
     namespace: int
     image_service: str
     conductor: str = ""
-    settings: dict[str, str] | None = None
+    serve_s: float = 300
+    sends_wrong_pieces: bool = False
+    disk_bytes: int = 0
 
 
 def become(place: HostPlace, parent: int) -> None:
@@ -56,6 +71,17 @@ def become(place: HostPlace, parent: int) -> None:
     if _libc.setns(fd, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), f"the namespace of {place.name} cannot be entered")
     os.close(fd)
+    if place.disk_bytes:
+        _mount_disk(folder / INSTANCES, place.disk_bytes)
+
+
+def _mount_disk(path: Path, size_bytes: int) -> None:
+    """Mount an empty disk, for this process alone."""
+    if _libc.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "no mount namespace can be made")
+    path.mkdir(exist_ok=True)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", path], check=True)
 
 
 def main() -> None:

@@ -15,17 +15,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from precache.core.relays import Relay
 from tests.lab.network import Machine
 from tests.lab.swarm.calls import CallFailed, call
-from tests.lab.swarm.host import INSTANCES, SOCKET, HostResult
-from tests.lab.swarm.hosts import HostPlace
+from tests.lab.swarm.host import HostResult
+from tests.lab.swarm.hosts import CONDUCTOR_SOCKET, HOST_SOCKET, INSTANCES, JOB, SITE, SITE_FILE, HostPlace
 from tests.lab.swarm.origin import LOG
 from tests.namespaces import ShapedNetwork
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 MOST_AT_ONCE = 256
-JOB = "5d1c3b0e-0000-4000-8000-000000000001"
 
 
 class Site:
@@ -35,10 +35,14 @@ class Site:
         self.network, self.folder, self.images = network, folder, images
         self._url, self._forks = url, forks
         self._pids: dict[str, int] = {}
+        self._conductor: subprocess.Popen[str] | None = None
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE)
 
-    def start(self, *names: str) -> None:
-        """Start these hosts, and wait until they answer. One that was killed before has its files again."""
+    def start(self, *names: str, **settings: Any) -> None:
+        """Start these hosts, and wait until they answer. One that was killed before has its files again.
+
+        settings: fields of `HostPlace`.
+        """
         for name in names:
             machine = self.network.hosts[name]
             place = HostPlace(
@@ -47,11 +51,48 @@ class Site:
                 folder=str(self.folder / name),
                 namespace=machine.pid,
                 image_service=self._url,
+                conductor=str(self.folder / CONDUCTOR_SOCKET) if self._conductor else "",
+                **settings,
             )
             self._socket(name).unlink(missing_ok=True)
             self._pids[name] = self._forks.fork(place)
         for name in names:
             wait_until(self._socket(name).exists)
+
+    def start_conductor(self, sites: dict[str, str] | None = None) -> None:
+        """Start the conductor, before the hosts, or again after it was killed. sites: of hosts that are in others."""
+        hosts = dict.fromkeys(self.network.hosts, SITE) | (sites or {})
+        known = {"hosts": hosts, "images": list(self.images.values())}
+        (self.folder / SITE_FILE).write_text(json.dumps(known))
+        with (self.folder / "conductor.log").open("ab") as log:
+            self._conductor = subprocess.Popen(
+                [sys.executable, "-m", "tests.lab.swarm.conductor", self.folder],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._conductor.stdout is not None
+        assert self._conductor.stdout.readline() == "ready\n", (self.folder / "conductor.log").read_text()
+
+    @property
+    def has_conductor(self) -> bool:
+        return self._conductor is not None
+
+    def kill_conductor(self) -> None:
+        if self._conductor is not None:
+            self._conductor.kill()
+            self._conductor.communicate()
+
+    def plan(self, image: str) -> Relay:
+        """Return the plan of the relay of this image, as the conductor has stored it."""
+        found: list[Relay] = call(self.folder / CONDUCTOR_SOCKET, "relays")
+        return next(relay for relay in found if relay.key.image == self.images[image])
+
+    def message_count(self) -> int:
+        """Return how many messages the conductor has had of hosts since it was started."""
+        return int(call(self.folder / CONDUCTOR_SOCKET, "message_count"))
 
     def kill(self, *names: str) -> None:
         """End the processes of these hosts at once, with the tools that they run."""
@@ -94,10 +135,11 @@ class Site:
 
     def close(self) -> None:
         self.kill(*self._pids)
+        self.kill_conductor()
         self._pool.shutdown(wait=True)
 
     def _socket(self, name: str) -> Path:
-        return self.folder / name / SOCKET
+        return self.folder / name / HOST_SOCKET
 
 
 def results_of(begun: dict[str, Future[HostResult]], timeout_s: float) -> list[HostResult]:
