@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from precache.adapters.bus_oslo import BusReports, BusSwarmPlanner, CellBuses
+from precache.adapters.bus_oslo.relay_server import ANSWER_WITHIN
 from precache.adapters.clock_system import SystemClock
 from precache.core.cells import Cell
 from precache.core.errors import ConductorUnreachable, RelayRefused, StoreUnavailable
@@ -162,6 +164,26 @@ def test_conductors_that_are_busy_with_relays_still_hear_heartbeats(world, condu
     conductor.go_on.set()
     for each in asking:
         each.join()
+
+
+def test_questions_whose_hosts_no_longer_wait_are_not_worked_on(world, conductor):
+    conductor.go_on.clear()
+    host = BusSwarmPlanner(bus=world.bus(), within=timedelta(seconds=1))
+    asking = [threading.Thread(target=lambda: answers(host)) for _ in range(8)]
+    for each in asking:
+        each.start()
+    wait_until(lambda: len(conductor.asked) == 8)
+    for _ in range(3):
+        with pytest.raises(ConductorUnreachable):
+            host.join(JOIN)
+    for each in asking:
+        each.join()
+    time.sleep(ANSWER_WITHIN.total_seconds())
+
+    conductor.go_on.set()
+
+    wait_until(lambda: answers(host))
+    assert JOIN not in [replace(each, cell="") for each in conductor.asked if isinstance(each, JoinRequest)]
 
 
 def test_a_broker_that_is_down_fails_a_question_in_time(rabbitmq, ended):

@@ -172,9 +172,12 @@ class ConductorProcess:
             certificate_lifetime=timedelta(hours=config.swarm.certificate_hours),
         )
         authority.check()
+        # With connections of its own: hosts that ask do not wait for the work of jobs, nor that for them.
+        relays = configured_database(config, Limits.for_hosts())
+        self._stops.callback(relays.close)
         return relay_planner(
             config=config,
-            database=database,
+            database=relays,
             hosts=inventory.hosts,
             gateway=cells.gateway,
             authority=authority,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import oslo_messaging
@@ -19,7 +20,7 @@ from precache.adapters.bus_oslo.relay_messages import (
     read_join,
     read_relay_report,
 )
-from precache.adapters.bus_oslo.rpc_server import RpcServer
+from precache.adapters.bus_oslo.rpc_server import RpcServer, waited_s
 from precache.adapters.bus_oslo.topics import RELAY_TOPIC, RPC_VERSION
 from precache.core.errors import PrecacheError, RelayRefused
 from precache.ports.swarm_planner import SwarmPlanner
@@ -29,6 +30,9 @@ _log = logging.getLogger(__name__)
 QUESTIONS_AT_ONCE = 8
 """Of the hosts of a cell: some hundred a second, and no more connections to the database than a conductor has."""
 
+ANSWER_WITHIN = timedelta(seconds=5)
+"""How long a host waits for an answer, which takes some milliseconds. It asks again."""
+
 REFUSED = "refused"
 """The code of docs/protocol.md for RelayRefused."""
 
@@ -36,7 +40,7 @@ REFUSED = "refused"
 class RelayServer(RpcServer):
     """Answers the hosts of `cell`; one of several conductors gets each question.
 
-    planner: called by several threads at once.
+    planner: called by several threads at once, while hosts wait for the answer.
     """
 
     def __init__(self, *, bus: Bus, cell: str, planner: SwarmPlanner) -> None:
@@ -68,6 +72,10 @@ class _RelayEndpoint:
         return self._answer("certificate", certify)
 
     def _answer(self, what: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if waited_s() > ANSWER_WITHIN.total_seconds():
+            # The host has given up, and has asked again. Without this, the questions of an outage of the database
+            # would hold up those that come after it.
+            return failure_message("failed", reason="the conductor had too much to do")
         try:
             return act()
         except Malformed as fault:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import oslo_messaging
 from oslo_messaging.rpc.server import RPCServer
@@ -20,6 +23,9 @@ from precache.background.daemon_pool import DaemonPool
 from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import run_within, start_thread
 from precache.core.errors import BusUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 RETRIES = every(timedelta(seconds=5))
 
@@ -96,13 +102,33 @@ class RpcServer:
             _stop(server)
 
 
+_arrived_at: ContextVar[float] = ContextVar("arrived_at")
+
+
+def waited_s() -> float:
+    """Return for how long the message that this thread handles has waited for a thread."""
+    now = time.monotonic()
+    return now - _arrived_at.get(now)
+
+
+class _MessagePool(DaemonPool):
+    """Notes when each message arrives: the library puts no limit on how many wait."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        token = _arrived_at.set(time.monotonic())
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            _arrived_at.reset(token)
+
+
 class _DaemonServer(RPCServer):  # type: ignore[misc]
     """A server with daemon threads. At its end the process would wait for the library's own threads: without a limit,
     if one has an answer to send and the broker is down."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._executor_cls = DaemonPool
+        self._executor_cls = _MessagePool
 
 
 def _stop(server: Any) -> None:

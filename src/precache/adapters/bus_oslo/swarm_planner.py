@@ -16,15 +16,12 @@ from precache.adapters.bus_oslo.relay_messages import (
     read_certificate,
     relay_report_message,
 )
-from precache.adapters.bus_oslo.relay_server import REFUSED
+from precache.adapters.bus_oslo.relay_server import ANSWER_WITHIN, REFUSED
 from precache.adapters.bus_oslo.topics import RELAY_TOPIC, SWARM_SINCE
 from precache.background.daemon_pool import DaemonPool
 from precache.core.errors import BusUnavailable, ConductorUnreachable, RelayRefused
 from precache.core.relays import Assignment, JoinRequest, RelayReport
 from precache.core.swarm_certificates import HostCertificate
-
-ANSWER_WITHIN = timedelta(seconds=5)
-"""How long a conductor may take. It needs some milliseconds; a host can ask again."""
 
 _CALLS_AT_ONCE = 8  # of one host: more than it has relays at the same time
 

@@ -39,6 +39,20 @@ class Limits:
         )
 
     @classmethod
+    def for_hosts(cls) -> Limits:
+        """Return limits with which a host that asks a conductor usually gets an answer or an error within 5 s.
+
+        A change takes milliseconds, and a host asks again.
+        """
+        return cls(
+            queue=timedelta(seconds=2),
+            connect=timedelta(seconds=2),
+            statement=timedelta(seconds=4),
+            lock=timedelta(seconds=3),
+            patience=timedelta(seconds=2),
+        )
+
+    @classmethod
     def for_leases(cls, lease: timedelta) -> Limits:
         """Return limits with which two attempts to extend a lease end before the lease expires.
 
