@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from precache.adapters.swarm_planner_inprocess import InProcessPlanner
 from precache.core.errors import ConductorUnreachable, RelayRefused
 from precache.core.images import parse_image_id
 from precache.core.jobs import JobState, Outcome, TaskResult
-from precache.core.relays import Form, MemberState, Peer, ReportKind, Source
+from precache.core.relays import Form, MemberState, Peer, RelayReport, ReportKind, Source
 from precache.ports.swarm_trust import RootStatement
 from tests.contract.job_values import NOW, SECOND, asked, cancel, claim, ended, finish
 from tests.relay_site import CELL, IMAGE, JOB, ROOT, RelaySite
@@ -35,6 +36,18 @@ def test_hosts_that_ask_different_conductors_form_one_chain(site):
     assert (second.parent, third.parent) == (Peer("cmp-0", "192.0.2.0:8785"), Peer("cmp-1", "192.0.2.1:8785"))
     assert third.spares == (Peer("cmp-0", "192.0.2.0:8785"),)
     assert third.signers == (f"{0:064x}",)
+
+
+def test_hosts_in_the_process_of_the_conductor_need_not_know_their_cell(site):
+    hosts = InProcessPlanner(planner=site.conductors[0], cell=CELL)
+
+    first = hosts.join(replace(site.request(0), cell=""))
+    report = RelayReport(relay=first.relay, host="cmp-0", kind=ReportKind.PROGRESS, version=first.version)
+    trust = site.trust.host("cmp-0", site="north")
+    certificate = hosts.certify("cmp-0", "", trust.signing_request())
+
+    assert hosts.report(report).source is Source.IMAGE_SERVICE
+    assert certificate.authority.startswith("-----BEGIN CERTIFICATE-----")
 
 
 def test_a_host_that_joins_again_gets_its_place_again(site):
