@@ -16,6 +16,7 @@ from precache.adapters.images_memory import MemoryImages
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
 from precache.adapters.policy_oslo import OsloPolicy
+from precache.adapters.relays_memory import MemoryRelays
 from precache.api.app import create_app
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.views import JobViews
@@ -114,6 +115,7 @@ class World:
         self.clock = MemoryClock()
         self.inventory = MemoryInventory(clock=self.clock)
         self.jobs = MemoryJobs(clock=self.clock, find_host=lambda name: self.inventory.find_hosts([name]).get(name))
+        self.relays = MemoryRelays(clock=self.clock, jobs=self.jobs)
         self.caches = MemoryCacheInventory(
             clock=self.clock, find_host=lambda name: self.inventory.find_hosts([name]).get(name)
         )
@@ -139,6 +141,7 @@ class World:
             "caches": self.caches,
             "intake": self.jobs,
             "queries": self.jobs,
+            "relays": self.relays,
             "steering": self.jobs,
             "feed": self.feed,
             "store": self.jobs,

@@ -19,6 +19,7 @@ from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests
+from precache.api.handlers.job_sites import JobSites
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
@@ -35,6 +36,7 @@ from precache.ports.image_service import ImageCatalog
 from precache.ports.inventory import AggregateChanges, AggregateQueries, HostChanges, HostQueries, HostRemoval
 from precache.ports.job_store import JobIntake, JobQueries, JobSteering, StoreProbe
 from precache.ports.policy import Policy
+from precache.ports.relay_store import RelayQueries
 from precache.ports.transfer_rates import TransferRates
 from precache.rules.opt_in import ALL_IMAGES, OptIn
 from precache.rules.webhook_urls import allow_none
@@ -52,6 +54,7 @@ def create_app(
     caches: CacheQueries,
     intake: JobIntake,
     queries: JobQueries,
+    relays: RelayQueries,
     steering: JobSteering,
     feed: JobFeed,
     store: StoreProbe,
@@ -105,6 +108,7 @@ def create_app(
             wake=wake,
         ),
         events=JobEvents(feed=feed),
+        sites=JobSites(queries=queries, relays=relays),
         hosts=Hosts(
             queries=hosts,
             changes=host_changes,

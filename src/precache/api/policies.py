@@ -45,6 +45,7 @@ _JOBS = (
         (
             ("GET", "/v1/jobs/{job_id}"),
             ("GET", "/v1/jobs/{job_id}/hosts"),
+            ("GET", "/v1/jobs/{job_id}/sites"),
             ("GET", "/v1/jobs/{job_id}/tasks"),
             ("GET", "/v1/jobs/{job_id}/events"),
         ),

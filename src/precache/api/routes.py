@@ -15,6 +15,7 @@ from precache.api.handlers.cached_images import CachedImages
 from precache.api.handlers.host_cleaning import HostCleaning
 from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
+from precache.api.handlers.job_sites import JobSites
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
 from precache.api.microversions import CACHE_IMAGES, MIN, Microversion
@@ -55,6 +56,7 @@ class Handlers:
     aggregates: Aggregates
     jobs: Jobs
     events: JobEvents
+    sites: JobSites
     hosts: Hosts
     cleaning: HostCleaning
     images: CachedImages
@@ -116,6 +118,7 @@ def routes(to: Handlers) -> tuple[Route, ...]:
         Route("POST", f"{_JOB}/resume", to.jobs.resume, "precache:jobs:pause", "JobAction", is_body_optional=True),
         Route("POST", f"{_JOB}/retry", to.jobs.retry, "precache:jobs:retry", "JobAction", is_body_optional=True),
         Route("GET", f"{_JOB}/hosts", to.jobs.hosts, "precache:jobs:show"),
+        Route("GET", f"{_JOB}/sites", to.sites.index, "precache:jobs:show"),
         Route("GET", f"{_JOB}/tasks", to.jobs.tasks, "precache:jobs:show"),
         Route("GET", "/v1/hosts", to.hosts.index, "precache:hosts:list"),
         Route("GET", "/v1/hosts/{host_name}", to.hosts.show, "precache:hosts:show"),

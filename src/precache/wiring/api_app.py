@@ -11,6 +11,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.inventory_sql import SqlCacheQueries
 from precache.adapters.jobs_sql import SqlJobIntake, SqlJobQueries, SqlJobSnapshots, SqlJobSteering, SqlTransferRates
 from precache.adapters.policy_oslo import OsloPolicy
+from precache.adapters.relays_sql import SqlRelayQueries
 from precache.adapters.sql import Database, SqlProbe
 from precache.api.app import create_app
 from precache.api.events.feed import FeedLimits, JobFeed
@@ -58,6 +59,7 @@ def api_app(
         caches=SqlCacheQueries(database=database),
         intake=SqlJobIntake(database=database),
         queries=SqlJobQueries(database=database),
+        relays=SqlRelayQueries(database=database),
         steering=SqlJobSteering(database=database),
         feed=feed,
         store=SqlProbe(database=database),

@@ -142,6 +142,8 @@ def test_a_task_is_shown_with_every_field() -> None:
         "phase": "downloading",
         "bytes_done": 3,
         "bytes_total": 4,
+        "parent": None,
+        "bytes_from": None,
         "rate_bytes_per_s": 2,
         "eta_s": 1,
         "reported_at": "2026-11-22T12:00:00.000000Z",

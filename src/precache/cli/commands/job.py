@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from precache.cli.client import JsonObject, PrecacheClient
 from precache.cli.columns import ImageNames, cells, least_needed_first
 from precache.cli.command import Columns, ListCommand
-from precache.cli.commands.job_result import TASK_FIELDS, JobCommand, job_cells
+from precache.cli.commands.job_result import JOB_FIELDS, TASK_FIELDS, JobCommand, job_cells
+from precache.cli.commands.job_sites import write_sites
+from precache.cli.errors import UsageError
 from precache.cli.times import TIME_HELP, past_time
 from precache.cli.wait.waiting import JobWaiter, add_end_options, add_wait_options, check_end_options
 from precache.core.errors import InvalidImageId
@@ -164,19 +168,45 @@ class JobShow(JobCommand):
     6 cancelled, 7 --timeout ran out, 9 expired. It then shows the failed tasks; --all shows every task. Without --wait
     it shows every task, and 0 means that the job was found.
 
+    With --sites it shows, in place of the tasks, how the images go by swarm through the hosts of each site: from which
+    host each receives an image, what it has, how far it is behind that host, and its rate.
+
     Example:
       precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --wait
+      precache job show 0f6f2c9e-7b1a-4d53-9f0c-2b6c7a1d0e11 --sites
     """
+
+    def columns_of(self, parsed_args: argparse.Namespace) -> tuple[str, ...]:
+        return (*JOB_FIELDS, "sites") if parsed_args.sites else super().columns_of(parsed_args)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("job", help="id")
+        parser.add_argument("--sites", action="store_true", help="show the hosts of each site by swarm")
         add_wait_options(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Columns:
         jobs = self.service.jobs
+        if parsed_args.sites and parsed_args.wait:
+            raise UsageError("--sites shows the job as it is now; leave out --wait, or --sites")
+        if parsed_args.sites:
+            names, data = self.job_result(jobs.get(parsed_args.job), None)
+            return [*names, "sites"], [*data, jobs.sites(parsed_args.job)]
         if not parsed_args.wait:
             return self.job_result(jobs.get(parsed_args.job), jobs.tasks(parsed_args.job))
         return self.wait(parsed_args.job, {}, parsed_args)
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Any]) -> int:
+        """Write the job. In a table the sites follow as tables."""
+        values = dict(zip(column_names, data, strict=True))
+        if parsed_args.formatter != "table" or "sites" not in values:
+            return super().produce_output(parsed_args, column_names, list(values.values()))
+        sites = values.pop("sites")
+        asked = self.asked_columns(parsed_args)
+        if asked != ["sites"]:
+            super().produce_output(parsed_args, list(values), list(values.values()))
+        if not asked or "sites" in asked:
+            write_sites(sites, self.app.stdout, parsed_args)
+        return 0
 
 
 class JobCancel(ListCommand):
