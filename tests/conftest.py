@@ -37,6 +37,7 @@ LONGEST = [
     "tests/system/test_stock_clients.py",
     "tests/system/test_identity.py",
     "tests/system/test_fleet.py",
+    "tests/system/test_swarm_faults.py",
 ]
 """Files that take a minute or more."""
 

@@ -10,14 +10,16 @@ pieces only, one after the other, is seen; a large one hides that.
 
 from __future__ import annotations
 
+import ctypes
 import random
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tests.lab.network import BRIDGE, Machine, why_no_namespaces
 
@@ -29,6 +31,9 @@ ORIGIN_ADDRESS = "10.77.0.2"
 FIRST_HOST = 11
 MOST_HOSTS = 200
 _AT_ONCE = 8
+_NETWORK = 0x4000_0000  # CLONE_NEWNET
+
+T = TypeVar("T")
 
 
 class ShapedNetwork:
@@ -56,6 +61,11 @@ class ShapedNetwork:
     def mend(self, machine: Machine) -> None:
         """Let its packets through again."""
         self._set_port(machine, "forwarding")
+
+    def received_bytes(self, machine: Machine) -> int:
+        """Return how many bytes the machine's link has received, with headers."""
+        lines = _run([*machine.inside, "cat", "/proc/net/dev"]).splitlines()
+        return next(int(line.split()[1]) for line in lines if line.strip().startswith("eth0:"))
 
     @contextmanager
     def jitter(self, rates: dict[str, int], share: float, seed: int, every_s: float = 0.5) -> Iterator[None]:
@@ -97,6 +107,19 @@ class ShapedNetwork:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda host: self.set_rate(host, hosts_bits_per_s), self.hosts.values()))
         self.set_rate(self.origin, origin_bits_per_s)
+
+
+def call_inside(machine: Machine, function: Callable[[], T]) -> T:
+    """Call the function in the network of a machine, in a thread of this process, and return its result."""
+
+    def call() -> T:
+        with Path(f"/proc/{machine.pid}/ns/net").open() as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _NETWORK):
+                raise OSError(ctypes.get_errno(), f"the namespace of {machine.name} cannot be entered")
+        return function()
+
+    with ThreadPoolExecutor(1) as pool:  # the thread ends, and its namespace with it
+        return pool.submit(call).result()
 
 
 @contextmanager
@@ -152,6 +175,7 @@ def _set_address(machine: Machine) -> None:
     _run([*machine.inside, "ip", "-batch", "-"], lines)
 
 
-def _run(command: Sequence[str], lines: str = "") -> None:
+def _run(command: Sequence[str], lines: str = "") -> str:
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout

@@ -19,7 +19,6 @@ from bench.swarm.torrents import measure_torrent
 from tests.lab.swarm.host import HostResult
 from tests.lab.swarm.site import Forks, Site, results_of, site
 from tests.namespaces import ShapedNetwork, shaped_network
-from tests.waiting import wait_until
 
 PATIENCE = 6
 """How many times the least possible time a run may take."""
@@ -87,8 +86,8 @@ class Bench:
         with self._running() as (running, hosts):
             self._seed(running, hosts[0])
             begun, began, idle = running.begin(hosts[1:], WHOLE, by_swarm=True), time.monotonic(), IdleMeter()
-            victim, child = middle_of_chain(running, WHOLE, len(hosts))
-            wait_until(lambda: running.ask(victim, "bytes_done") > self._file_bytes // 3)
+            victim, child = running.middle_of_chain(WHOLE)
+            running.wait_for_bytes(victim, self._file_bytes // 3)
             running.kill(victim)
             killed_at = time.monotonic()
             return self._with_fault(running, begun, began, idle, child, killed_at)
@@ -98,8 +97,8 @@ class Bench:
         with self._running() as (running, hosts):
             self._seed(running, hosts[0])
             begun, began, idle = running.begin(hosts[1:], WHOLE, by_swarm=True), time.monotonic(), IdleMeter()
-            slow, child = middle_of_chain(running, WHOLE, len(hosts))
-            wait_until(lambda: running.ask(slow, "bytes_done") > self._file_bytes // 3)
+            slow, child = running.middle_of_chain(WHOLE)
+            running.wait_for_bytes(slow, self._file_bytes // 3)
             self.network.set_rate(self.network.hosts[slow], self._size.bits_per_s // 20)
             slowed_at = time.monotonic()
             try:
@@ -201,21 +200,6 @@ class Bench:
         folder = self._folder / f"run-{self._runs}"
         folder.mkdir()
         return folder
-
-
-def middle_of_chain(running: Site, image: str, hosts: int) -> tuple[str, str]:
-    """Return a host in the middle of the chain, and its child, when all hosts have their places."""
-
-    def chain() -> list[str]:
-        parents = {member.parent: member.host for member in running.plan(image).members if member.parent}
-        found = [member.host for member in running.plan(image).members if not member.parent][:1]
-        while found and found[-1] in parents:
-            found.append(parents[found[-1]])
-        return found
-
-    wait_until(lambda: len(chain()) == hosts)
-    found = chain()
-    return found[hosts // 2], found[hosts // 2 + 1]
 
 
 def longest_gap(result: HostResult, since: float) -> float:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from precache.core.relays import Relay
+from precache.core.relays import MemberState, Relay
 from tests.lab.network import Machine
 from tests.lab.swarm.calls import CallFailed, call
 from tests.lab.swarm.host import HostResult
@@ -89,6 +89,29 @@ class Site:
         """Return the plan of the relay of this image, as the conductor has stored it."""
         found: list[Relay] = call(self.folder / CONDUCTOR_SOCKET, "relays")
         return next(relay for relay in found if relay.key.image == self.images[image])
+
+    def chain(self, image: str) -> list[str]:
+        """Return the hosts from the one that fetches or has the image along their first children; empty before."""
+        try:
+            members = self.plan(image).members
+        except StopIteration:
+            return []
+        there = [member for member in members if member.state is not MemberState.LEFT]
+        children = {member.parent: member.host for member in reversed(there) if member.parent}
+        found = [member.host for member in there if member.is_origin][:1]
+        while found and children.get(found[-1], found[0]) not in found:
+            found.append(children[found[-1]])
+        return found
+
+    def middle_of_chain(self, image: str) -> tuple[str, str]:
+        """Return a host in the middle of the chain, and its child, when all hosts that run have their places."""
+        wait_until(lambda: len(self.chain(image)) == len(self._pids))
+        found = self.chain(image)
+        return found[len(found) // 2], found[len(found) // 2 + 1]
+
+    def wait_for_bytes(self, name: str, count: int) -> None:
+        """Wait until the host has so many bytes of the image that it caches now."""
+        wait_until(lambda: self.ask(name, "bytes_done") >= count)
 
     def message_count(self) -> int:
         """Return how many messages the conductor has had of hosts since it was started."""
