@@ -11,6 +11,7 @@ from typing import Any
 
 from precache.adapters.clock_system import SystemClock
 from precache.adapters.images_memory import NO_FAULTS, ImageFaults, MemoryImages
+from precache.core.bytes_from import BytesFrom
 from precache.core.cache_entries import entry_name
 from precache.core.errors import Stopped
 from precache.core.images import Image, ImageId
@@ -19,7 +20,7 @@ from precache.core.relays import PIECE_BYTES
 from precache.core.stopping import StopReason
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
-from precache.fetch.rate_limits import RateLimits
+from precache.fetch.rate_limits import RateLimit, RateLimits
 from precache.imagecache.cache import ImageCache
 from precache.imagecache.staging import Fetched, Staging
 from precache.swarm.pieces_client import PiecesClient
@@ -109,13 +110,18 @@ class RelayHost:
         self._pool = ThreadPoolExecutor(4)
         self.stop_reason: tuple[StopReason, bool] | None = None
         self.done_bytes = 0
+        self.waits: list[float] = []
+        """The seconds that do not count for the deadline of the task."""
+        self.sources: list[tuple[str, BytesFrom]] = []
+        """What the task was told: the parent, and from where the bytes came."""
         self.fetched: Fetched | None = None
 
     def cache_image(self, image: ImageId, options: OrderOptions = BY_SWARM) -> Future[Path]:
         self.stop_reason = None
 
         def produce(staging: Staging) -> Fetched:
-            self.fetched = self.fetcher.fetch(ImageOrder(image, options), staging, self._watch)
+            with self.rates.applied(image, RateLimit(lambda: options.rate_limit_bytes_per_s, self.waits.append)):
+                self.fetched = self.fetcher.fetch(ImageOrder(image, options), staging, HostWatch(self))
             return self.fetched
 
         def run() -> Path:
@@ -141,10 +147,20 @@ class RelayHost:
         self.fetcher.stop(PATIENCE)
         self.server.stop()
 
-    def _watch(self, phase: object, bytes_done: int, bytes_total: int) -> None:
-        self.done_bytes = bytes_done
-        if self.stop_reason is not None:
-            raise Stopped("Caching", *self.stop_reason)
+
+class HostWatch:
+    """The ports `Watcher` and `SourceWatcher` of one task."""
+
+    def __init__(self, host: RelayHost) -> None:
+        self._host = host
+
+    def __call__(self, phase: object, bytes_done: int, bytes_total: int) -> None:
+        self._host.done_bytes = bytes_done
+        if self._host.stop_reason is not None:
+            raise Stopped("Caching", *self._host.stop_reason)
+
+    def note_source(self, parent: str, bytes_from: BytesFrom, interval: timedelta) -> None:
+        self._host.sources.append((parent, bytes_from))
 
 
 class Site:

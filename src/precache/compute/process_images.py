@@ -165,7 +165,7 @@ class ProcessImages:
                 return result
             return replace(
                 result,
-                bytes_moved=watch.bytes_done,
+                bytes_moved=watch.bytes_moved,
                 bytes_from=watch.bytes_from,
                 started_at=started_at,
                 finished_at=self._clock.now(),

@@ -64,6 +64,12 @@ class TaskWatch:
     def job_id(self) -> str:
         return self._beginning.job_id
 
+    @property
+    def bytes_moved(self) -> int:
+        """Return what was received. What a transfer by swarm has done is more: zeros and what was in the cache."""
+        moved = self.bytes_from
+        return self.bytes_done if moved is None else moved.image_service + moved.hosts
+
     def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self.check_stop()
         self.bytes_done = max(self.bytes_done, bytes_done)

@@ -182,7 +182,8 @@ def ended(task: Task, result: TaskResult, now: datetime) -> Task:
         state=TaskState.ENDED,
         outcome=result.outcome,
         bytes_done=done,
-        bytes_total=max(task.bytes_total, done),
+        # By swarm the total was that of the file, in which zeros and older pieces are not received.
+        bytes_total=done if result.bytes_from and result.outcome.is_success else max(task.bytes_total, done),
         reason=result.reason,
         started_at=result.started_at or task.started_at,
         finished_at=result.finished_at or now,

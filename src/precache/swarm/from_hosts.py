@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from precache.core.bytes_from import BytesFrom
 from precache.core.errors import PeerLost, RelayFailed, RelayRefused, WrongPiece
 from precache.core.jobs import Phase
 from precache.core.relays import Assignment, ReportKind
@@ -104,7 +103,7 @@ class FromHosts:
     def finish(self) -> Fetched:
         """Return the complete file, on the disk. Raises UnsafeImage, UnusableImage, OSError."""
         work, file = self._work, self._work.pieces.open(self._work.check)
-        work.watch(Phase.PUBLISHING, file.have_bytes, file.size_bytes or 0)
+        work.note_progress(Phase.PUBLISHING, file.have_bytes, file.size_bytes or 0)
         fetcher = work.host.fetcher
         fetcher.check_result(work.image, work.order, file.path)
         flush(file.path)
@@ -112,7 +111,7 @@ class FromHosts:
         work.reports.send(ReportKind.COMPLETE)
         record = describe(work.image, is_converted=fetcher.is_converted(work.image.disk_format))
         record = replace(record, digest=file.root(), source=FROM_HOSTS)
-        return Fetched(file.path, file.path, record, BytesFrom(hosts=work.received_bytes, cache=work.pieces.base_bytes))
+        return Fetched(file.path, file.path, record, work.bytes_from)
 
     def end(self) -> None:
         """End the present stream; harmless if there is none."""
@@ -120,6 +119,7 @@ class FromHosts:
         if stream is not None:
             stream.stop()
             self._work.received_bytes += stream.received_bytes
+            self._work.stream_bytes = 0
 
     def _receive_from(self, route: Route) -> bool:
         """Receive from the present host of the route; return whether that has ended as it should."""
@@ -140,15 +140,20 @@ class FromHosts:
         )
         work.parent = peer.host
         stream.start()
+        looked_at_s = work.host.monotonic()
         while not stream.wait(_LOOK_S):
+            looked_at_s, since_s = work.host.monotonic(), looked_at_s
+            if stream.keeps_pace:
+                work.note_wait(looked_at_s - since_s)
             if not route.follow(work.follow()) or self.is_complete:
                 return True
             work.version = route.assignment.version
             if stream.is_slow():
                 work.reports.send(ReportKind.SLOW)
             work.offered_bytes, work.rate_bytes_per_s = stream.offered_bytes, stream.lag.rate_bytes_per_s
+            work.stream_bytes = stream.received_bytes
             work.pieces.admit()
-            work.watch(Phase.DOWNLOADING, file.have_bytes, file.size_bytes or 0)
+            work.note_progress(Phase.DOWNLOADING, file.have_bytes, file.size_bytes or 0)
         return self.is_complete
 
     def _note_wrong(self, error: WrongPiece) -> None:

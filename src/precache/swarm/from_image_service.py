@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.errors import NotEnoughSpace, RelayFailed
 from precache.core.jobs import Phase
 from precache.core.relays import Assignment, ReportKind, Source
@@ -61,14 +62,15 @@ class FromImageService:
 
     def _attest(self, fetched: Fetched, root: str) -> Fetched:
         work, size = self._work, fetched.entry.stat().st_size
+        work.fetched = fetched.bytes_from
         work.reports.send(ReportKind.COMPLETE, root=root)
         while (signed := self._signed_root(assignment := work.follow())) is None:
             work.wait_for_change(assignment)
         if (signed.root, signed.size_bytes) != (root, size):
             reason = f"this host found {root} of {size} bytes, and others {signed.root} of {signed.size_bytes}"
             raise RelayFailed(work.image.id, reason)
-        received = replace(fetched.bytes_from, hosts=work.received_bytes)
-        return replace(fetched, record=replace(fetched.record, digest=root), bytes_from=received)
+        work.note_sources()
+        return replace(fetched, record=replace(fetched.record, digest=root), bytes_from=work.bytes_from)
 
     def _signed_root(self, assignment: Assignment) -> RootStatement | None:
         signed = self._work.host.trust.read_root(assignment.root) if assignment.root else None
@@ -91,4 +93,5 @@ class FromImageService:
             raise Reassigned
         self._uplink.note(self._work.host.monotonic(), bytes_done)
         self._work.rate_bytes_per_s = self._uplink.rate_bytes_per_s
-        self._work.watch(phase, bytes_done, bytes_total)
+        self._work.fetched = BytesFrom(image_service=bytes_done)
+        self._work.note_progress(phase, bytes_done, bytes_total)

@@ -12,7 +12,7 @@ from precache.background.threads import call_in_thread
 from precache.core.relays import Peer
 from precache.core.stopping import StopReason
 from precache.fetch.rate_limits import RateLimit
-from precache.rules.relay_lag import RelayLag
+from precache.rules.relay_lag import LAG_S, RelayLag
 from precache.swarm.pieces_client import Received
 from precache.swarm.relay_file import RelayFile
 
@@ -86,6 +86,11 @@ class ParentStream:
         self._stop.cancel(StopReason.ABANDONED)
         if self._done is not None:
             wait([self._done], _JOIN_S)
+
+    @property
+    def keeps_pace(self) -> bool:
+        """Return whether this host has nearly all that the other one has, and so waits for it."""
+        return self.offered_bytes - self._into.have_bytes <= LAG_S * self.lag.rate_bytes_per_s
 
     def is_slow(self) -> bool:
         """Return whether a report is due that this host lags behind. Call it some ten times a second."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from precache.core.bytes_from import NO_BYTES, BytesFrom
 from precache.core.errors import ConductorUnreachable, HashesDiffer, PieceRefused, RelayFailed
 from precache.core.images import Image
 from precache.core.jobs import Phase
@@ -11,12 +13,16 @@ from precache.core.orders import ImageOrder
 from precache.core.relays import Assignment, ReportKind
 from precache.fetch.attempt import POLL_SECONDS
 from precache.imagecache.staging import Staging
-from precache.ports.progress import Watcher
+from precache.ports.progress import Watcher, note_source
 from precache.swarm.current_assignment import CurrentAssignment
 from precache.swarm.host_pieces import HostPieces
 from precache.swarm.relay_file import RelayFile
 from precache.swarm.relay_reports import RelayReports, RelayState
 from precache.swarm.swarm_host import SwarmHost
+
+MOST_UNCOUNTED_S = 3600.0
+"""For how long a host waits for others on one image without loss for its own deadline: as long as two hosts need, one
+after the other, that fail by the default of [DEFAULT] long_rpc_timeout."""
 
 CONDUCTORS_LOST_S = 300.0
 """How long a host that needs a new place goes on without an answer from any conductor."""
@@ -31,7 +37,10 @@ class RelayWork:
     """One image, one host, one attempt. For the thread of the task; `state` also for that of the reports.
 
     version, parent: of the assignment that is followed in fact, and the host that sends; empty if none does.
-    rate_bytes_per_s, offered_bytes: for the reports. received_bytes: from other hosts.
+    rate_bytes_per_s, offered_bytes: for the reports.
+    received_bytes: from other hosts, without the stream that runs; stream_bytes: of that one. fetched: what came with
+        the image service's help.
+    uncounted_s: for how long it has waited without loss for its deadline.
     """
 
     order: ImageOrder
@@ -46,6 +55,9 @@ class RelayWork:
     rate_bytes_per_s: int = 0
     offered_bytes: int = 0
     received_bytes: int = 0
+    stream_bytes: int = 0
+    fetched: BytesFrom = NO_BYTES
+    uncounted_s: float = 0.0
     offered: RelayFile | None = None
     reports: RelayReports = field(init=False)
 
@@ -83,12 +95,39 @@ class RelayWork:
         """Raise if the work is to stop, or the relay has failed."""
         self.follow()
         have_bytes, size_bytes = self._numbers()
-        self.watch(Phase.WAITING, have_bytes, size_bytes)
+        self.note_progress(Phase.WAITING, have_bytes, size_bytes)
+
+    def note_progress(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        """Tell the watcher of the task how far this host is, and from where that came. Raises what it raises."""
+        self.note_sources()
+        self.watch(phase, bytes_done, bytes_total)
+
+    def note_sources(self) -> None:
+        interval = timedelta(seconds=self.assignment.latest.report_interval_s)
+        note_source(self.watch, self.parent, self.bytes_from, interval)
+
+    @property
+    def bytes_from(self) -> BytesFrom:
+        """Return from where the bytes of this attempt came until now."""
+        others = BytesFrom(hosts=self.received_bytes + self.stream_bytes, cache=self.pieces.base_bytes)
+        return self.fetched + others
 
     def pause(self, seconds: float) -> None:
-        """Wait at most so long for a new assignment. Raises as `check`."""
+        """Wait at most so long for a new assignment. The wait does not count for the deadline. Raises as `check`."""
+        began_at = self.host.monotonic()
         self.assignment.wait(self.assignment.changes, seconds)
+        self.note_wait(self.host.monotonic() - began_at)
         self.check()
+
+    def note_wait(self, seconds: float) -> None:
+        """Do not count these seconds for the deadline of the task, in which the host could do nothing.
+
+        The host that fetches from the image service has a deadline, too. So this ends, unless one after another fails.
+        """
+        seconds = min(seconds, MOST_UNCOUNTED_S - self.uncounted_s)
+        if seconds > 0:
+            self.uncounted_s += seconds
+            self.host.rates.of(self.order).note_wait(seconds)
 
     def wait_for_change(self, assignment: Assignment) -> None:
         """Wait until there is another assignment; if that takes long, report again, so that the answer is one.

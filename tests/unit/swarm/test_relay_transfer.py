@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.orders import OrderOptions
 from precache.core.relays import ReportKind
 from precache.imagecache.records.entry_record import FROM_HOSTS, FROM_IMAGE_SERVICE
@@ -54,6 +55,22 @@ def test_a_new_assignment_takes_effect_at_once_and_no_piece_comes_twice(site):
 
     assert three.fetched.bytes_from.hosts <= SIZE - HOLE_BYTES
     assert site.planner.kinds("three") == [ReportKind.COMPLETE]
+
+
+def test_the_task_learns_its_parent_and_from_where_its_bytes_came_and_waits_for_them_without_loss(site):
+    hosts, futures = site.begin_chain("one", "two", "three")
+    time.sleep(0.5)  # in which the image service sends nothing
+    site.images.until = EVERYTHING
+    site.finish(*futures)
+
+    seeder, _, third = hosts
+    assert [host.sources[-1][0] for host in hosts] == ["", "one", "two"]
+    assert seeder.sources[-1][1] == seeder.fetched.bytes_from == BytesFrom(image_service=SIZE)
+    assert third.sources[-1][1] == third.fetched.bytes_from
+    assert third.fetched.bytes_from.hosts == SIZE - HOLE_BYTES
+    parts = [of.hosts for _, of in third.sources]
+    assert parts == sorted(parts)
+    assert [sum(host.waits) > 0.4 for host in hosts] == [False, True, True]
 
 
 def test_nothing_is_published_before_a_conductor_has_signed_the_root(site):
