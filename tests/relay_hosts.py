@@ -41,8 +41,8 @@ HOLE_BYTES = 10 * PIECE_BYTES
 class GatedImages(MemoryImages):
     """An image service that sends no more than `until` bytes of an image, until it is told otherwise."""
 
-    def __init__(self, image: Image, data: bytes, faults: ImageFaults = NO_FAULTS) -> None:
-        super().__init__(images={image.id: (image, data)}, faults={image.id: faults})
+    def __init__(self, image: Image, data: bytes, faults: ImageFaults = NO_FAULTS, others=()) -> None:
+        super().__init__(images={image.id: (image, data), **dict(others)}, faults={image.id: faults})
         self.until = EVERYTHING
         self.sent_bytes = 0
         self.streams = 0
@@ -170,7 +170,7 @@ class Site:
         self.swarm = SwarmHosts()
         self.planner = RulesPlanner(self.swarm, attestations=parts.pop("attestations", 1))
         self.image, self.data = image, data
-        self.images = GatedImages(image, data, parts.pop("faults", NO_FAULTS))
+        self.images = GatedImages(image, data, parts.pop("faults", NO_FAULTS), parts.pop("other_images", ()))
         self._directory, self._parts = directory, parts
         self.hosts: dict[str, RelayHost] = {}
 

@@ -50,6 +50,9 @@ class RulesPlanner:
         kinds = (report.kind for report in self.reports if report.host == host)
         return [kind for kind in kinds if kind is not ReportKind.PROGRESS]
 
+    def is_known(self, host: str) -> bool:
+        return any(relay.member(host) is not None for relay in self._relays.values())
+
     def parent_of(self, host: str) -> str:
         member = self.relay.member(host)
         return member.parent if member is not None and member.source is Source.HOST else ""

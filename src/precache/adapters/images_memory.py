@@ -107,6 +107,9 @@ class MemoryImages:
         return ImageList(images)
 
     def open(self, image: ImageId, offset_bytes: int = 0, *, stop: CancelToken | None = None) -> MemoryStream:  # noqa: ARG002  (nothing to wait for)
+        return self._begin(image, offset_bytes)
+
+    def _begin(self, image: ImageId, offset_bytes: int) -> MemoryStream:
         record, data = self._look_up(image)
         faults = self._faults.get(image, NO_FAULTS)
         with self._lock:
@@ -125,9 +128,14 @@ class MemoryImages:
         )
 
     def open_range(
-        self, image: ImageId, offset_bytes: int, length_bytes: int, *, stop: CancelToken | None = None
+        self,
+        image: ImageId,
+        offset_bytes: int,
+        length_bytes: int,
+        *,
+        stop: CancelToken | None = None,  # noqa: ARG002
     ) -> MemoryStream:
-        stream = self.open(image, offset_bytes, stop=stop)
+        stream = self._begin(image, offset_bytes)
         if not self._faults.get(image, NO_FAULTS).has_ranges:
             raise TransferInterrupted(image, offset_bytes, None, "the service sends the whole image")
         stream.end_at(offset_bytes + length_bytes)

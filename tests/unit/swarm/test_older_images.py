@@ -10,16 +10,18 @@ import pytest
 
 from precache.core.bytes_from import BytesFrom
 from precache.core.errors import Stopped
-from precache.core.images import parse_image_id
+from precache.core.images import Image, parse_image_id
 from precache.core.orders import OrderOptions
 from precache.core.relays import PIECE_BYTES
 from precache.core.stopping import StopReason
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Staging
 from tests.relay_hosts import BY_SWARM, EVERYTHING, HOLE_BYTES, Site, some_content
+from tests.swarm_files import digests_of
 from tests.unit.fetch.world import IMAGE, record_of
 from tests.waiting import wait_until
 
+DIGESTS = parse_image_id("00000000-0000-0000-0000-0000000000d1")
 OLD = parse_image_id("00000000-0000-0000-0000-00000000001d")
 PIECES = 64
 BEFORE = some_content(PIECES * PIECE_BYTES)
@@ -31,6 +33,10 @@ def changed(before: bytes, *indexes: int) -> bytes:
     for index in indexes:
         content[index * PIECE_BYTES : (index + 1) * PIECE_BYTES] = random.Random(index).randbytes(PIECE_BYTES)
     return bytes(content)
+
+
+def piece_of(content: bytes, index: int) -> bytes:
+    return content[index * PIECE_BYTES : (index + 1) * PIECE_BYTES]
 
 
 AFTER = changed(BEFORE, *CHANGED) + random.Random(0).randbytes(5000)
@@ -107,6 +113,27 @@ def test_any_file_is_a_base_and_none_changes_the_result(site, content):
 
     assert [future.result(30).read_bytes() for future in futures] == [AFTER] * 2
     assert two.entry(OLD).read_bytes() == content
+
+
+@pytest.mark.parametrize("are_right", [True, False], ids=["right digests", "wrong digests"])
+def test_the_seeder_requests_only_what_differs_too_and_wrong_digests_change_no_byte(tmp_path, are_right):
+    # By wrong ones the seeder takes two old pieces, which it announces before the whole proves to be wrong.
+    digests = digests_of(AFTER if are_right else AFTER.replace(piece_of(AFTER, 1), piece_of(BEFORE, 1)))
+    others = {DIGESTS: (Image(DIGESTS, "digests", "active", "raw", len(digests)), digests)}
+    with Site(tmp_path, record_of(AFTER, pieces=DIGESTS), AFTER, other_images=others) as site:
+        one, two = host_with_old(site, "one"), host_with_old(site, "two")
+        futures = [one.cache_image(IMAGE)]
+        wait_until(lambda: site.planner.is_known("one"))
+        futures.append(two.cache_image(IMAGE))
+
+        assert [future.result(30).read_bytes() for future in futures] == [AFTER] * 2
+
+    moved = MOVED + len(digests)
+    if are_right:
+        assert one.fetched.bytes_from == BytesFrom(image_service=moved, cache=len(AFTER) - MOVED - HOLE_BYTES)
+        assert two.fetched.bytes_from == BytesFrom(hosts=MOVED, cache=len(AFTER) - MOVED - HOLE_BYTES)
+    else:
+        assert one.fetched.bytes_from.image_service == moved - PIECE_BYTES + len(AFTER)
 
 
 def test_a_base_that_is_removed_meanwhile_is_used_to_the_end(site):
