@@ -30,7 +30,8 @@ _POLL_S = 0.1
 """The longest wait without a call of the check, and the time between two calls while data flows."""
 
 _RECORD_BYTES = 16 << 10
-_BUFFER_BYTES = 32 << 10
+_BUFFER_BYTES = 4 << 10
+"""Of the reader. Only within a record does it ask for more at once, and then for what certainly comes."""
 
 
 class PeerConnection(io.RawIOBase):
@@ -56,12 +57,16 @@ class PeerConnection(io.RawIOBase):
         self._peer, self._pace, self._check, self._silence_s = peer, pace, check, silence_s
         self._limit, self._own_pace = limit, Pace(limit.rate_now)
         self._record_s = record_s
+        self._here = 0
+        """How many bytes can be read without a wait."""
         self._check_at = self._heard_at = self._record_at = time.monotonic()
         context = trust.client_context()
         try:
             self._sock = context.wrap_socket(self._connect(), do_handshake_on_connect=False)
         except (OSError, ValueError) as error:
             raise self._lost(error) from error
+        self._poll = select.poll()
+        self._poll.register(self._sock, select.POLLIN)
         try:
             self._repeat(self._sock.do_handshake)
             if not trust.is_host(self._sock, peer.host):
@@ -82,10 +87,21 @@ class PeerConnection(io.RawIOBase):
         """Read some bytes; return 0 at the end of the stream."""
         view = memoryview(buffer)
         view = view[: self._own_pace.most_bytes(self._pace.most_bytes(len(view)))]
+        self._wait_for_all(len(view))
         count = self._repeat(lambda: self._sock.recv_into(view))
+        self._here = max(self._here - count, 0)
         self._pace.wait(count, self._nap)
         self._own_pace.wait(count, self._nap_for_limit)
         return count
+
+    def _wait_for_all(self, wanted: int) -> None:
+        """Wait until all of a piece is in the kernel, but not long: else each packet would wake this thread."""
+        if wanted <= max(_BUFFER_BYTES, self._here) or self._sock.pending():
+            return
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+        if self._poll.poll(_POLL_S * 1000):
+            self._here = wanted
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def sendall(self, data: bytes) -> None:
         """Send all."""

@@ -27,10 +27,7 @@ OFFER_INTERVAL_S = 0.25
 _RECORD_BYTES = 16 << 10
 """Of TLS. Each has the whole send timeout: a slow receiver is cut off only if it takes less than this in that time."""
 
-_LINE_END = b"\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
-_DATA_AT = 64
-"""Where the bytes of a piece are in the buffer: what is before them depends on their number, and ends there."""
 
 
 class PieceSender:
@@ -43,7 +40,8 @@ class PieceSender:
         self, sock: SSLSocket, file: RelayFile, *, have: bytes, pace: Pace, sent: Callable[[int], object]
     ) -> None:
         self._sock, self._file, self._have, self._pace, self._sent = sock, file, have, pace, sent
-        self._buffer = memoryview(bytearray(_DATA_AT + PIECE_BYTES + len(_LINE_END)))
+        self._buffer = memoryview(bytearray(PIECE_BYTES))
+        self._line_end = b""
         self._offer_at = 0.0
 
     def run(self) -> bool:
@@ -64,7 +62,7 @@ class PieceSender:
             cursor = news.cursor
             self._offer(at_once=news.is_over)
             if news.is_over:
-                self._send(memoryview(_LAST_CHUNK))
+                self._send(memoryview(self._line_end + _LAST_CHUNK))
                 return True
 
     def _is_there(self, index: int) -> bool:
@@ -72,19 +70,14 @@ class PieceSender:
         return len(prefix) == PREFIX_BYTES and self._file.digest(index).startswith(prefix)
 
     def _send_piece(self, index: int) -> bool:
-        length = self._file.read_into(index, self._buffer[_DATA_AT : _DATA_AT + PIECE_BYTES])
+        length = self._file.read_into(index, self._buffer)
         if not length:
             return False
         content = PIECE_HEAD.size + length
-        head = (
-            b"%X\r\n" % (RECORD_HEAD.size + content)
-            + RECORD_HEAD.pack(RecordKind.PIECE, content)
-            + PIECE_HEAD.pack(index)
-        )
-        start, end = _DATA_AT - len(head), _DATA_AT + length
-        self._buffer[start:_DATA_AT] = head
-        self._buffer[end : end + len(_LINE_END)] = _LINE_END
-        self._send(self._buffer[start : end + len(_LINE_END)])
+        head = self._chunk_head(RECORD_HEAD.size + content) + RECORD_HEAD.pack(RecordKind.PIECE, content)
+        # The head is a TLS record of its own: the receiver learns at once how much comes, and can wait for all of it.
+        self._send(memoryview(head + PIECE_HEAD.pack(index)))
+        self._send(self._buffer[:length])
         self._pace.wait(length, self._nap)
         return True
 
@@ -100,7 +93,12 @@ class PieceSender:
 
     def _send_record(self, kind: RecordKind, content: bytes) -> None:
         whole = record(kind, content)
-        self._send(memoryview(b"%X\r\n%b\r\n" % (len(whole), whole)))
+        self._send(memoryview(self._chunk_head(len(whole)) + whole))
+
+    def _chunk_head(self, length: int) -> bytes:
+        """Return the end of the chunk before, and the size of the next one."""
+        end, self._line_end = self._line_end, b"\r\n"
+        return end + b"%X\r\n" % length
 
     def _send(self, data: memoryview) -> None:
         while data:
