@@ -56,6 +56,9 @@ class SmallImages:
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         return sum(image.size_bytes or 0 for image in images)
 
+    def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
+        raise NotImplementedError
+
 
 @dataclass
 class Seen:

@@ -27,6 +27,7 @@ from precache.core.errors import (
 )
 from precache.core.images import Image
 from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.relays import Form
 from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, AttemptRunner, keeps_data, watched
 from precache.fetch.delta import DeltaImages, piece_digests
@@ -195,6 +196,9 @@ class Fetcher:
         sizes = [self._sizes(image) for image in images]
         return space_needed_for_all(sizes, reserves_whole_disk=self._rules.reserves_whole_disk)
 
+    def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
+        """Do nothing: other hosts fetch the image themselves."""
+
     def _sizes(self, image: ImageSize) -> FileSizes:
         result_bytes = (image.virtual_size_bytes or 0) if self.is_converted(image.disk_format) else 0
         return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes)
@@ -270,6 +274,7 @@ def describe(image: Image, *, is_converted: bool) -> EntryRecord:
         source=FROM_IMAGE_SERVICE,
         source_digest=digest,
         format=RAW if is_converted else image.disk_format or "",
+        form=Form.RAW if is_converted else Form.AS_IS,
         requested_by=(work.job_id if work else None) or "",
     )
 

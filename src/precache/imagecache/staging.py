@@ -146,3 +146,10 @@ class EntryFetcher(Protocol):
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         """Return the bytes that must be free before these images are fetched, one after another; read nothing."""
         ...
+
+    def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
+        """Offer an image that is in the cache already to other hosts, because the order is by swarm; do not wait.
+
+        record: of the entry; None if there is none.
+        """
+        ...

@@ -69,7 +69,7 @@ class ServedRelays:
     def stop(self, patience: timedelta) -> None:
         """Serve nothing any more, and tell it to the conductors. Harmless if it was never started."""
         self._looks.stop(patience)
-        for relay in list(self._served):
+        for relay in self._relays():
             self.end(relay, "its compute stops")
 
     def add(self, relay: str, file: RelayFile, entry: Path, reports: RelayReports) -> None:
@@ -78,6 +78,11 @@ class ServedRelays:
         with self._lock:
             self._served[relay] = served
         self._entries.begin(entry.name, self._clock.now() + self._serve_for)
+
+    def is_served(self, entry: Path) -> bool:
+        """Return whether the entry at this path is served."""
+        with self._lock:
+            return any(served.entry == entry for served in self._served.values())
 
     def end(self, relay: str, reason: str) -> None:
         """Serve it no more; harmless if it is not served. reason: for the conductors."""
@@ -93,12 +98,19 @@ class ServedRelays:
 
     def check(self) -> None:
         """End what is over."""
-        for served in list(self._served.values()):
+        for relay in self._relays():
+            served = self._served.get(relay)
+            if served is None:
+                continue
             if self._monotonic() >= served.until_s:
                 self.end(served.relay, "it has served the image as long as [swarm] serve_s says")
             elif _is_gone(served):
                 _log.info("%s is gone, and is served to other hosts no more", served.entry)
                 self.end(served.relay, "the image is not in its cache any more")
+
+    def _relays(self) -> list[str]:
+        with self._lock:
+            return list(self._served)
 
 
 def _is_gone(served: _Served) -> bool:

@@ -9,18 +9,23 @@ import logging
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
+from precache.background.log_exceptions import log_exceptions
+from precache.background.threads import call_in_thread
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import ConductorUnreachable
 from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
-from precache.core.relays import Assignment, Form, JoinRequest
+from precache.core.relays import Assignment, Form
 from precache.core.work_context import current_work
 from precache.fetch.attempt import POLL_SECONDS, watched
+from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.served_entries import ServedEntries
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
+from precache.swarm.cached_entry_offer import CachedEntryOffer
 from precache.swarm.current_assignment import CurrentAssignment
 from precache.swarm.host_pieces import HostPieces
 from precache.swarm.relay_transfer import RelayTransfer
@@ -106,6 +111,22 @@ class SwarmFetcher:
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         return self._host.fetcher.space_needed(images)
 
+    def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
+        """Serve an entry that was in the cache already, if a conductor has signed what it is; do not wait."""
+        if record is None or not record.form or self.served.is_served(entry):
+            return
+        offer = CachedEntryOffer(host=self._host, entry=entry, record=record, job_id=_job_id())
+        call_in_thread(lambda: self._offer(offer, entry), name=f"offer-{order.image[:8]}")
+
+    def _offer(self, offer: CachedEntryOffer, entry: Path) -> None:
+        with log_exceptions(what="The offer of a cached image to other hosts", of=str(entry)):
+            offered = offer.make(self.served.end)
+            if offered is not None:
+                file, assignment, reports = offered
+                with self._lock:
+                    self._assignments[file.relay] = assignment
+                self.served.add(file.relay, file, entry, reports)
+
     def changed(self, assignment: Assignment) -> None:
         """Follow this assignment of a conductor, if the host takes part in this relay; do not wait."""
         with self._lock:
@@ -119,17 +140,9 @@ class SwarmFetcher:
 
     def _join(self, image: Image, form: Form, staging: Staging, watch: Watcher) -> Assignment:
         """Return the first assignment. Raises RelayRefused; ConductorUnreachable if none answers for minutes."""
-        host, work = self._host, current_work()
-        request = JoinRequest(
-            host=host.name,
-            cell=host.cell,
-            job_id=(work.job_id if work else None) or "",
-            image=image.id,
-            form=form,
-            address=host.address(),
-            key=host.trust.public_key,
-            have_bytes=staging.kept.bytes_of_pieces(image.id, form) if staging.kept else 0,
-        )
+        host = self._host
+        have_bytes = staging.kept.bytes_of_pieces(image.id, form) if staging.kept else 0
+        request = host.join_request(image.id, form, _job_id(), have_bytes)
         until = host.monotonic() + CONDUCTORS_LOST_S
         while True:
             try:
@@ -144,3 +157,8 @@ class SwarmFetcher:
             while host.monotonic() < again_at:
                 watch(Phase.WAITING, 0, 0)
                 host.nap(POLL_SECONDS)
+
+
+def _job_id() -> str:
+    work = current_work()
+    return (work.job_id if work else None) or ""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from precache.core.images import ImageId
+from precache.core.relays import Form, JoinRequest
 from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.bases import CloneFile, reflink
@@ -57,3 +59,16 @@ class SwarmHost:
     share: Callable[[], float] = random.random
     monotonic: Callable[[], float] = time.monotonic
     nap: Callable[[float], object] = time.sleep
+
+    def join_request(self, image: ImageId, form: Form, job_id: str, have_bytes: int) -> JoinRequest:
+        """Return the request for a place in the relay of the image, for a task of this job."""
+        return JoinRequest(
+            host=self.name,
+            cell=self.cell,
+            job_id=job_id,
+            image=image,
+            form=form,
+            address=self.address(),
+            key=self.trust.public_key,
+            have_bytes=have_bytes,
+        )

@@ -175,7 +175,11 @@ class LibvirtDriver:
             watch(Phase.WAITING, 0, 0)
 
         self._corrupt.move_known(order.image, wait)
-        return self._cache.ensure(order.image, produce, wait=wait, make_room=make_room)
+        is_new = self._cache.ensure(order.image, produce, wait=wait, make_room=make_room)
+        if not is_new and order.options.by_swarm:
+            entry = self._cache.path_of(order.image)
+            self._fetcher.offer_cached(order, entry, self._cache.records.read(entry.name))
+        return is_new
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         self._check_caching()

@@ -68,6 +68,7 @@ def test_the_record_has_the_digest_of_the_image_service_if_the_file_is_the_downl
         image=IMAGE,
         image_name="debian-12",
         digest=str(sha512(data)) if path.read_bytes() == data else "",
+        form="as-is" if path.read_bytes() == data else "raw",
         source="image service",
         source_digest=str(sha512(data)),
         format=known_format,

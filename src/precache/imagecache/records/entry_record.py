@@ -36,6 +36,7 @@ class EntryRecord:
 
     image_family: as of `Image`.
     digest: of the entry's bytes. size_bytes: of the entry; None if unknown.
+    form: `raw` if the image was converted, else `as-is`; empty if unknown. It says in which relay the entry is.
     fault, corrupt_at: what a verification found wrong, and when, if the entry stays because disks stand on it.
     """
 
@@ -47,6 +48,7 @@ class EntryRecord:
     source_digest: str = ""
     size_bytes: int | None = None
     format: str = ""
+    form: str = ""
     requested_by: str = ""
     cached_at: datetime | None = None
     verified_at: datetime | None = None
@@ -76,7 +78,7 @@ class EntryRecord:
             return cls(image=image, pins=(Pin("", _instant(fields["kept_until"])),))
         if version != _VERSION:
             raise ValueError(f"it has version {version!r}, and only {_PINS_ONLY} and {_VERSION} are known")
-        texts = ("image_name", "image_family", "source", "format", "requested_by", "fault")
+        texts = ("image_name", "image_family", "source", "format", "form", "requested_by", "fault")
         return cls(
             image=image,
             **{name: plain_line(fields.get(name, ""), _MOST_CHARACTERS) for name in texts},
@@ -101,6 +103,7 @@ class EntryRecord:
             "source_digest": self.source_digest,
             "size_bytes": self.size_bytes,
             "format": self.format,
+            "form": self.form,
             "requested_by": self.requested_by,
             "cached_at": _text_of(self.cached_at),
             "verified_at": _text_of(self.verified_at),
